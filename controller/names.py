@@ -1,0 +1,37 @@
+"""Identifiers that are part of the API: group, labels, annotations, finalizer, condition types.
+
+They stand on objects on disk and in containers that outlive an upgrade, so none may ever be renamed.
+This module holds names only: no logic, no imports of ours.
+"""
+
+GROUP = "getedge.me"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+CATEGORY = "edge"
+
+FIELD_MANAGER = "edge-controller"
+FINALIZER = f"{GROUP}/runtime-cleanup"
+
+# Labels on Runtimes and RuntimeCommands.
+ORIGIN_LABEL = f"{GROUP}/origin"
+ORIGIN_CLOUD = "cloud"
+
+# Labels on every container, network and volume that we make.
+MANAGED_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_VALUE = "edge-controller"
+INSTALL_LABEL = f"{GROUP}/install-id"
+NAMESPACE_LABEL = f"{GROUP}/runtime-namespace"
+NAME_LABEL = f"{GROUP}/runtime-name"
+DEVICE_LABEL = f"{GROUP}/device-id"
+UID_LABEL = f"{GROUP}/runtime-uid"
+ROLE_LABEL = f"{GROUP}/role"  # on networks: "internal" or "lan"
+SPEC_LABEL = f"{GROUP}/spec"  # on containers: the spec they were made from, as canonical JSON (decision 12)
+
+# Condition types of a Runtime (kstatus: Ready, Reconciling, Stalled) and of an EdgeNode.
+READY = "Ready"
+RECONCILING = "Reconciling"
+STALLED = "Stalled"
+NETWORK_ATTACHED = "NetworkAttached"
+DEVICES_ATTACHED = "DevicesAttached"
+HEALTHY = "Healthy"
+CLOUD_CONNECTED = "CloudConnected"
