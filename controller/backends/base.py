@@ -1,0 +1,217 @@
+"""What every backend offers: observe one runtime, execute one step, tell when something changed.
+
+A backend decides nothing: the plan (reconcile/plan.py) turns what is desired and what is observed into steps.
+Every step is idempotent: executed twice, or after a crash half-way, it ends in the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from controller.resources import runtimes
+
+
+class Identity(NamedTuple):
+    """What a runtime *is*: its key, not its uid (the cloud upgrades by delete and create)."""
+
+    install_id: str
+    namespace: str
+    device_id: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """One Runtime as a backend needs it.
+
+    ``image`` is the pinned image to run (``repository@sha256:...`` or an image id), None until it is resolved.
+    ``mac_addresses`` maps interface name to the MAC to use, when one is already known; the backend completes it.
+    """
+
+    identity: Identity
+    name: str  # metadata.name
+    uid: str
+    generation: int
+    spec: runtimes.RuntimeSpec
+    image: str | None = None
+    mac_addresses: dict[str, str] = field(default_factory=dict)
+    pull_credentials: tuple[dict[str, str], ...] = ()  # registry, username, password; never logged
+
+
+@dataclass(frozen=True)
+class ObservedInterface:
+    """One interface of the spec (by name) as it stands on the container, or a surplus one of ours."""
+
+    name: str
+    parent_interface: str = ""
+    attached: bool = False
+    address: str = ""
+    mac_address: str = ""
+    gateway: str = ""
+    in_order: bool = True  # name inside the runtime, address, route and resolv.conf are as the spec asks
+    detail: str = ""  # what is not in order, for a person
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a backend found of one runtime. ``state`` is Docker's word, or "absent".
+
+    ``made_from`` is the spec the container was created from (its label), None when absent or unreadable.
+    """
+
+    state: str = "absent"
+    container_id: str = ""
+    image: str = ""  # pinned form of the image that the container was made from
+    image_source: str = ""  # the reference that image was resolved from, as kept on the container
+    made_from: runtimes.RuntimeSpec | None = None
+    uid: str = ""  # uid label of the container: another one than the Runtime's means adoption
+    started_at: str = ""
+    finished_at: str = ""
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+    restart_count: int = 0  # the engine's own, reset by a manual start
+    health: str = "none"
+    internal_ip: str = ""
+    interfaces: tuple[ObservedInterface, ...] = ()
+    internal_attached: bool = False
+    resources: runtimes.Resources = runtimes.Resources()
+    foreign: str = ""  # a container of this name that is not ours: what it is, for a person
+    predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
+    leftovers: bool = False  # networks of ours for this runtime stand although the container is absent
+    missing_parents: tuple[str, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()  # (reason, message): e.g. realtime options left out
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a container of this identity, running or not."""
+        return self.state != "absent"
+
+    @property
+    def running(self) -> bool:
+        """Whether its program runs (a restarting one does not)."""
+        return self.state == "running"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One action towards the desired state; subclasses are the vocabulary shared by plan and backends."""
+
+
+@dataclass(frozen=True)
+class ResolveImage(Step):
+    """Have the image of ``spec`` on the host, pulled with progress where it must be; ``Target.image`` is its pin."""
+
+
+@dataclass(frozen=True)
+class CreateContainer(Step):
+    """Make internal network, LAN networks, volumes and the container (not started), all labelled."""
+
+
+@dataclass(frozen=True)
+class StartContainer(Step):
+    """Start it, then put in order what the engine cannot: names, further interfaces, routes, resolv.conf."""
+
+
+@dataclass(frozen=True)
+class StopContainer(Step):
+    """Stop it within the spec's grace period; it stays stopped over a restart of the engine."""
+
+
+@dataclass(frozen=True)
+class RestartContainer(Step):
+    """Stop and start it, because a person or the cloud asked."""
+
+
+@dataclass(frozen=True)
+class ReplaceContainer(Step):
+    """A new container in place of the old one; the old one is kept until the new one runs, and comes back if it fails.
+
+    Raises errors.Stalled(REPLACE_FAILED) after it went back.
+    """
+
+
+@dataclass(frozen=True)
+class FinishReplacement(Step):
+    """After a crash in the middle of ReplaceContainer: keep the new one when it runs, else go back to the old."""
+
+
+@dataclass(frozen=True)
+class RepairNetworks(Step):
+    """Put the interfaces of the running or stopped container in order without a restart (attach, detach, address, name, DNS).
+
+    Where the engine cannot change an interface in place and the spec asked for it, raises errors.Stalled or
+    replaces nothing: the plan decides by ``changes_in_place``.
+    """
+
+
+@dataclass(frozen=True)
+class UpdateResources(Step):
+    """Change CPU and memory limits of the running container."""
+
+
+@dataclass(frozen=True)
+class RemoveContainer(Step):
+    """Stop and remove the container and a kept predecessor, and volumes whose reclaimPolicy is Delete."""
+
+
+@dataclass(frozen=True)
+class RemoveNetworks(Step):
+    """Remove the internal network, and LAN networks that no other runtime of ours uses."""
+
+
+Progress = Callable[[str, str], Awaitable[None]]
+"""``await progress(reason, message)``: tells how a long step goes; the reconciler writes it into the status."""
+
+
+class RunningContainer(NamedTuple):
+    """A running container for the metrics sampler: its runtime and its first process on the host."""
+
+    identity: Identity
+    pid: int
+
+
+class Orphan(NamedTuple):
+    """A container labelled as ours for which no Runtime exists."""
+
+    identity: Identity
+    name: str
+    container_id: str
+
+
+class Backend(Protocol):
+    """A place where runtimes run."""
+
+    async def observe(self, target: Target) -> Observed:
+        """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) when it cannot be seen."""
+
+    async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
+        """Do one step; returns the target, completed by what the step found (image pin, MAC addresses).
+
+        Raises errors.Waiting, errors.Retry or errors.Stalled with a reason of resources/reasons.py.
+        """
+
+    def changes_in_place(self, target: Target, observed: Observed) -> bool:
+        """Whether RepairNetworks can bring the interfaces to the spec on this container (else: replace)."""
+
+    def changes(self) -> AsyncIterator[Identity | None]:
+        """Identities of runtimes of ours that changed, for ever; None after a gap: everything may have changed."""
+
+    async def running(self) -> list[RunningContainer]:
+        """All running containers of ours."""
+
+    async def known(self) -> list[Orphan]:
+        """All containers of ours, running or not, with their identities."""
+
+    async def foreign_container(self, name: str) -> str:
+        """What container of this name is not ours (for a person), or ""."""
+
+    async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
+        """The runtime's output. Raises errors.NotFoundError."""
+
+    async def purge(self) -> list[str]:
+        """Remove everything that carries our labels and install id; returns what was removed, for a person."""
+
+    async def health(self) -> dict[str, Any]:
+        """Version and state of the engine, for /readyz and `check`. Raises errors.Waiting(DAEMON_UNREACHABLE)."""

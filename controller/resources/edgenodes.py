@@ -1,0 +1,71 @@
+"""``EdgeNode``: one host as the controller on it sees it; its status is the last heartbeat and the cloud link.
+
+Written at most once a minute or when a condition flips: fast figures go to the cloud and to /metrics.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from controller.resources import metadata
+from controller.resources.conditions import Condition
+from controller.resources.model import Model, ShortText, Text, Timestamp
+from controller.resources.runtime_status import CONDITION_LIST, NAMED_LIST
+
+
+class HostInterface(Model):
+    """One network interface of the host."""
+
+    name: Annotated[str, Field(max_length=32)]
+    address: ShortText = ""
+    mac_address: ShortText = ""
+    subnet: ShortText = ""
+    gateway: ShortText = ""
+
+
+class CloudLink(Model):
+    """How the link to the cloud stands."""
+
+    url: Text = ""
+    connected_since: Timestamp | None = None
+    last_error: Text = ""
+    certificate_not_after: Timestamp | None = None
+
+
+class RuntimeCounts(Model):
+    """How many Runtimes this node has, and how many of them are ready."""
+
+    total: int = 0
+    ready: int = 0
+
+
+class EdgeNodeSpec(Model):
+    """Nothing can be wished of a node yet."""
+
+
+class EdgeNodeStatus(Model):
+    """The observed state of one host. Quantities are MiB, GiB with one decimal are the heartbeat's."""
+
+    agent_id: ShortText | None = None
+    version: ShortText | None = None
+    cpu_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    memory_used_mib: int | None = Field(default=None, alias="memoryUsedMiB")
+    memory_total_mib: int | None = Field(default=None, alias="memoryTotalMiB")
+    disk_used_mib: int | None = Field(default=None, alias="diskUsedMiB")
+    disk_total_mib: int | None = Field(default=None, alias="diskTotalMiB")
+    uptime_seconds: int | None = None
+    last_heartbeat_time: Timestamp | None = None
+    interfaces: tuple[HostInterface, ...] = Field(default=(), max_length=64, json_schema_extra=NAMED_LIST)
+    runtimes: RuntimeCounts = RuntimeCounts()
+    cloud: CloudLink = CloudLink()
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=16, json_schema_extra=CONDITION_LIST)
+
+
+class EdgeNode(Model):
+    """The whole object as the API stores it."""
+
+    metadata: metadata.ObjectMeta
+    spec: EdgeNodeSpec = EdgeNodeSpec()
+    status: EdgeNodeStatus = EdgeNodeStatus()

@@ -1,0 +1,95 @@
+"""The one table of condition and event reasons; docs/conditions.md is printed from it.
+
+Reasons are part of the API: people and alerts match on them, so none may ever be renamed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Outcome = Literal["ready", "waiting", "retry", "stalled", "condition", "event"]
+
+
+class Reason(NamedTuple):
+    """A reason, what kind of outcome it stands for, and what it tells a person."""
+
+    name: str
+    outcome: Outcome
+    meaning: str
+
+
+RUNNING = "Running"
+STOPPED = "Stopped"
+PAUSED = "Paused"
+PROGRESSING = "Progressing"
+DELETING = "Deleting"
+IMAGE_PULLING = "ImagePulling"
+IMAGE_PULL_FAILED = "ImagePullFailed"
+IMAGE_NOT_FOUND = "ImageNotFound"
+IMAGE_REFUSED = "ImageRefused"
+IMAGE_NOT_ALLOWED = "ImageNotAllowed"
+PARENT_MISSING = "ParentInterfaceMissing"
+DAEMON_UNREACHABLE = "DockerUnreachable"
+ADDRESS_CONFLICT = "AddressConflict"
+POOL_OVERLAP = "PoolOverlap"
+POOL_EXHAUSTED = "InternalPoolExhausted"
+NAME_TAKEN = "NameTaken"
+DISK_FULL = "DiskFull"
+SPEC_IMPOSSIBLE = "SpecImpossible"
+DHCP_UNSUPPORTED = "DhcpUnsupported"
+REPLACE_FAILED = "ReplaceFailed"
+STEP_FAILED = "StepFailed"
+CRASHED = "Crashed"
+ATTACHED = "Attached"
+DETACHED = "Detached"
+REALTIME_UNAVAILABLE = "RealtimeUnavailable"
+HEALTHY = "Healthy"
+UNHEALTHY = "Unhealthy"
+ADOPTED = "Adopted"
+ORPHANED = "OrphanedContainer"
+CREATED = "Created"
+STARTED = "Started"
+RESTARTED = "Restarted"
+REPLACED = "Replaced"
+UPDATED = "Updated"
+DELETED = "Deleted"
+REPAIRED = "Repaired"
+
+TABLE: tuple[Reason, ...] = (
+    Reason(RUNNING, "ready", "The container runs as the spec asks."),
+    Reason(STOPPED, "ready", "The container is stopped, as the spec asks."),
+    Reason(PAUSED, "condition", "spec.paused is set: nothing is reconciled until it is cleared."),
+    Reason(PROGRESSING, "waiting", "Steps towards the desired state are being made."),
+    Reason(DELETING, "waiting", "The container and its networks are being removed."),
+    Reason(IMAGE_PULLING, "waiting", "The image is being pulled; the message tells how far."),
+    Reason(IMAGE_PULL_FAILED, "retry", "The registry could not be reached or broke off; the pull is tried again."),
+    Reason(IMAGE_NOT_FOUND, "stalled", "The registry has no such image: correct spec.image or spec.version."),
+    Reason(IMAGE_REFUSED, "stalled", "The registry refused us: add or correct spec.imagePullSecrets."),
+    Reason(IMAGE_NOT_ALLOWED, "stalled", "The image is outside EDGE_IMAGE_PREFIXES: correct the image or the setting."),
+    Reason(PARENT_MISSING, "waiting", "The host has no such interface now; the runtime starts when it is back."),
+    Reason(DAEMON_UNREACHABLE, "waiting", "Docker does not answer; work goes on when it does."),
+    Reason(ADDRESS_CONFLICT, "stalled", "Another container holds the address: free it or give another one."),
+    Reason(POOL_OVERLAP, "stalled", "The subnet overlaps a Docker network that is not ours: remove that network."),
+    Reason(POOL_EXHAUSTED, "stalled", "No /28 is left in EDGE_INTERNAL_POOL: make the range larger."),
+    Reason(NAME_TAKEN, "stalled", "A container or network that is not ours has this name: rename or remove it."),
+    Reason(DISK_FULL, "retry", "The disk is full: free space; work goes on by itself."),
+    Reason(SPEC_IMPOSSIBLE, "stalled", "The engine refuses the spec; the message tells which field."),
+    Reason(DHCP_UNSUPPORTED, "stalled", "mode Dhcp is not available: give a static address."),
+    Reason(REPLACE_FAILED, "stalled", "The new container did not run and the old one was started again."),
+    Reason(STEP_FAILED, "retry", "A step failed and is tried again; the message tells why."),
+    Reason(CRASHED, "retry", "The runtime's program ends by itself; Docker starts it again."),
+    Reason(ATTACHED, "condition", "All interfaces are on their networks with their addresses."),
+    Reason(DETACHED, "condition", "An interface is not on its network; the message names it."),
+    Reason(REALTIME_UNAVAILABLE, "condition", "The host cannot give realtime scheduling; the runtime runs without it."),
+    Reason(HEALTHY, "condition", "The image's health check passes."),
+    Reason(UNHEALTHY, "condition", "The image's health check fails."),
+    Reason(ADOPTED, "event", "A container of the same identity was taken over without a restart."),
+    Reason(ORPHANED, "event", "A container of ours has no Runtime; `edge-controller purge` removes it."),
+    Reason(CREATED, "event", "The container was created."),
+    Reason(STARTED, "event", "The container was started."),
+    Reason(RESTARTED, "event", "The container was restarted; the message tells why."),
+    Reason(REPLACED, "event", "The container was replaced by one of the new spec."),
+    Reason(UPDATED, "event", "The running container was changed in place."),
+    Reason(DELETED, "event", "The container and its networks were removed."),
+    Reason(REPAIRED, "event", "Something changed by hand was put right."),
+)

@@ -1,0 +1,84 @@
+"""``Runtime.status``: what was found, written only by the node (or the leader of the pods backend)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from controller.resources.conditions import Condition
+from controller.resources.model import InterfaceName, Model, ShortText, Text, Timestamp
+
+CONDITION_LIST: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+NAMED_LIST: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+ATOMIC_LIST: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+
+RESTARTS_KEPT = 50
+
+
+class InterfaceStatus(Model):
+    """One interface as it stands."""
+
+    name: InterfaceName
+    address: ShortText = ""
+    mac_address: ShortText = ""
+    gateway: ShortText = ""
+
+
+class RestartRecord(Model):
+    """One start of the runtime after its first, and why it happened."""
+
+    time: Timestamp
+    cause: Annotated[str, Field(max_length=63)] = Field(
+        description="Requested, Crashed, OutOfMemory, HostStarted, DaemonRestarted, Replaced, Started or Unknown."
+    )
+    detail: Text = ""
+
+
+class RestartIntent(Model):
+    """A restart asked for by ``spec.restartedAt``; written before it is made, so that it is made once."""
+
+    token: Timestamp
+    previous_started_at: ShortText = ""
+
+
+class Operation(Model):
+    """Work under way, for those who wait."""
+
+    name: Literal["creating", "updating", "starting", "stopping", "restarting", "deleting"]
+    step: ShortText = ""
+    message: Text = ""
+    started_at: Timestamp
+    updated_at: Timestamp
+
+
+class RuntimeStatus(Model):
+    """The observed state of one runtime."""
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=16, json_schema_extra=CONDITION_LIST)
+    node: ShortText | None = None
+    container_id: ShortText | None = None
+    image: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Image that runs, as repository@digest or image id; recreation uses it."
+    )
+    image_source: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Reference that `image` was resolved from; another one is resolved anew."
+    )
+    previous_image: Annotated[str, Field(max_length=512)] | None = None
+    state: ShortText | None = Field(default=None, description="Docker's word: created, running, restarting, exited, ...")
+    health: ShortText | None = Field(default=None, description="healthy, unhealthy, starting or none.")
+    started_at: ShortText | None = None
+    finished_at: ShortText | None = None
+    exit_code: int | None = None
+    restart_count: Annotated[int, Field(ge=0)] = 0
+    restarts: tuple[RestartRecord, ...] = Field(default=(), max_length=RESTARTS_KEPT, json_schema_extra=ATOMIC_LIST)
+    restart: RestartIntent | None = None
+    internal_ip: ShortText | None = Field(default=None, alias="internalIP")
+    interfaces: tuple[InterfaceStatus, ...] = Field(default=(), max_length=8, json_schema_extra=NAMED_LIST)
+    operation: Operation | None = None
+    failed_generation: int | None = Field(
+        default=None, description="Generation whose replacement failed and was rolled back; not tried again."
+    )
+    error: Text | None = Field(default=None, description="The last failure, in one sentence.")
+    last_command: ShortText | None = None

@@ -1,0 +1,46 @@
+"""``RuntimeCommand``: one command of the cloud, written before it is acted on.
+
+Its name is made from topic, correlation id, requested_at and payload, so creating it twice *is* the
+de-duplication: the second attempt finds the first one and its answer. No I/O here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from controller.resources import metadata
+from controller.resources.model import Model, ShortText, Text, Timestamp
+
+Phase = Literal["Pending", "Succeeded", "Failed", "Unknown"]
+
+ANSWER_LIMIT = 65536  # bytes of JSON kept of an answer; a longer one is kept without its body
+
+
+class RuntimeCommandSpec(Model):
+    """What was asked, by whom and when; immutable."""
+
+    topic: Annotated[str, Field(min_length=1, max_length=63)]
+    device_id: ShortText | None = None
+    correlation_id: ShortText = ""
+    requested_at: ShortText = ""
+    payload_hash: Annotated[str, Field(max_length=64)] = ""
+    received_at: Timestamp
+
+
+class RuntimeCommandStatus(Model):
+    """How it ended. ``answer`` is the answer that was sent, as JSON text."""
+
+    outcome: Phase = "Pending"
+    finished_at: Timestamp | None = None
+    message: Text = ""
+    answer: Annotated[str, Field(max_length=ANSWER_LIMIT)] | None = None
+
+
+class RuntimeCommand(Model):
+    """The whole object as the API stores it."""
+
+    metadata: metadata.ObjectMeta
+    spec: RuntimeCommandSpec
+    status: RuntimeCommandStatus = RuntimeCommandStatus()
