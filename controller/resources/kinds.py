@@ -1,0 +1,40 @@
+"""The kinds that the controller uses, and how their URLs are made (API reference: API concepts, resource URIs)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from controller import names
+
+
+class Kind(NamedTuple):
+    """A kind of object: where it lives in the API."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        """``apiVersion`` of its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """URL path of the collection, of one object, or of its subresource; no namespace means all of them."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return root + scope + f"/{self.plural}" + "".join(f"/{part}" for part in (name, subresource) if part)
+
+
+RUNTIMES = Kind(names.GROUP, names.VERSION, "runtimes", "Runtime", namespaced=True)
+RUNTIME_COMMANDS = Kind(names.GROUP, names.VERSION, "runtimecommands", "RuntimeCommand", namespaced=True)
+EDGE_NODES = Kind(names.GROUP, names.VERSION, "edgenodes", "EdgeNode", namespaced=False)
+NAMESPACES = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
+EVENTS = Kind("", "v1", "events", "Event", namespaced=True)
+SECRETS = Kind("", "v1", "secrets", "Secret", namespaced=True)
+LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
+CUSTOM_RESOURCE_DEFINITIONS = Kind(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
