@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs Debian packages that are missing, and only those.
+# usage: apt.sh NEED:PACKAGE...   NEED is a command or, when it starts with a slash, a file
+set -euo pipefail
+
+present() { if [[ $1 == /* ]]; then [[ -e $1 ]]; else PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; fi; }
+
+missing=()
+for pair in "$@"; do
+    present "${pair%%:*}" || missing+=("${pair##*:}")
+done
+((${#missing[@]})) || exit 0
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+remedy="run as root on a machine that reaches Debian's packages: apt-get install ${missing[*]}"
+command -v apt-get >/dev/null || { say "missing: ${missing[*]}; install them with this system's package manager"; exit 1; }
+[[ $(id -u) == 0 ]] || { say "missing: ${missing[*]}; $remedy"; exit 1; }
+
+say "installing with apt: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null; }
+install 2>/dev/null || { apt-get update -qq </dev/null && install; } || { say "apt-get failed; $remedy"; exit 1; }

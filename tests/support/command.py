@@ -1,0 +1,28 @@
+"""Run a system command for the tests: argument lists only, and its own words when it fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+# Debian keeps daemons and ip in the sbin folders, which a user's PATH may lack.
+SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+
+
+class CommandFailed(Exception):  # noqa: N818 - an outcome of a command
+    """The command exited with another status than 0; the text holds the command and what it printed."""
+
+
+def run(*arguments: str, check: bool = True, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    """Run and capture; raises CommandFailed with the command's own error text unless ``check`` is off."""
+    done = subprocess.run(
+        arguments,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "PATH": SYSTEM_PATH},
+    )
+    if check and done.returncode:
+        raise CommandFailed(f"{' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done

@@ -1,0 +1,112 @@
+"""What a private Docker engine leaves on the machine, found and removed without the engine's help.
+
+So it works after a kill -9, for every engine version, and for the leftovers of an earlier run. Everything is found
+by the engine's root folder: processes that name it, the cgroup called after it, mounts below it, and the bridges whose
+networks are in its own database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.support.command import run
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_END_SECONDS = 10
+
+
+def remove(root: Path) -> None:
+    """Remove every trace of the engine with this root, and the root."""
+    links = bridges(root)
+    _kill_until_gone(lambda: processes(root))
+    for mount in reversed(mounts(root)):
+        run("umount", "--lazy", mount, check=False)
+    for link in links:
+        run("ip", "link", "delete", link, check=False)
+    for group in cgroups(root):
+        _remove_cgroup(group)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def find(root: Path) -> list[str]:
+    """One line for each trace that is there; empty when the engine left nothing."""
+    return [
+        *(f"process {process}" for process in processes(root)),
+        *(f"mount {mount}" for mount in mounts(root)),
+        *(f"cgroup {group}" for group in cgroups(root)),
+        *([f"folder {root}"] if root.exists() else []),
+    ]
+
+
+def processes(root: Path) -> set[int]:
+    """dockerd, containerd and shims (they name the root), and all that runs in the containers."""
+    found = {int(pid) for group in cgroups(root) for file in group.rglob("cgroup.procs") for pid in _read(file).split()}
+    return found | _naming(f"{root}/")
+
+
+def mounts(root: Path) -> list[str]:
+    """Mount points below the root, outer ones first (proc(5), mountinfo: field 5)."""
+    points = [line.split()[4] for line in _read(Path("/proc/self/mountinfo")).splitlines()]
+    return sorted(point for point in points if point.startswith(f"{root}/"))
+
+
+def cgroups(root: Path) -> list[Path]:
+    """The engine's cgroup: one on v2, one in each hierarchy on v1."""
+    return [group for group in (_CGROUPS / root.name, *_CGROUPS.glob(f"*/{root.name}")) if group.is_dir()]
+
+
+def bridges(root: Path) -> set[str]:
+    """The bridges of the engine's networks that still exist: named after the networks in its database."""
+    database = root / "data/network/files/local-kv.db"
+    content = database.read_bytes() if database.exists() else b""
+    names = {f"br-{network[:12].decode()}" for network in re.findall(rb"network/v1\.0/([0-9a-f]{64})", content)}
+    return {name for name in names if Path("/sys/class/net", name).exists()}
+
+
+def kill_containerd(root: Path) -> None:
+    """Kill the containerd that dockerd started.
+
+    Its pid file goes too: dockerd 20.10 takes a zombie that nobody has reaped yet for a running containerd.
+    """
+    _kill_until_gone(lambda: _naming(f"{root}/exec/containerd/containerd.toml"))
+    (root / "exec/containerd/containerd.pid").unlink(missing_ok=True)
+
+
+def _naming(text: str) -> set[int]:
+    folders = (folder for folder in Path("/proc").iterdir() if folder.name.isdigit())
+    return {int(folder.name) for folder in folders if text in _read(folder / "cmdline")} - {os.getpid()}
+
+
+def _kill_until_gone(find_processes: Callable[[], set[int]]) -> None:
+    deadline = time.monotonic() + _END_SECONDS
+    # More than once: a shim that outlives its containerd may still have started something.
+    while (found := find_processes()) and time.monotonic() < deadline:
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _remove_cgroup(group: Path) -> None:
+    for folder in [*_deepest_first(group), group]:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _deepest_first(folder: Path) -> Iterator[Path]:
+    return reversed([path for path in sorted(folder.rglob("*")) if path.is_dir()])
+
+
+def _read(file: Path) -> str:
+    # Processes and cgroups end while we look at them.
+    try:
+        return file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""

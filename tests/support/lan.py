@@ -1,0 +1,121 @@
+"""A LAN of one's own: a network namespace that stands for the plant, and a host interface that leads to it.
+
+The host's end of a veth pair is the parent of macvlan interfaces, as a NIC would be; the other end, in the
+namespace, is the LAN's gateway, from which the tests ping and ask for MAC addresses. Needs root.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import subprocess
+from types import TracebackType
+
+from tests.support import ownership
+from tests.support.command import run
+
+PREFIX = "el"
+_INSIDE = "lan0"
+
+
+class Lan:
+    """One LAN with one parent interface; a context manager that removes both whatever happened.
+
+    ``parent`` is the interface's name on the host, ``namespace`` the network namespace, ``subnet`` the LAN's
+    /24 (10.64.0.0/10, by the kernel's number of the parent, so that two LANs never share one), ``gateway`` the
+    address in the namespace.
+    """
+
+    def __init__(self) -> None:
+        name = ownership.new_name(PREFIX)
+        self.parent = name
+        self.namespace = name
+        self.subnet = ipaddress.ip_network("10.64.0.0/24")
+
+    def __enter__(self) -> Lan:
+        try:
+            run("ip", "netns", "add", self.namespace)
+            run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
+            self.subnet = _subnet_of_link(self.parent)
+            self._configure()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    @property
+    def gateway(self) -> str:
+        """The address of the namespace's end."""
+        return str(self.subnet[1])
+
+    def address(self, number: int) -> str:
+        """The LAN's address with this host number, 2 to 254."""
+        return str(self.subnet[number])
+
+    def unplug(self) -> None:
+        """Remove the parent interface, as when a USB adapter is pulled."""
+        run("ip", "link", "delete", self.parent)
+
+    def plug(self) -> None:
+        """Bring the parent interface back under its old name."""
+        run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
+        self._configure()
+
+    def set_carrier(self, *, up: bool) -> None:
+        """Take the parent interface down or up, as when a cable is pulled."""
+        run("ip", "link", "set", self.parent, "up" if up else "down")
+
+    def ping(self, address: str, *, seconds: int = 5) -> bool:
+        """Whether the address answers a ping from the LAN within this time."""
+        return self._inside("ping", "-c", "1", "-i", "0.2", "-w", str(seconds), address).returncode == 0
+
+    def mac_of(self, address: str, *, seconds: int = 5) -> str | None:
+        """The MAC address, in lower case, that answers ARP for the address on the LAN; None: nobody answers."""
+        answer = self._inside("arping", "-f", "-w", str(seconds), "-I", _INSIDE, address).stdout
+        found = re.search(r"\[([0-9A-Fa-f:]{17})\]", answer)
+        return found[1].lower() if found else None
+
+    def remove(self) -> None:
+        """Remove everything; twice is no harm."""
+        _remove(self.parent)
+
+    def _configure(self) -> None:
+        run("ip", "link", "set", self.parent, "up")
+        run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", _INSIDE)
+        for link in (_INSIDE, "lo"):
+            run("ip", "-n", self.namespace, "link", "set", link, "up")
+
+    def _inside(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return run("ip", "netns", "exec", self.namespace, *arguments, check=False)
+
+
+def remove_orphans() -> None:
+    """Remove the LANs of test runs that were killed."""
+    for name in names():
+        if ownership.is_orphan(name, PREFIX):
+            _remove(name)
+
+
+def names() -> set[str]:
+    """Every link and network namespace on the machine whose name is one of ours."""
+    links = {link["ifname"] for link in json.loads(run("ip", "-j", "link").stdout)}
+    namespaces = {line.split()[0] for line in run("ip", "netns", "list").stdout.splitlines() if line.strip()}
+    return {name for name in links | namespaces if ownership.owner(name, PREFIX) is not None}
+
+
+def _remove(name: str) -> None:
+    # The link first: the kernel takes down a namespace's links only some time after the namespace.
+    run("ip", "link", "delete", name, check=False)
+    run("ip", "netns", "delete", name, check=False)
+
+
+def _subnet_of_link(name: str) -> ipaddress.IPv4Network:
+    (link,) = json.loads(run("ip", "-j", "link", "show", name).stdout)
+    number = link["ifindex"]
+    return ipaddress.ip_network(f"10.{64 + number // 256 % 64}.{number % 256}.0/24")
