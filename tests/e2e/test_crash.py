@@ -1,0 +1,133 @@
+"""The controller is killed (SIGKILL) at each step of create and delete; after a restart everything converges.
+
+A step is seen from outside: the engine's own events tell when the controller has made its n-th change, and at that
+instant the process is killed. So no part of the product knows of these tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.lan import Lan
+from tests.support.site import Site
+
+pytestmark = pytest.mark.docker
+
+CREATE_STEPS = [
+    pytest.param(("network", "create"), 1, id="first-network-created"),
+    pytest.param(("network", "create"), 2, id="second-network-created"),
+    pytest.param(("container", "create"), 1, id="container-created"),
+    pytest.param(("network", "connect"), 1, id="network-connected"),
+    pytest.param(("container", "start"), 1, id="container-started"),
+]
+DELETE_STEPS = [
+    pytest.param(("container", "kill"), 1, id="container-signalled"),
+    pytest.param(("container", "die"), 1, id="container-stopped"),
+    pytest.param(("container", "destroy"), 1, id="container-removed"),
+    pytest.param(("network", "destroy"), 1, id="first-network-removed"),
+]
+
+
+class EventTrigger:
+    """Calls ``action`` in a thread of its own at the n-th event of one kind after now."""
+
+    def __init__(self, client: Any, kind: tuple[str, str], count: int, action: Callable[[], None]) -> None:
+        self.fired = threading.Event()
+        self._stream = client.events(decode=True, filters={"type": kind[0], "event": kind[1]})
+        self._thread = threading.Thread(target=self._follow, args=(count, action), daemon=True)
+        self._thread.start()
+
+    def _follow(self, count: int, action: Callable[[], None]) -> None:
+        for number, _ in enumerate(self._stream, start=1):
+            if number == count:
+                action()
+                self.fired.set()
+                return
+
+    async def wait(self) -> None:
+        """Wait until it fired."""
+        assert await asyncio.to_thread(self.fired.wait, 30), "the event never came"
+        await asyncio.to_thread(self._stream.close)
+
+
+async def ours(client: Any) -> tuple[list[str], list[str]]:
+    """Names of the containers and networks that carry our label."""
+    label = {"label": "app.kubernetes.io/managed-by=edge-controller"}
+    containers = await asyncio.to_thread(client.containers, all=True, filters=label)
+    networks = await asyncio.to_thread(client.networks, filters=label)
+    return sorted(c["Names"][0].lstrip("/") for c in containers), sorted(n["Name"] for n in networks)
+
+
+def killer(site: Site) -> Callable[[], None]:
+    """Kills the controller, from any thread."""
+    process = site.process
+    assert process is not None
+    return process.kill
+
+
+@pytest.mark.parametrize(("kind", "count"), CREATE_STEPS)
+async def test_killed_while_creating_it_comes_up_once(
+    site: Site, lan: Lan, docker_client: Any, kind: tuple[str, str], count: int
+) -> None:
+    trigger = EventTrigger(docker_client, kind, count, killer(site))
+    assert (await site.create("plc-1", lan.parent, f"{lan.address(70)}/24"))["status"] == "creating"
+    await trigger.wait()
+    await site.kill()
+
+    await site.start()
+    await site.wait_running("plc-1")
+    await site.wait_condition("plc-1", "Ready")
+
+    containers, networks = await ours(docker_client)
+    assert containers == ["plc-1"]
+    assert len(networks) == 2
+    assert await asyncio.to_thread(lan.ping, lan.address(70))
+
+
+@pytest.mark.parametrize(("kind", "count"), DELETE_STEPS)
+async def test_killed_while_deleting_it_goes_wholly(
+    site: Site, lan: Lan, docker_client: Any, kind: tuple[str, str], count: int
+) -> None:
+    await site.create("plc-1", lan.parent, f"{lan.address(71)}/24")
+    await site.wait_running("plc-1")
+    trigger = EventTrigger(docker_client, kind, count, killer(site))
+    assert (await site.send("delete_device", device_id="plc-1"))["status"] == "deleting"
+    await trigger.wait()
+    await site.kill()
+
+    await site.start()
+    await site.wait_gone("plc-1")
+    assert await ours(docker_client) == ([], [])
+
+
+async def test_an_answered_create_is_on_disk(site: Site, lan: Lan) -> None:
+    answer = await site.create("plc-1", lan.parent, f"{lan.address(72)}/24")
+    killer(site)()
+    assert answer["status"] == "creating"
+    await site.kill()
+    await site.start()
+    await site.wait_running("plc-1")
+
+
+async def test_a_command_delivered_again_after_a_kill_gets_its_first_answer_and_acts_once(
+    site: Site, lan: Lan, docker_client: Any
+) -> None:
+    await site.create("plc-1", lan.parent, f"{lan.address(73)}/24")
+    await site.wait_running("plc-1")
+    message = site.message("restart_device", device_id="plc-1")
+    first = await site.cloud.send("07048933", "restart_device", message, timeout=45)
+    started = (await asyncio.to_thread(docker_client.inspect_container, "plc-1"))["State"]["StartedAt"]
+
+    await site.kill()
+    await site.start()
+    again = await site.cloud.send("07048933", "restart_device", message, timeout=45)
+
+    assert again == first
+    assert first["success"] is True
+    now = (await asyncio.to_thread(docker_client.inspect_container, "plc-1"))["State"]["StartedAt"]
+    assert now == started

@@ -1,0 +1,139 @@
+"""The whole way on one host: cloud topic to container on the LAN, and back as answers, status and heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.support.lan import Lan
+from tests.support.site import AGENT, Site, eventually
+
+pytestmark = pytest.mark.docker
+
+
+async def test_a_runtime_created_by_the_cloud_answers_on_the_lan_with_its_pinned_mac(site: Site, lan: Lan) -> None:
+    answer = await site.create("plc-1", lan.parent, f"{lan.address(50)}/24")
+    assert answer["status"] == "creating"
+    assert answer["container_id"] == "plc-1"
+
+    status = await site.wait_running("plc-1")
+
+    network = status["networks"]["lan0"]
+    assert network["ip_address"] == lan.address(50)
+    assert await asyncio.to_thread(lan.ping, lan.address(50))
+    assert await asyncio.to_thread(lan.mac_of, lan.address(50)) == network["mac_address"]
+
+
+async def test_the_same_runtime_deleted_and_created_again_keeps_its_mac(site: Site, lan: Lan) -> None:
+    macs = []
+    for _ in range(2):
+        await site.create("plc-1", lan.parent, f"{lan.address(51)}/24")
+        status = await site.wait_running("plc-1")
+        macs.append(status["networks"]["lan0"]["mac_address"])
+        assert (await site.send("delete_device", device_id="plc-1"))["status"] == "deleting"
+        await site.wait_gone("plc-1")
+    assert macs[0] == macs[1]
+
+
+async def test_kubectl_shows_what_the_cloud_created(site: Site, lan: Lan) -> None:
+    await site.create("plc-1", lan.parent, f"{lan.address(52)}/24")
+    await site.wait_condition("plc-1", "Ready")
+    header, row = (await site.kubectl("get", "runtimes")).splitlines()
+    assert header.split() == ["NAME", "READY", "STATE", "NODE", "IP", "IMAGE", "RESTARTS", "AGE"]
+    assert row.split()[:5] == ["plc-1", "True", "running", "test-node", lan.address(52)]
+    commands = await site.kubectl("get", "rtc")
+    assert "create_new_runtime" in commands
+    nodes = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))
+    assert [n["metadata"]["name"] for n in nodes["items"]] == ["test-node"]
+
+
+async def test_a_runtime_applied_with_kubectl_runs_and_belongs_to_the_person(site: Site, lan: Lan) -> None:
+    manifest = {
+        "apiVersion": "getedge.me/v1alpha1",
+        "kind": "Runtime",
+        "metadata": {"name": "by-hand"},
+        "spec": {
+            "deviceId": "by-hand",
+            "image": site.environment["EDGE_RUNTIME_IMAGE"],
+            "version": site.environment["EDGE_RUNTIME_VERSION"],
+            "interfaces": [
+                {
+                    "name": "lan0",
+                    "parentInterface": lan.parent,
+                    "mode": "Static",
+                    "address": lan.address(53),
+                    "subnet": str(lan.subnet),
+                }
+            ],
+        },
+    }
+    await site.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    await site.wait_condition("by-hand", "Ready")
+    assert await asyncio.to_thread(lan.ping, lan.address(53))
+
+    refused = await site.send("delete_device", device_id="by-hand")
+    assert refused["status"] == "error"
+    assert "kubectl" in refused["error"]
+
+    await site.kubectl("delete", "runtime", "by-hand", "--timeout=60s")
+    assert (await site.status("by-hand"))["status"] == "not_found"
+
+
+async def test_stop_start_and_restart_answer_when_the_container_is_there(site: Site, lan: Lan) -> None:
+    await site.create("plc-1", lan.parent, f"{lan.address(54)}/24")
+    await site.wait_running("plc-1")
+
+    stopped = await site.send("stop_device", device_id="plc-1")
+    assert (stopped["status"], stopped["success"]) == ("success", True)
+    assert (await site.status("plc-1"))["container_status"] == "exited"
+
+    assert (await site.send("start_device", device_id="plc-1"))["success"] is True
+    first = (await site.runtime("plc-1"))["status"]["startedAt"]
+
+    assert (await site.send("restart_device", device_id="plc-1"))["success"] is True
+    runtime = await site.runtime("plc-1")
+    assert runtime["status"]["startedAt"] != first
+    assert runtime["status"]["restarts"][-1]["cause"] == "Requested"
+
+
+async def test_run_command_reaches_the_runtime_over_the_internal_network(site: Site, lan: Lan) -> None:
+    await site.create("plc-1", lan.parent, f"{lan.address(55)}/24")
+    await site.wait_running("plc-1")
+
+    async def answered() -> dict[str, object] | None:
+        answer = await site.send("run_command", device_id="plc-1", method="GET", api="/api/status")
+        return answer if answer["status"] == "success" else None
+
+    answer = await eventually(answered, "the runtime's control server answers")
+    assert answer["http_response"]["status_code"] == 200
+    assert answer["http_response"]["ok"] is True
+
+
+async def test_consumption_is_reported_for_host_and_runtime(site: Site, lan: Lan) -> None:
+    await site.create("plc-1", lan.parent, f"{lan.address(56)}/24")
+    await site.wait_running("plc-1")
+
+    async def sampled() -> dict[str, object] | None:
+        answer = await site.send(
+            "get_consumption_device", device_id="plc-1", cpuPeriod="1h", memoryPeriod="1h"
+        )
+        return answer if answer["cpu_usage"] and answer["memory_usage"] else None
+
+    usage = await eventually(sampled, "two samples of the runtime", seconds=30)
+    assert usage["cpu"] == "unlimited"
+    assert usage["memory_usage"][-1]["memory"] > 0
+    host = await site.send("get_consumption_orchestrator", cpuPeriod="1h", memoryPeriod="1h")
+    assert host["cpu"] >= 1
+    assert host["memory_usage"]
+
+
+async def test_the_heartbeat_has_the_fields_of_the_specification(site: Site) -> None:
+    async def beats() -> list[dict[str, object]] | None:
+        return site.cloud.heartbeats(AGENT) or None
+
+    beat = (await eventually(beats, "a heartbeat", seconds=15))[-1]
+    fields = {"agent_id", "cpu_usage", "memory_usage", "memory_total", "disk_usage", "disk_total", "uptime"}
+    assert fields | {"status", "timestamp"} == set(beat)
+    assert (beat["agent_id"], beat["status"]) == (AGENT, "online")

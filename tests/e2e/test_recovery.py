@@ -1,0 +1,115 @@
+"""What happens by hand or by accident is put right without a person, and nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.dockerd import Engine
+from tests.support.lan import Lan
+from tests.support.site import AGENT, Site, eventually
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+async def running(site: Site, lan: Lan) -> str:
+    """A runtime of the cloud that runs on the LAN; its name."""
+    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
+    await site.wait_running("plc-1")
+    await site.wait_condition("plc-1", "Ready")
+    return "plc-1"
+
+
+async def inspect(client: Any, name: str) -> dict[str, Any]:
+    """The container as the engine sees it, {} when there is none."""
+    from docker import errors
+
+    try:
+        found: dict[str, Any] = await asyncio.to_thread(client.inspect_container, name)
+    except errors.NotFound:
+        return {}
+    return found
+
+
+async def wait_on_lan(site: Site, lan: Lan, name: str, mac: str) -> None:
+    """Wait until the runtime is ready and its LAN address answers with that MAC."""
+
+    async def answers() -> bool:
+        return await asyncio.to_thread(lan.mac_of, lan.address(60), seconds=1) == mac
+
+    await eventually(answers, f"{name} answers ARP with {mac} (see {site.log})")
+    await site.wait_condition(name, "Ready")
+
+
+@pytest.mark.parametrize("accident", ["kill", "stop", "remove", "disconnect"])
+async def test_a_container_harmed_by_hand_is_put_right(
+    site: Site, lan: Lan, running: str, docker_client: Any, accident: str
+) -> None:
+    before = await inspect(docker_client, running)
+    mac = (await site.status(running))["networks"]["lan0"]["mac_address"]
+    lan_networks = [n for n in before["NetworkSettings"]["Networks"] if n != before["HostConfig"]["NetworkMode"]]
+    by_hand = {
+        "kill": lambda: docker_client.kill(running),
+        "stop": lambda: docker_client.stop(running, timeout=1),
+        "remove": lambda: docker_client.remove_container(running, force=True),
+        "disconnect": lambda: docker_client.disconnect_container_from_network(
+            running, lan_networks[0], force=True
+        ),
+    }
+    await asyncio.to_thread(by_hand[accident])
+
+    async def whole() -> bool:
+        now = await inspect(docker_client, running)
+        networks = set(now.get("NetworkSettings", {}).get("Networks", {}))
+        return bool(now) and now["State"]["Running"] and len(networks) >= 2
+
+    await eventually(whole, f"the container is whole after {accident} (see {site.log})")
+    await wait_on_lan(site, lan, running, mac)
+
+
+async def test_a_running_container_survives_stop_and_start_of_the_controller(
+    site: Site, running: str, docker_client: Any
+) -> None:
+    before = (await inspect(docker_client, running))["State"]["StartedAt"]
+    assert await site.stop() == 0
+    assert (await inspect(docker_client, running))["State"]["Running"]
+    await site.start()
+    await site.wait_running(running)
+    await site.wait_condition(running, "Ready")
+    assert (await inspect(docker_client, running))["State"]["StartedAt"] == before
+
+
+async def test_a_restart_of_dockerd_ends_with_the_runtime_on_its_address(
+    site: Site, lan: Lan, running: str, engine: Engine
+) -> None:
+    mac = (await site.status(running))["networks"]["lan0"]["mac_address"]
+    await asyncio.to_thread(engine.restart)
+    await wait_on_lan(site, lan, running, mac)
+
+
+async def test_a_restart_of_the_cloud_ends_with_the_agent_connected_and_nothing_restarted(
+    site: Site, running: str, docker_client: Any
+) -> None:
+    before = (await inspect(docker_client, running))["State"]["StartedAt"]
+    await site.cloud.stop()
+    await site.cloud.start()
+    await site.cloud.wait_agent(AGENT, timeout=30)
+    await site.wait_running(running)
+    assert (await inspect(docker_client, running))["State"]["StartedAt"] == before
+
+
+async def test_a_missing_parent_interface_is_waited_for(site: Site, lan: Lan) -> None:
+    await asyncio.to_thread(lan.unplug)
+    await site.create("plc-2", lan.parent, f"{lan.address(61)}/24")
+
+    async def waiting() -> bool:
+        conditions = (await site.runtime("plc-2")).get("status", {}).get("conditions", [])
+        return any(c["type"] == "Reconciling" and c["reason"] == "ParentInterfaceMissing" for c in conditions)
+
+    await eventually(waiting, "the status says that the parent interface is missing")
+    await asyncio.to_thread(lan.plug)
+    await site.wait_running("plc-2")
+    assert await asyncio.to_thread(lan.ping, lan.address(61))

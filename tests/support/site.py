@@ -1,0 +1,193 @@
+"""One edge host under test: the controller as a real process, the local cloud beside it, kubectl in between.
+
+The process gets its settings as environment variables, as a service would. It may be stopped, killed and started
+again at will; the state directory, the cloud and the engine stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+AGENT = "07048933"
+NAMESPACE = "edge"
+
+
+async def eventually(
+    probe: Callable[[], Awaitable[Any]], what: str, *, seconds: float = 60, every: float = 0.1
+) -> Any:
+    """The first truthy result of ``probe``; an AssertionError that tells the last one when time is up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        last = await probe()
+        if last:
+            return last
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {last!r}")
+        await asyncio.sleep(every)
+
+
+class Site:
+    """A controller process with everything around it.
+
+    ``cloud`` is a started console.server.Cloud; ``certificates`` holds client.crt, client.key and ca.crt of the agent.
+    """
+
+    def __init__(
+        self, directory: Path, docker_url: str, cloud: Any, certificates: Path, image: str, version: str
+    ) -> None:
+        self.directory = directory
+        self.cloud = cloud
+        self.state = directory / "state"
+        self.log = directory / "controller.log"
+        self.process: asyncio.subprocess.Process | None = None
+        self._correlation = 0
+        self.environment = {
+            "EDGE_CLOUD_URL": f"https://localhost:{cloud.port}",
+            "EDGE_CLIENT_CERT": str(certificates / "client.crt"),
+            "EDGE_CLIENT_KEY": str(certificates / "client.key"),
+            "EDGE_CLOUD_CA": str(certificates / "ca.crt"),
+            "EDGE_STATE_DIR": str(self.state),
+            "EDGE_API_LISTEN": "127.0.0.1:0",
+            "EDGE_HTTP_LISTEN": "127.0.0.1:0",
+            "EDGE_NODE_NAME": "test-node",
+            "EDGE_RUNTIME_IMAGE": image,
+            "EDGE_RUNTIME_VERSION": version,
+            "EDGE_LOG_FORMAT": "json",
+            "DOCKER_HOST": docker_url,
+        }
+
+    # -- the process -------------------------------------------------------------------------------------------
+
+    async def start(self, environment: Mapping[str, str] | None = None, *, connected: bool = True) -> None:
+        """Start the controller and, unless told otherwise, wait until the cloud sees it."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "controller",
+                "run",
+                env={**inherited, **self.environment, **(environment or {})},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if connected:
+            await self.cloud.wait_agent(AGENT, timeout=30)
+
+    async def kill(self) -> None:
+        """A power cut for the controller alone."""
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGKILL)
+            await self.process.wait()
+
+    async def stop(self) -> int:
+        """A clean stop; the exit status."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.terminate()
+        return await asyncio.wait_for(self.process.wait(), 10)
+
+    async def close(self) -> None:
+        """Stop the process, whatever state it is in."""
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(TimeoutError):
+                await self.stop()
+            await self.kill()
+
+    def log_text(self) -> str:
+        """Everything the controller logged."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    # -- the cloud ---------------------------------------------------------------------------------------------
+
+    def message(self, topic: str, **fields: Any) -> dict[str, Any]:
+        """A complete message for a topic."""
+        self._correlation += 1
+        requested_at = datetime.now(UTC).isoformat()
+        return {"correlation_id": self._correlation, "action": topic, "requested_at": requested_at, **fields}
+
+    async def send(self, topic: str, *, timeout: float = 45, **fields: Any) -> dict[str, Any]:
+        """Send one command and wait for its answer."""
+        answer: dict[str, Any] = await self.cloud.send(
+            AGENT, topic, self.message(topic, **fields), timeout=timeout
+        )
+        return answer
+
+    async def create(self, name: str, parent: str, address: str, **fields: Any) -> dict[str, Any]:
+        """Ask for one runtime with one static interface on ``parent``; ``address`` is in CIDR form."""
+        ip, prefix = address.split("/")
+        network = ip.rsplit(".", 1)[0]
+        interface = {
+            "name": "lan0",
+            "parent_interface": parent,
+            "network_mode": "static",
+            "ip": ip,
+            "subnet": f"{network}.0/{prefix}",
+            "gateway": f"{network}.1",
+        }
+        return await self.send(
+            "create_new_runtime", container_name=name, vnic_configs=[interface], **fields
+        )
+
+    async def status(self, name: str) -> dict[str, Any]:
+        """The answer of get_device_status."""
+        return await self.send("get_device_status", device_id=name)
+
+    async def wait_running(self, name: str, *, seconds: float = 60) -> dict[str, Any]:
+        """Wait until the cloud sees the runtime run; its last status."""
+
+        async def running() -> dict[str, Any] | None:
+            answer = await self.status(name)
+            return answer if answer.get("is_running") and answer["status"] == "success" else None
+
+        return await eventually(running, f"{name} runs (see {self.log})", seconds=seconds)  # type: ignore[no-any-return]
+
+    async def wait_gone(self, name: str, *, seconds: float = 60) -> None:
+        """Wait until the cloud no longer knows the runtime."""
+
+        async def gone() -> bool:
+            return (await self.status(name))["status"] == "not_found"
+
+        await eventually(gone, f"{name} is gone (see {self.log})", seconds=seconds)
+
+    # -- kubectl -----------------------------------------------------------------------------------------------
+
+    async def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Run kubectl with the kubeconfig that the controller wrote; its output."""
+        kubectl = Path(sys.executable).parent / "kubectl"
+        environment = {**os.environ, "KUBECONFIG": str(self.state / "kubeconfig"), "KUBECACHEDIR": str(self.directory / "kube")}
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [kubectl, *arguments],
+            input=stdin,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+        return done.stdout if check else done.stdout + done.stderr
+
+    async def runtime(self, name: str) -> dict[str, Any]:
+        """The Runtime as kubectl gets it."""
+        found: dict[str, Any] = json.loads(await self.kubectl("get", "runtime", name, "-o", "json"))
+        return found
+
+    async def wait_condition(self, name: str, condition: str, *, seconds: int = 60) -> None:
+        """``kubectl wait --for=condition=...``."""
+        await self.kubectl("wait", f"runtime/{name}", f"--for=condition={condition}", f"--timeout={seconds}s")
