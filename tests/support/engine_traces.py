@@ -66,7 +66,7 @@ def bridges(root: Path) -> set[str]:
     """The bridges of the engine's networks that still exist: named after the networks in its database."""
     database = root / "data/network/files/local-kv.db"
     content = database.read_bytes() if database.exists() else b""
-    names = {f"br-{network[:12].decode()}" for network in re.findall(rb"network/v1\.0/([0-9a-f]{64})", content)}
+    names = {f"br-{network[:12].decode()}" for network in re.findall(rb"network/v1\.0/bridge/([0-9a-f]{64})", content)}
     return {name for name in names if Path("/sys/class/net", name).exists()}
 
 
