@@ -1,0 +1,90 @@
+"""``make bench``: measure, beside raw Docker calls in the same run, and print one table. Nothing here is a test."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from controller.console.server import Cloud
+from tests.bench import measures
+from tests.support import image
+from tests.support.dockerd import Engine
+from tests.support.lan import Lan
+from tests.support.site import AGENT, Site
+
+
+def milliseconds(seconds: list[float]) -> str:
+    """Median and extremes, for people."""
+    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+    return f"{middle * 1e3:.1f} ms (min {low * 1e3:.1f}, max {high * 1e3:.1f}, n {len(seconds)})"
+
+
+def say(text: str) -> None:
+    """Progress, beside the table on standard output."""
+    print(f"# {text}", file=sys.stderr, flush=True)
+
+
+async def measure(site: Site, lan: Lan, engine: Engine, options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """Every figure as (what, goal, measured)."""
+    rows = []
+    began = time.perf_counter()
+    await site.start()
+    rows.append(("start to connected", "<= 1.5 s", f"{time.perf_counter() - began:.2f} s"))
+    say(f"create beside raw Docker, {options.rounds} rounds of each")
+    creation = await measures.creation(site, lan, engine, options.rounds)
+    ratio = statistics.median(creation.ours) / statistics.median(creation.raw)
+    rows.append(("raw Docker: create to running", "", milliseconds(creation.raw)))
+    rows.append(("create command to running", "", milliseconds(creation.ours)))
+    rows.append(("... as a multiple of raw", "<= 1.25", f"{ratio:.2f}"))
+    rows.append(("answer to create_new_runtime", "p50 <= 6 ms", milliseconds(creation.answers)))
+    say(f"{options.runtimes} runtimes")
+    await measures.populate(site, lan, options.runtimes)
+    idle = await measures.idle(site, options.seconds)
+    rows.append((f"memory with {options.runtimes} runtimes", "<= 100 MB", f"{idle.resident_mib:.0f} MiB"))
+    rows.append((f"idle CPU with {options.runtimes} runtimes", "<= 1 %", f"{idle.cpu_percent:.2f} % of a core"))
+    say(f"heartbeats over {options.seconds} s while runtimes come and go")
+    gaps = await measures.heartbeat_gaps(site, lan, options.seconds)
+    rows.append(("heartbeat gaps under load", "5.00 +- 0.10 s", f"{min(gaps):.3f} to {max(gaps):.3f} s (n {len(gaps)})"))
+    say(f"{options.cycles} creates and deletes")
+    leaks = await measures.leaks(site, lan, engine, options.cycles)
+    rows.append((f"left after {options.cycles} creates and deletes", "nothing", leaks))
+    return rows
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Set everything up, measure, print, clean up."""
+    with Engine() as engine, Lan() as lan, tempfile.TemporaryDirectory() as folder:
+        reference = image.build(engine)
+        directory = Path(folder)
+        cloud = Cloud(directory / "cloud")
+        await cloud.start()
+        certificates = cloud.enroll(AGENT)
+        repository, version = reference.rsplit(":", 1)
+        site = Site(directory, engine.url, cloud, certificates, repository, version)
+        try:
+            rows = await measure(site, lan, engine, options)
+        finally:
+            await site.close()
+            await cloud.stop()
+    width = max(len(row[0]) for row in rows)
+    for what, goal, measured in rows:
+        print(f"{what:<{width}}  {goal:<15}  {measured}")
+
+
+def main() -> None:
+    """Read the options and run."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="creations of each kind (15)")
+    parser.add_argument("--runtimes", type=int, default=20, help="runtimes for memory, CPU and heartbeats (20)")
+    parser.add_argument("--seconds", type=int, default=60, help="how long to watch CPU and heartbeats (60)")
+    parser.add_argument("--cycles", type=int, default=200, help="creates and deletes for the leak check (200)")
+    asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The single measurements of ``make bench``: each returns plain figures and prints nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from typing import Any, NamedTuple
+
+from tests.bench import process
+from tests.bench.raw import RawDocker
+from tests.support.dockerd import Engine
+from tests.support.lan import Lan
+from tests.support.site import AGENT, Site
+
+AT_ONCE = 4  # creates and deletes under way at once in the leak check
+
+
+class Creation(NamedTuple):
+    """Seconds of each round."""
+
+    ours: list[float]
+    raw: list[float]
+    answers: list[float]
+
+
+class Idle(NamedTuple):
+    """What the controller uses when nothing happens."""
+
+    resident_mib: float
+    cpu_percent: float
+
+
+async def creation(site: Site, lan: Lan, engine: Engine, rounds: int) -> Creation:
+    """Raw and ours in turn, so that both meet the same noise."""
+    figures = Creation([], [], [])
+    repository, version = site.environment["EDGE_RUNTIME_IMAGE"], site.environment["EDGE_RUNTIME_VERSION"]
+    with Lan() as raw_lan, engine.client() as client:
+        raw = RawDocker(client.api, f"{repository}:{version}", raw_lan.parent, str(raw_lan.subnet))
+        try:
+            for number in range(rounds):
+                name, address = f"raw-{number}", raw_lan.address(10 + number)
+                figures.raw.append(await asyncio.to_thread(raw.create, name, address, number))
+                await asyncio.to_thread(raw.remove, name)
+                answered, ran = await _create_timed(site, lan, client.api, number)
+                figures.answers.append(answered)
+                figures.ours.append(ran)
+        finally:
+            await asyncio.to_thread(raw.close)
+    return figures
+
+
+async def _create_timed(site: Site, lan: Lan, client: Any, number: int) -> tuple[float, float]:
+    name = f"bench-{number}"
+    events = client.events(decode=True, filters={"type": "container", "event": "start"})
+    started = asyncio.create_task(asyncio.to_thread(next, events))
+    await asyncio.sleep(0.05)  # let the stream be open before the command
+    began = time.time()
+    await site.create(name, lan.parent, f"{lan.address(10 + number)}/24")
+    answered = time.time() - began
+    event = await asyncio.wait_for(started, 30)
+    await asyncio.to_thread(events.close)
+    await site.wait_running(name)
+    await remove(site, name)
+    return answered, event["timeNano"] / 1e9 - began
+
+
+async def remove(site: Site, name: str) -> None:
+    """Delete one runtime and wait until it is gone."""
+    await site.send("delete_device", device_id=name)
+    await site.wait_gone(name)
+
+
+async def populate(site: Site, lan: Lan, count: int) -> None:
+    """Have ``count`` runtimes running."""
+    names = [f"plc-{number}" for number in range(count)]
+    for number, name in enumerate(names):
+        await site.create(name, lan.parent, f"{lan.address(40 + number)}/24")
+    for name in names:
+        await site.wait_running(name, seconds=120)
+
+
+async def idle(site: Site, seconds: float) -> Idle:
+    """Memory and CPU while nothing is asked."""
+    assert site.process is not None
+    await asyncio.sleep(10)  # the passes after the creates are not idle
+    cpu = await process.cpu_percent(site.process.pid, seconds)
+    return Idle(process.resident_mib(site.process.pid), cpu)
+
+
+async def heartbeat_gaps(site: Site, lan: Lan, seconds: float) -> list[float]:
+    """Seconds between heartbeats as the cloud received them, while runtimes are created and deleted."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    before = len(site.cloud.heartbeats(AGENT))
+    arrivals: list[float] = []
+
+    async def watch() -> None:
+        seen = before
+        while loop.time() < deadline:
+            if (now := len(site.cloud.heartbeats(AGENT))) > seen:
+                arrivals.append(loop.time())
+                seen = now
+            await asyncio.sleep(0.005)
+
+    async def load() -> None:
+        for number in itertools.count():
+            if loop.time() > deadline - 5:
+                return
+            await _cycle(site, lan, f"busy-{number}", 100)
+
+    await asyncio.gather(watch(), load())
+    return [later - earlier for earlier, later in itertools.pairwise(arrivals)]
+
+
+async def _cycle(site: Site, lan: Lan, name: str, number: int) -> None:
+    await site.create(name, lan.parent, f"{lan.address(number)}/24")
+    await site.wait_running(name)
+    await remove(site, name)
+
+
+async def leaks(site: Site, lan: Lan, engine: Engine, cycles: int) -> str:
+    """What is left of containers, networks, descriptors and threads after many creates and deletes."""
+    assert site.process is not None
+    with engine.client() as client:
+        await asyncio.gather(*(_cycle(site, lan, f"warm-{n}", 120 + n) for n in range(AT_ONCE)))
+        before = await _count(client.api), process.usage(site.process.pid)
+
+        async def worker(lane: int) -> None:
+            for number in range(cycles // AT_ONCE):
+                await _cycle(site, lan, f"cycle-{lane}-{number}", 120 + lane)
+
+        await asyncio.gather(*(worker(lane) for lane in range(AT_ONCE)))
+        await asyncio.sleep(5)  # connections of the last answers close
+        after = await _count(client.api), process.usage(site.process.pid)
+    return (
+        f"containers {after[0][0] - before[0][0]:+d}, networks {after[0][1] - before[0][1]:+d}, "
+        f"descriptors {after[1].descriptors - before[1].descriptors:+d}, "
+        f"threads {after[1].threads - before[1].threads:+d}"
+    )
+
+
+async def _count(client: Any) -> tuple[int, int]:
+    containers = await asyncio.to_thread(client.containers, all=True)
+    networks = await asyncio.to_thread(client.networks)
+    return len(containers), len(networks)
+
+
