@@ -37,8 +37,16 @@ class Engine:
     ``options`` are further arguments of dockerd. A context manager: started on entry, gone on exit.
     """
 
-    def __init__(self, binary: str = "dockerd", root: Path | None = None, *, runtime: Path | None = None,
-                 options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        binary: str = "dockerd",
+        root: Path | None = None,
+        *,
+        runtime: Path | None = None,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self.binary = binary
+        self.runtime = runtime
         self.root = root or _FOLDERS / ownership.new_name(PREFIX)
         self.url = f"unix://{self.root}/docker.sock"
         self._command = [*_command(binary, self.root, runtime), *options]
@@ -80,7 +88,12 @@ class Engine:
         environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"} | {"PATH": SYSTEM_PATH}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
             )
         self._wait_ready(self._process)
 
@@ -114,7 +127,9 @@ class Engine:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise EngineFailed(f"dockerd ignored {how.name} for {_READY_SECONDS} s; {self._last_words()}") from None
+            raise EngineFailed(
+                f"dockerd ignored {how.name} for {_READY_SECONDS} s; {self._last_words()}"
+            ) from None
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _READY_SECONDS

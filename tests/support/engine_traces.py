@@ -1,8 +1,8 @@
 """What a private Docker engine leaves on the machine, found and removed without the engine's help.
 
-So it works after a kill -9, for every engine version, and for the leftovers of an earlier run. Everything is found
-by the engine's root folder: processes that name it, the cgroup called after it, mounts below it, and the bridges whose
-networks are in its own database.
+So it works after a kill -9, for every engine version, and for the leftovers of an earlier run. Everything is
+found by the engine's root folder: processes that name it, the cgroup called after it, mounts below it, and the
+bridges whose networks are in its own database.
 """
 
 from __future__ import annotations
@@ -47,7 +47,12 @@ def find(root: Path) -> list[str]:
 
 def processes(root: Path) -> set[int]:
     """dockerd, containerd and shims (they name the root), and all that runs in the containers."""
-    found = {int(pid) for group in cgroups(root) for file in group.rglob("cgroup.procs") for pid in _read(file).split()}
+    found = {
+        int(pid)
+        for group in cgroups(root)
+        for file in group.rglob("cgroup.procs")
+        for pid in _read(file).split()
+    }
     return found | _naming(f"{root}/")
 
 
@@ -66,8 +71,16 @@ def bridges(root: Path) -> set[str]:
     """The bridges of the engine's networks that still exist: named after the networks in its database."""
     database = root / "data/network/files/local-kv.db"
     content = database.read_bytes() if database.exists() else b""
-    names = {f"br-{network[:12].decode()}" for network in re.findall(rb"network/v1\.0/bridge/([0-9a-f]{64})", content)}
-    return {name for name in names if Path("/sys/class/net", name).exists()}
+    names = {
+        f"br-{network[:12].decode()}"
+        for network in re.findall(rb"network/v1\.0/bridge/([0-9a-f]{64})", content)
+    }
+    return {name for name in names if link_exists(name)}
+
+
+def link_exists(name: str) -> bool:
+    """Whether the machine has a network link of this name."""
+    return Path("/sys/class/net", name).exists()
 
 
 def kill_containerd(root: Path) -> None:

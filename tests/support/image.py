@@ -1,8 +1,8 @@
 """Images for the tests and the demonstration, made on this machine without a registry or a Dockerfile.
 
 One layer (busybox, the Python modules that the control server loads, their shared libraries) and several
-configurations of it, as one archive for ``docker load`` or for the test registry. Format: OCI image specification,
-and the docker-archive layout of ``docker save``.
+configurations of it, as one archive for ``docker load`` or for the test registry. Format: OCI image
+specification, and the docker-archive layout of ``docker save``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Image:
-    """A reference (``repository:tag``), a layer and what the image says of its containers (OCI image config)."""
+    """A reference (``repository:tag``), a layer, and the defaults of its containers (OCI image config)."""
 
     reference: str
     layer: Layer
@@ -66,7 +66,9 @@ def runtime_images() -> list[Image]:
     """The soft PLC as versions 1 and 2, and ``crash``, which ends with status 1 at once."""
     layer = Layer(_tar(image_files.collect()))
     versions = [Image(f"{REPOSITORY}:{version}", layer, _control_settings(version)) for version in ("1", "2")]
-    crash = Image(f"{REPOSITORY}:crash", layer, {"Cmd": ["/bin/sh", "-c", "echo 'no program loaded'; exit 1"]})
+    crash = Image(
+        f"{REPOSITORY}:crash", layer, {"Cmd": ["/bin/sh", "-c", "echo 'no program loaded'; exit 1"]}
+    )
     return [*versions, crash]
 
 
@@ -78,7 +80,11 @@ def load(client: docker.DockerClient, images: list[Image]) -> None:
 def archive(images: list[Image]) -> bytes:
     """The images as ``docker save`` would write them."""
     manifest = [
-        {"Config": f"{image.id[7:]}.json", "RepoTags": [image.reference], "Layers": [f"{image.layer.digest[7:]}.tar"]}
+        {
+            "Config": f"{image.id[7:]}.json",
+            "RepoTags": [image.reference],
+            "Layers": [f"{image.layer.digest[7:]}.tar"],
+        }
         for image in images
     ]
     files = {"manifest.json": to_json(manifest)}

@@ -1,7 +1,7 @@
 """Which files of this machine go into the runtime image: those that its control server really loads.
 
-The system's own Python (Debian's, not a virtual environment's) is asked what it imports for the control server, ldd
-what the binaries need. So the image fits the machine, and is small.
+The system's own Python (Debian's, not a virtual environment's) is asked what it imports for the control server,
+ldd what the binaries need. So the image fits the machine, and is small.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def _busybox() -> list[Entry]:
     if not binary.exists() or _libraries(binary):
         raise ImageFailed("the runtime image needs a static busybox: apt-get install busybox-static")
     commands = run(str(binary), "--list").stdout.split()
-    links = [Entry(f"bin/{name}", kind=tarfile.SYMTYPE, target="busybox") for name in commands if name != "busybox"]
+    links = [
+        Entry(f"bin/{name}", kind=tarfile.SYMTYPE, target="busybox") for name in commands if name != "busybox"
+    ]
     return [_copy(binary, "bin/busybox"), *links]
 
 
@@ -92,8 +94,10 @@ def _python() -> list[Entry]:
         [PYTHON, "-I", "-S", "-c", _LIST_LOADED, str(_SOURCE)], capture_output=True, text=True, check=False
     )
     if listed.returncode:
-        raise ImageFailed(f"the system's Python lacks what the runtime image needs (apt-get install "
-                          f"libpython3-stdlib): {listed.stderr.strip().splitlines()[-1]}")
+        raise ImageFailed(
+            f"the system's Python lacks what the runtime image needs (apt-get install "
+            f"libpython3-stdlib): {listed.stderr.strip().splitlines()[-1]}"
+        )
     minor, library, executable, *modules = listed.stdout.splitlines()
     if int(minor) < 11:
         raise ImageFailed(f"the runtime image needs Python 3.11 at {PYTHON}, this one is 3.{minor}")

@@ -22,9 +22,9 @@ _INSIDE = "lan0"
 class Lan:
     """One LAN with one parent interface; a context manager that removes both whatever happened.
 
-    ``parent`` is the interface's name on the host, ``namespace`` the network namespace, ``subnet`` the LAN's
-    /24 (10.64.0.0/10, by the kernel's number of the parent, so that two LANs never share one), ``gateway`` the
-    address in the namespace.
+    ``parent`` is the interface's name on the host, ``namespace`` the network namespace, ``subnet`` the LAN's /24
+    (10.64.0.0/10, by the kernel's number of the parent, so that two LANs never share one), ``gateway`` the address
+    in the namespace.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,19 @@ class Lan:
     def __enter__(self) -> Lan:
         try:
             run("ip", "netns", "add", self.namespace)
-            run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
+            run(
+                "ip",
+                "link",
+                "add",
+                self.parent,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                _INSIDE,
+                "netns",
+                self.namespace,
+            )
             self.subnet = _subnet_of_link(self.parent)
             self._configure()
         except BaseException:
@@ -64,7 +76,9 @@ class Lan:
 
     def plug(self) -> None:
         """Bring the parent interface back under its old name."""
-        run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
+        run(
+            "ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace
+        )
         self._configure()
 
     def set_carrier(self, *, up: bool) -> None:
@@ -76,7 +90,7 @@ class Lan:
         return self._inside("ping", "-c", "1", "-i", "0.2", "-w", str(seconds), address).returncode == 0
 
     def mac_of(self, address: str, *, seconds: int = 5) -> str | None:
-        """The MAC address, in lower case, that answers ARP for the address on the LAN; None: nobody answers."""
+        """The MAC address, in lower case, that answers ARP for the address; None: nobody answers."""
         answer = self._inside("arping", "-f", "-w", str(seconds), "-I", _INSIDE, address).stdout
         found = re.search(r"\[([0-9A-Fa-f:]{17})\]", answer)
         return found[1].lower() if found else None

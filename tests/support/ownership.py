@@ -1,7 +1,7 @@
 """Names for what we make on the machine (links, namespaces, folders), so that leftovers are known as ours.
 
-A name carries the process id of its maker. What is still there when that process is gone may be removed by anyone;
-what a living process owns is never touched.
+A name carries the process id of its maker. What is still there when that process is gone may be removed by
+anyone; what a living process owns is never touched.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Stands for a soft PLC inside the test image: its control server, and a first process that ends on SIGTERM.
 
-HTTPS on port 8443 with a self-signed certificate, plain HTTP on port 8080. Standard library only, every module
+HTTPS on port 8443 with a self-signed certificate, plain HTTP on port 8080. Standard library only, all of it
 imported here at the top: the image holds what these imports load and no more.
 
     GET  /api/status         {"status": "running", "version": ..., "started_at": ...}
@@ -105,7 +105,7 @@ def main() -> None:
     context.load_cert_chain(CERTIFICATE)
     serve(8443, context)
     serve(8080, None)
-    print("control server ready", flush=True)  # noqa: T201
+    print("control server ready", flush=True)
     while True:
         signal.pause()
 

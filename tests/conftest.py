@@ -1,0 +1,102 @@
+"""Fixtures of the whole suite: a Docker engine, the runtime image, a LAN, certificates, and two guards.
+
+One private engine serves a test session; ``EDGE_TEST_DOCKERD`` names another dockerd for it (a ``runc`` beside
+it is used). What a session leaves behind fails it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from blockbuster import blockbuster_ctx
+
+from tests.support import dockerd, engine_traces, image, ownership, requirements
+from tests.support import lan as lans
+from tests.support.certificates import Authority
+
+_DEFAULT_NETWORKS = {"bridge", "host", "none"}
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_call() -> Iterator[None]:
+    """Fail a test in which the product blocks an event loop."""
+    with blockbuster_ctx("controller"):
+        yield
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Authority:
+    """A certificate authority of the test's own."""
+    return Authority(tmp_path / "certificates")
+
+
+@pytest.fixture(scope="session")
+def docker_machine() -> Iterator[None]:
+    """A machine for engines and LANs; cleans up after killed runs, and checks after this one."""
+    requirements.root()
+    requirements.programs("dockerd", "containerd", "runc", "ip", "ping", "arping")
+    lans.remove_orphans()
+    dockerd.remove_orphans()
+    yield
+    own_lans = [name for name in lans.names() if ownership.is_own(name, lans.PREFIX)]
+    traces = [trace for root in dockerd.roots() for trace in engine_traces.find(root)]
+    assert not own_lans, "LANs left behind by tests"
+    assert not traces, "parts of a Docker engine left behind by tests"
+
+
+@pytest.fixture(scope="session")
+def engine(docker_machine: None) -> Iterator[dockerd.Engine]:
+    """The session's Docker engine; it fails the session when tests leave containers or networks in it."""
+    binary = os.environ.get("EDGE_TEST_DOCKERD", "dockerd")
+    runtime = Path(binary).parent / "runc"
+    own_runtime = runtime if "/" in binary and runtime.exists() else None
+    with dockerd.Engine(binary, runtime=own_runtime) as engine:
+        yield engine
+        with contextlib.closing(engine.client()) as client:
+            assert not left_behind(client), "containers and networks left behind by tests"
+
+
+@pytest.fixture
+def docker_client(engine: dockerd.Engine) -> Iterator[docker.DockerClient]:
+    """A client of the engine."""
+    with contextlib.closing(engine.client()) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def runtime_images(docker_machine: None) -> dict[str, image.Image]:
+    """The runtime's images by tag: ``1``, ``2`` and ``crash``."""
+    return {made.reference.rpartition(":")[2]: made for made in image.runtime_images()}
+
+
+@pytest.fixture
+def runtime_image(docker_client: docker.DockerClient, runtime_images: dict[str, image.Image]) -> str:
+    """The repository with the tags ``1``, ``2`` and ``crash`` in the engine, also after a test removed some."""
+    present = {tag for found in docker_client.images.list(image.REPOSITORY) for tag in found.tags}
+    missing = [made for made in runtime_images.values() if made.reference not in present]
+    if missing:
+        image.load(docker_client, missing)
+    return image.REPOSITORY
+
+
+@pytest.fixture
+def lan(docker_machine: None) -> Iterator[lans.Lan]:
+    """A LAN of the test's own."""
+    with lans.Lan() as made:
+        yield made
+
+
+def left_behind(client: docker.DockerClient) -> list[str]:
+    """The engine's containers and networks, without those that every engine has."""
+    containers = [f"container {container.name}" for container in client.containers.list(all=True)]
+    networks = [
+        f"network {network.name}"
+        for network in client.networks.list()
+        if network.name not in _DEFAULT_NETWORKS
+    ]
+    return containers + networks

@@ -1,0 +1,68 @@
+"""Certificates for tests: an authority, servers, agents, and the ways in which a certificate is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import trustme
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate (with its chain) and its key, as PEM files; the key has mode 0600."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A certificate authority; writes what it issues below ``folder``. ``ca`` is its own PEM file."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.ca = folder / "ca.crt"
+        self._authority = trustme.CA()
+        self._issued = 0
+        self._authority.cert_pem.write_to_path(self.ca)
+
+    def server(self, *hosts: str) -> Pair:
+        """A server's certificate for these host names and addresses; loopback when none is given."""
+        return self._write(self._authority.issue_cert(*(hosts or ("localhost", "127.0.0.1", "::1"))))
+
+    def agent(self, common_name: str) -> Pair:
+        """A client certificate: its CN is the agent id."""
+        return self._write(self._authority.issue_cert(common_name=common_name))
+
+    def expired(self, common_name: str) -> Pair:
+        """A client certificate that ended yesterday."""
+        now = datetime.now(UTC)
+        return self._agent_between(common_name, now - timedelta(days=30), now - timedelta(days=1))
+
+    def not_yet_valid(self, common_name: str) -> Pair:
+        """A client certificate that begins tomorrow, as a wrong clock sees one."""
+        now = datetime.now(UTC)
+        return self._agent_between(common_name, now + timedelta(days=1), now + timedelta(days=30))
+
+    def foreign(self, common_name: str) -> Pair:
+        """A client certificate of another authority."""
+        return Authority(self.folder / "foreign").agent(common_name)
+
+    def mismatched(self, common_name: str) -> Pair:
+        """A certificate with the key of another one."""
+        return Pair(self.agent(common_name).certificate, self.agent(common_name).key)
+
+    def _agent_between(self, common_name: str, start: datetime, end: datetime) -> Pair:
+        return self._write(
+            self._authority.issue_cert(common_name=common_name, not_before=start, not_after=end)
+        )
+
+    def _write(self, issued: trustme.LeafCert) -> Pair:
+        self._issued += 1
+        pair = Pair(self.folder / f"{self._issued}.crt", self.folder / f"{self._issued}.key")
+        pair.certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        pair.key.touch(mode=0o600)
+        pair.key.write_bytes(issued.private_key_pem.bytes())
+        return pair

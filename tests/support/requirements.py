@@ -1,0 +1,28 @@
+"""What the machine must have for a test. Missing: the test is skipped and says why; with CI=true it fails."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.support import dockerd
+
+
+def root() -> None:
+    """Root, for network namespaces and Docker."""
+    _need(os.geteuid() == 0, "needs root: it makes network namespaces and starts a Docker engine")
+
+
+def programs(*names: str) -> None:
+    """Programs of the system, on the PATH or in the sbin folders."""
+    missing = [name for name in names if dockerd.find(name) is None]
+    _need(not missing, f"needs {', '.join(missing)}: run scripts/setup.sh as root")
+
+
+def _need(met: bool, reason: str) -> None:
+    if met:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"in CI nothing is skipped, but this {reason}", pytrace=False)
+    pytest.skip(reason)
