@@ -72,9 +72,9 @@ def killer(site: Site) -> Callable[[], None]:
 
 @pytest.mark.parametrize(("kind", "count"), CREATE_STEPS)
 async def test_killed_while_creating_it_comes_up_once(
-    site: Site, lan: Lan, docker_client: Any, kind: tuple[str, str], count: int
+    site: Site, lan: Lan, docker_api: Any, kind: tuple[str, str], count: int
 ) -> None:
-    trigger = EventTrigger(docker_client, kind, count, killer(site))
+    trigger = EventTrigger(docker_api, kind, count, killer(site))
     assert (await site.create("plc-1", lan.parent, f"{lan.address(70)}/24"))["status"] == "creating"
     await trigger.wait()
     await site.kill()
@@ -83,7 +83,7 @@ async def test_killed_while_creating_it_comes_up_once(
     await site.wait_running("plc-1")
     await site.wait_condition("plc-1", "Ready")
 
-    containers, networks = await ours(docker_client)
+    containers, networks = await ours(docker_api)
     assert containers == ["plc-1"]
     assert len(networks) == 2
     assert await asyncio.to_thread(lan.ping, lan.address(70))
@@ -91,18 +91,18 @@ async def test_killed_while_creating_it_comes_up_once(
 
 @pytest.mark.parametrize(("kind", "count"), DELETE_STEPS)
 async def test_killed_while_deleting_it_goes_wholly(
-    site: Site, lan: Lan, docker_client: Any, kind: tuple[str, str], count: int
+    site: Site, lan: Lan, docker_api: Any, kind: tuple[str, str], count: int
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(71)}/24")
     await site.wait_running("plc-1")
-    trigger = EventTrigger(docker_client, kind, count, killer(site))
+    trigger = EventTrigger(docker_api, kind, count, killer(site))
     assert (await site.send("delete_device", device_id="plc-1"))["status"] == "deleting"
     await trigger.wait()
     await site.kill()
 
     await site.start()
     await site.wait_gone("plc-1")
-    assert await ours(docker_client) == ([], [])
+    assert await ours(docker_api) == ([], [])
 
 
 async def test_an_answered_create_is_on_disk(site: Site, lan: Lan) -> None:
@@ -115,13 +115,13 @@ async def test_an_answered_create_is_on_disk(site: Site, lan: Lan) -> None:
 
 
 async def test_a_command_delivered_again_after_a_kill_gets_its_first_answer_and_acts_once(
-    site: Site, lan: Lan, docker_client: Any
+    site: Site, lan: Lan, docker_api: Any
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(73)}/24")
     await site.wait_running("plc-1")
     message = site.message("restart_device", device_id="plc-1")
     first = await site.cloud.send("07048933", "restart_device", message, timeout=45)
-    started = (await asyncio.to_thread(docker_client.inspect_container, "plc-1"))["State"]["StartedAt"]
+    started = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["State"]["StartedAt"]
 
     await site.kill()
     await site.start()
@@ -129,5 +129,5 @@ async def test_a_command_delivered_again_after_a_kill_gets_its_first_answer_and_
 
     assert again == first
     assert first["success"] is True
-    now = (await asyncio.to_thread(docker_client.inspect_container, "plc-1"))["State"]["StartedAt"]
+    now = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["State"]["StartedAt"]
     assert now == started

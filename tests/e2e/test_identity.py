@@ -34,11 +34,11 @@ async def forget_runtimes(site: Site) -> None:
 
 
 async def test_a_container_whose_runtime_was_lost_is_reported_and_left_running(
-    site: Site, lan: Lan, docker_client: Any
+    site: Site, lan: Lan, docker_api: Any
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(80)}/24")
     await site.wait_running("plc-1")
-    before = await started_at(docker_client, "plc-1")
+    before = await started_at(docker_api, "plc-1")
     await site.stop()
     await forget_runtimes(site)
     await site.start()
@@ -47,15 +47,15 @@ async def test_a_container_whose_runtime_was_lost_is_reported_and_left_running(
         return "OrphanedContainer" in await site.kubectl("get", "events", "-A", check=False) + site.log_text()
 
     await eventually(reported, "the orphan is reported", seconds=90)
-    assert await started_at(docker_client, "plc-1") == before
+    assert await started_at(docker_api, "plc-1") == before
 
 
 async def test_a_runtime_created_again_adopts_its_container_without_a_restart(
-    site: Site, lan: Lan, docker_client: Any
+    site: Site, lan: Lan, docker_api: Any
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(81)}/24")
     mac = (await site.wait_running("plc-1"))["networks"]["lan0"]["mac_address"]
-    before = await started_at(docker_client, "plc-1")
+    before = await started_at(docker_api, "plc-1")
     await site.stop()
     await forget_runtimes(site)
     await site.start()
@@ -64,69 +64,69 @@ async def test_a_runtime_created_again_adopts_its_container_without_a_restart(
     assert answer["status"] == "creating"
     await site.wait_condition("plc-1", "Ready")
 
-    assert await started_at(docker_client, "plc-1") == before
+    assert await started_at(docker_api, "plc-1") == before
     assert (await site.status("plc-1"))["networks"]["lan0"]["mac_address"] == mac
 
 
 async def test_a_container_of_the_same_name_that_is_not_ours_is_never_touched(
-    site: Site, lan: Lan, docker_client: Any
+    site: Site, lan: Lan, docker_api: Any
 ) -> None:
     image = f"{site.environment['EDGE_RUNTIME_IMAGE']}:{site.environment['EDGE_RUNTIME_VERSION']}"
-    stranger = await asyncio.to_thread(docker_client.create_container, image, name="plc-9")
+    stranger = await asyncio.to_thread(docker_api.create_container, image, name="plc-9")
     try:
         answer = await site.create("plc-9", lan.parent, f"{lan.address(82)}/24")
         assert answer["status"] == "error"
         assert "plc-9" in answer["error"]
         assert (await site.status("plc-9"))["status"] == "error"
-        found = await asyncio.to_thread(docker_client.inspect_container, stranger["Id"])
+        found = await asyncio.to_thread(docker_api.inspect_container, stranger["Id"])
         assert found["State"]["Status"] == "created"
     finally:
-        await asyncio.to_thread(docker_client.remove_container, stranger["Id"], force=True)
+        await asyncio.to_thread(docker_api.remove_container, stranger["Id"], force=True)
 
 
 async def test_a_label_look_alike_of_another_installation_is_never_touched(
-    site: Site, lan: Lan, docker_client: Any
+    site: Site, lan: Lan, docker_api: Any
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(83)}/24")
     await site.wait_running("plc-1")
-    mine = await asyncio.to_thread(docker_client.inspect_container, "plc-1")
+    mine = await asyncio.to_thread(docker_api.inspect_container, "plc-1")
     labels = {**mine["Config"]["Labels"], "getedge.me/install-id": "somebody-else"}
     image = mine["Config"]["Image"]
-    other = await asyncio.to_thread(docker_client.create_container, image, name="look-alike", labels=labels)
+    other = await asyncio.to_thread(docker_api.create_container, image, name="look-alike", labels=labels)
     try:
         await site.send("delete_device", device_id="plc-1")
         await site.wait_gone("plc-1")
-        await asyncio.to_thread(docker_client.inspect_container, other["Id"])
+        await asyncio.to_thread(docker_api.inspect_container, other["Id"])
     finally:
-        await asyncio.to_thread(docker_client.remove_container, other["Id"], force=True)
+        await asyncio.to_thread(docker_api.remove_container, other["Id"], force=True)
 
 
 async def test_another_runtime_version_in_the_settings_restarts_nothing(
-    site: Site, lan: Lan, docker_client: Any
+    site: Site, lan: Lan, docker_api: Any
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(84)}/24")
     await site.wait_running("plc-1")
     await site.wait_condition("plc-1", "Ready")
-    before = await started_at(docker_client, "plc-1")
+    before = await started_at(docker_api, "plc-1")
     await site.stop()
     await site.start({"EDGE_RUNTIME_VERSION": "2"})
     await site.wait_running("plc-1")
     await site.kubectl("annotate", "runtime", "plc-1", "touched=yes")
     await site.wait_condition("plc-1", "Ready")
-    assert await started_at(docker_client, "plc-1") == before
+    assert await started_at(docker_api, "plc-1") == before
 
 
 async def test_a_changed_image_replaces_the_container_and_keeps_its_place_on_the_lan(
-    site: Site, lan: Lan, docker_client: Any
+    site: Site, lan: Lan, docker_api: Any
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(85)}/24")
     mac = (await site.wait_running("plc-1"))["networks"]["lan0"]["mac_address"]
-    before = (await asyncio.to_thread(docker_client.inspect_container, "plc-1"))["Id"]
+    before = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["Id"]
 
     await site.kubectl("patch", "runtime", "plc-1", "--type=merge", "-p", json.dumps({"spec": {"version": "2"}}))
 
     async def replaced() -> bool:
-        found = await asyncio.to_thread(docker_client.containers, filters={"name": "^/plc-1$"})
+        found = await asyncio.to_thread(docker_api.containers, filters={"name": "^/plc-1$"})
         return bool(found) and found[0]["Id"] != before
 
     await eventually(replaced, "a new container runs")
@@ -134,14 +134,14 @@ async def test_a_changed_image_replaces_the_container_and_keeps_its_place_on_the
     assert await asyncio.to_thread(lan.mac_of, lan.address(85)) == mac
 
 
-async def test_an_image_that_does_not_run_is_rolled_back_once(site: Site, lan: Lan, docker_client: Any) -> None:
+async def test_an_image_that_does_not_run_is_rolled_back_once(site: Site, lan: Lan, docker_api: Any) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(86)}/24")
     await site.wait_running("plc-1")
-    before = (await asyncio.to_thread(docker_client.inspect_container, "plc-1"))["Id"]
+    before = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["Id"]
 
     await site.kubectl("patch", "runtime", "plc-1", "--type=merge", "-p", json.dumps({"spec": {"version": "crash"}}))
     await site.wait_condition("plc-1", "Stalled")
 
-    now = await asyncio.to_thread(docker_client.inspect_container, "plc-1")
+    now = await asyncio.to_thread(docker_api.inspect_container, "plc-1")
     assert (now["Id"], now["State"]["Running"]) == (before, True)
     assert await asyncio.to_thread(lan.ping, lan.address(86))

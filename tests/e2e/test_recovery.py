@@ -46,23 +46,23 @@ async def wait_on_lan(site: Site, lan: Lan, name: str, mac: str) -> None:
 
 @pytest.mark.parametrize("accident", ["kill", "stop", "remove", "disconnect"])
 async def test_a_container_harmed_by_hand_is_put_right(
-    site: Site, lan: Lan, running: str, docker_client: Any, accident: str
+    site: Site, lan: Lan, running: str, docker_api: Any, accident: str
 ) -> None:
-    before = await inspect(docker_client, running)
+    before = await inspect(docker_api, running)
     mac = (await site.status(running))["networks"]["lan0"]["mac_address"]
     lan_networks = [n for n in before["NetworkSettings"]["Networks"] if n != before["HostConfig"]["NetworkMode"]]
     by_hand = {
-        "kill": lambda: docker_client.kill(running),
-        "stop": lambda: docker_client.stop(running, timeout=1),
-        "remove": lambda: docker_client.remove_container(running, force=True),
-        "disconnect": lambda: docker_client.disconnect_container_from_network(
+        "kill": lambda: docker_api.kill(running),
+        "stop": lambda: docker_api.stop(running, timeout=1),
+        "remove": lambda: docker_api.remove_container(running, force=True),
+        "disconnect": lambda: docker_api.disconnect_container_from_network(
             running, lan_networks[0], force=True
         ),
     }
     await asyncio.to_thread(by_hand[accident])
 
     async def whole() -> bool:
-        now = await inspect(docker_client, running)
+        now = await inspect(docker_api, running)
         networks = set(now.get("NetworkSettings", {}).get("Networks", {}))
         return bool(now) and now["State"]["Running"] and len(networks) >= 2
 
@@ -71,15 +71,15 @@ async def test_a_container_harmed_by_hand_is_put_right(
 
 
 async def test_a_running_container_survives_stop_and_start_of_the_controller(
-    site: Site, running: str, docker_client: Any
+    site: Site, running: str, docker_api: Any
 ) -> None:
-    before = (await inspect(docker_client, running))["State"]["StartedAt"]
+    before = (await inspect(docker_api, running))["State"]["StartedAt"]
     assert await site.stop() == 0
-    assert (await inspect(docker_client, running))["State"]["Running"]
+    assert (await inspect(docker_api, running))["State"]["Running"]
     await site.start()
     await site.wait_running(running)
     await site.wait_condition(running, "Ready")
-    assert (await inspect(docker_client, running))["State"]["StartedAt"] == before
+    assert (await inspect(docker_api, running))["State"]["StartedAt"] == before
 
 
 async def test_a_restart_of_dockerd_ends_with_the_runtime_on_its_address(
@@ -91,14 +91,14 @@ async def test_a_restart_of_dockerd_ends_with_the_runtime_on_its_address(
 
 
 async def test_a_restart_of_the_cloud_ends_with_the_agent_connected_and_nothing_restarted(
-    site: Site, running: str, docker_client: Any
+    site: Site, running: str, docker_api: Any
 ) -> None:
-    before = (await inspect(docker_client, running))["State"]["StartedAt"]
+    before = (await inspect(docker_api, running))["State"]["StartedAt"]
     await site.cloud.stop()
     await site.cloud.start()
     await site.cloud.wait_agent(AGENT, timeout=30)
     await site.wait_running(running)
-    assert (await inspect(docker_client, running))["State"]["StartedAt"] == before
+    assert (await inspect(docker_api, running))["State"]["StartedAt"] == before
 
 
 async def test_a_missing_parent_interface_is_waited_for(site: Site, lan: Lan) -> None:

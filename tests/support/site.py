@@ -107,6 +107,16 @@ class Site:
                 await self.stop()
             await self.kill()
 
+    async def purge(self) -> None:
+        """Remove from the engine what the controller made, with its own command."""
+        done = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "controller", "purge", "--yes",
+            env={**os.environ, **self.environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert await asyncio.wait_for(done.wait(), 60) == 0, "purge failed"
+
     def log_text(self) -> str:
         """Everything the controller logged."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -1,0 +1,41 @@
+"""One host for each test: a started controller, the local cloud, and the session's Docker engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from controller.console.server import Cloud
+from tests.support.dockerd import Engine
+from tests.support.site import AGENT, Site
+
+
+@pytest.fixture
+def docker_api(docker_client: docker.DockerClient) -> Any:
+    """The engine's API, call by call."""
+    return docker_client.api
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
+    """A local cloud that has enrolled the agent."""
+    cloud = Cloud(tmp_path / "cloud")
+    await cloud.start()
+    yield cloud
+    await cloud.stop()
+
+
+@pytest.fixture
+async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud) -> AsyncIterator[Site]:
+    """A host whose controller is connected; whatever the test leaves there is purged afterwards."""
+    site = Site(tmp_path, engine.url, cloud, cloud.enroll(AGENT), runtime_image, "1")
+    try:
+        await site.start()
+        yield site
+    finally:
+        await site.close()
+        await site.purge()
