@@ -76,7 +76,7 @@ class Observed:
     internal_ip: str = ""
     interfaces: tuple[ObservedInterface, ...] = ()
     internal_attached: bool = False
-    resources: runtimes.Resources = runtimes.Resources()
+    resources: runtimes.Resources = field(default_factory=runtimes.Resources)
     foreign: str = ""  # a container of this name that is not ours: what it is, for a person
     predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
     leftovers: bool = False  # networks of ours for this runtime stand although the container is absent

@@ -66,7 +66,9 @@ class RuntimeStatus(Model):
         default=None, description="Reference that `image` was resolved from; another one is resolved anew."
     )
     previous_image: Annotated[str, Field(max_length=512)] | None = None
-    state: ShortText | None = Field(default=None, description="Docker's word: created, running, restarting, exited, ...")
+    state: ShortText | None = Field(
+        default=None, description="Docker's word: created, running, restarting, exited, ..."
+    )
     health: ShortText | None = Field(default=None, description="healthy, unhealthy, starting or none.")
     started_at: ShortText | None = None
     finished_at: ShortText | None = None

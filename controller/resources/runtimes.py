@@ -52,10 +52,15 @@ class Interface(Model):
     parent_interface: ParentInterface = Field(description="Interface of the host whose LAN the runtime joins.")
     mode: Literal["Dhcp", "Static"] = Field(default="Dhcp", description="Where the address comes from.")
     address: Ipv4 | None = Field(default=None, description="IPv4 address; required with mode Static.")
-    subnet: Subnet | None = Field(default=None, description="Subnet of the LAN in CIDR form; required with mode Static.")
+    subnet: Subnet | None = Field(
+        default=None, description="Subnet of the LAN in CIDR form; required with mode Static."
+    )
     gateway: Ipv4 | None = Field(default=None, description="Default gateway on this LAN.")
     dns: tuple[Ipv4, ...] = Field(
-        default=(), max_length=3, description="Name servers.", json_schema_extra={"x-kubernetes-list-type": "atomic"}
+        default=(),
+        max_length=3,
+        description="Name servers.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     mac_address: MacAddress | None = Field(
         default=None, description="Pinned MAC address; derived from the runtime's identity when left out."
@@ -66,7 +71,9 @@ class SerialPort(Model):
     """One serial device of the host inside the runtime."""
 
     name: InterfaceName
-    device_id: Annotated[str, Field(min_length=1, max_length=255)] = Field(description="Stable id, as in /dev/serial/by-id.")
+    device_id: Annotated[str, Field(min_length=1, max_length=255)] = Field(
+        description="Stable id, as in /dev/serial/by-id."
+    )
     container_path: AbsolutePath = Field(description="Path of the device inside the runtime.")
     baud_rate: Annotated[int, Field(ge=50, le=4_000_000)] | None = None
     required: bool = Field(default=False, description="Start only when the device is there.")
