@@ -1,0 +1,97 @@
+"""Who this installation is, kept in the state directory: install id, node name, retired or not.
+
+Each fact is one small file, written whole or not at all (temporary file, fsync, rename). Nothing else lives here:
+objects are in the API's store, metrics in their own folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from controller import errors
+
+INSTALL_ID = "install-id"
+NODE_NAME = "node-name"
+RETIRED = "retired"
+LOCK = "lock"
+
+
+class State:
+    """The facts in one directory, which is made with mode 0700 when it is missing.
+
+    Raises errors.SettingError when the directory cannot be used.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.SettingError(
+                f"EDGE_STATE_DIR {directory} cannot be made: {error.strerror}; give a directory that can be written"
+            ) from error
+
+    def install_id(self, preferred: str | None = None) -> str:
+        """The id every label and MAC address hangs on: ``preferred`` (the agent id) at first start, then kept."""
+        return self._kept(INSTALL_ID, preferred or secrets.token_hex(4))
+
+    def node_name(self, default: str) -> str:
+        """The name of this node as at its first start: a later host name changes nothing."""
+        return self._kept(NODE_NAME, default)
+
+    @property
+    def retired(self) -> bool:
+        """Whether ``delete_orchestrator`` retired the agent: the link stays down for good."""
+        return (self.directory / RETIRED).exists()
+
+    def retire(self) -> None:
+        """Keep the link down from now on, over restarts."""
+        self.write(RETIRED, "retired by delete_orchestrator; `edge-controller reset` lifts this")
+
+    def reset(self) -> bool:
+        """Lift the retirement; whether there was one."""
+        was = self.retired
+        (self.directory / RETIRED).unlink(missing_ok=True)
+        return was
+
+    def write(self, name: str, text: str) -> None:
+        """Write one file (mode 0600) so that a power cut leaves the old or the new one."""
+        temporary = self.directory / f".{name}.{os.getpid()}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(self.directory / name)
+        self._sync_directory()
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the directory; raises errors.SettingError when another controller has it."""
+        with (self.directory / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise errors.SettingError(
+                    f"another edge-controller runs on EDGE_STATE_DIR {self.directory}; stop it, or give another directory"
+                ) from None
+            yield
+
+    def _kept(self, name: str, value: str) -> str:
+        path = self.directory / name
+        if path.exists() and (kept := path.read_text().strip()):
+            return kept
+        self.write(name, value)
+        return value
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
