@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs Debian packages that are missing, and only those.
-# usage: apt.sh NEED:PACKAGE...   NEED is a command or, when it starts with a slash, a file
+# usage: apt.sh [NEED:]PACKAGE...   NEED is a command or, when it starts with a slash, a file; without it the
+#                                   caller has found out that the package is missing
 set -euo pipefail
 
 present() { if [[ $1 == /* ]]; then [[ -e $1 ]]; else PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; fi; }
 
 missing=()
 for pair in "$@"; do
-    present "${pair%%:*}" || missing+=("${pair##*:}")
+    if [[ $pair != *:* ]] || ! present "${pair%%:*}"; then missing+=("${pair##*:}"); fi
 done
 ((${#missing[@]})) || exit 0
 
@@ -18,5 +19,12 @@ command -v apt-get >/dev/null || { say "missing: ${missing[*]}; install them wit
 
 say "installing with apt: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
+# A package's service (Docker's would change the firewall) is not started unasked: policy-rc.d, invoke-rc.d(8).
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 0755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
 install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null; }
 install 2>/dev/null || { apt-get update -qq </dev/null && install; } || { say "apt-get failed; $remedy"; exit 1; }

@@ -1,7 +1,7 @@
 """Fixtures of the whole suite: a Docker engine, the runtime image, a LAN, certificates, and two guards.
 
-One private engine serves a test session; ``EDGE_TEST_DOCKERD`` names another dockerd for it (a ``runc`` beside
-it is used). What a session leaves behind fails it.
+One private engine serves a test session; ``EDGE_TEST_DOCKERD`` names another dockerd for it (a ``runc``
+beside it is used). What a session leaves behind fails it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def runtime_images(docker_machine: None) -> dict[str, image.Image]:
 
 @pytest.fixture
 def runtime_image(docker_client: docker.DockerClient, runtime_images: dict[str, image.Image]) -> str:
-    """The repository with the tags ``1``, ``2`` and ``crash`` in the engine, also after a test removed some."""
+    """The repository whose tags ``1``, ``2`` and ``crash`` are in the engine, whatever a test removed."""
     present = {tag for found in docker_client.images.list(image.REPOSITORY) for tag in found.tags}
     missing = [made for made in runtime_images.values() if made.reference not in present]
     if missing:

@@ -1,8 +1,8 @@
 """What a private Docker engine leaves on the machine, found and removed without the engine's help.
 
 So it works after a kill -9, for every engine version, and for the leftovers of an earlier run. Everything is
-found by the engine's root folder: processes that name it, the cgroup called after it, mounts below it, and the
-bridges whose networks are in its own database.
+found by the engine's root folder: processes that name it, the cgroup called after it, mounts below it, and
+the bridges whose networks are in its own database.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ import docker
 from tests.support import image_files
 
 REPOSITORY = "localhost/edge-runtime"
-_CONTROL_PORTS = {"8443/tcp": {}, "8080/tcp": {}}
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _control_settings(version: str) -> dict[str, object]:
     return {
         "Entrypoint": [image_files.PYTHON, "-I", "-S", "-B", image_files.CONTROL],
         "Env": ["PATH=/bin:/sbin:/usr/bin", f"EDGE_TEST_VERSION={version}"],
-        "ExposedPorts": _CONTROL_PORTS,
+        "ExposedPorts": {"8443/tcp": {}, "8080/tcp": {}},
     }
 
 

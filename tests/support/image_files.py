@@ -1,7 +1,7 @@
 """Which files of this machine go into the runtime image: those that its control server really loads.
 
-The system's own Python (Debian's, not a virtual environment's) is asked what it imports for the control server,
-ldd what the binaries need. So the image fits the machine, and is small.
+The system's own Python (Debian's, not a virtual environment's) is asked what it imports for the control
+server, ldd what the binaries need. So the image fits the machine, and is small.
 """
 
 from __future__ import annotations

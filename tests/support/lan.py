@@ -22,16 +22,16 @@ _INSIDE = "lan0"
 class Lan:
     """One LAN with one parent interface; a context manager that removes both whatever happened.
 
-    ``parent`` is the interface's name on the host, ``namespace`` the network namespace, ``subnet`` the LAN's /24
-    (10.64.0.0/10, by the kernel's number of the parent, so that two LANs never share one), ``gateway`` the address
-    in the namespace.
+    ``parent`` is the interface's name on the host, ``namespace`` the network namespace, ``gateway`` the address
+    in it, ``subnet`` the LAN's /24: of 10.64.0.0/10, by the kernel's number of the parent, so that two LANs
+    never share one.
     """
 
     def __init__(self) -> None:
         name = ownership.new_name(PREFIX)
         self.parent = name
         self.namespace = name
-        self.subnet = ipaddress.ip_network("10.64.0.0/24")
+        self.subnet = ipaddress.IPv4Network("10.64.0.0/24")
 
     def __enter__(self) -> Lan:
         try:
@@ -132,4 +132,4 @@ def _remove(name: str) -> None:
 def _subnet_of_link(name: str) -> ipaddress.IPv4Network:
     (link,) = json.loads(run("ip", "-j", "link", "show", name).stdout)
     number = link["ifindex"]
-    return ipaddress.ip_network(f"10.{64 + number // 256 % 64}.{number % 256}.0/24")
+    return ipaddress.IPv4Network(f"10.{64 + number // 256 % 64}.{number % 256}.0/24")

@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-engines lint bench crds clean
+.SILENT:
+
+# More arguments for pytest, as in: make test ARGS="tests/api -x"
+ARGS ?=
+
+help: ## this list
+	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+setup: ## install what is missing: Debian packages, .venv, the package with its tools
+	scripts/setup.sh
+
+run: setup ## the main job on this machine, until Ctrl-C (ONCE=1: ends by itself)
+	ONCE="$(ONCE)" .venv/bin/python -m scripts.demo
+
+test: setup ## the whole suite on the Docker engine at hand (ARGS: for pytest)
+	.venv/bin/pytest $(ARGS)
+
+test-engines: setup ## the Docker tests on engines 20.10, 28.5 and 29 (builds the last two, once)
+	tests/engines/run.sh $(ARGS)
+
+lint: setup ## ruff, mypy, import contracts, shellcheck, drift of the generated CRDs
+	scripts/lint.sh
+
+bench: setup ## print the benchmark's table (ARGS: its options)
+	.venv/bin/python -m tests.bench $(ARGS)
+
+crds: setup ## generate crds/ from the models
+	.venv/bin/edge-controller crds --output crds
+
+clean: ## remove .venv, caches and reports
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

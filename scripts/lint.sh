@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Every check that needs no test run; goes through all of them, then fails if one did.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+failed=()
+check() {
+    local name=$1
+    shift
+    printf '%s\n' "--- $name"
+    "$@" || failed+=("$name")
+}
+
+no_drift() {
+    local fresh
+    fresh=$(mktemp -d)
+    .venv/bin/edge-controller crds --output "$fresh" && diff -ru crds "$fresh"
+    local status=$?
+    rm -rf "$fresh"
+    ((status == 0)) || printf 'crds/ differs from the models: run make crds\n'
+    return "$status"
+}
+
+shell_scripts() { grep -rlI --exclude-dir=.git --exclude-dir=.venv --exclude-dir=build '^#!/usr/bin/env bash' .; }
+
+check "ruff check" .venv/bin/ruff check .
+check "ruff format" .venv/bin/ruff format --check --diff --quiet .
+check "mypy" .venv/bin/mypy
+check "import contracts" .venv/bin/lint-imports --no-cache
+mapfile -t scripts < <(shell_scripts)
+check "shellcheck" .venv/bin/shellcheck "${scripts[@]}"
+check "generated CRDs" no_drift
+
+if ((${#failed[@]})); then
+    printf 'lint: failed: %s\n' "$(IFS=,; printf '%s' "${failed[*]}")"
+    exit 1
+fi
+printf 'lint: clean\n'
