@@ -1,0 +1,85 @@
+"""The base message and the base device message, and how a payload is held against a contract.
+
+Strict: ``action`` and ``requested_at`` are required. Lenient: newer clouds leave them out.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from controller.cloud.contracts import bounds, faults
+from controller.cloud.contracts.fields import DateTime, Number, Text
+from controller.errors import Fault
+
+Mode = Literal["strict", "lenient"]
+ORCHESTRATOR = "__orchestrator__"  # stands for the agent itself where a device id is asked for
+
+
+class Message(BaseModel):
+    """What every message carries. Fields that a contract does not know are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    correlation_id: Number
+    action: Annotated[str | None, Field(validate_default=True)] = None
+    requested_at: Annotated[DateTime | None, Field(validate_default=True)] = None
+
+    @field_validator("action", "requested_at", mode="before")
+    @classmethod
+    def _required_when_strict(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and _context(info).get("mode") == "strict":
+            raise faults.fault("is required")
+        return value
+
+    @field_validator("action")
+    @classmethod
+    def _is_the_topic(cls, value: str | None, info: ValidationInfo) -> str | None:
+        topic = _context(info).get("topic", value)
+        if value is not None and value != topic:
+            raise faults.fault(f"must be {topic}, the topic")
+        return value
+
+    @property
+    def device(self) -> str:
+        """The device it is about, or the orchestrator."""
+        return ORCHESTRATOR
+
+    @property
+    def ordered(self) -> bool:
+        """Whether a command that changes something waits for its predecessors on the same device."""
+        return True
+
+
+class DeviceMessage(Message):
+    """What every message about one device carries."""
+
+    device_id: Text
+
+    @property
+    def device(self) -> str:
+        return self.device_id
+
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def validate(contract: type[AnyMessage], topic: str, payload: Any, mode: Mode, limit: int) -> AnyMessage:
+    """The payload as a message; ``limit`` bounds its text in characters.
+
+    Raises errors.ContractError with every fault.
+    """
+    if not isinstance(payload, dict):
+        raise faults.refusal(topic, [Fault("", "the payload must be an object")])
+    if unfit := bounds.fault_of(payload, limit):
+        raise faults.refusal(topic, [unfit])
+    try:
+        return contract.model_validate(payload, context={"topic": topic, "mode": mode})
+    except ValidationError as error:
+        raise faults.refusal(topic, faults.of(error)) from None
+
+
+def _context(info: ValidationInfo) -> dict[str, str]:
+    """Topic and mode as ``validate`` gives them."""
+    return info.context or {}

@@ -1,0 +1,69 @@
+"""Bounds on a whole payload, before any contract looks at it: size, nesting, and nothing that JSON cannot carry.
+
+Walks without recursion, so that no nesting can exhaust the stack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from controller.errors import Fault
+
+MAX_DEPTH = 32
+MAX_VALUES = 20_000
+SMALL = 256 * 1024  # characters of text in a payload
+LARGE = 8 * 1024 * 1024  # with files to pass on to a runtime
+
+
+def fault_of(payload: Any, limit: int) -> Fault | None:
+    """The first thing in ``payload`` that breaks a bound, or None. ``limit`` is in characters of text, all together."""
+    characters = 0
+    for count, (path, depth, value) in enumerate(_walk(payload)):
+        characters += len(value) if isinstance(value, str) else 0
+        if count > MAX_VALUES:
+            return Fault("", f"must have at most {MAX_VALUES} values")
+        if characters > limit:
+            return Fault("", f"must have at most {limit // 1024} KiB of text")
+        if depth > MAX_DEPTH:
+            return Fault(path[:100], f"is nested deeper than {MAX_DEPTH} levels")
+        if error := _unfit(value):
+            return Fault(path[:100], error)
+    return None
+
+
+def _walk(payload: Any) -> Iterator[tuple[str, int, Any]]:
+    """Every key and value with its path and depth, outermost first."""
+    pending = [("", 0, payload)]
+    while pending:
+        path, depth, value = pending.pop()
+        yield path, depth, value
+        if depth > MAX_DEPTH:
+            continue
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield path, depth, key
+                pending.append((f"{path}.{key}" if path else str(key), depth + 1, inner))
+        elif isinstance(value, list | tuple):
+            pending.extend((f"{path}[{index}]", depth + 1, inner) for index, inner in enumerate(value))
+
+
+def _unfit(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    if isinstance(value, int) and value.bit_length() > 1024:
+        return "is too large a number"
+    if isinstance(value, str) and not value.isascii() and _has_surrogate(value):
+        return "must be valid Unicode text"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "must not be binary: send base64 text"
+    return ""
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,113 @@
+"""The types of fields that contracts share: each says in a sentence what a wrong value should have been.
+
+An optional text that is empty counts as absent: forms send it so.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+
+from controller.cloud.contracts.faults import fault
+
+
+def _finite_number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise fault("must be a finite number")
+    return value
+
+
+def _date_time(value: str) -> str:
+    """ISO 8601 with date and time; no offset means UTC. The text stays: it is part of the command's identity."""
+    try:
+        if re.match(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}", value):
+            datetime.fromisoformat(value)
+            return value
+    except ValueError:
+        pass
+    raise fault("must be an ISO 8601 date-time such as 2025-11-20T20:30:45.123456Z")
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise fault("must not be blank")
+    return value
+
+
+def _absent_when_empty(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _matches(pattern: str, sentence: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise fault(sentence)
+        return value
+
+    return AfterValidator(check)
+
+
+def _host_address(value: str) -> str:
+    try:
+        address = ipaddress.IPv4Address(value)
+    except ValueError:
+        raise fault("must be an IPv4 address such as 192.168.1.50") from None
+    if address.is_multicast or address.is_unspecified or address.is_loopback or address.is_reserved:
+        raise fault("must be the address of a host")
+    return value
+
+
+def _mac_address(value: str) -> str:
+    text = value.lower().replace("-", ":")
+    if not re.fullmatch(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}", text) or text == "00:00:00:00:00:00":
+        raise fault("must be a unicast MAC address such as 02:42:ac:11:00:02")
+    return text
+
+
+Number = Annotated[int | float, PlainValidator(_finite_number)]
+DateTime = Annotated[str, Field(max_length=40), AfterValidator(_date_time)]
+Text = Annotated[str, Field(max_length=253), AfterValidator(_not_blank)]
+Ipv4 = Annotated[str, AfterValidator(_host_address)]
+Mac = Annotated[str, AfterValidator(_mac_address)]
+# What Docker takes as a container's name.
+ContainerName = Annotated[
+    Text,
+    Field(max_length=128),
+    _matches(
+        r"[a-zA-Z0-9][a-zA-Z0-9_.-]+",
+        "must be a name that Docker takes: a letter or digit, then at least one more letter, digit, '_', '.' or '-'",
+    ),
+]
+# The kernel's limit is 15 bytes (IFNAMSIZ).
+InterfaceName = Annotated[
+    Text,
+    _matches(
+        r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}",
+        "must be an interface name: at most 15 letters, digits, '_', '.' or '-'",
+    ),
+]
+ParentInterface = Annotated[
+    Text,
+    _matches(r"[a-zA-Z0-9_.:-]{1,15}", "must be the name of a host interface, at most 15 characters"),
+]
+ImageTag = Annotated[
+    Text,
+    Field(max_length=128),
+    _matches(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "must be an image tag such as v4.0.1"),
+]
+AbsolutePath = Annotated[
+    Text, _matches(r"/[^:\x00-\x1f]+", "must be an absolute path without ':' such as /dev/ttyUSB0")
+]
+
+OptionalIpv4 = Annotated[Ipv4 | None, BeforeValidator(_absent_when_empty)]
+OptionalMac = Annotated[Mac | None, BeforeValidator(_absent_when_empty)]
+OptionalText = Annotated[Text | None, BeforeValidator(_absent_when_empty)]
+OptionalImageTag = Annotated[ImageTag | None, BeforeValidator(_absent_when_empty)]
+OptionalParentInterface = Annotated[ParentInterface | None, BeforeValidator(_absent_when_empty)]

@@ -1,0 +1,43 @@
+"""Messages that ask and change nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, PlainValidator
+
+from controller.cloud.contracts import base, periods
+from controller.cloud.contracts.faults import fault
+
+
+def _period(value: Any) -> periods.Period:
+    if not isinstance(value, str):
+        raise fault("must be a string")
+    try:
+        return periods.parse(value)
+    except ValueError as error:
+        raise fault(str(error)) from None
+
+
+Period = Annotated[periods.Period, PlainValidator(_period)]
+
+
+class GetConsumptionOrchestrator(base.Message):
+    """CPU and memory of the host over a period each."""
+
+    cpu_period: Period = Field(alias="cpuPeriod")
+    memory_period: Period = Field(alias="memoryPeriod")
+
+
+class GetConsumptionDevice(base.DeviceMessage):
+    """CPU and memory of one runtime over a period each."""
+
+    cpu_period: Period = Field(alias="cpuPeriod")
+    memory_period: Period = Field(alias="memoryPeriod")
+
+
+class GetHostInterfaces(base.Message):
+    """The host's network interfaces; ``include_virtual`` adds bridges, veths and the like."""
+
+    include_virtual: bool | None = None
+    detailed: bool | None = None
