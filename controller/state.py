@@ -78,7 +78,7 @@ class State:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise errors.SettingError(
-                    f"another edge-controller runs on EDGE_STATE_DIR {self.directory}; stop it, or give another directory"
+                    f"another edge-controller runs on EDGE_STATE_DIR {self.directory}; stop it or give another one"
                 ) from None
             yield
 

@@ -1,0 +1,230 @@
+"""Settings of the controller: flags win over environment variables, these over the file, that over the defaults.
+
+One frozen class; every field says what it means, and the README's table is printed from it. Reading settings does
+nothing else: no directory is made, no file but the settings file and a template is read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from typing_extensions import override
+
+from controller import errors
+from controller.resources import runtimes
+
+PREFIX = "EDGE_"
+
+# What an OpenPLC v4 runtime needs.
+OPENPLC_TEMPLATE: dict[str, Any] = {
+    "volumes": [{"name": "runtime", "mountPath": "/var/run/runtime"}],
+    "realtime": {"enabled": True},
+}
+
+
+class Listen(NamedTuple):
+    """An address to listen on; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def _listen(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("give it as HOST:PORT, such as 127.0.0.1:6445")
+    return Listen(host.strip("[]"), int(port))
+
+
+def _pool(value: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+    if not (value.is_private or value.is_link_local) or value.prefixlen > 24:
+        raise ValueError("give a private IPv4 range of at least /24, such as 10.213.0.0/16")
+    return value
+
+
+def _cloud_url(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^/\s]+/?", value):
+        raise ValueError("give it as https://HOST or https://HOST:PORT, or leave it empty for no cloud")
+    return value.rstrip("/")
+
+
+def _prefixes(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _template(value: Any) -> Any:
+    """A partial spec: inline YAML or JSON, or ``@FILE``."""
+    if isinstance(value, str):
+        try:
+            text = Path(value[1:]).read_text() if value.startswith("@") else value
+            value = yaml.safe_load(text) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise ValueError(f"give a partial Runtime spec as YAML or JSON, or @FILE ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError("give a partial Runtime spec as a mapping")
+    unknown = set(value) - {field.alias for field in runtimes.RuntimeSpec.model_fields.values()}
+    if unknown:
+        raise ValueError(f"{', '.join(sorted(unknown))} is not a field of a Runtime's spec")
+    runtimes.RuntimeSpec.model_validate({"deviceId": "template", "image": "template", **value})
+    return value
+
+
+ListenAddress = Annotated[Listen, BeforeValidator(_listen)]
+Pool = Annotated[ipaddress.IPv4Network, AfterValidator(_pool)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Raises pydantic errors; use ``load``, which says them in one sentence."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
+
+    cloud_url: Annotated[str, AfterValidator(_cloud_url)] = Field(
+        "https://api.getedge.me", description="The cloud; empty: no cloud, resources and GitOps only."
+    )
+    client_cert: Path = Field(Path("~/.mtls/client.crt"), description="Client certificate; its CN is the agent id.")
+    client_key: Path = Field(Path("~/.mtls/client.key"), description="Key of the client certificate.")
+    cloud_ca: Path | None = Field(None, description="CA bundle for the cloud's certificate; default: the system's.")
+    state_dir: Path = Field(Path("/var/lib/edge-controller"), description="Where everything that must last is kept.")
+    api: Literal["embedded", "cluster"] = Field("embedded", description="Whose Kubernetes API is used.")
+    api_listen: ListenAddress = Field(Listen("127.0.0.1", 6445), description="Address of the embedded API.")
+    http_listen: ListenAddress = Field(
+        Listen("127.0.0.1", 9402), description="Address of /healthz, /readyz and /metrics."
+    )
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = Field(
+        "edge", description="Namespace of the cloud's runtimes, and the kubeconfig's default."
+    )
+    node_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")] = Field(
+        default_factory=lambda: socket.gethostname().lower(),
+        description="Name of this node; kept from the first start.",
+    )
+    docker_host: str = Field(
+        "unix:///var/run/docker.sock", validation_alias="DOCKER_HOST", description="The Docker engine."
+    )
+    runtime_image: str = Field(
+        "ghcr.io/autonomy-logic/openplc-runtime", description="Image repository of what the cloud creates."
+    )
+    runtime_version: str = Field("latest", description="Image tag of what the cloud creates without a version.")
+    runtime_template: Annotated[dict[str, Any] | str, AfterValidator(_template)] = Field(
+        default_factory=lambda: dict(OPENPLC_TEMPLATE),
+        description="Partial spec under what the cloud creates: YAML, JSON or @FILE; default: what OpenPLC v4 needs.",
+    )
+    image_prefixes: Annotated[tuple[str, ...] | str, AfterValidator(_prefixes)] = Field(
+        (), description="Allowed beginnings of image names, separated by commas; empty: all."
+    )
+    internal_pool: Pool = Field(
+        ipaddress.IPv4Network("10.213.0.0/16"), description="Range of the internal networks, a /28 each."
+    )
+    placeholder_pool: Pool = Field(
+        ipaddress.IPv4Network("169.254.80.0/20"), description="Range of placeholder addresses on LAN networks."
+    )
+    command_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
+        30, description="How long start, stop, restart and run_command wait for their answer."
+    )
+    contracts: Literal["strict", "lenient"] = Field(
+        "strict", description="lenient: action and requested_at may be left out of messages."
+    )
+    heartbeat_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(5, description="Between two heartbeats.")
+    log_format: Literal["console", "json"] = Field("console", description="Form of the log.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values given to the constructor already hold flags over environment over file (see ``load``)."""
+        return (init_settings,)
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias) if alias else PREFIX + field.upper()
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> Settings:
+    """The settings from all sources. Raises errors.SettingError, one sentence with the setting and the remedy."""
+    known = {variable(field): field for field in Settings.model_fields}
+    values = _from_file(file) if file else {}
+    values |= {field: environment[name] for name, field in known.items() if name in environment}
+    values |= {field: value for field, value in flags.items() if value is not None}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise errors.SettingError(_sentence(error)) from error
+    return settings.model_copy(update=_with_home(settings))
+
+
+def _with_home(settings: Settings) -> dict[str, Path]:
+    paths = {field: getattr(settings, field) for field in ("client_cert", "client_key", "cloud_ca", "state_dir")}
+    return {field: path.expanduser() for field, path in paths.items() if path is not None}
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    """Keys are field names, with or without the EDGE_ of their variable, in any case."""
+    try:
+        text = path.read_text()
+        content = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text) or {}
+    except (OSError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise errors.SettingError(f"--config {path} cannot be read: {error}; give a TOML or YAML file") from error
+    if not isinstance(content, dict):
+        raise errors.SettingError(f"--config {path} holds no settings; give a mapping such as `cloud_url: ...`")
+    return {_field_of(str(key), path): value for key, value in content.items()}
+
+
+def _field_of(key: str, path: Path) -> str:
+    field = key.lower().removeprefix(PREFIX.lower())
+    if field in Settings.model_fields:
+        return field
+    nearest = get_close_matches(field, Settings.model_fields, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else f"; known are {', '.join(Settings.model_fields)}"
+    raise errors.SettingError(f"--config {path}: there is no setting {key}{hint}")
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = str(first["loc"][0]) if first["loc"] else ""
+    name = variable(place) if place in Settings.model_fields else place
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    given = json.dumps(first["input"], default=str)[:100]
+    return f"{name} is malformed: {reason} (given: {given})"
+
+
+def table() -> str:
+    """The settings as a Markdown table."""
+    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        rows.append(f"| `{variable(name)}` | {_default_text(name)} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _default_text(name: str) -> str:
+    if name == "node_name":
+        return "the host's name"
+    if name == "runtime_template":
+        return "for OpenPLC v4"
+    default = Settings.model_fields[name].default
+    if default in (None, "", ()):
+        return ""
+    return f"`{default:g}`" if isinstance(default, (int, float)) else f"`{default}`"
