@@ -95,8 +95,6 @@ def left_behind(client: docker.DockerClient) -> list[str]:
     """The engine's containers and networks, without those that every engine has."""
     containers = [f"container {container.name}" for container in client.containers.list(all=True)]
     networks = [
-        f"network {network.name}"
-        for network in client.networks.list()
-        if network.name not in _DEFAULT_NETWORKS
+        f"network {network.name}" for network in client.networks.list() if network.name not in _DEFAULT_NETWORKS
     ]
     return containers + networks

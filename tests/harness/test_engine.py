@@ -17,14 +17,10 @@ from tests.support.lan import Lan
 pytestmark = pytest.mark.docker
 
 
-def test_a_container_on_the_lan_answers_with_its_own_mac(
-    engine: Engine, lan: Lan, runtime_image: str
-) -> None:
+def test_a_container_on_the_lan_answers_with_its_own_mac(engine: Engine, lan: Lan, runtime_image: str) -> None:
     with contextlib.closing(engine.client()) as client:
         pool = IPAMConfig(pool_configs=[IPAMPool(subnet=str(lan.subnet), gateway=lan.gateway)])
-        network = client.networks.create(
-            lan.parent, driver="macvlan", options={"parent": lan.parent}, ipam=pool
-        )
+        network = client.networks.create(lan.parent, driver="macvlan", options={"parent": lan.parent}, ipam=pool)
         endpoint = client.api.create_endpoint_config(ipv4_address=lan.address(50))
         container = client.containers.create(
             f"{runtime_image}:1", network=network.name, networking_config={network.name: endpoint}

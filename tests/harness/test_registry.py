@@ -21,9 +21,7 @@ def test_an_engine_pulls_by_tag_and_sees_the_pushed_digest(
         pulled.remove(force=True)
 
 
-def test_an_engine_pulls_by_digest(
-    docker_client: docker.DockerClient, runtime_images: dict[str, Image]
-) -> None:
+def test_an_engine_pulls_by_digest(docker_client: docker.DockerClient, runtime_images: dict[str, Image]) -> None:
     with Registry() as registry:
         digest = registry.push("plant/plc", "1", runtime_images["2"])
         pulled = docker_client.images.pull(f"{registry.address}/plant/plc@{digest}")
@@ -61,14 +59,10 @@ def test_a_private_registry_wants_the_password(
             docker_client.images.remove(f"{registry.address}/plant/plc:1", force=True)
 
 
-def test_a_throttled_pull_shows_progress(
-    docker_client: docker.DockerClient, runtime_images: dict[str, Image]
-) -> None:
+def test_a_throttled_pull_shows_progress(docker_client: docker.DockerClient, runtime_images: dict[str, Image]) -> None:
     with Registry(bytes_per_second=8_000_000) as registry:
         registry.push("plant/slow", "1", Image("", _other_layer(runtime_images["1"]), {}))
-        lines = list(
-            docker_client.api.pull(f"{registry.address}/plant/slow", tag="1", stream=True, decode=True)
-        )
+        lines = list(docker_client.api.pull(f"{registry.address}/plant/slow", tag="1", stream=True, decode=True))
         assert any(line.get("progressDetail", {}).get("current") for line in lines)
         docker_client.images.remove(f"{registry.address}/plant/slow:1", force=True)
 

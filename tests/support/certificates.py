@@ -55,9 +55,7 @@ class Authority:
         return Pair(self.agent(common_name).certificate, self.agent(common_name).key)
 
     def _agent_between(self, common_name: str, start: datetime, end: datetime) -> Pair:
-        return self._write(
-            self._authority.issue_cert(common_name=common_name, not_before=start, not_after=end)
-        )
+        return self._write(self._authority.issue_cert(common_name=common_name, not_before=start, not_after=end))
 
     def _write(self, issued: trustme.LeafCert) -> Pair:
         self._issued += 1

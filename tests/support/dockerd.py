@@ -127,9 +127,7 @@ class Engine:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise EngineFailed(
-                f"dockerd ignored {how.name} for {_READY_SECONDS} s; {self._last_words()}"
-            ) from None
+            raise EngineFailed(f"dockerd ignored {how.name} for {_READY_SECONDS} s; {self._last_words()}") from None
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _READY_SECONDS

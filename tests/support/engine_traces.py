@@ -47,12 +47,7 @@ def find(root: Path) -> list[str]:
 
 def processes(root: Path) -> set[int]:
     """dockerd, containerd and shims (they name the root), and all that runs in the containers."""
-    found = {
-        int(pid)
-        for group in cgroups(root)
-        for file in group.rglob("cgroup.procs")
-        for pid in _read(file).split()
-    }
+    found = {int(pid) for group in cgroups(root) for file in group.rglob("cgroup.procs") for pid in _read(file).split()}
     return found | _naming(f"{root}/")
 
 
@@ -71,10 +66,7 @@ def bridges(root: Path) -> set[str]:
     """The bridges of the engine's networks that still exist: named after the networks in its database."""
     database = root / "data/network/files/local-kv.db"
     content = database.read_bytes() if database.exists() else b""
-    names = {
-        f"br-{network[:12].decode()}"
-        for network in re.findall(rb"network/v1\.0/bridge/([0-9a-f]{64})", content)
-    }
+    names = {f"br-{network[:12].decode()}" for network in re.findall(rb"network/v1\.0/bridge/([0-9a-f]{64})", content)}
     return {name for name in names if link_exists(name)}
 
 

@@ -65,9 +65,7 @@ def runtime_images() -> list[Image]:
     """The soft PLC as versions 1 and 2, and ``crash``, which ends with status 1 at once."""
     layer = Layer(_tar(image_files.collect()))
     versions = [Image(f"{REPOSITORY}:{version}", layer, _control_settings(version)) for version in ("1", "2")]
-    crash = Image(
-        f"{REPOSITORY}:crash", layer, {"Cmd": ["/bin/sh", "-c", "echo 'no program loaded'; exit 1"]}
-    )
+    crash = Image(f"{REPOSITORY}:crash", layer, {"Cmd": ["/bin/sh", "-c", "echo 'no program loaded'; exit 1"]})
     return [*versions, crash]
 
 

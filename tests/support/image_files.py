@@ -83,9 +83,7 @@ def _busybox() -> list[Entry]:
     if not binary.exists() or _libraries(binary):
         raise ImageFailed("the runtime image needs a static busybox: apt-get install busybox-static")
     commands = run(str(binary), "--list").stdout.split()
-    links = [
-        Entry(f"bin/{name}", kind=tarfile.SYMTYPE, target="busybox") for name in commands if name != "busybox"
-    ]
+    links = [Entry(f"bin/{name}", kind=tarfile.SYMTYPE, target="busybox") for name in commands if name != "busybox"]
     return [_copy(binary, "bin/busybox"), *links]
 
 

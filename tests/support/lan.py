@@ -76,9 +76,7 @@ class Lan:
 
     def plug(self) -> None:
         """Bring the parent interface back under its old name."""
-        run(
-            "ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace
-        )
+        run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
         self._configure()
 
     def set_carrier(self, *, up: bool) -> None:

@@ -40,9 +40,7 @@ class Registry:
     down; ``available`` off answers 503; ``requests`` lists every path asked for.
     """
 
-    def __init__(
-        self, credentials: tuple[str, str] | None = None, bytes_per_second: int | None = None
-    ) -> None:
+    def __init__(self, credentials: tuple[str, str] | None = None, bytes_per_second: int | None = None) -> None:
         self.credentials = credentials
         self.bytes_per_second = bytes_per_second
         self.available = True
@@ -73,9 +71,7 @@ class Registry:
         for content, _ in parts:
             self._documents[f"{repository}/blobs/{digest_of(content)}"] = Document(content, _BLOB)
         config, described = ({"mediaType": kind, "size": len(c), "digest": digest_of(c)} for c, kind in parts)
-        manifest = to_json(
-            {"schemaVersion": 2, "mediaType": _MANIFEST, "config": config, "layers": [described]}
-        )
+        manifest = to_json({"schemaVersion": 2, "mediaType": _MANIFEST, "config": config, "layers": [described]})
         digest = digest_of(manifest)
         for reference in (tag, digest):
             self._documents[f"{repository}/manifests/{reference}"] = Document(manifest, _MANIFEST)
@@ -112,16 +108,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif document:
             self._answer(200, document)
         else:
-            self._refuse(
-                404, "MANIFEST_UNKNOWN" if "/manifests/" in path else "BLOB_UNKNOWN", f"{path} unknown"
-            )
+            self._refuse(404, "MANIFEST_UNKNOWN" if "/manifests/" in path else "BLOB_UNKNOWN", f"{path} unknown")
 
     do_HEAD = do_GET  # noqa: N815 - the library's name
 
     def _refuse(self, code: int, error: str, message: str) -> None:
-        self._answer(
-            code, Document(to_json({"errors": [{"code": error, "message": message}]}), "application/json")
-        )
+        self._answer(code, Document(to_json({"errors": [{"code": error, "message": message}]}), "application/json"))
 
     def _answer(self, code: int, document: Document) -> None:
         self.send_response(code)
