@@ -1,0 +1,73 @@
+"""``edge-controller``: the entry of the command line. Commands are imported when they are called, so help is fast."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from controller import __version__, errors
+
+# Command -> (module, attribute, one line of help shown before the module is imported).
+COMMANDS = {
+    "run": ("controller.cli.run", "run", "Run the controller in the foreground."),
+    "check": ("controller.cli.check", "check", "Look at this host and say what to mend."),
+    "kubeconfig": ("controller.cli.api", "kubeconfig", "Print a kubeconfig for the embedded API."),
+    "crds": ("controller.cli.api", "crds", "Print or write the CustomResourceDefinitions."),
+    "logs": ("controller.cli.containers", "logs", "Print the output of a runtime."),
+    "purge": ("controller.cli.containers", "purge", "Remove every container and network of this installation."),
+    "reset": ("controller.cli.api", "reset", "Let a retired agent serve again."),
+    "cloud": ("controller.cli.cloud", "cloud", "A cloud of your own: serve, enroll, send, agents."),
+    "version": ("controller.cli.main", "version", "Print the version."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Keep containers with a place on the factory LAN running on this host.
+
+    \b
+    Examples:
+      edge-controller check
+      edge-controller run --cloud-url https://api.getedge.me
+      kubectl --kubeconfig /var/lib/edge-controller/kubeconfig get runtimes
+      edge-controller cloud serve
+    """
+
+
+@click.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run a command; an error of ours is one sentence on standard error and exit status 1."""
+    try:
+        return cli.main(args=arguments, prog_name="edge-controller", standalone_mode=True)
+    except errors.EdgeError as error:
+        click.echo(f"edge-controller: {error}", err=True)
+        sys.exit(1)
