@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from controller import __version__, errors
 
@@ -27,10 +28,12 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are imported on demand."""
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the table."""
         return list(COMMANDS)
 
+    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command."""
         if cmd_name not in COMMANDS:
@@ -39,6 +42,7 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing any."""
         with formatter.section("Commands"):

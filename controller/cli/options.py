@@ -23,10 +23,10 @@ def with_settings(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., 
             flags = {field: arguments.pop(field) for field in chosen}
             return command(settings.load(flags, os.environ, config), **arguments)
 
-        for field in reversed(chosen):
-            call = _flag(field)(call)
         path = click.Path(path_type=Path, dir_okay=False)
-        return click.option("--config", type=path, help="File with settings (TOML or YAML).")(call)
+        options = [click.option("--config", type=path, help="File with settings (TOML or YAML).")]
+        options += [_flag(field) for field in chosen]
+        return functools.reduce(lambda decorated, option: option(decorated), reversed(options), call)
 
     return decorate
 
