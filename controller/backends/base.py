@@ -101,7 +101,11 @@ class Step:
 
 @dataclass(frozen=True)
 class ResolveImage(Step):
-    """Have the image of ``spec`` on the host, pulled with progress where it must be; ``Target.image`` is its pin."""
+    """Have the image on the host, pulled with progress where it must be; ``Target.image`` is its pin.
+
+    A target without a pin gets one from the spec's reference; a pin that is given is kept, and pulled when it is
+    missing. Cancelling this step abandons the pull; no other step is ever cancelled.
+    """
 
 
 @dataclass(frozen=True)

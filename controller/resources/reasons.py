@@ -40,6 +40,7 @@ DHCP_UNSUPPORTED = "DhcpUnsupported"
 REPLACE_FAILED = "ReplaceFailed"
 STEP_FAILED = "StepFailed"
 CRASHED = "Crashed"
+CONTAINER_PAUSED = "ContainerPaused"
 ATTACHED = "Attached"
 DETACHED = "Detached"
 REALTIME_UNAVAILABLE = "RealtimeUnavailable"
@@ -82,6 +83,7 @@ TABLE: tuple[Reason, ...] = (
     Reason(REPLACE_FAILED, "stalled", "The new container did not run and the old one was started again."),
     Reason(STEP_FAILED, "retry", "A step failed and is tried again; the message tells why."),
     Reason(CRASHED, "retry", "The runtime's program ends by itself; Docker starts it again."),
+    Reason(CONTAINER_PAUSED, "stalled", "Someone paused the container: `docker unpause` lets it go on."),
     Reason(ATTACHED, "condition", "All interfaces are on their networks with their addresses."),
     Reason(DETACHED, "condition", "An interface is not on its network; the message names it."),
     Reason(

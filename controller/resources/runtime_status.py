@@ -56,6 +56,9 @@ class RuntimeStatus(Model):
     """The observed state of one runtime."""
 
     observed_generation: int = -1
+    applied_generation: int | None = Field(
+        default=None, description="Last generation whose spec took full effect; only a later one changes a container."
+    )
     conditions: tuple[Condition, ...] = Field(default=(), max_length=16, json_schema_extra=CONDITION_LIST)
     node: ShortText | None = None
     container_id: ShortText | None = None
@@ -74,6 +77,9 @@ class RuntimeStatus(Model):
     finished_at: ShortText | None = None
     exit_code: int | None = None
     restart_count: Annotated[int, Field(ge=0)] = 0
+    engine_restart_count: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="The engine's own count at the last look, so that each start is counted once."
+    )
     restarts: tuple[RestartRecord, ...] = Field(default=(), max_length=RESTARTS_KEPT, json_schema_extra=ATOMIC_LIST)
     restart: RestartIntent | None = None
     internal_ip: ShortText | None = Field(default=None, alias="internalIP")
