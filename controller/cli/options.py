@@ -13,7 +13,10 @@ import click
 from controller import settings
 
 
-def with_settings(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def with_settings(*fields: str) -> Decorator:
     """Give a command the flags of these settings (none named: all) and call it with the loaded Settings."""
     chosen = fields or tuple(settings.Settings.model_fields)
 
@@ -24,14 +27,14 @@ def with_settings(*fields: str) -> Callable[[Callable[..., Any]], Callable[..., 
             return command(settings.load(flags, os.environ, config), **arguments)
 
         path = click.Path(path_type=Path, dir_okay=False)
-        options = [click.option("--config", type=path, help="File with settings (TOML or YAML).")]
+        options: list[Decorator] = [click.option("--config", type=path, help="File with settings (TOML or YAML).")]
         options += [_flag(field) for field in chosen]
         return functools.reduce(lambda decorated, option: option(decorated), reversed(options), call)
 
     return decorate
 
 
-def _flag(field: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _flag(field: str) -> Decorator:
     described = settings.Settings.model_fields[field].description
     variable = settings.variable(field)
     return click.option(f"--{field.replace('_', '-')}", field, metavar="VALUE", help=f"{described} [{variable}]")
