@@ -29,7 +29,10 @@ def with_settings(*fields: str) -> Decorator:
         path = click.Path(path_type=Path, dir_okay=False)
         options: list[Decorator] = [click.option("--config", type=path, help="File with settings (TOML or YAML).")]
         options += [_flag(field) for field in chosen]
-        return functools.reduce(lambda decorated, option: option(decorated), reversed(options), call)
+        decorated: Callable[..., Any] = call
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 
