@@ -1,0 +1,119 @@
+"""The history's files: ``<directory>/<series>/<hour>.bin``, each written once an hour and whole.
+
+A file is a magic line and a zlib stream (which has a checksum) of three packed little-endian arrays: seconds within
+the hour (uint16), CPU and memory (float32). Blocking: runs in the keeper's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import zlib
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from controller.metrics.history import HOUR, Hour
+
+logger = logging.getLogger(__name__)
+
+_MAGIC = b"edge history 1\n"
+_SAMPLE_BYTES = 2 + 4 + 4
+_MAX_BYTES = 1 << 16  # an hour has 7 kB
+
+
+class Archive:
+    """Hours of series on disk. A file that cannot be read costs its hour and a line in the log, nothing else."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def load(self, oldest: int) -> dict[str, list[Hour]]:
+        """All hours from number ``oldest`` on, by series."""
+        found: dict[str, list[Hour]] = {}
+        for path in self._files():
+            if int(path.stem) < oldest:
+                continue
+            try:
+                hour = _decode(int(path.stem), path.read_bytes())
+            except (OSError, ValueError) as error:
+                logger.warning("One hour of history is left out, %s cannot be read: %s", path, error)
+                continue
+            found.setdefault(unquote(path.parent.name), []).append(hour)
+        return found
+
+    def write(self, series: str, number: int, packed: bytes) -> None:
+        """Put one packed hour in place, durably. Raises OSError; then the former file still stands."""
+        path = self._directory / quote(series, safe="") / f"{number}.bin"
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            file.write(_MAGIC + zlib.compress(packed))
+            file.flush()
+            os.fsync(file.fileno())  # without it a power cut may leave the new name with nothing behind it
+        temporary.replace(path)
+
+    def prune(self, oldest: int) -> None:
+        """Remove the hours before number ``oldest`` and the series that have none left. Raises OSError."""
+        for path in self._files():
+            if int(path.stem) < oldest:
+                path.unlink(missing_ok=True)
+        for directory in self._series():
+            for leftover in directory.glob("*.tmp"):
+                leftover.unlink(missing_ok=True)
+            if not any(directory.iterdir()):
+                directory.rmdir()
+
+    def _series(self) -> list[Path]:
+        return [path for path in self._directory.iterdir() if path.is_dir()] if self._directory.is_dir() else []
+
+    def _files(self) -> Iterator[Path]:
+        for directory in self._series():
+            for path in directory.glob("*.bin"):
+                if path.stem.isascii() and path.stem.isdecimal():
+                    yield path
+
+
+def pack(hour: Hour) -> bytes:
+    """The samples of an hour as they stand, for write()."""
+    return b"".join(_little_endian(values) for values in _arrays(hour))
+
+
+def _decode(number: int, content: bytes) -> Hour:
+    """The hour that a file holds; raises ValueError when it is not one that write() made."""
+    if not content.startswith(_MAGIC):
+        raise ValueError("it is not a history file of this version")
+    try:
+        data = zlib.decompressobj().decompress(content[len(_MAGIC) :], _MAX_BYTES)
+    except zlib.error as error:
+        raise ValueError("it is damaged") from error
+    count, rest = divmod(len(data), _SAMPLE_BYTES)
+    hour = Hour(number)
+    if rest:
+        raise ValueError("it is damaged")
+    for values in _arrays(hour):
+        size = values.itemsize * count
+        values.frombytes(data[:size])
+        data = data[size:]
+        _swap(values)
+    if list(hour.seconds) != sorted(hour.seconds) or (count and hour.seconds[-1] >= HOUR):
+        raise ValueError("it is damaged")
+    hour.saved = count
+    return hour
+
+
+def _arrays(hour: Hour) -> tuple[array[int] | array[float], ...]:
+    return hour.seconds, hour.cpu, hour.memory
+
+
+def _little_endian(values: array[int] | array[float]) -> bytes:
+    copy = values[:]
+    _swap(copy)
+    return copy.tobytes()
+
+
+def _swap(values: array[int] | array[float]) -> None:
+    if sys.byteorder == "big":
+        values.byteswap()

@@ -1,0 +1,154 @@
+"""48 hours of samples in memory: one series for the host and one for each runtime, a sample every 5 s.
+
+A series is cut into hours, and an hour is three packed arrays: 10 bytes a sample, 0.34 MB for 48 hours. Old hours are
+dropped whole. Belongs to the event loop's thread, does no I/O; archive.py has the files.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+HOUR = 3600
+KEPT_HOURS = 48
+# An answer to the cloud has two lists of at most this many points of 40 bytes: 230 kB of the 900 kB that a message
+# may have. Four hours at 5 s fit as they are, 48 hours as minutes.
+MAX_POINTS = 3000
+_SPANS = (10, 20, 30, 60, 120, 300, 600, 1200, 1800, HOUR)  # seconds that a point may stand for
+_HOUR_SAMPLES = 2 * 720  # a clock that is set back adds its samples to the same hour again, but not for ever
+
+
+class Sample(NamedTuple):
+    """What was used at one time: Unix seconds, percent, MB of 2^20 bytes."""
+
+    timestamp: int
+    cpu: float
+    memory: float
+
+
+class Hour:
+    """The samples of one hour of Unix time, in the order of time."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.seconds = array("H")  # since the beginning of the hour
+        self.cpu = array("f")
+        self.memory = array("f")
+        self.saved = 0  # how many samples are in the archive
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def add(self, sample: Sample) -> None:
+        """Put one sample of this hour in its place: the last, unless the clock was set back."""
+        if len(self) >= _HOUR_SAMPLES:
+            return
+        second = sample.timestamp - self.number * HOUR
+        place = bisect_right(self.seconds, second)
+        self.seconds.insert(place, second)
+        self.cpu.insert(place, sample.cpu)
+        self.memory.insert(place, sample.memory)
+
+    def cut(self, start: float, end: float) -> slice:
+        """Where the samples from Unix time ``start`` to ``end`` are, both included."""
+        base = self.number * HOUR
+        return slice(bisect_left(self.seconds, start - base), bisect_right(self.seconds, end - base))
+
+    def samples(self, part: slice) -> Iterator[Sample]:
+        """The samples of one part."""
+        base = self.number * HOUR
+        for seconds, cpu, memory in zip(self.seconds[part], self.cpu[part], self.memory[part], strict=True):
+            yield Sample(base + seconds, cpu, memory)
+
+    def means(self, part: slice, span: int) -> Iterator[Sample]:
+        """The mean of each span of ``span`` seconds in one part; a span without samples is left out."""
+        place = part.start
+        while place < part.stop:
+            begin = self.seconds[place] // span * span
+            stop = bisect_left(self.seconds, begin + span, place, part.stop)
+            count = stop - place
+            cpu, memory = sum(self.cpu[place:stop]) / count, sum(self.memory[place:stop]) / count
+            yield Sample(self.number * HOUR + begin, cpu, memory)
+            place = stop
+
+
+class History:
+    """All series by name. The number of series is bounded: the one without news for longest makes room."""
+
+    def __init__(self, *, max_series: int = 256, max_points: int = MAX_POINTS) -> None:
+        self._max_series = max_series
+        self._max_points = max_points
+        self._series: dict[str, dict[int, Hour]] = {}
+
+    def record(self, name: str, sample: Sample) -> None:
+        """Append one sample to a series, which begins with its first one."""
+        # Re-inserting keeps the dictionary in the order of the last news.
+        hours = self._series.pop(name, None)
+        if hours is None:
+            hours = {}
+            self._make_room()
+        self._series[name] = hours
+        number = sample.timestamp // HOUR
+        if number not in hours:
+            hours[number] = Hour(number)
+            _drop_old(hours, now=number)
+        hours[number].add(sample)
+
+    def restore(self, name: str, hours: Iterable[Hour], now: float) -> None:
+        """Put hours of an archive below what has been recorded since the start; ``now`` is Unix time."""
+        series = self._series.get(name)
+        if series is None:
+            if len(self._series) >= self._max_series:
+                return
+            series = self._series.setdefault(name, {})
+        for hour in hours:
+            if newer := series.get(hour.number):
+                for sample in newer.samples(slice(None)):
+                    hour.add(sample)
+            series[hour.number] = hour
+        _drop_old(series, int(now) // HOUR)
+
+    def expire(self, now: float) -> None:
+        """Drop what is older than 48 hours, also of runtimes that are gone; ``now`` is Unix time."""
+        for name, hours in list(self._series.items()):
+            _drop_old(hours, int(now) // HOUR)
+            if not hours:
+                del self._series[name]
+
+    def series(self) -> Mapping[str, Mapping[int, Hour]]:
+        """Hours by number by series, to be read only."""
+        return self._series
+
+    def query(self, name: str, start: float, end: float) -> list[Sample]:
+        """The samples from ``start`` to ``end`` (Unix seconds, both included), oldest first.
+
+        When they are more than ``max_points``, each point is the mean of a span of time that divides the hour, and
+        carries the span's first second; a span without samples gives no point.
+        """
+        hours = self._series.get(name, {})
+        parts = [(hours[number], hours[number].cut(start, end)) for number in sorted(hours)]
+        if sum(part.stop - part.start for _, part in parts) <= self._max_points:
+            return [sample for hour, part in parts for sample in hour.samples(part)]
+        span = self._span(sum(1 for _, part in parts if part.stop > part.start))
+        return [sample for hour, part in parts for sample in hour.means(part, span)]
+
+    def _span(self, hours: int) -> int:
+        return next((span for span in _SPANS if hours * HOUR // span <= self._max_points), HOUR)
+
+    def _make_room(self) -> None:
+        if len(self._series) >= self._max_series:
+            del self._series[next(iter(self._series))]
+
+
+def _drop_old(hours: dict[int, Hour], now: int) -> None:
+    """Drop hours out of reach, and of the rest all but those nearest to ``now``.
+
+    Hours in the future are kept while there is room: a board without a battery clock starts in the past and would
+    throw away its whole history before it learns the time.
+    """
+    for number in [number for number in hours if number < now - KEPT_HOURS]:
+        del hours[number]
+    while len(hours) > KEPT_HOURS + 2:
+        del hours[max(hours, key=lambda number: abs(number - now))]

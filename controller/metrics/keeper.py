@@ -1,0 +1,108 @@
+"""Keeps the history over restarts: reads the archive at the start, writes each hour when it is over.
+
+A power cut loses an hour of figures at most; more writes would wear out the SD cards that such hosts run on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+from controller.metrics import archive
+from controller.metrics.history import HOUR, KEPT_HOURS, History, Hour
+
+logger = logging.getLogger(__name__)
+
+_STOP_SECONDS = 2.0
+
+T = TypeVar("T")
+
+
+class _Page(NamedTuple):
+    """One hour on its way to the disk, with its samples as they were when it was packed."""
+
+    series: str
+    hour: Hour
+    samples: int
+    packed: bytes
+
+
+class Keeper:
+    """Owner of the archive's thread. Leave it out to have a history in memory only."""
+
+    def __init__(self, history: History, files: archive.Archive, *, clock: Callable[[], float] = time.time) -> None:
+        self._history = history
+        self._files = files
+        self._clock = clock
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="history")
+        self._loaded = False
+        self._failed = False
+
+    async def run(self) -> None:
+        """Load, then write every hour, until cancelled. Ends with an exception only for a bug of ours."""
+        await self.load()
+        while True:
+            await asyncio.sleep(HOUR - self._clock() % HOUR + 1)
+            await self.save(finished_only=True)
+
+    async def stop(self) -> None:
+        """Write the hour in progress too, for 2 s at most, and end the thread. Call after run() was cancelled."""
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self.save(finished_only=False)
+        except TimeoutError:
+            logger.warning("The disk is too slow: the last hour of the history is lost")
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def load(self) -> None:
+        """Put the archive below what has been recorded since the start."""
+        oldest = self._oldest()
+        try:
+            found = await self._in_thread(lambda: self._files.load(oldest))
+        except OSError as error:
+            logger.warning("The history of the metrics cannot be read and begins anew: %s", error)
+            found = {}
+        for series, hours in found.items():
+            self._history.restore(series, hours, self._clock())
+            await asyncio.sleep(0)
+        self._loaded = True
+
+    async def save(self, *, finished_only: bool) -> None:
+        """Write the hours that changed since they were written; what fails is tried again with the next save."""
+        if not self._loaded:
+            return  # the file of this hour may hold more than we know yet
+        self._history.expire(self._clock())
+        pages, oldest = self._changed(finished_only=finished_only), self._oldest()
+        try:
+            await self._in_thread(lambda: self._write(pages, oldest))
+        except OSError as error:
+            if not self._failed:
+                logger.warning("The history of the metrics cannot be written, it is kept in memory: %s", error)
+            self._failed = True
+        else:
+            self._failed = False
+
+    def _changed(self, *, finished_only: bool) -> list[_Page]:
+        current = int(self._clock()) // HOUR
+        return [
+            _Page(series, hour, len(hour), archive.pack(hour))
+            for series, hours in self._history.series().items()
+            for hour in hours.values()
+            if len(hour) != hour.saved and not (finished_only and hour.number == current)
+        ]
+
+    def _write(self, pages: list[_Page], oldest: int) -> None:
+        for page in pages:
+            self._files.write(page.series, page.hour.number, page.packed)
+            page.hour.saved = page.samples
+        self._files.prune(oldest)
+
+    def _oldest(self) -> int:
+        return int(self._clock()) // HOUR - KEPT_HOURS
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

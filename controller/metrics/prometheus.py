@@ -1,0 +1,124 @@
+"""What /metrics shows, under names that begin with ``edge_``.
+
+Events are counted as they happen, through the methods of Metrics. What is a state (usage, counts) is asked for at
+the scrape, so a runtime that is gone leaves no line behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from controller.metrics.containers import ContainerReading
+from controller.metrics.host import HostReading
+
+_SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the states come from; each is called once a scrape, in the event loop, and must not block.
+
+    ``runtimes`` gives the number of Runtimes by condition type and status, ``containers`` the usage by runtime.
+    """
+
+    host: Callable[[], HostReading]
+    containers: Callable[[], Mapping[str, ContainerReading]]
+    runtimes: Callable[[], Mapping[tuple[str, str], int]]
+
+
+class Metrics:
+    """The controller's own registry and the events that are counted in it. Methods may be called from any thread.
+
+    ``topics`` are the topics of the cloud that we know: a label takes no value that a sender can invent.
+    """
+
+    def __init__(self, version: str, topics: Collection[str], sources: Sources) -> None:
+        self._topics = frozenset(topics)
+        self._registry = registry = CollectorRegistry(auto_describe=False)
+        self._reconciles = Histogram(
+            "edge_reconcile_seconds", "Reconcile passes", ["outcome"], buckets=_LONG, registry=registry
+        )
+        self._commands = Histogram(
+            "edge_command_seconds", "Cloud commands answered", ["topic", "outcome"], buckets=_LONG, registry=registry
+        )
+        self._api_requests = Histogram(
+            "edge_api_request_seconds", "Kubernetes API requests", ["verb", "code"], buckets=_SHORT, registry=registry
+        )
+        self._restarts = Counter("edge_runtime_restarts", "Runtime restarts seen", ["cause"], registry=registry)
+        self._connected = Gauge("edge_cloud_connected", "1 while the cloud link is up", registry=registry)
+        self._connects = Counter("edge_cloud_connects", "Connections made to the cloud", registry=registry)
+        self._lateness = Histogram(
+            "edge_heartbeat_lateness_seconds", "Heartbeats behind their grid", buckets=_SHORT, registry=registry
+        )
+        Gauge("edge_build_info", "Version of the controller", ["version"], registry=registry).labels(version).set(1)
+        registry.register(_States(sources))
+
+    def reconciled(self, outcome: str, seconds: float) -> None:
+        """A reconcile pass ended: ``done``, ``waiting``, ``retry``, ``stalled`` or ``error``."""
+        self._reconciles.labels(outcome).observe(seconds)
+
+    def commanded(self, topic: str, outcome: str, seconds: float) -> None:
+        """A cloud command was answered with ``success`` or ``error``; unknown topics count as ``other``."""
+        self._commands.labels(topic if topic in self._topics else "other", outcome).observe(seconds)
+
+    def api_requested(self, verb: str, code: int, seconds: float) -> None:
+        """The Kubernetes API answered one of our requests; ``code`` is 0 when it did not answer."""
+        self._api_requests.labels(verb, str(code)).observe(seconds)
+
+    def restarted(self, cause: str) -> None:
+        """A runtime was restarted; ``cause`` is one of the causes in its status."""
+        self._restarts.labels(cause).inc()
+
+    def cloud_connected(self, connected: bool) -> None:
+        """The cloud link came up or went down."""
+        self._connected.set(connected)
+        if connected:
+            self._connects.inc()
+
+    def heartbeat_sent(self, late: float) -> None:
+        """A heartbeat left, ``late`` seconds behind its place on the grid."""
+        self._lateness.observe(max(0.0, late))
+
+    def render(self) -> bytes:
+        """Everything in Prometheus' text format 0.0.4."""
+        return generate_latest(self._registry)
+
+
+class _States(Collector):
+    """The gauges whose values are asked for at the scrape."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        yield from _host_families(self._sources.host())
+        yield from _container_families(self._sources.containers())
+        runtimes = GaugeMetricFamily("edge_runtimes", "Runtimes by condition", labels=["condition", "status"])
+        for labels, count in self._sources.runtimes().items():
+            runtimes.add_metric(labels, count)
+        yield runtimes
+
+
+def _host_families(host: HostReading) -> Iterable[GaugeMetricFamily]:
+    yield GaugeMetricFamily("edge_host_cpu_percent", "Busy share of all cores, 0-100", host.cpu_percent)
+    yield GaugeMetricFamily("edge_host_memory_used_bytes", "Memory in use", host.memory_used)
+    yield GaugeMetricFamily("edge_host_memory_total_bytes", "Memory of the host", host.memory_total)
+    yield GaugeMetricFamily("edge_host_disk_used_bytes", "Disk in use, all file systems", host.disk_used)
+    yield GaugeMetricFamily("edge_host_disk_total_bytes", "Disk of the host, all file systems", host.disk_total)
+    yield GaugeMetricFamily("edge_host_uptime_seconds", "Uptime of the host", host.uptime)
+
+
+def _container_families(readings: Mapping[str, ContainerReading]) -> Iterable[GaugeMetricFamily]:
+    cpu = GaugeMetricFamily("edge_runtime_cpu_percent", "CPU in percent of one core", labels=["runtime"])
+    memory = GaugeMetricFamily("edge_runtime_memory_bytes", "Memory in use without cache", labels=["runtime"])
+    for runtime, reading in readings.items():
+        cpu.add_metric([runtime], reading.cpu_percent)
+        memory.add_metric([runtime], reading.memory_used)
+    yield cpu
+    yield memory

@@ -1,0 +1,90 @@
+"""The controller's one HTTP port: /healthz, /readyz and /metrics, for systemd, a kubelet, Prometheus and people.
+
+It shows states and takes no orders; it has no authentication and therefore belongs on loopback or a trusted network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from controller.errors import EdgeError, SettingError
+from controller.health import Beats
+from controller.metrics.prometheus import Metrics
+
+# What a check says: nothing when the part is ready, else one line that tells what it waits for.
+Check = Callable[[], Awaitable[str | None]]
+
+_CHECK_SECONDS = 2.0
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus exposition format
+
+
+class StatusServer:
+    """Listens on ``host:port`` (port 0: any free one, see ``port``). ``checks`` say by part whether it is ready."""
+
+    def __init__(self, host: str, port: int, beats: Beats, checks: Mapping[str, Check], metrics: Metrics) -> None:
+        self._host = host
+        self._port = port
+        self._beats = beats
+        self._checks = checks
+        self._metrics = metrics
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; before start() the one that was asked for."""
+        return self._runner.addresses[0][1] if self._runner and self._runner.addresses else self._port
+
+    async def start(self) -> None:
+        """Listen. Raises SettingError when the address cannot be had."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._show_metrics),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            await self.stop()
+            raise SettingError(
+                f"EDGE_HTTP_LISTEN: {self._host}:{self._port} cannot be listened on ({error.strerror}); "
+                "end the program that uses it or choose another port"
+            ) from error
+
+    async def stop(self) -> None:
+        """Stop listening and drop what is connected."""
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return _verdict(self._beats.stale())
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        answers = await asyncio.gather(*(_ask(name, check) for name, check in self._checks.items()))
+        return _verdict([answer for answer in answers if answer])
+
+    async def _show_metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": _CONTENT_TYPE})
+
+
+async def _ask(name: str, check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            reason = await check()
+    except TimeoutError:
+        reason = f"no answer within {_CHECK_SECONDS:.0f} s"
+    except (EdgeError, OSError) as error:
+        reason = str(error) or type(error).__name__
+    return f"{name}: {reason}" if reason else None
+
+
+def _verdict(faults: list[str]) -> web.Response:
+    return web.Response(text="\n".join(faults or ["ok"]) + "\n", status=503 if faults else 200)

@@ -1,0 +1,68 @@
+"""Tells systemd how we are: sd_notify(3) on the datagram socket that $NOTIFY_SOCKET names.
+
+Without systemd every call does nothing. A notice is never worth a failure: what cannot be sent is logged once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+logger = logging.getLogger(__name__)
+
+
+class Notifier:
+    """The way to the service manager that the environment names, if there is one."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address  # "@": an abstract socket
+        self._watchdog_seconds = _watchdog_seconds(environment)
+        self._failed = False
+
+    def ready(self, status: str) -> None:
+        """The start is over; ``status`` is the line that ``systemctl status`` shows."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def status(self, status: str) -> None:
+        """A new line for ``systemctl status``."""
+        self._send(f"STATUS={status}")
+
+    def stopping(self) -> None:
+        """We were asked to end and are doing so."""
+        self._send("STOPPING=1")
+
+    async def feed_watchdog(self, stale: Callable[[], list[str]]) -> None:
+        """Feed the unit's watchdog twice per period while no loop is stale; returns at once when there is none."""
+        if not self._watchdog_seconds:
+            return
+        was_stale = False
+        while True:
+            faults = stale()
+            if not faults:
+                self._send("WATCHDOG=1")
+            elif not was_stale:
+                logger.error("The watchdog is not fed any more: %s", "; ".join(faults))
+            was_stale = bool(faults)
+            await asyncio.sleep(self._watchdog_seconds / 2)
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notices:
+                notices.connect(self._address)
+                notices.send(message.encode())
+        except OSError as error:
+            if not self._failed:
+                logger.warning("systemd cannot be told how we are ($NOTIFY_SOCKET): %s", error)
+            self._failed = True
+
+
+def _watchdog_seconds(environment: Mapping[str, str]) -> float:
+    """The unit's WatchdogSec when it is meant for this process (sd_watchdog_enabled(3)), else 0."""
+    usec, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
+    return int(usec) / 1e6 if usec.isdecimal() and pid in {"", str(os.getpid())} else 0.0
