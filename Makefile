@@ -27,7 +27,7 @@ bench: setup ## print the benchmark's table (ARGS: its options)
 	.venv/bin/python -m tests.bench $(ARGS)
 
 crds: setup ## generate crds/ from the models
-	.venv/bin/edge-controller crds --output crds
+	.venv/bin/edge-controller crds --write crds
 
 clean: ## remove .venv, caches and reports
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -37,7 +37,7 @@ make_environment() {
 
 install_package() {
     say "installing the package and its development tools into .venv"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' ||
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --use-pep517 --editable '.[dev]' ||
         fail "pip failed; it needs the Python package index (PIP_INDEX_URL names another one)"
 }
 

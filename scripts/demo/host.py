@@ -1,0 +1,80 @@
+"""What the demonstration needs of the machine: a Docker engine, a LAN with its parent interface, the runtime image.
+
+A running engine is used as it is and gets back what it had; without one a private engine is started. The LAN is always
+one of our own making: a demonstration takes no address on a real plant's network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import docker
+
+from scripts.demo.terminal import say
+from tests.support import dockerd, image
+from tests.support import lan as lans
+
+
+@dataclass(frozen=True)
+class Host:
+    """``docker_url`` and what is there for one runtime: its image, a parent interface and an address on the LAN."""
+
+    docker_url: str
+    lan: lans.Lan
+    repository: str
+    version: str
+
+    @property
+    def address(self) -> str:
+        """The runtime's address on the LAN."""
+        return self.lan.address(50)
+
+
+@contextlib.contextmanager
+def prepared() -> Iterator[Host]:
+    """The machine made ready; everything that was made is removed at the end, whatever happened in between."""
+    lans.remove_orphans()
+    dockerd.remove_orphans()
+    with contextlib.ExitStack() as stack:
+        url = _running_engine() or stack.enter_context(_private_engine()).url
+        say("a LAN: a network namespace, and a host interface that leads to it")
+        lan = stack.enter_context(lans.Lan())
+        stack.enter_context(_images(url))
+        yield Host(url, lan, image.REPOSITORY, "1")
+
+
+def _running_engine() -> str | None:
+    url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    try:
+        with contextlib.closing(docker.DockerClient(base_url=url, timeout=10)) as client:
+            say(f"the Docker engine {client.version()['Version']} at {url}")
+    except docker.errors.DockerException:
+        return None
+    return url
+
+
+@contextlib.contextmanager
+def _private_engine() -> Iterator[dockerd.Engine]:
+    say("no Docker engine is running: a private one, only for now")
+    with dockerd.Engine() as engine:
+        yield engine
+
+
+@contextlib.contextmanager
+def _images(url: str) -> Iterator[None]:
+    say("the runtime image, made on this machine")
+    made = image.runtime_images()[:1]
+    with contextlib.closing(docker.DockerClient(base_url=url)) as client:
+        present = {tag for found in client.images.list(image.REPOSITORY) for tag in found.tags}
+        missing = [one for one in made if one.reference not in present]
+        if missing:
+            image.load(client, missing)
+        try:
+            yield
+        finally:
+            for one in missing:
+                with contextlib.suppress(docker.errors.DockerException):
+                    client.images.remove(one.reference, force=True)

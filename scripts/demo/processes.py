@@ -1,0 +1,78 @@
+"""The demonstration's processes: services in the background with a log file each, and commands that are shown."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from scripts.demo.terminal import show, show_command
+
+BIN = Path(sys.executable).parent
+_STOP_SECONDS = 10
+
+
+class ServiceEnded(Exception):  # noqa: N818 - an outcome
+    """A service ended by itself; the text ends with its last lines."""
+
+
+class Service:
+    """One running service."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    def check(self) -> None:
+        """Raise ServiceEnded when it no longer runs."""
+        if self.process.poll() is not None:
+            last = " | ".join(self.log.read_text(errors="replace").splitlines()[-5:])
+            raise ServiceEnded(f"{self.log.stem} ended with status {self.process.returncode}: {last}")
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL where that does not help."""
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextlib.contextmanager
+def service(name: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Iterator[Service]:
+    """``edge-controller ARGUMENTS`` in the background, logging to ``folder/NAME.log``."""
+    show_command(["edge-controller", *arguments])
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C reaches us alone, and we stop the services in order.
+        process = subprocess.Popen(
+            [BIN / "edge-controller", *arguments],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    running = Service(process, log)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def capture(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a program of the virtual environment quietly."""
+    return subprocess.run(
+        [BIN / arguments[0], *arguments[1:]], env=dict(environment), capture_output=True, text=True, check=False
+    )
+
+
+def shown(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run a program of the virtual environment, with what was typed and what it printed on the terminal."""
+    show_command(arguments)
+    done = capture(arguments, environment)
+    show(done.stdout + done.stderr)
+    done.check_returncode()
