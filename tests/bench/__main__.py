@@ -63,7 +63,7 @@ async def run(options: argparse.Namespace) -> None:
         directory = Path(folder)
         cloud = Cloud(directory / "cloud")
         await cloud.start()
-        certificates = cloud.enroll(AGENT)
+        certificates = await cloud.enroll(AGENT)
         repository, version = reference.rsplit(":", 1)
         site = Site(directory, engine.url, cloud, certificates, repository, version)
         try:
