@@ -138,7 +138,10 @@ class ReplaceContainer(Step):
 
 @dataclass(frozen=True)
 class FinishReplacement(Step):
-    """After a crash in the middle of ReplaceContainer: keep the new one when it runs, else go back to the old."""
+    """After a crash in the middle of ReplaceContainer: keep the new one when it runs, else go back to the old.
+
+    With ``spec.desiredState: Stopped`` nothing is started on the way.
+    """
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,8 @@ class RuntimeStatus(Model):
     health: ShortText | None = Field(default=None, description="healthy, unhealthy, starting or none.")
     started_at: ShortText | None = None
     finished_at: ShortText | None = None
-    exit_code: int | None = None
+    exit_code: int | None = Field(default=None, description="Of the last end of the program.")
+    out_of_memory: bool = Field(default=False, description="Whether the last end was for lack of memory.")
     restart_count: Annotated[int, Field(ge=0)] = 0
     engine_restart_count: Annotated[int, Field(ge=0)] = Field(
         default=0, description="The engine's own count at the last look, so that each start is counted once."

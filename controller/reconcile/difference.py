@@ -1,0 +1,74 @@
+"""What of a spec is not in effect on a container: pure comparisons, the plan decides what follows.
+
+A container is compared with the spec it was made from, parsed by today's model, so that a default which a new
+version brings compares equal; what can change in place is compared with what stands.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from controller.backends import base
+from controller.resources import quantities, runtimes
+
+
+def needs_new_container(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec) -> bool:
+    """Whether a field differs that no engine can change on a container that exists (the image apart)."""
+    return _fixed_at_creation(spec) != _fixed_at_creation(made_from)
+
+
+def _fixed_at_creation(spec: runtimes.RuntimeSpec) -> tuple[object, ...]:
+    return (
+        {variable.name: variable.value for variable in spec.env},
+        {volume.name: (volume.mount_path, volume.read_only) for volume in spec.volumes},
+        spec.realtime if spec.realtime.enabled else None,
+    )
+
+
+def resources_differ(wished: runtimes.Resources, actual: runtimes.Resources) -> bool:
+    """Whether the limits differ as numbers ("500m" is "0.5")."""
+    return _limits(wished) != _limits(actual)
+
+
+def _limits(resources: runtimes.Resources) -> tuple[int, int]:
+    return quantities.nano_cpus(resources.cpu), quantities.memory_bytes(resources.memory)
+
+
+class Disorder(NamedTuple):
+    """One interface that is not as the spec asks, and whether its parent is on the host now."""
+
+    name: str
+    detail: str
+    parent_missing: bool = False
+
+
+def disorders(spec: runtimes.RuntimeSpec, observed: base.Observed) -> list[Disorder]:
+    """Everything about the networks that is not as the spec asks."""
+    standing = {interface.name: interface for interface in observed.interfaces}
+    found = [
+        Disorder(wished.name, detail, wished.parent_interface in observed.missing_parents)
+        for wished in spec.interfaces
+        if (detail := _fault(standing.pop(wished.name, None)))
+    ]
+    found += [Disorder(name, f"{name} is not in the spec") for name in standing]
+    if not observed.internal_attached:
+        found.append(Disorder("internal", "the internal network is not attached"))
+    return found
+
+
+def _fault(interface: base.ObservedInterface | None) -> str:
+    if interface is None:
+        return "it does not exist"
+    if not interface.attached:
+        return f"{interface.name} is not attached"
+    return "" if interface.in_order else interface.detail or f"{interface.name} is not as the spec asks"
+
+
+def repairable(found: list[Disorder]) -> bool:
+    """Whether anything can be mended now; an interface whose parent is missing waits for it."""
+    return any(not disorder.parent_missing for disorder in found)
+
+
+def describe(found: list[Disorder]) -> str:
+    """The disorders in one sentence."""
+    return "; ".join(f"{disorder.name}: {disorder.detail}" for disorder in found)

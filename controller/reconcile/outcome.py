@@ -1,0 +1,38 @@
+"""How a pass over a Runtime ended, in the terms of its conditions (kstatus): ready, waiting, retry or stalled."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from controller import errors
+from controller.resources import reasons
+
+Kind = Literal["ready", "waiting", "retry", "stalled", "paused", "gone"]
+
+
+class Outcome(NamedTuple):
+    """``reason`` is one of resources/reasons.py, ``message`` one sentence for a person."""
+
+    kind: Kind
+    reason: str
+    message: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong, as opposed to being done or under way."""
+        return self.kind in ("retry", "stalled")
+
+
+def of_error(error: Exception) -> Outcome:
+    """The outcome that a pass ends with when ``error`` stopped it."""
+    match error:
+        case errors.Waiting():
+            return Outcome("waiting", error.reason, str(error))
+        case errors.Stalled():
+            return Outcome("stalled", error.reason, str(error))
+        case errors.ReconcileError():
+            return Outcome("retry", error.reason, str(error))
+        case errors.EdgeError():
+            return Outcome("retry", reasons.STEP_FAILED, str(error))
+        case _:
+            return Outcome("retry", reasons.STEP_FAILED, f"Internal error, see the log: {type(error).__name__}")

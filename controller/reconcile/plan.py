@@ -1,0 +1,240 @@
+"""The plan: what is desired and what stands -> the next steps, and what the status says when none is left.
+
+Pure: no I/O, no clock, no state. The rules that keep a running PLC running live here: a container is changed only
+where a generation after the applied one changed its spec, networks are mended in place, and nothing that runs is
+stopped unless the spec says so. The reconciler runs the steps, observes again and plans again until no step is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from controller.backends import base
+from controller.reconcile import difference
+from controller.reconcile.outcome import Outcome
+from controller.resources import reasons
+from controller.resources.runtime_status import RestartIntent
+
+Operation = Literal["creating", "updating", "starting", "stopping", "restarting", "deleting"]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """One Runtime as the plan needs it: its target and what its status remembers.
+
+    ``image_source`` is the reference that ``target.image`` was resolved from ("" when nothing is known), ``in_place``
+    whether the backend can bring the interfaces to the spec on the container as it stands.
+    """
+
+    target: base.Target
+    deleting: bool = False
+    applied_generation: int | None = None
+    failed_generation: int | None = None
+    image_source: str = ""
+    restart: RestartIntent | None = None
+    image_allowed: bool = True
+    in_place: bool = True
+
+    @property
+    def spec_changed(self) -> bool:
+        """Whether there is a wish that has not taken effect yet: without one, no difference changes a container."""
+        return self.target.generation not in (self.applied_generation, self.failed_generation)
+
+    @property
+    def replacement_failed(self) -> bool:
+        """Whether the replacement for this very generation was tried and rolled back."""
+        return self.target.generation == self.failed_generation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``restart`` must be on disk before the first step, so that a restart is made once, whatever happens between."""
+
+    outcome: Outcome
+    steps: tuple[base.Step, ...] = ()
+    operation: Operation | None = None
+    restart: RestartIntent | None = None
+
+
+def make(desired: Desired, observed: base.Observed) -> Plan:
+    """The next steps for this Runtime; without steps, ``outcome`` is how things stand."""
+    if desired.deleting:
+        return Plan(
+            Outcome("gone", reasons.DELETED, "Container and networks are removed"),
+            (base.RemoveContainer(), base.RemoveNetworks()),
+            "deleting",
+        )
+    if hands_off := _hands_off(desired, observed):
+        return Plan(hands_off)
+    if observed.predecessor:
+        return _acting("Finishing a replacement", base.FinishReplacement(), operation="updating")
+    if desired.target.spec.desired_state == "Stopped":
+        return _stopped(observed)
+    return _existing(desired, observed) if observed.exists else _absent(desired, observed)
+
+
+def _acting(
+    message: str, *steps: base.Step, operation: Operation, restart: RestartIntent | None = None
+) -> Plan:
+    return Plan(Outcome("waiting", reasons.PROGRESSING, message), steps, operation, restart)
+
+
+def _hands_off(desired: Desired, observed: base.Observed) -> Outcome | None:
+    """Why nothing may be touched, if so."""
+    if desired.target.spec.paused:
+        return Outcome("paused", reasons.PAUSED, "spec.paused is set: nothing is reconciled")
+    if observed.foreign:
+        return Outcome("stalled", reasons.NAME_TAKEN, f"The name is taken by {observed.foreign}: rename or remove it")
+    if observed.state == "paused":
+        return Outcome("stalled", reasons.CONTAINER_PAUSED, "The container is paused: run `docker unpause`")
+    if observed.state in ("dead", "removing"):
+        return Outcome("waiting", reasons.PROGRESSING, f"The engine is still removing a container ({observed.state})")
+    return None
+
+
+def _stopped(observed: base.Observed) -> Plan:
+    """What is to be stopped is stopped and left alone: other changes of the spec take effect when it starts."""
+    if observed.state in ("running", "restarting"):
+        return _acting("Stopping the container", base.StopContainer(), operation="stopping")
+    return Plan(Outcome("ready", reasons.STOPPED, "The container is stopped, as the spec asks"))
+
+
+def _absent(desired: Desired, observed: base.Observed) -> Plan:
+    if refusal := _refusal(desired, observed, new_container=True):
+        return Plan(refusal, operation="creating" if refusal.kind == "waiting" else None)
+    steps = (base.ResolveImage(), base.CreateContainer(), base.StartContainer())
+    return _acting("Creating the container", *steps, operation="creating", restart=_satisfied(desired))
+
+
+def _refusal(desired: Desired, observed: base.Observed, *, new_container: bool) -> Outcome | None:
+    """Why a start of ours may not be made now. Only starts that we make are gated; what runs is left running."""
+    spec = desired.target.spec
+    if any(interface.mode == "Dhcp" for interface in spec.interfaces):
+        return Outcome("stalled", reasons.DHCP_UNSUPPORTED, "mode Dhcp is not available: give a static address")
+    if new_container and not desired.image_allowed:
+        message = f"{spec.image} is outside EDGE_IMAGE_PREFIXES: correct the image or the setting"
+        return Outcome("stalled", reasons.IMAGE_NOT_ALLOWED, message)
+    return _missing_parent(observed)
+
+
+def _missing_parent(observed: base.Observed) -> Outcome | None:
+    if not observed.missing_parents:
+        return None
+    missing = ", ".join(observed.missing_parents)
+    return Outcome("waiting", reasons.PARENT_MISSING, f"The host has no interface {missing} now: plug it in")
+
+
+def _existing(desired: Desired, observed: base.Observed) -> Plan:
+    change = _change(desired, observed)
+    upkeep = _upkeep(desired, observed)
+    if change and (refusal := _refusal(desired, observed, new_container=True)):
+        return Plan(refusal, upkeep, "updating")
+    if change == "resolve":
+        return _acting("Getting the image", *upkeep, base.ResolveImage(), operation="updating")
+    if change == "replace":
+        restart = _satisfied(desired)
+        return _acting("Replacing the container", base.ReplaceContainer(), operation="updating", restart=restart)
+    if observed.state in ("created", "exited"):
+        return _start(desired, observed)
+    return _running(desired, observed, upkeep)
+
+
+def _change(desired: Desired, observed: base.Observed) -> Literal["resolve", "replace"] | None:
+    """Whether the changed spec needs the image resolved anew, or another container."""
+    target, made_from = desired.target, observed.made_from
+    if not desired.spec_changed:
+        return None
+    if _unreadable(desired, observed):
+        return None
+    if desired.image_source != target.spec.image_reference:
+        return "resolve"
+    if made_from is None or _image_differs(target, observed):
+        return "replace"
+    if difference.needs_new_container(target.spec, made_from):
+        return "replace"
+    rewired = target.spec.interfaces != made_from.interfaces and difference.disorders(target.spec, observed)
+    return "replace" if rewired and not desired.in_place else None
+
+
+def _unreadable(desired: Desired, observed: base.Observed) -> bool:
+    """Adopted, and nobody can tell what it was made from: it is left as it is until the spec changes."""
+    return observed.made_from is None and desired.applied_generation is None
+
+
+def _image_differs(target: base.Target, observed: base.Observed) -> bool:
+    """Two references to one image are no difference, and neither is another way to write the same reference's pin."""
+    return observed.image_source != target.spec.image_reference and observed.image != target.image
+
+
+def _start(desired: Desired, observed: base.Observed) -> Plan:
+    if refusal := _refusal(desired, observed, new_container=False):
+        return Plan(refusal, operation="starting" if refusal.kind == "waiting" else None)
+    disordered = difference.disorders(desired.target.spec, observed)
+    steps = (*([base.RepairNetworks()] if disordered else []), *_new_limits(desired, observed), base.StartContainer())
+    return _acting("Starting the container", *steps, operation="starting", restart=_satisfied(desired))
+
+
+def _running(desired: Desired, observed: base.Observed, upkeep: tuple[base.Step, ...]) -> Plan:
+    intent = _restart_asked(desired, observed)
+    if intent and intent.previous_started_at == observed.started_at:
+        if refusal := _refusal(desired, observed, new_container=False):
+            return Plan(refusal, upkeep, "restarting")
+        return _acting("Restarting the container", base.RestartContainer(), operation="restarting", restart=intent)
+    if upkeep:
+        return Plan(_standing(desired, observed), upkeep, "updating", intent)
+    return Plan(_standing(desired, observed), restart=intent)
+
+
+def _upkeep(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
+    """What is put right on a running container without a restart."""
+    if not observed.running:
+        return ()
+    found = difference.disorders(desired.target.spec, observed)
+    repair = (base.RepairNetworks(),) if difference.repairable(found) else ()
+    return (*repair, *_new_limits(desired, observed))
+
+
+def _new_limits(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
+    if not desired.spec_changed or _unreadable(desired, observed):
+        return ()
+    wished = desired.target.spec.resources
+    return (base.UpdateResources(),) if difference.resources_differ(wished, observed.resources) else ()
+
+
+def _restart_asked(desired: Desired, observed: base.Observed) -> RestartIntent | None:
+    """The restart that ``spec.restartedAt`` asks for, with the start it must end; "" when it needs none."""
+    token = desired.target.spec.restarted_at
+    if token is None or (desired.restart and desired.restart.token == token):
+        return desired.restart
+    made_with_it = observed.made_from is not None and observed.made_from.restarted_at == token
+    adopted = desired.applied_generation is None and observed.uid != desired.target.uid
+    needless = made_with_it or adopted
+    return RestartIntent(token=token, previous_started_at="" if needless else observed.started_at)
+
+
+def _satisfied(desired: Desired) -> RestartIntent | None:
+    """The start about to be made is also the restart that ``spec.restartedAt`` asks for."""
+    token = desired.target.spec.restarted_at
+    return RestartIntent(token=token) if token else None
+
+
+def _standing(desired: Desired, observed: base.Observed) -> Outcome:
+    """How a container stands for which nothing can be done now."""
+    if desired.replacement_failed:
+        message = "The new container did not run and the old one was started again: correct the spec"
+        return Outcome("stalled", reasons.REPLACE_FAILED, message)
+    if observed.state == "restarting":
+        message = f"The program ended by itself ({_end(observed)}); Docker starts it again"
+        return Outcome("retry", reasons.CRASHED, message)
+    if missing := _missing_parent(observed):
+        return missing
+    if found := difference.disorders(desired.target.spec, observed):
+        return Outcome("retry", reasons.DETACHED, f"The networks are not in order: {difference.describe(found)}")
+    if observed.health == "unhealthy":
+        return Outcome("waiting", reasons.UNHEALTHY, "The image's health check fails")
+    return Outcome("ready", reasons.RUNNING, "The container runs as the spec asks")
+
+
+def _end(observed: base.Observed) -> str:
+    return "out of memory" if observed.oom_killed else f"exit code {observed.exit_code}"

@@ -1,0 +1,197 @@
+"""The status of a Runtime after a pass: pure, from what was found and how the pass ended.
+
+It is complete on every path: what could not be observed keeps its last value, and the conditions say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller import names
+from controller.backends import base
+from controller.reconcile import difference, plan, restarts
+from controller.reconcile.outcome import Outcome
+from controller.resources import conditions, reasons, timestamps
+from controller.resources.conditions import Condition, ConditionStatus
+from controller.resources.runtime_status import InterfaceStatus, Operation, RestartIntent, RuntimeStatus
+
+MESSAGE_LIMIT = 1024
+_HEALTH: dict[str, tuple[ConditionStatus, str]] = {
+    "healthy": ("True", reasons.HEALTHY),
+    "unhealthy": ("False", reasons.UNHEALTHY),
+    "starting": ("Unknown", reasons.PROGRESSING),
+}
+_WARNING_CONDITIONS = {reasons.REALTIME_UNAVAILABLE: names.REALTIME_AVAILABLE}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a pass found; ``observed`` is None when the backend could not be asked.
+
+    ``image_source`` is the reference that ``target.image`` was resolved from; ``around`` explains a new start.
+    """
+
+    target: base.Target
+    outcome: Outcome
+    now: float
+    node: str
+    observed: base.Observed | None = None
+    image_source: str = ""
+    operation: plan.Operation | None = None
+    restart: RestartIntent | None = None
+    around: restarts.Circumstances = field(default_factory=restarts.Circumstances)
+
+
+def after(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
+    """The whole new status."""
+    outcome, generation = report.outcome, report.target.generation
+    values: dict[str, Any] = {
+        "node": report.node,
+        "conditions": conditions.merge(previous.conditions, _conditions(previous, report)),
+        "operation": operation(previous, report),
+        "error": outcome.message[:MESSAGE_LIMIT] if outcome.failed else None,
+        "restart": report.restart or previous.restart,
+        **(_facts(previous, report, report.observed) if report.observed else {}),
+    }
+    if outcome.kind in ("ready", "stalled"):
+        values["observed_generation"] = generation
+    if outcome.kind == "ready":
+        values |= {"applied_generation": generation, "failed_generation": None}
+    if outcome.reason == reasons.REPLACE_FAILED:
+        values["failed_generation"] = generation
+    return previous.model_copy(update=values)
+
+
+def under_way(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
+    """The status while steps run: what is being done; no fact changes before it is observed."""
+    values = {
+        "node": report.node,
+        "conditions": conditions.merge(previous.conditions, _conditions(previous, report)),
+        "operation": operation(previous, report),
+        "restart": report.restart or previous.restart,
+    }
+    return previous.model_copy(update=values)
+
+
+def operation(previous: RuntimeStatus, report: Report) -> Operation | None:
+    """The work under way, with the time it began; none once it is done or needs a person."""
+    if report.operation is None or report.outcome.kind not in ("waiting", "retry"):
+        return None
+    now = timestamps.rfc3339(report.now)
+    same = previous.operation is not None and previous.operation.name == report.operation
+    return Operation(
+        name=report.operation,
+        step=report.outcome.reason,
+        message=report.outcome.message[:MESSAGE_LIMIT],
+        started_at=previous.operation.started_at if same and previous.operation else now,
+        updated_at=now,
+    )
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The merge patch (RFC 7396) of the top-level fields from one wire status to the next, {} when equal."""
+    gone: dict[str, Any] = {name: None for name in before if name not in now}
+    return gone | {name: value for name, value in now.items() if before.get(name) != value}
+
+
+def _conditions(previous: RuntimeStatus, report: Report) -> list[Condition]:
+    outcome = report.outcome
+    ready: ConditionStatus = "True" if outcome.kind == "ready" else "False"
+    if outcome.kind == "paused" or (report.observed is None and outcome.kind == "waiting"):
+        ready = "Unknown"
+    summary: dict[str, ConditionStatus] = {
+        names.READY: ready,
+        names.RECONCILING: _flag(outcome.kind in ("waiting", "retry")),
+        names.STALLED: _flag(outcome.kind == "stalled"),
+    }
+    made = [_condition(report, kind, state, outcome.reason, outcome.message) for kind, state in summary.items()]
+    if report.observed is None:
+        return made + [condition for condition in previous.conditions if condition.type not in summary]
+    return made + _observed_conditions(report, report.observed)
+
+
+def _observed_conditions(report: Report, observed: base.Observed) -> list[Condition]:
+    if not observed.exists:
+        return []
+    made = [
+        _condition(report, _WARNING_CONDITIONS[reason], "False", reason, message)
+        for reason, message in observed.warnings
+        if reason in _WARNING_CONDITIONS
+    ]
+    if observed.health in _HEALTH:
+        state, reason = _HEALTH[observed.health]
+        made.append(_condition(report, names.HEALTHY, state, reason, f"The health check says {observed.health}"))
+    if observed.running:
+        made.append(_network_condition(report, observed))
+    return made
+
+
+def _network_condition(report: Report, observed: base.Observed) -> Condition:
+    found = difference.disorders(report.target.spec, observed)
+    if found:
+        message = difference.describe(found)
+        return _condition(report, names.NETWORK_ATTACHED, "False", reasons.DETACHED, message)
+    return _condition(report, names.NETWORK_ATTACHED, "True", reasons.ATTACHED, "All interfaces are in order")
+
+
+def _flag(value: bool) -> ConditionStatus:
+    return "True" if value else "False"
+
+
+def _condition(report: Report, kind: str, state: ConditionStatus, reason: str, message: str) -> Condition:
+    return Condition(
+        type=kind,
+        status=state,
+        reason=reason,
+        message=message[:MESSAGE_LIMIT],
+        last_transition_time=timestamps.rfc3339(report.now),
+        observed_generation=report.target.generation,
+    )
+
+
+def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> dict[str, Any]:
+    count, records = restarts.history(previous, observed, report.around)
+    facts = {
+        "restart_count": count,
+        "restarts": records,
+        "engine_restart_count": observed.restart_count,
+        "container_id": observed.container_id or None,
+        "state": observed.state if observed.exists else None,
+        "health": observed.health if observed.exists else None,
+        "started_at": observed.started_at or previous.started_at,
+        "finished_at": observed.finished_at or previous.finished_at,
+        "internal_ip": observed.internal_ip or None,
+        "interfaces": _interfaces(previous, report, observed),
+        **_image(previous, report, observed),
+    }
+    if observed.exists and not observed.running:
+        facts |= {"exit_code": observed.exit_code, "out_of_memory": observed.oom_killed}
+    return facts
+
+
+def _image(previous: RuntimeStatus, report: Report, observed: base.Observed) -> dict[str, Any]:
+    """The pin and where it came from; a pin that did not come to run is not kept where another one runs."""
+    image, source = report.target.image, report.image_source
+    if observed.exists and observed.image != image:
+        image, source = observed.image, observed.image_source
+    if not image:
+        return {}
+    older = previous.image if previous.image not in (None, image) else previous.previous_image
+    return {"image": image, "image_source": source or None, "previous_image": older}
+
+
+def _interfaces(previous: RuntimeStatus, report: Report, observed: base.Observed) -> tuple[InterfaceStatus, ...]:
+    """Every interface of the spec; one that is not there now keeps its MAC address for when it comes back."""
+    known = {interface.name: interface for interface in previous.interfaces}
+    known |= {
+        interface.name: InterfaceStatus(
+            name=interface.name,
+            address=interface.address,
+            mac_address=interface.mac_address,
+            gateway=interface.gateway,
+        )
+        for interface in observed.interfaces
+        if interface.mac_address
+    }
+    return tuple(known[wished.name] for wished in report.target.spec.interfaces if wished.name in known)
