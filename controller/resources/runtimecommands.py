@@ -27,6 +27,10 @@ class RuntimeCommandSpec(Model):
     requested_at: ShortText = ""
     payload_hash: Annotated[str, Field(max_length=64)] = ""
     received_at: Timestamp
+    sequence: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Order of arrival; a clock may jump, this does not."
+    )
+    changes: bool = Field(default=True, description="False for a request that is only passed on to the runtime.")
 
 
 class RuntimeCommandStatus(Model):

@@ -52,7 +52,7 @@ def _walk(payload: Any) -> Iterator[tuple[str, int, Any]]:
 def _unfit(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
-    if isinstance(value, int) and value.bit_length() > 1024:
+    if isinstance(value, int) and value.bit_length() > 256:
         return "is too large a number"
     if isinstance(value, str) and not value.isascii() and _has_surrogate(value):
         return "must be valid Unicode text"

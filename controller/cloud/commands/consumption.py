@@ -1,0 +1,75 @@
+"""``get_consumption_device`` and ``get_consumption_orchestrator``: limits, facts and curves. Changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.cloud.commands.answers import Answer
+from controller.cloud.commands.devices import Devices
+from controller.cloud.contracts.questions import GetConsumptionDevice, GetConsumptionOrchestrator
+from controller.cloud.node import Node, Usage
+
+MIB = 1 << 20
+GIB = 1 << 30
+_UNITS = {"Ki": 1 << 10, "Mi": MIB, "Gi": GIB, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+class Consumption:
+    """CPU is in percent, memory in MB of 2^20 bytes, disk in GB of 2^30."""
+
+    def __init__(self, devices: Devices, node: Node) -> None:
+        self._devices = devices
+        self._node = node
+
+    async def of_device(self, message: GetConsumptionDevice) -> Answer:
+        """The limits of a device and what it used."""
+        runtime = await self._devices.get(message.device_id)
+        usage = await self._node.device_usage(
+            runtime["metadata"]["namespace"], message.device_id, message.cpu_period, message.memory_period
+        )
+        limits: dict[str, Any] = runtime["spec"].get("resources") or {}
+        return {
+            "status": "success",
+            "device_id": message.device_id,
+            "cpu": cpu_limit(limits.get("cpu")),
+            "memory": memory_limit(limits.get("memory")),
+            **_curves(usage),
+        }
+
+    async def of_orchestrator(self, message: GetConsumptionOrchestrator) -> Answer:
+        """What the host is and what it used."""
+        facts = await self._node.host_facts()
+        usage = await self._node.host_usage(message.cpu_period, message.memory_period)
+        return {
+            "status": "success",
+            "ip_addresses": [{"interface": name, "ip_address": address} for name, address in facts.addresses],
+            "memory": facts.memory_total // MIB,
+            "cpu": facts.cpu_count,
+            "os": facts.os,
+            "kernel": facts.kernel,
+            "disk": round(facts.disk_total / GIB, 1),
+            **_curves(usage),
+        }
+
+
+def cpu_limit(quantity: str | None) -> str:
+    """A CPU quantity ("2", "0.5", "500m") as the cloud shows it: "2.0 vCPU"."""
+    if not quantity:
+        return "unlimited"
+    cores = float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+    return f"{cores} vCPU"
+
+
+def memory_limit(quantity: str | None) -> str:
+    """A memory quantity ("512Mi", "1G", bytes) as the cloud shows it: "512 MB"."""
+    if not quantity:
+        return "unlimited"
+    number = quantity.rstrip("Kkimg" + "MG")
+    return f"{round(int(number) * _UNITS.get(quantity[len(number) :], 1) / MIB)} MB"
+
+
+def _curves(usage: Usage) -> Answer:
+    return {
+        "cpu_usage": [{"timestamp": point.timestamp, "cpu": round(point.value, 2)} for point in usage.cpu],
+        "memory_usage": [{"timestamp": point.timestamp, "memory": round(point.value, 1)} for point in usage.memory],
+    }

@@ -1,0 +1,69 @@
+"""Finds the Runtime of a device id, and says whether the cloud may change it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from controller.cloud.commands import ownership
+from controller.errors import CommandError
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+
+RuntimeObject = dict[str, Any]  # a Runtime as the API sends it
+
+# What a deviceId may look like; nothing else can be one, and nothing here needs escaping in a selector.
+_DEVICE_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
+
+
+class Devices:
+    """Looks in ``namespace`` first, then in all others."""
+
+    def __init__(self, api: ApiClient, namespace: str) -> None:
+        self._api = api
+        self._namespace = namespace
+
+    async def find(self, device_id: str) -> RuntimeObject | None:
+        """The Runtime of that device, None when there is none. Raises errors.CommandError when it is ambiguous."""
+        if not _DEVICE_ID.fullmatch(device_id):
+            return None
+        found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.deviceId={device_id}")
+        own = [runtime for runtime in found if runtime["metadata"]["namespace"] == self._namespace]
+        candidates = own or found
+        if len(candidates) > 1:
+            raise CommandError(
+                f"device {device_id} is ambiguous: {' and '.join(sorted(map(full_name, candidates)))} have this id; "
+                "delete one of them or give it another deviceId"
+            )
+        return candidates[0] if candidates else None
+
+    async def get(self, device_id: str) -> RuntimeObject:
+        """The Runtime of that device. Raises errors.CommandError when there is none, or more than one."""
+        runtime = await self.find(device_id)
+        if runtime is None:
+            raise unknown(device_id)
+        return runtime
+
+    async def get_own(self, device_id: str) -> RuntimeObject:
+        """As ``get``, and the cloud made it; else an errors.CommandError that names the owner."""
+        runtime = await self.get(device_id)
+        refuse_foreign(runtime)
+        return runtime
+
+
+def unknown(device_id: str) -> CommandError:
+    """The error for a device id that no Runtime has."""
+    return CommandError(f"there is no device {device_id} here")
+
+
+def refuse_foreign(runtime: RuntimeObject) -> None:
+    """Raise errors.CommandError when somebody else than the cloud manages the Runtime."""
+    if not ownership.is_clouds(runtime):
+        raise CommandError(
+            f"{full_name(runtime)} is managed by {ownership.owner(runtime)}: change it there, not from the cloud"
+        )
+
+
+def full_name(runtime: RuntimeObject) -> str:
+    """``namespace/name``."""
+    return f"{runtime['metadata']['namespace']}/{runtime['metadata']['name']}"

@@ -1,0 +1,83 @@
+"""``run_command``: one HTTP request to the runtime, at its own internal address and nowhere else."""
+
+from __future__ import annotations
+
+import ipaddress
+from http import HTTPStatus
+
+from controller.cloud.commands.answers import Answer, error
+from controller.cloud.commands.devices import Devices, RuntimeObject
+from controller.cloud.commands.executor import Call
+from controller.cloud.contracts.commands import RunCommand
+from controller.cloud.node import File, HttpRequest, HttpResponse, Node
+from controller.errors import CommandError
+
+HTTPS_PORT = 8443  # runtimes serve HTTPS there with a certificate of their own
+
+
+class Forwarding:
+    """Passes requests on through the node."""
+
+    def __init__(self, devices: Devices, node: Node) -> None:
+        self._devices = devices
+        self._node = node
+
+    async def run(self, message: RunCommand, call: Call) -> Answer:
+        """The runtime's answer; an HTTP status of 400 or more counts as an error."""
+        runtime = await self._devices.get(message.device_id)
+        request = _request(message, runtime)
+        return _answer(await self._node.request(request, max(call.turn.seconds_left, 0.0)))
+
+
+def _request(message: RunCommand, runtime: RuntimeObject) -> HttpRequest:
+    control = runtime["spec"].get("controlPort") or {}
+    control_port = control.get("port", HTTPS_PORT)
+    port = message.port or control_port
+    other = "https" if port == HTTPS_PORT else "http"
+    return HttpRequest(
+        address=_address(runtime),
+        port=port,
+        scheme=control.get("scheme", "https") if port == control_port else other,
+        method=message.method,
+        path=message.api,
+        params=message.params,
+        headers=message.headers,
+        data=message.data,
+        files={
+            field: File(file.filename, file.content_base64, file.content_type) for field, file in message.files.items()
+        },
+    )
+
+
+def _address(runtime: RuntimeObject) -> str:
+    status = runtime.get("status") or {}
+    device_id, state = runtime["spec"]["deviceId"], status.get("state") or "not created yet"
+    if state != "running":
+        raise CommandError(f"{device_id} does not run (it is {state}): start it first")
+    try:
+        return str(ipaddress.IPv4Address(status.get("internalIP") or ""))
+    except ValueError:
+        raise CommandError(f"{device_id} has no internal address yet: try again in a moment") from None
+
+
+def _answer(response: HttpResponse) -> Answer:
+    succeeded = response.status_code < 400
+    outcome: Answer = {"status": "success"}
+    if not succeeded:
+        outcome = error(f"the runtime answered {response.status_code} {_phrase(response.status_code)}".strip())
+    details: Answer = {
+        "status_code": response.status_code,
+        "headers": response.headers,
+        "body": response.body,
+        "ok": succeeded,
+        "content_type": response.content_type,
+    }
+    optional = {"body_encoding": response.encoding, "truncated": response.truncated}
+    return {**outcome, "http_response": {**details, **{key: value for key, value in optional.items() if value}}}
+
+
+def _phrase(status_code: int) -> str:
+    try:
+        return HTTPStatus(status_code).phrase
+    except ValueError:
+        return ""

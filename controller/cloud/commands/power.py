@@ -1,0 +1,91 @@
+"""``start_device``, ``stop_device``, ``restart_device``: a wish in the spec, answered when it has come true."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+from controller.cloud.commands import convergence
+from controller.cloud.commands.answers import Answer
+from controller.cloud.commands.devices import Devices, RuntimeObject
+from controller.cloud.commands.executor import Call
+from controller.cloud.contracts.base import DeviceMessage
+from controller.errors import CommandError
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+
+
+class Power:
+    """Each wish is idempotent: carried out again after a crash it changes nothing more."""
+
+    def __init__(self, api: ApiClient, devices: Devices) -> None:
+        self._api = api
+        self._devices = devices
+
+    async def start(self, message: DeviceMessage, call: Call) -> Answer:
+        """Answers once the container runs."""
+        return await self._wish(message, call, {"desiredState": "Running"})
+
+    async def stop(self, message: DeviceMessage, call: Call) -> Answer:
+        """Answers once the container is stopped."""
+        return await self._wish(message, call, {"desiredState": "Stopped"})
+
+    async def restart(self, message: DeviceMessage, call: Call) -> Answer:
+        """Answers once the container runs again; a stopped one is started."""
+        token = restart_token(message.requested_at, call.name)
+        return await self._wish(message, call, {"desiredState": "Running", "restartedAt": token})
+
+    async def _wish(self, message: DeviceMessage, call: Call, wish: dict[str, Any]) -> Answer:
+        runtime = await self._devices.get_own(message.device_id)
+        if runtime["metadata"].get("deletionTimestamp"):
+            raise CommandError(f"{message.device_id} is being deleted")
+        metadata = runtime["metadata"]
+        written = await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], {"spec": wish})
+        await self._wait(written, call, wish["desiredState"])
+        return {"status": "success", "success": True, "device_id": message.device_id}
+
+    async def _wait(self, written: RuntimeObject, call: Call, state: str) -> None:
+        latest = written
+        try:
+            async with call.turn.patience(), aclosing(convergence.follow(self._api, written)) as changes:
+                async for runtime in changes:
+                    latest = _still_wished(runtime, written, state)
+                    if convergence.is_ready(latest, written["metadata"]["generation"]):
+                        return
+                    _refuse_when_stalled(latest, written["metadata"]["generation"])
+        except TimeoutError:
+            raise _unmet(latest, convergence.waits_for(latest)) from None
+
+
+def restart_token(requested_at: str | None, command: str) -> str:
+    """A date-time that is the same for the same command and differs between commands of one moment (RFC 3339).
+
+    The fraction is milliseconds, then six digits of the command's own name.
+    """
+    moment = datetime.fromisoformat(requested_at) if requested_at else datetime.now(UTC)
+    utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    digits = int(hashlib.sha256(command.encode()).hexdigest(), 16) % 1_000_000
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}{digits:06d}Z"
+
+
+def _still_wished(runtime: RuntimeObject | None, written: RuntimeObject, state: str) -> RuntimeObject:
+    device_id = written["spec"]["deviceId"]
+    if runtime is None or runtime["metadata"].get("deletionTimestamp"):
+        raise CommandError(f"{device_id} was deleted meanwhile")
+    if runtime["spec"].get("desiredState", "Running") != state:
+        raise CommandError(
+            f"somebody else wished {device_id} to be {runtime['spec']['desiredState'].lower()} meanwhile"
+        )
+    return runtime
+
+
+def _refuse_when_stalled(runtime: RuntimeObject, generation: int) -> None:
+    reason = convergence.stall(runtime, generation)
+    if reason:
+        raise _unmet(runtime, reason)
+
+
+def _unmet(runtime: RuntimeObject, reason: str) -> CommandError:
+    return CommandError(f"not done yet; the wish stands, and {runtime['spec']['deviceId']} waits for: {reason}")

@@ -1,0 +1,135 @@
+"""``delete_orchestrator``: the cloud's runtimes go, then the agent is retired and its link stays down for good.
+
+Takes itself up again after a power cut: the command stays unfinished in the journal until the agent is retired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from controller import errors, names
+from controller.cloud.commands import convergence
+from controller.cloud.commands.answers import Answer
+from controller.cloud.commands.devices import RuntimeObject
+from controller.cloud.commands.executor import Call
+from controller.cloud.commands.journal import Journal
+from controller.cloud.contracts.base import ORCHESTRATOR, Message
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from controller.resources.timestamps import rfc3339_micro
+
+TOPIC = "delete_orchestrator"
+LINGER_SECONDS = 30.0  # the link stays for the last question about the progress
+RETRY_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Departure(NamedTuple):
+    """How this agent goes. ``retire`` sets the marker that keeps the link down; ``leave`` then ends what is left.
+
+    ``leave`` gets whether Runtimes of others remain: then the controller serves on for them.
+    """
+
+    retire: Callable[[], Awaitable[None]]
+    leave: Callable[[bool], Awaitable[None]]
+    linger_seconds: float = LINGER_SECONDS
+
+
+class Retirement:
+    """Owns the task that does the work, from the command until the agent is gone."""
+
+    def __init__(
+        self, api: ApiClient, journal: Journal, departure: Departure, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._api = api
+        self._journal = journal
+        self._departure = departure
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+        self._progress: Answer = {"status": "not_found", "message": "the orchestrator is not being deleted"}
+
+    def under_way(self) -> bool:
+        """Whether the orchestrator is being deleted, or was."""
+        return self._task is not None
+
+    def progress(self) -> Answer:
+        """The answer of ``get_device_status`` for the orchestrator."""
+        return self._progress
+
+    async def delete_orchestrator(self, _message: Message, call: Call) -> Answer:
+        """Answers at once; the work goes on."""
+        if self.under_way():
+            raise errors.CommandError("the orchestrator is being deleted already")
+        self._begin(call.name)
+        return {
+            "status": "accepted",
+            "message": "the orchestrator is being deleted",
+            "poll_device_id": ORCHESTRATOR,
+        }
+
+    async def resume(self) -> None:
+        """Take up what a power cut interrupted; called once at start. Raises errors.ApiError."""
+        unfinished = await self._journal.unfinished(TOPIC)
+        if unfinished and not self.under_way():
+            self._begin(unfinished[-1])
+
+    async def stop(self) -> None:
+        """Stop working; the journal knows that it is not finished."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _begin(self, command: str) -> None:
+        started_at = rfc3339_micro(self._clock())
+        self._progress = {"status": "deleting", "operation": "deleting", "started_at": started_at}
+        self._tell("starting")
+        self._task = asyncio.create_task(self._work(command), name=TOPIC)
+
+    async def _work(self, command: str) -> None:
+        """Goes on until it is done: a failure is told in the progress and tried again."""
+        while True:
+            try:
+                await self._delete_runtimes()
+                self._tell("done", status="success")
+                await asyncio.sleep(self._departure.linger_seconds)
+                await self._departure.retire()
+                await self._journal.finish(command)
+                await self._departure.leave(bool(await self._api.list(kinds.RUNTIMES)))
+                return
+            except errors.EdgeError as error:
+                log.warning("deleting the orchestrator: %s; trying again", error)
+                self._tell(f"trying again: {error}")
+            except Exception:
+                log.exception("deleting the orchestrator failed; trying again")
+                self._tell("trying again after an internal error", status="deleting")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _delete_runtimes(self) -> None:
+        """Ask for all to go, then wait for each: they go at the same time."""
+        selector = f"{names.ORIGIN_LABEL}={names.ORIGIN_CLOUD}"
+        runtimes = await self._api.list(kinds.RUNTIMES, label_selector=selector)
+        for runtime in runtimes:
+            await self._delete(runtime)
+        for done, runtime in enumerate(runtimes):
+            self._tell(f"{done} of {len(runtimes)} runtimes removed, waiting for {runtime['spec']['deviceId']}")
+            await convergence.wait_gone(self._api, runtime)
+
+    async def _delete(self, runtime: RuntimeObject) -> None:
+        metadata = runtime["metadata"]
+        try:
+            await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
+        except errors.NotFoundError:
+            return
+
+    def _tell(self, step: str, status: str = "deleting") -> None:
+        self._progress = {
+            **self._progress,
+            "status": status,
+            "step": step,
+            "updated_at": rfc3339_micro(self._clock()),
+        }

@@ -1,0 +1,124 @@
+"""From a message of the cloud to a Runtime, and whether a Runtime that stands is the one the message asks for. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from controller import names
+from controller.cloud.contracts import runtimes as contract
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123
+_SLUG_LENGTH = 54  # with a dash and eight digits of hash a DNS label of 63
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What every new Runtime of the cloud starts from; the message's fields go on top.
+
+    ``template`` is a partial spec as on the wire. ``backend`` and ``node_name`` are set at once where they are known,
+    which spares the operator a write; None leaves them to it.
+    """
+
+    namespace: str
+    image: str
+    version: str
+    template: dict[str, Any]
+    backend: str | None = None
+    node_name: str | None = None
+
+    def manifest(self, message: contract.CreateNewRuntime) -> dict[str, Any]:
+        """The whole object; it carries the finalizer from the start, so that no deletion can pass unseen."""
+        own = {"backend": self.backend, "nodeName": self.node_name}
+        return {
+            "metadata": {
+                "name": object_name(message.container_name),
+                "namespace": self.namespace,
+                "labels": {names.ORIGIN_LABEL: names.ORIGIN_CLOUD},
+                "finalizers": [names.FINALIZER],
+            },
+            "spec": {
+                **self.template,
+                "image": self.image,
+                "version": self.version,
+                **{key: value for key, value in own.items() if value},
+                **carried(message),
+            },
+        }
+
+
+def object_name(container_name: str) -> str:
+    """The name itself when it is a DNS label, else its like with a hash that keeps different names apart."""
+    if _DNS_LABEL.fullmatch(container_name):
+        return container_name
+    slug = re.sub(r"[^a-z0-9]+", "-", container_name.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
+    return f"{slug}-{hashlib.sha256(container_name.encode()).hexdigest()[:8]}".lstrip("-")
+
+
+def carried(message: contract.CreateNewRuntime) -> dict[str, Any]:
+    """The part of the spec that the message gives."""
+    spec: dict[str, Any] = {
+        "deviceId": message.container_name,
+        "interfaces": [_interface(interface) for interface in message.vnic_configs],
+    }
+    if message.serial_configs is not None:
+        spec["serialPorts"] = [_serial_port(port) for port in message.serial_configs]
+    optional = {"version": message.runtime_version, "dedicatedInterface": message.dedicated_interface}
+    return {**spec, **_given(optional)}
+
+
+def difference(wished: Any, stands: Any, path: str = "") -> str:
+    """Where what stands is not what is wished, as the path of a field, or "". Only what is wished counts."""
+    if isinstance(wished, dict) and isinstance(stands, dict):
+        pairs = ((f"{path}.{key}".lstrip("."), wished[key], stands.get(key)) for key in wished)
+        return next((found for at, a, b in pairs if (found := difference(a, b, at))), "")
+    if isinstance(wished, list) and wished and isinstance(wished[0], dict):
+        return _list_difference(wished, stands or [], path)
+    return "" if _same(wished, stands, path) else path
+
+
+def _same(wished: Any, stands: Any, path: str) -> bool:
+    if path.endswith("macAddress"):
+        return str(wished).lower() == str(stands).lower()
+    return bool(wished == stands) or (wished == [] and stands is None)
+
+
+def _list_difference(wished: list[dict[str, Any]], stands: list[dict[str, Any]], path: str) -> str:
+    """Lists of named entries are compared by name, as Kubernetes merges them."""
+    by_name = {entry["name"]: entry for entry in stands}
+    if set(by_name) != {entry["name"] for entry in wished}:
+        return path
+    pairs = ((f"{path}[{entry['name']}]", entry, by_name[entry["name"]]) for entry in wished)
+    return next((found for at, a, b in pairs if (found := difference(a, b, at))), "")
+
+
+def _interface(interface: contract.Interface) -> dict[str, Any]:
+    return _given(
+        {
+            "name": interface.name,
+            "parentInterface": interface.parent_interface,
+            "mode": "Static" if interface.static else "Dhcp",
+            "address": interface.address if interface.static else None,
+            "subnet": str(interface.network) if interface.network else None,
+            "gateway": interface.router,
+            "dns": interface.dns,
+            "macAddress": interface.hardware_address,
+        }
+    )
+
+
+def _serial_port(port: contract.SerialPort) -> dict[str, Any]:
+    return _given(
+        {
+            "name": port.name,
+            "deviceId": port.device_id,
+            "containerPath": port.container_path,
+            "baudRate": port.baud_rate,
+        }
+    )
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}

@@ -1,0 +1,119 @@
+"""``get_device_status``: what the Runtime's status says, in the cloud's words. Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from controller import errors, names
+from controller.cloud.commands import convergence
+from controller.cloud.commands.answers import Answer, error
+from controller.cloud.commands.devices import Devices, RuntimeObject
+from controller.cloud.contracts.base import ORCHESTRATOR, DeviceMessage
+from controller.cloud.node import Node
+from controller.resources import timestamps
+
+
+class DeviceStatus:
+    """``orchestrator`` tells the progress of ``delete_orchestrator``."""
+
+    def __init__(
+        self,
+        devices: Devices,
+        node: Node,
+        orchestrator: Callable[[], Answer],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._devices = devices
+        self._node = node
+        self._orchestrator = orchestrator
+        self._clock = clock
+
+    async def get(self, message: DeviceMessage) -> Answer:
+        """State, addresses and health of a device, or the progress of work on it."""
+        if message.device_id == ORCHESTRATOR:
+            return {"device_id": ORCHESTRATOR, **self._orchestrator()}
+        runtime = await self._devices.find(message.device_id)
+        found = await self._unknown(message.device_id) if runtime is None else self._of(runtime)
+        return {"device_id": message.device_id, **found}
+
+    async def _unknown(self, device_id: str) -> Answer:
+        stranger = await _or_nothing(self._node.foreign_container(device_id))
+        if stranger:
+            return error(f"the name {device_id} is taken by {stranger}, which this orchestrator does not manage")
+        return {"status": "not_found", "message": f"there is no device {device_id} here"}
+
+    def _of(self, runtime: RuntimeObject) -> Answer:
+        status: dict[str, Any] = runtime.get("status") or {}
+        return {**_facts(runtime, status), **self._run_time(status), **_progress(runtime, status)}
+
+    def _run_time(self, status: dict[str, Any]) -> Answer:
+        started = timestamps.seconds(status.get("startedAt"))
+        if status.get("state") == "running" and started is not None:
+            return {"uptime_seconds": max(0, int(self._clock() - started))}
+        return {"exit_code": status.get("exitCode")}
+
+
+def _facts(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
+    return {
+        "container_status": status.get("state"),
+        "is_running": status.get("state") == "running",
+        "networks": {
+            interface["name"]: {
+                "ip_address": interface.get("address") or None,
+                "mac_address": interface.get("macAddress") or None,
+                "gateway": interface.get("gateway") or None,
+            }
+            for interface in status.get("interfaces") or ()
+        },
+        "restart_count": status.get("restartCount", 0),
+        "internal_ip": status.get("internalIP"),
+        "health_status": status.get("health") or "none",
+        "serial_ports": [
+            {
+                "name": port["name"],
+                "device_id": port["deviceId"],
+                "container_path": port["containerPath"],
+                "baud_rate": port.get("baudRate"),
+            }
+            for port in runtime["spec"].get("serialPorts") or ()
+        ],
+    }
+
+
+def _progress(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
+    """The status word, with the work under way where there is some."""
+    if runtime["metadata"].get("deletionTimestamp"):
+        return {"status": "deleting", **_operation(runtime, status, "deleting")}
+    if convergence.condition(runtime, names.STALLED).get("status") == "True":
+        return error(convergence.waits_for(runtime))
+    operation = (status.get("operation") or {}).get("name")
+    if operation == "creating" or status.get("observedGeneration", -1) < 0:
+        return {"status": "creating", **_operation(runtime, status, "creating")}
+    if status.get("error") and not convergence.is_ready(runtime, 0):
+        return error(status["error"])
+    return {"status": "success", **(_operation(runtime, status, operation) if operation else {})}
+
+
+def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Answer:
+    """The operation of the status, or where the operator has not come to it yet, when it was asked for."""
+    metadata = runtime["metadata"]
+    asked_at = metadata.get("deletionTimestamp") or metadata.get("creationTimestamp")
+    operation = status.get("operation") or {}
+    if operation.get("name") != name:
+        operation = {"step": "waiting for the controller", "startedAt": asked_at, "updatedAt": asked_at}
+    return {
+        "operation": name,
+        "step": operation.get("message") or operation.get("step") or "",
+        "started_at": operation.get("startedAt"),
+        "updated_at": operation.get("updatedAt"),
+    }
+
+
+async def _or_nothing(question: Awaitable[str]) -> str:
+    """The answer, or "" while the engine cannot be asked."""
+    try:
+        return await question
+    except errors.ReconcileError:
+        return ""

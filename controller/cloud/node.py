@@ -1,0 +1,105 @@
+"""What the cloud's commands ask of the node that runs a device: its figures, its hardware, one HTTP request.
+
+On one host it is answered in the same process, in a cluster by the node's own controller. Nothing here changes a
+resource; wishes go through the Kubernetes API alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from controller.cloud.contracts.periods import Period
+
+
+class Point(NamedTuple):
+    """One point of a curve: Unix seconds, and percent or MB of 2^20 bytes."""
+
+    timestamp: int
+    value: float
+
+
+class Usage(NamedTuple):
+    """CPU in percent and memory in MB over the periods asked for, oldest first."""
+
+    cpu: list[Point]
+    memory: list[Point]
+
+
+class HostFacts(NamedTuple):
+    """What the host is: sizes in bytes, ``addresses`` as (interface, IPv4 address)."""
+
+    os: str
+    kernel: str
+    cpu_count: int
+    memory_total: int
+    disk_total: int
+    addresses: list[tuple[str, str]]
+
+
+class HostInterface(NamedTuple):
+    """One network interface of the host; what is unknown is empty."""
+
+    name: str
+    ipv4_addresses: list[str]
+    mac_address: str
+    subnet: str
+    gateway: str
+    kind: str
+
+
+class File(NamedTuple):
+    """One file of a multipart form."""
+
+    filename: str
+    content: bytes
+    content_type: str
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """One request to a runtime; ``address`` is its own internal address, ``path`` may carry a query."""
+
+    address: str
+    port: int
+    scheme: str
+    method: str
+    path: str
+    params: dict[str, list[str]] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    data: Any = None
+    files: dict[str, File] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    """The runtime's answer: JSON as a value, text as text, else base64 (``encoding``); ``truncated`` when cut."""
+
+    status_code: int
+    headers: dict[str, str]
+    body: Any
+    content_type: str
+    encoding: str = ""
+    truncated: bool = False
+
+
+class Node(Protocol):
+    """A node, as far as the cloud's commands need it."""
+
+    async def host_facts(self) -> HostFacts:
+        """What the host is."""
+
+    async def host_usage(self, cpu: Period, memory: Period) -> Usage:
+        """What the host used; CPU in percent of the whole host."""
+
+    async def device_usage(self, namespace: str, device_id: str, cpu: Period, memory: Period) -> Usage:
+        """What a runtime used; CPU in percent of one core, so that two busy cores are 200."""
+
+    async def interfaces(self, *, include_virtual: bool) -> list[HostInterface]:
+        """The host's interfaces: physical, VLAN and Wi-Fi, with ``include_virtual`` also the others."""
+
+    async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
+        """Send one request, once. Raises errors.CommandError when there is no answer within ``seconds``."""
+
+    async def foreign_container(self, name: str) -> str:
+        """What container of this name is not ours, for a person, or "". Raises errors.ReconcileError."""

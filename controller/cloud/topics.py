@@ -1,0 +1,68 @@
+"""THE table: what the cloud may ask for. A new topic is a row here, a contract, and golden files in the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from controller.cloud.commands.answers import Answer
+from controller.cloud.commands.consumption import Consumption
+from controller.cloud.commands.executor import Rule
+from controller.cloud.commands.forwarding import Forwarding
+from controller.cloud.commands.hardware import Hardware
+from controller.cloud.commands.lifecycle import Lifecycle
+from controller.cloud.commands.power import Power
+from controller.cloud.commands.retirement import Retirement
+from controller.cloud.commands.status import DeviceStatus
+from controller.cloud.contracts.base import DeviceMessage, Message
+from controller.cloud.contracts.bounds import LARGE, SMALL
+from controller.cloud.contracts.commands import RunCommand
+from controller.cloud.contracts.questions import GetConsumptionDevice, GetConsumptionOrchestrator, GetHostInterfaces
+from controller.cloud.contracts.runtimes import CreateNewRuntime
+
+
+class Topic(NamedTuple):
+    """One row: the command gets the message, and unless it is a question the circumstances of the call."""
+
+    name: str
+    contract: type[Message]
+    command: Callable[..., Awaitable[Answer]]
+    rule: Rule
+    limit: int = SMALL  # characters of text in the payload
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What carries out the topics."""
+
+    lifecycle: Lifecycle
+    power: Power
+    forwarding: Forwarding
+    status: DeviceStatus
+    consumption: Consumption
+    hardware: Hardware
+    retirement: Retirement
+
+
+def table(commands: Commands) -> tuple[Topic, ...]:
+    """All topics of the protocol."""
+    return (
+        Topic("create_new_runtime", CreateNewRuntime, commands.lifecycle.create, Rule.WISH),
+        Topic("delete_device", DeviceMessage, commands.lifecycle.delete, Rule.LAST_WISH),
+        Topic("start_device", DeviceMessage, commands.power.start, Rule.WISH),
+        Topic("stop_device", DeviceMessage, commands.power.stop, Rule.WISH),
+        Topic("restart_device", DeviceMessage, commands.power.restart, Rule.WISH),
+        Topic("run_command", RunCommand, commands.forwarding.run, Rule.ONCE, LARGE),
+        Topic("get_device_status", DeviceMessage, commands.status.get, Rule.QUESTION),
+        Topic("get_consumption_device", GetConsumptionDevice, commands.consumption.of_device, Rule.QUESTION),
+        Topic(
+            "get_consumption_orchestrator",
+            GetConsumptionOrchestrator,
+            commands.consumption.of_orchestrator,
+            Rule.QUESTION,
+        ),
+        Topic("get_host_interfaces", GetHostInterfaces, commands.hardware.interfaces, Rule.QUESTION),
+        Topic("get_serial_devices", Message, commands.hardware.serial_devices, Rule.QUESTION),
+        Topic("delete_orchestrator", Message, commands.retirement.delete_orchestrator, Rule.WISH),
+    )
