@@ -10,6 +10,7 @@ import base64
 import gzip
 import http.server
 import re
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _CONFIG = "application/vnd.docker.container.image.v1+json"
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _BLOB = "application/octet-stream"
 _CHUNK = 64 * 1024
+_TLS_HANDSHAKE = b"\x16"
 _REALM = 'Basic realm="test registry"'
 
 
@@ -94,6 +96,14 @@ class Registry:
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     registry: Registry
+
+    def handle(self) -> None:
+        """Answer a TLS greeting in plain HTTP, as Go's servers do: engine 29 then tries again without TLS."""
+        if self.connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
+            self.connection.recv(_CHUNK)  # closing with unread input would reset the connection
+            self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+        else:
+            super().handle()
 
     def do_GET(self) -> None:
         self.registry.requests.append(self.path)
