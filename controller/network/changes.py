@@ -1,0 +1,79 @@
+"""Tells when the host's interfaces, addresses or routes changed, so that a parent that came back is noticed.
+
+A message of the kernel (rtnetlink(7)) only means "look again": it is not even parsed. Changes come in bursts (each
+container makes about ten), so they are gathered until it is quiet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+
+logger = logging.getLogger(__name__)
+
+_GROUPS = 0x1 | 0x10 | 0x40  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE
+_MESSAGE_BYTES = 65536
+
+
+def route_socket() -> socket.socket:
+    """A socket on which the kernel tells of links, IPv4 addresses and routes of this network namespace."""
+    messages = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+    messages.bind((0, _GROUPS))
+    return messages
+
+
+async def changes(
+    *,
+    quiet: float = 1.0,
+    at_most: float = 5.0,
+    safety: float = 60.0,
+    open_socket: Callable[[], socket.socket] = route_socket,
+) -> AsyncIterator[None]:
+    """Yield after each burst of changes: ``quiet`` seconds after its last message, ``at_most`` after its first.
+
+    Also yields every ``safety`` seconds without a message, because a message can be lost. Close the iterator
+    (contextlib.aclosing) to close the socket. Raises OSError when there is no such socket.
+    """
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    with open_socket() as messages:
+        loop.add_reader(messages, _drain, messages, changed)
+        try:
+            while True:
+                if await _is_set_within(changed, safety):
+                    await _until_quiet(changed, quiet, at_most)
+                yield
+        finally:
+            loop.remove_reader(messages)
+
+
+def _drain(messages: socket.socket, changed: asyncio.Event) -> None:
+    """Take all messages there are. Lost ones (ENOBUFS) are a change like any other: all is looked at anyway."""
+    changed.set()
+    try:
+        while True:
+            messages.recv(_MESSAGE_BYTES)
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        logger.debug("The kernel could not tell of every network change: %s", error)
+
+
+async def _until_quiet(changed: asyncio.Event, quiet: float, at_most: float) -> None:
+    deadline = asyncio.get_running_loop().time() + at_most
+    while True:
+        changed.clear()
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0 or not await _is_set_within(changed, min(quiet, left)):
+            return
+
+
+async def _is_set_within(changed: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+    except TimeoutError:
+        return False
+    return True

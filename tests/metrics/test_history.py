@@ -1,0 +1,122 @@
+"""48 hours of samples in memory: what is kept, and how it is asked for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.metrics.history import HOUR, History, Hour, Sample
+
+MIDNIGHT = 1_732_233_600  # a full hour
+
+
+def fill(history: History, start: int, end: int, step: int = 5, name: str = "host") -> None:
+    for moment in range(start, end, step):
+        history.record(name, Sample(moment, moment % 100, moment % 1000))
+
+
+def test_samples_come_back_as_they_were_recorded() -> None:
+    history = History()
+    fill(history, MIDNIGHT - 10, MIDNIGHT + 10)
+    assert history.query("host", 0, 2 * MIDNIGHT) == [
+        (MIDNIGHT - 10, 90, 590),
+        (MIDNIGHT - 5, 95, 595),
+        (MIDNIGHT, 0, 600),
+        (MIDNIGHT + 5, 5, 605),
+    ]
+
+
+def test_both_ends_of_a_period_belong_to_it() -> None:
+    history = History()
+    fill(history, MIDNIGHT - 20, MIDNIGHT + 20)
+    found = history.query("host", MIDNIGHT - 5, MIDNIGHT + 5)
+    assert [sample.timestamp for sample in found] == [MIDNIGHT - 5, MIDNIGHT, MIDNIGHT + 5]
+
+
+def test_a_series_that_nobody_recorded_is_empty() -> None:
+    assert History().query("device/none", 0, 2 * MIDNIGHT) == []
+
+
+def test_four_hours_come_at_full_resolution_and_48_as_minutes() -> None:
+    history = History()
+    end = MIDNIGHT + 48 * HOUR
+    fill(history, MIDNIGHT, end)
+    assert len(history.query("host", end - 4 * HOUR, end)) == 4 * 720
+    minutes = history.query("host", MIDNIGHT, end)
+    assert [sample.timestamp for sample in minutes] == list(range(MIDNIGHT, end, 60))
+    one = range(MIDNIGHT, MIDNIGHT + 60, 5)
+    assert minutes[0].cpu == pytest.approx(sum(moment % 100 for moment in one) / 12)
+    assert minutes[0].memory == pytest.approx(sum(moment % 1000 for moment in one) / 12)
+
+
+def test_a_gap_gives_no_points() -> None:
+    history = History(max_points=100)
+    fill(history, MIDNIGHT, MIDNIGHT + 600)
+    fill(history, MIDNIGHT + 3000, MIDNIGHT + 3600)
+    found = history.query("host", MIDNIGHT, MIDNIGHT + 3600)
+    assert len(found) <= 100
+    assert not [sample for sample in found if MIDNIGHT + 600 <= sample.timestamp < MIDNIGHT + 3000]
+
+
+def test_what_is_older_than_48_hours_is_dropped_while_recording() -> None:
+    history = History()
+    fill(history, MIDNIGHT, MIDNIGHT + 60 * HOUR, step=60)
+    first = history.query("host", 0, 2 * MIDNIGHT)[0].timestamp
+    assert MIDNIGHT + 11 * HOUR <= first <= MIDNIGHT + 12 * HOUR
+
+
+def test_a_runtime_that_is_gone_is_forgotten_after_48_hours() -> None:
+    history = History()
+    fill(history, MIDNIGHT, MIDNIGHT + 60, name="device/gone")
+    history.expire(MIDNIGHT + 48 * HOUR)
+    assert "device/gone" in history.series()
+    history.expire(MIDNIGHT + 49 * HOUR)
+    assert "device/gone" not in history.series()
+
+
+def test_a_clock_that_is_set_back_keeps_time_in_order() -> None:
+    history = History()
+    fill(history, MIDNIGHT + 100, MIDNIGHT + 120)
+    fill(history, MIDNIGHT + 103, MIDNIGHT + 113)
+    found = [sample.timestamp - MIDNIGHT for sample in history.query("host", 0, 2 * MIDNIGHT)]
+    assert found == [100, 103, 105, 108, 110, 115]
+
+
+def test_a_board_that_starts_in_1970_still_has_its_history_when_it_learns_the_time() -> None:
+    history = History()
+    history.record("host", Sample(120, 1, 1))
+    old = [Hour(MIDNIGHT // HOUR - hours) for hours in range(47)]
+    for hour in old:
+        hour.add(Sample(hour.number * HOUR, 1, 1))
+    history.restore("host", old, now=125)
+    history.record("host", Sample(130, 1, 1))
+    history.record("host", Sample(MIDNIGHT + 3600, 1, 1))
+    assert len(history.query("host", MIDNIGHT - 48 * HOUR, MIDNIGHT + 3600)) == 48
+    assert history.query("host", 0, 3600) == []
+
+
+def test_a_clock_that_was_in_the_future_does_not_push_out_the_present() -> None:
+    history = History()
+    fill(history, MIDNIGHT + 90_000 * HOUR, MIDNIGHT + 90_060 * HOUR, step=600)
+    fill(history, MIDNIGHT, MIDNIGHT + 30 * HOUR, step=600)
+    assert len(history.query("host", MIDNIGHT, MIDNIGHT + 30 * HOUR)) == 180
+    assert len(history.series()["host"]) <= 50
+
+
+def test_the_series_without_news_for_longest_makes_room() -> None:
+    history = History(max_series=2)
+    for name in ("a", "b", "a", "c"):
+        history.record(name, Sample(MIDNIGHT, 1, 1))
+    assert set(history.series()) == {"a", "c"}
+
+
+@given(st.lists(st.integers(0, 10 * HOUR), max_size=300), st.integers(10, 100))
+def test_no_question_gets_more_points_than_the_bound(moments: list[int], bound: int) -> None:
+    history = History(max_points=bound)
+    for moment in moments:
+        history.record("host", Sample(MIDNIGHT + moment, 1.0, 2.0))
+    found = history.query("host", MIDNIGHT, MIDNIGHT + 10 * HOUR)
+    assert len(found) <= max(bound, 11)
+    assert [sample.timestamp for sample in found] == sorted(sample.timestamp for sample in found)
+    assert all(sample[1:] == (1.0, 2.0) for sample in found)

@@ -1,0 +1,1 @@
+"""The host's network, as interfaces and their changes show it."""
