@@ -6,10 +6,12 @@ resource; wishes go through the Kubernetes API alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from controller.cloud.contracts.periods import Period
+from controller.network.interfaces import HostInterface
 
 
 class Point(NamedTuple):
@@ -35,17 +37,6 @@ class HostFacts(NamedTuple):
     memory_total: int
     disk_total: int
     addresses: list[tuple[str, str]]
-
-
-class HostInterface(NamedTuple):
-    """One network interface of the host; what is unknown is empty."""
-
-    name: str
-    ipv4_addresses: list[str]
-    mac_address: str
-    subnet: str
-    gateway: str
-    kind: str
 
 
 class File(NamedTuple):
@@ -95,7 +86,7 @@ class Node(Protocol):
     async def device_usage(self, namespace: str, device_id: str, cpu: Period, memory: Period) -> Usage:
         """What a runtime used; CPU in percent of one core, so that two busy cores are 200."""
 
-    async def interfaces(self, *, include_virtual: bool) -> list[HostInterface]:
+    async def interfaces(self, *, include_virtual: bool) -> Sequence[HostInterface]:
         """The host's interfaces: physical, VLAN and Wi-Fi, with ``include_virtual`` also the others."""
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:

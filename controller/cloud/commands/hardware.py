@@ -5,7 +5,8 @@ from __future__ import annotations
 from controller.cloud.commands.answers import Answer
 from controller.cloud.contracts.base import Message
 from controller.cloud.contracts.questions import GetHostInterfaces
-from controller.cloud.node import HostInterface, Node
+from controller.cloud.node import Node
+from controller.network.interfaces import HostInterface
 from controller.resources import kinds
 from controller.resources.client import ApiClient
 
@@ -23,8 +24,8 @@ class Hardware:
         dedicated = await self._dedicated()
         described = [_described(interface, dedicated.get(interface.name)) for interface in found]
         if message.detailed:
-            kind_of = {interface.name: interface.kind for interface in found}
-            described = [{**entry, "kind": kind_of[entry["name"]]} for entry in described]
+            details = [{"kind": interface.kind, "is_up": interface.is_up} for interface in found]
+            described = [{**entry, **more} for entry, more in zip(described, details, strict=True)]
         return {"status": "success", "interfaces": described}
 
     async def serial_devices(self, _message: Message) -> Answer:
@@ -40,8 +41,8 @@ class Hardware:
 def _described(interface: HostInterface, device_id: str | None) -> Answer:
     return {
         "name": interface.name,
-        "ip_address": next(iter(interface.ipv4_addresses), None),
-        "ipv4_addresses": interface.ipv4_addresses,
+        "ip_address": interface.ip_address or None,
+        "ipv4_addresses": list(interface.ipv4_addresses),
         "mac_address": interface.mac_address or None,
         "subnet": interface.subnet or None,
         "gateway": interface.gateway or None,

@@ -1,0 +1,62 @@
+"""The body of a runtime's answer as something that fits into a message: JSON, text, or base64, and bounded. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, NamedTuple, NoReturn
+
+LIMIT = 512 * 1024  # bytes of a body; base64 makes 683 kB of them, and a message may have 900 kB
+ENCODED_LIMIT = 700_000  # characters of a body as JSON text, where every character may become six
+
+
+class Body(NamedTuple):
+    """``encoding`` is "base64" when the value is that, else ""."""
+
+    value: Any
+    encoding: str = ""
+    truncated: bool = False
+
+
+def of(content: bytes, content_type: str, charset: str | None, *, cut: bool) -> Body:
+    """JSON as a value, else text where it is text, else base64; a cut body is never parsed."""
+    if not cut and content_type.endswith(("/json", "+json")):
+        try:
+            return _of_json(content)
+        except (ValueError, RecursionError):  # not JSON after all, or more than a message can carry
+            return _of_text(content.decode(errors="replace"), cut=cut)
+    text = _decoded(content, content_type, charset, cut=cut)
+    if text is None:
+        return Body(base64.b64encode(content).decode(), "base64", cut)
+    return _of_text(text, cut=cut)
+
+
+def _of_json(content: bytes) -> Body:
+    value = json.loads(content, parse_constant=_refuse)
+    if len(json.dumps(value)) > ENCODED_LIMIT:
+        raise ValueError("too large")
+    return Body(value)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _decoded(content: bytes, content_type: str, charset: str | None, *, cut: bool) -> str | None:
+    if content_type.startswith("text/") or (cut and content_type.endswith(("json", "xml"))):
+        try:
+            return content.decode(charset or "utf-8", errors="replace")
+        except LookupError:  # a charset that nobody knows
+            return content.decode(errors="replace")
+    if b"\0" in content:
+        return None
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _of_text(text: str, *, cut: bool) -> Body:
+    while (length := len(json.dumps(text))) > ENCODED_LIMIT:
+        text, cut = text[: len(text) * ENCODED_LIMIT // length], True
+    return Body(text, truncated=cut)
