@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scripts.demo.terminal import show, show_command
+from tests.support.command import CommandFailed
 
 BIN = Path(sys.executable).parent
 _STOP_SECONDS = 10
@@ -28,8 +29,11 @@ class Service:
     def check(self) -> None:
         """Raise ServiceEnded when it no longer runs."""
         if self.process.poll() is not None:
-            last = " | ".join(self.log.read_text(errors="replace").splitlines()[-5:])
-            raise ServiceEnded(f"{self.log.stem} ended with status {self.process.returncode}: {last}")
+            raise ServiceEnded(f"{self.log.stem} ended with status {self.process.returncode}:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL where that does not help."""
@@ -71,8 +75,12 @@ def capture(arguments: Sequence[str], environment: Mapping[str, str]) -> subproc
 
 
 def shown(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run a program of the virtual environment, with what was typed and what it printed on the terminal."""
+    """Run a program of the virtual environment, with what was typed and what it printed on the terminal.
+
+    Raises CommandFailed when it fails; why is on the terminal already.
+    """
     show_command(arguments)
     done = capture(arguments, environment)
     show(done.stdout + done.stderr)
-    done.check_returncode()
+    if done.returncode:
+        raise CommandFailed(f"{' '.join(arguments[:3])} ended with status {done.returncode}")

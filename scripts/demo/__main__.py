@@ -1,0 +1,181 @@
+"""``python -m scripts.demo``: from a command of the cloud to a PLC on the LAN, and back, in commands a person can type.
+
+Stays up until Ctrl-C; with ONCE=1 in the environment it ends after the tour. Exit status 0 when all went well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+from scripts.demo import host as hosts
+from scripts.demo.processes import Service, ServiceEnded, capture, service, shown
+from scripts.demo.terminal import say, show, wait
+from tests.support import ownership
+from tests.support.command import CommandFailed
+from tests.support.dockerd import EngineFailed
+from tests.support.image_files import ImageFailed
+
+AGENT = "demo-host"
+RUNTIME = "plc-1"
+_FAILURES = (
+    CommandFailed,
+    EngineFailed,
+    ImageFailed,
+    ServiceEnded,
+    TimeoutError,
+)
+
+
+class Tour:
+    """The commands of the tour on one prepared host, with everything they write below ``folder``."""
+
+    def __init__(self, host: hosts.Host, folder: Path) -> None:
+        self.host = host
+        self.cloud_folder = folder / "cloud"
+        self.cloud_address = f"127.0.0.1:{_free_port()}"
+        state = folder / "state"
+        certificates = folder / "certificates"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("EDGE_")},
+            "EDGE_CLOUD_URL": f"https://{self.cloud_address}",
+            "EDGE_CLIENT_CERT": str(certificates / "client.crt"),
+            "EDGE_CLIENT_KEY": str(certificates / "client.key"),
+            "EDGE_CLOUD_CA": str(certificates / "ca.crt"),
+            "EDGE_STATE_DIR": str(state),
+            "EDGE_API_LISTEN": "127.0.0.1:0",
+            "EDGE_HTTP_LISTEN": "127.0.0.1:0",
+            "EDGE_RUNTIME_IMAGE": host.repository,
+            "EDGE_RUNTIME_VERSION": host.version,
+            "DOCKER_HOST": host.docker_url,
+            "KUBECONFIG": str(state / "kubeconfig"),
+            "KUBECACHEDIR": str(folder / "kubectl"),
+        }
+        self.certificates = certificates
+
+    @property
+    def serve(self) -> list[str]:
+        """The local cloud's arguments."""
+        return ["cloud", "serve", "--dir", str(self.cloud_folder), "--listen", self.cloud_address]
+
+    def cloud(self, *arguments: str) -> list[str]:
+        """A command to the local cloud."""
+        return ["edge-controller", "cloud", arguments[0], "--dir", str(self.cloud_folder), *arguments[1:]]
+
+    def enroll(self) -> None:
+        """A certificate for this host."""
+        shown(self.cloud("enroll", AGENT, "--out", str(self.certificates)), self.environment)
+
+    def wait_connected(self, controller: Service) -> None:
+        """Until the local cloud sees the controller."""
+        self._wait("the controller connects", self.cloud("agents"), AGENT, controller)
+
+    def create_runtime(self, controller: Service) -> None:
+        """One runtime, asked for by the cloud."""
+        shown(self.cloud("send", "create_new_runtime", "--json", json.dumps(self._runtime())), self.environment)
+        ready = ["kubectl", "get", "runtime", RUNTIME, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}']
+        self._wait(f"{RUNTIME} becomes ready", ready, "True", controller)
+
+    def show_around(self) -> None:
+        """What a person wants to see."""
+        say(f"{RUNTIME} on the LAN, as its neighbour sees it")
+        show(f"{self.host.address} answers ARP with {self.host.lan.mac_of(self.host.address)}")
+        say("the same state for people, GitOps and cloud")
+        shown(["kubectl", "get", "runtimes", "-o", "wide"], self.environment)
+        say("the host's last heartbeat")
+        shown(self.cloud("agents"), self.environment)
+        say(f"a question to the control server inside {RUNTIME}")
+        question = {"method": "GET", "api": "/api/status"}
+        shown(self.cloud("send", "run_command", "--device", RUNTIME, "--json", json.dumps(question)), self.environment)
+        say("what it consumes")
+        periods = {"cpuPeriod": "30m", "memoryPeriod": "30m"}
+        consumption = self.cloud("send", "get_consumption_device", "--device", RUNTIME, "--json", json.dumps(periods))
+        shown(consumption, self.environment)
+
+    def purge(self) -> None:
+        """Remove what the controller made; a private engine is removed as a whole besides."""
+        capture(["edge-controller", "purge", "--yes"], self.environment)
+
+    def _runtime(self) -> dict[str, object]:
+        lan = self.host.lan
+        interface = {
+            "name": "lan0",
+            "parent_interface": lan.parent,
+            "network_mode": "static",
+            "ip": self.host.address,
+            "subnet": str(lan.subnet),
+            "gateway": lan.gateway,
+        }
+        return {"container_name": RUNTIME, "vnic_configs": [interface]}
+
+    def _wait(self, what: str, command: list[str], expected: str, controller: Service) -> None:
+        def probe() -> str | None:
+            controller.check()
+            output = capture(command, self.environment).stdout
+            return output if expected in output else None
+
+        try:
+            wait(what, probe, seconds=60)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; the controller's log ends:\n{controller.last_words()}") from None
+
+
+def main() -> int:
+    """The whole demonstration; the exit status."""
+    # A terminal that closes, or a supervisor, ends us like Ctrl-C: everything is put away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    if os.geteuid() != 0:
+        print("make run needs root: it makes a network namespace and starts containers; try: sudo make run")
+        return 1
+    folder = Path(tempfile.gettempdir()) / ownership.new_name("edge-demo-")
+    folder.mkdir(mode=0o700)
+    try:
+        demonstrate(folder, once=os.environ.get("ONCE") == "1")
+    except KeyboardInterrupt:
+        say("stopped; nothing is left behind")
+    except _FAILURES as failure:
+        print(f"\nmake run: {failure}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def demonstrate(folder: Path, *, once: bool) -> None:
+    """Set up, show around, and wait for Ctrl-C unless ``once``; everything is put away at the end."""
+    with contextlib.ExitStack() as stack:
+        host = stack.enter_context(hosts.prepared())
+        tour = Tour(host, folder)
+        say("a cloud of our own, and a certificate for this host")
+        tour.enroll()
+        stack.enter_context(service("cloud", tour.serve, tour.environment, folder))
+        stack.callback(tour.purge)
+        say("the controller")
+        controller = stack.enter_context(service("controller", ["run"], tour.environment, folder))
+        tour.wait_connected(controller)
+        say("one runtime, created through the cloud")
+        tour.create_runtime(controller)
+        tour.show_around()
+        if not once:
+            say(f"running until Ctrl-C; try: kubectl --kubeconfig {tour.environment['KUBECONFIG']} get runtimes -w")
+            controller.process.wait()
+            controller.check()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())
