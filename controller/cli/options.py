@@ -12,7 +12,6 @@ import click
 
 from controller import settings
 
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 

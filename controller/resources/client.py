@@ -6,16 +6,16 @@ cache and retries nothing: who calls decides. One client serves one event loop.
 
 from __future__ import annotations
 
+import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 
 from controller import errors
+from controller.resources import failures
+from controller.resources.endpoint import Endpoint
 from controller.resources.kinds import Kind
 
 REQUEST_SECONDS = 30
@@ -27,31 +27,9 @@ LINE_LIMIT = 8 << 20  # bytes of one watch event; an object is at most 3 MB on t
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
+__all__ = ["ApiClient", "Endpoint", "Patch", "WatchEvent"]
+
 Patch = dict[str, Any] | list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where the API is and who we are there. ``token_file`` is read anew for every request: clusters rotate it."""
-
-    url: str
-    ca_file: Path | None = None
-    client_cert: Path | None = None
-    client_key: Path | None = None
-    token: str | None = None
-    token_file: Path | None = None
-
-    def ssl_context(self) -> ssl.SSLContext:
-        """A context from the files as they are now."""
-        context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
-        if self.client_cert:
-            context.load_cert_chain(str(self.client_cert), str(self.client_key) if self.client_key else None)
-        return context
-
-    def authorization(self) -> dict[str, str]:
-        """The request header that carries the bearer token, if there is one."""
-        token = self.token_file.read_text().strip() if self.token_file else self.token
-        return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 class WatchEvent(NamedTuple):
@@ -67,7 +45,9 @@ class ApiClient:
     def __init__(self, endpoint: Endpoint, user_agent: str = "edge-controller") -> None:
         self._endpoint = endpoint
         self._user_agent = user_agent
+        self._bearer = {} if endpoint.token_file else endpoint.authorization()
         self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
         """One object."""
@@ -125,34 +105,42 @@ class ApiClient:
         params |= {"fieldSelector": field_selector} if field_selector else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
         try:
-            async with self._open().get(
-                self._endpoint.url + kind.path(namespace),
-                params=params,
-                headers=self._endpoint.authorization(),
-                timeout=timeout,
-            ) as response:
-                await _raise_for_status(response)
+            session = await self._open()
+            headers = await self._authorization()
+            url = self._endpoint.url + kind.path(namespace)
+            async with session.get(url, params=params, headers=headers, timeout=timeout) as response:
+                await failures.raise_for_status(response)
                 async for line in response.content:
-                    event = WatchEvent(**json.loads(line))
-                    if event.type == "ERROR":
-                        raise _error_of(event.object)
-                    yield event
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise errors.ApiUnavailableError(f"the watch of {kind.plural} broke off: {error}") from error
+                    yield _event_of(line)
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            raise await self._failure(f"the watch of {kind.plural} broke off", error) from error
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._endpoint.ssl_context(), limit=32)
-            self._session = aiohttp.ClientSession(
-                connector=connector, headers={"User-Agent": self._user_agent}, read_bufsize=LINE_LIMIT
-            )
-        return self._session
+    async def _open(self) -> aiohttp.ClientSession:
+        async with self._opening:
+            if self._session is None:
+                context = await asyncio.to_thread(self._endpoint.ssl_context)
+                # No limit: every watch holds a connection, and a request must never wait for one to end.
+                self._session = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(ssl=context, limit=0),
+                    headers={"User-Agent": self._user_agent},
+                    read_bufsize=LINE_LIMIT,
+                )
+            return self._session
+
+    async def _authorization(self) -> dict[str, str]:
+        return await asyncio.to_thread(self._endpoint.authorization) if self._endpoint.token_file else self._bearer
+
+    async def _failure(self, what: str, error: Exception) -> errors.ApiUnavailableError:
+        """The error to raise; after one of TLS the next session reads the certificates anew."""
+        if isinstance(error, aiohttp.ClientSSLError):
+            await self.close()
+        return errors.ApiUnavailableError(f"{what}: {str(error) or type(error).__name__}")
 
     async def _request(
         self,
@@ -164,50 +152,32 @@ class ApiClient:
         content_type: str = "application/json",
     ) -> dict[str, Any]:
         data = None if json_body is None else json.dumps(json_body).encode()
-        headers = {
-            "Content-Type": content_type,
-            "Accept": "application/json",
-            **self._endpoint.authorization(),
-        }
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
-            async with self._open().request(
+            session = await self._open()
+            headers = {"Content-Type": content_type, "Accept": "application/json", **await self._authorization()}
+            async with session.request(
                 method, self._endpoint.url + path, params=params, data=data, headers=headers, timeout=timeout
             ) as response:
-                await _raise_for_status(response)
-                answer: dict[str, Any] = json.loads(await response.read())
-                return answer
+                await failures.raise_for_status(response)
+                return _object_of(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            message = f"the Kubernetes API at {self._endpoint.url} did not answer: {reason}"
-            raise errors.ApiUnavailableError(message) from error
+            what = f"the Kubernetes API at {self._endpoint.url} did not answer"
+            raise await self._failure(what, error) from error
 
 
-async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
-    if response.status < 400:
-        return
-    text = await response.text()
-    try:
-        status = json.loads(text)
-    except ValueError:
-        status = {"message": text[:500] or response.reason}
-    raise _error_of({"code": response.status, **(status if isinstance(status, dict) else {})})
+def _event_of(line: bytes) -> WatchEvent:
+    event = _object_of(line)
+    body = event.get("object")
+    if not isinstance(body, dict):
+        raise ValueError("an event without an object came")
+    if event.get("type") == "ERROR":
+        raise failures.of_status(body)
+    return WatchEvent(str(event.get("type")), body)
 
 
-def _error_of(status: dict[str, Any]) -> errors.ApiError:
-    code, reason = int(status.get("code") or 500), str(status.get("reason") or "")
-    message = str(status.get("message") or f"the Kubernetes API answered {code}")
-    return _class_of(code, reason)(message, code=code, reason=reason)
-
-
-def _class_of(code: int, reason: str) -> type[errors.ApiError]:
-    if code == 409:
-        return errors.AlreadyExistsError if reason == "AlreadyExists" else errors.ConflictError
-    if code == 429 or code >= 500:
-        return errors.ApiUnavailableError
-    return {
-        400: errors.InvalidError,
-        404: errors.NotFoundError,
-        410: errors.ExpiredError,
-        422: errors.InvalidError,
-    }.get(code, errors.ApiError)
+def _object_of(text: bytes) -> dict[str, Any]:
+    parsed = json.loads(text)
+    if not isinstance(parsed, dict):
+        raise ValueError("what came is not an object")
+    return parsed
