@@ -56,6 +56,7 @@ class Keeper:
                 await self.save(finished_only=False)
         except TimeoutError:
             logger.warning("The disk is too slow: the last hour of the history is lost")
+        self._loaded = False  # nothing is written after the end
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def load(self) -> None:

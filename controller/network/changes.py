@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ async def changes(
     at_most: float = 5.0,
     safety: float = 60.0,
     open_socket: Callable[[], socket.socket] = route_socket,
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None, None]:
     """Yield after each burst of changes: ``quiet`` seconds after its last message, ``at_most`` after its first.
 
     Also yields every ``safety`` seconds without a message, because a message can be lost. Close the iterator

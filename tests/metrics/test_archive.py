@@ -16,6 +16,11 @@ NOW = 1_732_235_400  # half past an hour
 SERIES = "device/edge/plc-1"
 
 
+def files(directory: Path, pattern: str = "*.bin") -> list[Path]:
+    """The files of all series whose names fit."""
+    return sorted(directory.glob(f"*/{pattern}"))
+
+
 class Run:
     """One life of the controller, as far as its history goes."""
 
@@ -55,28 +60,28 @@ async def test_a_restart_goes_on_with_the_history_of_the_run_before(run: Run, tm
 async def test_only_hours_that_are_over_are_written_while_running(run: Run, tmp_path: Path) -> None:
     run.record(NOW - HOUR, NOW)
     await run.keeper.save(finished_only=True)
-    assert [path.name for path in tmp_path.glob("*/*")] == [f"{NOW // HOUR - 1}.bin"]
+    assert [path.name for path in files(tmp_path, "*")] == [f"{NOW // HOUR - 1}.bin"]
 
 
 async def test_an_hour_is_written_once(run: Run, tmp_path: Path) -> None:
     run.record(NOW - HOUR, NOW)
     await run.keeper.save(finished_only=False)
-    written = {path: path.stat().st_ino for path in tmp_path.glob("*/*")}
+    written = {path: path.stat().st_ino for path in files(tmp_path)}
     await run.keeper.save(finished_only=False)
-    assert {path: path.stat().st_ino for path in tmp_path.glob("*/*")} == written
+    assert {path: path.stat().st_ino for path in files(tmp_path)} == written
 
 
 async def test_files_older_than_48_hours_and_half_written_ones_are_removed(run: Run, tmp_path: Path) -> None:
     run.record(NOW - 10, NOW)
     await run.keeper.save(finished_only=False)
-    (leftover,) = [path.with_suffix(".tmp") for path in tmp_path.glob("*/*.bin")]
+    (leftover,) = [path.with_suffix(".tmp") for path in files(tmp_path)]
     leftover.write_bytes(b"half")
     run.now += 24 * HOUR
     await run.keeper.save(finished_only=False)
-    assert [path.suffix for path in tmp_path.glob("*/*")] == [".bin"]
+    assert [path.suffix for path in files(tmp_path, "*")] == [".bin"]
     run.now += 30 * HOUR
     await run.keeper.save(finished_only=False)
-    assert list(tmp_path.iterdir()) == []
+    assert files(tmp_path, "") == []
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ async def test_a_damaged_file_costs_its_hour_and_a_line_in_the_log(
     assert callable(damage)
     run.record(NOW - HOUR, NOW)
     await run.keeper.stop()
-    damaged = next(tmp_path.glob(f"*/{NOW // HOUR - 1}.bin"))
+    (damaged,) = files(tmp_path, f"{NOW // HOUR - 1}.bin")
     damaged.write_bytes(damage(damaged.read_bytes()))
 
     after = Run(tmp_path)
@@ -127,7 +132,7 @@ async def test_a_disk_that_takes_nothing_is_said_once_and_tried_again(
     assert caplog.text.count("cannot be written") == 1
     blocked.unlink()
     await run.keeper.stop()
-    assert len(list(blocked.glob("*/*.bin"))) == 1
+    assert len(files(blocked)) == 1
 
 
 async def test_what_was_not_yet_read_is_not_overwritten(run: Run, tmp_path: Path) -> None:
@@ -150,7 +155,7 @@ def test_no_series_name_leaves_the_directory(tmp_path: Path, name: str) -> None:
     history = History()
     history.record(name, Sample(NOW, 1, 1))
     hour = history.series()[name][NOW // HOUR]
-    files = Archive(tmp_path / "metrics")
-    files.write(name, hour.number, archive.pack(hour))
-    assert len(list((tmp_path / "metrics").glob("*/*.bin"))) == 1
-    assert list(files.load(0)) == [name]
+    on_disk = Archive(tmp_path / "metrics")
+    on_disk.write(name, hour.number, archive.pack(hour))
+    assert len(files(tmp_path / "metrics")) == 1
+    assert list(on_disk.load(0)) == [name]

@@ -1,0 +1,160 @@
+"""The host's interfaces: real veths and bridges, and a made-up /sys for the hardware that a test machine lacks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from controller.network.interfaces import HostInterface, HostInterfaces, default_gateways
+from tests.support import ownership, requirements
+from tests.support.command import run
+from tests.support.lan import Lan
+
+POOL = IPv4Network("10.213.0.0/16")
+NO_ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+
+
+class Sysfs:
+    """A /sys/class/net of one's own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "net"
+        self.root.mkdir()
+        self.routes = root / "route"
+        self.routes.write_text(NO_ROUTES)
+
+    def add(self, name: str, *parts: str, devtype: str = "", flags: int = 0x1003, lower: bool = False) -> None:
+        folder = self.root / name
+        folder.mkdir()
+        (folder / "uevent").write_text(f"DEVTYPE={devtype}\nINTERFACE={name}\n" if devtype else f"INTERFACE={name}\n")
+        (folder / "flags").write_text(hex(flags))
+        (folder / "address").write_text("02:00:00:00:00:01\n")
+        (folder / "ifindex").write_text("7\n")
+        (folder / "iflink").write_text("3\n" if lower else "7\n")
+        for part in parts:
+            (folder / part).mkdir()
+
+    def kinds(self, *, include_virtual: bool) -> dict[str, str]:
+        found = HostInterfaces(POOL, sys_class_net=self.root, routes=self.routes)
+        return {one.name: one.kind for one in found.snapshot(include_virtual=include_virtual)}
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Sysfs:
+    made = Sysfs(tmp_path)
+    made.add("zz-nic", "device")
+    made.add("zz-nic.10", "lower_zz-nic", devtype="vlan", lower=True)
+    made.add("zz-wifi", "device", "phy80211", devtype="wlan")
+    made.add("zz-oldwifi", "device", "wireless")
+    made.add("zz-bond", "lower_zz-nic", devtype="bond")
+    made.add("zz-bridge", "bridge", devtype="bridge")
+    made.add("zz-veth")
+    made.add("zz-team", "lower_zz-nic")
+    made.add("zz-child", "lower_zz-nic", lower=True)
+    made.add("zz-lo", flags=0x9)
+    (made.root / "bonding_masters").write_text("zz-bond\n")  # a file among the folders, as the kernel has it
+    return made
+
+
+PARENTS = {
+    "zz-bond": "bond",
+    "zz-nic": "physical",
+    "zz-nic.10": "vlan",
+    "zz-oldwifi": "wifi",
+    "zz-wifi": "wifi",
+}
+
+
+def test_physical_vlan_wifi_and_bonds_are_parents(sysfs: Sysfs) -> None:
+    assert sysfs.kinds(include_virtual=False) == PARENTS
+
+
+def test_virtual_ones_are_shown_when_asked_for_but_never_loopback_and_macvlan_children(sysfs: Sysfs) -> None:
+    virtual = {"zz-bridge": "bridge", "zz-team": "virtual", "zz-veth": "virtual"}
+    assert sysfs.kinds(include_virtual=True) == PARENTS | virtual
+
+
+@pytest.fixture
+def bridge() -> Iterator[str]:
+    requirements.root()
+    name = ownership.new_name("el")
+    run("ip", "link", "add", name, "type", "bridge")
+    try:
+        yield name
+    finally:
+        run("ip", "link", "delete", name, check=False)
+
+
+def test_a_real_interface_has_its_addresses_mac_and_subnet(bridge: str) -> None:
+    run("ip", "link", "set", bridge, "address", "02:00:5e:00:53:01", "up")
+    run("ip", "addr", "add", "198.51.100.9/28", "dev", bridge)
+    run("ip", "addr", "add", "198.51.100.77/32", "dev", bridge, "label", f"{bridge[:12]}:x"[:15])
+    interfaces = HostInterfaces(POOL)
+    (found,) = [one for one in interfaces.snapshot(include_virtual=True) if one.name == bridge]
+    assert (found.kind, found.is_up, found.mac_address) == ("bridge", True, "02:00:5e:00:53:01")
+    assert (found.ip_address, found.subnet, found.gateway) == ("198.51.100.9", "198.51.100.0/28", "")
+    assert bridge not in {one.name for one in interfaces.snapshot()}
+
+
+def test_the_controllers_own_bridges_and_their_ports_are_never_shown(bridge: str) -> None:
+    run("ip", "addr", "add", "198.51.100.17/28", "dev", bridge)
+    with Lan() as lan:
+        run("ip", "link", "set", lan.parent, "master", bridge)
+
+        def shown(pool: str) -> set[str]:
+            found = HostInterfaces(IPv4Network(pool)).snapshot(include_virtual=True)
+            return {one.name for one in found} & {bridge, lan.parent}
+
+        assert shown("203.0.113.0/24") == {bridge, lan.parent}
+        assert shown("198.51.100.0/24") == set()
+
+
+def test_an_interface_comes_and_goes(bridge: str) -> None:
+    interfaces = HostInterfaces(POOL)
+    assert interfaces.exists(bridge)
+    assert not interfaces.is_up(bridge)
+    run("ip", "link", "set", bridge, "up")
+    assert interfaces.is_up(bridge)
+    run("ip", "link", "delete", bridge)
+    assert not interfaces.exists(bridge)
+    assert not interfaces.is_up(bridge)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../etc", "a" * 400, "a\x00b", "lo/device"])
+def test_no_name_reaches_beyond_the_interfaces(name: str) -> None:
+    interfaces = HostInterfaces(POOL)
+    assert not interfaces.exists(name)
+    assert not interfaces.is_up(name)
+
+
+def test_what_an_interface_does_not_have_is_empty() -> None:
+    found = HostInterface(name="a", kind="physical", is_up=False)
+    assert (found.ip_address, found.subnet, found.gateway, found.mac_address) == ("", "", "", "")
+
+
+def _hexadecimal(address: str) -> str:
+    """As the kernel prints an address: its four bytes taken as a number of this machine."""
+    return f"{int.from_bytes(bytes(map(int, address.split('.'))), sys.byteorder):08X}"
+
+
+def test_the_gateway_is_that_of_the_default_route_with_the_lowest_metric(tmp_path: Path) -> None:
+    routes = [
+        ("eth0", "0.0.0.0", "192.0.2.1", 3, 100, "0.0.0.0"),
+        ("eth0", "0.0.0.0", "192.0.2.254", 3, 20, "0.0.0.0"),
+        ("eth0", "192.0.2.0", "0.0.0.0", 1, 0, "255.255.255.0"),
+        ("eth0", "10.0.0.0", "192.0.2.9", 3, 0, "255.0.0.0"),
+        ("eth0", "0.0.0.0", "192.0.2.8", 3, 0, "128.0.0.0"),  # half of the world, as VPNs set it
+        ("ppp0", "0.0.0.0", "0.0.0.0", 1, 0, "0.0.0.0"),  # a link without a gateway
+        ("wlan0", "0.0.0.0", "198.51.100.1", 3, 600, "0.0.0.0"),
+    ]
+    lines = [
+        f"{name}\t{_hexadecimal(to)}\t{_hexadecimal(by)}\t{flags:04X}\t0\t0\t{metric}\t{_hexadecimal(mask)}\t0\t0\t0\n"
+        for name, to, by, flags, metric, mask in routes
+    ]
+    path = tmp_path / "route"
+    path.write_text(NO_ROUTES + "".join(lines))
+    assert default_gateways(path) == {"eth0": "192.0.2.254", "wlan0": "198.51.100.1"}
