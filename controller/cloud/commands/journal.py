@@ -85,6 +85,7 @@ class Journal:
             payload_hash=command.digest,
             received_at=rfc3339_micro(self._clock()),
             sequence=sequence,
+            changes=command.changes,
         )
         self._at_work.add(command.name)
         try:

@@ -1,0 +1,118 @@
+"""Commands for one device run in order, for different devices at once; questions are answered at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from controller.resources import kinds
+from tests.support.command_site import NAMESPACE, CommandSite, Operator, vnic
+from tests.support.fake_api import FakeApi
+
+
+async def create(site: CommandSite, *names: str) -> None:
+    """Runtimes of the cloud."""
+    for name in names:
+        await site.send("create_new_runtime", container_name=name, vnic_configs=[vnic()])
+
+
+async def settle(site: CommandSite, name: str = "plc-1") -> None:
+    """Let the operator make one pass."""
+    await Operator(site.api).settle(await site.runtime(name))
+
+
+async def test_a_start_waits_for_the_stop_before_it(site: CommandSite) -> None:
+    await create(site, "plc-1")
+    stop = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
+    start = asyncio.create_task(site.send("start_device", device_id="plc-1"))
+    await site.api_has("watch", 1)
+    assert (await site.runtime("plc-1"))["spec"]["desiredState"] == "Stopped"
+
+    await settle(site)
+    assert (await stop)["success"] is True
+    await site.api_has("watch", 2)
+    await settle(site)
+    assert (await start)["success"] is True
+    assert (await site.runtime("plc-1"))["spec"]["desiredState"] == "Running"
+
+
+async def test_devices_do_not_wait_for_one_another(site: CommandSite) -> None:
+    await create(site, "plc-1", "plc-2")
+    waiting = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
+    await site.api_has("watch", 1)
+    other = asyncio.create_task(site.send("stop_device", device_id="plc-2"))
+    await site.api_has("watch", 2)
+    await settle(site, "plc-2")
+    assert (await other)["success"] is True
+    assert not waiting.done()
+
+
+async def test_questions_do_not_wait(site: CommandSite) -> None:
+    await create(site, "plc-1")
+    waiting = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
+    await site.api_has("watch", 1)
+    assert (await site.send("get_device_status", device_id="plc-1"))["status"] == "creating"
+    await settle(site)
+    await waiting
+
+
+async def test_a_get_to_the_runtime_does_not_wait_and_a_post_does(site: CommandSite) -> None:
+    await create(site, "plc-1")
+    await settle(site)
+    waiting = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
+    await site.api_has("watch", 1)
+    post = asyncio.create_task(site.send("run_command", device_id="plc-1", method="POST", api="/api/start"))
+    get = await site.send("run_command", device_id="plc-1", method="GET", api="/api/status")
+    assert get["status"] == "success"
+    assert [request.method for request in site.node.requests] == ["GET"]
+    await settle(site)
+    await waiting
+    assert "does not run" in (await post)["error"]
+
+
+async def test_a_delete_cancels_what_waits(site: CommandSite) -> None:
+    await create(site, "plc-1")
+    stop = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
+    start = asyncio.create_task(site.send("start_device", device_id="plc-1"))
+    await site.api_has("watch", 1)
+    assert (await site.send("delete_device", device_id="plc-1"))["status"] == "deleting"
+    assert "delete_device" in (await stop)["error"]
+    assert "delete_device" in (await start)["error"]
+
+
+async def test_a_create_waits_for_the_deletion_before_it(site: CommandSite) -> None:
+    await create(site, "plc-1")
+    first = (await site.runtime("plc-1"))["metadata"]["uid"]
+    await site.send("delete_device", device_id="plc-1")
+    again = asyncio.create_task(
+        site.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic(ip="192.168.1.51")])
+    )
+    await site.api_has("watch", 1)
+    await settle(site)
+    assert (await again)["status"] == "creating"
+    assert (await site.runtime("plc-1"))["metadata"]["uid"] != first
+
+
+async def test_a_create_does_not_wait_for_ever(api: FakeApi) -> None:
+    site = CommandSite(api, seconds=0.05)
+    await create(site, "plc-1")
+    await site.send("delete_device", device_id="plc-1")
+    answer = await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
+    assert "still being deleted" in answer["error"]
+
+
+async def test_the_lane_of_a_device_is_gone_when_nobody_is_on_it(site: CommandSite) -> None:
+    await create(site, "plc-1", "plc-2")
+    await asyncio.sleep(0)
+    assert site.executor._lanes._last == {}
+    assert site.executor._at_work == {}
+
+
+async def test_a_stop_of_the_process_leaves_what_was_written(site: CommandSite, api: FakeApi) -> None:
+    await create(site, "plc-1")
+    waiting = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
+    await site.api_has("watch", 1)
+    await site.close()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    runtime = await api.get(kinds.RUNTIMES, "plc-1", NAMESPACE)
+    assert runtime["spec"]["desiredState"] == "Stopped"

@@ -1,0 +1,199 @@
+"""All commands with everything they need but a real node: the product's own objects on a given API.
+
+``Operator`` stands for the reconciler: it makes a status that follows the spec. ``FakeNode`` has canned figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from controller import errors, names
+from controller.cloud import topics
+from controller.cloud.commands.consumption import Consumption
+from controller.cloud.commands.devices import Devices
+from controller.cloud.commands.executor import Executor
+from controller.cloud.commands.forwarding import Forwarding
+from controller.cloud.commands.hardware import Hardware
+from controller.cloud.commands.journal import Journal
+from controller.cloud.commands.lifecycle import Lifecycle
+from controller.cloud.commands.power import Power
+from controller.cloud.commands.retirement import Departure, Retirement
+from controller.cloud.commands.specs import Blueprint
+from controller.cloud.commands.status import DeviceStatus
+from controller.cloud.contracts.base import Mode
+from controller.cloud.contracts.periods import Period
+from controller.cloud.dispatcher import Dispatcher
+from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Usage
+from controller.network.interfaces import HostInterface
+from controller.resources import kinds
+
+NAMESPACE = "edge"
+NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+BLUEPRINT = Blueprint(
+    namespace=NAMESPACE,
+    image="registry.test/runtime",
+    version="latest",
+    template={"realtime": {"enabled": True}},
+    backend="Docker",
+    node_name="test-node",
+)
+
+
+class FakeNode:
+    """Answers with what it was given; keeps the requests that were passed on."""
+
+    def __init__(self) -> None:
+        self.strangers: dict[str, str] = {}
+        self.requests: list[HttpRequest] = []
+        self.response: HttpResponse | errors.EdgeError = HttpResponse(200, {}, {"ok": True}, "application/json")
+        self.held: asyncio.Event | None = None  # set: requests wait for it
+
+    async def host_facts(self) -> HostFacts:
+        return HostFacts("Debian GNU/Linux 12", "6.1.0", 4, 8 << 30, 64 << 30, [("eth0", "192.168.1.2")])
+
+    async def host_usage(self, cpu: Period, memory: Period) -> Usage:
+        return Usage([Point(1_767_225_595, 12.345)], [Point(1_767_225_595, 2048.04)])
+
+    async def device_usage(self, namespace: str, device_id: str, cpu: Period, memory: Period) -> Usage:
+        return Usage([Point(1_767_225_595, 150.0)], [])
+
+    async def interfaces(self, *, include_virtual: bool) -> Sequence[HostInterface]:
+        physical = HostInterface(
+            "eth0", "physical", True, "52:54:00:00:00:01", ("192.168.1.2",), "192.168.1.0/24", "192.168.1.1"
+        )
+        return [physical, HostInterface("br0", "bridge", False)] if include_virtual else [physical]
+
+    async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
+        self.requests.append(request)
+        if self.held is not None:
+            await self.held.wait()
+        if isinstance(self.response, errors.EdgeError):
+            raise self.response
+        return self.response
+
+    async def foreign_container(self, name: str) -> str:
+        return self.strangers.get(name, "")
+
+
+class Operator:
+    """Brings each Runtime to its wish as soon as it changes, while it is working."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self.starts: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Settle every change of a Runtime, for ever."""
+        async for event in self._api.watch(kinds.RUNTIMES):
+            if event.type in ("ADDED", "MODIFIED"):
+                with contextlib.suppress(errors.NotFoundError):
+                    await self.settle(event.object)
+
+    async def settle(self, runtime: dict[str, Any]) -> None:
+        """What a pass of the reconciler would end in."""
+        metadata, status = runtime["metadata"], runtime.get("status") or {}
+        if metadata.get("deletionTimestamp"):
+            await self._api.patch(
+                kinds.RUNTIMES, metadata["name"], metadata["namespace"], {"metadata": {"finalizers": None}}
+            )
+            await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"])
+        elif status.get("observedGeneration") != metadata["generation"]:
+            await self._write(metadata, self._status(runtime))
+
+    def _status(self, runtime: dict[str, Any]) -> dict[str, Any]:
+        generation, name = runtime["metadata"]["generation"], runtime["metadata"]["name"]
+        running = runtime["spec"].get("desiredState", "Running") == "Running"
+        self.starts[name] = self.starts.get(name, 0) + running
+        return {
+            "observedGeneration": generation,
+            "state": "running" if running else "exited",
+            "internalIP": "10.213.0.2",
+            "startedAt": "2025-12-31T23:59:00Z",
+            "conditions": [condition(names.READY, "True", generation)],
+        }
+
+    async def _write(self, metadata: dict[str, Any], status: dict[str, Any]) -> None:
+        await self._api.patch(
+            kinds.RUNTIMES, metadata["name"], metadata["namespace"], {"status": status}, subresource="status"
+        )
+
+
+class CommandSite:
+    """The dispatcher and what it is made of, as one process has it; a second one on the same API is a restart."""
+
+    def __init__(self, api: Any, *, mode: Mode = "strict", seconds: float = 30, linger_seconds: float = 0) -> None:
+        self.api = api
+        self.node = FakeNode()
+        self.retired = asyncio.Event()
+        self.others_remain: bool | None = None
+        self.journal = Journal(api, NAMESPACE, lambda: NOW)
+        self.executor = Executor(self.journal, seconds)
+        departure = Departure(self._retire, self._leave, linger_seconds)
+        self.retirement = Retirement(api, self.journal, departure, lambda: NOW)
+        self.left = asyncio.Event()
+        devices = Devices(api, NAMESPACE)
+        commands = topics.Commands(
+            lifecycle=Lifecycle(api, devices, BLUEPRINT, self.node, self.retirement.under_way),
+            power=Power(api, devices),
+            forwarding=Forwarding(devices, self.node),
+            status=DeviceStatus(devices, self.node, self.retirement.progress, lambda: NOW),
+            consumption=Consumption(devices, self.node),
+            hardware=Hardware(api, self.node),
+            retirement=self.retirement,
+        )
+        self.topics = topics.table(commands)
+        self.dispatch = Dispatcher(self.topics, self.executor, mode)
+        self._correlation = 0
+
+    async def send(self, topic: str, **fields: Any) -> dict[str, Any]:
+        """Send a complete message with a correlation id of its own."""
+        return await self.dispatch(topic, [self.message(topic, **fields)])
+
+    def message(self, topic: str, **fields: Any) -> dict[str, Any]:
+        """A complete message."""
+        self._correlation += 1
+        base = {"correlation_id": self._correlation, "action": topic, "requested_at": "2026-01-01T00:00:00.123Z"}
+        return {**base, **fields}
+
+    async def runtime(self, name: str) -> dict[str, Any]:
+        """The Runtime of that name."""
+        found: dict[str, Any] = await self.api.get(kinds.RUNTIMES, name, NAMESPACE)
+        return found
+
+    async def api_has(self, verb: str, times: int, kind: kinds.Kind = kinds.RUNTIMES) -> None:
+        """Wait until the fake API has seen a verb so many times."""
+        while self.api.requests.count((verb, kind.plural)) < times:
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """End as a process does that is stopped."""
+        await self.retirement.stop()
+        await self.executor.stop()
+
+    async def _retire(self) -> None:
+        self.retired.set()
+
+    async def _leave(self, others_remain: bool) -> None:
+        self.others_remain = others_remain
+        self.left.set()
+
+
+def vnic(**fields: Any) -> dict[str, Any]:
+    """One entry of vnic_configs."""
+    base = {"name": "lan0", "parent_interface": "eth0", "network_mode": "static"}
+    return {**base, "ip": "192.168.1.50", "subnet": "192.168.1.0/24", **fields}
+
+
+def condition(kind: str, status: str, generation: int, message: str = "") -> dict[str, Any]:
+    """One condition of a status."""
+    return {
+        "type": kind,
+        "status": status,
+        "reason": "Test",
+        "message": message,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "observedGeneration": generation,
+    }

@@ -1,0 +1,146 @@
+"""The Kubernetes API in memory, with the verbs of resources.client.ApiClient, for tests that need faults at will.
+
+Holds resourceVersion, generation, uid, finalizers and the status subresource; validates nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from controller import errors
+from controller.resources.client import WatchEvent
+from controller.resources.kinds import Kind
+
+Key = tuple[str, str, str]
+
+
+class FakeApi:
+    """``fault`` is asked before every verb with its name and kind; what it raises, the caller gets."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Key, dict[str, Any]] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.fault: Callable[[str, Kind], None] = lambda verb, kind: None
+        self._revisions = itertools.count(1)
+        self._watchers: set[asyncio.Queue[tuple[Key, WatchEvent] | None]] = set()
+
+    async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
+        await self._begin("get", kind)
+        return copy.deepcopy(self._find(kind, namespace, name))
+
+    async def list(
+        self, kind: Kind, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+    ) -> list[dict[str, Any]]:
+        await self._begin("list", kind)
+        found = [o for (plural, ns, _), o in self.objects.items() if plural == kind.plural and namespace in ("", ns)]
+        return copy.deepcopy([o for o in found if _labelled(o, label_selector) and _selected(o, field_selector)])
+
+    async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
+        await self._begin("create", kind)
+        metadata = body["metadata"]
+        key = (kind.plural, metadata.get("namespace", ""), metadata["name"])
+        if key in self.objects:
+            raise errors.AlreadyExistsError(f"{kind.plural} {metadata['name']!r} already exists", code=409)
+        whole = copy.deepcopy(body)
+        whole["metadata"] |= {"uid": str(uuid.uuid4()), "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        whole["metadata"].setdefault("managedFields", [])
+        return self._store(key, whole, "ADDED")
+
+    async def patch(
+        self, kind: Kind, name: str, namespace: str, patch: Any, *, subresource: str = ""
+    ) -> dict[str, Any]:
+        await self._begin("patch", kind)
+        before = self._find(kind, namespace, name)
+        after = _merged(copy.deepcopy(before), {"status": patch["status"]} if subresource else patch)
+        if after.get("spec") != before.get("spec"):
+            after["metadata"]["generation"] += 1
+        return self._store((kind.plural, namespace, name), after, "MODIFIED")
+
+    async def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> dict[str, Any]:
+        await self._begin("delete", kind)
+        found = self._find(kind, namespace, name)
+        if uid and found["metadata"]["uid"] != uid:
+            raise errors.ConflictError("the uid in the precondition is another one", code=409)
+        if found["metadata"].get("finalizers"):
+            found["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+            return self._store((kind.plural, namespace, name), found, "MODIFIED")
+        self.remove(kind, name, namespace)
+        return {"status": "Success"}
+
+    async def watch(
+        self, kind: Kind, namespace: str = "", *, resource_version: str = "", field_selector: str = ""
+    ) -> AsyncGenerator[WatchEvent]:
+        await self._begin("watch", kind)
+        queue: asyncio.Queue[tuple[Key, WatchEvent] | None] = asyncio.Queue()
+        for key, found in self.objects.items():  # what is newer than the caller knows
+            if int(found["metadata"]["resourceVersion"]) > int(resource_version or 0):
+                queue.put_nowait((key, WatchEvent("MODIFIED", copy.deepcopy(found))))
+        self._watchers.add(queue)
+        try:
+            while (item := await queue.get()) is not None:
+                (plural, ns, _), event = item
+                if plural == kind.plural and namespace in ("", ns) and _selected(event.object, field_selector):
+                    yield event
+        finally:
+            self._watchers.discard(queue)
+
+    def end_watches(self) -> None:
+        """End every stream, as a server does from time to time."""
+        for queue in self._watchers:
+            queue.put_nowait(None)
+
+    def remove(self, kind: Kind, name: str, namespace: str) -> None:
+        """Take an object away at once, finalizers or not."""
+        key = (kind.plural, namespace, name)
+        self._tell(key, WatchEvent("DELETED", self.objects.pop(key)))
+
+    async def _begin(self, verb: str, kind: Kind) -> None:
+        await asyncio.sleep(0)  # as over a network: others get a turn
+        self.requests.append((verb, kind.plural))
+        self.fault(verb, kind)
+
+    def _find(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+        try:
+            return self.objects[kind.plural, namespace, name]
+        except KeyError:
+            raise errors.NotFoundError(f"{kind.plural} {name!r} not found", code=404) from None
+
+    def _store(self, key: Key, found: dict[str, Any], event: str) -> dict[str, Any]:
+        found["metadata"]["resourceVersion"] = str(next(self._revisions))
+        self.objects[key] = found
+        self._tell(key, WatchEvent(event, copy.deepcopy(found)))
+        return copy.deepcopy(found)
+
+    def _tell(self, key: Key, event: WatchEvent) -> None:
+        for queue in self._watchers:
+            queue.put_nowait((key, event))
+
+
+def _merged(target: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    result = target if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _merged(result.get(name), value)
+    return result
+
+
+def _labelled(found: dict[str, Any], selector: str) -> bool:
+    name, _, value = selector.partition("=")
+    return not selector or (found["metadata"].get("labels") or {}).get(name) == value
+
+
+def _selected(found: dict[str, Any], selector: str) -> bool:
+    path, _, value = selector.partition("=")
+    for part in path.split(".") if path else ():
+        found = found.get(part) or {}
+    return not selector or found == value
