@@ -32,7 +32,7 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
 @pytest.fixture
 async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud) -> AsyncIterator[Site]:
     """A host whose controller is connected; whatever the test leaves there is purged afterwards."""
-    site = Site(tmp_path, engine.url, cloud, await await cloud.enroll(AGENT), runtime_image, "1")
+    site = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
     try:
         await site.start()
         yield site
