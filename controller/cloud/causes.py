@@ -1,0 +1,113 @@
+"""Why there is no link: the libraries' errors in one sentence that a person can act on.
+
+The sentence for one cause is always the same text, so that the log can tell a new cause from an old one. No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import aiohttp
+
+from controller.errors import EdgeError
+
+# X509_V_ERR_* of OpenSSL (openssl-verification-options(1), x509_vfy.h).
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_UNTRUSTED = {2, 18, 19, 20, 21}
+_OTHER_NAME = {62, 63, 64}
+
+# aiohttp's wrappers inherit from what they wrap, without its details.
+_WRAPPERS = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError)
+_ABOUT_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "ACCESS_DENIED")
+
+MOST_LINKS = 12  # of a chain of errors
+
+
+def explain(error: BaseException, url: str) -> str:
+    """What ``error``, or one of those that led to it, means for the link to ``url``."""
+    for link in _chain(error):
+        for kind, sentence in _SENTENCES:
+            if isinstance(link, kind) and (text := sentence(link, url)):
+                return text
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it: engineio raises without a cause, so the context counts too."""
+    for _ in range(MOST_LINKS):
+        if error is None:
+            return
+        if not isinstance(error, _WRAPPERS):
+            yield error
+        error = error.__cause__ or error.__context__
+
+
+def _untrusted(error: Any, url: str) -> str:
+    if error.verify_code == _NOT_YET_VALID:
+        return f"the certificate of {url} is not valid yet: this host's clock is probably wrong, set it"
+    if error.verify_code == _EXPIRED:
+        return (
+            f"the certificate of {url} has expired, or this host's clock is wrong: compare the date, then ask the cloud"
+        )
+    if error.verify_code in _OTHER_NAME:
+        return f"the certificate of {url} is made out to another name: correct EDGE_CLOUD_URL"
+    if error.verify_code in _UNTRUSTED:
+        return f"the certificate of {url} is from an authority that is not trusted here: give its CA as EDGE_CLOUD_CA"
+    return f"the certificate of {url} cannot be verified: {error.verify_message}"
+
+
+def _tls(error: Any, url: str) -> str:
+    """An SSLError, or the ClientOSError that aiohttp makes of one; alerts name what the peer refuses (RFC 8446, 6)."""
+    found = re.search(r"[A-Z0-9]+_ALERT_([A-Z_]+)", str(error))
+    if found and any(part in found[1] for part in _ABOUT_CERTIFICATE):
+        return f"{url} refuses the client certificate ({found[1]}): ask the cloud for a new one"
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return f"{url} does not speak TLS: correct EDGE_CLOUD_URL"
+    return f"no TLS connection to {url}: {error}" if isinstance(error, ssl.SSLError) else ""
+
+
+def _handshake(error: Any, url: str) -> str:
+    return f"{url} answers with HTTP status {error.status} instead of a WebSocket; the cloud may be down"
+
+
+def _proxy(error: Any, url: str) -> str:
+    return f"the proxy answers {error.status} {error.message} for {url}: check HTTPS_PROXY"
+
+
+def _unresolved(_: Any, url: str) -> str:
+    return f"the name in {url} cannot be resolved: check this host's DNS and EDGE_CLOUD_URL"
+
+
+def _hung_up(_: Any, url: str) -> str:
+    return f"{url} hangs up before it answers; it may refuse the client certificate"
+
+
+def _unreachable(error: Any, url: str) -> str:
+    return f"{url} cannot be reached: {error.strerror}" if error.strerror else f"{url} cannot be reached"
+
+
+def _late(_: Any, url: str) -> str:
+    return f"{url} does not answer in time"
+
+
+# The first row that fits wins; more special ones stand above.
+_SENTENCES: list[tuple[type[BaseException], Callable[[Any, str], str]]] = [
+    (EdgeError, lambda error, _: str(error)),
+    (ssl.SSLCertVerificationError, _untrusted),
+    (aiohttp.WSServerHandshakeError, _handshake),
+    (aiohttp.ClientHttpProxyError, _proxy),
+    (aiohttp.ServerDisconnectedError, _hung_up),
+    (socket.gaierror, _unresolved),
+    (ssl.SSLError, _tls),
+    (aiohttp.ClientOSError, _tls),
+    (TimeoutError, _late),
+    (
+        ConnectionRefusedError,
+        lambda _, url: f"{url} refuses connections; the cloud may be down, or a firewall in between",
+    ),
+    (OSError, _unreachable),
+]

@@ -1,0 +1,121 @@
+"""One connection to the cloud, from nothing to its end. It is never used again: the next one is built afresh.
+
+python-socketio's own reconnection stays off: an acknowledgement that is late would be sent on the next connection,
+where its number belongs to another request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+import socketio
+
+from controller.cloud import packets, transport
+from controller.cloud.answers import Answers
+from controller.cloud.heartbeat import Heartbeat
+from controller.cloud.identity import Identity
+from controller.errors import LinkError
+
+CONNECT_SECONDS = 20.0
+CLOSE_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Connection:
+    """One Socket.IO client on one HTTP session. Use it as ``async with``; entering connects.
+
+    Entering raises whatever the libraries raise, TimeoutError, or LinkError when the cloud refuses.
+    """
+
+    def __init__(self, url: str, identity: Identity, answers: Answers, connect_seconds: float) -> None:
+        self._url = url
+        self._identity = identity
+        self._answers = answers
+        self._connect_seconds = connect_seconds
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._refusal = ""
+        self._session = transport.session(identity.context)
+        self._client = self._make_client()
+
+    async def __aenter__(self) -> Connection:
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                await self._client.connect(self._url, transports=["websocket"], wait_timeout=self._connect_seconds)
+        except BaseException as error:
+            await self._close()
+            if self._refusal and isinstance(error, socketio.exceptions.ConnectionError):
+                raise LinkError(f"the cloud refuses agent {self._identity.agent_id}: {self._refusal}") from error
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is asyncio.CancelledError:  # a stop: what is still queued may go out
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._client.disconnect(), CLOSE_SECONDS)
+        await self._close()
+
+    async def serve(self, heartbeat: Heartbeat) -> None:
+        """Beat and answer until the connection ends: raises LinkError that says how."""
+        beats = asyncio.create_task(heartbeat.run(self._identity.agent_id, self._emit))
+        beats.add_done_callback(self._on_beats_ended)
+        try:
+            raise LinkError(f"the link was lost: {await self._ended}")
+        finally:
+            beats.cancel()
+
+    def _make_client(self) -> socketio.AsyncClient:
+        client = socketio.AsyncClient(
+            http_session=self._session,
+            reconnection=False,
+            handle_sigint=False,
+            serializer=packets.Packet,
+            websocket_extra_options=transport.websocket_options(self._url),
+        )
+        client.on(packets.INCOMING, self._on_incoming)
+        client.on(packets.CLOSED, self._on_closed)
+        client.on("disconnect", self._on_ended)
+        client.on("connect_error", self._on_refused)
+        return client
+
+    async def _emit(self, event: str, payload: Any, callback: Any = None) -> None:
+        try:
+            await self._client.emit(event, payload, callback=callback)
+        except socketio.exceptions.SocketIOError as error:
+            raise LinkError(str(error)) from error
+
+    async def _on_incoming(self, event: packets.Incoming) -> dict[str, Any] | None:
+        """Answer an event: what is returned is the acknowledgement, when one was asked for."""
+        answer = await self._answers.to(event)
+        if event.wants_acknowledgement:
+            return answer
+        try:
+            await self._emit(event.name, answer)
+        except LinkError:
+            log.info("the answer to %s came after the link was lost", event.name)
+        return None
+
+    async def _on_closed(self) -> None:
+        self._on_ended("the cloud closed it")
+
+    def _on_ended(self, reason: str = "") -> None:
+        if not self._ended.done():
+            self._ended.set_result(reason or "no reason given")
+
+    def _on_beats_ended(self, beats: asyncio.Task[None]) -> None:
+        if not beats.cancelled() and (error := beats.exception()):
+            self._on_ended(str(error))
+
+    def _on_refused(self, reason: Any = None) -> None:
+        """Note why the cloud refused the namespace: an object with a message (a text is the library's own)."""
+        if isinstance(reason, dict):
+            self._refusal = str(reason.get("message", "no reason given"))[:200]
+
+    async def _close(self) -> None:
+        """End the transport, and with it the client's tasks; a graceful disconnect would wait for a dead peer."""
+        await self._session.close()
+        if reading := self._client.eio.read_loop_task:
+            await asyncio.wait([reading], timeout=CLOSE_SECONDS)

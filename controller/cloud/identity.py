@@ -1,0 +1,111 @@
+"""Who this agent is to the cloud: the CN of its client certificate, and the TLS context made from certificate and key.
+
+Blocking: it reads files, so it is called from a thread. Everything is read afresh at each call, for certificates are
+replaced while we run. It never logs or keeps the key.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from controller.errors import IdentityError
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A usable certificate: the agent id, the end of its validity (UTC), and the context for connections."""
+
+    agent_id: str
+    not_after: datetime
+    context: ssl.SSLContext
+
+    @classmethod
+    def load(
+        cls, certificate: Path, key: Path, ca: Path | None = None, clock: Callable[[], float] = time.time
+    ) -> Identity:
+        """Read the files; ``ca`` is the bundle that the cloud's certificate is verified with (default: the system's).
+
+        Raises IdentityError, one sentence with the file and the remedy.
+        """
+        parsed = _parse(certificate)
+        agent_id = _common_name(parsed, certificate)
+        _check_validity(parsed, certificate, datetime.fromtimestamp(clock(), UTC))
+        return cls(agent_id, parsed.not_valid_after_utc, _context(certificate, key, ca))
+
+
+def _parse(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(_read(path, "client certificate", "EDGE_CLIENT_CERT"))
+    except ValueError as error:
+        raise IdentityError(
+            f"client certificate {path} is not a PEM certificate; replace it with the one that the cloud issued"
+        ) from error
+
+
+def _common_name(certificate: x509.Certificate, path: Path) -> str:
+    for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
+        if name := str(attribute.value).strip():
+            return name
+    raise IdentityError(
+        f"client certificate {path} has no CN, so this agent has no id; replace it with the one that the cloud issued"
+    )
+
+
+def _check_validity(certificate: x509.Certificate, path: Path, now: datetime) -> None:
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now > end:
+        raise IdentityError(
+            f"client certificate {path} ended on {end:%Y-%m-%d %H:%M} UTC; replace it, "
+            "or set this host's clock if that date is still to come"
+        )
+    if now < start:
+        raise IdentityError(
+            f"client certificate {path} begins on {start:%Y-%m-%d %H:%M} UTC; "
+            "this host's clock is probably wrong, set it"
+        )
+
+
+def _context(certificate: Path, key: Path, ca: Path | None) -> ssl.SSLContext:
+    context = _verifying(ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _read(key, "client key", "EDGE_CLIENT_KEY")
+    try:
+        # Without a password function OpenSSL would ask for a passphrase on the terminal, and wait.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            message = f"client key {key} does not belong to certificate {certificate}; put the pair there"
+        else:
+            message = f"client key {key} is damaged or has a passphrase; put the PEM key without a passphrase there"
+        raise IdentityError(message) from error
+    return context
+
+
+def _verifying(ca: Path | None) -> ssl.SSLContext:
+    """A context that verifies the server's certificate and host name."""
+    if ca is None:
+        return ssl.create_default_context()
+    try:
+        text = _read(ca, "CA bundle", "EDGE_CLOUD_CA").decode("ascii", errors="replace")
+        return ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError) as error:
+        raise IdentityError(f"CA bundle {ca} holds no PEM certificate; replace it or unset EDGE_CLOUD_CA") from error
+
+
+def _read(path: Path, what: str, setting: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise IdentityError(f"{what} {path} is missing; put it there or set {setting}") from None
+    except OSError as error:
+        raise IdentityError(
+            f"{what} {path} cannot be read ({error.strerror}); make it readable for this process"
+        ) from error

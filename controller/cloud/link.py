@@ -1,0 +1,122 @@
+"""The link to the cloud: connects for ever, one fresh connection after the other, and tells how it stands.
+
+It knows no topic. What keeps it down is logged once as what it is, and again when the cause changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controller.cloud import causes
+from controller.cloud.answers import Answers, Dispatch
+from controller.cloud.backoff import Backoff
+from controller.cloud.connection import CONNECT_SECONDS, Connection
+from controller.cloud.heartbeat import Heartbeat
+from controller.cloud.identity import Identity
+
+GOOD_SECONDS = 10.0  # a connection that lasted so long was a good one: the next attempt comes soon
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LinkState:
+    """How the link stands. Times are Unix seconds; ``attempts`` counts those that failed since the last connection."""
+
+    agent_id: str | None = None
+    certificate_end: datetime | None = None
+    connected_since: float | None = None
+    last_error: str | None = None
+    attempts: int = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the link is up."""
+        return self.connected_since is not None
+
+
+class Link:
+    """Keeps the link to ``url`` up.
+
+    ``load_identity`` reads the certificates; it runs in a thread, for each connection. ``dispatch`` gets an event's
+    name and arguments and returns its answer. ``heartbeat`` makes the beats. ``on_state`` hears of every change.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        load_identity: Callable[[], Identity],
+        dispatch: Dispatch,
+        heartbeat: Heartbeat,
+        on_state: Callable[[LinkState], None] = lambda _: None,
+        *,
+        backoff: Backoff | None = None,
+        connect_seconds: float = CONNECT_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.state = LinkState()
+        self._url = url
+        self._load_identity = load_identity
+        self._answers = Answers(dispatch)
+        self._heartbeat = heartbeat
+        self._on_state = on_state
+        self._backoff = backoff or Backoff()
+        self._connect_seconds = connect_seconds
+        self._clock = clock
+        self._told: set[str] = set()  # causes logged since the last connection; a refusal shows in several ways
+        self._running: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Keep the link up until ``stop`` or cancellation."""
+        self._running = asyncio.current_task()
+        while True:
+            cause = await self._connect_and_serve()
+            delay = self._backoff.next()
+            log.debug("next attempt in %.1f s", delay)
+            self._failed(cause)
+            await asyncio.sleep(delay)
+
+    async def stop(self) -> None:
+        """End ``run`` and the connection, within 2 s."""
+        if self._running and not self._running.done():
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    async def _connect_and_serve(self) -> str:
+        """One connection, from the certificates to its end; says what ended it or kept it from coming."""
+        try:
+            identity = await asyncio.to_thread(self._load_identity)
+            self._change(agent_id=identity.agent_id, certificate_end=identity.not_after)
+            async with Connection(self._url, identity, self._answers, self._connect_seconds) as connection:
+                await self._serve(connection)
+        except Exception as error:  # noqa: BLE001 - whatever a library raises, the link is tried again
+            return causes.explain(error, self._url)
+        return "the connection ended"
+
+    async def _serve(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        self._told.clear()
+        log.info("connected to %s as %s", self._url, self.state.agent_id)
+        self._change(connected_since=self._clock(), last_error=None, attempts=0)
+        try:
+            await connection.serve(self._heartbeat)
+        finally:
+            self._change(connected_since=None)
+            if loop.time() - start >= GOOD_SECONDS:
+                self._backoff.reset()
+
+    def _failed(self, cause: str) -> None:
+        if cause not in self._told:
+            log.warning("the link is down: %s", cause)
+            self._told.add(cause)
+        self._change(last_error=cause, attempts=self.state.attempts + 1)
+
+    def _change(self, **changes: object) -> None:
+        self.state = replace(self.state, **changes)  # type: ignore[arg-type]
+        self._on_state(self.state)

@@ -1,0 +1,107 @@
+"""Socket.IO packets as the link reads them: nothing that comes in can raise, and every event becomes an ``Incoming``.
+
+python-socketio takes a Packet class as its ``serializer``. Its own one loses events that it cannot decode, and its
+handlers do not see whether an acknowledgement was asked for; this one keeps both. It knows no topic.
+(Protocol: https://socket.io/docs/v4/socket-io-protocol/, revision 5.)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from socketio import packet
+from typing_extensions import override
+
+INCOMING = "incoming"  # the one handler's name: a server's event named "disconnect" is no disconnection
+CLOSED = "closed"  # the server left the namespace
+
+MAX_CHARACTERS = 9 * 1024 * 1024  # of one event; more is refused unparsed, for parsing holds up the event loop
+MAX_NAME = 200
+UNNAMED = "error"  # the event that answers one whose own name cannot be answered to
+_RESERVED = frozenset({"connect", "connect_error", "disconnect"})
+_KNOWN = frozenset({packet.CONNECT, packet.DISCONNECT, packet.EVENT, packet.ACK, packet.CONNECT_ERROR})
+_BINARY = {packet.BINARY_EVENT: packet.EVENT, packet.BINARY_ACK: packet.ACK}
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One event of the server; ``fault`` says why it cannot be dispatched, or is empty."""
+
+    name: str
+    arguments: list[Any]
+    wants_acknowledgement: bool
+    fault: str = ""
+
+
+class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
+    """A packet whose decoding never fails."""
+
+    packet_type: int
+    id: int | None
+    data: Any
+
+    uses_binary_events = False  # of ours: an answer is JSON, and searching it for bytes may exhaust the stack
+
+    @override
+    def decode(self, encoded_packet: str) -> int:
+        """Decode one text frame; the number of binary frames that follow it."""
+        attachments, fault = 0, ""
+        try:
+            attachments = self._decode(encoded_packet)
+        except RecursionError:
+            fault = "the message cannot be read: it is nested too deeply"
+        except ValueError as error:
+            fault = f"the message cannot be read: {error}"
+        if fault:
+            self.data = _name_in(encoded_packet)
+        elif attachments:
+            fault = "binary attachments are not accepted: send base64 text"
+        self._normalise(attachments, fault)
+        return attachments
+
+    @override
+    def add_attachment(self, attachment: bytes | str) -> bool:
+        """Whether the packet is complete: attachments are counted, not kept, and a text frame ends them all."""
+        self.attachment_count -= 1
+        return self.attachment_count <= 0 or isinstance(attachment, str)
+
+    def _decode(self, encoded: str) -> int:
+        if not isinstance(encoded, str):
+            raise ValueError("a binary frame without the packet that announces it")
+        if len(encoded) > MAX_CHARACTERS:
+            super().decode(encoded[:MAX_NAME].partition("[")[0])  # type and id
+            raise ValueError(f"it has more than {MAX_CHARACTERS >> 20} MiB")
+        return int(super().decode(encoded) or 0)
+
+    def _normalise(self, attachments: int, fault: str) -> None:
+        """Give the packet the shape that the client relies on."""
+        if not attachments:
+            self.packet_type = _BINARY.get(self.packet_type, self.packet_type)
+        if self.packet_type == packet.DISCONNECT:
+            self.packet_type, self.id, self.data = packet.EVENT, None, [CLOSED]
+        elif self.packet_type in (packet.ACK, packet.BINARY_ACK):
+            self.data = self.data if isinstance(self.data, list) else []
+        elif self.packet_type in (packet.EVENT, packet.BINARY_EVENT):
+            self.data = [INCOMING, self._incoming(fault)]
+        elif fault or self.packet_type not in _KNOWN:
+            self.packet_type, self.id = packet.EVENT, None
+            self.data = [INCOMING, Incoming(UNNAMED, [], False, fault or "the message is of no known type")]
+
+    def _incoming(self, fault: str) -> Incoming:
+        name, *arguments = self.data if isinstance(self.data, list) and self.data else [None]
+        if not isinstance(name, str) or len(name) > MAX_NAME or name in _RESERVED:
+            name, fault = UNNAMED, fault or f"the event needs a name, not reserved, of at most {MAX_NAME} characters"
+        return Incoming(name, arguments, self.id is not None, fault)
+
+
+def _name_in(encoded: str | bytes) -> list[str] | None:
+    """The name of an event whose data cannot be decoded, as data without arguments."""
+    if not isinstance(encoded, str):
+        return None
+    try:
+        name, _ = json.JSONDecoder().raw_decode(encoded, encoded.index("[") + 1)
+    except (ValueError, RecursionError):
+        return None
+    return [name]
