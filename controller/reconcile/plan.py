@@ -74,9 +74,7 @@ def make(desired: Desired, observed: base.Observed) -> Plan:
     return _existing(desired, observed) if observed.exists else _absent(desired, observed)
 
 
-def _acting(
-    message: str, *steps: base.Step, operation: Operation, restart: RestartIntent | None = None
-) -> Plan:
+def _acting(message: str, *steps: base.Step, operation: Operation, restart: RestartIntent | None = None) -> Plan:
     return Plan(Outcome("waiting", reasons.PROGRESSING, message), steps, operation, restart)
 
 

@@ -1,0 +1,73 @@
+"""The handlers: every change of a Runtime becomes a key for the work queue.
+
+None of them raises but the one for deletion: an unfinished pass is the queue's to try again, while the finalizer
+must stay until the cleanup is done. Each has an explicit id: kopf keeps its progress under it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import kopf
+
+from controller import names
+from controller.reconcile.keys import Key
+from controller.reconcile.reconciler import Result
+from controller.resources import kinds
+from controller.resources.client import Endpoint
+
+PATIENCE_SECONDS = 0.5  # longer, and a pull would keep kopf from seeing the next change of the object
+CLEANUP_SECONDS = 30.0
+CLEANUP_AGAIN_SECONDS = 2.0
+
+Submit = Callable[[Key], Awaitable[Result]]
+"""Hands a key to the work queue, from kopf's loop, and gives the result of the pass."""
+
+
+def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
+    """A registry of its own with the login and the handlers of Runtimes."""
+    registry = kopf.OperatorRegistry()
+
+    async def changed(*, namespace: str | None, name: str, **_: Any) -> None:
+        """Hand the key in; wait a moment, so that kopf notes a quick change as handled after it took effect."""
+        await _within(PATIENCE_SECONDS, submit(Key(namespace or "", name)))
+
+    async def deleted(*, namespace: str | None, name: str, **_: Any) -> None:
+        """Hand the key in and hold the finalizer until the cleanup is done."""
+        result = await _within(CLEANUP_SECONDS, submit(Key(namespace or "", name)))
+        if result is None or not result.settled:
+            message = result.outcome.message if result else "the cleanup takes long"
+            raise kopf.TemporaryError(message, delay=CLEANUP_AGAIN_SECONDS)
+
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        return connection(endpoint)
+
+    kopf.on.login(id="login", registry=registry)(login)
+    runtimes = (names.GROUP, names.VERSION, kinds.RUNTIMES.plural)
+    kopf.on.create(*runtimes, id="runtime-created", registry=registry)(changed)
+    kopf.on.resume(*runtimes, id="runtime-resumed", registry=registry)(changed)
+    kopf.on.update(*runtimes, id="runtime-changed", field="spec", registry=registry)(changed)
+    kopf.on.delete(*runtimes, id="runtime-deleted", registry=registry)(deleted)
+    return registry
+
+
+def connection(endpoint: Endpoint) -> kopf.ConnectionInfo:
+    """The endpoint in kopf's terms, its files read by kopf."""
+    token = endpoint.token_file.read_text().strip() if endpoint.token_file else endpoint.token
+    return kopf.ConnectionInfo(
+        server=endpoint.url,
+        ca_path=endpoint.ca_file,
+        certificate_path=endpoint.client_cert,
+        private_key_path=endpoint.client_key,
+        token=token,
+    )
+
+
+async def _within(seconds: float, work: Awaitable[Result]) -> Result | None:
+    """The result, None when it takes longer; the pass goes on then."""
+    try:
+        return await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        return None

@@ -1,0 +1,214 @@
+"""One pass over one Runtime: observe, plan, run the steps, observe again, until no step is left or one fails.
+
+It decides nothing (plan) and words nothing (status); it keeps what the pass has found, asks between the steps whether
+the wish is still the same, and writes a status on every path.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from controller import errors
+from controller.backends import base
+from controller.reconcile import plan, pull_secrets, restarts, status
+from controller.reconcile.outcome import Outcome, of_error
+from controller.reconcile.status_writer import StatusWriter
+from controller.reconcile.steps import StepNotes, cause_of
+from controller.reconcile.wish import Superseded, Wish
+from controller.resources import reasons, runtimes
+from controller.resources.client import ApiClient
+from controller.resources.runtime_status import RestartIntent
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every pass needs of its controller. ``image_prefixes`` empty: every image is allowed."""
+
+    api: ApiClient
+    backend: base.Backend
+    node: str
+    image_prefixes: tuple[str, ...]
+    clock: Callable[[], float]
+    boot_time: float
+    engine: restarts.EngineContact
+
+
+@dataclass(frozen=True)
+class Case:
+    """The Runtime that a pass is about; ``watched``: this process has seen it before."""
+
+    runtime: runtimes.Runtime
+    target: base.Target
+    wish: Wish
+    writer: StatusWriter
+    notes: StepNotes
+    watched: bool
+
+
+class Attempt:
+    """One pass; ``acted`` tells whether it began a step."""
+
+    def __init__(self, around: Surroundings, case: Case) -> None:
+        self._around = around
+        self._case = case
+        self._target = case.target
+        self._previous = case.runtime.status
+        self._observed: base.Observed | None = None
+        self._image = self._previous.image
+        self._image_source = self._previous.image_source or ""
+        self._restart: RestartIntent | None = None
+        self._operation: plan.Operation | None = None
+        self._own_cause = ""
+        self.acted = False
+        self._reported_at = 0.0
+
+    async def run(self) -> Outcome:
+        """Do it. Raises Superseded, and errors.ApiError when the status could not be written."""
+        try:
+            outcome = await self._converge()
+        except Superseded:
+            raise
+        except Exception as error:
+            if not isinstance(error, errors.EdgeError):
+                log.exception("A pass failed", extra=self._case.notes.extra)
+            outcome = of_error(error)
+            await self._look_again(outcome)
+        await self._case.writer.write(status.after(self._previous, self._report(outcome)))
+        return outcome
+
+    async def _converge(self) -> Outcome:
+        done: set[tuple[base.Step, ...]] = set()
+        while True:
+            current = await self._plan()
+            self._restart = current.restart or self._restart
+            self._operation = current.operation or self._operation
+            if not current.steps:
+                return current.outcome
+            if current.steps in done:
+                return _ineffective(current)
+            done.add(current.steps)
+            await self._execute(current)
+
+    async def _plan(self) -> plan.Plan:
+        if self._deleting:
+            return plan.make(self._desired(base.Observed()), base.Observed())
+        self._observed = observed = await self._around.backend.observe(self._target)
+        self._adopt(observed)
+        return plan.make(self._desired(observed), observed)
+
+    @property
+    def _deleting(self) -> bool:
+        return self._case.runtime.metadata.deletion_timestamp is not None
+
+    def _adopt(self, observed: base.Observed) -> None:
+        """Without a pin of the status or of this pass, the container's own counts."""
+        if observed.exists and observed.uid != self._target.uid and self._previous.node is None:
+            self._case.notes.adopted()
+        if not self._image and observed.exists:
+            self._image = observed.image
+            self._image_source = observed.image_source
+            if not self._image_source and observed.made_from:
+                self._image_source = observed.made_from.image_reference
+        current = self._image_source == self._target.spec.image_reference
+        self._target = replace(self._target, image=self._image if current else None)
+
+    def _desired(self, observed: base.Observed) -> plan.Desired:
+        spec, prefixes = self._target.spec, self._around.image_prefixes
+        return plan.Desired(
+            target=self._target,
+            deleting=self._deleting,
+            applied_generation=self._previous.applied_generation,
+            failed_generation=self._previous.failed_generation,
+            image_source=self._image_source,
+            restart=self._restart or self._previous.restart,
+            image_allowed=not prefixes or spec.image.startswith(prefixes),
+            in_place=self._around.backend.changes_in_place(self._target, observed),
+        )
+
+    async def _execute(self, current: plan.Plan) -> None:
+        """Say what is about to be done, on disk, then do it."""
+        self._previous = status.under_way(self._previous, self._report(_acting(current)))
+        await self._case.writer.write(self._previous)
+        for step in current.steps:
+            await self._case.wish.check()
+            self.acted = True
+            await self._step(step)
+
+    async def _step(self, step: base.Step) -> None:
+        if isinstance(step, base.ResolveImage):
+            self._target = await self._resolve(step)
+            self._image, self._image_source = self._target.image, self._target.spec.image_reference
+        else:
+            self._target = await self._around.backend.execute(step, self._target, self._progress)
+        self._own_cause = cause_of(step, self._case.runtime.status) or self._own_cause
+        self._case.notes.done(step)
+
+    async def _resolve(self, step: base.ResolveImage) -> base.Target:
+        """The one step that may take minutes and leaves nothing behind: abandoned when the wish changes."""
+        references = self._target.spec.image_pull_secrets
+        credentials = await pull_secrets.read(self._around.api, self._target.identity.namespace, references)
+        target = replace(self._target, pull_credentials=credentials)
+        resolved = await self._case.wish.unless_changed(self._around.backend.execute(step, target, self._progress))
+        return replace(resolved, pull_credentials=())
+
+    async def _progress(self, reason: str, message: str) -> None:
+        """Write how a long step goes, at most once a second."""
+        now = self._around.clock()
+        if now - self._reported_at < PROGRESS_SECONDS:
+            return
+        self._reported_at = now
+        outcome = Outcome("waiting", reason, message)
+        self._previous = status.under_way(self._previous, self._report(outcome))
+        await self._case.writer.write(self._previous)
+
+    async def _look_again(self, outcome: Outcome) -> None:
+        """After a failure the world may have changed half-way: the status tells what is, as far as it can be seen."""
+        if outcome.reason == reasons.DAEMON_UNREACHABLE:
+            self._observed = None
+        elif not self._deleting:
+            with suppress(errors.EdgeError):
+                self._observed = await self._around.backend.observe(self._target)
+
+    def _report(self, outcome: Outcome) -> status.Report:
+        around = self._around
+        return status.Report(
+            target=replace(self._target, image=self._image),
+            outcome=outcome,
+            now=around.clock(),
+            node=around.node,
+            observed=self._observed,
+            image_source=self._image_source,
+            operation=self._operation,
+            restart=self._restart,
+            around=restarts.Circumstances(
+                own=self._own_cause,
+                boot_time=around.boot_time,
+                engine_returned_at=around.engine.returned_at,
+                watched=self._case.watched,
+            ),
+        )
+
+
+def _acting(current: plan.Plan) -> Outcome:
+    """What the status says while the steps of a plan run."""
+    if current.outcome.kind == "waiting":
+        return current.outcome
+    if current.outcome.kind == "gone":
+        return Outcome("waiting", reasons.DELETING, "Removing the container and its networks")
+    return Outcome("waiting", reasons.PROGRESSING, "Changing the running container")
+
+
+def _ineffective(current: plan.Plan) -> Outcome:
+    """Steps that were made once in this pass and are wanted again did not help."""
+    if current.outcome.kind == "gone" or current.outcome.failed:
+        return current.outcome
+    if current.outcome.kind == "waiting" and current.outcome.reason != reasons.PROGRESSING:
+        return current.outcome
+    return Outcome("retry", reasons.STEP_FAILED, "The last step had no effect and is tried again")

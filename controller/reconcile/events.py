@@ -1,0 +1,145 @@
+"""Kubernetes Events (API reference: core/v1 Event): one for each transition, a repeated one counted up.
+
+Recording never waits and never fails: events are for people, a pass does not depend on them. The queue is bounded;
+what does not fit is dropped and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from controller import errors, names
+from controller.resources import kinds, timestamps
+from controller.resources.client import ApiClient
+
+log = logging.getLogger(__name__)
+
+QUEUE_LIMIT = 256
+REMEMBERED = 256
+REPEAT_SECONDS = 600  # an equal event within this time is counted up instead of posted again
+MESSAGE_LIMIT = 1024
+
+Type = Literal["Normal", "Warning"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The object that an event is about; events of cluster-scoped objects stand in ``default``."""
+
+    kind: kinds.Kind
+    name: str
+    namespace: str = ""
+    uid: str = ""
+
+    def reference(self) -> dict[str, str]:
+        """Its ObjectReference."""
+        whole = {
+            "apiVersion": self.kind.api_version,
+            "kind": self.kind.kind,
+            "name": self.name,
+            "namespace": self.namespace,
+            "uid": self.uid,
+        }
+        return {key: value for key, value in whole.items() if value}
+
+
+@dataclass(frozen=True)
+class Happening:
+    """What happened to a subject; two equal ones are the same event."""
+
+    subject: Subject
+    type: Type
+    reason: str
+    message: str
+
+
+@dataclass
+class _Posted:
+    """An event that is in the API and may be counted up."""
+
+    name: str
+    namespace: str
+    count: int
+    at: float
+
+
+class EventRecorder:
+    """Posts events one after the other from a queue; ``run`` must be kept running by whoever owns it."""
+
+    def __init__(self, api: ApiClient, instance: str, clock: Callable[[], float]) -> None:
+        self._api = api
+        self._instance = instance
+        self._clock = clock
+        self._waiting: asyncio.Queue[Happening] = asyncio.Queue(QUEUE_LIMIT)
+        self._posted: OrderedDict[Happening, _Posted] = OrderedDict()
+
+    def record(self, subject: Subject, kind: Type, reason: str, message: str) -> None:
+        """Have an event posted soon."""
+        try:
+            self._waiting.put_nowait(Happening(subject, kind, reason, message[:MESSAGE_LIMIT]))
+        except asyncio.QueueFull:
+            log.warning("Too many events are waiting, dropped %s of %s", reason, subject.name)
+
+    async def run(self) -> None:
+        """Post what is recorded, for ever."""
+        while True:
+            happening = await self._waiting.get()
+            try:
+                await self._post(happening)
+            except errors.ApiError as error:
+                log.debug("Event %s of %s was not posted: %s", happening.reason, happening.subject.name, error)
+            finally:
+                self._waiting.task_done()
+
+    async def flush(self) -> None:
+        """Wait until everything recorded so far is posted or given up."""
+        await self._waiting.join()
+
+    async def _post(self, happening: Happening) -> None:
+        now = self._clock()
+        earlier = self._posted.pop(happening, None)
+        if earlier and now - earlier.at < REPEAT_SECONDS:
+            try:
+                self._remember(happening, await self._count_up(earlier, now))
+            except errors.NotFoundError:
+                self._remember(happening, await self._create(happening, now))
+        else:
+            self._remember(happening, await self._create(happening, now))
+
+    async def _count_up(self, earlier: _Posted, now: float) -> _Posted:
+        patch = {"count": earlier.count + 1, "lastTimestamp": timestamps.rfc3339(now)}
+        await self._api.patch(kinds.EVENTS, earlier.name, earlier.namespace, patch)
+        return _Posted(earlier.name, earlier.namespace, earlier.count + 1, now)
+
+    async def _create(self, happening: Happening, now: float) -> _Posted:
+        body = self._body(happening, now)
+        await self._api.create(kinds.EVENTS, body)
+        return _Posted(body["metadata"]["name"], body["metadata"]["namespace"], 1, now)
+
+    def _body(self, happening: Happening, now: float) -> dict[str, Any]:
+        subject = happening.subject
+        name = f"{subject.name}.{secrets.token_hex(8)}"
+        return {
+            "metadata": {"name": name, "namespace": subject.namespace or "default"},
+            "involvedObject": subject.reference(),
+            "type": happening.type,
+            "reason": happening.reason,
+            "message": happening.message,
+            "count": 1,
+            "firstTimestamp": timestamps.rfc3339(now),
+            "lastTimestamp": timestamps.rfc3339(now),
+            "source": {"component": names.FIELD_MANAGER, "host": self._instance},
+            "reportingComponent": names.FIELD_MANAGER,
+            "reportingInstance": self._instance,
+        }
+
+    def _remember(self, happening: Happening, posted: _Posted) -> None:
+        self._posted[happening] = posted
+        while len(self._posted) > REMEMBERED:
+            self._posted.popitem(last=False)

@@ -1,0 +1,46 @@
+"""Which Runtime an identity belongs to, as far as this process has seen. No I/O."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from controller.backends.base import Identity
+
+
+class Key(NamedTuple):
+    """Namespace and name of a Runtime."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class KeyIndex:
+    """Identities and keys of the Runtimes of this node; filled by the passes over them."""
+
+    def __init__(self) -> None:
+        self._keys: dict[Identity, Key] = {}
+        self._identities: dict[Key, Identity] = {}
+
+    def remember(self, identity: Identity, key: Key) -> bool:
+        """Note that they belong together; whether that was known already."""
+        known = self._keys.get(identity) == key
+        self._keys[identity] = key
+        self._identities[key] = identity
+        return known
+
+    def forget(self, key: Key) -> None:
+        """The Runtime is gone."""
+        identity = self._identities.pop(key, None)
+        if identity is not None and self._keys.get(identity) == key:
+            del self._keys[identity]
+
+    def key_of(self, identity: Identity) -> Key | None:
+        """The Runtime of that identity, when it was seen."""
+        return self._keys.get(identity)
+
+    def all(self) -> list[Key]:
+        """All Runtimes seen and not gone."""
+        return list(self._identities)

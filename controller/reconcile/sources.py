@@ -1,0 +1,147 @@
+"""Where keys come from besides kopf: the engine's events, the host's network, and a slow look at everything.
+
+Three loops for a supervisor. Each only adds keys: what is to be done, the pass finds out by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from controller import errors
+from controller.backends import base
+from controller.reconcile import restarts
+from controller.reconcile.events import EventRecorder, Subject
+from controller.reconcile.keys import Key, KeyIndex
+from controller.reconcile.queue import Queue
+from controller.resources import kinds, reasons
+from controller.resources.client import ApiClient
+
+log = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 60.0
+
+
+class EngineEvents:
+    """Adds the key of every runtime that the engine tells of, and all of them after a gap."""
+
+    def __init__(
+        self,
+        backend: base.Backend,
+        queue: Queue,
+        index: KeyIndex,
+        contact: restarts.EngineContact,
+        clock: Callable[[], float],
+    ) -> None:
+        self._backend = backend
+        self._queue = queue
+        self._index = index
+        self._contact = contact
+        self._clock = clock
+        self._reached_before = False
+
+    async def run(self) -> None:
+        """Follow the engine, for ever."""
+        async for identity in self._backend.changes():
+            if identity is None:
+                self._reached()
+            elif key := self._index.key_of(identity):
+                self._queue.add(key)
+
+    def _reached(self) -> None:
+        if self._reached_before:
+            self._contact.returned_at = self._clock()
+            log.info("Docker is reached again")
+        self._reached_before = True
+        for key in self._index.all():
+            self._queue.add(key)
+
+
+class NetworkChanges:
+    """Adds every key when the host's network changed: a parent interface may have come back or gone."""
+
+    def __init__(self, changes: Callable[[], AsyncGenerator[None, None]], queue: Queue, index: KeyIndex) -> None:
+        self._changes = changes
+        self._queue = queue
+        self._index = index
+
+    async def run(self) -> None:
+        """Follow the host's network, for ever."""
+        async with aclosing(self._changes()) as changes:
+            async for _ in changes:
+                for key in self._index.all():
+                    self._queue.add(key)
+
+
+class Resync:
+    """The slow timer: adds every Runtime of this node, and reports containers of ours that have none.
+
+    ``claims``: Runtimes without a nodeName are this node's too. ``orphans`` is the count at the last look.
+    """
+
+    def __init__(
+        self,
+        api: ApiClient,
+        backend: base.Backend,
+        queue: Queue,
+        recorder: EventRecorder,
+        beat: Callable[[], None],
+        *,
+        install_id: str,
+        node: str,
+        claims: bool,
+        every: float = RESYNC_SECONDS,
+    ) -> None:
+        self._api = api
+        self._backend = backend
+        self._queue = queue
+        self._recorder = recorder
+        self._beat = beat
+        self._install_id = install_id
+        self._node = node
+        self._claims = claims
+        self._every = every
+        self._reported: set[base.Orphan] = set()
+        self.orphans = 0
+
+    async def run(self) -> None:
+        """Look at everything now and then every minute, for ever."""
+        while True:
+            try:
+                await self.look()
+            except errors.EdgeError as error:
+                log.warning("Not everything could be looked at: %s", error)
+            self._beat()
+            await asyncio.sleep(self._every)
+
+    async def look(self) -> None:
+        """Add every Runtime of this node, then compare with the backend's containers. Raises errors.EdgeError."""
+        selector = "" if self._claims else f"spec.nodeName={self._node}"
+        found = await self._api.list(kinds.RUNTIMES, field_selector=selector)
+        for body in found:
+            if body["spec"].get("nodeName") in (None, self._node):
+                self._queue.add(_key(body))
+        await self._report_orphans({self._identity(body) for body in found})
+
+    async def _report_orphans(self, identities: set[base.Identity]) -> None:
+        orphans = {orphan for orphan in await self._backend.known() if orphan.identity not in identities}
+        for orphan in orphans - self._reported:
+            self._report(orphan)
+        self._reported = orphans
+        self.orphans = len(orphans)
+
+    def _report(self, orphan: base.Orphan) -> None:
+        message = f"Container {orphan.name} has no Runtime: `edge-controller purge` removes it"
+        log.warning("%s", message)
+        subject = Subject(kinds.EDGE_NODES, self._node)
+        self._recorder.record(subject, "Warning", reasons.ORPHANED, message)
+
+    def _identity(self, body: dict[str, Any]) -> base.Identity:
+        return base.Identity(self._install_id, body["metadata"]["namespace"], body["spec"]["deviceId"])
+
+
+def _key(body: dict[str, Any]) -> Key:
+    return Key(body["metadata"]["namespace"], body["metadata"]["name"])

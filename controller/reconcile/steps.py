@@ -1,0 +1,72 @@
+"""What is told of a step once it is done: an event and a log line, and the cause of the start that it made."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from controller import names
+from controller.backends import base
+from controller.reconcile import restarts
+from controller.reconcile.events import EventRecorder, Subject
+from controller.resources import conditions, reasons
+from controller.resources.runtime_status import RuntimeStatus
+
+log = logging.getLogger(__name__)
+
+
+class Note(NamedTuple):
+    """Reason and message of a step's event."""
+
+    reason: str
+    message: str
+
+
+NOTES: dict[type[base.Step], Note] = {
+    base.CreateContainer: Note(reasons.CREATED, "Created the container"),
+    base.StartContainer: Note(reasons.STARTED, "Started the container"),
+    base.StopContainer: Note(reasons.STOPPED, "Stopped the container, as the spec asks"),
+    base.RestartContainer: Note(reasons.RESTARTED, "Restarted the container, as spec.restartedAt asks"),
+    base.ReplaceContainer: Note(reasons.REPLACED, "Replaced the container by one of the new spec"),
+    base.FinishReplacement: Note(reasons.REPLACED, "Finished a replacement that had been broken off"),
+    base.RepairNetworks: Note(reasons.REPAIRED, "Put the networks in order, without a restart"),
+    base.UpdateResources: Note(reasons.UPDATED, "Changed the limits, without a restart"),
+    base.RemoveNetworks: Note(reasons.DELETED, "Removed the container and its networks"),
+}
+
+_REPLACEMENTS = (base.ReplaceContainer, base.FinishReplacement)
+
+
+def cause_of(step: base.Step, at_first: RuntimeStatus) -> str:
+    """Why the runtime starts when this step starts it, "" when it starts nothing; ``at_first``: before the pass."""
+    if isinstance(step, _REPLACEMENTS):
+        return restarts.REPLACED
+    if isinstance(step, base.RestartContainer):
+        return restarts.REQUESTED
+    if isinstance(step, base.StartContainer):
+        ready = conditions.find(at_first.conditions, names.READY)
+        return restarts.REQUESTED if ready and ready.reason == reasons.STOPPED else restarts.STARTED
+    return ""
+
+
+class StepNotes:
+    """Tells of the steps of one pass."""
+
+    def __init__(self, recorder: EventRecorder, subject: Subject) -> None:
+        self._recorder = recorder
+        self._subject = subject
+        self.extra = {"runtime": f"{subject.namespace}/{subject.name}"}
+
+    def done(self, step: base.Step) -> None:
+        """A step was done."""
+        note = NOTES.get(type(step))
+        if note is not None:
+            self._tell(note)
+
+    def adopted(self) -> None:
+        """A container of the same identity was found, made for an earlier object."""
+        self._tell(Note(reasons.ADOPTED, "Took over the container of an earlier object of the same identity"))
+
+    def _tell(self, note: Note) -> None:
+        log.info("%s", note.message, extra=self.extra)
+        self._recorder.record(self._subject, "Normal", note.reason, note.message)
