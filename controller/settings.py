@@ -52,6 +52,11 @@ def _listen(value: Any) -> Any:
     return Listen(host.strip("[]"), int(port))
 
 
+def _line(error: Exception) -> str:
+    """What a library says over several lines, in one."""
+    return " ".join(str(error).split())
+
+
 def _pool(value: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
     if not (value.is_private or value.is_link_local) or value.prefixlen > 24:
         raise ValueError("give a private IPv4 range of at least /24, such as 10.213.0.0/16")
@@ -73,9 +78,10 @@ def _template(value: Any) -> Any:
     if isinstance(value, str):
         try:
             text = Path(value[1:]).read_text() if value.startswith("@") else value
-            value = yaml.safe_load(text) or {}
+            value = yaml.safe_load(text)
         except (OSError, yaml.YAMLError) as error:
-            raise ValueError(f"give a partial Runtime spec as YAML or JSON, or @FILE ({error})") from error
+            raise ValueError(f"give a partial Runtime spec as YAML or JSON, or @FILE ({_line(error)})") from error
+    value = {} if value is None else value
     if not isinstance(value, dict):
         raise ValueError("give a partial Runtime spec as a mapping")
     unknown = set(value) - {field.alias for field in runtimes.RuntimeSpec.model_fields.values()}
@@ -110,7 +116,7 @@ class Settings(BaseSettings):
         "edge", description="Namespace of the cloud's runtimes, and the kubeconfig's default."
     )
     node_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")] = Field(
-        default_factory=lambda: socket.gethostname().lower(),
+        default_factory=lambda: re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip("-.") or "node",
         description="Name of this node; kept from the first start.",
     )
     docker_host: str = Field(
@@ -187,14 +193,15 @@ def _from_file(path: Path) -> dict[str, Any]:
         text = path.read_text()
         content = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text) or {}
     except (OSError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise errors.SettingError(f"--config {path} cannot be read: {error}; give a TOML or YAML file") from error
+        reason = _line(error)
+        raise errors.SettingError(f"--config {path} cannot be read: {reason}; give a TOML or YAML file") from error
     if not isinstance(content, dict):
         raise errors.SettingError(f"--config {path} holds no settings; give a mapping such as `cloud_url: ...`")
     return {_field_of(str(key), path): value for key, value in content.items()}
 
 
 def _field_of(key: str, path: Path) -> str:
-    field = key.lower().removeprefix(PREFIX.lower())
+    field = key.lower().replace("-", "_").removeprefix(PREFIX.lower())
     if field in Settings.model_fields:
         return field
     nearest = get_close_matches(field, Settings.model_fields, n=1)

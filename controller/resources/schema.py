@@ -23,7 +23,7 @@ def of(model: type[BaseModel]) -> Schema:
 
 
 def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
-    node = _without_null(_resolved(node, definitions))
+    node = _resolved(_without_null(node), definitions)
     if "const" in node:
         node = {**node, "enum": [node["const"]], "type": "string"}
     result = {key: value for key, value in node.items() if key not in _DROPPED}

@@ -110,7 +110,7 @@ def streaming(*lines: Any) -> Handler:
             "GET",
             "/apis/getedge.me/v1alpha1/namespaces/edge/runtimes?labelSelector=a%3Db&fieldSelector=spec.deviceId%3Dc",
         ),
-        (lambda a: a.create(kinds.EDGE_NODES, {"metadata": {"name": "n"}}), "POST", "/apis/getedge.me/v1alpha1/edgenodes"),
+        (lambda a: a.create(kinds.NAMESPACES, {"metadata": {"name": "n"}}), "POST", "/api/v1/namespaces"),
         (
             lambda a: a.replace(kinds.SECRETS, {"metadata": {"name": "s", "namespace": "edge"}}),
             "PUT",
@@ -246,9 +246,7 @@ async def test_after_a_refusal_by_tls_the_certificates_are_read_anew(
     await api.close()
 
 
-async def test_a_token_file_is_read_for_every_request(
-    server: Server, certificates: Authority, tmp_path: Path
-) -> None:
+async def test_a_token_file_is_read_for_every_request(server: Server, certificates: Authority, tmp_path: Path) -> None:
     pair, token = certificates.agent("admin"), tmp_path / "token"
     api = ApiClient(Endpoint(server.url, certificates.ca, pair.certificate, pair.key, token_file=token))
     for text in ("first\n", "second\n"):

@@ -1,0 +1,92 @@
+"""The CustomResourceDefinitions: structural, bounded, as written in crds/, and equal to what the models take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.resources import crds
+from controller.resources.runtimes import RuntimeSpec
+
+FOLDER = Path(__file__).parents[2] / "crds"
+MANIFESTS = {manifest["metadata"]["name"]: manifest for manifest in crds.manifests()}
+Node = dict[str, Any]
+
+
+def schemas(manifest: Node) -> Iterator[tuple[str, Node]]:
+    """Every schema node of a CRD with its path."""
+    yield from _below("", manifest["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+
+
+def _below(path: str, node: Node) -> Iterator[tuple[str, Node]]:
+    yield path, node
+    for name, part in node.get("properties", {}).items():
+        yield from _below(f"{path}.{name}", part)
+    if "items" in node:
+        yield from _below(f"{path}[]", node["items"])
+
+
+NODES = [
+    pytest.param(path, node, id=f"{name.partition('.')[0]}{path}")
+    for name, manifest in MANIFESTS.items()
+    for path, node in schemas(manifest)
+    if path not in (".apiVersion", ".kind", ".metadata")
+]
+
+
+def test_the_written_crds_are_those_of_the_models() -> None:
+    written = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.glob("*.yaml")}
+    assert written == MANIFESTS, "run `make crds`"
+
+
+@pytest.mark.parametrize(("path", "node"), NODES)
+def test_every_part_of_a_schema_is_structural_and_bounded(path: str, node: Node) -> None:
+    assert node["type"] in {"object", "array", "string", "integer", "number", "boolean"}
+    assert not {"$ref", "anyOf", "allOf", "oneOf", "title", "const", "nullable"} & set(node)
+    assert node.get("default", "") is not None
+    if node["type"] == "string":
+        assert "maxLength" in node or "enum" in node
+    if node["type"] == "array":
+        assert "maxItems" in node
+        assert node["x-kubernetes-list-type"] in {"map", "set", "atomic"}
+    if node.get("x-kubernetes-list-type") == "map":
+        assert set(node["x-kubernetes-list-map-keys"]) <= set(node["items"]["required"])
+    if "required" in node:
+        with_default = {name for name, part in node["properties"].items() if "default" in part}
+        assert not with_default & set(node["required"])
+
+
+def test_a_default_of_the_schema_is_the_default_of_the_model() -> None:
+    least = {"deviceId": "plc-1", "image": "runtime"}
+    spec = MANIFESTS["runtimes.getedge.me"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    defaults = {name: part["default"] for name, part in spec["properties"].items() if "default" in part}
+    assert defaults
+    assert RuntimeSpec.model_validate({**least, **defaults}) == RuntimeSpec.model_validate(least)
+
+
+@pytest.mark.parametrize(("name", "short"), [("runtimes", "rt"), ("edgenodes", "en"), ("runtimecommands", "rtc")])
+def test_a_kind_has_its_short_name_category_and_status_subresource(name: str, short: str) -> None:
+    spec = MANIFESTS[f"{name}.getedge.me"]["spec"]
+    assert spec["names"]["shortNames"] == [short]
+    assert spec["names"]["categories"] == ["edge"]
+    assert spec["versions"][0]["subresources"] == {"status": {}}
+
+
+def test_operators_and_commands_can_select_runtimes_on_the_server() -> None:
+    fields = MANIFESTS["runtimes.getedge.me"]["spec"]["versions"][0]["selectableFields"]
+    assert {field["jsonPath"] for field in fields} == {".spec.nodeName", ".spec.backend", ".spec.deviceId"}
+
+
+def test_every_rule_says_what_must_be_done_in_a_short_message() -> None:
+    rules = [
+        rule
+        for manifest in MANIFESTS.values()
+        for _, node in schemas(manifest)
+        for rule in node.get("x-kubernetes-validations", [])
+    ]
+    assert len(rules) >= 6
+    assert all(rule["rule"] and 0 < len(rule["message"]) <= 80 for rule in rules)

@@ -1,0 +1,85 @@
+"""What the state directory keeps: written whole, readable by us alone, the same over every restart."""
+
+from __future__ import annotations
+
+import multiprocessing
+import stat
+from pathlib import Path
+
+import pytest
+
+from controller import errors
+from controller.state import State
+
+
+def test_the_install_id_is_the_agents_at_the_first_start_and_then_kept(tmp_path: Path) -> None:
+    assert State(tmp_path).install_id("07048933") == "07048933"
+    assert State(tmp_path).install_id("99999999") == "07048933"
+    assert State(tmp_path).install_id() == "07048933"
+
+
+def test_without_a_certificate_an_install_id_is_made_and_kept_when_one_comes(tmp_path: Path) -> None:
+    made = State(tmp_path).install_id(None)
+    assert made
+    assert State(tmp_path).install_id("07048933") == made
+
+
+def test_two_installations_have_two_ids(tmp_path: Path) -> None:
+    assert State(tmp_path / "a").install_id() != State(tmp_path / "b").install_id()
+
+
+def test_the_node_keeps_the_name_of_its_first_start(tmp_path: Path) -> None:
+    assert State(tmp_path).node_name("plant-1") == "plant-1"
+    assert State(tmp_path).node_name("renamed") == "plant-1"
+
+
+def test_retirement_lasts_until_it_is_lifted(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    assert not state.retired
+    state.retire()
+    assert State(tmp_path).retired
+    assert state.reset()
+    assert not State(tmp_path).retired
+    assert not state.reset()
+
+
+def test_files_and_directory_are_ours_alone(tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    state.write("secret", "text")
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "state" / "secret").stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["secret"]
+
+
+def test_an_empty_file_of_a_broken_disk_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / "install-id").write_text("\n")
+    assert State(tmp_path).install_id("07048933") == "07048933"
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.SettingError, match="EDGE_STATE_DIR"):
+        State(tmp_path / "file" / "state")
+
+
+def hold(directory: Path, held: multiprocessing.synchronize.Event, end: multiprocessing.synchronize.Event) -> None:
+    """Another controller."""
+    with State(directory).lock():
+        held.set()
+        end.wait(10)
+
+
+def test_a_second_controller_on_the_same_state_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, end = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, held, end))
+    other.start()
+    try:
+        assert held.wait(10)
+        with pytest.raises(errors.SettingError, match="another edge-controller"), State(tmp_path).lock():
+            pass
+    finally:
+        end.set()
+        other.join(10)
+    with State(tmp_path).lock():
+        pass
