@@ -31,11 +31,15 @@ class Heartbeat:
     """Beats for one connection after the other.
 
     ``payload`` is called with the agent id for each beat; it must return at once. ``interval`` is in seconds.
+    ``on_sent`` hears for each beat how many seconds behind its place on the grid it left.
     """
 
-    def __init__(self, payload: Payload, interval: float = INTERVAL) -> None:
+    def __init__(
+        self, payload: Payload, interval: float = INTERVAL, on_sent: Callable[[float], None] = lambda _: None
+    ) -> None:
         self._payload = payload
         self._interval = interval
+        self._on_sent = on_sent
         self._acknowledging = False  # whether this cloud ever acknowledged one, on whichever connection
         self._unanswered = 0
 
@@ -50,6 +54,7 @@ class Heartbeat:
         while True:
             self._check()
             await self._beat(agent_id, emit, probe=number < PROBES)
+            self._on_sent(loop.time() - start - number * self._interval)
             # Beats that a stalled process missed are left out: a burst would tell nothing.
             number = max(number + 1, int((loop.time() - start) / self._interval))
             await asyncio.sleep(start + number * self._interval - loop.time())
