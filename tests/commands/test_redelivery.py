@@ -263,5 +263,4 @@ async def test_the_journal_shows_what_was_asked_and_how_it_ended(site: CommandSi
 
 async def settled(site: CommandSite) -> None:
     """Wait until the operator has brought plc-1 to its wish."""
-    while "status" not in await site.runtime("plc-1"):
-        await asyncio.sleep(0)
+    await site.api.until(lambda: "status" in site.api.objects["runtimes", NAMESPACE, "plc-1"])

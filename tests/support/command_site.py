@@ -165,8 +165,7 @@ class CommandSite:
 
     async def api_has(self, verb: str, times: int, kind: kinds.Kind = kinds.RUNTIMES) -> None:
         """Wait until the fake API has seen a verb so many times."""
-        while self.api.requests.count((verb, kind.plural)) < times:
-            await asyncio.sleep(0)
+        await self.api.until(lambda: self.api.requests.count((verb, kind.plural)) >= times)
 
     async def close(self) -> None:
         """End as a process does that is stopped."""

@@ -27,6 +27,7 @@ class FakeApi:
         self.requests: list[tuple[str, str]] = []
         self.fault: Callable[[str, Kind], None] = lambda verb, kind: None
         self._revisions = itertools.count(1)
+        self._activity = asyncio.Event()
         self._watchers: set[asyncio.Queue[tuple[Key, WatchEvent] | None]] = set()
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
@@ -89,6 +90,12 @@ class FakeApi:
         finally:
             self._watchers.discard(queue)
 
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds that requests make true."""
+        while not holds():
+            self._activity.clear()
+            await self._activity.wait()
+
     def end_watches(self) -> None:
         """End every stream, as a server does from time to time."""
         for queue in self._watchers:
@@ -102,6 +109,7 @@ class FakeApi:
     async def _begin(self, verb: str, kind: Kind) -> None:
         await asyncio.sleep(0)  # as over a network: others get a turn
         self.requests.append((verb, kind.plural))
+        self._activity.set()
         self.fault(verb, kind)
 
     def _find(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
@@ -113,6 +121,7 @@ class FakeApi:
     def _store(self, key: Key, found: dict[str, Any], event: str) -> dict[str, Any]:
         found["metadata"]["resourceVersion"] = str(next(self._revisions))
         self.objects[key] = found
+        self._activity.set()
         self._tell(key, WatchEvent(event, copy.deepcopy(found)))
         return copy.deepcopy(found)
 

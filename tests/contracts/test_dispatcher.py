@@ -1,0 +1,143 @@
+"""Whatever the link hands over gets an answer with action and correlation id; nothing is raised."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.cloud.commands.answers import INTERNAL_ERROR
+from controller.cloud.contracts import bounds
+from controller.cloud.dispatcher import MOST_AT_ONCE
+from tests.support.command_site import CommandSite, vnic
+from tests.support.fake_api import FakeApi
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=20)
+    | st.binary(max_size=8)
+    | st.sampled_from(["plc-1", "static", "10.0.0.5", "10.0.0.0/24", "GET", "/api", "1h", "2026-01-01T00:00:00Z"])
+)
+payloads = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=6)
+)
+fields = st.sampled_from(
+    ["correlation_id", "action", "requested_at", "device_id", "container_name", "vnic_configs", "name", "ip"]
+    + ["subnet", "gateway", "parent_interface", "network_mode", "method", "api", "headers", "files", "cpuPeriod"]
+)
+messages = st.dictionaries(fields, payloads, max_size=8)
+topics = st.sampled_from([topic.name for topic in CommandSite(FakeApi()).topics] + ["reboot", "", "x" * 1000])
+
+
+def is_answer(answer: Any, event: str) -> bool:
+    """A dictionary that JSON can carry, with what every answer has."""
+    json.dumps(answer, allow_nan=False)
+    return answer["action"] == event and "correlation_id" in answer and isinstance(answer["status"], str)
+
+
+@given(event=topics, arguments=st.lists(messages | payloads, max_size=2), mode=st.sampled_from(["strict", "lenient"]))
+def test_anything_is_answered(event: str, arguments: list[Any], mode: Any) -> None:
+    async def dispatch() -> Any:
+        site = CommandSite(FakeApi(), mode=mode, seconds=0.01)
+        try:
+            return await site.dispatch(event, arguments)
+        finally:
+            await site.close()
+
+    assert is_answer(asyncio.run(dispatch()), event)
+
+
+def deep(levels: int) -> Any:
+    """Lists in lists."""
+    nested: Any = []
+    for _ in range(levels):
+        nested = [nested]
+    return nested
+
+
+@pytest.fixture
+async def site() -> CommandSite:
+    """Commands on an empty API."""
+    return CommandSite(FakeApi())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        pytest.param([], "0 payloads came", id="none"),
+        pytest.param([{}, {}], "2 payloads came", id="several"),
+        pytest.param(["text"], "must be an object", id="text"),
+        pytest.param([None], "must be an object", id="null"),
+        pytest.param([b"\0"], "must be an object", id="binary"),
+        pytest.param([{"device_id": b"\0"}], "device_id must not be binary", id="binary-inside"),
+        pytest.param([{"device_id": math.nan}], "device_id must be a finite number", id="nan"),
+        pytest.param([{"device_id": [math.inf]}], "device_id[0] must be a finite number", id="infinity-inside"),
+        pytest.param([{"device_id": deep(100_000)}], "nested deeper than 32 levels", id="deep"),
+        pytest.param([{"device_id": "x" * (10 << 20)}], "at most 256 KiB of text", id="ten-megabytes"),
+        pytest.param([{"x" * (10 << 20): 1}], "at most 256 KiB of text", id="ten-megabytes-of-key"),
+        pytest.param([{"device_id": [0] * 100_000}], "at most 20000 values", id="many-values"),
+        pytest.param([{"device_id": "\ud800"}], "must be valid Unicode text", id="half-a-character"),
+        pytest.param([{"correlation_id": 10**5000}], "too large a number", id="huge-number"),
+    ],
+)
+async def test_what_breaks_a_bound_is_named(site: CommandSite, arguments: list[Any], error: str) -> None:
+    answer = await site.dispatch("delete_device", arguments)
+    assert answer["status"] == "error"
+    assert error in answer["error"]
+    assert is_answer(answer, "delete_device")
+
+
+async def test_files_for_a_runtime_may_be_large(site: CommandSite) -> None:
+    file = {"filename": "program.zip", "content_base64": "QUJD" * (1 << 20)}
+    message = site.message("run_command", device_id="plc-1", method="POST", api="/upload", files={"file": file})
+    assert (await site.dispatch("run_command", [message]))["error"] == "there is no device plc-1 here"
+    assert len(file["content_base64"]) < bounds.LARGE
+
+
+async def test_an_unknown_topic_is_told_the_known_ones(site: CommandSite) -> None:
+    answer = await site.dispatch("reboot", [{"correlation_id": 7}])
+    assert answer["correlation_id"] == 7
+    assert "'reboot'" in answer["error"]
+    assert all(topic.name in answer["error"] for topic in site.topics)
+
+
+@pytest.mark.parametrize(
+    ("received", "echoed"),
+    [(1, 1), (1.5, 1.5), ("a", "a"), (True, True), (None, None), (math.nan, None), ({}, None), ("x" * 300, None)],
+)
+async def test_the_correlation_id_is_echoed_as_far_as_an_answer_can_carry_it(
+    site: CommandSite, received: Any, echoed: Any
+) -> None:
+    assert (await site.dispatch("delete_device", [{"correlation_id": received}]))["correlation_id"] == echoed
+
+
+async def test_a_bug_is_logged_and_answered(
+    site: CommandSite, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(verb: str, kind: Any) -> None:
+        raise ZeroDivisionError
+
+    site.api.fault = bug
+    for topic in ("get_device_status", "delete_device"):
+        with caplog.at_level(logging.ERROR):
+            answer = await site.send(topic, device_id="plc-1")
+        assert answer["error"] == INTERNAL_ERROR
+        assert "ZeroDivisionError" in caplog.text
+        caplog.clear()
+
+
+async def test_a_flood_is_refused_and_nothing_is_forgotten(site: CommandSite) -> None:
+    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
+    flood = [site.send("get_device_status", device_id="plc-1", number=n) for n in range(MOST_AT_ONCE + 1)]
+    answers = await asyncio.gather(*flood)
+    assert [answer["status"] for answer in answers].count("error") == 1
+    assert "send it again later" in answers[-1]["error"]
