@@ -1,0 +1,193 @@
+"""Which Docker network holds which interface of a runtime, and which interfaces we make ourselves.
+
+Pure. An endpoint of Docker's is there from the first moment of every start, also without us, so Docker holds what
+it can hold with the right MAC address: on one network one interface, below API 1.44 one interface in all. The rest
+is made in the container's network namespace after each start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv4Network
+
+from controller import errors
+from controller.backends.docker import labels
+from controller.backends.docker.capabilities import Capabilities
+from controller.network.wiring import WantedLink
+from controller.resources import reasons, runtimes
+
+_LAN_DRIVERS = ("macvlan", "ipvlan")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the engine, whoever made it."""
+
+    id: str
+    name: str
+    driver: str
+    parent: str = ""
+    subnets: tuple[IPv4Network, ...] = ()
+    gateways: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def overlaps(self, subnet: IPv4Network) -> bool:
+        """Whether one of its pools overlaps the subnet."""
+        return any(pool.overlaps(subnet) for pool in self.subnets)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A network that a container is configured for; ``mac_address`` is empty while it is stopped."""
+
+    network: str
+    address: str = ""
+    mac_address: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One interface of the spec with the MAC address it has."""
+
+    interface: runtimes.Interface
+    mac_address: str
+
+    @property
+    def subnet(self) -> IPv4Network | None:
+        """The subnet of the LAN; None without a static address."""
+        return IPv4Network(self.interface.subnet) if self.interface.subnet and self.interface.address else None
+
+    @property
+    def link(self) -> WantedLink:
+        """The interface as a link in the runtime."""
+        subnet, wished = self.subnet, self.interface
+        address = IPv4Interface(f"{wished.address}/{subnet.prefixlen}") if subnet else None
+        return WantedLink(wished.name, wished.parent_interface, self.mac_address, address, wished.gateway or "")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """An interface and the LAN network that holds it."""
+
+    wish: Wish
+    network: str
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """What to do with Docker's networks; wishes in none of these are made in the namespace.
+
+    ``held`` are endpoints that stand as they should, ``connect`` is to be added after ``disconnect`` is taken off,
+    ``create`` are the LAN networks to be made before.
+    """
+
+    held: tuple[Attachment, ...] = ()
+    connect: tuple[Attachment, ...] = ()
+    disconnect: tuple[Endpoint, ...] = ()
+    create: tuple[Wish, ...] = ()
+
+
+class Lans:
+    """The engine's networks, as far as they decide where an interface can be; made by this installation or not."""
+
+    def __init__(self, install_id: str, networks: Iterable[Network], capabilities: Capabilities) -> None:
+        self._install_id = install_id
+        self._networks = {network.name: network for network in networks}
+        self._capabilities = capabilities
+
+    def of(self, wish: Wish) -> str:
+        """The name of the LAN network for the wish, whether it exists or not; "" when Docker cannot hold it.
+
+        Raises errors.Stalled(POOL_OVERLAP) where a network that is not a LAN has the subnet: its routes are the
+        host's, and the LAN could not be reached.
+        """
+        subnet = wish.subnet
+        if subnet is None:
+            return ""
+        name = labels.lan_network_name(self._install_id, wish.interface.parent_interface, subnet)
+        existing = self._networks.get(name)
+        if existing is not None:
+            return name if self.is_ours(existing) and wish.interface.address not in existing.gateways else ""
+        return name if self._can_be_made(wish, subnet) else ""
+
+    def with_planned(self, wish: Wish, name: str) -> Lans:
+        """These and the network that is to be made for the wish."""
+        subnets = (wish.subnet,) if wish.subnet else ()
+        made = Network("", name, "macvlan", wish.interface.parent_interface, subnets, (), labels.of_lan(self._install_id))
+        return Lans(self._install_id, (*self._networks.values(), made), self._capabilities)
+
+    def exists(self, name: str) -> bool:
+        """Whether the engine has this network."""
+        return name in self._networks
+
+    def is_ours(self, network: Network | str) -> bool:
+        """Whether it is a LAN network of this installation."""
+        found = self._networks.get(network) if isinstance(network, str) else network
+        return found is not None and labels.is_lan(found.labels, self._install_id)
+
+    def _can_be_made(self, wish: Wish, subnet: IPv4Network) -> bool:
+        overlapping = [network for network in self._networks.values() if network.overlaps(subnet)]
+        strangers = [network for network in overlapping if network.driver not in _LAN_DRIVERS]
+        if strangers:
+            message = f"The subnet {subnet} overlaps Docker's network {strangers[0].name}: remove it or correct the subnet"
+            raise errors.Stalled(reasons.POOL_OVERLAP, message)
+        parent = wish.interface.parent_interface
+        used = any(network.driver in _LAN_DRIVERS and network.parent == parent for network in self._networks.values())
+        return not overlapping and (self._capabilities.parent_shared or not used)
+
+
+def at_creation(wishes: Sequence[Wish], lans: Lans, capabilities: Capabilities) -> Arrangement:
+    """The arrangement of a new container."""
+    return _arranged(wishes, (), lans, lambda _, placed: capabilities.several_endpoints or not placed)
+
+
+def on_container(
+    wishes: Sequence[Wish],
+    endpoints: Sequence[Endpoint],
+    lans: Lans,
+    can_pin: Callable[[Attachment], bool],
+) -> Arrangement:
+    """The arrangement of a container that exists.
+
+    ``can_pin`` tells whether connecting the network would give the interface its MAC address.
+    """
+    return _arranged(wishes, endpoints, lans, lambda attachment, _: can_pin(attachment))
+
+
+def _arranged(
+    wishes: Sequence[Wish],
+    endpoints: Sequence[Endpoint],
+    lans: Lans,
+    allowed: Callable[[Attachment, int], bool],
+) -> Arrangement:
+    standing = {endpoint.network: endpoint for endpoint in endpoints if lans.is_ours(endpoint.network)}
+    held: list[Attachment] = []
+    connect: list[Attachment] = []
+    create: list[Wish] = []
+    for wish in wishes:
+        attachment = Attachment(wish, lans.of(wish))
+        taken = {other.network for other in (*held, *connect)}
+        if not attachment.network or attachment.network in taken:
+            continue
+        if _stands(standing.get(attachment.network), wish):
+            held.append(attachment)
+        elif allowed(attachment, len(connect)):
+            connect.append(attachment)
+            if not lans.exists(attachment.network):
+                create.append(wish)
+                lans = lans.with_planned(wish, attachment.network)
+    keep = {attachment.network for attachment in held}
+    return Arrangement(
+        held=tuple(held),
+        connect=tuple(connect),
+        disconnect=tuple(endpoint for name, endpoint in standing.items() if name not in keep),
+        create=tuple(create),
+    )
+
+
+def _stands(endpoint: Endpoint | None, wish: Wish) -> bool:
+    """Whether the endpoint has the wish's address and, as far as it is known, its MAC address."""
+    if endpoint is None or endpoint.address != wish.interface.address:
+        return False
+    return endpoint.mac_address.lower() in ("", wish.mac_address.lower())

@@ -1,0 +1,61 @@
+"""A bounded pool of threads for calls that block.
+
+The threads are daemons, unlike those of concurrent.futures, which hold up the end of the process: a `docker stop`
+with a grace period of minutes must not keep the controller from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Workers:
+    """At most ``size`` threads called ``name``, started as they are needed."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._idle = threading.Semaphore(0)
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """The function's result or error, from a thread of the pool."""
+        future: Future[T] = Future()
+        self._jobs.put((future, function))
+        self._grow()
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Let the threads end when they have done what they are at; waits for none."""
+        for _ in self._threads:
+            self._jobs.put(None)
+
+    def _grow(self) -> None:
+        if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        while job := self._jobs.get():
+            future, function = job
+            if future.set_running_or_notify_cancel():
+                _settle(future, function)
+            self._idle.release()
+
+
+def _settle(future: Future[T], function: Callable[[], T]) -> None:
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - handed to the one who waits
+        future.set_exception(error)
+    else:
+        future.set_result(result)

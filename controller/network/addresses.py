@@ -1,0 +1,52 @@
+"""Addresses that we give: MAC addresses of runtimes and subnets of internal networks.
+
+Pure but for reading the host's routes; knows neither Docker nor the cloud.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+INTERNAL_PREFIX = 28
+
+
+def derived_mac(*identity: str) -> str:
+    """The MAC address of an identity (install id, namespace, device id, interface name), always the same.
+
+    ``02`` marks it as locally administered and unicast (IEEE 802, section 8.4.2); 40 bits come from the hash.
+    """
+    # A separator that no part can hold: ("a", "bc") and ("ab", "c") are different runtimes.
+    digest = hashlib.sha256("\0".join(identity).encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in b"\x02" + digest[:5])
+
+
+def free_subnets(pool: IPv4Network, taken: Iterable[IPv4Network], prefix: int = INTERNAL_PREFIX) -> Iterator[IPv4Network]:
+    """The subnets of ``pool`` with this prefix length that overlap nothing taken, lowest first."""
+    if prefix < pool.prefixlen:
+        return
+    relevant = [network for network in taken if network.overlaps(pool)]
+    for candidate in pool.subnets(new_prefix=prefix):
+        if not any(candidate.overlaps(network) for network in relevant):
+            yield candidate
+
+
+def host_routes(table: Path = Path("/proc/net/route")) -> list[IPv4Network]:
+    """The destinations of the host's IPv4 routes, the default route left out (proc_net(5): little-endian hex)."""
+    rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    routes = [IPv4Network((_address(row[1]), str(_address(row[7]))), strict=False) for row in rows if len(row) > 7]
+    return [route for route in routes if route.prefixlen > 0]
+
+
+def spare_address(subnet: IPv4Network, *used: str | None) -> str:
+    """The highest host address of the subnet that is not ``used``."""
+    candidate = subnet.broadcast_address - 1
+    while str(candidate) in used:
+        candidate -= 1
+    return str(candidate)
+
+
+def _address(hexadecimal: str) -> IPv4Address:
+    return IPv4Address(bytes.fromhex(hexadecimal)[::-1])

@@ -1,0 +1,141 @@
+"""What is not in order with a runtime's links, and the commands that mend it while the runtime runs.
+
+Pure: from a snapshot of the network namespace and the links that are wanted. A link is known by its MAC address,
+for engines give other names at every start. Nothing here takes a link down that can be mended without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+
+from controller.network.namespace import Command, Link, Snapshot
+
+_TEMPORARY = "edgetmp"
+
+
+@dataclass(frozen=True)
+class WantedLink:
+    """One macvlan link as the spec asks; without ``address`` its addresses are not looked at."""
+
+    name: str
+    parent: str
+    mac_address: str
+    address: IPv4Interface | None = None
+    gateway: str = ""
+
+
+def faults(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> dict[str, str]:
+    """What is not in order, by the wanted link's name; a link that is in order has no entry."""
+    found = {link.name: fault for link in wanted if (fault := _fault(link, snapshot.by_mac(link.mac_address)))}
+    route = default_route(wanted)
+    if route and route[1] not in found and snapshot.default_routes != (route,):
+        found[route[1]] = f"the default route does not go over {route[0]}"
+    return found
+
+
+def _fault(wanted: WantedLink, link: Link | None) -> str:
+    if link is None:
+        return f"{wanted.name} does not exist in the runtime"
+    if link.name != wanted.name:
+        return f"{wanted.name} is called {link.name}"
+    if wanted.address and link.addresses != (wanted.address,):
+        held = ", ".join(map(str, link.addresses)) or "no address"
+        return f"{wanted.name} has {held} instead of {wanted.address}"
+    return "" if link.up else f"{wanted.name} is down"
+
+
+def default_route(wanted: Sequence[WantedLink]) -> tuple[str, str] | None:
+    """Gateway and link of the one default route: of the first link with a gateway."""
+    return next(((link.gateway, link.name) for link in wanted if link.gateway), None)
+
+
+def missing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[WantedLink]:
+    """The links that have to be made."""
+    return [link for link in wanted if snapshot.by_mac(link.mac_address) is None]
+
+
+def surplus(snapshot: Snapshot, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> list[Command]:
+    """Commands that remove our macvlan links which nothing asks for: not wanted, and not held by the engine."""
+    keep = {link.mac_address.lower() for link in wanted} | {mac.lower() for mac in held_macs}
+    ours = (link for link in snapshot.links if link.kind == "macvlan")
+    return [("link", "delete", "dev", link.name) for link in ours if link.mac_address not in keep]
+
+
+def temporary_name(wanted: WantedLink) -> str:
+    """The name under which a link is made, so that no link is in its way."""
+    return f"{_TEMPORARY}{wanted.mac_address.replace(':', '')[-8:]}"
+
+
+def renames(snapshot: Snapshot, wanted: Sequence[WantedLink], *, live: bool = True) -> list[Command]:
+    """Commands that give every link its wanted name; a stranger in the way gets a free one.
+
+    Kernels before 6.2 rename a link only while it is down: ``live=False`` takes it down for that moment.
+    """
+    # First everything out of the way, then everything into place: two links may swap their names.
+    targets = {link.name for link in wanted}
+    ours = {link.mac_address: link for wish in wanted if (link := snapshot.by_mac(wish.mac_address))}
+    strangers = [link for link in snapshot.links if link.name in targets and link.mac_address not in ours]
+    free = _free_names(targets | {link.name for link in snapshot.links})
+    aside = [_rename(link.name, next(free), live=live) for link in strangers]
+    into_place = []
+    for wish in wanted:
+        link = ours.get(wish.mac_address.lower())
+        if link is None or link.name == wish.name:
+            continue
+        passing = temporary_name(wish)
+        if link.name != passing:
+            aside.append(_rename(link.name, passing, live=live))
+        into_place.append(_rename(passing, wish.name, live=live))
+    return [command for group in (*aside, *into_place) for command in group]
+
+
+def _rename(old: str, new: str, *, live: bool) -> list[Command]:
+    rename: Command = ("link", "set", "dev", old, "name", new)
+    if live:
+        return [rename]
+    return [("link", "set", "dev", old, "down"), rename, ("link", "set", "dev", new, "up")]
+
+
+def _free_names(taken: Collection[str]) -> Iterator[str]:
+    return (name for number in range(1000) if (name := f"internal{number}") not in taken)
+
+
+def addressing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[Command]:
+    """Commands for addresses, state and the default route, for links that have their names."""
+    commands: list[Command] = []
+    for wish in wanted:
+        if link := snapshot.by_mac(wish.mac_address):
+            commands += _addresses(wish, link)
+    return commands + _routes(snapshot, wanted, readdressed=bool(commands))
+
+
+def _addresses(wanted: WantedLink, link: Link) -> list[Command]:
+    commands: list[Command] = []
+    if wanted.address:
+        gone = [address for address in link.addresses if address != wanted.address]
+        commands += [("address", "delete", str(address), "dev", wanted.name) for address in gone]
+        # The kernel removes a secondary address with its primary one: the wanted one is given again.
+        if gone or wanted.address not in link.addresses:
+            commands.append(("address", "replace", str(wanted.address), "broadcast", "+", "dev", wanted.name))
+    if not link.up:
+        commands.append(("link", "set", "dev", wanted.name, "up"))
+    return commands
+
+
+def _routes(snapshot: Snapshot, wanted: Sequence[WantedLink], *, readdressed: bool) -> list[Command]:
+    """The one default route; an engine's default route over another network is removed."""
+    route = default_route([link for link in wanted if snapshot.by_mac(link.mac_address)])
+    others = [(gateway, link) for gateway, link in snapshot.default_routes if (gateway, link) != route]
+    commands: list[Command] = [
+        ("route", "delete", "default", *_via(gateway), "dev", link) for gateway, link in others
+    ]
+    # A route goes with the address it needs, and when its link goes down.
+    if route and (readdressed or route not in snapshot.default_routes):
+        commands.append(("route", "replace", "default", "via", route[0], "dev", route[1]))
+    return commands
+
+
+def _via(gateway: str) -> tuple[str, ...]:
+    return ("via", gateway) if gateway else ()
