@@ -55,6 +55,11 @@ REPLACED = "Replaced"
 UPDATED = "Updated"
 DELETED = "Deleted"
 REPAIRED = "Repaired"
+NODE_READY = "DockerReachable"
+CONNECTED = "Connected"
+DISCONNECTED = "Disconnected"
+NO_CLOUD = "NoCloud"
+RETIRED = "Retired"
 
 TABLE: tuple[Reason, ...] = (
     Reason(RUNNING, "ready", "The container runs as the spec asks."),
@@ -102,4 +107,9 @@ TABLE: tuple[Reason, ...] = (
     Reason(UPDATED, "event", "The running container was changed in place."),
     Reason(DELETED, "event", "The container and its networks were removed."),
     Reason(REPAIRED, "event", "Something changed by hand was put right."),
+    Reason(NODE_READY, "condition", "EdgeNode: Docker answers, runtimes can be started and changed."),
+    Reason(CONNECTED, "condition", "EdgeNode: the link to the cloud is up."),
+    Reason(DISCONNECTED, "condition", "EdgeNode: the link to the cloud is down; the message tells why."),
+    Reason(NO_CLOUD, "condition", "EdgeNode: EDGE_CLOUD_URL is empty, there is no cloud to connect to."),
+    Reason(RETIRED, "condition", "EdgeNode: delete_orchestrator retired the agent; `edge-controller reset` lifts it."),
 )

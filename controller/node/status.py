@@ -1,0 +1,189 @@
+"""The EdgeNode of this host: looked at every few seconds, written once a minute or when a condition flips.
+
+Fast figures go to the cloud and to /metrics; this is what a person sees with ``kubectl get edgenodes``. It changes
+nothing but the EdgeNode's status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pydantic
+
+from controller import errors, names
+from controller.metrics.host import MIB, HostReading
+from controller.network.interfaces import HostInterface
+from controller.resources import conditions, edgenodes, kinds, reasons
+from controller.resources.client import ApiClient
+from controller.resources.model import Model
+from controller.resources.timestamps import rfc3339
+
+LOOK_SECONDS = 10.0
+WRITE_SECONDS = 60.0
+INTERFACES_SHOWN = 64
+
+log = logging.getLogger(__name__)
+
+
+class Cloud(NamedTuple):
+    """How the link to the cloud stands: the condition's status, reason and message, and the facts behind them."""
+
+    status: conditions.ConditionStatus
+    reason: str
+    message: str
+    agent_id: str | None = None
+    link: edgenodes.CloudLink = edgenodes.CloudLink()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the facts come from. ``engine`` raises errors.Waiting while the engine does not answer."""
+
+    host: Callable[[], HostReading]
+    interfaces: Callable[[], Awaitable[Sequence[HostInterface]]]
+    engine: Callable[[], Awaitable[Any]]
+    cloud: Callable[[], Cloud]
+
+
+class NodeStatus:
+    """Keeps the EdgeNode ``name``; ``poke`` has it look again at once.
+
+    ``runtimes`` counts this node's Runtimes by condition type and status, as at the last look.
+    """
+
+    def __init__(
+        self, api: ApiClient, name: str, version: str, sources: Sources, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._api = api
+        self._name = name
+        self._version = version
+        self._sources = sources
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._conditions: tuple[conditions.Condition, ...] = ()
+        self._written = float("-inf")  # on the monotonic clock of the loop
+        self._known = False
+        self._failing = False
+        self.runtimes: Mapping[tuple[str, str], int] = {}
+
+    def poke(self) -> None:
+        """Something may have changed: look soon."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Look and write, for ever."""
+        while True:
+            try:
+                await self.look()
+                self._failing = False
+            except errors.ApiError as error:
+                log.log(logging.DEBUG if self._failing else logging.WARNING, "The EdgeNode is not written: %s", error)
+                self._failing = True
+                self._known = False
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Look once, and write when it is time. Raises errors.ApiError."""
+        if not self._known:
+            self._conditions = await self._begin()
+            self._known = True
+        now = asyncio.get_running_loop().time()
+        found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
+        self.runtimes = count(found)
+        cloud = self._sources.cloud()
+        current = conditions.merge(self._conditions, (await self._ready(), self._connected(cloud)))
+        if now - self._written >= WRITE_SECONDS or _flipped(self._conditions, current):
+            await self._write(current, cloud, len(found))
+            self._conditions, self._written = current, now
+
+    async def _begin(self) -> tuple[conditions.Condition, ...]:
+        """The conditions that stand, so that they keep their times; makes the EdgeNode when there is none."""
+        try:
+            found = await self._api.get(kinds.EDGE_NODES, self._name)
+        except errors.NotFoundError:
+            with contextlib.suppress(errors.AlreadyExistsError):
+                await self._api.create(kinds.EDGE_NODES, {"metadata": {"name": self._name}, "spec": {}})
+            return ()
+        try:
+            return edgenodes.EdgeNode.model_validate(found).status.conditions
+        except pydantic.ValidationError:  # of another version: written anew
+            return ()
+
+    async def _ready(self) -> conditions.Condition:
+        try:
+            await self._sources.engine()
+        except errors.ReconcileError as error:
+            return self._condition(names.READY, "False", error.reason, str(error))
+        return self._condition(names.READY, "True", reasons.NODE_READY, "Docker answers")
+
+    def _connected(self, cloud: Cloud) -> conditions.Condition:
+        return self._condition(names.CLOUD_CONNECTED, cloud.status, cloud.reason, cloud.message)
+
+    def _condition(
+        self, kind: str, status: conditions.ConditionStatus, reason: str, message: str
+    ) -> conditions.Condition:
+        return conditions.Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=message[:1024],
+            last_transition_time=rfc3339(self._clock()),
+        )
+
+    async def _write(self, current: tuple[conditions.Condition, ...], cloud: Cloud, total: int) -> None:
+        host = self._sources.host()
+        status = edgenodes.EdgeNodeStatus(
+            agent_id=cloud.agent_id,
+            version=self._version,
+            cpu_percent=round(host.cpu_percent),
+            memory_used_mib=host.memory_used // MIB,
+            memory_total_mib=host.memory_total // MIB,
+            disk_used_mib=host.disk_used // MIB,
+            disk_total_mib=host.disk_total // MIB,
+            uptime_seconds=host.uptime,
+            last_heartbeat_time=rfc3339(self._clock()),
+            interfaces=tuple(_shown(i) for i in (await self._sources.interfaces())[:INTERFACES_SHOWN]),
+            runtimes=edgenodes.RuntimeCounts(total=total, ready=self.runtimes.get((names.READY, "True"), 0)),
+            cloud=cloud.link,
+            conditions=current,
+        )
+        await self._api.patch(kinds.EDGE_NODES, self._name, "", {"status": _whole(status)}, subresource="status")
+
+
+def count(runtimes: Sequence[Mapping[str, Any]]) -> Mapping[tuple[str, str], int]:
+    """How many Runtimes have each condition with each status."""
+    found = ((runtime.get("status") or {}).get("conditions") or () for runtime in runtimes)
+    return Counter((c["type"], c["status"]) for conditions_ in found for c in conditions_)
+
+
+def _flipped(before: tuple[conditions.Condition, ...], now: tuple[conditions.Condition, ...]) -> bool:
+    return {(c.type, c.status, c.reason) for c in before} != {(c.type, c.status, c.reason) for c in now}
+
+
+def _shown(interface: HostInterface) -> edgenodes.HostInterface:
+    return edgenodes.HostInterface(
+        name=interface.name,
+        address=interface.ip_address,
+        mac_address=interface.mac_address,
+        subnet=interface.subnet,
+        gateway=interface.gateway,
+    )
+
+
+def _whole(status: edgenodes.EdgeNodeStatus) -> dict[str, Any]:
+    """The status as a merge patch that also clears what is no longer so."""
+    cloud = {**_cleared(edgenodes.CloudLink), **status.cloud.wire()}
+    return {**_cleared(edgenodes.EdgeNodeStatus), **status.wire(), "cloud": cloud}
+
+
+def _cleared(model: type[Model]) -> dict[str, None]:
+    return {field.alias or name: None for name, field in model.model_fields.items()}
