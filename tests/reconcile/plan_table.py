@@ -1,0 +1,84 @@
+"""The vocabulary of the plan's tables: specs, what may stand, and a row that says what must follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from controller.backends import base
+from controller.reconcile import plan
+from controller.resources import reasons, runtimes
+
+LAN = runtimes.Interface(name="lan0", parent_interface="eth0", mode="Static", address="10.0.0.5", subnet="10.0.0.0/24")
+SPEC = runtimes.RuntimeSpec(device_id="plc-1", image="registry/plc", version="1", interfaces=(LAN,))
+STARTED = "2026-01-01T00:00:00Z"
+TOKEN = "2026-02-02T00:00:00Z"
+
+CREATE = ["ResolveImage", "CreateContainer", "StartContainer"]
+RUNNING = base.Observed(
+    state="running",
+    container_id="c1",
+    image="pin-1",
+    image_source="registry/plc:1",
+    made_from=SPEC,
+    uid="uid-1",
+    started_at=STARTED,
+    interfaces=(base.ObservedInterface(name="lan0", parent_interface="eth0", attached=True),),
+    internal_attached=True,
+)
+DETACHED = (base.ObservedInterface(name="lan0", parent_interface="eth0"),)
+EXITED = replace(RUNNING, state="exited")
+ABSENT = base.Observed()
+
+
+def spec(**changed: Any) -> runtimes.RuntimeSpec:
+    return SPEC.model_copy(update=changed)
+
+
+def desired(wished: runtimes.RuntimeSpec = SPEC, *, changed: bool = False, **values: Any) -> plan.Desired:
+    """Generation 2 of a Runtime; ``changed``: generation 1 is the one in effect."""
+    image = "pin-1" if wished.image_reference == "registry/plc:1" else None
+    target = base.Target(base.Identity("i", "edge", "plc-1"), "plc-1", "uid-1", 2, wished, image=image)
+    known = {"applied_generation": 1 if changed else 2, "image_source": "registry/plc:1"}
+    return plan.Desired(target=target, **(known | values))
+
+
+def steps(made: plan.Plan) -> list[str]:
+    return [type(step).__name__ for step in made.steps]
+
+
+class Case(NamedTuple):
+    """A row: ``then`` are the names of the steps, ``outcome`` is kind and reason."""
+
+    name: str
+    desired: plan.Desired
+    observed: base.Observed
+    then: list[str]
+    outcome: tuple[str, str]
+
+
+PROGRESS = ("waiting", reasons.PROGRESSING)
+READY = ("ready", reasons.RUNNING)
+STOPPED = ("ready", reasons.STOPPED)
+MISSING = ("waiting", reasons.PARENT_MISSING)
+NO_PARENT = {"missing_parents": ("eth0",)}
+VERSION_2 = spec(version="2")
+PINNED_2 = replace(
+    desired(VERSION_2, changed=True, image_source="registry/plc:2"),
+    target=replace(desired(VERSION_2).target, image="pin-2"),
+)
+DHCP = spec(interfaces=(runtimes.Interface(name="lan0", parent_interface="eth0"),))
+STOP = spec(desired_state="Stopped")
+TWO_CPUS = spec(resources=runtimes.Resources(cpu="2"))
+ENV = spec(env=(runtimes.EnvVar(name="A", value="1"),))
+MOVED = spec(interfaces=(LAN.model_copy(update={"address": "10.0.0.6"}),))
+RESTART = spec(restarted_at=TOKEN)
+OUT_OF_ORDER = (base.ObservedInterface(name="lan0", parent_interface="eth0", attached=True, in_order=False),)
+
+
+def check(case: Case) -> None:
+    """The plan of a row is what the row says."""
+    made = plan.make(case.desired, case.observed)
+    assert steps(made) == case.then
+    assert (made.outcome.kind, made.outcome.reason) == case.outcome
+    assert made.outcome.message

@@ -1,0 +1,164 @@
+"""Starting, stopping and restarting: what the spec asks, and once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controller.backends import base
+from controller.reconcile import plan
+from controller.resources import reasons
+from controller.resources.runtime_status import RestartIntent
+from tests.reconcile.plan_table import (
+    ABSENT,
+    DETACHED,
+    DHCP,
+    ENV,
+    EXITED,
+    MISSING,
+    NO_PARENT,
+    PROGRESS,
+    READY,
+    RESTART,
+    RUNNING,
+    STARTED,
+    STOP,
+    STOPPED,
+    TOKEN,
+    TWO_CPUS,
+    Case,
+    check,
+    desired,
+)
+
+CASES = [
+    Case("a container stopped by hand is started", desired(), EXITED, ["StartContainer"], PROGRESS),
+    Case(
+        "a stopped container is wired before its start",
+        desired(),
+        replace(EXITED, interfaces=DETACHED),
+        ["RepairNetworks", "StartContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "changed limits are set before the start",
+        desired(TWO_CPUS, changed=True),
+        EXITED,
+        ["UpdateResources", "StartContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "a changed stopped container is replaced, not started",
+        desired(ENV, changed=True),
+        EXITED,
+        ["ReplaceContainer"],
+        PROGRESS,
+    ),
+    Case("no start without its parent interface", desired(), replace(EXITED, **NO_PARENT), [], MISSING),
+    Case("no creation without its parent interface", desired(changed=True), replace(ABSENT, **NO_PARENT), [], MISSING),
+    Case(
+        "no creation outside the allowed images",
+        desired(changed=True, image_allowed=False),
+        ABSENT,
+        [],
+        ("stalled", reasons.IMAGE_NOT_ALLOWED),
+    ),
+    Case("no creation with DHCP yet", desired(DHCP, changed=True), ABSENT, [], ("stalled", reasons.DHCP_UNSUPPORTED)),
+    Case("Stopped stops", desired(STOP, changed=True), RUNNING, ["StopContainer"], PROGRESS),
+    Case(
+        "Stopped stops a crashing one",
+        desired(STOP, changed=True),
+        replace(RUNNING, state="restarting"),
+        ["StopContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "Stopped stops even where a start would be refused",
+        desired(STOP, changed=True, image_allowed=False),
+        replace(RUNNING, **NO_PARENT),
+        ["StopContainer"],
+        PROGRESS,
+    ),
+    Case("a container started by hand against Stopped is stopped", desired(STOP), RUNNING, ["StopContainer"], PROGRESS),
+    Case(
+        "a stopped one stays so, other changes wait for its start",
+        desired(ENV.model_copy(update={"desired_state": "Stopped"}), changed=True),
+        EXITED,
+        [],
+        STOPPED,
+    ),
+    Case("Stopped makes nothing", desired(STOP, changed=True), ABSENT, [], STOPPED),
+    Case("a new restartedAt restarts", desired(RESTART, changed=True), RUNNING, ["RestartContainer"], PROGRESS),
+    Case(
+        "a restart waits for its parent interface",
+        desired(RESTART, changed=True),
+        replace(RUNNING, **NO_PARENT),
+        [],
+        MISSING,
+    ),
+    Case(
+        "a restart that was only noted down is made",
+        desired(RESTART, changed=True, restart=RestartIntent(token=TOKEN, previous_started_at=STARTED)),
+        RUNNING,
+        ["RestartContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "a restart that was made is not made again",
+        desired(RESTART, changed=True, restart=RestartIntent(token=TOKEN, previous_started_at=STARTED)),
+        replace(RUNNING, started_at="2026-02-02T00:00:01Z"),
+        [],
+        READY,
+    ),
+    Case(
+        "a restart broken off between stop and start is a start",
+        desired(RESTART, changed=True, restart=RestartIntent(token=TOKEN, previous_started_at=STARTED)),
+        EXITED,
+        ["StartContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "a container made with the restartedAt needs none",
+        desired(RESTART, changed=True),
+        replace(RUNNING, made_from=RESTART),
+        [],
+        READY,
+    ),
+    Case(
+        "an adopted one is not restarted",
+        desired(RESTART, applied_generation=None),
+        replace(RUNNING, uid="uid-0"),
+        [],
+        READY,
+    ),
+    Case("a start is the restart asked for", desired(RESTART, changed=True), EXITED, ["StartContainer"], PROGRESS),
+    Case(
+        "what is stopped is not restarted",
+        desired(RESTART.model_copy(update={"desired_state": "Stopped"}), changed=True),
+        EXITED,
+        [],
+        STOPPED,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_plan(case: Case) -> None:
+    check(case)
+
+
+def test_a_restart_is_noted_down_with_the_start_that_it_ends() -> None:
+    made = plan.make(desired(RESTART, changed=True), RUNNING)
+    assert made.restart == RestartIntent(token=TOKEN, previous_started_at=STARTED)
+
+
+@pytest.mark.parametrize("observed", [ABSENT, EXITED], ids=["absent", "exited"])
+def test_a_start_settles_a_restart_asked_for_meanwhile(observed: base.Observed) -> None:
+    made = plan.make(desired(RESTART, changed=True), observed)
+    assert made.restart == RestartIntent(token=TOKEN)
+
+
+def test_a_needless_restart_is_noted_down_as_settled() -> None:
+    made = plan.make(desired(RESTART, changed=True), replace(RUNNING, made_from=RESTART))
+    assert made.restart == RestartIntent(token=TOKEN)

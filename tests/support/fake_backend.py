@@ -1,0 +1,233 @@
+"""A backend in memory: an engine's containers without an engine, for tests that need faults and crashes at will.
+
+Each step is idempotent, as base.Backend asks. ``effects`` lists what really happened to a container, so that a test
+can tell that nothing was done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+from controller import errors
+from controller.backends import base
+from controller.resources import reasons, runtimes, timestamps
+
+
+class Crash(BaseException):
+    """The controller is killed at this very point."""
+
+
+@dataclass
+class Container:
+    """A container of the fake engine; ``attached`` are the interfaces on it, by name."""
+
+    id: str
+    uid: str
+    image: str
+    image_source: str
+    made_from: runtimes.RuntimeSpec | None
+    resources: runtimes.Resources
+    attached: dict[str, runtimes.Interface]
+    state: str = "created"
+    started_at: str = ""
+    finished_at: str = ""
+    exit_code: int | None = None
+    oom_killed: bool = False
+    restart_count: int = 0
+    health: str = "none"
+    internal: bool = True
+
+
+Fault = Callable[[str, base.Step], None]
+
+
+@dataclass
+class FakeBackend:
+    """``fault(when, step)`` is called "before" and "after" each step; what it raises ends the step."""
+
+    clock: Callable[[], float]
+    containers: dict[base.Identity, Container] = field(default_factory=dict)
+    networks: set[base.Identity] = field(default_factory=set)
+    registry: dict[str, str] = field(default_factory=lambda: {"registry/plc:1": "pin-1", "registry/plc:2": "pin-2"})
+    missing_parents: set[str] = field(default_factory=set)
+    foreign: dict[str, str] = field(default_factory=dict)
+    in_place: bool = True
+    does_not_run: set[str] = field(default_factory=set)  # pins of images whose program ends at once
+    unreachable: bool = False
+    fault: Fault = lambda when, step: None
+    effects: list[str] = field(default_factory=list)
+    credentials: tuple[dict[str, str], ...] = ()
+    pull_gate: asyncio.Event | None = None
+    pulls_abandoned: int = 0
+    events: asyncio.Queue[base.Identity | None] = field(default_factory=asyncio.Queue)
+    _ids: Any = field(default_factory=lambda: count(1))
+
+    def only(self) -> Container:
+        """The one container there is."""
+        (container,) = self.containers.values()
+        return container
+
+    async def observe(self, target: base.Target) -> base.Observed:
+        if self.unreachable:
+            raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
+        wanted = {interface.parent_interface for interface in target.spec.interfaces}
+        missing = tuple(sorted(wanted & self.missing_parents))
+        foreign = self.foreign.get(target.spec.device_id, "")
+        container = self.containers.get(target.identity)
+        if container is None:
+            leftovers = target.identity in self.networks
+            return base.Observed(missing_parents=missing, foreign=foreign, leftovers=leftovers)
+        return replace(_observed(container, target.spec), missing_parents=missing, foreign=foreign)
+
+    async def execute(self, step: base.Step, target: base.Target, progress: base.Progress) -> base.Target:
+        self.fault("before", step)
+        action = getattr(self, f"_{type(step).__name__}")
+        target = await action(target, progress) or target
+        self.fault("after", step)
+        return target
+
+    def changes_in_place(self, target: base.Target, observed: base.Observed) -> bool:
+        return self.in_place
+
+    async def changes(self) -> AsyncIterator[base.Identity | None]:
+        while True:
+            yield await self.events.get()
+
+    async def known(self) -> list[base.Orphan]:
+        return [base.Orphan(identity, identity.device_id, c.id) for identity, c in self.containers.items()]
+
+    async def _ResolveImage(self, target: base.Target, progress: base.Progress) -> base.Target:  # noqa: N802
+        self.credentials = target.pull_credentials
+        if target.image:
+            return target
+        if self.pull_gate:
+            await progress(reasons.IMAGE_PULLING, "Pulling: 10 %")
+            try:
+                await self.pull_gate.wait()
+            except asyncio.CancelledError:
+                self.pulls_abandoned += 1
+                raise
+        reference = target.spec.image_reference
+        if reference not in self.registry:
+            raise errors.Stalled(reasons.IMAGE_NOT_FOUND, f"There is no image {reference}")
+        self.effects.append(f"resolve {reference}")
+        return replace(target, image=self.registry[reference])
+
+    async def _CreateContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        self.networks.add(target.identity)
+        if target.identity not in self.containers:
+            self.containers[target.identity] = self._make(target)
+            self.effects.append("create")
+
+    async def _StartContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        container = self.containers[target.identity]
+        if container.state != "running":
+            self._start(container, target)
+            self.effects.append("start")
+
+    async def _StopContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        self.end(self.containers[target.identity], "exited", 0)
+        self.effects.append("stop")
+
+    async def _RestartContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        self._start(self.containers[target.identity], target)
+        self.effects.append("restart")
+
+    async def _ReplaceContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        if target.image in self.does_not_run:
+            self._start(self.containers[target.identity], target)
+            self.effects.append("roll back")
+            raise errors.Stalled(reasons.REPLACE_FAILED, "The new container did not run")
+        self.containers[target.identity] = new = self._make(target)
+        self._start(new, target)
+        self.effects.append("replace")
+
+    async def _RepairNetworks(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        container = self.containers[target.identity]
+        container.internal = True
+        for interface in target.spec.interfaces:
+            if interface.parent_interface not in self.missing_parents:
+                container.attached[interface.name] = interface
+        wished = {interface.name for interface in target.spec.interfaces}
+        container.attached = {name: value for name, value in container.attached.items() if name in wished}
+        self.effects.append("repair")
+
+    async def _UpdateResources(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        self.containers[target.identity].resources = target.spec.resources
+        self.effects.append("update")
+
+    async def _RemoveContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        if self.containers.pop(target.identity, None):
+            self.effects.append("remove")
+
+    async def _RemoveNetworks(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        self.networks.discard(target.identity)
+
+    def _make(self, target: base.Target) -> Container:
+        assert target.image, "a container is made from a pinned image"
+        return Container(
+            id=f"container-{next(self._ids)}",
+            uid=target.uid,
+            image=target.image,
+            image_source=target.spec.image_reference,
+            made_from=target.spec,
+            resources=target.spec.resources,
+            attached={interface.name: interface for interface in target.spec.interfaces},
+        )
+
+    def _start(self, container: Container, target: base.Target) -> None:
+        if missing := {i.parent_interface for i in target.spec.interfaces} & self.missing_parents:
+            raise errors.Waiting(reasons.PARENT_MISSING, f"{missing} is missing")
+        container.state, container.started_at = "running", self.now()
+        container.restart_count = 0
+
+    def now(self) -> str:
+        """The time as the engine writes it."""
+        return timestamps.rfc3339_micro(self.clock())
+
+    def end(self, container: Container, state: str, code: int) -> None:
+        """The program ends; ``restarting`` when the engine will start it again."""
+        container.state, container.exit_code, container.finished_at = state, code, self.now()
+
+    def crash(self, container: Container) -> None:
+        """The engine has started it again after a crash."""
+        container.state, container.started_at, container.exit_code = "running", self.now(), 0
+        container.restart_count += 1
+
+
+def _observed(container: Container, spec: runtimes.RuntimeSpec) -> base.Observed:
+    return base.Observed(
+        state=container.state,
+        container_id=container.id,
+        image=container.image,
+        image_source=container.image_source,
+        made_from=container.made_from,
+        uid=container.uid,
+        started_at=container.started_at,
+        finished_at=container.finished_at,
+        exit_code=container.exit_code,
+        oom_killed=container.oom_killed,
+        restart_count=container.restart_count,
+        health=container.health,
+        internal_ip="10.213.0.2" if container.state == "running" else "",
+        interfaces=tuple(_interface(attached, spec) for attached in container.attached.values()),
+        internal_attached=container.internal,
+        resources=container.resources,
+    )
+
+
+def _interface(attached: runtimes.Interface, spec: runtimes.RuntimeSpec) -> base.ObservedInterface:
+    wished = next((i for i in spec.interfaces if i.name == attached.name), None)
+    return base.ObservedInterface(
+        name=attached.name,
+        parent_interface=attached.parent_interface,
+        attached=True,
+        address=attached.address or "",
+        mac_address="02:00:00:00:00:01",
+        gateway=attached.gateway or "",
+        in_order=attached == wished,
+    )
