@@ -1,0 +1,76 @@
+"""Failure answers as Kubernetes words them (API reference: meta/v1 Status)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.apiserver.resources import Resource
+from controller.apiserver.structural import Cause
+
+
+class Failure(Exception):  # noqa: N818 - an answer, raised to end a request
+    """A request that is answered with a failure Status."""
+
+    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.details = details
+
+    def status(self) -> dict[str, Any]:
+        """The Status object."""
+        body = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": str(self),
+            "reason": self.reason,
+            "code": self.code,
+        }
+        return {**body, "details": self.details} if self.details else body
+
+
+def _details(resource: Resource, name: str) -> dict[str, Any]:
+    details = {"name": name, "kind": resource.plural}
+    return {**details, "group": resource.group} if resource.group else details
+
+
+def not_found(resource: Resource, name: str) -> Failure:
+    """404 of one object."""
+    return Failure(404, "NotFound", f'{resource.qualified} "{name}" not found', _details(resource, name))
+
+
+def already_exists(resource: Resource, name: str) -> Failure:
+    """409 of a create."""
+    message = f'{resource.qualified} "{name}" already exists'
+    return Failure(409, "AlreadyExists", message, _details(resource, name))
+
+
+def conflict(resource: Resource, name: str, why: str = "") -> Failure:
+    """409 of a stale write."""
+    why = why or "the object has been modified; please apply your changes to the latest version and try again"
+    message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
+    return Failure(409, "Conflict", message, _details(resource, name))
+
+
+def invalid(resource: Resource, name: str, causes: list[Cause]) -> Failure:
+    """422 with every cause."""
+    lines = [f"{cause.field}: {cause.message}" for cause in causes]
+    text = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
+    details = _details(resource, name) | {
+        "kind": resource.kind,
+        "causes": [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes],
+    }
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    return Failure(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
+
+
+def bad_request(message: str) -> Failure:
+    """400."""
+    return Failure(400, "BadRequest", message)
+
+
+def expired(revision: str, oldest: int) -> Failure:
+    """410: the client lists again."""
+    return Failure(410, "Expired", f"too old resource version: {revision} ({oldest})")

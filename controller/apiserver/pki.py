@@ -1,0 +1,145 @@
+"""Who may talk to the embedded API: its CA, server certificate, client certificates and bearer tokens.
+
+Made at first start, renewed before they end; every file has mode 0600.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import secrets
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CA_DAYS = 3650
+LEAF_DAYS = 365
+RENEW_DAYS = 60
+USERS = {"admin": "system:masters", "controller": "system:masters"}
+
+
+class Credentials(NamedTuple):
+    """What a client needs."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    token: str
+
+
+class Pki:
+    """The files in one directory."""
+
+    def __init__(self, directory: Path, host: str, now: datetime.datetime) -> None:
+        self._directory = directory
+        self._now = now
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._stale("ca"):
+            self._make_ca()
+        sans = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
+        sans += [x509.IPAddress(ipaddress.ip_address(a)) for a in sorted({"127.0.0.1", "::1", _address(host)})]
+        if self._stale("server"):
+            self._issue("server", "edge-api", None, sans)
+        for user, group in USERS.items():
+            if self._stale(user):
+                self._issue(user, user, group, [])
+            token = directory / f"{user}.token"
+            if not token.exists():
+                _write(token, secrets.token_urlsafe(32).encode())
+
+    def credentials(self, user: str) -> Credentials:
+        """The files and the token of a user."""
+        token = (self._directory / f"{user}.token").read_text()
+        return Credentials(self._path("ca", "crt"), self._path(user, "crt"), self._path(user, "key"), token)
+
+    def tokens(self) -> dict[str, str]:
+        """Token -> user."""
+        return {self.credentials(user).token: user for user in USERS}
+
+    def server_context(self) -> ssl.SSLContext:
+        """TLS for the server; client certificates are welcome, not required: a token will do."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._path("ca", "crt")))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_cert_chain(str(self._path("server", "crt")), str(self._path("server", "key")))
+        return context
+
+    def _path(self, name: str, kind: str) -> Path:
+        return self._directory / f"{name}.{kind}"
+
+    def _stale(self, name: str) -> bool:
+        path = self._path(name, "crt")
+        if not path.exists() or not self._path(name, "key").exists():
+            return True
+        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+        return end - self._now < datetime.timedelta(days=RENEW_DAYS)
+
+    def _make_ca(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = _name("edge-controller-ca", None)
+        builder = self._builder(name, name, key.public_key(), CA_DAYS).add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        self._store("ca", key, builder.sign(key, hashes.SHA256()))
+        for stale in ("server", *USERS):
+            self._path(stale, "crt").unlink(missing_ok=True)
+
+    def _issue(self, file: str, common_name: str, group: str | None, sans: list[x509.GeneralName]) -> None:
+        ca_key = serialization.load_pem_private_key(self._path("ca", "key").read_bytes(), None)
+        ca = x509.load_pem_x509_certificate(self._path("ca", "crt").read_bytes())
+        assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+        key = ec.generate_private_key(ec.SECP256R1())
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if sans else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = self._builder(_name(common_name, group), ca.subject, key.public_key(), LEAF_DAYS)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        if sans:
+            builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
+        self._store(file, key, builder.sign(ca_key, hashes.SHA256()))
+
+    def _builder(
+        self, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(self._now - datetime.timedelta(hours=1))
+            .not_valid_after(self._now + datetime.timedelta(days=days))
+        )
+
+    def _store(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        _write(self._path(name, "key"), pem)
+        _write(self._path(name, "crt"), certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _name(common_name: str, group: str | None) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
+    return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _address(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return "127.0.0.1"
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    temporary.replace(path)

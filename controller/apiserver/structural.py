@@ -1,0 +1,217 @@
+"""Structural schemas (apiextensions/v1): defaults, pruning and validation with Kubernetes' own words.
+
+One walk for each of the three. CEL rules are in rules.py.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+Schema = dict[str, Any]
+
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+class Cause(NamedTuple):
+    """One fault, as in ``details.causes`` of a Status."""
+
+    reason: str  # FieldValueInvalid, FieldValueRequired, ...
+    message: str
+    field: str
+
+
+def apply_defaults(value: Any, schema: Schema) -> None:
+    """Fill defaults in place."""
+    if isinstance(value, dict):
+        for name, part in schema.get("properties", {}).items():
+            if "default" in part and value.get(name) is None and (name not in value or not part.get("nullable")):
+                value[name] = copy.deepcopy(part["default"])
+            if name in value:
+                apply_defaults(value[name], part)
+        if isinstance(extra := schema.get("additionalProperties"), dict):
+            for part in value.values():
+                apply_defaults(part, extra)
+    elif isinstance(value, list) and "items" in schema:
+        for item in value:
+            apply_defaults(item, schema["items"])
+
+
+def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
+    """Remove unknown fields in place; the paths of what went."""
+    if schema.get(PRESERVE) and "properties" not in schema:
+        return []
+    gone: list[str] = []
+    if isinstance(value, dict):
+        properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+        for name in list(value):
+            place = f"{path}.{name}" if path else name
+            if name in properties:
+                gone += prune(value[name], properties[name], place)
+            elif isinstance(extra, dict):
+                gone += prune(value[name], extra, place)
+            elif not extra and not schema.get(PRESERVE) and schema.get("type") == "object":
+                del value[name]
+                gone.append(place)
+    elif isinstance(value, list) and "items" in schema:
+        for index, item in enumerate(value):
+            gone += prune(item, schema["items"], f"{path}[{index}]")
+    return gone
+
+
+def validate(value: Any, schema: Schema, path: str = "") -> list[Cause]:
+    """Every fault of a value."""
+    if value is None and schema.get("nullable"):
+        return []
+    if schema.get("x-kubernetes-int-or-string"):
+        return (
+            []
+            if isinstance(value, (int, str)) and not isinstance(value, bool)
+            else [_type(value, path, "integer,string")]
+        )
+    kind = schema.get("type")
+    if kind and not _is(value, kind):
+        return [_type(value, path, kind)]
+    causes = _enum(value, schema, path)
+    if isinstance(value, str):
+        causes += _string(value, schema, path)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        causes += _number(value, schema, path)
+    elif isinstance(value, list):
+        causes += _list(value, schema, path)
+    elif isinstance(value, dict):
+        causes += _object(value, schema, path)
+    return causes
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool) and kind != "boolean":
+        return False
+    return isinstance(value, TYPES[kind]) or (kind == "integer" and isinstance(value, float) and value.is_integer())
+
+
+def _type(value: Any, path: str, kind: str) -> Cause:
+    found = {bool: "boolean", str: "string", dict: "object", list: "array", type(None): "null"}.get(type(value))
+    found = found or ("integer" if isinstance(value, int) else "number")
+    shown = quoted(value)
+    return Cause(
+        "FieldValueTypeInvalid", f'Invalid value: {shown}: {path} in body must be of type {kind}: "{found}"', path
+    )
+
+
+def quoted(value: Any) -> str:
+    """A value as field errors show it."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value) if isinstance(value, (int, float)) else f'"{"array" if isinstance(value, list) else "object"}"'
+
+
+def _enum(value: Any, schema: Schema, path: str) -> list[Cause]:
+    allowed = schema.get("enum")
+    if not allowed or value in allowed:
+        return []
+    listed = ", ".join(f'"{item}"' for item in allowed)
+    return [Cause("FieldValueNotSupported", f"Unsupported value: {quoted(value)}: supported values: {listed}", path)]
+
+
+def _string(value: str, schema: Schema, path: str) -> list[Cause]:
+    causes = []
+    longest, shortest = schema.get("maxLength"), schema.get("minLength")
+    if longest is not None and len(value) > longest:
+        causes.append(Cause("FieldValueTooLong", f"Too long: may not be more than {longest} bytes", path))
+    if shortest is not None and len(value) < shortest:
+        causes.append(_invalid(value, path, f"should be at least {shortest} chars long"))
+    if (pattern := schema.get("pattern")) and not _compiled(pattern).search(value):
+        causes.append(_invalid(value, path, f"should match '{pattern}'"))
+    if schema.get("format") == "date-time" and not _is_time(value):
+        causes.append(
+            Cause(
+                "FieldValueTypeInvalid",
+                f"Invalid value: {quoted(value)}: {path} in body must be of type date-time: {quoted(value)}",
+                path,
+            )
+        )
+    return causes
+
+
+def _invalid(value: Any, path: str, what: str) -> Cause:
+    return Cause("FieldValueInvalid", f"Invalid value: {quoted(value)}: {path} in body {what}", path)
+
+
+@lru_cache(512)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _is_time(value: str) -> bool:
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _number(value: float, schema: Schema, path: str) -> list[Cause]:
+    causes = []
+    if (least := schema.get("minimum")) is not None and value < least:
+        causes.append(_invalid(value, path, f"should be greater than or equal to {least}"))
+    if (most := schema.get("maximum")) is not None and value > most:
+        causes.append(_invalid(value, path, f"should be less than or equal to {most}"))
+    return causes
+
+
+def _list(value: list[Any], schema: Schema, path: str) -> list[Cause]:
+    causes = []
+    if (most := schema.get("maxItems")) is not None and len(value) > most:
+        causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items", path))
+    if (least := schema.get("minItems")) is not None and len(value) < least:
+        causes.append(_invalid(value, path, f"should have at least {least} items"))
+    for index, item in enumerate(value):
+        causes += validate(item, schema.get("items", {}), f"{path}[{index}]")
+    return causes + _duplicates(value, schema, path)
+
+
+def _duplicates(value: list[Any], schema: Schema, path: str) -> list[Cause]:
+    kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys", [])
+    if kind not in ("map", "set"):
+        return []
+    seen, causes = [], []
+    for index, item in enumerate(value):
+        identity = {key: item.get(key) for key in keys} if kind == "map" and isinstance(item, dict) else item
+        if identity in seen:
+            shown = (
+                "{" + ",".join(f'"{k}":{quoted(v)}' for k, v in identity.items()) + "}"
+                if isinstance(identity, dict)
+                else quoted(identity)
+            )
+            causes.append(Cause("FieldValueDuplicate", f"Duplicate value: {shown}", f"{path}[{index}]"))
+        seen.append(identity)
+    return causes
+
+
+def _object(value: dict[str, Any], schema: Schema, path: str) -> list[Cause]:
+    causes = []
+    for name in schema.get("required", []):
+        if name not in value:
+            place = f"{path}.{name}" if path else name
+            causes.append(Cause("FieldValueRequired", "Required value", place))
+    if (most := schema.get("maxProperties")) is not None and len(value) > most:
+        causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items", path))
+    properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+    for name, part in value.items():
+        inner = properties.get(name) or (extra if isinstance(extra, dict) else None)
+        if inner:
+            causes += validate(part, inner, f"{path}.{name}" if path else name)
+    return causes

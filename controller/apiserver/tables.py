@@ -1,0 +1,96 @@
+"""Lists as ``meta.k8s.io/v1 Table``, which is what ``kubectl get`` prints."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from controller.apiserver.resources import Resource
+
+Object = dict[str, Any]
+
+_TOKEN = re.compile(
+    r"""\.([A-Za-z0-9_-]+)|\['([^']+)'\]|\[(\d+|\*)\]|\[\?\(@\.([A-Za-z0-9_.]+)\s*==\s*["']([^"']*)["']\)\]"""
+)
+
+
+def table(resource: Resource, items: list[Object], metadata: Object, include: str) -> Object:
+    """The Table of these objects; ``include`` is the request's includeObject (None, Metadata, Object)."""
+    columns = [{"name": "Name", "type": "string", "format": "name", "description": "Name of the object", "priority": 0}]
+    columns += [
+        {"name": c.name, "type": c.type, "format": "", "description": c.description or c.name, "priority": c.priority}
+        for c in resource.columns
+    ]
+    rows = [{"cells": cells(resource, item), "object": _shown(item, include)} for item in items]
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": metadata,
+        "columnDefinitions": columns,
+        "rows": rows,
+    }
+
+
+def cells(resource: Resource, item: Object) -> list[Any]:
+    """The cells of one object: its name, then the columns."""
+    values: list[Any] = [item["metadata"]["name"]]
+    for column in resource.columns:
+        found = read(item, column.json_path)
+        value = found[0] if found else None
+        if column.type == "date" and isinstance(value, str):
+            value = age(value)
+        elif column.type == "string" and value is not None and not isinstance(value, str):
+            value = str(value).lower() if isinstance(value, bool) else str(value)
+        values.append(value)
+    return values
+
+
+def read(item: Any, path: str) -> list[Any]:
+    """What a simple JSONPath selects."""
+    found = [item]
+    for name, quoted, index, field, wanted in _tokens(path):
+        if name or quoted:
+            found = [part[name or quoted] for part in found if isinstance(part, dict) and (name or quoted) in part]
+        elif field:
+            found = [e for part in found if isinstance(part, list) for e in part if read(e, "." + field) == [wanted]]
+        elif index == "*":
+            found = [entry for part in found if isinstance(part, list) for entry in part]
+        else:
+            found = [part[int(index)] for part in found if isinstance(part, list) and len(part) > int(index)]
+    return found
+
+
+@lru_cache(256)
+def _tokens(path: str) -> list[tuple[str, ...]]:
+    path = path.replace("\\.", "\x00")
+    return [tuple(group.replace("\x00", ".") for group in groups) for groups in _TOKEN.findall(path)]
+
+
+def age(timestamp: str) -> str:
+    """A time as kubectl shows ages."""
+    try:
+        then = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return "<invalid>"
+    seconds = int((datetime.now(UTC) - then).total_seconds())
+    if seconds < 120:
+        return f"{max(seconds, 0)}s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if minutes < 10:
+        return f"{minutes}m{seconds % 60}s" if seconds % 60 else f"{minutes}m"
+    if minutes < 180:
+        return f"{minutes}m"
+    if hours < 8:
+        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
+    if hours < 48:
+        return f"{hours}h"
+    return f"{days}d"
+
+
+def _shown(item: Object, include: str) -> Object:
+    if include == "Object":
+        return item
+    partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
+    return partial if include != "None" else {}
