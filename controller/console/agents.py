@@ -62,8 +62,7 @@ class Agents:
             replaced.gone.set()
         agent.session = Session(sid, self._clock())
         self._names[sid] = common_name
-        async with self._changed:
-            self._changed.notify_all()
+        await self._tell()
         return replaced
 
     def disconnected(self, sid: str) -> str | None:
@@ -75,10 +74,11 @@ class Agents:
             self._agents[name].session = None
         return name
 
-    def beat(self, sid: str, payload: Any) -> None:
+    async def beat(self, sid: str, payload: Any) -> None:
         """Note a heartbeat."""
         if name := self._names.get(sid):
             self._agents[name].heartbeats.append(Heartbeat(self._clock(), payload))
+            await self._tell()
 
     async def wait(self, common_name: str) -> Session:
         """The agent's connection, as soon as there is one."""
@@ -87,7 +87,19 @@ class Agents:
                 await self._changed.wait()
         return session
 
+    async def next_heartbeat(self, common_name: str) -> Heartbeat:
+        """The next heartbeat that comes from the agent."""
+        last = self.heartbeats(common_name)[-1:]
+        async with self._changed:
+            while (beats := self.heartbeats(common_name)[-1:]) == last:
+                await self._changed.wait()
+        return beats[0]
+
     def session(self, common_name: str) -> Session | None:
         """The agent's connection, or None while it is away."""
         agent = self._agents.get(common_name)
         return agent.session if agent else None
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()

@@ -126,6 +126,13 @@ class Cloud:
         """The payloads of the agent's last heartbeats (up to agents.KEPT_HEARTBEATS), oldest first."""
         return [beat.payload for beat in self.received(common_name)]
 
+    async def next_heartbeat(self, common_name: str, timeout: float = 10) -> Any:  # noqa: ASYNC109
+        """The payload of the agent's next heartbeat. Raises errors.LinkError when none comes in time."""
+        try:
+            return (await asyncio.wait_for(self.agents.next_heartbeat(common_name), timeout)).payload
+        except TimeoutError:
+            raise errors.LinkError(f"agent {common_name} sent no heartbeat within {timeout:g} s") from None
+
     def received(self, common_name: str) -> list[Heartbeat]:
         """The agent's last heartbeats with the times at which they came, oldest first."""
         return self.agents.heartbeats(common_name)
@@ -194,7 +201,7 @@ class Cloud:
             logger.info("agent %s disconnected: %s", common_name, reason)
 
     async def _on_heartbeat(self, sid: str, payload: Any = None) -> None:
-        self.agents.beat(sid, payload)  # returning is the acknowledgement
+        await self.agents.beat(sid, payload)  # returning is the acknowledgement
 
 
 def _common_name(request: web.Request) -> str | None:

@@ -1,0 +1,96 @@
+"""A cloud link under test: run as a task, its states recorded and waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from controller.cloud.answers import Dispatch
+from controller.cloud.backoff import Backoff
+from controller.cloud.heartbeat import Heartbeat
+from controller.cloud.identity import Identity
+from controller.cloud.link import Link, LinkState
+
+SECONDS = 20  # nothing here takes so long; it only ends a test that hangs
+
+
+async def echo(event: str, arguments: list[Any]) -> dict[str, Any]:
+    """Answer as a dispatcher does, with what came."""
+    first = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
+    return {"action": event, "correlation_id": first.get("correlation_id"), "arguments": arguments}
+
+
+def figures(agent_id: str) -> dict[str, Any]:
+    """The payload of a heartbeat."""
+    return {"agent_id": agent_id, "status": "online"}
+
+
+def identity_in(folder: Path) -> Callable[[], Identity]:
+    """Load client.crt, client.key and ca.crt of ``folder``."""
+    return lambda: Identity.load(folder / "client.crt", folder / "client.key", folder / "ca.crt")
+
+
+class Watched:
+    """A running link, as an async context. ``states`` are all it told of."""
+
+    def __init__(
+        self,
+        url: str,
+        load_identity: Callable[[], Identity],
+        dispatch: Dispatch = echo,
+        *,
+        interval: float = 0.05,
+        connect_seconds: float = 5,
+    ) -> None:
+        self.states: list[LinkState] = []
+        self._changed = asyncio.Condition()
+        self.link = Link(
+            url,
+            load_identity,
+            dispatch,
+            Heartbeat(figures, interval),
+            self._on_state,
+            backoff=Backoff(0.01, 0.02),
+            connect_seconds=connect_seconds,
+        )
+
+    async def __aenter__(self) -> Watched:
+        self._task = asyncio.create_task(self.link.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.link.stop()
+
+    @property
+    def connections(self) -> int:
+        """How often the link came up."""
+        return sum(later.connected and not before.connected for before, later in zip(self.states, self.states[1:]))
+
+    async def connected(self, times: int = 1) -> LinkState:
+        """Wait until the link has come up so often."""
+        return await self.until(lambda state: state.connected and self.connections >= times)
+
+    async def failed(self) -> str:
+        """Wait until an attempt failed; why."""
+        return str((await self.until(lambda state: state.attempts > 0)).last_error)
+
+    async def until(self, fits: Callable[[LinkState], Any]) -> LinkState:
+        """Wait until the state fits."""
+        async with asyncio.timeout(SECONDS):
+            while not fits(self.link.state):
+                await self._next()
+        return self.link.state
+
+    async def _next(self) -> None:
+        async with self._changed:
+            await self._changed.wait()
+
+    def _on_state(self, state: LinkState) -> None:
+        self.states.append(state)
+        self._telling = asyncio.ensure_future(self._tell())
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
