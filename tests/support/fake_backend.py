@@ -62,6 +62,7 @@ class FakeBackend:
     effects: list[str] = field(default_factory=list)
     credentials: tuple[dict[str, str], ...] = ()
     pull_gate: asyncio.Event | None = None
+    pulling: asyncio.Event = field(default_factory=asyncio.Event)
     pulls_abandoned: int = 0
     events: asyncio.Queue[base.Identity | None] = field(default_factory=asyncio.Queue)
     _ids: Any = field(default_factory=lambda: count(1))
@@ -106,6 +107,7 @@ class FakeBackend:
             return target
         if self.pull_gate:
             await progress(reasons.IMAGE_PULLING, "Pulling: 10 %")
+            self.pulling.set()
             try:
                 await self.pull_gate.wait()
             except asyncio.CancelledError:

@@ -1,0 +1,153 @@
+"""What happens to a runtime from outside is noticed by the next pass, put right and explained."""
+
+from __future__ import annotations
+
+from controller.backends import base
+from controller.resources import reasons, runtimes
+from tests.reconcile.world import IDENTITY, LAN, World
+
+
+async def running(world: World) -> None:
+    await world.create()
+    await world.reconcile()
+
+
+def causes(world: World) -> list[tuple[str, str]]:
+    return [(record["cause"], record["detail"]) for record in world.status()["restarts"]]
+
+
+async def test_a_crash_is_counted_with_its_exit_code(world: World) -> None:
+    await running(world)
+    container = world.backend.only()
+    world.backend.end(container, "restarting", 3)
+    result = await world.reconcile()
+    assert result.outcome.reason == reasons.CRASHED
+    assert world.status()["exitCode"] == 3
+    world.backend.crash(container)
+    assert (await world.reconcile()).settled
+    assert causes(world) == [("Crashed", "exit code 3")]
+    assert world.status()["restartCount"] == 1
+
+
+async def test_lack_of_memory_is_told_from_a_crash(world: World) -> None:
+    await running(world)
+    container = world.backend.only()
+    world.backend.end(container, "restarting", 137)
+    container.oom_killed = True
+    await world.reconcile()
+    container.oom_killed = False
+    world.backend.crash(container)
+    await world.reconcile()
+    assert [cause for cause, _ in causes(world)] == ["OutOfMemory"]
+
+
+async def test_a_container_stopped_by_hand_is_started(world: World) -> None:
+    await running(world)
+    world.backend.end(world.backend.only(), "exited", 0)
+    assert (await world.reconcile()).settled
+    assert world.backend.only().state == "running"
+    assert [cause for cause, _ in causes(world)] == ["Started"]
+
+
+async def test_a_start_after_Stopped_was_requested(world: World) -> None:  # noqa: N802
+    await running(world)
+    await world.change(desiredState="Stopped")
+    await world.reconcile()
+    assert world.condition("Ready")["reason"] == reasons.STOPPED
+    await world.change(desiredState="Running")
+    await world.reconcile()
+    assert [cause for cause, _ in causes(world)] == ["Requested"]
+
+
+async def test_a_container_removed_by_hand_is_made_again_from_the_same_image(world: World) -> None:
+    await running(world)
+    world.backend.registry.clear()
+    world.backend.containers.clear()
+    assert (await world.reconcile()).settled
+    assert world.backend.only().image == "pin-1"
+    assert world.status()["restartCount"] == 1
+
+
+async def test_an_interface_disconnected_by_hand_is_attached_without_a_restart(world: World) -> None:
+    await running(world)
+    started = world.backend.only().started_at
+    world.backend.only().attached.clear()
+    assert (await world.reconcile()).settled
+    assert world.backend.only().started_at == started
+    assert ("Normal", reasons.REPAIRED) in await world.events()
+    assert world.status()["restartCount"] == 0
+
+
+async def test_a_repair_that_does_not_help_is_told_and_not_repeated_without_end(world: World) -> None:
+    await running(world)
+    world.backend.only().attached["lan0"] = runtimes.Interface.model_validate({**LAN, "address": "10.0.0.99"})
+    repairs: list[base.Step] = []
+
+    async def in_vain(target: base.Target, progress: base.Progress) -> None:
+        repairs.append(base.RepairNetworks())
+
+    world.backend._RepairNetworks = in_vain
+    result = await world.reconcile()
+    assert (result.outcome.kind, result.outcome.reason) == ("retry", reasons.DETACHED)
+    assert len(repairs) == 1
+    assert world.condition("NetworkAttached")["status"] == "False"
+
+
+async def test_an_address_changes_on_the_running_container(world: World) -> None:
+    await running(world)
+    started = world.backend.only().started_at
+    await world.change(interfaces=[{**LAN, "address": "10.0.0.6"}])
+    assert (await world.reconcile()).settled
+    assert world.status()["interfaces"][0]["address"] == "10.0.0.6"
+    assert world.backend.only().started_at == started
+
+
+async def test_a_start_of_the_host_is_told_as_such(world: World) -> None:
+    await running(world)
+    world.now += 3600
+    world.boot_time = world.now
+    world.restart_controller()
+    world.backend.end(world.backend.only(), "exited", 255)
+    world.backend.crash(world.backend.only())
+    world.backend.only().restart_count = 0
+    await world.reconcile()
+    assert [cause for cause, _ in causes(world)] == ["HostStarted"]
+
+
+async def test_a_restart_of_the_engine_is_told_as_such(world: World) -> None:
+    await running(world)
+    world.now += 3600
+    world.engine.returned_at = world.now
+    world.backend.crash(world.backend.only())
+    world.backend.only().restart_count = 0
+    await world.reconcile()
+    assert [cause for cause, _ in causes(world)] == ["DaemonRestarted"]
+
+
+async def test_a_parent_interface_that_is_missing_is_waited_for(world: World) -> None:
+    world.backend.missing_parents.add("eth0")
+    await world.create()
+    result = await world.reconcile()
+    assert (result.outcome.kind, result.outcome.reason) == ("waiting", reasons.PARENT_MISSING)
+    assert world.status()["operation"]["name"] == "creating"
+    assert IDENTITY not in world.backend.containers
+    world.backend.missing_parents.clear()
+    assert (await world.reconcile()).settled
+
+
+async def test_a_parent_interface_that_goes_stops_nothing(world: World) -> None:
+    await running(world)
+    world.backend.missing_parents.add("eth0")
+    await world.reconcile()
+    assert world.backend.only().state == "running"
+    assert world.condition("Reconciling")["reason"] == reasons.PARENT_MISSING
+
+
+async def test_the_time_of_a_condition_moves_only_when_it_flips(world: World) -> None:
+    await running(world)
+    first = world.condition("Ready")["lastTransitionTime"]
+    world.now += 100
+    world.backend.only().health = "healthy"
+    await world.reconcile()
+    assert world.condition("Healthy")["status"] == "True"
+    assert world.condition("Ready")["lastTransitionTime"] == first

@@ -1,0 +1,112 @@
+"""A reconciler on an API and a backend in memory, with a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller import names
+from controller.backends import base
+from controller.reconcile import restarts
+from controller.reconcile.attempt import Surroundings
+from controller.reconcile.events import EventRecorder
+from controller.reconcile.keys import Key, KeyIndex
+from controller.reconcile.reconciler import Reconciler, Result
+from controller.resources import kinds
+from tests.support.fake_api import FakeApi
+from tests.support.fake_backend import FakeBackend
+
+KEY = Key("edge", "plc-1")
+IDENTITY = base.Identity("install", "edge", "plc-1")
+LAN = {
+    "name": "lan0",
+    "parentInterface": "eth0",
+    "mode": "Static",
+    "address": "10.0.0.5",
+    "subnet": "10.0.0.0/24",
+}
+NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
+
+
+@dataclass
+class World:
+    """``restart_controller`` forgets everything that is not in the API or the backend."""
+
+    api: FakeApi = field(default_factory=FakeApi)
+    now: float = NOON
+    boot_time: float = NOON - 3600
+    image_prefixes: tuple[str, ...] = ()
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.backend = FakeBackend(clock=self.clock)
+        self.restart_controller()
+
+    def clock(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def restart_controller(self) -> None:
+        self.index = KeyIndex()
+        self.engine = restarts.EngineContact()
+        self.recorder = EventRecorder(self.api, "node-1", self.clock)
+        around = Surroundings(
+            api=self.api,
+            backend=self.backend,
+            node="node-1",
+            image_prefixes=self.image_prefixes,
+            clock=self.clock,
+            boot_time=self.boot_time,
+            engine=self.engine,
+        )
+        self.reconciler = Reconciler(around, "install", self.recorder, self.index, claims=True)
+
+    async def create(self, **spec: Any) -> None:
+        """A Runtime as the cloud makes it."""
+        whole = {
+            "deviceId": "plc-1",
+            "nodeName": "node-1",
+            "backend": "Docker",
+            "image": "registry/plc",
+            "version": "1",
+            "interfaces": [LAN],
+        }
+        metadata = {"name": KEY.name, "namespace": KEY.namespace, "finalizers": [names.FINALIZER]}
+        await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": whole | spec})
+
+    async def change(self, **spec: Any) -> None:
+        await self.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, {"spec": spec})
+
+    async def delete(self) -> None:
+        await self.api.delete(kinds.RUNTIMES, KEY.name, KEY.namespace)
+
+    async def reconcile(self) -> Result:
+        return await self.reconciler.reconcile(KEY, self.interrupted)
+
+    def object(self) -> dict[str, Any]:
+        return self.api.objects[kinds.RUNTIMES.plural, KEY.namespace, KEY.name]
+
+    def status(self) -> dict[str, Any]:
+        return self.object().get("status") or {}
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        return next((c for c in self.status().get("conditions", []) if c["type"] == kind), {})
+
+    def summary(self) -> dict[str, str]:
+        """Status of each condition by its type."""
+        return {c["type"]: c["status"] for c in self.status().get("conditions", [])}
+
+    def status_writes(self) -> int:
+        return self.api.requests.count(("patch", kinds.RUNTIMES.plural))
+
+    async def events(self) -> list[tuple[str, str]]:
+        """Type and reason of the events posted so far, oldest first."""
+        posting = asyncio.create_task(self.recorder.run())
+        await self.recorder.flush()
+        posting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await posting
+        found = [o for (plural, _, _), o in self.api.objects.items() if plural == kinds.EVENTS.plural]
+        return [(event["type"], event["reason"]) for event in found]
