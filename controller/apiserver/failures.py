@@ -54,6 +54,13 @@ def conflict(resource: Resource, name: str, why: str = "") -> Failure:
     return Failure(409, "Conflict", message, _details(resource, name))
 
 
+def precondition(resource: Resource, name: str, field: str, wanted: str, found: str) -> Failure:
+    """409 of a write that is meant for another uid or resourceVersion."""
+    label = {"uid": "UID", "resourceVersion": "ResourceVersion"}[field]
+    why = f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {found}"
+    return conflict(resource, name, why)
+
+
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> Failure:
     """422 with every cause."""
     lines = [f"{cause.field}: {cause.message}" for cause in causes]

@@ -121,11 +121,7 @@ def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:
     if metadata.get("name", name) != name:
         raise failures.bad_request("the name of the object does not match the name on the URL")
     if metadata.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
-        raise failures.conflict(
-            resource,
-            name,
-            f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {old['metadata']['uid']}",
-        )
+        raise failures.precondition(resource, name, "uid", metadata["uid"], old["metadata"]["uid"])
     version = metadata.get("resourceVersion")
     if version and version != old["metadata"]["resourceVersion"]:
         raise failures.conflict(resource, name)
@@ -133,7 +129,10 @@ def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:
         added = set(metadata.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
         if added:
             shown = ", ".join(f'"{f}"' for f in sorted(added))
-            message = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
+            message = (
+                "Forbidden: no new finalizers can be added if the object is being deleted, "
+                f"found new finalizers []string{{{shown}}}"
+            )
             raise failures.invalid(resource, name, [Cause("FieldValueForbidden", message, "metadata.finalizers")])
 
 

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from controller import errors
+
 CA_DAYS = 3650
 LEAF_DAYS = 365
 RENEW_DAYS = 60
@@ -42,7 +44,7 @@ class Pki:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._stale("ca"):
             self._make_ca()
-        sans = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
+        sans: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
         sans += [x509.IPAddress(ipaddress.ip_address(a)) for a in sorted({"127.0.0.1", "::1", _address(host)})]
         if self._stale("server"):
             self._issue("server", "edge-api", None, sans)
@@ -91,9 +93,8 @@ class Pki:
             self._path(stale, "crt").unlink(missing_ok=True)
 
     def _issue(self, file: str, common_name: str, group: str | None, sans: list[x509.GeneralName]) -> None:
-        ca_key = serialization.load_pem_private_key(self._path("ca", "key").read_bytes(), None)
+        ca_key = _key(self._path("ca", "key"))
         ca = x509.load_pem_x509_certificate(self._path("ca", "crt").read_bytes())
-        assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.SERVER_AUTH if sans else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = self._builder(_name(common_name, group), ca.subject, key.public_key(), LEAF_DAYS)
@@ -143,3 +144,10 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     temporary.replace(path)
+
+
+def _key(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise errors.SettingError(f"{path} is not a key that we made: remove the directory {path.parent}")
+    return key

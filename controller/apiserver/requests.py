@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import ssl
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from aiohttp import web
 
-from controller.apiserver import discovery, failures, openapi, tables
+from controller.apiserver import documents, failures, tables
 from controller.apiserver.resources import Registry, Resource
 from controller.apiserver.store import Store
+from controller.apiserver.users import Users
 from controller.apiserver.verbs import Verbs, predicate
 from controller.apiserver.watches import Watch
 
@@ -44,88 +44,44 @@ class Target:
 class Requests:
     """Answers every request with an object or a Status."""
 
-    def __init__(self, verbs: Verbs, registry: Registry, store: Store, tokens: dict[str, str]) -> None:
+    def __init__(self, verbs: Verbs, registry: Registry, store: Store, users: Users) -> None:
         self._verbs = verbs
         self._registry = registry
         self._store = store
-        self._tokens = tokens
+        self._users = users
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """The one handler."""
         try:
-            user = self._user(request)
-            return await self._route(request, user)
+            return await self._route(request, self._users.of(request))
         except failures.Failure as failure:
             return web.json_response(failure.status(), status=failure.code)
         except web.HTTPRequestEntityTooLarge:
-            failure = failures.Failure(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
-            return web.json_response(failure.status(), status=413)
-
-    def _user(self, request: web.Request) -> str:
-        ssl_object: ssl.SSLObject | None = request.get_extra_info("ssl_object")
-        certificate = ssl_object.getpeercert() if ssl_object else None
-        for relative_name in (certificate or {}).get("subject", ()):
-            for attribute, value in relative_name:  # type: ignore[misc]
-                if attribute == "commonName":
-                    return str(value)
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme == "Bearer" and token in self._tokens:
-            return self._tokens[token]
-        raise failures.Failure(401, "Unauthorized", "Unauthorized")
+            too_large = failures.Failure(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
+            return web.json_response(too_large.status(), status=413)
 
     async def _route(self, request: web.Request, user: str) -> web.StreamResponse:
         parts = [part for part in request.path.split("/") if part]
-        match parts:
-            case []:
-                return web.json_response({"paths": ["/api", "/apis", "/healthz", "/version"]})
-            case [health, *_] if health in HEALTH:
-                return web.Response(text="ok")
-            case ["version"]:
-                return web.json_response(discovery.VERSION)
-            case ["openapi", *rest]:
-                return self._openapi(rest)
-            case ["api"]:
-                return self._discover(request, {"kind": "APIVersions", "versions": ["v1"]}, core=True)
-            case ["apis"]:
-                return self._discover(request, discovery.groups(self._registry), core=False)
-            case ["api", "v1"]:
-                return web.json_response(discovery.resource_list(self._registry, "", "v1"))
-            case ["apis", group] if group in self._registry.groups():
-                return web.json_response(discovery.group(self._registry, group))
-            case ["apis", group, version] if version in self._registry.groups().get(group, []):
-                return web.json_response(discovery.resource_list(self._registry, group, version))
-            case ["apis", "authentication.k8s.io" | "authorization.k8s.io", _, kind]:
-                return await self._review(request, kind, user)
+        if parts and parts[0] in HEALTH:
+            return web.Response(text="ok")
+        aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "")
+        document = documents.find(self._registry, parts, aggregated=aggregated)
+        if document is not None:
+            return _document(document, aggregated=aggregated and parts in (["api"], ["apis"]))
+        if parts[:2] in (["apis", "authentication.k8s.io"], ["apis", "authorization.k8s.io"]):
+            return await self._review(request, parts[-1], user)
         return await self._operate(request, self._target(parts))
 
-    def _openapi(self, rest: list[str]) -> web.Response:
-        match rest:
-            case ["v2"]:
-                return web.json_response(openapi.v2(self._registry))
-            case ["v3"]:
-                return web.json_response(openapi.v3_index(self._registry))
-            case ["v3", "api", "v1"]:
-                return web.json_response(openapi.v3(self._registry, "", "v1"))
-            case ["v3", "apis", group, version]:
-                return web.json_response(openapi.v3(self._registry, group, version))
-        raise _unknown_path()
-
-    def _discover(self, request: web.Request, plain: Object, *, core: bool) -> web.Response:
-        if "apidiscovery.k8s.io" not in request.headers.get("Accept", ""):
-            return web.json_response(plain)
-        body = discovery.aggregated(self._registry, core=core)
-        kind = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-        return web.Response(body=json.dumps(body).encode(), headers={"Content-Type": kind})
-
     async def _review(self, request: web.Request, kind: str, user: str) -> web.Response:
-        body = await _body(request)
-        if kind == "selfsubjectreviews":
-            body["status"] = {"userInfo": {"username": user, "groups": ["system:masters", "system:authenticated"]}}
-        elif kind == "selfsubjectaccessreviews":
-            body["status"] = {"allowed": True}
-        else:
+        statuses = {
+            "selfsubjectreviews": {
+                "userInfo": {"username": user, "groups": ["system:masters", "system:authenticated"]}
+            },
+            "selfsubjectaccessreviews": {"allowed": True},
+        }
+        if kind not in statuses:
             raise _unknown_path()
-        return web.json_response(body, status=201)
+        return web.json_response({**await _body(request), "status": statuses[kind]}, status=201)
 
     def _target(self, parts: list[str]) -> Target:
         match parts:
@@ -188,8 +144,8 @@ class Requests:
     async def _patch(self, request: web.Request, target: Target) -> tuple[Object, list[str]]:
         kind = request.content_type
         if kind not in PATCH_TYPES:
-            message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(PATCH_TYPES)}"
-            raise failures.Failure(415, "UnsupportedMediaType", message)
+            message = "the body of the request was in an unknown format - accepted media types include: "
+            raise failures.Failure(415, "UnsupportedMediaType", message + ", ".join(PATCH_TYPES))
         patch = await _body(request)
         place = (target.namespace, target.name)
         if kind == "application/apply-patch+yaml":
@@ -202,7 +158,7 @@ class Requests:
 
     def _list(self, request: web.Request, target: Target) -> web.Response:
         label, field = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
-        items = self._verbs.list(target.resource, target.namespace, label, field)
+        items = self._verbs.select(target.resource, target.namespace, label, field)
         metadata = {"resourceVersion": str(self._store.revision)}
         if (include := _table(request)) is not None:
             return web.json_response(tables.table(target.resource, items, metadata, include))
@@ -213,7 +169,7 @@ class Requests:
 
     async def _delete_collection(self, request: web.Request, target: Target) -> web.Response:
         label, field = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
-        items = self._verbs.list(target.resource, target.namespace, label, field)
+        items = self._verbs.select(target.resource, target.namespace, label, field)
         for item in items:
             metadata = item["metadata"]
             await self._verbs.delete(
@@ -234,6 +190,13 @@ class Requests:
             async for line in stream:
                 await response.write(line)
         return response
+
+
+def _document(document: Object, *, aggregated: bool) -> web.Response:
+    kind = "application/json"
+    if aggregated:
+        kind += ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    return web.Response(body=json.dumps(document).encode(), headers={"Content-Type": kind})
 
 
 async def _body(request: web.Request) -> Any:

@@ -1,7 +1,12 @@
-"""CEL rules (x-kubernetes-validations), evaluated with cel-python, which is loaded when the first rule is met."""
+"""CEL rules of a schema (x-kubernetes-validations), transition rules with ``oldSelf`` included.
+
+The evaluator is the `common-expression-language` package (cel-rust); it is loaded when the first rule is met.
+"""
 
 from __future__ import annotations
 
+import sys
+import types
 from functools import lru_cache
 from typing import Any
 
@@ -17,14 +22,12 @@ def check(resource: Resource, item: Object, old: Object | None) -> list[Cause]:
 
 
 def _walk(schema: Object, value: Any, old: Any, path: str) -> list[Cause]:
-    causes = [
-        _cause(rule, value, path) for rule in schema.get("x-kubernetes-validations", ()) if not _holds(rule, value, old)
-    ]
+    rules = schema.get("x-kubernetes-validations", ())
+    causes = [_cause(rule, value, path) for rule in rules if not _holds(rule["rule"], value, old)]
     if isinstance(value, dict):
-        for name, part in schema.get("properties", {}).items():
-            if name in value and name != "metadata":
-                before = old.get(name) if isinstance(old, dict) else None
-                causes += _walk(part, value[name], before, f"{path}.{name}" if path else name)
+        for name in value.keys() & schema.get("properties", {}).keys() - {"metadata"}:
+            before = old.get(name) if isinstance(old, dict) else None
+            causes += _walk(schema["properties"][name], value[name], before, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and "items" in schema:
         for index, entry in enumerate(value):
             causes += _walk(schema["items"], entry, None, f"{path}[{index}]")
@@ -32,17 +35,20 @@ def _walk(schema: Object, value: Any, old: Any, path: str) -> list[Cause]:
 
 
 def _cause(rule: Object, value: Any, path: str) -> Cause:
-    return Cause(
-        "FieldValueInvalid",
-        f"Invalid value: {quoted(value)}: {rule.get('message', 'failed rule: ' + rule['rule'])}",
-        path,
-    )
+    message = rule.get("message") or f"failed rule: {rule['rule']}"
+    return Cause("FieldValueInvalid", f"Invalid value: {quoted(value)}: {message}", path)
 
 
-def _holds(rule: Object, value: Any, old: Any) -> bool:
-    if "oldSelf" in rule["rule"] and old is None:
-        return True
-    import cel  # noqa: PLC0415
+def _holds(rule: str, value: Any, old: Any) -> bool:
+    if "oldSelf" not in rule:
+        return bool(_program(rule).execute({"self": value}))
+    return old is None or bool(_program(rule).execute({"self": value, "oldSelf": old}))
 
-    context = {"self": value, "oldSelf": old} if old is not None else {"self": value}
-    return bool(cel.evaluate(rule["rule"], context))
+
+@lru_cache(256)
+def _program(rule: str) -> Any:
+    # The package imports its own command line (rich, typer: 25 MB) at once; an empty module in its place costs nothing.
+    sys.modules.setdefault("cel.cli", types.ModuleType("cel.cli"))
+    import cel  # noqa: PLC0415 - only where a schema has rules
+
+    return cel.compile(rule)

@@ -23,6 +23,7 @@ from controller.apiserver.pki import Credentials, Pki
 from controller.apiserver.requests import Requests
 from controller.apiserver.resources import CORE, Registry, Resource
 from controller.apiserver.store import Key, Store
+from controller.apiserver.users import Users
 from controller.apiserver.verbs import DEFINITIONS, NAMESPACES, Verbs
 
 Object = dict[str, Any]
@@ -59,7 +60,7 @@ class ApiServer:
         await self._store.open()
         self._verbs = Verbs(self._store, self._registry)
         await self._seed()
-        requests = Requests(self._verbs, self._registry, self._store, self._pki.tokens())
+        requests = Requests(self._verbs, self._registry, self._store, Users(self._pki.tokens()))
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", requests.answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -132,7 +133,7 @@ class ApiServer:
             await asyncio.sleep(EXPIRY_SECONDS)
             now = datetime.datetime.now(datetime.UTC)
             for resource in (r for r in CORE if r.expires and not r.storage):
-                for item in self._store.list(resource.key, ""):
+                for item in self._store.select(resource.key, ""):
                     made = datetime.datetime.fromisoformat(item["metadata"]["creationTimestamp"])
                     if (now - made).total_seconds() > resource.expires:
                         metadata = item["metadata"]

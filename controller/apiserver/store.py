@@ -106,7 +106,7 @@ class Store:
         """The current object; the caller must not change it."""
         return self._objects.get(key.resource, {}).get((key.namespace, key.name))
 
-    def list(self, resource: str, namespace: str) -> list[Object]:
+    def select(self, resource: str, namespace: str) -> list[Object]:
         """The current objects in order of namespace and name; "" means all namespaces."""
         found = self._objects.get(resource, {})
         return [found[place] for place in sorted(found) if not namespace or place[0] == namespace]
@@ -120,9 +120,10 @@ class Store:
         async with self._lock:
             before = self.get(key)
             after = change(before)
-            if after is None:
-                assert before is not None
+            if after is None and before is not None:
                 return await self._commit(key, before, before, "DELETED"), True
+            if after is None:
+                raise ValueError("an object that does not exist cannot be deleted")
             if after == before:
                 return before, False
             return await self._commit(key, before, after, "MODIFIED" if before else "ADDED"), True

@@ -74,19 +74,26 @@ def age(timestamp: str) -> str:
         then = datetime.fromisoformat(timestamp)
     except ValueError:
         return "<invalid>"
-    seconds = int((datetime.now(UTC) - then).total_seconds())
-    if seconds < 120:
-        return f"{max(seconds, 0)}s"
+    return duration(max(0, int((datetime.now(UTC) - then).total_seconds())))
+
+
+def duration(seconds: int) -> str:
+    """A span in the one or two units that kubectl would choose (apimachinery: duration.HumanDuration)."""
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if minutes < 10:
-        return f"{minutes}m{seconds % 60}s" if seconds % 60 else f"{minutes}m"
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
-    if hours < 48:
-        return f"{hours}h"
-    return f"{days}d"
+    steps = (
+        (120, f"{seconds}s"),
+        (600, _pair(minutes, "m", seconds % 60, "s")),
+        (3 * 3600, f"{minutes}m"),
+        (8 * 3600, _pair(hours, "h", minutes % 60, "m")),
+        (48 * 3600, f"{hours}h"),
+        (8 * 86400, _pair(days, "d", hours % 24, "h")),
+        (2 * 365 * 86400, f"{days}d"),
+    )
+    return next((text for limit, text in steps if seconds < limit), f"{days // 365}y")
+
+
+def _pair(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large}{large_unit}{small}{small_unit}" if small else f"{large}{large_unit}"
 
 
 def _shown(item: Object, include: str) -> Object:

@@ -30,10 +30,10 @@ class Verbs:
             raise failures.not_found(resource, name)
         return _as(resource, found)
 
-    def list(self, resource: Resource, namespace: str, label: str, field: str) -> list[Object]:
+    def select(self, resource: Resource, namespace: str, label: str, field: str) -> list[Object]:
         """The objects that the selectors choose."""
         matches = predicate(resource, label, field)
-        return [_as(resource, item) for item in self._store.list(resource.key, namespace) if matches(item)]
+        return [_as(resource, item) for item in self._store.select(resource.key, namespace) if matches(item)]
 
     async def create(self, resource: Resource, namespace: str, body: Object, *, dry: bool) -> tuple[Object, list[str]]:
         """Create; returns the object and its unknown fields."""
@@ -107,12 +107,7 @@ class Verbs:
             metadata = current["metadata"]
             for field in ("uid", "resourceVersion"):
                 if preconditions.get(field) and preconditions[field] != metadata[field]:
-                    label = {"uid": "UID", "resourceVersion": "ResourceVersion"}[field]
-                    raise failures.conflict(
-                        resource,
-                        name,
-                        f"Precondition failed: {label} in precondition: {preconditions[field]}, {label} in object meta: {metadata[field]}",
-                    )
+                    raise failures.precondition(resource, name, field, preconditions[field], metadata[field])
             if not metadata.get("finalizers"):
                 return None
             if "deletionTimestamp" in metadata:
@@ -142,7 +137,7 @@ class Verbs:
 
     def refresh_definitions(self) -> None:
         """Serve what the stored CustomResourceDefinitions say."""
-        self._registry.define(self._store.list(DEFINITIONS.key, ""))
+        self._registry.define(self._store.select(DEFINITIONS.key, ""))
 
     def _check_namespace(self, namespace: str) -> None:
         found = self._store.get(_key(NAMESPACES, "", namespace))
@@ -160,7 +155,7 @@ class Verbs:
                 await self._delete_all(resource, "")
 
     async def _delete_all(self, resource: Resource, namespace: str) -> None:
-        for item in self._store.list(resource.key, namespace):
+        for item in self._store.select(resource.key, namespace):
             metadata = item["metadata"]
             await self.delete(resource, metadata.get("namespace", ""), metadata["name"], {}, dry=False)
 

@@ -57,7 +57,7 @@ class Watch:
 
     def _backlog(self, since: str, *, initial: bool) -> list[bytes]:
         if initial or since in ("", "0"):
-            found = self._store.list(self._resource.key, self._namespace)
+            found = self._store.select(self._resource.key, self._namespace)
             return [self._line("ADDED", item) for item in found if self._matches(item)]
         changes = self._store.changes_since(int(since)) if since.isdigit() else None
         if changes is None:
