@@ -126,11 +126,11 @@ class Settings(BaseSettings):
         "ghcr.io/autonomy-logic/openplc-runtime", description="Image repository of what the cloud creates."
     )
     runtime_version: str = Field("latest", description="Image tag of what the cloud creates without a version.")
-    runtime_template: Annotated[dict[str, Any] | str, AfterValidator(_template)] = Field(
+    runtime_template: Annotated[dict[str, Any], BeforeValidator(_template)] = Field(
         default_factory=lambda: dict(OPENPLC_TEMPLATE),
         description="Partial spec under what the cloud creates: YAML, JSON or @FILE; default: what OpenPLC v4 needs.",
     )
-    image_prefixes: Annotated[tuple[str, ...] | str, AfterValidator(_prefixes)] = Field(
+    image_prefixes: Annotated[tuple[str, ...], BeforeValidator(_prefixes)] = Field(
         (), description="Allowed beginnings of image names, separated by commas; empty: all."
     )
     internal_pool: Pool = Field(

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ INSTALL_ID = "install-id"
 NODE_NAME = "node-name"
 RETIRED = "retired"
 LOCK = "lock"
+KUBECONFIG = "kubeconfig"
 
 
 class State:
@@ -58,6 +60,16 @@ class State:
         was = self.retired
         (self.directory / RETIRED).unlink(missing_ok=True)
         return was
+
+    def forget(self) -> None:
+        """Remove everything but the retirement: nothing else of this installation remains."""
+        for path in self.directory.iterdir():
+            if path.name in (RETIRED, LOCK):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def write(self, name: str, text: str) -> None:
         """Write one file (mode 0600) so that a power cut leaves the old or the new one."""

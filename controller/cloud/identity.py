@@ -41,6 +41,11 @@ class Identity:
         return cls(agent_id, parsed.not_valid_after_utc, _context(certificate, key, ca))
 
 
+def agent_id(certificate: Path) -> str:
+    """The CN of a certificate, whether it is valid or not. Raises IdentityError."""
+    return _common_name(_parse(certificate), certificate)
+
+
 def _parse(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(_read(path, "client certificate", "EDGE_CLIENT_CERT"))

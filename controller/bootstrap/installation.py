@@ -1,0 +1,59 @@
+"""What every part is built with: settings, who we are, and who owns loops and clean-up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from controller import errors
+from controller.health import Beats
+from controller.settings import Settings
+from controller.state import State
+from controller.supervise import Supervisor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One running controller. What is pushed on ``stack`` is stopped in reverse order."""
+
+    settings: Settings
+    state: State
+    install_id: str
+    node_name: str
+    beats: Beats
+    supervisor: Supervisor
+    stack: AsyncExitStack
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the Kubernetes API is our own: then this node is the only one."""
+        return self.settings.api == "embedded"
+
+
+async def identify(settings: Settings, state: State, stack: AsyncExitStack) -> Installation:
+    """Who this installation is, from its first start on."""
+    agent_id = await asyncio.to_thread(_agent_id, settings)
+    return Installation(
+        settings=settings,
+        state=state,
+        install_id=await asyncio.to_thread(state.install_id, agent_id),
+        node_name=await asyncio.to_thread(state.node_name, settings.node_name),
+        beats=Beats(),
+        supervisor=Supervisor(),
+        stack=stack,
+    )
+
+
+def _agent_id(settings: Settings) -> str | None:
+    """The CN of the client certificate, valid or not: it only names us."""
+    from controller.cloud import identity  # noqa: PLC0415 - cryptography, in a thread while the API starts
+
+    try:
+        return identity.agent_id(settings.client_cert)
+    except errors.IdentityError as error:
+        log.debug("no agent id yet: %s", error)
+        return None

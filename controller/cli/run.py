@@ -1,0 +1,42 @@
+"""``edge-controller run``: the service, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import click
+
+from controller.cli import logging as logs
+from controller.cli.options import with_settings
+from controller.settings import Settings
+from controller.state import State
+
+
+@click.command()
+@with_settings()
+def run(settings: Settings) -> None:
+    """Run the controller in the foreground until SIGTERM or Ctrl-C; the runtimes go on when it ends.
+
+    \b
+    Examples:
+      edge-controller run
+      edge-controller run --cloud-url https://localhost:7443 --cloud-ca ca.crt
+      edge-controller run --config /etc/edge-controller/settings.toml --log-format json
+      EDGE_CLOUD_URL= edge-controller run        # no cloud: kubectl and GitOps only
+    """
+    logs.set_up(settings.log_format, settings.log_level)
+    state = State(settings.state_dir)
+    with state.lock():
+        asyncio.run(_serve(settings, state))
+
+
+async def _serve(settings: Settings, state: State) -> None:
+    from controller.bootstrap.service import Service  # noqa: PLC0415 - everything; only this command needs it
+
+    service = Service(settings, state, os.environ)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop)
+    await service.run()
