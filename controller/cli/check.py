@@ -1,0 +1,60 @@
+"""``edge-controller check``: what this host has, what it lacks, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from controller import errors
+from controller.backends.docker.backend import DockerBackend
+from controller.cli.options import with_settings
+from controller.network.interfaces import HostInterfaces
+from controller.node import inspection
+from controller.node.inspection import Finding
+from controller.settings import Settings
+
+COLORS = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
+ENGINE_SECONDS = 10.0
+
+
+@click.command()
+@with_settings("cloud_url", "client_cert", "client_key", "cloud_ca", "state_dir", "docker_host", "internal_pool")
+def check(settings: Settings) -> None:
+    """Look at this host and say what to mend; exit status 1 when something must be. Changes nothing.
+
+    \b
+    Examples:
+      edge-controller check
+      edge-controller check --client-cert agent.crt --client-key agent.key
+      DOCKER_HOST=unix:///run/docker.sock edge-controller check
+    """
+    interfaces = HostInterfaces(settings.internal_pool).snapshot()
+    findings = [*inspection.host(settings, interfaces, datetime.now(UTC)), asyncio.run(_engine(settings))]
+    for finding in findings:
+        level = click.style(f"{finding.level:<4}", fg=COLORS[finding.level])
+        click.echo(f"{level}  {finding.subject + ':':<19} {finding.text}")
+    failed = sum(finding.level == "FAIL" for finding in findings)
+    if failed:
+        click.echo(f"\n{failed} to be mended")
+        sys.exit(1)
+
+
+async def _engine(settings: Settings) -> Finding:
+    backend = DockerBackend(
+        settings.docker_host,
+        install_id="",
+        internal_pool=settings.internal_pool,
+        placeholder_pool=settings.placeholder_pool,
+    )
+    try:
+        found = await asyncio.wait_for(backend.health(), ENGINE_SECONDS)
+    except errors.ReconcileError as error:
+        return Finding("FAIL", "Docker", str(error))
+    except TimeoutError:
+        return Finding("FAIL", "Docker", f"no answer within {ENGINE_SECONDS:.0f} s: restart it")
+    finally:
+        await backend.close()
+    return Finding("OK", "Docker", ", ".join(f"{name} {value}" for name, value in found.items()))

@@ -1,0 +1,157 @@
+"""What a host needs for runtimes, and what to mend where it falls short: one finding for each thing looked at.
+
+Blocking, and changes nothing but a file that it makes and removes in the state directory. The engine is asked by the
+caller.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from controller import errors
+from controller.cloud.identity import Identity
+from controller.network.interfaces import HostInterface
+from controller.settings import Settings
+
+Level = Literal["OK", "WARN", "FAIL"]
+
+RELEASED = datetime(2026, 1, 1, tzinfo=UTC)  # a clock before this is wrong
+CERTIFICATE_NOTICE = timedelta(days=30)
+DISK_NOTICE = 2 << 30  # bytes free
+DISK_LEAST = 200 << 20
+PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux"}
+# capability.h: bit numbers
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
+
+
+class Finding(NamedTuple):
+    """One thing looked at; ``text`` ends with the remedy where there is something to mend."""
+
+    level: Level
+    subject: str
+    text: str
+
+
+def host(settings: Settings, interfaces: Sequence[HostInterface], now: datetime) -> Iterator[Finding]:
+    """Everything but the engine."""
+    yield clock(now, settings.state_dir)
+    yield state_directory(settings.state_dir)
+    yield free_space(settings.state_dir)
+    yield certificate(settings, now)
+    yield privileges()
+    yield from programs()
+    yield macvlan()
+    yield cgroups()
+    yield parents(interfaces)
+
+
+def clock(now: datetime, state_dir: Path) -> Finding:
+    """A clock that runs behind breaks TLS; the state directory remembers a later time."""
+    newest = max((path.stat().st_mtime for path in _entries(state_dir)), default=0.0)
+    if now < RELEASED or now.timestamp() < newest - 60:
+        return Finding("FAIL", "clock", f"it says {now:%Y-%m-%d %H:%M} UTC, which is past: set it, or enable NTP")
+    return Finding("OK", "clock", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def state_directory(path: Path) -> Finding:
+    """Whether files can be made there."""
+    subject = "state directory"
+    place = _nearest(path)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        return Finding(
+            "FAIL", subject, f"{path} cannot be written ({error.strerror}): run as root or set EDGE_STATE_DIR"
+        )
+    return Finding("OK", subject, f"{path} can be written" if place == path else f"{path} can be made")
+
+
+def free_space(path: Path) -> Finding:
+    """Room for the state, and for images."""
+    free = shutil.disk_usage(_nearest(path)).free
+    text = f"{free / (1 << 30):.1f} GB free for {path}"
+    if free < DISK_LEAST:
+        return Finding("FAIL", "disk", f"{text}: free some space")
+    return Finding("WARN", "disk", f"{text}: images need more") if free < DISK_NOTICE else Finding("OK", "disk", text)
+
+
+def certificate(settings: Settings, now: datetime) -> Finding:
+    """The client certificate, its key and its end."""
+    if not settings.cloud_url:
+        return Finding("OK", "certificate", "not needed: EDGE_CLOUD_URL is empty")
+    try:
+        identity = Identity.load(settings.client_cert, settings.client_key, settings.cloud_ca, now.timestamp)
+    except errors.IdentityError as error:
+        return Finding("FAIL", "certificate", str(error))
+    text = f"agent {identity.agent_id}, valid until {identity.not_after:%Y-%m-%d}"
+    if identity.not_after - now < CERTIFICATE_NOTICE:
+        return Finding("WARN", "certificate", f"{text}: replace it soon")
+    return Finding("OK", "certificate", text)
+
+
+def privileges(status: Path = Path("/proc/self/status")) -> Finding:
+    """The capabilities that putting interfaces in order in a container's namespace takes."""
+    line = next(line for line in status.read_text().splitlines() if line.startswith("CapEff:"))
+    effective = int(line.split()[1], 16)
+    missing = [name for name, bit in CAPABILITIES.items() if not effective >> bit & 1]
+    if missing:
+        return Finding("FAIL", "privileges", f"{', '.join(missing)} missing: run as root, or grant them in the unit")
+    return Finding("OK", "privileges", "network namespaces can be entered and changed")
+
+
+def programs(find: Callable[[str], str | None] = shutil.which) -> Iterator[Finding]:
+    """Programs that are called."""
+    for program, package in PROGRAMS.items():
+        if found := find(program):
+            yield Finding("OK", f"program {program}", found)
+        else:
+            yield Finding("FAIL", f"program {program}", f"not found: apt-get install {package}")
+
+
+def macvlan(modules: Path = Path("/lib/modules"), loaded: Path = Path("/sys/module")) -> Finding:
+    """Whether the kernel can make macvlan interfaces."""
+    if (loaded / "macvlan").exists():
+        return Finding("OK", "macvlan", "the kernel has it")
+    folder = modules / platform.release()
+    lists = [folder / "modules.builtin", folder / "modules.dep"]
+    readable = [path for path in lists if path.exists()]
+    if any("/macvlan.ko" in path.read_text() for path in readable):
+        return Finding("OK", "macvlan", "the kernel has it as a module")
+    if readable:
+        return Finding("FAIL", "macvlan", "this kernel has no macvlan: use one with CONFIG_MACVLAN")
+    return Finding("WARN", "macvlan", "it cannot be seen whether this kernel has it; the first runtime will tell")
+
+
+def cgroups(root: Path = Path("/sys/fs/cgroup")) -> Finding:
+    """Where the figures of containers come from."""
+    if (root / "cgroup.controllers").exists():
+        return Finding("OK", "cgroups", "version 2")
+    if (root / "memory").is_dir() and any((root / name).is_dir() for name in ("cpuacct", "cpu,cpuacct")):
+        return Finding("OK", "cgroups", "version 1")
+    return Finding("WARN", "cgroups", f"{root} has no memory and CPU controllers: runtimes will have no figures")
+
+
+def parents(interfaces: Sequence[HostInterface]) -> Finding:
+    """Interfaces that can be parents of runtimes."""
+    found = [f"{i.name} ({i.ip_address or 'no address'}{'' if i.is_up else ', down'})" for i in interfaces]
+    if not any(interface.is_up for interface in interfaces):
+        seen = f": {', '.join(found)}" if found else ""
+        return Finding("WARN", "parent interfaces", f"none is up{seen}; runtimes wait until one is")
+    return Finding("OK", "parent interfaces", ", ".join(found))
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or the nearest folder above that exists."""
+    return next(place for place in (path, *path.parents) if place.is_dir())
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if os.access(folder, os.R_OK) and folder.is_dir() else []
