@@ -1,18 +1,19 @@
 """Sends one HTTP request to a runtime on this host, at its internal address: once, bounded, and nowhere else.
 
 A runtime's certificate is its own, so it is not verified; redirects are returned, not followed; cookies, proxies of
-the environment and connections kept alive are not used, the last because a client may repeat a request on those.
+the environment and connections kept alive are not used.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from multidict import CIMultiDict, MultiDict
+from multidict import CIMultiDict
 from yarl import URL
 
 from controller.cloud.node import HttpRequest, HttpResponse
@@ -61,7 +62,14 @@ class Proxy:
 
     def _send(self, request: HttpRequest) -> Any:
         headers, data = _headers_and_data(request)
-        return self._open().request(request.method, _url(request), headers=headers, data=data, allow_redirects=False)
+        return self._open().request(
+            request.method,
+            _url(request),
+            headers=headers,
+            data=data,
+            allow_redirects=False,
+            middlewares=[_only_once()],
+        )
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -74,12 +82,24 @@ class Proxy:
         return self._session
 
 
+def _only_once() -> aiohttp.ClientMiddlewareType:
+    """Refuse the client's second attempt: it repeats a GET, PUT or DELETE when the connection breaks off."""
+    attempts = itertools.count(1)
+
+    async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if next(attempts) > 1:
+            raise aiohttp.ClientConnectionError("the runtime broke off the connection")
+        return await handler(request)
+
+    return send
+
+
 def _url(request: HttpRequest) -> URL:
-    """Built from its parts, so that nothing in the path can become a host."""
-    path, _, query = request.path.partition("?")
-    url = URL.build(scheme=request.scheme, host=request.address, port=request.port, path=path, query_string=query)
-    parameters = [(name, value) for name, values in request.params.items() for value in values]
-    return url.with_query(MultiDict([*url.query.items(), *parameters])) if parameters else url
+    """The runtime's own address and nothing else, whatever the path says."""
+    if not request.path.startswith("/"):
+        raise CommandError("the path of a request must start with /")
+    url = URL(f"{request.scheme}://{request.address}:{request.port}{request.path}")
+    return url.extend_query([(name, value) for name, values in request.params.items() for value in values])
 
 
 def _headers_and_data(request: HttpRequest) -> tuple[CIMultiDict[str], Any]:

@@ -30,10 +30,11 @@ scalars = (
 payloads = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=6)
 )
-fields = st.sampled_from(
-    ["correlation_id", "action", "requested_at", "device_id", "container_name", "vnic_configs", "name", "ip"]
-    + ["subnet", "gateway", "parent_interface", "network_mode", "method", "api", "headers", "files", "cpuPeriod"]
+known_fields = (
+    "correlation_id action requested_at device_id container_name vnic_configs name ip subnet gateway "
+    "parent_interface network_mode method api headers files cpuPeriod"
 )
+fields = st.sampled_from(known_fields.split())
 messages = st.dictionaries(fields, payloads, max_size=8)
 topics = st.sampled_from([topic.name for topic in CommandSite(FakeApi()).topics] + ["reboot", "", "x" * 1000])
 

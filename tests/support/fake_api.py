@@ -28,6 +28,7 @@ class FakeApi:
         self.fault: Callable[[str, Kind], None] = lambda verb, kind: None
         self._revisions = itertools.count(1)
         self._activity = asyncio.Event()
+        self._history: list[tuple[Key, WatchEvent]] = []
         self._watchers: set[asyncio.Queue[tuple[Key, WatchEvent] | None]] = set()
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
@@ -78,9 +79,8 @@ class FakeApi:
     ) -> AsyncGenerator[WatchEvent]:
         await self._begin("watch", kind)
         queue: asyncio.Queue[tuple[Key, WatchEvent] | None] = asyncio.Queue()
-        for key, found in self.objects.items():  # what is newer than the caller knows
-            if int(found["metadata"]["resourceVersion"]) > int(resource_version or 0):
-                queue.put_nowait((key, WatchEvent("MODIFIED", copy.deepcopy(found))))
+        for missed in self._missed(int(resource_version)) if resource_version else self._present():
+            queue.put_nowait(missed)
         self._watchers.add(queue)
         try:
             while (item := await queue.get()) is not None:
@@ -104,7 +104,17 @@ class FakeApi:
     def remove(self, kind: Kind, name: str, namespace: str) -> None:
         """Take an object away at once, finalizers or not."""
         key = (kind.plural, namespace, name)
-        self._tell(key, WatchEvent("DELETED", self.objects.pop(key)))
+        found = self.objects.pop(key)
+        found["metadata"]["resourceVersion"] = str(next(self._revisions))
+        self._tell(key, WatchEvent("DELETED", found))
+
+    def _missed(self, revision: int) -> list[tuple[Key, WatchEvent]]:
+        """What happened since a revision."""
+        return [(k, e) for k, e in self._history if int(e.object["metadata"]["resourceVersion"]) > revision]
+
+    def _present(self) -> list[tuple[Key, WatchEvent]]:
+        """What a watch without a revision begins with."""
+        return [(key, WatchEvent("ADDED", copy.deepcopy(found))) for key, found in self.objects.items()]
 
     async def _begin(self, verb: str, kind: Kind) -> None:
         await asyncio.sleep(0)  # as over a network: others get a turn
@@ -121,11 +131,12 @@ class FakeApi:
     def _store(self, key: Key, found: dict[str, Any], event: str) -> dict[str, Any]:
         found["metadata"]["resourceVersion"] = str(next(self._revisions))
         self.objects[key] = found
-        self._activity.set()
         self._tell(key, WatchEvent(event, copy.deepcopy(found)))
         return copy.deepcopy(found)
 
     def _tell(self, key: Key, event: WatchEvent) -> None:
+        self._history.append((key, event))
+        self._activity.set()
         for queue in self._watchers:
             queue.put_nowait((key, event))
 

@@ -1,0 +1,258 @@
+"""One HTTP request to a runtime: what is sent, what comes back, and what can never happen. Real servers on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from controller.cloud.node import File, HttpRequest, HttpResponse
+from controller.errors import CommandError
+from controller.node import bodies
+from controller.node.proxy import Proxy
+from tests.support.certificates import Authority
+
+
+class Runtime:
+    """A runtime's web server; keeps what it was asked, and answers with ``response``."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self.response = web.Response(text="ok")
+        self.silent = False
+        self.released = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Note the request, then answer."""
+        self.seen.append(
+            {
+                "method": request.method,
+                "target": request.raw_path,
+                "query": list(request.query.items()),
+                "headers": dict(request.headers),
+                "body": await request.read(),
+            }
+        )
+        if self.silent:
+            await self.released.wait()
+        return self.response
+
+    async def serve(self, context: ssl.SSLContext | None) -> tuple[web.AppRunner, int]:
+        """Listen on loopback."""
+        application = web.Application(client_max_size=1 << 24)
+        application.router.add_route("*", "/{path:.*}", self.answer)
+        runner = web.AppRunner(application, shutdown_timeout=0)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        await site.start()
+        port: int = runner.addresses[0][1]
+        return runner, port
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Proxy]:
+    """The product's proxy."""
+    made = Proxy()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def runtime() -> Runtime:
+    """What answers."""
+    return Runtime()
+
+
+@pytest.fixture
+async def request_(runtime: Runtime) -> AsyncIterator[HttpRequest]:
+    """A plain GET to the runtime."""
+    runner, port = await runtime.serve(None)
+    yield HttpRequest("127.0.0.1", port, "http", "GET", "/api/status")
+    runtime.released.set()
+    await runner.cleanup()
+
+
+async def test_a_certificate_of_its_own_is_taken(proxy: Proxy, runtime: Runtime, certificates: Authority) -> None:
+    pair = certificates.server("somewhere.else.test")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    runner, port = await runtime.serve(context)
+    try:
+        answer = await proxy.send(HttpRequest("127.0.0.1", port, "https", "GET", "/"), 5)
+    finally:
+        await runner.cleanup()
+    assert (answer.status_code, answer.body) == (200, "ok")
+
+
+async def test_query_and_parameters_are_joined(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
+    path = "/a%2Fb/ü?x=1&x=2"
+    await proxy.send(replace(request_, path=path, params={"x": ["3"], "y": ["a b&c"]}), 5)
+    assert runtime.seen[0]["query"] == [("x", "1"), ("x", "2"), ("x", "3"), ("y", "a b&c")]
+    assert runtime.seen[0]["target"].startswith("/a%2Fb/%C3%BC?")
+
+
+@pytest.mark.parametrize("path", ["//elsewhere.test/x", "/@elsewhere.test/", "/:80/", "/..//elsewhere.test/"])
+async def test_no_path_leads_to_another_host(proxy: Proxy, runtime: Runtime, request_: HttpRequest, path: str) -> None:
+    await proxy.send(replace(request_, path=path), 5)
+    assert runtime.seen[0]["headers"]["Host"] == f"127.0.0.1:{request_.port}"
+
+
+async def test_headers_of_the_connection_are_the_proxys_own(
+    proxy: Proxy, runtime: Runtime, request_: HttpRequest
+) -> None:
+    headers = {"host": "elsewhere.test", "Connection": "upgrade", "Content-Length": "9", "X-Token": "t", "Expect": "x"}
+    await proxy.send(replace(request_, headers=headers), 5)
+    seen = runtime.seen[0]["headers"]
+    assert seen["Host"] == f"127.0.0.1:{request_.port}"
+    assert seen["X-Token"] == "t"
+    assert "Expect" not in seen
+    assert seen.get("Connection") == "close"
+
+
+@pytest.mark.parametrize(
+    ("headers", "data", "content_type", "body"),
+    [
+        ({}, {"a": [1]}, "application/json", b'{"a": [1]}'),
+        ({}, "text", "application/json", b'"text"'),
+        ({"content-type": "text/plain"}, "text", "text/plain", b"text"),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, {"a": "b c", "n": 1}, None, b"a=b+c&n=1"),
+        ({"Content-Type": "application/merge-patch+json"}, {"a": None}, None, b'{"a": null}'),
+    ],
+)
+async def test_data_is_json_unless_the_content_type_says_otherwise(
+    proxy: Proxy,
+    runtime: Runtime,
+    request_: HttpRequest,
+    headers: dict[str, str],
+    data: Any,
+    content_type: str | None,
+    body: bytes,
+) -> None:
+    await proxy.send(replace(request_, method="POST", headers=headers, data=data), 5)
+    assert runtime.seen[0]["body"] == body
+    assert runtime.seen[0]["headers"]["Content-Type"] == (content_type or headers["Content-Type"])
+
+
+async def test_files_make_a_form(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
+    files = {"file": File("program.st", b"\0\1", "application/octet-stream")}
+    posted = replace(request_, method="POST", headers={"Content-Type": "wrong"}, data={"a": "b", "n": 1}, files=files)
+    await proxy.send(posted, 5)
+    seen = runtime.seen[0]
+    assert seen["headers"]["Content-Type"].startswith("multipart/form-data; boundary=")
+    for part in (b'name="a"\r\n\r\nb', b'name="n"\r\n\r\n1', b'filename="program.st"', b"\0\1"):
+        assert part in seen["body"]
+
+
+async def test_a_redirect_is_returned_not_followed(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
+    runtime.response = web.Response(status=302, headers={"Location": "http://elsewhere.test/"})
+    answer = await proxy.send(request_, 5)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "http://elsewhere.test/")
+    assert len(runtime.seen) == 1
+
+
+async def test_cookies_are_not_kept(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
+    runtime.response = web.Response(headers={"Set-Cookie": "a=b"})
+    await proxy.send(request_, 5)
+    runtime.response = web.Response()
+    await proxy.send(request_, 5)
+    assert "Cookie" not in runtime.seen[1]["headers"]
+
+
+@pytest.mark.parametrize("error", ["refused", "silent", "late", "nonsense"])
+async def test_no_answer_is_an_error_that_says_why(
+    proxy: Proxy, runtime: Runtime, request_: HttpRequest, unused_tcp_port: int, error: str
+) -> None:
+    runtime.silent = True
+    cases = {
+        "refused": (replace(request_, port=unused_tcp_port), 5.0, "cannot be reached at port"),
+        "silent": (request_, 0.05, "did not answer within"),
+        "late": (request_, 0.0, "not sent"),
+        "nonsense": (replace(request_, scheme="https"), 5.0, "reached|failed"),
+    }
+    request, seconds, sentence = cases[error]
+    with pytest.raises(CommandError, match=sentence):
+        await proxy.send(request, seconds)
+    assert len(runtime.seen) <= 1
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
+async def test_a_connection_that_breaks_off_is_not_tried_again(proxy: Proxy, method: str) -> None:
+    connections = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(CommandError, match="failed"):
+            await proxy.send(HttpRequest("127.0.0.1", port, "http", method, "/"), 5)
+    assert connections == 1
+
+
+@pytest.mark.parametrize("size", [bodies.LIMIT, bodies.LIMIT + 1])
+async def test_a_body_beyond_the_bound_is_cut_and_says_so(
+    proxy: Proxy, runtime: Runtime, request_: HttpRequest, size: int
+) -> None:
+    runtime.response = web.Response(text="x" * size)
+    answer = await proxy.send(request_, 10)
+    assert len(answer.body) == bodies.LIMIT
+    assert answer.truncated is (size > bodies.LIMIT)
+
+
+async def test_a_bomb_is_cut_as_well(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
+    runtime.response = web.Response(body=b"\0" * (64 << 20))
+    runtime.response.enable_compression(web.ContentCoding.gzip)
+    answer = await proxy.send(request_, 10)
+    assert answer.truncated
+    assert len(json.dumps(answer.body)) < 900_000
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "charset", "value", "encoding"),
+    [
+        (b'{"a": 1}', "application/json", None, {"a": 1}, ""),
+        (b'{"a": 1}', "application/problem+json", None, {"a": 1}, ""),
+        (b"{broken", "application/json", None, "{broken", ""),
+        (b'{"a": NaN}', "application/json", None, '{"a": NaN}', ""),
+        (b"[" * 100_000, "application/json", None, "[" * 100_000, ""),
+        (b"", "application/octet-stream", None, "", ""),
+        ("grün".encode(), "application/octet-stream", None, "grün", ""),
+        ("grün".encode("latin-1"), "text/plain", "latin-1", "grün", ""),
+        (b"a\xff", "text/plain", "no-such-charset", "a\ufffd", ""),
+        (b"\x00\x01", "application/octet-stream", None, "AAE=", "base64"),
+        (b"\xff\xd8", "image/jpeg", None, "/9g=", "base64"),
+    ],
+)
+def test_a_body_is_json_else_text_else_base64(
+    content: bytes, content_type: str, charset: str | None, value: Any, encoding: str
+) -> None:
+    assert bodies.of(content, content_type, charset, cut=False) == bodies.Body(value, encoding, False)
+
+
+@pytest.mark.parametrize("text", ["\x01" * bodies.LIMIT, "ü" * bodies.LIMIT])
+def test_a_text_that_grows_in_json_is_cut_to_what_a_message_can_carry(text: str) -> None:
+    body = bodies.of(text.encode(), "text/plain", None, cut=False)
+    assert body.truncated
+    assert 0.9 * bodies.ENCODED_LIMIT < len(json.dumps(body.value)) <= bodies.ENCODED_LIMIT
+
+
+async def test_the_answer_has_type_and_headers_without_those_of_the_connection(
+    proxy: Proxy, runtime: Runtime, request_: HttpRequest
+) -> None:
+    runtime.response = web.json_response({"a": 1}, status=418, headers={"X-A": "b"})
+    answer = await proxy.send(request_, 5)
+    assert isinstance(answer, HttpResponse)
+    assert (answer.status_code, answer.body) == (418, {"a": 1})
+    assert answer.content_type == "application/json; charset=utf-8"
+    assert answer.headers["X-A"] == "b"
+    assert not {"Connection", "Content-Length", "Transfer-Encoding"} & set(answer.headers)
