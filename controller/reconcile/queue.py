@@ -117,6 +117,7 @@ class Queue:
                 async with self._slots:
                     result = await self._one_pass(key, entry)
                 self._schedule(key, entry, result)
+                await asyncio.sleep(0)  # a key that is always wanted leaves the others their turn
         finally:
             entry.worker = None
             if entry.timer is None and not entry.waiters:

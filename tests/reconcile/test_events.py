@@ -1,0 +1,125 @@
+"""Kubernetes Events: never in the way of a pass, never without bound, a repeated one counted up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.reconcile import events
+from controller.reconcile.events import EventRecorder, Subject
+from controller.resources import kinds
+from controller.resources.kinds import Kind
+from tests.support.fake_api import FakeApi
+
+PLC = Subject(kinds.RUNTIMES, "plc-1", "edge", "uid-1")
+NODE = Subject(kinds.EDGE_NODES, "node-1")
+
+
+class Clock:
+    """Seconds that the test sets."""
+
+    now = 1_767_268_800.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def recorder(api: FakeApi, clock: Clock) -> AsyncIterator[EventRecorder]:
+    made = EventRecorder(api, "node-1", clock)  # type: ignore[arg-type]
+    task = asyncio.create_task(made.run())
+    yield made
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def posted(api: FakeApi) -> list[dict[str, Any]]:
+    return list(api.objects.values())
+
+
+async def test_an_event_is_of_core_v1_and_names_its_object(api: FakeApi, recorder: EventRecorder) -> None:
+    recorder.record(PLC, "Warning", "ImageNotFound", "There is no such image")
+    await recorder.flush()
+    (event,) = posted(api)
+    assert event["metadata"]["namespace"] == "edge"
+    assert event["involvedObject"] == {
+        "apiVersion": "getedge.me/v1alpha1",
+        "kind": "Runtime",
+        "name": "plc-1",
+        "namespace": "edge",
+        "uid": "uid-1",
+    }
+    assert (event["type"], event["reason"], event["count"]) == ("Warning", "ImageNotFound", 1)
+    assert event["firstTimestamp"] == event["lastTimestamp"] == "2026-01-01T12:00:00Z"
+    assert event["source"] == {"component": "edge-controller", "host": "node-1"}
+
+
+async def test_an_event_of_a_cluster_scoped_object_stands_in_default(api: FakeApi, recorder: EventRecorder) -> None:
+    recorder.record(NODE, "Warning", "OrphanedContainer", "It has no Runtime")
+    await recorder.flush()
+    (event,) = posted(api)
+    assert event["metadata"]["namespace"] == "default"
+    assert "namespace" not in event["involvedObject"]
+
+
+async def test_a_repeated_event_is_counted_up(api: FakeApi, recorder: EventRecorder, clock: Clock) -> None:
+    for _ in range(3):
+        recorder.record(PLC, "Normal", "Started", "Started the container")
+        clock.now += 60
+    await recorder.flush()
+    (event,) = posted(api)
+    assert event["count"] == 3
+
+
+@pytest.mark.parametrize("gone", ["expired", "long ago"])
+async def test_an_event_that_is_gone_or_old_is_posted_anew(
+    api: FakeApi, recorder: EventRecorder, clock: Clock, gone: str
+) -> None:
+    recorder.record(PLC, "Normal", "Started", "Started the container")
+    await recorder.flush()
+    if gone == "expired":
+        api.objects.clear()
+    else:
+        clock.now += events.REPEAT_SECONDS
+    recorder.record(PLC, "Normal", "Started", "Started the container")
+    await recorder.flush()
+    assert [event["count"] for event in posted(api)] == [1] * (1 if gone == "expired" else 2)
+
+
+async def test_an_api_that_refuses_events_is_no_concern_of_a_pass(api: FakeApi, recorder: EventRecorder) -> None:
+    def refuse(verb: str, kind: Kind) -> None:
+        raise errors.ApiUnavailableError("no answer")
+
+    api.fault = refuse
+    recorder.record(PLC, "Normal", "Started", "Started the container")
+    await recorder.flush()
+    api.fault = lambda verb, kind: None
+    recorder.record(PLC, "Normal", "Started", "Started the container")
+    await recorder.flush()
+    assert len(posted(api)) == 1
+
+
+async def test_more_events_than_fit_are_dropped(api: FakeApi) -> None:
+    idle = EventRecorder(api, "node-1", Clock())  # type: ignore[arg-type]
+    for number in range(events.QUEUE_LIMIT + 10):
+        idle.record(PLC, "Normal", "Started", str(number))
+    task = asyncio.create_task(idle.run())
+    await idle.flush()
+    task.cancel()
+    assert len(posted(api)) == events.QUEUE_LIMIT

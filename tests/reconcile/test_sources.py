@@ -1,0 +1,149 @@
+"""Where keys come from: engine events, host network changes, and the slow look at everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from controller import errors
+from controller.reconcile.keys import Key
+from controller.reconcile.sources import EngineEvents, NetworkChanges, Resync
+from controller.resources import kinds, reasons
+from controller.resources.kinds import Kind
+from tests.reconcile.world import IDENTITY, KEY, World
+
+OTHER = Key("edge", "plc-2")
+
+
+@dataclass
+class Keys:
+    """Stands for the queue: which keys were added."""
+
+    added: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
+
+    def add(self, key: Key) -> None:
+        self.added.put_nowait(key)
+
+    async def next(self) -> Key:
+        return await asyncio.wait_for(self.added.get(), 5)
+
+
+@pytest.fixture
+async def keys() -> Keys:
+    return Keys()
+
+
+@contextlib.asynccontextmanager
+async def running(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(loop())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def engine_events(world: World, keys: Keys) -> EngineEvents:
+    return EngineEvents(world.backend, keys, world.index, world.engine, world.clock)  # type: ignore[arg-type]
+
+
+async def test_an_event_of_the_engine_adds_the_runtime_it_belongs_to(world: World, keys: Keys) -> None:
+    world.index.remember(IDENTITY, KEY)
+    stranger = IDENTITY._replace(device_id="unknown")
+    async with running(engine_events(world, keys).run):
+        world.backend.events.put_nowait(stranger)
+        world.backend.events.put_nowait(IDENTITY)
+        assert await keys.next() == KEY
+    assert keys.added.empty()
+
+
+async def test_after_a_gap_everything_is_looked_at_and_the_engine_counts_as_restarted(world: World, keys: Keys) -> None:
+    world.index.remember(IDENTITY, KEY)
+    async with running(engine_events(world, keys).run):
+        world.backend.events.put_nowait(None)
+        assert await keys.next() == KEY
+        assert world.engine.returned_at is None
+        world.backend.events.put_nowait(None)
+        assert await keys.next() == KEY
+        assert world.engine.returned_at == pytest.approx(world.now)
+
+
+async def test_a_change_of_the_hosts_network_adds_everything(world: World, keys: Keys) -> None:
+    world.index.remember(IDENTITY, KEY)
+    world.index.remember(IDENTITY._replace(device_id="plc-2"), OTHER)
+    world.index.forget(OTHER)
+
+    async def changes() -> AsyncGenerator[None, None]:
+        yield
+        await asyncio.Event().wait()
+
+    async with running(NetworkChanges(changes, keys, world.index).run):  # type: ignore[arg-type]
+        assert await keys.next() == KEY
+    assert keys.added.empty()
+
+
+def resync(world: World, keys: Keys, beat: Callable[[], None] = lambda: None, *, claims: bool = True) -> Resync:
+    return Resync(
+        world.api,  # type: ignore[arg-type]
+        world.backend,
+        keys,  # type: ignore[arg-type]
+        world.recorder,
+        beat,
+        install_id="install",
+        node="node-1",
+        claims=claims,
+        every=0.01,
+    )
+
+
+async def test_the_slow_timer_adds_this_nodes_runtimes_and_beats_even_when_the_api_is_away(
+    world: World, keys: Keys
+) -> None:
+    await world.create()
+    away = [errors.ApiUnavailableError("no answer")]
+
+    def fault(verb: str, kind: Kind) -> None:
+        if verb == "list" and away:
+            raise away.pop()
+
+    world.api.fault = fault
+    beats: list[int] = []
+    async with running(resync(world, keys, lambda: beats.append(len(away))).run):
+        assert await keys.next() == KEY
+    assert beats[0] == 0
+
+
+@pytest.mark.parametrize(("node", "claims", "added"), [(None, True, 1), ("node-2", True, 0), (None, False, 0)])
+async def test_a_runtime_of_nobody_is_this_nodes_only_where_it_claims(
+    world: World, keys: Keys, node: str | None, claims: bool, added: int
+) -> None:
+    await world.create(nodeName=node)
+    await resync(world, keys, claims=claims).look()
+    assert keys.added.qsize() == added
+
+
+async def test_a_container_without_a_runtime_is_reported_once_and_never_removed(world: World, keys: Keys) -> None:
+    await world.create()
+    await world.reconcile()
+    world.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
+    before = await world.events()
+    slow = resync(world, keys)
+    await slow.look()
+    await slow.look()
+    assert (await world.events())[len(before) :] == [("Warning", reasons.ORPHANED)]
+    assert slow.orphans == 1
+    assert IDENTITY in world.backend.containers
+
+
+async def test_a_runtime_of_the_same_identity_makes_no_orphan(world: World, keys: Keys) -> None:
+    await world.create()
+    await world.reconcile()
+    world.backend.containers[IDENTITY] = replace(world.backend.only(), uid="an earlier object's")
+    slow = resync(world, keys)
+    await slow.look()
+    assert slow.orphans == 0
