@@ -219,7 +219,7 @@ def _table(request: web.Request) -> str | None:
 
 
 def _shown(request: web.Request, resource: Resource, item: Object, status: int, warnings: list[str]) -> web.Response:
-    headers = [("Warning", f'299 - "{warning}"') for warning in warnings]
+    headers = [("Warning", f"299 - {json.dumps(warning)}") for warning in warnings]
     if (include := _table(request)) is not None:
         metadata = {"resourceVersion": item["metadata"].get("resourceVersion", "")}
         item = tables.table(resource, [item], metadata, include)

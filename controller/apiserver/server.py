@@ -53,20 +53,21 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listen. Raises errors.SettingError."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         now = datetime.datetime.now(datetime.UTC)
         self._pki = await asyncio.to_thread(Pki, self._directory / "pki", self._host, now)
+        context = await asyncio.to_thread(self._pki.server_context)
+        tokens = await asyncio.to_thread(self._pki.tokens)
         self._store = Store(self._directory / "objects.db")
         await self._store.open()
         self._verbs = Verbs(self._store, self._registry)
         await self._seed()
-        requests = Requests(self._verbs, self._registry, self._store, Users(self._pki.tokens()))
+        requests = Requests(self._verbs, self._registry, self._store, Users(tokens))
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", requests.answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port, ssl_context=self._pki.server_context()).start()
+            await web.TCPSite(self._runner, self._host, self._port, ssl_context=context).start()
         except OSError as error:
             await self.stop()
             raise errors.SettingError(

@@ -72,11 +72,11 @@ class Subscription:
 class Store:
     """One database. All methods but ``open`` and ``close`` are called in the event loop."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, history: int = HISTORY) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
-        self._history: deque[Change] = deque(maxlen=HISTORY)
+        self._history: deque[Change] = deque(maxlen=history)
         self._subscriptions: set[Subscription] = set()
         self._lock = asyncio.Lock()
         self.revision = 0
@@ -100,7 +100,7 @@ class Store:
     async def close(self) -> None:
         """Close the file."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)
 
     def get(self, key: Key) -> Object | None:
         """The current object; the caller must not change it."""
@@ -161,7 +161,7 @@ class Store:
         return after
 
     def _publish(self, change: Change) -> None:
-        if len(self._history) == HISTORY:
+        if len(self._history) == self._history.maxlen:
             self._oldest = self._history[0].revision
         self._history.append(change)
         for subscription in self._subscriptions:

@@ -104,9 +104,8 @@ def _is(value: Any, kind: str) -> bool:
 def _type(value: Any, path: str, kind: str) -> Cause:
     found = {bool: "boolean", str: "string", dict: "object", list: "array", type(None): "null"}.get(type(value))
     found = found or ("integer" if isinstance(value, int) else "number")
-    shown = quoted(value)
     return Cause(
-        "FieldValueTypeInvalid", f'Invalid value: {shown}: {path} in body must be of type {kind}: "{found}"', path
+        "FieldValueTypeInvalid", f'Invalid value: "{found}": {path} in body must be of type {kind}: "{found}"', path
     )
 
 

@@ -1,0 +1,83 @@
+"""An API server seen from outside: a kubeconfig, kubectl, and the ``kubernetes`` client.
+
+No test here knows which server answers. ``EDGE_TEST_KUBECONFIG`` names another one than the embedded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kubernetes
+import pytest
+import yaml
+
+from controller.apiserver.server import ApiServer
+
+DEFINITION = yaml.safe_load((Path(__file__).parent / "widgets.yaml").read_text())
+
+
+@dataclass(frozen=True)
+class Api:
+    """One server, for its clients."""
+
+    kubeconfig: Path
+    cache: Path
+
+    async def kubectl(self, *arguments: str, stdin: Any = None, fails: bool = False) -> str:
+        """Run kubectl; what it printed. ``fails`` says whether it must fail."""
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [Path(sys.executable).parent / "kubectl", *arguments],
+            input=json.dumps(stdin) if stdin is not None else None,
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.cache)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    async def get(self, *arguments: str) -> dict[str, Any]:
+        """``kubectl get ... -o json``."""
+        found: dict[str, Any] = json.loads(await self.kubectl("get", *arguments, "-o", "json"))
+        return found
+
+    def client(self) -> kubernetes.client.ApiClient:
+        """A client of the ``kubernetes`` package."""
+        client: kubernetes.client.ApiClient = kubernetes.config.new_client_from_config(str(self.kubeconfig))
+        return client
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    """A server that serves ``widgets`` in an empty namespace ``edge``."""
+    if given := os.environ.get("EDGE_TEST_KUBECONFIG"):
+        api = Api(Path(given), tmp_path / "cache")
+        await api.kubectl("apply", "-f", "-", stdin=DEFINITION)
+        yield api
+        await api.kubectl("delete", "-f", "-", stdin=DEFINITION)
+        return
+    server = ApiServer(tmp_path / "state", "127.0.0.1", 0, [DEFINITION], "edge")
+    await server.start()
+    await asyncio.to_thread(server.write_kubeconfig, tmp_path / "kubeconfig")
+    yield Api(tmp_path / "kubeconfig", tmp_path / "cache")
+    await server.stop()
+
+
+def widget(name: str, **spec: Any) -> dict[str, Any]:
+    """A Widget of that name; ``spec`` beside the required size."""
+    return {
+        "apiVersion": "test.getedge.me/v1",
+        "kind": "Widget",
+        "metadata": {"name": name, "namespace": "edge"},
+        "spec": {"size": 1, **spec},
+    }

@@ -1,0 +1,141 @@
+"""What programs do: the ``kubernetes`` client, plain HTTP, watches, conflicts, authentication."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from kubernetes import client, watch
+from kubernetes.client.exceptions import ApiException
+
+from tests.api.conftest import Api, widget
+
+PLACE = {"group": "test.getedge.me", "version": "v1", "namespace": "edge", "plural": "widgets"}
+PATH = "/apis/test.getedge.me/v1/namespaces/edge/widgets"
+
+
+@pytest.fixture
+def widgets(api: Api) -> Any:
+    """The custom objects API of the ``kubernetes`` client."""
+    return client.CustomObjectsApi(api.client())
+
+
+async def test_a_stale_replace_is_a_conflict_and_loses_nothing(widgets: Any) -> None:
+    made = await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=widget("one"))
+    first = {**made, "spec": {**made["spec"], "size": 2}}
+    await asyncio.to_thread(widgets.replace_namespaced_custom_object, **PLACE, name="one", body=first)
+    stale = {**made, "spec": {**made["spec"], "size": 3}}
+    with pytest.raises(ApiException) as refused:
+        await asyncio.to_thread(widgets.replace_namespaced_custom_object, **PLACE, name="one", body=stale)
+    assert json.loads(refused.value.body)["reason"] == "Conflict"
+    found = await asyncio.to_thread(widgets.get_namespaced_custom_object, **PLACE, name="one")
+    assert found["spec"]["size"] == 2
+
+
+async def test_status_and_spec_are_written_apart(widgets: Any) -> None:
+    body = {**widget("one"), "status": {"phase": "Ignored"}}
+    made = await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=body)
+    assert "status" not in made
+    patched = await asyncio.to_thread(
+        widgets.patch_namespaced_custom_object_status,
+        **PLACE,
+        name="one",
+        body={"spec": {"size": 9}, "status": {"phase": "Seen"}},
+    )
+    assert (patched["spec"]["size"], patched["status"]["phase"]) == (1, "Seen")
+    assert patched["metadata"]["generation"] == 1
+
+
+async def test_a_watch_resumes_where_it_ended(widgets: Any) -> None:
+    made = await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=widget("one"))
+    for name in ("two", "three"):
+        await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=widget(name))
+
+    def follow() -> list[tuple[str, str]]:
+        stream = watch.Watch().stream(
+            widgets.list_namespaced_custom_object,
+            **PLACE,
+            resource_version=made["metadata"]["resourceVersion"],
+            timeout_seconds=1,
+        )
+        return [(event["type"], event["object"]["metadata"]["name"]) for event in stream]
+
+    assert await asyncio.to_thread(follow) == [("ADDED", "two"), ("ADDED", "three")]
+
+
+async def test_two_hundred_conflicting_writers_lose_no_update(api: Api, widgets: Any) -> None:
+    await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=widget("one"))
+    async with session(api) as (http, url):
+
+        async def count_up() -> None:
+            while True:
+                async with http.get(f"{url}{PATH}/one") as answer:
+                    current = await answer.json()
+                labels = current["metadata"].setdefault("labels", {})
+                labels["count"] = str(int(labels.get("count", "0")) + 1)
+                async with http.put(f"{url}{PATH}/one", json=current) as answer:
+                    if answer.status == 200:
+                        return
+                    assert answer.status == 409
+
+        for _ in range(10):
+            await asyncio.gather(*(count_up() for _ in range(20)))
+        async with http.get(f"{url}{PATH}/one") as answer:
+            assert (await answer.json())["metadata"]["labels"]["count"] == "200"
+
+
+async def test_a_request_without_credentials_gets_401(api: Api) -> None:
+    cluster = yaml.safe_load(api.kubeconfig.read_text())["clusters"][0]["cluster"]
+    async with aiohttp.ClientSession() as http:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            async with http.get(cluster["server"] + PATH, ssl=context, headers=headers) as answer:
+                assert answer.status == 401
+                assert (await answer.json())["reason"] == "Unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", PATH, b"{", 400),
+        ("POST", PATH, b"[]", 400),
+        ("POST", PATH, b"[" * 100_000, 400),
+        ("POST", PATH, b'{"x":"' + b"y" * (4 << 20) + b'"}', 413),
+        ("PATCH", f"{PATH}/one", b"{}", 415),
+        ("GET", "/apis/unknown/v1/things", b"", 404),
+        ("GET", f"{PATH}?fieldSelector=spec.nosuch%3Dx", b"", 400),
+    ],
+)
+async def test_nonsense_is_answered_with_a_status(api: Api, method: str, path: str, body: bytes, status: int) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with session(api) as (http, url), http.request(method, url + path, data=body, headers=headers) as answer:
+        assert answer.status == status
+        assert (await answer.json())["kind"] == "Status"
+
+
+def session(api: Api) -> _Session:
+    """An HTTP session with the client certificate of the kubeconfig."""
+    return _Session(api)
+
+
+class _Session:
+    def __init__(self, api: Api) -> None:
+        self._client = api.client()
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> tuple[aiohttp.ClientSession, str]:
+        found = self._client.configuration
+        context = ssl.create_default_context(cafile=found.ssl_ca_cert)
+        context.load_cert_chain(found.cert_file, found.key_file)
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+        return self._http, found.host
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.close()

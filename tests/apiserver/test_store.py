@@ -1,0 +1,129 @@
+"""What the store promises: on disk before it is answered, one order for all, and no gap for a watcher."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from controller import errors
+from controller.apiserver.store import SUBSCRIBER_LIMIT, Key, Object, Store
+
+# Writes objects as fast as it can and prints each name once its write was acknowledged.
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from controller.apiserver.store import Key, Store
+async def main():
+    store = Store(Path(sys.argv[1]))
+    await store.open()
+    number = 0
+    while True:
+        name = f"{sys.argv[2]}-{number}"
+        written, _ = await store.write(Key("things", "edge", name), lambda _: {"metadata": {"name": name}})
+        print(written["metadata"]["resourceVersion"], name, flush=True)
+        number += 1
+asyncio.run(main())
+"""
+
+
+def key(name: str) -> Key:
+    """A key of the tests' one collection."""
+    return Key("things", "edge", name)
+
+
+def thing(name: str, **fields: object) -> Object:
+    """An object of that name."""
+    return {"metadata": {"name": name, "namespace": "edge"}, **fields}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """A store that keeps ten revisions for watchers."""
+    store = Store(tmp_path / "objects.db", history=10)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_what_was_written_is_there_after_opening_again(store: Store, tmp_path: Path) -> None:
+    await store.write(key("one"), lambda _: thing("one", value=1))
+    await store.write(key("two"), lambda _: thing("two"))
+    await store.write(key("two"), lambda _: None)
+    again = Store(tmp_path / "objects.db")
+    await again.open()
+    assert [item["metadata"]["name"] for item in again.select("things", "")] == ["one"]
+    assert again.revision == store.revision
+    await again.close()
+
+
+async def test_revisions_never_go_back_even_when_the_last_object_is_gone(store: Store, tmp_path: Path) -> None:
+    await store.write(key("one"), lambda _: thing("one"))
+    await store.write(key("one"), lambda _: None)
+    again = Store(tmp_path / "objects.db")
+    await again.open()
+    written, _ = await again.write(key("two"), lambda _: thing("two"))
+    assert int(written["metadata"]["resourceVersion"]) > store.revision
+    await again.close()
+
+
+async def test_an_unchanged_object_is_not_written(store: Store) -> None:
+    await store.write(key("one"), lambda _: thing("one"))
+    revision = store.revision
+    _, changed = await store.write(key("one"), lambda current: current)
+    assert (changed, store.revision) == (False, revision)
+
+
+async def test_changes_since_a_revision_are_complete_or_refused(store: Store) -> None:
+    for number in range(15):
+        await store.write(key("one"), lambda _, number=number: thing("one", value=number))
+    recent = store.changes_since(store.revision - 5)
+    assert recent is not None
+    assert [change.object["value"] for change in recent] == [10, 11, 12, 13, 14]
+    assert store.changes_since(store.revision - 12) is None
+    assert store.changes_since(store.revision + 1) is None
+
+
+async def test_a_watcher_that_reads_nothing_is_dropped_and_holds_up_nobody(store: Store) -> None:
+    slow, quick = store.subscribe(), store.subscribe()
+    for number in range(SUBSCRIBER_LIMIT + 1):
+        await store.write(key("one"), lambda _, number=number: thing("one", value=number))
+        assert (await quick.queue.get()).object["value"] == number
+    assert slow.lost
+    assert not quick.lost
+
+
+async def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
+    with pytest.raises(errors.SettingError, match=r"objects\.db is damaged .* restore a backup"):
+        await Store(path).open()
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_every_acknowledged_write_survives_kill_9(tmp_path: Path, attempt: int) -> None:
+    path = tmp_path / "objects.db"
+    acknowledged: list[str] = []
+    for life in ("first", "second"):
+        writer = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WRITER, str(path), life, stdout=asyncio.subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        acknowledged += [(await writer.stdout.readline()).decode() for _ in range(20 + attempt * 7)]
+        os.kill(writer.pid, signal.SIGKILL)
+        acknowledged += (await writer.stdout.read()).decode().splitlines(keepends=True)
+        await writer.wait()
+    whole = [line.split() for line in acknowledged if line.endswith("\n")]
+    revisions = [int(revision) for revision, _ in whole]
+    with sqlite3.connect(path) as database:
+        rows = database.execute("SELECT object FROM revisions WHERE NOT deleted").fetchall()
+    stored = {json.loads(text)["metadata"]["name"] for (text,) in rows}
+    assert {name for _, name in whole} <= stored
+    assert revisions == sorted(set(revisions))
