@@ -41,7 +41,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     for _ in range(MOST_LINKS):
         if error is None:
             return
-        if not isinstance(error, _WRAPPERS):
+        if not isinstance(error, _WRAPPERS) or isinstance(error, aiohttp.ClientProxyConnectionError):
             yield error
         error = error.__cause__ or error.__context__
 
@@ -78,6 +78,14 @@ def _proxy(error: Any, url: str) -> str:
     return f"the proxy answers {error.status} {error.message} for {url}: check HTTPS_PROXY"
 
 
+def _no_proxy(_: Any, url: str) -> str:
+    return f"the proxy on the way to {url} cannot be reached: check HTTPS_PROXY"
+
+
+def _malformed(*_: Any) -> str:
+    return "EDGE_CLOUD_URL or HTTPS_PROXY is not a URL: correct it"  # not shown: it may hold a password
+
+
 def _unresolved(_: Any, url: str) -> str:
     return f"the name in {url} cannot be resolved: check this host's DNS and EDGE_CLOUD_URL"
 
@@ -100,6 +108,8 @@ _SENTENCES: list[tuple[type[BaseException], Callable[[Any, str], str]]] = [
     (ssl.SSLCertVerificationError, _untrusted),
     (aiohttp.WSServerHandshakeError, _handshake),
     (aiohttp.ClientHttpProxyError, _proxy),
+    (aiohttp.ClientProxyConnectionError, _no_proxy),
+    (aiohttp.InvalidURL, _malformed),
     (aiohttp.ServerDisconnectedError, _hung_up),
     (socket.gaierror, _unresolved),
     (ssl.SSLError, _tls),

@@ -56,7 +56,7 @@ class Heartbeat:
             await self._beat(agent_id, emit, probe=number < PROBES)
             self._on_sent(loop.time() - start - number * self._interval)
             # Beats that a stalled process missed are left out: a burst would tell nothing.
-            number = max(number + 1, int((loop.time() - start) / self._interval))
+            number = max(number, int((loop.time() - start) / self._interval)) + 1
             await asyncio.sleep(start + number * self._interval - loop.time())
 
     def _check(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import urllib.request
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from typing_extensions import override
 
 # The cloud sends files to pass on to runtimes; aiohttp closes the connection above 4 MiB by default.
 MAX_INCOMING = 32 << 20  # bytes
@@ -20,7 +22,7 @@ KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 10, 5, 3  # seconds, seco
 def session(context: ssl.SSLContext) -> aiohttp.ClientSession:
     """A session of its own: no shared connections, no DNS cache."""
     connector = aiohttp.TCPConnector(ssl=context, use_dns_cache=False, force_close=True, socket_factory=_socket)
-    return aiohttp.ClientSession(connector=connector)
+    return aiohttp.ClientSession(connector=connector, ws_response_class=_WebSocket)
 
 
 def websocket_options(url: str) -> dict[str, Any]:
@@ -37,6 +39,23 @@ def proxy_of(url: str) -> str | None:
     if urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+class _WebSocket(aiohttp.ClientWebSocketResponse):
+    """A WebSocket that ends when its reader gives up.
+
+    engineio reads with a deadline. When that passes, it waits for its writer to end, and a packet sent in the same
+    moment keeps the writer going for ever: the link would be deaf, and look well. A closed socket ends both.
+    """
+
+    @override
+    async def receive(self, timeout: float | None = None) -> aiohttp.WSMessage:
+        """The next message."""
+        try:
+            return await super().receive(timeout)
+        except asyncio.CancelledError:
+            self._closing_task = asyncio.create_task(self.close())
+            raise
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:

@@ -138,7 +138,9 @@ async def test_a_late_answer_is_not_taken_for_the_answer_to_a_new_command(cloud:
         assert (await new)["action"] == "new"
 
 
-async def test_commands_under_way_beyond_the_bound_are_refused_as_busy(wire: WireCloud, load_wire_identity: Load) -> None:
+async def test_commands_under_way_beyond_the_bound_are_refused_as_busy(
+    wire: WireCloud, load_wire_identity: Load
+) -> None:
     gate = asyncio.Event()
 
     async def gated(event: str, arguments: list[Any]) -> dict[str, Any]:

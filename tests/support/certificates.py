@@ -32,6 +32,10 @@ class Authority:
         """A server's certificate for these host names and addresses; loopback when none is given."""
         return self._write(self._authority.issue_cert(*(hosts or ("localhost", "127.0.0.1", "::1"))))
 
+    def server_between(self, start: datetime, end: datetime) -> Pair:
+        """A server's certificate for loopback that is valid from ``start`` to ``end``."""
+        return self._write(self._authority.issue_cert("localhost", "127.0.0.1", not_before=start, not_after=end))
+
     def agent(self, common_name: str) -> Pair:
         """A client certificate: its CN is the agent id."""
         return self._write(self._authority.issue_cert(common_name=common_name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class Watched:
     @property
     def connections(self) -> int:
         """How often the link came up."""
-        return sum(later.connected and not before.connected for before, later in zip(self.states, self.states[1:]))
+        return sum(later.connected and not before.connected for before, later in pairwise(self.states))
 
     async def connected(self, times: int = 1) -> LinkState:
         """Wait until the link has come up so often."""

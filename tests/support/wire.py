@@ -26,7 +26,8 @@ class WireCloud:
         self._context.load_cert_chain(pair.certificate, pair.key)
         self.packets: asyncio.Queue[str] = asyncio.Queue()
         self.sockets: list[web.WebSocketResponse] = []
-        self.after_connect: list[str] = []  # frames sent in one go with the acceptance
+        self.acceptance = '40{"sid":"socket"}'  # sent to an agent that connects, unless empty
+        self.after_connect: list[str] = []  # frames that follow it in one go
 
     async def __aenter__(self) -> WireCloud:
         app = web.Application()
@@ -55,10 +56,11 @@ class WireCloud:
                 return identifier, data[1:]
 
     async def acknowledgement(self, identifier: int) -> list[Any]:
-        """The arguments of the acknowledgement (``43``) with this id, which must be the next one."""
-        got, data = _split(await self.packet("43"))
-        assert got == str(identifier)
-        return data
+        """The arguments of the acknowledgement (``43``) with this id."""
+        while True:
+            got, data = _split(await self.packet("43"))
+            if got == str(identifier):
+                return data
 
     async def packet(self, kind: str) -> str:
         """The next packet of a kind, without the kind."""
@@ -74,7 +76,7 @@ class WireCloud:
         await socket.send_str("0" + json.dumps({"sid": "engine", "upgrades": [], "maxPayload": 10**6, **self._pings}))
         async for message in socket:
             if message.type is WSMsgType.TEXT and message.data == "40{}":
-                for frame in ['40{"sid":"socket"}', *self.after_connect]:
+                for frame in filter(None, [self.acceptance, *self.after_connect]):
                     await socket.send_str(frame)
             elif message.type is WSMsgType.TEXT:
                 self.packets.put_nowait(message.data)

@@ -1,0 +1,141 @@
+"""A cloud that is frozen, with its TCP connections open: noticed, given up, and found again when it thaws."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.cloud.identity import Identity
+from controller.console.authority import Authority as LocalAuthority
+from controller.console.client import Client
+from tests.support.certificates import Authority
+from tests.support.links import Watched, echo, identity_in
+from tests.support.wire import WireCloud
+
+AGENT = "07048933"
+
+
+class CloudProcess:
+    """The local cloud as a process that can be frozen."""
+
+    def __init__(self, directory: Path, process: asyncio.subprocess.Process, url: str) -> None:
+        self.url = url
+        self.client = Client(directory)
+        self._process = process
+
+    def freeze(self) -> None:
+        """Stop it without closing anything, as a hung host or a cut cable does."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+async def cloud_process(tmp_path: Path) -> AsyncIterator[CloudProcess]:
+    """``edge-controller cloud serve``."""
+    directory = tmp_path / "c"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "controller", "cloud", "serve", "--dir", str(directory), "--listen", "127.0.0.1:0",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    first_line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+    url = next(word.rstrip(";") for word in first_line.split() if word.startswith("https://"))
+    yield CloudProcess(directory, process, url)
+    process.send_signal(signal.SIGCONT)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+@pytest.fixture
+async def load_identity(cloud_process: CloudProcess, tmp_path: Path) -> Callable[[], Identity]:
+    """Loads an identity that the process accepts."""
+    folder = await asyncio.to_thread(lambda: LocalAuthority(tmp_path / "c").enroll(AGENT))
+    return identity_in(folder)
+
+
+def _sockets() -> int:
+    """How many sockets this process has open."""
+    return sum(str(link.readlink()).startswith("socket:") for link in Path("/proc/self/fd").iterdir() if link.exists())
+
+
+async def _acknowledged(cloud: CloudProcess) -> None:
+    """Two commands answered: the first heartbeat left before these answers, so its acknowledgement came between."""
+    for _ in range(2):
+        await cloud.client.send(AGENT, "any", {}, 10)
+
+
+async def test_an_idle_link_to_a_frozen_cloud_is_given_up_and_made_again(
+    cloud_process: CloudProcess, load_identity: Callable[[], Identity]
+) -> None:
+    async with Watched(cloud_process.url, load_identity, connect_seconds=0.5) as agent:
+        await agent.connected()
+        await _acknowledged(cloud_process)
+        cloud_process.freeze()
+        state = await agent.until(lambda state: state.last_error)
+        assert "acknowledged none of the last 2 heartbeats" in str(state.last_error)
+        await agent.until(lambda state: "does not answer in time" in str(state.last_error))
+        cloud_process.thaw()
+        await agent.connected(times=2)
+
+
+async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
+    cloud_process: CloudProcess, load_identity: Callable[[], Identity]
+) -> None:
+    gate = asyncio.Event()
+    begun: asyncio.Queue[str] = asyncio.Queue()
+
+    async def large(event: str, arguments: list[Any]) -> dict[str, Any]:
+        if event != "large":
+            return await echo(event, arguments)
+        begun.put_nowait(event)
+        await gate.wait()
+        return {"action": event, "body": "x" * 800_000}
+
+    before = _sockets()
+    others = asyncio.all_tasks()
+    async with Watched(cloud_process.url, load_identity, large, connect_seconds=0.5) as agent:
+        await agent.connected()
+        await _acknowledged(cloud_process)
+        asks = [asyncio.create_task(cloud_process.client.send(AGENT, "large", {}, 60)) for _ in range(40)]
+        for _ in asks:
+            await begun.get()
+        cloud_process.freeze()
+        gate.set()
+        await agent.until(lambda state: not state.connected)
+        await agent.until(lambda state: state.attempts >= 2)
+        cloud_process.thaw()
+        await agent.connected(times=2)
+        for ask in asks:
+            ask.cancel()
+        await asyncio.wait(asks)
+    assert asyncio.all_tasks() - others == set()
+    assert _sockets() <= before
+
+
+async def test_a_frozen_cloud_that_never_acknowledged_is_noticed_by_its_missing_pings(
+    certificates: Authority, load_wire_identity: Callable[[], Identity]
+) -> None:
+    async with (
+        WireCloud(certificates, ping_interval=0.1, ping_timeout=0.1) as wire,
+        Watched(wire.url, load_wire_identity, interval=3600) as agent,
+    ):
+        await agent.connected(times=2)
+
+
+async def test_a_frozen_cloud_is_noticed_when_its_ping_is_missed_in_the_moment_of_a_heartbeat(
+    certificates: Authority, load_wire_identity: Callable[[], Identity]
+) -> None:
+    async with (
+        WireCloud(certificates, ping_interval=0.1, ping_timeout=0.1) as wire,
+        Watched(wire.url, load_wire_identity, interval=0.05) as agent,
+    ):
+        await agent.connected(times=3)

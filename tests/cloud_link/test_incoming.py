@@ -1,0 +1,184 @@
+"""Whatever frame the cloud sends gets an answer, and the next command is answered on the same connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from controller.cloud.identity import Identity
+from controller.cloud.packets import MAX_CHARACTERS
+from tests.support.links import Watched, echo
+from tests.support.wire import WireCloud
+
+BIG = "x" * 1_100_000
+
+
+async def _dispatch(event: str, arguments: list[Any]) -> Any:
+    """A dispatcher that fails in every way it should not."""
+    match event:
+        case "raises":
+            raise ZeroDivisionError
+        case "cancels":
+            raise asyncio.CancelledError
+        case "large":
+            return {"action": event, "correlation_id": 1, "body": BIG}
+        case "bytes":
+            return {"body": b"\x00"}
+        case "nan":
+            return {"usage": float("nan")}
+        case "deep":
+            answer: dict[str, Any] = {}
+            for _ in range(5000):
+                answer = {"inner": answer}
+            return answer
+    return await echo(event, arguments)
+
+
+@pytest.fixture
+async def agent(wire: WireCloud, load_wire_identity: Callable[[], Identity]) -> AsyncIterator[Watched]:
+    """A connected agent."""
+    async with Watched(wire.url, load_wire_identity, _dispatch, interval=3600) as agent:
+        await agent.connected()
+        yield agent
+
+
+async def _still_there(agent: Watched, wire: WireCloud) -> None:
+    await wire.send('4299["after",{"correlation_id":99}]')
+    (answer,) = await wire.acknowledgement(99)
+    assert answer["correlation_id"] == 99
+    assert agent.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("frame", "arguments"),
+    [
+        ('421["t",{"a":1}]', [{"a": 1}]),
+        ('421["t"]', []),
+        ('421["t",{},{"b":2}]', [{}, {"b": 2}]),
+        ('421["t",null]', [None]),
+        ('421["t","text"]', ["text"]),
+        ('421["t",[1,2]]', [[1, 2]]),
+    ],
+    ids=["one", "none", "several", "null", "text", "list"],
+)
+async def test_every_number_and_kind_of_payload_reaches_the_dispatcher(
+    agent: Watched, wire: WireCloud, frame: str, arguments: list[Any]
+) -> None:
+    await wire.send(frame)
+    (answer,) = await wire.acknowledgement(1)
+    assert (answer["action"], answer["arguments"]) == ("t", arguments)
+
+
+@pytest.mark.parametrize(
+    ("frames", "name", "error"),
+    [
+        (["421" + '["t",' + "[" * 100_000 + "]" * 100_000 + "]"], "t", "nested too deeply"),
+        (["421" + '["t",{' + f'"a":{"9" * 5000}' + "}]"], "t", "cannot be read"),
+        (['421["t",{"a":'], "t", "cannot be read"),
+        (['421["t",{"a":"' + "x" * MAX_CHARACTERS + '"}]'], "t", "more than 9 MiB"),
+        (['421["t\\u00e9",'], "t\u00e9", "cannot be read"),
+        (["421"], "error", "needs a name"),
+        (["421{}"], "error", "needs a name"),
+        (["421[]"], "error", "needs a name"),
+        (["421[5,{}]"], "error", "needs a name"),
+        (['421["disconnect"]'], "error", "needs a name"),
+        (['421["' + "n" * 5000 + '"]'], "error", "needs a name"),
+        (['451-1["t",{"_placeholder":true,"num":0}]', b"\x00\x01"], "t", "binary"),
+        (['451-1["t",{"_placeholder":true,"num":7}]', b"\x00\x01"], "t", "binary"),
+    ],
+    ids=[
+        "deep", "large number", "cut off", "10 MB", "cut off name", "no data", "object", "empty", "number as name",
+        "reserved name", "long name", "binary", "placeholder without attachment",
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_dispatched_is_answered_with_an_error(
+    agent: Watched, wire: WireCloud, frames: list[str | bytes], name: str, error: str
+) -> None:
+    await wire.send(*frames)
+    (answer,) = await wire.acknowledgement(1)
+    assert (answer["action"], answer["correlation_id"], answer["status"]) == (name, None, "error")
+    assert error in answer["error"]
+    await _still_there(agent, wire)
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ("raises", "failed on this command"),
+        ("large", "ask for less"),
+        ("bytes", "cannot be sent as JSON"),
+        ("nan", "cannot be sent as JSON"),
+        ("deep", "cannot be sent as JSON"),
+    ],
+)
+async def test_a_dispatcher_that_fails_or_answers_too_much_gives_an_error_answer(
+    agent: Watched, wire: WireCloud, event: str, error: str
+) -> None:
+    await wire.send(f'421["{event}",{{"correlation_id":4}}]')
+    (answer,) = await wire.acknowledgement(1)
+    assert (answer["action"], answer["correlation_id"], answer["status"]) == (event, 4, "error")
+    assert error in answer["error"]
+    await _still_there(agent, wire)
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", "true", '"text"', "null"])
+async def test_a_correlation_id_that_is_no_number_is_not_echoed_in_an_error(
+    agent: Watched, wire: WireCloud, number: str
+) -> None:
+    await wire.send(f'421["raises",{{"correlation_id":{number}}}]')
+    (answer,) = await wire.acknowledgement(1)
+    assert answer["correlation_id"] is None
+
+
+async def test_not_a_number_comes_back_as_an_error(agent: Watched, wire: WireCloud) -> None:
+    await wire.send('421["t",{"correlation_id":3,"value":NaN}]')
+    (answer,) = await wire.acknowledgement(1)
+    assert (answer["correlation_id"], answer["status"]) == (3, "error")
+
+
+async def test_without_a_wish_for_an_acknowledgement_the_answer_is_an_event_of_the_same_name(
+    agent: Watched, wire: WireCloud
+) -> None:
+    await wire.send('42["t",{"correlation_id":8}]', '42["raises",{"correlation_id":9}]')
+    assert await wire.event("t") == ("", [{"action": "t", "correlation_id": 8, "arguments": [{"correlation_id": 8}]}])
+    _, (answer,) = await wire.event("raises")
+    assert (answer["correlation_id"], answer["status"]) == (9, "error")
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        ["4"],
+        ["4x"],
+        ["49"],
+        [b"attachment of nothing"],
+        ["43"],
+        ['4355["answer to nothing"]'],
+        ["43{}"],
+        ['450-["t"]'],
+        ['452-["t"]', "4text where an attachment should be"],
+        ['453-["t"]', b"one of three", "4"],
+        ["4599999999999-[]"],
+        ["40{}"],
+        ['44{"message":'],
+        ['42/other,1["t"]'],
+    ],
+    ids=repr,
+)
+async def test_frames_that_mean_nothing_do_not_harm_the_link(
+    agent: Watched, wire: WireCloud, frames: list[str | bytes]
+) -> None:
+    await wire.send(*frames)
+    await _still_there(agent, wire)
+
+
+@pytest.mark.parametrize("length", [899_000, 900_000])
+async def test_answers_up_to_the_bound_are_carried(agent: Watched, wire: WireCloud, length: int) -> None:
+    body = "x" * (length - 100)
+    await wire.send(f"421{json.dumps(['t', {'body': body}])}")
+    (answer,) = await wire.acknowledgement(1)
+    assert answer["arguments"][0]["body"] == body
