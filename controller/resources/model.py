@@ -34,6 +34,7 @@ MacAddress = Annotated[str, Field(max_length=17, pattern=r"^[0-9a-fA-F][02468ace
 # IFNAMSIZ leaves 15 bytes; "." and ":" name VLANs and aliases on the host.
 ParentInterface = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^[a-zA-Z0-9_.:-]+$")]
 InterfaceName = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")]
+PortName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")]
 # What Docker accepts as a container's name.
 DeviceId = Annotated[str, Field(min_length=2, max_length=128, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")]
 EnvName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]

@@ -26,6 +26,7 @@ from controller.resources.model import (
     Model,
     ObjectName,
     ParentInterface,
+    PortName,
     ShortText,
     Subnet,
     Timestamp,
@@ -70,7 +71,7 @@ class Interface(Model):
 class SerialPort(Model):
     """One serial device of the host inside the runtime."""
 
-    name: InterfaceName
+    name: PortName
     device_id: Annotated[str, Field(min_length=1, max_length=255)] = Field(
         description="Stable id, as in /dev/serial/by-id."
     )

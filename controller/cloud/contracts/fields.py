@@ -93,6 +93,13 @@ InterfaceName = Annotated[
         "must be an interface name: at most 15 letters, digits, '_', '.' or '-'",
     ),
 ]
+PortName = Annotated[
+    Text,
+    _matches(
+        r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}",
+        "must be a port name: at most 63 letters, digits, '_', '.' or '-'",
+    ),
+]
 ParentInterface = Annotated[
     Text,
     _matches(r"[a-zA-Z0-9_.:-]{1,15}", "must be the name of a host interface, at most 15 characters"),

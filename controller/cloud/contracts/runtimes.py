@@ -23,6 +23,7 @@ from controller.cloud.contracts.fields import (
     OptionalParentInterface,
     OptionalText,
     ParentInterface,
+    PortName,
     Text,
 )
 from controller.cloud.contracts.subnets import host_fault, network_of
@@ -133,7 +134,7 @@ class Interface(Part):
 class SerialPort(Part):
     """One entry of ``serial_configs``."""
 
-    name: Annotated[Text, Field(max_length=63)]
+    name: PortName
     device_id: Text
     container_path: AbsolutePath
     baud_rate: Annotated[int, Field(ge=50, le=4_000_000)] | None = None

@@ -1,0 +1,30 @@
+"""The embedded API, so that golden files speak of what the product really stores."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from controller.resources import kinds
+from tests.support.embedded_api import EmbeddedApi
+
+
+@pytest.fixture(scope="session")
+def embedded_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedApi]:
+    """One server for all cases."""
+    made = EmbeddedApi(tmp_path_factory.mktemp("state"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def empty_api(embedded_api: EmbeddedApi) -> AsyncIterator[EmbeddedApi]:
+    """The server without any Runtime or command, and with two namespaces beside ours."""
+    client = embedded_api.client()
+    present = {namespace["metadata"]["name"] for namespace in await client.list(kinds.NAMESPACES)}
+    for name in {"a", "b"} - present:
+        await client.create(kinds.NAMESPACES, {"metadata": {"name": name}})
+    await client.close()
+    yield embedded_api
+    await embedded_api.clear()
