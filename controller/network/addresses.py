@@ -23,7 +23,9 @@ def derived_mac(*identity: str) -> str:
     return ":".join(f"{byte:02x}" for byte in b"\x02" + digest[:5])
 
 
-def free_subnets(pool: IPv4Network, taken: Iterable[IPv4Network], prefix: int = INTERNAL_PREFIX) -> Iterator[IPv4Network]:
+def free_subnets(
+    pool: IPv4Network, taken: Iterable[IPv4Network], prefix: int = INTERNAL_PREFIX
+) -> Iterator[IPv4Network]:
     """The subnets of ``pool`` with this prefix length that overlap nothing taken, lowest first."""
     if prefix < pool.prefixlen:
         return

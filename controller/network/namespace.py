@@ -27,13 +27,14 @@ Command = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Link:
-    """One link; ``kind`` is the kernel's word (macvlan, veth, ...)."""
+    """One link; ``kind`` is the kernel's word (macvlan, veth, ...), ``parent_index`` its parent's number or 0."""
 
     name: str
     mac_address: str
     kind: str
     up: bool
     addresses: tuple[IPv4Interface, ...] = ()
+    parent_index: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ def _link(entry: dict[str, Any]) -> Link:
         kind=entry.get("linkinfo", {}).get("info_kind", ""),
         up="UP" in entry.get("flags", ()),
         addresses=tuple(IPv4Interface(f"{info['local']}/{info['prefixlen']}") for info in addresses),
+        parent_index=int(entry.get("link_index", 0)),
     )
 
 

@@ -17,10 +17,14 @@ _TEMPORARY = "edgetmp"
 
 @dataclass(frozen=True)
 class WantedLink:
-    """One macvlan link as the spec asks; without ``address`` its addresses are not looked at."""
+    """One macvlan link as the spec asks; without ``address`` its addresses are not looked at.
+
+    ``parent_index`` is the kernel's number of the host's interface ``parent``.
+    """
 
     name: str
     parent: str
+    parent_index: int
     mac_address: str
     address: IPv4Interface | None = None
     gateway: str = ""
@@ -38,6 +42,8 @@ def faults(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> dict[str, str]:
 def _fault(wanted: WantedLink, link: Link | None) -> str:
     if link is None:
         return f"{wanted.name} does not exist in the runtime"
+    if _is_elsewhere(wanted, link):
+        return f"{wanted.name} is not on {wanted.parent}"
     if link.name != wanted.name:
         return f"{wanted.name} is called {link.name}"
     if wanted.address and link.addresses != (wanted.address,):
@@ -57,10 +63,17 @@ def missing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[WantedLink
 
 
 def surplus(snapshot: Snapshot, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> list[Command]:
-    """Commands that remove our macvlan links which nothing asks for: not wanted, and not held by the engine."""
-    keep = {link.mac_address.lower() for link in wanted} | {mac.lower() for mac in held_macs}
-    ours = (link for link in snapshot.links if link.kind == "macvlan")
-    return [("link", "delete", "dev", link.name) for link in ours if link.mac_address not in keep]
+    """Commands that remove our macvlan links which nothing asks for: not wanted there, and not held by the engine."""
+    wishes = {link.mac_address.lower(): link for link in wanted}
+    held = {mac.lower() for mac in held_macs}
+    ours = [link for link in snapshot.links if link.kind == "macvlan" and link.mac_address not in held]
+    gone = [link for link in ours if (wish := wishes.get(link.mac_address)) is None or _is_elsewhere(wish, link)]
+    return [("link", "delete", "dev", link.name) for link in gone]
+
+
+def _is_elsewhere(wanted: WantedLink, link: Link) -> bool:
+    """Whether the link is on another parent; links whose parent is not known are taken as they are."""
+    return 0 not in (link.parent_index, wanted.parent_index) and link.parent_index != wanted.parent_index
 
 
 def temporary_name(wanted: WantedLink) -> str:
@@ -128,9 +141,7 @@ def _routes(snapshot: Snapshot, wanted: Sequence[WantedLink], *, readdressed: bo
     """The one default route; an engine's default route over another network is removed."""
     route = default_route([link for link in wanted if snapshot.by_mac(link.mac_address)])
     others = [(gateway, link) for gateway, link in snapshot.default_routes if (gateway, link) != route]
-    commands: list[Command] = [
-        ("route", "delete", "default", *_via(gateway), "dev", link) for gateway, link in others
-    ]
+    commands: list[Command] = [("route", "delete", "default", *_via(gateway), "dev", link) for gateway, link in others]
     # A route goes with the address it needs, and when its link goes down.
     if route and (readdressed or route not in snapshot.default_routes):
         commands.append(("route", "replace", "default", "via", route[0], "dev", route[1]))

@@ -58,12 +58,12 @@ class Wish:
         """The subnet of the LAN; None without a static address."""
         return IPv4Network(self.interface.subnet) if self.interface.subnet and self.interface.address else None
 
-    @property
-    def link(self) -> WantedLink:
-        """The interface as a link in the runtime."""
+    def link(self, parent_index: int) -> WantedLink:
+        """The interface as a link in the runtime; ``parent_index`` is the kernel's number of its parent."""
         subnet, wished = self.subnet, self.interface
         address = IPv4Interface(f"{wished.address}/{subnet.prefixlen}") if subnet else None
-        return WantedLink(wished.name, wished.parent_interface, self.mac_address, address, wished.gateway or "")
+        gateway = wished.gateway or ""
+        return WantedLink(wished.name, wished.parent_interface, parent_index, self.mac_address, address, gateway)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,9 @@ class Lans:
     def with_planned(self, wish: Wish, name: str) -> Lans:
         """These and the network that is to be made for the wish."""
         subnets = (wish.subnet,) if wish.subnet else ()
-        made = Network("", name, "macvlan", wish.interface.parent_interface, subnets, (), labels.of_lan(self._install_id))
+        made = Network(
+            "", name, "macvlan", wish.interface.parent_interface, subnets, (), labels.of_lan(self._install_id)
+        )
         return Lans(self._install_id, (*self._networks.values(), made), self._capabilities)
 
     def exists(self, name: str) -> bool:
@@ -130,7 +132,9 @@ class Lans:
         overlapping = [network for network in self._networks.values() if network.overlaps(subnet)]
         strangers = [network for network in overlapping if network.driver not in _LAN_DRIVERS]
         if strangers:
-            message = f"The subnet {subnet} overlaps Docker's network {strangers[0].name}: remove it or correct the subnet"
+            message = (
+                f"The subnet {subnet} overlaps Docker's network {strangers[0].name}: remove it or correct the subnet"
+            )
             raise errors.Stalled(reasons.POOL_OVERLAP, message)
         parent = wish.interface.parent_interface
         used = any(network.driver in _LAN_DRIVERS and network.parent == parent for network in self._networks.values())

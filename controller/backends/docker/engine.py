@@ -6,15 +6,14 @@ engine that was replaced meanwhile, with its new API version. Knows nothing of r
 
 from __future__ import annotations
 
-import contextlib
-import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from controller import errors
 from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.failures import Refusal
+from controller.backends.docker.streams import Stream
 from controller.backends.docker.workers import Workers
 from controller.resources import reasons
 
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CALL_SECONDS = 60.0
-_MAX_LINE = 4 * 2**20
+_CALL_SECONDS = 60
 
 
 class Engine:
@@ -59,8 +57,8 @@ class Engine:
         """What this engine can do; connects when there is no connection."""
         return await self.call(lambda client: Capabilities.of(client.api_version))
 
-    async def stream(self, opened: Callable[[APIClient], Response]) -> AsyncIterator[bytes]:
-        """The bytes of a streaming answer as they come, until the engine ends it."""
+    async def stream(self, opened: Callable[[APIClient], Response]) -> Stream:
+        """A streaming answer, once the engine has begun it."""
 
         def checked(client: APIClient) -> Response:
             answer = opened(client)
@@ -68,12 +66,7 @@ class Engine:
             return answer
 
         response = await self._streams.run(lambda: self._guarded(checked))
-        try:
-            chunks = response.iter_content(chunk_size=None)
-            while chunk := await self._streams.run(lambda: self._guarded(lambda _: next(chunks, b""))):
-                yield chunk
-        finally:
-            _abandon(response)
+        return Stream(response, lambda read: self._streams.run(lambda: self._guarded(lambda _: read())))
 
     def close(self) -> None:
         """Give up the connection; calls under way end by themselves."""
@@ -110,25 +103,6 @@ class Engine:
             client, self._client = self._client, None
         if client is not None:
             client.close()
-
-
-async def json_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
-    """The JSON objects of a stream with one in each line; a line of more than 4 MB ends the stream."""
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > _MAX_LINE:
-            return
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
-
-
-def _abandon(response: Response) -> None:
-    # A thread may be waiting in a read: closing alone would not wake it.
-    with contextlib.suppress(OSError, RuntimeError, ValueError):  # the connection is back in the pool, or gone
-        response.raw.shutdown()
-    response.close()
 
 
 def url(client: APIClient, path: str) -> str:

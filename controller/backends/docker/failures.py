@@ -38,7 +38,8 @@ _PULL = (
         "the registry limits us, it is tried again",
     ),
     Meaning(
-        r"pull access denied|unauthorized|no basic auth|authentication required|authorization failed|denied:|insufficient_scope|40[13] ",
+        r"pull access denied|unauthorized|no basic auth|authentication required|authorization failed|denied:"
+        r"|insufficient_scope|40[13] ",
         errors.Stalled,
         reasons.IMAGE_REFUSED,
         "add or correct spec.imagePullSecrets, or the image's name",

@@ -111,6 +111,18 @@ def mac_addresses(labels: Mapping[str, str]) -> dict[str, str]:
     return {str(name): str(mac) for name, mac in found.items()} if isinstance(found, dict) else {}
 
 
+def making(labels: Mapping[str, str]) -> Making:
+    """How a container was made, for one that takes its place unchanged."""
+    return Making(
+        image=labels.get(names.IMAGE_LABEL, ""),
+        image_source=labels.get(names.IMAGE_SOURCE_LABEL, ""),
+        mac_addresses=mac_addresses(labels),
+        previous_image=labels.get(names.PREVIOUS_IMAGE_LABEL, ""),
+        pulled=labels.get(names.PULLED_LABEL) == "true",
+        realtime=names.REALTIME_LABEL not in labels,
+    )
+
+
 def previous_name(identity: Identity) -> str:
     """The name of the old container that a replacement keeps until the new one runs."""
     return f"edge-previous-{_short(*identity)}"

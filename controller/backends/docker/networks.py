@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable
 from ipaddress import IPv4Network
 from typing import Any
 
 from controller import errors
 from controller.backends.base import Identity
 from controller.backends.docker import failures, labels
-from controller.backends.docker.arrangement import Network, Wish
+from controller.backends.docker.arrangement import Arrangement, Network, Wish
 from controller.backends.docker.engine import Engine
 from controller.network import addresses
 from controller.resources import reasons
@@ -47,19 +47,18 @@ class Networks:
         """Whether the runtime's internal network stands."""
         return self._find(labels.internal_network_name(identity), await self.all()) is not None
 
-    async def ensure(self, identity: Identity, lans: Iterable[Wish], known: list[Network]) -> None:
-        """Make the internal network and the LAN networks that are missing; ``known`` are the engine's networks.
+    async def prepare(self, identity: Identity, arrange: Callable[[list[Network]], Arrangement]) -> Arrangement:
+        """Make the internal network and what the arrangement needs; ``arrange`` is given the engine's networks.
 
         Raises errors.Stalled(POOL_EXHAUSTED, NAME_TAKEN) and Refusal.
         """
-        wanted = list(lans)
-        if not wanted and self._find(labels.internal_network_name(identity), known):
-            return
         async with self._one_at_a_time:
             known = await self.all()
+            arrangement = arrange(known)
             await self._ensure_internal(identity, known)
-            for wish in wanted:
+            for wish in arrangement.create:
                 await self._ensure_lan(wish, known)
+            return arrangement
 
     async def remove_internal(self, identity: Identity) -> bool:
         """Remove the runtime's internal network; whether there was one."""
@@ -83,7 +82,7 @@ class Networks:
     async def _ensure_internal(self, identity: Identity, known: list[Network]) -> None:
         name = labels.internal_network_name(identity)
         if self._find(name, known):
-            return
+            return None
         taken = [subnet for network in known for subnet in network.subnets]
         taken += await asyncio.to_thread(addresses.host_routes)
         for attempt, subnet in enumerate(addresses.free_subnets(self._internal_pool, taken)):

@@ -1,0 +1,145 @@
+"""A container's interfaces brought to the spec in place: Docker's endpoints first, then the rest in its namespace.
+
+Works on a running and on a stopped container, and never restarts one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Mapping, Sequence
+
+from controller import errors
+from controller.backends.base import Target
+from controller.backends.docker import arrangement, labels, making
+from controller.backends.docker.arrangement import Arrangement, Attachment, Endpoint, Lans, Network, Wish
+from controller.backends.docker.capabilities import Capabilities
+from controller.backends.docker.containers import Container, Containers
+from controller.backends.docker.engine import Engine
+from controller.backends.docker.networks import Networks
+from controller.network import mending, resolver
+from controller.resources import reasons
+
+log = logging.getLogger(__name__)
+
+
+class Attachments:
+    """``interface_index`` gives the kernel's number of a host interface, 0 when there is none of that name now."""
+
+    def __init__(
+        self, engine: Engine, networks: Networks, containers: Containers, interface_index: Callable[[str], int]
+    ) -> None:
+        self._engine = engine
+        self._networks = networks
+        self._containers = containers
+        self._interface_index = interface_index
+
+    async def repair(self, target: Target) -> None:
+        """Put everything in order that can be now.
+
+        Raises errors.Waiting(PARENT_MISSING) afterwards when an interface had to be left out.
+        """
+        container = await self._containers.require(target.identity)
+        wishes = making.wishes(target, labels.mac_addresses(container.labels))
+        parents = self.parents(wishes)
+        await self._arrange_endpoints(target, container, wishes, parents)
+        container = await self._containers.require(target.identity)
+        if container.state["Status"] == "running":
+            await self._mend_running(target, container, wishes, parents)
+        if missing := absent(parents):
+            raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {', '.join(missing)} now")
+
+    def parents(self, wishes: Sequence[Wish]) -> dict[str, int]:
+        """The kernel's numbers of the wishes' parent interfaces, 0 for one that the host does not have now."""
+        names = dict.fromkeys(wish.interface.parent_interface for wish in wishes)
+        return {name: self._interface_index(name) for name in names}
+
+    async def _arrange_endpoints(
+        self, target: Target, container: Container, wishes: Sequence[Wish], parents: Mapping[str, int]
+    ) -> None:
+        capabilities = await self._engine.capabilities()
+
+        def can_pin(attachment: Attachment) -> bool:
+            present = parents[attachment.wish.interface.parent_interface]
+            return bool(present) and pins_mac(container, attachment, capabilities)
+
+        def arrange(networks: list[Network]) -> Arrangement:
+            lans = Lans(target.identity.install_id, networks, capabilities)
+            return arrangement.on_container(wishes, container.endpoints, lans, can_pin)
+
+        arranged = await self._networks.prepare(target.identity, arrange)
+        for endpoint in arranged.disconnect:
+            await self._disconnect(container, endpoint)
+        for attachment in arranged.connect:
+            await self._make_way(container, attachment)
+            settings = making.endpoint(attachment, capabilities, target.spec)
+            await self._connect(container, attachment.network, settings)
+        internal = labels.internal_network_name(target.identity)
+        if internal not in {endpoint.network for endpoint in container.endpoints}:
+            await self._connect(container, internal, making.internal_endpoint(capabilities, target.spec))
+
+    async def _connect(self, container: Container, network: str, settings: dict[str, object]) -> None:
+        body = {"Container": container.id, "EndpointConfig": settings}
+        await self._engine.post(f"/networks/{network}/connect", body)
+        log.info("connected %s to network %s", container.name, network)
+
+    async def _disconnect(self, container: Container, endpoint: Endpoint) -> None:
+        # An engine forgets a link that we renamed, and leaves it behind with its addresses.
+        if container.pid and endpoint.mac_address:
+            await mending.remove_link(container.pid, endpoint.mac_address)
+        await self._engine.call(
+            lambda client: client.disconnect_container_from_network(container.id, endpoint.network, force=True)
+        )
+        log.info("disconnected %s from network %s", container.name, endpoint.network)
+
+    async def _make_way(self, container: Container, attachment: Attachment) -> None:
+        """Remove the link that stood in for Docker's: two with one MAC address cannot be."""
+        if container.pid:
+            await mending.remove_link(container.pid, attachment.wish.mac_address)
+
+    async def _mend_running(
+        self, target: Target, container: Container, wishes: Sequence[Wish], parents: Mapping[str, int]
+    ) -> None:
+        numbered = [(wish, parents[wish.interface.parent_interface]) for wish in wishes]
+        links = [wish.link(number) for wish, number in numbered if number]
+        held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
+        await mending.mend(container.pid, links, held)
+        wanted = making.name_servers(target.spec)
+        if resolves_otherwise(container, wanted, await asyncio.to_thread(resolver.name_servers, container.pid)):
+            await asyncio.to_thread(resolver.write, container.pid, wanted)
+            log.info("wrote name servers of %s", container.name, extra={"runtime": target.name})
+
+
+def interface_index(name: str) -> int:
+    """The kernel's number of an interface of this host, 0 when there is none of that name."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def absent(parents: Mapping[str, int]) -> tuple[str, ...]:
+    """The parent interfaces that are not there."""
+    return tuple(name for name, number in parents.items() if not number)
+
+
+def pins_mac(container: Container, attachment: Attachment, capabilities: Capabilities) -> bool:
+    """Whether the interface gets the wish's MAC address when this container is connected to the network."""
+    if capabilities.several_endpoints:
+        return capabilities.connect_pins_mac
+    own = container.document["Config"].get("MacAddress", "").lower() == attachment.wish.mac_address
+    return own and container.host_config.get("NetworkMode") == attachment.network
+
+
+def resolves_otherwise(container: Container, wanted: Sequence[str], found: Sequence[str]) -> bool:
+    """Whether the runtime asks other name servers than the wanted ones.
+
+    Docker's own resolver (127.0.0.11) asks those that the container was created with.
+    """
+    given = container.host_config.get("Dns") or []
+    return (
+        bool(wanted)
+        and list(found) != list(wanted)
+        and not (list(found) == ["127.0.0.11"] and list(given) == list(wanted))
+    )

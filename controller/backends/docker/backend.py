@@ -1,0 +1,173 @@
+"""The Docker backend: one object that satisfies backends/base.Backend, put together from its parts.
+
+Each part does one thing; what happens here is the choice of the part, and turning the engine's refusals into outcomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from ipaddress import IPv4Network
+from typing import Any, TypeVar
+
+from controller.backends import base
+from controller.backends.base import Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
+from controller.backends.docker import failures, labels, purge
+from controller.backends.docker.attachments import Attachments, interface_index
+from controller.backends.docker.capabilities import Capabilities
+from controller.backends.docker.containers import Containers
+from controller.backends.docker.creation import Creation, fresh
+from controller.backends.docker.engine import Engine
+from controller.backends.docker.events import Events
+from controller.backends.docker.images import Images
+from controller.backends.docker.lifecycle import Lifecycle
+from controller.backends.docker.logs import Logs
+from controller.backends.docker.networks import Networks
+from controller.backends.docker.observation import Observer
+from controller.backends.docker.processes import Processes
+from controller.backends.docker.replacement import Replacement
+
+T = TypeVar("T")
+
+_Action = Callable[[Target, Progress], Awaitable[Target]]
+
+
+class DockerBackend:
+    """Runtimes as containers of the engine at ``url``, for one installation.
+
+    ``internal_pool`` and ``placeholder_pool`` are ranges for networks (see networks.py), ``settle_seconds`` is how
+    long a replacement must run before the old container is given up, ``interface_index`` gives the kernel's number of
+    a host interface, 0 for none. Nothing is connected before the first call. Belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        install_id: str,
+        internal_pool: IPv4Network,
+        placeholder_pool: IPv4Network,
+        *,
+        settle_seconds: float = 5.0,
+        interface_index: Callable[[str], int] = interface_index,
+    ) -> None:
+        self._install_id = install_id
+        self._engine = engine = Engine(url)
+        self._containers = containers = Containers(engine)
+        self._networks = networks = Networks(engine, install_id, internal_pool, placeholder_pool)
+        attachments = Attachments(engine, networks, containers, interface_index)
+        self._creation = creation = Creation(engine, networks, containers)
+        self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments)
+        self._images = images = Images(engine, containers)
+        self._attachments = attachments
+        self._replacement = Replacement(containers, creation, lifecycle, attachments, images, settle_seconds)
+        self._observer = Observer(containers, networks, attachments)
+        self._events = Events(engine, containers, install_id)
+        self._processes = Processes(engine, containers, install_id)
+        self._logs = Logs(engine, containers)
+        self._capabilities: Capabilities | None = None
+        self._actions = self._table()
+
+    async def observe(self, target: Target) -> Observed:
+        """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) when it cannot be seen."""
+        self._capabilities = await _told(self._engine.capabilities())
+        return await _told(self._observer.observe(target))
+
+    async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
+        """Do one step; see base.Backend."""
+        return await _told(self._actions[type(step)](target, progress))
+
+    def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
+        """Whether RepairNetworks can bring the interfaces to the spec on this container.
+
+        On a running one always. A stopped one is better made anew where the engine would lose the MAC address of an
+        interface that is connected again.
+        """
+        capabilities = self._capabilities
+        keeps_mac = capabilities is None or capabilities.connect_pins_mac or not capabilities.several_endpoints
+        return observed.running or keeps_mac
+
+    def changes(self) -> AsyncIterator[Identity | None]:
+        """Identities of runtimes of ours that changed, for ever; None after a gap."""
+        return self._events.changes()
+
+    async def running(self) -> list[RunningContainer]:
+        """All running containers of ours."""
+        return await _told(self._processes.running())
+
+    async def known(self) -> list[Orphan]:
+        """All containers of ours, running or not."""
+        found = await _told(self._containers.of_install(self._install_id))
+        return [Orphan(identity, entry["Names"][0].lstrip("/"), entry["Id"]) for identity, entry in found]
+
+    async def foreign_container(self, name: str) -> str:
+        """What container of this name is not ours, or ""."""
+        found = await _told(self._containers.named(name))
+        if found is None or labels.identity(found.labels, self._install_id):
+            return ""
+        return found.describe()
+
+    async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
+        """The runtime's output. Raises errors.NotFoundError."""
+        return await _told(self._logs.read(identity, tail=tail, follow=follow))
+
+    async def purge(self) -> list[str]:
+        """Remove everything of this installation; what was removed."""
+        return await _told(purge.purge(self._engine, self._containers, self._networks, self._install_id))
+
+    async def health(self) -> dict[str, Any]:
+        """Version of the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        version = await _told(self._engine.call(lambda client: client.version()))
+        return {"version": version.get("Version", ""), "apiVersion": version.get("ApiVersion", "")}
+
+    def close(self) -> None:
+        """Give up the connection to the engine; runtimes run on."""
+        self._engine.close()
+
+    def _table(self) -> dict[type[Step], _Action]:
+        lifecycle = self._lifecycle
+        return {
+            base.ResolveImage: self._images.resolve,
+            base.CreateContainer: self._create,
+            base.StartContainer: _plain(lifecycle.start),
+            base.StopContainer: _plain(lifecycle.stop),
+            base.RestartContainer: _plain(lifecycle.restart),
+            base.ReplaceContainer: self._replace,
+            base.FinishReplacement: _plain(self._replacement.finish),
+            base.RepairNetworks: _plain(self._attachments.repair),
+            base.UpdateResources: _plain(lifecycle.update_limits),
+            base.RemoveContainer: _plain(lifecycle.remove),
+            base.RemoveNetworks: _plain(self._remove_networks),
+        }
+
+    async def _create(self, target: Target, progress: Progress) -> Target:
+        target = await self._with_image(target, progress)
+        how = fresh(target, pulled=self._images.was_pulled(target.image or ""))
+        return await self._creation.create(target, how)
+
+    async def _replace(self, target: Target, progress: Progress) -> Target:
+        return await self._replacement.replace(await self._with_image(target, progress))
+
+    async def _with_image(self, target: Target, progress: Progress) -> Target:
+        """The target with an image; resolved before, but a person may have removed it since."""
+        return target if target.image else await self._images.resolve(target, progress)
+
+    async def _remove_networks(self, target: Target) -> None:
+        await self._networks.remove_internal(target.identity)
+        await self._networks.remove_unused_lans()
+
+
+def _plain(action: Callable[[Target], Awaitable[None]]) -> _Action:
+    """An action that has nothing to tell and finds nothing to add to the target."""
+
+    async def act(target: Target, _progress: Progress) -> Target:
+        await action(target)
+        return target
+
+    return act
+
+
+async def _told(work: Awaitable[T]) -> T:
+    """The result of ``work``, with the engine's refusals as outcomes of a pass."""
+    try:
+        return await work
+    except failures.Refusal as refusal:
+        raise failures.outcome(refusal) from refusal

@@ -1,0 +1,78 @@
+"""Making a runtime's container with its networks, not started.
+
+Made twice is made once: a container that is there already is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+from controller import errors
+from controller.backends.base import Target
+from controller.backends.docker import arrangement, failures, labels, making
+from controller.backends.docker.arrangement import Arrangement, Lans, Network
+from controller.backends.docker.containers import Containers
+from controller.backends.docker.engine import Engine
+from controller.backends.docker.networks import Networks
+from controller.resources import reasons
+
+log = logging.getLogger(__name__)
+
+
+class Creation:
+    """Makes containers. That the host refuses realtime is remembered while the process lives."""
+
+    def __init__(self, engine: Engine, networks: Networks, containers: Containers) -> None:
+        self._engine = engine
+        self._networks = networks
+        self._containers = containers
+        self._realtime_refused = False
+
+    async def create(self, target: Target, how: labels.Making) -> Target:
+        """Make the container; returns the target with its MAC addresses. Raises Refusal."""
+        capabilities = await self._engine.capabilities()
+        wishes = making.wishes(target, dict(how.mac_addresses))
+        macs = {wish.interface.name: wish.mac_address for wish in wishes}
+        how = dataclasses.replace(how, mac_addresses=macs, realtime=how.realtime and not self._realtime_refused)
+
+        def arrange(networks: list[Network]) -> Arrangement:
+            lans = Lans(target.identity.install_id, networks, capabilities)
+            return arrangement.at_creation(wishes, lans, capabilities)
+
+        arranged = await self._networks.prepare(target.identity, arrange)
+        await self._make(target, making.body(target, how, arranged.connect, capabilities))
+        return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
+
+    async def recreate_without_realtime(self, target: Target) -> None:
+        """Make the stopped container again as it was, but for realtime, which this host cannot give."""
+        log.warning("the host refuses realtime; made without it", extra={"runtime": target.name})
+        self._realtime_refused = True
+        refused = await self._containers.require(target.identity)
+        how = labels.making(refused.labels)
+        await self._engine.call(lambda client: client.remove_container(refused.id, force=True))
+        await self.create(target, how)
+
+    async def _make(self, target: Target, body: dict[str, Any]) -> None:
+        name, internal = target.identity.device_id, labels.internal_network_name(target.identity)
+
+        def make(client: Any) -> None:
+            container = client.create_container_from_config(body, name)["Id"]
+            if internal not in body["NetworkingConfig"]["EndpointsConfig"]:
+                client.connect_container_to_network(container, internal)
+
+        try:
+            await self._engine.call(make)
+        except failures.Refusal as refusal:
+            if refusal.status == 409 and await self._containers.current(target.identity):
+                return  # it is there already
+            raise
+        log.info("created container %s from %s", name, body["Image"], extra={"runtime": target.name})
+
+
+def fresh(target: Target, *, pulled: bool) -> labels.Making:
+    """How a container is made that takes nobody's place. Raises errors.Retry without an image."""
+    if target.image is None:
+        raise errors.Retry(reasons.STEP_FAILED, "The image is not resolved yet")
+    return labels.Making(target.image, target.spec.image_reference, {}, pulled=pulled)

@@ -1,0 +1,117 @@
+"""The engine's events as identities of runtimes that changed.
+
+Subscribes again for ever; after each subscription everything may have changed, for events are lost in between.
+What is not taken in time is kept once for each runtime, so the memory is bounded by their number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from controller import errors
+from controller.backends.base import Identity
+from controller.backends.docker import failures, labels
+from controller.backends.docker.containers import Containers
+from controller.backends.docker.engine import Engine, url
+from controller.backends.docker.streams import json_lines
+
+if TYPE_CHECKING:
+    from docker import APIClient
+    from requests import Response
+
+log = logging.getLogger(__name__)
+
+_FIRST_DELAY, _LAST_DELAY = 0.5, 10.0
+# Without the list of events every exec and archive call would be one.
+_EVENTS = ("start", "die", "destroy", "oom", "health_status", "pause", "unpause", "rename", "connect", "disconnect")
+_FILTERS = json.dumps({"type": ["container", "network"], "event": list(_EVENTS)})
+
+
+class Events:
+    """Follows one engine for one installation."""
+
+    def __init__(self, engine: Engine, containers: Containers, install_id: str) -> None:
+        self._engine = engine
+        self._containers = containers
+        self._install_id = install_id
+        self._known: dict[str, Identity] = {}
+
+    async def changes(self) -> AsyncIterator[Identity | None]:
+        """Identities of runtimes that changed, for ever; None after a gap."""
+        pending: dict[Identity | None, None] = {}
+        arrived = asyncio.Event()
+
+        def keep(identity: Identity | None) -> None:
+            pending[identity] = None
+            arrived.set()
+
+        follower = asyncio.create_task(self._follow_for_ever(keep))
+        try:
+            while True:
+                await _either(arrived, follower)
+                arrived.clear()
+                while pending:
+                    identity = next(iter(pending))
+                    del pending[identity]
+                    yield identity
+        finally:
+            follower.cancel()
+            await asyncio.gather(follower, return_exceptions=True)
+
+    async def _follow_for_ever(self, keep: Callable[[Identity | None], None]) -> None:
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                async with aclosing(self._subscription()) as subscription:
+                    async for identity in subscription:
+                        delay = _FIRST_DELAY
+                        keep(identity)
+                log.warning("the event stream of Docker ended")
+            except (errors.ReconcileError, failures.Refusal, ValueError) as error:
+                log.warning("no events from Docker: %s", error)
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
+            delay = min(delay * 2, _LAST_DELAY)
+
+    async def _subscription(self) -> AsyncGenerator[Identity | None, None]:
+        """None once it stands, then one identity for each event, until the engine goes away."""
+
+        def opened(client: APIClient) -> Response:
+            address = url(client, "/events")
+            return client.get(address, params={"filters": _FILTERS}, stream=True, timeout=(5.0, None))
+
+        # First the subscription, then the look: what happens between the two is seen twice rather than never.
+        async with aclosing(json_lines(await self._engine.stream(opened))) as events:
+            found = await self._containers.of_install(self._install_id)
+            self._known = {entry["Id"]: identity for identity, entry in found}
+            yield None
+            async for event in events:
+                if identity := self._identity(event):
+                    yield identity
+
+    def _identity(self, event: dict[str, Any]) -> Identity | None:
+        attributes = (event.get("Actor") or {}).get("Attributes") or {}
+        if event.get("Type") == "network":
+            # Only the container is named, and only those that we know are ours.
+            return self._known.get(attributes.get("container", ""))
+        container = str((event.get("Actor") or {}).get("ID", ""))
+        identity = labels.identity(attributes, self._install_id)
+        if identity and event.get("Action") == "destroy":
+            self._known.pop(container, None)
+        elif identity:
+            self._known[container] = identity
+        return identity
+
+
+async def _either(arrived: asyncio.Event, follower: asyncio.Task[None]) -> None:
+    """Wait for the event; an end of the follower is an error, and raised."""
+    waiting = asyncio.create_task(arrived.wait())
+    await asyncio.wait({waiting, follower}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if follower.done():
+        follower.result()

@@ -1,0 +1,124 @@
+"""Starting, stopping, limiting and removing containers that exist.
+
+A start never replaces what runs, and a stop always leaves the program its grace period.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from controller import errors
+from controller.backends.base import Identity, Target
+from controller.backends.docker import failures, labels, making
+from controller.backends.docker.attachments import Attachments
+from controller.backends.docker.containers import Container, Containers
+from controller.backends.docker.creation import Creation
+from controller.backends.docker.engine import Engine
+from controller.resources import reasons
+
+log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """What happens to one container after its creation."""
+
+    def __init__(self, engine: Engine, containers: Containers, creation: Creation, attachments: Attachments) -> None:
+        self._engine = engine
+        self._containers = containers
+        self._creation = creation
+        self._attachments = attachments
+
+    async def start(self, target: Target) -> None:
+        """Start the container and put its networks in order. A running one is only put in order."""
+        await self.launch(target)
+        await self._attachments.repair(target)
+
+    async def launch(self, target: Target) -> None:
+        """Start the container; made again without what this host cannot give. Raises Refusal."""
+        try:
+            await self._start(target)
+        except failures.Refusal as refusal:
+            if failures.is_realtime_refusal(refusal):
+                await self._creation.recreate_without_realtime(target)
+            elif failures.is_lost_network(refusal):
+                await self._attachments.repair(target)
+            else:
+                raise
+            await self._start(target)
+        log.info("started container %s", target.identity.device_id, extra={"runtime": target.name})
+
+    async def stop(self, target: Target) -> None:
+        """Stop the container within the grace period of the spec."""
+        await self._stop(await self._containers.require(target.identity), target)
+
+    async def restart(self, target: Target) -> None:
+        """Stop, and start."""
+        await self.stop(target)
+        await self.start(target)
+
+    async def update_limits(self, target: Target) -> None:
+        """Change CPU and memory limits, without a restart."""
+        container = await self._containers.require(target.identity)
+        wanted = making.limits(target.spec.resources)
+        # No engine can take a limit away from a container: the whole host stands for none.
+        cpus, memory = host_capacity()
+        given = wanted | ({} if wanted["NanoCpus"] else {"NanoCpus": cpus * 10**9})
+        given |= {} if wanted["Memory"] else {"Memory": memory, "MemorySwap": memory}
+        await self._engine.post(f"/containers/{container.id}/update", given)
+
+    async def remove(self, target: Target) -> None:
+        """Stop and remove the container, the one it replaced, and the volumes that the spec gives up."""
+        whose = target.identity
+        for container in (await self._containers.current(whose), await self._containers.previous(whose)):
+            if container is not None:
+                await self._stop(container, target)
+                await self.discard(container)
+        for volume in target.spec.volumes:
+            if volume.reclaim_policy == "Delete":
+                await self._remove_volume(target.identity, volume.name)
+
+    async def discard(self, container: Container) -> None:
+        """Remove a container that has been stopped; its volumes stay."""
+        await self._tolerating_absence(lambda client: client.remove_container(container.id, force=True))
+
+    async def rename(self, container: Container, name: str) -> None:
+        """Give the container another name."""
+        await self._engine.call(lambda client: client.rename(container.id, name))
+
+    async def halt(self, container: Container, seconds: int) -> None:
+        """Stop a container; it has ``seconds`` to end by itself."""
+        await self._tolerating_absence(lambda client: client.stop(container.id, timeout=seconds))
+        log.info("stopped container %s", container.name)
+
+    async def _start(self, target: Target) -> None:
+        name = target.identity.device_id
+        await self._engine.call(lambda client: client.start(name))
+
+    async def _stop(self, container: Container, target: Target) -> None:
+        if container.state["Status"] not in ("exited", "created", "dead"):
+            await self.halt(container, target.spec.termination_grace_period_seconds)
+
+    async def _remove_volume(self, identity: Identity, name: str) -> None:
+        volume = labels.volume_name(identity, name)
+
+        def remove(client: Any) -> None:
+            if labels.identity(client.inspect_volume(volume).get("Labels"), identity.install_id) == identity:
+                client.remove_volume(volume)
+
+        await self._tolerating_absence(remove)
+
+    async def _tolerating_absence(self, function: Any) -> None:
+        try:
+            await self._engine.call(function)
+        except failures.Refusal as refusal:
+            if refusal.status == 409 and "removal" in refusal.words:
+                raise errors.Retry(reasons.STEP_FAILED, "The engine is still removing the container") from refusal
+            if refusal.status != 404:
+                raise
+
+
+def host_capacity() -> tuple[int, int]:
+    """Cores and bytes of memory of this host."""
+    return os.cpu_count() or 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

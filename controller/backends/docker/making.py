@@ -1,0 +1,121 @@
+"""The body of a container's creation (API reference: ContainerCreate): pure, from the target and the arrangement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.backends.base import Target
+from controller.backends.docker import labels
+from controller.backends.docker.arrangement import Attachment, Wish
+from controller.backends.docker.capabilities import Capabilities
+from controller.network import addresses
+from controller.resources import quantities, runtimes
+
+# Character devices of serial ports: ttyUSB, ttyACM, ttyAMA and ttyS (kernel: devices.txt). Engines take these rules
+# at creation only, so every container has them; the device node itself comes later.
+SERIAL_RULES = ("c 188:* rw", "c 166:* rw", "c 204:* rw", "c 4:* rw")
+_INTERNAL_INTERFACE = "internal"
+_IFNAME = "com.docker.network.endpoint.ifname"
+
+
+def wishes(target: Target, known: dict[str, str]) -> tuple[Wish, ...]:
+    """Every interface of the spec with its MAC address.
+
+    As the spec asks, else as ``known`` of the container, else as the target remembers it, else derived.
+    """
+    return tuple(Wish(interface, _mac(target, interface, known)) for interface in target.spec.interfaces)
+
+
+def _mac(target: Target, interface: runtimes.Interface, known: dict[str, str]) -> str:
+    found = interface.mac_address or known.get(interface.name) or target.mac_addresses.get(interface.name)
+    return (found or addresses.derived_mac(*target.identity, interface.name)).lower()
+
+
+def name_servers(spec: runtimes.RuntimeSpec) -> tuple[str, ...]:
+    """The name servers of all interfaces, each once; resolv.conf(5) reads three."""
+    return tuple(dict.fromkeys(server for interface in spec.interfaces for server in interface.dns))[:3]
+
+
+def body(
+    target: Target, making: labels.Making, connected: tuple[Attachment, ...], capabilities: Capabilities
+) -> dict[str, Any]:
+    """What to post to /containers/create."""
+    spec = target.spec
+    internal = labels.internal_network_name(target.identity)
+    content: dict[str, Any] = {
+        "Image": making.image,
+        "Env": [f"{variable.name}={variable.value}" for variable in spec.env],
+        "Labels": labels.of_container(target, making),
+        "StopTimeout": spec.termination_grace_period_seconds,
+        "HostConfig": _host_config(target, realtime=making.realtime)
+        | {"NetworkMode": connected[0].network if connected else internal},
+    }
+    endpoints = {attachment.network: endpoint(attachment, capabilities, spec) for attachment in connected}
+    if capabilities.several_endpoints or not connected:
+        endpoints[internal] = internal_endpoint(capabilities, spec)
+    else:
+        content["MacAddress"] = connected[0].wish.mac_address
+    return content | {"NetworkingConfig": {"EndpointsConfig": endpoints}}
+
+
+def endpoint(attachment: Attachment, capabilities: Capabilities, spec: runtimes.RuntimeSpec) -> dict[str, Any]:
+    """An endpoint on a LAN network (API reference: EndpointSettings)."""
+    wish = attachment.wish
+    settings: dict[str, Any] = {"IPAMConfig": {"IPv4Address": wish.interface.address}}
+    if capabilities.several_endpoints:
+        settings["MacAddress"] = wish.mac_address
+    if capabilities.interface_names:
+        settings["DriverOpts"] = {_IFNAME: wish.interface.name}
+        first = next((interface.name for interface in spec.interfaces if interface.gateway), "")
+        settings["GwPriority"] = 1 if wish.interface.name == first else 0
+    return settings
+
+
+def internal_endpoint(capabilities: Capabilities, spec: runtimes.RuntimeSpec) -> dict[str, Any]:
+    """The endpoint on the internal network: never the default route, and out of the way of the spec's names."""
+    if not capabilities.interface_names:
+        return {}
+    taken = {interface.name for interface in spec.interfaces}
+    name = next(name for number in range(9) if (name := f"{_INTERNAL_INTERFACE}{number}") not in taken)
+    return {"DriverOpts": {_IFNAME: name}, "GwPriority": -1}
+
+
+def limits(resources: runtimes.Resources) -> dict[str, int]:
+    """CPU and memory limits; no swap on top of the memory, for a control program that is swapped out is late."""
+    memory = quantities.memory_bytes(resources.memory)
+    return {"NanoCpus": quantities.nano_cpus(resources.cpu), "Memory": memory, "MemorySwap": memory}
+
+
+def _host_config(target: Target, *, realtime: bool) -> dict[str, Any]:
+    spec = target.spec
+    return {
+        "RestartPolicy": {"Name": "unless-stopped"},
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+        "Mounts": [_mount(target, volume) for volume in spec.volumes],
+        "Dns": list(name_servers(spec)),
+        "DeviceCgroupRules": list(SERIAL_RULES),
+        "SecurityOpt": ["no-new-privileges"],
+        **limits(spec.resources),
+        **(_realtime(spec.realtime) if spec.realtime.enabled and realtime else {}),
+    }
+
+
+def _realtime(realtime: runtimes.Realtime) -> dict[str, Any]:
+    return {
+        "CapAdd": ["SYS_NICE"],
+        "Ulimits": [
+            {"Name": "rtprio", "Soft": realtime.rtprio, "Hard": realtime.rtprio},
+            {"Name": "memlock", "Soft": -1, "Hard": -1},
+        ],
+    }
+
+
+def _mount(target: Target, volume: runtimes.Volume) -> dict[str, Any]:
+    # Docker makes a named volume, with these labels, when the first container with it is created.
+    return {
+        "Type": "volume",
+        "Source": labels.volume_name(target.identity, volume.name),
+        "Target": volume.mount_path,
+        "ReadOnly": volume.read_only,
+        "VolumeOptions": {"Labels": labels.of_identity(target.identity)},
+    }

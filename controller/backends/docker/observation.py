@@ -1,0 +1,170 @@
+"""What stands of one runtime: container, interfaces, networks. Looks only; at most four calls and one ``ip``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from controller import errors, names
+from controller.backends.base import Observed, ObservedInterface, Target
+from controller.backends.docker import labels, making
+from controller.backends.docker.arrangement import Endpoint, Wish
+from controller.backends.docker.attachments import Attachments, absent, resolves_otherwise
+from controller.backends.docker.containers import Container, Containers, is_of
+from controller.backends.docker.lifecycle import host_capacity
+from controller.backends.docker.networks import Networks
+from controller.network import resolver, wiring
+from controller.network.namespace import Namespace, Snapshot
+from controller.resources import quantities, reasons, runtimes
+
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+class Observer:
+    """Observes runtimes."""
+
+    def __init__(self, containers: Containers, networks: Networks, attachments: Attachments) -> None:
+        self._containers = containers
+        self._networks = networks
+        self._attachments = attachments
+
+    async def observe(self, target: Target) -> Observed:
+        """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
+        whose = target.identity
+        found, previous = await asyncio.gather(
+            self._containers.named(whose.device_id), self._containers.previous(whose)
+        )
+        predecessor = previous.id if previous else ""
+        if found is None or not is_of(found, whose):
+            wishes = making.wishes(target, {})
+            return Observed(
+                foreign=found.describe() if found else "",
+                predecessor=predecessor,
+                leftovers=await self._networks.internal_exists(whose),
+                missing_parents=absent(self._attachments.parents(wishes)),
+            )
+        return await self._container(target, found, predecessor)
+
+    async def _container(self, target: Target, container: Container, predecessor: str) -> Observed:
+        wishes = making.wishes(target, labels.mac_addresses(container.labels))
+        parents = self._attachments.parents(wishes)
+        interfaces = await self._interfaces(target, container, wishes, parents)
+        state, health = container.state, container.state.get("Health") or {}
+        how, internal = labels.making(container.labels), labels.internal_network_name(target.identity)
+        return Observed(
+            state=state["Status"],
+            container_id=container.id,
+            image=how.image,
+            image_source=how.image_source,
+            made_from=labels.made_from(container.labels),
+            uid=container.labels.get(names.UID_LABEL, ""),
+            started_at=_time(state.get("StartedAt")),
+            finished_at=_time(state.get("FinishedAt")),
+            exit_code=state.get("ExitCode"),
+            oom_killed=bool(state.get("OOMKilled")),
+            error=state.get("Error", ""),
+            restart_count=int(container.document.get("RestartCount") or 0),
+            health=health.get("Status", "none"),
+            internal_ip=container.address_on(internal),
+            interfaces=interfaces,
+            internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
+            resources=_resources(container, target.spec.resources),
+            predecessor=predecessor,
+            missing_parents=absent(parents),
+            warnings=_warnings(how, target),
+        )
+
+    async def _interfaces(
+        self, target: Target, container: Container, wishes: Sequence[Wish], parents: Mapping[str, int]
+    ) -> tuple[ObservedInterface, ...]:
+        if container.state["Status"] != "running":
+            return tuple(_stopped_interface(wish, container.endpoints) for wish in wishes)
+        try:
+            async with Namespace(container.pid) as namespace:
+                snapshot = await namespace.snapshot()
+        except errors.Retry:
+            # It ended between the two looks: an event brings the next one.
+            return tuple(_stopped_interface(wish, container.endpoints) for wish in wishes)
+        servers = await asyncio.to_thread(resolver.name_servers, container.pid)
+        wrong_servers = resolves_otherwise(container, making.name_servers(target.spec), servers)
+        return _running_interfaces(wishes, parents, container, snapshot, wrong_servers=wrong_servers)
+
+
+def _running_interfaces(
+    wishes: Sequence[Wish],
+    parents: Mapping[str, int],
+    container: Container,
+    snapshot: Snapshot,
+    *,
+    wrong_servers: bool,
+) -> tuple[ObservedInterface, ...]:
+    links = [wish.link(parents[wish.interface.parent_interface]) for wish in wishes]
+    faults = wiring.faults(snapshot, links)
+    configured = {endpoint.mac_address.lower(): endpoint for endpoint in container.endpoints}
+    seen = []
+    for wish in wishes:
+        link = snapshot.by_mac(wish.mac_address)
+        detail = faults.get(wish.interface.name) or _kept_otherwise(wish, configured.get(wish.mac_address))
+        if not detail and wrong_servers and wish.interface.dns:
+            detail = "other name servers are asked"
+        address = str(link.addresses[0].ip) if link and link.addresses else ""
+        seen.append(_interface(wish, link is not None, address, detail))
+    return (*_surplus(snapshot, links), *seen)
+
+
+def _kept_otherwise(wish: Wish, endpoint: Endpoint | None) -> str:
+    """Docker would bring another address at the next start."""
+    if endpoint is None or endpoint.address == (wish.interface.address or ""):
+        return ""
+    return f"Docker keeps {endpoint.address} for {wish.interface.name}"
+
+
+def _surplus(snapshot: Snapshot, links: Sequence[wiring.WantedLink]) -> list[ObservedInterface]:
+    """macvlan links that the spec does not ask for, made by Docker or by us."""
+    wanted = {link.mac_address for link in links}
+    return [
+        ObservedInterface(
+            link.name, attached=True, mac_address=link.mac_address, in_order=False, detail="not in the spec"
+        )
+        for link in snapshot.links
+        if link.kind == "macvlan" and link.mac_address not in wanted
+    ]
+
+
+def _stopped_interface(wish: Wish, endpoints: Sequence[Endpoint]) -> ObservedInterface:
+    held = wish.interface.address in {endpoint.address for endpoint in endpoints}
+    return _interface(wish, held, "", "" if held else "made at the next start")
+
+
+def _interface(wish: Wish, attached: bool, address: str, detail: str) -> ObservedInterface:
+    return ObservedInterface(
+        name=wish.interface.name,
+        parent_interface=wish.interface.parent_interface,
+        attached=attached,
+        address=address,
+        mac_address=wish.mac_address,
+        gateway=wish.interface.gateway or "",
+        in_order=attached and not detail,
+        detail=detail,
+    )
+
+
+def _resources(container: Container, wished: runtimes.Resources) -> runtimes.Resources:
+    """The limits; one of the whole host counts as none where none is wished, for it cannot be taken away."""
+    cpus, memory = host_capacity()
+    nano, limit = container.host_config.get("NanoCpus") or 0, container.host_config.get("Memory") or 0
+    if nano >= cpus * 10**9 and not quantities.nano_cpus(wished.cpu):
+        nano = 0
+    if limit >= memory and not quantities.memory_bytes(wished.memory):
+        limit = 0
+    return runtimes.Resources(cpu=f"{nano // 10**6}m" if nano else None, memory=str(limit) if limit else None)
+
+
+def _warnings(how: labels.Making, target: Target) -> tuple[tuple[str, str], ...]:
+    if how.realtime or not target.spec.realtime.enabled:
+        return ()
+    return ((reasons.REALTIME_UNAVAILABLE, "The host cannot give realtime scheduling; the runtime runs without it"),)
+
+
+def _time(text: str | None) -> str:
+    return text if text and text != _NEVER else ""

@@ -1,0 +1,52 @@
+"""Putting the links of a running container in order, without a restart.
+
+In small steps that can be broken off and repeated: each begins from what stands.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+
+from controller import errors
+from controller.network import wiring
+from controller.network.namespace import Namespace
+from controller.network.wiring import WantedLink
+
+log = logging.getLogger(__name__)
+
+
+async def mend(pid: int, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> bool:
+    """Bring the links of the process's namespace to what is wanted; whether anything was to be done.
+
+    ``held_macs`` are links that the engine made. The parents of all wanted links must be there.
+    Raises errors.Retry(STEP_FAILED) with the words of ``ip``.
+    """
+    async with Namespace(pid) as namespace:
+        snapshot = await namespace.snapshot()
+        surplus = wiring.surplus(snapshot, wanted, held_macs)
+        faults = wiring.faults(snapshot, wanted)
+        if not surplus and not faults:
+            return False
+        log.info("mending links: %s", "; ".join([*faults.values(), *(" ".join(command) for command in surplus)]))
+        await namespace.apply(surplus)
+        for link in wiring.missing(await namespace.snapshot(), wanted):
+            await namespace.add_macvlan(wiring.temporary_name(link), link.parent, link.mac_address)
+        await _rename(namespace, wanted)
+        await namespace.apply(wiring.addressing(await namespace.snapshot(), wanted))
+        return True
+
+
+async def remove_link(pid: int, mac_address: str) -> None:
+    """Remove the link with this MAC address, if it is there."""
+    async with Namespace(pid) as namespace:
+        if link := (await namespace.snapshot()).by_mac(mac_address):
+            await namespace.apply([("link", "delete", "dev", link.name)])
+
+
+async def _rename(namespace: Namespace, wanted: Sequence[WantedLink]) -> None:
+    try:
+        await namespace.apply(wiring.renames(await namespace.snapshot(), wanted))
+    except errors.Retry:
+        # Kernels before 6.2 refuse while a link is up.
+        await namespace.apply(wiring.renames(await namespace.snapshot(), wanted, live=False))
