@@ -113,3 +113,9 @@ TABLE: tuple[Reason, ...] = (
     Reason(NO_CLOUD, "condition", "EdgeNode: EDGE_CLOUD_URL is empty, there is no cloud to connect to."),
     Reason(RETIRED, "condition", "EdgeNode: delete_orchestrator retired the agent; `edge-controller reset` lifts it."),
 )
+
+
+def table() -> str:
+    """The reasons as a Markdown table."""
+    rows = ["| reason | outcome | meaning |", "| --- | --- | --- |"]
+    return "\n".join([*rows, *(f"| `{reason.name}` | {reason.outcome} | {reason.meaning} |" for reason in TABLE)])
