@@ -42,6 +42,11 @@ class State:
         """The id every label and MAC address hangs on: ``preferred`` (the agent id) at first start, then kept."""
         return self._kept(INSTALL_ID, preferred or secrets.token_hex(4))
 
+    def known_install_id(self) -> str:
+        """The id that is kept, "" before the first start."""
+        path = self.directory / INSTALL_ID
+        return path.read_text().strip() if path.exists() else ""
+
     def node_name(self, default: str) -> str:
         """The name of this node as at its first start: a later host name changes nothing."""
         return self._kept(NODE_NAME, default)

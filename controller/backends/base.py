@@ -217,7 +217,10 @@ class Backend(Protocol):
     async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
         """The runtime's output. Raises errors.NotFoundError."""
 
-    async def purge(self) -> list[str]:
+    async def belongings(self, *, volumes: bool) -> list[str]:
+        """Everything that carries our labels and install id, for a person; volumes hold what runtimes stored."""
+
+    async def purge(self, *, volumes: bool) -> list[str]:
         """Remove everything that carries our labels and install id; returns what was removed, for a person."""
 
     async def health(self) -> dict[str, Any]:

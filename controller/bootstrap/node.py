@@ -58,13 +58,8 @@ class NodePart:
 async def start(site: Installation) -> NodePart:
     """Measure from now on; nothing is changed yet."""
     settings = site.settings
-    backend = DockerBackend(
-        settings.docker_host,
-        install_id=site.install_id,
-        internal_pool=settings.internal_pool,
-        placeholder_pool=settings.placeholder_pool,
-    )
-    site.stack.push_async_callback(backend.close)
+    backend = DockerBackend(settings.docker_host, site.install_id, settings.internal_pool, settings.placeholder_pool)
+    site.stack.callback(backend.close)
     proxy = Proxy()
     site.stack.push_async_callback(proxy.close)
     sampler = await _start_sampling(site)

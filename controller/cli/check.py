@@ -21,7 +21,16 @@ ENGINE_SECONDS = 10.0
 
 
 @click.command()
-@with_settings("cloud_url", "client_cert", "client_key", "cloud_ca", "state_dir", "docker_host", "internal_pool")
+@with_settings(
+    "cloud_url",
+    "client_cert",
+    "client_key",
+    "cloud_ca",
+    "state_dir",
+    "docker_host",
+    "internal_pool",
+    "placeholder_pool",
+)
 def check(settings: Settings) -> None:
     """Look at this host and say what to mend; exit status 1 when something must be. Changes nothing.
 
@@ -43,12 +52,7 @@ def check(settings: Settings) -> None:
 
 
 async def _engine(settings: Settings) -> Finding:
-    backend = DockerBackend(
-        settings.docker_host,
-        install_id="",
-        internal_pool=settings.internal_pool,
-        placeholder_pool=settings.placeholder_pool,
-    )
+    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, settings.placeholder_pool)
     try:
         found = await asyncio.wait_for(backend.health(), ENGINE_SECONDS)
     except errors.ReconcileError as error:
@@ -56,5 +60,5 @@ async def _engine(settings: Settings) -> Finding:
     except TimeoutError:
         return Finding("FAIL", "Docker", f"no answer within {ENGINE_SECONDS:.0f} s: restart it")
     finally:
-        await backend.close()
+        backend.close()
     return Finding("OK", "Docker", ", ".join(f"{name} {value}" for name, value in found.items()))

@@ -1,0 +1,99 @@
+"""Commands about the containers on the engine, with or without a running controller: ``logs``, ``purge``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import click
+
+from controller import errors
+from controller.backends.base import Identity
+from controller.backends.docker.backend import DockerBackend
+from controller.cli.options import with_settings
+from controller.settings import Settings
+from controller.state import State
+
+
+@click.command()
+@click.argument("runtime")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("--tail", default=200, show_default=True, type=click.IntRange(0, 10_000), help="Lines to begin with.")
+@with_settings("state_dir", "docker_host", "namespace", "internal_pool", "placeholder_pool")
+def logs(settings: Settings, runtime: str, tail: int, *, follow: bool) -> None:
+    """Print the output of RUNTIME, a device id of this host.
+
+    \b
+    Examples:
+      edge-controller logs plc-1
+      edge-controller logs plc-1 --tail 20 -f
+      edge-controller logs plc-1 --namespace plant-b
+    """
+    asyncio.run(_print_logs(settings, runtime, tail, follow=follow))
+
+
+async def _print_logs(settings: Settings, runtime: str, tail: int, *, follow: bool) -> None:
+    install_id = State(settings.state_dir).known_install_id()
+    backend = _backend(settings, install_id)
+    try:
+        identity = Identity(install_id, settings.namespace, runtime)
+        async for chunk in await backend.logs(identity, tail=tail, follow=follow):
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+    finally:
+        backend.close()
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do it; without this it only lists.")
+@click.option("--volumes", is_flag=True, help="Remove the data of the runtimes too.")
+@with_settings("state_dir", "docker_host", "internal_pool", "placeholder_pool")
+def purge(settings: Settings, *, yes: bool, volumes: bool) -> None:
+    """Stop and remove the containers and networks of this installation; the controller must not run.
+
+    Volumes, with what the runtimes stored, stay unless --volumes is given. Nothing of others is touched.
+
+    \b
+    Examples:
+      edge-controller purge                  # lists what would go
+      edge-controller purge --yes
+      edge-controller purge --yes --volumes
+    """
+    state = State(settings.state_dir)
+    install_id = state.known_install_id()
+    if not yes:
+        _list(asyncio.run(_belongings(settings, install_id, volumes=volumes)))
+        return
+    with state.lock():
+        for line in asyncio.run(_purge(settings, install_id, volumes=volumes)) or ["there was nothing to remove"]:
+            click.echo(line)
+
+
+def _list(belongings: list[str]) -> None:
+    for line in belongings:
+        click.echo(line)
+    click.echo("run it with --yes to remove these" if belongings else "there is nothing to remove")
+
+
+async def _belongings(settings: Settings, install_id: str, *, volumes: bool) -> list[str]:
+    backend = _backend(settings, install_id)
+    try:
+        return await backend.belongings(volumes=volumes)
+    finally:
+        backend.close()
+
+
+async def _purge(settings: Settings, install_id: str, *, volumes: bool) -> list[str]:
+    backend = _backend(settings, install_id)
+    try:
+        return await backend.purge(volumes=volumes)
+    finally:
+        backend.close()
+
+
+def _backend(settings: Settings, install_id: str) -> DockerBackend:
+    if not install_id:
+        raise errors.SettingError(
+            f"EDGE_STATE_DIR {settings.state_dir} belongs to no installation; give the one of the controller"
+        )
+    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, settings.placeholder_pool)
