@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from controller.apiserver import documents, failures, tables
+from controller.apiserver import documents, failures, protobuf, tables
 from controller.apiserver.resources import Registry, Resource
 from controller.apiserver.store import Store
 from controller.apiserver.users import Users
@@ -204,9 +204,15 @@ async def _body(request: web.Request) -> Any:
     if not raw:
         return {}
     try:
-        return yaml.safe_load(raw) if "yaml" in request.content_type else json.loads(raw)
+        return _decode(raw, request.content_type)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise failures.bad_request(f"the object provided is unrecognized: {error}") from error
+
+
+def _decode(raw: bytes, content_type: str) -> Any:
+    if content_type == protobuf.CONTENT_TYPE:
+        return protobuf.decode(raw)
+    return yaml.safe_load(raw) if "yaml" in content_type else json.loads(raw)
 
 
 def _dry(request: web.Request) -> bool:

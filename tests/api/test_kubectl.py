@@ -161,3 +161,21 @@ async def test_watch_prints_changes_as_they_come(api: Api) -> None:
     waiting = asyncio.create_task(api.kubectl("wait", "wd/one", "--for=jsonpath={.spec.size}=7", "--timeout=30s"))
     await api.kubectl("patch", "wd", "one", "--type=merge", "-p", '{"spec":{"size":7}}')
     assert "condition met" in await waiting
+
+
+async def test_typed_commands_create_core_objects(api: Api) -> None:
+    await api.kubectl("create", "namespace", "lab")
+    await api.kubectl("create", "configmap", "settings", "--from-literal=a=b")
+    await api.kubectl("create", "secret", "generic", "key", "--from-literal=token=secret")
+    await api.kubectl(
+        "create", "secret", "docker-registry", "pull", "--docker-server=r", "--docker-username=u", "--docker-password=p"
+    )
+    assert (await api.get("configmap", "settings"))["data"] == {"a": "b"}
+    assert (await api.get("secret", "key"))["data"] == {"token": "c2VjcmV0"}
+    assert (await api.get("secret", "pull"))["type"] == "kubernetes.io/dockerconfigjson"
+    assert "lab" in await api.kubectl("get", "namespaces")
+
+
+async def test_a_person_is_told_who_they_are_and_what_they_may(api: Api) -> None:
+    assert "admin" in await api.kubectl("auth", "whoami")
+    assert await api.kubectl("auth", "can-i", "delete", "widgets") == "yes\n"
