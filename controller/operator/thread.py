@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -21,7 +22,13 @@ from controller.resources.client import Endpoint
 
 log = logging.getLogger(__name__)
 
-QUIET_LOGGERS = ("kopf", "kopf.objects", "kopf.activities")
+LOG_LEVELS = {
+    "kopf": logging.WARNING,
+    "kopf.objects": logging.WARNING,
+    "kopf._core.reactor.running": logging.ERROR,  # it warns that signals are not its business in a thread
+}
+
+HEALTHY_SECONDS = 60.0  # a life longer than this forgets earlier failures
 
 Reconcile = Callable[[Key], Coroutine[Any, Any, Result]]
 Serve = Callable[[Endpoint, Reconcile, str, str], Coroutine[Any, Any, None]]
@@ -93,16 +100,18 @@ class OperatorThread:
         return True
 
     def _supervise(self, submit: Reconcile) -> None:
-        for name in QUIET_LOGGERS:
-            logging.getLogger(name).setLevel(logging.WARNING)
+        for name, level in LOG_LEVELS.items():
+            logging.getLogger(name).setLevel(level)
         delays = iter(EndlessBackoff())
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 asyncio.run(self._live(self._load(), submit))
             except Exception:
                 log.exception("The operator failed and is started again")
-            if self._stopping.wait(next(delays)):
-                return
+            if time.monotonic() - began > HEALTHY_SECONDS:
+                delays = iter(EndlessBackoff())
+            self._stopping.wait(next(delays))
 
     async def _live(self, serve: Serve, submit: Reconcile) -> None:
         """One life of kopf; its task is known to ``stop`` while it lives."""

@@ -1,0 +1,126 @@
+"""kopf against the embedded API: real watches, real finalizers, and a backend in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import names
+from controller.apiserver.server import ApiServer
+from controller.operator.thread import OperatorThread
+from controller.reconcile import restarts
+from controller.reconcile.attempt import Surroundings
+from controller.reconcile.events import EventRecorder
+from controller.reconcile.keys import KeyIndex
+from controller.reconcile.queue import Queue
+from controller.reconcile.reconciler import Reconciler
+from controller.resources import crds, kinds
+from controller.resources.client import ApiClient, Endpoint
+from tests.support.fake_backend import FakeBackend
+
+NODE = "node-1"
+
+
+class Restartable:
+    """An embedded API with our kinds, which comes back at the same address."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._port = 0
+
+    async def start(self) -> None:
+        self.server = ApiServer(self._state, "127.0.0.1", self._port, crds.manifests(), "edge")
+        await self.server.start()
+        self._port = int(self.server.url.rpartition(":")[2])
+
+    async def restart(self) -> None:
+        await self.server.stop()
+        await self.start()
+
+
+def endpoint_of(server: ApiServer) -> Endpoint:
+    """Where it is, as the controller itself."""
+    found = server.credentials("controller")
+    return Endpoint(server.url, ca_file=found.ca, client_cert=found.certificate, client_key=found.key)
+
+
+@dataclass
+class Site:
+    """What a test drives: the API from outside, the backend from below."""
+
+    endpoint: Endpoint
+    api: ApiClient
+    backend: FakeBackend
+    queue: Queue
+    operator: OperatorThread
+
+    async def create(self, name: str = "plc-1", *, finalizers: tuple[str, ...] = (), **spec: Any) -> dict[str, Any]:
+        """A Runtime as a person makes it: no finalizer, no node."""
+        metadata = {"name": name, "namespace": "edge", "finalizers": list(finalizers)}
+        whole = {"deviceId": name, "image": "registry/plc", "version": "1"} | spec
+        return await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": whole})
+
+    async def until(self, name: str, wanted: Any) -> dict[str, Any]:
+        """The Runtime once ``wanted(object)`` is true of it; it is {} once it is gone."""
+        async with asyncio.timeout(20):
+            found = await self.get(name)
+            while not wanted(found):
+                found = await self._next(name, found)
+        return found
+
+    async def _next(self, name: str, found: dict[str, Any]) -> dict[str, Any]:
+        """The Runtime after its next change."""
+        revision = found.get("metadata", {}).get("resourceVersion", "")
+        stream = self.api.watch(kinds.RUNTIMES, "edge", resource_version=revision)
+        async with aclosing(stream) as changes:
+            async for event in changes:
+                if event.type != "BOOKMARK" and event.object["metadata"]["name"] == name:
+                    return {} if event.type == "DELETED" else event.object
+        return await self.get(name)
+
+    async def get(self, name: str) -> dict[str, Any]:
+        listed = await self.api.list(kinds.RUNTIMES, "edge")
+        return next((found for found in listed if found["metadata"]["name"] == name), {})
+
+    async def ready(self, name: str = "plc-1") -> dict[str, Any]:
+        return await self.until(name, is_ready)
+
+
+def is_ready(found: dict[str, Any]) -> bool:
+    """Whether the newest generation is in effect."""
+    status = found.get("status") or {}
+    ready = next((c for c in status.get("conditions", ()) if c["type"] == names.READY), {})
+    return ready.get("status") == "True" and status["observedGeneration"] == found["metadata"]["generation"]
+
+
+@pytest.fixture
+async def api_server(tmp_path: Path) -> AsyncIterator[Restartable]:
+    made = Restartable(tmp_path)
+    await made.start()
+    yield made
+    await made.server.stop()
+
+
+@pytest.fixture
+async def site(api_server: Restartable) -> AsyncIterator[Site]:
+    endpoint = await asyncio.to_thread(endpoint_of, api_server.server)
+    api = ApiClient(endpoint)
+    backend = FakeBackend(clock=time.time)
+    recorder = EventRecorder(api, NODE, time.time)
+    around = Surroundings(api, backend, NODE, (), time.time, 0.0, restarts.EngineContact())  # type: ignore[arg-type]
+    queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), claims=True).reconcile)
+    operator = OperatorThread(endpoint, queue.reconcile, node=NODE)
+    operator.start()
+    posting = asyncio.create_task(recorder.run())
+    yield Site(endpoint, api, backend, queue, operator)
+    assert await operator.stop(5)
+    await queue.stop(1)
+    posting.cancel()
+    await api.close()
