@@ -186,9 +186,11 @@ class Requests:
         lines = watch.lines(query.get("resourceVersion", ""), seconds, bookmarks=bookmarks, initial=initial)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
+        # A client that goes away in the middle of a write has ended its watch, and that is all.
         async with contextlib.aclosing(lines) as stream:
-            async for line in stream:
-                await response.write(line)
+            with contextlib.suppress(ConnectionResetError):
+                async for line in stream:
+                    await response.write(line)
         return response
 
 
