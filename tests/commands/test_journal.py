@@ -33,7 +33,7 @@ def command(number: int, *, changes: bool = True) -> Command:
 async def done(journal: Journal, one: Command) -> None:
     """A command from beginning to end."""
     await journal.open(one)
-    await journal.close(one.name, {"status": "success"})
+    await journal.close(one.name, {"status": "success"}, "Succeeded")
 
 
 async def names_of(api: FakeApi) -> set[str]:

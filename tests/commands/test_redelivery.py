@@ -50,9 +50,11 @@ def cut_power_at(api: FakeApi, verb: str, kind: Kind, *, nth: int = 1) -> None:
 
 async def die(site: CommandSite, topic: str, message: dict[str, Any]) -> None:
     """Send a command during which the power is cut."""
-    task = asyncio.create_task(site.dispatch(topic, [message]))
-    await asyncio.wait([task])
-    assert isinstance(task.exception(), PowerCut)
+    sending = asyncio.create_task(site.dispatch(topic, [message]))
+    await asyncio.sleep(0)
+    (work,) = (work.task for work in site.executor._at_work.values())
+    await asyncio.wait([sending, work])
+    assert isinstance(work.exception(), PowerCut)
 
 
 def outcomes(api: FakeApi) -> dict[str, str]:
@@ -93,6 +95,7 @@ async def test_after_a_restart_it_gets_the_first_answer(
     await site.dispatch("create_new_runtime", [creation(site)])
     message = site.message("restart_device", device_id="plc-1")
     first = await site.dispatch("restart_device", [message])
+    await site.answers_kept()
     assert await after_restart.dispatch("restart_device", [message]) == first
     assert operator.starts["plc-1"] == 2
 
@@ -134,6 +137,7 @@ async def test_a_create_cut_off_is_done_once_when_delivered_again(
     cut_power_at(site.api, verb, kind)
     await die(site, "create_new_runtime", message)
     answer = await after_restart.dispatch("create_new_runtime", [message])
+    await after_restart.answers_kept()
     assert answer["status"] == "creating"
     assert (await site.runtime("plc-1"))["metadata"]["generation"] == 1
     assert outcomes(site.api) == {"create_new_runtime": "Succeeded"}
@@ -151,6 +155,14 @@ async def test_a_restart_cut_off_restarts_once_when_delivered_again(
     await die(site, "restart_device", message)
     assert (await after_restart.dispatch("restart_device", [message]))["success"] is True
     assert operator.starts["plc-1"] == 2
+
+
+async def test_the_same_command_while_its_answer_is_being_kept_gets_that_answer(site: CommandSite) -> None:
+    message = creation(site)
+    first = await site.dispatch("create_new_runtime", [message])
+    assert site.executor._at_work
+    assert await site.dispatch("create_new_runtime", [message]) == first
+    assert site.api.requests.count(("create", "runtimecommands")) == 1
 
 
 async def test_a_delete_cut_off_succeeds_when_delivered_again(
@@ -253,6 +265,7 @@ async def test_what_cannot_be_written_down_is_not_done(site: CommandSite) -> Non
 async def test_the_journal_shows_what_was_asked_and_how_it_ended(site: CommandSite, operator: Operator) -> None:
     message = creation(site)
     answer = await site.dispatch("create_new_runtime", [message])
+    await site.answers_kept()
     (command,) = await site.api.list(kinds.RUNTIME_COMMANDS, NAMESPACE)
     assert command["metadata"]["name"].startswith("create-new-runtime-")
     assert command["spec"].items() >= {"topic": "create_new_runtime", "deviceId": "plc-1", "sequence": 1}.items()

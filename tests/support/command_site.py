@@ -167,6 +167,10 @@ class CommandSite:
         """Wait until the fake API has seen a verb so many times."""
         await self.api.until(lambda: self.api.requests.count((verb, kind.plural)) >= times)
 
+    async def answers_kept(self) -> None:
+        """Wait until every answer that was sent is in the journal."""
+        await asyncio.gather(*(work.task for work in self.executor._at_work.values()))
+
     async def close(self) -> None:
         """End as a process does that is stopped."""
         await self.retirement.stop()

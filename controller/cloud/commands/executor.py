@@ -17,6 +17,10 @@ from controller.cloud.commands import answers
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.journal import Command, Entry, Journal
 from controller.cloud.commands.lanes import Lanes, Turn
+from controller.resources.runtimecommands import Phase
+
+STOP_SECONDS = 2.0
+OUTCOME_UNKNOWN = answers.error("outcome unknown: the controller stopped while the runtime carried it out")
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,13 @@ class Call(NamedTuple):
 Act = Callable[[Any, Call], Awaitable[Answer]]
 
 
+class Work(NamedTuple):
+    """A command at work: its task goes on a moment after its answer, until that is kept."""
+
+    answer: asyncio.Future[Answer]
+    task: asyncio.Task[None]
+
+
 class Executor:
     """``seconds`` is the time in which a command is answered, from its arrival on."""
 
@@ -48,45 +59,58 @@ class Executor:
         self._journal = journal
         self._lanes = Lanes()
         self._seconds = seconds
-        self._at_work: dict[str, asyncio.Task[Answer]] = {}
+        self._at_work: dict[str, Work] = {}
 
     async def execute(self, command: Command, act: Act, rule: Rule) -> Answer:
         """The command's answer; the same command again, even at the same time, gets the same one."""
-        task = self._at_work.get(command.name)
-        if task is None:
-            turn = self._lanes.enter(command.message.device, self._seconds, ordered=command.message.ordered)
-            task = asyncio.create_task(self._run(command, act, rule, turn), name=command.name)
-            self._at_work[command.name] = task
-            task.add_done_callback(lambda _: self._at_work.pop(command.name, None))
-        return await asyncio.shield(task)
+        work = self._at_work.get(command.name) or self._begin(command, act, rule)
+        return await asyncio.shield(work.answer)
 
     async def stop(self) -> None:
         """End the waits; what was written stands, and a command that comes again is taken up again."""
-        tasks = list(self._at_work.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        works = list(self._at_work.values())
+        for work in works:
+            if not work.answer.done():
+                work.task.cancel()
+        if works:
+            await asyncio.wait([work.task for work in works], timeout=STOP_SECONDS)
 
-    async def _run(self, command: Command, act: Act, rule: Rule, turn: Turn) -> Answer:
+    def _begin(self, command: Command, act: Act, rule: Rule) -> Work:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        turn = self._lanes.enter(command.message.device, self._seconds, ordered=command.message.ordered)
+        task = asyncio.create_task(self._run(command, act, rule, turn, answer), name=command.name)
+        work = self._at_work[command.name] = Work(answer, task)
+        task.add_done_callback(lambda _: self._at_work.pop(command.name, None))
+        return work
+
+    async def _run(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:
         try:
-            return await self._once(command, act, rule, turn)
+            await self._once(command, act, rule, turn, answer)
         except errors.EdgeError as error:  # it could not even be written down
-            return answers.refusal(error)
+            answer.set_result(answers.refusal(error))
+        except Exception:
+            log.exception("%s failed", command.topic, extra={"command": command.name})
+            answer.set_result(answers.error(answers.INTERNAL_ERROR))
         finally:
+            answer.cancel()  # does nothing to one that was given
             self._journal.abandon(command.name)
             turn.leave()
 
-    async def _once(self, command: Command, act: Act, rule: Rule, turn: Turn) -> Answer:
+    async def _once(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:
         entry = await self._journal.open(command)
         if entry.answer is not None:
-            return entry.answer
-        if entry.redelivered and rule is Rule.ONCE:
-            answer = answers.error("outcome unknown: the controller stopped while the runtime carried it out")
-            await self._journal.close(entry.name, answer, "Unknown")
-            return answer
-        answer = await self._carry_out(command, entry, act, rule, turn)
-        await self._journal.close(entry.name, answer, "Pending" if answer.get("status") == "accepted" else None)
-        return answer
+            answer.set_result(entry.answer)
+        elif rule is not Rule.ONCE:
+            # Kept after it was sent: a wish that is carried out again gives the same answer.
+            answer.set_result(await self._carry_out(command, entry, act, rule, turn))
+            await self._journal.close(entry.name, answer.result(), _outcome(answer.result()))
+        elif entry.redelivered:
+            await self._journal.close(entry.name, OUTCOME_UNKNOWN, "Unknown")
+            answer.set_result(OUTCOME_UNKNOWN)
+        else:
+            final = await self._carry_out(command, entry, act, rule, turn)
+            await self._journal.close(entry.name, final, _outcome(final))
+            answer.set_result(final)
 
     async def _carry_out(self, command: Command, entry: Entry, act: Act, rule: Rule, turn: Turn) -> Answer:
         labels = {"command": entry.name, "runtime": command.message.device}
@@ -110,3 +134,10 @@ class Executor:
         later = await self._journal.overtaken_by(entry, command.message.device)
         if later:
             raise errors.CommandError(f"not carried out again: {later} for the same device came after it")
+
+
+def _outcome(answer: Answer) -> Phase:
+    """What is accepted goes on after its answer, so it is not done yet."""
+    if answer.get("status") == "accepted":
+        return "Pending"
+    return "Failed" if answer.get("status") == "error" else "Succeeded"

@@ -95,11 +95,11 @@ class Journal:
         self._count_one()
         return Entry(command.name, sequence)
 
-    async def close(self, name: str, answer: Answer, outcome: runtimecommands.Phase | None = None) -> None:
+    async def close(self, name: str, answer: Answer, outcome: runtimecommands.Phase) -> None:
         """Keep the answer for those who ask again. A failure is logged: the command itself is done."""
         self._at_work.discard(name)
         status = runtimecommands.RuntimeCommandStatus(
-            outcome=outcome or ("Failed" if answer.get("status") == "error" else "Succeeded"),
+            outcome=outcome,
             finished_at=rfc3339_micro(self._clock()),
             message=str(answer.get("error") or answer.get("message") or "")[:1024],
             answer=_kept(answer),
