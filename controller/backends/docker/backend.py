@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from controller.backends import base
 from controller.backends.base import Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
-from controller.backends.docker import failures, labels, purge
+from controller.backends.docker import failures, labels
 from controller.backends.docker.attachments import Attachments, interface_index
 from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.containers import Containers
@@ -24,6 +24,7 @@ from controller.backends.docker.logs import Logs
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.observation import Observer
 from controller.backends.docker.processes import Processes
+from controller.backends.docker.purge import Purge
 from controller.backends.docker.replacement import Replacement
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class DockerBackend:
         self._events = Events(engine, containers, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)
+        self._purge = Purge(engine, containers, networks, install_id)
         self._capabilities: Capabilities | None = None
         self._actions = self._table()
 
@@ -109,9 +111,13 @@ class DockerBackend:
         """The runtime's output. Raises errors.NotFoundError."""
         return await _told(self._logs.read(identity, tail=tail, follow=follow))
 
-    async def purge(self) -> list[str]:
+    async def belongings(self, *, volumes: bool) -> list[str]:
+        """Everything of this installation, for a person."""
+        return await _told(self._purge.belongings(volumes=volumes))
+
+    async def purge(self, *, volumes: bool) -> list[str]:
         """Remove everything of this installation; what was removed."""
-        return await _told(purge.purge(self._engine, self._containers, self._networks, self._install_id))
+        return await _told(self._purge.run(volumes=volumes))
 
     async def health(self) -> dict[str, Any]:
         """Version of the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""

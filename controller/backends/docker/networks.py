@@ -73,6 +73,10 @@ class Networks:
             ours = [network for network in await self.all() if labels.is_lan(network.labels, self._install_id)]
             return [network.name for network in ours if network.name not in used and await self._remove(network)]
 
+    async def of_install(self) -> list[str]:
+        """The names of this installation's networks."""
+        return [network.name for network in await self.all() if self._is_ours(network)]
+
     async def remove_all(self) -> list[str]:
         """Remove every network of this installation; their names."""
         async with self._one_at_a_time:

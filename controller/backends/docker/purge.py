@@ -1,4 +1,4 @@
-"""Removing everything of this installation from the engine: containers, then networks, then volumes."""
+"""Everything of this installation on the engine: listed, and removed - containers, then networks, then volumes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,38 @@ from controller.backends.docker.networks import Networks
 _GRACE_SECONDS = 10
 
 
-async def purge(engine: Engine, containers: Containers, networks: Networks, install_id: str) -> list[str]:
-    """Remove all that carries the installation's labels; what was removed, for a person."""
-    removed = []
-    for identity, entry in await containers.of_install(install_id):
-        await engine.call(partial(_end, container=entry["Id"]))
-        removed.append(f"container {identity.device_id}")
-    removed += [f"network {name}" for name in await networks.remove_all()]
-    return removed + [
-        f"volume {name}" for name in await engine.call(lambda client: _remove_volumes(client, install_id))
-    ]
+class Purge:
+    """What carries the installation's labels, and nothing else. Volumes hold what runtimes stored: only on demand."""
+
+    def __init__(self, engine: Engine, containers: Containers, networks: Networks, install_id: str) -> None:
+        self._engine = engine
+        self._containers = containers
+        self._networks = networks
+        self._install_id = install_id
+
+    async def belongings(self, *, volumes: bool) -> list[str]:
+        """All of it, for a person."""
+        containers = await self._containers.of_install(self._install_id)
+        found = [f"container {entry['Names'][0].lstrip('/')}" for _, entry in containers]
+        found += [f"network {name}" for name in await self._networks.of_install()]
+        return found + [f"volume {name}" for name in (await self._volumes() if volumes else [])]
+
+    async def run(self, *, volumes: bool) -> list[str]:
+        """Remove it; what was removed."""
+        removed = []
+        for identity, entry in await self._containers.of_install(self._install_id):
+            await self._engine.call(partial(_end, container=entry["Id"]))
+            removed.append(f"container {identity.device_id}")
+        removed += [f"network {name}" for name in await self._networks.remove_all()]
+        for name in await self._volumes() if volumes else []:
+            await self._engine.call(partial(_remove_volume, name=name))
+            removed.append(f"volume {name}")
+        return removed
+
+    async def _volumes(self) -> list[str]:
+        wanted = labels.selector(labels.of_install(self._install_id))
+        found: dict[str, Any] = await self._engine.call(lambda client: client.volumes(filters=wanted))
+        return [volume["Name"] for volume in found.get("Volumes") or []]
 
 
 def _end(client: Any, container: str) -> None:
@@ -30,8 +52,5 @@ def _end(client: Any, container: str) -> None:
     client.remove_container(container, force=True)
 
 
-def _remove_volumes(client: Any, install_id: str) -> list[str]:
-    found = client.volumes(filters=labels.selector(labels.of_install(install_id))).get("Volumes") or []
-    for volume in found:
-        client.remove_volume(volume["Name"])
-    return [volume["Name"] for volume in found]
+def _remove_volume(client: Any, name: str) -> None:
+    client.remove_volume(name)
