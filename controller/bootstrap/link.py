@@ -63,7 +63,11 @@ def start(
         settings.cloud_url,
         partial(Identity.load, settings.client_cert, settings.client_key, settings.cloud_ca),
         counted.dispatch(dispatcher, metrics),
-        Heartbeat(lambda agent_id: host.heartbeat(agent_id, reading(), time.time()), settings.heartbeat_seconds),
+        Heartbeat(
+            lambda agent_id: host.heartbeat(agent_id, reading(), time.time()),
+            settings.heartbeat_seconds,
+            metrics.heartbeat_sent,
+        ),
         on_state,
     )
     for stop in (part.executor.stop, part.retirement.stop, link.stop):

@@ -5,6 +5,7 @@ It calls the dispatcher and sends nothing itself.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import math
@@ -42,11 +43,21 @@ class Answers:
         except EdgeError as error:
             log.warning("%s refused: %s", event.name, error)
             return _refusal(event, str(error))
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+            return _refusal(event, "the command was given up inside the agent: ask for the device's status")
         except Exception:
             log.exception("%s failed", event.name)
             return _refusal(event, "the agent failed on this command; its log says why")
         finally:
             self._under_way -= 1
+
+
+def _is_being_cancelled() -> bool:
+    """Whether it is this task that is cancelled, not only something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _sendable(answer: dict[str, Any]) -> dict[str, Any]:

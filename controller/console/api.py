@@ -74,7 +74,7 @@ class Api:
         body = await request.json()
         if not isinstance(body, dict) or not isinstance(topic := body.get("topic"), str):
             raise ValueError('send {"topic": "...", "fields": {...}}')
-        fields = body.get("fields") or {}
+        fields = body.get("fields", {})
         if not isinstance(fields, dict):
             raise ValueError("fields must be an object")
         message = messages.complete(topic, fields, self._clock())

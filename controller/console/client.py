@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -27,7 +28,7 @@ class Client:
     async def send(self, agent: str, topic: str, fields: dict[str, Any], seconds: float) -> Any:
         """Send one message; its answer. Raises errors.LinkError when there is none."""
         body = {"topic": topic, "fields": fields, "timeout": seconds}
-        return (await self._ask("POST", f"/agents/{agent}/send", body, seconds))["answer"]
+        return (await self._ask("POST", f"/agents/{quote(agent, safe='')}/send", body, seconds))["answer"]
 
     async def _ask(self, method: str, path: str, body: Any = None, seconds: float = 0) -> Any:
         """One request. Raises errors.LinkError with the sentence of the cloud, or when no cloud runs."""

@@ -109,6 +109,7 @@ async def test_what_cannot_be_dispatched_is_answered_with_an_error(
     ("event", "error"),
     [
         ("raises", "failed on this command"),
+        ("cancels", "was given up"),
         ("large", "ask for less"),
         ("bytes", "cannot be sent as JSON"),
         ("nan", "cannot be sent as JSON"),

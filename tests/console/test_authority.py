@@ -1,0 +1,65 @@
+"""The local cloud's CA: kept, private, and careful about whom it names."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from controller.console.authority import CA_FILE, Authority
+from controller.errors import CommandError, SettingError
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_an_enrolled_agent_gets_three_files_that_only_their_owner_can_read(tmp_path: Path) -> None:
+    folder = Authority(tmp_path / "cloud").enroll("07048933", tmp_path / "out")
+    assert {path.name: _mode(path) for path in folder.iterdir()} == {
+        "client.crt": 0o600,
+        "client.key": 0o600,
+        "ca.crt": 0o600,
+    }
+    assert _mode(folder) == _mode(tmp_path / "cloud") == 0o700
+    assert _mode(tmp_path / "cloud" / CA_FILE) == 0o600
+
+
+def test_the_ca_is_made_once_and_kept(tmp_path: Path) -> None:
+    assert Authority(tmp_path / "cloud").ca_pem == Authority(tmp_path / "cloud").ca_pem
+
+
+def test_two_that_make_the_ca_at_once_agree_on_one(tmp_path: Path) -> None:
+    first = Authority(tmp_path / "cloud")
+    first._make(tmp_path / "cloud" / CA_FILE)  # the slower one finds the file there
+    assert Authority(tmp_path / "cloud").ca_pem == first.ca_pem
+    assert [path.name for path in (tmp_path / "cloud").iterdir()] == [CA_FILE]
+
+
+def test_a_certificate_names_the_agent_and_serves_for_clients_only(tmp_path: Path) -> None:
+    folder = Authority(tmp_path / "cloud").enroll("07048933")
+    certificate = x509.load_pem_x509_certificate((folder / "client.crt").read_bytes())
+    assert certificate.subject.rfc4514_string() == "CN=07048933"
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+@pytest.mark.parametrize("name", ["", " ", "../evil", "a/b", "-x", "a" * 65, "a\nb"])
+def test_a_name_that_cannot_be_an_agent_id_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CommandError, match="cannot be an agent id"):
+        Authority(tmp_path / "cloud").enroll(name)
+
+
+def test_a_damaged_ca_is_named_with_the_remedy(tmp_path: Path) -> None:
+    Authority(tmp_path)
+    (tmp_path / CA_FILE).write_text("damaged")
+    with pytest.raises(SettingError, match=f"{CA_FILE} cannot be used .*; remove it to begin with a new CA"):
+        Authority(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match="cannot be written: Not a directory; give another --out"):
+        Authority(tmp_path / "cloud").enroll("a", tmp_path / "file" / "out")

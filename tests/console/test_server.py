@@ -1,0 +1,105 @@
+"""The local cloud: who may connect, what it hears, and how it asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.console.server import Cloud
+from controller.errors import LinkError, SettingError
+from tests.support.links import Watched, echo, identity_in
+
+AGENT = "07048933"
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
+    """A started local cloud."""
+    cloud = Cloud(tmp_path / "cloud")
+    await cloud.start()
+    yield cloud
+    await cloud.stop()
+
+
+@pytest.fixture
+async def connect(cloud: Cloud) -> Callable[..., Awaitable[Watched]]:
+    """Makes an agent of a name, to be entered."""
+
+    async def make(name: str, dispatch: Any = echo) -> Watched:
+        return Watched(cloud.url, identity_in(await cloud.enroll(name)), dispatch)
+
+    return make
+
+
+async def test_agents_are_known_by_name_and_each_gets_its_own_messages(cloud: Cloud, connect: Any) -> None:
+    async with await connect("a"), await connect("b"):
+        await cloud.wait_agent("a")
+        await cloud.wait_agent("b")
+        assert [agent.common_name for agent in cloud.connected()] == ["a", "b"]
+        assert (await cloud.next_heartbeat("b"))["agent_id"] == "b"
+        assert (await cloud.send("a", "topic", {"correlation_id": 1}))["correlation_id"] == 1
+
+
+async def test_heartbeats_are_kept_with_the_time_they_came(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path / "cloud", clock=lambda: 1000.0)
+    await cloud.start()
+    async with Watched(cloud.url, identity_in(await cloud.enroll(AGENT))):
+        await cloud.next_heartbeat(AGENT)
+    await cloud.stop()
+    assert cloud.received(AGENT)[0] == (1000.0, {"agent_id": AGENT, "status": "online"})
+
+
+async def test_an_agent_that_connects_again_replaces_its_older_connection(cloud: Cloud, connect: Any) -> None:
+    async with await connect(AGENT):
+        older = await cloud.wait_agent(AGENT)
+        newer = identity_in(cloud.directory / "agents" / AGENT)
+        async with Watched(cloud.url, newer):
+            await asyncio.wait_for(older.gone.wait(), 10)
+            assert (await cloud.wait_agent(AGENT)).sid != older.sid
+
+
+async def test_sending_to_an_agent_that_is_away_or_silent_says_so(cloud: Cloud, connect: Any) -> None:
+    async def never(event: str, arguments: list[Any]) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    with pytest.raises(LinkError, match="agent 07048933 is not connected"):
+        await cloud.send(AGENT, "topic", {})
+    async with await connect(AGENT, never):
+        await cloud.wait_agent(AGENT)
+        with pytest.raises(LinkError, match=r"did not answer within 0\.01 s"):
+            await cloud.send(AGENT, "topic", {}, timeout=0.01)
+        waiting = asyncio.create_task(cloud.send(AGENT, "topic", {}))
+        await cloud.next_heartbeat(AGENT)
+        await cloud.drop(AGENT)
+        with pytest.raises(LinkError, match="went away before it answered"):
+            await waiting
+
+
+async def test_waiting_for_an_agent_or_a_heartbeat_ends_with_a_sentence(cloud: Cloud) -> None:
+    with pytest.raises(LinkError, match="agent x did not connect within"):
+        await cloud.wait_agent("x", timeout=0.01)
+    with pytest.raises(LinkError, match="agent x sent no heartbeat within"):
+        await cloud.next_heartbeat("x", timeout=0.01)
+
+
+async def test_it_keeps_its_port_over_a_restart_and_knows_the_agents_it_enrolled(cloud: Cloud, connect: Any) -> None:
+    async with await connect(AGENT) as agent:
+        await cloud.wait_agent(AGENT)
+        url = cloud.url
+        await cloud.stop()
+        assert not cloud.connected()
+        await cloud.start()
+        assert cloud.url == url
+        await cloud.wait_agent(AGENT)
+        assert agent.connections >= 1
+
+
+async def test_an_address_in_use_is_named_with_the_remedy(cloud: Cloud, tmp_path: Path) -> None:
+    second = Cloud(tmp_path / "second", port=cloud.port)
+    with pytest.raises(SettingError, match=f"cannot listen on 127.0.0.1:{cloud.port}: .*give another --listen"):
+        await second.start()
