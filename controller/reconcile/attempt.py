@@ -11,16 +11,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from controller import errors
+from controller import errors, names
 from controller.backends import base
 from controller.reconcile import plan, pull_secrets, restarts, status
 from controller.reconcile.outcome import Outcome, of_error
 from controller.reconcile.status_writer import StatusWriter
 from controller.reconcile.steps import StepNotes, cause_of
 from controller.reconcile.wish import Superseded, Wish
-from controller.resources import reasons, runtimes
+from controller.resources import conditions, reasons, runtimes
 from controller.resources.client import ApiClient
-from controller.resources.runtime_status import RestartIntent
+from controller.resources.runtime_status import RestartIntent, RuntimeStatus
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +126,7 @@ class Attempt:
             deleting=self._deleting,
             applied_generation=self._previous.applied_generation,
             failed_generation=self._previous.failed_generation,
+            failure=_told_failure(self._case.runtime.status),
             image_source=self._image_source,
             restart=self._restart or self._previous.restart,
             image_allowed=not prefixes or spec.image.startswith(prefixes),
@@ -194,6 +195,12 @@ class Attempt:
                 watched=self._case.watched,
             ),
         )
+
+
+def _told_failure(standing: RuntimeStatus) -> str:
+    """Why the replacement failed, as the status has told since."""
+    stalled = conditions.find(standing.conditions, names.STALLED)
+    return stalled.message if stalled and stalled.reason == reasons.REPLACE_FAILED else ""
 
 
 def _acting(current: plan.Plan) -> Outcome:

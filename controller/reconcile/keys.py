@@ -1,7 +1,8 @@
-"""Which Runtime an identity belongs to, as far as this process has seen. No I/O."""
+"""The Runtimes that this process has seen: their identities, and the parent interfaces they need. No I/O."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from controller.backends.base import Identity
@@ -23,16 +24,19 @@ class KeyIndex:
     def __init__(self) -> None:
         self._keys: dict[Identity, Key] = {}
         self._identities: dict[Key, Identity] = {}
+        self._parents: dict[Key, frozenset[str]] = {}
 
-    def remember(self, identity: Identity, key: Key) -> bool:
+    def remember(self, identity: Identity, key: Key, parents: Iterable[str] = ()) -> bool:
         """Note that they belong together; whether that was known already."""
         known = self._keys.get(identity) == key
         self._keys[identity] = key
         self._identities[key] = identity
+        self._parents[key] = frozenset(parents)
         return known
 
     def forget(self, key: Key) -> None:
         """The Runtime is gone."""
+        self._parents.pop(key, None)
         identity = self._identities.pop(key, None)
         if identity is not None and self._keys.get(identity) == key:
             del self._keys[identity]
@@ -44,3 +48,7 @@ class KeyIndex:
     def all(self) -> list[Key]:
         """All Runtimes seen and not gone."""
         return list(self._identities)
+
+    def parents(self) -> dict[Key, frozenset[str]]:
+        """The parent interfaces that each of them needs."""
+        return dict(self._parents)

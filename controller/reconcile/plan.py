@@ -23,14 +23,16 @@ Operation = Literal["creating", "updating", "starting", "stopping", "restarting"
 class Desired:
     """One Runtime as the plan needs it: its target and what its status remembers.
 
-    ``image_source`` is the reference that ``target.image`` was resolved from ("" when nothing is known), ``in_place``
-    whether the backend can bring the interfaces to the spec on the container as it stands.
+    ``failure`` is what was last told to have failed, ``image_source`` the reference that ``target.image`` was resolved
+    from ("" when nothing is known), ``in_place`` whether the backend can bring the interfaces to the spec on the
+    container as it stands.
     """
 
     target: base.Target
     deleting: bool = False
     applied_generation: int | None = None
     failed_generation: int | None = None
+    failure: str = ""
     image_source: str = ""
     restart: RestartIntent | None = None
     image_allowed: bool = True
@@ -221,7 +223,7 @@ def _standing(desired: Desired, observed: base.Observed) -> Outcome:
     """How a container stands for which nothing can be done now."""
     if desired.replacement_failed:
         message = "The new container did not run and the old one was started again: correct the spec"
-        return Outcome("stalled", reasons.REPLACE_FAILED, message)
+        return Outcome("stalled", reasons.REPLACE_FAILED, desired.failure or message)
     if observed.state == "restarting":
         message = f"The program ended by itself ({_end(observed)}); Docker starts it again"
         return Outcome("retry", reasons.CRASHED, message)

@@ -81,8 +81,8 @@ class Reconciler:
             return SUPERSEDED
 
     async def _handle(self, key: Key, body: dict[str, Any], interrupted: asyncio.Event) -> Result:
-        if not self._ours(body["spec"]):
-            return NOT_OURS
+        if elsewhere := self._elsewhere(body["spec"]):
+            return await self._refuse(key, body, elsewhere) if self._tells(body) else NOT_OURS
         held = names.FINALIZER in (body["metadata"].get("finalizers") or ())
         deleting = bool(body["metadata"].get("deletionTimestamp"))
         if not held:
@@ -93,13 +93,22 @@ class Reconciler:
             runtime = runtimes.Runtime.model_validate(body)
         except pydantic.ValidationError as error:
             if not deleting:
-                return await self._refuse(key, body, error)
+                return await self._refuse(key, body, _fault(error))
             runtime = _bare(body)
         return await self._attempt(key, runtime, body, interrupted)
 
-    def _ours(self, spec: dict[str, Any]) -> bool:
+    def _elsewhere(self, spec: dict[str, Any]) -> str:
+        """Why this Runtime is none of ours, "" when it is."""
         node, backend = spec.get("nodeName"), spec.get("backend")
-        return (node == self._around.node or (node is None and self._claims)) and backend in (None, "Docker")
+        if backend not in (None, "Docker"):
+            return f"spec.backend is {backend}, and this node runs Docker containers: leave it out or make it Docker"
+        if node != self._around.node and not (node is None and self._claims):
+            return f"spec.nodeName is {node}, and this node is {self._around.node}: make it anew with that name"
+        return ""
+
+    def _tells(self, body: dict[str, Any]) -> bool:
+        """Whether we are the only node there is: nobody else would tell that nobody runs it."""
+        return self._claims and not body["metadata"].get("deletionTimestamp")
 
     async def _claim(self, key: Key, body: dict[str, Any]) -> dict[str, Any]:
         """Set nodeName and backend where they are not set yet."""
@@ -109,11 +118,9 @@ class Reconciler:
             return body
         return await self._around.api.patch(kinds.RUNTIMES, key.name, key.namespace, {"spec": missing})
 
-    async def _refuse(self, key: Key, body: dict[str, Any], error: pydantic.ValidationError) -> Result:
-        """An object of a newer version, or one that got round the schema: nothing is touched, the status says so."""
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        outcome = Outcome("stalled", reasons.SPEC_IMPOSSIBLE, f"This version cannot read {where}: {fault['msg']}")
+    async def _refuse(self, key: Key, body: dict[str, Any], message: str) -> Result:
+        """Nothing is touched, and the status says why."""
+        outcome = Outcome("stalled", reasons.SPEC_IMPOSSIBLE, message)
         bare = _bare(body)
         now, node = self._around.clock(), self._around.node
         report = status.Report(target=self._target(key, bare), outcome=outcome, now=now, node=node)
@@ -132,7 +139,7 @@ class Reconciler:
             wish=Wish(self._around.api, runtime, interrupted),
             writer=StatusWriter(self._around.api, key, body.get("status") or {}),
             notes=StepNotes(self._recorder, subject),
-            watched=self._index.remember(target.identity, key),
+            watched=self._index.remember(target.identity, key, _parents(runtime)),
         )
         attempt = Attempt(self._around, case)
         outcome = await attempt.run()
@@ -166,6 +173,16 @@ class Reconciler:
             logging.WARNING if outcome.failed else logging.INFO, "%s: %s", outcome.reason, outcome.message, extra=extra
         )
         self._recorder.record(subject, "Warning" if outcome.failed else "Normal", outcome.reason, outcome.message)
+
+
+def _parents(runtime: runtimes.Runtime) -> set[str]:
+    return {interface.parent_interface for interface in runtime.spec.interfaces}
+
+
+def _fault(error: pydantic.ValidationError) -> str:
+    """What of an object of a newer version, or one that got round the schema, cannot be read."""
+    fault = error.errors()[0]
+    return f"This version cannot read {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
 
 
 def _bare(body: dict[str, Any]) -> runtimes.Runtime:

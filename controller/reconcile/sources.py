@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -23,6 +24,14 @@ from controller.resources.client import ApiClient
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 60.0
+
+
+def interface_index(name: str) -> int:
+    """The kernel's number of a host interface, 0 for none."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
 
 
 class EngineEvents:
@@ -61,18 +70,34 @@ class EngineEvents:
 
 
 class NetworkChanges:
-    """Adds every key when the host's network changed: a parent interface may have come back or gone."""
+    """Adds the keys whose parent interface came or went; whatever else changes on the host is none of theirs.
 
-    def __init__(self, changes: Callable[[], AsyncGenerator[None, None]], queue: Queue, index: KeyIndex) -> None:
+    ``interface_index`` is the kernel's number of an interface, 0 when there is none: a parent that was pulled and put
+    back has another one.
+    """
+
+    def __init__(
+        self,
+        changes: Callable[[], AsyncGenerator[None, None]],
+        queue: Queue,
+        index: KeyIndex,
+        interface_index: Callable[[str], int] = interface_index,
+    ) -> None:
         self._changes = changes
         self._queue = queue
         self._index = index
+        self._interface_index = interface_index
 
     async def run(self) -> None:
         """Follow the host's network, for ever."""
+        before: dict[str, int] = {}
         async with aclosing(self._changes()) as changes:
             async for _ in changes:
-                for key in self._index.all():
+                parents = self._index.parents()
+                now = {name: self._interface_index(name) for name in frozenset().union(*parents.values())}
+                moved = {name for name, number in now.items() if before.get(name, 0) != number}
+                before = now
+                for key in (key for key, needed in parents.items() if needed & moved):
                     self._queue.add(key)
 
 
@@ -105,17 +130,26 @@ class Resync:
         self._claims = claims
         self._every = every
         self._reported: set[base.Orphan] = set()
+        self._obstacle = ""
         self.orphans = 0
 
     async def run(self) -> None:
         """Look at everything now and then every minute, for ever."""
         while True:
-            try:
-                await self.look()
-            except errors.EdgeError as error:
-                log.warning("Not everything could be looked at: %s", error)
+            await self._try_to_look()
             self._beat()
             await asyncio.sleep(self._every)
+
+    async def _try_to_look(self) -> None:
+        """Look; an obstacle is logged when it is another one than the last time."""
+        obstacle = ""
+        try:
+            await self.look()
+        except errors.EdgeError as error:
+            obstacle = str(error)
+        if obstacle not in ("", self._obstacle):
+            log.warning("Not everything could be looked at: %s", obstacle)
+        self._obstacle = obstacle
 
     async def look(self) -> None:
         """Add every Runtime of this node, then compare with the backend's containers. Raises errors.EdgeError."""

@@ -71,12 +71,27 @@ async def test_a_runtime_without_our_finalizer_is_not_touched(world: World) -> N
     assert world.status() == {}
 
 
-@pytest.mark.parametrize("other", [{"nodeName": "node-2"}, {"backend": "Pod"}], ids=["node", "backend"])
+OTHERS = [pytest.param({"nodeName": "node-2"}, id="node"), pytest.param({"backend": "Pod"}, id="backend")]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 async def test_another_nodes_or_backends_runtime_is_not_touched(world: World, other: dict[str, str]) -> None:
+    world.claims = False
+    world.restart_controller()
     await world.create(**other)
     await world.reconcile()
     assert world.backend.effects == []
     assert world.status() == {}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+async def test_the_only_node_there_is_tells_that_nobody_runs_it(world: World, other: dict[str, str]) -> None:
+    await world.create(**other)
+    await world.reconcile()
+    assert world.backend.effects == []
+    assert world.condition("Stalled")["reason"] == reasons.SPEC_IMPOSSIBLE
+    await world.delete()
+    assert (await world.reconcile()).settled
 
 
 async def test_a_runtime_of_nobody_is_taken_once(world: World) -> None:
@@ -248,8 +263,10 @@ async def test_a_failed_replacement_is_not_repeated_and_the_next_spec_is_tried(w
     world.backend.does_not_run.add("pin-2")
     await world.change(version="2")
     await world.reconcile()
+    why = world.condition("Stalled")["message"]
     await world.reconcile()
     assert world.backend.effects.count("roll back") == 1
+    assert world.condition("Stalled")["message"] == world.status()["error"] == why
     assert world.status()["failedGeneration"] == 2
     assert world.condition("Stalled")["reason"] == reasons.REPLACE_FAILED
     assert world.status()["image"] == "pin-1"

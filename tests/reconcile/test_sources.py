@@ -73,17 +73,29 @@ async def test_after_a_gap_everything_is_looked_at_and_the_engine_counts_as_rest
         assert world.engine.returned_at == pytest.approx(world.now)
 
 
-async def test_a_change_of_the_hosts_network_adds_everything(world: World, keys: Keys) -> None:
-    world.index.remember(IDENTITY, KEY)
-    world.index.remember(IDENTITY._replace(device_id="plc-2"), OTHER)
-    world.index.forget(OTHER)
+async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobody_else(
+    world: World, keys: Keys
+) -> None:
+    world.index.remember(IDENTITY, KEY, ["eth0"])
+    world.index.remember(IDENTITY._replace(device_id="plc-2"), OTHER, ["eth1"])
+    changed = asyncio.Queue[dict[str, int]]()
+    host: dict[str, int] = {}
 
     async def changes() -> AsyncGenerator[None, None]:
-        yield
-        await asyncio.Event().wait()
+        while True:
+            host.update(await changed.get())
+            yield
 
-    async with running(NetworkChanges(changes, keys, world.index).run):  # type: ignore[arg-type]
+    async with running(NetworkChanges(changes, keys, world.index, lambda name: host[name]).run):  # type: ignore[arg-type]
+        changed.put_nowait({"eth0": 2, "eth1": 0})
         assert await keys.next() == KEY
+        changed.put_nowait({"eth1": 3})
+        assert await keys.next() == OTHER
+        changed.put_nowait({})
+        changed.put_nowait({"eth0": 0})
+        assert await keys.next() == KEY
+        changed.put_nowait({"eth1": 7})
+        assert await keys.next() == OTHER
     assert keys.added.empty()
 
 

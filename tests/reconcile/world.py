@@ -37,6 +37,7 @@ class World:
     api: FakeApi = field(default_factory=FakeApi)
     now: float = NOON
     boot_time: float = NOON - 3600
+    claims: bool = True
     image_prefixes: tuple[str, ...] = ()
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -61,7 +62,7 @@ class World:
             boot_time=self.boot_time,
             engine=self.engine,
         )
-        self.reconciler = Reconciler(around, "install", self.recorder, self.index, claims=True)
+        self.reconciler = Reconciler(around, "install", self.recorder, self.index, claims=self.claims)
 
     async def create(self, **spec: Any) -> None:
         """A Runtime as the cloud makes it."""
