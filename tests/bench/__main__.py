@@ -59,13 +59,14 @@ async def measure(site: Site, lan: Lan, engine: Engine, options: argparse.Namesp
 async def run(options: argparse.Namespace) -> None:
     """Set everything up, measure, print, clean up."""
     with Engine() as engine, Lan() as lan, tempfile.TemporaryDirectory() as folder:
-        reference = image.build(engine)
+        images = image.runtime_images()
+        with engine.client() as client:
+            image.load(client, images)
         directory = Path(folder)
         cloud = Cloud(directory / "cloud")
         await cloud.start()
         certificates = await cloud.enroll(AGENT)
-        repository, version = reference.rsplit(":", 1)
-        site = Site(directory, engine.url, cloud, certificates, repository, version)
+        site = Site(directory, engine.url, cloud, certificates, image.REPOSITORY, "1")
         try:
             rows = await measure(site, lan, engine, options)
         finally:

@@ -92,24 +92,12 @@ async def heartbeat_gaps(site: Site, lan: Lan, seconds: float) -> list[float]:
     """Seconds between heartbeats as the cloud received them, while runtimes are created and deleted."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    before = len(site.cloud.heartbeats(AGENT))
-    arrivals: list[float] = []
-
-    async def watch() -> None:
-        seen = before
-        while loop.time() < deadline:
-            if (now := len(site.cloud.heartbeats(AGENT))) > seen:
-                arrivals.append(loop.time())
-                seen = now
-            await asyncio.sleep(0.005)
-
-    async def load() -> None:
-        for number in itertools.count():
-            if loop.time() > deadline - 5:
-                return
-            await _cycle(site, lan, f"busy-{number}", 100)
-
-    await asyncio.gather(watch(), load())
+    began = time.time()
+    for number in itertools.count():
+        if loop.time() > deadline:
+            break
+        await _cycle(site, lan, f"busy-{number}", 100)
+    arrivals = [beat.received for beat in site.cloud.received(AGENT) if beat.received >= began]
     return [later - earlier for earlier, later in itertools.pairwise(arrivals)]
 
 

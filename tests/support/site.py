@@ -92,6 +92,15 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGKILL)
             await self.process.wait()
+        await self._cloud_noticed()
+
+    async def _cloud_noticed(self) -> None:
+        """A start that follows must wait for its own connection, not find the one of the process that was killed."""
+
+        async def gone() -> bool:
+            return self.cloud.agents.session(AGENT) is None
+
+        await eventually(gone, "the cloud notices that the agent is gone")
 
     async def stop(self) -> int:
         """A clean stop; the exit status."""
