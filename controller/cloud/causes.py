@@ -94,6 +94,10 @@ def _hung_up(_: Any, url: str) -> str:
     return f"{url} hangs up before it answers; it may refuse the client certificate"
 
 
+def _refused(_: Any, url: str) -> str:
+    return f"{url} refuses connections; the cloud may be down, or a firewall in between"
+
+
 def _unreachable(error: Any, url: str) -> str:
     return f"{url} cannot be reached: {error.strerror}" if error.strerror else f"{url} cannot be reached"
 
@@ -115,9 +119,7 @@ _SENTENCES: list[tuple[type[BaseException], Callable[[Any, str], str]]] = [
     (ssl.SSLError, _tls),
     (aiohttp.ClientOSError, _tls),
     (TimeoutError, _late),
-    (
-        ConnectionRefusedError,
-        lambda _, url: f"{url} refuses connections; the cloud may be down, or a firewall in between",
-    ),
+    (ConnectionResetError, _hung_up),
+    (ConnectionRefusedError, _refused),
     (OSError, _unreachable),
 ]

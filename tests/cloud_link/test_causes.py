@@ -54,15 +54,20 @@ def _strict_server(authority: Authority, version: ssl.TLSVersion) -> Iterator[st
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                with connection, contextlib.suppress(OSError):
-                    context.wrap_socket(connection, server_side=True).recv(1)
+                with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as encrypted:
+                    with contextlib.suppress(ssl.SSLError):
+                        encrypted.do_handshake()
+                    while socket.socket.recv(encrypted, 65536):
+                        pass  # closing with unread data would reset the connection, and the alert with it
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield f"https://localhost:{listener.getsockname()[1]}"
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join()
+    try:
+        yield f"https://localhost:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 def _unchecked(pair: Pair, authority: Authority) -> Load:
@@ -186,5 +191,5 @@ async def test_a_client_certificate_of_another_authority_at_the_local_cloud(
     folder = await cloud.enroll(AGENT)
     pair = certificates.agent(AGENT)
     cause = await _cause(cloud.url, lambda: Identity.load(pair.certificate, pair.key, folder / "ca.crt"))
-    assert "client certificate" in cause or "cannot be reached" in cause
+    assert "client certificate" in cause
     assert not cloud.connected()
