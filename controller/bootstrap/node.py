@@ -51,6 +51,7 @@ class NodePart:
     """What others need of the node."""
 
     backend: Backend
+    tracking: Tracking
     sampler: Sampler
     local: LocalNode
 
@@ -63,9 +64,10 @@ async def start(site: Installation) -> NodePart:
     proxy = Proxy()
     site.stack.push_async_callback(proxy.close)
     sampler = await _start_sampling(site)
-    site.supervisor.start("the usage of containers", Tracking(backend, sampler).run)
+    tracking = Tracking(backend, sampler)
+    site.supervisor.start("the usage of containers", tracking.run)
     interfaces = HostInterfaces(settings.internal_pool)
-    return NodePart(backend, sampler, LocalNode(sampler, interfaces, proxy, backend.foreign_container))
+    return NodePart(backend, tracking, sampler, LocalNode(sampler, interfaces, proxy, backend.foreign_container))
 
 
 async def _start_sampling(site: Installation) -> Sampler:
@@ -101,14 +103,14 @@ def start_operator(site: Installation, endpoint: Endpoint, queue: Queue) -> Oper
     return operator
 
 
-def start_reconciling(site: Installation, api: ApiClient, backend: Backend, metrics: Metrics) -> Queue:
+def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metrics: Metrics) -> Queue:
     """The work queue and what feeds it, but for kopf."""
     recorder = EventRecorder(api, site.node_name, time.time)
     index = KeyIndex()
     contact = EngineContact()
     around = Surroundings(
         api=api,
-        backend=backend,
+        backend=here.backend,
         node=site.node_name,
         image_prefixes=site.settings.image_prefixes,
         clock=time.time,
@@ -121,7 +123,7 @@ def start_reconciling(site: Installation, api: ApiClient, backend: Backend, metr
     site.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
     resync = Resync(
         api,
-        backend,
+        here.backend,
         queue,
         recorder,
         site.beats.expect("the slow timer", RESYNC_SECONDS),
@@ -130,7 +132,9 @@ def start_reconciling(site: Installation, api: ApiClient, backend: Backend, metr
         claims=site.embedded,
     )
     site.supervisor.start("the events of Runtimes", recorder.run)
-    site.supervisor.start("the engine's events", EngineEvents(backend, queue, index, contact, time.time).run)
+    site.supervisor.start(
+        "the engine's events", EngineEvents(here.tracking.watched, queue, index, contact, time.time).run
+    )
     site.supervisor.start("the host's network changes", NetworkChanges(changes.changes, queue, index).run)
     site.supervisor.start("the slow timer", resync.run)
     return queue

@@ -71,7 +71,7 @@ class Service:
         commands = link.build(site, api, here.local, Departure(self._retire, self._leave))
         status = NodeStatus(api, site.node_name, __version__, self._node_sources(here))
         metrics = _metrics(here, status, commands)
-        queue = node.start_reconciling(site, api, here.backend, metrics)
+        queue = node.start_reconciling(site, api, here, metrics)
         if self._settings.cloud_url and not self._state.retired:
             observe = self._observer(metrics, status)
             self._link = link.start(site, commands, metrics, lambda: here.sampler.host, observe)

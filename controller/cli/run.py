@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from asyncio import sslproto
 
 import click
 
@@ -12,6 +13,9 @@ from controller.cli import logging as logs
 from controller.cli.options import with_settings
 from controller.settings import Settings
 from controller.state import State
+
+# asyncio keeps a read buffer for each side of each TLS connection: 256 KiB by default, 6 MB for our own alone.
+TLS_BUFFER_BYTES = 32 << 10
 
 
 @click.command()
@@ -26,6 +30,7 @@ def run(settings: Settings) -> None:
       edge-controller run --config /etc/edge-controller/settings.toml --log-format json
       EDGE_CLOUD_URL= edge-controller run        # no cloud: kubectl and GitOps only
     """
+    sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
     logs.set_up(settings.log_format, settings.log_level)
     state = State(settings.state_dir)
     with state.lock():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from controller import errors
-from controller.backends.base import Backend
+from controller.backends.base import Backend, Identity
 from controller.metrics.sampler import Sampler
 from controller.node.local import device_key
 
@@ -13,28 +14,25 @@ SETTLE_SECONDS = 0.5  # a start makes several changes
 
 
 class Tracking:
-    """One loop between backend and sampler."""
+    """One loop between backend and sampler; ``watched`` lets it see what somebody else follows."""
 
     def __init__(self, backend: Backend, sampler: Sampler) -> None:
         self._backend = backend
         self._sampler = sampler
+        self._changed = asyncio.Event()
+
+    async def watched(self) -> AsyncIterator[Identity | None]:
+        """The backend's changes, noted on their way."""
+        async for change in self._backend.changes():
+            self._changed.set()
+            yield change
 
     async def run(self) -> None:
-        """Follow the backend, for ever."""
-        changed = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(changed))
-            tasks.create_task(self._update(changed))
-
-    async def _follow(self, changed: asyncio.Event) -> None:
-        async for _ in self._backend.changes():
-            changed.set()
-
-    async def _update(self, changed: asyncio.Event) -> None:
+        """Look at the containers after every change, for ever."""
         while True:
-            await changed.wait()
+            await self._changed.wait()
             await asyncio.sleep(SETTLE_SECONDS)
-            changed.clear()
+            self._changed.clear()
             await self._look()
 
     async def _look(self) -> None:
@@ -42,9 +40,4 @@ class Tracking:
             running = await self._backend.running()
         except errors.ReconcileError:
             return  # the engine went away; the backend tells when it is back
-        self._sampler.set_containers(
-            {
-                device_key(container.identity.namespace, container.identity.device_id): container.pid
-                for container in running
-            }
-        )
+        self._sampler.set_containers({device_key(i.namespace, i.device_id): pid for i, pid in running})

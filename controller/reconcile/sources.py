@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -35,17 +35,17 @@ def interface_index(name: str) -> int:
 
 
 class EngineEvents:
-    """Adds the key of every runtime that the engine tells of, and all of them after a gap."""
+    """Adds the key of every runtime that the engine tells of, and all of them after a gap (Backend.changes)."""
 
     def __init__(
         self,
-        backend: base.Backend,
+        changes: Callable[[], AsyncIterator[base.Identity | None]],
         queue: Queue,
         index: KeyIndex,
         contact: restarts.EngineContact,
         clock: Callable[[], float],
     ) -> None:
-        self._backend = backend
+        self._changes = changes
         self._queue = queue
         self._index = index
         self._contact = contact
@@ -54,7 +54,7 @@ class EngineEvents:
 
     async def run(self) -> None:
         """Follow the engine, for ever."""
-        async for identity in self._backend.changes():
+        async for identity in self._changes():
             if identity is None:
                 self._reached()
             elif key := self._index.key_of(identity):

@@ -49,7 +49,7 @@ async def running(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 def engine_events(world: World, keys: Keys) -> EngineEvents:
-    return EngineEvents(world.backend, keys, world.index, world.engine, world.clock)  # type: ignore[arg-type]
+    return EngineEvents(world.backend.changes, keys, world.index, world.engine, world.clock)  # type: ignore[arg-type]
 
 
 async def test_an_event_of_the_engine_adds_the_runtime_it_belongs_to(world: World, keys: Keys) -> None:
