@@ -63,13 +63,13 @@ async def test_the_oldest_go_first_and_requests_before_wishes(api: FakeApi, monk
     assert await names_of(api) == {command(0).name, command(1).name, command(3).name}
 
 
-async def test_a_command_at_work_is_kept_whatever_its_age(api: FakeApi) -> None:
-    clock = Clock()
-    journal = Journal(api, NAMESPACE, clock)
-    await journal.open(command(1))
-    clock.now += 2 * journals.KEPT_SECONDS
+async def test_a_command_without_an_answer_is_never_surplus(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "KEPT_COUNT", 1)
+    journal = Journal(api, NAMESPACE)
+    await journal.open(command(1, changes=False))
+    await done(journal, command(2))
     await journal.prune()
-    assert await names_of(api) == {command(1).name}
+    assert await names_of(api) == {command(1, changes=False).name}
 
 
 async def test_the_order_goes_on_after_a_restart(api: FakeApi) -> None:

@@ -135,3 +135,8 @@ def assert_contains(found: Any, expected: Any) -> None:
             assert_contains(one, other)
     else:
         assert found == expected
+
+
+def test_every_topic_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+    assert not [topic.name for topic in CommandSite(FakeApi()).topics if f"`{topic.name}`" not in page]

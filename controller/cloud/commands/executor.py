@@ -93,7 +93,6 @@ class Executor:
             answer.set_result(answers.error(answers.INTERNAL_ERROR))
         finally:
             answer.cancel()  # does nothing to one that was given
-            self._journal.abandon(command.name)
             turn.leave()
 
     async def _once(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:

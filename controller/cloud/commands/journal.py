@@ -71,7 +71,6 @@ class Journal:
         self._counting = asyncio.Lock()
         self._count = 0
         self._crowded = asyncio.Event()
-        self._at_work: set[str] = set()
 
     async def open(self, command: Command) -> Entry:
         """Write the command down, on disk before this returns, or find that it came before."""
@@ -87,7 +86,6 @@ class Journal:
             sequence=sequence,
             changes=command.changes,
         )
-        self._at_work.add(command.name)
         try:
             await self._api.create(kinds.RUNTIME_COMMANDS, {**body, "spec": spec.wire()})
         except errors.AlreadyExistsError:
@@ -97,7 +95,6 @@ class Journal:
 
     async def close(self, name: str, answer: Answer, outcome: runtimecommands.Phase) -> None:
         """Keep the answer for those who ask again. A failure is logged: the command itself is done."""
-        self._at_work.discard(name)
         status = runtimecommands.RuntimeCommandStatus(
             outcome=outcome,
             finished_at=rfc3339_micro(self._clock()),
@@ -109,10 +106,6 @@ class Journal:
     async def finish(self, name: str) -> None:
         """Mark work as done that went on after its answer."""
         await self._write_status(name, {"outcome": "Succeeded", "finishedAt": rfc3339_micro(self._clock())})
-
-    def abandon(self, name: str) -> None:
-        """The command is no longer at work in this process, and has no answer."""
-        self._at_work.discard(name)
 
     async def overtaken_by(self, entry: Entry, device: str) -> str:
         """The topic of a wish for the same device that came after ``entry``, or "": what is older must not undo it."""
@@ -144,15 +137,19 @@ class Journal:
                 continue
 
     async def prune(self) -> None:
-        """Remove what is older than 24 h, and the oldest beyond 500; requests to runtimes go before wishes."""
+        """Remove what is older than 24 h, and the oldest beyond 500; requests to runtimes go before wishes.
+
+        What has no answer yet may be at work, so it is never surplus.
+        """
         self._crowded.clear()
-        commands = [c for c in await self._list() if c["metadata"]["name"] not in self._at_work]
-        commands = sorted((c for c in commands if not _is_unfinished(c)), key=_worth)
-        expired = [c for c in commands if self._age(c) > KEPT_SECONDS]
-        surplus = [c for c in commands if c not in expired][: max(0, len(commands) - len(expired) - KEPT_COUNT)]
+        commands = await self._list()
+        expired = [c for c in commands if self._age(c) > KEPT_SECONDS and not _is_unfinished(c)]
+        rest = [c for c in commands if c not in expired]
+        done = sorted((c for c in rest if _is_done(c)), key=_worth)
+        surplus = done[: max(0, len(rest) - KEPT_COUNT)]
         for command in expired + surplus:
             await self._remove(command["metadata"]["name"])
-        self._count = len(commands) - len(expired) - len(surplus)
+        self._count = len(rest) - len(surplus)
 
     async def _remove(self, name: str) -> None:
         try:
@@ -201,6 +198,10 @@ def _is_unfinished(command: dict[str, Any]) -> bool:
     """Answered, and still at work: only what goes on after its answer looks so."""
     status = command.get("status") or {}
     return bool(status.get("answer")) and status.get("outcome") == "Pending"
+
+
+def _is_done(command: dict[str, Any]) -> bool:
+    return (command.get("status") or {}).get("outcome", "Pending") != "Pending"
 
 
 def _entry(command: dict[str, Any]) -> Entry:
