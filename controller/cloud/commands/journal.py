@@ -201,7 +201,7 @@ def _is_unfinished(command: dict[str, Any]) -> bool:
 
 
 def _is_done(command: dict[str, Any]) -> bool:
-    return (command.get("status") or {}).get("outcome", "Pending") != "Pending"
+    return bool((command.get("status") or {}).get("outcome", "Pending") != "Pending")
 
 
 def _entry(command: dict[str, Any]) -> Entry:
