@@ -39,9 +39,13 @@ class Network:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A network that a container is configured for; ``mac_address`` is empty while it is stopped."""
+    """A network that a container is configured for.
+
+    ``mac_address`` is empty while the container is stopped, ``network_id`` before its first start.
+    """
 
     network: str
+    network_id: str = ""
     address: str = ""
     mac_address: str = ""
 
@@ -79,13 +83,15 @@ class Arrangement:
     """What to do with Docker's networks; wishes in none of these are made in the namespace.
 
     ``held`` are endpoints that stand as they should, ``connect`` is to be added after ``disconnect`` is taken off,
-    ``create`` are the LAN networks to be made before.
+    ``create`` are the LAN networks to be made before. ``lost`` are endpoints on networks that were removed, perhaps
+    made again under the same name: the container cannot start with them.
     """
 
     held: tuple[Attachment, ...] = ()
     connect: tuple[Attachment, ...] = ()
     disconnect: tuple[Endpoint, ...] = ()
     create: tuple[Wish, ...] = ()
+    lost: tuple[Endpoint, ...] = ()
 
 
 class Lans:
@@ -118,6 +124,11 @@ class Lans:
             "", name, "macvlan", wish.interface.parent_interface, subnets, (), labels.of_lan(self._install_id)
         )
         return Lans(self._install_id, (*self._networks.values(), made), self._capabilities)
+
+    def lost(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+        """The endpoints on networks that the engine does not have any more."""
+        known = {network.id for network in self._networks.values()}
+        return tuple(endpoint for endpoint in endpoints if endpoint.network_id not in ("", *known))
 
     def exists(self, name: str) -> bool:
         """Whether the engine has this network."""
@@ -165,7 +176,9 @@ def _arranged(
     lans: Lans,
     allowed: Callable[[Attachment, int], bool],
 ) -> Arrangement:
-    standing = {endpoint.network: endpoint for endpoint in endpoints if lans.is_ours(endpoint.network)}
+    lost = lans.lost(endpoints)
+    present = [endpoint for endpoint in endpoints if endpoint not in lost]
+    standing = {endpoint.network: endpoint for endpoint in present if lans.is_ours(endpoint.network)}
     held: list[Attachment] = []
     connect: list[Attachment] = []
     create: list[Wish] = []
@@ -187,6 +200,7 @@ def _arranged(
         connect=tuple(connect),
         disconnect=tuple(endpoint for name, endpoint in standing.items() if name not in keep),
         create=tuple(create),
+        lost=lost,
     )
 
 

@@ -69,14 +69,14 @@ class Attachments:
             return arrangement.on_container(wishes, container.endpoints, lans, can_pin)
 
         arranged = await self._networks.prepare(target.identity, arrange)
-        for endpoint in arranged.disconnect:
+        for endpoint in (*arranged.lost, *arranged.disconnect):
             await self._disconnect(container, endpoint)
         for attachment in arranged.connect:
             await self._make_way(container, attachment)
             settings = making.endpoint(attachment, capabilities, target.spec)
             await self._connect(container, attachment.network, settings)
         internal = labels.internal_network_name(target.identity)
-        if internal not in {endpoint.network for endpoint in container.endpoints}:
+        if internal not in {endpoint.network for endpoint in container.endpoints if endpoint not in arranged.lost}:
             await self._connect(container, internal, making.internal_endpoint(capabilities, target.spec))
 
     async def _connect(self, container: Container, network: str, settings: dict[str, object]) -> None:

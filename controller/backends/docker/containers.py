@@ -74,7 +74,7 @@ class Container:
         configured = (settings.get("IPAMConfig") or {}).get("IPv4Address", "")
         # The MAC address of a stopped container is what was asked for last, not what it will have.
         mac_address = settings.get("MacAddress", "") if self.running else ""
-        return Endpoint(network, configured, mac_address)
+        return Endpoint(network, settings.get("NetworkID", ""), configured, mac_address)
 
     def describe(self) -> str:
         """What it is, for a person who did not expect it."""

@@ -48,7 +48,8 @@ class Purge:
 
 
 def _end(client: Any, container: str) -> None:
-    client.stop(container, timeout=_GRACE_SECONDS)
+    grace = client.inspect_container(container)["Config"].get("StopTimeout") or _GRACE_SECONDS
+    client.stop(container, timeout=grace)
     client.remove_container(container, force=True)
 
 

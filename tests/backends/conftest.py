@@ -1,0 +1,115 @@
+"""A backend on the session's engine, and targets for it, each of an installation of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import Any
+
+import docker
+import pytest
+
+from controller.backends import base
+from controller.backends.base import Identity, Target
+from controller.backends.docker.backend import DockerBackend
+from controller.resources import runtimes
+from tests.support import dockerd
+from tests.support.lan import Lan
+
+INTERNAL_POOL = IPv4Network("10.213.0.0/16")
+PLACEHOLDER_POOL = IPv4Network("169.254.80.0/20")
+
+
+@dataclass
+class Told:
+    """Takes the progress of a step, and keeps it."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+
+    async def __call__(self, reason: str, message: str) -> None:
+        self.lines.append((reason, message))
+
+
+@dataclass
+class Bench:
+    """A backend and its installation: makes targets, and runs steps one after the other."""
+
+    backend: DockerBackend
+    install_id: str
+    image: str
+    told: Told = field(default_factory=Told)
+
+    def target(self, device: str = "plc1", *, uid: str = "uid-1", **spec: Any) -> Target:
+        """A runtime of the test image's version 1, unless told otherwise; a name of its own in the whole session."""
+        name = f"{device}-{self.install_id}"
+        wished = {"deviceId": name, "image": self.image, "version": "1", "terminationGracePeriodSeconds": 1, **spec}
+        identity = Identity(self.install_id, "edge", name)
+        return Target(identity, name, uid, 1, runtimes.RuntimeSpec.model_validate(wished))
+
+    async def run(self, target: Target, *steps: type[base.Step]) -> Target:
+        """Execute the steps in order."""
+        for step in steps:
+            target = await self.backend.execute(step(), target, self.told)
+        return target
+
+    async def up(self, target: Target) -> Target:
+        """Bring a runtime up from nothing."""
+        return await self.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
+
+    async def ready(self, target: Target) -> None:
+        """Wait until the program in the runtime says that it is ready."""
+        async with asyncio.timeout(20):
+            async with aclosing(await self.backend.logs(target.identity, tail=5, follow=True)) as lines:
+                async for line in lines:
+                    if b"ready" in line:
+                        return
+
+    async def down(self, target: Target) -> Target:
+        """Remove a runtime with its networks."""
+        return await self.run(target, base.RemoveContainer, base.RemoveNetworks)
+
+
+def interface(lan: Lan, host: int, name: str = "lan0", **more: Any) -> dict[str, Any]:
+    """A static interface on the LAN with this host number."""
+    fixed = {"name": name, "parentInterface": lan.parent, "mode": "Static", "address": lan.address(host)}
+    return {**fixed, "subnet": str(lan.subnet), "gateway": lan.gateway, **more}
+
+
+@pytest.fixture
+def install_id() -> str:
+    """An installation that no other test has."""
+    return secrets.token_hex(4)
+
+
+@pytest.fixture
+async def new_backend(engine: dockerd.Engine) -> AsyncIterator[Callable[[str], DockerBackend]]:
+    """Makes backends on the session's engine; what they made is purged afterwards."""
+    made: list[DockerBackend] = []
+
+    def make(install_id: str) -> DockerBackend:
+        backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, PLACEHOLDER_POOL, settle_seconds=1.0)
+        made.append(backend)
+        return backend
+
+    yield make
+    for backend in made:
+        await backend.purge(volumes=True)
+        backend.close()
+
+
+@pytest.fixture
+async def bench(
+    new_backend: Callable[[str], DockerBackend], install_id: str, runtime_image: str
+) -> AsyncIterator[Bench]:
+    """A backend with the runtime image at hand."""
+    yield Bench(new_backend(install_id), install_id, runtime_image)
+
+
+@pytest.fixture
+def api(docker_client: docker.DockerClient) -> Iterator[Any]:
+    """The engine's own API, to look at what the backend did and to meddle."""
+    yield docker_client.api

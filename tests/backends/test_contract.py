@@ -1,0 +1,203 @@
+"""What every backend must do, told over base.Backend alone: a second backend runs these too."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from contextlib import aclosing
+
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.resources import reasons
+from tests.backends.conftest import Bench
+
+pytestmark = pytest.mark.docker
+
+
+async def test_nothing_is_observed_of_a_runtime_that_does_not_exist(bench: Bench) -> None:
+    observed = await bench.backend.observe(bench.target())
+
+    assert observed == base.Observed()
+
+
+async def test_a_runtime_comes_up_from_its_spec_and_remembers_it(bench: Bench) -> None:
+    target = bench.target(env=[{"name": "MODE", "value": "run"}], resources={"cpu": "500m", "memory": "64Mi"})
+
+    target = await bench.up(target)
+    observed = await bench.backend.observe(target)
+
+    assert observed.running
+    assert observed.made_from == target.spec
+    assert observed.uid == target.uid
+    assert observed.image == target.image
+    assert observed.image_source == target.spec.image_reference
+    assert observed.internal_attached
+    assert observed.internal_ip.startswith("10.213.")
+    assert observed.resources.cpu == "500m"
+    assert observed.resources.memory == str(64 * 2**20)
+    assert observed.started_at
+
+
+async def test_every_step_done_twice_changes_nothing_more(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+    first = await bench.backend.observe(target)
+
+    await bench.run(
+        target,
+        base.ResolveImage,
+        base.CreateContainer,
+        base.StartContainer,
+        base.RepairNetworks,
+        base.UpdateResources,
+        base.FinishReplacement,
+    )
+
+    assert await bench.backend.observe(target) == first
+
+
+async def test_a_stopped_runtime_stays_and_starts_again(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+    await bench.ready(target)
+
+    await bench.run(target, base.StopContainer, base.StopContainer)
+    stopped = await bench.backend.observe(target)
+    await bench.run(target, base.StartContainer)
+
+    assert (stopped.state, stopped.exit_code) == ("exited", 0)
+    assert (await bench.backend.observe(target)).container_id == stopped.container_id
+
+
+async def test_a_restart_is_another_start_of_the_same_container(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+    before = await bench.backend.observe(target)
+
+    await bench.run(target, base.RestartContainer)
+
+    after = await bench.backend.observe(target)
+    assert after.container_id == before.container_id
+    assert after.started_at > before.started_at
+    assert after.restart_count == 0
+
+
+async def test_a_removed_runtime_leaves_nothing(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+
+    await bench.down(target)
+    await bench.down(target)
+
+    assert await bench.backend.observe(target) == base.Observed()
+    assert await bench.backend.known() == []
+
+
+async def test_networks_without_a_container_are_leftovers(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+
+    await bench.run(target, base.RemoveContainer)
+
+    assert (await bench.backend.observe(target)).leftovers
+
+
+async def test_limits_change_on_the_running_container_and_can_be_lifted(bench: Bench) -> None:
+    target = await bench.up(bench.target(resources={"cpu": "1", "memory": "64Mi"}))
+    before = await bench.backend.observe(target)
+
+    for limits in ({"cpu": "500m", "memory": "128Mi"}, {"cpu": None, "memory": None}):
+        wished = dataclasses.replace(target, spec=bench.target(resources=limits).spec)
+        await bench.run(wished, base.UpdateResources)
+        observed = await bench.backend.observe(wished)
+        expected = {"cpu": limits["cpu"], "memory": limits["memory"] and str(128 * 2**20)}
+
+        assert observed.resources.model_dump() == expected
+        assert observed.started_at == before.started_at
+
+
+async def test_a_replacement_takes_the_place_of_the_old_container(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+    old = await bench.backend.observe(target)
+
+    target = await bench.run(bench.target(version="2"), base.ResolveImage, base.ReplaceContainer)
+
+    new = await bench.backend.observe(target)
+    assert new.running
+    assert new.container_id != old.container_id
+    assert new.image_source.endswith(":2")
+    assert not new.predecessor
+
+
+async def test_a_replacement_that_does_not_run_goes_back_to_the_old_container(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+    old = await bench.backend.observe(target)
+
+    with pytest.raises(errors.Stalled) as failure:
+        await bench.run(bench.target(version="crash"), base.ResolveImage, base.ReplaceContainer)
+
+    assert failure.value.reason == reasons.REPLACE_FAILED
+    observed = await bench.backend.observe(target)
+    assert (observed.running, observed.container_id, observed.predecessor) == (True, old.container_id, "")
+
+
+async def test_a_replacement_of_a_runtime_that_is_to_stand_still_starts_nothing(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+    await bench.run(target, base.StopContainer)
+
+    target = await bench.run(
+        bench.target(version="2", desiredState="Stopped"), base.ResolveImage, base.ReplaceContainer
+    )
+
+    assert (await bench.backend.observe(target)).state == "created"
+
+
+async def test_changes_begin_with_everything_and_then_name_the_runtime(bench: Bench) -> None:
+    target = bench.target()
+    async with aclosing(bench.backend.changes()) as changes, asyncio.timeout(20):
+        assert await anext(changes) is None
+        await bench.up(target)
+        assert await anext(changes) == target.identity
+
+
+async def test_running_and_known_name_the_containers(bench: Bench) -> None:
+    target, stopped = await bench.up(bench.target()), await bench.up(bench.target("plc2"))
+    await bench.run(stopped, base.StopContainer)
+
+    running = await bench.backend.running()
+
+    assert [container.identity for container in running] == [target.identity]
+    assert all(container.pid > 1 for container in running)
+    assert running == await bench.backend.running()
+    assert {orphan.identity for orphan in await bench.backend.known()} == {target.identity, stopped.identity}
+
+
+async def test_logs_are_what_the_program_printed(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+    async with asyncio.timeout(10), aclosing(await bench.backend.logs(target.identity, tail=5, follow=True)) as lines:
+        assert b"control server ready" in await anext(lines)
+    read = await bench.backend.logs(target.identity, tail=5, follow=False)
+
+    assert b"".join([part async for part in read]) == b"control server ready\n"
+
+
+async def test_logs_of_a_runtime_that_does_not_exist_are_not_found(bench: Bench) -> None:
+    with pytest.raises(errors.NotFoundError):
+        await bench.backend.logs(bench.target().identity, tail=5, follow=False)
+
+
+async def test_purge_removes_everything_that_it_names(bench: Bench) -> None:
+    target = await bench.up(bench.target(volumes=[{"name": "data", "mountPath": "/data"}]))
+
+    found = await bench.backend.belongings(volumes=True)
+    removed = await bench.backend.purge(volumes=True)
+
+    assert removed == found
+    assert f"container {target.identity.device_id}" in removed
+    assert [line.split()[0] for line in removed] == ["container", "network", "volume"]
+    assert await bench.backend.purge(volumes=True) == []
+
+
+async def test_purge_keeps_what_runtimes_stored_unless_asked(bench: Bench) -> None:
+    await bench.up(bench.target(volumes=[{"name": "data", "mountPath": "/data"}]))
+
+    await bench.backend.purge(volumes=False)
+
+    assert [line.split()[0] for line in await bench.backend.belongings(volumes=True)] == ["volume"]
