@@ -24,19 +24,13 @@ KUBECONFIG = "kubeconfig"
 
 
 class State:
-    """The facts in one directory, which is made with mode 0700 when it is missing.
+    """The facts in one directory, which is made with mode 0700 when the first is written.
 
-    Raises errors.SettingError when the directory cannot be used.
+    Writing and locking raise errors.SettingError when the directory cannot be used.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise errors.SettingError(
-                f"EDGE_STATE_DIR {directory} cannot be made: {error.strerror}; give a directory that can be written"
-            ) from error
 
     def install_id(self, preferred: str | None = None) -> str:
         """The id every label and MAC address hangs on: ``preferred`` (the agent id) at first start, then kept."""
@@ -78,6 +72,7 @@ class State:
 
     def write(self, name: str, text: str) -> None:
         """Write one file (mode 0600) so that a power cut leaves the old or the new one."""
+        self._make_directory()
         temporary = self.directory / f".{name}.{os.getpid()}"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -90,6 +85,7 @@ class State:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the directory; raises errors.SettingError when another controller has it."""
+        self._make_directory()
         with (self.directory / LOCK).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,6 +101,14 @@ class State:
             return kept
         self.write(name, value)
         return value
+
+    def _make_directory(self) -> None:
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.SettingError(
+                f"EDGE_STATE_DIR {self.directory} cannot be made: {error.strerror}; give one that can be written"
+            ) from error
 
     def _sync_directory(self) -> None:
         descriptor = os.open(self.directory, os.O_RDONLY)

@@ -44,6 +44,7 @@ class Service:
         self._state = state
         self._notifier = Notifier(environment)
         self._stopping = asyncio.Event()
+        self._retired = False
         self._forget = False
         self._link: Link | None = None
 
@@ -55,6 +56,7 @@ class Service:
         """Serve until stopped. Raises errors.SettingError when a setting cannot be used."""
         async with AsyncExitStack() as stack:
             site = await installation.identify(self._settings, self._state, stack)
+            self._retired = await asyncio.to_thread(lambda: self._state.retired)
             await self._start(site)
             self._notifier.ready(f"serving as {site.node_name}")
             log.info("Started as node %s (install id %s)", site.node_name, site.install_id)
@@ -72,7 +74,7 @@ class Service:
         status = NodeStatus(api, site.node_name, __version__, self._node_sources(here))
         metrics = _metrics(here, status, commands)
         queue = node.start_reconciling(site, api, here, metrics)
-        if self._settings.cloud_url and not self._state.retired:
+        if self._settings.cloud_url and not self._retired:
             observe = self._observer(metrics, status)
             self._link = link.start(site, commands, metrics, lambda: here.sampler.host, observe)
         operator = node.start_operator(site, endpoint, queue)
@@ -89,7 +91,7 @@ class Service:
         )
 
     def _cloud(self) -> Cloud:
-        if self._state.retired:
+        if self._retired:
             return link_status.retired()
         if self._link is None:
             return link_status.without_cloud()
@@ -122,6 +124,7 @@ class Service:
 
     async def _retire(self) -> None:
         await asyncio.to_thread(self._state.retire)
+        self._retired = True
 
     async def _leave(self, others_remain: bool) -> None:
         """After delete_orchestrator: serve on for the Runtimes of others, or end and leave nothing behind."""

@@ -34,6 +34,10 @@ def logs(settings: Settings, runtime: str, tail: int, *, follow: bool) -> None:
 
 async def _print_logs(settings: Settings, runtime: str, tail: int, *, follow: bool) -> None:
     install_id = State(settings.state_dir).known_install_id()
+    if not install_id:
+        raise errors.SettingError(
+            f"EDGE_STATE_DIR {settings.state_dir} belongs to no installation; give the one of the controller"
+        )
     backend = _backend(settings, install_id)
     try:
         identity = Identity(install_id, settings.namespace, runtime)
@@ -61,6 +65,9 @@ def purge(settings: Settings, *, yes: bool, volumes: bool) -> None:
     """
     state = State(settings.state_dir)
     install_id = state.known_install_id()
+    if not install_id:
+        click.echo(f"nothing to remove: {settings.state_dir} belongs to no installation")
+        return
     if not yes:
         _list(asyncio.run(_belongings(settings, install_id, volumes=volumes)))
         return
@@ -92,8 +99,4 @@ async def _purge(settings: Settings, install_id: str, *, volumes: bool) -> list[
 
 
 def _backend(settings: Settings, install_id: str) -> DockerBackend:
-    if not install_id:
-        raise errors.SettingError(
-            f"EDGE_STATE_DIR {settings.state_dir} belongs to no installation; give the one of the controller"
-        )
     return DockerBackend(settings.docker_host, install_id, settings.internal_pool, settings.placeholder_pool)

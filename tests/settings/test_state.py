@@ -58,8 +58,8 @@ def test_an_empty_file_of_a_broken_disk_counts_as_none(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(errors.SettingError, match="EDGE_STATE_DIR"):
-        State(tmp_path / "file" / "state")
+    with pytest.raises(errors.SettingError, match="EDGE_STATE_DIR"), State(tmp_path / "file" / "state").lock():
+        pass
 
 
 def hold(directory: Path, held: multiprocessing.synchronize.Event, end: multiprocessing.synchronize.Event) -> None:

@@ -1,0 +1,151 @@
+"""The command line as a person meets it: help, versions, one sentence for what is wrong, exit statuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from controller import __version__, settings
+from controller.cli import main
+from controller.state import State
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    """Run a command in this process."""
+    return CliRunner(env={"EDGE_STATE_DIR": "/nonexistent/state", **environment}).invoke(main.cli, arguments)
+
+
+def program(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as users do."""
+    return subprocess.run(
+        [sys.executable, "-m", "controller", *arguments],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("version").output.strip() == __version__
+
+
+@pytest.mark.parametrize("command", [(), *[(name,) for name in main.COMMANDS], ("cloud", "serve"), ("cloud", "send")])
+def test_every_command_has_help_with_examples(command: tuple[str, ...]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage: " in result.output
+    if command != ("version",):
+        assert "Example" in result.output
+        assert "  edge-controller " in result.output or "EDGE_CLOUD_URL= edge-controller" in result.output
+
+
+def test_run_has_a_flag_for_every_setting() -> None:
+    text = run("run", "--help").output
+    assert all(f"--{field.replace('_', '-')}" in text for field in settings.Settings.model_fields)
+    assert all(settings.variable(field) in text.replace("\n", "") for field in settings.Settings.model_fields)
+
+
+def test_help_and_version_load_none_of_the_heavy_libraries() -> None:
+    code = (
+        "import sys; from controller.cli import main\n"
+        "try: main.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'aiohttp', 'kopf', 'docker', 'socketio', 'pydantic', 'cryptography', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_command_names_the_help() -> None:
+    result = run("start")
+    assert result.exit_code == 2
+    assert "No such command" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "part"),
+    [
+        (("run",), {"EDGE_API_LISTEN": "6445"}, "EDGE_API_LISTEN is malformed"),
+        (("run", "--internal-pool", "8.8.0.0/16"), {}, "EDGE_INTERNAL_POOL is malformed"),
+        (("run", "--config", "/nonexistent.toml"), {}, "--config /nonexistent.toml cannot be read"),
+        (("run", "--state-dir", "/proc/state"), {}, "EDGE_STATE_DIR /proc/state cannot be made"),
+        (("kubeconfig", "--state-dir", "/nonexistent/state"), {}, "start `edge-controller run` once"),
+        (("logs", "plc-1", "--state-dir", "/nonexistent/state"), {}, "belongs to no installation"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_status_1(
+    arguments: tuple[str, ...], environment: dict[str, str], part: str
+) -> None:
+    done = program(*arguments, **environment)
+    assert done.returncode == 1
+    assert part in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert not Path("/nonexistent").exists()
+
+
+def test_crds_prints_what_can_be_applied() -> None:
+    documents = list(yaml.safe_load_all(run("crds").output))
+    assert [document["spec"]["names"]["kind"] for document in documents] == ["Runtime", "EdgeNode", "RuntimeCommand"]
+
+
+def test_crds_checks_what_is_written(tmp_path: Path) -> None:
+    assert program("crds", "--write", str(tmp_path)).returncode == 0
+    assert program("crds", "--check", str(tmp_path)).returncode == 0
+    path = tmp_path / "runtimes.getedge.me.yaml"
+    path.write_text(path.read_text().replace("plural: runtimes", "plural: runtime"))
+    done = program("crds", "--check", str(tmp_path))
+    assert done.returncode == 1
+    assert "runtimes.getedge.me.yaml" in done.stderr
+    assert "make crds" in done.stderr
+
+
+def test_the_crds_in_the_repository_are_up_to_date() -> None:
+    assert program("crds", "--check", str(ROOT / "crds")).returncode == 0
+
+
+def test_kubeconfig_prints_the_one_of_the_embedded_api(tmp_path: Path) -> None:
+    State(tmp_path).write("kubeconfig", "kind: Config\n")
+    assert run("kubeconfig", "--state-dir", str(tmp_path)).output == "kind: Config\n"
+
+
+def test_reset_lifts_a_retirement(tmp_path: Path) -> None:
+    State(tmp_path).retire()
+    assert "serves again" in run("reset", "--state-dir", str(tmp_path)).output
+    assert not State(tmp_path).retired
+    assert "nothing to do" in run("reset", "--state-dir", str(tmp_path)).output
+
+
+def test_purge_of_no_installation_has_nothing_to_do(tmp_path: Path) -> None:
+    result = run("purge", "--yes", "--state-dir", str(tmp_path / "state"))
+    assert result.exit_code == 0
+    assert "nothing to remove" in result.output
+    assert not (tmp_path / "state").exists()
+
+
+def test_check_says_what_to_mend_and_fails(tmp_path: Path) -> None:
+    done = program(
+        "check",
+        EDGE_STATE_DIR=str(tmp_path / "state"),
+        EDGE_CLIENT_CERT=str(tmp_path / "missing.crt"),
+        DOCKER_HOST=f"unix://{tmp_path}/missing.sock",
+    )
+    assert done.returncode == 1
+    levels = {
+        line.split(":")[0].split(maxsplit=1)[1]: line.split()[0] for line in done.stdout.splitlines() if ":" in line
+    }
+    assert levels["Docker"] == levels["certificate"] == "FAIL"
+    assert levels["state directory"] == "OK"
+    assert "2 to be mended" in done.stdout
+    assert not (tmp_path / "state").exists()
