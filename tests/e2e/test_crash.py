@@ -7,12 +7,14 @@ instant the process is killed. So no part of the product knows of these tests.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from controller import errors
 from tests.support.lan import Lan
 from tests.support.site import Site
 
@@ -96,7 +98,8 @@ async def test_killed_while_deleting_it_goes_wholly(
     await site.create("plc-1", lan.parent, f"{lan.address(71)}/24")
     await site.wait_running("plc-1")
     trigger = EventTrigger(docker_api, kind, count, killer(site))
-    assert (await site.send("delete_device", device_id="plc-1"))["status"] == "deleting"
+    with contextlib.suppress(errors.LinkError):  # it may be killed before the answer is out
+        assert (await site.send("delete_device", device_id="plc-1"))["status"] == "deleting"
     await trigger.wait()
     await site.kill()
 
