@@ -44,6 +44,10 @@ class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
 
     uses_binary_events = False  # of ours: an answer is JSON, and searching it for bytes may exhaust the stack
 
+    def __init__(self, *arguments: Any, encoded_packet: str | bytes | None = None, **named: Any) -> None:
+        empty = encoded_packet in ("", b"")  # which the base class takes for no frame
+        super().__init__(*arguments, encoded_packet=" " if empty else encoded_packet, **named)
+
     @override
     def decode(self, encoded_packet: str) -> int:
         """Decode one text frame; the number of binary frames that follow it."""
@@ -91,8 +95,8 @@ class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
 
     def _incoming(self, fault: str) -> Incoming:
         name, *arguments = self.data if isinstance(self.data, list) and self.data else [None]
-        if not isinstance(name, str) or len(name) > MAX_NAME or name in _RESERVED:
-            name, fault = UNNAMED, fault or f"the event needs a name, not reserved, of at most {MAX_NAME} characters"
+        if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable() or name in _RESERVED:
+            name, fault = UNNAMED, fault or f"the event needs a name of at most {MAX_NAME} letters that is not reserved"
         return Incoming(name, arguments, self.id is not None, fault)
 
 

@@ -17,6 +17,13 @@ from tests.support.wire import WireCloud
 BIG = "x" * 1_100_000
 
 
+def _nested(depth: int) -> dict[str, Any]:
+    answer: dict[str, Any] = {}
+    for _ in range(depth):
+        answer = {"inner": answer}
+    return answer
+
+
 async def _dispatch(event: str, arguments: list[Any]) -> Any:
     """A dispatcher that fails in every way it should not."""
     match event:
@@ -31,10 +38,9 @@ async def _dispatch(event: str, arguments: list[Any]) -> Any:
         case "nan":
             return {"usage": float("nan")}
         case "deep":
-            answer: dict[str, Any] = {}
-            for _ in range(5000):
-                answer = {"inner": answer}
-            return answer
+            return _nested(5000)
+        case "nested":
+            return _nested(500)
     return await echo(event, arguments)
 
 
@@ -86,13 +92,14 @@ async def test_every_number_and_kind_of_payload_reaches_the_dispatcher(
         (["421[]"], "error", "needs a name"),
         (["421[5,{}]"], "error", "needs a name"),
         (['421["disconnect"]'], "error", "needs a name"),
+        (['421["two\\nlines"]'], "error", "needs a name"),
         (['421["' + "n" * 5000 + '"]'], "error", "needs a name"),
         (['451-1["t",{"_placeholder":true,"num":0}]', b"\x00\x01"], "t", "binary"),
         (['451-1["t",{"_placeholder":true,"num":7}]', b"\x00\x01"], "t", "binary"),
     ],
     ids=[
         "deep", "large number", "cut off", "10 MB", "cut off name", "no data", "object", "empty", "number as name",
-        "reserved name", "long name", "binary", "placeholder without attachment",
+        "reserved name", "name of two lines", "long name", "binary", "placeholder without attachment",
     ],
 )  # fmt: skip
 async def test_what_cannot_be_dispatched_is_answered_with_an_error(
@@ -133,6 +140,11 @@ async def test_a_correlation_id_that_is_no_number_is_not_echoed_in_an_error(
     await wire.send(f'421["raises",{{"correlation_id":{number}}}]')
     (answer,) = await wire.acknowledgement(1)
     assert answer["correlation_id"] is None
+
+
+async def test_an_answer_that_json_carries_is_sent_however_deep_it_is(agent: Watched, wire: WireCloud) -> None:
+    await wire.send('421["nested",{}]')
+    assert await wire.acknowledgement(1) == [_nested(500)]
 
 
 async def test_not_a_number_comes_back_as_an_error(agent: Watched, wire: WireCloud) -> None:
