@@ -83,7 +83,7 @@ class Tour:
         ready = ["kubectl", "get", "runtime", RUNTIME, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}']
         self._wait(f"{RUNTIME} becomes ready", ready, "True", controller)
 
-    def show_around(self) -> None:
+    def show_around(self, controller: Service) -> None:
         """What a person wants to see."""
         say(f"{RUNTIME} on the LAN, as its neighbour sees it")
         show(f"{self.host.address} answers ARP with {self.host.lan.mac_of(self.host.address)}")
@@ -97,6 +97,7 @@ class Tour:
         say("what it consumes")
         periods = {"cpuPeriod": "30m", "memoryPeriod": "30m"}
         consumption = self.cloud("send", "get_consumption_device", "--device", RUNTIME, "--json", json.dumps(periods))
+        self._wait("its first samples are taken, one every 5 s", consumption, '"timestamp"', controller)
         shown(consumption, self.environment)
 
     def purge(self) -> None:
@@ -163,7 +164,7 @@ def demonstrate(folder: Path, *, once: bool) -> None:
         tour.wait_connected(controller)
         say("one runtime, created through the cloud")
         tour.create_runtime(controller)
-        tour.show_around()
+        tour.show_around(controller)
         if not once:
             say(f"running until Ctrl-C; try: kubectl --kubeconfig {tour.environment['KUBECONFIG']} get runtimes -w")
             controller.process.wait()

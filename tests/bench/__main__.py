@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import statistics
 import sys
 import tempfile
@@ -49,7 +50,8 @@ async def measure(site: Site, lan: Lan, engine: Engine, options: argparse.Namesp
     rows.append((f"idle CPU with {options.runtimes} runtimes", "<= 1 %", f"{idle.cpu_percent:.2f} % of a core"))
     say(f"heartbeats over {options.seconds} s while runtimes come and go")
     gaps = await measures.heartbeat_gaps(site, lan, options.seconds)
-    rows.append(("heartbeat gaps under load", "5.00 +- 0.10 s", f"{min(gaps):.3f} to {max(gaps):.3f} s (n {len(gaps)})"))
+    span = f"{min(gaps):.3f} to {max(gaps):.3f} s (n {len(gaps)})"
+    rows.append(("heartbeat gaps under load", "5.00 +- 0.10 s", span))
     say(f"{options.cycles} creates and deletes")
     leaks = await measures.leaks(site, lan, engine, options.cycles)
     rows.append((f"left after {options.cycles} creates and deletes", "nothing", leaks))
@@ -60,7 +62,7 @@ async def run(options: argparse.Namespace) -> None:
     """Set everything up, measure, print, clean up."""
     with Engine() as engine, Lan() as lan, tempfile.TemporaryDirectory() as folder:
         images = image.runtime_images()
-        with engine.client() as client:
+        with contextlib.closing(engine.client()) as client:
             image.load(client, images)
         directory = Path(folder)
         cloud = Cloud(directory / "cloud")

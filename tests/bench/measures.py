@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ async def creation(site: Site, lan: Lan, engine: Engine, rounds: int) -> Creatio
     """Raw and ours in turn, so that both meet the same noise."""
     figures = Creation([], [], [])
     repository, version = site.environment["EDGE_RUNTIME_IMAGE"], site.environment["EDGE_RUNTIME_VERSION"]
-    with Lan() as raw_lan, engine.client() as client:
+    with Lan() as raw_lan, contextlib.closing(engine.client()) as client:
         raw = RawDocker(client.api, f"{repository}:{version}", raw_lan.parent, str(raw_lan.subnet))
         try:
             for number in range(rounds):
@@ -110,7 +111,7 @@ async def _cycle(site: Site, lan: Lan, name: str, number: int) -> None:
 async def leaks(site: Site, lan: Lan, engine: Engine, cycles: int) -> str:
     """What is left of containers, networks, descriptors and threads after many creates and deletes."""
     assert site.process is not None
-    with engine.client() as client:
+    with contextlib.closing(engine.client()) as client:
         await asyncio.gather(*(_cycle(site, lan, f"warm-{n}", 120 + n) for n in range(AT_ONCE)))
         before = await _count(client.api), process.usage(site.process.pid)
 
@@ -132,5 +133,3 @@ async def _count(client: Any) -> tuple[int, int]:
     containers = await asyncio.to_thread(client.containers, all=True)
     networks = await asyncio.to_thread(client.networks)
     return len(containers), len(networks)
-
-

@@ -35,9 +35,7 @@ class RawDocker:
             self._image,
             name=name,
             mac_address=f"02:00:00:00:01:{number:02x}",
-            host_config=client.create_host_config(
-                network_mode=LAN_NETWORK, restart_policy={"Name": "unless-stopped"}
-            ),
+            host_config=client.create_host_config(network_mode=LAN_NETWORK, restart_policy={"Name": "unless-stopped"}),
             networking_config=client.create_networking_config(
                 {LAN_NETWORK: client.create_endpoint_config(ipv4_address=address)}
             ),

@@ -101,9 +101,7 @@ async def test_a_label_look_alike_of_another_installation_is_never_touched(
         await asyncio.to_thread(docker_api.remove_container, other["Id"], force=True)
 
 
-async def test_another_runtime_version_in_the_settings_restarts_nothing(
-    site: Site, lan: Lan, docker_api: Any
-) -> None:
+async def test_another_runtime_version_in_the_settings_restarts_nothing(site: Site, lan: Lan, docker_api: Any) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(84)}/24")
     await site.wait_running("plc-1")
     await site.wait_condition("plc-1", "Ready")

@@ -116,9 +116,7 @@ async def test_consumption_is_reported_for_host_and_runtime(site: Site, lan: Lan
     await site.wait_running("plc-1")
 
     async def sampled() -> dict[str, object] | None:
-        answer = await site.send(
-            "get_consumption_device", device_id="plc-1", cpuPeriod="1h", memoryPeriod="1h"
-        )
+        answer = await site.send("get_consumption_device", device_id="plc-1", cpuPeriod="1h", memoryPeriod="1h")
         return answer if answer["cpu_usage"] and answer["memory_usage"] else None
 
     usage = await eventually(sampled, "two samples of the runtime", seconds=30)

@@ -55,9 +55,7 @@ async def test_a_container_harmed_by_hand_is_put_right(
         "kill": lambda: docker_api.kill(running),
         "stop": lambda: docker_api.stop(running, timeout=1),
         "remove": lambda: docker_api.remove_container(running, force=True),
-        "disconnect": lambda: docker_api.disconnect_container_from_network(
-            running, lan_networks[0], force=True
-        ),
+        "disconnect": lambda: docker_api.disconnect_container_from_network(running, lan_networks[0], force=True),
     }
     await asyncio.to_thread(by_hand[accident])
 

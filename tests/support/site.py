@@ -23,9 +23,7 @@ AGENT = "07048933"
 NAMESPACE = "edge"
 
 
-async def eventually(
-    probe: Callable[[], Awaitable[Any]], what: str, *, seconds: float = 60, every: float = 0.1
-) -> Any:
+async def eventually(probe: Callable[[], Awaitable[Any]], what: str, *, seconds: float = 60, every: float = 0.1) -> Any:
     """The first truthy result of ``probe``; an AssertionError that tells the last one when time is up."""
     deadline = time.monotonic() + seconds
     while True:
@@ -119,7 +117,11 @@ class Site:
     async def purge(self) -> None:
         """Remove from the engine what the controller made, with its own command."""
         done = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "controller", "purge", "--yes",
+            sys.executable,
+            "-m",
+            "controller",
+            "purge",
+            "--yes",
             env={**os.environ, **self.environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -140,9 +142,7 @@ class Site:
 
     async def send(self, topic: str, *, timeout: float = 45, **fields: Any) -> dict[str, Any]:
         """Send one command and wait for its answer."""
-        answer: dict[str, Any] = await self.cloud.send(
-            AGENT, topic, self.message(topic, **fields), timeout=timeout
-        )
+        answer: dict[str, Any] = await self.cloud.send(AGENT, topic, self.message(topic, **fields), timeout=timeout)
         return answer
 
     async def create(self, name: str, parent: str, address: str, **fields: Any) -> dict[str, Any]:
@@ -157,9 +157,7 @@ class Site:
             "subnet": f"{network}.0/{prefix}",
             "gateway": f"{network}.1",
         }
-        return await self.send(
-            "create_new_runtime", container_name=name, vnic_configs=[interface], **fields
-        )
+        return await self.send("create_new_runtime", container_name=name, vnic_configs=[interface], **fields)
 
     async def status(self, name: str) -> dict[str, Any]:
         """The answer of get_device_status."""
@@ -187,7 +185,11 @@ class Site:
     async def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """Run kubectl with the kubeconfig that the controller wrote; its output."""
         kubectl = Path(sys.executable).parent / "kubectl"
-        environment = {**os.environ, "KUBECONFIG": str(self.state / "kubeconfig"), "KUBECACHEDIR": str(self.directory / "kube")}
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self.state / "kubeconfig"),
+            "KUBECACHEDIR": str(self.directory / "kube"),
+        }
         done = await asyncio.to_thread(
             subprocess.run,
             [kubectl, *arguments],
