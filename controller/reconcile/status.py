@@ -192,6 +192,5 @@ def _interfaces(previous: RuntimeStatus, report: Report, observed: base.Observed
             gateway=interface.gateway,
         )
         for interface in observed.interfaces
-        if interface.mac_address
     }
     return tuple(known[wished.name] for wished in report.target.spec.interfaces if wished.name in known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller import errors
 from controller.backends import base
 from controller.resources import reasons, runtimes
 from tests.reconcile.world import IDENTITY, LAN, World
@@ -66,6 +67,30 @@ async def test_a_container_removed_by_hand_is_made_again_from_the_same_image(wor
     assert (await world.reconcile()).settled
     assert world.backend.only().image == "pin-1"
     assert world.status()["restartCount"] == 1
+
+
+async def test_a_start_is_counted_also_when_the_first_attempt_at_it_fails(world: World) -> None:
+    await running(world)
+    world.backend.containers.clear()
+
+    def fail_once(when: str, step: base.Step) -> None:
+        if isinstance(step, base.StartContainer):
+            world.backend.fault = lambda when, step: None
+            raise errors.Retry(reasons.STEP_FAILED, "the engine is busy")
+
+    world.backend.fault = fail_once
+    assert not (await world.reconcile()).settled
+    assert (await world.reconcile()).settled
+    assert world.status()["restartCount"] == 1
+
+
+async def test_a_mac_address_outlives_the_container(world: World) -> None:
+    await running(world)
+    before = world.status()["interfaces"]
+    world.backend.containers.clear()
+    world.backend.missing_parents.add("eth0")
+    await world.reconcile()
+    assert world.status()["interfaces"] == before
 
 
 async def test_an_interface_disconnected_by_hand_is_attached_without_a_restart(world: World) -> None:

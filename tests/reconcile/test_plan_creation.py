@@ -124,6 +124,13 @@ CASES = [
         ("retry", reasons.CRASHED),
     ),
     Case(
+        "the networks of a crash loop are left to its next start",
+        desired(),
+        replace(RUNNING, state="restarting", interfaces=()),
+        [],
+        ("retry", reasons.CRASHED),
+    ),
+    Case(
         "a failing health check is not ready, and not killed",
         desired(),
         replace(RUNNING, health="unhealthy"),

@@ -103,11 +103,11 @@ class World:
         return self.api.requests.count(("patch", kinds.RUNTIMES.plural))
 
     async def events(self) -> list[tuple[str, str]]:
-        """Type and reason of the events posted so far, oldest first."""
+        """Type and reason of the events recorded so far, a repeated one as often as it was."""
         posting = asyncio.create_task(self.recorder.run())
         await self.recorder.flush()
         posting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await posting
         found = [o for (plural, _, _), o in self.api.objects.items() if plural == kinds.EVENTS.plural]
-        return [(event["type"], event["reason"]) for event in found]
+        return [(event["type"], event["reason"]) for event in found for _ in range(event["count"])]
