@@ -59,6 +59,12 @@ def set_once(field: str) -> Rule:
     return Rule(("spec",), rule, f"{field} is immutable once set")
 
 
+def unique(items: str, field: str) -> Rule:
+    """No two entries of a list have the same value in a field."""
+    rule = f"!has(self.{items}) || self.{items}.all(a, self.{items}.exists_one(b, b.{field} == a.{field}))"
+    return Rule(("spec",), rule, f"{field} must be unique among {items}")
+
+
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
 RUNTIME = Definition(
@@ -70,6 +76,8 @@ RUNTIME = Definition(
         Rule(("spec",), "self.deviceId == oldSelf.deviceId", "deviceId is immutable"),
         set_once("backend"),
         set_once("nodeName"),
+        unique("volumes", "mountPath"),
+        unique("serialPorts", "containerPath"),
         Rule(
             ("spec", "interfaces", "[]"),
             "self.mode != 'Static' || (has(self.address) && has(self.subnet))",

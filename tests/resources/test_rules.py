@@ -1,0 +1,141 @@
+"""What the API refuses of our kinds, in its own words: the schema and the CEL rules, as kubectl users meet them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from tests.support.embedded_api import EmbeddedApi
+
+INTERFACE = {
+    "name": "lan0",
+    "parentInterface": "eth0",
+    "mode": "Static",
+    "address": "10.0.0.5",
+    "subnet": "10.0.0.0/24",
+}
+COMMAND = {"topic": "start_device", "receivedAt": "2026-01-01T00:00:00Z"}
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedApi]:
+    """One API for all."""
+    embedded = EmbeddedApi(tmp_path_factory.mktemp("api"))
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture
+async def api(embedded: EmbeddedApi) -> AsyncIterator[ApiClient]:
+    """A client; what a test made is removed."""
+    api = embedded.client()
+    yield api
+    await api.close()
+    await embedded.clear()
+
+
+def runtime(**spec: Any) -> dict[str, Any]:
+    """A Runtime with these fields."""
+    return {
+        "metadata": {"name": "plc-1", "namespace": "edge"},
+        "spec": {"deviceId": "plc-1", "image": "registry.test/runtime", **spec},
+    }
+
+
+def without(mapping: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The mapping but for these keys."""
+    return {key: value for key, value in mapping.items() if key not in keys}
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "part"),
+    [
+        ({"deviceId": None}, "spec.deviceId", "Required value"),
+        ({"deviceId": "a/b"}, "spec.deviceId", "Invalid value"),
+        ({"deviceId": "x" * 129}, "spec.deviceId", "128"),
+        ({"image": ""}, "spec.image", "Invalid value"),
+        ({"version": "a b"}, "spec.version", "Invalid value"),
+        ({"digest": "sha256:1"}, "spec.digest", "Invalid value"),
+        ({"desiredState": "Paused"}, "spec.desiredState", "Unsupported value"),
+        ({"backend": "Podman"}, "spec.backend", "Unsupported value"),
+        ({"terminationGracePeriodSeconds": 601}, "spec.terminationGracePeriodSeconds", "600"),
+        ({"controlPort": {"port": 0}}, "spec.controlPort.port", "1"),
+        ({"resources": {"memory": "much"}}, "spec.resources.memory", "Invalid value"),
+        ({"interfaces": [INTERFACE] * 2}, "spec.interfaces[1]", "Duplicate value"),
+        ({"interfaces": [{**INTERFACE, "name": f"lan{i}"} for i in range(9)]}, "spec.interfaces", "8"),
+        ({"interfaces": [without(INTERFACE, "parentInterface")]}, "parentInterface", "Required value"),
+        ({"interfaces": [without(INTERFACE, "address")]}, "spec.interfaces[0]", "address and subnet must be given"),
+        ({"interfaces": [without(INTERFACE, "subnet")]}, "spec.interfaces[0]", "address and subnet must be given"),
+        ({"interfaces": [without(INTERFACE, "mode")]}, "spec.interfaces[0]", "address may not be given with mode Dhcp"),
+        ({"interfaces": [{**INTERFACE, "address": "10.0.0.256"}]}, "address", "Invalid value"),
+        ({"interfaces": [{**INTERFACE, "subnet": "10.0.0.0"}]}, "subnet", "Invalid value"),
+        ({"interfaces": [{**INTERFACE, "macAddress": "01:00:5e:00:00:01"}]}, "macAddress", "Invalid value"),
+        ({"interfaces": [{**INTERFACE, "dns": ["10.0.0.1"] * 4}]}, "dns", "3"),
+        (
+            {"volumes": [{"name": "a", "mountPath": "/data"}, {"name": "b", "mountPath": "/data"}]},
+            "spec",
+            "mountPath must be unique among volumes",
+        ),
+        ({"volumes": [{"name": "a", "mountPath": "data"}]}, "mountPath", "Invalid value"),
+        ({"env": [{"name": "A=B", "value": "c"}]}, "spec.env[0].name", "Invalid value"),
+        ({"env": [{"name": "A", "value": 1}]}, "spec.env[0].value", "string"),
+    ],
+)
+async def test_a_runtime_that_cannot_be_is_refused_with_its_field(
+    api: ApiClient, spec: dict[str, Any], field: str, part: str
+) -> None:
+    body = runtime(**spec)
+    body["spec"] = {key: value for key, value in body["spec"].items() if value is not None}
+    with pytest.raises(errors.InvalidError) as raised:
+        await api.create(kinds.RUNTIMES, body)
+    assert field in str(raised.value)
+    assert part in str(raised.value)
+
+
+async def test_a_runtime_needs_a_device_and_an_image_only(api: ApiClient) -> None:
+    made = await api.create(kinds.RUNTIMES, runtime())
+    assert made["spec"]["desiredState"] == "Running"
+    assert made["spec"]["controlPort"] == {"port": 8443, "scheme": "https"}
+    assert "status" not in made
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"deviceId": "plc-2"}, "deviceId is immutable"),
+        ({"backend": "Pod"}, "backend is immutable once set"),
+        ({"backend": None}, "backend is immutable once set"),
+        ({"nodeName": "other"}, "nodeName is immutable once set"),
+        ({"nodeName": None}, "nodeName is immutable once set"),
+    ],
+)
+async def test_who_and_where_a_runtime_is_cannot_change(api: ApiClient, change: dict[str, Any], part: str) -> None:
+    await api.create(kinds.RUNTIMES, runtime(backend="Docker", nodeName="node-1"))
+    with pytest.raises(errors.InvalidError, match=part):
+        await api.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": change})
+
+
+async def test_backend_and_node_may_be_set_once_later(api: ApiClient) -> None:
+    await api.create(kinds.RUNTIMES, runtime())
+    wish = {"backend": "Docker", "nodeName": "node-1"}
+    changed = await api.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": wish})
+    assert wish.items() <= changed["spec"].items()
+
+
+async def test_runtimes_are_found_by_the_fields_that_operators_and_commands_select(api: ApiClient) -> None:
+    await api.create(kinds.RUNTIMES, runtime(backend="Docker", nodeName="node-1"))
+    for selector in ("spec.nodeName=node-1,spec.backend=Docker", "spec.deviceId=plc-1"):
+        assert len(await api.list(kinds.RUNTIMES, field_selector=selector)) == 1
+    assert await api.list(kinds.RUNTIMES, field_selector="spec.nodeName=node-2") == []
+
+
+async def test_a_command_stays_as_it_was_written(api: ApiClient) -> None:
+    await api.create(kinds.RUNTIME_COMMANDS, {"metadata": {"name": "c", "namespace": "edge"}, "spec": COMMAND})
+    with pytest.raises(errors.InvalidError, match="spec is immutable"):
+        await api.patch(kinds.RUNTIME_COMMANDS, "c", "edge", {"spec": {"topic": "stop_device"}})
+    await api.patch(kinds.RUNTIME_COMMANDS, "c", "edge", {"status": {"outcome": "Succeeded"}}, subresource="status")
