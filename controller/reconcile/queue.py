@@ -20,7 +20,7 @@ from controller.reconcile.reconciler import Result
 
 log = logging.getLogger(__name__)
 
-WORKERS = 8
+WORKERS = 32  # a pass mostly waits, for a pull or for the backend's own bounded pool: a few pulls must not hold up all
 RETRY_FIRST_SECONDS = 1.0
 RETRY_LAST_SECONDS = 60.0
 WAITING_SECONDS = (5.0, 15.0)
