@@ -1,4 +1,4 @@
-"""Runs commands that change something: journalled first, in order per device, once, to their end.
+"""Runs commands that change something: written down before they act, in order per device, once, to their end.
 
 A command belongs to this process, not to the connection that brought it: when the link drops, it goes on, and the
 same command on the next link gets its answer. Knows no topic.
@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from functools import partial
 from typing import Any, NamedTuple
 
 from controller import errors
@@ -34,12 +35,34 @@ class Rule(Enum):
     ONCE = "once"  # never carried out a second time
 
 
-class Call(NamedTuple):
-    """The circumstances of one command."""
+class Call:
+    """The circumstances of one command, and the line between looking and acting.
 
-    name: str  # of its RuntimeCommand
-    turn: Turn
-    resumed: bool = False  # it was carried out before, at least in part, by a process that ended
+    ``name`` is that of its RuntimeCommand, which is being written while the command looks around.
+    """
+
+    def __init__(self, name: str, turn: Turn, settle: Callable[[], Awaitable[bool]]) -> None:
+        self.name = name
+        self.turn = turn
+        self.begun = False
+        self._settle = settle
+
+    async def begin(self) -> bool:
+        """From here on the command may act: it is on disk, and it was not answered before.
+
+        Whether a process that ended had begun it, so that it may be done in part or wholly.
+        """
+        resumed = await self._settle()
+        self.begun = True
+        return resumed
+
+
+class Settled(Exception):  # noqa: N818 - an outcome: unwinds a command whose answer is there already
+    """Carries that answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("the command was settled before")
+        self.answer = answer
 
 
 Act = Callable[[Any, Call], Awaitable[Answer]]
@@ -96,30 +119,42 @@ class Executor:
             turn.leave()
 
     async def _once(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:
-        entry = await self._journal.open(command)
+        opening = asyncio.create_task(self._journal.open(command))
+        try:
+            call = Call(command.name, turn, partial(self._settle, command, rule, opening))
+            found = await self._carry_out(command, act, rule, call)
+            entry = await opening
+        finally:
+            opening.cancel()
         if entry.answer is not None:
             answer.set_result(entry.answer)
-        elif rule is not Rule.ONCE:
-            # Kept after it was sent: a wish that is carried out again gives the same answer.
-            answer.set_result(await self._carry_out(command, entry, act, rule, turn))
-            await self._journal.close(entry.name, answer.result(), _outcome(answer.result()))
-        elif entry.redelivered:
-            await self._journal.close(entry.name, OUTCOME_UNKNOWN, "Unknown")
-            answer.set_result(OUTCOME_UNKNOWN)
-        else:
-            final = await self._carry_out(command, entry, act, rule, turn)
-            await self._journal.close(entry.name, final, _outcome(final))
-            answer.set_result(final)
+            return
+        if rule is not Rule.ONCE:  # kept after it was sent: a wish that is carried out again gives the same answer
+            answer.set_result(found)
+        await self._journal.close(entry.name, found, _outcome(found))
+        if rule is Rule.ONCE:
+            answer.set_result(found)
 
-    async def _carry_out(self, command: Command, entry: Entry, act: Act, rule: Rule, turn: Turn) -> Answer:
-        labels = {"command": entry.name, "runtime": command.message.device}
+    async def _settle(self, command: Command, rule: Rule, opening: asyncio.Task[Entry]) -> bool:
+        """Whether the command was begun before. Raises Settled, or errors.CommandError when it was overtaken."""
+        entry = await asyncio.shield(opening)
+        if entry.answer is not None:
+            raise Settled(entry.answer)
+        if entry.redelivered and rule is Rule.ONCE:
+            raise Settled(OUTCOME_UNKNOWN)
+        if entry.redelivered and (later := await self._journal.overtaken_by(entry, command.message.device)):
+            raise errors.CommandError(f"not carried out again: {later} for the same device came after it")
+        return entry.redelivered
+
+    async def _carry_out(self, command: Command, act: Act, rule: Rule, call: Call) -> Answer:
+        labels = {"command": command.name, "runtime": command.message.device}
         try:
-            if entry.redelivered:
-                await self._refuse_when_overtaken(command, entry)
-            if rule is Rule.LAST_WISH:
-                turn.interrupt_those_before(f"cancelled: {command.topic} came after it")
-            await turn.start()
-            answer = await act(command.message, Call(entry.name, turn, entry.redelivered))
+            await self._wait_for_turn(command, rule, call)
+            answer = await act(command.message, call)
+            if not call.begun:
+                raise RuntimeError("the command acted before it was written down")
+        except Settled as settled:
+            return settled.answer
         except errors.EdgeError as error:
             log.info("%s refused: %s", command.topic, error, extra=labels)
             return answers.refusal(error)
@@ -129,14 +164,20 @@ class Executor:
         log.info("%s: %s", command.topic, answer.get("status"), extra=labels)
         return answer
 
-    async def _refuse_when_overtaken(self, command: Command, entry: Entry) -> None:
-        later = await self._journal.overtaken_by(entry, command.message.device)
-        if later:
-            raise errors.CommandError(f"not carried out again: {later} for the same device came after it")
+    async def _wait_for_turn(self, command: Command, rule: Rule, call: Call) -> None:
+        """What is settled need not wait, and only a wish that is to be carried out may end the waits of others."""
+        if not call.turn.must_wait:
+            return
+        await call.begin()
+        if rule is Rule.LAST_WISH:
+            call.turn.interrupt_those_before(f"cancelled: {command.topic} came after it")
+        await call.turn.start()
 
 
 def _outcome(answer: Answer) -> Phase:
     """What is accepted goes on after its answer, so it is not done yet."""
+    if answer is OUTCOME_UNKNOWN:
+        return "Unknown"
     if answer.get("status") == "accepted":
         return "Pending"
     return "Failed" if answer.get("status") == "error" else "Succeeded"

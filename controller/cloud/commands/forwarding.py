@@ -26,6 +26,7 @@ class Forwarding:
         """The runtime's answer; an HTTP status of 400 or more counts as an error."""
         runtime = await self._devices.get(message.device_id)
         request = _request(message, runtime)
+        await call.begin()
         return _answer(await self._node.request(request, max(call.turn.seconds_left, 0.0)))
 
 

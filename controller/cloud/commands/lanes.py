@@ -32,6 +32,11 @@ class Turn:
         """Done when this command and all before it are through."""
         return self._gone
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether there are commands before this one."""
+        return self.before is not None and not self.before.over.done()
+
     async def start(self) -> None:
         """Wait until all commands before this one are through; each of them ends by its own deadline."""
         if self.before is not None:

@@ -39,6 +39,7 @@ class Lifecycle:
         _refuse_dhcp(message)
         name = message.container_name
         existing, stranger = await asyncio.gather(self._devices.find(name), self._stranger(name))
+        await call.begin()
         if existing is not None and existing["metadata"].get("deletionTimestamp"):
             await self._wait_until_deleted(existing, call)
             existing, stranger = None, await self._stranger(name)
@@ -55,7 +56,8 @@ class Lifecycle:
         """Answers before the container is gone."""
         device_id = message.device_id
         runtime = await self._devices.find(device_id)
-        if runtime is None and not call.resumed:
+        resumed = await call.begin()
+        if runtime is None and not resumed:
             raise unknown(device_id)
         if runtime is not None:
             refuse_foreign(runtime)

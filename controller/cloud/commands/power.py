@@ -41,6 +41,7 @@ class Power:
         runtime = await self._devices.get_own(message.device_id)
         if runtime["metadata"].get("deletionTimestamp"):
             raise CommandError(f"{message.device_id} is being deleted")
+        await call.begin()
         metadata = runtime["metadata"]
         written = await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], {"spec": wish})
         await self._wait(written, call, wish["desiredState"])

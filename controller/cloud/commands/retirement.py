@@ -63,6 +63,7 @@ class Retirement:
 
     async def delete_orchestrator(self, _message: Message, call: Call) -> Answer:
         """Answers at once; the work goes on."""
+        await call.begin()
         if self.under_way():
             raise errors.CommandError("the orchestrator is being deleted already")
         self._begin(call.name)
