@@ -42,7 +42,7 @@ class Watched:
         load_identity: Callable[[], Identity],
         dispatch: Dispatch = echo,
         *,
-        interval: float = 0.05,
+        interval: float = 0.2,
         connect_seconds: float = 5,
     ) -> None:
         self.states: list[LinkState] = []
