@@ -36,6 +36,8 @@ def faults(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> dict[str, str]:
     route = default_route(wanted)
     if route and route[1] not in found and snapshot.default_routes != (route,):
         found[route[1]] = f"the default route does not go over {route[0]}"
+    if wanted and route is None and snapshot.default_routes:
+        found.setdefault(wanted[0].name, "there is a default route, but no gateway")
     return found
 
 

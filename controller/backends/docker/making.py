@@ -47,14 +47,15 @@ def body(
         "Env": [f"{variable.name}={variable.value}" for variable in spec.env],
         "Labels": labels.of_container(target, making),
         "StopTimeout": spec.termination_grace_period_seconds,
-        "HostConfig": _host_config(target, realtime=making.realtime)
-        | {"NetworkMode": connected[0].network if connected else internal},
+        "HostConfig": _host_config(target, realtime=making.realtime) | {"NetworkMode": internal},
     }
     endpoints = {attachment.network: endpoint(attachment, capabilities, spec) for attachment in connected}
     if capabilities.several_endpoints or not connected:
         endpoints[internal] = internal_endpoint(capabilities, spec)
     else:
+        # The only network whose interface gets a MAC address of ours.
         content["MacAddress"] = connected[0].wish.mac_address
+        content["HostConfig"]["NetworkMode"] = connected[0].network
     return content | {"NetworkingConfig": {"EndpointsConfig": endpoints}}
 
 

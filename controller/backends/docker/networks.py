@@ -57,7 +57,7 @@ class Networks:
             arrangement = arrange(known)
             await self._ensure_internal(identity, known)
             for wish in arrangement.create:
-                await self._ensure_lan(wish, known)
+                await self._ensure_lan(wish, await self.all())
             return arrangement
 
     async def remove_internal(self, identity: Identity) -> bool:
@@ -167,5 +167,7 @@ def _network(entry: dict[str, Any]) -> Network:
 
 
 def _used_networks(client: Any) -> set[str]:
+    """Networks that a container is connected to, or named by its NetworkMode: without that one it cannot start."""
     containers = client.containers(all=True)
-    return {name for found in containers for name in (found.get("NetworkSettings") or {}).get("Networks") or {}}
+    connected = {name for found in containers for name in (found.get("NetworkSettings") or {}).get("Networks") or {}}
+    return connected | {(found.get("HostConfig") or {}).get("NetworkMode", "") for found in containers}
