@@ -98,16 +98,17 @@ class Service:
         return link_status.of(self._link.state, self._settings.cloud_url)
 
     def _observer(self, metrics: Metrics, status: NodeStatus) -> Callable[[LinkState], None]:
-        """What happens when the link comes up or goes down."""
-        connected = False
+        """What happens when the link comes up, goes down, or stays down for another reason."""
+        before = LinkState()
 
         def observe(state: LinkState) -> None:
-            nonlocal connected
-            if state.connected != connected:
-                connected = state.connected
-                metrics.cloud_connected(connected)
-                self._notifier.status("connected to the cloud" if connected else "the link to the cloud is down")
+            nonlocal before
+            if state.connected != before.connected:
+                metrics.cloud_connected(state.connected)
+                self._notifier.status("connected to the cloud" if state.connected else "the link to the cloud is down")
+            if (state.connected, state.last_error) != (before.connected, before.last_error):
                 status.poke()
+            before = state
 
         return observe
 

@@ -1,4 +1,4 @@
-"""The EdgeNode of this host: looked at every few seconds, written once a minute or when a condition flips.
+"""The EdgeNode of this host: looked at every few seconds, written once a minute or when a condition changes.
 
 Fast figures go to the cloud and to /metrics; this is what a person sees with ``kubectl get edgenodes``. It changes
 nothing but the EdgeNode's status.
@@ -101,7 +101,7 @@ class NodeStatus:
         self.runtimes = count(found)
         cloud = self._sources.cloud()
         current = conditions.merge(self._conditions, (await self._ready(), self._connected(cloud)))
-        if now - self._written >= WRITE_SECONDS or _flipped(self._conditions, current):
+        if now - self._written >= WRITE_SECONDS or _told(self._conditions) != _told(current):
             await self._write(current, cloud, len(found))
             self._conditions, self._written = current, now
 
@@ -165,8 +165,9 @@ def count(runtimes: Sequence[Mapping[str, Any]]) -> Mapping[tuple[str, str], int
     return Counter((c["type"], c["status"]) for conditions_ in found for c in conditions_)
 
 
-def _flipped(before: tuple[conditions.Condition, ...], now: tuple[conditions.Condition, ...]) -> bool:
-    return {(c.type, c.status, c.reason) for c in before} != {(c.type, c.status, c.reason) for c in now}
+def _told(found: tuple[conditions.Condition, ...]) -> set[tuple[str, str, str, str]]:
+    """What a person reads; a new cause counts as much as a flip."""
+    return {(c.type, c.status, c.reason, c.message) for c in found}
 
 
 def _shown(interface: HostInterface) -> edgenodes.HostInterface:

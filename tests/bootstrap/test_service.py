@@ -1,0 +1,240 @@
+"""The controller as a process: what ends its start and what does not, what it writes, how it stops.
+
+There is no engine here and mostly no cloud: neither may keep the rest from serving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from controller.console.server import Cloud
+from controller.resources import endpoint, kinds
+from controller.resources.client import ApiClient
+from controller.state import State
+from tests.support.certificates import Authority
+from tests.support.site import AGENT, Site, eventually
+
+HERE = "127.0.0.1"
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
+    """A local cloud."""
+    cloud = Cloud(tmp_path / "cloud")
+    await cloud.start()
+    yield cloud
+    await cloud.stop()
+
+
+@pytest.fixture
+async def site(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Site]:
+    """A controller that is not started yet, whose engine does not exist."""
+    enrolled = await cloud.enroll(AGENT)
+    site = Site(tmp_path, f"unix://{tmp_path}/missing.sock", cloud, enrolled, "registry.test/runtime", "1")
+    yield site
+    await site.close()
+
+
+async def kubernetes(site: Site) -> ApiClient:
+    """A client with the kubeconfig that the controller writes."""
+
+    async def written() -> bool:
+        return (site.state / "kubeconfig").exists()
+
+    await eventually(written, f"a kubeconfig ({site.log_text()})", seconds=20)
+    return ApiClient(await asyncio.to_thread(endpoint.of_kubeconfig, site.state / "kubeconfig"))
+
+
+async def node_condition(api: ApiClient, kind: str) -> dict[str, Any]:
+    """A condition of the EdgeNode, once it has one."""
+
+    async def found() -> dict[str, Any] | None:
+        nodes = await api.list(kinds.EDGE_NODES)
+        conditions = nodes[0].get("status", {}).get("conditions", []) if nodes else []
+        return next((c for c in conditions if c["type"] == kind), None)
+
+    condition: dict[str, Any] = await eventually(found, f"condition {kind} of the EdgeNode", seconds=20)
+    return condition
+
+
+async def cause(api: ApiClient) -> str:
+    """What the EdgeNode says of the link once it knows why it is down."""
+
+    async def told() -> str:
+        message: str = (await node_condition(api, "CloudConnected"))["message"]
+        return message if "missing" in message else ""
+
+    text: str = await eventually(told, "the cause stands in the condition", seconds=30)
+    return text
+
+
+async def exit_of(site: Site) -> tuple[int, list[str]]:
+    """Status and log of a controller that ends by itself."""
+    assert site.process is not None
+    status = await asyncio.wait_for(site.process.wait(), 20)
+    return status, site.log_text().splitlines()
+
+
+async def test_without_an_engine_it_serves_and_says_so(site: Site) -> None:
+    await site.start()
+    api = await kubernetes(site)
+    ready = await node_condition(api, "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "DockerUnreachable")
+    assert "DOCKER_HOST" in ready["message"]
+    connected = await node_condition(api, "CloudConnected")
+    assert (connected["status"], connected["reason"]) == ("True", "Connected")
+    await api.close()
+
+
+async def test_a_command_of_the_cloud_is_on_disk_although_there_is_no_engine(site: Site) -> None:
+    await site.start()
+    answer = await site.create("plc-1", "eth0", "10.9.9.5/24")
+    assert answer["status"] == "creating"
+    await site.kill()
+    await site.start()
+    assert (await site.status("plc-1"))["status"] == "creating"
+
+
+async def test_the_kubeconfig_is_ours_alone_and_its_namespace_is_the_clouds(site: Site) -> None:
+    await site.start()
+    path = site.state / "kubeconfig"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "namespace: edge" in path.read_text()
+
+
+async def test_a_clean_stop_ends_with_status_0_in_time(site: Site) -> None:
+    await site.start()
+    assert site.process is not None
+    site.process.terminate()
+    assert await asyncio.wait_for(site.process.wait(), 5) == 0
+    assert "Stopped" in site.log_text()
+    assert '"level": "error"' not in site.log_text()
+
+
+async def test_a_stop_while_it_starts_is_clean_too(site: Site) -> None:
+    await site.start(connected=False)
+
+    async def locked() -> bool:
+        return (site.state / "lock").exists()
+
+    await eventually(locked, "it has begun", seconds=10)
+    await eventually(lambda: asyncio.sleep(0, (site.state / "api").exists()), "the API starts", seconds=10)
+    assert await site.stop() == 0
+
+
+async def test_a_missing_certificate_is_waited_for_and_then_used(site: Site) -> None:
+    certificate = Path(site.environment["EDGE_CLIENT_CERT"])
+    kept = certificate.read_bytes()
+    certificate.unlink()
+    await site.start(connected=False)
+    api = await kubernetes(site)
+    condition = await node_condition(api, "CloudConnected")
+    assert condition["reason"] == "Disconnected"
+    assert str(certificate) in await cause(api)
+    certificate.write_bytes(kept)
+    await site.cloud.wait_agent(AGENT, timeout=20)
+    await api.close()
+
+
+@pytest.mark.parametrize("kind", ["damaged", "expired", "mismatched"])
+async def test_an_unusable_certificate_ends_nothing_but_the_link(
+    site: Site, certificates: Authority, kind: str
+) -> None:
+    pair = certificates.mismatched(AGENT) if kind == "mismatched" else certificates.expired(AGENT)
+    if kind == "damaged":
+        pair.certificate.write_text("no certificate")
+    environment = {"EDGE_CLIENT_CERT": str(pair.certificate), "EDGE_CLIENT_KEY": str(pair.key)}
+    await site.start(environment, connected=False)
+    api = await kubernetes(site)
+    assert (await node_condition(api, "CloudConnected"))["status"] == "False"
+    assert await api.list(kinds.RUNTIMES, "edge") == []
+    await api.close()
+
+
+async def test_the_first_certificate_names_the_installation_for_good(site: Site, certificates: Authority) -> None:
+    await site.start()
+    await site.stop()
+    (site.state / "kubeconfig").unlink()  # its port is no more
+    other = certificates.agent("99999999")
+    environment = {"EDGE_CLIENT_CERT": str(other.certificate), "EDGE_CLIENT_KEY": str(other.key)}
+    await site.start({**environment, "EDGE_NODE_NAME": "renamed"}, connected=False)
+    api = await kubernetes(site)
+    await node_condition(api, "Ready")
+    assert [node["metadata"]["name"] for node in await api.list(kinds.EDGE_NODES)] == ["test-node"]
+    assert await asyncio.to_thread(State(site.state).known_install_id) == AGENT
+    await api.close()
+
+
+async def test_without_a_cloud_there_is_no_link_and_no_error(site: Site) -> None:
+    await site.start({"EDGE_CLOUD_URL": ""}, connected=False)
+    api = await kubernetes(site)
+    assert (await node_condition(api, "CloudConnected"))["reason"] == "NoCloud"
+    await api.close()
+
+
+async def test_a_retired_agent_stays_away_from_the_cloud(site: Site) -> None:
+    await asyncio.to_thread(State(site.state).retire)
+    await site.start(connected=False)
+    api = await kubernetes(site)
+    assert (await node_condition(api, "CloudConnected"))["reason"] == "Retired"
+    assert site.cloud.agents.session(AGENT) is None
+    await api.close()
+
+
+async def test_a_second_controller_on_the_same_state_is_refused(site: Site, tmp_path: Path) -> None:
+    await site.start()
+    other = Site(tmp_path, site.environment["DOCKER_HOST"], site.cloud, tmp_path, "registry.test/runtime", "1")
+    other.log = tmp_path / "second.log"
+    await other.start(connected=False)
+    status, lines = await exit_of(other)
+    assert status == 1
+    assert len(lines) == 1
+    assert "another edge-controller runs" in lines[0]
+
+
+@pytest.mark.parametrize("setting", ["EDGE_API_LISTEN", "EDGE_HTTP_LISTEN"])
+async def test_a_port_in_use_ends_the_start_with_one_sentence(site: Site, setting: str) -> None:
+    with socket.create_server((HERE, 0)) as taken:
+        await site.start({setting: f"{HERE}:{taken.getsockname()[1]}"}, connected=False)
+        status, lines = await exit_of(site)
+    assert status == 1
+    assert lines[-1].startswith(f"edge-controller: {setting}")
+    assert not any("Traceback" in line for line in lines)
+
+
+async def test_health_readiness_and_metrics_stand_on_one_port(site: Site) -> None:
+    with socket.create_server((HERE, 0)) as free:
+        port = free.getsockname()[1]
+    await site.start({"EDGE_HTTP_LISTEN": f"{HERE}:{port}"})
+    async with aiohttp.ClientSession(f"http://{HERE}:{port}") as session:
+        health, ready, metrics = [await session.get(path) for path in ("/healthz", "/readyz", "/metrics")]
+        assert (health.status, ready.status, metrics.status) == (200, 503, 200)
+        assert "docker: " in await ready.text()
+        assert "edge_cloud_connected 1.0" in await metrics.text()
+
+
+async def test_a_request_without_credentials_is_refused(site: Site) -> None:
+    await site.start()
+    found = await asyncio.to_thread(endpoint.of_kubeconfig, site.state / "kubeconfig")
+    context = ssl.create_default_context(cadata=found.ca_data)
+    async with aiohttp.ClientSession() as session, session.get(f"{found.url}/api", ssl=context) as answer:
+        assert answer.status == 401
+        assert (await answer.json())["reason"] == "Unauthorized"
+
+
+async def test_the_log_is_json_with_the_command_and_the_runtime_it_is_about(site: Site) -> None:
+    await site.start()
+    await site.create("plc-1", "eth0", "10.9.9.5/24")
+    entries = [json.loads(line) for line in site.log_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= set(entry) for entry in entries)
+    assert any(entry.get("command") and entry.get("runtime") == "plc-1" for entry in entries)
