@@ -6,6 +6,7 @@ import kopf
 
 from controller import names
 from controller.operator.backoff import EndlessBackoff
+from controller.operator.memory import SpecDigest
 from controller.resources import kinds
 
 
@@ -42,4 +43,4 @@ def _storage(settings: kopf.OperatorSettings) -> None:
     """Names of our own: kopf's defaults would collide with every other operator built on it."""
     settings.persistence.finalizer = names.FINALIZER
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP, v1=False)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=names.GROUP, v1=False)
+    settings.persistence.diffbase_storage = SpecDigest()

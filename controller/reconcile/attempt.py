@@ -160,14 +160,15 @@ class Attempt:
         return replace(resolved, pull_credentials=())
 
     async def _progress(self, reason: str, message: str) -> None:
-        """Write how a long step goes, at most once a second."""
+        """Write how a long step goes, at most once a second; an API that is away for a moment ends no pull."""
         now = self._around.clock()
         if now - self._reported_at < PROGRESS_SECONDS:
             return
         self._reported_at = now
         outcome = Outcome("waiting", reason, message)
         self._previous = status.under_way(self._previous, self._report(outcome))
-        await self._case.writer.write(self._previous)
+        with suppress(errors.ApiUnavailableError):
+            await self._case.writer.write(self._previous)
 
     async def _look_again(self, outcome: Outcome) -> None:
         """After a failure the world may have changed half-way: the status tells what is, as far as it can be seen."""

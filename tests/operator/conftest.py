@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,15 +108,17 @@ async def api_server(tmp_path: Path) -> AsyncIterator[Restartable]:
     await made.server.stop()
 
 
-@pytest.fixture
-async def site(api_server: Restartable) -> AsyncIterator[Site]:
-    endpoint = await asyncio.to_thread(endpoint_of, api_server.server)
+@asynccontextmanager
+async def operating(
+    endpoint: Endpoint, node: str, *, claims: bool = True, field_selector: str = ""
+) -> AsyncIterator[Site]:
+    """One controller on the API, as far as its operator, queue and reconciler go."""
     api = ApiClient(endpoint)
     backend = FakeBackend(clock=time.time)
-    recorder = EventRecorder(api, NODE, time.time)
-    around = Surroundings(api, backend, NODE, (), time.time, 0.0, restarts.EngineContact())  # type: ignore[arg-type]
-    queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), claims=True).reconcile)
-    operator = OperatorThread(endpoint, queue.reconcile, node=NODE)
+    recorder = EventRecorder(api, node, time.time)
+    around = Surroundings(api, backend, node, (), time.time, 0.0, restarts.EngineContact())  # type: ignore[arg-type]
+    queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), claims=claims).reconcile)
+    operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
     operator.start()
     posting = asyncio.create_task(recorder.run())
     yield Site(endpoint, api, backend, queue, operator)
@@ -124,3 +126,14 @@ async def site(api_server: Restartable) -> AsyncIterator[Site]:
     await queue.stop(1)
     posting.cancel()
     await api.close()
+
+
+@pytest.fixture
+async def endpoint(api_server: Restartable) -> Endpoint:
+    return await asyncio.to_thread(endpoint_of, api_server.server)
+
+
+@pytest.fixture
+async def site(endpoint: Endpoint) -> AsyncIterator[Site]:
+    async with operating(endpoint, NODE) as made:
+        yield made

@@ -125,6 +125,15 @@ async def test_an_outage_of_the_api_is_ridden_over(site: Site, api_server: Resta
     await site.ready("plc-2")
 
 
+async def test_the_largest_spec_is_handled_and_not_copied_into_an_annotation(site: Site) -> None:
+    await site.create(env=[{"name": f"VARIABLE_{number}", "value": "x" * 4096} for number in range(64)])
+    found = await site.ready()
+    await site.api.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": {"env": found["spec"]["env"][:63]}})
+    found = await site.until("plc-1", lambda o: is_ready(o) and len(o["spec"]["env"]) == 63)
+    assert site.backend.effects.count("replace") == 1
+    assert len(json.dumps(found["metadata"]["annotations"])) < 1000
+
+
 async def test_kopf_is_quiet_when_all_is_well(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     await site.create()
     await site.ready()

@@ -359,6 +359,19 @@ async def test_a_deletion_ends_a_pull(world: World) -> None:
     assert (await world.reconcile()).settled
 
 
+async def test_an_api_that_is_away_for_a_moment_ends_no_pull(world: World) -> None:
+    await world.create()
+    world.backend.pull_gate = asyncio.Event()
+    world.backend.pull_gate.set()
+
+    def away_in_the_pull(verb: str, kind: Kind) -> None:
+        if verb == "patch" and world.status() and not world.backend.pulling.is_set():
+            raise errors.ApiUnavailableError("no answer")
+
+    world.api.fault = away_in_the_pull
+    assert (await world.reconcile()).settled
+
+
 async def test_a_corrected_image_ends_a_pull(world: World) -> None:
     await world.create()
     task = await pulling(world)
