@@ -58,9 +58,12 @@ def connection(endpoint: Endpoint) -> kopf.ConnectionInfo:
     token = endpoint.token_file.read_text().strip() if endpoint.token_file else endpoint.token
     return kopf.ConnectionInfo(
         server=endpoint.url,
-        ca_path=endpoint.ca_file,
-        certificate_path=endpoint.client_cert,
-        private_key_path=endpoint.client_key,
+        ca_path=None if endpoint.ca_data else endpoint.ca_file,
+        ca_data=endpoint.ca_data,
+        certificate_path=None if endpoint.client_data else endpoint.client_cert,
+        certificate_data=endpoint.client_data,  # holds certificate and key
+        private_key_path=None if endpoint.client_data else endpoint.client_key,
+        private_key_data=endpoint.client_data,
         token=token,
     )
 
