@@ -146,7 +146,7 @@ class FinishReplacement(Step):
 
 @dataclass(frozen=True)
 class RepairNetworks(Step):
-    """Put the interfaces of the running or stopped container in order without a restart (attach, detach, address, name, DNS).
+    """Put the interfaces of the container, running or not, in order without a restart.
 
     Where the engine cannot change an interface in place and the spec asked for it, raises errors.Stalled or
     replaces nothing: the plan decides by ``changes_in_place``.

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from controller import __version__
+from controller.backends.docker import own_container
 from controller.bootstrap import api as api_part
 from controller.bootstrap import installation, link, node
 from controller.bootstrap.installation import Installation
@@ -62,9 +63,10 @@ class Service:
             log.info("Started as node %s (install id %s)", site.node_name, site.install_id)
             await self._stopping.wait()
             self._notifier.stopping()
+        log.info("Stopped; the runtimes go on")
         if self._forget:
             await asyncio.to_thread(self._state.forget)
-        log.info("Stopped; the runtimes go on")
+            await own_container.remove(self._settings.docker_host)
 
     async def _start(self, site: Installation) -> None:
         endpoint, api = await api_part.start(site)
