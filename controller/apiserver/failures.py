@@ -78,6 +78,11 @@ def bad_request(message: str) -> Failure:
     return Failure(400, "BadRequest", message)
 
 
+def internal(message: str) -> Failure:
+    """500: our fault, or the disk's."""
+    return Failure(500, "InternalError", f"Internal error occurred: {message}")
+
+
 def expired(revision: str, oldest: int) -> Failure:
     """410: the client lists again."""
     return Failure(410, "Expired", f"too old resource version: {revision} ({oldest})")

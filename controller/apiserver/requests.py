@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from controller import errors
 from controller.apiserver import documents, failures, protobuf, tables
 from controller.apiserver.resources import Registry, Resource
 from controller.apiserver.store import Store
@@ -56,9 +57,14 @@ class Requests:
             return await self._route(request, self._users.of(request))
         except failures.Failure as failure:
             return web.json_response(failure.status(), status=failure.code)
+        except errors.EdgeError as error:
+            return web.json_response(failures.internal(str(error)).status(), status=500)
         except web.HTTPRequestEntityTooLarge:
             too_large = failures.Failure(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
             return web.json_response(too_large.status(), status=413)
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            return web.json_response(failures.internal("see the controller's log").status(), status=500)
 
     async def _route(self, request: web.Request, user: str) -> web.StreamResponse:
         parts = [part for part in request.path.split("/") if part]

@@ -42,7 +42,8 @@ class Resource:
     list_kind: str = ""
     has_generation: bool = False
     storage: str = ""  # plural.group under which objects are stored, when it differs (events of two groups)
-    expires: int = 0  # seconds after which an object goes by itself
+    expires: int = 0  # seconds after its last renewal after which an object goes by itself
+    renewed: str = ""  # path of the time of that renewal, where it is not the creation
     field_readers: dict[str, Callable[[Object], str]] = field(default_factory=dict)
 
     @property
@@ -77,7 +78,7 @@ EVENT_FIELDS = (
     "reason",
     "type",
 )
-EVENT_SECONDS = 3600
+EXPIRY_SECONDS = 3600
 
 CORE: tuple[Resource, ...] = (
     Resource(
@@ -101,7 +102,8 @@ CORE: tuple[Resource, ...] = (
         ("ev",),
         columns=EVENT_COLUMNS,
         selectable=EVENT_FIELDS,
-        expires=EVENT_SECONDS,
+        expires=EXPIRY_SECONDS,
+        renewed=".lastTimestamp",
     ),
     Resource(
         "events.k8s.io",
@@ -114,7 +116,8 @@ CORE: tuple[Resource, ...] = (
         columns=EVENT_COLUMNS,
         storage="events",
         selectable=("regarding.name",),
-        expires=EVENT_SECONDS,
+        expires=EXPIRY_SECONDS,
+        renewed=".lastTimestamp",
     ),
     Resource(
         "", "v1", "secrets", "Secret", True, "secret", columns=(Column("Type", ".type"), AGE), selectable=("type",)
@@ -129,6 +132,8 @@ CORE: tuple[Resource, ...] = (
         True,
         "lease",
         columns=(Column("Holder", ".spec.holderIdentity"), AGE),
+        expires=EXPIRY_SECONDS,
+        renewed=".spec.renewTime",
     ),
     Resource(
         "apiextensions.k8s.io",

@@ -19,9 +19,10 @@ import yaml
 from aiohttp import web
 
 from controller import errors
+from controller.apiserver import expiry
 from controller.apiserver.pki import Credentials, Pki
 from controller.apiserver.requests import Requests
-from controller.apiserver.resources import CORE, Registry, Resource
+from controller.apiserver.resources import Registry, Resource
 from controller.apiserver.store import Key, Store
 from controller.apiserver.users import Users
 from controller.apiserver.verbs import DEFINITIONS, NAMESPACES, Verbs
@@ -30,7 +31,6 @@ Object = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 MAX_BODY = 3 << 20
-EXPIRY_SECONDS = 60
 
 
 class ApiServer:
@@ -57,11 +57,11 @@ class ApiServer:
         self._pki = await asyncio.to_thread(Pki, self._directory / "pki", self._host, now)
         context = await asyncio.to_thread(self._pki.server_context)
         tokens = await asyncio.to_thread(self._pki.tokens)
-        self._store = Store(self._directory / "objects.db")
-        await self._store.open()
-        self._verbs = Verbs(self._store, self._registry)
+        self.store = Store(self._directory / "objects.db")
+        await self.store.open()
+        self.verbs = Verbs(self.store, self._registry)
         await self._seed()
-        requests = Requests(self._verbs, self._registry, self._store, Users(tokens))
+        requests = Requests(self.verbs, self._registry, self.store, Users(tokens))
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", requests.answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -74,7 +74,7 @@ class ApiServer:
                 f"EDGE_API_LISTEN {self._host}:{self._port} cannot be used: {error.strerror}; give another address"
             ) from error
         self._port = self._runner.addresses[0][1]
-        self._expiry = asyncio.create_task(self._expire())
+        self._expiry = asyncio.create_task(expiry.run(self.store, self.verbs))
 
     async def stop(self) -> None:
         """Stop listening and close the store."""
@@ -85,7 +85,7 @@ class ApiServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        await self._store.close()
+        await self.store.close()
 
     def credentials(self, user: str) -> Credentials:
         """What a client of that user needs."""
@@ -114,31 +114,19 @@ class ApiServer:
         temporary.replace(path)
 
     async def _seed(self) -> None:
-        self._verbs.refresh_definitions()
+        self.verbs.refresh_definitions()
         for name in ("default", "kube-system", self._namespace):
-            if self._store.get(Key(NAMESPACES.key, "", name)) is None:
-                await self._verbs.create(NAMESPACES, "", {"metadata": {"name": name}}, dry=False)
+            if self.store.get(Key(NAMESPACES.key, "", name)) is None:
+                await self.verbs.create(NAMESPACES, "", {"metadata": {"name": name}}, dry=False)
         for definition in self._crds:
             await self._apply(DEFINITIONS, definition)
 
     async def _apply(self, resource: Resource, wanted: Object) -> None:
         name = wanted["metadata"]["name"]
-        if self._store.get(Key(resource.key, "", name)) is None:
-            await self._verbs.create(resource, "", wanted, dry=False)
+        if self.store.get(Key(resource.key, "", name)) is None:
+            await self.verbs.create(resource, "", wanted, dry=False)
             return
-        await self._verbs.update(resource, "", name, lambda current: {**current, "spec": wanted["spec"]}, "", dry=False)
-
-    async def _expire(self) -> None:
-        """Events and the like go by themselves."""
-        while True:
-            await asyncio.sleep(EXPIRY_SECONDS)
-            now = datetime.datetime.now(datetime.UTC)
-            for resource in (r for r in CORE if r.expires and not r.storage):
-                for item in self._store.select(resource.key, ""):
-                    made = datetime.datetime.fromisoformat(item["metadata"]["creationTimestamp"])
-                    if (now - made).total_seconds() > resource.expires:
-                        metadata = item["metadata"]
-                        await self._verbs.delete(resource, metadata["namespace"], metadata["name"], {}, dry=False)
+        await self.verbs.update(resource, "", name, lambda current: {**current, "spec": wanted["spec"]}, "", dry=False)
 
 
 def _encoded(path: Path) -> str:

@@ -117,6 +117,10 @@ class Store:
         Returns the object (with its new resourceVersion) and whether anything was written: an unchanged object is
         not. What ``change`` raises is raised here.
         """
+        # A client that goes away must not leave a row that the index does not know of.
+        return await asyncio.shield(asyncio.create_task(self._write(key, change)))
+
+    async def _write(self, key: Key, change: Callable[[Object | None], Object | None]) -> tuple[Object, bool]:
         async with self._lock:
             before = self.get(key)
             after = change(before)
@@ -150,7 +154,12 @@ class Store:
         text = json.dumps(after, separators=(",", ":"))
         loop = asyncio.get_running_loop()
         deleted = type_ == "DELETED"
-        await asyncio.shield(loop.run_in_executor(self._thread, self._insert, revision, key, deleted, text))
+        try:
+            await loop.run_in_executor(self._thread, self._insert, revision, key, deleted, text)
+        except sqlite3.Error as error:
+            raise errors.EdgeError(
+                f"nothing was written: {self._path} cannot be written ({error}); free disk space"
+            ) from error
         self.revision = revision
         place = (key.namespace, key.name)
         if deleted:

@@ -1,0 +1,93 @@
+"""Life of the server: credentials, what a full disk does, what expires, what a restart keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.apiserver import expiry
+from controller.apiserver.server import ApiServer
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from controller.resources.endpoint import Endpoint
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
+    """A started server without custom kinds."""
+    server = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def api(server: ApiServer) -> AsyncIterator[ApiClient]:
+    """The controller's client of it."""
+    found = await asyncio.to_thread(server.credentials, "controller")
+    client = ApiClient(Endpoint(server.url, ca_file=found.ca, client_cert=found.certificate, client_key=found.key))
+    yield client
+    await client.close()
+
+
+def event(name: str, **fields: Any) -> dict[str, Any]:
+    """A core event."""
+    return {"metadata": {"name": name, "namespace": "edge"}, "involvedObject": {}, "reason": "Made", **fields}
+
+
+async def test_every_secret_has_mode_0600(server: ApiServer, tmp_path: Path) -> None:
+    secrets = [path for path in (tmp_path / "api").rglob("*") if path.suffix in {".key", ".token", ".db"}]
+    assert len(secrets) >= 5
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
+
+
+async def test_credentials_and_objects_outlive_a_restart(tmp_path: Path) -> None:
+    kept = []
+    for _ in range(2):
+        server = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge")
+        await server.start()
+        kept.append((await asyncio.to_thread(server.credentials, "admin")).token)
+        await server.stop()
+    assert kept[0] == kept[1]
+
+
+async def test_a_bearer_token_is_as_good_as_a_certificate(server: ApiServer) -> None:
+    found = await asyncio.to_thread(server.credentials, "admin")
+    client = ApiClient(Endpoint(server.url, ca_file=found.ca, token=found.token))
+    names = [item["metadata"]["name"] for item in await client.list(kinds.NAMESPACES)]
+    await client.close()
+    assert names == ["default", "edge", "kube-system"]
+
+
+async def test_events_expire_an_hour_after_they_were_last_seen(server: ApiServer, api: ApiClient) -> None:
+    now = datetime.now(UTC)
+    recent = (now + timedelta(minutes=50)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    await api.create(kinds.EVENTS, event("once"))
+    await api.create(kinds.EVENTS, event("often", lastTimestamp=recent))
+    await expiry.sweep(server.store, server.verbs, now + timedelta(minutes=61))
+    assert [item["metadata"]["name"] for item in await api.list(kinds.EVENTS)] == ["often"]
+
+
+async def test_a_write_that_cannot_be_kept_is_refused_and_the_next_one_works(api: ApiClient, tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "api" / "objects.db", isolation_level=None)
+    database.execute("CREATE TRIGGER full BEFORE INSERT ON revisions BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    with pytest.raises(errors.ApiUnavailableError, match=r"nothing was written.*disk full.*free disk space"):
+        await api.create(kinds.EVENTS, event("one"))
+    database.execute("DROP TRIGGER full")
+    database.close()
+    await api.create(kinds.EVENTS, event("one"))
+    assert [item["metadata"]["name"] for item in await api.list(kinds.EVENTS)] == ["one"]
+
+
+async def test_an_address_in_use_is_named(server: ApiServer, tmp_path: Path) -> None:
+    port = int(server.url.rsplit(":", 1)[1])
+    with pytest.raises(errors.SettingError, match="EDGE_API_LISTEN"):
+        await ApiServer(tmp_path / "other", "127.0.0.1", port, [], "edge").start()
