@@ -9,6 +9,7 @@ import logging
 import pytest
 
 from controller import names
+from controller.reconcile.keys import Key
 from controller.resources import kinds
 from tests.operator.conftest import Restartable, Site, is_ready
 
@@ -141,3 +142,11 @@ async def test_kopf_is_quiet_when_all_is_well(site: Site, caplog: pytest.LogCapt
     await site.until("plc-1", lambda o: o == {})
     loud = [r for r in caplog.records if r.name.startswith("kopf") and r.levelno >= logging.INFO]
     assert loud == []
+
+
+async def test_a_pass_that_finds_nothing_to_do_writes_nothing(site: Site) -> None:
+    await site.create()
+    await site.ready()
+    before = await site.until("plc-1", lambda o: o["metadata"].get("annotations"))
+    assert (await site.queue.reconcile(Key("edge", "plc-1"))).settled
+    assert (await site.get("plc-1"))["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
