@@ -238,16 +238,25 @@ async def test_a_request_to_a_runtime_is_never_made_twice(
     assert outcomes(site.api)["run_command"] == "Unknown"
 
 
-async def test_an_answer_too_long_to_keep_loses_its_body_and_nothing_else(
-    site: CommandSite, after_restart: CommandSite, operator: Operator
+@pytest.mark.parametrize(
+    ("headers", "kept_headers"),
+    [({"X-A": "b"}, {"X-A": "b"}), ({"X-A": "b" * 70_000}, {})],
+    ids=["body", "headers-too"],
+)
+async def test_an_answer_too_long_to_keep_loses_its_body_and_no_more_than_it_must(
+    site: CommandSite,
+    after_restart: CommandSite,
+    operator: Operator,
+    headers: dict[str, str],
+    kept_headers: dict[str, str],
 ) -> None:
     await site.dispatch("create_new_runtime", [creation(site)])
     await settled(site)
-    site.node.response = HttpResponse(200, {"X-A": "b"}, "x" * 100_000, "text/plain")
+    site.node.response = HttpResponse(200, headers, "x" * 100_000, "text/plain")
     message = site.message("run_command", device_id="plc-1", method="GET", api="/log")
     first = await site.dispatch("run_command", [message])
     again = await after_restart.dispatch("run_command", [message])
-    kept = {**first["http_response"], "body": None, "truncated": True}
+    kept = {**first["http_response"], "body": None, "headers": kept_headers, "truncated": True}
     assert again == {**first, "http_response": kept}
 
 

@@ -113,10 +113,10 @@ class Executor:
             answer.set_result(answers.refusal(error))
         except Exception:
             log.exception("%s failed", command.topic, extra={"command": command.name})
-            answer.set_result(answers.error(answers.INTERNAL_ERROR))
+            if not answer.done():
+                answer.set_result(answers.error(answers.INTERNAL_ERROR))
         finally:
             answer.cancel()  # does nothing to one that was given
-            turn.leave()
 
     async def _once(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:
         opening = asyncio.create_task(self._journal.open(command))
@@ -126,6 +126,7 @@ class Executor:
             entry = await opening
         finally:
             opening.cancel()
+            turn.leave()  # the next one need not wait until the answer is kept
         if entry.answer is not None:
             answer.set_result(entry.answer)
             return

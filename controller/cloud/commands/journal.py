@@ -211,9 +211,11 @@ def _entry(command: dict[str, Any]) -> Entry:
 
 
 def _kept(answer: Answer) -> str:
-    """The answer as JSON text; one that is too long loses the body of its HTTP response."""
+    """The answer as JSON text; one that is too long loses the body of its HTTP response, then its headers."""
     text = json.dumps(answer)
-    if len(text) <= runtimecommands.ANSWER_LIMIT:
-        return text
-    response = {**answer.get("http_response", {}), "body": None, "truncated": True}
-    return json.dumps({**answer, "http_response": response})
+    for part, nothing in (("body", None), ("headers", {})):
+        if len(text) > runtimecommands.ANSWER_LIMIT:
+            response = {**answer.get("http_response", {}), part: nothing, "truncated": True}
+            answer = {**answer, "http_response": response}
+            text = json.dumps(answer)
+    return text
