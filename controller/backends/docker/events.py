@@ -65,16 +65,17 @@ class Events:
             await asyncio.gather(follower, return_exceptions=True)
 
     async def _follow_for_ever(self, keep: Callable[[Identity | None], None]) -> None:
-        delay = _FIRST_DELAY
+        delay, told = _FIRST_DELAY, ""
         while True:
             try:
                 async with aclosing(self._subscription()) as subscription:
                     async for identity in subscription:
-                        delay = _FIRST_DELAY
+                        delay, told = _FIRST_DELAY, ""
                         keep(identity)
                 log.warning("the event stream of Docker ended")
             except (errors.ReconcileError, failures.Refusal, ValueError) as error:
-                log.warning("no events from Docker: %s", error)
+                log.log(logging.DEBUG if str(error) == told else logging.WARNING, "no events from Docker: %s", error)
+                told = str(error)
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
             delay = min(delay * 2, _LAST_DELAY)
 
