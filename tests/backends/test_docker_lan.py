@@ -144,9 +144,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_interfaces_change_while_the_runtime_runs(
-    bench: Bench, lan: Lan, other_lan: Lan, change: str
-) -> None:
+async def test_interfaces_change_while_the_runtime_runs(bench: Bench, lan: Lan, other_lan: Lan, change: str) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     before = await bench.backend.observe(target)
     wish = wished(target, interfaces=CHANGES[change](lan, other_lan))
@@ -273,9 +271,7 @@ async def test_a_subnet_of_another_docker_network_is_an_overlap(bench: Bench, la
     assert overlap.value.reason == reasons.POOL_OVERLAP
 
 
-async def test_somebody_elses_macvlan_network_on_the_same_lan_is_no_obstacle(
-    bench: Bench, lan: Lan, api: Any
-) -> None:
+async def test_somebody_elses_macvlan_network_on_the_same_lan_is_no_obstacle(bench: Bench, lan: Lan, api: Any) -> None:
     pools = {"Config": [{"Subnet": str(lan.subnet)}]}
     options = {"parent": lan.parent}
     foreign = api.create_network(f"foreign-{bench.install_id}", driver="macvlan", options=options, ipam=pools)["Id"]

@@ -1,0 +1,166 @@
+"""The backend and the engine under it: an engine that goes away, events, and what is left in the process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.backends.base import Identity
+from controller.backends.docker.backend import DockerBackend
+from controller.resources import reasons
+from tests.backends.conftest import INTERNAL_POOL, PLACEHOLDER_POOL, Bench, interface
+from tests.support import dockerd, image
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def own_engine(engine: dockerd.Engine, runtime_images: dict[str, image.Image]) -> Iterator[dockerd.Engine]:
+    """An engine that a test may stop and kill, with the runtime image."""
+    with dockerd.Engine(engine.binary, runtime=engine.runtime) as made:
+        client = made.client()
+        image.load(client, list(runtime_images.values()))
+        client.close()
+        yield made
+
+
+@pytest.fixture
+async def own_bench(own_engine: dockerd.Engine, install_id: str) -> AsyncIterator[Bench]:
+    """A backend on that engine."""
+    backend = DockerBackend(own_engine.url, install_id, INTERNAL_POOL, PLACEHOLDER_POOL, settle_seconds=1.0)
+    yield Bench(backend, install_id, image.REPOSITORY)
+    backend.close()
+
+
+async def until(changes: AsyncIterator[Identity | None], wanted: Identity | None) -> None:
+    """Wait for a change."""
+    async for change in changes:
+        if change == wanted:
+            return
+
+
+async def test_an_engine_that_is_away_is_waited_for() -> None:
+    backend = DockerBackend("unix:///nonexistent/docker.sock", "x", INTERNAL_POOL, PLACEHOLDER_POOL)
+
+    with pytest.raises(errors.Waiting) as away:
+        await backend.health()
+
+    assert away.value.reason == reasons.DAEMON_UNREACHABLE
+    backend.close()
+
+
+async def test_everything_goes_on_after_a_restart_of_the_engine(
+    own_bench: Bench, own_engine: dockerd.Engine, lan: Lan
+) -> None:
+    target = await own_bench.up(own_bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
+    async with asyncio.timeout(60), aclosing(own_bench.backend.changes()) as changes:
+        await until(changes, None)
+        await asyncio.to_thread(own_engine.stop)
+        with pytest.raises(errors.Waiting):
+            await own_bench.backend.observe(target)
+        await asyncio.to_thread(own_engine.start)
+        await until(changes, None)
+
+    await own_bench.run(target, base.RepairNetworks)
+
+    observed = await own_bench.backend.observe(target)
+    assert observed.running
+    assert all(found.in_order for found in observed.interfaces)
+    assert lan.ping(lan.address(11))
+    await own_bench.backend.purge(volumes=True)
+
+
+@pytest.mark.parametrize("meddling", ["kill", "pause", "disconnect", "remove"])
+async def test_meddling_by_hand_is_told(bench: Bench, api: Any, lan: Lan, meddling: str) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    name = target.identity.device_id
+    networks = list(api.inspect_container(name)["NetworkSettings"]["Networks"])
+    deeds = {
+        "kill": lambda: api.kill(name),
+        "pause": lambda: api.pause(name),
+        "disconnect": lambda: api.disconnect_container_from_network(name, networks[0]),
+        "remove": lambda: api.remove_container(name, force=True),
+    }
+    async with asyncio.timeout(20), aclosing(bench.backend.changes()) as changes:
+        await until(changes, None)
+        await asyncio.to_thread(deeds[meddling])
+        await until(changes, target.identity)
+
+
+async def test_changes_that_nobody_takes_are_kept_once(bench: Bench, api: Any) -> None:
+    target = await bench.up(bench.target())
+    async with asyncio.timeout(20), aclosing(bench.backend.changes()) as changes:
+        await until(changes, None)
+        for _ in range(5):
+            await asyncio.to_thread(api.restart, target.identity.device_id, 0)
+        await until(changes, target.identity)
+
+
+async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench) -> None:
+    tiny = DockerBackend(engine.url, bench.install_id, IPv4Network("10.214.255.240/28"), PLACEHOLDER_POOL)
+    bench.backend, kept = tiny, bench.backend
+    await bench.up(bench.target("plc1"))
+
+    with pytest.raises(errors.Stalled) as exhausted:
+        await bench.up(bench.target("plc2"))
+
+    assert exhausted.value.reason == reasons.POOL_EXHAUSTED
+    bench.backend = kept
+    tiny.close()
+
+
+async def test_creating_and_deleting_leaves_nothing_behind(
+    engine: dockerd.Engine, bench: Bench, lan: Lan, install_id: str
+) -> None:
+    before = open_files()
+    kept, bench.backend = bench.backend, DockerBackend(engine.url, install_id, INTERNAL_POOL, PLACEHOLDER_POOL)
+    for _ in range(5):
+        target = await bench.up(bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
+        await bench.backend.observe(target)
+        await bench.backend.running()
+        await bench.down(target)
+
+    assert await bench.backend.belongings(volumes=True) == []
+    assert len(own_threads()) <= 8
+    await close(bench.backend)
+    bench.backend = kept
+    assert open_files() == before
+    assert own_threads() == []
+
+
+async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str) -> None:
+    backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, PLACEHOLDER_POOL)
+    async with asyncio.timeout(20), aclosing(backend.changes()) as changes:
+        await until(changes, None)
+
+    await close(backend)
+
+    assert own_threads() == []
+
+
+async def close(backend: DockerBackend) -> None:
+    """Close it, and wait for its threads."""
+    threads = own_threads()
+    backend.close()
+    for thread in threads:
+        await asyncio.to_thread(thread.join, 10)
+
+
+def own_threads() -> list[threading.Thread]:
+    """The backends' threads that live."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("docker")]
+
+
+def open_files() -> int:
+    """How many files and sockets this process has open, the default executor's aside."""
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -1,0 +1,153 @@
+"""What is ours on an engine, and what is never touched."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from controller import errors, names
+from controller.backends import base
+from controller.backends.docker.backend import DockerBackend
+from controller.resources import reasons
+from tests.backends.conftest import Bench
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def strangers(api: Any) -> Iterator[list[str]]:
+    """Names of containers that are not ours; removed afterwards."""
+    made: list[str] = []
+    yield made
+    for name in made:
+        api.remove_container(name, force=True, v=True)
+
+
+def look_alike(api: Any, strangers: list[str], bench: Bench, name: str, labels: dict[str, str]) -> str:
+    """Make a container of somebody else's."""
+    strangers.append(name)
+    return str(api.create_container(f"{bench.image}:1", name=name, labels=labels)["Id"])
+
+
+async def test_a_name_that_is_taken_stalls_and_leaves_the_other_alone(
+    bench: Bench, api: Any, strangers: list[str]
+) -> None:
+    target = bench.target()
+    stranger = look_alike(api, strangers, bench, target.identity.device_id, {})
+
+    with pytest.raises(errors.Stalled) as taken:
+        await bench.up(target)
+    observed = await bench.backend.observe(target)
+    await bench.down(target)
+
+    assert taken.value.reason == reasons.NAME_TAKEN
+    assert (observed.exists, observed.foreign[:9]) == (False, "container")
+    assert await bench.backend.foreign_container(target.identity.device_id) == observed.foreign
+    assert api.inspect_container(stranger)["State"]["Status"] == "created"
+
+
+async def test_labels_alone_make_nothing_ours(bench: Bench, api: Any, strangers: list[str]) -> None:
+    # `docker commit` of a container of ours hands its labels on to every container of that image.
+    target = await bench.up(bench.target())
+    labels = api.inspect_container(target.identity.device_id)["Config"]["Labels"]
+    look_alike(api, strangers, bench, f"copy-{bench.install_id}", labels)
+
+    known = await bench.backend.known()
+    removed = await bench.backend.purge(volumes=True)
+
+    assert [orphan.name for orphan in known] == [target.identity.device_id]
+    assert f"container copy-{bench.install_id}" not in removed
+    assert api.inspect_container(f"copy-{bench.install_id}")["Name"]
+
+
+async def test_another_installation_sees_and_touches_nothing(
+    bench: Bench, new_backend: Callable[[str], DockerBackend]
+) -> None:
+    target = await bench.up(bench.target())
+    other = new_backend("another")
+    namesake = dataclasses.replace(target, identity=target.identity._replace(install_id="another"))
+
+    assert (await other.observe(namesake)).foreign
+    assert await other.known() == []
+    assert await other.running() == []
+    assert await other.purge(volumes=True) == []
+    assert (await bench.backend.observe(target)).running
+
+
+async def test_a_container_is_adopted_under_another_uid(bench: Bench) -> None:
+    await bench.up(bench.target(uid="before"))
+
+    observed = await bench.backend.observe(bench.target(uid="after"))
+
+    assert (observed.running, observed.uid) == (True, "before")
+
+
+async def test_the_spec_label_of_another_version_is_read_or_left_unreadable(
+    bench: Bench, api: Any, strangers: list[str]
+) -> None:
+    target = bench.target()
+    given = {
+        names.MANAGED_LABEL: names.MANAGED_VALUE,
+        names.INSTALL_LABEL: bench.install_id,
+        names.NAMESPACE_LABEL: "edge",
+        names.DEVICE_LABEL: target.identity.device_id,
+    }
+    spec = '{"deviceId":"%s","image":"x","aFieldOfLater":1}' % target.identity.device_id  # noqa: UP031 - JSON braces
+    look_alike(api, strangers, bench, target.identity.device_id, given | {names.SPEC_LABEL: spec})
+    readable = await bench.backend.observe(target)
+    api.remove_container(strangers.pop())
+    look_alike(api, strangers, bench, target.identity.device_id, given | {names.SPEC_LABEL: "no JSON"})
+
+    unreadable = await bench.backend.observe(target)
+
+    assert readable.made_from is not None
+    assert readable.made_from.image == "x"
+    assert (unreadable.exists, unreadable.made_from) == (True, None)
+
+
+async def test_a_volume_outlives_its_runtime_unless_its_policy_says_delete(bench: Bench, api: Any) -> None:
+    volumes = [
+        {"name": "kept", "mountPath": "/kept"},
+        {"name": "gone", "mountPath": "/gone", "reclaimPolicy": "Delete"},
+    ]
+    target = await bench.up(bench.target(volumes=volumes))
+    mounts = api.inspect_container(target.identity.device_id)["Mounts"]
+
+    await bench.down(target)
+
+    left = [line for line in await bench.backend.belongings(volumes=True) if line.startswith("volume")]
+    assert {mount["Destination"] for mount in mounts} == {"/kept", "/gone"}
+    assert left == [f"volume {next(m['Name'] for m in mounts if m['Destination'] == '/kept')}"]
+
+
+async def test_a_container_is_made_as_a_runtime_needs_it(bench: Bench, api: Any) -> None:
+    spec = {"realtime": {"enabled": False}, "terminationGracePeriodSeconds": 7, "resources": {"memory": "64Mi"}}
+    target = await bench.up(bench.target(**spec))
+
+    made = api.inspect_container(target.identity.device_id)
+
+    host = made["HostConfig"]
+    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
+    assert "c 188:* rw" in host["DeviceCgroupRules"]
+    assert not host["Privileged"]
+    assert not host.get("Init")
+    assert host["MemorySwap"] == host["Memory"] == 64 * 2**20
+    assert made["Config"]["StopTimeout"] == 7
+
+
+async def test_realtime_is_given_or_left_out_with_a_warning(bench: Bench, api: Any) -> None:
+    target = await bench.up(bench.target(realtime={"enabled": True}))
+    observed = await bench.backend.observe(target)
+    limits = api.inspect_container(target.identity.device_id)["HostConfig"]["Ulimits"] or []
+
+    warned = [reason for reason, _ in observed.warnings]
+
+    assert observed.running
+    assert warned == ([] if limits else [reasons.REALTIME_UNAVAILABLE])
+    # Made without it once, it is not made again.
+    await bench.run(target, base.StopContainer, base.StartContainer)
+    assert (await bench.backend.observe(target)).container_id == observed.container_id

@@ -1,0 +1,206 @@
+"""Images from a registry: pinned once, pulled with progress, refused with a reason, removed when superseded."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import io
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.backends.base import Target
+from controller.resources import reasons
+from tests.backends.conftest import Bench
+from tests.support.image import Image, Layer
+from tests.support.registry import Registry
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def registry(runtime_images: dict[str, Image], api: Any) -> Iterator[Registry]:
+    """A registry with the runtime's images; what was pulled from it is removed afterwards."""
+    with Registry() as made:
+        for tag, image in runtime_images.items():
+            made.push("plc", tag, image)
+        yield made
+        for image in api.images():
+            for name in (*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())):
+                if name.startswith(made.address) and _exists(api, name):
+                    api.remove_image(name, force=True)
+
+
+def _exists(api: Any, name: str) -> bool:
+    return any(name in (*(i.get("RepoTags") or ()), *(i.get("RepoDigests") or ())) for i in api.images())
+
+
+def never_seen(megabytes: int) -> Image:
+    """An image that no engine has."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        entry = tarfile.TarInfo("content")
+        entry.size = megabytes * 1_000_000
+        tar.addfile(entry, io.BytesIO(os.urandom(entry.size)))
+    return Image("x:1", Layer(buffer.getvalue()))
+
+
+def another(image: Image) -> Image:
+    """The same program under another digest."""
+    return dataclasses.replace(image, settings={**image.settings, "Labels": {"edition": "another"}})
+
+
+@pytest.fixture
+def wish(bench: Bench, registry: Registry) -> Callable[..., Target]:
+    """Makes targets of the registry's image."""
+    return lambda version="1", **spec: bench.target(image=f"{registry.address}/plc", version=version, **spec)
+
+
+async def test_a_tag_is_pinned_to_its_digest(bench: Bench, wish: Callable[..., Target]) -> None:
+    target = await bench.run(wish(), base.ResolveImage)
+
+    assert target.image is not None
+    assert target.image.startswith(f"{target.spec.image}@sha256:")
+    assert bench.told.lines[0][0] == reasons.IMAGE_PULLING
+
+
+async def test_a_tag_that_moved_is_pulled_only_by_policy_always(
+    bench: Bench, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target]
+) -> None:
+    first = await bench.run(wish(), base.ResolveImage)
+    registry.push("plc", "1", runtime_images["2"])
+
+    kept = await bench.run(wish(), base.ResolveImage)
+    moved = await bench.run(wish(imagePullPolicy="Always"), base.ResolveImage)
+
+    assert kept.image == first.image
+    assert moved.image != first.image
+
+
+async def test_a_pin_is_kept_and_pulled_again_when_it_was_removed(
+    bench: Bench, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target], api: Any
+) -> None:
+    pinned = await bench.run(wish(), base.ResolveImage)
+    api.remove_image(pinned.image, force=True)
+    registry.push("plc", "1", runtime_images["2"])
+
+    again = await bench.up(pinned)
+
+    assert again.image == pinned.image
+    assert (await bench.backend.observe(again)).running
+
+
+async def test_an_image_that_is_not_to_be_pulled_must_be_there(bench: Bench, wish: Callable[..., Target]) -> None:
+    with pytest.raises(errors.Stalled) as missing:
+        await bench.run(wish(imagePullPolicy="Never"), base.ResolveImage)
+
+    assert missing.value.reason == reasons.IMAGE_NOT_FOUND
+
+
+async def test_a_local_image_is_pinned_without_a_registry(bench: Bench) -> None:
+    target = await bench.run(bench.target(), base.ResolveImage)
+
+    assert "sha256:" in (target.image or "")
+
+
+async def test_an_unknown_tag_is_not_found(bench: Bench, wish: Callable[..., Target]) -> None:
+    with pytest.raises(errors.Stalled) as failure:
+        await bench.run(wish("nosuch"), base.ResolveImage)
+
+    assert failure.value.reason == reasons.IMAGE_NOT_FOUND
+
+
+async def test_a_registry_that_is_away_is_tried_again(
+    bench: Bench, registry: Registry, wish: Callable[..., Target]
+) -> None:
+    registry.available = False
+
+    with pytest.raises(errors.Retry) as failure:
+        await bench.run(wish(), base.ResolveImage)
+
+    assert failure.value.reason == reasons.IMAGE_PULL_FAILED
+
+
+async def test_nobody_listening_is_tried_again(bench: Bench) -> None:
+    with pytest.raises(errors.Retry) as failure:
+        await bench.run(bench.target(image="127.0.0.1:1/plc"), base.ResolveImage)
+
+    assert failure.value.reason == reasons.IMAGE_PULL_FAILED
+
+
+@pytest.mark.parametrize(
+    ("password", "outcome"), [("right", None), ("wrong", reasons.IMAGE_REFUSED), (None, reasons.IMAGE_REFUSED)]
+)
+async def test_a_private_registry_asks_for_credentials(
+    bench: Bench, registry: Registry, wish: Callable[..., Target], password: str | None, outcome: str | None
+) -> None:
+    registry.credentials = ("plant", "right")
+    given = {"registry": registry.address, "username": "plant", "password": password or ""}
+    target = dataclasses.replace(wish(), pull_credentials=(given,) if password else ())
+
+    if outcome is None:
+        assert (await bench.run(target, base.ResolveImage)).image
+        return
+    with pytest.raises(errors.Stalled) as failure:
+        await bench.run(target, base.ResolveImage)
+    assert failure.value.reason == outcome
+    assert "right" not in str(failure.value)
+
+
+async def test_a_slow_pull_tells_how_far_it_is(bench: Bench, registry: Registry, wish: Callable[..., Target]) -> None:
+    registry.push("plc", "large", never_seen(megabytes=4))
+    registry.bytes_per_second = 2_000_000
+
+    await bench.run(wish("large"), base.ResolveImage)
+
+    assert any("%" in message for _, message in bench.told.lines), bench.told.lines
+
+
+async def test_a_pull_can_be_abandoned(bench: Bench, registry: Registry, wish: Callable[..., Target]) -> None:
+    registry.push("plc", "large", never_seen(megabytes=4))
+    registry.bytes_per_second = 65_536
+    begun = asyncio.Event()
+
+    async def progress(_reason: str, message: str) -> None:
+        if "%" in message:
+            begun.set()
+
+    pulling = asyncio.create_task(bench.backend.execute(base.ResolveImage(), wish("large"), progress))
+    await begun.wait()
+    pulling.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(pulling, 5)
+    assert await bench.backend.known() == []
+
+
+async def test_superseded_images_go_and_the_previous_one_stays(
+    bench: Bench, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target], api: Any
+) -> None:
+    registry.push("plc", "3", another(runtime_images["1"]))
+    first = await bench.up(wish("1"))
+
+    second = await bench.run(wish("2"), base.ResolveImage, base.ReplaceContainer)
+    third = await bench.run(wish("3"), base.ResolveImage, base.ReplaceContainer)
+
+    assert [_exists(api, target.image or "") for target in (first, second, third)] == [False, True, True]
+
+
+async def test_an_image_that_another_runtime_uses_stays(
+    bench: Bench, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target], api: Any
+) -> None:
+    registry.push("plc", "3", another(runtime_images["1"]))
+    first = await bench.up(wish("1"))
+    other = dataclasses.replace(bench.target("plc2", image=first.spec.image), image=first.image)
+    await bench.up(other)
+
+    for version in ("2", "3"):
+        await bench.run(wish(version), base.ResolveImage, base.ReplaceContainer)
+
+    assert _exists(api, first.image or "")
+    assert (await bench.backend.observe(other)).running

@@ -1,0 +1,108 @@
+"""A replacement that is broken off at any point converges, and never leaves the runtime without a container."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.engine import Engine
+from tests.backends.conftest import Bench, interface
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker
+
+
+class Crash(BaseException):
+    """The controller is killed."""
+
+
+def crash_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the backend's process die after so many calls that change something."""
+    reached = iter(range(calls))
+    call = Engine.call
+
+    async def limited_call(self: Engine, function: Callable[[Any], Any]) -> Any:
+        result = await call(self, function)
+        if function.__qualname__.startswith(("Lifecycle", "Creation")) and next(reached, None) is None:
+            raise Crash
+        return result
+
+    monkeypatch.setattr(Engine, "call", limited_call)
+
+
+# Stop, rename, create, start, removal of the old one: the process dies after each.
+@pytest.mark.parametrize("calls", range(5), ids=["stop", "rename", "create", "start", "remove"])
+async def test_a_replacement_broken_off_converges(
+    bench: Bench,
+    new_backend: Callable[[str], DockerBackend],
+    lan: Lan,
+    monkeypatch: pytest.MonkeyPatch,
+    calls: int,
+) -> None:
+    wired = {"interfaces": [interface(lan, 10)]}
+    old = await bench.up(bench.target(**wired))
+    mac = lan.mac_of(lan.address(10))
+    wish = await bench.run(bench.target(version="2", **wired), base.ResolveImage)
+    with monkeypatch.context() as patched:
+        crash_after(calls, patched)
+        with pytest.raises(Crash):
+            await bench.run(wish, base.ReplaceContainer)
+
+    bench.backend = new_backend(bench.install_id)
+    observed = await bench.backend.observe(wish)
+    if observed.predecessor:
+        await bench.run(wish, base.FinishReplacement)
+    if (await bench.backend.observe(wish)).image != wish.image:
+        await bench.run(wish, base.ReplaceContainer)
+
+    observed = await bench.backend.observe(wish)
+    assert observed.running
+    assert observed.image == wish.image != old.image
+    assert not observed.predecessor
+    assert [orphan.name for orphan in await bench.backend.known()] == [wish.identity.device_id]
+    assert lan.mac_of(lan.address(10)) == mac
+
+
+async def test_a_replacement_keeps_mac_and_address(bench: Bench, lan: Lan) -> None:
+    wired = {"interfaces": [interface(lan, 10)]}
+    await bench.up(bench.target(**wired))
+    mac = lan.mac_of(lan.address(10))
+
+    await bench.run(bench.target(version="2", **wired), base.ResolveImage, base.ReplaceContainer)
+
+    assert mac is not None
+    assert lan.mac_of(lan.address(10)) == mac
+
+
+async def test_going_back_restores_the_old_interfaces(bench: Bench, lan: Lan) -> None:
+    old = await bench.up(bench.target(interfaces=[interface(lan, 10, "plant")]))
+    wish = bench.target(version="crash", interfaces=[interface(lan, 20, "cell")])
+
+    with pytest.raises(errors.Stalled):
+        await bench.run(wish, base.ResolveImage, base.ReplaceContainer)
+
+    assert all(found.in_order for found in (await bench.backend.observe(old)).interfaces)
+    assert lan.ping(lan.address(10))
+
+
+async def test_a_broken_off_replacement_starts_nothing_that_is_to_stand_still(
+    bench: Bench, new_backend: Callable[[str], DockerBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.up(bench.target())
+    wish = await bench.run(bench.target(version="2"), base.ResolveImage)
+    with monkeypatch.context() as patched:
+        crash_after(2, patched)
+        with pytest.raises(Crash):
+            await bench.run(wish, base.ReplaceContainer)
+
+    bench.backend = new_backend(bench.install_id)
+    stopped = bench.target(version="2", desiredState="Stopped")
+    await bench.run(stopped, base.FinishReplacement)
+
+    observed = await bench.backend.observe(stopped)
+    assert (observed.state, observed.predecessor) == ("created", "")
