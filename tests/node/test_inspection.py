@@ -1,0 +1,135 @@
+"""What `edge-controller check` finds: each thing looked at, right and wrong, with its remedy."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from controller import settings
+from controller.network.interfaces import HostInterface
+from controller.node import inspection
+from tests.support.certificates import Authority, Pair
+
+NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
+
+
+def with_certificate(pair: Pair, **more: str) -> settings.Settings:
+    """Settings with this certificate."""
+    environment = {"EDGE_CLIENT_CERT": str(pair.certificate), "EDGE_CLIENT_KEY": str(pair.key), **more}
+    return settings.load({}, environment, None)
+
+
+@pytest.mark.parametrize(
+    ("now", "level"),
+    [(NOW, "OK"), (datetime(1970, 1, 1, 0, 3, tzinfo=UTC), "FAIL"), (NOW - timedelta(days=2), "FAIL")],
+)
+def test_a_clock_behind_the_release_or_the_last_start_is_wrong(tmp_path: Path, now: datetime, level: str) -> None:
+    (tmp_path / "install-id").write_text("x")
+    yesterday = (NOW - timedelta(days=1)).timestamp()
+    os.utime(tmp_path / "install-id", (yesterday, yesterday))
+    assert inspection.clock(now, tmp_path).level == level
+
+
+def test_a_state_directory_that_can_be_made_is_fine_and_is_not_made(tmp_path: Path) -> None:
+    finding = inspection.state_directory(tmp_path / "a" / "b")
+    assert (finding.level, list(tmp_path.iterdir())) == ("OK", [])
+
+
+def test_a_state_directory_below_a_file_system_of_the_kernel_fails() -> None:
+    finding = inspection.state_directory(Path("/proc/state"))
+    assert finding.level == "FAIL"
+    assert "EDGE_STATE_DIR" in finding.text
+
+
+def test_a_good_certificate_is_shown_with_agent_and_end(certificates: Authority) -> None:
+    finding = inspection.certificate(with_certificate(certificates.agent("07048933")), datetime.now(UTC))
+    assert finding.level == "OK"
+    assert "agent 07048933, valid until" in finding.text
+
+
+def test_a_certificate_near_its_end_warns(certificates: Authority) -> None:
+    configured = with_certificate(certificates.agent("07048933"))
+    end = inspection.Identity.load(configured.client_cert, configured.client_key).not_after
+    assert inspection.certificate(configured, end - timedelta(days=5)).level == "WARN"
+
+
+@pytest.mark.parametrize("kind", ["expired", "not_yet_valid", "mismatched"])
+def test_an_unusable_certificate_fails(certificates: Authority, kind: str) -> None:
+    pair = getattr(certificates, kind)("07048933")
+    finding = inspection.certificate(with_certificate(pair), datetime.now(UTC))
+    assert finding.level == "FAIL"
+
+
+def test_without_a_cloud_no_certificate_is_needed(certificates: Authority) -> None:
+    configured = with_certificate(certificates.expired("07048933"), EDGE_CLOUD_URL="")
+    assert inspection.certificate(configured, NOW).level == "OK"
+
+
+@pytest.mark.parametrize(
+    ("effective", "level", "missing"),
+    [("000001ffffffffff", "OK", ""), ("0000000000201000", "FAIL", "CAP_SYS_PTRACE"), ("0", "FAIL", "CAP_NET_ADMIN")],
+)
+def test_the_capabilities_are_read_from_the_kernel(tmp_path: Path, effective: str, level: str, missing: str) -> None:
+    (tmp_path / "status").write_text(f"Name:\tx\nCapEff:\t{effective}\nCapBnd:\t0\n")
+    finding = inspection.privileges(tmp_path / "status")
+    assert finding.level == level
+    assert missing in finding.text
+
+
+def test_a_missing_program_is_named_with_its_package() -> None:
+    found = {
+        finding.subject: finding for finding in inspection.programs(lambda name: "/sbin/ip" if name == "ip" else None)
+    }
+    assert found["program ip"].level == "OK"
+    assert (found["program nsenter"].level, "util-linux" in found["program nsenter"].text) == ("FAIL", True)
+
+
+@pytest.mark.parametrize(
+    ("builtin", "modules", "loaded", "level"),
+    [
+        (None, None, True, "OK"),
+        ("kernel/drivers/net/macvlan.ko\n", "", False, "OK"),
+        ("", "kernel/drivers/net/macvlan.ko.xz:\n", False, "OK"),
+        ("kernel/drivers/net/dummy.ko\n", "", False, "FAIL"),
+        (None, None, False, "WARN"),
+    ],
+)
+def test_macvlan_is_looked_for_in_the_kernel_and_its_modules(
+    tmp_path: Path, builtin: str | None, modules: str | None, loaded: bool, level: str
+) -> None:
+    folder = tmp_path / "modules" / platform.release()
+    folder.mkdir(parents=True)
+    for name, text in (("modules.builtin", builtin), ("modules.dep", modules)):
+        if text is not None:
+            (folder / name).write_text(text)
+    if loaded:
+        (tmp_path / "loaded" / "macvlan").mkdir(parents=True)
+    assert inspection.macvlan(tmp_path / "modules", tmp_path / "loaded").level == level
+
+
+@pytest.mark.parametrize(
+    ("entries", "text"),
+    [(["cgroup.controllers/"], "version 2"), (["memory/", "cpu,cpuacct/"], "version 1"), (["pids/"], "no figures")],
+)
+def test_the_cgroup_version_is_told(tmp_path: Path, entries: list[str], text: str) -> None:
+    for entry in entries:
+        (tmp_path / entry).mkdir()
+    assert text in inspection.cgroups(tmp_path).text
+
+
+def test_parents_that_are_all_down_warn() -> None:
+    down = HostInterface("eth0", "physical", is_up=False)
+    up = HostInterface("eth1", "physical", is_up=True, ipv4_addresses=("192.168.1.2",))
+    assert inspection.parents([]).level == "WARN"
+    assert inspection.parents([down]).level == "WARN"
+    assert inspection.parents([down, up]).text == "eth0 (no address, down), eth1 (192.168.1.2)"
+
+
+def test_this_host_can_be_looked_at(tmp_path: Path) -> None:
+    configured = settings.load({}, {"EDGE_STATE_DIR": str(tmp_path)}, None)
+    subjects = [finding.subject for finding in inspection.host(configured, [], datetime.now(UTC))]
+    assert len(subjects) == len(set(subjects)) >= 9

@@ -1,0 +1,170 @@
+"""The EdgeNode: made when it is missing, written when a person would see something new, else once a minute."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.metrics.host import HostReading
+from controller.network.interfaces import HostInterface
+from controller.node import status as node_status
+from controller.node.status import Cloud, NodeStatus, Sources
+from controller.resources import kinds, reasons
+from controller.resources.client import ApiClient
+from tests.support.embedded_api import EmbeddedApi
+
+NAME = "node-1"
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedApi]:
+    """One API for all."""
+    embedded = EmbeddedApi(tmp_path_factory.mktemp("api"))
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture
+async def api(embedded: EmbeddedApi) -> AsyncIterator[ApiClient]:
+    """A client; what a test made is removed."""
+    api = embedded.client()
+    yield api
+    for node in await api.list(kinds.EDGE_NODES):
+        await api.delete(kinds.EDGE_NODES, node["metadata"]["name"])
+    await api.close()
+    await embedded.clear()
+
+
+class Host:
+    """A host that is as a test says."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self.now = 1_800_000_000.0
+        self.engine_error: errors.ReconcileError | None = None
+        self.cloud = Cloud("True", reasons.CONNECTED, "Connected to the cloud", "07048933")
+        self.status = self.begin(api)
+
+    def begin(self, api: ApiClient) -> NodeStatus:
+        """The controller after a start."""
+        sources = Sources(
+            host=lambda: HostReading(12.4, 1 << 30, 4 << 30, 10 << 30, 100 << 30, 3600),
+            interfaces=self._interfaces,
+            engine=self._engine,
+            cloud=lambda: self.cloud,
+        )
+        return NodeStatus(api, NAME, "1.2.3", sources, lambda: self.now)
+
+    async def _interfaces(self) -> Sequence[HostInterface]:
+        return [HostInterface("eth0", "physical", True, "52:54:00:00:00:01", ("10.0.0.2",), "10.0.0.0/24", "10.0.0.1")]
+
+    async def _engine(self) -> None:
+        if self.engine_error:
+            raise self.engine_error
+
+
+@pytest.fixture
+def host(api: ApiClient) -> Host:
+    """A host in good order."""
+    return Host(api)
+
+
+async def shown(api: ApiClient) -> dict[str, Any]:
+    """The EdgeNode's status, its conditions by type."""
+    found: dict[str, Any] = (await api.get(kinds.EDGE_NODES, NAME))["status"]
+    return {**found, "conditions": {c["type"]: c for c in found["conditions"]}}
+
+
+async def version(api: ApiClient) -> str:
+    """What changes with every write."""
+    found: str = (await api.get(kinds.EDGE_NODES, NAME))["metadata"]["resourceVersion"]
+    return found
+
+
+async def test_the_first_look_makes_the_edge_node_with_everything(api: ApiClient, host: Host) -> None:
+    await host.status.look()
+    status = await shown(api)
+    assert (status["agentId"], status["version"], status["cpuPercent"]) == ("07048933", "1.2.3", 12)
+    assert (status["memoryUsedMiB"], status["diskTotalMiB"], status["uptimeSeconds"]) == (1024, 102400, 3600)
+    assert status["interfaces"][0]["address"] == "10.0.0.2"
+    assert {kind: c["status"] for kind, c in status["conditions"].items()} == {
+        "Ready": "True",
+        "CloudConnected": "True",
+    }
+
+
+async def test_nothing_new_is_not_written(api: ApiClient, host: Host) -> None:
+    await host.status.look()
+    before = await version(api)
+    host.now += 30
+    await host.status.look()
+    assert await version(api) == before
+
+
+async def test_after_a_minute_the_figures_are_written(
+    api: ApiClient, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.status.look()
+    before = await version(api)
+    monkeypatch.setattr(node_status, "WRITE_SECONDS", 0)
+    host.now += 60
+    await host.status.look()
+    assert await version(api) != before
+    assert (await shown(api))["lastHeartbeatTime"] == "2027-01-15T08:01:00Z"
+
+
+async def test_a_condition_that_flips_is_written_at_once_with_its_time(api: ApiClient, host: Host) -> None:
+    await host.status.look()
+    host.now += 7
+    host.engine_error = errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer: start it")
+    await host.status.look()
+    conditions = (await shown(api))["conditions"]
+    assert (conditions["Ready"]["status"], conditions["Ready"]["reason"]) == ("False", "DockerUnreachable")
+    assert conditions["Ready"]["lastTransitionTime"] == "2027-01-15T08:00:07Z"
+    assert conditions["CloudConnected"]["lastTransitionTime"] == "2027-01-15T08:00:00Z"
+
+
+async def test_another_cause_is_written_at_once(api: ApiClient, host: Host) -> None:
+    host.cloud = Cloud("False", reasons.DISCONNECTED, "the name is unknown")
+    await host.status.look()
+    host.cloud = Cloud("False", reasons.DISCONNECTED, "the certificate ended")
+    await host.status.look()
+    assert (await shown(api))["conditions"]["CloudConnected"]["message"] == "the certificate ended"
+
+
+async def test_what_is_no_longer_so_is_cleared(api: ApiClient, host: Host) -> None:
+    await host.status.look()
+    host.cloud = Cloud("False", reasons.NO_CLOUD, "EDGE_CLOUD_URL is empty")
+    await host.status.look()
+    assert "agentId" not in await shown(api)
+
+
+async def test_a_restart_keeps_the_times_of_what_did_not_flip(api: ApiClient, host: Host) -> None:
+    await host.status.look()
+    host.now += 1000
+    await host.begin(api).look()
+    assert (await shown(api))["conditions"]["Ready"]["lastTransitionTime"] == "2027-01-15T08:00:00Z"
+
+
+async def test_only_this_nodes_runtimes_are_counted(api: ApiClient, host: Host) -> None:
+    for name, node in (("a", NAME), ("b", NAME), ("c", "another")):
+        spec = {"deviceId": f"plc-{name}", "image": "registry.test/runtime", "nodeName": node, "backend": "Docker"}
+        await api.create(kinds.RUNTIMES, {"metadata": {"name": name, "namespace": "edge"}, "spec": spec})
+    ready = {"type": "Ready", "status": "True", "reason": "Running", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    for name in ("a", "c"):
+        await api.patch(kinds.RUNTIMES, name, "edge", {"status": {"conditions": [ready]}}, subresource="status")
+    await host.status.look()
+    assert (await shown(api))["runtimes"] == {"total": 2, "ready": 1}
+    assert host.status.runtimes == {("Ready", "True"): 1}
+
+
+async def test_an_edge_node_that_somebody_deleted_comes_back(api: ApiClient, host: Host) -> None:
+    await host.status.look()
+    await api.delete(kinds.EDGE_NODES, NAME)
+    host.cloud = Cloud("False", reasons.NO_CLOUD, "EDGE_CLOUD_URL is empty")
+    with pytest.raises(errors.NotFoundError):
+        await host.status.look()
+    await host.begin(api).look()
+    assert (await shown(api))["conditions"]["CloudConnected"]["reason"] == "NoCloud"
