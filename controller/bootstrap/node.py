@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
@@ -53,6 +54,7 @@ class NodePart:
     backend: Backend
     tracking: Tracking
     sampler: Sampler
+    interfaces: HostInterfaces
     local: LocalNode
 
 
@@ -67,7 +69,8 @@ async def start(site: Installation) -> NodePart:
     tracking = Tracking(backend, sampler)
     site.supervisor.start("the usage of containers", tracking.run)
     interfaces = HostInterfaces(settings.internal_pool)
-    return NodePart(backend, tracking, sampler, LocalNode(sampler, interfaces, proxy, backend.foreign_container))
+    local = LocalNode(sampler, interfaces, proxy, backend.foreign_container)
+    return NodePart(backend, tracking, sampler, interfaces, local)
 
 
 async def _start_sampling(site: Installation) -> Sampler:
@@ -135,7 +138,8 @@ def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metric
     site.supervisor.start(
         "the engine's events", EngineEvents(here.tracking.watched, queue, index, contact, time.time).run
     )
-    site.supervisor.start("the host's network changes", NetworkChanges(changes.changes, queue, index).run)
+    moved = partial(changes.differences, here.interfaces.fingerprint)
+    site.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
     site.supervisor.start("the slow timer", resync.run)
     return queue
 

@@ -10,8 +10,12 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import TypeVar
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _GROUPS = 0x1 | 0x10 | 0x40  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE
 _MESSAGE_BYTES = 65536
@@ -47,6 +51,22 @@ async def changes(
                 yield
         finally:
             loop.remove_reader(messages)
+
+
+async def differences(
+    look: Callable[[], T], bursts: Callable[[], AsyncGenerator[None, None]] = changes
+) -> AsyncGenerator[None, None]:
+    """Yield when what ``look`` finds is not what it found before: most bursts are the noise of our own containers.
+
+    ``look`` is called in a thread, once at the beginning and after each burst.
+    """
+    before = await asyncio.to_thread(look)
+    async with aclosing(bursts()) as heard:
+        async for _ in heard:
+            now = await asyncio.to_thread(look)
+            if now != before:
+                before = now
+                yield
 
 
 def _drain(messages: socket.socket, changed: asyncio.Event) -> None:

@@ -77,13 +77,13 @@ class HostInterfaces:
                 found.append(interface)
         return tuple(found)
 
+    def fingerprint(self) -> tuple[tuple[HostInterface, int], ...]:
+        """All of ``include_virtual`` with the kernel's numbers: one that was taken out and put back has another."""
+        return tuple((interface, _index(interface.name)) for interface in self.snapshot(include_virtual=True))
+
     def exists(self, name: str) -> bool:
         """Whether there is an interface of this name, of any kind."""
-        try:
-            socket.if_nametoindex(name)
-        except (OSError, ValueError):  # ValueError: no name can have a null byte
-            return False
-        return True
+        return _index(name) > 0
 
     def is_up(self, name: str) -> bool:
         """Whether it exists and is administratively up (it may still have no carrier)."""
@@ -93,6 +93,14 @@ class HostInterfaces:
         if not (self._sys_class_net / name / "bridge").is_dir():
             return False
         return any(address.ip in self._internal_pool for address in addresses)
+
+
+def _index(name: str) -> int:
+    """The kernel's number of an interface, 0 for none."""
+    try:
+        return socket.if_nametoindex(name)
+    except (OSError, ValueError):  # ValueError: no name can have a null byte
+        return 0
 
 
 def default_gateways(routes: Path = Path("/proc/net/route")) -> dict[str, str]:

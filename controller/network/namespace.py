@@ -19,6 +19,7 @@ from controller import errors
 from controller.resources import reasons
 
 _SECONDS = 10
+_IP = ("ip", "-json", "-details", "-batch", "-")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Command = tuple[str, ...]
@@ -93,34 +94,43 @@ class Namespace:
 
     async def _ip(self, batch: str, *, inside: bool) -> str:
         enter = ["nsenter", f"--net={self._path}"] if inside else []
-        process = await asyncio.create_subprocess_exec(
-            *enter,
-            "ip",
-            "-json",
-            "-details",
-            "-batch",
-            "-",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=(self._descriptor,),
-            env={"PATH": _SYSTEM_PATH},
-        )
         try:
-            output, complaint = await asyncio.wait_for(process.communicate(batch.encode()), _SECONDS)
-        except BaseException:
-            process.kill()
-            raise
+            process = await asyncio.create_subprocess_exec(
+                *enter,
+                *_IP,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=(self._descriptor,),
+                env={"PATH": _SYSTEM_PATH},
+            )
+        except FileNotFoundError as error:
+            message = f"{error.filename} is not on this host: install iproute2 and util-linux"
+            raise errors.Retry(reasons.STEP_FAILED, message) from error
+        output, complaint = await _finished(process, batch)
         if process.returncode:
             raise errors.Retry(reasons.STEP_FAILED, f"ip said: {_one_line(complaint)}")
         return output.decode()
+
+
+async def _finished(process: asyncio.subprocess.Process, batch: str) -> tuple[bytes, bytes]:
+    """What it printed and complained of; it is killed when it takes too long or is not waited for any more."""
+    try:
+        return await asyncio.wait_for(process.communicate(batch.encode()), _SECONDS)
+    except TimeoutError as error:
+        raise errors.Retry(reasons.STEP_FAILED, f"ip did not end within {_SECONDS} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def _open(pid: int) -> int:
     try:
         descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise errors.Retry(reasons.STEP_FAILED, f"Process {pid} of the container is gone: {error.strerror}") from error
+        message = f"The network of process {pid} cannot be entered: {error.strerror}"
+        raise errors.Retry(reasons.STEP_FAILED, message) from error
     if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
         os.close(descriptor)
         raise errors.Retry(reasons.STEP_FAILED, f"Process {pid} is in the host's network, not in a container's")

@@ -20,6 +20,7 @@ from controller.resources.kinds import Kind
 
 REQUEST_SECONDS = 30
 CONNECT_SECONDS = 5
+REQUESTS_AT_ONCE = 8  # further ones wait for a connection: each costs memory on both sides
 WATCH_SECONDS = 290  # the server ends the stream in good order; a reader that stays silent longer is dead
 WATCH_IDLE_SECONDS = 330
 LINE_LIMIT = 8 << 20  # bytes of one watch event; an object is at most 3 MB on the wire
@@ -46,7 +47,7 @@ class ApiClient:
         self._endpoint = endpoint
         self._user_agent = user_agent
         self._bearer = {} if endpoint.token_file else endpoint.authorization()
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._opening = asyncio.Lock()
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
@@ -105,7 +106,7 @@ class ApiClient:
         params |= {"fieldSelector": field_selector} if field_selector else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
         try:
-            session = await self._open()
+            session = await self._open(watching=True)
             headers = await self._authorization()
             url = self._endpoint.url + kind.path(namespace)
             async with session.get(url, params=params, headers=headers, timeout=timeout) as response:
@@ -117,21 +118,22 @@ class ApiClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        session, self._session = self._session, None
-        if session is not None:
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
             await session.close()
 
-    async def _open(self) -> aiohttp.ClientSession:
+    async def _open(self, *, watching: bool) -> aiohttp.ClientSession:
+        """One session for requests and one for watches, which hold their connections for minutes."""
         async with self._opening:
-            if self._session is None:
+            if watching not in self._sessions:
                 context = await asyncio.to_thread(self._endpoint.ssl_context)
-                # No limit: every watch holds a connection, and a request must never wait for one to end.
-                self._session = aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(ssl=context, limit=0),
+                limit = 0 if watching else REQUESTS_AT_ONCE
+                self._sessions[watching] = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(ssl=context, limit=limit),
                     headers={"User-Agent": self._user_agent},
                     read_bufsize=LINE_LIMIT,
                 )
-            return self._session
+            return self._sessions[watching]
 
     async def _authorization(self) -> dict[str, str]:
         return await asyncio.to_thread(self._endpoint.authorization) if self._endpoint.token_file else self._bearer
@@ -154,7 +156,7 @@ class ApiClient:
         data = None if json_body is None else json.dumps(json_body).encode()
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
-            session = await self._open()
+            session = await self._open(watching=False)
             headers = {"Content-Type": content_type, "Accept": "application/json", **await self._authorization()}
             async with session.request(
                 method, self._endpoint.url + path, params=params, data=data, headers=headers, timeout=timeout
