@@ -259,6 +259,37 @@ async def test_an_address_that_another_runtime_has_is_a_conflict(bench: Bench, l
     assert conflict.value.reason == reasons.ADDRESS_CONFLICT
 
 
+async def test_an_address_made_in_a_namespace_conflicts_too(bench: Bench, lan: Lan) -> None:
+    # Docker knows nothing of the second interface on the same parent.
+    two = bench.target("plc1", interfaces=[interface(lan, 10), interface(lan, 11, "cell")])
+    await bench.up(two)
+    await bench.backend.observe(two)
+
+    with pytest.raises(errors.Stalled) as conflict:
+        await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
+    await bench.down(two)
+    await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
+
+    assert conflict.value.reason == reasons.ADDRESS_CONFLICT
+
+
+async def test_a_network_that_a_person_connects_is_left_alone(bench: Bench, lan: Lan, other_lan: Lan, api: Any) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    pools, options = {"Config": [{"Subnet": str(other_lan.subnet)}]}, {"parent": other_lan.parent}
+    name = f"foreign-{bench.install_id}"
+    foreign = api.create_network(name, driver="macvlan", options=options, ipam=pools)["Id"]
+    try:
+        api.connect_container_to_network(target.identity.device_id, foreign)
+        assert await in_order(bench, target)
+        await bench.run(target, base.RepairNetworks)
+        connected = api.inspect_container(target.identity.device_id)["NetworkSettings"]["Networks"]
+        await bench.down(target)
+    finally:
+        api.remove_network(foreign)
+
+    assert name in connected
+
+
 async def test_a_subnet_of_another_docker_network_is_an_overlap(bench: Bench, lan: Lan, api: Any) -> None:
     pools = {"Config": [{"Subnet": str(lan.subnet)}]}
     foreign = api.create_network(f"foreign-{bench.install_id}", driver="bridge", ipam=pools)["Id"]

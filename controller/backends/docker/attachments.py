@@ -18,6 +18,7 @@ from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.containers import Container, Containers
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.networks import Networks
+from controller.backends.docker.occupancy import Occupancy
 from controller.network import mending, resolver
 from controller.resources import reasons
 
@@ -28,20 +29,28 @@ class Attachments:
     """``interface_index`` gives the kernel's number of a host interface, 0 when there is none of that name now."""
 
     def __init__(
-        self, engine: Engine, networks: Networks, containers: Containers, interface_index: Callable[[str], int]
+        self,
+        engine: Engine,
+        networks: Networks,
+        containers: Containers,
+        occupancy: Occupancy,
+        interface_index: Callable[[str], int],
     ) -> None:
         self._engine = engine
         self._networks = networks
         self._containers = containers
+        self._occupancy = occupancy
         self._interface_index = interface_index
 
     async def repair(self, target: Target) -> None:
         """Put everything in order that can be now.
 
-        Raises errors.Waiting(PARENT_MISSING) afterwards when an interface had to be left out.
+        Raises errors.Waiting(PARENT_MISSING) afterwards when an interface had to be left out, and
+        errors.Stalled(ADDRESS_CONFLICT) before when another runtime has an address.
         """
         container = await self._containers.require(target.identity)
         wishes = making.wishes(target, labels.mac_addresses(container.labels))
+        self._occupancy.require_free(target.identity, wishes)
         parents = self.parents(wishes)
         await self._arrange_endpoints(target, container, wishes, parents)
         container = await self._containers.require(target.identity)

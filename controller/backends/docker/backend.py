@@ -23,6 +23,7 @@ from controller.backends.docker.lifecycle import Lifecycle
 from controller.backends.docker.logs import Logs
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.observation import Observer
+from controller.backends.docker.occupancy import Occupancy
 from controller.backends.docker.processes import Processes
 from controller.backends.docker.purge import Purge
 from controller.backends.docker.replacement import Replacement
@@ -54,13 +55,14 @@ class DockerBackend:
         self._engine = engine = Engine(url)
         self._containers = containers = Containers(engine)
         self._networks = networks = Networks(engine, install_id, internal_pool, placeholder_pool)
-        attachments = Attachments(engine, networks, containers, interface_index)
-        self._creation = creation = Creation(engine, networks, containers)
+        self._occupancy = occupancy = Occupancy()
+        attachments = Attachments(engine, networks, containers, occupancy, interface_index)
+        self._creation = creation = Creation(engine, networks, containers, occupancy)
         self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments)
         self._images = images = Images(engine, containers)
         self._attachments = attachments
         self._replacement = Replacement(containers, creation, lifecycle, attachments, images, settle_seconds)
-        self._observer = Observer(containers, networks, attachments)
+        self._observer = Observer(containers, networks, attachments, occupancy)
         self._events = Events(engine, containers, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)
@@ -140,7 +142,7 @@ class DockerBackend:
             base.FinishReplacement: _plain(self._replacement.finish),
             base.RepairNetworks: _plain(self._attachments.repair),
             base.UpdateResources: _plain(lifecycle.update_limits),
-            base.RemoveContainer: _plain(lifecycle.remove),
+            base.RemoveContainer: _plain(self._remove),
             base.RemoveNetworks: _plain(self._remove_networks),
         }
 
@@ -155,6 +157,10 @@ class DockerBackend:
     async def _with_image(self, target: Target, progress: Progress) -> Target:
         """The target with an image; resolved before, but a person may have removed it since."""
         return target if target.image else await self._images.resolve(target, progress)
+
+    async def _remove(self, target: Target) -> None:
+        await self._lifecycle.remove(target)
+        self._occupancy.note(target.identity, ())
 
     async def _remove_networks(self, target: Target) -> None:
         await self._networks.remove_internal(target.identity)

@@ -16,6 +16,7 @@ from controller.backends.docker.arrangement import Arrangement, Lans, Network
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.networks import Networks
+from controller.backends.docker.occupancy import Occupancy
 from controller.resources import reasons
 
 log = logging.getLogger(__name__)
@@ -24,16 +25,18 @@ log = logging.getLogger(__name__)
 class Creation:
     """Makes containers. That the host refuses realtime is remembered while the process lives."""
 
-    def __init__(self, engine: Engine, networks: Networks, containers: Containers) -> None:
+    def __init__(self, engine: Engine, networks: Networks, containers: Containers, occupancy: Occupancy) -> None:
         self._engine = engine
         self._networks = networks
         self._containers = containers
+        self._occupancy = occupancy
         self._realtime_refused = False
 
     async def create(self, target: Target, how: labels.Making) -> Target:
         """Make the container; returns the target with its MAC addresses. Raises Refusal."""
         capabilities = await self._engine.capabilities()
         wishes = making.wishes(target, dict(how.mac_addresses))
+        self._occupancy.require_free(target.identity, wishes)
         macs = {wish.interface.name: wish.mac_address for wish in wishes}
         how = dataclasses.replace(how, mac_addresses=macs, realtime=how.realtime and not self._realtime_refused)
 

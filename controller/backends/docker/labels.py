@@ -143,6 +143,11 @@ def lan_network_name(install_id: str, parent: str, subnet: IPv4Network) -> str:
     return f"edge-lan-{_short(install_id, parent, str(subnet))}"
 
 
+def is_lan_name(name: str) -> bool:
+    """Whether a network's name is one that we give to LAN networks."""
+    return name.startswith("edge-lan-")
+
+
 def volume_name(identity: Identity, name: str) -> str:
     """The name of a runtime's volume; the same after delete and create."""
     return f"edge-{_short(*identity)}-{name}"

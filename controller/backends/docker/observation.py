@@ -13,6 +13,7 @@ from controller.backends.docker.attachments import Attachments, absent, resolves
 from controller.backends.docker.containers import Container, Containers, is_of
 from controller.backends.docker.lifecycle import host_capacity
 from controller.backends.docker.networks import Networks
+from controller.backends.docker.occupancy import Occupancy
 from controller.network import resolver, wiring
 from controller.network.namespace import Namespace, Snapshot
 from controller.resources import quantities, reasons, runtimes
@@ -23,13 +24,21 @@ _NEVER = "0001-01-01T00:00:00Z"
 class Observer:
     """Observes runtimes."""
 
-    def __init__(self, containers: Containers, networks: Networks, attachments: Attachments) -> None:
+    def __init__(
+        self, containers: Containers, networks: Networks, attachments: Attachments, occupancy: Occupancy
+    ) -> None:
         self._containers = containers
         self._networks = networks
         self._attachments = attachments
+        self._occupancy = occupancy
 
     async def observe(self, target: Target) -> Observed:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
+        observed = await self._observe(target)
+        self._occupancy.note(target.identity, observed.interfaces)
+        return observed
+
+    async def _observe(self, target: Target) -> Observed:
         whose = target.identity
         found, previous = await asyncio.gather(
             self._containers.named(whose.device_id), self._containers.previous(whose)
@@ -109,7 +118,7 @@ def _running_interfaces(
             detail = "other name servers are asked"
         address = str(link.addresses[0].ip) if link and link.addresses else ""
         seen.append(_interface(wish, link is not None, address, detail))
-    return (*_surplus(snapshot, links), *seen)
+    return (*_surplus(snapshot, links, configured), *seen)
 
 
 def _kept_otherwise(wish: Wish, endpoint: Endpoint | None) -> str:
@@ -119,15 +128,19 @@ def _kept_otherwise(wish: Wish, endpoint: Endpoint | None) -> str:
     return f"Docker keeps {endpoint.address} for {wish.interface.name}"
 
 
-def _surplus(snapshot: Snapshot, links: Sequence[wiring.WantedLink]) -> list[ObservedInterface]:
+def _surplus(
+    snapshot: Snapshot, links: Sequence[wiring.WantedLink], configured: Mapping[str, Endpoint]
+) -> list[ObservedInterface]:
     """macvlan links that the spec does not ask for, made by Docker or by us."""
     wanted = {link.mac_address for link in links}
+    # A network that a person connected is left to that person.
+    foreign = {mac for mac, endpoint in configured.items() if not labels.is_lan_name(endpoint.network)}
     return [
         ObservedInterface(
             link.name, attached=True, mac_address=link.mac_address, in_order=False, detail="not in the spec"
         )
         for link in snapshot.links
-        if link.kind == "macvlan" and link.mac_address not in wanted
+        if link.kind == "macvlan" and link.mac_address not in wanted | foreign
     ]
 
 
