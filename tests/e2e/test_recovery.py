@@ -44,28 +44,38 @@ async def wait_on_lan(site: Site, lan: Lan, name: str, mac: str) -> None:
     await site.wait_condition(name, "Ready")
 
 
-@pytest.mark.parametrize("accident", ["kill", "stop", "remove", "disconnect"])
+async def network_of(client: Any, name: str, role: str) -> str:
+    """The container's network of that role: "lan" or "internal"."""
+    attached = (await inspect(client, name))["NetworkSettings"]["Networks"]
+    ours = await asyncio.to_thread(client.networks, filters={"label": f"getedge.me/role={role}"})
+    return next(network["Name"] for network in ours if network["Name"] in attached)
+
+
+@pytest.mark.parametrize("accident", ["kill", "stop", "remove", "leave-lan", "leave-internal"])
 async def test_a_container_harmed_by_hand_is_put_right(
     site: Site, lan: Lan, running: str, docker_api: Any, accident: str
 ) -> None:
-    before = await inspect(docker_api, running)
     mac = (await site.status(running))["networks"]["lan0"]["mac_address"]
-    lan_networks = [n for n in before["NetworkSettings"]["Networks"] if n != before["HostConfig"]["NetworkMode"]]
+    networks = {role: await network_of(docker_api, running, role) for role in ("lan", "internal")}
+
+    def leave(role: str) -> None:
+        docker_api.disconnect_container_from_network(running, networks[role], force=True)
+
     by_hand = {
         "kill": lambda: docker_api.kill(running),
         "stop": lambda: docker_api.stop(running, timeout=1),
         "remove": lambda: docker_api.remove_container(running, force=True),
-        "disconnect": lambda: docker_api.disconnect_container_from_network(running, lan_networks[0], force=True),
+        "leave-lan": lambda: leave("lan"),
+        "leave-internal": lambda: leave("internal"),
     }
     await asyncio.to_thread(by_hand[accident])
-
-    async def whole() -> bool:
-        now = await inspect(docker_api, running)
-        networks = set(now.get("NetworkSettings", {}).get("Networks", {}))
-        return bool(now) and now["State"]["Running"] and len(networks) >= 2
-
-    await eventually(whole, f"the container is whole after {accident} (see {site.log})")
     await wait_on_lan(site, lan, running, mac)
+
+    async def reached() -> bool:
+        answer = await site.send("run_command", device_id=running, method="GET", api="/api/status")
+        return bool(answer["status"] == "success")
+
+    await eventually(reached, f"{running} is reached over the internal network after {accident} (see {site.log})")
 
 
 async def test_a_running_container_survives_stop_and_start_of_the_controller(
