@@ -9,17 +9,19 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from controller import errors
 from controller.resources import reasons
 
+PROC = Path("/proc")
 _LIMIT = 64 * 1024
 
 
-def name_servers(pid: int) -> tuple[str, ...]:
+def name_servers(pid: int, proc: Path = PROC) -> tuple[str, ...]:
     """The name servers, in order (resolv.conf(5)); none when there is no such file. Blocks shortly."""
     try:
-        with _opened(pid, os.O_RDONLY) as descriptor:
+        with _opened(proc / f"{pid}/root", os.O_RDONLY) as descriptor:
             text = os.read(descriptor, _LIMIT).decode(errors="replace")
     except OSError:
         return ()
@@ -27,11 +29,11 @@ def name_servers(pid: int) -> tuple[str, ...]:
     return tuple(words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
 
 
-def write(pid: int, servers: Sequence[str]) -> None:
+def write(pid: int, servers: Sequence[str], proc: Path = PROC) -> None:
     """Replace the content in place: the file is a mount, which a rename cannot replace. Blocks shortly."""
     content = "".join(["# written by edge-controller\n", *(f"nameserver {server}\n" for server in servers)])
     try:
-        with _opened(pid, os.O_WRONLY) as descriptor:
+        with _opened(proc / f"{pid}/root", os.O_WRONLY) as descriptor:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, content.encode())
     except OSError as error:
@@ -40,9 +42,9 @@ def write(pid: int, servers: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def _opened(pid: int, mode: int) -> Iterator[int]:
+def _opened(root: Path, mode: int) -> Iterator[int]:
     with contextlib.ExitStack() as opened:
-        folder = _hold(opened, os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY))
+        folder = _hold(opened, os.open(root, os.O_PATH | os.O_DIRECTORY))
         folder = _hold(opened, os.open("etc", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder))
         file = _hold(opened, os.open("resolv.conf", mode | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder))
         if not stat.S_ISREG(os.fstat(file).st_mode):

@@ -1,0 +1,64 @@
+"""The words of engines 20.10, 28 and 29, and of registries behind them, as outcomes of a pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from controller import errors
+from controller.backends.docker import failures
+from controller.backends.docker.failures import Refusal
+from controller.resources import reasons
+
+
+class Said(NamedTuple):
+    """A line of engine_words.txt."""
+
+    when: str
+    status: int
+    outcome: type[errors.ReconcileError]
+    reason: str
+    words: str
+
+
+def read(line: str) -> Said:
+    """One line."""
+    when, status, outcome, reason, words = line.split(" ", 4)
+    return Said(when, int(status), getattr(errors, outcome), reason, words)
+
+
+LINES = Path(__file__).with_name("engine_words.txt").read_text().splitlines()
+SAID = [read(line) for line in LINES if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("said", SAID, ids=[f"{row.when}-{row.reason}" for row in SAID])
+def test_words_of_engines_have_a_meaning(said: Said) -> None:
+    outcome = failures.outcome(Refusal(said.status, said.words), pulling=said.when == "pull")
+
+    assert (type(outcome), outcome.reason) == (said.outcome, said.reason)
+    assert said.words[:40] in str(outcome)
+
+
+def test_every_outcome_is_the_one_that_its_reason_stands_for() -> None:
+    kinds = {"waiting": errors.Waiting, "retry": errors.Retry, "stalled": errors.Stalled}
+    table = {row.name: kinds[row.outcome] for row in reasons.TABLE if row.outcome in kinds}
+
+    assert {said.reason: said.outcome for said in SAID}.items() <= table.items()
+
+
+def test_a_long_text_is_cut() -> None:
+    assert len(str(failures.outcome(Refusal(500, "x " * 5000)))) < 600
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("runc create failed: error setting rlimit type 14: operation not permitted: unknown", True),
+        ("unable to apply caps: operation not permitted", True),
+        ("no such file or directory", False),
+    ],
+)
+def test_a_host_without_realtime_is_recognized(words: str, expected: bool) -> None:
+    assert failures.is_realtime_refusal(Refusal(500, words)) is expected

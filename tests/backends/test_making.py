@@ -1,0 +1,200 @@
+"""What a container is made with and remembers; pulls and streams as the engine writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.backends.base import Identity, Target
+from controller.backends.docker import labels, making, pulling
+from controller.backends.docker.arrangement import Attachment
+from controller.backends.docker.capabilities import Capabilities
+from controller.backends.docker.failures import Refusal
+from controller.backends.docker.streams import Stream, json_lines, payloads
+from controller.resources import runtimes
+
+IDENTITY = Identity("install", "edge", "plc1")
+
+
+def target(**spec: Any) -> Target:
+    """A runtime."""
+    wished = {"deviceId": "plc1", "image": "plc", **spec}
+    return Target(IDENTITY, "plc1", "uid", 1, runtimes.RuntimeSpec.model_validate(wished))
+
+
+def lan(name: str, **more: Any) -> dict[str, Any]:
+    """An interface."""
+    fixed = {"name": name, "parentInterface": "eth0", "mode": "Static", "address": "10.1.0.2", "subnet": "10.1.0.0/24"}
+    return {**fixed, **more}
+
+
+def body(wish: Target, version: str) -> dict[str, Any]:
+    """The creation of a container with its first interface on a LAN network."""
+    wishes = making.wishes(wish, {})
+    connected = (Attachment(wishes[0], "edge-lan-x"),)
+    return making.body(wish, labels.Making("plc@sha256:1", "plc:1", {}), connected, Capabilities.of(version))
+
+
+def test_an_old_engine_pins_the_mac_of_the_network_of_its_mode() -> None:
+    made = body(target(interfaces=[lan("a", macAddress="02:00:00:00:00:01")]), "1.41")
+
+    assert made["MacAddress"] == "02:00:00:00:00:01"
+    assert made["HostConfig"]["NetworkMode"] == "edge-lan-x"
+    assert list(made["NetworkingConfig"]["EndpointsConfig"]) == ["edge-lan-x"]
+
+
+def test_a_new_engine_pins_every_endpoint_and_names_it() -> None:
+    made = body(target(interfaces=[lan("internal0", gateway="10.1.0.1")]), "1.51")
+    endpoints = made["NetworkingConfig"]["EndpointsConfig"]
+    internal = labels.internal_network_name(IDENTITY)
+
+    assert made["HostConfig"]["NetworkMode"] == internal
+    assert endpoints["edge-lan-x"]["MacAddress"]
+    assert endpoints["edge-lan-x"]["GwPriority"] > endpoints[internal]["GwPriority"]
+    assert endpoints["edge-lan-x"]["DriverOpts"] == {"com.docker.network.endpoint.ifname": "internal0"}
+    assert endpoints[internal]["DriverOpts"] == {"com.docker.network.endpoint.ifname": "internal1"}
+    assert "MacAddress" not in made
+
+
+@pytest.mark.parametrize(
+    ("asked", "on_container", "remembered", "expected"),
+    [
+        ("02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03", "02:00:00:00:00:01"),
+        (None, "02:00:00:00:00:02", "02:00:00:00:00:03", "02:00:00:00:00:02"),
+        (None, None, "02:00:00:00:00:03", "02:00:00:00:00:03"),
+    ],
+)
+def test_a_mac_address_that_is_known_wins(
+    asked: str | None, on_container: str | None, remembered: str, expected: str
+) -> None:
+    wish = Target(IDENTITY, "", "", 1, target(interfaces=[lan("a", macAddress=asked)]).spec, None, {"a": remembered})
+
+    assert making.wishes(wish, {"a": on_container} if on_container else {})[0].mac_address == expected
+
+
+def test_name_servers_are_three_at_most_and_each_once() -> None:
+    wished = target(
+        interfaces=[lan("a", dns=["10.0.0.1", "10.0.0.2"]), lan("b", dns=["10.0.0.1", "10.0.0.3", "10.0.0.4"])]
+    )
+
+    assert making.name_servers(wished.spec) == ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+
+
+def test_labels_tell_how_a_container_was_made() -> None:
+    how = labels.Making(
+        "plc@sha256:1", "plc:1", {"a": "02:00:00:00:00:01"}, "plc@sha256:0", pulled=True, realtime=False
+    )
+
+    found = labels.of_container(target(env=[{"name": "A", "value": "1"}]), how)
+
+    assert labels.making(found) == how
+    assert labels.made_from(found) == target(env=[{"name": "A", "value": "1"}]).spec
+    assert labels.identity(found, "install") == IDENTITY
+    assert labels.identity(found, "another") is None
+
+
+@pytest.mark.parametrize("damaged", ["", "no JSON", "[]", '{"a":'])
+def test_damaged_labels_are_no_error(damaged: str) -> None:
+    assert labels.made_from({"getedge.me/spec": damaged}) is None
+    assert labels.mac_addresses({"getedge.me/mac-addresses": damaged}) == {}
+
+
+def test_the_names_of_objects_never_change() -> None:
+    # Containers, networks and volumes of an earlier version are found by them.
+    assert labels.internal_network_name(IDENTITY) == "edge-6d3a6e156a8e"
+    assert labels.volume_name(IDENTITY, "data") == "edge-6d3a6e156a8e-data"
+    assert labels.previous_name(IDENTITY) == "edge-previous-6d3a6e156a8e"
+
+
+@pytest.mark.parametrize(
+    ("repository", "registry", "matches"),
+    [
+        ("ghcr.io/a/b", "ghcr.io", True),
+        ("ghcr.io/a/b", "https://ghcr.io/", True),
+        ("127.0.0.1:5000/b", "127.0.0.1:5000", True),
+        ("127.0.0.1:5000/b", "127.0.0.1", False),
+        ("plc", "https://index.docker.io/v1/", True),
+        ("autonomy/plc", "docker.io", True),
+        ("autonomy/plc", "ghcr.io", False),
+        ("ghcr.io.evil/plc", "ghcr.io", False),
+    ],
+)
+def test_credentials_go_to_their_registry_only(repository: str, registry: str, matches: bool) -> None:
+    given_here = {"registry": registry, "username": "u", "password": "p"}
+
+    assert (pulling.credentials_for(repository, [given_here]) is not None) == matches
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("plc:1", ("plc", "1")),
+        ("127.0.0.1:5000/plc:1", ("127.0.0.1:5000/plc", "1")),
+        ("r/plc@sha256:ab", ("r/plc", "sha256:ab")),
+    ],
+)
+def test_a_reference_is_taken_apart(reference: str, expected: tuple[str, str]) -> None:
+    assert pulling.repository_of(reference) == expected
+
+
+def test_progress_adds_up_the_layers() -> None:
+    download = pulling.Download("plc:1")
+    assert download.describe() == "Pulling plc:1"
+    for layer, done in (("a", 1_000_000), ("b", 500_000)):
+        detail = {"current": done, "total": 2_000_000}
+        download.take({"id": layer, "status": "Downloading", "progressDetail": detail})
+    assert download.describe() == "Pulling plc:1: 37 % (1.5 of 4.0 MB)"
+
+    download.take({"id": "a", "status": "Pull complete"})
+
+    assert download.describe() == "Pulling plc:1: 62 % (2.5 of 4.0 MB)"
+
+
+def test_a_pull_that_fails_half_way_is_a_refusal() -> None:
+    with pytest.raises(Refusal, match="denied"):
+        pulling.Download("plc:1").take({"error": "denied", "errorDetail": {"message": "denied: no"}})
+
+
+class Chunks:
+    """An answer of the engine in chunks."""
+
+    def __init__(self, content: bytes, size: int) -> None:
+        self.content, self.size = content, size
+        self.raw = self
+
+    def iter_content(self, chunk_size: int | None) -> Iterator[bytes]:
+        """As requests gives it."""
+        return iter([self.content[i : i + self.size] for i in range(0, len(self.content), self.size)])
+
+    def shutdown(self) -> None:
+        """As urllib3 does once it is read to the end."""
+        raise RuntimeError("released")
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+async def directly(read: Any) -> bytes:
+    """Run in no thread."""
+    return bytes(read())
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2), max_size=5), st.integers(1, 9))
+async def test_lines_come_whole_however_they_are_cut(lines: list[dict[str, str]], size: int) -> None:
+    content = b"".join(json.dumps(line).encode() + b"\r\n" for line in lines)
+    stream: Any = Stream(Chunks(content, size), directly)  # type: ignore[arg-type]
+
+    assert [line async for line in json_lines(stream)] == lines
+
+
+@given(st.lists(st.binary(max_size=30), max_size=5), st.integers(1, 9))
+async def test_frames_come_whole_however_they_are_cut(frames: list[bytes], size: int) -> None:
+    content = b"".join(b"\x01\0\0\0" + len(frame).to_bytes(4, "big") + frame for frame in frames)
+    stream: Any = Stream(Chunks(content, size), directly)  # type: ignore[arg-type]
+
+    assert [frame async for frame in payloads(stream)] == frames

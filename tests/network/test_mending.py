@@ -1,0 +1,96 @@
+"""Mending real links in a network namespace of the test's own, without a container."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from ipaddress import IPv4Interface
+
+import pytest
+
+from controller import errors
+from controller.network import mending, wiring
+from controller.network.namespace import Namespace, Snapshot
+from controller.network.wiring import WantedLink
+from tests.support.lan import Lan
+
+
+@pytest.fixture
+def pid() -> Iterator[int]:
+    """A process with a network namespace of its own, as a container has one."""
+    process = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", "echo ready; exec sleep 300"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    yield process.pid
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def wish(lan: Lan, host: int, name: str, gateway: str = "") -> WantedLink:
+    """A link on the LAN."""
+    index = socket.if_nametoindex(lan.parent)
+    return WantedLink(
+        name, lan.parent, index, f"02:00:00:00:01:{host:02x}", IPv4Interface(f"{lan.address(host)}/24"), gateway
+    )
+
+
+async def snapshot_of(pid: int) -> Snapshot:
+    """What stands."""
+    async with Namespace(pid) as namespace:
+        return await namespace.snapshot()
+
+
+async def test_links_are_made_and_answer(lan: Lan, pid: int) -> None:
+    wanted = [wish(lan, 10, "plant", lan.gateway), wish(lan, 11, "cell")]
+
+    assert await mending.mend(pid, wanted, [])
+    assert not await mending.mend(pid, wanted, [])
+
+    assert wiring.faults(await snapshot_of(pid), wanted) == {}
+    assert lan.ping(lan.address(10))
+    assert lan.mac_of(lan.address(11)) == wanted[1].mac_address
+
+
+async def test_names_are_swapped_and_addresses_changed_on_links_that_are_up(lan: Lan, pid: int) -> None:
+    await mending.mend(pid, [wish(lan, 10, "plant", lan.gateway), wish(lan, 11, "cell")], [])
+    swapped = [wish(lan, 10, "cell", lan.gateway), wish(lan, 11, "plant")]
+
+    await mending.mend(pid, swapped, [])
+
+    assert wiring.faults(await snapshot_of(pid), swapped) == {}
+
+
+async def test_renaming_works_where_the_kernel_wants_links_down(lan: Lan, pid: int) -> None:
+    await mending.mend(pid, [wish(lan, 10, "plant", lan.gateway)], [])
+    renamed = [wish(lan, 10, "cell", lan.gateway)]
+    async with Namespace(pid) as namespace:
+        await namespace.apply(wiring.renames(await namespace.snapshot(), renamed, live=False))
+
+    # The route went with the link that was down.
+    await mending.mend(pid, renamed, [])
+
+    assert wiring.faults(await snapshot_of(pid), renamed) == {}
+    assert lan.ping(lan.address(10))
+
+
+async def test_a_link_that_is_not_wanted_any_more_goes(lan: Lan, pid: int) -> None:
+    await mending.mend(pid, [wish(lan, 10, "plant"), wish(lan, 11, "cell")], [])
+
+    await mending.mend(pid, [wish(lan, 10, "plant")], [])
+
+    assert [link.name for link in (await snapshot_of(pid)).links] == ["plant"]
+
+
+async def test_the_hosts_own_network_is_never_entered() -> None:
+    with pytest.raises(errors.Retry, match="host's network"):
+        await mending.mend(os.getpid(), [], [])
+
+
+async def test_a_process_that_is_gone_is_told() -> None:
+    with pytest.raises(errors.Retry, match="cannot be entered"):
+        await mending.mend(2**22 + 1, [], [])

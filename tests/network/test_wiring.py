@@ -1,0 +1,131 @@
+"""From links as they stand to commands that bring the wanted ones: tables, then a namespace of the kernel's."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface
+
+import pytest
+
+from controller.network import wiring
+from controller.network.namespace import Command, Link, Snapshot
+from controller.network.wiring import WantedLink
+
+A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
+
+
+def link(name: str, mac: str, address: str = "", kind: str = "macvlan", *, up: bool = True, parent: int = 0) -> Link:
+    """A link as it stands."""
+    return Link(name, mac, kind, up, (IPv4Interface(address),) if address else (), parent)
+
+
+def wanted(name: str, mac: str, address: str = "10.0.0.2/24", gateway: str = "", parent: int = 7) -> WantedLink:
+    """A link as the spec asks."""
+    return WantedLink(name, "eth9", parent, mac, IPv4Interface(address), gateway)
+
+
+FAULTS = [
+    ("in order", Snapshot((link("lan0", A, "10.0.0.2/24"),)), [wanted("lan0", A)], {}),
+    ("missing", Snapshot(), [wanted("lan0", A)], {"lan0": "lan0 does not exist in the runtime"}),
+    ("name", Snapshot((link("eth0", A, "10.0.0.2/24"),)), [wanted("lan0", A)], {"lan0": "lan0 is called eth0"}),
+    (
+        "address",
+        Snapshot((link("lan0", A, "10.0.0.3/24"),)),
+        [wanted("lan0", A)],
+        {"lan0": "lan0 has 10.0.0.3/24 instead of 10.0.0.2/24"},
+    ),
+    ("down", Snapshot((link("lan0", A, "10.0.0.2/24", up=False),)), [wanted("lan0", A)], {"lan0": "lan0 is down"}),
+    (
+        "parent",
+        Snapshot((link("lan0", A, "10.0.0.2/24", parent=3),)),
+        [wanted("lan0", A)],
+        {"lan0": "lan0 is not on eth9"},
+    ),
+    ("parent not known", Snapshot((link("lan0", A, "10.0.0.2/24"),)), [wanted("lan0", A, parent=7)], {}),
+    (
+        "no route",
+        Snapshot((link("lan0", A, "10.0.0.2/24"),)),
+        [wanted("lan0", A, gateway="10.0.0.1")],
+        {"lan0": "the default route does not go over 10.0.0.1"},
+    ),
+    (
+        "route over another network",
+        Snapshot((link("lan0", A, "10.0.0.2/24"),), (("10.0.0.1", "lan0"), ("10.213.0.1", "eth1"))),
+        [wanted("lan0", A, gateway="10.0.0.1")],
+        {"lan0": "the default route does not go over 10.0.0.1"},
+    ),
+    (
+        "route without a gateway",
+        Snapshot((link("lan0", A, "10.0.0.2/24"),), (("10.0.0.254", "lan0"),)),
+        [wanted("lan0", A)],
+        {"lan0": "there is a default route, but no gateway"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("_case", "snapshot", "links", "expected"), FAULTS, ids=[row[0] for row in FAULTS])
+def test_faults_are_named(_case: str, snapshot: Snapshot, links: list[WantedLink], expected: dict[str, str]) -> None:
+    assert wiring.faults(snapshot, links) == expected
+
+
+def names_after(commands: list[Command], before: dict[str, str]) -> dict[str, str]:
+    """MAC address -> name after the renames; fails where the kernel would."""
+    names = {name: mac for mac, name in before.items()}
+    for command in commands:
+        if "name" in command:
+            old, new = command[3], command[5]
+            assert new not in names, f"{new} is taken"
+            names[new] = names.pop(old)
+    return {mac: name for name, mac in names.items()}
+
+
+RENAMES = [
+    ("nothing to do", {A: "lan0", B: "lan1"}, {A: "lan0", B: "lan1"}),
+    ("one", {A: "eth0"}, {A: "lan0"}),
+    ("two swapped", {A: "lan1", B: "lan0"}, {A: "lan0", B: "lan1"}),
+    ("a ring of three", {A: "x2", B: "x0", C: "x1"}, {A: "x0", B: "x1", C: "x2"}),
+    ("a stranger in the way", {A: "eth1", C: "eth0"}, {A: "eth0"}),
+    ("broken off before", {A: "edgetmp0000000a"}, {A: "lan0"}),
+]
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize(("_case", "before", "after"), RENAMES, ids=[row[0] for row in RENAMES])
+def test_every_link_gets_its_name(_case: str, before: dict[str, str], after: dict[str, str], live: bool) -> None:
+    kinds = {mac: "macvlan" if mac in after else "veth" for mac in before}
+    snapshot = Snapshot(tuple(link(name, mac, kind=kinds[mac]) for mac, name in before.items()))
+
+    commands = wiring.renames(snapshot, [wanted(name, mac) for mac, name in after.items()], live=live)
+
+    assert names_after(commands, before).items() >= after.items()
+    assert all(len(name) <= 15 for name in names_after(commands, before).values())
+    assert any("down" in command for command in commands) == (bool(commands) and not live)
+
+
+def test_a_link_that_nobody_asks_for_goes_and_one_that_the_engine_holds_stays() -> None:
+    snapshot = Snapshot((link("a", A), link("b", B), link("c", C), link("own", "02:00:00:00:00:0d", kind="veth")))
+
+    assert wiring.surplus(snapshot, [wanted("a", A)], [B.upper()]) == [("link", "delete", "dev", "c")]
+
+
+def test_a_link_on_another_parent_is_made_anew() -> None:
+    snapshot = Snapshot((link("a", A, parent=3),))
+
+    assert wiring.surplus(snapshot, [wanted("a", A, parent=7)], []) == [("link", "delete", "dev", "a")]
+
+
+def test_an_address_that_changes_is_given_again_with_its_route() -> None:
+    snapshot = Snapshot((link("lan0", A, "10.0.0.3/24"),), (("10.0.0.1", "lan0"),))
+
+    commands = wiring.addressing(snapshot, [wanted("lan0", A, gateway="10.0.0.1")])
+
+    assert [" ".join(command) for command in commands] == [
+        "address delete 10.0.0.3/24 dev lan0",
+        "address replace 10.0.0.2/24 broadcast + dev lan0",
+        "route replace default via 10.0.0.1 dev lan0",
+    ]
+
+
+def test_the_default_route_goes_over_the_first_link_with_a_gateway() -> None:
+    links = [wanted("a", A), wanted("b", B, gateway="10.0.1.1"), wanted("c", C, gateway="10.0.2.1")]
+
+    assert wiring.default_route(links) == ("10.0.1.1", "b")
