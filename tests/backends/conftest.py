@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -102,14 +102,12 @@ async def new_backend(engine: dockerd.Engine) -> AsyncIterator[Callable[[str], D
 
 
 @pytest.fixture
-async def bench(
-    new_backend: Callable[[str], DockerBackend], install_id: str, runtime_image: str
-) -> AsyncIterator[Bench]:
+def bench(new_backend: Callable[[str], DockerBackend], install_id: str, runtime_image: str) -> Bench:
     """A backend with the runtime image at hand."""
-    yield Bench(new_backend(install_id), install_id, runtime_image)
+    return Bench(new_backend(install_id), install_id, runtime_image)
 
 
 @pytest.fixture
-def api(docker_client: docker.DockerClient) -> Iterator[Any]:
+def api(docker_client: docker.DockerClient) -> Any:
     """The engine's own API, to look at what the backend did and to meddle."""
-    yield docker_client.api
+    return docker_client.api

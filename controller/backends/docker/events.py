@@ -87,7 +87,7 @@ class Events:
             return client.get(address, params={"filters": _FILTERS}, stream=True, timeout=(5.0, None))
 
         # First the subscription, then the look: what happens between the two is seen twice rather than never.
-        async with aclosing(json_lines(await self._engine.stream(opened))) as events:
+        async with aclosing(await self._engine.stream(opened)) as stream, aclosing(json_lines(stream)) as events:
             found = await self._containers.of_install(self._install_id)
             self._known = {entry["Id"]: identity for identity, entry in found}
             yield None
@@ -112,7 +112,9 @@ class Events:
 async def _either(arrived: asyncio.Event, follower: asyncio.Task[None]) -> None:
     """Wait for the event; an end of the follower is an error, and raised."""
     waiting = asyncio.create_task(arrived.wait())
-    await asyncio.wait({waiting, follower}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
+    try:
+        await asyncio.wait({waiting, follower}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
     if follower.done():
         follower.result()
