@@ -1,35 +1,34 @@
-"""Events and leases go by themselves an hour after they were last renewed: a box that runs for years stays small."""
+"""Objects that go by themselves some time after their last sign of life: events, and leases that nobody renews."""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
-from controller.apiserver import tables
-from controller.apiserver.resources import CORE, Object, Resource
+from controller.apiserver import failures, tables, times
+from controller.apiserver.core import CORE
+from controller.apiserver.options import WriteOptions
+from controller.apiserver.resources import Resource
 from controller.apiserver.store import Store
-from controller.apiserver.verbs import Verbs
+from controller.apiserver.verbs import Place, Verbs
 
-ROUND_SECONDS = 60
-
-
-async def run(store: Store, verbs: Verbs) -> None:
-    """Remove what expired, round after round, for ever."""
-    while True:
-        await asyncio.sleep(ROUND_SECONDS)
-        await sweep(store, verbs, datetime.now(UTC))
+Object = dict[str, Any]
 
 
-async def sweep(store: Store, verbs: Verbs, now: datetime) -> None:
-    """Remove what had expired by ``now``."""
-    for resource in CORE:
-        if resource.expires and not resource.storage:
-            for item in store.select(resource.key, ""):
-                if (now - _renewed(resource, item)).total_seconds() > resource.expires:
-                    metadata = item["metadata"]
-                    await verbs.delete(resource, metadata["namespace"], metadata["name"], {}, dry=False)
+async def sweep(store: Store, clock: Callable[[], float]) -> None:
+    """Delete what has expired."""
+    verbs = Verbs(store)
+    for resource in (kind for kind in CORE if kind.expires and not kind.storage):
+        deadline = clock() - resource.expires
+        for item in store.select(resource.key, ""):
+            metadata = item["metadata"]
+            if _last_sign(resource, item).timestamp() < deadline:
+                with contextlib.suppress(failures.NotFound):
+                    await verbs.delete(Place(resource, metadata["namespace"], metadata["name"]), {}, WriteOptions())
 
 
-def _renewed(resource: Resource, item: Object) -> datetime:
-    found = [time for time in tables.read(item, resource.renewed) if time] if resource.renewed else []
-    return datetime.fromisoformat(found[0] if found else item["metadata"]["creationTimestamp"])
+def _last_sign(resource: Resource, item: Object) -> datetime:
+    told = [text for path in (".metadata.creationTimestamp", *resource.renewed) for text in tables.read(item, path)]
+    return max((time for text in told if (time := times.parse(text))), default=datetime.now(UTC))

@@ -31,6 +31,10 @@ class Failure(Exception):  # noqa: N818 - an answer, raised to end a request
         return {**body, "details": self.details} if self.details else body
 
 
+class NotFound(Failure):
+    """What is asked for is not there."""
+
+
 def _details(resource: Resource, name: str) -> dict[str, Any]:
     details = {"name": name, "kind": resource.plural}
     return {**details, "group": resource.group} if resource.group else details
@@ -38,7 +42,7 @@ def _details(resource: Resource, name: str) -> dict[str, Any]:
 
 def not_found(resource: Resource, name: str) -> Failure:
     """404 of one object."""
-    return Failure(404, "NotFound", f'{resource.qualified} "{name}" not found', _details(resource, name))
+    return NotFound(404, "NotFound", f'{resource.qualified} "{name}" not found', _details(resource, name))
 
 
 def already_exists(resource: Resource, name: str) -> Failure:
@@ -67,7 +71,7 @@ def invalid(resource: Resource, name: str, causes: list[Cause]) -> Failure:
     text = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
     details = _details(resource, name) | {
         "kind": resource.kind,
-        "causes": [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes],
+        "causes": [cause._asdict() for cause in causes],
     }
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     return Failure(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
@@ -83,6 +87,64 @@ def internal(message: str) -> Failure:
     return Failure(500, "InternalError", f"Internal error occurred: {message}")
 
 
+def apply_conflict(resource: Resource, name: str, message: str, causes: list[dict[str, Any]]) -> Failure:
+    """409 of a server-side apply that others object to."""
+    return Failure(409, "Conflict", message, {**_details(resource, name), "causes": causes})
+
+
+def forbidden(resource: Resource, name: str, why: str, cause: Cause | None = None) -> Failure:
+    """403."""
+    details = _details(resource, name)
+    if cause:
+        details["causes"] = [cause._asdict()]
+    return Failure(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', details)
+
+
+def method_not_allowed() -> Failure:
+    """405."""
+    return Failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
+def unknown_path() -> Failure:
+    """404 of a path that names nothing."""
+    return NotFound(404, "NotFound", "the server could not find the requested resource")
+
+
+def unreadable_patch(error: ValueError) -> Failure:
+    """422 of a patch that cannot be applied."""
+    return Failure(422, "Invalid", f"the server rejected our request due to an error in our request: {error}")
+
+
 def expired(revision: str, oldest: int) -> Failure:
     """410: the client lists again."""
     return Failure(410, "Expired", f"too old resource version: {revision} ({oldest})")
+
+
+def continue_expired() -> Failure:
+    """410: the list has to begin anew."""
+    return Failure(
+        410,
+        "Expired",
+        "The provided continue parameter is too old to display a consistent list result. "
+        "You can start a new list without the continue parameter.",
+    )
+
+
+def manager_required() -> Failure:
+    """422 of an apply without a manager."""
+    cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
+    message = f'PatchOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
+    return Failure(
+        422, "Invalid", message, {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause._asdict()]}
+    )
+
+
+def too_large(limit: int) -> Failure:
+    """413."""
+    return Failure(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+
+
+def success(resource: Resource, item: dict[str, Any]) -> dict[str, Any]:
+    """The Status of an object that is gone."""
+    details = _details(resource, item["metadata"]["name"]) | {"uid": item["metadata"]["uid"]}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}

@@ -1,6 +1,6 @@
 """Who may talk to the embedded API: its CA, server certificate, client certificates and bearer tokens.
 
-Made at first start, renewed before they end; every file has mode 0600.
+Made at first start, renewed before they end; every file has mode 0600. Blocking.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-from controller import errors
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -36,24 +35,32 @@ class Credentials(NamedTuple):
 
 
 class Pki:
-    """The files in one directory."""
+    """The files in one directory, for a server that is reached at ``host``."""
 
-    def __init__(self, directory: Path, host: str, now: datetime.datetime) -> None:
+    def __init__(self, directory: Path, host: str) -> None:
         self._directory = directory
-        self._now = now
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._stale("ca"):
+        names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
+        self._names = names + [
+            x509.IPAddress(ipaddress.ip_address(address)) for address in sorted({"127.0.0.1", "::1", _address(host)})
+        ]
+
+    def ensure(self, now: float) -> bool:
+        """Make what is missing, damaged, for another address, or about to end; whether anything was made."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._now = datetime.datetime.fromtimestamp(now, datetime.UTC)
+        stale = [name for name in ("ca", "server", *USERS) if self._is_stale(name)]
+        if "ca" in stale:
+            stale = ["ca", "server", *USERS]
             self._make_ca()
-        sans: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
-        sans += [x509.IPAddress(ipaddress.ip_address(a)) for a in sorted({"127.0.0.1", "::1", _address(host)})]
-        if self._stale("server"):
-            self._issue("server", "edge-api", None, sans)
-        for user, group in USERS.items():
-            if self._stale(user):
-                self._issue(user, user, group, [])
-            token = directory / f"{user}.token"
-            if not token.exists():
+        if "server" in stale:
+            self._issue("server", "edge-api", None, self._names)
+        for user in (name for name in USERS if name in stale):
+            self._issue(user, user, USERS[user], [])
+        for user in USERS:
+            token = self._path(user, "token")
+            if not token.exists() or not token.read_bytes():
                 _write(token, secrets.token_urlsafe(32).encode())
+        return bool(stale)
 
     def credentials(self, user: str) -> Credentials:
         """The files and the token of a user."""
@@ -69,18 +76,31 @@ class Pki:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._path("ca", "crt")))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_cert_chain(str(self._path("server", "crt")), str(self._path("server", "key")))
+        self.load(context)
         return context
+
+    def load(self, context: ssl.SSLContext) -> None:
+        """Give the context the certificates as they are now; open connections keep theirs."""
+        context.load_verify_locations(str(self._path("ca", "crt")))
+        context.load_cert_chain(str(self._path("server", "crt")), str(self._path("server", "key")))
 
     def _path(self, name: str, kind: str) -> Path:
         return self._directory / f"{name}.{kind}"
 
-    def _stale(self, name: str) -> bool:
-        path = self._path(name, "crt")
-        if not path.exists() or not self._path(name, "key").exists():
+    def _is_stale(self, name: str) -> bool:
+        try:
+            certificate = x509.load_pem_x509_certificate(self._path(name, "crt").read_bytes())
+            if certificate.public_key() != _key(self._path(name, "key")).public_key():
+                return True  # a power cut came between the two files
+            certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(self._path("ca", "crt").read_bytes()))
+        except (OSError, ValueError, TypeError, InvalidSignature):
             return True
-        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-        return end - self._now < datetime.timedelta(days=RENEW_DAYS)
+        left = certificate.not_valid_after_utc - self._now
+        return left < datetime.timedelta(days=RENEW_DAYS) or (name == "server" and self._is_elsewhere(certificate))
+
+    def _is_elsewhere(self, certificate: x509.Certificate) -> bool:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return set(found) != set(self._names)
 
     def _make_ca(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -89,8 +109,6 @@ class Pki:
             x509.BasicConstraints(ca=True, path_length=0), critical=True
         )
         self._store("ca", key, builder.sign(key, hashes.SHA256()))
-        for stale in ("server", *USERS):
-            self._path(stale, "crt").unlink(missing_ok=True)
 
     def _issue(self, file: str, common_name: str, group: str | None, sans: list[x509.GeneralName]) -> None:
         ca_key = _key(self._path("ca", "key"))
@@ -149,5 +167,5 @@ def _write(path: Path, content: bytes) -> None:
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:
     key = serialization.load_pem_private_key(path.read_bytes(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise errors.SettingError(f"{path} is not a key that we made: remove the directory {path.parent}")
+        raise TypeError(f"{path} is not a key that we made")
     return key

@@ -3,258 +3,158 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-import yaml
 from aiohttp import web
 
 from controller import errors
-from controller.apiserver import documents, failures, protobuf, tables
-from controller.apiserver.resources import Registry, Resource
+from controller.apiserver import documents, failures, options, reviews, verbs, wire
+from controller.apiserver.options import WriteOptions
+from controller.apiserver.reading import Reading, predicate
+from controller.apiserver.resources import Registry
 from controller.apiserver.store import Store
 from controller.apiserver.users import Users
-from controller.apiserver.verbs import Verbs, predicate
+from controller.apiserver.verbs import Place, Verbs, Written
 from controller.apiserver.watches import Watch
 
 Object = dict[str, Any]
 logger = logging.getLogger(__name__)
 
-WATCH_SECONDS = 1800
-PATCH_TYPES = (
-    "application/merge-patch+json",
-    "application/json-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-)
-HEALTH = ("healthz", "livez", "readyz")
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a path names."""
-
-    resource: Resource
-    namespace: str
-    name: str
-    subresource: str
+APPLY_PATCH = "application/apply-patch+yaml"
+PATCHES = (verbs.JSON_PATCH, verbs.MERGE_PATCH, verbs.STRATEGIC_PATCH)
+# What everyone may read, as with Kubernetes (role system:public-info-viewer).
+PUBLIC = ("healthz", "livez", "readyz", "version")
 
 
 class Requests:
     """Answers every request with an object or a Status."""
 
-    def __init__(self, verbs: Verbs, registry: Registry, store: Store, users: Users) -> None:
-        self._verbs = verbs
+    def __init__(self, registry: Registry, store: Store, users: Users) -> None:
+        self._verbs = Verbs(store)
+        self._reading = Reading(store)
         self._registry = registry
         self._store = store
         self._users = users
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """The one handler."""
+        """The one handler: whatever goes wrong becomes a Status."""
         try:
-            return await self._route(request, self._users.of(request))
+            return await self._route(request, [part for part in request.path.split("/") if part])
         except failures.Failure as failure:
-            return web.json_response(failure.status(), status=failure.code)
-        except errors.EdgeError as error:
-            return web.json_response(failures.internal(str(error)).status(), status=500)
-        except web.HTTPRequestEntityTooLarge:
-            too_large = failures.Failure(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
-            return web.json_response(too_large.status(), status=413)
+            return wire.answer(failure.status(), failure.code)
+        except errors.ApiError as error:
+            logger.error("%s %s failed: %s", request.method, request.path, error)
+            return wire.answer(failures.Failure(error.code, error.reason, str(error)).status(), error.code)
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
-            return web.json_response(failures.internal("see the controller's log").status(), status=500)
+            return wire.answer(failures.internal("see the log of the controller").status(), 500)
 
-    async def _route(self, request: web.Request, user: str) -> web.StreamResponse:
-        parts = [part for part in request.path.split("/") if part]
-        if parts and parts[0] in HEALTH:
+    async def _route(self, request: web.Request, parts: list[str]) -> web.StreamResponse:
+        user = "" if parts and parts[0] in PUBLIC else self._users.of(request)
+        if parts and parts[0] in PUBLIC[:3]:
             return web.Response(text="ok")
-        aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "")
+        aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "") and parts in (["api"], ["apis"])
         document = documents.find(self._registry, parts, aggregated=aggregated)
         if document is not None:
-            return _document(document, aggregated=aggregated and parts in (["api"], ["apis"]))
-        if parts[:2] in (["apis", "authentication.k8s.io"], ["apis", "authorization.k8s.io"]):
-            return await self._review(request, parts[-1], user)
-        return await self._operate(request, self._target(parts))
+            return wire.answer(document, kind=wire.DISCOVERY) if aggregated else wire.answer(document)
+        if request.method == "POST" and reviews.is_review(parts):
+            return wire.answer(reviews.answer(parts[-1], user, await wire.body(request)), 201)
+        place, subresource = self._place(parts)
+        wish = options.of_write(request.query, request.headers.get("User-Agent", ""), subresource)
+        if place.name:
+            return await self._on_object(request, place, wish)
+        return await self._on_collection(request, place, wish)
 
-    async def _review(self, request: web.Request, kind: str, user: str) -> web.Response:
-        statuses = {
-            "selfsubjectreviews": {
-                "userInfo": {"username": user, "groups": ["system:masters", "system:authenticated"]}
-            },
-            "selfsubjectaccessreviews": {"allowed": True},
-        }
-        if kind not in statuses:
-            raise _unknown_path()
-        return web.json_response({**await _body(request), "status": statuses[kind]}, status=201)
-
-    def _target(self, parts: list[str]) -> Target:
+    def _place(self, parts: list[str]) -> tuple[Place, str]:
         match parts:
             case ["api", "v1", *rest]:
                 group, version = "", "v1"
             case ["apis", group, version, *rest]:
                 pass
             case _:
-                raise _unknown_path()
+                raise failures.unknown_path()
         namespace = ""
         if len(rest) >= 3 and rest[0] == "namespaces" and rest[2] not in ("status", "finalize"):
             namespace, rest = rest[1], rest[2:]
-        if not rest or len(rest) > 3:
-            raise _unknown_path()
-        resource = self._registry.find(group, version, rest[0])
-        if resource is None or (len(rest) == 3 and rest[2] not in ("status", "finalize")):
-            raise _unknown_path()
-        return Target(resource, namespace, rest[1] if len(rest) > 1 else "", rest[2] if len(rest) > 2 else "")
+        plural, name, subresource, *more = [*rest, "", "", ""][: max(3, len(rest))]
+        resource = self._registry.find(group, version, plural)
+        if resource is None or more or (subresource and (subresource != "status" or not resource.has_status)):
+            raise failures.unknown_path()
+        if name and resource.namespaced != bool(namespace):
+            raise failures.unknown_path()
+        return Place(resource, namespace, name), subresource
 
-    async def _operate(self, request: web.Request, target: Target) -> web.StreamResponse:
-        if target.name:
-            return await self._on_object(request, target)
+    async def _on_collection(self, request: web.Request, place: Place, wish: WriteOptions) -> web.StreamResponse:
         match request.method:
             case "GET" if request.query.get("watch") in ("true", "1"):
-                return await self._watch(request, target)
+                return await self._watch(request, place)
             case "GET":
-                return self._list(request, target)
-            case "POST":
-                body = await _body(request)
-                made, unknown = await self._verbs.create(target.resource, target.namespace, body, dry=_dry(request))
-                return _shown(request, target.resource, made, 201, _warnings(request, target, unknown))
+                items, metadata = await self._reading.select(place, options.of_list(request.query))
+                return wire.of_list(request, place.resource, items, metadata)
+            case "POST" if place.resource.namespaced == bool(place.namespace):
+                made = await self._verbs.create(place, await wire.body(request), wish)
+                return wire.of_object(request, place.resource, made.object, 201, made.warnings)
             case "DELETE":
-                return await self._delete_collection(request, target)
-        raise failures.Failure(
-            405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
-        )
+                return await self._delete_collection(request, place, wish)
+        raise failures.method_not_allowed()
 
-    async def _on_object(self, request: web.Request, target: Target) -> web.StreamResponse:
-        resource, place = target.resource, (target.namespace, target.name)
+    async def _on_object(self, request: web.Request, place: Place, wish: WriteOptions) -> web.StreamResponse:
         match request.method:
             case "GET":
-                return _shown(request, resource, self._verbs.get(resource, *place), 200, [])
+                return wire.of_object(request, place.resource, self._reading.get(place))
             case "PUT":
-                body = await _body(request)
-                done, unknown = await self._verbs.update(
-                    resource, *place, lambda _: body, target.subresource, dry=_dry(request)
-                )
+                done = await self._verbs.update(place, await wire.body(request), wish)
             case "PATCH":
-                done, unknown = await self._patch(request, target)
+                done = await self._patch(request, place, wish)
             case "DELETE":
-                options = await _body(request)
-                gone = await self._verbs.delete(resource, *place, options, dry=_dry(request))
-                return _shown(request, resource, gone, 200, [])
+                asked = await _delete_options(request)
+                wish = replace(wish, dry=wish.dry or bool(asked.get("dryRun")))
+                done = await self._verbs.delete(place, asked, wish)
+                shown = done.object if done.type != "DELETED" else failures.success(place.resource, done.object)
+                return wire.answer(shown)
             case _:
-                raise failures.Failure(
-                    405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
-                )
-        return _shown(request, resource, done, 200, _warnings(request, target, unknown))
+                raise failures.method_not_allowed()
+        return wire.of_object(request, place.resource, done.object, 201 if done.created else 200, done.warnings)
 
-    async def _patch(self, request: web.Request, target: Target) -> tuple[Object, list[str]]:
+    async def _patch(self, request: web.Request, place: Place, wish: WriteOptions) -> Written:
         kind = request.content_type
-        if kind not in PATCH_TYPES:
+        if kind == APPLY_PATCH:
+            if "fieldManager" not in request.query:
+                raise failures.manager_required()
+            return await self._verbs.apply(place, await wire.body(request), wish)
+        if kind not in PATCHES:
             message = "the body of the request was in an unknown format - accepted media types include: "
-            raise failures.Failure(415, "UnsupportedMediaType", message + ", ".join(PATCH_TYPES))
-        patch = await _body(request)
-        place = (target.namespace, target.name)
-        if kind == "application/apply-patch+yaml":
-            try:
-                self._verbs.get(target.resource, *place)
-            except failures.Failure:
-                patch.setdefault("metadata", {})["name"] = target.name
-                return await self._verbs.create(target.resource, target.namespace, patch, dry=_dry(request))
-        return await self._verbs.patch(target.resource, *place, patch, kind, target.subresource, dry=_dry(request))
+            raise failures.Failure(415, "UnsupportedMediaType", message + ", ".join((*PATCHES, APPLY_PATCH)))
+        return await self._verbs.patch(place, await wire.body(request), kind, wish)
 
-    def _list(self, request: web.Request, target: Target) -> web.Response:
-        label, field = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
-        items = self._verbs.select(target.resource, target.namespace, label, field)
-        metadata = {"resourceVersion": str(self._store.revision)}
-        if (include := _table(request)) is not None:
-            return web.json_response(tables.table(target.resource, items, metadata, include))
-        kind = target.resource.list_kind or f"{target.resource.kind}List"
-        return web.json_response(
-            {"kind": kind, "apiVersion": target.resource.api_version, "metadata": metadata, "items": items}
-        )
-
-    async def _delete_collection(self, request: web.Request, target: Target) -> web.Response:
-        label, field = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
-        items = self._verbs.select(target.resource, target.namespace, label, field)
+    async def _delete_collection(self, request: web.Request, place: Place, wish: WriteOptions) -> web.Response:
+        asked = await _delete_options(request)
+        wish = replace(wish, dry=wish.dry or bool(asked.get("dryRun")))
+        items, metadata = await self._reading.select(place, options.of_list(request.query))
         for item in items:
-            metadata = item["metadata"]
-            await self._verbs.delete(
-                target.resource, metadata.get("namespace", ""), metadata["name"], {}, dry=_dry(request)
-            )
-        return web.json_response({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
+            one = Place(place.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+            with contextlib.suppress(failures.NotFound):
+                await self._verbs.delete(one, asked, wish)
+        return wire.of_list(request, place.resource, items, metadata)
 
-    async def _watch(self, request: web.Request, target: Target) -> web.StreamResponse:
-        query = request.query
-        matches = predicate(target.resource, query.get("labelSelector", ""), query.get("fieldSelector", ""))
-        watch = Watch(self._store, target.resource, target.namespace, matches, as_table=_table(request))
-        seconds = float(query.get("timeoutSeconds") or WATCH_SECONDS)
-        bookmarks, initial = query.get("allowWatchBookmarks") == "true", query.get("sendInitialEvents") == "true"
-        lines = watch.lines(query.get("resourceVersion", ""), seconds, bookmarks=bookmarks, initial=initial)
+    async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
+        wish = options.of_watch(request.query)
+        matches = predicate(place.resource, wish.label, wish.field)
+        watch = Watch(self._store, place, matches, wire.as_table(request))
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        # A client that goes away in the middle of a write has ended its watch, and that is all.
-        async with contextlib.aclosing(lines) as stream:
+        async with contextlib.aclosing(await watch.open(wish)) as stream:
+            # A client that goes away in the middle of a write has ended its watch, and that is all.
             with contextlib.suppress(ConnectionResetError):
+                await response.prepare(request)
                 async for line in stream:
                     await response.write(line)
         return response
 
 
-def _document(document: Object, *, aggregated: bool) -> web.Response:
-    kind = "application/json"
-    if aggregated:
-        kind += ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-    return web.Response(body=json.dumps(document).encode(), headers={"Content-Type": kind})
-
-
-async def _body(request: web.Request) -> Any:
-    raw = await request.read()
-    if not raw:
-        return {}
-    try:
-        return _decode(raw, request.content_type)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise failures.bad_request(f"the object provided is unrecognized: {error}") from error
-
-
-def _decode(raw: bytes, content_type: str) -> Any:
-    if content_type == protobuf.CONTENT_TYPE:
-        return protobuf.decode(raw)
-    return yaml.safe_load(raw) if "yaml" in content_type else json.loads(raw)
-
-
-def _dry(request: web.Request) -> bool:
-    return "dryRun" in request.query
-
-
-def _table(request: web.Request) -> str | None:
-    accept = request.headers.get("Accept", "")
-    return request.query.get("includeObject", "Metadata") if "as=Table" in accept.split(",")[0] else None
-
-
-def _shown(request: web.Request, resource: Resource, item: Object, status: int, warnings: list[str]) -> web.Response:
-    headers = [("Warning", f"299 - {json.dumps(warning)}") for warning in warnings]
-    if (include := _table(request)) is not None:
-        metadata = {"resourceVersion": item["metadata"].get("resourceVersion", "")}
-        item = tables.table(resource, [item], metadata, include)
-    return web.Response(
-        body=json.dumps(item, separators=(",", ":")).encode(),
-        status=status,
-        content_type="application/json",
-        headers=headers,
-    )
-
-
-def _warnings(request: web.Request, target: Target, unknown: list[str]) -> list[str]:
-    wish = request.query.get("fieldValidation", "Warn")
-    texts = [f'unknown field "{field}"' for field in unknown]
-    if texts and wish == "Strict":
-        kind = f"{target.resource.kind} in version {target.resource.version!r}".replace("'", '"')
-        raise failures.bad_request(
-            f"{kind} cannot be handled as a {target.resource.kind}: strict decoding error: {', '.join(texts)}"
-        )
-    return texts if wish == "Warn" else []
-
-
-def _unknown_path() -> failures.Failure:
-    return failures.Failure(404, "NotFound", "the server could not find the requested resource")
+async def _delete_options(request: web.Request) -> Object:
+    given = await wire.body(request)
+    if not isinstance(given, dict) or not isinstance(given.get("preconditions") or {}, dict):
+        raise failures.bad_request("the body must be DeleteOptions")
+    return given

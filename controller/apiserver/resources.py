@@ -1,15 +1,29 @@
-"""What the API serves: a table of core kinds, and whatever CustomResourceDefinitions add.
+"""What the API serves: the core kinds, and whatever CustomResourceDefinitions add.
 
 A ``Resource`` says everything the verbs need to know of a kind; nothing here stores or answers anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from controller.apiserver.structural import Cause
+
 Object = dict[str, Any]
+
+
+def _as_it_comes(item: Object, _: Object | None) -> Object:
+    return item
+
+
+def _as_it_is(item: Object) -> Object:
+    return item
+
+
+def _faultless(_: Object) -> list[Cause]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -43,8 +57,14 @@ class Resource:
     has_generation: bool = False
     storage: str = ""  # plural.group under which objects are stored, when it differs (events of two groups)
     expires: int = 0  # seconds after its last renewal after which an object goes by itself
-    renewed: str = ""  # path of the time of that renewal, where it is not the creation
-    field_readers: dict[str, Callable[[Object], str]] = field(default_factory=dict)
+    renewed: tuple[str, ...] = ()  # paths of the time of that renewal, beside the creation
+    terminating: bool = False  # its definition is being deleted: nothing new may come
+    enter: Callable[[Object, Object | None], Object] = (
+        _as_it_comes  # what the server makes of a new state, given the old
+    )
+    leave: Callable[[Object], Object] = _as_it_is  # how a stored object is shown
+    ending: Callable[[Object], Object] = _as_it_is  # what the beginning of its deletion changes
+    check: Callable[[Object], list[Cause]] = _faultless  # faults that no schema tells
 
     @property
     def key(self) -> str:
@@ -63,91 +83,6 @@ class Resource:
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
-EVENT_COLUMNS = (
-    Column("Last Seen", ".lastTimestamp", "date"),
-    Column("Type", ".type"),
-    Column("Reason", ".reason"),
-    Column("Object", ".involvedObject.name"),
-    Column("Message", ".message"),
-)
-EVENT_FIELDS = (
-    "involvedObject.name",
-    "involvedObject.namespace",
-    "involvedObject.kind",
-    "involvedObject.uid",
-    "reason",
-    "type",
-)
-EXPIRY_SECONDS = 3600
-
-CORE: tuple[Resource, ...] = (
-    Resource(
-        "",
-        "v1",
-        "namespaces",
-        "Namespace",
-        False,
-        "namespace",
-        ("ns",),
-        has_status=True,
-        columns=(Column("Status", ".status.phase"), AGE),
-    ),
-    Resource(
-        "",
-        "v1",
-        "events",
-        "Event",
-        True,
-        "event",
-        ("ev",),
-        columns=EVENT_COLUMNS,
-        selectable=EVENT_FIELDS,
-        expires=EXPIRY_SECONDS,
-        renewed=".lastTimestamp",
-    ),
-    Resource(
-        "events.k8s.io",
-        "v1",
-        "events",
-        "Event",
-        True,
-        "event",
-        ("ev",),
-        columns=EVENT_COLUMNS,
-        storage="events",
-        selectable=("regarding.name",),
-        expires=EXPIRY_SECONDS,
-        renewed=".lastTimestamp",
-    ),
-    Resource(
-        "", "v1", "secrets", "Secret", True, "secret", columns=(Column("Type", ".type"), AGE), selectable=("type",)
-    ),
-    Resource("", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=(AGE,)),
-    Resource("", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",), columns=(AGE,)),
-    Resource(
-        "coordination.k8s.io",
-        "v1",
-        "leases",
-        "Lease",
-        True,
-        "lease",
-        columns=(Column("Holder", ".spec.holderIdentity"), AGE),
-        expires=EXPIRY_SECONDS,
-        renewed=".spec.renewTime",
-    ),
-    Resource(
-        "apiextensions.k8s.io",
-        "v1",
-        "customresourcedefinitions",
-        "CustomResourceDefinition",
-        False,
-        "customresourcedefinition",
-        ("crd", "crds"),
-        has_status=True,
-        has_generation=True,
-        columns=(Column("Created At", ".metadata.creationTimestamp"),),
-    ),
-)
 
 
 def of_definition(definition: Object) -> list[Resource]:
@@ -162,7 +97,7 @@ def of_definition(definition: Object) -> list[Resource]:
             version.get("schema", {}).get("openAPIV3Schema", {"type": "object"}),
             tuple(_column(c) for c in version.get("additionalPrinterColumns", ())) or (AGE,),
             tuple(f["jsonPath"].lstrip(".") for f in version.get("selectableFields", ())),
-            names.get("listKind", ""), has_generation=True,
+            names.get("listKind", ""), has_generation=True, terminating="deletionTimestamp" in definition["metadata"],
         )
         for version in spec["versions"] if version.get("served")
     ]  # fmt: skip
@@ -177,8 +112,8 @@ def _column(column: Object) -> Column:
 class Registry:
     """The served resources by group, version and plural."""
 
-    def __init__(self) -> None:
-        self._core = {(r.group, r.version, r.plural): r for r in CORE}
+    def __init__(self, core: Iterable[Resource]) -> None:
+        self._core = {(r.group, r.version, r.plural): r for r in core}
         self._custom: dict[tuple[str, str, str], Resource] = {}
 
     def define(self, definitions: list[Object]) -> None:

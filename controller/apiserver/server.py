@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-import datetime
-import logging
 import os
-from collections.abc import Sequence
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,50 +18,78 @@ import yaml
 from aiohttp import web
 
 from controller import errors
-from controller.apiserver import expiry
+from controller.apiserver import seed, upkeep, wire
+from controller.apiserver.core import CORE
 from controller.apiserver.pki import Credentials, Pki
 from controller.apiserver.requests import Requests
-from controller.apiserver.resources import Registry, Resource
-from controller.apiserver.store import Key, Store
+from controller.apiserver.resources import Registry
+from controller.apiserver.store import Store
+from controller.apiserver.terminations import Terminations
+from controller.apiserver.upkeep import Upkeep
 from controller.apiserver.users import Users
-from controller.apiserver.verbs import DEFINITIONS, NAMESPACES, Verbs
 
 Object = dict[str, Any]
-logger = logging.getLogger(__name__)
-
-MAX_BODY = 3 << 20
 
 
 class ApiServer:
     """One server. Port 0 takes a free one; ``crds`` are applied at every start."""
 
-    def __init__(self, state_dir: Path, host: str, port: int, crds: Sequence[Object], default_namespace: str) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        host: str,
+        port: int,
+        crds: Sequence[Object],
+        default_namespace: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._directory = state_dir / "api"
         self._host = host
         self._port = port
         self._crds = crds
         self._namespace = default_namespace
-        self._registry = Registry()
+        self._clock = clock
+        self._registry = Registry(CORE)
+        self._store = Store(self._directory / "objects.db")
+        self._pki = Pki(self._directory / "pki", host)
         self._runner: web.AppRunner | None = None
-        self._expiry: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._kubeconfig: Path | None = None
 
     @property
     def url(self) -> str:
         """Where it answers, once started."""
-        return f"https://{self._host}:{self._port}"
+        return f"https://{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}"
 
     async def start(self) -> None:
         """Listen. Raises errors.SettingError."""
-        now = datetime.datetime.now(datetime.UTC)
-        self._pki = await asyncio.to_thread(Pki, self._directory / "pki", self._host, now)
+        await asyncio.to_thread(self._pki.ensure, self._clock())
         context = await asyncio.to_thread(self._pki.server_context)
-        tokens = await asyncio.to_thread(self._pki.tokens)
-        self.store = Store(self._directory / "objects.db")
-        await self.store.open()
-        self.verbs = Verbs(self.store, self._registry)
-        await self._seed()
-        requests = Requests(self.verbs, self._registry, self.store, Users(tokens))
-        app = web.Application(client_max_size=MAX_BODY)
+        users = Users(await asyncio.to_thread(self._pki.tokens))
+        await self._store.open()
+        seed.serve_definitions(self._store, self._registry)
+        await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
+        self._tasks = [
+            asyncio.create_task(upkeep.keep("terminations", Terminations(self._store, self._registry).run)),
+            asyncio.create_task(
+                upkeep.keep("upkeep", Upkeep(self._store, self._pki, self._clock, self._renewed(context)).run)
+            ),
+        ]
+        await self._listen(Requests(self._registry, self._store, users), context)
+
+    async def stop(self) -> None:
+        """Stop listening and close the store."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._store.close()
+
+    async def _listen(self, requests: Requests, context: ssl.SSLContext) -> None:
+        app = web.Application(client_max_size=wire.MAX_BODY)
         app.router.add_route("*", "/{path:.*}", requests.answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -74,18 +101,6 @@ class ApiServer:
                 f"EDGE_API_LISTEN {self._host}:{self._port} cannot be used: {error.strerror}; give another address"
             ) from error
         self._port = self._runner.addresses[0][1]
-        self._expiry = asyncio.create_task(expiry.run(self.store, self.verbs))
-
-    async def stop(self) -> None:
-        """Stop listening and close the store."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._expiry
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-        await self.store.close()
 
     def credentials(self, user: str) -> Credentials:
         """What a client of that user needs."""
@@ -106,27 +121,23 @@ class ApiServer:
         }
 
     def write_kubeconfig(self, path: Path) -> None:
-        """Write it with mode 0600, whole or not at all."""
+        """Write it with mode 0600, whole or not at all; written again when its certificate is renewed."""
+        self._kubeconfig = path
         temporary = path.with_suffix(".tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             yaml.safe_dump(self.kubeconfig(), file, sort_keys=False)
         temporary.replace(path)
 
-    async def _seed(self) -> None:
-        self.verbs.refresh_definitions()
-        for name in ("default", "kube-system", self._namespace):
-            if self.store.get(Key(NAMESPACES.key, "", name)) is None:
-                await self.verbs.create(NAMESPACES, "", {"metadata": {"name": name}}, dry=False)
-        for definition in self._crds:
-            await self._apply(DEFINITIONS, definition)
+    def _renewed(self, context: ssl.SSLContext) -> Callable[[], Awaitable[None]]:
+        """What to do once certificates were renewed: new connections get the new one, and so does the kubeconfig."""
 
-    async def _apply(self, resource: Resource, wanted: Object) -> None:
-        name = wanted["metadata"]["name"]
-        if self.store.get(Key(resource.key, "", name)) is None:
-            await self.verbs.create(resource, "", wanted, dry=False)
-            return
-        await self.verbs.update(resource, "", name, lambda current: {**current, "spec": wanted["spec"]}, "", dry=False)
+        async def take_up() -> None:
+            await asyncio.to_thread(self._pki.load, context)
+            if self._kubeconfig is not None:
+                await asyncio.to_thread(self.write_kubeconfig, self._kubeconfig)
+
+        return take_up
 
 
 def _encoded(path: Path) -> str:

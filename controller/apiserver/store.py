@@ -1,7 +1,7 @@
-"""The store of the embedded API: every revision a row in SQLite, the current objects in memory.
+"""The store of the embedded API: every revision a row on disk, the current objects in memory, watchers fed at once.
 
-The row id is the revision. A write is committed with ``synchronous=FULL`` in a thread of its own before it becomes
-visible; then the index and the watchers see it, in order. Nothing here knows what an object means.
+A write is on disk before it becomes visible; then the index and the watchers see it, in the order of revisions.
+Nothing here knows what an object means.
 """
 
 from __future__ import annotations
@@ -9,39 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from controller import errors
+from controller.apiserver.store_rows import Key, Row, Rows
 
 Object = dict[str, Any]
+T = TypeVar("T")
 
-HISTORY = 2000  # revisions that a watch can go back
-COMPACT_EVERY = 500  # writes between two compactions
+HISTORY = 2000  # revisions that a watch or a continued list can go back
 SUBSCRIBER_LIMIT = 1000  # events a slow watcher may lag behind before it is dropped
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS revisions (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    resource TEXT NOT NULL,
-    namespace TEXT NOT NULL,
-    name TEXT NOT NULL,
-    deleted INTEGER NOT NULL,
-    object TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS by_key ON revisions (resource, namespace, name, id);
-"""
-
-
-class Key(NamedTuple):
-    """An object's place: ``plural.group``, namespace ("" for cluster scope), name."""
-
-    resource: str
-    namespace: str
-    name: str
+__all__ = ["Change", "Key", "Store", "Subscription"]
 
 
 class Change(NamedTuple):
@@ -49,7 +31,7 @@ class Change(NamedTuple):
 
     revision: int
     key: Key
-    type: str  # ADDED, MODIFIED or DELETED
+    type: str  # ADDED, MODIFIED or DELETED; UNCHANGED when nothing was to be written
     object: Object
     before: Object | None
 
@@ -70,36 +52,36 @@ class Subscription:
 
 
 class Store:
-    """One database. All methods but ``open`` and ``close`` are called in the event loop."""
+    """One database. All methods are called in one event loop; SQLite has a thread of its own."""
 
     def __init__(self, path: Path, history: int = HISTORY) -> None:
         self._path = path
+        self._retained = history
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
-        self._history: deque[Change] = deque(maxlen=history)
-        self._subscriptions: set[Subscription] = set()
+        self._listeners: list[Callable[[Change], None]] = []
+        self._writes: set[asyncio.Task[Change]] = set()
         self._lock = asyncio.Lock()
         self.revision = 0
-        self._oldest = 0
-        self._writes = 0
 
     async def open(self) -> None:
         """Load the current objects. Raises errors.SettingError when the file is damaged."""
         loop = asyncio.get_running_loop()
         try:
-            rows = await loop.run_in_executor(self._thread, self._load)
+            self._rows = await loop.run_in_executor(self._thread, Rows, self._path)
+            found = await loop.run_in_executor(self._thread, self._rows.as_of, self._rows.last)
         except sqlite3.DatabaseError as error:
             raise errors.SettingError(
                 f"the database {self._path} is damaged ({error}): restore a backup of it, or move it away to begin anew"
             ) from error
-        for revision, key, text in rows:
-            self._objects.setdefault(key.resource, {})[key.namespace, key.name] = json.loads(text)
-            self.revision = max(self.revision, revision)
-        self._oldest = self.revision
+        for row in found:
+            self._objects.setdefault(row.key.resource, {})[row.key.namespace, row.key.name] = json.loads(row.text)
+        self.revision = self._rows.last
 
     async def close(self) -> None:
-        """Close the file."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+        """Finish the writes under way and close the file."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._rows.close)
         self._thread.shutdown(wait=False)
 
     def get(self, key: Key) -> Object | None:
@@ -111,101 +93,98 @@ class Store:
         found = self._objects.get(resource, {})
         return [found[place] for place in sorted(found) if not namespace or place[0] == namespace]
 
-    async def write(self, key: Key, change: Callable[[Object | None], Object | None]) -> tuple[Object, bool]:
+    async def select_at(self, revision: int, resource: str, namespace: str) -> list[Object] | None:
+        """The objects as they were at a revision, or None when it is compacted or yet to come."""
+        if not self._knows(revision):
+            return None
+        rows = await self._call(lambda: self._rows.as_of(revision, resource, namespace))
+        return [json.loads(row.text) for row in rows] if self._knows(revision) else None
+
+    async def changes(self, since: int, until: int, resource: str) -> list[Change] | None:
+        """The changes of a resource after ``since``, up to ``until``, or None when they are compacted."""
+        if not self._knows(since):
+            return None
+        rows = await self._call(lambda: self._rows.changes(since, until, resource)) if since < until else []
+        return [_change(row) for row in rows] if self._knows(since) else None
+
+    async def write(self, key: Key, change: Callable[[Object | None], Object | None]) -> Change:
         """Replace the object by what ``change`` makes of the current one; None deletes it.
 
-        Returns the object (with its new resourceVersion) and whether anything was written: an unchanged object is
-        not. What ``change`` raises is raised here.
+        An unchanged object is not written. What ``change`` raises is raised here. Raises
+        errors.ApiUnavailableError when the disk refuses. Who is cancelled while waiting has written all the same.
         """
-        # A client that goes away must not leave a row that the index does not know of.
-        return await asyncio.shield(asyncio.create_task(self._write(key, change)))
-
-    async def _write(self, key: Key, change: Callable[[Object | None], Object | None]) -> tuple[Object, bool]:
-        async with self._lock:
-            before = self.get(key)
-            after = change(before)
-            if after is None and before is not None:
-                return await self._commit(key, before, before, "DELETED"), True
-            if after is None:
-                raise ValueError("an object that does not exist cannot be deleted")
-            if after == before:
-                return before, False
-            return await self._commit(key, before, after, "MODIFIED" if before else "ADDED"), True
-
-    def changes_since(self, revision: int) -> Iterator[Change] | None:
-        """The changes after a revision, or None when it is compacted."""
-        if revision < self._oldest or revision > self.revision:
-            return None
-        return (change for change in list(self._history) if change.revision > revision)
+        task = asyncio.create_task(self._write(key, change))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
 
     def subscribe(self) -> Subscription:
         """See every change from now on."""
         subscription = Subscription()
-        self._subscriptions.add(subscription)
+        self.attach(subscription.offer)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Stop seeing changes."""
-        self._subscriptions.discard(subscription)
+        self._listeners.remove(subscription.offer)
 
-    async def _commit(self, key: Key, before: Object | None, after: Object, type_: str) -> Object:
+    def attach(self, listener: Callable[[Change], None]) -> None:
+        """Call the listener with every change, before the write that made it returns. It must not wait."""
+        self._listeners.append(listener)
+
+    async def compact(self) -> None:
+        """Forget replaced rows beyond the history, in steps between which writes go on."""
+        floor = self.revision - self._retained
+        more = floor > self._rows.floor
+        while more:
+            more = await self._call(lambda: self._rows.compact(floor))
+
+    async def backup(self, target: Path) -> None:
+        """Write a copy that may be put in the file's place; its revisions then begin far ahead of this one's."""
+        await self._call(lambda: self._rows.backup(target))
+
+    def _knows(self, revision: int) -> bool:
+        return self._rows.floor <= revision <= self.revision
+
+    async def _write(self, key: Key, change: Callable[[Object | None], Object | None]) -> Change:
+        async with self._lock:
+            before = self.get(key)
+            after = change(before)
+            if after is None and before is None:
+                raise ValueError("an object that does not exist cannot be deleted")
+            if before is not None and after == before:
+                return Change(self.revision, key, "UNCHANGED", before, before)
+            kind = "DELETED" if after is None else "MODIFIED" if before is not None else "ADDED"
+            return await self._commit(key, kind, after or before or {}, before)
+
+    async def _commit(self, key: Key, kind: str, item: Object, before: Object | None) -> Change:
         revision = self.revision + 1
-        after = {**after, "metadata": {**after["metadata"], "resourceVersion": str(revision)}}
-        text = json.dumps(after, separators=(",", ":"))
-        loop = asyncio.get_running_loop()
-        deleted = type_ == "DELETED"
-        try:
-            await loop.run_in_executor(self._thread, self._insert, revision, key, deleted, text)
-        except sqlite3.Error as error:
-            raise errors.EdgeError(
-                f"nothing was written: {self._path} cannot be written ({error}); free disk space"
-            ) from error
+        item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(revision)}}
+        row = Row(revision, key, kind == "DELETED", json.dumps(item, separators=(",", ":")))
+        await self._call(lambda: self._rows.insert(row))
         self.revision = revision
         place = (key.namespace, key.name)
-        if deleted:
+        if kind == "DELETED":
             del self._objects[key.resource][place]
         else:
-            self._objects.setdefault(key.resource, {})[place] = after
-        self._publish(Change(revision, key, type_, after, before))
-        return after
+            self._objects.setdefault(key.resource, {})[place] = item
+        done = Change(revision, key, kind, item, before)
+        for listener in self._listeners:
+            listener(done)
+        return done
 
-    def _publish(self, change: Change) -> None:
-        if len(self._history) == self._history.maxlen:
-            self._oldest = self._history[0].revision
-        self._history.append(change)
-        for subscription in self._subscriptions:
-            subscription.offer(change)
+    async def _call(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as error:
+            raise errors.ApiUnavailableError(
+                f"the database {self._path} cannot be used ({error}): see that its disk works and has space",
+                code=503,
+                reason="ServiceUnavailable",
+            ) from error
 
-    def _load(self) -> list[tuple[int, Key, str]]:
-        new = not self._path.exists()
-        self._connection = sqlite3.connect(self._path, isolation_level=None)
-        if new:
-            self._path.chmod(0o600)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        (verdict,) = self._connection.execute("PRAGMA quick_check").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        self._connection.executescript(SCHEMA)
-        self._compact()
-        rows = self._connection.execute("SELECT id, resource, namespace, name, object FROM revisions WHERE NOT deleted")
-        found = [(row[0], Key(*row[1:4]), row[4]) for row in rows]
-        (last,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
-        self.revision = last
-        return found
 
-    def _insert(self, revision: int, key: Key, deleted: bool, text: str) -> None:
-        self._connection.execute(
-            "INSERT INTO revisions (id, resource, namespace, name, deleted, object) VALUES (?, ?, ?, ?, ?, ?)",
-            (revision, *key, deleted, text),
-        )
-        self._writes += 1
-        if self._writes % COMPACT_EVERY == 0:
-            self._compact()
-
-    def _compact(self) -> None:
-        """Keep the newest row of each key; a deletion needs no row at all (AUTOINCREMENT remembers the revision)."""
-        self._connection.execute(
-            "DELETE FROM revisions WHERE id NOT IN (SELECT max(id) FROM revisions GROUP BY resource, namespace, name)"
-        )
-        self._connection.execute("DELETE FROM revisions WHERE deleted")
+def _change(row: Row) -> Change:
+    before = json.loads(row.before) if row.before else None
+    kind = "DELETED" if row.deleted else "MODIFIED" if before else "ADDED"
+    return Change(row.revision, row.key, kind, json.loads(row.text), before)

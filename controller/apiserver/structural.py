@@ -6,10 +6,9 @@ One walk for each of the three. CEL rules are in rules.py.
 from __future__ import annotations
 
 import copy
-import re
-from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
+
+from controller.apiserver import strings
 
 Schema = dict[str, Any]
 
@@ -75,15 +74,13 @@ def validate(value: Any, schema: Schema, path: str = "") -> list[Cause]:
     if value is None and schema.get("nullable"):
         return []
     if schema.get("x-kubernetes-int-or-string"):
-        return (
-            []
-            if isinstance(value, (int, str)) and not isinstance(value, bool)
-            else [_type(value, path, "integer,string")]
-        )
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            return [_type(value, path, "integer,string")]
+        return _string(value, schema, path) if isinstance(value, str) else _number(value, schema, path)
     kind = schema.get("type")
     if kind and not _is(value, kind):
         return [_type(value, path, kind)]
-    causes = _enum(value, schema, path)
+    causes = _enum(value, schema, path) + _combined(value, schema, path)
     if isinstance(value, str):
         causes += _string(value, schema, path)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -92,6 +89,18 @@ def validate(value: Any, schema: Schema, path: str = "") -> list[Cause]:
         causes += _list(value, schema, path)
     elif isinstance(value, dict):
         causes += _object(value, schema, path)
+    return causes
+
+
+def _combined(value: Any, schema: Schema, path: str) -> list[Cause]:
+    """allOf, anyOf, oneOf and not."""
+    causes = [cause for part in schema.get("allOf", ()) for cause in validate(value, part, path)]
+    if "anyOf" in schema and all(validate(value, part, path) for part in schema["anyOf"]):
+        causes.append(_invalid(value, path, "must validate at least one schema (anyOf)"))
+    if "oneOf" in schema and sum(not validate(value, part, path) for part in schema["oneOf"]) != 1:
+        causes.append(_invalid(value, path, "must validate one and only one schema (oneOf)"))
+    if "not" in schema and not validate(value, schema["not"], path):
+        causes.append(_invalid(value, path, "must not validate the schema (not)"))
     return causes
 
 
@@ -128,21 +137,15 @@ def _enum(value: Any, schema: Schema, path: str) -> list[Cause]:
 
 def _string(value: str, schema: Schema, path: str) -> list[Cause]:
     causes = []
-    longest, shortest = schema.get("maxLength"), schema.get("minLength")
-    if longest is not None and len(value) > longest:
-        causes.append(Cause("FieldValueTooLong", f"Too long: may not be more than {longest} bytes", path))
-    if shortest is not None and len(value) < shortest:
-        causes.append(_invalid(value, path, f"should be at least {shortest} chars long"))
-    if (pattern := schema.get("pattern")) and not _compiled(pattern).search(value):
-        causes.append(_invalid(value, path, f"should match '{pattern}'"))
-    if schema.get("format") == "date-time" and not _is_time(value):
-        causes.append(
-            Cause(
-                "FieldValueTypeInvalid",
-                f"Invalid value: {quoted(value)}: {path} in body must be of type date-time: {quoted(value)}",
-                path,
+    for reason, text in strings.faults(value, schema):
+        if reason == "FieldValueTooLong":
+            causes.append(Cause(reason, f"Too long: {text}", path))
+        elif reason == "FieldValueTypeInvalid":
+            causes.append(
+                Cause(reason, f"Invalid value: {quoted(value)}: {path} in body {text}: {quoted(value)}", path)
             )
-        )
+        else:
+            causes.append(_invalid(value, path, text))
     return causes
 
 
@@ -150,24 +153,17 @@ def _invalid(value: Any, path: str, what: str) -> Cause:
     return Cause("FieldValueInvalid", f"Invalid value: {quoted(value)}: {path} in body {what}", path)
 
 
-@lru_cache(512)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
-
-
-def _is_time(value: str) -> bool:
-    try:
-        return datetime.fromisoformat(value).tzinfo is not None
-    except ValueError:
-        return False
-
-
 def _number(value: float, schema: Schema, path: str) -> list[Cause]:
+    least, most, step = schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf")
     causes = []
-    if (least := schema.get("minimum")) is not None and value < least:
-        causes.append(_invalid(value, path, f"should be greater than or equal to {least}"))
-    if (most := schema.get("maximum")) is not None and value > most:
-        causes.append(_invalid(value, path, f"should be less than or equal to {most}"))
+    if least is not None and (value < least or (schema.get("exclusiveMinimum") and value == least)):
+        bound = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
+        causes.append(_invalid(value, path, f"should be {bound} {least}"))
+    if most is not None and (value > most or (schema.get("exclusiveMaximum") and value == most)):
+        bound = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
+        causes.append(_invalid(value, path, f"should be {bound} {most}"))
+    if step and value % step:
+        causes.append(_invalid(value, path, f"should be a multiple of {step}"))
     return causes
 
 
@@ -206,6 +202,8 @@ def _object(value: dict[str, Any], schema: Schema, path: str) -> list[Cause]:
         if name not in value:
             place = f"{path}.{name}" if path else name
             causes.append(Cause("FieldValueRequired", "Required value", place))
+    if (least := schema.get("minProperties")) is not None and len(value) < least:
+        causes.append(_invalid(value, path, f"should have at least {least} properties"))
     if (most := schema.get("maxProperties")) is not None and len(value) > most:
         causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items", path))
     properties, extra = schema.get("properties", {}), schema.get("additionalProperties")

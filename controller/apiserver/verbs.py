@@ -1,223 +1,210 @@
-"""The verbs: get, list, create, update, patch, delete, deletecollection - on any resource."""
+"""The verbs that write: create, update, patch, apply, delete, deletecollection - on any resource."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from controller.apiserver import failures, objects, patches, selectors, tables
-from controller.apiserver.resources import CORE, Registry, Resource
-from controller.apiserver.store import Key, Store
+from controller.apiserver import admission, apply, failures, managers, objects, patches, strategic, times
+from controller.apiserver.core import NAMESPACES
+from controller.apiserver.managers import Manager
+from controller.apiserver.options import WriteOptions
+from controller.apiserver.resources import Resource
+from controller.apiserver.store import Change, Key, Store
+from controller.apiserver.structural import Cause
 
 Object = dict[str, Any]
+Step = Callable[[Object | None], Object | None]
 
-NAMESPACES = next(r for r in CORE if r.plural == "namespaces")
-DEFINITIONS = next(r for r in CORE if r.plural == "customresourcedefinitions")
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+
+
+class Written(NamedTuple):
+    """What a write made, for its answer."""
+
+    object: Object
+    warnings: list[str]
+    type: str  # as in store.Change
+
+    @property
+    def created(self) -> bool:
+        """Whether the object is new."""
+        return self.type == "ADDED"
+
+
+class Place(NamedTuple):
+    """One object of a resource; the name is "" for a collection."""
+
+    resource: Resource
+    namespace: str
+    name: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Where it is stored."""
+        return Key(self.resource.key, self.namespace if self.resource.namespaced else "", self.name)
 
 
 class Verbs:
-    """The operations of the API on one store. Raises failures.Failure."""
+    """The writing operations of the API on one store. Raises failures.Failure and errors.ApiUnavailableError."""
 
-    def __init__(self, store: Store, registry: Registry) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._registry = registry
 
-    def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """One object."""
-        found = self._store.get(_key(resource, namespace, name))
-        if found is None:
-            raise failures.not_found(resource, name)
-        return _as(resource, found)
-
-    def select(self, resource: Resource, namespace: str, label: str, field: str) -> list[Object]:
-        """The objects that the selectors choose."""
-        matches = predicate(resource, label, field)
-        return [_as(resource, item) for item in self._store.select(resource.key, namespace) if matches(item)]
-
-    async def create(self, resource: Resource, namespace: str, body: Object, *, dry: bool) -> tuple[Object, list[str]]:
-        """Create; returns the object and its unknown fields."""
-        item, unknown = objects.prepare_create(resource, body, namespace)
+    async def create(self, place: Place, body: Any, options: WriteOptions) -> Written:
+        """Create; the name is in the body."""
+        resource = place.resource
+        typed, warnings = admission.typed(resource, body, options.validation)
+        item = self._new(place, typed, options)
         name = item["metadata"]["name"]
-        if resource.namespaced:
-            self._check_namespace(namespace)
-        if resource is NAMESPACES:
-            item |= {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
-        if resource is DEFINITIONS:
-            item = with_definition_status(item)
 
-        def change(current: Object | None) -> Object:
+        def change(current: Object | None) -> Object | None:
             if current is not None:
                 raise failures.already_exists(resource, name)
             return item
 
-        return await self._write(resource, namespace, name, change, dry), unknown
+        return await self._write(place._replace(name=name), change, warnings, options)
 
-    async def update(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        make: Callable[[Object], Object],
-        subresource: str,
-        *,
-        dry: bool,
-    ) -> tuple[Object, list[str]]:
-        """Replace by what ``make`` gives for the current object; returns the object and its unknown fields."""
-        unknown: list[str] = []
+    async def update(self, place: Place, body: Any, options: WriteOptions) -> Written:
+        """Replace by the body."""
+        return await self._change(place, lambda _: body, options)
 
-        def change(current: Object | None) -> Object | None:
-            if current is None:
-                raise failures.not_found(resource, name)
-            item, gone = objects.prepare_update(
-                resource, current, make(_as(resource, current)), subresource=subresource
-            )
-            unknown[:] = gone
-            if resource is DEFINITIONS:
-                item = with_definition_status(item)
-            return None if _is_done(item) else item
-
-        return await self._write(resource, namespace, name, change, dry), unknown
-
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, patch: Any, kind: str, subresource: str, *, dry: bool
-    ) -> tuple[Object, list[str]]:
+    async def patch(self, place: Place, patch: Any, kind: str, options: WriteOptions) -> Written:
         """Patch by content type."""
+        if kind == STRATEGIC_PATCH and place.resource.schema is not None:
+            message = "the body of the request was in an unknown format - accepted media types include: "
+            raise failures.Failure(415, "UnsupportedMediaType", message + f"{JSON_PATCH}, {MERGE_PATCH}")
+        applied = {JSON_PATCH: patches.apply_json, MERGE_PATCH: patches.merge, STRATEGIC_PATCH: strategic.merge}[kind]
 
         def make(current: Object) -> Object:
             try:
-                if kind == "application/json-patch+json":
-                    return patches.apply_json(current, patch)
+                made: Object = applied(current, patch)
             except patches.PatchError as error:
-                raise failures.Failure(
-                    422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
-                ) from error
-            merged: Object = patches.merge(current, patch)
-            return merged
+                raise failures.unreadable_patch(error) from error
+            return made
 
-        return await self.update(resource, namespace, name, make, subresource, dry=dry)
+        return await self._change(place, make, options)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, options: Object, *, dry: bool) -> Object:
-        """Delete, or mark for deletion while finalizers hold the object."""
-        preconditions = options.get("preconditions") or {}
+    async def apply(self, place: Place, body: Any, options: WriteOptions) -> Written:
+        """Server-side apply: creates the object when it is not there."""
+        resource = place.resource
+        typed, warnings = admission.typed(resource, body, options.validation)
+        if typed["metadata"].get("managedFields"):
+            raise failures.bad_request("metadata.managedFields must be nil")
+        config = _applicable(place, typed, options.subresource)
+        manager = Manager(options.manager, managers.APPLY, resource.api_version, options.subresource)
+
+        def change(current: Object | None) -> Object | None:
+            if current is None and options.subresource:
+                raise failures.not_found(resource, place.name)
+            live = shown(resource, current) if current else {}
+            try:
+                merged, owned = apply.apply(live, config, manager, resource.schema, times.now(), force=options.force)
+            except apply.Conflicts as conflicts:
+                raise failures.apply_conflict(
+                    resource, place.name, apply.message(conflicts), apply.causes(conflicts)
+                ) from conflicts
+            if current is None:
+                return objects.managed(self._new(place, merged, options), owned)
+            item = objects.managed(objects.replaced(resource, current, merged, options), owned)
+            return None if objects.is_done(item) else item
+
+        return await self._write(place, change, warnings, options)
+
+    async def delete(self, place: Place, wish: Object, options: WriteOptions) -> Written:
+        """Delete, or mark for deletion while finalizers hold the object. ``wish``: DeleteOptions."""
+        preconditions = wish.get("preconditions") or {}
 
         def change(current: Object | None) -> Object | None:
             if current is None:
-                raise failures.not_found(resource, name)
+                raise failures.not_found(place.resource, place.name)
             metadata = current["metadata"]
             for field in ("uid", "resourceVersion"):
                 if preconditions.get(field) and preconditions[field] != metadata[field]:
-                    raise failures.precondition(resource, name, field, preconditions[field], metadata[field])
-            if not metadata.get("finalizers"):
-                return None
+                    raise failures.precondition(
+                        place.resource, place.name, field, preconditions[field], metadata[field]
+                    )
             if "deletionTimestamp" in metadata:
                 return current
-            marked = {**metadata, "deletionTimestamp": objects.now(), "deletionGracePeriodSeconds": 0}
-            if resource.has_generation:
-                marked["generation"] = metadata.get("generation", 0) + 1
-            return {**current, "metadata": marked}
+            ending = place.resource.ending(current)
+            return _marked(ending, place.resource) if objects.is_held(ending) else None
 
-        if resource is NAMESPACES and not dry:
-            await self._empty_namespace(name)
-        if resource is DEFINITIONS and not dry:
-            await self._drop_objects_of(name)
-        return await self._write(resource, namespace, name, change, dry)
+        return await self._write(place, change, [], options)
 
-    async def _write(
-        self, resource: Resource, namespace: str, name: str, change: Callable[[Object | None], Object | None], dry: bool
-    ) -> Object:
-        key = _key(resource, namespace, name)
-        if dry:
-            current = self._store.get(key)
-            return _as(resource, change(current) or current or {})
-        written, _ = await self._store.write(key, change)
-        if resource is DEFINITIONS:
-            self.refresh_definitions()
-        return _as(resource, written)
+    async def release(self, place: Place, without: Callable[[Object], Object]) -> None:
+        """Take what the server itself held a deleted object with; it goes when no one else holds it."""
 
-    def refresh_definitions(self) -> None:
-        """Serve what the stored CustomResourceDefinitions say."""
-        self._registry.define(self._store.select(DEFINITIONS.key, ""))
+        def change(current: Object | None) -> Object | None:
+            if current is None:
+                raise failures.not_found(place.resource, place.name)
+            item = without(current)
+            return None if objects.is_done(item) else item
 
-    def _check_namespace(self, namespace: str) -> None:
-        found = self._store.get(_key(NAMESPACES, "", namespace))
+        await self._store.write(place.key, change)
+
+    def _new(self, place: Place, item: Object, options: WriteOptions) -> Object:
+        resource = place.resource
+        if resource.namespaced:
+            self._check_namespace(place, item)
+        if resource.terminating:
+            raise failures.Failure(
+                405, "MethodNotAllowed", "create not allowed while custom resource definition is terminating"
+            )
+        return objects.created(resource, item, place.namespace, options)
+
+    async def _change(self, place: Place, make: Callable[[Object], Object], options: WriteOptions) -> Written:
+        resource = place.resource
+        warnings: list[str] = []
+
+        def change(current: Object | None) -> Object | None:
+            if current is None:
+                raise failures.not_found(resource, place.name)
+            typed, warnings[:] = admission.typed(resource, make(shown(resource, current)), options.validation)
+            item = objects.changed(resource, current, typed, options)
+            return None if objects.is_done(item) else item
+
+        return await self._write(place, change, warnings, options)
+
+    async def _write(self, place: Place, change: Step, warnings: list[str], options: WriteOptions) -> Written:
+        if options.dry:
+            current = self._store.get(place.key)
+            made = change(current)
+            done = Change(0, place.key, "ADDED" if current is None else "MODIFIED", made or current or {}, current)
+        else:
+            done = await self._store.write(place.key, change)
+        return Written(shown(place.resource, done.object), warnings, done.type)
+
+    def _check_namespace(self, place: Place, item: Object) -> None:
+        found = self._store.get(Place(NAMESPACES, "", place.namespace).key)
         if found is None:
-            raise failures.not_found(NAMESPACES, namespace)
-
-    async def _empty_namespace(self, namespace: str) -> None:
-        for resource in self._registry.all():
-            if resource.namespaced:
-                await self._delete_all(resource, namespace)
-
-    async def _drop_objects_of(self, definition: str) -> None:
-        for resource in self._registry.all():
-            if resource.key == definition:
-                await self._delete_all(resource, "")
-
-    async def _delete_all(self, resource: Resource, namespace: str) -> None:
-        for item in self._store.select(resource.key, namespace):
-            metadata = item["metadata"]
-            await self.delete(resource, metadata.get("namespace", ""), metadata["name"], {}, dry=False)
+            raise failures.not_found(NAMESPACES, place.namespace)
+        if "deletionTimestamp" in found["metadata"]:
+            message = f"namespace {place.namespace} is being terminated"
+            why = f"unable to create new content in namespace {place.namespace} because it is being terminated"
+            cause = Cause("NamespaceTerminating", message, "metadata.namespace")
+            raise failures.forbidden(place.resource, item["metadata"].get("name", ""), why, cause)
 
 
-def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], bool]:
-    """Both selectors as one predicate. Raises failures.Failure when one cannot be read."""
-    readers: dict[str, Callable[[Object], str]] = {
-        "metadata.name": lambda item: str(item["metadata"]["name"]),
-        "metadata.namespace": lambda item: str(item["metadata"].get("namespace", "")),
-    }
-    readers |= {path: _reader(path) for path in resource.selectable}
-    try:
-        by_label, by_field = selectors.labels(label), selectors.fields(field, readers)
-    except selectors.SelectorError as error:
-        raise failures.bad_request(str(error)) from error
-    return lambda item: by_label(item) and by_field(item)
-
-
-def _reader(path: str) -> Callable[[Object], str]:
-    def read(item: Object) -> str:
-        found = tables.read(item, "." + path)
-        return str(found[0]) if found else ""
-
-    return read
-
-
-def with_definition_status(item: Object) -> Object:
-    """A CRD with the conditions that an accepted one has."""
-    spec_names = item["spec"]["names"]
-    accepted = {**spec_names, "singular": spec_names.get("singular") or spec_names["kind"].lower()}
-    accepted["listKind"] = spec_names.get("listKind") or f"{spec_names['kind']}List"
-    conditions = [
-        {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found"},
-        {
-            "type": "Established",
-            "status": "True",
-            "reason": "InitialNamesAccepted",
-            "message": "the initial names have been accepted",
-        },
-    ]
-    before = {c["type"]: c for c in item.get("status", {}).get("conditions", ())}
-    for condition in conditions:
-        condition["lastTransitionTime"] = before.get(condition["type"], {}).get("lastTransitionTime", objects.now())
-    stored = [v["name"] for v in item["spec"]["versions"] if v.get("storage")]
-    status = {"acceptedNames": accepted, "conditions": conditions, "storedVersions": stored}
-    item = copy.deepcopy(item)
-    item["spec"]["names"] = accepted
-    item["spec"].setdefault("conversion", {"strategy": "None"})
-    return {**item, "status": status}
-
-
-def _key(resource: Resource, namespace: str, name: str) -> Key:
-    return Key(resource.key, namespace if resource.namespaced else "", name)
-
-
-def _as(resource: Resource, item: Object) -> Object:
+def shown(resource: Resource, item: Object) -> Object:
     """The stored object in the version that was asked for."""
-    if item.get("apiVersion") == resource.api_version:
-        return item
-    return {**item, "apiVersion": resource.api_version}
+    item = resource.leave(item)
+    return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
 
 
-def _is_done(item: Object) -> bool:
-    metadata = item["metadata"]
-    return "deletionTimestamp" in metadata and not metadata.get("finalizers")
+def _marked(item: Object, resource: Resource) -> Object:
+    metadata = {**item["metadata"], "deletionTimestamp": times.now(), "deletionGracePeriodSeconds": 0}
+    if resource.has_generation:
+        metadata["generation"] = metadata.get("generation", 0) + 1
+    return {**item, "metadata": metadata}
+
+
+def _applicable(place: Place, item: Object, subresource: str) -> Object:
+    """The part of an applied configuration that this path writes."""
+    named = {**item["metadata"], "name": item["metadata"].get("name") or place.name}
+    if subresource == "status":
+        guard = {key: value for key, value in named.items() if key in ("name", "uid", "resourceVersion")}
+        return {"metadata": guard, **({"status": item["status"]} if "status" in item else {})}
+    rest = {name: value for name, value in item.items() if name != "status" or not place.resource.has_status}
+    return {**rest, "metadata": named}

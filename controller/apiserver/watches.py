@@ -8,82 +8,75 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from controller.apiserver import failures, tables
-from controller.apiserver.resources import Resource
+from controller.apiserver.options import WatchOptions
 from controller.apiserver.store import Change, Store, Subscription
+from controller.apiserver.verbs import Place, shown
 
 Object = dict[str, Any]
 BOOKMARK_SECONDS = 30.0
 
 
 class Watch:
-    """One client's view of one resource."""
+    """One client's view of one collection; ``as_table`` is what rows show of their object, None for no table."""
 
-    def __init__(
-        self,
-        store: Store,
-        resource: Resource,
-        namespace: str,
-        matches: Callable[[Object], bool],
-        *,
-        as_table: str | None,
-    ) -> None:
+    def __init__(self, store: Store, place: Place, matches: Callable[[Object], bool], as_table: str | None) -> None:
         self._store = store
-        self._resource = resource
-        self._namespace = namespace
+        self._place = place
         self._matches = matches
         self._as_table = as_table
 
-    def lines(self, since: str, seconds: float, *, bookmarks: bool, initial: bool) -> AsyncGenerator[bytes, None]:
-        """The events until the time is up. Raises failures.Failure (410) at once, before anything is sent."""
-        subscription = self._store.subscribe()
+    async def open(self, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
+        """The events until the time is up. Raises failures.Failure (410) before anything is sent."""
+        # Subscribed before the backlog is read, so that nothing falls between the two.
+        subscription, until = self._store.subscribe(), self._store.revision
         try:
-            backlog = self._backlog(since, initial=initial)
-        except failures.Failure:
+            backlog = await self._backlog(wish, until)
+        except BaseException:
             self._store.unsubscribe(subscription)
             raise
-        if initial:
-            backlog.append(self._bookmark({"k8s.io/initial-events-end": "true"}))
-        return self._stream(backlog, subscription, seconds, bookmarks=bookmarks)
+        if wish.initial:
+            backlog.append(self._bookmark(until, {"k8s.io/initial-events-end": "true"}))
+        return self._stream(backlog, subscription, wish)
 
     async def _stream(
-        self, backlog: list[bytes], subscription: Subscription, seconds: float, *, bookmarks: bool
+        self, backlog: list[bytes], subscription: Subscription, wish: WatchOptions
     ) -> AsyncGenerator[bytes, None]:
         try:
-            yield b"".join(backlog)
-            async for line in self._live(subscription, seconds, bookmarks=bookmarks):
+            if backlog:
+                yield b"".join(backlog)
+            async for line in self._live(subscription, wish):
                 yield line
         finally:
             self._store.unsubscribe(subscription)
 
-    def _backlog(self, since: str, *, initial: bool) -> list[bytes]:
-        if initial or since in ("", "0"):
-            found = self._store.select(self._resource.key, self._namespace)
+    async def _backlog(self, wish: WatchOptions, until: int) -> list[bytes]:
+        if wish.initial or wish.since in ("", "0"):
+            found = self._store.select(self._place.resource.key, self._place.namespace)
             return [self._line("ADDED", item) for item in found if self._matches(item)]
-        changes = self._store.changes_since(int(since)) if since.isdigit() else None
+        since = int(wish.since) if wish.since.isdecimal() else -1
+        changes = await self._store.changes(since, until, self._place.resource.key)
         if changes is None:
-            raise failures.expired(since, self._store.revision)
+            raise failures.expired(wish.since, self._store.revision)
         return [line for change in changes if (line := self._event(change))]
 
-    async def _live(
-        self, subscription: Subscription, seconds: float, *, bookmarks: bool
-    ) -> AsyncGenerator[bytes, None]:
+    async def _live(self, subscription: Subscription, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
+        deadline = loop.time() + wish.seconds
         while (left := deadline - loop.time()) > 0 and not subscription.lost:
             try:
                 change = await asyncio.wait_for(subscription.queue.get(), min(left, BOOKMARK_SECONDS))
             except TimeoutError:
-                if bookmarks:
-                    yield self._bookmark({})
+                if wish.bookmarks and subscription.queue.empty():
+                    yield self._bookmark(self._store.revision, {})
                 continue
             if line := self._event(change):
                 yield line
 
     def _event(self, change: Change) -> bytes | None:
         """What the change is to this watcher: selectors may turn a MODIFIED into ADDED or DELETED."""
-        if change.key.resource != self._resource.key:
+        if change.key.resource != self._place.resource.key:
             return None
-        if self._namespace and change.key.namespace != self._namespace:
+        if self._place.namespace and change.key.namespace != self._place.namespace:
             return None
         before = change.before is not None and self._matches(change.before)
         after = change.type != "DELETED" and self._matches(change.object)
@@ -92,18 +85,23 @@ class Watch:
         return self._line("DELETED", change.object) if before else None
 
     def _line(self, kind: str, item: Object) -> bytes:
-        shown = {**item, "apiVersion": self._resource.api_version}
+        visible = shown(self._place.resource, item)
         if self._as_table is not None:
             metadata = {"resourceVersion": item["metadata"]["resourceVersion"]}
-            shown = tables.table(self._resource, [shown], metadata, self._as_table)
-        return _encode({"type": kind, "object": shown})
+            visible = tables.table(self._place.resource, [visible], metadata, self._as_table)
+        return _encode({"type": kind, "object": visible})
 
-    def _bookmark(self, annotations: dict[str, str]) -> bytes:
-        metadata: Object = {"resourceVersion": str(self._store.revision), "creationTimestamp": None}
+    def _bookmark(self, revision: int, annotations: dict[str, str]) -> bytes:
+        metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
         if annotations:
             metadata["annotations"] = annotations
-        item = {"kind": self._resource.kind, "apiVersion": self._resource.api_version, "metadata": metadata}
-        return _encode({"type": "BOOKMARK", "object": item})
+        resource = self._place.resource
+        return _encode(
+            {
+                "type": "BOOKMARK",
+                "object": {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata},
+            }
+        )
 
 
 def _encode(event: Object) -> bytes:

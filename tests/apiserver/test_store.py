@@ -10,6 +10,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,8 @@ async def main():
     number = 0
     while True:
         name = f"{sys.argv[2]}-{number}"
-        written, _ = await store.write(Key("things", "edge", name), lambda _: {"metadata": {"name": name}})
-        print(written["metadata"]["resourceVersion"], name, flush=True)
+        written = await store.write(Key("things", "edge", name), lambda _: {"metadata": {"name": name}})
+        print(written.revision, name, flush=True)
         number += 1
 asyncio.run(main())
 """
@@ -53,12 +54,18 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
+async def reopened(path: Path) -> Store:
+    """The same file as another process would see it."""
+    again = Store(path, history=10)
+    await again.open()
+    return again
+
+
 async def test_what_was_written_is_there_after_opening_again(store: Store, tmp_path: Path) -> None:
     await store.write(key("one"), lambda _: thing("one", value=1))
     await store.write(key("two"), lambda _: thing("two"))
     await store.write(key("two"), lambda _: None)
-    again = Store(tmp_path / "objects.db")
-    await again.open()
+    again = await reopened(tmp_path / "objects.db")
     assert [item["metadata"]["name"] for item in again.select("things", "")] == ["one"]
     assert again.revision == store.revision
     await again.close()
@@ -67,28 +74,90 @@ async def test_what_was_written_is_there_after_opening_again(store: Store, tmp_p
 async def test_revisions_never_go_back_even_when_the_last_object_is_gone(store: Store, tmp_path: Path) -> None:
     await store.write(key("one"), lambda _: thing("one"))
     await store.write(key("one"), lambda _: None)
-    again = Store(tmp_path / "objects.db")
-    await again.open()
-    written, _ = await again.write(key("two"), lambda _: thing("two"))
-    assert int(written["metadata"]["resourceVersion"]) > store.revision
+    again = await reopened(tmp_path / "objects.db")
+    await again.compact()
+    await again.close()
+    again = await reopened(tmp_path / "objects.db")
+    assert (await again.write(key("two"), lambda _: thing("two"))).revision > store.revision
     await again.close()
 
 
 async def test_an_unchanged_object_is_not_written(store: Store) -> None:
     await store.write(key("one"), lambda _: thing("one"))
     revision = store.revision
-    _, changed = await store.write(key("one"), lambda current: current)
-    assert (changed, store.revision) == (False, revision)
+    done = await store.write(key("one"), lambda current: current)
+    assert (done.type, store.revision) == ("UNCHANGED", revision)
+
+
+async def test_a_writer_that_goes_away_has_written_all_the_same(store: Store) -> None:
+    writer = asyncio.create_task(store.write(key("one"), lambda _: thing("one")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the write has begun
+    writer.cancel()
+    await store.write(key("two"), lambda _: thing("two"))
+    assert [item["metadata"]["name"] for item in store.select("things", "")] == ["one", "two"]
+
+
+async def values(store: Store, since: int) -> list[Any] | None:
+    """What the things became since a revision."""
+    changes = await store.changes(since, store.revision, "things")
+    return None if changes is None else [(change.type, change.object.get("value")) for change in changes]
 
 
 async def test_changes_since_a_revision_are_complete_or_refused(store: Store) -> None:
     for number in range(15):
         await store.write(key("one"), lambda _, number=number: thing("one", value=number))
-    recent = store.changes_since(store.revision - 5)
-    assert recent is not None
-    assert [change.object["value"] for change in recent] == [10, 11, 12, 13, 14]
-    assert store.changes_since(store.revision - 12) is None
-    assert store.changes_since(store.revision + 1) is None
+    await store.compact()
+    assert await values(store, store.revision - 3) == [("MODIFIED", 12), ("MODIFIED", 13), ("MODIFIED", 14)]
+    assert await values(store, store.revision - 12) is None
+    assert await values(store, store.revision + 1) is None
+
+
+async def test_changes_know_what_they_replaced_also_after_opening_again(store: Store, tmp_path: Path) -> None:
+    await store.write(key("one"), lambda _: thing("one", value=1))
+    since = store.revision
+    await store.write(key("one"), lambda _: thing("one", value=2))
+    await store.write(key("one"), lambda _: None)
+    await store.write(key("one"), lambda _: thing("one", value=3))
+    again = await reopened(tmp_path / "objects.db")
+    changes = await again.changes(since, again.revision, "things") or []
+    seen = [(change.type, change.before and change.before["value"]) for change in changes]
+    assert seen == [("MODIFIED", 1), ("DELETED", 2), ("ADDED", None)]
+    await again.close()
+
+
+async def test_compaction_keeps_the_newest_of_every_object_however_old(store: Store, tmp_path: Path) -> None:
+    await store.write(key("old"), lambda _: thing("old"))
+    await store.write(key("gone"), lambda _: thing("gone"))
+    await store.write(key("gone"), lambda _: None)
+    for number in range(500):
+        await store.write(key("busy"), lambda _, number=number: thing("busy", value=number))
+    await store.compact()
+    with sqlite3.connect(tmp_path / "objects.db") as database:
+        rows = database.execute("SELECT name FROM revisions ORDER BY id").fetchall()
+    assert [name for (name,) in rows] == ["old", *["busy"] * 11]
+
+
+async def test_a_list_can_be_read_as_it_was(store: Store) -> None:
+    for name in ("one", "two"):
+        await store.write(key(name), lambda _, name=name: thing(name, value=1))
+    then = store.revision
+    await store.write(key("one"), lambda _: None)
+    await store.write(key("two"), lambda _: thing("two", value=2))
+    found = await store.select_at(then, "things", "edge")
+    assert [(item["metadata"]["name"], item["value"]) for item in found or []] == [("one", 1), ("two", 1)]
+
+
+async def test_a_restored_backup_jumps_ahead_of_what_clients_have_seen(store: Store, tmp_path: Path) -> None:
+    await store.write(key("one"), lambda _: thing("one", value=1))
+    await store.backup(tmp_path / "backup.db")
+    await store.write(key("one"), lambda _: thing("one", value=2))
+    restored = Store(tmp_path / "backup.db")
+    await restored.open()
+    assert [item["value"] for item in restored.select("things", "")] == [1]
+    assert restored.revision > store.revision
+    assert await values(restored, store.revision) is None
+    await restored.close()
 
 
 async def test_a_watcher_that_reads_nothing_is_dropped_and_holds_up_nobody(store: Store) -> None:

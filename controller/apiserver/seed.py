@@ -1,0 +1,41 @@
+"""What is there from the start: namespaces and the given definitions; and the registry, kept in step with the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from controller.apiserver.core import DEFINITIONS, NAMESPACES
+from controller.apiserver.options import WriteOptions
+from controller.apiserver.resources import Registry
+from controller.apiserver.store import Change, Store
+from controller.apiserver.verbs import Place, Verbs
+
+Object = dict[str, Any]
+OPTIONS = WriteOptions(manager="edge-controller")
+
+
+def serve_definitions(store: Store, registry: Registry) -> None:
+    """Serve what the stored definitions say, from now on and after each change of them."""
+
+    def define(change: Change | None) -> None:
+        if change is None or change.key.resource == DEFINITIONS.key:
+            registry.define(store.select(DEFINITIONS.key, ""))
+
+    define(None)
+    store.attach(define)
+
+
+async def plant(store: Store, namespaces: Iterable[str], crds: Sequence[Object]) -> None:
+    """Make the namespaces that are missing, and the definitions as they are given. Objects stay as they are."""
+    verbs = Verbs(store)
+    for name in namespaces:
+        if store.get(Place(NAMESPACES, "", name).key) is None:
+            await verbs.create(Place(NAMESPACES, ""), {"metadata": {"name": name}}, OPTIONS)
+    for definition in crds:
+        place = Place(DEFINITIONS, "", definition["metadata"]["name"])
+        current = store.get(place.key)
+        if current is None:
+            await verbs.create(place, definition, OPTIONS)
+        else:
+            await verbs.update(place, {**current, "spec": definition["spec"]}, OPTIONS)

@@ -1,0 +1,65 @@
+"""What schemas say of strings: lengths, patterns (RE2), formats. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+Schema = dict[str, Any]
+
+# An escaped pair, a class, or a lone dollar sign.
+_DOLLAR = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+
+
+class Fault(NamedTuple):
+    """A fault of a string: the reason, and what comes after "in body"."""
+
+    reason: str
+    text: str
+
+
+def faults(value: str, schema: Schema) -> Iterator[Fault]:
+    """Every fault of a string."""
+    longest, shortest = schema.get("maxLength"), schema.get("minLength")
+    if longest is not None and len(value) > longest:
+        yield Fault("FieldValueTooLong", f"may not be more than {longest} bytes")
+    if shortest is not None and len(value) < shortest:
+        yield Fault("FieldValueInvalid", f"should be at least {shortest} chars long")
+    if (pattern := schema.get("pattern")) and not compiled(pattern).search(value):
+        yield Fault("FieldValueInvalid", f"should match '{pattern}'")
+    form = schema.get("format", "")
+    if form in FORMATS and not _is(form, value):
+        yield Fault("FieldValueTypeInvalid", f"must be of type {form}")
+
+
+@lru_cache(512)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The pattern; ``$`` is the very end, as in RE2, not also before a last line break. Raises re.error."""
+    return re.compile(_DOLLAR.sub(lambda found: r"\Z" if found[0] == "$" else found[0], pattern))
+
+
+def _is(form: str, value: str) -> bool:
+    try:
+        return FORMATS[form](value) is not None
+    except ValueError:
+        return False
+
+
+def _time(value: str) -> datetime | None:
+    found = datetime.fromisoformat(value)
+    return found if found.tzinfo and "T" in value.upper() else None
+
+
+FORMATS: dict[str, Callable[[str], object]] = {
+    "date-time": _time,
+    "date": date.fromisoformat,
+    "ipv4": ipaddress.IPv4Address,
+    "ipv6": ipaddress.IPv6Address,
+    "cidr": lambda value: ipaddress.ip_network(value, strict=False),
+    "uuid": uuid.UUID,
+}
