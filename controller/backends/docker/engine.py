@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CALL_SECONDS = 60
-# The SDK keeps a connection for each address it asked, 25 by default, and ours are hardly ever the same.
-_IDLE_CONNECTIONS = 4
 
 
 class Engine:
@@ -92,9 +90,7 @@ class Engine:
             if self._client is None:
                 from docker import APIClient  # noqa: PLC0415
 
-                self._client = APIClient(
-                    base_url=self._url, version="auto", timeout=_CALL_SECONDS, num_pools=_IDLE_CONNECTIONS
-                )
+                self._client = APIClient(base_url=self._url, version="auto", timeout=_CALL_SECONDS)
             return self._client
 
     def _unreachable(self, error: Exception) -> NoReturn:
