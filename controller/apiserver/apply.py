@@ -21,6 +21,9 @@ class Conflicts(Exception):  # noqa: N818 - named as the API names it
         self.fields = fields
 
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
 def apply(
     live: Object, config: Object, manager: Manager, schema: Object | None, now: str, *, force: bool
 ) -> tuple[Object, Managers]:
@@ -33,7 +36,7 @@ def apply(
     others = {other: entry for other, entry in owned.items() if other != manager}
     conflicts = {other: sorted(entry.fields & changed & wanted) for other, entry in others.items()}
     conflicts = {other: fields for other, fields in conflicts.items() if fields}
-    if conflicts and not force:
+    if conflicts and not force and not _are_kubectls_own(conflicts, live, manager, schema):
         raise Conflicts(conflicts)
     for other, fields in conflicts.items():
         others[other] = others[other]._replace(fields=others[other].fields - set(fields))
@@ -41,6 +44,21 @@ def apply(
     result = _without(result, before - wanted, [wanted, *(entry.fields for entry in others.values())], whole)
     mine = owned[manager] if manager in owned and before == wanted else Entry(wanted, now)
     return result, {**others, manager: mine}
+
+
+def _are_kubectls_own(
+    conflicts: dict[Manager, list[Path]], live: Object, manager: Manager, schema: Object | None
+) -> bool:
+    """Whether kubectl only takes over what its client-side apply wrote, as its annotation tells."""
+    text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+    if manager.name != "kubectl" or not text:
+        return False
+    try:
+        written = fieldsets.of_applied(json.loads(text), schema)
+    except (ValueError, AttributeError):
+        return False
+    updates = all(other.operation == managers.UPDATE for other in conflicts)
+    return updates and all(path in written for fields in conflicts.values() for path in fields)
 
 
 def merge(live: Any, config: Any, schema: Object) -> Any:

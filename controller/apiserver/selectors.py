@@ -9,6 +9,7 @@ from typing import Any
 Object = dict[str, Any]
 Predicate = Callable[[Object], bool]
 
+_NAME = re.compile(r"([A-Za-z0-9.-]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _SET = re.compile(r"^\s*(\S+)\s+(in|notin)\s+\(([^)]*)\)\s*$")
 
 
@@ -34,16 +35,22 @@ def _split(text: str) -> list[str]:
 
 def _label_term(term: str) -> Callable[[dict[str, str]], bool]:
     if match := _SET.match(term):
-        name, operator, values = match[1], match[2], {value.strip() for value in match[3].split(",")}
+        name, operator, values = _key(match[1]), match[2], {value.strip() for value in match[3].split(",")}
         return lambda found: (found.get(name) in values) == (operator == "in")
     for sign in ("!=", "==", "="):
         if sign in term:
             name, value = (part.strip() for part in term.split(sign, 1))
+            _key(name)
             return lambda found: (found.get(name) == value) == (sign != "!=")
-    name = term.strip()
-    if name.startswith("!"):
-        return lambda found: name[1:].strip() not in found
-    return lambda found: name in found
+    absent, name = term.strip().startswith("!"), _key(term.strip().removeprefix("!"))
+    return lambda found: (name in found) != absent
+
+
+def _key(text: str) -> str:
+    name = text.strip()
+    if not _NAME.fullmatch(name):
+        raise SelectorError(f"unable to parse requirement: {text!r} is not the key of a label")
+    return name
 
 
 def _field_term(term: str, supported: dict[str, Callable[[Object], str]]) -> Predicate:

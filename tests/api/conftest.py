@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import kubernetes
 import pytest
 import yaml
@@ -31,13 +33,20 @@ class Api:
     kubeconfig: Path
     cache: Path
 
-    async def kubectl(self, *arguments: str, stdin: Any = None, fails: bool = False) -> str:
+    async def kubectl(
+        self, *arguments: str, stdin: Any = None, fails: bool = False, environment: dict[str, str] | None = None
+    ) -> str:
         """Run kubectl; what it printed. ``fails`` says whether it must fail."""
         done = await asyncio.to_thread(
             subprocess.run,
             [Path(sys.executable).parent / "kubectl", *arguments],
             input=json.dumps(stdin) if stdin is not None else None,
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.cache)},
+            env={
+                **os.environ,
+                "KUBECONFIG": str(self.kubeconfig),
+                "KUBECACHEDIR": str(self.cache),
+                **(environment or {}),
+            },
             capture_output=True,
             text=True,
             timeout=60,
@@ -81,3 +90,19 @@ def widget(name: str, **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": "edge"},
         "spec": {"size": 1, **spec},
     }
+
+
+class Session:
+    """An HTTP session with the client certificate of the kubeconfig, and the server's URL."""
+
+    def __init__(self, api: Api) -> None:
+        self._found = api.client().configuration
+
+    async def __aenter__(self) -> tuple[aiohttp.ClientSession, str]:
+        context = ssl.create_default_context(cafile=self._found.ssl_ca_cert)
+        context.load_cert_chain(self._found.cert_file, self._found.key_file)
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+        return self._http, self._found.host
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.close()

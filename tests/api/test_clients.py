@@ -13,7 +13,7 @@ import yaml
 from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
 
-from tests.api.conftest import Api, widget
+from tests.api.conftest import Api, Session, widget
 
 PLACE = {"group": "test.getedge.me", "version": "v1", "namespace": "edge", "plural": "widgets"}
 PATH = "/apis/test.getedge.me/v1/namespaces/edge/widgets"
@@ -70,7 +70,7 @@ async def test_a_watch_resumes_where_it_ended(widgets: Any) -> None:
 
 async def test_two_hundred_conflicting_writers_lose_no_update(api: Api, widgets: Any) -> None:
     await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=widget("one"))
-    async with session(api) as (http, url):
+    async with Session(api) as (http, url):
 
         async def count_up() -> None:
             while True:
@@ -114,28 +114,6 @@ async def test_a_request_without_credentials_gets_401(api: Api) -> None:
 )
 async def test_nonsense_is_answered_with_a_status(api: Api, method: str, path: str, body: bytes, status: int) -> None:
     headers = {"Content-Type": "application/json"}
-    async with session(api) as (http, url), http.request(method, url + path, data=body, headers=headers) as answer:
+    async with Session(api) as (http, url), http.request(method, url + path, data=body, headers=headers) as answer:
         assert answer.status == status
         assert (await answer.json())["kind"] == "Status"
-
-
-def session(api: Api) -> _Session:
-    """An HTTP session with the client certificate of the kubeconfig."""
-    return _Session(api)
-
-
-class _Session:
-    def __init__(self, api: Api) -> None:
-        self._client = api.client()
-        self._http: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> tuple[aiohttp.ClientSession, str]:
-        found = self._client.configuration
-        context = ssl.create_default_context(cafile=found.ssl_ca_cert)
-        context.load_cert_chain(found.cert_file, found.key_file)
-        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
-        return self._http, found.host
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._http is not None:
-            await self._http.close()

@@ -1,0 +1,128 @@
+"""Lists in pages, exact lists, and watches that begin where a list ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.api.conftest import Api, Session, widget
+from tests.api.test_clients import PATH
+
+Http = tuple[aiohttp.ClientSession, str]
+
+
+@pytest.fixture
+async def http(api: Api) -> AsyncIterator[Http]:
+    """A session, with five widgets there."""
+    async with Session(api) as (session, url):
+        for name in "abcde":
+            async with session.post(url + PATH, json=widget(name)) as answer:
+                assert answer.status == 201
+        yield session, url + PATH
+
+
+async def fetch(http: Http, **query: str) -> tuple[int, dict[str, Any]]:
+    """Status and body of a GET."""
+    async with http[0].get(http[1], params=query) as answer:
+        return answer.status, await answer.json()
+
+
+def named(body: dict[str, Any]) -> str:
+    """The names of a list in one word."""
+    return "".join(item["metadata"]["name"] for item in body["items"])
+
+
+async def test_pages_show_one_revision_whatever_happens_between_them(http: Http) -> None:
+    _, first = await fetch(http, limit="2")
+    assert (named(first), first["metadata"]["remainingItemCount"]) == ("ab", 3)
+    async with http[0].delete(f"{http[1]}/c") as answer:
+        assert answer.status == 200
+    async with http[0].post(http[1], json=widget("dd")) as answer:
+        assert answer.status == 201
+    _, second = await fetch(http, limit="2", **{"continue": first["metadata"]["continue"]})
+    _, third = await fetch(http, limit="2", **{"continue": second["metadata"]["continue"]})
+    assert (named(second), named(third)) == ("cd", "e")
+    assert "continue" not in third["metadata"]
+    assert first["metadata"]["resourceVersion"] == third["metadata"]["resourceVersion"]
+    assert named((await fetch(http))[1]) == "abddde"
+
+
+async def test_kubectl_gets_all_in_chunks(api: Api, http: Http) -> None:
+    printed = await api.kubectl("get", "wd", "--chunk-size=2", "-o", "name")
+    assert len(printed.splitlines()) == 5
+
+
+async def test_an_exact_list_shows_the_past(http: Http) -> None:
+    _, then = await fetch(http)
+    async with http[0].delete(f"{http[1]}/a") as answer:
+        assert answer.status == 200
+    revision = then["metadata"]["resourceVersion"]
+    _, found = await fetch(http, resourceVersion=revision, resourceVersionMatch="Exact")
+    assert named(found) == "abcde"
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"continue": "nonsense"}, 400),
+        ({"limit": "many"}, 400),
+        ({"watch": "1", "timeoutSeconds": "soon"}, 400),
+        ({"watch": "1", "resourceVersion": "999999999"}, 410),
+        ({"labelSelector": "a in (b"}, 400),
+        ({"fieldSelector": "spec.size=1"}, 400),
+    ],
+)
+async def test_an_unusable_question_is_refused(http: Http, query: dict[str, str], status: int) -> None:
+    found, body = await fetch(http, **query)
+    assert (found, body["kind"]) == (status, "Status")
+
+
+async def test_a_streaming_list_ends_its_beginning_with_a_bookmark(http: Http) -> None:
+    query = {"watch": "1", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "timeoutSeconds": "1"}
+    async with http[0].get(http[1], params=query) as answer:
+        events = [json.loads(line) async for line in answer.content]
+    assert [event["type"] for event in events] == ["ADDED"] * 5 + ["BOOKMARK"]
+    assert events[-1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+
+
+async def test_a_selector_watch_sees_objects_come_and_go(api: Api, http: Http) -> None:
+    _, listed = await fetch(http)
+    query = {
+        "watch": "1",
+        "labelSelector": "tier=front",
+        "resourceVersion": listed["metadata"]["resourceVersion"],
+        "timeoutSeconds": "3",
+    }
+
+    async def follow() -> list[tuple[str, str]]:
+        async with http[0].get(http[1], params=query) as answer:
+            lines = [json.loads(line) async for line in answer.content]
+        return [(event["type"], event["object"]["metadata"]["name"]) for event in lines]
+
+    following = asyncio.create_task(follow())
+    await api.kubectl("label", "wd", "a", "tier=front")
+    await api.kubectl("label", "wd", "a", "tier=back", "--overwrite")
+    assert await following == [("ADDED", "a"), ("DELETED", "a")]
+
+
+async def test_deleting_a_collection_deletes_what_is_selected(api: Api, http: Http) -> None:
+    await api.kubectl("label", "wd", "a", "b", "tier=front")
+    async with http[0].delete(http[1], params={"labelSelector": "tier=front"}) as answer:
+        assert answer.status == 200
+    assert named((await fetch(http))[1]) == "cde"
+
+
+async def test_a_delete_for_another_uid_is_refused(http: Http) -> None:
+    async with http[0].delete(f"{http[1]}/a", json={"preconditions": {"uid": "other"}}) as answer:
+        assert answer.status == 409
+        assert "Precondition failed: UID in precondition: other" in (await answer.json())["message"]
+
+
+async def test_a_dry_delete_deletes_nothing(api: Api, http: Http) -> None:
+    await api.kubectl("delete", "wd", "a", "--dry-run=server")
+    assert named((await fetch(http))[1]) == "abcde"
