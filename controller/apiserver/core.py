@@ -12,17 +12,31 @@ from controller.apiserver.structural import Cause
 Object = dict[str, Any]
 
 HOUR = 3600
-EVENT_COLUMNS = (
-    Column("Last Seen", ".lastTimestamp", "date"),
-    Column("Type", ".type"),
-    Column("Reason", ".reason"),
-    Column("Object", ".involvedObject.name"),
-    Column("Message", ".message"),
-)
 EVENT_FIELDS = (
     "involvedObject.name", "involvedObject.namespace", "involvedObject.kind", "involvedObject.uid",
     "involvedObject.apiVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
 )  # fmt: skip
+
+
+def _last_seen(item: Object) -> Any:
+    """Of an event, in core/v1 or in events.k8s.io/v1."""
+    series = (item.get("series") or {}).get("lastObservedTime")
+    last = item.get("lastTimestamp") or item.get("deprecatedLastTimestamp")
+    return series or last or item.get("eventTime") or item["metadata"].get("creationTimestamp")
+
+
+def _about(item: Object) -> str:
+    about = item.get("involvedObject") or item.get("regarding") or {}
+    return f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}"
+
+
+EVENT_COLUMNS = (
+    Column("Last Seen", "", "date", cell=_last_seen),
+    Column("Type", ".type"),
+    Column("Reason", ".reason"),
+    Column("Object", "", cell=_about),
+    Column("Message", "", cell=lambda item: str(item.get("message") or item.get("note") or "").strip()),
+)
 
 
 def _namespace(item: Object, old: Object | None) -> Object:

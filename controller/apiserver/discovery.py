@@ -10,7 +10,7 @@ Object = dict[str, Any]
 
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 STATUS_VERBS = ["get", "patch", "update"]
-VERSION = {"major": "1", "minor": "33", "gitVersion": "v1.33.0-edge", "gitCommit": "", "gitTreeState": "clean",
+VERSION = {"major": "1", "minor": "35", "gitVersion": "v1.35.0+edge", "gitCommit": "", "gitTreeState": "clean",
            "buildDate": "", "goVersion": "", "compiler": "", "platform": "linux"}  # fmt: skip
 
 

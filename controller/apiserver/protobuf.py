@@ -54,6 +54,7 @@ KINDS: dict[str, Message] = {
         2: Field("preconditions", {1: Field("uid"), 2: Field("resourceVersion")}),
         4: Field("propagationPolicy"), 5: Field("dryRun", repeated=True),
     },
+    "SelfSubjectRulesReview": {1: Field("metadata", METADATA), 2: Field("spec", {1: Field("namespace")})},
     "SelfSubjectReview": {1: Field("metadata", METADATA)},
     "SelfSubjectAccessReview": {
         1: Field("metadata", METADATA), 2: Field("spec", {1: Field("resourceAttributes", ATTRIBUTES)}),

@@ -35,6 +35,7 @@ class Column:
     type: str = "string"
     priority: int = 0
     description: str = ""
+    cell: Callable[[Object], Any] | None = None  # for what no path can tell
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def cells(resource: Resource, item: Object) -> list[Any]:
     """The cells of one object: its name, then the columns."""
     values: list[Any] = [item["metadata"]["name"]]
     for column in resource.columns:
-        found = read(item, column.json_path)
+        found = [column.cell(item)] if column.cell else read(item, column.json_path)
         value = found[0] if found else None
         if column.type == "date" and isinstance(value, str):
             value = age(value)

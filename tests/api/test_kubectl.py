@@ -179,3 +179,4 @@ async def test_typed_commands_create_core_objects(api: Api) -> None:
 async def test_a_person_is_told_who_they_are_and_what_they_may(api: Api) -> None:
     assert "admin" in await api.kubectl("auth", "whoami")
     assert await api.kubectl("auth", "can-i", "delete", "widgets") == "yes\n"
+    assert "*.*" in await api.kubectl("auth", "can-i", "--list")
