@@ -32,7 +32,7 @@ IMAGE_LABEL = f"{GROUP}/image"  # on containers: the pin they were made from
 IMAGE_SOURCE_LABEL = f"{GROUP}/image-source"  # on containers: the reference that the pin was resolved from
 PREVIOUS_IMAGE_LABEL = f"{GROUP}/previous-image"  # on containers: the pin of the container they replaced
 PULLED_LABEL = f"{GROUP}/image-pulled"  # on containers: "true" when we pulled their image and may remove it
-REALTIME_LABEL = f"{GROUP}/realtime"  # on containers: "unavailable" when they were made without what the spec asks
+REALTIME_LABEL = f"{GROUP}/realtime"  # on containers: "unavailable" when made without what the spec asks
 
 # Condition types of a Runtime (kstatus: Ready, Reconciling, Stalled) and of an EdgeNode.
 READY = "Ready"
