@@ -47,10 +47,6 @@ class Metrics:
         self._commands = Histogram(
             "edge_command_seconds", "Cloud commands answered", ["topic", "outcome"], buckets=_LONG, registry=registry
         )
-        self._api_requests = Histogram(
-            "edge_api_request_seconds", "Kubernetes API requests", ["verb", "code"], buckets=_SHORT, registry=registry
-        )
-        self._restarts = Counter("edge_runtime_restarts", "Runtime restarts seen", ["cause"], registry=registry)
         self._connected = Gauge("edge_cloud_connected", "1 while the cloud link is up", registry=registry)
         self._connects = Counter("edge_cloud_connects", "Connections made to the cloud", registry=registry)
         self._lateness = Histogram(
@@ -66,14 +62,6 @@ class Metrics:
     def commanded(self, topic: str, outcome: str, seconds: float) -> None:
         """A cloud command was answered with ``success`` or ``error``; unknown topics count as ``other``."""
         self._commands.labels(topic if topic in self._topics else "other", outcome).observe(seconds)
-
-    def api_requested(self, verb: str, code: int, seconds: float) -> None:
-        """The Kubernetes API answered one of our requests; ``code`` is 0 when it did not answer."""
-        self._api_requests.labels(verb, str(code)).observe(seconds)
-
-    def restarted(self, cause: str) -> None:
-        """A runtime was restarted; ``cause`` is one of the causes in its status."""
-        self._restarts.labels(cause).inc()
 
     def cloud_connected(self, connected: bool) -> None:
         """The cloud link came up or went down."""

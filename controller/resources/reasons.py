@@ -99,7 +99,7 @@ TABLE: tuple[Reason, ...] = (
     Reason(HEALTHY, "condition", "The image's health check passes."),
     Reason(UNHEALTHY, "condition", "The image's health check fails."),
     Reason(ADOPTED, "event", "A container of the same identity was taken over without a restart."),
-    Reason(ORPHANED, "event", "A container of ours has no Runtime; `edge-controller purge` removes it."),
+    Reason(ORPHANED, "event", "A container of ours has no Runtime: create it again, or run `docker rm -f`."),
     Reason(CREATED, "event", "The container was created."),
     Reason(STARTED, "event", "The container was started."),
     Reason(RESTARTED, "event", "The container was restarted; the message tells why."),
