@@ -168,7 +168,7 @@ class Resync:
         self.orphans = len(orphans)
 
     def _report(self, orphan: base.Orphan) -> None:
-        message = f"Container {orphan.name} has no Runtime: `edge-controller purge` removes it"
+        message = f"Container {orphan.name} has no Runtime: create it again to adopt it, or run `docker rm -f`"
         log.warning("%s", message)
         subject = Subject(kinds.EDGE_NODES, self._node)
         self._recorder.record(subject, "Warning", reasons.ORPHANED, message)
