@@ -5,6 +5,8 @@ In small steps that can be broken off and repeated: each begins from what stands
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Collection, Sequence
 
@@ -14,6 +16,8 @@ from controller.network.namespace import Namespace
 from controller.network.wiring import WantedLink
 
 log = logging.getLogger(__name__)
+
+_LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 10, 0.3
 
 
 async def mend(pid: int, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> bool:
@@ -33,7 +37,7 @@ async def mend(pid: int, wanted: Sequence[WantedLink], held_macs: Collection[str
         for link in wiring.missing(await namespace.snapshot(), wanted):
             await namespace.add_macvlan(wiring.temporary_name(link), link.parent, link.mac_address)
         await _rename(namespace, wanted)
-        await namespace.apply(wiring.addressing(await namespace.snapshot(), wanted))
+        await _give_addresses(namespace, wanted)
         return True
 
 
@@ -44,9 +48,25 @@ async def remove_link(pid: int, mac_address: str) -> None:
             await namespace.apply([("link", "delete", "dev", link.name)])
 
 
+async def _give_addresses(namespace: Namespace, wanted: Sequence[WantedLink]) -> None:
+    """Addresses, state and route; a link of the run before that the kernel is still removing is waited for."""
+    for attempt in range(_LINGERING_LINK_ATTEMPTS):
+        try:
+            await namespace.apply(wiring.addressing(await namespace.snapshot(), wanted))
+        except errors.Retry as error:
+            if "already in use" not in str(error) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
+                raise
+        else:
+            return
+        await asyncio.sleep(_LINGERING_LINK_SECONDS)
+
+
 async def _rename(namespace: Namespace, wanted: Sequence[WantedLink]) -> None:
+    before = await namespace.snapshot()
     try:
-        await namespace.apply(wiring.renames(await namespace.snapshot(), wanted))
+        await namespace.apply(wiring.renames(before, wanted))
     except errors.Retry:
         # Kernels before 6.2 refuse while a link is up.
         await namespace.apply(wiring.renames(await namespace.snapshot(), wanted, live=False))
+    with contextlib.suppress(errors.Retry):  # kernels before 5.5 have no alternative names
+        await namespace.apply(wiring.engine_names(before, wanted))

@@ -36,6 +36,7 @@ class Link:
     up: bool
     addresses: tuple[IPv4Interface, ...] = ()
     parent_index: int = 0
+    alternative_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ def _link(entry: dict[str, Any]) -> Link:
         up="UP" in entry.get("flags", ()),
         addresses=tuple(IPv4Interface(f"{info['local']}/{info['prefixlen']}") for info in addresses),
         parent_index=int(entry.get("link_index", 0)),
+        alternative_names=tuple(entry.get("altnames", ())),
     )
 
 

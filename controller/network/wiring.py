@@ -6,6 +6,7 @@ for engines give other names at every start. Nothing here takes a link down that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
@@ -13,6 +14,7 @@ from ipaddress import IPv4Interface
 from controller.network.namespace import Command, Link, Snapshot
 
 _TEMPORARY = "edgetmp"
+_ENGINE_NAME = re.compile(r"eth[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ def renames(snapshot: Snapshot, wanted: Sequence[WantedLink], *, live: bool = Tr
     """
     # First everything out of the way, then everything into place: two links may swap their names.
     targets = {link.name for link in wanted}
+    cleared = [
+        _forget(link.name, alias) for link in snapshot.links for alias in link.alternative_names if alias in targets
+    ]
     ours = {link.mac_address: link for wish in wanted if (link := snapshot.by_mac(wish.mac_address))}
     strangers = [link for link in snapshot.links if link.name in targets and link.mac_address not in ours]
     free = _free_names(targets | {link.name for link in snapshot.links})
@@ -103,7 +108,27 @@ def renames(snapshot: Snapshot, wanted: Sequence[WantedLink], *, live: bool = Tr
         if link.name != passing:
             aside.append(_rename(link.name, passing, live=live))
         into_place.append(_rename(passing, wish.name, live=live))
-    return [command for group in (*aside, *into_place) for command in group]
+    return cleared + [command for group in (*aside, *into_place) for command in group]
+
+
+def engine_names(before: Snapshot, wanted: Sequence[WantedLink]) -> list[Command]:
+    """Commands that keep the engine's name of a renamed link as an alternative one (kernel 5.5, ip-link(8)).
+
+    The engine looks its links up by name to take them down when the runtime ends; one that it does not find keeps its
+    MAC address busy for a moment, and the next start may fail.
+    """
+    taken = {link.name for link in wanted}
+    found = [(wish, link) for wish in wanted if (link := before.by_mac(wish.mac_address))]
+    renamed = [(wish, link) for wish, link in found if wish.name != link.name and link.name not in taken]
+    return [
+        ("link", "property", "add", "dev", wish.name, "altname", link.name)
+        for wish, link in renamed
+        if _ENGINE_NAME.fullmatch(link.name)
+    ]
+
+
+def _forget(name: str, alias: str) -> Command:
+    return ("link", "property", "del", "dev", name, "altname", alias)
 
 
 def _rename(old: str, new: str, *, live: bool) -> list[Command]:

@@ -79,6 +79,19 @@ async def test_a_replacement_keeps_mac_and_address(bench: Bench, lan: Lan) -> No
     assert lan.mac_of(lan.address(10)) == mac
 
 
+async def test_nothing_is_stopped_for_a_replacement_that_cannot_be(bench: Bench, lan: Lan) -> None:
+    target = await bench.up(bench.target("plc1", interfaces=[interface(lan, 10)]))
+    other = await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
+    before, _ = await bench.backend.observe(target), await bench.backend.observe(other)
+
+    with pytest.raises(errors.Stalled, match="has the address"):
+        await bench.run(
+            bench.target("plc1", version="2", interfaces=[interface(lan, 11)]), base.ResolveImage, base.ReplaceContainer
+        )
+
+    assert (await bench.backend.observe(target)).started_at == before.started_at
+
+
 async def test_going_back_restores_the_old_interfaces(bench: Bench, lan: Lan) -> None:
     old = await bench.up(bench.target(interfaces=[interface(lan, 10, "plant")]))
     wish = bench.target(version="crash", interfaces=[interface(lan, 20, "cell")])

@@ -48,6 +48,12 @@ def test_every_outcome_is_the_one_that_its_reason_stands_for() -> None:
     assert {said.reason: said.outcome for said in SAID}.items() <= table.items()
 
 
+def test_a_link_in_the_way_is_told_from_an_address_that_is_taken() -> None:
+    words = [said.words for said in SAID if said.reason == reasons.ADDRESS_CONFLICT]
+
+    assert [failures.is_lingering_link(Refusal(500, text)) for text in words] == [False, True]
+
+
 def test_a_long_text_is_cut() -> None:
     assert len(str(failures.outcome(Refusal(500, "x " * 5000)))) < 600
 

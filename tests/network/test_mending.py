@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -14,7 +15,9 @@ from controller import errors
 from controller.network import mending, wiring
 from controller.network.namespace import Namespace, Snapshot
 from controller.network.wiring import WantedLink
+from tests.support.command import run
 from tests.support.lan import Lan
+from tests.support.site import eventually
 
 
 @pytest.fixture
@@ -63,6 +66,36 @@ async def test_names_are_swapped_and_addresses_changed_on_links_that_are_up(lan:
     await mending.mend(pid, swapped, [])
 
     assert wiring.faults(await snapshot_of(pid), swapped) == {}
+
+
+async def test_a_name_that_an_engine_gave_can_be_used_again(lan: Lan, pid: int) -> None:
+    await mending.mend(pid, [wish(lan, 10, "eth0")], [])
+    await mending.mend(pid, [wish(lan, 10, "plant")], [])
+    kept = (await snapshot_of(pid)).links[0].alternative_names
+    again = [wish(lan, 10, "plant"), wish(lan, 11, "eth0")]
+
+    await mending.mend(pid, again, [])
+
+    assert kept == ("eth0",)
+    assert wiring.faults(await snapshot_of(pid), again) == {}
+
+
+async def test_a_mac_that_is_still_in_use_is_waited_for(lan: Lan, pid: int) -> None:
+    lingering = ("ip", "link", "add", "lingering", "link", lan.parent, "address", wish(lan, 10, "").mac_address)
+    run(*lingering, "type", "macvlan", "mode", "bridge")
+    run("ip", "link", "set", "lingering", "up")
+    mended = asyncio.create_task(mending.mend(pid, [wish(lan, 10, "plant")], []))
+    await eventually(lambda: made(pid), "the link is made")
+
+    run("ip", "link", "delete", "lingering")
+    await mended
+
+    assert lan.ping(lan.address(10))
+
+
+async def made(pid: int) -> bool:
+    """Whether there is a link."""
+    return bool((await snapshot_of(pid)).links)
 
 
 async def test_renaming_works_where_the_kernel_wants_links_down(lan: Lan, pid: int) -> None:

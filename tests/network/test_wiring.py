@@ -101,6 +101,22 @@ def test_every_link_gets_its_name(_case: str, before: dict[str, str], after: dic
     assert any("down" in command for command in commands) == (bool(commands) and not live)
 
 
+def test_the_engines_name_is_kept_as_an_alternative_one() -> None:
+    snapshot = Snapshot((link("eth0", A), link("plant", B), link("eth2", C)))
+    links = [wanted("lan0", A), wanted("cell", B), wanted("eth0", C)]
+
+    # eth0 is another link's name now, and "plant" was none of the engine's.
+    assert wiring.engine_names(snapshot, links) == [("link", "property", "add", "dev", "eth0", "altname", "eth2")]
+
+
+def test_an_alternative_name_gives_way_to_a_wanted_one() -> None:
+    snapshot = Snapshot((Link("lan0", A, "macvlan", True, (), 0, ("eth0",)), link("eth1", B)))
+
+    commands = wiring.renames(snapshot, [wanted("lan0", A), wanted("eth0", B)])
+
+    assert commands[0] == ("link", "property", "del", "dev", "lan0", "altname", "eth0")
+
+
 def test_a_link_that_nobody_asks_for_goes_and_one_that_the_engine_holds_stays() -> None:
     snapshot = Snapshot((link("a", A), link("b", B), link("c", C), link("own", "02:00:00:00:00:0d", kind="veth")))
 

@@ -106,6 +106,11 @@ def is_realtime_refusal(refusal: Refusal) -> bool:
     return bool(re.search(r"error setting rlimit|unable to apply caps|cap_sys_nice", refusal.words, re.IGNORECASE))
 
 
+def is_lingering_link(refusal: Refusal) -> bool:
+    """Whether a start met a link with its MAC address, perhaps one that the kernel is still removing."""
+    return bool(re.search(r"failed to add interface.*address already in use", refusal.words, re.IGNORECASE | re.DOTALL))
+
+
 def is_lost_network(refusal: Refusal) -> bool:
     """Whether a network that the container is configured for was removed."""
     return bool(re.search(r"network .* not found|could not find a network", refusal.words, re.IGNORECASE))

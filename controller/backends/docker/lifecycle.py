@@ -5,6 +5,7 @@ A start never replaces what runs, and a stop always leaves the program its grace
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from typing import Any
@@ -17,6 +18,8 @@ from controller.backends.docker.containers import Container, Containers
 from controller.backends.docker.creation import Creation
 from controller.backends.docker.engine import Engine
 from controller.resources import reasons
+
+_LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 10, 0.3
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +96,17 @@ class Lifecycle:
         log.info("stopped container %s", container.name)
 
     async def _start(self, target: Target) -> None:
+        """Start it; a link of the run before that the kernel is still removing is waited for."""
         name = target.identity.device_id
-        await self._engine.call(lambda client: client.start(name))
+        for attempt in range(_LINGERING_LINK_ATTEMPTS):
+            try:
+                await self._engine.call(lambda client: client.start(name))
+            except failures.Refusal as refusal:
+                if not failures.is_lingering_link(refusal) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
+                    raise
+            else:
+                return
+            await asyncio.sleep(_LINGERING_LINK_SECONDS)
 
     async def _stop(self, container: Container, target: Target) -> None:
         if container.state["Status"] not in ("exited", "created", "dead"):

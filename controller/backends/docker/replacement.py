@@ -51,6 +51,7 @@ class Replacement:
         old = await self._containers.previous(target.identity)
         if old is None:
             old = await self._containers.require(target.identity)
+            self._creation.check(target)
             await self._lifecycle.halt(old, target.spec.termination_grace_period_seconds)
             await self._lifecycle.rename(old, labels.previous_name(target.identity))
         try:
@@ -92,7 +93,9 @@ class Replacement:
         if target.spec.desired_state == "Stopped":
             return
         await self._lifecycle.launch(target)
-        with contextlib.suppress(errors.ReconcileError):  # networks are mended later, whichever container stays
+        with contextlib.suppress(
+            errors.ReconcileError, failures.Refusal
+        ):  # networks are mended later, whichever container stays
             await self._attachments.repair(target)
         first = await self._containers.require(target.identity)
         waited = 0.0
