@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: a Docker engine, the runtime image, a LAN, certificates, and two guards.
+"""Fixtures of the whole suite: engine, runtime image, LAN, certificates, local cloud, embedded API, and two guards.
 
 One private engine serves a test session; ``EDGE_TEST_DOCKERD`` names another dockerd for it (a ``runc``
 beside it is used). What a session leaves behind fails it.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import docker
 import pytest
 from blockbuster import blockbuster_ctx
 
+from controller.console.server import Cloud
 from tests.support import dockerd, engine_traces, image, ownership, requirements
 from tests.support import lan as lans
 from tests.support.certificates import Authority
+from tests.support.embedded_api import EmbeddedApi
 
 _DEFAULT_NETWORKS = {"bridge", "host", "none"}
 
@@ -33,6 +35,23 @@ def no_blocking_call() -> Iterator[None]:
 def certificates(tmp_path: Path) -> Authority:
     """A certificate authority of the test's own."""
     return Authority(tmp_path / "certificates")
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
+    """A started local cloud."""
+    cloud = Cloud(tmp_path / "cloud")
+    await cloud.start()
+    yield cloud
+    await cloud.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedApi]:
+    """One embedded API with our kinds for all who empty it after themselves (``clear``)."""
+    made = EmbeddedApi(tmp_path_factory.mktemp("api"))
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -28,15 +28,6 @@ HERE = "127.0.0.1"
 
 
 @pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
-    """A local cloud."""
-    cloud = Cloud(tmp_path / "cloud")
-    await cloud.start()
-    yield cloud
-    await cloud.stop()
-
-
-@pytest.fixture
 async def site(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Site]:
     """A controller that is not started yet, whose engine does not exist."""
     enrolled = await cloud.enroll(AGENT)

@@ -17,15 +17,6 @@ AGENT = "07048933"
 
 
 @pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
-    """A started local cloud."""
-    cloud = Cloud(tmp_path / "cloud")
-    await cloud.start()
-    yield cloud
-    await cloud.stop()
-
-
-@pytest.fixture
 async def enrolled(cloud: Cloud) -> Path:
     """The folder with the agent's files."""
     return await cloud.enroll(AGENT)

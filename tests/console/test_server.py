@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,6 @@ from controller.errors import LinkError, SettingError
 from tests.support.links import Watched, echo, identity_in
 
 AGENT = "07048933"
-
-
-@pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
-    """A started local cloud."""
-    cloud = Cloud(tmp_path / "cloud")
-    await cloud.start()
-    yield cloud
-    await cloud.stop()
 
 
 @pytest.fixture

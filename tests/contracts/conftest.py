@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from controller.resources import kinds
 from tests.support.embedded_api import EmbeddedApi
-
-
-@pytest.fixture(scope="session")
-def embedded_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedApi]:
-    """One server for all cases."""
-    made = EmbeddedApi(tmp_path_factory.mktemp("state"))
-    yield made
-    made.stop()
 
 
 @pytest.fixture

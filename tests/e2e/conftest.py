@@ -21,15 +21,6 @@ def docker_api(docker_client: docker.DockerClient) -> Any:
 
 
 @pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
-    """A local cloud that has enrolled the agent."""
-    cloud = Cloud(tmp_path / "cloud")
-    await cloud.start()
-    yield cloud
-    await cloud.stop()
-
-
-@pytest.fixture
 async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud) -> AsyncIterator[Site]:
     """A host whose controller is connected; whatever the test leaves there is purged afterwards."""
     site = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")

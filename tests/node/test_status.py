@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -19,23 +19,15 @@ from tests.support.embedded_api import EmbeddedApi
 NAME = "node-1"
 
 
-@pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedApi]:
-    """One API for all."""
-    embedded = EmbeddedApi(tmp_path_factory.mktemp("api"))
-    yield embedded
-    embedded.stop()
-
-
 @pytest.fixture
-async def api(embedded: EmbeddedApi) -> AsyncIterator[ApiClient]:
+async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
     """A client; what a test made is removed."""
-    api = embedded.client()
+    api = embedded_api.client()
     yield api
     for node in await api.list(kinds.EDGE_NODES):
         await api.delete(kinds.EDGE_NODES, node["metadata"]["name"])
     await api.close()
-    await embedded.clear()
+    await embedded_api.clear()
 
 
 class Host:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -22,21 +22,13 @@ INTERFACE = {
 COMMAND = {"topic": "start_device", "receivedAt": "2026-01-01T00:00:00Z"}
 
 
-@pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedApi]:
-    """One API for all."""
-    embedded = EmbeddedApi(tmp_path_factory.mktemp("api"))
-    yield embedded
-    embedded.stop()
-
-
 @pytest.fixture
-async def api(embedded: EmbeddedApi) -> AsyncIterator[ApiClient]:
+async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
     """A client; what a test made is removed."""
-    api = embedded.client()
+    api = embedded_api.client()
     yield api
     await api.close()
-    await embedded.clear()
+    await embedded_api.clear()
 
 
 def runtime(**spec: Any) -> dict[str, Any]:
