@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from controller import errors
+from controller import errors, files
 
 INSTALL_ID = "install-id"
 NODE_NAME = "node-name"
@@ -73,14 +72,7 @@ class State:
     def write(self, name: str, text: str) -> None:
         """Write one file (mode 0600) so that a power cut leaves the old or the new one."""
         self._make_directory()
-        temporary = self.directory / f".{name}.{os.getpid()}"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(self.directory / name)
-        self._sync_directory()
+        files.write_secret(self.directory / name, text.encode())
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -109,10 +101,3 @@ class State:
             raise errors.SettingError(
                 f"EDGE_STATE_DIR {self.directory} cannot be made: {error.strerror}; give one that can be written"
             ) from error
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

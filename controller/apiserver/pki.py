@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import secrets
 import ssl
 from pathlib import Path
@@ -18,6 +17,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from controller import files
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -59,7 +60,7 @@ class Pki:
         for user in USERS:
             token = self._path(user, "token")
             if not token.exists() or not token.read_bytes():
-                _write(token, secrets.token_urlsafe(32).encode())
+                files.write_secret(token, secrets.token_urlsafe(32).encode())
         return bool(stale)
 
     def credentials(self, user: str) -> Credentials:
@@ -138,8 +139,8 @@ class Pki:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write(self._path(name, "key"), pem)
-        _write(self._path(name, "crt"), certificate.public_bytes(serialization.Encoding.PEM))
+        files.write_secret(self._path(name, "key"), pem)
+        files.write_secret(self._path(name, "crt"), certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _name(common_name: str, group: str | None) -> x509.Name:
@@ -152,16 +153,6 @@ def _address(host: str) -> str:
         return str(ipaddress.ip_address(host))
     except ValueError:
         return "127.0.0.1"
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
 
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:

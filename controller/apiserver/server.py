@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from controller import errors
+from controller import errors, files
 from controller.apiserver import seed, upkeep, wire
 from controller.apiserver.core import CORE
 from controller.apiserver.pki import Credentials, Pki
@@ -123,11 +122,7 @@ class ApiServer:
     def write_kubeconfig(self, path: Path) -> None:
         """Write it with mode 0600, whole or not at all; written again when its certificate is renewed."""
         self._kubeconfig = path
-        temporary = path.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            yaml.safe_dump(self.kubeconfig(), file, sort_keys=False)
-        temporary.replace(path)
+        files.write_secret(path, yaml.safe_dump(self.kubeconfig(), sort_keys=False).encode())
 
     def _renewed(self, context: ssl.SSLContext) -> Callable[[], Awaitable[None]]:
         """What to do once certificates were renewed: new connections get the new one, and so does the kubeconfig."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import re
 import secrets
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from controller import errors
+from controller import errors, files
 
 CA_FILE = "authority.pem"
 SERVER_FILE = "server.pem"
@@ -85,7 +84,7 @@ class Authority:
         """Issue a server's certificate for these names and addresses; the path of a file with certificate and key."""
         issued = self._issue("edge-controller local cloud", timedelta(days=SERVER_DAYS), hosts)
         path = self._directory / SERVER_FILE
-        _write_secret(path, issued.certificate_pem + issued.key_pem)
+        files.write_secret(path, issued.certificate_pem + issued.key_pem)
         return path
 
     def enroll(self, common_name: str, out: Path | None = None) -> Path:
@@ -101,9 +100,9 @@ class Authority:
         folder = out or self._directory / "agents" / common_name
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_secret(folder / "client.key", issued.key_pem)
-            _write_secret(folder / "client.crt", issued.certificate_pem)
-            _write_secret(folder / "ca.crt", self.ca_pem)
+            files.write_secret(folder / "client.key", issued.key_pem)
+            files.write_secret(folder / "client.crt", issued.certificate_pem)
+            files.write_secret(folder / "ca.crt", self.ca_pem)
         except OSError as error:
             raise errors.CommandError(f"{folder} cannot be written: {error.strerror}; give another --out") from error
         return folder
@@ -135,7 +134,7 @@ class Authority:
         )
         issued = Issued(builder.sign(key, hashes.SHA256()), key)
         temporary = path.with_suffix(f".{secrets.token_hex(4)}")
-        _write_secret(temporary, issued.certificate_pem + issued.key_pem)
+        files.write_secret(temporary, issued.certificate_pem + issued.key_pem)
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(temporary)
         temporary.unlink()
@@ -177,12 +176,3 @@ def _host(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    temporary.replace(path)
