@@ -1,0 +1,54 @@
+"""Our embedded API server as a process of its own, beside a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from controller.apiserver.server import ApiServer
+from controller.resources import crds
+from tests.cluster.daemon import Daemon
+
+READY_SECONDS = 20.0
+KUBECONFIG = "admin.kubeconfig"
+
+
+class Embedded:
+    """One server on a free loopback port, a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.kubeconfig = folder / KUBECONFIG
+
+    def __enter__(self) -> Embedded:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.kubeconfig.unlink(missing_ok=True)
+        self._daemon = Daemon("embedded", self._folder, [sys.executable, "-m", __name__, str(self._folder)])
+        self._daemon.wait_until(self.kubeconfig.exists, READY_SECONDS)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._daemon.stop()
+
+    @property
+    def process_id(self) -> int:
+        """Process id of the server."""
+        return self._daemon.process_id
+
+
+async def _serve(folder: Path) -> None:
+    server = ApiServer(folder, "127.0.0.1", 0, crds.manifests(), "edge")
+    await server.start()
+    await asyncio.to_thread(server.write_kubeconfig, folder / KUBECONFIG)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1])))

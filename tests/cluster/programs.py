@@ -1,0 +1,20 @@
+"""Where the built programs are; builds what is missing."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+BUILD = Path(__file__).parent / "build.sh"
+
+
+class Unavailable(Exception):  # noqa: N818 - an outcome
+    """The programs cannot be had; build.sh has said why on the terminal."""
+
+
+def build(*names: str) -> Path:
+    """The folder with these programs; the first time this takes minutes. Raises Unavailable."""
+    done = subprocess.run([BUILD, *names], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"{', '.join(names)} could not be built: see above for what is missing")
+    return Path(done.stdout.strip())

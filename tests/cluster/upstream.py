@@ -1,0 +1,107 @@
+"""Kubernetes' own end-to-end tests (``e2e.test``): which of them judge an API server without nodes, and how they ended.
+
+Every test in SCOPE either runs or has the reason for which it does not apply; nothing is left out silently.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SCOPE = (
+    r"\[sig-api-machinery\]|\[sig-instrumentation\] Events|\[sig-node\] (ConfigMap|Secrets|Lease)|"
+    r"\[sig-auth\] ServiceAccounts"
+)
+
+
+class Exclusion(NamedTuple):
+    """Tests that do not apply, by a regular expression on their names, and why."""
+
+    pattern: str
+    reason: str
+
+
+EXCLUSIONS = (
+    Exclusion(r"\[Alpha\]|\[Feature:|\[FeatureGate", "needs a feature that is off by default in a released server"),
+    Exclusion(r"\[Flaky\]", "called unreliable by its own authors"),
+    Exclusion(r"\[Slow\]|\[Disruptive\]|\[Serial\] should delete fast", "load and failure tests of a whole cluster"),
+    Exclusion(r"AdmissionWebhook|ConversionWebhook", "needs webhooks, which run as pods"),
+    Exclusion(r"Aggregator|Aggregated APIServer", "needs an aggregated API server, which runs as a pod"),
+    Exclusion(r"ValidatingAdmissionPolicy|MutatingAdmissionPolicy", "needs admission policies"),
+    Exclusion(r"ResourceQuota", "needs quota"),
+    Exclusion(r"API priority and fairness", "needs FlowSchemas; a single box bounds requests in flight instead"),
+    Exclusion(
+        r"Generated clientset|pod details|all pods are removed|all services are removed|OrderedNamespaceDeletion|"
+        r"consumable|InClusterConfig|projected|mount an API token|ownership and permission|IssuerDiscovery|"
+        r"opting out of API token|secret-based service account token|created by (rc|deployment|cronjob)|"
+        r"keep the rc around|dependency circle|valid owner and owner|chunks of results|chunks of table|"
+        r"orphan pods|orphan RS",
+        "needs pods, or kinds that make pods",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test that ran."""
+
+    name: str
+    state: str  # passed, failed, panicked, timedout, ...
+    seconds: float
+    failure: str
+
+
+def focus() -> str:
+    """The tests that run, when nothing else is asked for."""
+    return SCOPE
+
+
+def run(binary: Path, kubeconfig: Path, wanted: str, report: Path) -> list[Test]:
+    """Run the tests that apply; ``report`` gets Ginkgo's own report, beside it the output."""
+    with report.with_suffix(".log").open("wb") as log:
+        subprocess.run(
+            [
+                *(binary, f"--kubeconfig={kubeconfig}", "--provider=skeleton", "--allowed-not-ready-nodes=-1"),
+                *("--minStartupPods=0", "--system-pods-startup-timeout=1s", "--disable-log-dump"),
+                *(f"--ginkgo.focus={wanted}", f"--ginkgo.skip={'|'.join(e.pattern for e in EXCLUSIONS)}"),
+                *("--ginkgo.timeout=30m", "--ginkgo.no-color", f"--ginkgo.json-report={report}"),
+            ],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=report.parent, check=False,
+        )  # fmt: skip
+    return read(json.loads(report.read_text()))
+
+
+def read(suites: list[dict[str, Any]]) -> list[Test]:
+    """The tests that ran, from Ginkgo's report; what its set-up did counts only when it failed."""
+    return [
+        Test(_name(spec), spec["State"], spec["RunTime"] / 1e9, spec.get("Failure", {}).get("Message", "")[:400])
+        for suite in suites
+        for spec in suite["SpecReports"] or ()
+        if spec["State"] != "skipped" and (spec["LeafNodeType"] == "It" or spec["State"] != "passed")
+    ]
+
+
+def listed(binary: Path) -> list[str]:
+    """The names of all tests in SCOPE."""
+    done = subprocess.run([binary, "--list-tests"], capture_output=True, text=True, check=True)
+    names = [line.split(": ", 1)[1] for line in done.stdout.splitlines() if ".go:" in line]
+    return sorted(name for name in names if re.search(SCOPE, name))
+
+
+def excluded(names: list[str]) -> dict[str, list[str]]:
+    """The names that do not apply, by reason."""
+    found: dict[str, list[str]] = {exclusion.reason: [] for exclusion in EXCLUSIONS}
+    for name in names:
+        reason = next((e.reason for e in EXCLUSIONS if re.search(e.pattern, name)), None)
+        if reason is not None:
+            found[reason].append(name)
+    return found
+
+
+def _name(spec: dict[str, Any]) -> str:
+    words = [*(spec["ContainerHierarchyTexts"] or ()), spec["LeafNodeText"]]
+    return " ".join(word for word in words if word) or spec["LeafNodeType"]
