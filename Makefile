@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-engines lint bench crds clean
+.PHONY: help setup run test test-engines conformance lint bench crds clean
 .SILENT:
 
 # More arguments for pytest, as in: make test ARGS="tests/api -x"
@@ -19,6 +19,9 @@ test: setup ## the whole suite on the Docker engine at hand (ARGS: for pytest)
 
 test-engines: setup ## the Docker tests on engines 20.10, 28.5 and 29 (builds the last two, once)
 	tests/engines/run.sh $(ARGS)
+
+conformance: setup ## tests/api on a real kube-apiserver and ours, Kubernetes' own tests on ours (builds them, once)
+	.venv/bin/python -m tests.cluster.conformance $(ARGS)
 
 lint: setup ## ruff, mypy, import contracts, shellcheck, drift of the generated CRDs
 	scripts/lint.sh

@@ -26,6 +26,12 @@ from controller.apiserver.server import ApiServer
 DEFINITION = yaml.safe_load((Path(__file__).parent / "widgets.yaml").read_text())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what ``@pytest.mark.differs(WHAT, WHY)`` says of the embedded API into the report (docs/conformance.md)."""
+    for item in items:
+        item.user_properties += [("difference", json.dumps(mark.args)) for mark in item.iter_markers("differs")]
+
+
 @dataclass(frozen=True)
 class Api:
     """One server, for its clients."""

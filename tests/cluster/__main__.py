@@ -60,10 +60,10 @@ def _announce(kubeconfig: Path) -> None:
 
 def _e2e(kubeconfig: Path, focus: str, report: Path) -> int:
     report.parent.mkdir(parents=True, exist_ok=True)
-    outcome = upstream.run(programs.build("e2e.test") / "e2e.test", kubeconfig, focus or upstream.focus(), report)
+    outcome = upstream.run(programs.build("e2e.test") / "e2e.test", kubeconfig, focus or upstream.SCOPE, report)
     for test in outcome:
         print(f"{test.state:8} {test.seconds:6.1f} s  {test.name}" + (f"\n    {test.failure}" if test.failure else ""))
-    failed = [test for test in outcome if test.state != "passed"]
+    failed = [test for test in outcome if not test.passed]
     print(f"{len(outcome) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed or not outcome else 0
 

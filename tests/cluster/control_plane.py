@@ -20,7 +20,9 @@ READY_SECONDS = 60.0
 SERVICE_NETWORK = "10.96.0"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 # Controllers for which there would have to be nodes; a written Node must stay as it was written.
-CONTROLLERS = "*,-node-lifecycle-controller,-node-ipam-controller,-node-route-controller,-cloud-node-lifecycle-controller"
+CONTROLLERS = (
+    "*,-node-lifecycle-controller,-node-ipam-controller,-node-route-controller,-cloud-node-lifecycle-controller"
+)
 
 
 class ControlPlane:

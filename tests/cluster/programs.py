@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
+MODULE = Path(__file__).parent / "mod-kubernetes/go.mod"
 BUILD = Path(__file__).parent / "build.sh"
 
 
@@ -18,3 +20,10 @@ def build(*names: str) -> Path:
     if done.returncode:
         raise Unavailable(f"{', '.join(names)} could not be built: see above for what is missing")
     return Path(done.stdout.strip())
+
+
+def version() -> str:
+    """The version of Kubernetes that is built, such as v1.35.4."""
+    found = re.search(r"^require k8s\.io/kubernetes (\S+)$", MODULE.read_text(), re.MULTILINE)
+    assert found, f"{MODULE} names no version of Kubernetes"
+    return found[1]

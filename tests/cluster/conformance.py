@@ -1,0 +1,96 @@
+"""``make conformance``: our suite on a real API server and on ours, Kubernetes' own tests on ours, one document.
+
+Ends with status 0 when all pass and docs/conformance.md says what is true; ``--check`` does not write it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+from tests.cluster import document, programs, upstream
+from tests.cluster.control_plane import PROGRAMS, ControlPlane
+from tests.cluster.embedded import Embedded
+
+PROJECT = Path(__file__).parents[2]
+REPORTS = PROJECT / "build/reports/conformance"
+DOCUMENT = PROJECT / "docs/conformance.md"
+
+
+def main() -> int:
+    """Run all parts, also after a failure; the exit status."""
+    parser = argparse.ArgumentParser("make conformance", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail when docs/conformance.md is not up to date")
+    given = parser.parse_args()
+    try:
+        binaries = programs.build(*PROGRAMS, "kubectl", "helm", "e2e.test")
+    except programs.Unavailable as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 1
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="edge-conformance-") as folder:
+        passed = _suites(binaries, Path(folder))
+        judged = _upstream(binaries, Path(folder) / "upstream")
+    text = document.text(REPORTS / "embedded.xml", judged, upstream.listed(binaries / "e2e.test"))
+    fresh = _keep(text, check=given.check)
+    _summary(judged)
+    return 0 if passed and fresh and judged and all(test.passed for test in judged) else 1
+
+
+def _suites(binaries: Path, folder: Path) -> bool:
+    with ControlPlane(binaries, folder / "real") as real:
+        on_real = _suite("kube-apiserver", binaries, {"EDGE_TEST_KUBECONFIG": str(real.kubeconfig)})
+    return _suite("embedded", binaries, {}) and on_real
+
+
+def _suite(name: str, binaries: Path, environment: dict[str, str]) -> bool:
+    print(f"\n=== tests/api on {name}", flush=True)
+    programs_used = {"EDGE_TEST_KUBECTL": str(binaries / "kubectl"), "EDGE_TEST_HELM": str(binaries / "helm")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/api", "-m", "helm or not helm", f"--junitxml={REPORTS / name}.xml"],
+        env={**os.environ, **programs_used, **environment}, cwd=PROJECT, check=False,
+    )  # fmt: skip
+    return done.returncode == 0
+
+
+def _upstream(binaries: Path, folder: Path) -> list[upstream.Test]:
+    print("\n=== Kubernetes' own end-to-end tests on embedded (some minutes)", flush=True)
+    report = REPORTS / "upstream.json"
+    with Embedded(folder) as server:
+        tests = upstream.run(binaries / "e2e.test", server.kubeconfig, upstream.SCOPE, report)
+    for test in tests:
+        print(f"{test.state:8} {test.name}" + ("" if test.passed else f"\n    {test.failure}"))
+    _write_counts(tests)
+    return tests
+
+
+def _write_counts(tests: list[upstream.Test]) -> None:
+    """As a JUnit report, for the tally."""
+    failed = sum(not test.passed for test in tests)
+    suite = Xml.Element("testsuite", name="upstream", tests=str(len(tests)), failures=str(failed))
+    Xml.ElementTree(suite).write(REPORTS / "upstream.xml")
+
+
+def _keep(text: str, *, check: bool) -> bool:
+    if DOCUMENT.exists() and DOCUMENT.read_text() == text:
+        return True
+    if check:
+        print("conformance: docs/conformance.md is not up to date: run `make conformance` and commit it")
+        return False
+    DOCUMENT.write_text(text)
+    print("conformance: docs/conformance.md is written anew")
+    return True
+
+
+def _summary(judged: list[upstream.Test]) -> None:
+    passed = sum(test.passed for test in judged)
+    print(f"\nKubernetes' own tests on the embedded API: {passed} of {len(judged)} pass")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
