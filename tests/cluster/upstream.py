@@ -62,10 +62,12 @@ class Test:
 
 def run(binary: Path, kubeconfig: Path, wanted: str, report: Path) -> list[Test]:
     """Run the tests that apply; ``report`` gets Ginkgo's own report, beside it the output."""
+    report = report.resolve()
+    report.unlink(missing_ok=True)
     with report.with_suffix(".log").open("wb") as log:
         subprocess.run(
             [
-                *(binary, f"--kubeconfig={kubeconfig}", "--provider=skeleton", "--allowed-not-ready-nodes=-1"),
+                *(binary, f"--kubeconfig={kubeconfig.resolve()}", "--provider=skeleton", "--allowed-not-ready-nodes=-1"),
                 *("--minStartupPods=0", "--system-pods-startup-timeout=1s", "--disable-log-dump"),
                 *(f"--ginkgo.focus={wanted}", f"--ginkgo.skip={'|'.join(e.pattern for e in EXCLUSIONS)}"),
                 *("--ginkgo.timeout=30m", "--ginkgo.no-color", f"--ginkgo.json-report={report}"),
