@@ -78,6 +78,14 @@ def _strings(item: Object) -> list[Cause]:
     ]
 
 
+def _none(_: Object) -> str:
+    return "<none>"
+
+
+def _ports(item: Object) -> str:
+    return ",".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in item["spec"].get("ports", ()))
+
+
 NAMESPACES = Resource(
     "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), has_status=True,
     columns=(Column("Status", ".status.phase"), AGE), selectable=("status.phase",), enter=_namespace,
@@ -93,6 +101,14 @@ DEFINITIONS = Resource(
 EVENTS = Resource(
     "", "v1", "events", "Event", True, "event", ("ev",), columns=EVENT_COLUMNS, selectable=EVENT_FIELDS, expires=HOUR,
     renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
+)  # fmt: skip
+
+SERVICES = Resource(
+    "", "v1", "services", "Service", True, "service", ("svc",), read_only=True,
+    columns=(
+        Column("Type", ".spec.type"), Column("Cluster-IP", ".spec.clusterIP"), Column("External-IP", "", cell=_none),
+        Column("Port(s)", "", cell=_ports), AGE,
+    ),
 )  # fmt: skip
 
 CORE: tuple[Resource, ...] = (
@@ -112,5 +128,11 @@ CORE: tuple[Resource, ...] = (
         "coordination.k8s.io", "v1", "leases", "Lease", True, "lease", expires=HOUR, renewed=(".spec.renewTime",),
         columns=(Column("Holder", ".spec.holderIdentity"), AGE),
     ),
+    Resource(
+        "", "v1", "nodes", "Node", False, "node", ("no",), has_status=True, columns=(AGE,),
+        selectable=("spec.unschedulable=false",),
+    ),
+    # Nothing here carries traffic to Services; clients look for the one of the API itself.
+    SERVICES,
     DEFINITIONS,
 )  # fmt: skip

@@ -9,6 +9,7 @@ from controller.apiserver.resources import Registry, Resource
 Object = dict[str, Any]
 
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+READ_VERBS = ["get", "list", "watch"]
 STATUS_VERBS = ["get", "patch", "update"]
 VERSION = {"major": "1", "minor": "35", "gitVersion": "v1.35.0+edge", "gitCommit": "", "gitTreeState": "clean",
            "buildDate": "", "goVersion": "", "compiler": "", "platform": "linux"}  # fmt: skip
@@ -62,7 +63,7 @@ def _aggregated_entry(resource: Resource) -> Object:
         "responseKind": kind,
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
-        "verbs": VERBS,
+        "verbs": READ_VERBS if resource.read_only else VERBS,
     }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
@@ -79,7 +80,7 @@ def _entry(resource: Resource) -> Object:
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": VERBS,
+        "verbs": READ_VERBS if resource.read_only else VERBS,
         "storageVersionHash": "",
     }
     if resource.short_names:

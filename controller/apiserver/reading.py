@@ -60,7 +60,7 @@ def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], 
         "metadata.name": lambda item: str(item["metadata"]["name"]),
         "metadata.namespace": lambda item: str(item["metadata"].get("namespace", "")),
     }
-    readers |= {path: _reader(path) for path in resource.selectable}
+    readers |= {path: _reader(path, absent) for path, _, absent in (p.partition("=") for p in resource.selectable)}
     try:
         by_label, by_field = selectors.labels(label), selectors.fields(field, readers)
     except selectors.SelectorError as error:
@@ -68,10 +68,10 @@ def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], 
     return lambda item: by_label(item) and by_field(item)
 
 
-def _reader(path: str) -> Callable[[Object], str]:
+def _reader(path: str, absent: str) -> Callable[[Object], str]:
     def read(item: Object) -> str:
         found = tables.read(item, "." + path)
-        value = found[0] if found else ""
+        value = found[0] if found else absent
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     return read

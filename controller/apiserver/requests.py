@@ -62,6 +62,8 @@ class Requests:
         if request.method == "POST" and reviews.is_review(parts):
             return wire.answer(reviews.answer(parts[-1], user, await wire.body(request)), 201)
         place, subresource = self._place(parts)
+        if place.resource.read_only and request.method != "GET":
+            raise failures.method_not_allowed()
         wish = options.of_write(request.query, request.headers.get("User-Agent", ""), subresource)
         if place.name:
             return await self._on_object(request, place, wish)

@@ -53,12 +53,13 @@ class Resource:
     has_status: bool = False
     schema: Object | None = None  # None: a core kind, stored as it comes
     columns: tuple[Column, ...] = ()
-    selectable: tuple[str, ...] = ()
+    selectable: tuple[str, ...] = ()  # paths for field selectors; PATH=VALUE for one that stands for VALUE when absent
     list_kind: str = ""
     has_generation: bool = False
     storage: str = ""  # plural.group under which objects are stored, when it differs (events of two groups)
     expires: int = 0  # seconds after its last renewal after which an object goes by itself
     renewed: tuple[str, ...] = ()  # paths of the time of that renewal, beside the creation
+    read_only: bool = False  # only the server itself writes it
     terminating: bool = False  # its definition is being deleted: nothing new may come
     enter: Callable[[Object, Object | None], Object] = (
         _as_it_comes  # what the server makes of a new state, given the old

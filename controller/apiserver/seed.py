@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from controller.apiserver.core import DEFINITIONS, NAMESPACES
+from controller.apiserver.core import DEFINITIONS, NAMESPACES, SERVICES
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.resources import Registry
 from controller.apiserver.store import Change, Store
@@ -13,6 +13,16 @@ from controller.apiserver.verbs import Place, Verbs
 
 Object = dict[str, Any]
 OPTIONS = WriteOptions(manager="edge-controller")
+# Clients look here for the API; its address is the first of the range that Kubernetes gives to Services by default.
+API_SERVICE = {
+    "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+    "spec": {
+        "type": "ClusterIP",
+        "clusterIP": "10.96.0.1",
+        "clusterIPs": ["10.96.0.1"],
+        "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+    },
+}
 
 
 def serve_definitions(store: Store, registry: Registry) -> None:
@@ -32,6 +42,8 @@ async def plant(store: Store, namespaces: Iterable[str], crds: Sequence[Object])
     for name in namespaces:
         if store.get(Place(NAMESPACES, "", name).key) is None:
             await verbs.create(Place(NAMESPACES, ""), {"metadata": {"name": name}}, OPTIONS)
+    if store.get(Place(SERVICES, "default", "kubernetes").key) is None:
+        await verbs.create(Place(SERVICES, "default"), API_SERVICE, OPTIONS)
     for definition in crds:
         place = Place(DEFINITIONS, "", definition["metadata"]["name"])
         current = store.get(place.key)

@@ -60,7 +60,9 @@ def _announce(kubeconfig: Path) -> None:
 
 def _e2e(kubeconfig: Path, focus: str, report: Path) -> int:
     report.parent.mkdir(parents=True, exist_ok=True)
-    outcome = upstream.run(programs.build("e2e.test") / "e2e.test", kubeconfig, focus or upstream.SCOPE, report)
+    binaries = programs.build("kubectl", "e2e.test")
+    upstream.write_node(binaries / "kubectl", kubeconfig)
+    outcome = upstream.run(binaries / "e2e.test", kubeconfig, focus or upstream.SCOPE, report)
     for test in outcome:
         print(f"{test.state:8} {test.seconds:6.1f} s  {test.name}" + (f"\n    {test.failure}" if test.failure else ""))
     failed = [test for test in outcome if not test.passed]

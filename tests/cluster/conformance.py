@@ -62,6 +62,7 @@ def _upstream(binaries: Path, folder: Path) -> list[upstream.Test]:
     print("\n=== Kubernetes' own end-to-end tests on embedded (some minutes)", flush=True)
     report = REPORTS / "upstream.json"
     with Embedded(folder) as server:
+        upstream.write_node(binaries / "kubectl", server.kubeconfig)
         tests = upstream.run(binaries / "e2e.test", server.kubeconfig, upstream.SCOPE, report)
     for test in tests:
         print(f"{test.state:8} {test.name}" + ("" if test.passed else f"\n    {test.failure}"))
