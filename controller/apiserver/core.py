@@ -103,6 +103,10 @@ EVENTS = Resource(
     renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
 )  # fmt: skip
 
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=(AGE,), check=_strings)
+SERVICE_ACCOUNTS = Resource(
+    "", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",), columns=(AGE,)
+)
 SERVICES = Resource(
     "", "v1", "services", "Service", True, "service", ("svc",), read_only=True,
     columns=(
@@ -122,8 +126,8 @@ CORE: tuple[Resource, ...] = (
         "", "v1", "secrets", "Secret", True, "secret", columns=(Column("Type", ".type"), AGE), selectable=("type",),
         enter=_secret, check=_strings,
     ),
-    Resource("", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=(AGE,), check=_strings),
-    Resource("", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",), columns=(AGE,)),
+    CONFIG_MAPS,
+    SERVICE_ACCOUNTS,
     Resource(
         "coordination.k8s.io", "v1", "leases", "Lease", True, "lease", expires=HOUR, renewed=(".spec.renewTime",),
         columns=(Column("Holder", ".spec.holderIdentity"), AGE),

@@ -19,6 +19,7 @@ from aiohttp import web
 from controller import errors, files
 from controller.apiserver import seed, upkeep, wire
 from controller.apiserver.core import CORE
+from controller.apiserver.furnishings import Furnishings
 from controller.apiserver.pki import Credentials, Pki
 from controller.apiserver.requests import Requests
 from controller.apiserver.resources import Registry
@@ -64,12 +65,14 @@ class ApiServer:
         """Listen. Raises errors.SettingError."""
         await asyncio.to_thread(self._pki.ensure, self._clock())
         context = await asyncio.to_thread(self._pki.server_context)
+        ca = await asyncio.to_thread(lambda: self._pki.credentials("controller").ca.read_text())
         users = Users(await asyncio.to_thread(self._pki.tokens))
         await self._store.open()
         seed.serve_definitions(self._store, self._registry)
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
         self._tasks = [
             asyncio.create_task(upkeep.keep("terminations", Terminations(self._store, self._registry).run)),
+            asyncio.create_task(upkeep.keep("furnishings", Furnishings(self._store, ca).run)),
             asyncio.create_task(
                 upkeep.keep("upkeep", Upkeep(self._store, self._pki, self._clock, self._renewed(context)).run)
             ),

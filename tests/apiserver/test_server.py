@@ -74,7 +74,7 @@ async def test_a_bearer_token_is_as_good_as_a_certificate(server: ApiServer) -> 
 async def test_events_expire_an_hour_after_they_were_last_seen(tmp_path: Path) -> None:
     store = Store(tmp_path / "objects.db")
     await store.open()
-    await seed.plant(store, ["edge"], [])
+    await seed.plant(store, ["default", "edge"], [])
     now = datetime.now(UTC)
     recent = (now + timedelta(minutes=50)).strftime("%Y-%m-%dT%H:%M:%SZ")
     for body in (event("once"), event("often", lastTimestamp=recent)):
