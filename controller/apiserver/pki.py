@@ -63,6 +63,10 @@ class Pki:
                 files.write_secret(token, secrets.token_urlsafe(32).encode())
         return bool(stale)
 
+    def ca(self) -> str:
+        """The certificate of the authority, as PEM."""
+        return self._path("ca", "crt").read_text()
+
     def credentials(self, user: str) -> Credentials:
         """The files and the token of a user."""
         token = (self._directory / f"{user}.token").read_text()

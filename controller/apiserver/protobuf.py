@@ -1,107 +1,151 @@
-"""Bodies in Kubernetes' protobuf encoding, which kubectl uses for typed commands of core kinds.
+"""Bodies in Kubernetes' protobuf encoding, which Go clients use for Kubernetes' own kinds.
 
-Decoding only, by tables of field numbers (staging/src/k8s.io/api/*/generated.proto of Kubernetes); answers are JSON,
-which every client accepts. The envelope is four magic bytes and a runtime.Unknown message.
+Decoding only; answers are JSON, which every client takes. The envelope is four magic bytes and a runtime.Unknown
+message; field numbers come from core_types.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import json
+import struct
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
+
+from controller.apiserver import core_types
+from controller.apiserver.core_types import Field
 
 Object = dict[str, Any]
 
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
-
-
-class Field(NamedTuple):
-    """A field by name: "string", "bytes", "int", "bool", "time", or the table of a message; repeated, or a map."""
-
-    name: str
-    kind: Any = "string"
-    repeated: bool = False
-    map: bool = False
-
-
-Message = dict[int, Field]
-
-TIME: Message = {1: Field("seconds", "int"), 2: Field("nanos", "int")}
-METADATA: Message = {
-    1: Field("name"), 2: Field("generateName"), 3: Field("namespace"), 5: Field("uid"), 6: Field("resourceVersion"),
-    7: Field("generation", "int"), 8: Field("creationTimestamp", "time"), 9: Field("deletionTimestamp", "time"),
-    11: Field("labels", map=True), 12: Field("annotations", map=True), 14: Field("finalizers", repeated=True),
-}  # fmt: skip
-ATTRIBUTES: Message = {
-    1: Field("namespace"), 2: Field("verb"), 3: Field("group"), 4: Field("version"), 5: Field("resource"),
-    6: Field("subresource"), 7: Field("name"),
-}  # fmt: skip
-KINDS: dict[str, Message] = {
-    "Namespace": {1: Field("metadata", METADATA)},
-    "ServiceAccount": {1: Field("metadata", METADATA)},
-    "ConfigMap": {
-        1: Field("metadata", METADATA), 2: Field("data", map=True), 3: Field("binaryData", "bytes", map=True),
-        4: Field("immutable", "bool"),
-    },
-    "Secret": {
-        1: Field("metadata", METADATA), 2: Field("data", "bytes", map=True), 3: Field("type"),
-        4: Field("stringData", map=True), 5: Field("immutable", "bool"),
-    },
-    "DeleteOptions": {
-        1: Field("gracePeriodSeconds", "int"),
-        2: Field("preconditions", {1: Field("uid"), 2: Field("resourceVersion")}),
-        4: Field("propagationPolicy"), 5: Field("dryRun", repeated=True),
-    },
-    "SelfSubjectRulesReview": {1: Field("metadata", METADATA), 2: Field("spec", {1: Field("namespace")})},
-    "SelfSubjectReview": {1: Field("metadata", METADATA)},
-    "SelfSubjectAccessReview": {
-        1: Field("metadata", METADATA), 2: Field("spec", {1: Field("resourceAttributes", ATTRIBUTES)}),
-    },
-}  # fmt: skip
-ENVELOPE: Message = {1: Field("typeMeta", {1: Field("apiVersion"), 2: Field("kind")}), 2: Field("raw", "raw")}
+DEPTH = 200  # messages within messages
 
 
 def decode(body: bytes) -> Object:
-    """The object in a body. Raises ValueError for a kind without a table, or a damaged body."""
+    """The object in a body. Raises ValueError for a kind without a type, or a damaged body."""
     if not body.startswith(MAGIC):
         raise ValueError("the body does not begin as a Kubernetes protobuf message")
-    envelope = _message(body[len(MAGIC) :], ENVELOPE)
-    kind = envelope.get("typeMeta", {})
-    table = KINDS.get(kind.get("kind", ""))
-    if table is None:
-        raise ValueError(f"{kind.get('kind') or 'an object without kind'} is taken as JSON or YAML only")
-    return {**kind, **_message(envelope.get("raw", b""), table)}
+    envelope = dict(_fields(body[len(MAGIC) :]))
+    identity = dict(_fields(envelope.get(1, b"")))
+    api_version, kind = identity.get(1, b"").decode(), identity.get(2, b"").decode()
+    name = core_types.name_of(api_version, kind)
+    if name is None:
+        raise ValueError(f"{kind or 'an object without kind'} is taken as JSON or YAML only")
+    return {"apiVersion": api_version, "kind": kind, **_message(envelope.get(2, b""), name, DEPTH)}
 
 
-def _message(data: bytes, table: Message) -> Object:
+def _message(data: bytes, name: str, depth: int) -> Object:
+    if not depth:
+        raise ValueError("the protobuf message is nested too deeply")
+    table = {field.number: field for field in core_types.types()[name].fields}
     found: Object = {}
-    for number, value in _fields(data):
-        field = table.get(number)
-        if field is None:
-            continue
-        if field.map:
-            entry = _message(value, {1: Field("key"), 2: Field("value", field.kind)})
-            found.setdefault(field.name, {})[entry.get("key", "")] = entry.get("value", "")
-        elif field.repeated:
-            found.setdefault(field.name, []).append(_value(value, field.kind))
-        else:
-            found[field.name] = _value(value, field.kind)
-    return {name: value for name, value in found.items() if value not in ("", None)}
+    for number, raw in _fields(data):
+        if field := table.get(number):
+            _take(found, field, raw, depth - 1)
+    return found
 
 
-def _value(value: Any, kind: Any) -> Any:
-    if isinstance(kind, dict):
-        return _message(value, kind)
-    if kind == "time":
-        seconds = _message(value, TIME).get("seconds")
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else None
-    if kind == "bytes":
-        return base64.b64encode(value).decode()
-    if kind == "string":
-        return value.decode()
-    return bool(value) if kind == "bool" else value
+def _take(found: Object, field: Field, raw: Any, depth: int) -> None:
+    """Put a field's value into the object, as its JSON would have it."""
+    kind = field.kind
+    if kind.startswith("map[string]"):
+        entry = dict(_fields(raw))
+        value = _value(entry.get(2, b""), kind.removeprefix("map[string]"), depth)
+        found.setdefault(field.name, {})[entry.get(1, b"").decode()] = value
+    elif kind.startswith("[]"):
+        found.setdefault(field.name, []).append(_value(raw, kind.removeprefix("[]"), depth))
+    else:
+        value = _value(raw, kind.removeprefix("*"), depth)
+        # Go writes a field that is no pointer also when it is zero; its JSON leaves that out.
+        if value is not None and (value or kind.startswith("*") or field.zero):
+            found[field.name] = value
+
+
+def _value(raw: Any, kind: str, depth: int) -> Any:
+    if kind.startswith("[]"):  # a list as the value of a map
+        return [_value(item, kind.removeprefix("[]"), depth) for _, item in _fields(raw)]
+    if kind in _SCALARS:
+        return _SCALARS[kind](raw)
+    if kind in _SCHEMAS:
+        return _SCHEMAS[kind](raw, depth)
+    return _message(raw, kind, depth)
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _time(raw: bytes, form: str = "%Y-%m-%dT%H:%M:%SZ") -> str | None:
+    parts = dict(_fields(raw))
+    if not parts.get(1):
+        return None
+    micro = parts.get(2, 0) // 1000
+    return datetime.fromtimestamp(_signed(parts[1]), UTC).replace(microsecond=micro).strftime(form)
+
+
+def _string(raw: bytes) -> str:
+    return raw.decode()
+
+
+def _json(raw: bytes) -> Any:
+    text = dict(_fields(raw)).get(1, b"")
+    return json.loads(text) if text else None
+
+
+def _quantity(raw: bytes) -> str:
+    return str(dict(_fields(raw)).get(1, b"").decode())
+
+
+def _int_or_string(raw: bytes) -> int | str:
+    parts = dict(_fields(raw))
+    return parts.get(3, b"").decode() if parts.get(1) else _signed(parts.get(2, 0))
+
+
+_SCALARS: dict[str, Callable[[Any], Any]] = {
+    "string": _string,
+    "bool": bool,
+    "int32": _signed,
+    "int64": _signed,
+    "float64": lambda raw: struct.unpack("<d", raw)[0],
+    "bytes": lambda raw: base64.b64encode(raw).decode(),
+    "time": _time,
+    "microtime": lambda raw: _time(raw, "%Y-%m-%dT%H:%M:%S.%fZ"),
+    "json": _json,
+    "fields": _json,
+    "raw": _json,
+    "quantity": _quantity,
+    "intorstring": _int_or_string,
+}
+
+
+def _schema(raw: bytes, depth: int) -> Object:
+    return _message(raw, "extensions.JSONSchemaProps", depth)
+
+
+def _schema_or_bool(raw: bytes, depth: int) -> Any:
+    parts = dict(_fields(raw))
+    return _schema(parts[2], depth) if 2 in parts else bool(parts.get(1))
+
+
+def _schema_or_array(raw: bytes, depth: int) -> Any:
+    parts = list(_fields(raw))
+    one = dict(parts).get(1)
+    return _schema(one, depth) if one is not None else [_schema(item, depth) for number, item in parts if number == 2]
+
+
+def _schema_or_strings(raw: bytes, depth: int) -> Any:
+    parts = list(_fields(raw))
+    one = dict(parts).get(1)
+    return _schema(one, depth) if one is not None else [item.decode() for number, item in parts if number == 2]
+
+
+_SCHEMAS: dict[str, Callable[[bytes, int], Any]] = {
+    "schemaorbool": _schema_or_bool,
+    "schemaorarray": _schema_or_array,
+    "schemaorstrings": _schema_or_strings,
+}
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:

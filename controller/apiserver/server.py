@@ -17,7 +17,7 @@ import yaml
 from aiohttp import web
 
 from controller import errors, files
-from controller.apiserver import seed, upkeep, wire
+from controller.apiserver import core_types, seed, upkeep, wire
 from controller.apiserver.core import CORE
 from controller.apiserver.furnishings import Furnishings
 from controller.apiserver.pki import Credentials, Pki
@@ -65,7 +65,8 @@ class ApiServer:
         """Listen. Raises errors.SettingError."""
         await asyncio.to_thread(self._pki.ensure, self._clock())
         context = await asyncio.to_thread(self._pki.server_context)
-        ca = await asyncio.to_thread(lambda: self._pki.credentials("controller").ca.read_text())
+        ca = await asyncio.to_thread(self._pki.ca)
+        await asyncio.to_thread(core_types.types)  # read from a file once; requests must not wait for that
         users = Users(await asyncio.to_thread(self._pki.tokens))
         await self._store.open()
         seed.serve_definitions(self._store, self._registry)
