@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from controller.apiserver import failures, rules, structural
+from controller.apiserver.options import WriteOptions
 from controller.apiserver.resources import Resource
 from controller.apiserver.structural import PRESERVE, Cause
 
@@ -40,8 +41,31 @@ LABEL_MESSAGE = (
 ANNOTATIONS_LENGTH = 256 << 10
 
 
-def typed(resource: Resource, body: Any, validation: str) -> tuple[Object, list[str]]:
+def typed(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
     """The body as an object of this kind with sound metadata, and its unknown fields. Raises failures.Failure."""
+    item, unknown = _shaped(resource, body)
+    told = [f'unknown field "{field}"' for field in unknown]
+    faults = [*options.duplicates, *told] if resource.schema else [*told, *options.duplicates]
+    if faults and options.validation == "Strict":
+        raise failures.bad_request(f"{_cannot_be_handled(resource)}: strict decoding error: {', '.join(faults)}")
+    return item, faults if options.validation == "Warn" else []
+
+
+def applied(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
+    """As ``typed``, for server-side apply, which never drops what it does not know."""
+    if options.duplicates and options.validation == "Strict":
+        told = "".join(f"\n  {duplicate}" for duplicate in options.duplicates)
+        raise failures.bad_request(
+            f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{told}"
+        )
+    item, unknown = _shaped(resource, body)
+    if unknown:
+        raise failures.undeclared(resource, item["metadata"], unknown)
+    return item, list(options.duplicates) if options.validation == "Warn" else []
+
+
+def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
+    """The body with the types that its kind has, and the unknown fields that it had."""
     if not isinstance(body, dict):
         raise failures.bad_request("the body must be an object")
     given = (body.get("apiVersion") or resource.api_version, body.get("kind") or resource.kind)
@@ -55,12 +79,12 @@ def typed(resource: Resource, body: Any, validation: str) -> tuple[Object, list[
     if causes := structural.validate(metadata, METADATA, "metadata"):
         raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].message}")
     unknown = structural.prune(metadata, METADATA, "metadata")
-    if resource.schema is not None:
-        unknown += structural.prune(item, _with_envelope(resource.schema))
-    if unknown and validation == "Strict":
-        listed = ", ".join(f'unknown field "{field}"' for field in unknown)
-        raise failures.bad_request(f"{_cannot_be_handled(resource)}: strict decoding error: {listed}")
-    return item, [f'unknown field "{field}"' for field in unknown] if validation == "Warn" else []
+    if resource.structure is None:
+        return item, unknown
+    rest = _with_envelope(resource.structure)
+    if resource.schema is None and (causes := structural.validate(item, rest)):
+        raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].field}: {causes[0].message}")
+    return item, unknown + structural.prune(item, rest)
 
 
 def admit(resource: Resource, item: Object, old: Object | None) -> Object:

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from controller.apiserver import definitions, event_versions
-from controller.apiserver.resources import AGE, Column, Resource
+from controller.apiserver.resources import AGE, READ, VERBS, Column, Resource
 from controller.apiserver.structural import Cause
 
 Object = dict[str, Any]
@@ -89,7 +89,7 @@ def _ports(item: Object) -> str:
 NAMESPACES = Resource(
     "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), has_status=True,
     columns=(Column("Status", ".status.phase"), AGE), selectable=("status.phase",), enter=_namespace,
-    ending=_ending_namespace,
+    ending=_ending_namespace, verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
 )  # fmt: skip
 DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False,
@@ -108,12 +108,22 @@ SERVICE_ACCOUNTS = Resource(
     "", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",), columns=(AGE,)
 )
 SERVICES = Resource(
-    "", "v1", "services", "Service", True, "service", ("svc",), read_only=True,
+    "", "v1", "services", "Service", True, "service", ("svc",), verbs=READ,
     columns=(
         Column("Type", ".spec.type"), Column("Cluster-IP", ".spec.clusterIP"), Column("External-IP", "", cell=_none),
         Column("Port(s)", "", cell=_ports), AGE,
     ),
 )  # fmt: skip
+
+# Answered by reviews.py, stored nowhere.
+REVIEWS = (
+    ("authentication", "SelfSubjectReview", False),
+    ("authentication", "TokenReview", False),
+    ("authorization", "SelfSubjectAccessReview", False),
+    ("authorization", "SelfSubjectRulesReview", False),
+    ("authorization", "SubjectAccessReview", False),
+    ("authorization", "LocalSubjectAccessReview", True),
+)
 
 CORE: tuple[Resource, ...] = (
     NAMESPACES,
@@ -139,4 +149,8 @@ CORE: tuple[Resource, ...] = (
     # Nothing here carries traffic to Services; clients look for the one of the API itself.
     SERVICES,
     DEFINITIONS,
+    *(
+        Resource(f"{group}.k8s.io", "v1", f"{kind.lower()}s", kind, namespaced, kind.lower(), verbs=("create",))
+        for group, kind, namespaced in REVIEWS
+    ),
 )  # fmt: skip

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from controller.apiserver.resources import Registry, Resource
 
 Object = dict[str, Any]
 
-VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-READ_VERBS = ["get", "list", "watch"]
 STATUS_VERBS = ["get", "patch", "update"]
 VERSION = {"major": "1", "minor": "35", "gitVersion": "v1.35.0+edge", "gitCommit": "", "gitTreeState": "clean",
            "buildDate": "", "goVersion": "", "compiler": "", "platform": "linux"}  # fmt: skip
@@ -63,7 +63,7 @@ def _aggregated_entry(resource: Resource) -> Object:
         "responseKind": kind,
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
-        "verbs": READ_VERBS if resource.read_only else VERBS,
+        "verbs": list(resource.verbs),
     }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
@@ -80,14 +80,20 @@ def _entry(resource: Resource) -> Object:
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": READ_VERBS if resource.read_only else VERBS,
-        "storageVersionHash": "",
+        "verbs": list(resource.verbs),
+        "storageVersionHash": _storage_version_hash(resource),
     }
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
     return entry
+
+
+def _storage_version_hash(resource: Resource) -> str:
+    """As Kubernetes makes it; clients only compare it."""
+    stored = f"{resource.group}/{resource.storage_version or resource.version}/{resource.kind}"
+    return base64.b64encode(hashlib.sha256(stored.encode()).digest()[:8]).decode()
 
 
 def _status_entry(resource: Resource) -> Object:

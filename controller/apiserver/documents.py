@@ -21,25 +21,20 @@ def find(registry: Registry, parts: list[str], *, aggregated: bool) -> Object | 
             return _openapi(registry, rest)
         case ["api"] | ["apis"] if aggregated:
             return discovery.aggregated(registry, core=parts == ["api"])
-        case ["apis", *rest]:
-            return _groups(registry, rest)
-    return _core(registry).get("/".join(parts))
+    return _discovery(registry, parts)
 
 
-def _core(registry: Registry) -> dict[str, Object]:
-    return {
-        "api": {"kind": "APIVersions", "versions": ["v1"]},
-        "api/v1": discovery.resource_list(registry, "", "v1"),
-    }
-
-
-def _groups(registry: Registry, rest: list[str]) -> Object | None:
-    match rest:
-        case []:
+def _discovery(registry: Registry, parts: list[str]) -> Object | None:
+    match parts:
+        case ["api"]:
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        case ["api", "v1"]:
+            return discovery.resource_list(registry, "", "v1")
+        case ["apis"]:
             return discovery.groups(registry)
-        case [group] if group in registry.groups():
+        case ["apis", group] if group in registry.groups():
             return discovery.group(registry, group)
-        case [group, version] if version in registry.groups().get(group, []):
+        case ["apis", group, version] if version in registry.groups().get(group, []):
             return discovery.resource_list(registry, group, version)
     return None
 

@@ -105,6 +105,16 @@ def method_not_allowed() -> Failure:
     return Failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
+def not_for_this_api(resource: Resource) -> Failure:
+    """405 of a write that has no use on a box without pods, Services and the like."""
+    return Failure(
+        405,
+        "MethodNotAllowed",
+        f"{resource.qualified} cannot be written here: this API serves a single box and runs Runtimes, no pods; "
+        "for anything else use a Kubernetes cluster",
+    )
+
+
 def unknown_path() -> Failure:
     """404 of a path that names nothing."""
     return NotFound(404, "NotFound", "the server could not find the requested resource")
@@ -128,6 +138,15 @@ def continue_expired() -> Failure:
         "The provided continue parameter is too old to display a consistent list result. "
         "You can start a new list without the continue parameter.",
     )
+
+
+def undeclared(resource: Resource, metadata: dict[str, Any], fields: list[str]) -> Failure:
+    """500, as Kubernetes has it: an applied configuration has fields that the schema does not."""
+    told = [f".{field}: field not declared in schema" for field in fields]
+    listed = told[0] if len(told) == 1 else "errors:" + "".join(f"\n  {line}" for line in told)
+    named = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+    kind = f"{resource.api_version}, Kind={resource.kind}"
+    return Failure(500, "", f"failed to create typed patch object ({named}; {kind}): {listed}")
 
 
 def manager_required() -> Failure:

@@ -38,7 +38,7 @@ def created(resource: Resource, item: Object, namespace: str, options: WriteOpti
         item.pop("status", None)
     item = admission.admit(resource, item, None)
     manager = _manager(resource, options)
-    return managed(item, managers.after_update({}, manager, {}, item, resource.schema, times.now()))
+    return managed(item, managers.after_update({}, manager, {}, item, resource.structure, times.now()))
 
 
 def changed(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
@@ -48,7 +48,7 @@ def changed(resource: Resource, old: Object, item: Object, options: WriteOptions
     # An object without the field knows nothing of managers; one with an empty list gives them up.
     before = managers.read(given if given.get("managedFields") is not None else old["metadata"])
     manager = _manager(resource, options)
-    return managed(new, managers.after_update(before, manager, old, new, resource.schema, times.now()))
+    return managed(new, managers.after_update(before, manager, old, new, resource.structure, times.now()))
 
 
 def replaced(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:

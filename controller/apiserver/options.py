@@ -25,6 +25,7 @@ class WriteOptions:
     validation: str = "Warn"  # of unknown fields: Strict, Warn or Ignore
     force: bool = False
     subresource: str = ""
+    duplicates: tuple[str, ...] = ()  # fields that the body has twice, in words
 
 
 class Continue(NamedTuple):

@@ -62,8 +62,8 @@ class Requests:
         if request.method == "POST" and reviews.is_review(parts):
             return wire.answer(reviews.answer(parts[-1], user, await wire.body(request)), 201)
         place, subresource = self._place(parts)
-        if place.resource.read_only and request.method != "GET":
-            raise failures.method_not_allowed()
+        if _verb(request.method, place) not in place.resource.verbs:
+            raise failures.not_for_this_api(place.resource)
         wish = options.of_write(request.query, request.headers.get("User-Agent", ""), subresource)
         if place.name:
             return await self._on_object(request, place, wish)
@@ -96,7 +96,8 @@ class Requests:
                 items, metadata = await self._reading.select(place, options.of_list(request.query))
                 return wire.of_list(request, place.resource, items, metadata)
             case "POST" if place.resource.namespaced == bool(place.namespace):
-                made = await self._verbs.create(place, await wire.body(request), wish)
+                body, wish = await _given(request, wish)
+                made = await self._verbs.create(place, body, wish)
                 return wire.of_object(request, place.resource, made.object, 201, made.warnings)
             case "DELETE":
                 return await self._delete_collection(request, place, wish)
@@ -107,7 +108,8 @@ class Requests:
             case "GET":
                 return wire.of_object(request, place.resource, self._reading.get(place))
             case "PUT":
-                done = await self._verbs.update(place, await wire.body(request), wish)
+                body, wish = await _given(request, wish)
+                done = await self._verbs.update(place, body, wish)
             case "PATCH":
                 done = await self._patch(request, place, wish)
             case "DELETE":
@@ -125,11 +127,12 @@ class Requests:
         if kind == APPLY_PATCH:
             if "fieldManager" not in request.query:
                 raise failures.manager_required()
-            return await self._verbs.apply(place, await wire.body(request), wish)
+            return await self._verbs.apply(place, *await _given(request, wish))
         if kind not in PATCHES:
             message = "the body of the request was in an unknown format - accepted media types include: "
             raise failures.Failure(415, "UnsupportedMediaType", message + ", ".join((*PATCHES, APPLY_PATCH)))
-        return await self._verbs.patch(place, await wire.body(request), kind, wish)
+        body, wish = await _given(request, wish)
+        return await self._verbs.patch(place, body, kind, wish)
 
     async def _delete_collection(self, request: web.Request, place: Place, wish: WriteOptions) -> web.Response:
         asked = await _delete_options(request)
@@ -153,6 +156,19 @@ class Requests:
                 async for line in stream:
                     await response.write(line)
         return response
+
+
+async def _given(request: web.Request, wish: WriteOptions) -> tuple[Any, WriteOptions]:
+    """The body, and the options with what is wrong with it."""
+    decoded = await wire.decoded(request)
+    return decoded.object, replace(wish, duplicates=decoded.duplicates)
+
+
+def _verb(method: str, place: Place) -> str:
+    """What a request does to the object or collection at this place, as discovery names it."""
+    on_collection = {"POST": "create", "DELETE": "deletecollection"}
+    on_object = {"PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+    return (on_object if place.name else on_collection).get(method, "get")
 
 
 async def _delete_options(request: web.Request) -> Object:

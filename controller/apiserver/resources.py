@@ -5,13 +5,20 @@ A ``Resource`` says everything the verbs need to know of a kind; nothing here st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from controller.apiserver import core_schemas, core_types
 from controller.apiserver.structural import Cause
 
 Object = dict[str, Any]
+
+
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+READ = ("get", "list", "watch")
 
 
 def _as_it_comes(item: Object, _: Object | None) -> Object:
@@ -59,7 +66,8 @@ class Resource:
     storage: str = ""  # plural.group under which objects are stored, when it differs (events of two groups)
     expires: int = 0  # seconds after its last renewal after which an object goes by itself
     renewed: tuple[str, ...] = ()  # paths of the time of that renewal, beside the creation
-    read_only: bool = False  # only the server itself writes it
+    verbs: tuple[str, ...] = VERBS
+    storage_version: str = ""  # the version in which a definition wants its objects stored
     terminating: bool = False  # its definition is being deleted: nothing new may come
     enter: Callable[[Object, Object | None], Object] = (
         _as_it_comes  # what the server makes of a new state, given the old
@@ -67,6 +75,12 @@ class Resource:
     leave: Callable[[Object], Object] = _as_it_is  # how a stored object is shown
     ending: Callable[[Object], Object] = _as_it_is  # what the beginning of its deletion changes
     check: Callable[[Object], list[Cause]] = _faultless  # faults that no schema tells
+
+    @cached_property
+    def structure(self) -> Object | None:
+        """The schema of its objects, also of a core kind; None where nothing is known of them."""
+        name = core_types.name_of(self.api_version, self.kind)
+        return self.schema or (core_schemas.structural()[name] if name else None)
 
     @property
     def key(self) -> str:
@@ -100,9 +114,18 @@ def of_definition(definition: Object) -> list[Resource]:
             tuple(_column(c) for c in version.get("additionalPrinterColumns", ())) or (AGE,),
             tuple(f["jsonPath"].lstrip(".") for f in version.get("selectableFields", ())),
             names.get("listKind", ""), has_generation=True, terminating="deletionTimestamp" in definition["metadata"],
+            storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
         )
         for version in spec["versions"] if version.get("served")
     ]  # fmt: skip
+
+
+def _priority(version: str) -> tuple[int, int, int, str]:
+    """Order of versions (API reference: version priority): v2, v1, v2beta1, v1alpha1, then others by name."""
+    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
+    if not found:
+        return 3, 0, 0, version
+    return ("beta", "alpha").index(found[2]) + 1 if found[2] else 0, -int(found[1]), -int(found[3] or 0), version
 
 
 def _column(column: Object) -> Column:
@@ -133,9 +156,9 @@ class Registry:
         return [*self._core.values(), *self._custom.values()]
 
     def groups(self) -> dict[str, list[str]]:
-        """Versions by named group."""
+        """Versions by named group, the preferred one first."""
         found: dict[str, list[str]] = {}
         for resource in self.all():
             if resource.group and resource.version not in found.setdefault(resource.group, []):
                 found[resource.group].append(resource.version)
-        return found
+        return {group: sorted(versions, key=_priority) for group, versions in found.items()}

@@ -17,7 +17,7 @@ import yaml
 from aiohttp import web
 
 from controller import errors, files
-from controller.apiserver import core_types, seed, upkeep, wire
+from controller.apiserver import cluster_kinds, core_types, seed, upkeep, wire
 from controller.apiserver.core import CORE
 from controller.apiserver.furnishings import Furnishings
 from controller.apiserver.pki import Credentials, Pki
@@ -49,7 +49,7 @@ class ApiServer:
         self._crds = crds
         self._namespace = default_namespace
         self._clock = clock
-        self._registry = Registry(CORE)
+        self._registry = Registry((*CORE, *cluster_kinds.resources()))
         self._store = Store(self._directory / "objects.db")
         self._pki = Pki(self._directory / "pki", host)
         self._runner: web.AppRunner | None = None

@@ -56,7 +56,7 @@ class Verbs:
     async def create(self, place: Place, body: Any, options: WriteOptions) -> Written:
         """Create; the name is in the body."""
         resource = place.resource
-        typed, warnings = admission.typed(resource, body, options.validation)
+        typed, warnings = admission.typed(resource, body, options)
         item = self._new(place, typed, options)
         name = item["metadata"]["name"]
 
@@ -90,7 +90,7 @@ class Verbs:
     async def apply(self, place: Place, body: Any, options: WriteOptions) -> Written:
         """Server-side apply: creates the object when it is not there."""
         resource = place.resource
-        typed, warnings = admission.typed(resource, body, options.validation)
+        typed, warnings = admission.applied(resource, body, options)
         if typed["metadata"].get("managedFields"):
             raise failures.bad_request("metadata.managedFields must be nil")
         config = _applicable(place, typed, options.subresource)
@@ -101,7 +101,7 @@ class Verbs:
                 raise failures.not_found(resource, place.name)
             live = shown(resource, current) if current else {}
             try:
-                merged, owned = apply.apply(live, config, manager, resource.schema, times.now(), force=options.force)
+                merged, owned = apply.apply(live, config, manager, resource.structure, times.now(), force=options.force)
             except apply.Conflicts as conflicts:
                 raise failures.apply_conflict(
                     resource, place.name, apply.message(conflicts), apply.causes(conflicts)
@@ -161,7 +161,7 @@ class Verbs:
         def change(current: Object | None) -> Object | None:
             if current is None:
                 raise failures.not_found(resource, place.name)
-            typed, warnings[:] = admission.typed(resource, make(shown(resource, current)), options.validation)
+            typed, warnings[:] = admission.typed(resource, make(shown(resource, current)), options)
             item = objects.changed(resource, current, typed, options)
             return None if objects.is_done(item) else item
 
