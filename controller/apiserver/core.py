@@ -83,7 +83,7 @@ def _none(_: Object) -> str:
 
 
 def _ports(item: Object) -> str:
-    return ",".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in item["spec"].get("ports", ()))
+    return ",".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in item.get("spec", {}).get("ports", ()))
 
 
 NAMESPACES = Resource(

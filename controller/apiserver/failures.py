@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from controller.apiserver.resources import Resource
@@ -113,6 +114,17 @@ def not_for_this_api(resource: Resource) -> Failure:
         f"{resource.qualified} cannot be written here: this API serves a single box and runs Runtimes, no pods; "
         "for anything else use a Kubernetes cluster",
     )
+
+
+def not_acceptable(why: str) -> Failure:
+    """406: no form of the answer that the client takes."""
+    return Failure(406, "NotAcceptable", why)
+
+
+def unsupported_media(accepted: Iterable[str]) -> Failure:
+    """415."""
+    message = "the body of the request was in an unknown format - accepted media types include: "
+    return Failure(415, "UnsupportedMediaType", message + ", ".join(accepted))
 
 
 def unknown_path() -> Failure:

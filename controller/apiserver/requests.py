@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from controller import errors
-from controller.apiserver import documents, failures, options, reviews, verbs, wire
+from controller.apiserver import documents, encodings, failures, options, reviews, verbs, wire
+from controller.apiserver.forms import Form
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.reading import Reading, predicate
 from controller.apiserver.resources import Registry
@@ -23,7 +25,7 @@ Object = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 APPLY_PATCH = "application/apply-patch+yaml"
-PATCHES = (verbs.JSON_PATCH, verbs.MERGE_PATCH, verbs.STRATEGIC_PATCH)
+PATCHES = (verbs.JSON_PATCH, verbs.MERGE_PATCH, verbs.STRATEGIC_PATCH, APPLY_PATCH)
 # What everyone may read, as with Kubernetes (role system:public-info-viewer).
 PUBLIC = ("healthz", "livez", "readyz", "version")
 
@@ -39,7 +41,14 @@ class Requests:
         self._users = users
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """The one handler: whatever goes wrong becomes a Status."""
+        """The one handler."""
+        answer = await self._answer(request)
+        if isinstance(answer, web.Response):
+            await encodings.encode(request, answer)
+        return answer
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        """Whatever goes wrong becomes a Status."""
         try:
             return await self._route(request, [part for part in request.path.split("/") if part])
         except failures.Failure as failure:
@@ -65,9 +74,12 @@ class Requests:
         if _verb(request.method, place) not in place.resource.verbs:
             raise failures.not_for_this_api(place.resource)
         wish = options.of_write(request.query, request.headers.get("User-Agent", ""), subresource)
+        if request.method == "GET" and not place.name and request.query.get("watch") in ("true", "1"):
+            return await self._watch(request, place)
+        form = wire.form(request)  # before anything is done: what nobody takes must not be written
         if place.name:
-            return await self._on_object(request, place, wish)
-        return await self._on_collection(request, place, wish)
+            return await self._on_object(request, place, wish, form)
+        return await self._on_collection(request, place, wish, form)
 
     def _place(self, parts: list[str]) -> tuple[Place, str]:
         match parts:
@@ -88,25 +100,23 @@ class Requests:
             raise failures.unknown_path()
         return Place(resource, namespace, name), subresource
 
-    async def _on_collection(self, request: web.Request, place: Place, wish: WriteOptions) -> web.StreamResponse:
+    async def _on_collection(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
         match request.method:
-            case "GET" if request.query.get("watch") in ("true", "1"):
-                return await self._watch(request, place)
             case "GET":
                 items, metadata = await self._reading.select(place, options.of_list(request.query))
-                return wire.of_list(request, place.resource, items, metadata)
+                return wire.answer(form.of_list(place.resource, items, metadata))
             case "POST" if place.resource.namespaced == bool(place.namespace):
                 body, wish = await _given(request, wish)
                 made = await self._verbs.create(place, body, wish)
-                return wire.of_object(request, place.resource, made.object, 201, made.warnings)
+                return wire.answer(form.of_object(place.resource, made.object), 201, made.warnings)
             case "DELETE":
-                return await self._delete_collection(request, place, wish)
+                return await self._delete_collection(request, place, wish, form)
         raise failures.method_not_allowed()
 
-    async def _on_object(self, request: web.Request, place: Place, wish: WriteOptions) -> web.StreamResponse:
+    async def _on_object(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
         match request.method:
             case "GET":
-                return wire.of_object(request, place.resource, self._reading.get(place))
+                return wire.answer(form.of_object(place.resource, self._reading.get(place)))
             case "PUT":
                 body, wish = await _given(request, wish)
                 done = await self._verbs.update(place, body, wish)
@@ -120,21 +130,20 @@ class Requests:
                 return wire.answer(shown)
             case _:
                 raise failures.method_not_allowed()
-        return wire.of_object(request, place.resource, done.object, 201 if done.created else 200, done.warnings)
+        return wire.answer(form.of_object(place.resource, done.object), 201 if done.created else 200, done.warnings)
 
     async def _patch(self, request: web.Request, place: Place, wish: WriteOptions) -> Written:
         kind = request.content_type
         if kind == APPLY_PATCH:
             if "fieldManager" not in request.query:
                 raise failures.manager_required()
-            return await self._verbs.apply(place, *await _given(request, wish))
-        if kind not in PATCHES:
-            message = "the body of the request was in an unknown format - accepted media types include: "
-            raise failures.Failure(415, "UnsupportedMediaType", message + ", ".join((*PATCHES, APPLY_PATCH)))
-        body, wish = await _given(request, wish)
+            return await self._verbs.apply(place, *await _given(request, wish, PATCHES))
+        body, wish = await _given(request, wish, PATCHES)
         return await self._verbs.patch(place, body, kind, wish)
 
-    async def _delete_collection(self, request: web.Request, place: Place, wish: WriteOptions) -> web.Response:
+    async def _delete_collection(
+        self, request: web.Request, place: Place, wish: WriteOptions, form: Form
+    ) -> web.Response:
         asked = await _delete_options(request)
         wish = replace(wish, dry=wish.dry or bool(asked.get("dryRun")))
         items, metadata = await self._reading.select(place, options.of_list(request.query))
@@ -142,12 +151,12 @@ class Requests:
             one = Place(place.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
             with contextlib.suppress(failures.NotFound):
                 await self._verbs.delete(one, asked, wish)
-        return wire.of_list(request, place.resource, items, metadata)
+        return wire.answer(form.of_list(place.resource, items, metadata))
 
     async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
         wish = options.of_watch(request.query)
         matches = predicate(place.resource, wish.label, wish.field)
-        watch = Watch(self._store, place, matches, wire.as_table(request))
+        watch = Watch(self._store, place, matches, wire.form(request, streaming=True))
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         async with contextlib.aclosing(await watch.open(wish)) as stream:
             # A client that goes away in the middle of a write has ended its watch, and that is all.
@@ -158,9 +167,11 @@ class Requests:
         return response
 
 
-async def _given(request: web.Request, wish: WriteOptions) -> tuple[Any, WriteOptions]:
+async def _given(
+    request: web.Request, wish: WriteOptions, accepted: Collection[str] = wire.BODIES
+) -> tuple[Any, WriteOptions]:
     """The body, and the options with what is wrong with it."""
-    decoded = await wire.decoded(request)
+    decoded = await wire.decoded(request, accepted)
     return decoded.object, replace(wish, duplicates=decoded.duplicates)
 
 

@@ -1,4 +1,4 @@
-"""Lists as ``meta.k8s.io/v1 Table``, which is what ``kubectl get`` prints."""
+"""The columns and cells of tables, which is what ``kubectl get`` prints (API reference: meta/v1 Table)."""
 
 from __future__ import annotations
 
@@ -16,26 +16,18 @@ _TOKEN = re.compile(
 )
 
 
-def table(resource: Resource, items: list[Object], metadata: Object, include: str) -> Object:
-    """The Table of these objects; ``include`` is the request's includeObject (None, Metadata, Object)."""
-    columns = [{"name": "Name", "type": "string", "format": "name", "description": "Name of the object", "priority": 0}]
-    columns += [
+def columns(resource: Resource) -> list[Object]:
+    """The columnDefinitions of a kind: the name, then its own."""
+    name = {"name": "Name", "type": "string", "format": "name", "description": "Name of the object", "priority": 0}
+    return [name] + [
         {"name": c.name, "type": c.type, "format": "", "description": c.description or c.name, "priority": c.priority}
         for c in resource.columns
     ]
-    rows = [{"cells": cells(resource, item), "object": _shown(item, include)} for item in items]
-    return {
-        "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": metadata,
-        "columnDefinitions": columns,
-        "rows": rows,
-    }
 
 
 def cells(resource: Resource, item: Object) -> list[Any]:
     """The cells of one object: its name, then the columns."""
-    values: list[Any] = [item["metadata"]["name"]]
+    values: list[Any] = [item["metadata"].get("name", "")]
     for column in resource.columns:
         found = [column.cell(item)] if column.cell else read(item, column.json_path)
         value = found[0] if found else None
@@ -94,10 +86,3 @@ def duration(seconds: int) -> str:
 
 def _pair(large: int, large_unit: str, small: int, small_unit: str) -> str:
     return f"{large}{large_unit}{small}{small_unit}" if small else f"{large}{large_unit}"
-
-
-def _shown(item: Object, include: str) -> Object:
-    if include == "Object":
-        return item
-    partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
-    return partial if include != "None" else {}

@@ -74,8 +74,7 @@ class Verbs:
     async def patch(self, place: Place, patch: Any, kind: str, options: WriteOptions) -> Written:
         """Patch by content type."""
         if kind == STRATEGIC_PATCH and place.resource.schema is not None:
-            message = "the body of the request was in an unknown format - accepted media types include: "
-            raise failures.Failure(415, "UnsupportedMediaType", message + f"{JSON_PATCH}, {MERGE_PATCH}")
+            raise failures.unsupported_media((JSON_PATCH, MERGE_PATCH))
         applied = {JSON_PATCH: patches.apply_json, MERGE_PATCH: patches.merge, STRATEGIC_PATCH: strategic.merge}[kind]
 
         def make(current: Object) -> Object:

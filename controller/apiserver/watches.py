@@ -7,7 +7,8 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from controller.apiserver import failures, tables
+from controller.apiserver import failures
+from controller.apiserver.forms import Form
 from controller.apiserver.options import WatchOptions
 from controller.apiserver.store import Change, Store, Subscription
 from controller.apiserver.verbs import Place, shown
@@ -17,13 +18,13 @@ BOOKMARK_SECONDS = 30.0
 
 
 class Watch:
-    """One client's view of one collection; ``as_table`` is what rows show of their object, None for no table."""
+    """One client's view of one collection, in the form that was agreed on."""
 
-    def __init__(self, store: Store, place: Place, matches: Callable[[Object], bool], as_table: str | None) -> None:
+    def __init__(self, store: Store, place: Place, matches: Callable[[Object], bool], form: Form) -> None:
         self._store = store
         self._place = place
         self._matches = matches
-        self._as_table = as_table
+        self._form = form
 
     async def open(self, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
         """The events until the time is up. Raises failures.Failure (410) before anything is sent."""
@@ -85,24 +86,19 @@ class Watch:
         return self._line("DELETED", change.object) if before else None
 
     def _line(self, kind: str, item: Object) -> bytes:
-        visible = shown(self._place.resource, item)
-        if self._as_table is not None:
-            metadata = {"resourceVersion": item["metadata"]["resourceVersion"]}
-            visible = tables.table(self._place.resource, [visible], metadata, self._as_table)
-        return _encode({"type": kind, "object": visible})
+        return self._encoded(kind, shown(self._place.resource, item))
 
     def _bookmark(self, revision: int, annotations: dict[str, str]) -> bytes:
         metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
         if annotations:
             metadata["annotations"] = annotations
         resource = self._place.resource
-        return _encode(
-            {
-                "type": "BOOKMARK",
-                "object": {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata},
-            }
-        )
+        item = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        return self._encoded("BOOKMARK", item)
 
-
-def _encode(event: Object) -> bytes:
-    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+    def _encoded(self, kind: str, item: Object) -> bytes:
+        """A line of the stream; the columns of a table come with the first one only."""
+        event = {"type": kind, "object": self._form.of_object(self._place.resource, item)}
+        if not self._form.headless:
+            self._form = self._form.without_columns
+        return json.dumps(event, separators=(",", ":")).encode() + b"\n"

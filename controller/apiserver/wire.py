@@ -1,31 +1,35 @@
-"""Bodies and answers on the wire: what comes in as JSON, YAML or protobuf, what goes out as JSON or as a table."""
+"""Bodies and answers on the wire: what comes in as JSON, YAML or protobuf, what goes out as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import yaml
 from aiohttp import web
 
-from controller.apiserver import bodies, failures, protobuf, tables
+from controller.apiserver import bodies, failures, forms, protobuf
 from controller.apiserver.bodies import Decoded
-from controller.apiserver.resources import Resource
+from controller.apiserver.forms import Form
 
 Object = dict[str, Any]
 
 MAX_BODY = 3 << 20  # bytes, as with Kubernetes
+BODIES = (forms.JSON, forms.YAML, protobuf.CONTENT_TYPE)
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 async def body(request: web.Request) -> Any:
-    """The object in a request; an empty one where there is none. Raises failures.Failure (400, 413)."""
+    """The object in a request; an empty one where there is none. Raises failures.Failure (400, 413, 415)."""
     return (await decoded(request)).object
 
 
-async def decoded(request: web.Request) -> Decoded:
+async def decoded(request: web.Request, accepted: Collection[str] = BODIES) -> Decoded:
     """As ``body``, with what was said twice."""
+    kind = request.content_type if "Content-Type" in request.headers else forms.JSON
+    if request.can_read_body and kind not in accepted:
+        raise failures.unsupported_media(accepted)
     try:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
@@ -33,43 +37,24 @@ async def decoded(request: web.Request) -> Decoded:
     if not raw:
         return Decoded({}, ())
     try:
-        if request.content_type == protobuf.CONTENT_TYPE:
+        if kind == protobuf.CONTENT_TYPE:
             return Decoded(protobuf.decode(raw), ())
-        return bodies.of_yaml(raw) if "yaml" in request.content_type else bodies.of_json(raw)
+        return bodies.of_yaml(raw) if "yaml" in kind else bodies.of_json(raw)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise failures.bad_request(f"the object provided is unrecognized: {error}") from error
 
 
-def as_table(request: web.Request) -> str | None:
-    """What the rows of the table that is asked for show of their object; None when no table is."""
-    accept = request.headers.get("Accept", "")
-    return request.query.get("includeObject", "Metadata") if "as=Table" in accept.split(",")[0] else None
+def form(request: web.Request, *, streaming: bool = False) -> Form:
+    """The form of the answer that the client takes. Raises failures.Failure (400, 406)."""
+    return forms.agreed(
+        ",".join(request.headers.getall("Accept", ())), request.query.get("includeObject", ""), streaming=streaming
+    )
 
 
-def answer(
-    item: Object, status: int = 200, warnings: Iterable[str] = (), kind: str = "application/json"
-) -> web.Response:
+def answer(item: Object, status: int = 200, warnings: Iterable[str] = (), kind: str = forms.JSON) -> web.Response:
     """An object as JSON (RFC 9110 and RFC 7234 for warnings)."""
     return web.Response(
         body=json.dumps(item, separators=(",", ":")).encode(),
         status=status,
         headers=[("Content-Type", kind), *(("Warning", f"299 - {json.dumps(text)}") for text in warnings)],
     )
-
-
-def of_object(
-    request: web.Request, resource: Resource, item: Object, status: int = 200, warnings: Iterable[str] = ()
-) -> web.Response:
-    """One object, as itself or as the one row of a table."""
-    if (include := as_table(request)) is not None:
-        metadata = {"resourceVersion": item["metadata"].get("resourceVersion", "")}
-        item = tables.table(resource, [item], metadata, include)
-    return answer(item, status, warnings)
-
-
-def of_list(request: web.Request, resource: Resource, items: list[Object], metadata: Object) -> web.Response:
-    """A list, as itself or as a table."""
-    if (include := as_table(request)) is not None:
-        return answer(tables.table(resource, items, metadata, include))
-    kind = resource.list_kind or f"{resource.kind}List"
-    return answer({"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": items})
