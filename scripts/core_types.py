@@ -28,7 +28,7 @@ PACKAGES = {
 }
 ROOTS = (
     "core.Namespace", "core.Secret", "core.ConfigMap", "core.ServiceAccount", "core.Event", "core.Node", "core.Service",
-    "events.Event", "coordination.Lease", "extensions.CustomResourceDefinition", "meta.DeleteOptions",
+    "events.Event", "coordination.Lease", "extensions.CustomResourceDefinition", "meta.DeleteOptions", "meta.ListMeta",
     "authentication.TokenRequest", "authentication.TokenReview", "authentication.SelfSubjectReview",
     "authorization.SelfSubjectAccessReview", "authorization.SelfSubjectRulesReview",
     "authorization.SubjectAccessReview", "authorization.LocalSubjectAccessReview",

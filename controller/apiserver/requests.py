@@ -11,7 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from controller import errors
-from controller.apiserver import documents, encodings, failures, options, reviews, verbs, wire
+from controller.apiserver import encodings, failures, options, reviews, verbs, wire
+from controller.apiserver.documents import Documents
 from controller.apiserver.forms import Form
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.reading import Reading, predicate
@@ -36,6 +37,7 @@ class Requests:
     def __init__(self, registry: Registry, store: Store, users: Users) -> None:
         self._verbs = Verbs(store)
         self._reading = Reading(store)
+        self._documents = Documents(registry)
         self._registry = registry
         self._store = store
         self._users = users
@@ -65,7 +67,7 @@ class Requests:
         if parts and parts[0] in PUBLIC[:3]:
             return web.Response(text="ok")
         aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "") and parts in (["api"], ["apis"])
-        document = documents.find(self._registry, parts, aggregated=aggregated)
+        document = self._documents.find(parts, aggregated=aggregated)
         if document is not None:
             return wire.answer(document, kind=wire.DISCOVERY) if aggregated else wire.answer(document)
         if request.method == "POST" and reviews.is_review(parts):
