@@ -104,6 +104,15 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     return {**{key: item[key] for key in ENVELOPE}, **body}
 
 
+def refreshed(resource: Resource, item: Object) -> Object:
+    """A stored object as the schema of today has it: with its defaults, without what it no longer knows."""
+    item = copy.deepcopy(item)
+    if resource.schema is not None:
+        structural.prune(item, _with_envelope(resource.schema))
+        structural.apply_defaults(item, _without_envelope(resource.schema))
+    return item
+
+
 def _metadata_faults(metadata: Object) -> list[Cause]:
     causes = []
     for name, value in (metadata.get("labels") or {}).items():

@@ -92,7 +92,7 @@ def accepted(item: Object, old: Object | None) -> Object:
     spec_names = item["spec"]["names"]
     names = {**spec_names, "singular": spec_names.get("singular") or spec_names["kind"].lower()}
     names["listKind"] = spec_names.get("listKind") or f"{spec_names['kind']}List"
-    before = (old or {}).get("status", {})
+    before = item.get("status") or (old or {}).get("status", {})
     stored = [version["name"] for version in item["spec"]["versions"] if version["storage"]]
     known = [name for name in before.get("storedVersions", ()) if name not in stored]
     status = {"acceptedNames": names, "conditions": _conditions(before), "storedVersions": [*known, *stored]}
@@ -101,14 +101,16 @@ def accepted(item: Object, old: Object | None) -> Object:
 
 
 def _conditions(before: Object) -> list[Object]:
-    found = {condition["type"]: condition for condition in before.get("conditions", ())}
-    return [
-        found.get(type_)
-        or {"type": type_, "status": "True", "reason": reason, "message": message, "lastTransitionTime": times.now()}
+    """Those that were there, and those that every accepted definition has."""
+    known = list(before.get("conditions") or ())
+    there = {condition.get("type") for condition in known}
+    return known + [
+        {"type": type_, "status": "True", "reason": reason, "message": message, "lastTransitionTime": times.now()}
         for type_, reason, message in (
             ("NamesAccepted", "NoConflicts", "no conflicts found"),
             ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
         )
+        if type_ not in there
     ]
 
 

@@ -12,8 +12,8 @@ from controller.apiserver.structural import PRESERVE
 Object = dict[str, Any]
 Form = Callable[[Object], Object]
 
-API_VERSION = {"type": "string", "description": "Version of the schema of this object, as GROUP/VERSION."}
-KIND = {"type": "string", "description": "What this object is, in CamelCase."}
+API_VERSION = {"type": "string", "description": "APIVersion defines the schema of this object, as GROUP/VERSION."}
+KIND = {"type": "string", "description": "Kind is what this object is, in CamelCase."}
 METADATA = "Name, namespace, labels, annotations and what else all objects have."
 INT_OR_STRING = "x-kubernetes-int-or-string"
 # What structural schemas may say and version 2 of OpenAPI cannot.

@@ -10,7 +10,7 @@ import base64
 import json
 import struct
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from controller.apiserver import core_types
@@ -21,6 +21,7 @@ Object = dict[str, Any]
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
 DEPTH = 200  # messages within messages
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - shown with the Z of UTC
 
 
 def decode(body: bytes) -> Object:
@@ -77,12 +78,12 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _time(raw: bytes, form: str = "%Y-%m-%dT%H:%M:%SZ") -> str | None:
+def _time(raw: bytes, unit: str = "seconds") -> str | None:
     parts = dict(_fields(raw))
     if not parts.get(1):
         return None
-    micro = parts.get(2, 0) // 1000
-    return datetime.fromtimestamp(_signed(parts[1]), UTC).replace(microsecond=micro).strftime(form)
+    seconds = timedelta(seconds=_signed(parts[1]), microseconds=parts.get(2, 0) // 1000)
+    return f"{(_EPOCH + seconds).isoformat(timespec=unit)}Z"
 
 
 def _string(raw: bytes) -> str:
@@ -111,7 +112,7 @@ _SCALARS: dict[str, Callable[[Any], Any]] = {
     "float64": lambda raw: struct.unpack("<d", raw)[0],
     "bytes": lambda raw: base64.b64encode(raw).decode(),
     "time": _time,
-    "microtime": lambda raw: _time(raw, "%Y-%m-%dT%H:%M:%S.%fZ"),
+    "microtime": lambda raw: _time(raw, "microseconds"),
     "json": _json,
     "fields": _json,
     "raw": _json,

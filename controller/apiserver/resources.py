@@ -68,6 +68,7 @@ class Resource:
     renewed: tuple[str, ...] = ()  # paths of the time of that renewal, beside the creation
     verbs: tuple[str, ...] = VERBS
     description: str = ""  # for kubectl explain, where no schema has one
+    defined_at: int = 0  # revision of its definition; objects that are older may lack defaults
     storage_version: str = ""  # the version in which a definition wants its objects stored
     terminating: bool = False  # its definition is being deleted: nothing new may come
     enter: Callable[[Object, Object | None], Object] = (
@@ -115,6 +116,7 @@ def of_definition(definition: Object) -> list[Resource]:
             tuple(_column(c) for c in version.get("additionalPrinterColumns", ())) or (AGE,),
             tuple(f["jsonPath"].lstrip(".") for f in version.get("selectableFields", ())),
             names.get("listKind", ""), has_generation=True, terminating="deletionTimestamp" in definition["metadata"],
+            defined_at=int(definition["metadata"].get("resourceVersion") or 0),
             storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
         )
         for version in spec["versions"] if version.get("served")

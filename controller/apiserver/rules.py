@@ -5,16 +5,26 @@ The evaluator is the `common-expression-language` package (cel-rust); it is load
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from controller.apiserver.structural import Cause, quoted
+from controller.apiserver.rule_functions import FUNCTIONS
+from controller.apiserver.structural import PRESERVE, Cause, quoted
 
 Object = dict[str, Any]
 
+LITERAL = re.compile(r"""r?"(?:[^"\\]|\\.)*"|r?'(?:[^'\\]|\\.)*'""")
+# Field selections from the value itself; the last name of a chain may be a method's, which is left out.
+CHAIN = re.compile(r"\b(?:self|oldSelf)((?:\.[A-Za-z_]\w*(?![\w(]))+)")
+BUILT_IN = ("all", "bool", "bytes", "contains", "double", "duration", "dyn", "endsWith", "exists", "existsOne",
+            "exists_one", "filter", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear",
+            "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds", "has", "int", "map", "matches",
+            "optional", "of", "none", "orValue", "hasValue", "value", "size", "startsWith", "string", "timestamp",
+            "type", "uint")  # fmt: skip
 REASONS = ("FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate")
 
 
@@ -32,12 +42,40 @@ def faults(schema: Object, path: str) -> list[Cause]:
         if not isinstance(text, str) or not text:
             causes.append(Cause("FieldValueRequired", "Required value: rule is not specified", place))
             continue
-        try:
-            _program(text)
-        except ValueError as error:
-            message = f"Invalid value: {quoted(text)}: compilation failed: {error}"
+        if fault := _fault(schema, text):
+            message = f"Invalid value: {quoted(text)}: compilation failed: {fault}"
             causes.append(Cause("FieldValueInvalid", message, place))
     return causes
+
+
+def _fault(schema: Object, rule: str) -> str:
+    """Why a rule cannot be used with this schema, "" when it can."""
+    try:
+        program = _program(rule)
+    except ValueError as error:
+        return str(error)
+    unknown = [name for name in program.functions() if name.isidentifier() and name not in {*FUNCTIONS, *BUILT_IN}]
+    if unknown:
+        return f"undeclared reference to '{unknown[0]}'"
+    for chain in CHAIN.findall(LITERAL.sub("''", rule)):
+        if undefined := _undefined(schema, chain.split(".")[1:]):
+            return f"undefined field '{undefined}'"
+    return ""
+
+
+def _undefined(schema: Object, names: list[str]) -> str:
+    """The first name that the schema does not have, as far as it tells; CEL writes the dash as __dash__."""
+    for name in names:
+        properties = schema.get("properties")
+        if not properties or schema.get(PRESERVE):
+            return ""
+        wanted = name.replace("__dash__", "-").replace("__dot__", ".").replace("__slash__", "/")
+        if wanted.strip("_") in properties and wanted not in properties:
+            wanted = wanted.strip("_")
+        if wanted not in properties:
+            return name
+        schema = properties[wanted]
+    return ""
 
 
 def _walk(schema: Object, value: Any, old: Any, path: str) -> Iterator[Cause]:
@@ -74,7 +112,11 @@ def _faults_of(rule: Object, value: Any, old: Any, path: str) -> Iterator[Cause]
             return
         known["oldSelf"] = old
     try:
-        holds = bool(_program(text).execute(known))
+        holds = bool(_evaluated(text, known))
+    except LookupError as error:
+        missing = f"no such key: {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        yield Cause("FieldValueInvalid", f"Invalid value: {quoted(value)}: rule evaluation error: {missing}", path)
+        return
     except (ValueError, TypeError, RuntimeError) as error:
         yield Cause("FieldValueInvalid", f"Invalid value: {quoted(value)}: rule evaluation error: {error}", path)
         return
@@ -89,16 +131,28 @@ def _faults_of(rule: Object, value: Any, old: Any, path: str) -> Iterator[Cause]
 def _message(rule: Object, known: Object) -> str:
     if expression := rule.get("messageExpression"):
         try:
-            return str(_program(expression).execute(known))
-        except (ValueError, TypeError, RuntimeError):
+            return str(_evaluated(expression, known))
+        except (LookupError, ValueError, TypeError, RuntimeError):
             pass  # as Kubernetes does: the plain message stands in
     return str(rule.get("message") or f"failed rule: {rule['rule']}").strip()
 
 
+def _evaluated(rule: str, known: Object) -> Any:
+    program = _program(rule)
+    context = _cel().Context(known)
+    for name in FUNCTIONS.keys() & set(program.functions()):
+        context.add_function(name, FUNCTIONS[name])
+    return program.execute(context)
+
+
 @lru_cache(256)
 def _program(rule: str) -> Any:
+    return _cel().compile(rule)
+
+
+def _cel() -> Any:
     # The package imports its own command line (rich, typer: 25 MB) at once; an empty module in its place costs nothing.
     sys.modules.setdefault("cel.cli", types.ModuleType("cel.cli"))
     import cel  # noqa: PLC0415 - only where a schema has rules
 
-    return cel.compile(rule)
+    return cel

@@ -187,8 +187,11 @@ class Verbs:
 
 
 def shown(resource: Resource, item: Object) -> Object:
-    """The stored object in the version that was asked for."""
+    """The stored object in the version that was asked for, with the defaults that came after it was written."""
     item = resource.leave(item)
+    written = item["metadata"].get("resourceVersion")  # none yet in a dry run
+    if written and int(written) < resource.defined_at:
+        item = admission.refreshed(resource, item)
     return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
 
 
