@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from controller.apiserver import core_types
+from controller.apiserver.core_descriptions import DESCRIPTIONS
 from controller.apiserver.core_types import Field
 
 Object = dict[str, Any]
@@ -48,7 +49,17 @@ def referring(name: str, root: str) -> Object:
     """The schema of a type that refers to other types below ``root``, as in an OpenAPI document."""
     schema = _empty(name)
     _fill(schema, name, lambda inner: {"$ref": root + published(inner)})
-    return schema
+    for field, part in schema["properties"].items():
+        schema["properties"][field] = _described(part, f"{name}.{field}")
+    return _described(schema, name)
+
+
+def _described(schema: Object, what: str) -> Object:
+    """With its description; beside a reference that has no place of its own."""
+    text = DESCRIPTIONS.get(what)
+    if text is None:
+        return schema
+    return {"allOf": [schema], "description": text} if "$ref" in schema else {**schema, "description": text}
 
 
 def names_within(name: str) -> set[str]:

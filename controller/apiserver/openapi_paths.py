@@ -50,7 +50,7 @@ def _operations(resource: Resource, verbs: dict[str, str], parameter: Parameter)
         method: {
             "x-kubernetes-action": ACTIONS.get(verb, verb),
             "x-kubernetes-group-version-kind": kind,
-            "parameters": [parameter(name, "string") for name in _options(verb)],
+            **_parameters(verb, parameter),
             "responses": {"200": {"description": "OK"}},
         }
         for method, verb in verbs.items()
@@ -58,7 +58,7 @@ def _operations(resource: Resource, verbs: dict[str, str], parameter: Parameter)
     }
 
 
-def _options(verb: str) -> tuple[str, ...]:
-    if verb in ("create", "update", "patch"):
-        return WRITE_OPTIONS
-    return LIST_OPTIONS if verb == "list" else ()
+def _parameters(verb: str, parameter: Parameter) -> Object:
+    """Nothing rather than an empty list, so that a client that reads and writes the document gets the same."""
+    options = WRITE_OPTIONS if verb in ("create", "update", "patch") else LIST_OPTIONS if verb == "list" else ()
+    return {"parameters": [parameter(name, "string") for name in options]} if options else {}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.apiserver import core_schemas, core_types
+from controller.apiserver.core_descriptions import DESCRIPTIONS
 from controller.apiserver.resources import Resource
 from controller.apiserver.structural import PRESERVE
 
@@ -14,7 +15,7 @@ Form = Callable[[Object], Object]
 
 API_VERSION = {"type": "string", "description": "APIVersion defines the schema of this object, as GROUP/VERSION."}
 KIND = {"type": "string", "description": "Kind is what this object is, in CamelCase."}
-METADATA = "Name, namespace, labels, annotations and what else all objects have."
+METADATA = DESCRIPTIONS["meta.ObjectMeta"]
 INT_OR_STRING = "x-kubernetes-int-or-string"
 # What structural schemas may say and version 2 of OpenAPI cannot.
 BEYOND_V2 = ("anyOf", "oneOf", "allOf", "not", "nullable", "default")
@@ -41,9 +42,7 @@ def of_kind(resource: Resource, root: str, form: Form) -> Object:
     properties = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"allOf": [metadata], "description": METADATA}}
     if root == "#/definitions/":
         properties["metadata"] = {**metadata, "description": METADATA}
-    described = {"description": resource.description} if resource.description and "description" not in schema else {}
     return {
-        **described,
         **schema,
         "properties": {**schema.get("properties", {}), **properties},
         "x-kubernetes-group-version-kind": [_kind(resource, resource.kind)],

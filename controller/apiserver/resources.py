@@ -67,7 +67,6 @@ class Resource:
     expires: int = 0  # seconds after its last renewal after which an object goes by itself
     renewed: tuple[str, ...] = ()  # paths of the time of that renewal, beside the creation
     verbs: tuple[str, ...] = VERBS
-    description: str = ""  # for kubectl explain, where no schema has one
     defined_at: int = 0  # revision of its definition; objects that are older may lack defaults
     storage_version: str = ""  # the version in which a definition wants its objects stored
     terminating: bool = False  # its definition is being deleted: nothing new may come

@@ -39,9 +39,13 @@ EXCLUSIONS = (
         r"consumable|InClusterConfig|projected|mount an API token|ownership and permission|IssuerDiscovery|"
         r"opting out of API token|secret-based service account token|created by (rc|deployment|cronjob)|"
         r"keep the rc around|dependency circle|valid owner and owner|chunks of results|chunks of table|"
-        r"orphan pods|orphan RS",
+        r"orphan pods|orphan RS|(fields|metadata fields) of a typed object",
         "needs pods, or kinds that make pods",
     ),
+    Exclusion(r"CustomResourceFieldSelectors", "needs a conversion webhook, which runs as a pod"),
+    Exclusion(r"cost limit", "needs the cost estimates of Kubernetes' own CEL library"),
+    Exclusion(r"health handlers", "names the internals of kube-apiserver"),
+    Exclusion(r"create a serviceAccountToken", "needs tokens for ServiceAccounts, which only pods would use"),
 )
 
 
