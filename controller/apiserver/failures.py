@@ -12,11 +12,14 @@ from controller.apiserver.structural import Cause
 class Failure(Exception):  # noqa: N818 - an answer, raised to end a request
     """A request that is answered with a failure Status."""
 
-    def __init__(self, code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, code: int, reason: str, message: str, details: dict[str, Any] | None = None, retry_after: int = 0
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.details = details
+        self.retry_after = retry_after  # seconds, 0 for no advice
 
     def status(self) -> dict[str, Any]:
         """The Status object."""
@@ -29,7 +32,9 @@ class Failure(Exception):  # noqa: N818 - an answer, raised to end a request
             "reason": self.reason,
             "code": self.code,
         }
-        return {**body, "details": self.details} if self.details else body
+        advice = {"retryAfterSeconds": self.retry_after} if self.retry_after else {}
+        details = {**(self.details or {}), **advice}
+        return {**body, "details": details} if details else body
 
 
 class NotFound(Failure):
@@ -173,6 +178,23 @@ def manager_required() -> Failure:
 def too_large(limit: int) -> Failure:
     """413."""
     return Failure(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+
+
+def timed_out() -> Failure:
+    """504: the time was up; what was begun may still come about."""
+    return Failure(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
+
+
+def too_many_requests(retry_after: int) -> Failure:
+    """429."""
+    message = "too many requests, please try again later"
+    return Failure(429, "TooManyRequests", message, retry_after=retry_after)
+
+
+def stopping(retry_after: int) -> Failure:
+    """503 of a server that goes down."""
+    message = "the server is shutting down, please try again later"
+    return Failure(503, "ServiceUnavailable", message, retry_after=retry_after)
 
 
 def success(resource: Resource, item: dict[str, Any]) -> dict[str, Any]:

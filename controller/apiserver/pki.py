@@ -19,11 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from controller import files
+from controller.apiserver.authorization import AUTHENTICATED, CONTROLLER, MASTERS, Identity
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
 RENEW_DAYS = 60
-USERS = {"admin": "system:masters", "controller": "system:masters"}
+# Users with credentials of their own from the first start, and their group.
+USERS = {"admin": MASTERS, CONTROLLER: ""}
 
 
 class Credentials(NamedTuple):
@@ -72,9 +74,12 @@ class Pki:
         token = (self._directory / f"{user}.token").read_text()
         return Credentials(self._path("ca", "crt"), self._path(user, "crt"), self._path(user, "key"), token)
 
-    def tokens(self) -> dict[str, str]:
-        """Token -> user."""
-        return {self.credentials(user).token: user for user in USERS}
+    def tokens(self) -> dict[str, Identity]:
+        """User and groups by token."""
+        return {
+            self.credentials(user).token: Identity(user, (*([group] if group else ()), AUTHENTICATED))
+            for user, group in USERS.items()
+        }
 
     def server_context(self) -> ssl.SSLContext:
         """TLS for the server; client certificates are welcome, not required: a token will do."""

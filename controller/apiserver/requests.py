@@ -1,106 +1,88 @@
-"""HTTP to verbs: who asks, what for, and in which form the answer goes back."""
+"""HTTP to verbs: what is asked of which object, and in which form it goes back. Who may ask is decided in front."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
-from controller import errors
-from controller.apiserver import encodings, failures, options, reviews, verbs, wire
+from controller.apiserver import audit, failures, options, verbs, wire
+from controller.apiserver.attributes import Attributes
+from controller.apiserver.authorization import Identity
 from controller.apiserver.documents import Documents
 from controller.apiserver.forms import Form
+from controller.apiserver.health import ENDPOINTS, Health
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.reading import Reading, predicate
 from controller.apiserver.resources import Registry
+from controller.apiserver.reviews import GROUPS, Reviews
 from controller.apiserver.store import Store
-from controller.apiserver.users import Users
 from controller.apiserver.verbs import Place, Verbs, Written
 from controller.apiserver.watches import Watch
 
 Object = dict[str, Any]
-logger = logging.getLogger(__name__)
 
 APPLY_PATCH = "application/apply-patch+yaml"
 PATCHES = (verbs.JSON_PATCH, verbs.MERGE_PATCH, verbs.STRATEGIC_PATCH, APPLY_PATCH)
-# What everyone may read, as with Kubernetes (role system:public-info-viewer).
-PUBLIC = ("healthz", "livez", "readyz", "version")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Requests:
-    """Answers every request with an object or a Status."""
+    """Answers what a user may ask with an object, or raises failures.Failure and errors.ApiError."""
 
-    def __init__(self, registry: Registry, store: Store, users: Users) -> None:
+    def __init__(self, registry: Registry, store: Store, reviews: Reviews, health: Health) -> None:
         self._verbs = Verbs(store)
         self._reading = Reading(store)
         self._documents = Documents(registry)
         self._registry = registry
         self._store = store
-        self._users = users
+        self._reviews = reviews
+        self._health = health
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """The one handler."""
-        answer = await self._answer(request)
-        if isinstance(answer, web.Response):
-            await encodings.encode(request, answer)
-        return answer
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        """Whatever goes wrong becomes a Status."""
-        try:
-            return await self._route(request, [part for part in request.path.split("/") if part])
-        except failures.Failure as failure:
-            return wire.answer(failure.status(), failure.code)
-        except errors.ApiError as error:
-            logger.error("%s %s failed: %s", request.method, request.path, error)
-            return wire.answer(failures.Failure(error.code, error.reason, str(error)).status(), error.code)
-        except Exception:
-            logger.exception("%s %s failed", request.method, request.path)
-            return wire.answer(failures.internal("see the log of the controller").status(), 500)
-
-    async def _route(self, request: web.Request, parts: list[str]) -> web.StreamResponse:
-        user = "" if parts and parts[0] in PUBLIC else self._users.of(request)
-        if parts and parts[0] in PUBLIC[:3]:
-            return web.Response(text="ok")
-        aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "") and parts in (["api"], ["apis"])
-        document = self._documents.find(parts, aggregated=aggregated)
-        if document is not None:
-            return wire.answer(document, kind=wire.DISCOVERY) if aggregated else wire.answer(document)
-        if request.method == "POST" and reviews.is_review(parts):
-            return wire.answer(reviews.answer(parts[-1], user, await wire.body(request)), 201)
-        place, subresource = self._place(parts)
-        if _verb(request.method, place) not in place.resource.verbs:
+    async def answer(self, request: web.Request, wanted: Attributes, who: Identity) -> web.StreamResponse:
+        """The answer to one request."""
+        if not wanted.resource:
+            return self._document(request)
+        place = self._place(wanted)
+        if request.method not in METHODS or (wanted.reads and wanted.verb not in place.resource.verbs):
+            raise failures.method_not_allowed()
+        if wanted.verb not in place.resource.verbs:
             raise failures.not_for_this_api(place.resource)
-        wish = options.of_write(request.query, request.headers.get("User-Agent", ""), subresource)
-        if request.method == "GET" and not place.name and request.query.get("watch") in ("true", "1"):
+        if wanted.group in GROUPS:
+            return wire.answer(self._reviews.answer(who, wanted, await wire.body(request)), 201)
+        if wanted.verb == "watch":
             return await self._watch(request, place)
+        wish = options.of_write(request.query, request.headers.get("User-Agent", ""), wanted.subresource)
         form = wire.form(request)  # before anything is done: what nobody takes must not be written
         if place.name:
             return await self._on_object(request, place, wish, form)
         return await self._on_collection(request, place, wish, form)
 
-    def _place(self, parts: list[str]) -> tuple[Place, str]:
-        match parts:
-            case ["api", "v1", *rest]:
-                group, version = "", "v1"
-            case ["apis", group, version, *rest]:
-                pass
-            case _:
-                raise failures.unknown_path()
-        namespace = ""
-        if len(rest) >= 3 and rest[0] == "namespaces" and rest[2] not in ("status", "finalize"):
-            namespace, rest = rest[1], rest[2:]
-        plural, name, subresource, *more = [*rest, "", "", ""][: max(3, len(rest))]
-        resource = self._registry.find(group, version, plural)
-        if resource is None or more or (subresource and (subresource != "status" or not resource.has_status)):
+    def _document(self, request: web.Request) -> web.Response:
+        if request.method not in ("GET", "HEAD"):
+            raise failures.method_not_allowed()
+        parts = [part for part in request.path.split("/") if part]
+        if parts and parts[0] in ENDPOINTS:
+            return self._health.answer(request, parts[0], parts[1:])
+        aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "") and parts in (["api"], ["apis"])
+        document = self._documents.find(parts, aggregated=aggregated)
+        if document is None:
             raise failures.unknown_path()
-        if name and resource.namespaced != bool(namespace):
+        return wire.answer(document, kind=wire.DISCOVERY) if aggregated else wire.answer(document)
+
+    def _place(self, wanted: Attributes) -> Place:
+        resource = self._registry.find(wanted.group, wanted.version, wanted.resource)
+        if resource is None or wanted.rest:
             raise failures.unknown_path()
-        return Place(resource, namespace, name), subresource
+        if wanted.subresource and (wanted.subresource != "status" or not resource.has_status):
+            raise failures.unknown_path()
+        namespace = "" if (wanted.group, wanted.resource) == ("", "namespaces") else wanted.namespace
+        if (namespace and not resource.namespaced) or (wanted.name and resource.namespaced and not namespace):
+            raise failures.unknown_path()
+        return Place(resource, namespace, wanted.name)
 
     async def _on_collection(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
         match request.method:
@@ -110,6 +92,7 @@ class Requests:
             case "POST" if place.resource.namespaced == bool(place.namespace):
                 body, wish = await _given(request, wish)
                 made = await self._verbs.create(place, body, wish)
+                request[audit.NAME] = made.object["metadata"]["name"]
                 return wire.answer(form.of_object(place.resource, made.object), 201, made.warnings)
             case "DELETE":
                 return await self._delete_collection(request, place, wish, form)
@@ -175,13 +158,6 @@ async def _given(
     """The body, and the options with what is wrong with it."""
     decoded = await wire.decoded(request, accepted)
     return decoded.object, replace(wish, duplicates=decoded.duplicates)
-
-
-def _verb(method: str, place: Place) -> str:
-    """What a request does to the object or collection at this place, as discovery names it."""
-    on_collection = {"POST": "create", "DELETE": "deletecollection"}
-    on_object = {"PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-    return (on_object if place.name else on_collection).get(method, "get")
 
 
 async def _delete_options(request: web.Request) -> Object:

@@ -18,17 +18,24 @@ from aiohttp import web
 
 from controller import errors, files
 from controller.apiserver import cluster_kinds, core_types, seed, upkeep, wire
+from controller.apiserver.authorization import Identity, Policy
 from controller.apiserver.core import CORE
+from controller.apiserver.front import Front
 from controller.apiserver.furnishings import Furnishings
+from controller.apiserver.health import Health
+from controller.apiserver.limits import Limits
 from controller.apiserver.pki import Credentials, Pki
 from controller.apiserver.requests import Requests
 from controller.apiserver.resources import Registry
+from controller.apiserver.reviews import Reviews
 from controller.apiserver.store import Store
 from controller.apiserver.terminations import Terminations
 from controller.apiserver.upkeep import Upkeep
 from controller.apiserver.users import Users
 
 Object = dict[str, Any]
+
+LINE_BYTES = 32 << 10  # of a URL or a header: selectors and tokens are long
 
 
 class ApiServer:
@@ -52,6 +59,7 @@ class ApiServer:
         self._registry = Registry((*CORE, *cluster_kinds.resources()))
         self._store = Store(self._directory / "objects.db")
         self._pki = Pki(self._directory / "pki", host)
+        self._limits = Limits()
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._kubeconfig: Path | None = None
@@ -63,11 +71,12 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listen. Raises errors.SettingError."""
+        self._limits.stopping = False
         await asyncio.to_thread(self._pki.ensure, self._clock())
         context = await asyncio.to_thread(self._pki.server_context)
         ca = await asyncio.to_thread(self._pki.ca)
         await asyncio.to_thread(core_types.types)  # read from a file once; requests must not wait for that
-        users = Users(await asyncio.to_thread(self._pki.tokens))
+        tokens = await asyncio.to_thread(self._pki.tokens)
         await self._store.open()
         seed.serve_definitions(self._store, self._registry)
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
@@ -78,10 +87,18 @@ class ApiServer:
                 upkeep.keep("upkeep", Upkeep(self._store, self._pki, self._clock, self._renewed(context)).run)
             ),
         ]
-        await self._listen(Requests(self._registry, self._store, users), context)
+        await self._listen(self._front(tokens), context)
+
+    def _front(self, tokens: dict[str, Identity]) -> Front:
+        policy = Policy(self._registry)
+        users = Users(tokens, policy, self._clock)
+        health = Health({"ping": lambda: ""}, {"shutdown": lambda: "it is going on" if self._limits.stopping else ""})
+        requests = Requests(self._registry, self._store, Reviews(policy, users), health)
+        return Front(users, policy, self._limits, requests.answer)
 
     async def stop(self) -> None:
         """Stop listening and close the store."""
+        self._limits.stopping = True
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -91,10 +108,12 @@ class ApiServer:
         self._tasks = []
         await self._store.close()
 
-    async def _listen(self, requests: Requests, context: ssl.SSLContext) -> None:
+    async def _listen(self, front: Front, context: ssl.SSLContext) -> None:
         app = web.Application(client_max_size=wire.MAX_BODY)
-        app.router.add_route("*", "/{path:.*}", requests.answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        app.router.add_route("*", "/{path:.*}", front.answer)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.5, max_line_size=LINE_BYTES, max_field_size=LINE_BYTES
+        )
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port, ssl_context=context).start()

@@ -44,6 +44,14 @@ async def decoded(request: web.Request, accepted: Collection[str] = BODIES) -> D
         raise failures.bad_request(f"the object provided is unrecognized: {error}") from error
 
 
+def failed(failure: failures.Failure) -> web.Response:
+    """A failure as its Status, with the advice when to come again."""
+    response = answer(failure.status(), failure.code)
+    if failure.retry_after:
+        response.headers["Retry-After"] = str(failure.retry_after)
+    return response
+
+
 def form(request: web.Request, *, streaming: bool = False) -> Form:
     """The form of the answer that the client takes. Raises failures.Failure (400, 406)."""
     return forms.agreed(

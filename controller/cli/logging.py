@@ -7,7 +7,11 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-FIELDS = ("runtime", "command", "device", "topic")
+FIELDS = (
+    "runtime", "command", "device", "topic",
+    # of a write to the embedded API (apiserver/audit.py)
+    "user", "impersonator", "verb", "resource", "object", "code", "dry_run", "milliseconds", "peer", "agent",
+)  # fmt: skip
 # Libraries that tell at INFO what we tell ourselves, or at every request.
 QUIET = ("aiohttp.access", "engineio", "socketio", "kopf", "urllib3", "docker", "asyncio")
 

@@ -35,8 +35,8 @@ async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 async def api(server: ApiServer) -> AsyncIterator[ApiClient]:
-    """The controller's client of it."""
-    found = await asyncio.to_thread(server.credentials, "controller")
+    """A client that may do everything."""
+    found = await asyncio.to_thread(server.credentials, "admin")
     client = ApiClient(Endpoint(server.url, ca_file=found.ca, client_cert=found.certificate, client_key=found.key))
     yield client
     await client.close()

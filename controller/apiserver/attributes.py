@@ -1,0 +1,66 @@
+"""What a request wants, read from its method and path alone: the same for who may do it, for doing it and for the log.
+
+Source: the URL forms of the Kubernetes API (API concepts: resource URIs).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aiohttp import web
+
+ON_OBJECT = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+ON_COLLECTION = {**ON_OBJECT, "GET": "list", "HEAD": "list", "DELETE": "deletecollection"}
+OF_NAMESPACES = ("status", "finalize")  # what may follow a namespace's name beside resources in it
+TRUE = ("1", "true")
+
+
+class Attributes(NamedTuple):
+    """A verb on a resource, or on a path that is none (then ``resource`` is "")."""
+
+    verb: str
+    path: str
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""  # of a namespace itself: its own name
+    name: str = ""
+    rest: tuple[str, ...] = ()  # what follows where nothing should
+
+    @property
+    def qualified(self) -> str:
+        """``plural.group`` as messages name it."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+    @property
+    def full_resource(self) -> str:
+        """``plural/subresource`` as roles name it."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.verb in ("get", "list", "watch", "head", "options")
+
+
+def of(request: web.Request) -> Attributes:
+    """What this request wants."""
+    parts = [part for part in request.path.split("/") if part]
+    match parts:
+        case ["api", version, *rest] if rest:
+            group = ""
+        case ["apis", group, version, *rest] if rest:
+            pass
+        case _:
+            return Attributes(request.method.lower(), request.path)
+    namespace = ""
+    if len(rest) >= 2 and rest[0] == "namespaces":
+        namespace = rest[1]
+        if len(rest) >= 3 and rest[2] not in OF_NAMESPACES:
+            rest = rest[2:]
+    resource, name, subresource = [*rest, "", ""][:3]
+    verb = (ON_OBJECT if name else ON_COLLECTION).get(request.method, request.method.lower())
+    if verb == "list" and request.query.get("watch") in TRUE:
+        verb = "watch"
+    return Attributes(verb, request.path, group, version, resource, subresource, namespace, name, tuple(rest[3:]))

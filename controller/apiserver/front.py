@@ -1,0 +1,55 @@
+"""What every request passes before it is answered, and every answer before it goes out.
+
+Who asks, whether they may, whether there is room and time; then the log of writes, and the encoding. Knows nothing of
+objects: whatever goes wrong below becomes a Status here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from controller import errors
+from controller.apiserver import attributes, audit, encodings, failures, wire
+from controller.apiserver.attributes import Attributes
+from controller.apiserver.authorization import ANONYMOUS, Identity, Policy
+from controller.apiserver.limits import Limits
+from controller.apiserver.users import Users
+
+Inner = Callable[[web.Request, Attributes, Identity], Awaitable[web.StreamResponse]]
+
+logger = logging.getLogger(__name__)
+
+
+class Front:
+    """The one handler of the server, around the one that knows what to answer."""
+
+    def __init__(self, users: Users, policy: Policy, limits: Limits, inner: Inner) -> None:
+        self._users = users
+        self._policy = policy
+        self._limits = limits
+        self._inner = inner
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer any request."""
+        begun, wanted, who = time.monotonic(), attributes.of(request), ANONYMOUS
+        try:
+            who = self._users.of(request)
+            self._policy.check(who, wanted)
+            async with self._limits.hold(who, wanted, request.query.get("timeout", "")):
+                answer = await self._inner(request, wanted, who)
+        except failures.Failure as failure:
+            answer = wire.failed(failure)
+        except errors.ApiError as error:
+            logger.error("%s %s failed: %s", request.method, request.path, error)
+            answer = wire.failed(failures.Failure(error.code, error.reason, str(error)))
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            answer = wire.failed(failures.internal("see the log of the controller"))
+        audit.note(request, who, wanted, answer.status, time.monotonic() - begun)
+        if isinstance(answer, web.Response):
+            await encodings.encode(request, answer)
+        return answer
