@@ -21,13 +21,21 @@ NAME = "node-1"
 
 @pytest.fixture
 async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
-    """A client; what a test made is removed."""
+    """The controller's client."""
     api = embedded_api.client()
     yield api
-    for node in await api.list(kinds.EDGE_NODES):
-        await api.delete(kinds.EDGE_NODES, node["metadata"]["name"])
     await api.close()
     await embedded_api.clear()
+
+
+@pytest.fixture(autouse=True)
+async def person(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
+    """A client that may do everything; what a test made is removed."""
+    person = embedded_api.client(user="admin")
+    yield person
+    for node in await person.list(kinds.EDGE_NODES):
+        await person.delete(kinds.EDGE_NODES, node["metadata"]["name"])
+    await person.close()
 
 
 class Host:
@@ -152,9 +160,9 @@ async def test_only_this_nodes_runtimes_are_counted(api: ApiClient, host: Host) 
     assert host.status.runtimes == {("Ready", "True"): 1}
 
 
-async def test_an_edge_node_that_somebody_deleted_comes_back(api: ApiClient, host: Host) -> None:
+async def test_an_edge_node_that_somebody_deleted_comes_back(api: ApiClient, person: ApiClient, host: Host) -> None:
     await host.status.look()
-    await api.delete(kinds.EDGE_NODES, NAME)
+    await person.delete(kinds.EDGE_NODES, NAME)
     host.cloud = Cloud("False", reasons.NO_CLOUD, "EDGE_CLOUD_URL is empty")
     with pytest.raises(errors.NotFoundError):
         await host.status.look()

@@ -45,9 +45,9 @@ class Restartable:
         await self.start()
 
 
-def endpoint_of(server: ApiServer) -> Endpoint:
-    """Where it is, as the controller itself."""
-    found = server.credentials("controller")
+def endpoint_of(server: ApiServer, user: str = "controller") -> Endpoint:
+    """Where it is, as the controller itself or another user."""
+    found = server.credentials(user)
     return Endpoint(server.url, ca_file=found.ca, client_cert=found.certificate, client_key=found.key)
 
 
@@ -131,6 +131,14 @@ async def operating(
 @pytest.fixture
 async def endpoint(api_server: Restartable) -> Endpoint:
     return await asyncio.to_thread(endpoint_of, api_server.server)
+
+
+@pytest.fixture
+async def person(api_server: Restartable) -> AsyncIterator[ApiClient]:
+    """A client that may do everything."""
+    client = ApiClient(await asyncio.to_thread(endpoint_of, api_server.server, "admin"))
+    yield client
+    await client.close()
 
 
 @pytest.fixture

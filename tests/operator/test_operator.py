@@ -11,6 +11,7 @@ import pytest
 from controller import names
 from controller.reconcile.keys import Key
 from controller.resources import kinds
+from controller.resources.client import ApiClient
 from tests.operator.conftest import Restartable, Site, is_ready
 
 PREFIX = f"{names.GROUP}/"
@@ -107,14 +108,16 @@ async def test_a_restarted_operator_resumes_without_touching_what_stands(site: S
     assert site.backend.effects.count("replace") == 1
 
 
-async def test_kopf_keeps_to_its_own_names_and_out_of_the_status(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+async def test_kopf_keeps_to_its_own_names_and_out_of_the_status(
+    site: Site, person: ApiClient, caplog: pytest.LogCaptureFixture
+) -> None:
     await site.create()
     await site.ready()
     found = await site.until("plc-1", lambda o: o["metadata"].get("annotations"))
     assert all(name.startswith(PREFIX) for name in found["metadata"]["annotations"])
     assert "kopf" not in json.dumps(found["status"])
     assert "inconsistencies" not in caplog.text
-    posted = await site.api.list(kinds.EVENTS, "edge")
+    posted = await person.list(kinds.EVENTS, "edge")
     assert {event["source"]["component"] for event in posted} <= {"edge-controller"}
 
 

@@ -24,8 +24,8 @@ COMMAND = {"topic": "start_device", "receivedAt": "2026-01-01T00:00:00Z"}
 
 @pytest.fixture
 async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
-    """A client; what a test made is removed."""
-    api = embedded_api.client()
+    """A person's client; what a test made is removed."""
+    api = embedded_api.client(user="admin")
     yield api
     await api.close()
     await embedded_api.clear()

@@ -24,11 +24,11 @@ class EmbeddedApi:
         self._thread.start()
         self._server = ApiServer(directory, "127.0.0.1", 0, crds.manifests(), NAMESPACE)
         asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(30)
-        self._credentials = self._server.credentials("controller")
+        self._credentials = {user: self._server.credentials(user) for user in ("admin", "controller")}
 
-    def client(self, user_agent: str = "edge-controller") -> ApiClient:
+    def client(self, user_agent: str = "edge-controller", user: str = "controller") -> ApiClient:
         """A client for the loop that it is used in; the API takes the user agent as field manager."""
-        ours = self._credentials
+        ours = self._credentials[user]
         endpoint = Endpoint(self._server.url, ca_file=ours.ca, client_cert=ours.certificate, client_key=ours.key)
         return ApiClient(endpoint, user_agent)
 
