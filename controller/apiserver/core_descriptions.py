@@ -43,7 +43,7 @@ DESCRIPTIONS = {
     "meta.ObjectMeta.uid": "Identity of this very object, given by the server.",
     "meta.ObjectMeta.resourceVersion": "Changes with every write; a write that gives an older one is refused.",
     "meta.ObjectMeta.generation": "Counts the changes of what is wanted.",
-    "meta.ObjectMeta.creationTimestamp": "CreationTimestamp is a timestamp that the server sets when it makes the object.",
+    "meta.ObjectMeta.creationTimestamp": "CreationTimestamp is a timestamp that the server gives to a new object.",
     "meta.ObjectMeta.deletionTimestamp": "When deletion was asked for; the object goes once no finalizer holds it.",
     "meta.ObjectMeta.deletionGracePeriodSeconds": "How long a graceful end may take.",
     "meta.ObjectMeta.labels": "Short texts to select objects by.",

@@ -51,6 +51,8 @@ def referring(name: str, root: str) -> Object:
     _fill(schema, name, lambda inner: {"$ref": root + published(inner)})
     for field, part in schema["properties"].items():
         schema["properties"][field] = _described(part, f"{name}.{field}")
+    if not schema["properties"]:
+        del schema["properties"]  # a client that reads and writes the document must get the same
     return _described(schema, name)
 
 

@@ -39,7 +39,7 @@ EXCLUSIONS = (
         r"consumable|InClusterConfig|projected|mount an API token|ownership and permission|IssuerDiscovery|"
         r"opting out of API token|secret-based service account token|created by (rc|deployment|cronjob)|"
         r"keep the rc around|dependency circle|valid owner and owner|chunks of results|chunks of table|"
-        r"orphan pods|orphan RS|(fields|metadata fields) of a typed object",
+        r"orphan pods|orphan RS|fields of a typed object|ServerSideApply should (?!work for CRDs)",
         "needs pods, or kinds that make pods",
     ),
     Exclusion(r"CustomResourceFieldSelectors", "needs a conversion webhook, which runs as a pod"),
@@ -89,8 +89,8 @@ def run(binary: Path, kubeconfig: Path, wanted: str, report: Path) -> list[Test]
     with report.with_suffix(".log").open("wb") as log:
         subprocess.run(
             [
-                *(binary, f"--kubeconfig={kubeconfig.resolve()}", "--provider=skeleton", "--allowed-not-ready-nodes=-1"),
-                *("--minStartupPods=0", "--system-pods-startup-timeout=1s", "--disable-log-dump"),
+                *(binary, f"--kubeconfig={kubeconfig.resolve()}", "--provider=skeleton"),
+                *("--allowed-not-ready-nodes=-1", "--minStartupPods=0", "--system-pods-startup-timeout=1s", "--disable-log-dump"),
                 *(f"--ginkgo.focus={wanted}", f"--ginkgo.skip={'|'.join(e.pattern for e in EXCLUSIONS)}"),
                 *("--ginkgo.timeout=30m", "--ginkgo.no-color", f"--ginkgo.json-report={report}"),
             ],
