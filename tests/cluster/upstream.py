@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.cluster import programs
+
 SCOPE = (
     r"\[sig-api-machinery\]|\[sig-instrumentation\] Events|\[sig-node\] (ConfigMap|Secrets|Lease)|"
     r"\[sig-auth\] ServiceAccounts"
@@ -39,7 +41,8 @@ EXCLUSIONS = (
         r"consumable|InClusterConfig|projected|mount an API token|ownership and permission|IssuerDiscovery|"
         r"opting out of API token|secret-based service account token|created by (rc|deployment|cronjob)|"
         r"keep the rc around|dependency circle|valid owner and owner|chunks of results|chunks of table|"
-        r"orphan pods|orphan RS|fields of a typed object|ServerSideApply should (?!work for CRDs)",
+        r"orphan pods|orphan RS|fields of a typed object|"
+        r"ServerSideApply should (create an applied|give up|ignore conflict|not remove|remove a field|work for sub)",
         "needs pods, or kinds that make pods",
     ),
     Exclusion(r"CustomResourceFieldSelectors", "needs a conversion webhook, which runs as a pod"),
@@ -90,12 +93,15 @@ def run(binary: Path, kubeconfig: Path, wanted: str, report: Path) -> list[Test]
         subprocess.run(
             [
                 *(binary, f"--kubeconfig={kubeconfig.resolve()}", "--provider=skeleton"),
-                *("--allowed-not-ready-nodes=-1", "--minStartupPods=0", "--system-pods-startup-timeout=1s", "--disable-log-dump"),
+                *("--allowed-not-ready-nodes=-1", "--minStartupPods=0", "--system-pods-startup-timeout=1s"),
                 *(f"--ginkgo.focus={wanted}", f"--ginkgo.skip={'|'.join(e.pattern for e in EXCLUSIONS)}"),
                 *("--ginkgo.timeout=30m", "--ginkgo.no-color", f"--ginkgo.json-report={report}"),
+                "--disable-log-dump",
             ],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=report.parent, check=False,
         )  # fmt: skip
+    if not report.exists():
+        raise programs.Unavailable(f"e2e.test made no report; its output is in {report.with_suffix('.log')}")
     return read(json.loads(report.read_text()))
 
 
