@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     state_dir: Path = Field(Path("/var/lib/edge-controller"), description="Where everything that must last is kept.")
     api: Literal["embedded", "cluster"] = Field("embedded", description="Whose Kubernetes API is used.")
     api_listen: ListenAddress = Field(Listen("127.0.0.1", 6445), description="Address of the embedded API.")
+    api_expose: bool = Field(
+        False, description="true: EDGE_API_LISTEN may be an address that other hosts reach; they need a certificate."
+    )
     http_listen: ListenAddress = Field(
         Listen("127.0.0.1", 9402), description="Address of /healthz, /readyz and /metrics."
     )
@@ -179,7 +182,25 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise errors.SettingError(_sentence(error)) from error
+    _check_exposure(settings)
     return settings.model_copy(update=_with_home(settings))
+
+
+def _check_exposure(settings: Settings) -> None:
+    """Nobody opens the API to a plant's network by a slip of the pen."""
+    host = settings.api_listen.host
+    if settings.api == "embedded" and not settings.api_expose and not _is_loopback(host):
+        raise errors.SettingError(
+            f"EDGE_API_LISTEN {settings.api_listen} can be reached from other hosts: set EDGE_API_EXPOSE=true if that is "
+            "wanted, or listen on 127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _with_home(settings: Settings) -> dict[str, Path]:
@@ -234,4 +255,6 @@ def _default_text(name: str) -> str:
     default = Settings.model_fields[name].default
     if default in (None, "", ()):
         return ""
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     return f"`{default:g}`" if isinstance(default, (int, float)) else f"`{default}`"

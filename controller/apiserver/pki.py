@@ -1,4 +1,4 @@
-"""Who may talk to the embedded API: its CA, server certificate, client certificates and bearer tokens.
+"""Who may talk to the embedded API: its authority, server certificate, client certificates and bearer tokens, on disk.
 
 Made at first start, renewed before they end; every file has mode 0600. Blocking.
 """
@@ -9,23 +9,27 @@ import datetime
 import ipaddress
 import secrets
 import ssl
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from controller import files
+from controller.apiserver import certificates
 from controller.apiserver.authorization import AUTHENTICATED, CONTROLLER, MASTERS, Identity
+from controller.apiserver.certificates import Pair
 
-CA_DAYS = 3650
+AUTHORITY_DAYS = 3650
 LEAF_DAYS = 365
 RENEW_DAYS = 60
+# What an authority signs never outlives it.
+RENEW_AUTHORITY_DAYS = LEAF_DAYS + RENEW_DAYS
 # Users with credentials of their own from the first start, and their group.
 USERS = {"admin": MASTERS, CONTROLLER: ""}
+# Users for whom certificates are handed out, and their group.
+PEOPLE = {"admin": MASTERS, "viewer": ""}
+LOCAL_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "::1")
 
 
 class Credentials(NamedTuple):
@@ -38,32 +42,35 @@ class Credentials(NamedTuple):
 
 
 class Pki:
-    """The files in one directory, for a server that is reached at ``host``."""
+    """The files in one directory. ``names``: host names and addresses at which the server is reached, as of now."""
 
-    def __init__(self, directory: Path, host: str) -> None:
+    def __init__(self, directory: Path, names: Callable[[], Iterable[str]] = tuple) -> None:
         self._directory = directory
-        names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
-        self._names = names + [
-            x509.IPAddress(ipaddress.ip_address(address)) for address in sorted({"127.0.0.1", "::1", _address(host)})
-        ]
+        self._names = names
 
-    def ensure(self, now: float) -> bool:
-        """Make what is missing, damaged, for another address, or about to end; whether anything was made."""
+    def ensure(self, clock: float) -> bool:
+        """Make what is missing, damaged, for other addresses, or about to end; whether anything was made."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._now = datetime.datetime.fromtimestamp(now, datetime.UTC)
-        stale = [name for name in ("ca", "server", *USERS) if self._is_stale(name)]
-        if "ca" in stale:
-            stale = ["ca", "server", *USERS]
-            self._make_ca()
-        if "server" in stale:
-            self._issue("server", "edge-api", None, self._names)
-        for user in (name for name in USERS if name in stale):
-            self._issue(user, user, USERS[user], [])
+        now = certificates.now(clock)
+        authority, made = self._authority(now)
+        end = now + datetime.timedelta(days=LEAF_DAYS)
+        made |= self._ensure_server(authority, now, end)
+        for user, group in USERS.items():
+            made |= self._ensure_user(authority, certificates.subject(user, group), user, now, end)
         for user in USERS:
             token = self._path(user, "token")
             if not token.exists() or not token.read_bytes():
                 files.write_secret(token, secrets.token_urlsafe(32).encode())
-        return bool(stale)
+        return made
+
+    def hand_out(self, user: str, seconds: float, clock: float) -> tuple[bytes, bytes]:
+        """A certificate and its key, as PEM, for one of PEOPLE; nothing is kept. Raises OSError and ValueError."""
+        end = certificates.now(clock) + datetime.timedelta(seconds=seconds)
+        return certificates.issue(self._read("ca"), certificates.subject(user, PEOPLE[user]), end).pem()
+
+    def is_named(self, host: str) -> bool:
+        """Whether the server's certificate is good for that host. Raises OSError and ValueError."""
+        return _general_name(host) in certificates.names_of(self._read("server").certificate)
 
     def ca(self) -> str:
         """The certificate of the authority, as PEM."""
@@ -94,78 +101,65 @@ class Pki:
         context.load_verify_locations(str(self._path("ca", "crt")))
         context.load_cert_chain(str(self._path("server", "crt")), str(self._path("server", "key")))
 
+    def _authority(self, now: datetime.datetime) -> tuple[Pair, bool]:
+        """The authority, and whether it was made anew; when only its time runs out, it keeps its key."""
+        found = self._sound("ca")
+        if found and not _ends_within(found, now, RENEW_AUTHORITY_DAYS):
+            return found, False
+        end = now + datetime.timedelta(days=AUTHORITY_DAYS)
+        made = certificates.authority(end, found.key if found else None)
+        self._store("ca", made)
+        return made, True
+
+    def _ensure_server(self, authority: Pair, now: datetime.datetime, end: datetime.datetime) -> bool:
+        wanted = [_general_name(name) for name in dict.fromkeys((*LOCAL_NAMES, *self._names()))]
+        found = self._usable("server", authority, now)
+        if found and set(wanted) <= certificates.names_of(found.certificate):
+            return False
+        self._store("server", certificates.issue(authority, certificates.subject("edge-api"), end, wanted))
+        return True
+
+    def _ensure_user(
+        self, authority: Pair, who: x509.Name, file: str, now: datetime.datetime, end: datetime.datetime
+    ) -> bool:
+        found = self._usable(file, authority, now)
+        if found and found.certificate.subject == who:
+            return False
+        self._store(file, certificates.issue(authority, who, end))
+        return True
+
+    def _usable(self, name: str, authority: Pair, now: datetime.datetime) -> Pair | None:
+        found = self._sound(name)
+        return found if found and found.issued_by(authority) and not _ends_within(found, now, RENEW_DAYS) else None
+
+    def _sound(self, name: str) -> Pair | None:
+        """A pair as it is on disk; None when it is missing, or a power cut came between its two files."""
+        try:
+            return self._read(name)
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _read(self, name: str) -> Pair:
+        return certificates.read(self._path(name, "crt").read_bytes(), self._path(name, "key").read_bytes())
+
+    def _store(self, name: str, pair: Pair) -> None:
+        certificate, key = pair.pem()
+        files.write_secret(self._path(name, "key"), key)
+        files.write_secret(self._path(name, "crt"), certificate)
+
     def _path(self, name: str, kind: str) -> Path:
         return self._directory / f"{name}.{kind}"
 
-    def _is_stale(self, name: str) -> bool:
-        try:
-            certificate = x509.load_pem_x509_certificate(self._path(name, "crt").read_bytes())
-            if certificate.public_key() != _key(self._path(name, "key")).public_key():
-                return True  # a power cut came between the two files
-            certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(self._path("ca", "crt").read_bytes()))
-        except (OSError, ValueError, TypeError, InvalidSignature):
-            return True
-        left = certificate.not_valid_after_utc - self._now
-        return left < datetime.timedelta(days=RENEW_DAYS) or (name == "server" and self._is_elsewhere(certificate))
 
-    def _is_elsewhere(self, certificate: x509.Certificate) -> bool:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return set(found) != set(self._names)
-
-    def _make_ca(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = _name("edge-controller-ca", None)
-        builder = self._builder(name, name, key.public_key(), CA_DAYS).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
-        )
-        self._store("ca", key, builder.sign(key, hashes.SHA256()))
-
-    def _issue(self, file: str, common_name: str, group: str | None, sans: list[x509.GeneralName]) -> None:
-        ca_key = _key(self._path("ca", "key"))
-        ca = x509.load_pem_x509_certificate(self._path("ca", "crt").read_bytes())
-        key = ec.generate_private_key(ec.SECP256R1())
-        usage = ExtendedKeyUsageOID.SERVER_AUTH if sans else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = self._builder(_name(common_name, group), ca.subject, key.public_key(), LEAF_DAYS)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        if sans:
-            builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
-        self._store(file, key, builder.sign(ca_key, hashes.SHA256()))
-
-    def _builder(
-        self, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
-    ) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(self._now - datetime.timedelta(hours=1))
-            .not_valid_after(self._now + datetime.timedelta(days=days))
-        )
-
-    def _store(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        files.write_secret(self._path(name, "key"), pem)
-        files.write_secret(self._path(name, "crt"), certificate.public_bytes(serialization.Encoding.PEM))
+def _ends_within(pair: Pair, now: datetime.datetime, days: int) -> bool:
+    """Also true of those that earlier versions made, which begin when they were made."""
+    found = pair.certificate
+    left = found.not_valid_after_utc - now
+    return left < datetime.timedelta(days=days) or found.not_valid_before_utc > certificates.BEGIN
 
 
-def _name(common_name: str, group: str | None) -> x509.Name:
-    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
-    return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _address(host: str) -> str:
+def _general_name(name: str) -> x509.GeneralName:
     try:
-        return str(ipaddress.ip_address(host))
+        return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
-        return "127.0.0.1"
-
-
-def _key(path: Path) -> ec.EllipticCurvePrivateKey:
-    key = serialization.load_pem_private_key(path.read_bytes(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"{path} is not a key that we made")
-    return key
+        return x509.DNSName(name)

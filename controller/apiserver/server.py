@@ -9,7 +9,7 @@ import asyncio
 import base64
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,15 @@ from controller.apiserver.users import Users
 
 Object = dict[str, Any]
 
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where the host itself reaches what listens on all
 LINE_BYTES = 32 << 10  # of a URL or a header: selectors and tokens are long
 
 
 class ApiServer:
-    """One server. Port 0 takes a free one; ``crds`` are applied at every start."""
+    """One server. Port 0 takes a free one; ``crds`` are applied at every start.
+
+    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class ApiServer:
         crds: Sequence[Object],
         default_namespace: str,
         clock: Callable[[], float] = time.time,
+        addresses: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._directory = state_dir / "api"
         self._host = host
@@ -58,7 +63,7 @@ class ApiServer:
         self._clock = clock
         self._registry = Registry((*CORE, *cluster_kinds.resources()))
         self._store = Store(self._directory / "objects.db")
-        self._pki = Pki(self._directory / "pki", host)
+        self._pki = Pki(self._directory / "pki", lambda: (WILDCARDS.get(host, host), *addresses()))
         self._limits = Limits()
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,7 +72,8 @@ class ApiServer:
     @property
     def url(self) -> str:
         """Where it answers, once started."""
-        return f"https://{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}"
+        host = WILDCARDS.get(self._host, self._host)
+        return f"https://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     async def start(self) -> None:
         """Listen. Raises errors.SettingError."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+from collections.abc import Callable, Iterable
 
 from controller.bootstrap.installation import Installation
+from controller.network.interfaces import HostInterfaces
 from controller.resources import crds
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint, of_cluster
+from controller.settings import Settings
 from controller.state import KUBECONFIG
 
 USER = "controller"
@@ -32,9 +36,21 @@ async def _embedded(site: Installation) -> Endpoint:
         settings.api_listen.port,
         crds.manifests(),
         settings.namespace,
+        addresses=_addresses(settings) if settings.api_expose else tuple,
     )
     await server.start()
     site.stack.push_async_callback(server.stop)
     await asyncio.to_thread(server.write_kubeconfig, site.state.directory / KUBECONFIG)
     ours = await asyncio.to_thread(server.credentials, USER)
-    return Endpoint(server.url, ca_file=ours.ca, client_cert=ours.certificate, client_key=ours.key)
+    # By token: the certificate is renewed each year, and a client reads it only once.
+    return Endpoint(server.url, ca_file=ours.ca, token=ours.token)
+
+
+def _addresses(settings: Settings) -> Callable[[], Iterable[str]]:
+    """Under what other hosts know this one; asked again and again, as addresses come and go."""
+    interfaces = HostInterfaces(settings.internal_pool)
+
+    def now() -> Iterable[str]:
+        return (socket.gethostname(), *(a for i in interfaces.snapshot() for a in i.ipv4_addresses))
+
+    return now

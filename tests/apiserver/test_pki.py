@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from controller.apiserver.pki import LEAF_DAYS, RENEW_DAYS, Pki
+from controller.apiserver import certificates
+from controller.apiserver.pki import AUTHORITY_DAYS, LEAF_DAYS, RENEW_AUTHORITY_DAYS, RENEW_DAYS, Pki
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -21,20 +22,21 @@ def certificate(directory: Path, name: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate((directory / f"{name}.crt").read_bytes())
 
 
-def sound(directory: Path) -> bool:
+def sound(directory: Path, now: float = NOW) -> bool:
     """Whether a server and its users can use what is there."""
-    pki = Pki(directory, "127.0.0.1")
+    pki = Pki(directory)
     pki.server_context()
     ca = certificate(directory, "ca")
     for name in ("server", "admin", "controller"):
         certificate(directory, name).verify_directly_issued_by(ca)
-    return len(pki.tokens()) == 2 and not pki.ensure(NOW)
+        assert certificate(directory, name).not_valid_after_utc < ca.not_valid_after_utc
+    return len(pki.tokens()) == 2 and not pki.ensure(now)
 
 
 def test_everything_is_made_once_and_readable_by_nobody_else(tmp_path: Path) -> None:
-    assert Pki(tmp_path, "127.0.0.1").ensure(NOW)
+    assert Pki(tmp_path).ensure(NOW)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert not Pki(tmp_path, "127.0.0.1").ensure(NOW)
+    assert not Pki(tmp_path).ensure(NOW)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert {stat.S_IMODE(path.stat().st_mode) for path in before} == {0o600}
 
@@ -51,14 +53,14 @@ def test_everything_is_made_once_and_readable_by_nobody_else(tmp_path: Path) -> 
     ids=["empty certificate", "torn key", "key of another", "no key of the CA", "empty token"],
 )
 def test_what_a_power_cut_damaged_is_made_anew(tmp_path: Path, damage: Callable[[Path], object]) -> None:
-    Pki(tmp_path, "127.0.0.1").ensure(NOW)
+    Pki(tmp_path).ensure(NOW)
     damage(tmp_path)
-    Pki(tmp_path, "127.0.0.1").ensure(NOW)
+    Pki(tmp_path).ensure(NOW)
     assert sound(tmp_path)
 
 
 def test_certificates_are_renewed_before_they_end_and_tokens_stay(tmp_path: Path) -> None:
-    pki = Pki(tmp_path, "127.0.0.1")
+    pki = Pki(tmp_path)
     pki.ensure(NOW)
     tokens, ca, first = pki.tokens(), certificate(tmp_path, "ca"), certificate(tmp_path, "admin")
     assert not pki.ensure(NOW + (LEAF_DAYS - RENEW_DAYS - 1) * DAY)
@@ -68,7 +70,69 @@ def test_certificates_are_renewed_before_they_end_and_tokens_stay(tmp_path: Path
 
 
 def test_another_address_gets_another_server_certificate(tmp_path: Path) -> None:
-    Pki(tmp_path, "127.0.0.1").ensure(NOW)
-    assert Pki(tmp_path, "127.0.0.2").ensure(NOW)
+    Pki(tmp_path).ensure(NOW)
+    assert Pki(tmp_path, lambda: ["127.0.0.2", "edge-7"]).ensure(NOW)
     names = certificate(tmp_path, "server").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "127.0.0.2" in [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    assert "edge-7" in names.get_values_for_type(x509.DNSName)
+    assert not Pki(tmp_path).ensure(NOW), "an address that went away is no reason for another certificate"
+
+
+def test_the_authority_is_renewed_with_its_own_key_so_that_what_it_signed_stays_good(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    pki.ensure(NOW)
+    first, handed_out = certificate(tmp_path, "ca"), x509.load_pem_x509_certificate(pki.hand_out("viewer", DAY, NOW)[0])
+    late = NOW + (AUTHORITY_DAYS - RENEW_AUTHORITY_DAYS + 1) * DAY
+    pki.ensure(late - 2 * DAY)
+    assert certificate(tmp_path, "ca") == first
+    assert pki.ensure(late)
+    renewed = certificate(tmp_path, "ca")
+    assert renewed.not_valid_after_utc - first.not_valid_after_utc > datetime.timedelta(days=3000)
+    handed_out.verify_directly_issued_by(renewed)
+    certificate(tmp_path, "server").verify_directly_issued_by(first)
+    assert sound(tmp_path, late)
+
+
+@pytest.mark.parametrize(
+    "clocks",
+    [
+        (0.0, NOW),  # made at the first start of a box without a battery, before it asked for the time
+        (NOW, 0.0, NOW),  # the battery died
+        (NOW, NOW + 70 * 365 * DAY, NOW),  # somebody set the wrong century
+    ],
+    ids=["1970 first", "back to 1970", "the wrong century"],
+)
+def test_a_clock_that_jumps_locks_nobody_out(tmp_path: Path, clocks: tuple[float, ...]) -> None:
+    pki = Pki(tmp_path)
+    pki.ensure(clocks[0])
+    tokens, key = pki.tokens(), (tmp_path / "ca.key").read_bytes()
+    for clock in clocks:
+        pki.ensure(clock)
+        time = datetime.datetime.fromtimestamp(clock, datetime.UTC)
+        for name in ("ca", "server", "admin", "controller"):
+            found = certificate(tmp_path, name)
+            assert found.not_valid_before_utc <= time < found.not_valid_after_utc
+    assert (pki.tokens(), (tmp_path / "ca.key").read_bytes()) == (tokens, key)
+
+
+def test_a_certificate_is_handed_out_for_as_long_as_asked_and_not_kept(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    pki.ensure(NOW)
+    before = set(tmp_path.iterdir())
+    found = certificates.read(*pki.hand_out("viewer", 3600, NOW))
+    assert found.certificate.subject.rfc4514_string() == "CN=viewer"
+    assert found.certificate.not_valid_after_utc.timestamp() == NOW + 3600
+    found.certificate.verify_directly_issued_by(certificate(tmp_path, "ca"))
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_what_an_earlier_version_made_for_all_rights_is_replaced(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    pki.ensure(NOW)
+    authority = certificates.read((tmp_path / "ca.crt").read_bytes(), (tmp_path / "ca.key").read_bytes())
+    end = certificates.now(NOW) + datetime.timedelta(days=LEAF_DAYS)
+    pair = certificates.issue(authority, certificates.subject("controller", "system:masters"), end).pem()
+    for kind, content in zip(("crt", "key"), pair, strict=True):
+        (tmp_path / f"controller.{kind}").write_bytes(content)
+    assert pki.ensure(NOW)
+    assert certificate(tmp_path, "controller").subject.rfc4514_string() == "CN=controller"

@@ -15,7 +15,8 @@ from controller import errors, settings
 README = Path(__file__).parents[2] / "README.md"
 NAMES = {
     "EDGE_CLOUD_URL", "EDGE_CLIENT_CERT", "EDGE_CLIENT_KEY", "EDGE_CLOUD_CA", "EDGE_STATE_DIR", "EDGE_API",
-    "EDGE_API_LISTEN", "EDGE_HTTP_LISTEN", "EDGE_NAMESPACE", "EDGE_NODE_NAME", "DOCKER_HOST", "EDGE_RUNTIME_IMAGE",
+    "EDGE_API_LISTEN", "EDGE_API_EXPOSE", "EDGE_HTTP_LISTEN",
+    "EDGE_NAMESPACE", "EDGE_NODE_NAME", "DOCKER_HOST", "EDGE_RUNTIME_IMAGE",
     "EDGE_RUNTIME_VERSION", "EDGE_RUNTIME_TEMPLATE", "EDGE_IMAGE_PREFIXES", "EDGE_INTERNAL_POOL",
     "EDGE_PLACEHOLDER_POOL", "EDGE_COMMAND_SECONDS", "EDGE_CONTRACTS", "EDGE_HEARTBEAT_SECONDS", "EDGE_LOG_FORMAT",
     "EDGE_LOG_LEVEL",
@@ -57,7 +58,7 @@ def test_keys_of_a_file_are_fields_variables_or_flags(tmp_path: Path, name: str,
 @pytest.mark.parametrize(
     ("field", "text", "value"),
     [
-        ("api_listen", "0.0.0.0:1", settings.Listen("0.0.0.0", 1)),
+        ("api_listen", "127.0.0.2:1", settings.Listen("127.0.0.2", 1)),
         ("api_listen", "[::1]:6445", settings.Listen("::1", 6445)),
         ("image_prefixes", "ghcr.io/a/, docker.io/b ,", ("ghcr.io/a/", "docker.io/b")),
         ("image_prefixes", "", ()),
@@ -155,3 +156,16 @@ def test_settings_do_not_change() -> None:
 
 def test_a_foreign_variable_means_nothing() -> None:
     assert settings.load({}, {"EDGE_UNKNOWN": "x", "NAMESPACE": "y"}, None).namespace == "edge"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:6445", "[::]:6445", "192.168.1.5:6445", "edge-7.plant:6445"])
+def test_the_api_is_opened_to_other_hosts_only_on_purpose(address: str) -> None:
+    with pytest.raises(errors.SettingError, match=r"EDGE_API_LISTEN .* set EDGE_API_EXPOSE=true .* 127\.0\.0\.1"):
+        settings.load({}, {"EDGE_API_LISTEN": address}, None)
+    for environment in ({"EDGE_API_EXPOSE": "true"}, {"EDGE_API": "cluster"}):
+        settings.load({}, {"EDGE_API_LISTEN": address, **environment}, None)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:6445", "127.3.2.1:6445", "[::1]:6445", "localhost:6445"])
+def test_the_host_itself_needs_no_purpose(address: str) -> None:
+    assert not settings.load({}, {"EDGE_API_LISTEN": address}, None).api_expose
