@@ -191,8 +191,8 @@ def _check_exposure(settings: Settings) -> None:
     host = settings.api_listen.host
     if settings.api == "embedded" and not settings.api_expose and not _is_loopback(host):
         raise errors.SettingError(
-            f"EDGE_API_LISTEN {settings.api_listen} can be reached from other hosts: set EDGE_API_EXPOSE=true if that is "
-            "wanted, or listen on 127.0.0.1"
+            f"EDGE_API_LISTEN {settings.api_listen} can be reached from other hosts: set EDGE_API_EXPOSE=true if that "
+            "is wanted, or listen on 127.0.0.1"
         )
 
 

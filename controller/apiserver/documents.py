@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from controller.apiserver import discovery
@@ -14,15 +15,17 @@ Object = dict[str, Any]
 class Documents:
     """What is answered at fixed paths."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, others: Iterable[str] = ()) -> None:
+        """``others``: paths beside these documents, for the list at the root."""
         self._registry = registry
         self._openapi = OpenApi(registry)
+        self._others = tuple(others)
 
     def find(self, parts: list[str], *, aggregated: bool) -> Object | None:
         """The document at this path, or None when the path names objects or nothing."""
         match parts:
             case []:
-                return {"paths": ["/api", "/apis", "/healthz", "/openapi/v2", "/openapi/v3", "/version"]}
+                return {"paths": self._paths()}
             case ["version"]:
                 return discovery.VERSION
             case ["openapi", *rest]:
@@ -30,6 +33,12 @@ class Documents:
             case ["api"] | ["apis"] if aggregated:
                 return discovery.aggregated(self._registry, core=parts == ["api"])
         return self._discovery(parts)
+
+    def _paths(self) -> list[str]:
+        groups = self._registry.groups()
+        versions = [f"/apis/{group}/{version}" for group, found in groups.items() for version in found]
+        fixed = ("/api", "/api/v1", "/apis", "/openapi/v2", "/openapi/v3", "/version")
+        return sorted({*fixed, *(f"/apis/{group}" for group in groups), *versions, *self._others})
 
     def _discovery(self, parts: list[str]) -> Object | None:
         registry = self._registry

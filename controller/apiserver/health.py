@@ -37,10 +37,17 @@ class Health:
         failed = any(faults.values())
         if not failed and request.query.get("verbose", "0") not in ("", *TRUE):
             return web.Response(text="ok", headers=HEADERS)
-        lines = [f"[-]{name} failed: {why}" if why else f"[+]{name} ok" for name, why in faults.items()]
-        lines += [f"[+]{name} excluded: ok" for name in checks if name in excluded]
+        lines = [_line(name, faults.get(name)) for name in checks]
+        if unknown := [f'"{name}"' for name in excluded if name not in checks]:
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {', '.join(unknown)}")
         lines.append(f"{endpoint} check {'failed' if failed else 'passed'}")
         return web.Response(status=500 if failed else 200, text="\n".join(lines) + "\n", headers=HEADERS)
+
+
+def _line(name: str, fault: str | None) -> str:
+    if fault is None:
+        return f"[+]{name} excluded: ok"
+    return f"[-]{name} failed: {fault}" if fault else f"[+]{name} ok"
 
 
 def _of_each(endpoint: str, checks: Mapping[str, Check]) -> list[str]:

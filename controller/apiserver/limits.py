@@ -17,6 +17,7 @@ from controller.apiserver.authorization import CONTROLLER, HEALTH, Identity
 IN_FLIGHT = 256
 WATCHES = 256
 LONGEST_SECONDS = 60.0
+LEAST_SECONDS = 0.001  # who gives less can have no answer
 RETRY_SECONDS = 1
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -38,6 +39,8 @@ class Limits:
         Raises failures.Failure (400, 429, 503, 504).
         """
         seconds = None if wanted.verb == "watch" else allotted(wish)
+        if seconds is not None and seconds < LEAST_SECONDS:
+            raise failures.timed_out()
         with self._place(who, wanted):
             try:
                 async with asyncio.timeout(seconds):

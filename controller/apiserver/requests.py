@@ -36,7 +36,7 @@ class Requests:
     def __init__(self, registry: Registry, store: Store, reviews: Reviews, health: Health) -> None:
         self._verbs = Verbs(store)
         self._reading = Reading(store)
-        self._documents = Documents(registry)
+        self._documents = Documents(registry, health.paths())
         self._registry = registry
         self._store = store
         self._reviews = reviews

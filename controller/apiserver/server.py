@@ -17,7 +17,7 @@ import yaml
 from aiohttp import web
 
 from controller import errors, files
-from controller.apiserver import cluster_kinds, core_types, seed, upkeep, wire
+from controller.apiserver import cluster_kinds, core_types, kubeconfigs, seed, upkeep, wire
 from controller.apiserver.authorization import Identity, Policy
 from controller.apiserver.core import CORE
 from controller.apiserver.front import Front
@@ -54,6 +54,7 @@ class ApiServer:
         default_namespace: str,
         clock: Callable[[], float] = time.time,
         addresses: Callable[[], Iterable[str]] = tuple,
+        limits: Limits | None = None,
     ) -> None:
         self._directory = state_dir / "api"
         self._host = host
@@ -64,7 +65,7 @@ class ApiServer:
         self._registry = Registry((*CORE, *cluster_kinds.resources()))
         self._store = Store(self._directory / "objects.db")
         self._pki = Pki(self._directory / "pki", lambda: (WILDCARDS.get(host, host), *addresses()))
-        self._limits = Limits()
+        self._limits = limits or Limits()
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._kubeconfig: Path | None = None
@@ -86,14 +87,17 @@ class ApiServer:
         await self._store.open()
         seed.serve_definitions(self._store, self._registry)
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
+        self._upkeep = Upkeep(self._store, self._pki, self._clock, self._renewed(context))
         self._tasks = [
             asyncio.create_task(upkeep.keep("terminations", Terminations(self._store, self._registry).run)),
             asyncio.create_task(upkeep.keep("furnishings", Furnishings(self._store, ca).run)),
-            asyncio.create_task(
-                upkeep.keep("upkeep", Upkeep(self._store, self._pki, self._clock, self._renewed(context)).run)
-            ),
+            asyncio.create_task(upkeep.keep("upkeep", self._upkeep.run)),
         ]
         await self._listen(self._front(tokens), context)
+
+    async def maintain(self) -> None:
+        """One round of what is done each minute: expiry, compaction, certificates."""
+        await self._upkeep.once()
 
     def _front(self, tokens: dict[str, Identity]) -> Front:
         policy = Policy(self._registry)
@@ -137,16 +141,9 @@ class ApiServer:
     def kubeconfig(self, user: str = "admin") -> Object:
         """A kubeconfig whose default namespace is ours."""
         found = self.credentials(user)
-        cluster = {"server": self.url, "certificate-authority-data": _encoded(found.ca)}
-        identity = {"client-certificate-data": _encoded(found.certificate), "client-key-data": _encoded(found.key)}
-        return {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "edge", "cluster": cluster}],
-            "users": [{"name": user, "user": identity}],
-            "contexts": [{"name": "edge", "context": {"cluster": "edge", "user": user, "namespace": self._namespace}}],
-            "current-context": "edge",
-        }
+        authority = base64.b64encode(found.ca.read_bytes()).decode()
+        cluster = {"server": self.url, "certificate-authority-data": authority}
+        return kubeconfigs.of(cluster, user, (found.certificate.read_bytes(), found.key.read_bytes()), self._namespace)
 
     def write_kubeconfig(self, path: Path) -> None:
         """Write it with mode 0600, whole or not at all; written again when its certificate is renewed."""
@@ -162,7 +159,3 @@ class ApiServer:
                 await asyncio.to_thread(self.write_kubeconfig, self._kubeconfig)
 
         return take_up
-
-
-def _encoded(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()

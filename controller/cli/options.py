@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from controller import settings
 
+UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST = 365 * UNITS["d"]
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Span(click.ParamType[float]):
+    """A time from one minute to a year, as 30m, 24h or 7d; in seconds."""
+
+    name = "TIME"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Fails with the form that is wanted."""
+        found = re.fullmatch(r"(\d{1,6})([mhd])", str(value))
+        seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
+        if not UNITS["m"] <= seconds <= LONGEST:
+            self.fail(f"{value!r} is no time from 1m to 365d: give it as 30m, 24h or 7d", param, ctx)
+        return seconds
 
 
 def with_settings(*fields: str) -> Decorator:
