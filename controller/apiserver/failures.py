@@ -66,9 +66,17 @@ def conflict(resource: Resource, name: str, why: str = "") -> Failure:
 
 def precondition(resource: Resource, name: str, field: str, wanted: str, found: str) -> Failure:
     """409 of a write that is meant for another uid or resourceVersion."""
-    label = {"uid": "UID", "resourceVersion": "ResourceVersion"}[field]
-    why = f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {found}"
-    return conflict(resource, name, why)
+    label, guess = {
+        "uid": ("UID", "deleted and then recreated"),
+        "resourceVersion": ("ResourceVersion", "modified"),
+    }[field]
+    why = (
+        f"the {label} in the precondition ({wanted}) does not match the {label} in record ({found}). "
+        f"The object might have been {guess}"
+    )
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details = _details(resource, name) | {"kind": resource.kind}
+    return Failure(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": {why}', details)
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> Failure:

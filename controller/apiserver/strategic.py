@@ -15,7 +15,6 @@ Object = dict[str, Any]
 MERGED: dict[str, str | None] = {
     "finalizers": None,
     "ownerReferences": "uid",
-    "imagePullSecrets": "name",
     "secrets": "name",
     "conditions": "type",
 }

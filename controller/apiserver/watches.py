@@ -35,7 +35,7 @@ class Watch:
         except BaseException:
             self._store.unsubscribe(subscription)
             raise
-        if wish.initial:
+        if wish.initial and wish.bookmarks:
             backlog.append(self._bookmark(until, {"k8s.io/initial-events-end": "true"}))
         return self._stream(backlog, subscription, wish)
 

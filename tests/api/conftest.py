@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from controller.apiserver.server import ApiServer
+from tests.api.shared_server import NAMESPACE, SharedServer
 
 DEFINITION = yaml.safe_load((Path(__file__).parent / "widgets.yaml").read_text())
 
@@ -32,12 +33,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.user_properties += [("difference", json.dumps(mark.args)) for mark in item.iter_markers("differs")]
 
 
+KUBECTL = os.environ.get("EDGE_TEST_KUBECTL") or Path(sys.executable).parent / "kubectl"
+
+
 @dataclass(frozen=True)
 class Api:
     """One server, for its clients."""
 
     kubeconfig: Path
     cache: Path
+    embedded: bool
 
     async def kubectl(
         self, *arguments: str, stdin: Any = None, fails: bool = False, environment: dict[str, str] | None = None
@@ -45,7 +50,7 @@ class Api:
         """Run kubectl; what it printed. ``fails`` says whether it must fail."""
         done = await asyncio.to_thread(
             subprocess.run,
-            [Path(sys.executable).parent / "kubectl", *arguments],
+            [KUBECTL, *arguments],
             input=json.dumps(stdin) if stdin is not None else None,
             env={
                 **os.environ,
@@ -76,16 +81,25 @@ class Api:
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     """A server that serves ``widgets`` in an empty namespace ``edge``."""
     if given := os.environ.get("EDGE_TEST_KUBECONFIG"):
-        api = Api(Path(given), tmp_path / "cache")
-        await api.kubectl("apply", "-f", "-", stdin=DEFINITION)
-        yield api
-        await api.kubectl("delete", "-f", "-", stdin=DEFINITION)
+        api = Api(_kubeconfig(Path(given), tmp_path / "kubeconfig"), tmp_path / "cache", embedded=False)
+        async with Session(api) as (http, url), SharedServer(http, url).furnished(DEFINITION):
+            yield api
         return
-    server = ApiServer(tmp_path / "state", "127.0.0.1", 0, [DEFINITION], "edge")
+    server = ApiServer(tmp_path / "state", "127.0.0.1", 0, [DEFINITION], NAMESPACE)
     await server.start()
     await asyncio.to_thread(server.write_kubeconfig, tmp_path / "kubeconfig")
-    yield Api(tmp_path / "kubeconfig", tmp_path / "cache")
+    yield Api(tmp_path / "kubeconfig", tmp_path / "cache", embedded=True)
     await server.stop()
+
+
+def _kubeconfig(given: Path, path: Path) -> Path:
+    """The given one, with the suite's namespace as its default."""
+    config = yaml.safe_load(given.read_text())
+    for context in config["contexts"]:
+        context["context"]["namespace"] = NAMESPACE
+    path.write_text(yaml.safe_dump(config))
+    path.chmod(0o600)
+    return path
 
 
 def widget(name: str, **spec: Any) -> dict[str, Any]:
@@ -93,7 +107,7 @@ def widget(name: str, **spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": "test.getedge.me/v1",
         "kind": "Widget",
-        "metadata": {"name": name, "namespace": "edge"},
+        "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {"size": 1, **spec},
     }
 

@@ -21,15 +21,16 @@ async def test_a_strategic_patch_merges_lists_by_their_key(api: Api) -> None:
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {"name": "robot", "finalizers": ["test.getedge.me/hold"]},
+        "secrets": [{"name": "one"}],
         "imagePullSecrets": [{"name": "one"}],
     }
     await api.kubectl("apply", "-f", "-", stdin=manifest)
-    await api.kubectl("patch", "sa", "robot", "-p", '{"imagePullSecrets":[{"name":"two"}]}')
-    await api.kubectl("patch", "sa", "robot", "-p", '{"imagePullSecrets":[{"name":"one","$patch":"delete"}]}')
+    await api.kubectl("patch", "sa", "robot", "-p", '{"secrets":[{"name":"two"}],"imagePullSecrets":[{"name":"two"}]}')
+    await api.kubectl("patch", "sa", "robot", "-p", '{"secrets":[{"name":"one","$patch":"delete"}]}')
     drop = '{"metadata":{"$deleteFromPrimitiveList/finalizers":["test.getedge.me/hold"]}}'
     await api.kubectl("patch", "sa", "robot", "-p", drop)
     found = await api.get("sa", "robot")
-    assert found["imagePullSecrets"] == [{"name": "two"}]
+    assert (found["secrets"], found["imagePullSecrets"]) == ([{"name": "two"}], [{"name": "two"}])
     assert not found["metadata"].get("finalizers")
 
 
@@ -44,13 +45,14 @@ async def test_events_of_both_groups_are_the_same_objects(api: Api) -> None:
     event = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": "one.", "namespace": "edge"},
+        "metadata": {"generateName": "one-", "namespace": "edge"},
         "eventTime": "2026-01-01T00:00:00.000000Z",
         "regarding": {"apiVersion": "test.getedge.me/v1", "kind": "Widget", "name": "one", "namespace": "edge"},
         "type": "Normal",
         "reason": "Polished",
         "note": "It shines",
         "reportingController": "tests",
+        "reportingInstance": "tests-1",
         "action": "Polish",
     }
     await api.kubectl("create", "-f", "-", stdin=event)
