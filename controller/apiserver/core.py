@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from controller.apiserver import definitions, event_versions
-from controller.apiserver.resources import AGE, READ, VERBS, Column, Resource
+from controller.apiserver import core_columns, definitions, event_versions
+from controller.apiserver.resources import READ, VERBS, Resource
 from controller.apiserver.structural import Cause
 
 Object = dict[str, Any]
@@ -16,27 +16,6 @@ EVENT_FIELDS = (
     "involvedObject.name", "involvedObject.namespace", "involvedObject.kind", "involvedObject.uid",
     "involvedObject.apiVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
 )  # fmt: skip
-
-
-def _last_seen(item: Object) -> Any:
-    """Of an event, in core/v1 or in events.k8s.io/v1."""
-    series = (item.get("series") or {}).get("lastObservedTime")
-    last = item.get("lastTimestamp") or item.get("deprecatedLastTimestamp")
-    return series or last or item.get("eventTime") or item["metadata"].get("creationTimestamp")
-
-
-def _about(item: Object) -> str:
-    about = item.get("involvedObject") or item.get("regarding") or {}
-    return f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}"
-
-
-EVENT_COLUMNS = (
-    Column("Last Seen", "", "date", cell=_last_seen),
-    Column("Type", ".type"),
-    Column("Reason", ".reason"),
-    Column("Object", "", cell=_about),
-    Column("Message", "", cell=lambda item: str(item.get("message") or item.get("note") or "").strip()),
-)
 
 
 def _namespace(item: Object, old: Object | None) -> Object:
@@ -78,41 +57,33 @@ def _strings(item: Object) -> list[Cause]:
     ]
 
 
-def _none(_: Object) -> str:
-    return "<none>"
-
-
-def _ports(item: Object) -> str:
-    return ",".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in item.get("spec", {}).get("ports", ()))
-
-
 NAMESPACES = Resource(
     "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), has_status=True,
-    columns=(Column("Status", ".status.phase"), AGE), selectable=("status.phase",), enter=_namespace,
+    columns=core_columns.NAMESPACES, selectable=("status.phase",), enter=_namespace,
     ending=_ending_namespace, verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
 )  # fmt: skip
 DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False,
     "customresourcedefinition", ("crd", "crds"), has_status=True, has_generation=True,
-    columns=(Column("Created At", ".metadata.creationTimestamp"),),
+    columns=core_columns.DEFINITIONS,
     enter=definitions.accepted, check=definitions.faults,
     ending=_ending_definition,
 )  # fmt: skip
 EVENTS = Resource(
-    "", "v1", "events", "Event", True, "event", ("ev",), columns=EVENT_COLUMNS, selectable=EVENT_FIELDS, expires=HOUR,
-    renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
+    "", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, selectable=EVENT_FIELDS,
+    expires=HOUR, renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
 )  # fmt: skip
 
-CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=(AGE,), check=_strings)
-SERVICE_ACCOUNTS = Resource(
-    "", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",), columns=(AGE,)
+CONFIG_MAPS = Resource(
+    "", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=core_columns.CONFIG_MAPS, check=_strings
 )
+SERVICE_ACCOUNTS = Resource(
+    "", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",),
+    columns=core_columns.SERVICE_ACCOUNTS,
+)  # fmt: skip
 SERVICES = Resource(
     "", "v1", "services", "Service", True, "service", ("svc",), verbs=READ,
-    columns=(
-        Column("Type", ".spec.type"), Column("Cluster-IP", ".spec.clusterIP"), Column("External-IP", "", cell=_none),
-        Column("Port(s)", "", cell=_ports), AGE,
-    ),
+    columns=core_columns.SERVICES,
 )  # fmt: skip
 
 # Answered by reviews.py, stored nowhere.
@@ -129,21 +100,21 @@ CORE: tuple[Resource, ...] = (
     NAMESPACES,
     EVENTS,
     Resource(
-        "events.k8s.io", "v1", "events", "Event", True, "event", ("ev",), columns=EVENT_COLUMNS, storage="events",
+        "events.k8s.io", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, storage="events",
         selectable=EVENT_FIELDS, enter=event_versions.stored, leave=event_versions.shown,
     ),
     Resource(
-        "", "v1", "secrets", "Secret", True, "secret", columns=(Column("Type", ".type"), AGE), selectable=("type",),
+        "", "v1", "secrets", "Secret", True, "secret", columns=core_columns.SECRETS, selectable=("type",),
         enter=_secret, check=_strings,
     ),
     CONFIG_MAPS,
     SERVICE_ACCOUNTS,
     Resource(
         "coordination.k8s.io", "v1", "leases", "Lease", True, "lease", expires=HOUR, renewed=(".spec.renewTime",),
-        columns=(Column("Holder", ".spec.holderIdentity"), AGE),
+        columns=core_columns.LEASES,
     ),
     Resource(
-        "", "v1", "nodes", "Node", False, "node", ("no",), has_status=True, columns=(AGE,),
+        "", "v1", "nodes", "Node", False, "node", ("no",), has_status=True, columns=core_columns.NODES,
         selectable=("spec.unschedulable=false",),
     ),
     # Nothing here carries traffic to Services; clients look for the one of the API itself.

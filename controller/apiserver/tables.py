@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from controller.apiserver.resources import Resource
+from controller.apiserver.resources import Column, Resource
 
 Object = dict[str, Any]
 
@@ -15,20 +15,27 @@ _TOKEN = re.compile(
     r"""\.([A-Za-z0-9_-]+)|\['([^']+)'\]|\[(\d+|\*)\]|\[\?\(@\.([A-Za-z0-9_.]+)\s*==\s*["']([^"']*)["']\)\]"""
 )
 
+NAME = Column("Name", ".metadata.name", description="Name of the object")
+
 
 def columns(resource: Resource) -> list[Object]:
-    """The columnDefinitions of a kind: the name, then its own."""
-    name = {"name": "Name", "type": "string", "format": "name", "description": "Name of the object", "priority": 0}
-    return [name] + [
-        {"name": c.name, "type": c.type, "format": "", "description": c.description or c.name, "priority": c.priority}
-        for c in resource.columns
+    """The columnDefinitions of a kind."""
+    return [
+        {
+            "name": column.name,
+            "type": column.type,
+            "format": "name" if column.name == NAME.name else "",
+            "description": column.description or column.name,
+            "priority": column.priority,
+        }
+        for column in _all(resource)
     ]
 
 
 def cells(resource: Resource, item: Object) -> list[Any]:
-    """The cells of one object: its name, then the columns."""
-    values: list[Any] = [item["metadata"].get("name", "")]
-    for column in resource.columns:
+    """The cells of one object."""
+    values: list[Any] = []
+    for column in _all(resource):
         found = [column.cell(item)] if column.cell else read(item, column.json_path)
         value = found[0] if found else None
         if column.type == "date" and isinstance(value, str):
@@ -37,6 +44,12 @@ def cells(resource: Resource, item: Object) -> list[Any]:
             value = str(value).lower() if isinstance(value, bool) else str(value)
         values.append(value)
     return values
+
+
+def _all(resource: Resource) -> tuple[Column, ...]:
+    """The name, then its own columns; a kind that shows the name elsewhere has it among these."""
+    own = resource.columns
+    return own if any(column.name == NAME.name for column in own) else (NAME, *own)
 
 
 def read(item: Any, path: str) -> list[Any]:
@@ -61,7 +74,9 @@ def _tokens(path: str) -> list[tuple[str, ...]]:
 
 
 def age(timestamp: str) -> str:
-    """A time as kubectl shows ages."""
+    """A time as kubectl shows ages; an empty one is not known."""
+    if not timestamp:
+        return "<unknown>"
     try:
         then = datetime.fromisoformat(timestamp)
     except ValueError:

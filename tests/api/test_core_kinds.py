@@ -63,7 +63,7 @@ async def test_events_of_both_groups_are_the_same_objects(api: Api) -> None:
     assert "It shines" in await api.kubectl("events", "--for", "widget/one")
     for name in ("events.v1.", "events.v1.events.k8s.io"):
         _, row = (await api.kubectl("get", name)).splitlines()
-        assert row.split()[2:] == ["Normal", "Polished", "widget/one", "It", "shines"]
+        assert row.split()[1:] == ["Normal", "Polished", "widget/one", "It", "shines"]
 
 
 async def test_of_many_candidates_one_takes_the_lease(api: Api) -> None:
