@@ -21,6 +21,9 @@ from controller.apiserver.users import Users
 
 Inner = Callable[[web.Request, Attributes, Identity], Awaitable[web.StreamResponse]]
 
+# No proxy or browser keeps what may be a secret, or takes it for what it is not.
+HEADERS = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff", "Server": "edge-controller"}
+
 logger = logging.getLogger(__name__)
 
 
@@ -51,5 +54,6 @@ class Front:
             answer = wire.failed(failures.internal("see the log of the controller"))
         audit.note(request, who, wanted, answer.status, time.monotonic() - begun)
         if isinstance(answer, web.Response):
+            answer.headers.update(HEADERS)
             await encodings.encode(request, answer)
         return answer

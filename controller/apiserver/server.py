@@ -36,6 +36,7 @@ from controller.apiserver.users import Users
 Object = dict[str, Any]
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where the host itself reaches what listens on all
+IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients of Kubernetes keep theirs for 90 s
 LINE_BYTES = 32 << 10  # of a URL or a header: selectors and tokens are long
 
 
@@ -122,7 +123,12 @@ class ApiServer:
         app = web.Application(client_max_size=wire.MAX_BODY)
         app.router.add_route("*", "/{path:.*}", front.answer)
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=0.5, max_line_size=LINE_BYTES, max_field_size=LINE_BYTES
+            app,
+            access_log=None,
+            shutdown_timeout=0.5,
+            keepalive_timeout=IDLE_SECONDS,
+            max_line_size=LINE_BYTES,
+            max_field_size=LINE_BYTES,
         )
         await self._runner.setup()
         try:

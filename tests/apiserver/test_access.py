@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -149,6 +151,35 @@ async def test_a_certificate_of_another_authority_is_refused_by_tls(server: ApiS
     async with session(kubeconfigs.of(cluster, "admin", foreign, "edge"), tmp_path) as http:
         with pytest.raises(aiohttp.ClientError):
             await http.get("/api")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.3", "127.0.0.4"], ids=["itself", "known", "unknown"])
+async def test_a_host_that_is_opened_is_reached_by_any_name(tmp_path: Path, address: str) -> None:
+    opened = ApiServer(tmp_path, "0.0.0.0", 0, [], "edge", addresses=lambda: ["127.0.0.3"])
+    await opened.start()
+    await asyncio.to_thread(opened.write_kubeconfig, tmp_path / "kubeconfig")
+    elsewhere = opened.url.replace("127.0.0.1", address)
+    made = await asyncio.to_thread(HandOut(tmp_path, tmp_path / "kubeconfig").make, "viewer", 60.0, elsewhere)
+    await asyncio.to_thread((tmp_path / "viewer").write_text, yaml.safe_dump(made))
+    assert ("tls-server-name" in made["clusters"][0]["cluster"]) == (address == "127.0.0.4")
+    assert "viewer" in await kubectl(tmp_path / "viewer", "auth", "whoami")
+    await opened.stop()
+
+
+async def test_kubectl_lists_what_a_viewer_may(server: ApiServer, tmp_path: Path) -> None:
+    made = await asyncio.to_thread(HandOut(tmp_path, tmp_path / "kubeconfig").make, "viewer", 60.0)
+    await asyncio.to_thread((tmp_path / "viewer").write_text, yaml.safe_dump(made))
+    listed = await kubectl(tmp_path / "viewer", "auth", "can-i", "--list")
+    assert "configmaps" in listed
+    assert "secrets" not in listed
+
+
+async def kubectl(kubeconfig: Path, *arguments: str) -> str:
+    """What kubectl prints."""
+    command = [Path(sys.executable).parent / "kubectl", f"--kubeconfig={kubeconfig}", *arguments]
+    environment = {"HOME": str(kubeconfig.parent), "PATH": "/usr/bin:/bin"}
+    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=True)
+    return str(done.stdout)
 
 
 def rules_of_the_cluster() -> set[tuple[str, str, str]]:

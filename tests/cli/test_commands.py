@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from cryptography import x509
 
 from controller import __version__, settings
+from controller.apiserver import kubeconfigs
+from controller.apiserver.pki import Pki
 from controller.cli import main
 from controller.state import State
 
@@ -81,6 +86,9 @@ def test_an_unknown_command_names_the_help() -> None:
         (("run", "--config", "/nonexistent.toml"), {}, "--config /nonexistent.toml cannot be read"),
         (("run", "--state-dir", "/proc/state"), {}, "EDGE_STATE_DIR /proc/state cannot be made"),
         (("kubeconfig", "--state-dir", "/nonexistent/state"), {}, "start `edge-controller run` once"),
+        (("kubeconfig", "--user", "viewer", "--state-dir", "/nonexistent/state"), {}, "start it once, be root"),
+        (("kubeconfig", "--server", "edge-7:6445"), {}, "give it as https://HOST:PORT"),
+        (("run", "--api-listen", "0.0.0.0:6445"), {}, "set EDGE_API_EXPOSE=true if that is wanted"),
         (("logs", "plc-1", "--state-dir", "/nonexistent/state"), {}, "belongs to no installation"),
     ],
 )
@@ -118,6 +126,51 @@ def test_the_crds_in_the_repository_are_up_to_date() -> None:
 def test_kubeconfig_prints_the_one_of_the_embedded_api(tmp_path: Path) -> None:
     State(tmp_path).write("kubeconfig", "kind: Config\n")
     assert run("kubeconfig", "--state-dir", str(tmp_path)).output == "kind: Config\n"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """The state directory of a controller that ran before."""
+    Pki(tmp_path / "api" / "pki", lambda: ["192.168.1.5"]).ensure(time.time())
+    cluster = {"server": "https://127.0.0.1:6445", "certificate-authority-data": "QUJD"}
+    kubeconfig = kubeconfigs.of(cluster, "admin", (b"certificate", b"key"), "edge")
+    State(tmp_path).write("kubeconfig", yaml.safe_dump(kubeconfig))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "hours"),
+    [
+        (("--user", "viewer"), "CN=viewer", 24),
+        (("--user", "viewer", "--ttl", "30m"), "CN=viewer", 0.5),
+        (("--ttl", "7d"), "CN=admin,O=system:masters", 168),
+    ],
+)
+def test_a_kubeconfig_is_handed_out_for_a_while(kept: Path, options: tuple[str, ...], name: str, hours: float) -> None:
+    found = yaml.safe_load(run("kubeconfig", *options, "--state-dir", str(kept)).output)
+    user, cluster = found["users"][0]["user"], found["clusters"][0]["cluster"]
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
+    assert certificate.subject.rfc4514_string() == name
+    left = certificate.not_valid_after_utc.timestamp() - time.time()
+    assert hours * 3600 - 60 < left <= hours * 3600
+    assert cluster["server"] == "https://127.0.0.1:6445"
+    assert found["contexts"][0]["context"]["namespace"] == "edge"
+
+
+@pytest.mark.parametrize(
+    ("server", "seen_name"), [("https://192.168.1.5:6445", None), ("https://edge-7.plant:443", "localhost")]
+)
+def test_a_kubeconfig_for_another_machine(kept: Path, server: str, seen_name: str | None) -> None:
+    printed = run("kubeconfig", "--user", "viewer", "--server", server, "--state-dir", str(kept)).output
+    cluster = yaml.safe_load(printed)["clusters"][0]["cluster"]
+    assert (cluster["server"], cluster.get("tls-server-name")) == (server, seen_name)
+
+
+@pytest.mark.parametrize("ttl", ["0h", "30s", "366d", "soon", "-1h"])
+def test_a_time_that_no_certificate_gets(kept: Path, ttl: str) -> None:
+    result = run("kubeconfig", f"--ttl={ttl}", "--state-dir", str(kept))
+    assert result.exit_code == 2
+    assert "give it as 30m, 24h or 7d" in result.output
 
 
 def test_reset_lifts_a_retirement(tmp_path: Path) -> None:
