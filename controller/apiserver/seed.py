@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from controller.apiserver.core import DEFINITIONS, NAMESPACES, SERVICES
+from controller.apiserver import times
+from controller.apiserver.core import DEFINITIONS, EVENTS, NAMESPACES, SERVICES
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.resources import Registry
 from controller.apiserver.store import Change, Store
@@ -51,3 +52,20 @@ async def plant(store: Store, namespaces: Iterable[str], crds: Sequence[Object])
             await verbs.create(place, definition, OPTIONS)
         else:
             await verbs.update(place, {**current, "spec": definition["spec"]}, OPTIONS)
+
+
+async def tell(store: Store, namespace: str, reason: str, message: str) -> None:
+    """Something about this API that a person must know, as a warning Event on the namespace."""
+    now = times.now()
+    body = {
+        "metadata": {"generateName": "api-", "namespace": namespace},
+        "involvedObject": {"apiVersion": "v1", "kind": "Namespace", "name": namespace, "namespace": namespace},
+        "reason": reason,
+        "message": message,
+        "type": "Warning",
+        "source": {"component": "edge-controller"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+    await Verbs(store).create(Place(EVENTS, namespace), body, OPTIONS)

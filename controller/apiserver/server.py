@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
+import sqlite3
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 from aiohttp import web
 
-from controller import errors, files
-from controller.apiserver import cluster_kinds, core_types, kubeconfigs, seed, upkeep, wire
+from controller import __version__, errors, files
+from controller.apiserver import cluster_kinds, core_types, database, kubeconfigs, rescue, seed, upkeep, wire
 from controller.apiserver.authorization import Identity, Policy
+from controller.apiserver.backups import Backups
 from controller.apiserver.core import CORE
 from controller.apiserver.front import Front
 from controller.apiserver.furnishings import Furnishings
@@ -34,6 +38,7 @@ from controller.apiserver.upkeep import Upkeep
 from controller.apiserver.users import Users
 
 Object = dict[str, Any]
+logger = logging.getLogger(__name__)
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where the host itself reaches what listens on all
 IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients of Kubernetes keep theirs for 90 s
@@ -43,7 +48,8 @@ LINE_BYTES = 32 << 10  # of a URL or a header: selectors and tokens are long
 class ApiServer:
     """One server. Port 0 takes a free one; ``crds`` are applied at every start.
 
-    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now.
+    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now. ``facts``: what the
+    database is to keep of the installation, for who restores a backup on another host.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class ApiServer:
         clock: Callable[[], float] = time.time,
         addresses: Callable[[], Iterable[str]] = tuple,
         limits: Limits | None = None,
+        facts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._directory = state_dir / "api"
         self._host = host
@@ -64,7 +71,10 @@ class ApiServer:
         self._namespace = default_namespace
         self._clock = clock
         self._registry = Registry((*CORE, *cluster_kinds.resources()))
-        self._store = Store(self._directory / "objects.db")
+        self._facts = {**facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
+        self._database = self._directory / "objects.db"
+        self._backups = Backups(state_dir / "backups", clock)
+        self._store = Store(self._database)
         self._pki = Pki(self._directory / "pki", lambda: (WILDCARDS.get(host, host), *addresses()))
         self._limits = limits or Limits()
         self._runner: web.AppRunner | None = None
@@ -85,10 +95,14 @@ class ApiServer:
         ca = await asyncio.to_thread(self._pki.ca)
         await asyncio.to_thread(core_types.types)  # read from a file once; requests must not wait for that
         tokens = await asyncio.to_thread(self._pki.tokens)
+        lost = await asyncio.to_thread(rescue.prepare, self._database, self._backups, __version__)
         await self._store.open()
+        await asyncio.to_thread(database.keep_facts, self._database, self._facts)
         seed.serve_definitions(self._store, self._registry)
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
-        self._upkeep = Upkeep(self._store, self._pki, self._clock, self._renewed(context))
+        self._upkeep = Upkeep(self._store, self._pki, self._clock, self._renewed(context), self._back_up)
+        if lost:
+            await seed.tell(self._store, self._namespace, "DatabaseRestored", lost)
         self._tasks = [
             asyncio.create_task(upkeep.keep("terminations", Terminations(self._store, self._registry).run)),
             asyncio.create_task(upkeep.keep("furnishings", Furnishings(self._store, ca).run)),
@@ -97,8 +111,17 @@ class ApiServer:
         await self._listen(self._front(tokens), context)
 
     async def maintain(self) -> None:
-        """One round of what is done each minute: expiry, compaction, certificates."""
+        """One round of what is done each minute: expiry, compaction, certificates, the daily backup."""
         await self._upkeep.once()
+
+    def _back_up(self) -> None:
+        """Once a day. Blocking."""
+        if not self._backups.is_due():
+            return
+        try:
+            logger.info("Backed up as %s", self._backups.take(self._database))
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("The daily backup failed: %s; see that the disk of %s has space", error, self._directory)
 
     def _front(self, tokens: dict[str, Identity]) -> Front:
         policy = Policy(self._registry)

@@ -72,7 +72,8 @@ class Store:
             found = await loop.run_in_executor(self._thread, self._rows.as_of, self._rows.last)
         except sqlite3.DatabaseError as error:
             raise errors.SettingError(
-                f"the database {self._path} is damaged ({error}): restore a backup of it, or move it away to begin anew"
+                f"the database {self._path} cannot be opened ({error}): see that its disk works and has space, or put "
+                "back a backup with `edge-controller restore --latest`"
             ) from error
         for row in found:
             self._objects.setdefault(row.key.resource, {})[row.key.namespace, row.key.name] = json.loads(row.text)
@@ -138,10 +139,6 @@ class Store:
         more = floor > self._rows.floor
         while more:
             more = await self._call(lambda: self._rows.compact(floor))
-
-    async def backup(self, target: Path) -> None:
-        """Write a copy that may be put in the file's place; its revisions then begin far ahead of this one's."""
-        await self._call(lambda: self._rows.backup(target))
 
     def _knows(self, revision: int) -> bool:
         return self._rows.floor <= revision <= self.revision

@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from controller.apiserver import database
+
 BATCH = 200  # rows of one compaction step, so that no write waits long
-BACKUP_MARK = 1  # user_version of a file that is a backup
+WAL_BYTES = 4 << 20  # what the write-ahead log may keep of the disk after a burst
+FREED_PAGES = 1000  # given back to the disk in one step
 RESTORE_JUMP = 1_000_000  # revisions skipped by a restored backup: none that a client may have seen is given twice
 
 SCHEMA = """
@@ -78,13 +81,12 @@ class Rows:
         self._connection = sqlite3.connect(path, isolation_level=None)
         if new:
             path.chmod(0o600)
+        self._connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts for a new file only
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
-        verdict = self._number("PRAGMA quick_check")
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
+        self._connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
         self._connection.executescript(SCHEMA)
-        if self._number("PRAGMA user_version") == BACKUP_MARK:
+        if self._number("PRAGMA user_version") == database.BACKUP_MARK:
             self._jump()
         self.floor = int(self._number("SELECT floor FROM compaction"))
         self.last = int(self._number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revisions'"))
@@ -116,15 +118,10 @@ class Rows:
             self._connection.execute("UPDATE compaction SET floor = ?", (floor,))
             self.floor = floor
             gone = self._connection.execute(COMPACT, {"floor": floor, "batch": BATCH}).rowcount
+        if gone < BATCH:
+            # As a script, because a single step of the statement frees a single page.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({FREED_PAGES})")
         return gone == BATCH
-
-    def backup(self, target: Path) -> None:
-        """Write a whole copy, marked so that opening it jumps the revision forward."""
-        self._connection.execute("VACUUM INTO ?", (str(target),))
-        target.chmod(0o600)
-        copy = sqlite3.connect(target, isolation_level=None)
-        copy.execute(f"PRAGMA user_version = {BACKUP_MARK}")
-        copy.close()
 
     def _jump(self) -> None:
         with self._transaction():

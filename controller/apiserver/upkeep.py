@@ -1,4 +1,4 @@
-"""What an API server does for itself while it runs: expiry, compaction, certificates."""
+"""What an API server does for itself while it runs: expiry, compaction, certificates, the daily backup."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ RETRY_SECONDS = 10
 
 
 class Upkeep:
-    """``renewed`` is called in the loop after certificates were made anew."""
+    """``renewed`` is called in the loop after certificates were made anew; ``back_up`` blocks."""
 
     def __init__(
-        self, store: Store, pki: Pki, clock: Callable[[], float], renewed: Callable[[], Awaitable[None]]
+        self,
+        store: Store,
+        pki: Pki,
+        clock: Callable[[], float],
+        renewed: Callable[[], Awaitable[None]],
+        back_up: Callable[[], None],
     ) -> None:
         self._store = store
+        self._back_up = back_up
         self._pki = pki
         self._clock = clock
         self._renewed = renewed
@@ -39,6 +45,7 @@ class Upkeep:
         await self._store.compact()
         if await asyncio.to_thread(self._pki.ensure, self._clock()):
             await self._renewed()
+        await asyncio.to_thread(self._back_up)
 
 
 async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -13,7 +13,7 @@ from controller.resources import crds
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint, of_cluster
 from controller.settings import Settings
-from controller.state import KUBECONFIG
+from controller.state import INSTALL_ID, KUBECONFIG, NODE_NAME
 
 USER = "controller"
 
@@ -37,6 +37,7 @@ async def _embedded(site: Installation) -> Endpoint:
         crds.manifests(),
         settings.namespace,
         addresses=_addresses(settings) if settings.api_expose else tuple,
+        facts={INSTALL_ID: site.install_id, NODE_NAME: site.node_name},
     )
     await server.start()
     site.stack.push_async_callback(server.stop)

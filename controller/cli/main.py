@@ -17,6 +17,8 @@ COMMANDS = {
     "check": ("controller.cli.check", "check", "Look at this host and say what to mend."),
     "kubeconfig": ("controller.cli.api", "kubeconfig", "Print a kubeconfig for the embedded API."),
     "crds": ("controller.cli.api", "crds", "Print or write the CustomResourceDefinitions."),
+    "backup": ("controller.cli.backup", "backup", "Back up the embedded API."),
+    "restore": ("controller.cli.backup", "restore", "Put a backup of the embedded API in place."),
     "logs": ("controller.cli.containers", "logs", "Print the output of a runtime."),
     "purge": ("controller.cli.containers", "purge", "Remove every container and network of this installation."),
     "reset": ("controller.cli.api", "reset", "Let a retired agent serve again."),

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.apiserver import database
 from controller.apiserver.store import SUBSCRIBER_LIMIT, Key, Object, Store
 
 # Writes objects as fast as it can and prints each name once its write was acknowledged.
@@ -150,7 +151,7 @@ async def test_a_list_can_be_read_as_it_was(store: Store) -> None:
 
 async def test_a_restored_backup_jumps_ahead_of_what_clients_have_seen(store: Store, tmp_path: Path) -> None:
     await store.write(key("one"), lambda _: thing("one", value=1))
-    await store.backup(tmp_path / "backup.db")
+    await asyncio.to_thread(database.copy, tmp_path / "objects.db", tmp_path / "backup.db")
     await store.write(key("one"), lambda _: thing("one", value=2))
     restored = Store(tmp_path / "backup.db")
     await restored.open()
@@ -169,11 +170,26 @@ async def test_a_watcher_that_reads_nothing_is_dropped_and_holds_up_nobody(store
     assert not quick.lost
 
 
-async def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_opened_is_named_with_its_remedy(tmp_path: Path) -> None:
     path = tmp_path / "objects.db"
     path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
-    with pytest.raises(errors.SettingError, match=r"objects\.db is damaged .* restore a backup"):
+    with pytest.raises(errors.SettingError, match=r"objects\.db cannot be opened .*edge-controller restore"):
         await Store(path).open()
+
+
+async def test_compaction_gives_the_disk_its_space_back(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"
+    store = Store(path, history=1)
+    await store.open()
+    for number in range(60):
+        await store.write(key("big"), lambda _, number=number: thing("big", value=str(number) * 50_000))
+    await store.close()
+    grown = path.stat().st_size
+    store = await reopened(path)
+    await store.write(key("big"), lambda _: thing("big"))
+    await store.compact()
+    await store.close()
+    assert path.stat().st_size < grown / 2
 
 
 @pytest.mark.parametrize("attempt", range(5))

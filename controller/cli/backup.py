@@ -1,0 +1,67 @@
+"""Commands about backups of the embedded API: ``backup``, ``restore``."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from controller.apiserver import archive
+from controller.cli.options import with_settings
+from controller.settings import Settings
+from controller.state import INSTALL_ID, NODE_NAME, State
+
+
+@click.command()
+@click.argument("target", required=False, metavar="[FILE]", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--list", "listed", is_flag=True, help="Show the backups that there are, the newest first.")
+@with_settings("state_dir")
+def backup(settings: Settings, target: Path | None, listed: bool) -> None:
+    """Back up the embedded API: to FILE, or beside the daily backups. The controller may run meanwhile.
+
+    A backup holds every object, the install id and the node's name; certificates are made anew where it is restored.
+
+    \b
+    Examples:
+      edge-controller backup
+      edge-controller backup /media/usb/plant-7.db
+      edge-controller backup --list
+    """
+    kept = archive.Archive(settings.state_dir, time.time)
+    if listed:
+        for found in kept.backups.all():
+            taken = datetime.fromtimestamp(found.taken, UTC)
+            click.echo(f"{taken:%Y-%m-%d %H:%M:%S}Z  {found.path.stat().st_size:>10}  {found.path}")
+        return
+    click.echo(kept.back_up(target))
+
+
+@click.command()
+@click.argument("source", required=False, metavar="[FILE]", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--latest", is_flag=True, help="Restore the newest backup that is sound.")
+@with_settings("state_dir")
+def restore(settings: Settings, source: Path | None, latest: bool) -> None:
+    """Put a backup of the embedded API in the place of its database. The controller must be stopped.
+
+    The replaced database is kept beside it. On a new host the install id comes with the backup, and with it the MAC
+    addresses of the runtimes.
+
+    \b
+    Examples:
+      systemctl stop edge-controller && edge-controller restore --latest && systemctl start edge-controller
+      edge-controller restore /media/usb/plant-7.db
+    """
+    if bool(source) == latest:
+        raise click.UsageError("give a FILE or --latest")
+    state = State(settings.state_dir)
+    with state.lock():
+        restored = archive.Archive(settings.state_dir, time.time).restore(source)
+        for name in (INSTALL_ID, NODE_NAME):
+            if name in restored.facts and not (state.directory / name).exists():
+                state.write(name, restored.facts[name])
+    click.echo(f"restored {restored.source}, written by version {restored.facts.get('version', 'unknown')}")
+    if restored.replaced:
+        click.echo(f"the replaced database is kept as {restored.replaced}")
+    click.echo("start the controller: systemctl start edge-controller")
