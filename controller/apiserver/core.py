@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from controller.apiserver import core_columns, definitions, event_versions
+from controller.apiserver import core_columns, definitions, event_versions, failures
 from controller.apiserver.resources import READ, VERBS, Resource
 from controller.apiserver.structural import Cause
+from controller.apiserver.subresources import FINALIZE, STATUS
 
 Object = dict[str, Any]
 
 HOUR = 3600
+IMMORTAL = ("default", "kube-system")
 EVENT_FIELDS = (
     "involvedObject.name", "involvedObject.namespace", "involvedObject.kind", "involvedObject.uid",
     "involvedObject.apiVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
@@ -19,17 +21,36 @@ EVENT_FIELDS = (
 
 
 def _namespace(item: Object, old: Object | None) -> Object:
-    """A namespace stays until its content is gone: only the server lifts ``spec.finalizers``."""
+    """A namespace stays until its content is gone: ``spec.finalizers`` hold it."""
     metadata = item["metadata"]
     labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
-    finalizers = (old or {}).get("spec", {"finalizers": ["kubernetes"]})
-    phase = "Terminating" if "deletionTimestamp" in metadata else "Active"
-    status = {**(item.get("status") or {}), "phase": phase}
-    return {**item, "metadata": {**metadata, "labels": labels}, "spec": finalizers, "status": status}
+    spec = item.get("spec") or {}
+    if old is None:
+        spec = {**spec, "finalizers": list(dict.fromkeys((*(spec.get("finalizers") or ()), "kubernetes")))}
+    status = {"phase": "Active", **(item.get("status") or {})}
+    return {**item, "metadata": {**metadata, "labels": labels}, "spec": spec, "status": status}
+
+
+def _namespace_faults(item: Object) -> list[Cause]:
+    causes = []
+    name, phase, ends = item["metadata"]["name"], item["status"]["phase"], "deletionTimestamp" in item["metadata"]
+    if "." in name:
+        causes.append(Cause("FieldValueInvalid", f'Invalid value: "{name}": must not contain dots', "metadata.name"))
+    if phase != ("Terminating" if ends else "Active"):
+        wanted = (
+            "'Terminating' if `deletionTimestamp` is not empty" if ends else "'Active' if `deletionTimestamp` is empty"
+        )
+        causes.append(Cause("FieldValueInvalid", f'Invalid value: "{phase}": may only be {wanted}', "status.Phase"))
+    return causes
 
 
 def _ending_namespace(item: Object) -> Object:
-    return {**item, "status": {**(item.get("status") or {}), "phase": "Terminating"}}
+    """Raises failures.Failure (403) of one that everything counts on."""
+    name = item["metadata"]["name"]
+    if name in IMMORTAL:
+        raise failures.forbidden(NAMESPACES, name, "this namespace may not be deleted")
+    metadata = {key: value for key, value in item["metadata"].items() if key != "deletionGracePeriodSeconds"}
+    return {**item, "metadata": metadata, "status": {**(item.get("status") or {}), "phase": "Terminating"}}
 
 
 def _ending_definition(item: Object) -> Object:
@@ -58,20 +79,21 @@ def _strings(item: Object) -> list[Cause]:
 
 
 NAMESPACES = Resource(
-    "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), has_status=True,
-    columns=core_columns.NAMESPACES, selectable=("status.phase",), enter=_namespace,
+    "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), subresources=(FINALIZE, STATUS),
+    columns=core_columns.NAMESPACES, selectable=("status.phase",), enter=_namespace, check=_namespace_faults,
     ending=_ending_namespace, verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
 )  # fmt: skip
 DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False,
-    "customresourcedefinition", ("crd", "crds"), has_status=True, has_generation=True,
+    "customresourcedefinition", ("crd", "crds"), subresources=(STATUS,), has_generation=True,
+    status_alone=True, unconditional=False,
     columns=core_columns.DEFINITIONS,
     enter=definitions.accepted, check=definitions.faults,
     ending=_ending_definition,
 )  # fmt: skip
 EVENTS = Resource(
     "", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, selectable=EVENT_FIELDS,
-    expires=HOUR, renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
+    by_update=True, expires=HOUR, renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
 )  # fmt: skip
 
 CONFIG_MAPS = Resource(
@@ -101,7 +123,7 @@ CORE: tuple[Resource, ...] = (
     EVENTS,
     Resource(
         "events.k8s.io", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, storage="events",
-        selectable=EVENT_FIELDS, enter=event_versions.stored, leave=event_versions.shown,
+        selectable=EVENT_FIELDS, by_update=True, enter=event_versions.stored, leave=event_versions.shown,
     ),
     Resource(
         "", "v1", "secrets", "Secret", True, "secret", columns=core_columns.SECRETS, selectable=("type",),
@@ -111,10 +133,10 @@ CORE: tuple[Resource, ...] = (
     SERVICE_ACCOUNTS,
     Resource(
         "coordination.k8s.io", "v1", "leases", "Lease", True, "lease", expires=HOUR, renewed=(".spec.renewTime",),
-        columns=core_columns.LEASES,
+        columns=core_columns.LEASES, unconditional=False,
     ),
     Resource(
-        "", "v1", "nodes", "Node", False, "node", ("no",), has_status=True, columns=core_columns.NODES,
+        "", "v1", "nodes", "Node", False, "node", ("no",), subresources=(STATUS,), columns=core_columns.NODES,
         selectable=("spec.unschedulable=false",),
     ),
     # Nothing here carries traffic to Services; clients look for the one of the API itself.

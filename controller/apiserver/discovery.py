@@ -7,10 +7,10 @@ import hashlib
 from typing import Any
 
 from controller.apiserver.resources import Registry, Resource
+from controller.apiserver.subresources import Subresource
 
 Object = dict[str, Any]
 
-STATUS_VERBS = ["get", "patch", "update"]
 VERSION = {"major": "1", "minor": "35", "gitVersion": "v1.35.0+edge", "gitCommit": "", "gitTreeState": "clean",
            "buildDate": "", "goVersion": "", "compiler": "", "platform": "linux"}  # fmt: skip
 
@@ -32,8 +32,7 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
     for resource in registry.all():
         if (resource.group, resource.version) == (group_name, version):
             entries.append(_entry(resource))
-            if resource.has_status:
-                entries.append(_status_entry(resource))
+            entries += [_subresource_entry(resource, subresource) for subresource in resource.subresources]
     group_version = f"{group_name}/{version}" if group_name else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}
 
@@ -69,8 +68,8 @@ def _aggregated_entry(resource: Resource) -> Object:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
-    if resource.has_status:
-        entry["subresources"] = [{"subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS}]
+    if resource.subresources:
+        entry["subresources"] = [_aggregated_subresource(resource, part) for part in resource.subresources]
     return entry
 
 
@@ -96,12 +95,20 @@ def _storage_version_hash(resource: Resource) -> str:
     return base64.b64encode(hashlib.sha256(stored.encode()).digest()[:8]).decode()
 
 
-def _status_entry(resource: Resource) -> Object:
-    name = f"{resource.plural}/status"
-    return {
-        "name": name,
+def _subresource_entry(resource: Resource, subresource: Subresource) -> Object:
+    entry: Object = {
+        "name": f"{resource.plural}/{subresource.name}",
         "singularName": "",
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": STATUS_VERBS,
+        "verbs": list(subresource.verbs),
     }
+    if subresource.kind:
+        entry["group"], entry["version"], entry["kind"] = subresource.kind
+    return entry
+
+
+def _aggregated_subresource(resource: Resource, subresource: Subresource) -> Object:
+    group_name, version, kind = subresource.kind or (resource.group, resource.version, resource.kind)
+    answer = {"group": group_name, "version": version, "kind": kind}
+    return {"subresource": subresource.name, "responseKind": answer, "verbs": list(subresource.verbs)}

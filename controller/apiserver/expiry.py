@@ -9,6 +9,7 @@ from typing import Any
 
 from controller.apiserver import failures, tables, times
 from controller.apiserver.core import CORE
+from controller.apiserver.deletions import Deletion
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.resources import Resource
 from controller.apiserver.store import Store
@@ -26,7 +27,9 @@ async def sweep(store: Store, clock: Callable[[], float]) -> None:
             metadata = item["metadata"]
             if _last_sign(resource, item).timestamp() < deadline:
                 with contextlib.suppress(failures.NotFound):
-                    await verbs.delete(Place(resource, metadata["namespace"], metadata["name"]), {}, WriteOptions())
+                    await verbs.delete(
+                        Place(resource, metadata["namespace"], metadata["name"]), Deletion(), WriteOptions()
+                    )
 
 
 def _last_sign(resource: Resource, item: Object) -> datetime:

@@ -41,6 +41,10 @@ class NotFound(Failure):
     """What is asked for is not there."""
 
 
+class AlreadyExists(Failure):
+    """What is to be made is there."""
+
+
 def _details(resource: Resource, name: str) -> dict[str, Any]:
     details = {"name": name, "kind": resource.plural}
     return {**details, "group": resource.group} if resource.group else details
@@ -54,7 +58,7 @@ def not_found(resource: Resource, name: str) -> Failure:
 def already_exists(resource: Resource, name: str) -> Failure:
     """409 of a create."""
     message = f'{resource.qualified} "{name}" already exists'
-    return Failure(409, "AlreadyExists", message, _details(resource, name))
+    return AlreadyExists(409, "AlreadyExists", message, _details(resource, name))
 
 
 def conflict(resource: Resource, name: str, why: str = "") -> Failure:
@@ -62,6 +66,13 @@ def conflict(resource: Resource, name: str, why: str = "") -> Failure:
     why = why or "the object has been modified; please apply your changes to the latest version and try again"
     message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
     return Failure(409, "Conflict", message, _details(resource, name))
+
+
+def conflict_of_kind(resource: Resource, name: str, why: str) -> Failure:
+    """409 of a delete that is meant for another object; it names the kind."""
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details = _details(resource, name) | {"kind": resource.kind}
+    return Failure(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": {why}', details)
 
 
 def precondition(resource: Resource, name: str, field: str, wanted: str, found: str) -> Failure:
@@ -89,6 +100,22 @@ def invalid(resource: Resource, name: str, causes: list[Cause]) -> Failure:
     }
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     return Failure(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
+
+
+def version_required(resource: Resource, name: str) -> Failure:
+    """422 of an update that does not say of which version."""
+    cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion")
+    details = {**_details(resource, name), "causes": [cause._asdict()]}
+    message = f'{resource.qualified} "{name}" is invalid: {cause.field}: {cause.message}'
+    return Failure(422, "Invalid", message, details)
+
+
+def invalid_options(kind: str, causes: list[Cause]) -> Failure:
+    """422 of options that contradict each other."""
+    lines = [f"{cause.field}: {cause.message}" for cause in causes]
+    text = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
+    details = {"group": "meta.k8s.io", "kind": kind, "causes": [cause._asdict() for cause in causes]}
+    return Failure(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {text}', details)
 
 
 def bad_request(message: str) -> Failure:
@@ -177,10 +204,7 @@ def undeclared(resource: Resource, metadata: dict[str, Any], fields: list[str]) 
 def manager_required() -> Failure:
     """422 of an apply without a manager."""
     cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
-    message = f'PatchOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
-    return Failure(
-        422, "Invalid", message, {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause._asdict()]}
-    )
+    return invalid_options("PatchOptions", [cause])
 
 
 def too_large(limit: int) -> Failure:

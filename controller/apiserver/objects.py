@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from controller.apiserver import admission, failures, managers, times
@@ -24,12 +25,14 @@ NAME_MESSAGE = (
 # Fields of metadata that only the server sets.
 OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: no words come out by chance
+SUFFIX_LENGTH = 5
+GENERATED_LENGTH = 63 - SUFFIX_LENGTH  # what is longer is cut, so that the name may be a label's value
 
 
 def created(resource: Resource, item: Object, namespace: str, options: WriteOptions) -> Object:
     """The object to store, from one that admission.typed gave. Raises failures.Failure."""
-    _place(resource, item["metadata"], namespace)
-    metadata = {name: value for name, value in item["metadata"].items() if name not in OWNED}
+    placed = _placed(resource, item["metadata"], namespace)
+    metadata = {name: value for name, value in placed.items() if name not in OWNED}
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": times.now()}
     if resource.has_generation:
         metadata["generation"] = 1
@@ -37,8 +40,9 @@ def created(resource: Resource, item: Object, namespace: str, options: WriteOpti
     if resource.has_status:
         item.pop("status", None)
     item = admission.admit(resource, item, None)
+    given = {name: value for name, value in item.items() if name not in resource.parted("")}
     manager = _manager(resource, options)
-    return managed(item, managers.after_update({}, manager, {}, item, resource.structure, times.now()))
+    return managed(item, managers.after_update({}, manager, {}, given, resource.structure, times.now()))
 
 
 def changed(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
@@ -55,16 +59,13 @@ def replaced(resource: Resource, old: Object, item: Object, options: WriteOption
     """As ``changed``, without a look at managers. Raises failures.Failure."""
     metadata = item["metadata"]
     _check_identity(resource, old, metadata)
+    item = _writable(resource, old, item, options.subresource)
+    if options.subresource == "status" and resource.status_alone:
+        metadata = old["metadata"]
     kept = {field: old["metadata"][field] for field in OWNED if field in old["metadata"]}
     wished = {name: value for name, value in metadata.items() if name not in OWNED}
     kept["resourceVersion"] = old["metadata"]["resourceVersion"]
-    if options.subresource == "status":
-        item = _with_status(old, item)
-    elif resource.has_status:
-        item = _with_status({**item, "metadata": {**wished, **kept}}, old)
-    else:
-        item = {**item, "metadata": {**wished, **kept}}
-    item = admission.admit(resource, item, old)
+    item = admission.admit(resource, {**item, "metadata": {**wished, **kept}}, old)
     if resource.has_generation and _wish(item, resource) != _wish(old, resource):
         generation = old["metadata"].get("generation", 0) + 1
         item = {**item, "metadata": {**item["metadata"], "generation": generation}}
@@ -89,10 +90,11 @@ def is_done(item: Object) -> bool:
     return "deletionTimestamp" in item["metadata"] and not is_held(item)
 
 
-def _place(resource: Resource, metadata: Object, namespace: str) -> None:
-    if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = metadata["generateName"] + "".join(secrets.choice(SUFFIX) for _ in range(5))
+def _placed(resource: Resource, metadata: Object, namespace: str) -> Object:
+    """Metadata with the name and the namespace that the object gets."""
     name = metadata.get("name") or ""
+    if not name and (beginning := metadata.get("generateName")):
+        name = beginning[:GENERATED_LENGTH] + "".join(secrets.choice(SUFFIX) for _ in range(SUFFIX_LENGTH))
     if not name:
         cause = Cause("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")
         raise failures.invalid(resource, "", [cause])
@@ -100,23 +102,24 @@ def _place(resource: Resource, metadata: Object, namespace: str) -> None:
         message = f'Invalid value: "{name}": {NAME_MESSAGE}'
         raise failures.invalid(resource, name, [Cause("FieldValueInvalid", message, "metadata.name")])
     if not resource.namespaced:
-        metadata.pop("namespace", None)
-        return
+        return {key: value for key, value in metadata.items() if key != "namespace"} | {"name": name}
     if (metadata.get("namespace") or namespace) != namespace:
         raise failures.bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
         )
-    metadata["namespace"] = namespace
+    return {**metadata, "name": name, "namespace": namespace}
 
 
 def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:
     name = old["metadata"]["name"]
-    if (metadata.get("name") or name) != name:
-        raise failures.bad_request("the name of the object does not match the name on the URL")
+    if (given := metadata.get("name") or name) != name:
+        raise failures.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
     if (uid := metadata.get("uid")) and uid != old["metadata"]["uid"]:
         raise failures.precondition(resource, name, "uid", uid, old["metadata"]["uid"])
     if (version := metadata.get("resourceVersion")) and version != old["metadata"]["resourceVersion"]:
         raise failures.conflict(resource, name)
+    if not version and not resource.unconditional:
+        raise failures.version_required(resource, name)
     if "deletionTimestamp" in old["metadata"]:
         _check_finalizers(resource, old, metadata)
 
@@ -133,10 +136,18 @@ def _check_finalizers(resource: Resource, old: Object, metadata: Object) -> None
         raise failures.invalid(resource, old["metadata"]["name"], [cause])
 
 
-def _with_status(item: Object, source: Object) -> Object:
-    """The object with the status of the other, or with none where that has none."""
-    rest = {name: value for name, value in item.items() if name != "status"}
-    return {**rest, "status": source["status"]} if "status" in source else rest
+def _writable(resource: Resource, old: Object, item: Object, subresource: str) -> Object:
+    """The new object as far as this subresource may write it, the rest as it was."""
+    part = resource.subresource(subresource)
+    if part is not None and part.writes:
+        return _with(old, item, {part.writes})
+    return _with(item, old, resource.parted(subresource))
+
+
+def _with(item: Object, source: Object, fields: Collection[str]) -> Object:
+    """The object with these fields of the other, or without those that it has not."""
+    rest = {name: value for name, value in item.items() if name not in fields}
+    return rest | {name: source[name] for name in fields if name in source}
 
 
 def _wish(item: Object, resource: Resource) -> Object:

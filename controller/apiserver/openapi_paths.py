@@ -38,9 +38,9 @@ def of(resources: Iterable[Resource], parameter: Parameter) -> Object:
         if resource.verbs == ("create",):
             continue
         found[f"{collection}/{{name}}"] = _operations(resource, ON_OBJECT, parameter)
-        if resource.has_status:
-            status = {method: verb for method, verb in ON_OBJECT.items() if method != "delete"}
-            found[f"{collection}/{{name}}/status"] = _operations(resource, status, parameter)
+        for part in resource.subresources:
+            offered = {method: verb for method, verb in ON_OBJECT.items() if verb in part.verbs}
+            found[f"{collection}/{{name}}/{part.name}"] = _operations(resource, offered, parameter)
     return found
 
 

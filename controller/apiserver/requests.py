@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from controller.apiserver import audit, failures, options, verbs, wire
+from controller.apiserver import audit, deletions, failures, options, verbs, wire
 from controller.apiserver.attributes import Attributes
 from controller.apiserver.authorization import Identity
 from controller.apiserver.documents import Documents
@@ -19,6 +19,7 @@ from controller.apiserver.options import WriteOptions
 from controller.apiserver.reading import Reading, predicate
 from controller.apiserver.resources import Registry
 from controller.apiserver.reviews import GROUPS, Reviews
+from controller.apiserver.scales import Scales
 from controller.apiserver.store import Store
 from controller.apiserver.verbs import Place, Verbs, Written
 from controller.apiserver.watches import Watch
@@ -36,6 +37,7 @@ class Requests:
     def __init__(self, registry: Registry, store: Store, reviews: Reviews, health: Health) -> None:
         self._verbs = Verbs(store)
         self._reading = Reading(store)
+        self._scales = Scales(self._verbs, self._reading)
         self._documents = Documents(registry, health.paths())
         self._registry = registry
         self._store = store
@@ -49,7 +51,10 @@ class Requests:
         place = self._place(wanted)
         if request.method not in METHODS or (wanted.reads and wanted.verb not in place.resource.verbs):
             raise failures.method_not_allowed()
-        if wanted.verb not in place.resource.verbs:
+        part = place.resource.subresource(wanted.subresource)
+        if part is not None and wanted.verb not in part.verbs:
+            raise failures.method_not_allowed()
+        if part is None and wanted.verb not in place.resource.verbs:
             raise failures.not_for_this_api(place.resource)
         if wanted.group in GROUPS:
             return wire.answer(self._reviews.answer(who, wanted, await wire.body(request)), 201)
@@ -57,6 +62,8 @@ class Requests:
             return await self._watch(request, place)
         wish = options.of_write(request.query, request.headers.get("User-Agent", ""), wanted.subresource)
         form = wire.form(request)  # before anything is done: what nobody takes must not be written
+        if wanted.subresource == "scale":
+            return await self._on_scale(request, place, wish)
         if place.name:
             return await self._on_object(request, place, wish, form)
         return await self._on_collection(request, place, wish, form)
@@ -77,7 +84,7 @@ class Requests:
         resource = self._registry.find(wanted.group, wanted.version, wanted.resource)
         if resource is None or wanted.rest:
             raise failures.unknown_path()
-        if wanted.subresource and (wanted.subresource != "status" or not resource.has_status):
+        if wanted.subresource and resource.subresource(wanted.subresource) is None:
             raise failures.unknown_path()
         namespace = "" if (wanted.group, wanted.resource) == ("", "namespaces") else wanted.namespace
         if (namespace and not resource.namespaced) or (wanted.name and resource.namespaced and not namespace):
@@ -108,14 +115,24 @@ class Requests:
             case "PATCH":
                 done = await self._patch(request, place, wish)
             case "DELETE":
-                asked = await _delete_options(request)
-                wish = replace(wish, dry=wish.dry or bool(asked.get("dryRun")))
-                done = await self._verbs.delete(place, asked, wish)
+                asked = deletions.read(await wire.body(request), request.query)
+                done = await self._verbs.delete(place, asked, replace(wish, dry=asked.dry))
                 shown = done.object if done.type != "DELETED" else failures.success(place.resource, done.object)
                 return wire.answer(shown)
             case _:
                 raise failures.method_not_allowed()
         return wire.answer(form.of_object(place.resource, done.object), 201 if done.created else 200, done.warnings)
+
+    async def _on_scale(self, request: web.Request, place: Place, wish: WriteOptions) -> web.Response:
+        if request.method not in ("PUT", "PATCH"):
+            return wire.answer(self._scales.get(place))
+        if request.method == "PUT":
+            body, wish = await _given(request, wish)
+            done = await self._scales.update(place, body, wish)
+        else:
+            body, wish = await _given(request, wish, PATCHES[:3])
+            done = await self._scales.patch(place, body, request.content_type, wish)
+        return wire.answer(done.object, 200, done.warnings)
 
     async def _patch(self, request: web.Request, place: Place, wish: WriteOptions) -> Written:
         kind = request.content_type
@@ -129,13 +146,12 @@ class Requests:
     async def _delete_collection(
         self, request: web.Request, place: Place, wish: WriteOptions, form: Form
     ) -> web.Response:
-        asked = await _delete_options(request)
-        wish = replace(wish, dry=wish.dry or bool(asked.get("dryRun")))
+        asked = deletions.read(await wire.body(request), request.query)
         items, metadata = await self._reading.select(place, options.of_list(request.query))
         for item in items:
             one = Place(place.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
             with contextlib.suppress(failures.NotFound):
-                await self._verbs.delete(one, asked, wish)
+                await self._verbs.delete(one, asked, replace(wish, dry=asked.dry))
         return wire.answer(form.of_list(place.resource, items, metadata))
 
     async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
@@ -158,10 +174,3 @@ async def _given(
     """The body, and the options with what is wrong with it."""
     decoded = await wire.decoded(request, accepted)
     return decoded.object, replace(wish, duplicates=decoded.duplicates)
-
-
-async def _delete_options(request: web.Request) -> Object:
-    given = await wire.body(request)
-    if not isinstance(given, dict) or not isinstance(given.get("preconditions") or {}, dict):
-        raise failures.bad_request("the body must be DeleteOptions")
-    return given

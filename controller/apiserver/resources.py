@@ -13,6 +13,7 @@ from typing import Any
 
 from controller.apiserver import core_schemas, core_types
 from controller.apiserver.structural import Cause
+from controller.apiserver.subresources import STATUS, Subresource, scale
 
 Object = dict[str, Any]
 
@@ -57,7 +58,7 @@ class Resource:
     singular: str = ""
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
-    has_status: bool = False
+    subresources: tuple[Subresource, ...] = ()
     schema: Object | None = None  # None: a core kind, stored as it comes
     columns: tuple[Column, ...] = ()
     selectable: tuple[str, ...] = ()  # paths for field selectors; PATH=VALUE for one that stands for VALUE when absent
@@ -69,6 +70,9 @@ class Resource:
     verbs: tuple[str, ...] = VERBS
     defined_at: int = 0  # revision of its definition; objects that are older may lack defaults
     storage_version: str = ""  # the version in which a definition wants its objects stored
+    unconditional: bool = True  # an update need not name the resourceVersion that it is for
+    by_update: bool = False  # an update of what is not there makes it
+    status_alone: bool = False  # a write of the status leaves the metadata as it is
     terminating: bool = False  # its definition is being deleted: nothing new may come
     enter: Callable[[Object, Object | None], Object] = (
         _as_it_comes  # what the server makes of a new state, given the old
@@ -82,6 +86,20 @@ class Resource:
         """The schema of its objects, also of a core kind; None where nothing is known of them."""
         name = core_types.name_of(self.api_version, self.kind)
         return self.schema or (core_schemas.structural()[name] if name else None)
+
+    @property
+    def has_status(self) -> bool:
+        """Whether the status is written apart."""
+        return STATUS in self.subresources
+
+    def subresource(self, name: str) -> Subresource | None:
+        """The subresource of that name."""
+        return next((found for found in self.subresources if found.name == name), None)
+
+    def parted(self, subresource: str) -> set[str]:
+        """The fields that a write through this subresource leaves as they are; "" is the object itself."""
+        here = self.subresource(subresource)
+        return {part.writes for part in self.subresources if part.writes and part != here}
 
     @property
     def key(self) -> str:
@@ -110,16 +128,22 @@ def of_definition(definition: Object) -> list[Resource]:
         Resource(
             spec["group"], version["name"], names["plural"], names["kind"], spec["scope"] == "Namespaced",
             names.get("singular") or names["kind"].lower(), tuple(names.get("shortNames", ())),
-            tuple(names.get("categories", ())), "status" in version.get("subresources", {}),
+            tuple(names.get("categories", ())), _subresources(version.get("subresources") or {}),
             version.get("schema", {}).get("openAPIV3Schema", {"type": "object"}),
             tuple(_column(c) for c in version.get("additionalPrinterColumns", ())) or (AGE,),
             tuple(f["jsonPath"].lstrip(".") for f in version.get("selectableFields", ())),
-            names.get("listKind", ""), has_generation=True, terminating="deletionTimestamp" in definition["metadata"],
+            names.get("listKind", ""), has_generation=True, status_alone=True, unconditional=False,
+            terminating="deletionTimestamp" in definition["metadata"],
             defined_at=int(definition["metadata"].get("resourceVersion") or 0),
             storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
         )
         for version in spec["versions"] if version.get("served")
     ]  # fmt: skip
+
+
+def _subresources(given: Object) -> tuple[Subresource, ...]:
+    status = (STATUS,) if "status" in given else ()
+    return (*status, scale(given["scale"])) if "scale" in given else status
 
 
 def _priority(version: str) -> tuple[int, int, int, str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.apiserver import definitions, failures
 from controller.apiserver.core import DEFINITIONS, NAMESPACES
+from controller.apiserver.deletions import Deletion
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.resources import Registry, Resource
 from controller.apiserver.store import Store, Subscription
@@ -57,7 +58,7 @@ class Terminations:
         content = self._content(resource, name)
         for place in content:
             with contextlib.suppress(failures.NotFound):
-                await self._verbs.delete(place, {}, WriteOptions())
+                await self._verbs.delete(place, Deletion(), WriteOptions())
         if self._content(resource, name):
             return
         with contextlib.suppress(failures.NotFound):
@@ -81,4 +82,7 @@ def _released(item: Object) -> Object:
     metadata = dict(item["metadata"])
     finalizers = [name for name in metadata.pop("finalizers", ()) if name != definitions.CLEANUP]
     result = {**item, "metadata": {**metadata, "finalizers": finalizers} if finalizers else metadata}
-    return {**result, "spec": {}} if item["kind"] == "Namespace" else result
+    if item["kind"] != "Namespace":
+        return result
+    held = [name for name in (item.get("spec") or {}).get("finalizers") or () if name != "kubernetes"]
+    return {**result, "spec": {"finalizers": held} if held else {}}
