@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
 import logging
 import sqlite3
 import ssl
@@ -40,7 +41,6 @@ from controller.apiserver.users import Users
 Object = dict[str, Any]
 logger = logging.getLogger(__name__)
 
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where the host itself reaches what listens on all
 IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients of Kubernetes keep theirs for 90 s
 LINE_BYTES = 32 << 10  # of a URL or a header: selectors and tokens are long
 
@@ -75,7 +75,7 @@ class ApiServer:
         self._database = self._directory / "objects.db"
         self._backups = Backups(state_dir / "backups", clock)
         self._store = Store(self._database)
-        self._pki = Pki(self._directory / "pki", lambda: (WILDCARDS.get(host, host), *addresses()))
+        self._pki = Pki(self._directory / "pki", lambda: (_reachable(host), *addresses()))
         self._limits = limits or Limits()
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,7 +84,7 @@ class ApiServer:
     @property
     def url(self) -> str:
         """Where it answers, once started."""
-        host = WILDCARDS.get(self._host, self._host)
+        host = _reachable(self._host)
         return f"https://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     async def start(self) -> None:
@@ -188,3 +188,13 @@ class ApiServer:
                 await asyncio.to_thread(self.write_kubeconfig, self._kubeconfig)
 
         return take_up
+
+
+def _reachable(host: str) -> str:
+    """Where the host itself reaches what listens there."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    loopback = {4: "127.0.0.1", 6: "::1"}[address.version]
+    return loopback if address.is_unspecified else host
