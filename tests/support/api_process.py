@@ -1,0 +1,63 @@
+"""An embedded API server in a process of its own, that can be killed and started again within milliseconds.
+
+Each is forked from one process that has imported everything (multiprocessing's fork server).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from controller.apiserver.server import ApiServer
+
+NAMESPACE = "edge"
+START_SECONDS = 20.0
+
+
+class ApiProcess:
+    """One server on a port of its own; ``kill`` is kill -9."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self._directory = directory
+        self._port = port
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([__name__])
+        self._process: BaseProcess | None = None
+
+    @property
+    def process_id(self) -> int:
+        """Process id of the running server."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Return when it answers."""
+        answers, told = self._context.Pipe(duplex=False)
+        self._process = self._context.Process(target=_run, args=(self._directory, self._port, told), daemon=True)
+        self._process.start()
+        told.close()
+        assert answers.poll(START_SECONDS), "the API server did not start"
+        assert answers.recv() == "started"
+        answers.close()
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.join()
+
+
+def _run(directory: Path, port: int, told: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(_serve(directory, port, told))
+
+
+async def _serve(directory: Path, port: int, told: Connection) -> None:
+    await ApiServer(directory, "127.0.0.1", port, [], NAMESPACE).start()
+    told.send("started")
+    await asyncio.Event().wait()
