@@ -17,7 +17,7 @@ from controller.apiserver.forms import Form
 from controller.apiserver.health import ENDPOINTS, Health
 from controller.apiserver.options import WriteOptions
 from controller.apiserver.reading import Reading, predicate
-from controller.apiserver.resources import Registry
+from controller.apiserver.resources import Registry, Resource
 from controller.apiserver.reviews import GROUPS, Reviews
 from controller.apiserver.scales import Scales
 from controller.apiserver.store import Store
@@ -49,15 +49,9 @@ class Requests:
         if not wanted.resource:
             return self._document(request)
         place = self._place(wanted)
-        if request.method not in METHODS or (wanted.reads and wanted.verb not in place.resource.verbs):
-            raise failures.method_not_allowed()
-        part = place.resource.subresource(wanted.subresource)
-        if part is not None and wanted.verb not in part.verbs:
-            raise failures.method_not_allowed()
-        if part is None and wanted.verb not in place.resource.verbs:
-            raise failures.not_for_this_api(place.resource)
+        _check_verb(request.method, wanted, place.resource)
         if wanted.group in GROUPS:
-            return wire.answer(self._reviews.answer(who, wanted, await wire.body(request)), 201)
+            return await self._review(request, wanted, who)
         if wanted.verb == "watch":
             return await self._watch(request, place)
         wish = options.of_write(request.query, request.headers.get("User-Agent", ""), wanted.subresource)
@@ -67,6 +61,11 @@ class Requests:
         if place.name:
             return await self._on_object(request, place, wish, form)
         return await self._on_collection(request, place, wish, form)
+
+    async def _review(self, request: web.Request, wanted: Attributes, who: Identity) -> web.Response:
+        if kind := wire.form(request).kind:
+            raise failures.not_acceptable(f"{wanted.qualified} are answered as they are, not as {kind}")
+        return wire.answer(self._reviews.answer(who, wanted, await wire.body(request)), 201)
 
     def _document(self, request: web.Request) -> web.Response:
         if request.method not in ("GET", "HEAD"):
@@ -166,6 +165,17 @@ class Requests:
                 async for line in stream:
                     await response.write(line)
         return response
+
+
+def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:
+    """Raises failures.Failure (405) when that is never done to objects of this kind."""
+    if method not in METHODS or (wanted.reads and wanted.verb not in resource.verbs):
+        raise failures.method_not_allowed()
+    part = resource.subresource(wanted.subresource)
+    if part is not None and wanted.verb not in part.verbs:
+        raise failures.method_not_allowed()
+    if part is None and wanted.verb not in resource.verbs:
+        raise failures.not_for_this_api(resource)
 
 
 async def _given(

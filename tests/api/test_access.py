@@ -148,8 +148,7 @@ async def test_a_self_review_asks_for_the_user_alone(admin: Http) -> None:
 
 async def test_a_review_of_a_path(admin: Http) -> None:
     for path, expected in (("/api", True), ("/metrics", False)):
-        body = {"spec": {"nonResourceAttributes": {"verb": "get", "path": path}}}
-        _, found = await ask(admin, "POST", f"{ACCESS}/selfsubjectaccessreviews", body, BOB)
+        _, found = await ask(admin, "POST", f"{ACCESS}/selfsubjectaccessreviews", review_of(path), BOB)
         assert found["status"]["allowed"] is expected
 
 
@@ -223,3 +222,16 @@ async def test_groups_alone_cannot_be_acted_as(admin: Http) -> None:
 async def test_reviews_are_asked_and_not_kept(admin: Http) -> None:
     status, found = await ask(admin, "GET", f"{ACCESS}/selfsubjectaccessreviews")
     assert (status, found["reason"]) == (405, "MethodNotAllowed")
+
+
+async def test_a_review_is_no_table(admin: Http) -> None:
+    table = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    status, found = await ask(admin, "POST", f"{ACCESS}/selfsubjectaccessreviews", review_of("/"), table)
+    assert (status, found["reason"]) == (406, "NotAcceptable")
+    _, found = await ask(admin, "POST", f"{ACCESS}/selfsubjectaccessreviews", review_of("/"))
+    assert found["status"]["allowed"] is True
+
+
+def review_of(path: str) -> dict[str, Any]:
+    """The question whether a path may be read."""
+    return {"spec": {"nonResourceAttributes": {"verb": "get", "path": path}}}
