@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from controller.console.server import Cloud
-from tests.bench import measures
+from tests.bench import api, measures
+from tests.cluster.programs import Unavailable
 from tests.support import image
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan
@@ -58,8 +59,37 @@ async def measure(site: Site, lan: Lan, engine: Engine, options: argparse.Namesp
     return rows
 
 
+async def compare_apis(rounds: int) -> list[tuple[str, str, str]]:
+    """The embedded API beside a real one: median and 99th percentile of each operation."""
+    say(f"the embedded API beside kube-apiserver and etcd, {rounds} rounds")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            ours, theirs = await api.compare(Path(folder), rounds)
+    except Unavailable as error:
+        return [("the embedded API beside kube-apiserver", "", f"not measured: {error}")]
+    rows = []
+    for name, seconds in ours.seconds.items():
+        ours_50, ours_99 = (api.percentile(seconds, part) for part in (50, 99))
+        theirs_50, theirs_99 = (api.percentile(theirs.seconds[name], part) for part in (50, 99))
+        measured = f"p50 {ours_50:.1f} ms, p99 {ours_99:.1f} ms (kube-apiserver {theirs_50:.1f}, {theirs_99:.1f})"
+        rows.append((f"API: {name}", f"<= {theirs_50:.1f} ms", measured))
+    rows.append(("API: start to first answer", "<= 0.5 s", f"{ours.start_seconds:.2f} s ({theirs.start_seconds:.2f})"))
+    rows.append(("API: memory", "", f"{ours.resident_mib:.0f} MiB (with etcd {theirs.resident_mib:.0f})"))
+    return rows
+
+
 async def run(options: argparse.Namespace) -> None:
     """Set everything up, measure, print, clean up."""
+    rows = await compare_apis(options.api_rounds) if options.api_rounds else []
+    if not options.api_only:
+        rows = await measure_controller(options) + rows
+    width = max(len(row[0]) for row in rows)
+    for what, goal, measured in rows:
+        print(f"{what:<{width}}  {goal:<15}  {measured}")
+
+
+async def measure_controller(options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """The whole controller on an engine and a LAN of its own."""
     with Engine() as engine, Lan() as lan, tempfile.TemporaryDirectory() as folder:
         images = image.runtime_images()
         with contextlib.closing(engine.client()) as client:
@@ -70,13 +100,10 @@ async def run(options: argparse.Namespace) -> None:
         certificates = await cloud.enroll(AGENT)
         site = Site(directory, engine.url, cloud, certificates, image.REPOSITORY, "1")
         try:
-            rows = await measure(site, lan, engine, options)
+            return await measure(site, lan, engine, options)
         finally:
             await site.close()
             await cloud.stop()
-    width = max(len(row[0]) for row in rows)
-    for what, goal, measured in rows:
-        print(f"{what:<{width}}  {goal:<15}  {measured}")
 
 
 def main() -> None:
@@ -86,6 +113,8 @@ def main() -> None:
     parser.add_argument("--runtimes", type=int, default=20, help="runtimes for memory, CPU and heartbeats (20)")
     parser.add_argument("--seconds", type=int, default=60, help="how long to watch CPU and heartbeats (60)")
     parser.add_argument("--cycles", type=int, default=200, help="creates and deletes for the leak check (200)")
+    parser.add_argument("--api-rounds", type=int, default=200, help="rounds beside kube-apiserver; 0: none (200)")
+    parser.add_argument("--api-only", action="store_true", help="nothing but the API")
     asyncio.run(run(parser.parse_args()))
 
 
