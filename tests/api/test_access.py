@@ -219,6 +219,27 @@ async def test_groups_alone_cannot_be_acted_as(admin: Http) -> None:
     assert (status, found["reason"]) == (400, "BadRequest")
 
 
+@pytest.mark.differs(
+    "Who acts as another may name a user and groups; a uid or extra attributes are refused with 400",
+    "no decision here looks at them, and what is ignored in silence is taken for granted",
+)
+async def test_a_uid_cannot_be_acted_as(api: Api, admin: Http) -> None:
+    assert (await ask(admin, "GET", "/api", headers={**BOB, "Impersonate-Uid": "1"}))[0] == (
+        400 if api.embedded else 200
+    )
+
+
+@pytest.mark.differs(
+    "Roles and bindings cannot be written; what `admin`, `controller` and `viewer` may stands in the code",
+    "a box has these three users, and a table that nobody can write cannot be escalated (docs/decisions/070-access.md)",
+)
+async def test_roles(api: Api, admin: Http) -> None:
+    role = {"metadata": {"name": "suite"}, "rules": []}
+    path = "/apis/rbac.authorization.k8s.io/v1/namespaces/edge/roles"
+    status, _ = await ask(admin, "POST", f"{path}?dryRun=All", role)
+    assert status == (405 if api.embedded else 201)
+
+
 async def test_reviews_are_asked_and_not_kept(admin: Http) -> None:
     status, found = await ask(admin, "GET", f"{ACCESS}/selfsubjectaccessreviews")
     assert (status, found["reason"]) == (405, "MethodNotAllowed")

@@ -74,3 +74,12 @@ async def test_many_requests_on_one_connection(http: Http) -> None:
     for _ in range(20):
         async with http[0].get(f"{http[1]}/version") as answer:
             assert answer.status == 200
+
+
+@pytest.mark.differs(
+    "There is no `/metrics` beside the API",
+    "a box has one place for figures, `EDGE_HTTP_LISTEN`",
+)
+async def test_metrics_are_elsewhere(api: Api, http: Http) -> None:
+    async with http[0].get(f"{http[1]}/metrics") as answer:
+        assert answer.status == (404 if api.embedded else 200)
