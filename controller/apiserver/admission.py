@@ -27,7 +27,11 @@ METADATA: Object = {
         "annotations": TEXTS,
         "finalizers": {"type": "array", "nullable": True, "items": {"type": "string"}},
         "ownerReferences": {"type": "array", "nullable": True, "items": {
-            "type": "object", PRESERVE: True, "required": ["apiVersion", "kind", "name", "uid"],
+            "type": "object", "required": ["apiVersion", "kind", "name", "uid"],
+            "properties": {
+                **{name: {"type": "string"} for name in ("apiVersion", "kind", "name", "uid")},
+                **{name: {"type": "boolean", "nullable": True} for name in ("controller", "blockOwnerDeletion")},
+            },
         }},
         "managedFields": {"type": "array", "nullable": True, "items": {"type": "object", PRESERVE: True}},
     },

@@ -177,6 +177,10 @@ class Registry:
         place = (group, version, plural)
         return self._core.get(place) or self._custom.get(place)
 
+    def stored_as(self, key: str) -> Resource | None:
+        """One of the resources whose objects are stored under this key."""
+        return next((resource for resource in self.all() if resource.key == key), None)
+
     def all(self) -> list[Resource]:
         """Every resource, core first."""
         return [*self._core.values(), *self._custom.values()]

@@ -27,6 +27,7 @@ from controller.apiserver.backups import Backups
 from controller.apiserver.core import CORE
 from controller.apiserver.front import Front
 from controller.apiserver.furnishings import Furnishings
+from controller.apiserver.garbage import Garbage
 from controller.apiserver.health import Health
 from controller.apiserver.limits import Limits
 from controller.apiserver.pki import Credentials, Pki
@@ -105,6 +106,7 @@ class ApiServer:
             await seed.tell(self._store, self._namespace, "DatabaseRestored", lost)
         self._tasks = [
             asyncio.create_task(upkeep.keep("terminations", Terminations(self._store, self._registry).run)),
+            asyncio.create_task(upkeep.keep("garbage collection", Garbage(self._store, self._registry).run)),
             asyncio.create_task(upkeep.keep("furnishings", Furnishings(self._store, ca).run)),
             asyncio.create_task(upkeep.keep("upkeep", self._upkeep.run)),
         ]

@@ -133,6 +133,10 @@ class Store:
         """Call the listener with every change, before the write that made it returns. It must not wait."""
         self._listeners.append(listener)
 
+    def detach(self, listener: Callable[[Change], None]) -> None:
+        """Call it no more."""
+        self._listeners.remove(listener)
+
     async def compact(self) -> None:
         """Forget replaced rows beyond the history, in steps between which writes go on."""
         floor = self.revision - self._retained

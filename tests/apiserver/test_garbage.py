@@ -1,0 +1,50 @@
+"""Garbage collection begins where a crash left it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from controller.apiserver import seed
+from controller.apiserver.core import CONFIG_MAPS, CORE
+from controller.apiserver.deletions import Deletion
+from controller.apiserver.garbage import Garbage
+from controller.apiserver.options import WriteOptions
+from controller.apiserver.resources import Registry
+from controller.apiserver.store import Store
+from controller.apiserver.verbs import Place, Verbs
+
+PLACE = Place(CONFIG_MAPS, "edge")
+
+
+async def make(store: Store, name: str, **metadata: Any) -> dict[str, Any]:
+    """An object, and the reference to it."""
+    made = await Verbs(store).create(PLACE, {"metadata": {"name": name, **metadata}}, WriteOptions())
+    return {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": made.object["metadata"]["uid"]}
+
+
+async def test_what_was_begun_before_a_crash_is_finished_after_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "objects.db")
+    await store.open()
+    await seed.plant(store, ("edge", "default"), [])
+    gone, waiting, orphaning = [await make(store, name) for name in ("gone", "waiting", "orphaning")]
+    await make(store, "left", ownerReferences=[gone])
+    await make(store, "blocking", ownerReferences=[{**waiting, "blockOwnerDeletion": True}])
+    await make(store, "orphan", ownerReferences=[orphaning])
+    for name, policy in (("gone", "Background"), ("waiting", "Foreground"), ("orphaning", "Orphan")):
+        # Nobody collects: as if the process ended as soon as this was on disk.
+        await Verbs(store).delete(PLACE._replace(name=name), Deletion(policy=policy), WriteOptions())
+    await store.close()
+
+    store = Store(tmp_path / "objects.db")
+    await store.open()
+    changes = store.subscribe()
+    collecting = asyncio.create_task(Garbage(store, Registry(CORE)).run())
+    async with asyncio.timeout(10):
+        while len(left := store.select(CONFIG_MAPS.key, "edge")) > 1:
+            await changes.queue.get()
+    assert [(item["metadata"]["name"], item["metadata"].get("ownerReferences")) for item in left] == [("orphan", None)]
+    collecting.cancel()
+    await asyncio.gather(collecting, return_exceptions=True)
+    await store.close()
