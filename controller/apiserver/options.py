@@ -14,6 +14,7 @@ from controller.apiserver import failures
 MANAGER_LENGTH = 128
 VALIDATIONS = ("Strict", "Warn", "Ignore")
 WATCH_SECONDS = 1800.0
+LONGEST_WATCH_SECONDS = 3600.0  # who may watch is looked at when a watch begins
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def of_watch(query: Mapping[str, str]) -> WatchOptions:
         query.get("labelSelector", ""),
         query.get("fieldSelector", ""),
         query.get("resourceVersion", ""),
-        float(_number(query, "timeoutSeconds")) or WATCH_SECONDS,
+        min(float(_number(query, "timeoutSeconds")) or WATCH_SECONDS, LONGEST_WATCH_SECONDS),
         query.get("allowWatchBookmarks") in ("true", "1"),
         query.get("sendInitialEvents") in ("true", "1"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Collection
 from dataclasses import replace
@@ -28,6 +29,7 @@ Object = dict[str, Any]
 
 APPLY_PATCH = "application/apply-patch+yaml"
 PATCHES = (verbs.JSON_PATCH, verbs.MERGE_PATCH, verbs.STRATEGIC_PATCH, APPLY_PATCH)
+STALLED_SECONDS = 60.0  # in which a client of a watch must take something
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -163,7 +165,7 @@ class Requests:
             with contextlib.suppress(ConnectionResetError):
                 await response.prepare(request)
                 async for line in stream:
-                    await response.write(line)
+                    await _send(request, response, line)
         return response
 
 
@@ -176,6 +178,17 @@ def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:
         raise failures.method_not_allowed()
     if part is None and wanted.verb not in resource.verbs:
         raise failures.not_for_this_api(resource)
+
+
+async def _send(request: web.Request, response: web.StreamResponse, line: bytes) -> None:
+    """Raises ConnectionResetError when the client has gone, or reads no more: it must not hold a place for ever."""
+    try:
+        async with asyncio.timeout(STALLED_SECONDS):
+            await response.write(line)
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client of a watch stopped reading") from error
 
 
 async def _given(

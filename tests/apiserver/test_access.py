@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import aiohttp
 import pytest
 import yaml
 
-from controller.apiserver import certificates, kubeconfigs, pki
+from controller.apiserver import certificates, kubeconfigs, pki, requests
 from controller.apiserver.attributes import Attributes
 from controller.apiserver.authorization import AUTHENTICATED, Identity, Policy, Rule
 from controller.apiserver.kubeconfigs import HandOut
@@ -300,6 +301,31 @@ async def test_one_watch_too_many_is_asked_to_come_again(server: ApiServer, tmp_
             assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
             assert (await answer.json())["reason"] == "TooManyRequests"
         assert await status(admin, "GET", CONFIG_MAPS) == 200
+
+
+async def test_a_watcher_that_stops_reading_loses_its_place(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "STALLED_SECONDS", 0.1)
+    found = await asyncio.to_thread(server.credentials, "admin")
+    context = await asyncio.to_thread(ssl.create_default_context, cafile=str(found.ca))
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", int(server.url.rpartition(":")[2])))
+        reader, writer = await asyncio.open_connection(
+            sock=connection, ssl=context, server_hostname="localhost", limit=64
+        )
+        head = f"GET {CONFIG_MAPS}?watch=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {found.token}\r\n\r\n"
+        writer.write(head.encode())
+        await reader.readline()
+        async with acting(server, tmp_path, "admin") as admin:
+            for number in range(12):
+                body = {"metadata": {"name": f"large-{number}"}, "data": {"text": "x" * 900_000}}
+                assert await status(admin, "POST", CONFIG_MAPS, body) == 201
+            while await status(admin, "GET", f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=0") == 429:
+                pass  # the next request is the wait
+        writer.transport.abort()
 
 
 def test_a_handed_out_certificate_ends_when_the_kubeconfig_says(tmp_path: Path) -> None:
