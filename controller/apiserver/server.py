@@ -128,7 +128,13 @@ class ApiServer:
     def _front(self, tokens: dict[str, Identity]) -> Front:
         policy = Policy(self._registry)
         users = Users(tokens, policy, self._clock)
-        health = Health({"ping": lambda: ""}, {"shutdown": lambda: "it is going on" if self._limits.stopping else ""})
+        health = Health(
+            {"ping": lambda: ""},
+            {
+                "store": lambda: "" if self._store.keeps else "the last write failed, see the log",
+                "shutdown": lambda: "it is going on" if self._limits.stopping else "",
+            },
+        )
         requests = Requests(self._registry, self._store, Reviews(policy, users), health)
         return Front(users, policy, self._limits, requests.answer)
 

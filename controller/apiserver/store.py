@@ -63,6 +63,7 @@ class Store:
         self._writes: set[asyncio.Task[Change]] = set()
         self._lock = asyncio.Lock()
         self.revision = 0
+        self.keeps = True  # whether the last use of the file went well; after a failure only a write tells
 
     async def open(self) -> None:
         """Load the current objects. Raises errors.SettingError when the file is damaged."""
@@ -163,7 +164,7 @@ class Store:
         item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(revision)}}
         row = Row(revision, key, kind == "DELETED", json.dumps(item, separators=(",", ":")))
         await self._call(lambda: self._rows.insert(row))
-        self.revision = revision
+        self.revision, self.keeps = revision, True
         place = (key.namespace, key.name)
         if kind == "DELETED":
             del self._objects[key.resource][place]
@@ -178,6 +179,7 @@ class Store:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
+            self.keeps = False
             raise errors.ApiUnavailableError(
                 f"the database {self._path} cannot be used ({error}): see that its disk works and has space",
                 code=503,

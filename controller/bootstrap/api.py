@@ -52,6 +52,7 @@ def _addresses(settings: Settings) -> Callable[[], Iterable[str]]:
     interfaces = HostInterfaces(settings.internal_pool)
 
     def now() -> Iterable[str]:
-        return (socket.gethostname(), *(a for i in interfaces.snapshot() for a in i.ipv4_addresses))
+        addresses = [address for interface in interfaces.snapshot() for address in interface.ipv4_addresses]
+        return [name for name in (socket.gethostname(), *addresses) if name.isascii()]
 
     return now

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from controller import errors
@@ -84,15 +85,25 @@ async def test_events_expire_an_hour_after_they_were_last_seen(tmp_path: Path) -
     await store.close()
 
 
-async def test_a_write_that_cannot_be_kept_is_refused_and_the_next_one_works(api: ApiClient, tmp_path: Path) -> None:
+async def readiness(server: ApiServer) -> str:
+    """What everybody may read of it."""
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/readyz?verbose", ssl=False) as answer:
+        return await answer.text()
+
+
+async def test_a_write_that_cannot_be_kept_is_refused_and_the_next_one_works(
+    server: ApiServer, api: ApiClient, tmp_path: Path
+) -> None:
     database = sqlite3.connect(tmp_path / "api" / "objects.db", isolation_level=None)
     database.execute("CREATE TRIGGER full BEFORE INSERT ON revisions BEGIN SELECT RAISE(ABORT, 'disk full'); END")
     with pytest.raises(errors.ApiUnavailableError, match=r"cannot be used.*disk full.*has space"):
         await api.create(kinds.EVENTS, event("one"))
+    assert "[-]store failed: the last write failed, see the log" in await readiness(server)
     database.execute("DROP TRIGGER full")
     database.close()
     await api.create(kinds.EVENTS, event("one"))
     assert [item["metadata"]["name"] for item in await api.list(kinds.EVENTS)] == ["one"]
+    assert "[+]store ok" in await readiness(server)
 
 
 async def test_an_address_in_use_is_named(server: ApiServer, tmp_path: Path) -> None:
