@@ -40,9 +40,17 @@ class Furnishings:
             finally:
                 self._store.unsubscribe(subscription)
 
-    async def _follow(self, subscription: Subscription) -> None:
+    async def publish(self, ca: str) -> None:
+        """Tell every namespace of the authority's renewed certificate."""
+        self._data = {"ca.crt": ca}
+        await self._furnish_all()
+
+    async def _furnish_all(self) -> None:
         for namespace in self._store.select(NAMESPACES.key, ""):
             await self._furnish(namespace["metadata"]["name"])
+
+    async def _follow(self, subscription: Subscription) -> None:
+        await self._furnish_all()
         while not subscription.lost:
             key = (await subscription.queue.get()).key
             if key.resource == NAMESPACES.key:

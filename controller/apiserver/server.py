@@ -101,13 +101,15 @@ class ApiServer:
         await asyncio.to_thread(database.keep_facts, self._database, self._facts)
         seed.serve_definitions(self._store, self._registry)
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
-        self._upkeep = Upkeep(self._store, self._pki, self._clock, self._renewed(context), self._back_up)
+        furnishings = Furnishings(self._store, ca)
+        renewed = self._renewed(context, furnishings)
+        self._upkeep = Upkeep(self._store, self._pki, self._clock, renewed, self._back_up)
         if lost:
             await seed.tell(self._store, self._namespace, "DatabaseRestored", lost)
         self._tasks = [
             asyncio.create_task(upkeep.keep("terminations", Terminations(self._store, self._registry).run)),
             asyncio.create_task(upkeep.keep("garbage collection", Garbage(self._store, self._registry).run)),
-            asyncio.create_task(upkeep.keep("furnishings", Furnishings(self._store, ca).run)),
+            asyncio.create_task(upkeep.keep("furnishings", furnishings.run)),
             asyncio.create_task(upkeep.keep("upkeep", self._upkeep.run)),
         ]
         await self._listen(self._front(tokens), context)
@@ -187,11 +189,12 @@ class ApiServer:
         self._kubeconfig = path
         files.write_secret(path, yaml.safe_dump(self.kubeconfig(), sort_keys=False).encode())
 
-    def _renewed(self, context: ssl.SSLContext) -> Callable[[], Awaitable[None]]:
-        """What to do once certificates were renewed: new connections get the new one, and so does the kubeconfig."""
+    def _renewed(self, context: ssl.SSLContext, furnishings: Furnishings) -> Callable[[], Awaitable[None]]:
+        """What to do once certificates were renewed: new connections, namespaces and the kubeconfig get the new one."""
 
         async def take_up() -> None:
             await asyncio.to_thread(self._pki.load, context)
+            await furnishings.publish(await asyncio.to_thread(self._pki.ca))
             if self._kubeconfig is not None:
                 await asyncio.to_thread(self.write_kubeconfig, self._kubeconfig)
 

@@ -23,7 +23,7 @@ from controller.apiserver.attributes import Attributes
 from controller.apiserver.authorization import AUTHENTICATED, Identity, Policy, Rule
 from controller.apiserver.kubeconfigs import HandOut
 from controller.apiserver.limits import Limits
-from controller.apiserver.pki import Pki
+from controller.apiserver.pki import AUTHORITY_DAYS, RENEW_AUTHORITY_DAYS, Pki
 from controller.apiserver.resources import Registry
 from controller.apiserver.server import ApiServer
 from controller.resources import endpoint
@@ -233,6 +233,24 @@ async def test_certificates_are_renewed_while_the_server_runs(server: ApiServer,
     assert await asyncio.to_thread((tmp_path / "kubeconfig").read_text) != first
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/api", ssl=context) as answer:
         assert answer.status == 200, "who has the former kubeconfig goes on with it"
+
+
+async def test_who_trusts_a_former_certificate_of_the_authority_goes_on(
+    server: ApiServer, tmp_path: Path, clock: Clock
+) -> None:
+    found = await asyncio.to_thread(server.credentials, "admin")
+    former = await asyncio.to_thread(found.ca.read_text)
+    context = ssl.create_default_context(cadata=former)
+    clock.ahead = (AUTHORITY_DAYS - RENEW_AUTHORITY_DAYS + 1) * DAY
+    await server.maintain()
+    assert await asyncio.to_thread(found.ca.read_text) != former
+    headers = {"Authorization": f"Bearer {found.token}"}
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), headers=headers) as http,
+        http.get(f"{server.url}{CONFIG_MAPS}/kube-root-ca.crt") as answer,
+    ):
+        published = (await answer.json())["data"]["ca.crt"]
+    assert published == await asyncio.to_thread(found.ca.read_text)
 
 
 def audited(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
