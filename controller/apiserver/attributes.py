@@ -54,6 +54,9 @@ def of(request: web.Request) -> Attributes:
             pass
         case _:
             return Attributes(request.method.lower(), request.path)
+    # What watched before "?watch=1" did, and still does.
+    watching = len(rest) > 1 and rest[0] == "watch"
+    rest = rest[1:] if watching else rest
     namespace = ""
     if len(rest) >= 2 and rest[0] == "namespaces":
         namespace = rest[1]
@@ -61,6 +64,6 @@ def of(request: web.Request) -> Attributes:
             rest = rest[2:]
     resource, name, subresource = [*rest, "", ""][:3]
     verb = (ON_OBJECT if name else ON_COLLECTION).get(request.method, request.method.lower())
-    if verb == "list" and request.query.get("watch") in TRUE:
+    if (watching and verb in ("get", "list")) or (verb == "list" and request.query.get("watch") in TRUE):
         verb = "watch"
     return Attributes(verb, request.path, group, version, resource, subresource, namespace, name, tuple(rest[3:]))

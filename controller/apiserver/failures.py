@@ -13,20 +13,27 @@ class Failure(Exception):  # noqa: N818 - an answer, raised to end a request
     """A request that is answered with a failure Status."""
 
     def __init__(
-        self, code: int, reason: str, message: str, details: dict[str, Any] | None = None, retry_after: int = 0
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: dict[str, Any] | None = None,
+        retry_after: int = 0,
+        continue_: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.details = details
         self.retry_after = retry_after  # seconds, 0 for no advice
+        self.continue_ = continue_  # with which a list may go on all the same
 
     def status(self) -> dict[str, Any]:
         """The Status object."""
         body = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.continue_} if self.continue_ else {},
             "status": "Failure",
             "message": str(self),
             "reason": self.reason,
@@ -177,18 +184,31 @@ def unreadable_patch(error: ValueError) -> Failure:
     return Failure(422, "Invalid", f"the server rejected our request due to an error in our request: {error}")
 
 
-def expired(revision: str, oldest: int) -> Failure:
+def expired(revision: int, oldest: int) -> Failure:
     """410: the client lists again."""
     return Failure(410, "Expired", f"too old resource version: {revision} ({oldest})")
 
 
-def continue_expired() -> Failure:
-    """410: the list has to begin anew."""
+def list_expired() -> Failure:
+    """410 of an exact list."""
+    return Failure(410, "Expired", "The resourceVersion for the provided list is too old.")
+
+
+def too_large_version(revision: int, current: int) -> Failure:
+    """504: that revision is still to come."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    message = f"Timeout: Too large resource version: {revision}, current: {current}"
+    return Failure(504, "Timeout", message, {"causes": [cause]}, retry_after=1)
+
+
+def continue_expired(inconsistent: str) -> Failure:
+    """410: the list has to begin anew, or goes on with this token as things are now."""
     return Failure(
         410,
         "Expired",
-        "The provided continue parameter is too old to display a consistent list result. "
-        "You can start a new list without the continue parameter.",
+        "The provided continue parameter is too old to display a consistent list result. Start a new list without it, "
+        "or go on with the one in this answer and see the rest as it is now.",
+        continue_=inconsistent,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.apiserver import failures, selectors, tables
-from controller.apiserver.options import Continue, ListOptions
+from controller.apiserver.list_options import NOW, Continue, ListOptions
 from controller.apiserver.resources import Resource
 from controller.apiserver.store import Store
 from controller.apiserver.verbs import Place, shown
@@ -20,8 +20,9 @@ class Reading:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def get(self, place: Place) -> Object:
-        """One object."""
+    def get(self, place: Place, least: int = 0) -> Object:
+        """One object, not older than that revision."""
+        self._check_reached(least)
         found = self._store.get(place.key)
         if found is None:
             raise failures.not_found(place.resource, place.name)
@@ -31,7 +32,8 @@ class Reading:
         """The chosen objects, and the metadata of their list."""
         resource = place.resource
         matches = predicate(resource, wish.label, wish.field)
-        revision = wish.start.revision if wish.start else wish.at or self._store.revision
+        self._check_reached(max(wish.at, wish.least))
+        revision = self._revision(wish)
         items = [item for item in await self._as_of(place, revision, wish) if matches(item)]
         metadata: Object = {"resourceVersion": str(revision)}
         if wish.start:
@@ -43,14 +45,23 @@ class Reading:
             metadata["continue"] = Continue(revision, *_place_of(items[-1])).encode()
         return [shown(resource, item) for item in items], metadata
 
+    def _check_reached(self, revision: int) -> None:
+        if revision > self._store.revision:
+            raise failures.too_large_version(revision, self._store.revision)
+
+    def _revision(self, wish: ListOptions) -> int:
+        if wish.start and wish.start.revision != NOW:
+            return wish.start.revision
+        return wish.at or self._store.revision
+
     async def _as_of(self, place: Place, revision: int, wish: ListOptions) -> list[Object]:
         if revision == self._store.revision:
             return self._store.select(place.resource.key, place.namespace)
         items = await self._store.select_at(revision, place.resource.key, place.namespace)
         if items is None and wish.start:
-            raise failures.continue_expired()
+            raise failures.continue_expired(wish.start._replace(revision=NOW).encode())
         if items is None:
-            raise failures.expired(str(revision), self._store.revision)
+            raise failures.list_expired()
         return items
 
 

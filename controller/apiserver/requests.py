@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from controller.apiserver import audit, deletions, failures, options, verbs, wire
+from controller.apiserver import audit, deletions, failures, list_options, options, verbs, wire
 from controller.apiserver.attributes import Attributes
 from controller.apiserver.authorization import Identity
 from controller.apiserver.documents import Documents
@@ -95,7 +95,7 @@ class Requests:
     async def _on_collection(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
         match request.method:
             case "GET":
-                items, metadata = await self._reading.select(place, options.of_list(request.query))
+                items, metadata = await self._reading.select(place, list_options.of_list(request.query))
                 return wire.answer(form.of_list(place.resource, items, metadata))
             case "POST" if place.resource.namespaced == bool(place.namespace):
                 body, wish = await _given(request, wish)
@@ -109,7 +109,9 @@ class Requests:
     async def _on_object(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
         match request.method:
             case "GET":
-                return wire.answer(form.of_object(place.resource, self._reading.get(place)))
+                return wire.answer(
+                    form.of_object(place.resource, self._reading.get(place, list_options.revision_of(request.query)))
+                )
             case "PUT":
                 body, wish = await _given(request, wish)
                 done = await self._verbs.update(place, body, wish)
@@ -148,7 +150,7 @@ class Requests:
         self, request: web.Request, place: Place, wish: WriteOptions, form: Form
     ) -> web.Response:
         asked = deletions.read(await wire.body(request), request.query)
-        items, metadata = await self._reading.select(place, options.of_list(request.query))
+        items, metadata = await self._reading.select(place, list_options.of_list(request.query))
         for item in items:
             one = Place(place.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
             with contextlib.suppress(failures.NotFound):
@@ -156,8 +158,9 @@ class Requests:
         return wire.answer(form.of_list(place.resource, items, metadata))
 
     async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
-        wish = options.of_watch(request.query)
-        matches = predicate(place.resource, wish.label, wish.field)
+        wish = list_options.of_watch(request.query)
+        field = ",".join(filter(None, (wish.field, f"metadata.name={place.name}" if place.name else "")))
+        matches = predicate(place.resource, wish.label, field)
         watch = Watch(self._store, place, matches, wire.form(request, streaming=True))
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         async with contextlib.aclosing(await watch.open(wish)) as stream:

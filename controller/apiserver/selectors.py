@@ -1,4 +1,4 @@
-"""Label and field selectors (API reference: labels and selectors, field selectors)."""
+"""Label and field selectors (API reference: labels and selectors, field selectors). Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ from typing import Any
 
 Object = dict[str, Any]
 Predicate = Callable[[Object], bool]
+Requirement = Callable[[dict[str, str]], bool]
 
-_NAME = re.compile(r"([A-Za-z0-9.-]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
-_SET = re.compile(r"^\s*(\S+)\s+(in|notin)\s+\(([^)]*)\)\s*$")
+TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
+KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+LENGTH = 63
+COMPARISONS = ("=", "==", "!=", "<", ">")
+END = ""
+GENERAL = ("metadata.name", "metadata.namespace")  # fields that every kind has
+EXPECTED = "in, notin, =, ==, !=, gt, lt"
+
+# One term of a field selector: PATH, sign, value in which a backslash escapes.
+TERM = re.compile(r"((?:\\.|[^\\,])*)(?:,|$)", re.DOTALL)
+SIGN = re.compile(r"!=|==|=")
 
 
 class SelectorError(ValueError):
@@ -19,46 +30,116 @@ class SelectorError(ValueError):
 
 def labels(text: str) -> Predicate:
     """A label selector as a predicate over objects."""
-    tests = [_label_term(term) for term in _split(text)]
+    tests = list(_Parser(text).requirements())
     return lambda item: all(test(item["metadata"].get("labels") or {}) for test in tests)
 
 
 def fields(text: str, supported: dict[str, Callable[[Object], str]]) -> Predicate:
     """A field selector over the fields that the kind supports."""
-    tests = [_field_term(term, supported) for term in _split(text)]
+    tests = [_field_term(term, supported) for term in TERM.findall(text) if term.strip()]
     return lambda item: all(test(item) for test in tests)
 
 
-def _split(text: str) -> list[str]:
-    return [term for term in re.split(r",(?![^(]*\))", text) if term.strip()]
+class _Parser:
+    """A label selector, read from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = [*TOKEN.findall(text), END]
+
+    def requirements(self) -> list[Requirement]:
+        """One for each term; all of them must hold."""
+        if self._tokens == [END]:
+            return []
+        found = [self._requirement()]
+        while (token := self._take()) == ",":
+            found.append(self._requirement())
+        if token != END:
+            raise SelectorError(f"found '{token}', expected: ',' or 'end of string'")
+        return found
+
+    def _requirement(self) -> Requirement:
+        absent = self._tokens[0] == "!" and bool(self._take())
+        key = self._take()
+        if not _is_word(key):
+            raise SelectorError(f"found '{key}', expected: !, identifier, or 'end of string'")
+        _check_key(key)
+        if absent or self._tokens[0] in (",", END):
+            return lambda found: (key in found) != absent
+        operator = self._take()
+        if operator in ("in", "notin"):
+            values = self._values(key)
+            return lambda found: (found.get(key) in values) == (operator == "in")
+        if operator not in COMPARISONS:
+            raise SelectorError(f"unable to parse requirement: found '{operator}', expected: {EXPECTED}")
+        value = self._take() if _is_word(self._tokens[0]) else ""
+        return _comparison(key, operator, value)
+
+    def _values(self, key: str) -> set[str]:
+        if (word := self._take()) != "(":
+            raise SelectorError(f"unable to parse requirement: found '{word}' expected: '('")
+        values = {""} if self._tokens[0] in (",", ")") else set()
+        while (word := self._take()) != ")":
+            if _is_word(word):
+                values.add(_checked(key, word))
+            elif word == "," and self._tokens[0] in (",", ")"):
+                values.add("")
+            elif word != ",":
+                raise SelectorError(f"unable to parse requirement: found '{word}', expected: ',' or ')'")
+        return values
+
+    def _take(self) -> str:
+        return self._tokens.pop(0) if len(self._tokens) > 1 else END
 
 
-def _label_term(term: str) -> Callable[[dict[str, str]], bool]:
-    if match := _SET.match(term):
-        name, operator, values = _key(match[1]), match[2], {value.strip() for value in match[3].split(",")}
-        return lambda found: (found.get(name) in values) == (operator == "in")
-    for sign in ("!=", "==", "="):
-        if sign in term:
-            name, value = (part.strip() for part in term.split(sign, 1))
-            _key(name)
-            return lambda found: (found.get(name) == value) == (sign != "!=")
-    absent, name = term.strip().startswith("!"), _key(term.strip().removeprefix("!"))
-    return lambda found: (name in found) != absent
+def _is_word(token: str) -> bool:
+    return bool(token) and token not in ("!", "(", ")", ",", *COMPARISONS)
 
 
-def _key(text: str) -> str:
-    name = text.strip()
-    if not _NAME.fullmatch(name):
-        raise SelectorError(f"unable to parse requirement: {text!r} is not the key of a label")
-    return name
+def _comparison(key: str, operator: str, value: str) -> Requirement:
+    if operator in ("<", ">"):
+        if not _is_number(value):
+            why = "for 'Gt', 'Lt' operators, the value must be an integer"
+            raise SelectorError(f'unable to parse requirement: values[0]: Invalid value: "{value}": {why}')
+        above = operator == ">"
+        return lambda found: (
+            _is_number(found.get(key, "")) and (int(found[key]) > int(value) if above else int(found[key]) < int(value))
+        )
+    _checked(key, value)
+    return lambda found: (found.get(key) == value) == (operator != "!=")
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+def _check_key(key: str) -> None:
+    if not KEY.fullmatch(key) or len(key.rpartition("/")[2]) > LENGTH:
+        raise SelectorError(f'unable to parse requirement: <nil>: Invalid value: "{key}": not the key of a label')
+
+
+def _checked(key: str, value: str) -> str:
+    if len(value) > LENGTH:
+        why = f"must be no more than {LENGTH} bytes"
+    elif not VALUE.fullmatch(value):
+        why = "not the value of a label"
+    else:
+        return value
+    raise SelectorError(f'unable to parse requirement: values[0][{key}]: Invalid value: "{value}": {why}')
 
 
 def _field_term(term: str, supported: dict[str, Callable[[Object], str]]) -> Predicate:
-    for sign in ("!=", "==", "="):
-        if sign in term:
-            name, value = (part.strip() for part in term.split(sign, 1))
-            if name not in supported:
-                raise SelectorError(f"field label not supported: {name}")
-            read = supported[name]
-            return lambda item: (read(item) == value) == (sign != "!=")
-    raise SelectorError(f"invalid selector: {term!r}; can't understand {term!r}")
+    sign = SIGN.search(term)
+    if sign is None:
+        raise SelectorError(f"invalid selector: '{term}'; can't understand '{term}'")
+    name, value = term[: sign.start()].strip(), re.sub(r"\\(.)", r"\1", term[sign.end() :])
+    if name not in supported:
+        raise SelectorError(_not_supported(name, supported))
+    read, wanted = supported[name], sign[0] != "!="
+    return lambda item: (read(item) == value) == wanted
+
+
+def _not_supported(name: str, supported: dict[str, Callable[[Object], str]]) -> str:
+    if len(supported) > len(GENERAL):
+        return f"field label not supported: {name}"
+    only = ", ".join(f'"{path}"' for path in GENERAL)
+    return f'"{name}" is not a known field selector: only {only}'

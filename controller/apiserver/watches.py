@@ -9,7 +9,7 @@ from typing import Any
 
 from controller.apiserver import failures
 from controller.apiserver.forms import Form
-from controller.apiserver.options import WatchOptions
+from controller.apiserver.list_options import WatchOptions
 from controller.apiserver.store import Change, Store, Subscription
 from controller.apiserver.verbs import Place, shown
 
@@ -27,11 +27,14 @@ class Watch:
         self._form = form
 
     async def open(self, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
-        """The events until the time is up. Raises failures.Failure (410) before anything is sent."""
+        """The events until the time is up, or the one error of a revision that cannot be had."""
         # Subscribed before the backlog is read, so that nothing falls between the two.
         subscription, until = self._store.subscribe(), self._store.revision
         try:
             backlog = await self._backlog(wish, until)
+        except failures.Failure as failure:
+            self._store.unsubscribe(subscription)
+            return _only({"type": "ERROR", "object": failure.status()})
         except BaseException:
             self._store.unsubscribe(subscription)
             raise
@@ -51,11 +54,14 @@ class Watch:
             self._store.unsubscribe(subscription)
 
     async def _backlog(self, wish: WatchOptions, until: int) -> list[bytes]:
-        if wish.initial or wish.since in ("", "0"):
+        if wish.since > until and wish.initial is not None:
+            raise failures.too_large_version(wish.since, until)
+        if wish.initial is False and not wish.since:
+            return []
+        if wish.initial or not wish.since:
             found = self._store.select(self._place.resource.key, self._place.namespace)
             return [self._line("ADDED", item) for item in found if self._matches(item)]
-        since = int(wish.since) if wish.since.isdecimal() else -1
-        changes = await self._store.changes(since, until, self._place.resource.key)
+        changes = await self._store.changes(wish.since, until, self._place.resource.key)
         if changes is None:
             raise failures.expired(wish.since, self._store.revision)
         return [line for change in changes if (line := self._event(change))]
@@ -89,7 +95,7 @@ class Watch:
         return self._encoded(kind, shown(self._place.resource, item))
 
     def _bookmark(self, revision: int, annotations: dict[str, str]) -> bytes:
-        metadata: Object = {"resourceVersion": str(revision), "creationTimestamp": None}
+        metadata: Object = {"resourceVersion": str(revision)}
         if annotations:
             metadata["annotations"] = annotations
         resource = self._place.resource
@@ -101,4 +107,12 @@ class Watch:
         event = {"type": kind, "object": self._form.of_object(self._place.resource, item)}
         if not self._form.headless:
             self._form = self._form.without_columns
-        return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+        return _encode(event)
+
+
+async def _only(event: Object) -> AsyncGenerator[bytes, None]:
+    yield _encode(event)
+
+
+def _encode(event: Object) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
