@@ -24,13 +24,13 @@ class Fault(NamedTuple):
 
 
 def faults(value: str, schema: Schema) -> Iterator[Fault]:
-    """Every fault of a string."""
+    """The faults of a string: of its lengths and its pattern the first one, as in Kubernetes; of its format."""
     longest, shortest = schema.get("maxLength"), schema.get("minLength")
     if longest is not None and len(value) > longest:
         yield Fault("FieldValueTooLong", f"may not be more than {longest} bytes")
-    if shortest is not None and len(value) < shortest:
+    elif shortest is not None and len(value) < shortest:
         yield Fault("FieldValueInvalid", f"should be at least {shortest} chars long")
-    if (pattern := schema.get("pattern")) and not compiled(pattern).search(value):
+    elif (pattern := schema.get("pattern")) and not compiled(pattern).search(value):
         yield Fault("FieldValueInvalid", f"should match '{pattern}'")
     form = schema.get("format", "")
     if form in FORMATS and not _is(form, value):

@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.user_properties += [("difference", json.dumps(mark.args)) for mark in item.iter_markers("differs")]
 
 
-KUBECTL = os.environ.get("EDGE_TEST_KUBECTL") or Path(sys.executable).parent / "kubectl"
+KUBECTL = os.environ.get("EDGE_TEST_KUBECTL") or str(Path(sys.executable).parent / "kubectl")
+HELM = os.environ.get("EDGE_TEST_HELM") or "helm"
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,21 @@ class Api:
         self, *arguments: str, stdin: Any = None, fails: bool = False, environment: dict[str, str] | None = None
     ) -> str:
         """Run kubectl; what it printed. ``fails`` says whether it must fail."""
+        given = json.dumps(stdin) if stdin is not None else None
+        return await self._run(KUBECTL, *arguments, given=given, fails=fails, environment=environment)
+
+    async def helm(self, *arguments: str, fails: bool = False) -> str:
+        """Run helm in the same way."""
+        folders = {f"HELM_{kind}_HOME": str(self.cache / f"helm-{kind}") for kind in ("CACHE", "CONFIG", "DATA")}
+        return await self._run(HELM, *arguments, fails=fails, environment=folders)
+
+    async def _run(
+        self, program: str, *arguments: str, given: str | None = None, fails: bool, environment: dict[str, str] | None
+    ) -> str:
         done = await asyncio.to_thread(
             subprocess.run,
-            [KUBECTL, *arguments],
-            input=json.dumps(stdin) if stdin is not None else None,
+            [program, *arguments],
+            input=given,
             env={
                 **os.environ,
                 "KUBECONFIG": str(self.kubeconfig),
@@ -63,7 +75,7 @@ class Api:
             timeout=60,
             check=False,
         )
-        assert (done.returncode != 0) == fails, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        assert (done.returncode != 0) == fails, f"{program} {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
     async def get(self, *arguments: str) -> dict[str, Any]:
@@ -126,3 +138,37 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         await self._http.close()
+
+
+class Charts:
+    """Charts of a test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def make(self, files: dict[str, Any]) -> str:
+        """The folder of a chart with these files; a manifest is written as JSON, text as it is."""
+        chart = {"apiVersion": "v2", "name": "tried", "version": "0.1.0"}
+        for name, content in {"Chart.yaml": chart, **files}.items():
+            path = self._folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return str(self._folder)
+
+    @staticmethod
+    def config_map(name: str, annotations: dict[str, str]) -> dict[str, Any]:
+        """A ConfigMap that ``made`` finds again."""
+        metadata = {"name": name, "annotations": annotations, "labels": {"made": "by-chart"}}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"name": name}}
+
+    @staticmethod
+    async def made(api: Api) -> list[dict[str, Any]]:
+        """The ConfigMaps of charts that are there."""
+        found: list[dict[str, Any]] = (await api.get("configmaps", "-l", "made=by-chart"))["items"]
+        return found
+
+
+@pytest.fixture
+def charts(tmp_path: Path) -> Charts:
+    """Charts of the test's own."""
+    return Charts(tmp_path / "chart")
