@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 from controller.apiserver import core_columns, definitions, event_versions, failures
@@ -16,8 +17,20 @@ HOUR = 3600
 IMMORTAL = ("default", "kube-system")
 EVENT_FIELDS = (
     "involvedObject.name", "involvedObject.namespace", "involvedObject.kind", "involvedObject.uid",
-    "involvedObject.apiVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
+    "involvedObject.apiVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "type",
 )  # fmt: skip
+
+
+KEY = re.compile(r"[-._a-zA-Z0-9]+")
+KEY_MESSAGE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
+    "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+
+
+def _source(item: Object) -> str:
+    """Who reported a stored event, as field selectors name it."""
+    return str((item.get("source") or {}).get("component") or item.get("reportingComponent") or "")
 
 
 def _namespace(item: Object, old: Object | None) -> Object:
@@ -68,15 +81,17 @@ def _secret(item: Object, _: Object | None) -> Object:
     return {**kept, "type": item.get("type") or "Opaque", **({"data": data} if data else {})}
 
 
-def _strings(item: Object) -> list[Cause]:
-    """The data of ConfigMaps and Secrets is text."""
+def _key_faults(item: Object) -> list[Cause]:
+    """Of the data of ConfigMaps and Secrets."""
     return [
-        Cause("FieldValueTypeInvalid", f'Invalid value: "{type(value).__name__}": must be a string', f"{part}.{name}")
+        Cause("FieldValueInvalid", f'Invalid value: "{key}": {KEY_MESSAGE}', f"{part}[{key}]")
         for part in ("data", "binaryData")
-        for name, value in (item.get(part) or {}).items()
-        if not isinstance(value, str)
+        for key in item.get(part) or {}
+        if not KEY.fullmatch(key) or len(key) > 253 or key in (".", "..")
     ]
 
+
+EVENT_SOURCES = (("source", _source), ("reportingController", _source))
 
 NAMESPACES = Resource(
     "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), subresources=(FINALIZE, STATUS),
@@ -93,11 +108,12 @@ DEFINITIONS = Resource(
 )  # fmt: skip
 EVENTS = Resource(
     "", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, selectable=EVENT_FIELDS,
+    computed=EVENT_SOURCES,
     by_update=True, expires=HOUR, renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
 )  # fmt: skip
 
 CONFIG_MAPS = Resource(
-    "", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=core_columns.CONFIG_MAPS, check=_strings
+    "", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=core_columns.CONFIG_MAPS, check=_key_faults
 )
 SERVICE_ACCOUNTS = Resource(
     "", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",),
@@ -123,11 +139,12 @@ CORE: tuple[Resource, ...] = (
     EVENTS,
     Resource(
         "events.k8s.io", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, storage="events",
-        selectable=EVENT_FIELDS, by_update=True, enter=event_versions.stored, leave=event_versions.shown,
+        selectable=EVENT_FIELDS, computed=EVENT_SOURCES, by_update=True, enter=event_versions.stored,
+        leave=event_versions.shown,
     ),
     Resource(
         "", "v1", "secrets", "Secret", True, "secret", columns=core_columns.SECRETS, selectable=("type",),
-        enter=_secret, check=_strings,
+        enter=_secret, check=_key_faults,
     ),
     CONFIG_MAPS,
     SERVICE_ACCOUNTS,

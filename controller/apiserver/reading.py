@@ -72,6 +72,7 @@ def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], 
         "metadata.namespace": lambda item: str(item["metadata"].get("namespace", "")),
     }
     readers |= {path: _reader(path, absent) for path, _, absent in (p.partition("=") for p in resource.selectable)}
+    readers |= dict(resource.computed)
     try:
         by_label, by_field = selectors.labels(label), selectors.fields(field, readers)
     except selectors.SelectorError as error:

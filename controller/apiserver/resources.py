@@ -68,6 +68,7 @@ class Resource:
     expires: int = 0  # seconds after its last renewal after which an object goes by itself
     renewed: tuple[str, ...] = ()  # paths of the time of that renewal, beside the creation
     verbs: tuple[str, ...] = VERBS
+    computed: tuple[tuple[str, Callable[[Object], str]], ...] = ()  # further names for field selectors
     defined_at: int = 0  # revision of its definition; objects that are older may lack defaults
     storage_version: str = ""  # the version in which a definition wants its objects stored
     unconditional: bool = True  # an update need not name the resourceVersion that it is for
