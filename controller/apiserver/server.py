@@ -18,13 +18,13 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
-from aiohttp import web
 
 from controller import __version__, errors, files
-from controller.apiserver import cluster_kinds, core_types, database, kubeconfigs, rescue, seed, upkeep, wire
+from controller.apiserver import cluster_kinds, core_types, database, kubeconfigs, rescue, seed, upkeep
 from controller.apiserver.authorization import Identity, Policy
 from controller.apiserver.backups import Backups
 from controller.apiserver.core import CORE
+from controller.apiserver.door import Door
 from controller.apiserver.front import Front
 from controller.apiserver.furnishings import Furnishings
 from controller.apiserver.garbage import Garbage
@@ -41,9 +41,6 @@ from controller.apiserver.users import Users
 
 Object = dict[str, Any]
 logger = logging.getLogger(__name__)
-
-IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients of Kubernetes keep theirs for 90 s
-LINE_BYTES = 32 << 10  # of a URL or a header: selectors and tokens are long
 
 
 class ApiServer:
@@ -78,7 +75,7 @@ class ApiServer:
         self._store = Store(self._database)
         self._pki = Pki(self._directory / "pki", lambda: (_reachable(host), *addresses()))
         self._limits = limits or Limits()
-        self._runner: web.AppRunner | None = None
+        self._door: Door | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._kubeconfig: Path | None = None
 
@@ -143,9 +140,9 @@ class ApiServer:
     async def stop(self) -> None:
         """Stop listening and close the store."""
         self._limits.stopping = True
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._door is not None:
+            await self._door.close()
+            self._door = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -153,25 +150,14 @@ class ApiServer:
         await self._store.close()
 
     async def _listen(self, front: Front, context: ssl.SSLContext) -> None:
-        app = web.Application(client_max_size=wire.MAX_BODY)
-        app.router.add_route("*", "/{path:.*}", front.answer)
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=0.5,
-            keepalive_timeout=IDLE_SECONDS,
-            max_line_size=LINE_BYTES,
-            max_field_size=LINE_BYTES,
-        )
-        await self._runner.setup()
+        self._door = Door(front.answer)
         try:
-            await web.TCPSite(self._runner, self._host, self._port, ssl_context=context).start()
+            self._port = await self._door.open(self._host, self._port, context)
         except OSError as error:
             await self.stop()
             raise errors.SettingError(
                 f"EDGE_API_LISTEN {self._host}:{self._port} cannot be used: {error.strerror}; give another address"
             ) from error
-        self._port = self._runner.addresses[0][1]
 
     def credentials(self, user: str) -> Credentials:
         """What a client of that user needs."""
