@@ -95,7 +95,8 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     """The object with its defaults, once nothing is wrong with it. Raises failures.Failure (422)."""
     item = resource.enter(item, old)
     name = item["metadata"].get("name", "")
-    if causes := [*_metadata_faults(item["metadata"]), *resource.check(item)]:
+    causes = [*_metadata_faults(item["metadata"]), *resource.check(item)]
+    if causes := causes + (resource.check_change(item, old) if old is not None else []):
         raise failures.invalid(resource, name, causes)
     if resource.schema is None:
         return item

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import re
 from typing import Any
 
-from controller.apiserver import core_columns, definitions, event_versions, failures
-from controller.apiserver.resources import READ, VERBS, Resource
+from controller.apiserver import core_columns, core_rules, definitions, event_versions, failures
+from controller.apiserver.resources import READ, VERBS, Resource, Selectable
 from controller.apiserver.structural import Cause
 from controller.apiserver.subresources import FINALIZE, STATUS
 
@@ -15,22 +14,16 @@ Object = dict[str, Any]
 
 HOUR = 3600
 IMMORTAL = ("default", "kube-system")
+ABOUT = tuple(f"involvedObject.{name}" for name in ("name", "namespace", "kind", "uid", "apiVersion", "fieldPath"))
 EVENT_FIELDS = (
-    "involvedObject.name", "involvedObject.namespace", "involvedObject.kind", "involvedObject.uid",
-    "involvedObject.apiVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "type",
-)  # fmt: skip
-
-
-KEY = re.compile(r"[-._a-zA-Z0-9]+")
-KEY_MESSAGE = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
-    "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+    *(Selectable(name) for name in (*ABOUT, "reason", "reportingComponent", "type")),
+    Selectable("source", ("source.component", "reportingComponent")),
 )
-
-
-def _source(item: Object) -> str:
-    """Who reported a stored event, as field selectors name it."""
-    return str((item.get("source") or {}).get("component") or item.get("reportingComponent") or "")
+NEW_EVENT_FIELDS = (
+    *(Selectable(name.replace("involvedObject", "regarding"), (name,)) for name in ABOUT),
+    *(Selectable(name) for name in ("reason", "type")),
+    Selectable("reportingController", ("reportingComponent",)),
+)
 
 
 def _namespace(item: Object, old: Object | None) -> Object:
@@ -81,22 +74,11 @@ def _secret(item: Object, _: Object | None) -> Object:
     return {**kept, "type": item.get("type") or "Opaque", **({"data": data} if data else {})}
 
 
-def _key_faults(item: Object) -> list[Cause]:
-    """Of the data of ConfigMaps and Secrets."""
-    return [
-        Cause("FieldValueInvalid", f'Invalid value: "{key}": {KEY_MESSAGE}', f"{part}[{key}]")
-        for part in ("data", "binaryData")
-        for key in item.get(part) or {}
-        if not KEY.fullmatch(key) or len(key) > 253 or key in (".", "..")
-    ]
-
-
-EVENT_SOURCES = (("source", _source), ("reportingController", _source))
-
 NAMESPACES = Resource(
     "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), subresources=(FINALIZE, STATUS),
-    columns=core_columns.NAMESPACES, selectable=("status.phase",), enter=_namespace, check=_namespace_faults,
-    ending=_ending_namespace, verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
+    columns=core_columns.NAMESPACES, selectable=(Selectable("status.phase"),), enter=_namespace,
+    check=_namespace_faults, ending=_ending_namespace,
+    verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
 )  # fmt: skip
 DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False,
@@ -108,13 +90,14 @@ DEFINITIONS = Resource(
 )  # fmt: skip
 EVENTS = Resource(
     "", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, selectable=EVENT_FIELDS,
-    computed=EVENT_SOURCES,
-    by_update=True, expires=HOUR, renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
+    by_update=True, check=core_rules.event,
+    expires=HOUR, renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
 )  # fmt: skip
 
 CONFIG_MAPS = Resource(
-    "", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=core_columns.CONFIG_MAPS, check=_key_faults
-)
+    "", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=core_columns.CONFIG_MAPS,
+    check=core_rules.config_map, check_change=core_rules.unlike,
+)  # fmt: skip
 SERVICE_ACCOUNTS = Resource(
     "", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",),
     columns=core_columns.SERVICE_ACCOUNTS,
@@ -139,22 +122,22 @@ CORE: tuple[Resource, ...] = (
     EVENTS,
     Resource(
         "events.k8s.io", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, storage="events",
-        selectable=EVENT_FIELDS, computed=EVENT_SOURCES, by_update=True, enter=event_versions.stored,
-        leave=event_versions.shown,
+        selectable=NEW_EVENT_FIELDS, by_update=True, enter=event_versions.stored,
+        check=core_rules.new_event, check_change=core_rules.event_changed, leave=event_versions.shown,
     ),
     Resource(
-        "", "v1", "secrets", "Secret", True, "secret", columns=core_columns.SECRETS, selectable=("type",),
-        enter=_secret, check=_key_faults,
+        "", "v1", "secrets", "Secret", True, "secret", columns=core_columns.SECRETS, selectable=(Selectable("type"),),
+        enter=_secret, check=core_rules.secret, check_change=core_rules.unlike,
     ),
     CONFIG_MAPS,
     SERVICE_ACCOUNTS,
     Resource(
         "coordination.k8s.io", "v1", "leases", "Lease", True, "lease", expires=HOUR, renewed=(".spec.renewTime",),
-        columns=core_columns.LEASES, unconditional=False,
+        columns=core_columns.LEASES, unconditional=False, check=core_rules.lease,
     ),
     Resource(
         "", "v1", "nodes", "Node", False, "node", ("no",), subresources=(STATUS,), columns=core_columns.NODES,
-        selectable=("spec.unschedulable=false",),
+        selectable=(Selectable("spec.unschedulable", absent="false"),),
     ),
     # Nothing here carries traffic to Services; clients look for the one of the API itself.
     SERVICES,

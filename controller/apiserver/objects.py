@@ -22,6 +22,7 @@ NAME_MESSAGE = (
     "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
+OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
 # Fields of metadata that only the server sets.
 OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: no words come out by chance
@@ -104,9 +105,7 @@ def _placed(resource: Resource, metadata: Object, namespace: str) -> Object:
     if not resource.namespaced:
         return {key: value for key, value in metadata.items() if key != "namespace"} | {"name": name}
     if (metadata.get("namespace") or namespace) != namespace:
-        raise failures.bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
+        raise failures.bad_request(OTHER_NAMESPACE)
     return {**metadata, "name": name, "namespace": namespace}
 
 
@@ -114,6 +113,9 @@ def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:
     name = old["metadata"]["name"]
     if (given := metadata.get("name") or name) != name:
         raise failures.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+    namespace = old["metadata"].get("namespace", "")
+    if resource.namespaced and (metadata.get("namespace") or namespace) != namespace:
+        raise failures.bad_request(OTHER_NAMESPACE)
     if (uid := metadata.get("uid")) and uid != old["metadata"]["uid"]:
         raise failures.precondition(resource, name, "uid", uid, old["metadata"]["uid"])
     if (version := metadata.get("resourceVersion")) and version != old["metadata"]["resourceVersion"]:

@@ -51,8 +51,8 @@ def _operate(document: Any, operation: Object) -> Any:
     if kind == "remove":
         return _remove(document, path)
     if kind in ("add", "replace"):
-        if kind == "replace":
-            _read(document, path)
+        if kind == "replace" and isinstance(_read(document, path[:-1]), list):
+            _read(document, path)  # of a map, Kubernetes replaces also what is not there
         return _write(document, path, copy.deepcopy(operation.get("value")), insert=kind == "add")
     raise PatchError(f"Unexpected kind: {kind}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.apiserver import failures, selectors, tables
 from controller.apiserver.list_options import NOW, Continue, ListOptions
-from controller.apiserver.resources import Resource
+from controller.apiserver.resources import Resource, Selectable
 from controller.apiserver.store import Store
 from controller.apiserver.verbs import Place, shown
 
@@ -71,8 +71,7 @@ def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], 
         "metadata.name": lambda item: str(item["metadata"]["name"]),
         "metadata.namespace": lambda item: str(item["metadata"].get("namespace", "")),
     }
-    readers |= {path: _reader(path, absent) for path, _, absent in (p.partition("=") for p in resource.selectable)}
-    readers |= dict(resource.computed)
+    readers |= {field.name: _reader(field) for field in resource.selectable}
     try:
         by_label, by_field = selectors.labels(label), selectors.fields(field, readers)
     except selectors.SelectorError as error:
@@ -80,10 +79,11 @@ def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], 
     return lambda item: by_label(item) and by_field(item)
 
 
-def _reader(path: str, absent: str) -> Callable[[Object], str]:
+def _reader(field: Selectable) -> Callable[[Object], str]:
+    paths = field.paths or (field.name,)
+
     def read(item: Object) -> str:
-        found = tables.read(item, "." + path)
-        value = found[0] if found else absent
+        value = next((found for path in paths for found in tables.read(item, "." + path) if found != ""), field.absent)
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     return read

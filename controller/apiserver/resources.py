@@ -30,6 +30,10 @@ def _as_it_is(item: Object) -> Object:
     return item
 
 
+def _unhindered(_: Object, __: Object) -> list[Cause]:
+    return []
+
+
 def _faultless(_: Object) -> list[Cause]:
     return []
 
@@ -47,6 +51,15 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Selectable:
+    """A field that field selectors may name."""
+
+    name: str
+    paths: tuple[str, ...] = ()  # where it may be stored, when not at its name
+    absent: str = ""  # what it counts as where it is absent
+
+
+@dataclass(frozen=True)
 class Resource:
     """One served kind in one version."""
 
@@ -61,14 +74,13 @@ class Resource:
     subresources: tuple[Subresource, ...] = ()
     schema: Object | None = None  # None: a core kind, stored as it comes
     columns: tuple[Column, ...] = ()
-    selectable: tuple[str, ...] = ()  # paths for field selectors; PATH=VALUE for one that stands for VALUE when absent
+    selectable: tuple[Selectable, ...] = ()
     list_kind: str = ""
     has_generation: bool = False
     storage: str = ""  # plural.group under which objects are stored, when it differs (events of two groups)
     expires: int = 0  # seconds after its last renewal after which an object goes by itself
     renewed: tuple[str, ...] = ()  # paths of the time of that renewal, beside the creation
     verbs: tuple[str, ...] = VERBS
-    computed: tuple[tuple[str, Callable[[Object], str]], ...] = ()  # further names for field selectors
     defined_at: int = 0  # revision of its definition; objects that are older may lack defaults
     storage_version: str = ""  # the version in which a definition wants its objects stored
     unconditional: bool = True  # an update need not name the resourceVersion that it is for
@@ -81,6 +93,7 @@ class Resource:
     leave: Callable[[Object], Object] = _as_it_is  # how a stored object is shown
     ending: Callable[[Object], Object] = _as_it_is  # what the beginning of its deletion changes
     check: Callable[[Object], list[Cause]] = _faultless  # faults that no schema tells
+    check_change: Callable[[Object, Object], list[Cause]] = _unhindered  # of a new state beside the old
 
     @cached_property
     def structure(self) -> Object | None:
@@ -132,7 +145,7 @@ def of_definition(definition: Object) -> list[Resource]:
             tuple(names.get("categories", ())), _subresources(version.get("subresources") or {}),
             version.get("schema", {}).get("openAPIV3Schema", {"type": "object"}),
             tuple(_column(c) for c in version.get("additionalPrinterColumns", ())) or (AGE,),
-            tuple(f["jsonPath"].lstrip(".") for f in version.get("selectableFields", ())),
+            tuple(Selectable(f["jsonPath"].lstrip(".")) for f in version.get("selectableFields", ())),
             names.get("listKind", ""), has_generation=True, status_alone=True, unconditional=False,
             terminating="deletionTimestamp" in definition["metadata"],
             defined_at=int(definition["metadata"].get("resourceVersion") or 0),

@@ -45,7 +45,8 @@ async def api(server: ApiServer) -> AsyncIterator[ApiClient]:
 
 def event(name: str, **fields: Any) -> dict[str, Any]:
     """A core event."""
-    return {"metadata": {"name": name, "namespace": "edge"}, "involvedObject": {}, "reason": "Made", **fields}
+    about = {"namespace": "edge"}
+    return {"metadata": {"name": name, **about}, "involvedObject": about, "reason": "Made", **fields}
 
 
 async def test_every_secret_has_mode_0600(server: ApiServer, tmp_path: Path) -> None:
