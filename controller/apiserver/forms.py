@@ -17,8 +17,10 @@ Object = dict[str, Any]
 
 JSON = "application/json"
 YAML = "application/yaml"
-ACCEPTED = (JSON, YAML, "application/vnd.kubernetes.protobuf")
-RANGES = {JSON: JSON, YAML: YAML, "application/*": JSON, "*/*": JSON}
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+ACCEPTED = (JSON, YAML, PROTOBUF)
+# Who asks for protobuf alone gets JSON: Go clients read what Content-Type says.
+RANGES = {JSON: JSON, YAML: YAML, PROTOBUF: JSON, "application/*": JSON, "*/*": JSON}
 TABLE, PARTIAL, PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
 KINDS_OF_EVENTS = (TABLE, PARTIAL)
 KINDS = (TABLE, PARTIAL, PARTIAL_LIST)
