@@ -103,7 +103,8 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     schema = _without_envelope(resource.schema)
     body = {key: value for key, value in item.items() if key not in ENVELOPE}
     structural.apply_defaults(body, schema)
-    causes = structural.validate(body, schema) or rules.check(schema, body, old)
+    causes = structural.validate(body, schema)
+    causes += rules.unchecked(schema, causes) or rules.check(schema, body, old)
     if causes:
         raise failures.invalid(resource, name, causes)
     return {**{key: item[key] for key in ENVELOPE}, **body}

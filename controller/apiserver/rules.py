@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from controller.apiserver.rule_functions import FUNCTIONS
-from controller.apiserver.structural import PRESERVE, Cause, quoted
+from controller.apiserver.structural import NOWHERE, PRESERVE, Cause, kind_of, quoted
 
 Object = dict[str, Any]
 
@@ -25,7 +25,27 @@ BUILT_IN = ("all", "bool", "bytes", "contains", "double", "duration", "dyn", "en
             "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds", "has", "int", "map", "matches",
             "optional", "of", "none", "orValue", "hasValue", "value", "size", "startsWith", "string", "timestamp",
             "type", "uint")  # fmt: skip
+UNCHECKED = (
+    "Invalid value: null: some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation"
+)
+# What a schema says that makes rules meaningless.
+BLOCKING = ("FieldValueTypeInvalid", "FieldValueRequired", "FieldValueNotSupported", "FieldValueTooLong",
+            "FieldValueTooMany")  # fmt: skip
 REASONS = ("FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate")
+
+
+def unchecked(schema: Object, causes: list[Cause]) -> list[Cause]:
+    """What is said of the rules of an object that is too wrong to ask them; nothing where they can be asked."""
+    if not _has_rules(schema) or all(cause.reason not in BLOCKING for cause in causes):
+        return []
+    return [Cause("FieldValueInvalid", UNCHECKED, NOWHERE)]
+
+
+def _has_rules(schema: Object) -> bool:
+    extra = schema.get("additionalProperties")
+    parts = [*schema.get("properties", {}).values(), schema.get("items"), extra]
+    return bool(schema.get("x-kubernetes-validations")) or any(_has_rules(p) for p in parts if isinstance(p, dict))
 
 
 def check(schema: Object, item: Any, old: Any) -> list[Cause]:
@@ -113,19 +133,25 @@ def _faults_of(rule: Object, value: Any, old: Any, path: str) -> Iterator[Cause]
         known["oldSelf"] = old
     try:
         holds = bool(_evaluated(text, known))
-    except LookupError as error:
-        missing = f"no such key: {error.args[0]}" if isinstance(error, KeyError) else str(error)
-        yield Cause("FieldValueInvalid", f"Invalid value: {quoted(value)}: rule evaluation error: {missing}", path)
-        return
-    except (ValueError, TypeError, RuntimeError) as error:
-        yield Cause("FieldValueInvalid", f"Invalid value: {quoted(value)}: rule evaluation error: {error}", path)
+    except (LookupError, ValueError, TypeError, RuntimeError) as error:
+        why = f"no such key: {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        told = f'Invalid value: "{kind_of(value)}": {why} evaluating rule: {_plain_message(rule)}'
+        yield Cause("FieldValueInvalid", told, path)
         return
     if not holds:
         field = f"{path}{rule.get('fieldPath', '')}".lstrip(".")
         reason = rule.get("reason", REASONS[0])
-        words = {"FieldValueForbidden": "Forbidden", "FieldValueRequired": "Required value"}
-        lead = words.get(reason) or f"Invalid value: {quoted(value)}"
-        yield Cause(reason, f"{lead}: {_message(rule, known)}", field)
+        yield Cause(reason, ": ".join(_words(reason, value, _message(rule, known))), field)
+
+
+def _words(reason: str, value: Any, message: str) -> list[str]:
+    """The parts of a message; a list or an object is not shown in it."""
+    shown = [] if isinstance(value, (dict, list)) else [quoted(value)]
+    return {
+        "FieldValueForbidden": ["Forbidden", message],
+        "FieldValueRequired": ["Required value", message],
+        "FieldValueDuplicate": ["Duplicate value", *shown],
+    }.get(reason, ["Invalid value", *shown, message])
 
 
 def _message(rule: Object, known: Object) -> str:
@@ -134,6 +160,10 @@ def _message(rule: Object, known: Object) -> str:
             return str(_evaluated(expression, known))
         except (LookupError, ValueError, TypeError, RuntimeError):
             pass  # as Kubernetes does: the plain message stands in
+    return _plain_message(rule)
+
+
+def _plain_message(rule: Object) -> str:
     return str(rule.get("message") or f"failed rule: {rule['rule']}").strip()
 
 

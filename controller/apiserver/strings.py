@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 import uuid
@@ -60,6 +61,11 @@ FORMATS: dict[str, Callable[[str], object]] = {
     "date": date.fromisoformat,
     "ipv4": ipaddress.IPv4Address,
     "ipv6": ipaddress.IPv6Address,
-    "cidr": lambda value: ipaddress.ip_network(value, strict=False),
+    "cidr": lambda value: ipaddress.ip_network(value, strict=False) if "/" in value else None,
+    "byte": lambda value: base64.b64decode(value, validate=True),
+    "mac": re.compile(r"[0-9a-fA-F]{2}(([:-])[0-9a-fA-F]{2})(\2[0-9a-fA-F]{2}){4}").fullmatch,
+    "email": re.compile(r"[^@\s]+@[^@\s]+").fullmatch,
+    "uri": re.compile(r"(/|[A-Za-z][A-Za-z0-9+.-]*:)\S*").fullmatch,
+    "duration": re.compile(r"([+-]?\d+(\.\d+)?\s*(ns|us|µs|ms|s|m|h|d|w|[a-z]{3,})\s*)+|0").fullmatch,
     "uuid": uuid.UUID,
 }

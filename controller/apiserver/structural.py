@@ -21,6 +21,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
     "object": (dict,),
 }
+NOWHERE = "<nil>"  # how Kubernetes writes the field of a fault that has none
 
 
 class Cause(NamedTuple):
@@ -32,19 +33,30 @@ class Cause(NamedTuple):
 
 
 def apply_defaults(value: Any, schema: Schema) -> None:
-    """Fill defaults in place."""
+    """Fill defaults in place; a null that may not be one counts as left out."""
     if isinstance(value, dict):
-        for name, part in schema.get("properties", {}).items():
-            if "default" in part and value.get(name) is None and (name not in value or not part.get("nullable")):
+        _drop_nulls(value, schema)
+        properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+        for name, part in properties.items():
+            if "default" in part and name not in value:
                 value[name] = copy.deepcopy(part["default"])
             if name in value:
                 apply_defaults(value[name], part)
-        if isinstance(extra := schema.get("additionalProperties"), dict):
-            for part in value.values():
-                apply_defaults(part, extra)
+        if isinstance(extra, dict):
+            for name, part in value.items():
+                if name not in properties:
+                    apply_defaults(part, extra)
     elif isinstance(value, list) and "items" in schema:
         for item in value:
             apply_defaults(item, schema["items"])
+
+
+def _drop_nulls(value: dict[str, Any], schema: Schema) -> None:
+    properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+    for name in [name for name, part in value.items() if part is None]:
+        known = properties.get(name) or (extra if isinstance(extra, dict) else None)
+        if known and not known.get("nullable"):
+            del value[name]
 
 
 def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
@@ -79,7 +91,7 @@ def validate(value: Any, schema: Schema, path: str = "") -> list[Cause]:
         return _string(value, schema, path) if isinstance(value, str) else _number(value, schema, path)
     kind = schema.get("type")
     if kind and not _is(value, kind):
-        return [_type(value, path, kind)]
+        return [_type(value, path, kind), *_enum(value, schema, path)]
     causes = _enum(value, schema, path) + _combined(value, schema, path)
     if isinstance(value, str):
         causes += _string(value, schema, path)
@@ -93,15 +105,24 @@ def validate(value: Any, schema: Schema, path: str = "") -> list[Cause]:
 
 
 def _combined(value: Any, schema: Schema, path: str) -> list[Cause]:
-    """allOf, anyOf, oneOf and not."""
+    """allOf, anyOf, oneOf and not; Kubernetes names no field in these, and of anyOf the first branch's faults."""
     causes = [cause for part in schema.get("allOf", ()) for cause in validate(value, part, path)]
-    if "anyOf" in schema and all(validate(value, part, path) for part in schema["anyOf"]):
-        causes.append(_invalid(value, path, "must validate at least one schema (anyOf)"))
-    if "oneOf" in schema and sum(not validate(value, part, path) for part in schema["oneOf"]) != 1:
-        causes.append(_invalid(value, path, "must validate one and only one schema (oneOf)"))
+    if causes:
+        causes.append(_of_branches(path, "must validate all the schemas (allOf)"))
+    branches = [validate(value, part, path) for part in schema.get("anyOf", ())]
+    if branches and all(branches):
+        causes += [_of_branches(path, "must validate at least one schema (anyOf)"), *branches[0]]
+    valid = sum(not validate(value, part, path) for part in schema.get("oneOf", ()))
+    if "oneOf" in schema and valid != 1:
+        found = f"Found {valid} valid alternatives" if valid else "Found none valid"
+        causes.append(_of_branches(path, f"must validate one and only one schema (oneOf). {found}"))
     if "not" in schema and not validate(value, schema["not"], path):
-        causes.append(_invalid(value, path, "must not validate the schema (not)"))
+        causes.append(_of_branches(path, "must not validate the schema (not)"))
     return causes
+
+
+def _of_branches(path: str, what: str) -> Cause:
+    return Cause("FieldValueInvalid", f'Invalid value: "": "{path}" {what}', NOWHERE)
 
 
 def _is(value: Any, kind: str) -> bool:
@@ -111,11 +132,16 @@ def _is(value: Any, kind: str) -> bool:
 
 
 def _type(value: Any, path: str, kind: str) -> Cause:
-    found = {bool: "boolean", str: "string", dict: "object", list: "array", type(None): "null"}.get(type(value))
-    found = found or ("integer" if isinstance(value, int) else "number")
+    found = kind_of(value)
     return Cause(
         "FieldValueTypeInvalid", f'Invalid value: "{found}": {path} in body must be of type {kind}: "{found}"', path
     )
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value as schemas name it."""
+    found = {bool: "boolean", str: "string", dict: "object", list: "array", type(None): "null"}.get(type(value))
+    return found or ("integer" if isinstance(value, int) else "number")
 
 
 def quoted(value: Any) -> str:
@@ -156,14 +182,14 @@ def _invalid(value: Any, path: str, what: str) -> Cause:
 def _number(value: float, schema: Schema, path: str) -> list[Cause]:
     least, most, step = schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf")
     causes = []
-    if least is not None and (value < least or (schema.get("exclusiveMinimum") and value == least)):
-        bound = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
-        causes.append(_invalid(value, path, f"should be {bound} {least}"))
+    if step and value % step:
+        causes.append(_invalid(value, path, f"should be a multiple of {step}"))
     if most is not None and (value > most or (schema.get("exclusiveMaximum") and value == most)):
         bound = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
         causes.append(_invalid(value, path, f"should be {bound} {most}"))
-    if step and value % step:
-        causes.append(_invalid(value, path, f"should be a multiple of {step}"))
+    if least is not None and (value < least or (schema.get("exclusiveMinimum") and value == least)):
+        bound = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
+        causes.append(_invalid(value, path, f"should be {bound} {least}"))
     return causes
 
 
@@ -172,7 +198,7 @@ def _list(value: list[Any], schema: Schema, path: str) -> list[Cause]:
     if (most := schema.get("maxItems")) is not None and len(value) > most:
         causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items", path))
     if (least := schema.get("minItems")) is not None and len(value) < least:
-        causes.append(_invalid(value, path, f"should have at least {least} items"))
+        causes.append(_invalid(len(value), path, f"should have at least {least} items"))
     for index, item in enumerate(value):
         causes += validate(item, schema.get("items", {}), f"{path}[{index}]")
     return causes + _duplicates(value, schema, path)
@@ -182,28 +208,40 @@ def _duplicates(value: list[Any], schema: Schema, path: str) -> list[Cause]:
     kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys", [])
     if kind not in ("map", "set"):
         return []
-    seen, causes = [], []
+    seen: list[Any] = []
+    causes = []
     for index, item in enumerate(value):
-        identity = {key: item.get(key) for key in keys} if kind == "map" and isinstance(item, dict) else item
-        if identity in seen:
-            shown = (
-                "{" + ",".join(f'"{k}":{quoted(v)}' for k, v in identity.items()) + "}"
-                if isinstance(identity, dict)
-                else quoted(identity)
-            )
-            causes.append(Cause("FieldValueDuplicate", f"Duplicate value: {shown}", f"{path}[{index}]"))
+        place = f"{path}[{index}]"
+        if kind == "map" and not isinstance(item, (dict, type(None))):
+            message = f"Invalid value: {quoted(item)}: must be an object for an array of list-type map"
+            causes.append(Cause("FieldValueInvalid", message, place))
+            continue
+        identity = {key: item.get(key) for key in keys} if kind == "map" and item is not None else item
+        if seen.count(identity) == 1:  # each is told once, however often it comes
+            causes.append(Cause("FieldValueDuplicate", f"Duplicate value: {_identity(identity)}", place))
         seen.append(identity)
     return causes
 
 
+def _identity(value: Any) -> str:
+    if not isinstance(value, dict):
+        return quoted(value)
+    return "{" + ",".join(f'"{name}":{quoted(part)}' for name, part in value.items()) + "}"
+
+
+def _required(schema: Schema) -> list[str]:
+    embedded = ["apiVersion", "kind"] if schema.get("x-kubernetes-embedded-resource") else []
+    return list(dict.fromkeys([*embedded, *schema.get("required", [])]))
+
+
 def _object(value: dict[str, Any], schema: Schema, path: str) -> list[Cause]:
     causes = []
-    for name in schema.get("required", []):
+    for name in _required(schema):
         if name not in value:
             place = f"{path}.{name}" if path else name
             causes.append(Cause("FieldValueRequired", "Required value", place))
     if (least := schema.get("minProperties")) is not None and len(value) < least:
-        causes.append(_invalid(value, path, f"should have at least {least} properties"))
+        causes.append(_invalid(len(value), path, f"should have at least {least} properties"))
     if (most := schema.get("maxProperties")) is not None and len(value) > most:
         causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items", path))
     properties, extra = schema.get("properties", {}), schema.get("additionalProperties")

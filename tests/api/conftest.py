@@ -83,6 +83,12 @@ class Api:
         found: dict[str, Any] = json.loads(await self.kubectl("get", *arguments, "-o", "json"))
         return found
 
+    async def define(self, definition: dict[str, Any]) -> None:
+        """Create a CustomResourceDefinition and wait until its objects can be asked for."""
+        await self.kubectl("create", "-f", "-", stdin=definition)
+        async with Session(self) as (http, url):
+            await SharedServer(http, url).until_served(definition["spec"])
+
     def client(self) -> kubernetes.client.ApiClient:
         """A client of the ``kubernetes`` package."""
         client: kubernetes.client.ApiClient = kubernetes.config.new_client_from_config(str(self.kubeconfig))

@@ -41,7 +41,7 @@ class SharedServer:
         await self._empty(definition["metadata"]["name"])
         await self._apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         await self._apply(DEFINITIONS, definition)
-        await self._until_served(definition["spec"])
+        await self.until_served(definition["spec"])
         yield
         await self._empty(definition["metadata"]["name"])
 
@@ -93,7 +93,8 @@ class SharedServer:
         ) as answer:
             assert answer.status in (200, 201), await answer.text()
 
-    async def _until_served(self, spec: dict[str, Any]) -> None:
+    async def until_served(self, spec: dict[str, Any]) -> None:
+        """Wait until the objects of a definition can be listed."""
         await self._until(f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}", 200)
 
     async def _until_gone(self, path: str) -> None:
