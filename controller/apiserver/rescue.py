@@ -1,6 +1,6 @@
 """Before the store is opened: a damaged file is set aside for the newest sound backup, an upgrade is preceded by one.
 
-A box that nobody visits has to come up by itself, so a damaged file never ends the start; see docs/decisions/033.
+A box that nobody visits has to come up by itself, so a damaged file never ends the start; see docs/decisions/071.
 Blocking.
 """
 
