@@ -72,6 +72,9 @@ HEALTH = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*"
 DISCOVERY = ("/", "/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*")
 ALL = ("*",)
 
+# Beyond what it may in a cluster: there the kubelet writes the Node.
+OF_NODES = (Rule(("create",), ("",), ("nodes",)), Rule(("patch",), ("",), ("nodes/status",)))
+
 # By name of the user or of a group. What the controller may is what manifests/cluster/rbac.yaml gives it in a cluster.
 TABLE: Mapping[str, Rules] = {
     MASTERS: (Rule(ALL, ALL, ALL), PathRule(ALL, ALL)),
@@ -85,6 +88,7 @@ TABLE: Mapping[str, Rules] = {
         Rule(READ, ("",), ("namespaces",)),
         Rule(("get",), ("",), ("secrets",)),
         Rule(READ, ("apiextensions.k8s.io",), ("customresourcedefinitions",)),
+        *OF_NODES,
     ),
     "viewer": (Rule(READ, ALL, ALL, but=("secrets",)),),
     AUTHENTICATED: (

@@ -22,6 +22,7 @@ from controller.metrics.prometheus import Metrics
 from controller.metrics.prometheus import Sources as MetricsSources
 from controller.metrics.server import Check, StatusServer
 from controller.node import link_status
+from controller.node.kubernetes_node import KubernetesNode
 from controller.node.status import Cloud, NodeStatus, Sources
 from controller.operator.thread import OperatorThread
 from controller.resources import kinds
@@ -73,7 +74,8 @@ class Service:
         here = await node.start(site)
         site.stack.push_async_callback(site.supervisor.stop)
         commands = link.build(site, api, here.local, Departure(self._retire, self._leave))
-        status = NodeStatus(api, site.node_name, __version__, self._node_sources(here))
+        beside = KubernetesNode(api, site.node_name, __version__) if site.embedded else None
+        status = NodeStatus(api, site.node_name, __version__, self._node_sources(here), node=beside)
         metrics = _metrics(here, status, commands)
         queue = node.start_reconciling(site, api, here, metrics)
         if self._settings.cloud_url and not self._retired:

@@ -20,6 +20,7 @@ import pydantic
 from controller import errors, names
 from controller.metrics.host import MIB, HostReading
 from controller.network.interfaces import HostInterface
+from controller.node.kubernetes_node import KubernetesNode
 from controller.resources import conditions, edgenodes, kinds, reasons
 from controller.resources.client import ApiClient
 from controller.resources.model import Model
@@ -53,19 +54,26 @@ class Sources:
 
 
 class NodeStatus:
-    """Keeps the EdgeNode ``name``; ``poke`` has it look again at once.
+    """Keeps the EdgeNode ``name``, and the Node beside it where there is no kubelet; ``poke`` has it look at once.
 
     ``runtimes`` counts this node's Runtimes by condition type and status, as at the last look.
     """
 
     def __init__(
-        self, api: ApiClient, name: str, version: str, sources: Sources, clock: Callable[[], float] = time.time
+        self,
+        api: ApiClient,
+        name: str,
+        version: str,
+        sources: Sources,
+        clock: Callable[[], float] = time.time,
+        node: KubernetesNode | None = None,
     ) -> None:
         self._api = api
         self._name = name
         self._version = version
         self._sources = sources
         self._clock = clock
+        self._node = node
         self._changed = asyncio.Event()
         self._conditions: tuple[conditions.Condition, ...] = ()
         self._written = float("-inf")  # on the monotonic clock of the loop
@@ -140,7 +148,8 @@ class NodeStatus:
         )
 
     async def _write(self, current: tuple[conditions.Condition, ...], cloud: Cloud, total: int) -> None:
-        host = self._sources.host()
+        host, now = self._sources.host(), rfc3339(self._clock())
+        interfaces = await self._sources.interfaces()
         status = edgenodes.EdgeNodeStatus(
             agent_id=cloud.agent_id,
             version=self._version,
@@ -150,13 +159,16 @@ class NodeStatus:
             disk_used_mib=host.disk_used // MIB,
             disk_total_mib=host.disk_total // MIB,
             uptime_seconds=host.uptime,
-            last_heartbeat_time=rfc3339(self._clock()),
-            interfaces=tuple(_shown(i) for i in (await self._sources.interfaces())[:INTERFACES_SHOWN]),
+            last_heartbeat_time=now,
+            interfaces=tuple(_shown(i) for i in interfaces[:INTERFACES_SHOWN]),
             runtimes=edgenodes.RuntimeCounts(total=total, ready=self.runtimes.get((names.READY, "True"), 0)),
             cloud=cloud.link,
             conditions=current,
         )
         await self._api.patch(kinds.EDGE_NODES, self._name, "", {"status": _whole(status)}, subresource="status")
+        if self._node is not None:
+            ready = next(condition for condition in current if condition.type == names.READY)
+            await self._node.write(ready, now, host, interfaces[:INTERFACES_SHOWN])
 
 
 def count(runtimes: Sequence[Mapping[str, Any]]) -> Mapping[tuple[str, str], int]:

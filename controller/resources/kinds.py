@@ -32,6 +32,7 @@ RUNTIMES = Kind(names.GROUP, names.VERSION, "runtimes", "Runtime", namespaced=Tr
 RUNTIME_COMMANDS = Kind(names.GROUP, names.VERSION, "runtimecommands", "RuntimeCommand", namespaced=True)
 EDGE_NODES = Kind(names.GROUP, names.VERSION, "edgenodes", "EdgeNode", namespaced=False)
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
+NODES = Kind("", "v1", "nodes", "Node", namespaced=False)
 EVENTS = Kind("", "v1", "events", "Event", namespaced=True)
 SECRETS = Kind("", "v1", "secrets", "Secret", namespaced=True)
 LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)

@@ -22,9 +22,11 @@ import pytest
 import yaml
 
 from controller.apiserver.server import ApiServer
+from controller.resources import crds
 from tests.api.shared_server import NAMESPACE, SharedServer
 
 DEFINITION = yaml.safe_load((Path(__file__).parent / "widgets.yaml").read_text())
+DEFINITIONS = [DEFINITION, *crds.manifests()]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -97,13 +99,13 @@ class Api:
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    """A server that serves ``widgets`` in an empty namespace ``edge``."""
+    """A server that serves ``widgets`` and our own kinds in an empty namespace ``edge``."""
     if given := os.environ.get("EDGE_TEST_KUBECONFIG"):
         api = Api(_kubeconfig(Path(given), tmp_path / "kubeconfig"), tmp_path / "cache", embedded=False)
-        async with Session(api) as (http, url), SharedServer(http, url).furnished(DEFINITION):
+        async with Session(api) as (http, url), SharedServer(http, url).furnished(DEFINITIONS):
             yield api
         return
-    server = ApiServer(tmp_path / "state", "127.0.0.1", 0, [DEFINITION], NAMESPACE)
+    server = ApiServer(tmp_path / "state", "127.0.0.1", 0, DEFINITIONS, NAMESPACE)
     await server.start()
     await asyncio.to_thread(server.write_kubeconfig, tmp_path / "kubeconfig")
     yield Api(tmp_path / "kubeconfig", tmp_path / "cache", embedded=True)

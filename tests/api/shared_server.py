@@ -36,23 +36,26 @@ class SharedServer:
         self._url = url
 
     @asynccontextmanager
-    async def furnished(self, definition: dict[str, Any]) -> AsyncIterator[None]:
-        """The namespace and that definition are there, and nothing else that a test made, before and after."""
-        await self._empty(definition["metadata"]["name"])
+    async def furnished(self, definitions: list[dict[str, Any]]) -> AsyncIterator[None]:
+        """The namespace and those definitions are there, and nothing else that a test made, before and after."""
+        kept = {definition["metadata"]["name"] for definition in definitions}
+        await self._empty(kept)
         await self._apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        await self._apply(DEFINITIONS, definition)
-        await self.until_served(definition["spec"])
+        for definition in definitions:
+            await self._apply(DEFINITIONS, definition)
+        for definition in definitions:
+            await self.until_served(definition["spec"])
         yield
-        await self._empty(definition["metadata"]["name"])
+        await self._empty(kept)
 
-    async def _empty(self, kept: str) -> None:
+    async def _empty(self, kept: set[str]) -> None:
         definitions = await self._items(DEFINITIONS)
         for definition in definitions:
             group, names = definition["spec"]["group"], definition["spec"]["names"]
             version = next(each["name"] for each in definition["spec"]["versions"] if each["served"])
             for item in await self._items(f"/apis/{group}/{version}/{names['plural']}"):
                 await self._remove(self._path(f"/apis/{group}/{version}", names["plural"], item["metadata"]), item)
-        others = [each for each in definitions if each["metadata"]["name"] != kept]
+        others = [each for each in definitions if each["metadata"]["name"] not in kept]
         await self._remove_all(DEFINITIONS, others)
         for path in KINDS:
             await self._remove_all(path, [each for each in await self._items(path) if not _kept(each["metadata"])])

@@ -15,16 +15,7 @@ pytestmark = pytest.mark.helm
 
 PROJECT = Path(__file__).parents[2]
 CHART = str(PROJECT / "helm/runtimes")
-DEFINITION = PROJECT / "crds/runtimes.getedge.me.yaml"
 IMAGE = "--set=defaults.image=registry.test/plc"
-
-
-@pytest.fixture
-async def runtimes(api: Api) -> Api:
-    """A server that knows Runtimes."""
-    await api.kubectl("apply", "-f", str(DEFINITION))
-    await api.kubectl("wait", "-f", str(DEFINITION), "--for=condition=Established", "--timeout=20s")
-    return api
 
 
 async def versions(api: Api) -> dict[str, Any]:
@@ -69,93 +60,93 @@ async def test_wrong_values_are_told_before_anything_is_sent(api: Api, option: s
     assert said in await api.helm("template", "site", CHART, option, fails=True)
 
 
-async def test_a_release_is_installed_upgraded_rolled_back_and_uninstalled(runtimes: Api) -> None:
-    assert "kubectl -n edge get runtimes" in await runtimes.helm(
+async def test_a_release_is_installed_upgraded_rolled_back_and_uninstalled(api: Api) -> None:
+    assert "kubectl -n edge get runtimes" in await api.helm(
         "install", "site", CHART, *with_version("press-a", "press-b", version="1"), "--wait"
     )
-    assert await versions(runtimes) == {"press-a": "1", "press-b": "1"}
-    await runtimes.helm("upgrade", "site", CHART, *with_version("press-b", "press-c", version="2"), "--wait")
-    assert await versions(runtimes) == {"press-b": "2", "press-c": "2"}
-    await runtimes.helm("rollback", "site", "1", "--wait")
-    assert await versions(runtimes) == {"press-a": "1", "press-b": "1"}
-    history = json.loads(await runtimes.helm("history", "site", "-o", "json"))
+    assert await versions(api) == {"press-a": "1", "press-b": "1"}
+    await api.helm("upgrade", "site", CHART, *with_version("press-b", "press-c", version="2"), "--wait")
+    assert await versions(api) == {"press-b": "2", "press-c": "2"}
+    await api.helm("rollback", "site", "1", "--wait")
+    assert await versions(api) == {"press-a": "1", "press-b": "1"}
+    history = json.loads(await api.helm("history", "site", "-o", "json"))
     assert [entry["status"] for entry in history] == ["superseded", "superseded", "deployed"]
-    (listed,) = json.loads(await runtimes.helm("list", "-o", "json"))
+    (listed,) = json.loads(await api.helm("list", "-o", "json"))
     assert (listed["name"], listed["revision"], listed["chart"]) == ("site", "3", "runtimes-0.1.0")
-    await runtimes.helm("uninstall", "site", "--wait")
-    assert await versions(runtimes) == {}
-    assert json.loads(await runtimes.helm("list", "-a", "-o", "json")) == []
+    await api.helm("uninstall", "site", "--wait")
+    assert await versions(api) == {}
+    assert json.loads(await api.helm("list", "-a", "-o", "json")) == []
 
 
-async def test_the_manifest_of_a_release_is_what_is_there(runtimes: Api) -> None:
-    await runtimes.helm("install", "site", CHART, *with_version("press-a", version="1"))
-    (manifest,) = yaml.safe_load_all(await runtimes.helm("get", "manifest", "site"))
-    found = await runtimes.get("runtime", "press-a")
+async def test_the_manifest_of_a_release_is_what_is_there(api: Api) -> None:
+    await api.helm("install", "site", CHART, *with_version("press-a", version="1"))
+    (manifest,) = yaml.safe_load_all(await api.helm("get", "manifest", "site"))
+    found = await api.get("runtime", "press-a")
     assert manifest["spec"].items() <= found["spec"].items()
     assert found["metadata"]["labels"] == manifest["metadata"]["labels"]
     assert found["metadata"]["annotations"]["meta.helm.sh/release-name"] == "site"
 
 
-async def test_a_change_by_hand_stays_until_the_chart_wishes_something_else(runtimes: Api) -> None:
-    await runtimes.helm("install", "site", CHART, *with_version("press-a", version="1"))
+async def test_a_change_by_hand_stays_until_the_chart_wishes_something_else(api: Api) -> None:
+    await api.helm("install", "site", CHART, *with_version("press-a", version="1"))
     patch = '{"spec":{"version":"9","nodeName":"box"}}'
-    await runtimes.kubectl("patch", "runtime", "press-a", "--type=merge", "-p", patch)
+    await api.kubectl("patch", "runtime", "press-a", "--type=merge", "-p", patch)
     for wished, found in (("1", "9"), ("2", "2")):
-        await runtimes.helm("upgrade", "site", CHART, *with_version("press-a", version=wished))
-        spec = (await runtimes.get("runtime", "press-a"))["spec"]
+        await api.helm("upgrade", "site", CHART, *with_version("press-a", version=wished))
+        spec = (await api.get("runtime", "press-a"))["spec"]
         assert (spec["version"], spec["nodeName"]) == (found, "box")
 
 
-async def test_an_atomic_upgrade_that_is_refused_leaves_all_as_it_was(runtimes: Api) -> None:
-    await runtimes.helm("install", "site", CHART, *with_version("press-a", version="1"))
+async def test_an_atomic_upgrade_that_is_refused_leaves_all_as_it_was(api: Api) -> None:
+    await api.helm("install", "site", CHART, *with_version("press-a", version="1"))
     options = [
         *with_version("press-a", "press-b", version="2"),
         "--set=runtimes.press-b.terminationGracePeriodSeconds=9999",
     ]
-    said = await runtimes.helm("upgrade", "site", CHART, *options, "--atomic", "--timeout=20s", fails=True)
+    said = await api.helm("upgrade", "site", CHART, *options, "--atomic", "--timeout=20s", fails=True)
     assert "should be less than or equal to 600" in said
-    assert await versions(runtimes) == {"press-a": "1"}
-    history = json.loads(await runtimes.helm("history", "site", "-o", "json"))
+    assert await versions(api) == {"press-a": "1"}
+    history = json.loads(await api.helm("history", "site", "-o", "json"))
     assert [entry["status"] for entry in history] == ["superseded", "failed", "deployed"]
 
 
-async def test_an_install_that_is_refused_can_be_repeated(runtimes: Api) -> None:
+async def test_an_install_that_is_refused_can_be_repeated(api: Api) -> None:
     options = [*with_version("press-a", version="1"), "--set=runtimes.press-a.dedicatedInterface=much-too-long-for-it"]
-    await runtimes.helm("upgrade", "--install", "site", CHART, *options, "--atomic", "--timeout=20s", fails=True)
-    await runtimes.helm("upgrade", "--install", "site", CHART, *with_version("press-a", version="1"), "--atomic")
-    assert await versions(runtimes) == {"press-a": "1"}
+    await api.helm("upgrade", "--install", "site", CHART, *options, "--atomic", "--timeout=20s", fails=True)
+    await api.helm("upgrade", "--install", "site", CHART, *with_version("press-a", version="1"), "--atomic")
+    assert await versions(api) == {"press-a": "1"}
 
 
-async def test_a_dry_run_on_the_server_writes_nothing(runtimes: Api) -> None:
-    printed = await runtimes.helm("install", "site", CHART, *with_version("press-a", version="1"), "--dry-run=server")
+async def test_a_dry_run_on_the_server_writes_nothing(api: Api) -> None:
+    printed = await api.helm("install", "site", CHART, *with_version("press-a", version="1"), "--dry-run=server")
     assert "kind: Runtime" in printed
-    assert (await versions(runtimes), json.loads(await runtimes.helm("list", "-a", "-o", "json"))) == ({}, [])
+    assert (await versions(api), json.loads(await api.helm("list", "-a", "-o", "json"))) == ({}, [])
 
 
-async def test_an_unknown_field_is_warned_of_and_dropped(runtimes: Api) -> None:
+async def test_an_unknown_field_is_warned_of_and_dropped(api: Api) -> None:
     options = [*with_version("press-a", "press-b", version="1"), "--set=runtimes.press-b.colour=red"]
-    assert "unknown field" in await runtimes.helm("install", "site", CHART, *options)
-    assert "colour" not in (await runtimes.get("runtime", "press-b"))["spec"]
+    assert "unknown field" in await api.helm("install", "site", CHART, *options)
+    assert "colour" not in (await api.get("runtime", "press-b"))["spec"]
 
 
-async def test_what_another_made_is_taken_over_only_when_told(runtimes: Api) -> None:
+async def test_what_another_made_is_taken_over_only_when_told(api: Api) -> None:
     spec = {"deviceId": "press-a", "image": "registry.test/plc"}
     made = {"apiVersion": "getedge.me/v1alpha1", "kind": "Runtime", "metadata": {"name": "press-a"}, "spec": spec}
-    await runtimes.kubectl("create", "-f", "-", stdin=made)
+    await api.kubectl("create", "-f", "-", stdin=made)
     options = with_version("press-a", version="1")
-    assert "invalid ownership metadata" in await runtimes.helm("install", "site", CHART, *options, fails=True)
-    await runtimes.helm("install", "site", CHART, *options, "--take-ownership")
-    assert await versions(runtimes) == {"press-a": "1"}
+    assert "invalid ownership metadata" in await api.helm("install", "site", CHART, *options, fails=True)
+    await api.helm("install", "site", CHART, *options, "--take-ownership")
+    assert await versions(api) == {"press-a": "1"}
 
 
-async def test_the_rendered_chart_can_be_applied_by_kubectl(runtimes: Api, tmp_path: Path) -> None:
+async def test_the_rendered_chart_can_be_applied_by_kubectl(api: Api, tmp_path: Path) -> None:
     rendered = tmp_path / "rendered.yaml"
     for version in ("1", "2"):
-        rendered.write_text(await runtimes.helm("template", "site", CHART, *with_version("press-a", version=version)))
-        await runtimes.kubectl("diff", "--server-side", "-f", str(rendered), fails=True)
-        await runtimes.kubectl("apply", "--server-side", "-f", str(rendered))
-        assert await versions(runtimes) == {"press-a": version}
-    assert await runtimes.kubectl("diff", "--server-side", "-f", str(rendered)) == ""
+        rendered.write_text(await api.helm("template", "site", CHART, *with_version("press-a", version=version)))
+        await api.kubectl("diff", "--server-side", "-f", str(rendered), fails=True)
+        await api.kubectl("apply", "--server-side", "-f", str(rendered))
+        assert await versions(api) == {"press-a": version}
+    assert await api.kubectl("diff", "--server-side", "-f", str(rendered)) == ""
 
 
 async def test_definitions_in_a_chart_come_first_and_stay(api: Api, charts: Charts) -> None:

@@ -11,6 +11,7 @@ from controller import errors
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.node import status as node_status
+from controller.node.kubernetes_node import KubernetesNode
 from controller.node.status import Cloud, NodeStatus, Sources
 from controller.resources import kinds, reasons
 from controller.resources.client import ApiClient
@@ -47,7 +48,7 @@ class Host:
         self.cloud = Cloud("True", reasons.CONNECTED, "Connected to the cloud", "07048933")
         self.status = self.begin(api)
 
-    def begin(self, api: ApiClient) -> NodeStatus:
+    def begin(self, api: ApiClient, node: KubernetesNode | None = None) -> NodeStatus:
         """The controller after a start."""
         sources = Sources(
             host=lambda: HostReading(12.4, 1 << 30, 4 << 30, 10 << 30, 100 << 30, 3600),
@@ -55,7 +56,7 @@ class Host:
             engine=self._engine,
             cloud=lambda: self.cloud,
         )
-        return NodeStatus(api, NAME, "1.2.3", sources, lambda: self.now)
+        return NodeStatus(api, NAME, "1.2.3", sources, lambda: self.now, node)
 
     async def _interfaces(self) -> Sequence[HostInterface]:
         return [HostInterface("eth0", "physical", True, "52:54:00:00:00:01", ("10.0.0.2",), "10.0.0.0/24", "10.0.0.1")]
@@ -168,3 +169,19 @@ async def test_an_edge_node_that_somebody_deleted_comes_back(api: ApiClient, per
         await host.status.look()
     await host.begin(api).look()
     assert (await shown(api))["conditions"]["CloudConnected"]["reason"] == "NoCloud"
+
+
+async def test_the_node_beside_it_is_ready_as_the_edge_node_is(api: ApiClient, person: ApiClient, host: Host) -> None:
+    host.status = host.begin(api, KubernetesNode(api, NAME, "1.2.3"))
+    await host.status.look()
+    node = await person.get(kinds.NODES, NAME)
+    (ready,) = node["status"]["conditions"]
+    assert (ready["type"], ready["status"], ready["lastHeartbeatTime"]) == ("Ready", "True", "2027-01-15T08:00:00Z")
+    assert node["status"]["addresses"][0] == {"type": "InternalIP", "address": "10.0.0.2"}
+    assert node["status"]["capacity"]["memory"] == f"{4 << 20}Ki"
+    assert node["metadata"]["labels"]["kubernetes.io/os"] == "linux"
+    host.engine_error = errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
+    await host.status.look()
+    (ready,) = (await person.get(kinds.NODES, NAME))["status"]["conditions"]
+    assert (ready["status"], ready["message"]) == ("False", "Docker does not answer")
+    await person.delete(kinds.NODES, NAME)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from controller import errors
-from controller.resources import kinds
+from controller.resources import endpoint, kinds
 from controller.resources.client import ApiClient
-from tests.support.embedded_api import EmbeddedApi
+from tests.api.conftest import Api
 
 INTERFACE = {
     "name": "lan0",
@@ -23,12 +24,11 @@ COMMAND = {"topic": "start_device", "receivedAt": "2026-01-01T00:00:00Z"}
 
 
 @pytest.fixture
-async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
-    """A person's client; what a test made is removed."""
-    api = embedded_api.client(user="admin")
-    yield api
-    await api.close()
-    await embedded_api.clear()
+async def person(api: Api) -> AsyncIterator[ApiClient]:
+    """An administrator's client."""
+    client = ApiClient(await asyncio.to_thread(endpoint.of_kubeconfig, api.kubeconfig))
+    yield client
+    await client.close()
 
 
 def runtime(**spec: Any) -> dict[str, Any]:
@@ -79,18 +79,18 @@ def without(mapping: dict[str, Any], *keys: str) -> dict[str, Any]:
     ],
 )
 async def test_a_runtime_that_cannot_be_is_refused_with_its_field(
-    api: ApiClient, spec: dict[str, Any], field: str, part: str
+    person: ApiClient, spec: dict[str, Any], field: str, part: str
 ) -> None:
     body = runtime(**spec)
     body["spec"] = {key: value for key, value in body["spec"].items() if value is not None}
     with pytest.raises(errors.InvalidError) as raised:
-        await api.create(kinds.RUNTIMES, body)
+        await person.create(kinds.RUNTIMES, body)
     assert field in str(raised.value)
     assert part in str(raised.value)
 
 
-async def test_a_runtime_needs_a_device_and_an_image_only(api: ApiClient) -> None:
-    made = await api.create(kinds.RUNTIMES, runtime())
+async def test_a_runtime_needs_a_device_and_an_image_only(person: ApiClient) -> None:
+    made = await person.create(kinds.RUNTIMES, runtime())
     assert made["spec"]["desiredState"] == "Running"
     assert made["spec"]["controlPort"] == {"port": 8443, "scheme": "https"}
     assert "status" not in made
@@ -106,28 +106,28 @@ async def test_a_runtime_needs_a_device_and_an_image_only(api: ApiClient) -> Non
         ({"nodeName": None}, "nodeName is immutable once set"),
     ],
 )
-async def test_who_and_where_a_runtime_is_cannot_change(api: ApiClient, change: dict[str, Any], part: str) -> None:
-    await api.create(kinds.RUNTIMES, runtime(backend="Docker", nodeName="node-1"))
+async def test_who_and_where_a_runtime_is_cannot_change(person: ApiClient, change: dict[str, Any], part: str) -> None:
+    await person.create(kinds.RUNTIMES, runtime(backend="Docker", nodeName="node-1"))
     with pytest.raises(errors.InvalidError, match=part):
-        await api.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": change})
+        await person.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": change})
 
 
-async def test_backend_and_node_may_be_set_once_later(api: ApiClient) -> None:
-    await api.create(kinds.RUNTIMES, runtime())
+async def test_backend_and_node_may_be_set_once_later(person: ApiClient) -> None:
+    await person.create(kinds.RUNTIMES, runtime())
     wish = {"backend": "Docker", "nodeName": "node-1"}
-    changed = await api.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": wish})
+    changed = await person.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": wish})
     assert wish.items() <= changed["spec"].items()
 
 
-async def test_runtimes_are_found_by_the_fields_that_operators_and_commands_select(api: ApiClient) -> None:
-    await api.create(kinds.RUNTIMES, runtime(backend="Docker", nodeName="node-1"))
+async def test_runtimes_are_found_by_the_fields_that_operators_and_commands_select(person: ApiClient) -> None:
+    await person.create(kinds.RUNTIMES, runtime(backend="Docker", nodeName="node-1"))
     for selector in ("spec.nodeName=node-1,spec.backend=Docker", "spec.deviceId=plc-1"):
-        assert len(await api.list(kinds.RUNTIMES, field_selector=selector)) == 1
-    assert await api.list(kinds.RUNTIMES, field_selector="spec.nodeName=node-2") == []
+        assert len(await person.list(kinds.RUNTIMES, field_selector=selector)) == 1
+    assert await person.list(kinds.RUNTIMES, field_selector="spec.nodeName=node-2") == []
 
 
-async def test_a_command_stays_as_it_was_written(api: ApiClient) -> None:
-    await api.create(kinds.RUNTIME_COMMANDS, {"metadata": {"name": "c", "namespace": "edge"}, "spec": COMMAND})
+async def test_a_command_stays_as_it_was_written(person: ApiClient) -> None:
+    await person.create(kinds.RUNTIME_COMMANDS, {"metadata": {"name": "c", "namespace": "edge"}, "spec": COMMAND})
     with pytest.raises(errors.InvalidError, match="spec is immutable"):
-        await api.patch(kinds.RUNTIME_COMMANDS, "c", "edge", {"spec": {"topic": "stop_device"}})
-    await api.patch(kinds.RUNTIME_COMMANDS, "c", "edge", {"status": {"outcome": "Succeeded"}}, subresource="status")
+        await person.patch(kinds.RUNTIME_COMMANDS, "c", "edge", {"spec": {"topic": "stop_device"}})
+    await person.patch(kinds.RUNTIME_COMMANDS, "c", "edge", {"status": {"outcome": "Succeeded"}}, subresource="status")
