@@ -1,4 +1,4 @@
-"""Write controller/apiserver/core_types.txt: fields of Kubernetes' own kinds, as facts read from its Go modules.
+"""Write controller/apiserver/kinds/core_types.txt: fields of Kubernetes' own kinds, as facts read from its Go modules.
 
 usage: core_types.py   needs Go; the modules are those pinned in tests/cluster/mod-kubernetes
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 PROJECT = Path(__file__).parents[1]
 MODULE = PROJECT / "tests/cluster/mod-kubernetes"
-TARGET = PROJECT / "controller/apiserver/core_types.txt"
+TARGET = PROJECT / "controller/apiserver/kinds/core_types.txt"
 PACKAGES = {
     "meta": "k8s.io/apimachinery/pkg/apis/meta/v1",
     "core": "k8s.io/api/core/v1",
@@ -33,7 +33,7 @@ ROOTS = (
     "authorization.SelfSubjectAccessReview", "authorization.SelfSubjectRulesReview",
     "authorization.SubjectAccessReview", "authorization.LocalSubjectAccessReview",
 )  # fmt: skip
-# Types with an encoding of their own; controller/apiserver/protobuf.py knows them by these names.
+# Types with an encoding of their own; controller/apiserver/http/protobuf.py knows them by these names.
 SPECIAL = {
     "meta.Time": "time", "meta.MicroTime": "microtime", "meta.Duration": "duration", "meta.FieldsV1": "fields",
     "resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "runtime.RawExtension": "raw",

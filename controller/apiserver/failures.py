@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from controller.apiserver.resources import Resource
-from controller.apiserver.structural import Cause
+from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.schemas.structural import Cause
 
 
 class Failure(Exception):  # noqa: N818 - an answer, raised to end a request

@@ -20,24 +20,27 @@ from typing import Any
 import yaml
 
 from controller import __version__, errors, files
-from controller.apiserver import cluster_kinds, core_types, database, kubeconfigs, rescue, seed, upkeep
-from controller.apiserver.authorization import Identity, Policy
-from controller.apiserver.backups import Backups
-from controller.apiserver.core import CORE
-from controller.apiserver.door import Door
-from controller.apiserver.front import Front
-from controller.apiserver.furnishings import Furnishings
-from controller.apiserver.garbage import Garbage
-from controller.apiserver.health import Health
-from controller.apiserver.limits import Limits
-from controller.apiserver.pki import Credentials, Pki
-from controller.apiserver.requests import Requests
-from controller.apiserver.resources import Registry
-from controller.apiserver.reviews import Reviews
-from controller.apiserver.store import Store
-from controller.apiserver.terminations import Terminations
-from controller.apiserver.upkeep import Upkeep
-from controller.apiserver.users import Users
+from controller.apiserver.access import kubeconfigs
+from controller.apiserver.access.authorization import Identity, Policy
+from controller.apiserver.access.pki import Credentials, Pki
+from controller.apiserver.access.reviews import Reviews
+from controller.apiserver.access.users import Users
+from controller.apiserver.http.door import Door
+from controller.apiserver.http.front import Front
+from controller.apiserver.http.health import Health
+from controller.apiserver.http.limits import Limits
+from controller.apiserver.http.requests import Requests
+from controller.apiserver.kinds import cluster_kinds, core_types
+from controller.apiserver.kinds.core import CORE
+from controller.apiserver.kinds.resources import Registry
+from controller.apiserver.storage import database, rescue
+from controller.apiserver.storage.backups import Backups
+from controller.apiserver.storage.store import Store
+from controller.apiserver.upkeep import schedule, seed
+from controller.apiserver.upkeep.furnishings import Furnishings
+from controller.apiserver.upkeep.garbage import Garbage
+from controller.apiserver.upkeep.schedule import Upkeep
+from controller.apiserver.upkeep.terminations import Terminations
 
 Object = dict[str, Any]
 logger = logging.getLogger(__name__)
@@ -104,10 +107,10 @@ class ApiServer:
         if lost:
             await seed.tell(self._store, self._namespace, "DatabaseRestored", lost)
         self._tasks = [
-            asyncio.create_task(upkeep.keep("terminations", Terminations(self._store, self._registry).run)),
-            asyncio.create_task(upkeep.keep("garbage collection", Garbage(self._store, self._registry).run)),
-            asyncio.create_task(upkeep.keep("furnishings", furnishings.run)),
-            asyncio.create_task(upkeep.keep("upkeep", self._upkeep.run)),
+            asyncio.create_task(schedule.keep("terminations", Terminations(self._store, self._registry).run)),
+            asyncio.create_task(schedule.keep("garbage collection", Garbage(self._store, self._registry).run)),
+            asyncio.create_task(schedule.keep("furnishings", furnishings.run)),
+            asyncio.create_task(schedule.keep("upkeep", self._upkeep.run)),
         ]
         await self._listen(self._front(tokens), context)
 

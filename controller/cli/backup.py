@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from controller.apiserver import archive
+from controller.apiserver.storage import archive
 from controller.cli.options import with_settings
 from controller.settings import Settings
 from controller.state import INSTALL_ID, NODE_NAME, State

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 FIELDS = (
     "runtime", "command", "device", "topic",
-    # of a write to the embedded API (apiserver/audit.py)
+    # of a write to the embedded API (apiserver/access/audit.py)
     "user", "impersonator", "verb", "resource", "object", "code", "dry_run", "milliseconds", "peer", "agent",
 )  # fmt: skip
 # Libraries that tell at INFO what we tell ourselves, or at every request.

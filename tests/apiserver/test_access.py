@@ -18,13 +18,14 @@ import aiohttp
 import pytest
 import yaml
 
-from controller.apiserver import certificates, kubeconfigs, pki, requests
-from controller.apiserver.attributes import Attributes
-from controller.apiserver.authorization import AUTHENTICATED, Identity, Policy, Rule
-from controller.apiserver.kubeconfigs import HandOut
-from controller.apiserver.limits import Limits
-from controller.apiserver.pki import AUTHORITY_DAYS, RENEW_AUTHORITY_DAYS, Pki
-from controller.apiserver.resources import Registry
+from controller.apiserver.access import certificates, kubeconfigs, pki
+from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.access.authorization import AUTHENTICATED, Identity, Policy, Rule
+from controller.apiserver.access.kubeconfigs import HandOut
+from controller.apiserver.access.pki import AUTHORITY_DAYS, RENEW_AUTHORITY_DAYS, Pki
+from controller.apiserver.http import requests
+from controller.apiserver.http.limits import Limits
+from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.server import ApiServer
 from controller.resources import endpoint
 

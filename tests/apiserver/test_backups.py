@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from controller import __version__, errors
-from controller.apiserver import database, rescue
-from controller.apiserver.backups import DAY, KEPT, Backups
 from controller.apiserver.server import ApiServer
-from controller.apiserver.store import Store
-from controller.apiserver.store_rows import Rows
+from controller.apiserver.storage import database, rescue
+from controller.apiserver.storage.backups import DAY, KEPT, Backups
+from controller.apiserver.storage.rows import Rows
+from controller.apiserver.storage.store import Store
 from controller.cli.main import cli
 from controller.resources import kinds
 from controller.resources.client import ApiClient

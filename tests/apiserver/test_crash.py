@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from controller.apiserver.pki import Pki
+from controller.apiserver.access.pki import Pki
 from tests.cluster.control_plane import free_ports
 from tests.support.api_process import ApiProcess
 

@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from controller.apiserver.door import Door, Late
-from controller.apiserver.pki import Pki
+from controller.apiserver.access.pki import Pki
+from controller.apiserver.http.door import Door, Late
 
 
 class Connection:

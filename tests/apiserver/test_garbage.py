@@ -6,14 +6,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from controller.apiserver import seed
-from controller.apiserver.core import CONFIG_MAPS, CORE
-from controller.apiserver.deletions import Deletion
-from controller.apiserver.garbage import Garbage
-from controller.apiserver.options import WriteOptions
-from controller.apiserver.resources import Registry
-from controller.apiserver.store import Store
-from controller.apiserver.verbs import Place, Verbs
+from controller.apiserver.kinds.core import CONFIG_MAPS, CORE
+from controller.apiserver.kinds.resources import Registry
+from controller.apiserver.objects.deletions import Deletion
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.storage.store import Store
+from controller.apiserver.upkeep import seed
+from controller.apiserver.upkeep.garbage import Garbage
+from controller.apiserver.verbs.writing import Place, Verbs
 
 PLACE = Place(CONFIG_MAPS, "edge")
 

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from controller.apiserver import failures
-from controller.apiserver.attributes import Attributes
-from controller.apiserver.authorization import Identity
-from controller.apiserver.limits import LONGEST_SECONDS, Limits, allotted
+from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.access.authorization import Identity
+from controller.apiserver.http.limits import LONGEST_SECONDS, Limits, allotted
 
 ADMIN, CONTROLLER = Identity("admin"), Identity("controller")
 LIST = Attributes("list", "/api/v1/nodes", "", "v1", "nodes")

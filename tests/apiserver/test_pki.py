@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from controller.apiserver import certificates
-from controller.apiserver.pki import AUTHORITY_DAYS, LEAF_DAYS, RENEW_AUTHORITY_DAYS, RENEW_DAYS, Pki
+from controller.apiserver.access import certificates
+from controller.apiserver.access.pki import AUTHORITY_DAYS, LEAF_DAYS, RENEW_AUTHORITY_DAYS, RENEW_DAYS, Pki
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0

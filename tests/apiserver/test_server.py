@@ -14,12 +14,12 @@ import aiohttp
 import pytest
 
 from controller import errors
-from controller.apiserver import expiry, seed
-from controller.apiserver.core import EVENTS
-from controller.apiserver.options import WriteOptions
+from controller.apiserver.kinds.core import EVENTS
+from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.server import ApiServer
-from controller.apiserver.store import Store
-from controller.apiserver.verbs import Place, Verbs
+from controller.apiserver.storage.store import Store
+from controller.apiserver.upkeep import expiry, seed
+from controller.apiserver.verbs.writing import Place, Verbs
 from controller.resources import kinds
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint

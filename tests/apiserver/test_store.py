@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from controller import errors
-from controller.apiserver import database
-from controller.apiserver.store import SUBSCRIBER_LIMIT, Key, Object, Store
+from controller.apiserver.storage import database
+from controller.apiserver.storage.store import SUBSCRIBER_LIMIT, Key, Object, Store
 
 # Writes objects as fast as it can and prints each name once its write was acknowledged.
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from controller.apiserver.store import Key, Store
+from controller.apiserver.storage.store import Key, Store
 async def main():
     store = Store(Path(sys.argv[1]))
     await store.open()

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 
 from controller import __version__, settings
-from controller.apiserver import kubeconfigs
-from controller.apiserver.pki import Pki
+from controller.apiserver.access import kubeconfigs
+from controller.apiserver.access.pki import Pki
 from controller.cli import main
 from controller.state import State
 

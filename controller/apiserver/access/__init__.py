@@ -1,0 +1,1 @@
+"""Who asks, and what they may: certificates, tokens, one small table, the reviews. Knows no verb."""

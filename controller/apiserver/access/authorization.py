@@ -1,0 +1,163 @@
+"""Who may do what: one small table, one decision. Whoever is not in the table may ask who they are, and no more.
+
+The terms are those of Kubernetes' RBAC; the table is in the code because an edge box has three users, not because it
+could not be objects (docs/decisions/070-access.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from controller import names
+from controller.apiserver import failures
+from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.kinds.resources import Registry
+
+Object = dict[str, Any]
+
+
+class Identity(NamedTuple):
+    """Who asks."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    impersonator: str = ""  # who it really is
+
+
+class Rule(NamedTuple):
+    """Verbs on resources of API groups, ``plural/subresource`` for a subresource; "*" stands for all."""
+
+    verbs: tuple[str, ...]
+    groups: tuple[str, ...]
+    resources: tuple[str, ...]
+    but: tuple[str, ...] = ()  # resources (``plural.group``) that "*" leaves out, with their subresources
+
+    def allows(self, wanted: Attributes) -> bool:
+        """Whether it covers a request for a resource."""
+        return (
+            bool(wanted.resource)
+            and _among(wanted.verb, self.verbs)
+            and _among(wanted.group, self.groups)
+            and _among(wanted.full_resource, self.resources)
+            and wanted.qualified not in self.but
+        )
+
+
+class PathRule(NamedTuple):
+    """Verbs on paths that are no resources; a trailing "*" stands for the rest."""
+
+    verbs: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    def allows(self, wanted: Attributes) -> bool:
+        """Whether it covers a request for a path."""
+        return (
+            not wanted.resource
+            and _among(wanted.verb, self.verbs)
+            and any(fnmatchcase(wanted.path, path) for path in self.paths)
+        )
+
+
+Rules = tuple[Rule | PathRule, ...]
+
+ANONYMOUS = Identity("system:anonymous", ("system:unauthenticated",))
+AUTHENTICATED = "system:authenticated"
+MASTERS = "system:masters"
+CONTROLLER = "controller"
+
+READ = ("get", "list", "watch")
+HEALTH = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*", "/version", "/version/")
+DISCOVERY = ("/", "/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*")
+ALL = ("*",)
+
+# Beyond what it may in a cluster: there the kubelet writes the Node.
+OF_NODES = (Rule(("create",), ("",), ("nodes",)), Rule(("patch",), ("",), ("nodes/status",)))
+
+# By name of the user or of a group. What the controller may is what manifests/cluster/rbac.yaml gives it in a cluster.
+TABLE: Mapping[str, Rules] = {
+    MASTERS: (Rule(ALL, ALL, ALL), PathRule(ALL, ALL)),
+    CONTROLLER: (
+        Rule((*READ, "create", "patch", "delete"), (names.GROUP,), ("runtimes",)),
+        Rule(("get", "patch"), (names.GROUP,), ("runtimes/status", "edgenodes/status", "runtimecommands/status")),
+        Rule(("update",), (names.GROUP,), ("runtimes/finalizers",)),
+        Rule((*READ, "create"), (names.GROUP,), ("edgenodes",)),
+        Rule((*READ, "create", "delete"), (names.GROUP,), ("runtimecommands",)),
+        Rule(("create", "patch"), ("",), ("events",)),
+        Rule(READ, ("",), ("namespaces",)),
+        Rule(("get",), ("",), ("secrets",)),
+        Rule(READ, ("apiextensions.k8s.io",), ("customresourcedefinitions",)),
+        *OF_NODES,
+    ),
+    "viewer": (Rule(READ, ALL, ALL, but=("secrets",)),),
+    AUTHENTICATED: (
+        Rule(("create",), ("authorization.k8s.io",), ("selfsubjectaccessreviews", "selfsubjectrulesreviews")),
+        Rule(("create",), ("authentication.k8s.io",), ("selfsubjectreviews",)),
+        PathRule(("get", "head"), (*DISCOVERY, *HEALTH)),
+    ),
+    ANONYMOUS.groups[0]: (PathRule(("get", "head"), HEALTH),),
+}
+
+
+class Policy:
+    """The decisions on one table."""
+
+    def __init__(self, registry: Registry, table: Mapping[str, Rules] = TABLE) -> None:
+        self._registry = registry
+        self._table = table
+
+    def allows(self, who: Identity, wanted: Attributes) -> bool:
+        """Whether a user may do it."""
+        return any(rule.allows(wanted) for rule in self._rules(who))
+
+    def check(self, who: Identity, wanted: Attributes) -> None:
+        """Raises failures.Failure (403) where ``allows`` says no."""
+        if not self.allows(who, wanted):
+            raise refusal(who, wanted)
+
+    def review(self, who: Identity) -> tuple[list[Object], list[Object]]:
+        """The rules for resources and for paths, as a SelfSubjectRulesReview lists them."""
+        rules = list(self._rules(who))
+        resources = [shown for rule in rules if isinstance(rule, Rule) for shown in self._shown(rule)]
+        paths = [rule for rule in rules if isinstance(rule, PathRule)]
+        return resources, [{"verbs": list(rule.verbs), "nonResourceURLs": list(rule.paths)} for rule in paths]
+
+    def _rules(self, who: Identity) -> Iterator[Rule | PathRule]:
+        for subject in dict.fromkeys((*who.groups, who.name)):
+            yield from self._table.get(subject, ())
+
+    def _shown(self, rule: Rule) -> Iterator[Object]:
+        """A rule with exceptions has no form of its own in the API: it is shown by naming what it leaves in."""
+        if not rule.but:
+            yield _review(rule.verbs, rule.groups, rule.resources)
+            return
+        held = {name.partition(".")[2] for name in rule.but}
+        yield _review(rule.verbs, tuple(sorted({r.group for r in self._registry.all()} - held)), ALL)
+        for group in sorted(held):
+            found = [r for r in self._registry.all() if r.group == group and r.qualified not in rule.but]
+            yield _review(rule.verbs, (group,), tuple(dict.fromkeys(r.plural for r in found)))
+
+
+def refusal(who: Identity, wanted: Attributes) -> failures.Failure:
+    """403 in Kubernetes' words."""
+    if not wanted.resource:
+        return failures.Failure(
+            403, "Forbidden", f'forbidden: User "{who.name}" cannot {wanted.verb} path "{wanted.path}"'
+        )
+    scope = f'in the namespace "{wanted.namespace}"' if wanted.namespace else "at the cluster scope"
+    what = f'{wanted.qualified} "{wanted.name}"' if wanted.name else wanted.qualified
+    message = (
+        f'{what} is forbidden: User "{who.name}" cannot {wanted.verb} resource "{wanted.full_resource}" '
+        f'in API group "{wanted.group}" {scope}'
+    )
+    details = {"name": wanted.name, "group": wanted.group, "kind": wanted.resource}
+    return failures.Failure(403, "Forbidden", message, {name: value for name, value in details.items() if value})
+
+
+def _among(value: str, allowed: tuple[str, ...]) -> bool:
+    return "*" in allowed or value in allowed
+
+
+def _review(verbs: tuple[str, ...], groups: tuple[str, ...], resources: tuple[str, ...]) -> Object:
+    return {"verbs": list(verbs), "apiGroups": list(groups), "resources": list(resources)}

@@ -1,0 +1,165 @@
+"""Who may talk to the embedded API: its authority, server certificate, client certificates and bearer tokens, on disk.
+
+Made at first start, renewed before they end; every file has mode 0600. Blocking.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import secrets
+import ssl
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+
+from controller import files
+from controller.apiserver.access import certificates
+from controller.apiserver.access.authorization import AUTHENTICATED, CONTROLLER, MASTERS, Identity
+from controller.apiserver.access.certificates import Pair
+
+AUTHORITY_DAYS = 3650
+LEAF_DAYS = 365
+RENEW_DAYS = 60
+# What an authority signs never outlives it.
+RENEW_AUTHORITY_DAYS = LEAF_DAYS + RENEW_DAYS
+# Users with credentials of their own from the first start, and their group.
+USERS = {"admin": MASTERS, CONTROLLER: ""}
+# Users for whom certificates are handed out, and their group.
+PEOPLE = {"admin": MASTERS, "viewer": ""}
+LOCAL_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "::1")
+
+
+class Credentials(NamedTuple):
+    """What a client needs."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    token: str
+
+
+class Pki:
+    """The files in one directory. ``names``: host names and addresses at which the server is reached, as of now."""
+
+    def __init__(self, directory: Path, names: Callable[[], Iterable[str]] = tuple) -> None:
+        self._directory = directory
+        self._names = names
+
+    def ensure(self, clock: float) -> bool:
+        """Make what is missing, damaged, for other addresses, or about to end; whether anything was made."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        now = certificates.now(clock)
+        authority, made = self._authority(now)
+        end = now + datetime.timedelta(days=LEAF_DAYS)
+        made |= self._ensure_server(authority, now, end)
+        for user, group in USERS.items():
+            made |= self._ensure_user(authority, certificates.subject(user, group), user, now, end)
+        for user in USERS:
+            token = self._path(user, "token")
+            if not token.exists() or not token.read_bytes():
+                files.write_secret(token, secrets.token_urlsafe(32).encode())
+        return made
+
+    def hand_out(self, user: str, seconds: float, clock: float) -> tuple[bytes, bytes]:
+        """A certificate and its key, as PEM, for one of PEOPLE; nothing is kept. Raises OSError and ValueError."""
+        end = certificates.now(clock) + datetime.timedelta(seconds=seconds)
+        return certificates.issue(self._read("ca"), certificates.subject(user, PEOPLE[user]), end).pem()
+
+    def is_named(self, host: str) -> bool:
+        """Whether the server's certificate is good for that host. Raises OSError and ValueError."""
+        return _general_name(host) in certificates.names_of(self._read("server").certificate)
+
+    def ca(self) -> str:
+        """The certificate of the authority, as PEM."""
+        return self._path("ca", "crt").read_text()
+
+    def credentials(self, user: str) -> Credentials:
+        """The files and the token of a user."""
+        token = (self._directory / f"{user}.token").read_text()
+        return Credentials(self._path("ca", "crt"), self._path(user, "crt"), self._path(user, "key"), token)
+
+    def tokens(self) -> dict[str, Identity]:
+        """User and groups by token."""
+        return {
+            self.credentials(user).token: Identity(user, (*([group] if group else ()), AUTHENTICATED))
+            for user, group in USERS.items()
+        }
+
+    def server_context(self) -> ssl.SSLContext:
+        """TLS for the server; client certificates are welcome, not required: a token will do."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._path("ca", "crt")))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_OPTIONAL
+        self.load(context)
+        return context
+
+    def load(self, context: ssl.SSLContext) -> None:
+        """Give the context the certificates as they are now; open connections keep theirs."""
+        context.load_verify_locations(str(self._path("ca", "crt")))
+        context.load_cert_chain(str(self._path("server", "crt")), str(self._path("server", "key")))
+
+    def _authority(self, now: datetime.datetime) -> tuple[Pair, bool]:
+        """The authority, and whether it was made anew; when only its time runs out, it keeps its key."""
+        found = self._sound("ca")
+        if found and not _ends_within(found, now, RENEW_AUTHORITY_DAYS):
+            return found, False
+        end = now + datetime.timedelta(days=AUTHORITY_DAYS)
+        made = certificates.authority(end, found.key if found else None)
+        self._store("ca", made)
+        return made, True
+
+    def _ensure_server(self, authority: Pair, now: datetime.datetime, end: datetime.datetime) -> bool:
+        wanted = [_general_name(name) for name in dict.fromkeys((*LOCAL_NAMES, *self._names()))]
+        found = self._usable("server", authority, now)
+        if found and set(wanted) <= certificates.names_of(found.certificate):
+            return False
+        self._store("server", certificates.issue(authority, certificates.subject("edge-api"), end, wanted))
+        return True
+
+    def _ensure_user(
+        self, authority: Pair, who: x509.Name, file: str, now: datetime.datetime, end: datetime.datetime
+    ) -> bool:
+        found = self._usable(file, authority, now)
+        if found and found.certificate.subject == who:
+            return False
+        self._store(file, certificates.issue(authority, who, end))
+        return True
+
+    def _usable(self, name: str, authority: Pair, now: datetime.datetime) -> Pair | None:
+        found = self._sound(name)
+        return found if found and found.issued_by(authority) and not _ends_within(found, now, RENEW_DAYS) else None
+
+    def _sound(self, name: str) -> Pair | None:
+        """A pair as it is on disk; None when it is missing, or a power cut came between its two files."""
+        try:
+            return self._read(name)
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _read(self, name: str) -> Pair:
+        return certificates.read(self._path(name, "crt").read_bytes(), self._path(name, "key").read_bytes())
+
+    def _store(self, name: str, pair: Pair) -> None:
+        certificate, key = pair.pem()
+        files.write_secret(self._path(name, "key"), key)
+        files.write_secret(self._path(name, "crt"), certificate)
+
+    def _path(self, name: str, kind: str) -> Path:
+        return self._directory / f"{name}.{kind}"
+
+
+def _ends_within(pair: Pair, now: datetime.datetime, days: int) -> bool:
+    """Also true of those that earlier versions made, which begin when they were made."""
+    found = pair.certificate
+    left = found.not_valid_after_utc - now
+    return left < datetime.timedelta(days=days) or found.not_valid_before_utc > certificates.BEGIN
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -1,0 +1,136 @@
+"""What users may ask about access: who they are, what they may, and what others may (authentication, authorization).
+
+Answers are made for the question and stored nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from controller.apiserver import failures, times
+from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.access.authorization import Identity, Policy
+from controller.apiserver.access.users import Users
+from controller.apiserver.schemas.structural import Cause
+
+Object = dict[str, Any]
+GROUPS = ("authentication.k8s.io", "authorization.k8s.io")
+
+
+class Reviews:
+    """Answers reviews by kind. Every one raises failures.Failure."""
+
+    def __init__(self, policy: Policy, users: Users) -> None:
+        self._policy = policy
+        self._users = users
+        self._answers: dict[str, Callable[[Identity, Object, Attributes], Object]] = {
+            "selfsubjectreviews": self._whoami,
+            "tokenreviews": self._token,
+            "selfsubjectrulesreviews": self._rules,
+            "selfsubjectaccessreviews": self._self_access,
+            "subjectaccessreviews": self._access,
+            "localsubjectaccessreviews": self._local_access,
+        }
+
+    def answer(self, who: Identity, wanted: Attributes, body: Any) -> Object:
+        """The review with its status."""
+        if not isinstance(body, dict) or not isinstance(body.get("spec") or {}, dict):
+            raise failures.bad_request(f"the body must be an object of {wanted.qualified}")
+        answer = self._answers.get(wanted.resource)
+        if answer is None or wanted.name:
+            raise failures.unknown_path()
+        return answer(who, body, wanted)
+
+    def _whoami(self, who: Identity, body: Object, _: Attributes) -> Object:
+        metadata = {**(body.get("metadata") or {}), "creationTimestamp": times.now()}
+        return {**body, "metadata": metadata, "status": {"userInfo": _info(who)}}
+
+    def _token(self, _: Identity, body: Object, __: Attributes) -> Object:
+        token = (body.get("spec") or {}).get("token")
+        if not token:
+            raise failures.bad_request("token is required for TokenReview in authentication")
+        owner = self._users.token_owner(str(token))
+        found = {"authenticated": True, "user": _info(owner)} if owner else {"error": "invalid bearer token"}
+        return {**body, "status": {"user": {}, **found}}
+
+    def _rules(self, who: Identity, body: Object, _: Attributes) -> Object:
+        if not (body.get("spec") or {}).get("namespace"):
+            raise failures.bad_request("no namespace on request")
+        resources, paths = self._policy.review(who)
+        status = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+        return {**body, "spec": {}, "status": status}
+
+    def _self_access(self, who: Identity, body: Object, _: Attributes) -> Object:
+        spec = body.get("spec") or {}
+        _refuse(_faults(spec))
+        return self._decided(who, body, spec)
+
+    def _access(self, _: Identity, body: Object, __: Attributes) -> Object:
+        spec = body.get("spec") or {}
+        _refuse(_faults(spec) + _subject_faults(spec))
+        return self._decided(_subject(spec), body, spec)
+
+    def _local_access(self, _: Identity, body: Object, wanted: Attributes) -> Object:
+        spec = body.get("spec") or {}
+        given = (spec.get("resourceAttributes") or {}).get("namespace", "")
+        elsewhere = Cause(
+            "FieldValueInvalid",
+            f'Invalid value: "{given}": must match metadata.namespace',
+            "spec.resourceAttributes.namespace",
+        )
+        _refuse(_faults(spec) + _subject_faults(spec) + ([elsewhere] if given != wanted.namespace else []))
+        metadata = {**(body.get("metadata") or {}), "namespace": wanted.namespace}
+        return self._decided(_subject(spec), {**body, "metadata": metadata}, spec)
+
+    def _decided(self, who: Identity, body: Object, spec: Object) -> Object:
+        return {**body, "status": {"allowed": self._policy.allows(who, _wanted(spec))}}
+
+
+def _wanted(spec: Object) -> Attributes:
+    """The request that a review asks about."""
+    if path := spec.get("nonResourceAttributes"):
+        return Attributes(str(path.get("verb", "")), str(path.get("path", "")))
+
+    def read(field: str) -> str:
+        return str(spec["resourceAttributes"].get(field) or "")
+
+    return Attributes(
+        read("verb"), "", read("group"), read("version"), read("resource"), read("subresource"), read("namespace"),
+        read("name"),
+    )  # fmt: skip
+
+
+def _subject(spec: Object) -> Identity:
+    return Identity(str(spec.get("user") or ""), tuple(str(group) for group in spec.get("groups") or ()))
+
+
+def _info(who: Identity) -> Object:
+    return {"username": who.name, "groups": list(who.groups)}
+
+
+def _faults(spec: Object) -> list[Cause]:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource and path:
+        why = "Invalid value: cannot be specified in combination with resourceAttributes"
+        return [Cause("FieldValueInvalid", why, "spec.nonResourceAttributes")]
+    if isinstance(resource or path, dict):
+        return []
+    why = "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+    return [Cause("FieldValueInvalid", why, "spec.resourceAttributes")]
+
+
+def _subject_faults(spec: Object) -> list[Cause]:
+    if spec.get("user") or spec.get("groups"):
+        return []
+    return [
+        Cause("FieldValueInvalid", 'Invalid value: "": at least one of user or group must be specified', "spec.user")
+    ]
+
+
+def _refuse(causes: list[Cause]) -> None:
+    if causes:
+        lines = [f"{cause.field}: {cause.message}" for cause in causes]
+        text = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
+        details = {"group": GROUPS[1], "causes": [cause._asdict() for cause in causes]}
+        raise failures.Failure(422, "Invalid", f'.{GROUPS[1]} "" is invalid: {text}', details)

@@ -1,0 +1,96 @@
+"""Who asks: the subject of a client certificate of our CA, the owner of a bearer token, or nobody in particular.
+
+Decides nothing about what they may (authorization.py).
+"""
+
+from __future__ import annotations
+
+import hmac
+import ssl
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from aiohttp import web
+
+from controller.apiserver import failures
+from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.access.authorization import ANONYMOUS, AUTHENTICATED, Identity, Policy
+
+GROUP_ATTRIBUTE = "organizationName"
+IMPERSONATE = "Impersonate-"
+AS_USER, AS_GROUP = "Impersonate-User", "Impersonate-Group"
+
+
+class Certified(NamedTuple):
+    """A user by certificate, and when that ends in seconds since the epoch."""
+
+    identity: Identity
+    end: float
+
+
+class Users:
+    """Authentication. ``tokens``: user and groups by bearer token."""
+
+    def __init__(self, tokens: dict[str, Identity], policy: Policy, clock: Callable[[], float]) -> None:
+        self._tokens = tokens
+        self._policy = policy
+        self._clock = clock
+        self._connections: WeakKeyDictionary[Any, Certified | None] = WeakKeyDictionary()
+
+    def of(self, request: web.Request) -> Identity:
+        """The user, or the one they may act as. Raises failures.Failure (401, 403)."""
+        identity = self._by_certificate(request) or self._by_token(request.headers.get("Authorization", ""))
+        acting = {name.title() for name in request.headers if name.title().startswith(IMPERSONATE)}
+        if acting - {AS_USER, AS_GROUP}:
+            raise failures.bad_request(f"of impersonation only {AS_USER} and {AS_GROUP} are known here")
+        return self._impersonated(request, identity) if acting else identity
+
+    def token_owner(self, token: str) -> Identity | None:
+        """Whose bearer token this is."""
+        found = [who for known, who in self._tokens.items() if hmac.compare_digest(known.encode(), token.encode())]
+        return found[0] if found else None
+
+    def _by_token(self, authorization: str) -> Identity:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return ANONYMOUS
+        if (owner := self.token_owner(token.strip())) is None:
+            raise _unauthorized()
+        return owner
+
+    def _by_certificate(self, request: web.Request) -> Identity | None:
+        """TLS has verified it, but only once: a kept connection outlives a certificate of some hours."""
+        connection = request.get_extra_info("ssl_object")
+        if connection is None:
+            return None
+        if connection not in self._connections:
+            self._connections[connection] = _certified(connection.getpeercert() or {})
+        found = self._connections[connection]
+        if found and found.end < self._clock():
+            raise _unauthorized()
+        return found and found.identity
+
+    def _impersonated(self, request: web.Request, who: Identity) -> Identity:
+        """Act as another: who may do everything may do that as well, for trying out what others may."""
+        name, groups = request.headers.get(AS_USER, ""), request.headers.getall(AS_GROUP, [])
+        for kind, wanted in [("users", name), *(("groups", group) for group in groups)]:
+            self._policy.check(who, Attributes("impersonate", request.path, resource=kind, name=wanted))
+        if not name:
+            raise failures.bad_request(f"a group is acted as together with a user: give {AS_USER} as well")
+        if name == ANONYMOUS.name:
+            return ANONYMOUS._replace(impersonator=who.name)
+        return Identity(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))), who.name)
+
+
+def _certified(certificate: dict[str, Any]) -> Certified | None:
+    subject = [attribute for relative_name in certificate.get("subject", ()) for attribute in relative_name]
+    name = dict(subject).get("commonName")
+    if not name:
+        return None
+    groups = tuple(value for attribute, value in subject if attribute == GROUP_ATTRIBUTE)
+    return Certified(Identity(name, (*groups, AUTHENTICATED)), ssl.cert_time_to_seconds(certificate["notAfter"]))
+
+
+def _unauthorized() -> failures.Failure:
+    return failures.Failure(401, "Unauthorized", "Unauthorized")

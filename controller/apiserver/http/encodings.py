@@ -1,0 +1,56 @@
+"""The last thing done to an answer: YAML or indented JSON where it is asked for, gzip where it is large.
+
+Whatever takes long runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+
+import yaml
+from aiohttp import web
+
+from controller.apiserver.objects import forms
+
+GZIP_BYTES = 128 << 10  # as with Kubernetes: below, compressing costs more than it saves
+GZIP_LEVEL = 1
+TRUE = ("1", "true")
+
+
+async def encode(request: web.Request, answer: web.Response) -> None:
+    """Change the answer to a request in place. Streams and texts are left as they are."""
+    if answer.content_type != forms.JSON or not isinstance(answer.body, bytes):
+        return
+    if forms.prefers_yaml(",".join(request.headers.getall("Accept", ()))):
+        answer.body = await asyncio.to_thread(_to_yaml, answer.body)
+        answer.headers["Content-Type"] = forms.YAML
+    elif request.query.get("pretty") in TRUE:
+        answer.body = await asyncio.to_thread(_indented, answer.body)
+    await _compress(request, answer)
+
+
+async def _compress(request: web.Request, answer: web.Response) -> None:
+    body = answer.body
+    if not isinstance(body, bytes) or len(body) < GZIP_BYTES:
+        return
+    answer.headers["Vary"] = "Accept-Encoding"
+    if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+        answer.body = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL)
+        answer.headers["Content-Encoding"] = "gzip"
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """RFC 9110, 12.5.3, without a ranking: there is one encoding to choose."""
+    offers = dict(offer.replace(" ", "").lower().partition(";q=")[::2] for offer in accepted.split(","))
+    return "gzip" in offers and (offers["gzip"] or "1").strip("0.") != ""
+
+
+def _to_yaml(body: bytes) -> bytes:
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return yaml.dump(json.loads(body), Dumper=dumper, allow_unicode=True).encode()
+
+
+def _indented(body: bytes) -> bytes:
+    return json.dumps(json.loads(body), indent=2).encode() + b"\n"

@@ -1,0 +1,61 @@
+"""What every request passes before it is answered, and every answer before it goes out.
+
+Who asks, whether they may, whether there is room and time; then the log of writes, and the encoding. Knows nothing of
+objects: whatever goes wrong below becomes a Status here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from controller import errors
+from controller.apiserver import failures
+from controller.apiserver.access import attributes, audit
+from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.access.authorization import ANONYMOUS, Identity, Policy
+from controller.apiserver.access.users import Users
+from controller.apiserver.http import encodings, wire
+from controller.apiserver.http.limits import Limits
+
+Inner = Callable[[web.Request, Attributes, Identity], Awaitable[web.StreamResponse]]
+
+# No proxy or browser keeps what may be a secret, or takes it for what it is not.
+HEADERS = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff", "Server": "edge-controller"}
+
+logger = logging.getLogger(__name__)
+
+
+class Front:
+    """The one handler of the server, around the one that knows what to answer."""
+
+    def __init__(self, users: Users, policy: Policy, limits: Limits, inner: Inner) -> None:
+        self._users = users
+        self._policy = policy
+        self._limits = limits
+        self._inner = inner
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer any request."""
+        begun, wanted, who = time.monotonic(), attributes.of(request), ANONYMOUS
+        try:
+            who = self._users.of(request)
+            self._policy.check(who, wanted)
+            async with self._limits.hold(who, wanted, request.query.get("timeout", "")):
+                answer = await self._inner(request, wanted, who)
+        except failures.Failure as failure:
+            answer = wire.failed(failure)
+        except errors.ApiError as error:
+            logger.error("%s %s failed: %s", request.method, request.path, error)
+            answer = wire.failed(failures.Failure(error.code, error.reason, str(error)))
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            answer = wire.failed(failures.internal("see the log of the controller"))
+        audit.note(request, who, wanted, answer.status, time.monotonic() - begun)
+        if isinstance(answer, web.Response):
+            answer.headers.update(HEADERS)
+            await encodings.encode(request, answer)
+        return answer

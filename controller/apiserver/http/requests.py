@@ -1,0 +1,206 @@
+"""HTTP to verbs: what is asked of which object, and in which form it goes back. Who may ask is decided in front."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+
+from controller.apiserver import failures
+from controller.apiserver.access import audit
+from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.access.authorization import Identity
+from controller.apiserver.access.reviews import GROUPS, Reviews
+from controller.apiserver.documents.catalogue import Documents
+from controller.apiserver.http import wire
+from controller.apiserver.http.health import ENDPOINTS, Health
+from controller.apiserver.kinds.resources import Registry, Resource
+from controller.apiserver.objects import deletions, list_options, write_options
+from controller.apiserver.objects.forms import Form
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.storage.store import Store
+from controller.apiserver.verbs import writing
+from controller.apiserver.verbs.reading import Reading, predicate
+from controller.apiserver.verbs.scales import Scales
+from controller.apiserver.verbs.watches import Watch
+from controller.apiserver.verbs.writing import Place, Verbs, Written
+
+Object = dict[str, Any]
+
+APPLY_PATCH = "application/apply-patch+yaml"
+PATCHES = (writing.JSON_PATCH, writing.MERGE_PATCH, writing.STRATEGIC_PATCH, APPLY_PATCH)
+STALLED_SECONDS = 60.0  # in which a client of a watch must take something
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Requests:
+    """Answers what a user may ask with an object, or raises failures.Failure and errors.ApiError."""
+
+    def __init__(self, registry: Registry, store: Store, reviews: Reviews, health: Health) -> None:
+        self._verbs = Verbs(store)
+        self._reading = Reading(store)
+        self._scales = Scales(self._verbs, self._reading)
+        self._documents = Documents(registry, health.paths())
+        self._registry = registry
+        self._store = store
+        self._reviews = reviews
+        self._health = health
+
+    async def answer(self, request: web.Request, wanted: Attributes, who: Identity) -> web.StreamResponse:
+        """The answer to one request."""
+        if not wanted.resource:
+            return self._document(request)
+        place = self._place(wanted)
+        _check_verb(request.method, wanted, place.resource)
+        if wanted.group in GROUPS:
+            return await self._review(request, wanted, who)
+        if wanted.verb == "watch":
+            return await self._watch(request, place)
+        wish = write_options.of_write(request.query, request.headers.get("User-Agent", ""), wanted.subresource)
+        form = wire.form(request)  # before anything is done: what nobody takes must not be written
+        if wanted.subresource == "scale":
+            return await self._on_scale(request, place, wish)
+        if place.name:
+            return await self._on_object(request, place, wish, form)
+        return await self._on_collection(request, place, wish, form)
+
+    async def _review(self, request: web.Request, wanted: Attributes, who: Identity) -> web.Response:
+        if kind := wire.form(request).kind:
+            raise failures.not_acceptable(f"{wanted.qualified} are answered as they are, not as {kind}")
+        return wire.answer(self._reviews.answer(who, wanted, await wire.body(request)), 201)
+
+    def _document(self, request: web.Request) -> web.Response:
+        if request.method not in ("GET", "HEAD"):
+            raise failures.method_not_allowed()
+        parts = [part for part in request.path.split("/") if part]
+        if parts and parts[0] in ENDPOINTS:
+            return self._health.answer(request, parts[0], parts[1:])
+        aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "") and parts in (["api"], ["apis"])
+        document = self._documents.find(parts, aggregated=aggregated)
+        if document is None:
+            raise failures.unknown_path()
+        return wire.answer(document, kind=wire.DISCOVERY) if aggregated else wire.answer(document)
+
+    def _place(self, wanted: Attributes) -> Place:
+        resource = self._registry.find(wanted.group, wanted.version, wanted.resource)
+        if resource is None or wanted.rest:
+            raise failures.unknown_path()
+        if wanted.subresource and resource.subresource(wanted.subresource) is None:
+            raise failures.unknown_path()
+        namespace = "" if (wanted.group, wanted.resource) == ("", "namespaces") else wanted.namespace
+        if (namespace and not resource.namespaced) or (wanted.name and resource.namespaced and not namespace):
+            raise failures.unknown_path()
+        return Place(resource, namespace, wanted.name)
+
+    async def _on_collection(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
+        match request.method:
+            case "GET":
+                items, metadata = await self._reading.select(place, list_options.of_list(request.query))
+                return wire.answer(form.of_list(place.resource, items, metadata))
+            case "POST" if place.resource.namespaced == bool(place.namespace):
+                body, wish = await _given(request, wish)
+                made = await self._verbs.create(place, body, wish)
+                request[audit.NAME] = made.object["metadata"]["name"]
+                return wire.answer(form.of_object(place.resource, made.object), 201, made.warnings)
+            case "DELETE":
+                return await self._delete_collection(request, place, wish, form)
+        raise failures.method_not_allowed()
+
+    async def _on_object(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
+        match request.method:
+            case "GET":
+                return wire.answer(
+                    form.of_object(place.resource, self._reading.get(place, list_options.revision_of(request.query)))
+                )
+            case "PUT":
+                body, wish = await _given(request, wish)
+                done = await self._verbs.update(place, body, wish)
+            case "PATCH":
+                done = await self._patch(request, place, wish)
+            case "DELETE":
+                asked = deletions.read(await wire.body(request), request.query)
+                done = await self._verbs.delete(place, asked, replace(wish, dry=asked.dry))
+                shown = done.object if done.type != "DELETED" else failures.success(place.resource, done.object)
+                return wire.answer(shown)
+            case _:
+                raise failures.method_not_allowed()
+        return wire.answer(form.of_object(place.resource, done.object), 201 if done.created else 200, done.warnings)
+
+    async def _on_scale(self, request: web.Request, place: Place, wish: WriteOptions) -> web.Response:
+        if request.method not in ("PUT", "PATCH"):
+            return wire.answer(self._scales.get(place))
+        if request.method == "PUT":
+            body, wish = await _given(request, wish)
+            done = await self._scales.update(place, body, wish)
+        else:
+            body, wish = await _given(request, wish, PATCHES[:3])
+            done = await self._scales.patch(place, body, request.content_type, wish)
+        return wire.answer(done.object, 200, done.warnings)
+
+    async def _patch(self, request: web.Request, place: Place, wish: WriteOptions) -> Written:
+        kind = request.content_type
+        if kind == APPLY_PATCH:
+            if "fieldManager" not in request.query:
+                raise failures.manager_required()
+            return await self._verbs.apply(place, *await _given(request, wish, PATCHES))
+        body, wish = await _given(request, wish, PATCHES)
+        return await self._verbs.patch(place, body, kind, wish)
+
+    async def _delete_collection(
+        self, request: web.Request, place: Place, wish: WriteOptions, form: Form
+    ) -> web.Response:
+        asked = deletions.read(await wire.body(request), request.query)
+        items, metadata = await self._reading.select(place, list_options.of_list(request.query))
+        for item in items:
+            one = Place(place.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+            with contextlib.suppress(failures.NotFound):
+                await self._verbs.delete(one, asked, replace(wish, dry=asked.dry))
+        return wire.answer(form.of_list(place.resource, items, metadata))
+
+    async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
+        wish = list_options.of_watch(request.query)
+        field = ",".join(filter(None, (wish.field, f"metadata.name={place.name}" if place.name else "")))
+        matches = predicate(place.resource, wish.label, field)
+        watch = Watch(self._store, place, matches, wire.form(request, streaming=True))
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        async with contextlib.aclosing(await watch.open(wish)) as stream:
+            # A client that goes away in the middle of a write has ended its watch, and that is all.
+            with contextlib.suppress(ConnectionResetError):
+                await response.prepare(request)
+                async for line in stream:
+                    await _send(request, response, line)
+        return response
+
+
+def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:
+    """Raises failures.Failure (405) when that is never done to objects of this kind."""
+    if method not in METHODS or (wanted.reads and wanted.verb not in resource.verbs):
+        raise failures.method_not_allowed()
+    part = resource.subresource(wanted.subresource)
+    if part is not None and wanted.verb not in part.verbs:
+        raise failures.method_not_allowed()
+    if part is None and wanted.verb not in resource.verbs:
+        raise failures.not_for_this_api(resource)
+
+
+async def _send(request: web.Request, response: web.StreamResponse, line: bytes) -> None:
+    """Raises ConnectionResetError when the client has gone, or reads no more: it must not hold a place for ever."""
+    try:
+        async with asyncio.timeout(STALLED_SECONDS):
+            await response.write(line)
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client of a watch stopped reading") from error
+
+
+async def _given(
+    request: web.Request, wish: WriteOptions, accepted: Collection[str] = wire.BODIES
+) -> tuple[Any, WriteOptions]:
+    """The body, and the options with what is wrong with it."""
+    decoded = await wire.decoded(request, accepted)
+    return decoded.object, replace(wish, duplicates=decoded.duplicates)

@@ -1,0 +1,70 @@
+"""Bodies and answers on the wire: what comes in as JSON, YAML or protobuf, what goes out as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+from controller.apiserver import failures
+from controller.apiserver.http import bodies, protobuf
+from controller.apiserver.http.bodies import Decoded
+from controller.apiserver.objects import forms
+from controller.apiserver.objects.forms import Form
+
+Object = dict[str, Any]
+
+MAX_BODY = 3 << 20  # bytes, as with Kubernetes
+BODIES = (forms.JSON, forms.YAML, protobuf.CONTENT_TYPE)
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+
+async def body(request: web.Request) -> Any:
+    """The object in a request; an empty one where there is none. Raises failures.Failure (400, 413, 415)."""
+    return (await decoded(request)).object
+
+
+async def decoded(request: web.Request, accepted: Collection[str] = BODIES) -> Decoded:
+    """As ``body``, with what was said twice."""
+    kind = request.content_type if "Content-Type" in request.headers else forms.JSON
+    if request.can_read_body and kind not in accepted:
+        raise failures.unsupported_media(accepted)
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise failures.too_large(MAX_BODY) from error
+    if not raw:
+        return Decoded({}, ())
+    try:
+        if kind == protobuf.CONTENT_TYPE:
+            return Decoded(protobuf.decode(raw), ())
+        return bodies.of_yaml(raw) if "yaml" in kind else bodies.of_json(raw)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise failures.bad_request(f"the object provided is unrecognized: {error}") from error
+
+
+def failed(failure: failures.Failure) -> web.Response:
+    """A failure as its Status, with the advice when to come again."""
+    response = answer(failure.status(), failure.code)
+    if failure.retry_after:
+        response.headers["Retry-After"] = str(failure.retry_after)
+    return response
+
+
+def form(request: web.Request, *, streaming: bool = False) -> Form:
+    """The form of the answer that the client takes. Raises failures.Failure (400, 406)."""
+    return forms.agreed(
+        ",".join(request.headers.getall("Accept", ())), request.query.get("includeObject", ""), streaming=streaming
+    )
+
+
+def answer(item: Object, status: int = 200, warnings: Iterable[str] = (), kind: str = forms.JSON) -> web.Response:
+    """An object as JSON (RFC 9110 and RFC 7234 for warnings)."""
+    return web.Response(
+        body=json.dumps(item, separators=(",", ":")).encode(),
+        status=status,
+        headers=[("Content-Type", kind), *(("Warning", f"299 - {json.dumps(text)}") for text in warnings)],
+    )

@@ -1,0 +1,1 @@
+"""What is served: Kubernetes' own kinds as tables, and those of CustomResourceDefinitions."""

@@ -1,0 +1,150 @@
+"""The kinds that are there without a CustomResourceDefinition, as a table."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from controller.apiserver import failures
+from controller.apiserver.kinds import core_columns, core_rules, definitions, event_versions
+from controller.apiserver.kinds.resources import READ, VERBS, Resource, Selectable
+from controller.apiserver.kinds.subresources import FINALIZE, STATUS
+from controller.apiserver.schemas.structural import Cause
+
+Object = dict[str, Any]
+
+HOUR = 3600
+IMMORTAL = ("default", "kube-system")
+ABOUT = tuple(f"involvedObject.{name}" for name in ("name", "namespace", "kind", "uid", "apiVersion", "fieldPath"))
+EVENT_FIELDS = (
+    *(Selectable(name) for name in (*ABOUT, "reason", "reportingComponent", "type")),
+    Selectable("source", ("source.component", "reportingComponent")),
+)
+NEW_EVENT_FIELDS = (
+    *(Selectable(name.replace("involvedObject", "regarding"), (name,)) for name in ABOUT),
+    *(Selectable(name) for name in ("reason", "type")),
+    Selectable("reportingController", ("reportingComponent",)),
+)
+
+
+def _namespace(item: Object, old: Object | None) -> Object:
+    """A namespace stays until its content is gone: ``spec.finalizers`` hold it."""
+    metadata = item["metadata"]
+    labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
+    spec = item.get("spec") or {}
+    if old is None:
+        spec = {**spec, "finalizers": list(dict.fromkeys((*(spec.get("finalizers") or ()), "kubernetes")))}
+    status = {"phase": "Active", **(item.get("status") or {})}
+    return {**item, "metadata": {**metadata, "labels": labels}, "spec": spec, "status": status}
+
+
+def _namespace_faults(item: Object) -> list[Cause]:
+    causes = []
+    name, phase, ends = item["metadata"]["name"], item["status"]["phase"], "deletionTimestamp" in item["metadata"]
+    if "." in name:
+        causes.append(Cause("FieldValueInvalid", f'Invalid value: "{name}": must not contain dots', "metadata.name"))
+    if phase != ("Terminating" if ends else "Active"):
+        wanted = (
+            "'Terminating' if `deletionTimestamp` is not empty" if ends else "'Active' if `deletionTimestamp` is empty"
+        )
+        causes.append(Cause("FieldValueInvalid", f'Invalid value: "{phase}": may only be {wanted}', "status.Phase"))
+    return causes
+
+
+def _ending_namespace(item: Object) -> Object:
+    """Raises failures.Failure (403) of one that everything counts on."""
+    name = item["metadata"]["name"]
+    if name in IMMORTAL:
+        raise failures.forbidden(NAMESPACES, name, "this namespace may not be deleted")
+    metadata = {key: value for key, value in item["metadata"].items() if key != "deletionGracePeriodSeconds"}
+    return {**item, "metadata": metadata, "status": {**(item.get("status") or {}), "phase": "Terminating"}}
+
+
+def _ending_definition(item: Object) -> Object:
+    metadata = item["metadata"]
+    finalizers = [*(metadata.get("finalizers") or ()), definitions.CLEANUP]
+    return {**item, "metadata": {**metadata, "finalizers": list(dict.fromkeys(finalizers))}}
+
+
+def _secret(item: Object, _: Object | None) -> Object:
+    """``stringData`` is for writing only."""
+    given = item.get("stringData") or {}
+    encoded = {name: base64.b64encode(str(value).encode()).decode() for name, value in given.items()}
+    data = {**(item.get("data") or {}), **encoded}
+    kept = {name: value for name, value in item.items() if name != "stringData"}
+    return {**kept, "type": item.get("type") or "Opaque", **({"data": data} if data else {})}
+
+
+NAMESPACES = Resource(
+    "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), subresources=(FINALIZE, STATUS),
+    columns=core_columns.NAMESPACES, selectable=(Selectable("status.phase"),), enter=_namespace,
+    check=_namespace_faults, ending=_ending_namespace,
+    verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
+)  # fmt: skip
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False,
+    "customresourcedefinition", ("crd", "crds"), subresources=(STATUS,), has_generation=True,
+    status_alone=True, unconditional=False,
+    columns=core_columns.DEFINITIONS,
+    enter=definitions.accepted, check=definitions.faults,
+    ending=_ending_definition,
+)  # fmt: skip
+EVENTS = Resource(
+    "", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, selectable=EVENT_FIELDS,
+    by_update=True, check=core_rules.event,
+    expires=HOUR, renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
+)  # fmt: skip
+
+CONFIG_MAPS = Resource(
+    "", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=core_columns.CONFIG_MAPS,
+    check=core_rules.config_map, check_change=core_rules.unlike,
+)  # fmt: skip
+SERVICE_ACCOUNTS = Resource(
+    "", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",),
+    columns=core_columns.SERVICE_ACCOUNTS,
+)  # fmt: skip
+SERVICES = Resource(
+    "", "v1", "services", "Service", True, "service", ("svc",), verbs=READ,
+    columns=core_columns.SERVICES,
+)  # fmt: skip
+
+# Answered by reviews.py, stored nowhere.
+REVIEWS = (
+    ("authentication", "SelfSubjectReview", False),
+    ("authentication", "TokenReview", False),
+    ("authorization", "SelfSubjectAccessReview", False),
+    ("authorization", "SelfSubjectRulesReview", False),
+    ("authorization", "SubjectAccessReview", False),
+    ("authorization", "LocalSubjectAccessReview", True),
+)
+
+CORE: tuple[Resource, ...] = (
+    NAMESPACES,
+    EVENTS,
+    Resource(
+        "events.k8s.io", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, storage="events",
+        selectable=NEW_EVENT_FIELDS, by_update=True, enter=event_versions.stored,
+        check=core_rules.new_event, check_change=core_rules.event_changed, leave=event_versions.shown,
+    ),
+    Resource(
+        "", "v1", "secrets", "Secret", True, "secret", columns=core_columns.SECRETS, selectable=(Selectable("type"),),
+        enter=_secret, check=core_rules.secret, check_change=core_rules.unlike,
+    ),
+    CONFIG_MAPS,
+    SERVICE_ACCOUNTS,
+    Resource(
+        "coordination.k8s.io", "v1", "leases", "Lease", True, "lease", expires=HOUR, renewed=(".spec.renewTime",),
+        columns=core_columns.LEASES, unconditional=False, check=core_rules.lease,
+    ),
+    Resource(
+        "", "v1", "nodes", "Node", False, "node", ("no",), subresources=(STATUS,), columns=core_columns.NODES,
+        selectable=(Selectable("spec.unschedulable", absent="false"),),
+    ),
+    # Nothing here carries traffic to Services; clients look for the one of the API itself.
+    SERVICES,
+    DEFINITIONS,
+    *(
+        Resource(f"{group}.k8s.io", "v1", f"{kind.lower()}s", kind, namespaced, kind.lower(), verbs=("create",))
+        for group, kind, namespaced in REVIEWS
+    ),
+)  # fmt: skip

@@ -1,0 +1,133 @@
+"""What Kubernetes' own kinds demand beyond their schema (API reference: ConfigMap, Secret, Lease, Event). Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from controller.apiserver.schemas.structural import Cause
+
+Object = dict[str, Any]
+
+KEY = re.compile(r"[-._a-zA-Z0-9]+")
+KEY_LENGTH = 253
+KEY_MESSAGE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
+    "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+DATA_LENGTH = 1 << 20  # bytes
+TOO_LONG = f"Too long: may not be more than {DATA_LENGTH} bytes"
+# What the data of a secret of that type must have: of each group one key.
+DEMANDED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
+    "kubernetes.io/basic-auth": (("username", "password"),),
+    "kubernetes.io/ssh-auth": (("ssh-privatekey",),),
+    "kubernetes.io/dockerconfigjson": ((".dockerconfigjson",),),
+    "kubernetes.io/dockercfg": ((".dockercfg",),),
+}
+ACCOUNT_TYPE, ACCOUNT = "kubernetes.io/service-account-token", "kubernetes.io/service-account.name"
+EVENT_TYPES = ("Normal", "Warning")
+EVENT_DEMANDS = ("reportingComponent", "reportingInstance", "action", "reason")
+NOTE_LENGTH = 1024
+CLUSTER_EVENTS = ("default", "kube-system")  # where events of what has no namespace are
+EVENT_FIXED = ("involvedObject", "reason", "message", "type", "eventTime", "action", "reportingComponent")
+
+
+def config_map(item: Object) -> list[Cause]:
+    """Faults of a ConfigMap."""
+    data, binary = item.get("data") or {}, item.get("binaryData") or {}
+    causes = [*_keys(data, "data"), *_keys(binary, "binaryData")]
+    twice = sorted(data.keys() & binary.keys())
+    causes += [_invalid(f"data[{name}]", name, "duplicate of key present in binaryData") for name in twice]
+    if sum(len(value.encode()) for value in (*data.values(), *binary.values())) > DATA_LENGTH:
+        causes.append(Cause("FieldValueTooLong", TOO_LONG, "[]"))
+    return causes
+
+
+def secret(item: Object) -> list[Cause]:
+    """Faults of a Secret."""
+    data, kind = item.get("data") or {}, item["type"]
+    causes = list(_keys(data, "data"))
+    if sum(len(value) * 3 // 4 for value in data.values()) > DATA_LENGTH:
+        causes.append(Cause("FieldValueTooLong", TOO_LONG, "data"))
+    for group in DEMANDED.get(kind, ()):
+        if not any(name in data for name in group):
+            causes += [_required(f"data[{name}]") for name in group]
+    if kind == ACCOUNT_TYPE and not (item["metadata"].get("annotations") or {}).get(ACCOUNT):
+        causes.append(_required(f"metadata.annotations[{ACCOUNT}]"))
+    return causes
+
+
+def unlike(item: Object, old: Object) -> list[Cause]:
+    """What may not change of ConfigMaps and Secrets: the type, and everything once ``immutable`` is set."""
+    causes = []
+    if item.get("type") != old.get("type"):
+        causes.append(_invalid("type", item.get("type"), "field is immutable"))
+    if old.get("immutable"):
+        why = "Forbidden: field is immutable when `immutable` is set"
+        if not item.get("immutable"):
+            causes.append(Cause("FieldValueForbidden", why, "immutable"))
+        parts = [part for part in ("data", "binaryData") if (item.get(part) or {}) != (old.get(part) or {})]
+        causes += [Cause("FieldValueForbidden", why, part) for part in parts]
+    return causes
+
+
+def lease(item: Object) -> list[Cause]:
+    """Faults of a Lease."""
+    spec = item.get("spec") or {}
+    duration, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
+    causes = []
+    if duration is not None and duration <= 0:
+        causes.append(_invalid("spec.leaseDurationSeconds", duration, "must be greater than 0"))
+    if transitions is not None and transitions < 0:
+        causes.append(_invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
+    return causes
+
+
+def event(item: Object) -> list[Cause]:
+    """Faults of an event of core/v1; one with an ``eventTime`` has to say more."""
+    about = (item.get("involvedObject") or {}).get("namespace") or ""
+    if about != item["metadata"]["namespace"] and (about or item["metadata"]["namespace"] not in CLUSTER_EVENTS):
+        return [_invalid("involvedObject.namespace", about, "does not match event.namespace")]
+    return [_required(field) for field in EVENT_DEMANDS if not item.get(field)] if item.get("eventTime") else []
+
+
+def new_event(item: Object) -> list[Cause]:
+    """Faults of an event of events.k8s.io/v1, in the form in which it is stored."""
+    causes = event(item) if item.get("eventTime") else [_required("eventTime")]
+    if len(item.get("message") or "") > NOTE_LENGTH:
+        causes.append(_invalid("message", "", f"can have at most {NOTE_LENGTH} characters"))
+    if item.get("type") not in EVENT_TYPES:
+        causes.append(_invalid("type", "", f"has invalid value: {item.get('type', '')}"))
+    if (series := item.get("series")) and series.get("count", 0) < 2:
+        causes.append(_invalid("series.count", "", "should be at least 2"))
+    return causes
+
+
+def event_changed(item: Object, old: Object) -> list[Cause]:
+    """What may not change of an event of events.k8s.io/v1."""
+    fields = [field for field in EVENT_FIXED if (item.get(field) or None) != (old.get(field) or None)]
+    return [_invalid(field, item.get(field), "field is immutable") for field in fields]
+
+
+def _keys(data: Object, part: str) -> Iterator[Cause]:
+    for name in data:
+        field = f"{part}[{name}]"
+        if len(name) > KEY_LENGTH:
+            yield _invalid(field, name, f"must be no more than {KEY_LENGTH} characters")
+        if not KEY.fullmatch(name):
+            yield _invalid(field, name, KEY_MESSAGE)
+        elif name in (".", ".."):
+            yield _invalid(field, name, f"must not be '{name}'")
+        elif name.startswith(".."):
+            yield _invalid(field, name, "must not start with '..'")
+
+
+def _invalid(field: str, value: Any, why: str) -> Cause:
+    return Cause("FieldValueInvalid", f"Invalid value: {json.dumps(value)}: {why}", field)
+
+
+def _required(field: str) -> Cause:
+    return Cause("FieldValueRequired", "Required value", field)

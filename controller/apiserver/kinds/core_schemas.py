@@ -1,0 +1,128 @@
+"""Schemas of Kubernetes' own kinds, made from core_types: for validation, pruning and merging, and for OpenAPI.
+
+In the first form types hold each other, even themselves (a JSON schema has schemas in it); in the second they refer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from controller.apiserver.kinds import core_types
+from controller.apiserver.kinds.core_descriptions import DESCRIPTIONS
+from controller.apiserver.kinds.core_types import Field
+
+Object = dict[str, Any]
+Reference = Callable[[str], Object]
+
+ANYTHING: Object = {"x-kubernetes-preserve-unknown-fields": True}
+SCALARS: dict[str, Object] = {
+    "string": {"type": "string"},
+    "bool": {"type": "boolean"},
+    "int32": {"type": "integer", "format": "int32"},
+    "int64": {"type": "integer", "format": "int64"},
+    "float64": {"type": "number", "format": "double"},
+    "bytes": {"type": "string", "format": "byte"},
+    "time": {"type": "string", "format": "date-time"},
+    "microtime": {"type": "string", "format": "date-time"},
+    "quantity": {"x-kubernetes-int-or-string": True},
+    "intorstring": {"x-kubernetes-int-or-string": True},
+    "json": ANYTHING,
+    "fields": ANYTHING,
+    "raw": ANYTHING,
+}
+# A schema or something else.
+SCHEMA_UNIONS = ("schemaorbool", "schemaorarray", "schemaorstrings")
+
+
+@cache
+def structural() -> dict[str, Object]:
+    """The schemas of all types, with those of their fields inside."""
+    found = {name: _empty(name) | {"nullable": True} for name in core_types.types()}
+    for name, schema in found.items():
+        _fill(schema, name, found.__getitem__)
+    return found
+
+
+def referring(name: str, root: str) -> Object:
+    """The schema of a type that refers to other types below ``root``, as in an OpenAPI document."""
+    schema = _empty(name)
+    _fill(schema, name, lambda inner: {"$ref": root + published(inner)})
+    for field, part in schema["properties"].items():
+        schema["properties"][field] = _described(part, f"{name}.{field}")
+    if not schema["properties"]:
+        del schema["properties"]  # a client that reads and writes the document must get the same
+    return _described(schema, name)
+
+
+def _described(schema: Object, what: str) -> Object:
+    """With its description; beside a reference that has no place of its own."""
+    text = DESCRIPTIONS.get(what)
+    if text is None:
+        return schema
+    return {"allOf": [schema], "description": text} if "$ref" in schema else {**schema, "description": text}
+
+
+def names_within(name: str) -> set[str]:
+    """The type and all that it refers to."""
+    found: set[str] = set()
+    wanted = [name]
+    while wanted:
+        current = wanted.pop()
+        if current not in found:
+            found.add(current)
+            wanted += [inner for field in core_types.types()[current].fields if (inner := _inner(field.kind))]
+    return found
+
+
+def published(name: str) -> str:
+    """A type's name in OpenAPI documents."""
+    package, _, kind = name.partition(".")
+    homes = {
+        "meta": "io.k8s.apimachinery.pkg.apis.meta.v1",
+        "extensions": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1",
+    }
+    return f"{homes.get(package, f'io.k8s.api.{package}.v1')}.{kind}"
+
+
+def _empty(name: str) -> Object:
+    atomic = {"x-kubernetes-map-type": "atomic"} if core_types.types()[name].atomic else {}
+    return {"type": "object", "properties": {}, **atomic}
+
+
+def _fill(schema: Object, name: str, refer: Reference) -> None:
+    for field in core_types.types()[name].fields:
+        schema["properties"][field.name] = _of_field(field, refer)
+
+
+def _of_field(field: Field, refer: Reference) -> Object:
+    schema = dict(_of_kind(field.kind, refer))
+    if "list" in field.marks:
+        schema["x-kubernetes-list-type"] = field.marks["list"]
+    if "keys" in field.marks:
+        schema["x-kubernetes-list-map-keys"] = field.marks["keys"].split(",")
+    if "map" in field.marks:
+        schema["x-kubernetes-map-type"] = field.marks["map"]
+    if "merge" in field.marks:
+        schema["x-kubernetes-patch-strategy"] = "merge"
+        schema["x-kubernetes-patch-merge-key"] = field.marks["merge"]
+    return schema
+
+
+def _of_kind(kind: str, refer: Reference) -> Object:
+    kind = kind.removeprefix("*")
+    if kind.startswith("[]"):
+        return {"type": "array", "nullable": True, "items": _of_kind(kind.removeprefix("[]"), refer)}
+    if kind.startswith("map[string]"):
+        values = _of_kind(kind.removeprefix("map[string]"), refer)
+        return {"type": "object", "nullable": True, "additionalProperties": values}
+    if kind in SCHEMA_UNIONS:
+        return ANYTHING
+    return {**SCALARS[kind], "nullable": True} if kind in SCALARS else refer(kind)
+
+
+def _inner(kind: str) -> str:
+    """The type in a field's kind, "" for a scalar."""
+    name = kind.removeprefix("*").removeprefix("[]").removeprefix("map[string]").removeprefix("[]")
+    return name if "." in name else ""

@@ -1,0 +1,208 @@
+"""What the API serves: the core kinds, and whatever CustomResourceDefinitions add.
+
+A ``Resource`` says everything the verbs need to know of a kind; nothing here stores or answers anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from controller.apiserver.kinds import core_schemas, core_types
+from controller.apiserver.kinds.subresources import STATUS, Subresource, scale
+from controller.apiserver.schemas.structural import Cause
+
+Object = dict[str, Any]
+
+
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+READ = ("get", "list", "watch")
+
+
+def _as_it_comes(item: Object, _: Object | None) -> Object:
+    return item
+
+
+def _as_it_is(item: Object) -> Object:
+    return item
+
+
+def _unhindered(_: Object, __: Object) -> list[Cause]:
+    return []
+
+
+def _faultless(_: Object) -> list[Cause]:
+    return []
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    json_path: str
+    type: str = "string"
+    priority: int = 0
+    description: str = ""
+    cell: Callable[[Object], Any] | None = None  # for what no path can tell
+
+
+@dataclass(frozen=True)
+class Selectable:
+    """A field that field selectors may name."""
+
+    name: str
+    paths: tuple[str, ...] = ()  # where it may be stored, when not at its name
+    absent: str = ""  # what it counts as where it is absent
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One served kind in one version."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    singular: str = ""
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[Subresource, ...] = ()
+    schema: Object | None = None  # None: a core kind, stored as it comes
+    columns: tuple[Column, ...] = ()
+    selectable: tuple[Selectable, ...] = ()
+    list_kind: str = ""
+    has_generation: bool = False
+    storage: str = ""  # plural.group under which objects are stored, when it differs (events of two groups)
+    expires: int = 0  # seconds after its last renewal after which an object goes by itself
+    renewed: tuple[str, ...] = ()  # paths of the time of that renewal, beside the creation
+    verbs: tuple[str, ...] = VERBS
+    defined_at: int = 0  # revision of its definition; objects that are older may lack defaults
+    storage_version: str = ""  # the version in which a definition wants its objects stored
+    unconditional: bool = True  # an update need not name the resourceVersion that it is for
+    by_update: bool = False  # an update of what is not there makes it
+    status_alone: bool = False  # a write of the status leaves the metadata as it is
+    terminating: bool = False  # its definition is being deleted: nothing new may come
+    enter: Callable[[Object, Object | None], Object] = (
+        _as_it_comes  # what the server makes of a new state, given the old
+    )
+    leave: Callable[[Object], Object] = _as_it_is  # how a stored object is shown
+    ending: Callable[[Object], Object] = _as_it_is  # what the beginning of its deletion changes
+    check: Callable[[Object], list[Cause]] = _faultless  # faults that no schema tells
+    check_change: Callable[[Object, Object], list[Cause]] = _unhindered  # of a new state beside the old
+
+    @cached_property
+    def structure(self) -> Object | None:
+        """The schema of its objects, also of a core kind; None where nothing is known of them."""
+        name = core_types.name_of(self.api_version, self.kind)
+        return self.schema or (core_schemas.structural()[name] if name else None)
+
+    @property
+    def has_status(self) -> bool:
+        """Whether the status is written apart."""
+        return STATUS in self.subresources
+
+    def subresource(self, name: str) -> Subresource | None:
+        """The subresource of that name."""
+        return next((found for found in self.subresources if found.name == name), None)
+
+    def parted(self, subresource: str) -> set[str]:
+        """The fields that a write through this subresource leaves as they are; "" is the object itself."""
+        here = self.subresource(subresource)
+        return {part.writes for part in self.subresources if part.writes and part != here}
+
+    @property
+    def key(self) -> str:
+        """Name of the stored collection."""
+        return self.storage or (f"{self.plural}.{self.group}" if self.group else self.plural)
+
+    @property
+    def api_version(self) -> str:
+        """``apiVersion`` of its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """``plural.group`` as error messages name it."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+
+def of_definition(definition: Object) -> list[Resource]:
+    """The resources that a CustomResourceDefinition serves."""
+    spec = definition["spec"]
+    names = spec["names"]
+    return [
+        Resource(
+            spec["group"], version["name"], names["plural"], names["kind"], spec["scope"] == "Namespaced",
+            names.get("singular") or names["kind"].lower(), tuple(names.get("shortNames", ())),
+            tuple(names.get("categories", ())), _subresources(version.get("subresources") or {}),
+            version.get("schema", {}).get("openAPIV3Schema", {"type": "object"}),
+            tuple(_column(c) for c in version.get("additionalPrinterColumns", ())) or (AGE,),
+            tuple(Selectable(f["jsonPath"].lstrip(".")) for f in version.get("selectableFields", ())),
+            names.get("listKind", ""), has_generation=True, status_alone=True, unconditional=False,
+            terminating="deletionTimestamp" in definition["metadata"],
+            defined_at=int(definition["metadata"].get("resourceVersion") or 0),
+            storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
+        )
+        for version in spec["versions"] if version.get("served")
+    ]  # fmt: skip
+
+
+def _subresources(given: Object) -> tuple[Subresource, ...]:
+    status = (STATUS,) if "status" in given else ()
+    return (*status, scale(given["scale"])) if "scale" in given else status
+
+
+def _priority(version: str) -> tuple[int, int, int, str]:
+    """Order of versions (API reference: version priority): v2, v1, v2beta1, v1alpha1, then others by name."""
+    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
+    if not found:
+        return 3, 0, 0, version
+    return ("beta", "alpha").index(found[2]) + 1 if found[2] else 0, -int(found[1]), -int(found[3] or 0), version
+
+
+def _column(column: Object) -> Column:
+    return Column(
+        column["name"], column["jsonPath"], column["type"], column.get("priority", 0), column.get("description", "")
+    )
+
+
+class Registry:
+    """The served resources by group, version and plural."""
+
+    def __init__(self, core: Iterable[Resource]) -> None:
+        self._core = {(r.group, r.version, r.plural): r for r in core}
+        self._custom: dict[tuple[str, str, str], Resource] = {}
+
+    def define(self, definitions: list[Object]) -> None:
+        """Serve exactly these custom resources beside the core ones."""
+        resources = [resource for definition in definitions for resource in of_definition(definition)]
+        self._custom = {(r.group, r.version, r.plural): r for r in resources}
+
+    def find(self, group: str, version: str, plural: str) -> Resource | None:
+        """The resource at that place."""
+        place = (group, version, plural)
+        return self._core.get(place) or self._custom.get(place)
+
+    def stored_as(self, key: str) -> Resource | None:
+        """One of the resources whose objects are stored under this key."""
+        return next((resource for resource in self.all() if resource.key == key), None)
+
+    def all(self) -> list[Resource]:
+        """Every resource, core first."""
+        return [*self._core.values(), *self._custom.values()]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Versions by named group, the preferred one first."""
+        found: dict[str, list[str]] = {}
+        for resource in self.all():
+            if resource.group and resource.version not in found.setdefault(resource.group, []):
+                found[resource.group].append(resource.version)
+        return {group: sorted(versions, key=_priority) for group, versions in found.items()}

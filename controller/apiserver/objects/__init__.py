@@ -1,0 +1,1 @@
+"""What becomes of an object on its way in and out: admission, patches, managed fields, forms. No storage."""

@@ -1,0 +1,154 @@
+"""Server-side apply: what an applied configuration makes of the live object, and who objects (KEP-555). Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from controller.apiserver.objects import fieldsets, managers
+from controller.apiserver.objects.fieldsets import Path
+from controller.apiserver.objects.managers import Entry, Manager, Managers
+
+Object = dict[str, Any]
+
+
+class Conflicts(Exception):  # noqa: N818 - named as the API names it
+    """Other managers own fields that would change: manager -> fields."""
+
+    def __init__(self, fields: dict[Manager, list[Path]]) -> None:
+        super().__init__(f"{len(fields)} managers object")
+        self.fields = fields
+
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def apply(
+    live: Object, config: Object, manager: Manager, schema: Object | None, now: str, *, force: bool
+) -> tuple[Object, Managers]:
+    """The object and its managers afterwards. Raises Conflicts unless ``force``."""
+    owned = managers.read(live.get("metadata", {}))
+    wanted = fieldsets.of_applied(config, schema)
+    whole = fieldsets.with_metadata(schema)
+    result = merge(live, config, whole)
+    changed, _ = fieldsets.differing(fieldsets.of_object(live, schema), fieldsets.of_object(result, schema))
+    others = {other: entry for other, entry in owned.items() if other != manager}
+    conflicts = {other: sorted(entry.fields & changed & wanted) for other, entry in others.items()}
+    conflicts = {other: fields for other, fields in conflicts.items() if fields}
+    if conflicts and not force and not _are_kubectls_own(conflicts, live, manager, schema):
+        raise Conflicts(conflicts)
+    for other, fields in conflicts.items():
+        others[other] = others[other]._replace(fields=others[other].fields - set(fields))
+    before = owned[manager].fields if manager in owned else frozenset()
+    result = _without(result, before - wanted, [wanted, *(entry.fields for entry in others.values())], whole)
+    mine = owned[manager] if manager in owned and before == wanted else Entry(wanted, now)
+    return result, {**others, manager: mine}
+
+
+def _are_kubectls_own(
+    conflicts: dict[Manager, list[Path]], live: Object, manager: Manager, schema: Object | None
+) -> bool:
+    """Whether kubectl only takes over what its client-side apply wrote, as its annotation tells."""
+    text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+    if manager.name != "kubectl" or not text:
+        return False
+    try:
+        written = fieldsets.of_applied(json.loads(text), schema)
+    except (ValueError, AttributeError):
+        return False
+    updates = all(other.operation == managers.UPDATE for other in conflicts)
+    return updates and all(path in written for fields in conflicts.values() for path in fields)
+
+
+def merge(live: Any, config: Any, schema: Object) -> Any:
+    """The live value with everything in it that the configuration says."""
+    if type(live) is not type(config) or not fieldsets.is_granular(config, schema):
+        return config
+    if isinstance(config, dict):
+        merged = {
+            name: merge(live[name], part, fieldsets.child_schema(schema, name)) if name in live else part
+            for name, part in config.items()
+        }
+        return {**live, **merged}
+    return _merge_lists(live, config, schema)
+
+
+def _merge_lists(live: list[Any], config: list[Any], schema: Object) -> list[Any]:
+    wanted = {fieldsets.item_element(item, schema): item for item in config}
+    merged = []
+    for item in live:
+        mine = wanted.pop(fieldsets.item_element(item, schema), None)
+        merged.append(item if mine is None else merge(item, mine, schema.get("items", {})))
+    return merged + list(wanted.values())
+
+
+def _without(item: Object, gone: Iterable[Path], kept: list[frozenset[Path]], schema: Object) -> Object:
+    """The object without the fields that nobody wants any more, nor what that leaves empty."""
+    wanted = {path[:length] for fields in kept for path in fields for length in range(1, len(path) + 1)}
+    # Shortest first: a list item goes as a whole, before the fields that name it.
+    for path in sorted(gone, key=len):
+        if path not in wanted:
+            item = _remove(item, path, schema)
+        for length in range(len(path) - 1, 1, -1):
+            if path[:length] not in wanted and _find(item, path[:length], schema) in ({}, []):
+                item = _remove(item, path[:length], schema)
+    return item
+
+
+def _remove(value: Any, path: Path, schema: Object) -> Any:
+    element, rest = path[0], path[1:]
+    kind, _, text = element.partition(":")
+    if kind == "f":
+        if not isinstance(value, dict) or text not in value:
+            return value
+        if not rest:
+            return {name: part for name, part in value.items() if name != text}
+        return {**value, text: _remove(value[text], rest, fieldsets.child_schema(schema, text))}
+    if not isinstance(value, list):
+        return value
+    items = schema.get("items", {})
+    if not rest:
+        return [item for item in value if fieldsets.item_element(item, schema) != element]
+    return [_remove(i, rest, items) if fieldsets.item_element(i, schema) == element else i for i in value]
+
+
+def _find(value: Any, path: Path, schema: Object) -> Any:
+    for element in path:
+        kind, _, text = element.partition(":")
+        if kind == "f":
+            value, schema = (value.get(text) if isinstance(value, dict) else None), fieldsets.child_schema(schema, text)
+        else:
+            items = value if isinstance(value, list) else []
+            value = next((item for item in items if fieldsets.item_element(item, schema) == element), None)
+            schema = schema.get("items", {})
+    return value
+
+
+def causes(conflicts: Conflicts) -> list[Object]:
+    """The causes of a Status, one for each field."""
+    return [
+        {
+            "reason": "FieldManagerConflict",
+            "message": f"conflict with {_named(manager)}",
+            "field": fieldsets.shown(path),
+        }
+        for manager, fields in conflicts.fields.items()
+        for path in fields
+    ]
+
+
+def message(conflicts: Conflicts) -> str:
+    """What a person is told."""
+    count = sum(len(fields) for fields in conflicts.fields.values())
+    parts = []
+    for manager, fields in conflicts.fields.items():
+        names = [fieldsets.shown(path) for path in fields]
+        listed = f" {names[0]}" if len(names) == 1 else "".join(f"\n- {name}" for name in names)
+        parts.append(f"conflict{'s' if len(names) > 1 else ''} with {_named(manager)}:{listed}")
+    return f"Apply failed with {count} conflict{'s' if count > 1 else ''}: " + "\n".join(parts)
+
+
+def _named(manager: Manager) -> str:
+    subresource = f" with subresource {json.dumps(manager.subresource)}" if manager.subresource else ""
+    return f"{json.dumps(manager.name)}{subresource} using {manager.api_version}"

@@ -1,0 +1,110 @@
+"""What a delete asks for and what it makes of an object (API reference: DeleteOptions).
+
+An object goes at once unless finalizers hold it; orphaning and foreground deletion are finalizers of their own, which
+garbage.py lifts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controller.apiserver import failures, times
+from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.schemas.structural import Cause
+
+Object = dict[str, Any]
+
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+# The finalizer that each policy leaves on the object.
+POLICIES = {"Orphan": ORPHAN, "Foreground": FOREGROUND, "Background": ""}
+SUPPORTED = '"Foreground", "Background", "Orphan", "nil"'
+KINDS = ("DeleteOptions", "")
+TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How to delete. No policy: as the object's own finalizers say, else in the background."""
+
+    uid: str = ""
+    version: str = ""
+    policy: str | None = None
+    dry: bool = False
+
+
+def read(body: Any, query: Mapping[str, str]) -> Deletion:
+    """From a body or, where there is none, a query. Raises failures.Failure (400, 422).
+
+    ``gracePeriodSeconds`` is taken and changes nothing: it is for kinds that end a process, and none of them is here.
+    """
+    given = body or _of_query(query)
+    preconditions = given.get("preconditions") or {} if isinstance(given, dict) else None
+    if not isinstance(given, dict) or not isinstance(preconditions, dict) or given.get("kind", "") not in KINDS:
+        raise failures.bad_request("the body must be DeleteOptions")
+    if causes := _faults(given):
+        raise failures.invalid_options("DeleteOptions", causes)
+    policy = given.get("propagationPolicy")
+    if given.get("orphanDependents") is not None:
+        policy = "Orphan" if given["orphanDependents"] else "Background"
+    uid, version = (str(preconditions.get(field) or "") for field in ("uid", "resourceVersion"))
+    return Deletion(uid, version, policy, bool(given.get("dryRun")))
+
+
+def check(resource: Resource, item: Object, wish: Deletion) -> None:
+    """Whether it is this object that is meant. Raises failures.Failure (409)."""
+    metadata = item["metadata"]
+    wanted = (("UID", wish.uid, metadata["uid"], "have been deleted and then recreated"),
+              ("ResourceVersion", wish.version, metadata["resourceVersion"], "have been modified"))  # fmt: skip
+    for field, asked, found, guess in wanted:
+        if asked and asked != found:
+            why = f"the {field} in the precondition ({asked}) does not match the {field} in record ({found})."
+            raise failures.conflict_of_kind(resource, metadata["name"], f"{why} The object might {guess}")
+
+
+def begun(resource: Resource, item: Object, wish: Deletion) -> Object:
+    """The object once its deletion has begun; nothing holds it when it has no finalizers."""
+    metadata = item["metadata"]
+    finalizers = _finalizers(metadata.get("finalizers") or [], wish.policy)
+    rest = {name: value for name, value in metadata.items() if name != "finalizers"}
+    item = {**item, "metadata": {**rest, "finalizers": finalizers} if finalizers else rest}
+    return item if "deletionTimestamp" in metadata else resource.ending(_marked(item))
+
+
+def _finalizers(found: list[str], policy: str | None) -> list[str]:
+    if policy is None:
+        return found
+    wanted = POLICIES[policy]
+    kept = [name for name in found if name not in (ORPHAN, FOREGROUND) or name == wanted]
+    return [*kept, wanted] if wanted and wanted not in kept else kept
+
+
+def _marked(item: Object) -> Object:
+    metadata = {**item["metadata"], "deletionTimestamp": times.now(), "deletionGracePeriodSeconds": 0}
+    if "generation" in metadata:
+        metadata["generation"] += 1
+    return {**item, "metadata": metadata}
+
+
+def _of_query(query: Mapping[str, str]) -> Object:
+    given: Object = {name: query[name] for name in ("propagationPolicy",) if name in query}
+    if "orphanDependents" in query:
+        given["orphanDependents"] = TRUTHS.get(query["orphanDependents"].lower(), False)
+    return given | ({"dryRun": [query["dryRun"]]} if query.get("dryRun") else {})
+
+
+def _faults(given: Object) -> list[Cause]:
+    causes = []
+    policy, dry = given.get("propagationPolicy"), given.get("dryRun")
+    if policy is not None and given.get("orphanDependents") is not None:
+        message = f'Invalid value: "{policy}": orphanDependents and deletionPropagation cannot be both set'
+        causes.append(Cause("FieldValueInvalid", message, "propagationPolicy"))
+    elif policy is not None and policy not in POLICIES:
+        message = f'Unsupported value: "{policy}": supported values: {SUPPORTED}'
+        causes.append(Cause("FieldValueNotSupported", message, "propagationPolicy"))
+    if dry and dry != ["All"]:
+        told = ",".join(f'"{value}"' for value in dry) if isinstance(dry, list) else dry
+        message = f'Unsupported value: [{told}]: supported values: "All"'
+        causes.append(Cause("FieldValueNotSupported", message, "dryRun"))
+    return causes

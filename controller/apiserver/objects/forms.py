@@ -1,0 +1,127 @@
+"""The form in which objects go out: whole, metadata only, or as a table; as JSON or YAML. The client's Accept chooses.
+
+Negotiation as in RFC 9110, 12.5.1; the forms are those of the API reference (meta.k8s.io, v1 and v1beta1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from controller.apiserver import failures
+from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.objects import tables
+
+Object = dict[str, Any]
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+ACCEPTED = (JSON, YAML, PROTOBUF)
+# Who asks for protobuf alone gets JSON: Go clients read what Content-Type says.
+RANGES = {JSON: JSON, YAML: YAML, PROTOBUF: JSON, "application/*": JSON, "*/*": JSON}
+TABLE, PARTIAL, PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
+KINDS_OF_EVENTS = (TABLE, PARTIAL)
+KINDS = (TABLE, PARTIAL, PARTIAL_LIST)
+GROUP = "meta.k8s.io"
+VERSIONS = ("v1", "v1beta1")
+INCLUDED = ("Metadata", "Object", "None")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What was agreed on. ``kind`` is "" for whole objects; ``include`` is what rows of a table show of theirs."""
+
+    media: str = JSON
+    kind: str = ""
+    version: str = "v1"
+    include: str = "Metadata"
+    headless: bool = False  # the columns of a table were told before
+
+    @property
+    def without_columns(self) -> Form:
+        """This form for what follows in a stream."""
+        return replace(self, headless=True)
+
+    def of_object(self, resource: Resource, item: Object) -> Object:
+        """One object. Raises failures.Failure (406)."""
+        if self.kind == TABLE:
+            return self._table(resource, [item], {"resourceVersion": item["metadata"].get("resourceVersion", "")})
+        if self.kind == PARTIAL_LIST:
+            raise failures.not_acceptable(f"you requested {self.kind}, but the requested object is not a list")
+        return self._partial(item) if self.kind else item
+
+    def of_list(self, resource: Resource, items: list[Object], metadata: Object) -> Object:
+        """A list. Raises failures.Failure (406)."""
+        if self.kind == TABLE:
+            return self._table(resource, items, metadata)
+        if self.kind == PARTIAL:
+            raise failures.not_acceptable(f"you requested {self.kind}, but the requested object is a list")
+        if self.kind:
+            partial = [self._partial(item) for item in items]
+            return {"kind": self.kind, "apiVersion": self._api_version, "metadata": metadata, "items": partial}
+        kind = resource.list_kind or f"{resource.kind}List"
+        return {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": items}
+
+    @property
+    def _api_version(self) -> str:
+        return f"{GROUP}/{self.version}"
+
+    def _partial(self, item: Object) -> Object:
+        return {"kind": PARTIAL, "apiVersion": self._api_version, "metadata": item["metadata"]}
+
+    def _table(self, resource: Resource, items: list[Object], metadata: Object) -> Object:
+        rows = [{"cells": tables.cells(resource, item), "object": self._row_object(item)} for item in items]
+        columns = None if self.headless else tables.columns(resource)
+        about = {"kind": TABLE, "apiVersion": self._api_version, "metadata": metadata}
+        return {**about, "columnDefinitions": columns, "rows": rows}
+
+    def _row_object(self, item: Object) -> Object | None:
+        if self.include == "None":
+            return None
+        return item if self.include == "Object" else self._partial(item)
+
+
+def agreed(accept: str, include: str = "", *, streaming: bool = False) -> Form:
+    """The first form of an Accept header that is to be had. Raises failures.Failure (400, 406)."""
+    form = next(_offers(accept, streaming=streaming), None)
+    if form is None:
+        accepted = f"{JSON};stream=watch" if streaming else ", ".join(ACCEPTED)
+        raise failures.not_acceptable(f"only the following media types are accepted: {accepted}")
+    if form.kind != TABLE or not include:
+        return form
+    if include not in INCLUDED:
+        why = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise failures.bad_request(f"Unable to convert to Table as requested: {why}")
+    return replace(form, include=include)
+
+
+def prefers_yaml(accept: str) -> bool:
+    """Whether answers of any kind, documents and failures included, go out as YAML."""
+    return next(_offers(accept, streaming=False), Form()).media == YAML
+
+
+def _offers(accept: str, *, streaming: bool) -> Iterator[Form]:
+    clauses = [re.split(r"\s*;\s*", clause.strip()) for clause in (accept or JSON).split(",")]
+    wishes = [(media, dict(part.partition("=")[::2] for part in parts)) for media, *parts in clauses]
+    for media, parameters in sorted(wishes, key=_preference, reverse=True):
+        found, kind = RANGES.get(media.lower()), parameters.get("as", "")
+        if found is None or _quality(parameters) == 0 or (streaming and found != JSON):
+            continue
+        if not kind:
+            yield Form(found)
+        elif kind in (KINDS_OF_EVENTS if streaming else KINDS) and parameters.get("g", GROUP) == GROUP:
+            yield from (Form(found, kind, version) for version in VERSIONS if version == parameters.get("v", "v1"))
+
+
+def _preference(wish: tuple[str, dict[str, str]]) -> float:
+    return _quality(wish[1])
+
+
+def _quality(parameters: dict[str, str]) -> float:
+    try:
+        return float(parameters.get("q", "1"))
+    except ValueError:
+        return 0.0

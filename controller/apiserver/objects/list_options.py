@@ -1,0 +1,155 @@
+"""What a list or a watch asks for, and which combinations make no sense (API reference: ListOptions)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from controller.apiserver import failures
+from controller.apiserver.schemas.structural import Cause
+
+WATCH_SECONDS = 1800.0
+LONGEST_WATCH_SECONDS = 3600.0  # who may watch is looked at when a watch begins
+NOW = -1  # the revision of a continued list that does not insist on that of its first page
+TRUE, FALSE = ("true", "1"), ("false", "0")
+EXACT, NOT_OLDER = "Exact", "NotOlderThan"
+
+
+class Continue(NamedTuple):
+    """Where a list goes on: as of which revision, after which namespace and name."""
+
+    revision: int
+    namespace: str
+    name: str
+
+    def encode(self) -> str:
+        """As ``metadata.continue``; clients take it as opaque."""
+        return base64.urlsafe_b64encode(json.dumps(self).encode()).decode()
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """What to list, and how much at a time."""
+
+    label: str
+    field: str
+    limit: int  # 0: all
+    start: Continue | None
+    at: int  # the revision of an exact list, 0 for now
+    least: int  # a revision that the answer must not be older than
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """What to watch, and how long."""
+
+    label: str
+    field: str
+    since: int  # 0: from now, after what is there unless ``initial`` is False
+    seconds: float
+    bookmarks: bool
+    initial: bool | None  # what is there comes first, also when ``since`` is given
+
+
+def of_list(query: Mapping[str, str]) -> ListOptions:
+    """From a query. Raises failures.Failure (400, 422)."""
+    _check(query, watch=False)
+    version, limit = _revision(query), max(0, _number(query, "limit"))
+    _number(query, "timeoutSeconds")
+    start = _continue(query.get("continue", ""))
+    if start and version:
+        raise failures.bad_request("specifying resource version is not allowed when using continue")
+    match = query.get("resourceVersionMatch", "")
+    exact = match == EXACT or (not match and limit > 0 and version > 0)
+    if query.get("resourceVersion") == "0" and not start:
+        limit = 0  # as from a cache, which has no pages
+    least = 0 if exact else version
+    return ListOptions(
+        query.get("labelSelector", ""), query.get("fieldSelector", ""), limit, start, version if exact else 0, least
+    )
+
+
+def of_watch(query: Mapping[str, str]) -> WatchOptions:
+    """From a query. Raises failures.Failure (400, 422)."""
+    _check(query, watch=True)
+    asked = query.get("sendInitialEvents", "")
+    return WatchOptions(
+        query.get("labelSelector", ""),
+        query.get("fieldSelector", ""),
+        _revision(query),
+        min(float(_number(query, "timeoutSeconds")) or WATCH_SECONDS, LONGEST_WATCH_SECONDS),
+        query.get("allowWatchBookmarks", "").lower() in TRUE,
+        {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}.get(asked.lower()),
+    )
+
+
+def revision_of(query: Mapping[str, str]) -> int:
+    """The revision that a get must not be older than. Raises failures.Failure (400)."""
+    return _revision(query)
+
+
+def _check(query: Mapping[str, str], *, watch: bool) -> None:
+    version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
+    initial, follows = bool(query.get("sendInitialEvents")), bool(query.get("continue"))
+    rules = (_watch_rules if watch else _list_rules)(version, match, initial, follows)
+    if causes := [Cause(reason, message, field) for broken, reason, field, message in rules if broken]:
+        raise failures.invalid_options("ListOptions", causes)
+
+
+Rules = tuple[tuple[bool, str, str, str], ...]
+FORBIDDEN, UNSUPPORTED, MATCH = "FieldValueForbidden", "FieldValueNotSupported", "resourceVersionMatch"
+
+
+def _list_rules(version: str, match: str, initial: bool, follows: bool) -> Rules:
+    known = (EXACT, NOT_OLDER, "")
+    return (
+        (initial, FORBIDDEN, "sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list"),
+        (bool(match) and not version, FORBIDDEN, MATCH,
+         "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        (bool(match) and follows, FORBIDDEN, MATCH,
+         "Forbidden: resourceVersionMatch is forbidden when continue is provided"),
+        (match not in known, UNSUPPORTED, MATCH,
+         f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'),
+        (match == EXACT and version == "0", FORBIDDEN, MATCH,
+         'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
+    )  # fmt: skip
+
+
+def _watch_rules(_: str, match: str, initial: bool, follows: bool) -> Rules:
+    return (
+        (initial and match != NOT_OLDER, FORBIDDEN, MATCH,
+         "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+        (bool(match) and not initial, FORBIDDEN, MATCH,
+         "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
+        (match not in (NOT_OLDER, ""), UNSUPPORTED, MATCH,
+         f'Unsupported value: "{match}": supported values: "NotOlderThan"'),
+        (follows, FORBIDDEN, MATCH, "Forbidden: resourceVersionMatch is forbidden when continue is provided"),
+    )  # fmt: skip
+
+
+def _revision(query: Mapping[str, str]) -> int:
+    text = query.get("resourceVersion") or "0"
+    if not text.isdecimal() or len(text) > 18:
+        raise failures.bad_request(f'invalid resource version: resourceVersion: Invalid value: "{text}"')
+    return int(text)
+
+
+def _number(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name) or "0"
+    if not text.removeprefix("-").isdecimal() or len(text) > 18:
+        raise failures.bad_request(f'{name}: Invalid value: "{text}": must be a whole number')
+    return int(text)
+
+
+def _continue(token: str) -> Continue | None:
+    if not token:
+        return None
+    try:
+        revision, namespace, name = json.loads(base64.urlsafe_b64decode(token))
+        return Continue(int(revision), str(namespace), str(name))
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise failures.bad_request(f"invalid continue token: continue key is not valid: {error}") from error

@@ -1,0 +1,92 @@
+"""Who manages which fields of an object: ``metadata.managedFields`` (API reference: ManagedFieldsEntry). Pure."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from controller.apiserver.objects import fieldsets
+from controller.apiserver.objects.fieldsets import Path
+
+Object = dict[str, Any]
+UPDATERS = 10  # entries of operation Update that are kept apart; older ones become one, as in Kubernetes
+ANCIENT = "ancient-changes"
+APPLY, UPDATE = "Apply", "Update"
+
+
+class Manager(NamedTuple):
+    """Who writes, how, in which version, and to which subresource."""
+
+    name: str
+    operation: str
+    api_version: str
+    subresource: str = ""
+
+
+class Entry(NamedTuple):
+    """The fields of one manager, and when that set last changed."""
+
+    fields: frozenset[Path]
+    time: str
+
+
+Managers = dict[Manager, Entry]
+
+
+def read(metadata: Object) -> Managers:
+    """The managers of an object; entries that cannot be read are left out."""
+    found: Managers = {}
+    for entry in metadata.get("managedFields") or ():
+        fields = entry.get("fieldsV1") if isinstance(entry, dict) else None
+        if isinstance(fields, dict) and fields:
+            manager = Manager(
+                str(entry.get("manager", "")), str(entry.get("operation", UPDATE)), str(entry.get("apiVersion", "")),
+                str(entry.get("subresource", "")),
+            )  # fmt: skip
+            found[manager] = Entry(frozenset(fieldsets.decode(fields)), str(entry.get("time", "")))
+    return found
+
+
+def write(managers: Managers) -> list[Object]:
+    """As metadata.managedFields, appliers first, then by time."""
+    ordered = sorted(managers.items(), key=lambda pair: (pair[0].operation, pair[1].time, pair[0]))
+    return [_entry(manager, entry) for manager, entry in ordered if entry.fields]
+
+
+def after_update(
+    managers: Managers, manager: Manager, old: Object, new: Object, schema: Object | None, now: str
+) -> Managers:
+    """The managers once ``manager`` made ``new`` of ``old``: it owns what it set, all lose what went."""
+    set_, gone = fieldsets.differing(fieldsets.of_object(old, schema), fieldsets.of_object(new, schema))
+    result = {}
+    for other, entry in managers.items():
+        result[other] = entry._replace(fields=entry.fields - gone - (set_ if other != manager else frozenset()))
+    if set_:
+        mine = managers[manager].fields if manager in managers else frozenset()
+        fields = (mine | set_) - gone
+        result[manager] = managers[manager] if fields == mine else Entry(fields, now)
+    return _bounded(result, now)
+
+
+def _bounded(managers: Managers, now: str) -> Managers:
+    updaters = sorted((entry.time, manager) for manager, entry in managers.items() if manager.operation == UPDATE)
+    old = [manager for _, manager in updaters[: max(0, len(updaters) - UPDATERS)]]
+    if not old:
+        return managers
+    kept = {manager: entry for manager, entry in managers.items() if manager not in old}
+    for manager in old:
+        ancient = manager._replace(name=ANCIENT)
+        fields = kept[ancient].fields if ancient in kept else frozenset()
+        kept[ancient] = Entry(fields | managers[manager].fields, now)
+    return kept
+
+
+def _entry(manager: Manager, entry: Entry) -> Object:
+    written = {
+        "manager": manager.name,
+        "operation": manager.operation,
+        "apiVersion": manager.api_version,
+        "time": entry.time,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fieldsets.encode(entry.fields),
+    }
+    return {**written, "subresource": manager.subresource} if manager.subresource else written

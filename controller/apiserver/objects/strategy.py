@@ -1,0 +1,162 @@
+"""What the server makes of an object that is created or changed: identity, generation, status apart, managers."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from controller.apiserver import failures, times
+from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.objects import admission, managers
+from controller.apiserver.objects.managers import Manager, Managers
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.schemas.structural import Cause
+
+Object = dict[str, Any]
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+NAME_MESSAGE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
+    "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
+# Fields of metadata that only the server sets.
+OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
+SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: no words come out by chance
+SUFFIX_LENGTH = 5
+GENERATED_LENGTH = 63 - SUFFIX_LENGTH  # what is longer is cut, so that the name may be a label's value
+
+
+def created(resource: Resource, item: Object, namespace: str, options: WriteOptions) -> Object:
+    """The object to store, from one that admission.typed gave. Raises failures.Failure."""
+    placed = _placed(resource, item["metadata"], namespace)
+    metadata = {name: value for name, value in placed.items() if name not in OWNED}
+    metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": times.now()}
+    if resource.has_generation:
+        metadata["generation"] = 1
+    item = {**item, "metadata": metadata}
+    if resource.has_status:
+        item.pop("status", None)
+    item = admission.admit(resource, item, None)
+    given = {name: value for name, value in item.items() if name not in resource.parted("")}
+    manager = _manager(resource, options)
+    return managed(item, managers.after_update({}, manager, {}, given, resource.structure, times.now()))
+
+
+def changed(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
+    """The object that replaces ``old``, with the changes that ``options.subresource`` allows."""
+    new = replaced(resource, old, item, options)
+    given = item["metadata"]
+    # An object without the field knows nothing of managers; one with an empty list gives them up.
+    before = managers.read(given if given.get("managedFields") is not None else old["metadata"])
+    manager = _manager(resource, options)
+    return managed(new, managers.after_update(before, manager, old, new, resource.structure, times.now()))
+
+
+def replaced(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
+    """As ``changed``, without a look at managers. Raises failures.Failure."""
+    metadata = item["metadata"]
+    _check_identity(resource, old, metadata)
+    item = _writable(resource, old, item, options.subresource)
+    if options.subresource == "status" and resource.status_alone:
+        metadata = old["metadata"]
+    kept = {field: old["metadata"][field] for field in OWNED if field in old["metadata"]}
+    wished = {name: value for name, value in metadata.items() if name not in OWNED}
+    kept["resourceVersion"] = old["metadata"]["resourceVersion"]
+    item = admission.admit(resource, {**item, "metadata": {**wished, **kept}}, old)
+    if resource.has_generation and _wish(item, resource) != _wish(old, resource):
+        generation = old["metadata"].get("generation", 0) + 1
+        item = {**item, "metadata": {**item["metadata"], "generation": generation}}
+    return item
+
+
+def managed(item: Object, owned: Managers) -> Object:
+    """The object with these managers."""
+    rest = {name: value for name, value in item["metadata"].items() if name != "managedFields"}
+    entries = managers.write(owned)
+    return {**item, "metadata": {**rest, "managedFields": entries} if entries else rest}
+
+
+def is_held(item: Object) -> bool:
+    """Whether finalizers keep a deleted object; those of a namespace stand in its spec."""
+    of_namespace = item.get("kind") == "Namespace" and item.get("apiVersion") == "v1"
+    return bool(item["metadata"].get("finalizers") or (of_namespace and item.get("spec", {}).get("finalizers")))
+
+
+def is_done(item: Object) -> bool:
+    """Whether a deleted object is to go now."""
+    return "deletionTimestamp" in item["metadata"] and not is_held(item)
+
+
+def _placed(resource: Resource, metadata: Object, namespace: str) -> Object:
+    """Metadata with the name and the namespace that the object gets."""
+    name = metadata.get("name") or ""
+    if not name and (beginning := metadata.get("generateName")):
+        name = beginning[:GENERATED_LENGTH] + "".join(secrets.choice(SUFFIX) for _ in range(SUFFIX_LENGTH))
+    if not name:
+        cause = Cause("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")
+        raise failures.invalid(resource, "", [cause])
+    if not NAME.fullmatch(name) or len(name) > 253:
+        message = f'Invalid value: "{name}": {NAME_MESSAGE}'
+        raise failures.invalid(resource, name, [Cause("FieldValueInvalid", message, "metadata.name")])
+    if not resource.namespaced:
+        return {key: value for key, value in metadata.items() if key != "namespace"} | {"name": name}
+    if (metadata.get("namespace") or namespace) != namespace:
+        raise failures.bad_request(OTHER_NAMESPACE)
+    return {**metadata, "name": name, "namespace": namespace}
+
+
+def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:
+    name = old["metadata"]["name"]
+    if (given := metadata.get("name") or name) != name:
+        raise failures.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+    namespace = old["metadata"].get("namespace", "")
+    if resource.namespaced and (metadata.get("namespace") or namespace) != namespace:
+        raise failures.bad_request(OTHER_NAMESPACE)
+    if (uid := metadata.get("uid")) and uid != old["metadata"]["uid"]:
+        raise failures.precondition(resource, name, "uid", uid, old["metadata"]["uid"])
+    if (version := metadata.get("resourceVersion")) and version != old["metadata"]["resourceVersion"]:
+        raise failures.conflict(resource, name)
+    if not version and not resource.unconditional:
+        raise failures.version_required(resource, name)
+    if "deletionTimestamp" in old["metadata"]:
+        _check_finalizers(resource, old, metadata)
+
+
+def _check_finalizers(resource: Resource, old: Object, metadata: Object) -> None:
+    added = set(metadata.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
+    if added:
+        shown = ", ".join(f'"{finalizer}"' for finalizer in sorted(added))
+        message = (
+            "Forbidden: no new finalizers can be added if the object is being deleted, "
+            f"found new finalizers []string{{{shown}}}"
+        )
+        cause = Cause("FieldValueForbidden", message, "metadata.finalizers")
+        raise failures.invalid(resource, old["metadata"]["name"], [cause])
+
+
+def _writable(resource: Resource, old: Object, item: Object, subresource: str) -> Object:
+    """The new object as far as this subresource may write it, the rest as it was."""
+    part = resource.subresource(subresource)
+    if part is not None and part.writes:
+        return _with(old, item, {part.writes})
+    return _with(item, old, resource.parted(subresource))
+
+
+def _with(item: Object, source: Object, fields: Collection[str]) -> Object:
+    """The object with these fields of the other, or without those that it has not."""
+    rest = {name: value for name, value in item.items() if name not in fields}
+    return rest | {name: source[name] for name in fields if name in source}
+
+
+def _wish(item: Object, resource: Resource) -> Object:
+    skipped = {"metadata", "status", "apiVersion"} if resource.has_status else {"metadata", "apiVersion"}
+    return {k: v for k, v in item.items() if k not in skipped}
+
+
+def _manager(resource: Resource, options: WriteOptions) -> Manager:
+    return Manager(options.manager, managers.UPDATE, resource.api_version, options.subresource)

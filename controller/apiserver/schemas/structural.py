@@ -1,0 +1,252 @@
+"""Structural schemas (apiextensions/v1): defaults, pruning and validation with Kubernetes' own words.
+
+One walk for each of the three. CEL rules are in rules.py.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+from controller.apiserver.schemas import strings
+
+Schema = dict[str, Any]
+
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+NOWHERE = "<nil>"  # how Kubernetes writes the field of a fault that has none
+
+
+class Cause(NamedTuple):
+    """One fault, as in ``details.causes`` of a Status."""
+
+    reason: str  # FieldValueInvalid, FieldValueRequired, ...
+    message: str
+    field: str
+
+
+def apply_defaults(value: Any, schema: Schema) -> None:
+    """Fill defaults in place; a null that may not be one counts as left out."""
+    if isinstance(value, dict):
+        _drop_nulls(value, schema)
+        properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+        for name, part in properties.items():
+            if "default" in part and name not in value:
+                value[name] = copy.deepcopy(part["default"])
+            if name in value:
+                apply_defaults(value[name], part)
+        if isinstance(extra, dict):
+            for name, part in value.items():
+                if name not in properties:
+                    apply_defaults(part, extra)
+    elif isinstance(value, list) and "items" in schema:
+        for item in value:
+            apply_defaults(item, schema["items"])
+
+
+def _drop_nulls(value: dict[str, Any], schema: Schema) -> None:
+    properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+    for name in [name for name, part in value.items() if part is None]:
+        known = properties.get(name) or (extra if isinstance(extra, dict) else None)
+        if known and not known.get("nullable"):
+            del value[name]
+
+
+def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
+    """Remove unknown fields in place; the paths of what went."""
+    if schema.get(PRESERVE) and "properties" not in schema:
+        return []
+    gone: list[str] = []
+    if isinstance(value, dict):
+        properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+        for name in list(value):
+            place = f"{path}.{name}" if path else name
+            if name in properties:
+                gone += prune(value[name], properties[name], place)
+            elif isinstance(extra, dict):
+                gone += prune(value[name], extra, place)
+            elif not extra and not schema.get(PRESERVE) and schema.get("type") == "object":
+                del value[name]
+                gone.append(place)
+    elif isinstance(value, list) and "items" in schema:
+        for index, item in enumerate(value):
+            gone += prune(item, schema["items"], f"{path}[{index}]")
+    return gone
+
+
+def validate(value: Any, schema: Schema, path: str = "") -> list[Cause]:
+    """Every fault of a value."""
+    if value is None and schema.get("nullable"):
+        return []
+    if schema.get("x-kubernetes-int-or-string"):
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            return [_type(value, path, "integer,string")]
+        return _string(value, schema, path) if isinstance(value, str) else _number(value, schema, path)
+    kind = schema.get("type")
+    if kind and not _is(value, kind):
+        return [_type(value, path, kind), *_enum(value, schema, path)]
+    causes = _enum(value, schema, path) + _combined(value, schema, path)
+    if isinstance(value, str):
+        causes += _string(value, schema, path)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        causes += _number(value, schema, path)
+    elif isinstance(value, list):
+        causes += _list(value, schema, path)
+    elif isinstance(value, dict):
+        causes += _object(value, schema, path)
+    return causes
+
+
+def _combined(value: Any, schema: Schema, path: str) -> list[Cause]:
+    """allOf, anyOf, oneOf and not; Kubernetes names no field in these, and of anyOf the first branch's faults."""
+    causes = [cause for part in schema.get("allOf", ()) for cause in validate(value, part, path)]
+    if causes:
+        causes.append(_of_branches(path, "must validate all the schemas (allOf)"))
+    branches = [validate(value, part, path) for part in schema.get("anyOf", ())]
+    if branches and all(branches):
+        causes += [_of_branches(path, "must validate at least one schema (anyOf)"), *branches[0]]
+    valid = sum(not validate(value, part, path) for part in schema.get("oneOf", ()))
+    if "oneOf" in schema and valid != 1:
+        found = f"Found {valid} valid alternatives" if valid else "Found none valid"
+        causes.append(_of_branches(path, f"must validate one and only one schema (oneOf). {found}"))
+    if "not" in schema and not validate(value, schema["not"], path):
+        causes.append(_of_branches(path, "must not validate the schema (not)"))
+    return causes
+
+
+def _of_branches(path: str, what: str) -> Cause:
+    return Cause("FieldValueInvalid", f'Invalid value: "": "{path}" {what}', NOWHERE)
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool) and kind != "boolean":
+        return False
+    return isinstance(value, TYPES[kind]) or (kind == "integer" and isinstance(value, float) and value.is_integer())
+
+
+def _type(value: Any, path: str, kind: str) -> Cause:
+    found = kind_of(value)
+    return Cause(
+        "FieldValueTypeInvalid", f'Invalid value: "{found}": {path} in body must be of type {kind}: "{found}"', path
+    )
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value as schemas name it."""
+    found = {bool: "boolean", str: "string", dict: "object", list: "array", type(None): "null"}.get(type(value))
+    return found or ("integer" if isinstance(value, int) else "number")
+
+
+def quoted(value: Any) -> str:
+    """A value as field errors show it."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value) if isinstance(value, (int, float)) else f'"{"array" if isinstance(value, list) else "object"}"'
+
+
+def _enum(value: Any, schema: Schema, path: str) -> list[Cause]:
+    allowed = schema.get("enum")
+    if not allowed or value in allowed:
+        return []
+    listed = ", ".join(f'"{item}"' for item in allowed)
+    return [Cause("FieldValueNotSupported", f"Unsupported value: {quoted(value)}: supported values: {listed}", path)]
+
+
+def _string(value: str, schema: Schema, path: str) -> list[Cause]:
+    causes = []
+    for reason, text in strings.faults(value, schema):
+        if reason == "FieldValueTooLong":
+            causes.append(Cause(reason, f"Too long: {text}", path))
+        elif reason == "FieldValueTypeInvalid":
+            causes.append(
+                Cause(reason, f"Invalid value: {quoted(value)}: {path} in body {text}: {quoted(value)}", path)
+            )
+        else:
+            causes.append(_invalid(value, path, text))
+    return causes
+
+
+def _invalid(value: Any, path: str, what: str) -> Cause:
+    return Cause("FieldValueInvalid", f"Invalid value: {quoted(value)}: {path} in body {what}", path)
+
+
+def _number(value: float, schema: Schema, path: str) -> list[Cause]:
+    least, most, step = schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf")
+    causes = []
+    if step and value % step:
+        causes.append(_invalid(value, path, f"should be a multiple of {step}"))
+    if most is not None and (value > most or (schema.get("exclusiveMaximum") and value == most)):
+        bound = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
+        causes.append(_invalid(value, path, f"should be {bound} {most}"))
+    if least is not None and (value < least or (schema.get("exclusiveMinimum") and value == least)):
+        bound = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
+        causes.append(_invalid(value, path, f"should be {bound} {least}"))
+    return causes
+
+
+def _list(value: list[Any], schema: Schema, path: str) -> list[Cause]:
+    causes = []
+    if (most := schema.get("maxItems")) is not None and len(value) > most:
+        causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items", path))
+    if (least := schema.get("minItems")) is not None and len(value) < least:
+        causes.append(_invalid(len(value), path, f"should have at least {least} items"))
+    for index, item in enumerate(value):
+        causes += validate(item, schema.get("items", {}), f"{path}[{index}]")
+    return causes + _duplicates(value, schema, path)
+
+
+def _duplicates(value: list[Any], schema: Schema, path: str) -> list[Cause]:
+    kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys", [])
+    if kind not in ("map", "set"):
+        return []
+    seen: list[Any] = []
+    causes = []
+    for index, item in enumerate(value):
+        place = f"{path}[{index}]"
+        if kind == "map" and not isinstance(item, (dict, type(None))):
+            message = f"Invalid value: {quoted(item)}: must be an object for an array of list-type map"
+            causes.append(Cause("FieldValueInvalid", message, place))
+            continue
+        identity = {key: item.get(key) for key in keys} if kind == "map" and item is not None else item
+        if seen.count(identity) == 1:  # each is told once, however often it comes
+            causes.append(Cause("FieldValueDuplicate", f"Duplicate value: {_identity(identity)}", place))
+        seen.append(identity)
+    return causes
+
+
+def _identity(value: Any) -> str:
+    if not isinstance(value, dict):
+        return quoted(value)
+    return "{" + ",".join(f'"{name}":{quoted(part)}' for name, part in value.items()) + "}"
+
+
+def _required(schema: Schema) -> list[str]:
+    embedded = ["apiVersion", "kind"] if schema.get("x-kubernetes-embedded-resource") else []
+    return list(dict.fromkeys([*embedded, *schema.get("required", [])]))
+
+
+def _object(value: dict[str, Any], schema: Schema, path: str) -> list[Cause]:
+    causes = []
+    for name in _required(schema):
+        if name not in value:
+            place = f"{path}.{name}" if path else name
+            causes.append(Cause("FieldValueRequired", "Required value", place))
+    if (least := schema.get("minProperties")) is not None and len(value) < least:
+        causes.append(_invalid(len(value), path, f"should have at least {least} properties"))
+    if (most := schema.get("maxProperties")) is not None and len(value) > most:
+        causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items", path))
+    properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+    for name, part in value.items():
+        inner = properties.get(name) or (extra if isinstance(extra, dict) else None)
+        if inner:
+            causes += validate(part, inner, f"{path}.{name}" if path else name)
+    return causes

@@ -1,0 +1,1 @@
+"""One SQLite file: revisions, copies of it, and what to do when it is damaged. Knows no kind."""

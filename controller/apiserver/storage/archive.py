@@ -1,0 +1,62 @@
+"""Backing up and restoring the database of a state directory, for a person at a terminal. Blocking."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from controller import errors
+from controller.apiserver.storage import database
+from controller.apiserver.storage.backups import Backups
+
+
+class Restored(NamedTuple):
+    """What was put in place, what the file said of itself, and where the replaced one is."""
+
+    source: Path
+    facts: Mapping[str, str]
+    replaced: Path | None
+
+
+class Archive:
+    """The database and the backups of one state directory. Raises errors.SettingError for what a person can mend."""
+
+    def __init__(self, state_dir: Path, clock: Callable[[], float]) -> None:
+        self._database = state_dir / "api" / "objects.db"
+        self.backups = Backups(state_dir / "backups", clock)
+
+    def back_up(self, target: Path | None) -> Path:
+        """Write a backup to the target, or beside the daily ones."""
+        if not self._database.exists():
+            raise errors.SettingError(f"there is no database {self._database} yet: start the controller once")
+        try:
+            if target is None:
+                return self.backups.take(self._database)
+            database.copy(self._database, target)
+        except (sqlite3.Error, OSError) as error:
+            raise errors.SettingError(f"the backup failed ({error}): see that the disk has space") from error
+        return target
+
+    def restore(self, source: Path | None) -> Restored:
+        """Put a backup, by default the newest sound one, in the place of the database."""
+        source = source or self.backups.newest_sound()
+        if source is None:
+            raise errors.SettingError("there is no backup that could be restored: give a FILE")
+        if not source.exists():
+            raise errors.SettingError(f"{source} does not exist: `edge-controller backup --list` shows what there is")
+        if fault := database.fault(source):
+            raise errors.SettingError(f"{source} cannot be restored, it is damaged ({fault}): give another one")
+        self._database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = self._database.with_name(".restored.db")
+        shutil.copyfile(source, fresh)  # before anything is moved: the disk may be full
+        replaced = self._set_aside()
+        database.put(fresh, self._database)
+        return Restored(source, database.facts(self._database), replaced)
+
+    def _set_aside(self) -> Path | None:
+        if not self._database.exists():
+            return None
+        return database.set_aside(self._database, database.free_name(self._database, "replaced"))

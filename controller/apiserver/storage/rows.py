@@ -1,0 +1,147 @@
+"""The rows of the store: one SQLite file, one row a revision. Blocking: everything runs in the store's own thread.
+
+WAL with ``synchronous=FULL``: when a call returns, the row is on disk. Compaction removes what a newer row of the same
+object replaced, up to a floor; who asks for changes since before the floor has to list again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from controller.apiserver.storage import database
+
+BATCH = 200  # rows of one compaction step, so that no write waits long
+WAL_BYTES = 4 << 20  # what the write-ahead log may keep of the disk after a burst
+FREED_PAGES = 1000  # given back to the disk in one step
+RESTORE_JUMP = 1_000_000  # revisions skipped by a restored backup: none that a client may have seen is given twice
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS revisions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    resource TEXT NOT NULL,
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    deleted INTEGER NOT NULL,
+    object TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_key ON revisions (resource, namespace, name, id);
+CREATE TABLE IF NOT EXISTS compaction (floor INTEGER NOT NULL);
+INSERT INTO compaction SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revisions'), 0)
+    WHERE NOT EXISTS (SELECT 1 FROM compaction);
+"""
+SAME_KEY = "o.resource = r.resource AND o.namespace = r.namespace AND o.name = r.name"
+# The newest row of each object up to a revision.
+AS_OF = f"""
+SELECT id, resource, namespace, name, deleted, object FROM revisions r
+WHERE NOT deleted AND id <= :revision AND (:resource = '' OR resource = :resource)
+  AND (:namespace = '' OR namespace = :namespace)
+  AND NOT EXISTS (SELECT 1 FROM revisions o WHERE {SAME_KEY} AND o.id > r.id AND o.id <= :revision)
+ORDER BY resource, namespace, name
+"""  # noqa: S608 - put together from constants
+CHANGES = f"""
+SELECT id, resource, namespace, name, deleted, object,
+  (SELECT CASE WHEN o.deleted THEN NULL ELSE o.object END FROM revisions o
+   WHERE {SAME_KEY} AND o.id < r.id ORDER BY o.id DESC LIMIT 1)
+FROM revisions r WHERE id > :since AND id <= :until AND resource = :resource ORDER BY id
+"""  # noqa: S608
+COMPACT = f"""
+DELETE FROM revisions WHERE id IN (
+  SELECT id FROM revisions r WHERE id <= :floor AND (deleted OR EXISTS (
+    SELECT 1 FROM revisions o WHERE {SAME_KEY} AND o.id > r.id AND o.id <= :floor))
+  ORDER BY id LIMIT :batch)
+"""  # noqa: S608
+
+
+class Key(NamedTuple):
+    """An object's place: ``plural.group``, namespace ("" for cluster scope), name."""
+
+    resource: str
+    namespace: str
+    name: str
+
+
+class Row(NamedTuple):
+    """One revision; ``before`` is the text of the object it replaced, where that was asked for."""
+
+    revision: int
+    key: Key
+    deleted: bool
+    text: str
+    before: str | None = None
+
+
+class Rows:
+    """One open file. Raises sqlite3.DatabaseError, also when the file is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        new = not path.exists()
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        if new:
+            path.chmod(0o600)
+        self._connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts for a new file only
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
+        self._connection.executescript(SCHEMA)
+        if self._number("PRAGMA user_version") == database.BACKUP_MARK:
+            self._jump()
+        self.floor = int(self._number("SELECT floor FROM compaction"))
+        self.last = int(self._number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revisions'"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def insert(self, row: Row) -> None:
+        """Write one revision; on disk when this returns."""
+        self._connection.execute(
+            "INSERT INTO revisions (id, resource, namespace, name, deleted, object) VALUES (?, ?, ?, ?, ?, ?)",
+            (row.revision, *row.key, row.deleted, row.text),
+        )
+
+    def as_of(self, revision: int, resource: str = "", namespace: str = "") -> list[Row]:
+        """The objects that were there at a revision, in order; "" means all."""
+        wanted = {"revision": revision, "resource": resource, "namespace": namespace}
+        return list(_rows(self._connection.execute(AS_OF, wanted)))
+
+    def changes(self, since: int, until: int, resource: str) -> list[Row]:
+        """What happened to a resource after ``since``, up to and with ``until``."""
+        wanted = {"since": since, "until": until, "resource": resource}
+        return list(_rows(self._connection.execute(CHANGES, wanted)))
+
+    def compact(self, floor: int) -> bool:
+        """One step of compaction; whether there is more to do. The floor is on disk before any row goes."""
+        with self._transaction():
+            self._connection.execute("UPDATE compaction SET floor = ?", (floor,))
+            self.floor = floor
+            gone = self._connection.execute(COMPACT, {"floor": floor, "batch": BATCH}).rowcount
+        if gone < BATCH:
+            # As a script, because a single step of the statement frees a single page.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({FREED_PAGES})")
+        return gone == BATCH
+
+    def _jump(self) -> None:
+        with self._transaction():
+            self._connection.execute(
+                "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'revisions'", (RESTORE_JUMP,)
+            )
+            self._connection.execute(
+                "UPDATE compaction SET floor = (SELECT max(seq) FROM sqlite_sequence WHERE name = 'revisions')"
+            )
+            self._connection.execute("PRAGMA user_version = 0")
+
+    def _transaction(self) -> sqlite3.Connection:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
+    def _number(self, query: str) -> int | str:
+        (found,) = self._connection.execute(query).fetchone()
+        return found  # type: ignore[no-any-return]
+
+
+def _rows(cursor: sqlite3.Cursor) -> Iterator[Row]:
+    for revision, resource, namespace, name, deleted, *texts in cursor:
+        yield Row(revision, Key(resource, namespace, name), bool(deleted), *texts)

@@ -1,0 +1,193 @@
+"""The store of the embedded API: every revision a row on disk, the current objects in memory, watchers fed at once.
+
+A write is on disk before it becomes visible; then the index and the watchers see it, in the order of revisions.
+Nothing here knows what an object means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from controller import errors
+from controller.apiserver.storage.rows import Key, Row, Rows
+
+Object = dict[str, Any]
+T = TypeVar("T")
+
+HISTORY = 2000  # revisions that a watch or a continued list can go back
+SUBSCRIBER_LIMIT = 1000  # events a slow watcher may lag behind before it is dropped
+
+__all__ = ["Change", "Key", "Store", "Subscription"]
+
+
+class Change(NamedTuple):
+    """One committed write. ``before`` is the object it replaced, None when it was created."""
+
+    revision: int
+    key: Key
+    type: str  # ADDED, MODIFIED or DELETED; UNCHANGED when nothing was to be written
+    object: Object
+    before: Object | None
+
+
+class Subscription:
+    """A watcher's queue of changes; ``lost`` once it lagged too far behind."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Change] = asyncio.Queue(SUBSCRIBER_LIMIT)
+        self.lost = False
+
+    def offer(self, change: Change) -> None:
+        """Never waits: a slow watcher is dropped, and lists again."""
+        try:
+            self.queue.put_nowait(change)
+        except asyncio.QueueFull:
+            self.lost = True
+
+
+class Store:
+    """One database. All methods are called in one event loop; SQLite has a thread of its own."""
+
+    def __init__(self, path: Path, history: int = HISTORY) -> None:
+        self._path = path
+        self._retained = history
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._objects: dict[str, dict[tuple[str, str], Object]] = {}
+        self._listeners: list[Callable[[Change], None]] = []
+        self._writes: set[asyncio.Task[Change]] = set()
+        self._lock = asyncio.Lock()
+        self.revision = 0
+        self.keeps = True  # whether the last use of the file went well; after a failure only a write tells
+
+    async def open(self) -> None:
+        """Load the current objects. Raises errors.SettingError when the file is damaged."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._rows = await loop.run_in_executor(self._thread, Rows, self._path)
+            found = await loop.run_in_executor(self._thread, self._rows.as_of, self._rows.last)
+        except sqlite3.DatabaseError as error:
+            raise errors.SettingError(
+                f"the database {self._path} cannot be opened ({error}): see that its disk works and has space, or put "
+                "back a backup with `edge-controller restore --latest`"
+            ) from error
+        for row in found:
+            self._objects.setdefault(row.key.resource, {})[row.key.namespace, row.key.name] = json.loads(row.text)
+        self.revision = self._rows.last
+
+    async def close(self) -> None:
+        """Finish the writes under way and close the file."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._rows.close)
+        self._thread.shutdown(wait=False)
+
+    def get(self, key: Key) -> Object | None:
+        """The current object; the caller must not change it."""
+        return self._objects.get(key.resource, {}).get((key.namespace, key.name))
+
+    def select(self, resource: str, namespace: str) -> list[Object]:
+        """The current objects in order of namespace and name; "" means all namespaces."""
+        found = self._objects.get(resource, {})
+        return [found[place] for place in sorted(found) if not namespace or place[0] == namespace]
+
+    async def select_at(self, revision: int, resource: str, namespace: str) -> list[Object] | None:
+        """The objects as they were at a revision, or None when it is compacted or yet to come."""
+        if not self._knows(revision):
+            return None
+        rows = await self._call(lambda: self._rows.as_of(revision, resource, namespace))
+        return [json.loads(row.text) for row in rows] if self._knows(revision) else None
+
+    async def changes(self, since: int, until: int, resource: str) -> list[Change] | None:
+        """The changes of a resource after ``since``, up to ``until``, or None when they are compacted."""
+        if not self._knows(since):
+            return None
+        rows = await self._call(lambda: self._rows.changes(since, until, resource)) if since < until else []
+        return [_change(row) for row in rows] if self._knows(since) else None
+
+    async def write(self, key: Key, change: Callable[[Object | None], Object | None]) -> Change:
+        """Replace the object by what ``change`` makes of the current one; None deletes it.
+
+        An unchanged object is not written. What ``change`` raises is raised here. Raises
+        errors.ApiUnavailableError when the disk refuses. Who is cancelled while waiting has written all the same.
+        """
+        task = asyncio.create_task(self._write(key, change))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
+
+    def subscribe(self) -> Subscription:
+        """See every change from now on."""
+        subscription = Subscription()
+        self.attach(subscription.offer)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Stop seeing changes."""
+        self._listeners.remove(subscription.offer)
+
+    def attach(self, listener: Callable[[Change], None]) -> None:
+        """Call the listener with every change, before the write that made it returns. It must not wait."""
+        self._listeners.append(listener)
+
+    def detach(self, listener: Callable[[Change], None]) -> None:
+        """Call it no more."""
+        self._listeners.remove(listener)
+
+    async def compact(self) -> None:
+        """Forget replaced rows beyond the history, in steps between which writes go on."""
+        floor = self.revision - self._retained
+        more = floor > self._rows.floor
+        while more:
+            more = await self._call(lambda: self._rows.compact(floor))
+
+    def _knows(self, revision: int) -> bool:
+        return self._rows.floor <= revision <= self.revision
+
+    async def _write(self, key: Key, change: Callable[[Object | None], Object | None]) -> Change:
+        async with self._lock:
+            before = self.get(key)
+            after = change(before)
+            if after is None and before is None:
+                raise ValueError("an object that does not exist cannot be deleted")
+            if before is not None and after == before:
+                return Change(self.revision, key, "UNCHANGED", before, before)
+            kind = "DELETED" if after is None else "MODIFIED" if before is not None else "ADDED"
+            return await self._commit(key, kind, after or before or {}, before)
+
+    async def _commit(self, key: Key, kind: str, item: Object, before: Object | None) -> Change:
+        revision = self.revision + 1
+        item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(revision)}}
+        row = Row(revision, key, kind == "DELETED", json.dumps(item, separators=(",", ":")))
+        await self._call(lambda: self._rows.insert(row))
+        self.revision, self.keeps = revision, True
+        place = (key.namespace, key.name)
+        if kind == "DELETED":
+            del self._objects[key.resource][place]
+        else:
+            self._objects.setdefault(key.resource, {})[place] = item
+        done = Change(revision, key, kind, item, before)
+        for listener in self._listeners:
+            listener(done)
+        return done
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as error:
+            self.keeps = False
+            raise errors.ApiUnavailableError(
+                f"the database {self._path} cannot be used ({error}): see that its disk works and has space",
+                code=503,
+                reason="ServiceUnavailable",
+            ) from error
+
+
+def _change(row: Row) -> Change:
+    before = json.loads(row.before) if row.before else None
+    kind = "DELETED" if row.deleted else "MODIFIED" if before else "ADDED"
+    return Change(row.revision, row.key, kind, json.loads(row.text), before)

@@ -1,0 +1,1 @@
+"""What the API does by itself: seeds, garbage collection, expiry, certificates, backups."""

@@ -1,0 +1,71 @@
+"""Who owns whom: the ownerReferences of all objects, by uid (API reference: OwnerReference). Pure.
+
+Holds places, not objects; what is known here is only as good as the changes that it was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from controller.apiserver.storage.store import Change, Key
+
+Object = dict[str, Any]
+
+
+def references(item: Object) -> list[Object]:
+    """The owners that an object names."""
+    return item["metadata"].get("ownerReferences") or []
+
+
+def owners(item: Object | None) -> set[str]:
+    """Their uids."""
+    return {str(reference["uid"]) for reference in references(item)} if item else set()
+
+
+class Ownership:
+    """An index of all objects by their own uid and by those of their owners."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, Key] = {}
+        self._dependents: dict[str, set[Key]] = {}
+
+    def add(self, key: Key, item: Object) -> None:
+        """An object that is there."""
+        self._places[item["metadata"]["uid"]] = key
+        for uid in owners(item):
+            self._dependents.setdefault(uid, set()).add(key)
+
+    def follow(self, change: Change) -> None:
+        """What a change makes of it."""
+        for uid in owners(change.before):
+            self._forget(uid, change.key)
+        if change.type == "DELETED":
+            self._places.pop(change.object["metadata"]["uid"], None)
+        else:
+            self.add(change.key, change.object)
+
+    def dependents(self, uid: str) -> list[Key]:
+        """The objects that name this owner."""
+        return sorted(self._dependents.get(uid, ()))
+
+    def all_dependents(self) -> set[Key]:
+        """Every object that names an owner."""
+        return set().union(*self._dependents.values())
+
+    def touched(self, change: Change) -> Iterable[Key]:
+        """What there may be to do after a change: the object itself, its dependents, its owners of before and now."""
+        uid = change.object["metadata"]["uid"]
+        if change.type == "DELETED":
+            yield from self.dependents(uid)
+        else:
+            yield change.key
+        for owner in owners(change.before) | owners(change.object):
+            if place := self._places.get(owner):
+                yield place
+
+    def _forget(self, owner: str, key: Key) -> None:
+        found = self._dependents.get(owner, set())
+        found.discard(key)
+        if not found:
+            self._dependents.pop(owner, None)

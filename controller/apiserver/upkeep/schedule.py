@@ -1,0 +1,58 @@
+"""What an API server does for itself while it runs: expiry, compaction, certificates, the daily backup."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from controller.apiserver.access.pki import Pki
+from controller.apiserver.storage.store import Store
+from controller.apiserver.upkeep import expiry
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 60
+RETRY_SECONDS = 10
+
+
+class Upkeep:
+    """``renewed`` is called in the loop after certificates were made anew; ``back_up`` blocks."""
+
+    def __init__(
+        self,
+        store: Store,
+        pki: Pki,
+        clock: Callable[[], float],
+        renewed: Callable[[], Awaitable[None]],
+        back_up: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._back_up = back_up
+        self._pki = pki
+        self._clock = clock
+        self._renewed = renewed
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(SECONDS)
+            await self.once()
+
+    async def once(self) -> None:
+        """One round."""
+        await expiry.sweep(self._store, self._clock)
+        await self._store.compact()
+        if await asyncio.to_thread(self._pki.ensure, self._clock()):
+            await self._renewed()
+        await asyncio.to_thread(self._back_up)
+
+
+async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run a task that must not end: a failure is told, and it begins again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("The %s of the API server failed, beginning again in %d s", name, RETRY_SECONDS)
+        await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,1 @@
+"""The verbs on stored objects: read, write, watch, scale."""

@@ -1,0 +1,94 @@
+"""The verbs that read: get and list, whole or in pages as of one revision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from controller.apiserver import failures
+from controller.apiserver.kinds.resources import Resource, Selectable
+from controller.apiserver.objects import selectors, tables
+from controller.apiserver.objects.list_options import NOW, Continue, ListOptions
+from controller.apiserver.storage.store import Store
+from controller.apiserver.verbs.writing import Place, shown
+
+Object = dict[str, Any]
+
+
+class Reading:
+    """The reading operations of the API on one store. Raises failures.Failure."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, place: Place, least: int = 0) -> Object:
+        """One object, not older than that revision."""
+        self._check_reached(least)
+        found = self._store.get(place.key)
+        if found is None:
+            raise failures.not_found(place.resource, place.name)
+        return shown(place.resource, found)
+
+    async def select(self, place: Place, wish: ListOptions) -> tuple[list[Object], Object]:
+        """The chosen objects, and the metadata of their list."""
+        resource = place.resource
+        matches = predicate(resource, wish.label, wish.field)
+        self._check_reached(max(wish.at, wish.least))
+        revision = self._revision(wish)
+        items = [item for item in await self._as_of(place, revision, wish) if matches(item)]
+        metadata: Object = {"resourceVersion": str(revision)}
+        if wish.start:
+            items = [item for item in items if _place_of(item) > (wish.start.namespace, wish.start.name)]
+        if wish.limit and len(items) > wish.limit:
+            if not wish.label and not wish.field:
+                metadata["remainingItemCount"] = len(items) - wish.limit
+            items = items[: wish.limit]
+            metadata["continue"] = Continue(revision, *_place_of(items[-1])).encode()
+        return [shown(resource, item) for item in items], metadata
+
+    def _check_reached(self, revision: int) -> None:
+        if revision > self._store.revision:
+            raise failures.too_large_version(revision, self._store.revision)
+
+    def _revision(self, wish: ListOptions) -> int:
+        if wish.start and wish.start.revision != NOW:
+            return wish.start.revision
+        return wish.at or self._store.revision
+
+    async def _as_of(self, place: Place, revision: int, wish: ListOptions) -> list[Object]:
+        if revision == self._store.revision:
+            return self._store.select(place.resource.key, place.namespace)
+        items = await self._store.select_at(revision, place.resource.key, place.namespace)
+        if items is None and wish.start:
+            raise failures.continue_expired(wish.start._replace(revision=NOW).encode())
+        if items is None:
+            raise failures.list_expired()
+        return items
+
+
+def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], bool]:
+    """Both selectors as one predicate over stored objects. Raises failures.Failure when one cannot be read."""
+    readers: dict[str, Callable[[Object], str]] = {
+        "metadata.name": lambda item: str(item["metadata"]["name"]),
+        "metadata.namespace": lambda item: str(item["metadata"].get("namespace", "")),
+    }
+    readers |= {field.name: _reader(field) for field in resource.selectable}
+    try:
+        by_label, by_field = selectors.labels(label), selectors.fields(field, readers)
+    except selectors.SelectorError as error:
+        raise failures.bad_request(str(error)) from error
+    return lambda item: by_label(item) and by_field(item)
+
+
+def _reader(field: Selectable) -> Callable[[Object], str]:
+    paths = field.paths or (field.name,)
+
+    def read(item: Object) -> str:
+        value = next((found for path in paths for found in tables.read(item, "." + path) if found != ""), field.absent)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return read
+
+
+def _place_of(item: Object) -> tuple[str, str]:
+    return item["metadata"].get("namespace", ""), item["metadata"]["name"]

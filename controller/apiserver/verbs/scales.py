@@ -1,0 +1,97 @@
+"""The scale of a custom resource: an autoscaling/v1 view of three of its fields (API reference: Scale)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from controller.apiserver import failures
+from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.objects import tables
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.verbs import writing
+from controller.apiserver.verbs.reading import Reading
+from controller.apiserver.verbs.writing import Place, Verbs, Written
+
+Object = dict[str, Any]
+
+API_VERSION, KIND = "autoscaling/v1", "Scale"
+MERGED = {writing.STRATEGIC_PATCH: writing.MERGE_PATCH}
+SHOWN = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+
+
+REPLICAS = "spec.replicas"
+GUARDS = ("name", "uid", "resourceVersion")
+
+
+class Scales:
+    """Reads and writes scales. Raises failures.Failure."""
+
+    def __init__(self, verbs: Verbs, reading: Reading) -> None:
+        self._verbs = verbs
+        self._reading = reading
+
+    def get(self, place: Place) -> Object:
+        """The scale of one object."""
+        return of(place.resource, self._reading.get(place))
+
+    async def update(self, place: Place, body: Any, options: WriteOptions) -> Written:
+        """Replace by the body."""
+        return await self._change(place, lambda _: body, options)
+
+    async def patch(self, place: Place, patch: Any, kind: str, options: WriteOptions) -> Written:
+        """Patch by content type; a scale has no lists, so a strategic patch is a merge patch."""
+        return await self._change(place, writing.patcher(patch, MERGED.get(kind, kind)), options)
+
+    async def _change(self, place: Place, make: Callable[[Object], Any], options: WriteOptions) -> Written:
+        resource = place.resource
+
+        def scaled(item: Object) -> Object:
+            return taken(resource, item, make(of(resource, item)))
+
+        done = await self._verbs.change(place, scaled, options)
+        return done._replace(object=of(resource, done.object))
+
+
+def of(resource: Resource, item: Object) -> Object:
+    """The scale of an object. Raises failures.Failure (500) where it has no count of replicas."""
+    paths = _paths(resource)
+    replicas = tables.read(item, paths["specReplicasPath"])
+    if not replicas:
+        raise failures.internal(f"the spec replicas field {json_path(paths)} does not exist")
+    status: Object = {"replicas": next(iter(tables.read(item, paths["statusReplicasPath"])), 0)}
+    if (path := paths.get("labelSelectorPath")) and (selector := tables.read(item, path)):
+        status["selector"] = selector[0]
+    metadata = {name: item["metadata"][name] for name in SHOWN if name in item["metadata"]}
+    spec = {"replicas": replicas[0]}
+    return {"kind": KIND, "apiVersion": API_VERSION, "metadata": metadata, "spec": spec, "status": status}
+
+
+def taken(resource: Resource, item: Object, scale: Any) -> Object:
+    """The object with the count that a scale asks for. Raises failures.Failure (400, 422)."""
+    if not isinstance(scale, dict) or (scale.get("apiVersion"), scale.get("kind")) != (API_VERSION, KIND):
+        raise failures.bad_request(f"the body must be a {KIND} of {API_VERSION}")
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    name = item["metadata"]["name"]
+    if not isinstance(replicas, int) or replicas < 0:
+        cause = Cause("FieldValueInvalid", f"Invalid value: {replicas}: should be a non-negative integer", REPLICAS)
+        raise failures.invalid(resource, name, [cause])
+    guard = {field: value for field in GUARDS if (value := (scale.get("metadata") or {}).get(field))}
+    changed = _written(item, json_path(_paths(resource)).split("."), replicas)
+    return {**changed, "metadata": {**changed["metadata"], **guard}}
+
+
+def json_path(paths: Object) -> str:
+    """Where the wanted count stands."""
+    return str(paths["specReplicasPath"]).removeprefix(".")
+
+
+def _paths(resource: Resource) -> Object:
+    part = resource.subresource("scale")
+    return (part.paths if part else None) or {}
+
+
+def _written(item: Object, path: list[str], value: int) -> Object:
+    name, *rest = path
+    return {**item, name: _written(item.get(name) or {}, rest, value) if rest else value}

@@ -1,0 +1,118 @@
+"""A watch: what was there, what changed since, and bookmarks, as one stream of JSON lines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from controller.apiserver import failures
+from controller.apiserver.objects.forms import Form
+from controller.apiserver.objects.list_options import WatchOptions
+from controller.apiserver.storage.store import Change, Store, Subscription
+from controller.apiserver.verbs.writing import Place, shown
+
+Object = dict[str, Any]
+BOOKMARK_SECONDS = 30.0
+
+
+class Watch:
+    """One client's view of one collection, in the form that was agreed on."""
+
+    def __init__(self, store: Store, place: Place, matches: Callable[[Object], bool], form: Form) -> None:
+        self._store = store
+        self._place = place
+        self._matches = matches
+        self._form = form
+
+    async def open(self, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
+        """The events until the time is up, or the one error of a revision that cannot be had."""
+        # Subscribed before the backlog is read, so that nothing falls between the two.
+        subscription, until = self._store.subscribe(), self._store.revision
+        try:
+            backlog = await self._backlog(wish, until)
+        except failures.Failure as failure:
+            self._store.unsubscribe(subscription)
+            return _only({"type": "ERROR", "object": failure.status()})
+        except BaseException:
+            self._store.unsubscribe(subscription)
+            raise
+        if wish.initial and wish.bookmarks:
+            backlog.append(self._bookmark(until, {"k8s.io/initial-events-end": "true"}))
+        return self._stream(backlog, subscription, wish)
+
+    async def _stream(
+        self, backlog: list[bytes], subscription: Subscription, wish: WatchOptions
+    ) -> AsyncGenerator[bytes, None]:
+        try:
+            if backlog:
+                yield b"".join(backlog)
+            async for line in self._live(subscription, wish):
+                yield line
+        finally:
+            self._store.unsubscribe(subscription)
+
+    async def _backlog(self, wish: WatchOptions, until: int) -> list[bytes]:
+        if wish.since > until and wish.initial is not None:
+            raise failures.too_large_version(wish.since, until)
+        if wish.initial is False and not wish.since:
+            return []
+        if wish.initial or not wish.since:
+            found = self._store.select(self._place.resource.key, self._place.namespace)
+            return [self._line("ADDED", item) for item in found if self._matches(item)]
+        changes = await self._store.changes(wish.since, until, self._place.resource.key)
+        if changes is None:
+            raise failures.expired(wish.since, self._store.revision)
+        return [line for change in changes if (line := self._event(change))]
+
+    async def _live(self, subscription: Subscription, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wish.seconds
+        while (left := deadline - loop.time()) > 0 and not subscription.lost:
+            try:
+                change = await asyncio.wait_for(subscription.queue.get(), min(left, BOOKMARK_SECONDS))
+            except TimeoutError:
+                if wish.bookmarks and subscription.queue.empty():
+                    yield self._bookmark(self._store.revision, {})
+                continue
+            if line := self._event(change):
+                yield line
+
+    def _event(self, change: Change) -> bytes | None:
+        """What the change is to this watcher: selectors may turn a MODIFIED into ADDED or DELETED."""
+        if change.key.resource != self._place.resource.key:
+            return None
+        if self._place.namespace and change.key.namespace != self._place.namespace:
+            return None
+        before = change.before is not None and self._matches(change.before)
+        after = change.type != "DELETED" and self._matches(change.object)
+        if after:
+            return self._line("MODIFIED" if before else "ADDED", change.object)
+        return self._line("DELETED", change.object) if before else None
+
+    def _line(self, kind: str, item: Object) -> bytes:
+        return self._encoded(kind, shown(self._place.resource, item))
+
+    def _bookmark(self, revision: int, annotations: dict[str, str]) -> bytes:
+        metadata: Object = {"resourceVersion": str(revision)}
+        if annotations:
+            metadata["annotations"] = annotations
+        resource = self._place.resource
+        item = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        return self._encoded("BOOKMARK", item)
+
+    def _encoded(self, kind: str, item: Object) -> bytes:
+        """A line of the stream; the columns of a table come with the first one only."""
+        event = {"type": kind, "object": self._form.of_object(self._place.resource, item)}
+        if not self._form.headless:
+            self._form = self._form.without_columns
+        return _encode(event)
+
+
+async def _only(event: Object) -> AsyncGenerator[bytes, None]:
+    yield _encode(event)
+
+
+def _encode(event: Object) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode() + b"\n"

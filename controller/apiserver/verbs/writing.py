@@ -1,0 +1,232 @@
+"""The verbs that write: create, update, patch, apply, delete, deletecollection - on any resource."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from controller.apiserver import failures, times
+from controller.apiserver.kinds.core import NAMESPACES
+from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.objects import admission, apply, deletions, managers, patches, strategic, strategy
+from controller.apiserver.objects.deletions import Deletion
+from controller.apiserver.objects.managers import Manager
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.storage.store import Change, Key, Store
+
+Object = dict[str, Any]
+Step = Callable[[Object | None], Object]
+
+NAME_ATTEMPTS = 7  # further names that are tried when a generated one is taken
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+
+
+class Written(NamedTuple):
+    """What a write made, for its answer."""
+
+    object: Object
+    warnings: list[str]
+    type: str  # as in store.Change
+
+    @property
+    def created(self) -> bool:
+        """Whether the object is new."""
+        return self.type == "ADDED"
+
+
+class Place(NamedTuple):
+    """One object of a resource; the name is "" for a collection."""
+
+    resource: Resource
+    namespace: str
+    name: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Where it is stored."""
+        return Key(self.resource.key, self.namespace if self.resource.namespaced else "", self.name)
+
+
+class Verbs:
+    """The writing operations of the API on one store. Raises failures.Failure and errors.ApiUnavailableError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def create(self, place: Place, body: Any, options: WriteOptions) -> Written:
+        """Create; the name is in the body, or made from its ``generateName``."""
+        typed, warnings = admission.typed(place.resource, body, options)
+        generated = not typed["metadata"].get("name")
+        for _ in range(NAME_ATTEMPTS if generated else 0):
+            with contextlib.suppress(failures.AlreadyExists):  # another name is tried
+                return await self._create(place, typed, warnings, options)
+        return await self._create(place, typed, warnings, options)
+
+    async def _create(self, place: Place, typed: Object, warnings: list[str], options: WriteOptions) -> Written:
+        self._check_room(place, typed["metadata"].get("name") or "")
+        item = strategy.created(place.resource, typed, place.namespace, options)
+        name = item["metadata"]["name"]
+
+        def change(current: Object | None) -> Object:
+            # Once more, now that nobody else writes: the namespace may just have begun to end.
+            self._check_room(place, name)
+            if current is not None:
+                raise failures.already_exists(place.resource, name)
+            return item
+
+        return await self._write(place._replace(name=name), change, warnings, options)
+
+    async def update(self, place: Place, body: Any, options: WriteOptions) -> Written:
+        """Replace by the body."""
+        given = str((body.get("metadata") or {}).get("name") or "") if isinstance(body, dict) else ""
+        if not given:
+            why = f"the name of the object ({place.name} based on URL) was undeterminable: name must be provided"
+            raise failures.bad_request(why)
+        if given != place.name:
+            why = f"the name of the object ({given}) does not match the name on the URL ({place.name})"
+            raise failures.bad_request(why)
+        if place.resource.by_update and self._store.get(place.key) is None:
+            return await self.create(place._replace(name=""), body, options)
+        return await self.change(place, lambda _: body, options)
+
+    async def patch(self, place: Place, patch: Any, kind: str, options: WriteOptions) -> Written:
+        """Patch by content type."""
+        if kind == STRATEGIC_PATCH and place.resource.schema is not None:
+            raise failures.unsupported_media((JSON_PATCH, MERGE_PATCH))
+        return await self.change(place, patcher(patch, kind), options)
+
+    async def apply(self, place: Place, body: Any, options: WriteOptions) -> Written:
+        """Server-side apply: creates the object when it is not there."""
+        resource = place.resource
+        typed, warnings = admission.applied(resource, body, options)
+        if typed["metadata"].get("managedFields"):
+            raise failures.bad_request("metadata.managedFields must be nil")
+        config = _applicable(place, typed, options.subresource)
+        manager = Manager(options.manager, managers.APPLY, resource.api_version, options.subresource)
+
+        def change(current: Object | None) -> Object:
+            if current is None and options.subresource:
+                raise failures.not_found(resource, place.name)
+            live = shown(resource, current) if current else {}
+            try:
+                merged, owned = apply.apply(live, config, manager, resource.structure, times.now(), force=options.force)
+            except apply.Conflicts as conflicts:
+                raise failures.apply_conflict(
+                    resource, place.name, apply.message(conflicts), apply.causes(conflicts)
+                ) from conflicts
+            if current is None:
+                self._check_room(place, place.name)
+                return strategy.managed(strategy.created(resource, merged, place.namespace, options), owned)
+            return strategy.managed(strategy.replaced(resource, current, merged, options), owned)
+
+        return await self._write(place, change, warnings, options)
+
+    async def delete(self, place: Place, wish: Deletion, options: WriteOptions) -> Written:
+        """Delete, or begin to, while finalizers hold the object."""
+
+        def change(current: Object | None) -> Object:
+            if current is None:
+                raise failures.not_found(place.resource, place.name)
+            deletions.check(place.resource, current, wish)
+            return deletions.begun(place.resource, current, wish)
+
+        return await self._write(place, change, [], options)
+
+    async def release(self, place: Place, without: Callable[[Object], Object]) -> None:
+        """Take what the server itself held a deleted object with; it goes when no one else holds it."""
+
+        def change(current: Object | None) -> Object:
+            if current is None:
+                raise failures.not_found(place.resource, place.name)
+            return without(current)
+
+        await self._write(place, change, [], WriteOptions())
+
+    async def change(self, place: Place, make: Callable[[Object], Any], options: WriteOptions) -> Written:
+        """Replace the object by what is made of it."""
+        resource = place.resource
+        warnings: list[str] = []
+
+        def change(current: Object | None) -> Object:
+            if current is None:
+                raise failures.not_found(resource, place.name)
+            typed, warnings[:] = admission.typed(resource, make(shown(resource, current)), options)
+            return strategy.changed(resource, current, typed, options)
+
+        return await self._write(place, change, warnings, options)
+
+    async def _write(self, place: Place, change: Step, warnings: list[str], options: WriteOptions) -> Written:
+        made: Object = {}
+
+        def step(current: Object | None) -> Object | None:
+            nonlocal made
+            made = change(current)
+            return None if strategy.is_done(made) else made
+
+        if options.dry:
+            current = self._store.get(place.key)
+            after = step(current)
+            kind = "DELETED" if after is None else "ADDED" if current is None else "MODIFIED"
+            done = Change(0, place.key, kind, made, current)
+        else:
+            done = await self._store.write(place.key, step)
+        # Who took the last finalizer sees what that made of the object; watchers see what was stored.
+        shown_ = made if done.type == "DELETED" else done.object
+        return Written(shown(place.resource, shown_), warnings, done.type)
+
+    def _check_room(self, place: Place, name: str) -> None:
+        """Whether something new may come there. Raises failures.Failure."""
+        if place.resource.terminating:
+            why = "create not allowed while custom resource definition is terminating"
+            raise failures.Failure(405, "MethodNotAllowed", why)
+        if not place.resource.namespaced:
+            return
+        found = self._store.get(Place(NAMESPACES, "", place.namespace).key)
+        if found is None:
+            raise failures.not_found(NAMESPACES, place.namespace)
+        if "deletionTimestamp" in found["metadata"]:
+            message = f"namespace {place.namespace} is being terminated"
+            why = f"unable to create new content in namespace {place.namespace} because it is being terminated"
+            cause = Cause("NamespaceTerminating", message, "metadata.namespace")
+            raise failures.forbidden(place.resource, name, why, cause)
+
+
+def patcher(patch: Any, kind: str) -> Callable[[Object], Object]:
+    """What a patch of this content type does. Raises failures.Failure (422) when it is applied."""
+    applied = {JSON_PATCH: patches.apply_json, MERGE_PATCH: patches.merge, STRATEGIC_PATCH: strategic.merge}[kind]
+
+    def make(current: Object) -> Object:
+        try:
+            made: Object = applied(current, patch)
+        except patches.PatchError as error:
+            raise failures.unreadable_patch(error) from error
+        return made
+
+    return make
+
+
+def shown(resource: Resource, item: Object) -> Object:
+    """The stored object in the version that was asked for, with the defaults that came after it was written."""
+    item = resource.leave(item)
+    written = item["metadata"].get("resourceVersion")  # none yet in a dry run
+    if written and int(written) < resource.defined_at:
+        item = admission.refreshed(resource, item)
+    return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
+
+
+def _applicable(place: Place, item: Object, subresource: str) -> Object:
+    """The part of an applied configuration that this path writes."""
+    resource = place.resource
+    metadata = {**item["metadata"], "name": item["metadata"].get("name") or place.name}
+    part = resource.subresource(subresource)
+    if subresource == "status" and resource.status_alone:
+        metadata = {key: value for key, value in metadata.items() if key in ("name", "uid", "resourceVersion")}
+    if part is not None and part.writes:
+        return {"metadata": metadata, **({part.writes: item[part.writes]} if part.writes in item else {})}
+    rest = {name: value for name, value in item.items() if name not in resource.parted(subresource)}
+    return {**rest, "metadata": metadata}
