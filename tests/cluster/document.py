@@ -82,7 +82,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 def _subject(path: Path) -> str:
     """The first sentence of a module's docstring."""
     whole = ast.get_docstring(ast.parse(path.read_text())) or ""
-    return " ".join(whole.split("\n\n")[0].split()).rstrip(".")
+    return " ".join(whole.split("\n\n")[0].split()).rstrip(".").replace("``", "`")
 
 
 def _bullets(names: Iterable[str]) -> str:
