@@ -13,7 +13,7 @@ from tests.support.embedded_api import EmbeddedApi
 @pytest.fixture
 async def empty_api(embedded_api: EmbeddedApi) -> AsyncIterator[EmbeddedApi]:
     """The server without any Runtime or command, and with two namespaces beside ours."""
-    client = embedded_api.client()
+    client = embedded_api.client(user="admin")
     present = {namespace["metadata"]["name"] for namespace in await client.list(kinds.NAMESPACES)}
     for name in {"a", "b"} - present:
         await client.create(kinds.NAMESPACES, {"metadata": {"name": name}})
