@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-engines conformance lint bench crds clean
+.PHONY: help setup run test test-engines conformance cluster-test lint bench crds clean
 .SILENT:
 
 # More arguments for pytest, as in: make test ARGS="tests/api -x"
@@ -22,6 +22,9 @@ test-engines: setup ## the Docker tests on engines 20.10, 28.5 and 29 (builds th
 
 conformance: setup ## tests/api on a real kube-apiserver and ours, Kubernetes' own tests on ours (builds them, once)
 	.venv/bin/python -m tests.cluster.conformance $(ARGS)
+
+cluster-test: setup ## the tests on a real Kubernetes cluster with two nodes (needs root; builds it, once)
+	.venv/bin/python -m tests.cluster.suite $(ARGS)
 
 lint: setup ## ruff, mypy, import contracts, shellcheck, drift of the generated CRDs
 	scripts/lint.sh

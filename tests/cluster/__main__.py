@@ -8,13 +8,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.cluster import programs, upstream
+from tests.cluster import nodes, programs, upstream
 from tests.cluster.control_plane import PROGRAMS, ControlPlane
 from tests.cluster.embedded import Embedded
+from tests.support import image
 
 EXAMPLES = """examples:
   python -m tests.cluster real /tmp/real            a real API server, until Ctrl-C
   python -m tests.cluster embedded /tmp/ours        ours, the same way
+  python -m tests.cluster nodes /tmp/nodes --count 2    a real API server with two real nodes
   kubectl --kubeconfig /tmp/real/admin.kubeconfig get namespaces
   python -m tests.cluster e2e --kubeconfig F --focus 'Watchers'
 """
@@ -28,6 +30,9 @@ def main() -> int:
     for name, what in (("real", "etcd, kube-apiserver and kube-controller-manager"), ("embedded", "our API server")):
         command = commands.add_parser(name, help=f"run {what} until Ctrl-C")
         command.add_argument("folder", type=Path)
+    command = commands.add_parser("nodes", help="run a control plane with real nodes until Ctrl-C (needs root)")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--count", type=int, default=1, choices=range(1, 5), help="how many nodes")
     command = commands.add_parser("e2e", help="run Kubernetes' own tests; all that apply, or those that --focus names")
     command.add_argument("--kubeconfig", type=Path, required=True)
     command.add_argument("--focus", default="", help="a regular expression on the tests' names")
@@ -35,6 +40,7 @@ def main() -> int:
     given = parser.parse_args()
     actions: dict[str, Callable[[], int]] = {
         "real": lambda: _real(given.folder),
+        "nodes": lambda: _nodes(given.folder, given.count),
         "embedded": lambda: _embedded(given.folder),
         "e2e": lambda: _e2e(given.kubeconfig, given.focus, given.report),
     }
@@ -50,6 +56,13 @@ def _real(folder: Path) -> int:
 def _embedded(folder: Path) -> int:
     with Embedded(folder) as server:
         _announce(server.kubeconfig)
+    return 0
+
+
+def _nodes(folder: Path, count: int) -> int:
+    with nodes.Cluster(nodes.build(), folder, count) as cluster:
+        cluster.load(image.runtime_images())
+        _announce(cluster.kubeconfig)
     return 0
 
 

@@ -1,6 +1,6 @@
-"""A real control plane without a node: etcd, kube-apiserver, kube-controller-manager, on free loopback ports.
+"""A real control plane: etcd, kube-apiserver, kube-controller-manager, and kube-scheduler where there are nodes.
 
-Everything is below one folder. Nothing is shared with another one, so several can run at once.
+Everything is below one folder and on free ports. Nothing is shared with another one, so several can run at once.
 """
 
 from __future__ import annotations
@@ -18,29 +18,39 @@ from tests.cluster.daemon import Daemon
 
 READY_SECONDS = 60.0
 SERVICE_NETWORK = "10.96.0"
+LOOPBACK = "127.0.0.1"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 # Controllers for which there would have to be nodes; a written Node must stay as it was written.
 CONTROLLERS = (
     "*,-node-lifecycle-controller,-node-ipam-controller,-node-route-controller,-cloud-node-lifecycle-controller"
 )
+NODE_GRACE_SECONDS = 20  # a silent node is NotReady after this
+# A loopback address may not be the endpoint of the Service kubernetes.
+_WITHOUT_NODES = ["--endpoint-reconciler-type=none"]
 
 
 class ControlPlane:
-    """One control plane, a context manager. ``durable``: etcd waits for the disk, as it does in production."""
+    """One control plane, a context manager. ``durable``: etcd waits for the disk, as it does in production.
 
-    def __init__(self, programs: Path, folder: Path, *, durable: bool = False) -> None:
+    ``address`` is where the API listens: on the loopback address nodes cannot reach it, so there are none; on another
+    one the parts that care for nodes run too.
+    """
+
+    def __init__(self, programs: Path, folder: Path, *, durable: bool = False, address: str = LOOPBACK) -> None:
         self._programs = programs
         self._folder = folder
         self._durable = durable
+        self._address = address
+        self._has_nodes = address != LOOPBACK
         self._daemons: dict[str, Daemon] = {}
         self._etcd, self._etcd_peer, api = free_ports(3)
         self._port = api
-        self.url = f"https://127.0.0.1:{api}"
+        self.url = f"https://{address}:{api}"
         self.kubeconfig = folder / "admin.kubeconfig"
 
     def __enter__(self) -> ControlPlane:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._certificates = Certificates(self._folder / "pki")
+        self.certificates = Certificates(self._folder / "pki")
         with contextlib.ExitStack() as stack:
             stack.callback(self.stop)
             self._start()
@@ -63,12 +73,14 @@ class ControlPlane:
         return {name: daemon.process_id for name, daemon in self._daemons.items()}
 
     def _start(self) -> None:
-        signing, verifying = self._certificates.account_keys()
+        signing, verifying = self.certificates.account_keys()
         self._run("etcd", *self._etcd_options())
         apiserver = self._run("kube-apiserver", *self._apiserver_options(signing, verifying))
-        self._certificates.kubeconfig(self.kubeconfig, self.url, "admin", "system:masters")
+        self.certificates.kubeconfig(self.kubeconfig, self.url, "admin", "system:masters")
         apiserver.wait_until(self._is_ready, READY_SECONDS)
         self._run("kube-controller-manager", *self._manager_options(signing))
+        if self._has_nodes:
+            self._run("kube-scheduler", *self._client_options("scheduler", "system:kube-scheduler"))
 
     def _run(self, program: str, *options: str) -> Daemon:
         self._daemons[program] = Daemon(program, self._folder, [str(self._programs / program), *options])
@@ -84,32 +96,52 @@ class ControlPlane:
         ]
 
     def _apiserver_options(self, signing: Path, verifying: Path) -> list[str]:
-        names = ("kubernetes", "kubernetes.default.svc", "localhost", "127.0.0.1", f"{SERVICE_NETWORK}.1")
-        certificate, key = self._certificates.issue("apiserver", "kube-apiserver", hosts=names)
+        names = (
+            "kubernetes",
+            "kubernetes.default.svc",
+            "localhost",
+            *{LOOPBACK, self._address},
+            f"{SERVICE_NETWORK}.1",
+        )
+        certificate, key = self.certificates.issue("apiserver", "kube-apiserver", hosts=names)
         return [
             *(f"--etcd-servers=http://127.0.0.1:{self._etcd}", f"--secure-port={self._port}"),
-            # A loopback address may not be the endpoint of the Service kubernetes.
-            *("--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"),
+            *(f"--bind-address={self._address}", f"--advertise-address={self._address}"),
+            *(self._kubelet_options() if self._has_nodes else _WITHOUT_NODES),
             *(f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}"),
-            *(f"--client-ca-file={self._certificates.ca}", "--authorization-mode=Node,RBAC"),
+            *(f"--client-ca-file={self.certificates.ca}", "--authorization-mode=Node,RBAC"),
             "--service-account-issuer=https://kubernetes.default.svc",
             *(f"--service-account-signing-key-file={signing}", f"--service-account-key-file={verifying}"),
             *(f"--service-cluster-ip-range={SERVICE_NETWORK}.0/24", "--allow-privileged=true", "--v=1"),
         ]
 
-    def _manager_options(self, signing: Path) -> list[str]:
-        user = self._certificates.kubeconfig(
-            self._folder / "manager.kubeconfig", self.url, "system:kube-controller-manager", "system:masters"
-        )
+    def _kubelet_options(self) -> list[str]:
+        """How the API reaches kubelets (logs, exec) and pods (webhooks), and what kubelets may write."""
+        certificate, key = self.certificates.issue("kubelet-client", "kube-apiserver", "system:masters")
         return [
-            *(f"--kubeconfig={user}", f"--authentication-kubeconfig={user}", f"--authorization-kubeconfig={user}"),
-            *(f"--root-ca-file={self._certificates.ca}", f"--service-account-private-key-file={signing}"),
-            *(f"--controllers={CONTROLLERS}", "--leader-elect=false", "--secure-port=0", "--v=1"),
+            *(f"--kubelet-client-certificate={certificate}", f"--kubelet-client-key={key}"),
+            *(f"--kubelet-certificate-authority={self.certificates.ca}", "--enable-aggregator-routing=true"),
+            *("--kubelet-preferred-address-types=InternalIP", "--enable-admission-plugins=NodeRestriction"),
+        ]
+
+    def _manager_options(self, signing: Path) -> list[str]:
+        return [
+            *self._client_options("manager", "system:kube-controller-manager"),
+            *(f"--root-ca-file={self.certificates.ca}", f"--service-account-private-key-file={signing}"),
+            f"--node-monitor-grace-period={NODE_GRACE_SECONDS}s" if self._has_nodes else f"--controllers={CONTROLLERS}",
+        ]
+
+    def _client_options(self, name: str, user: str) -> list[str]:
+        path = self._folder / f"{name}.kubeconfig"
+        file = self.certificates.kubeconfig(path, self.url, user, "system:masters")
+        return [
+            *(f"--kubeconfig={file}", f"--authentication-kubeconfig={file}", f"--authorization-kubeconfig={file}"),
+            *("--leader-elect=false", "--secure-port=0", "--v=1"),
         ]
 
     def _is_ready(self) -> bool:
         certificate = self.kubeconfig.parent / "pki" / f"{self.kubeconfig.stem}.crt"
-        context = ssl.create_default_context(cafile=str(self._certificates.ca))
+        context = ssl.create_default_context(cafile=str(self.certificates.ca))
         context.load_cert_chain(certificate, certificate.with_suffix(".key"))
         try:
             with urllib.request.urlopen(f"{self.url}/readyz", timeout=5, context=context) as answer:

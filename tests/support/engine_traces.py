@@ -1,4 +1,4 @@
-"""What a private Docker engine leaves on the machine, found and removed without the engine's help.
+"""What a private Docker engine, or a cluster's node, leaves on the machine, found and removed without its help.
 
 So it works after a kill -9, for every engine version, and for the leftovers of an earlier run. Everything is
 found by the engine's root folder: processes that name it, the cgroup called after it, mounts below it, and
@@ -25,7 +25,7 @@ _END_SECONDS = 10
 def remove(root: Path) -> None:
     """Remove every trace of the engine with this root, and the root."""
     links = bridges(root)
-    _kill_until_gone(lambda: processes(root))
+    kill(root)
     for mount in reversed(mounts(root)):
         run("umount", "--lazy", mount, check=False)
     for link in links:
@@ -33,6 +33,11 @@ def remove(root: Path) -> None:
     for group in cgroups(root):
         _remove_cgroup(group)
     shutil.rmtree(root, ignore_errors=True)
+
+
+def kill(root: Path) -> None:
+    """Kill every process of the engine and of its containers."""
+    _kill_until_gone(lambda: processes(root))
 
 
 def find(root: Path) -> list[str]:

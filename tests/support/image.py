@@ -63,7 +63,7 @@ class Image:
 
 def runtime_images() -> list[Image]:
     """The soft PLC as versions 1 and 2, and ``crash``, which ends with status 1 at once."""
-    layer = Layer(_tar(image_files.collect()))
+    layer = Layer(tar(image_files.collect()))
     versions = [Image(f"{REPOSITORY}:{version}", layer, _control_settings(version)) for version in ("1", "2")]
     crash = Image(f"{REPOSITORY}:crash", layer, {"Cmd": ["/bin/sh", "-c", "echo 'no program loaded'; exit 1"]})
     return [*versions, crash]
@@ -88,7 +88,7 @@ def archive(images: list[Image]) -> bytes:
     for image in images:
         files[f"{image.id[7:]}.json"] = image.config
         files[f"{image.layer.digest[7:]}.tar"] = image.layer.content
-    return _tar([image_files.Entry(name, content) for name, content in files.items()])
+    return tar([image_files.Entry(name, content) for name, content in files.items()])
 
 
 def digest_of(content: bytes) -> str:
@@ -109,9 +109,10 @@ def _control_settings(version: str) -> dict[str, object]:
     }
 
 
-def _tar(entries: list[image_files.Entry]) -> bytes:
+def tar(entries: list[image_files.Entry]) -> bytes:
+    """The entries as an uncompressed tar."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
+    with tarfile.open(fileobj=buffer, mode="w") as archived:
         for entry in entries:
-            tar.addfile(entry.tar_info(), io.BytesIO(entry.content))
+            archived.addfile(entry.tar_info(), io.BytesIO(entry.content))
     return buffer.getvalue()

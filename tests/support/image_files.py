@@ -73,12 +73,13 @@ def collect() -> list[Entry]:
         Entry("etc/group", b"root:x:0:\n"),
         Entry("etc/control.pem", _self_signed(), mode=0o600),
         Entry(CONTROL, _SOURCE.read_bytes()),
-        *_busybox(),
+        *busybox(),
         *_python(),
     ]
 
 
-def _busybox() -> list[Entry]:
+def busybox() -> list[Entry]:
+    """busybox and its commands. Raises ImageFailed."""
     binary = Path("/bin/busybox")
     if not binary.exists() or _libraries(binary):
         raise ImageFailed("the runtime image needs a static busybox: apt-get install busybox-static")

@@ -1,0 +1,145 @@
+"""A whole cluster on this machine: a control plane and one or more real nodes. Leaves nothing behind.
+
+Needs root, and Debian's containerd, runc, CNI plugins and nftables. What belongs to the nodes is below a folder that
+names the process which made it, so what a killed run left is known and removed by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from tests.cluster import control_plane, node, node_configuration, programs
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.node import Node
+from tests.cluster.node_network import NodeNetwork
+from tests.support import engine_traces, image, image_files, ownership
+from tests.support.command import CommandFailed, run
+
+PREFIX = "ek"
+PROGRAMS = (*control_plane.PROGRAMS, "kube-scheduler", *node.PROGRAMS, "kubectl")
+_SETUP = Path(__file__).parents[2] / "scripts/apt.sh"
+_PACKAGES = (f"{node.PLUGINS}:containernetworking-plugins", "nft:nftables", "containerd:containerd", "runc:runc")
+_FOLDERS = Path(tempfile.gettempdir())
+_READY_SECONDS = 120
+
+
+def build() -> Path:
+    """The folder with the programs, all that is missing installed or built. Raises programs.Unavailable."""
+    if os.geteuid():
+        raise programs.Unavailable("a cluster with nodes needs root: it makes namespaces and runs containers")
+    try:
+        run(str(_SETUP), *_PACKAGES, timeout=300)
+    except CommandFailed as error:
+        raise programs.Unavailable(str(error)) from error
+    return programs.build(*PROGRAMS)
+
+
+class Cluster:
+    """One cluster, a context manager: on entry all nodes are Ready, on exit all is gone but logs in ``folder``."""
+
+    def __init__(self, built: Path, folder: Path, count: int = 1) -> None:
+        self._folder = folder
+        self._count = count
+        self._root = _FOLDERS / ownership.new_name(PREFIX)
+        self._stack = ExitStack()
+        self.programs = built
+        self.kubeconfig = folder / "admin.kubeconfig"  # the administrator's
+        self.nodes: list[Node] = []
+
+    def __enter__(self) -> Cluster:
+        remove_orphans()
+        with self._stack:
+            self._start()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def kubectl(self, *arguments: str) -> str:
+        """What kubectl prints, as the administrator. Raises CommandFailed."""
+        own = (str(self.programs / "kubectl"), f"--kubeconfig={self.kubeconfig}")
+        return run(*own, *arguments, timeout=_READY_SECONDS + 30).stdout
+
+    def load(self, images: list[image.Image]) -> None:
+        """Bring images to every node."""
+        archive = self._root / "images.tar"
+        archive.write_bytes(image.archive(images))
+        for one in self.nodes:
+            one.load(archive)
+
+    def _start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._root.mkdir(mode=0o700)
+        self._stack.callback(_remove, self._root)
+        self.network = NodeNetwork(self._root.name, self._root)
+        self._stack.callback(self._keep_logs)
+        made = ControlPlane(self.programs, self._root / "control-plane", address=self.network.host_address)
+        self.control_plane = self._stack.enter_context(made)
+        shutil.copy2(made.kubeconfig, self.kubeconfig)
+        # Before the control plane: it would wait for its clients on the nodes.
+        self._stack.callback(_kill_nodes, self._root)
+        for number in range(1, self._count + 1):
+            self.nodes.append(Node(number, self._root, self.programs, self.control_plane, self.network))
+            self.nodes[-1].start()
+        self.load([pause_image()])
+        for one in self.nodes:
+            one.join()
+        for one in self.nodes:
+            self._wait("create", f"node/{one.name}")
+            self._wait("condition=Ready", f"node/{one.name}")
+        # Until its account is made, a namespace takes no pods.
+        self._wait("create", "serviceaccount/default")
+
+    def _keep_logs(self) -> None:
+        for log in self._root.glob("*/*.log"):
+            shutil.copy2(log, self._folder / f"{log.parent.name.removeprefix(f'{self._root.name}-')}-{log.name}")
+
+    def _wait(self, condition: str, what: str) -> None:
+        self.kubectl("wait", f"--for={condition}", what, f"--timeout={_READY_SECONDS}s")
+
+
+def pause_image() -> image.Image:
+    """What holds a pod's namespaces: it does nothing, for ever."""
+    return image.Image(
+        node_configuration.PAUSE_IMAGE,
+        image.Layer(image.tar(image_files.busybox())),
+        {"Entrypoint": ["/bin/sleep", "2147483647"], "Env": ["PATH=/bin"]},
+    )
+
+
+def remove_orphans() -> None:
+    """Remove the clusters of runs that were killed."""
+    for root in _FOLDERS.glob(f"{PREFIX}*"):
+        if ownership.is_orphan(root.name, PREFIX):
+            _remove(root)
+
+
+def traces(maker: int | None = None) -> list[str]:
+    """What clusters of a process (by default of this one) have left on the machine."""
+    roots = [
+        root for root in _FOLDERS.glob(f"{PREFIX}*") if ownership.owner(root.name, PREFIX) == (maker or os.getpid())
+    ]
+    return [trace for root in roots for folder in (*root.iterdir(), root) for trace in engine_traces.find(folder)]
+
+
+def _remove(root: Path) -> None:
+    """Everything of a cluster: with a node's processes go its namespaces, mounts and links."""
+    for folder in (*_node_folders(root), root):
+        engine_traces.remove(folder)
+
+
+def _kill_nodes(root: Path) -> None:
+    for folder in _node_folders(root):
+        engine_traces.kill(folder)
+
+
+def _node_folders(root: Path) -> list[Path]:
+    return list(root.glob(f"{root.name}-*"))

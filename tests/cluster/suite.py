@@ -1,0 +1,26 @@
+"""``make cluster-test``: builds the cluster's programs, then runs tests/cluster_e2e; arguments go to pytest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cluster import nodes, programs
+
+PROJECT = Path(__file__).parents[2]
+
+
+def main() -> int:
+    """The exit status; 1 and one line that names what is missing where there can be no cluster."""
+    try:
+        nodes.build()
+    except programs.Unavailable as error:
+        print(f"cluster-test: {error}", file=sys.stderr)
+        return 1
+    command = [sys.executable, "-m", "pytest", "tests/cluster_e2e", "-m", "cluster", *sys.argv[1:]]
+    return subprocess.run(command, cwd=PROJECT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
