@@ -139,9 +139,6 @@ class Settings(BaseSettings):
     internal_pool: Pool = Field(
         ipaddress.IPv4Network("10.213.0.0/16"), description="Range of the internal networks, a /28 each."
     )
-    placeholder_pool: Pool = Field(
-        ipaddress.IPv4Network("169.254.80.0/20"), description="Range of placeholder addresses on LAN networks."
-    )
     command_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
         30, description="How long start, stop, restart and run_command wait for their answer."
     )

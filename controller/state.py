@@ -1,7 +1,7 @@
 """Who this installation is, kept in the state directory: install id, node name, retired or not.
 
 Each fact is one small file, written whole or not at all (temporary file, fsync, rename). Nothing else lives here:
-objects are in the API's store, metrics in their own folder.
+objects are in the API's store, metrics and leases in their own folders.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ NODE_NAME = "node-name"
 RETIRED = "retired"
 LOCK = "lock"
 KUBECONFIG = "kubeconfig"
+LEASES = "leases"
 
 
 class State:

@@ -40,6 +40,20 @@ class Target:
 
 
 @dataclass(frozen=True)
+class ObservedLease:
+    """What a DHCP server gave; times as RFC 3339, ``expires_at`` "" for a lease without end."""
+
+    address: str
+    prefix_length: int
+    gateway: str
+    dns: tuple[str, ...]
+    server: str
+    obtained_at: str
+    renewed_at: str
+    expires_at: str
+
+
+@dataclass(frozen=True)
 class ObservedInterface:
     """One interface of the spec (by name) as it stands on the container, or a surplus one of ours."""
 
@@ -51,6 +65,9 @@ class ObservedInterface:
     gateway: str = ""
     in_order: bool = True  # name inside the runtime, address, route and resolv.conf are as the spec asks
     detail: str = ""  # what is not in order, for a person
+    awaits: str = ""  # the reason when it waits for something that no step of ours brings
+    lease: ObservedLease | None = None
+    remark: str = ""  # the reason when it is in order, but a person should know something
 
 
 @dataclass(frozen=True)

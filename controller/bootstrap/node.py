@@ -23,6 +23,7 @@ from controller.metrics.keeper import Keeper
 from controller.metrics.prometheus import Metrics
 from controller.metrics.sampler import Sampler
 from controller.network import changes
+from controller.network.dhcp.keeper import LeaseKeeper
 from controller.network.interfaces import HostInterfaces
 from controller.node.local import LocalNode
 from controller.node.proxy import Proxy
@@ -34,9 +35,10 @@ from controller.reconcile.keys import KeyIndex
 from controller.reconcile.queue import Queue
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.restarts import EngineContact
-from controller.reconcile.sources import EngineEvents, NetworkChanges, Resync
+from controller.reconcile.sources import EngineEvents, LeaseChanges, NetworkChanges, Resync
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint
+from controller.state import LEASES
 
 SAMPLER_SECONDS = 60.0  # how long each loop may be silent before it counts as stuck
 RESYNC_SECONDS = 300.0
@@ -52,6 +54,7 @@ class NodePart:
     """What others need of the node."""
 
     backend: Backend
+    leases: LeaseKeeper
     tracking: Tracking
     sampler: Sampler
     interfaces: HostInterfaces
@@ -61,7 +64,9 @@ class NodePart:
 async def start(site: Installation) -> NodePart:
     """Measure from now on; nothing is changed yet."""
     settings = site.settings
-    backend = DockerBackend(settings.docker_host, site.install_id, settings.internal_pool, settings.placeholder_pool)
+    leases = LeaseKeeper(site.state.directory / LEASES)
+    site.stack.callback(leases.close)
+    backend = DockerBackend(settings.docker_host, site.install_id, settings.internal_pool, leases)
     site.stack.callback(backend.close)
     proxy = Proxy()
     site.stack.push_async_callback(proxy.close)
@@ -70,7 +75,7 @@ async def start(site: Installation) -> NodePart:
     site.supervisor.start("the usage of containers", tracking.run)
     interfaces = HostInterfaces(settings.internal_pool)
     local = LocalNode(sampler, interfaces, proxy, backend.foreign_container)
-    return NodePart(backend, tracking, sampler, interfaces, local)
+    return NodePart(backend, leases, tracking, sampler, interfaces, local)
 
 
 async def _start_sampling(site: Installation) -> Sampler:
@@ -138,6 +143,8 @@ def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metric
     site.supervisor.start(
         "the engine's events", EngineEvents(here.tracking.watched, queue, index, contact, time.time).run
     )
+    renewed = LeaseChanges(here.leases.changes, queue, index, site.install_id)
+    site.supervisor.start("the leases", renewed.run)
     moved = partial(changes.differences, here.interfaces.fingerprint)
     site.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
     site.supervisor.start("the slow timer", resync.run)

@@ -11,10 +11,12 @@ import click
 from controller import errors
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
+from controller.network.dhcp.keeper import LeaseKeeper
 from controller.network.interfaces import HostInterfaces
 from controller.node import inspection
 from controller.node.inspection import Finding
 from controller.settings import Settings
+from controller.state import LEASES
 
 COLORS = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
 ENGINE_SECONDS = 10.0
@@ -29,7 +31,6 @@ ENGINE_SECONDS = 10.0
     "state_dir",
     "docker_host",
     "internal_pool",
-    "placeholder_pool",
 )
 def check(settings: Settings) -> None:
     """Look at this host and say what to mend; exit status 1 when something must be. Changes nothing.
@@ -52,7 +53,7 @@ def check(settings: Settings) -> None:
 
 
 async def _engine(settings: Settings) -> Finding:
-    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, settings.placeholder_pool)
+    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, LeaseKeeper(settings.state_dir / LEASES))
     try:
         found = await asyncio.wait_for(backend.health(), ENGINE_SECONDS)
     except errors.ReconcileError as error:

@@ -11,15 +11,16 @@ from controller import errors
 from controller.backends.base import Identity
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
+from controller.network.dhcp.keeper import LeaseKeeper
 from controller.settings import Settings
-from controller.state import State
+from controller.state import LEASES, State
 
 
 @click.command()
 @click.argument("runtime")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @click.option("--tail", default=200, show_default=True, type=click.IntRange(0, 10_000), help="Lines to begin with.")
-@with_settings("state_dir", "docker_host", "namespace", "internal_pool", "placeholder_pool")
+@with_settings("state_dir", "docker_host", "namespace", "internal_pool")
 def logs(settings: Settings, runtime: str, tail: int, *, follow: bool) -> None:
     """Print the output of RUNTIME, a device id of this host.
 
@@ -51,7 +52,7 @@ async def _print_logs(settings: Settings, runtime: str, tail: int, *, follow: bo
 @click.command()
 @click.option("--yes", is_flag=True, help="Do it; without this it only lists.")
 @click.option("--volumes", is_flag=True, help="Remove the data of the runtimes too.")
-@with_settings("state_dir", "docker_host", "internal_pool", "placeholder_pool")
+@with_settings("state_dir", "docker_host", "internal_pool")
 def purge(settings: Settings, *, yes: bool, volumes: bool) -> None:
     """Stop and remove the containers and networks of this installation; the controller must not run.
 
@@ -99,4 +100,5 @@ async def _purge(settings: Settings, install_id: str, *, volumes: bool) -> list[
 
 
 def _backend(settings: Settings, install_id: str) -> DockerBackend:
-    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, settings.placeholder_pool)
+    leases = LeaseKeeper(settings.state_dir / LEASES)
+    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, leases)

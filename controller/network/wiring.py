@@ -19,9 +19,10 @@ _ENGINE_NAME = re.compile(r"eth[0-9]+")
 
 @dataclass(frozen=True)
 class WantedLink:
-    """One macvlan link as the spec asks; without ``address`` its addresses are not looked at.
+    """One macvlan link as the spec asks; ``address`` None: it may have none.
 
-    ``parent_index`` is the kernel's number of the host's interface ``parent``.
+    ``parent_index`` is the kernel's number of the host's interface ``parent``. ``pending``: what address and gateway it
+    may have is not known yet, and those that stand stay.
     """
 
     name: str
@@ -30,17 +31,31 @@ class WantedLink:
     mac_address: str
     address: IPv4Interface | None = None
     gateway: str = ""
+    pending: bool = False
 
 
 def faults(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> dict[str, str]:
     """What is not in order, by the wanted link's name; a link that is in order has no entry."""
     found = {link.name: fault for link in wanted if (fault := _fault(link, snapshot.by_mac(link.mac_address)))}
+    if not _route_pends(snapshot, wanted):
+        found |= _route_fault(snapshot, wanted, found)
+    return found
+
+
+def _route_fault(snapshot: Snapshot, wanted: Sequence[WantedLink], found: Collection[str]) -> dict[str, str]:
     route = default_route(wanted)
     if route and route[1] not in found and snapshot.default_routes != (route,):
-        found[route[1]] = f"the default route does not go over {route[0]}"
-    if wanted and route is None and snapshot.default_routes:
-        found.setdefault(wanted[0].name, "there is a default route, but no gateway")
-    return found
+        return {route[1]: f"the default route does not go over {route[0]}"}
+    if wanted and route is None and snapshot.default_routes and wanted[0].name not in found:
+        return {wanted[0].name: "there is a default route, but no gateway"}
+    return {}
+
+
+def _route_pends(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> bool:
+    """Whether the default route goes over a link of which nobody knows yet whether it may."""
+    pending = {link.mac_address.lower() for link in wanted if link.pending}
+    names = {link.name for link in snapshot.links if link.mac_address in pending}
+    return any(link in names for _, link in snapshot.default_routes)
 
 
 def _fault(wanted: WantedLink, link: Link | None) -> str:
@@ -50,10 +65,14 @@ def _fault(wanted: WantedLink, link: Link | None) -> str:
         return f"{wanted.name} is not on {wanted.parent}"
     if link.name != wanted.name:
         return f"{wanted.name} is called {link.name}"
-    if wanted.address and link.addresses != (wanted.address,):
+    if not wanted.pending and link.addresses != _wished_addresses(wanted):
         held = ", ".join(map(str, link.addresses)) or "no address"
-        return f"{wanted.name} has {held} instead of {wanted.address}"
+        return f"{wanted.name} has {held} instead of {wanted.address or 'none'}"
     return "" if link.up else f"{wanted.name} is down"
+
+
+def _wished_addresses(wanted: WantedLink) -> tuple[IPv4Interface, ...]:
+    return (wanted.address,) if wanted.address else ()
 
 
 def default_route(wanted: Sequence[WantedLink]) -> tuple[str, str] | None:
@@ -148,32 +167,34 @@ def addressing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[Command
     for wish in wanted:
         if link := snapshot.by_mac(wish.mac_address):
             commands += _addresses(wish, link)
-    return commands + _routes(snapshot, wanted, readdressed=bool(commands))
+    if _route_pends(snapshot, wanted):
+        return commands
+    route = default_route([link for link in wanted if snapshot.by_mac(link.mac_address)])
+    # A route goes with the address it needs, and when its link goes down: first those that must, last the one to stay.
+    needed = route and (commands or route not in snapshot.default_routes)
+    return [*_surplus_routes(snapshot, route), *commands, *([_route(*route)] if route and needed else [])]
 
 
 def _addresses(wanted: WantedLink, link: Link) -> list[Command]:
     commands: list[Command] = []
-    if wanted.address:
+    if not wanted.pending:
         gone = [address for address in link.addresses if address != wanted.address]
         commands += [("address", "delete", str(address), "dev", wanted.name) for address in gone]
         # The kernel removes a secondary address with its primary one: the wanted one is given again.
-        if gone or wanted.address not in link.addresses:
+        if wanted.address and (gone or wanted.address not in link.addresses):
             commands.append(("address", "replace", str(wanted.address), "broadcast", "+", "dev", wanted.name))
     if not link.up:
         commands.append(("link", "set", "dev", wanted.name, "up"))
     return commands
 
 
-def _routes(snapshot: Snapshot, wanted: Sequence[WantedLink], *, readdressed: bool) -> list[Command]:
-    """The one default route; an engine's default route over another network is removed."""
-    route = default_route([link for link in wanted if snapshot.by_mac(link.mac_address)])
+def _surplus_routes(snapshot: Snapshot, route: tuple[str, str] | None) -> list[Command]:
+    """Commands that remove the other default routes, such as an engine's over another network."""
     others = [(gateway, link) for gateway, link in snapshot.default_routes if (gateway, link) != route]
-    commands: list[Command] = [("route", "delete", "default", *_via(gateway), "dev", link) for gateway, link in others]
-    # A route goes with the address it needs, and when its link goes down.
-    if route and (readdressed or route not in snapshot.default_routes):
-        commands.append(("route", "replace", "default", "via", route[0], "dev", route[1]))
-    return commands
+    return [
+        ("route", "delete", "default", *(("via", gateway) if gateway else ()), "dev", link) for gateway, link in others
+    ]
 
 
-def _via(gateway: str) -> tuple[str, ...]:
-    return ("via", gateway) if gateway else ()
+def _route(gateway: str, link: str) -> Command:
+    return ("route", "replace", "default", "via", gateway, "dev", link)

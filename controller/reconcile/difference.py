@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from controller.backends import base
-from controller.resources import quantities, runtimes
+from controller.resources import quantities, reasons, runtimes
 
 
 def needs_new_container(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec) -> bool:
@@ -35,20 +35,20 @@ def _limits(resources: runtimes.Resources) -> tuple[int, int]:
 
 
 class Disorder(NamedTuple):
-    """One interface that is not as the spec asks, and whether its parent is on the host now."""
+    """One interface that is not as the spec asks; ``awaits`` is the reason when no step of ours can mend it now."""
 
     name: str
     detail: str
-    parent_missing: bool = False
+    awaits: str = ""
 
 
 def disorders(spec: runtimes.RuntimeSpec, observed: base.Observed) -> list[Disorder]:
     """Everything about the networks that is not as the spec asks."""
     standing = {interface.name: interface for interface in observed.interfaces}
     found = [
-        Disorder(wished.name, detail, wished.parent_interface in observed.missing_parents)
+        Disorder(wished.name, detail, _awaited(wished, interface, observed))
         for wished in spec.interfaces
-        if (detail := _fault(standing.pop(wished.name, None)))
+        if (detail := _fault(interface := standing.pop(wished.name, None)))
     ]
     found += [Disorder(name, f"{name} is not in the spec") for name in standing]
     if not observed.internal_attached:
@@ -64,9 +64,20 @@ def _fault(interface: base.ObservedInterface | None) -> str:
     return "" if interface.in_order else interface.detail or f"{interface.name} is not as the spec asks"
 
 
+def _awaited(wished: runtimes.Interface, interface: base.ObservedInterface | None, observed: base.Observed) -> str:
+    if wished.parent_interface in observed.missing_parents:
+        return reasons.PARENT_MISSING
+    return interface.awaits if interface else ""
+
+
 def repairable(found: list[Disorder]) -> bool:
     """Whether anything can be mended now; an interface whose parent is missing waits for it."""
-    return any(not disorder.parent_missing for disorder in found)
+    return any(not disorder.awaits for disorder in found)
+
+
+def awaited(found: list[Disorder]) -> str:
+    """The reason for which all disorders stand that no step can mend, "" when one can be mended."""
+    return "" if not found or repairable(found) else found[0].awaits
 
 
 def describe(found: list[Disorder]) -> str:

@@ -110,8 +110,6 @@ def _absent(desired: Desired, observed: base.Observed) -> Plan:
 def _refusal(desired: Desired, observed: base.Observed, *, new_container: bool) -> Outcome | None:
     """Why a start of ours may not be made now. Only starts that we make are gated; what runs is left running."""
     spec = desired.target.spec
-    if any(interface.mode == "Dhcp" for interface in spec.interfaces):
-        return Outcome("stalled", reasons.DHCP_UNSUPPORTED, "mode Dhcp is not available: give a static address")
     if new_container and not desired.image_allowed:
         message = f"{spec.image} is outside EDGE_IMAGE_PREFIXES: correct the image or the setting"
         return Outcome("stalled", reasons.IMAGE_NOT_ALLOWED, message)
@@ -227,13 +225,21 @@ def _standing(desired: Desired, observed: base.Observed) -> Outcome:
     if observed.state == "restarting":
         message = f"The program ended by itself ({_end(observed)}); Docker starts it again"
         return Outcome("retry", reasons.CRASHED, message)
-    if missing := _missing_parent(observed):
-        return missing
-    if found := difference.disorders(desired.target.spec, observed):
-        return Outcome("retry", reasons.DETACHED, f"The networks are not in order: {difference.describe(found)}")
+    if disorder := _missing_parent(observed) or _disorder(desired, observed):
+        return disorder
     if observed.health == "unhealthy":
         return Outcome("waiting", reasons.UNHEALTHY, "The image's health check fails")
     return Outcome("ready", reasons.RUNNING, "The container runs as the spec asks")
+
+
+def _disorder(desired: Desired, observed: base.Observed) -> Outcome | None:
+    """What is wrong with the networks: something to try again, or to wait for."""
+    found = difference.disorders(desired.target.spec, observed)
+    if not found:
+        return None
+    if reason := difference.awaited(found):
+        return Outcome("waiting", reason, f"It runs and waits for an address: {difference.describe(found)}")
+    return Outcome("retry", reasons.DETACHED, f"The networks are not in order: {difference.describe(found)}")
 
 
 def _end(observed: base.Observed) -> str:

@@ -69,6 +69,24 @@ class EngineEvents:
             self._queue.add(key)
 
 
+class LeaseChanges:
+    """Adds the key of every runtime whose lease changed; ``changes`` gives namespace and device id."""
+
+    def __init__(
+        self, changes: Callable[[], AsyncIterator[tuple[str, str]]], queue: Queue, index: KeyIndex, install_id: str
+    ) -> None:
+        self._changes = changes
+        self._queue = queue
+        self._index = index
+        self._install_id = install_id
+
+    async def run(self) -> None:
+        """Follow the leases, for ever."""
+        async for namespace, device_id in self._changes():
+            if key := self._index.key_of(base.Identity(self._install_id, namespace, device_id)):
+                self._queue.add(key)
+
+
 class NetworkChanges:
     """Adds the keys whose parent interface came or went; whatever else changes on the host is none of theirs.
 

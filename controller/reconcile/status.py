@@ -5,6 +5,7 @@ It is complete on every path: what could not be observed keeps its last value, a
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from controller.reconcile import difference, plan, restarts
 from controller.reconcile.outcome import Outcome
 from controller.resources import conditions, reasons, timestamps
 from controller.resources.conditions import Condition, ConditionStatus
-from controller.resources.runtime_status import InterfaceStatus, Operation, RestartIntent, RuntimeStatus
+from controller.resources.runtime_status import InterfaceStatus, LeaseStatus, Operation, RestartIntent, RuntimeStatus
 
 MESSAGE_LIMIT = 1024
 _HEALTH: dict[str, tuple[ConditionStatus, str]] = {
@@ -131,7 +132,11 @@ def _network_condition(report: Report, observed: base.Observed) -> Condition:
     found = difference.disorders(report.target.spec, observed)
     if found:
         message = difference.describe(found)
-        return _condition(report, names.NETWORK_ATTACHED, "False", reasons.DETACHED, message)
+        reason = difference.awaited(found) or reasons.DETACHED
+        return _condition(report, names.NETWORK_ATTACHED, "False", reason, message)
+    if remarked := [interface for interface in observed.interfaces if interface.remark]:
+        message = f"{remarked[0].name}: {reasons.meaning(remarked[0].remark)}"
+        return _condition(report, names.NETWORK_ATTACHED, "True", remarked[0].remark, message)
     return _condition(report, names.NETWORK_ATTACHED, "True", reasons.ATTACHED, "All interfaces are in order")
 
 
@@ -190,7 +195,12 @@ def _interfaces(previous: RuntimeStatus, report: Report, observed: base.Observed
             address=interface.address,
             mac_address=interface.mac_address,
             gateway=interface.gateway,
+            lease=_lease(interface.lease),
         )
         for interface in observed.interfaces
     }
     return tuple(known[wished.name] for wished in report.target.spec.interfaces if wished.name in known)
+
+
+def _lease(found: base.ObservedLease | None) -> LeaseStatus | None:
+    return LeaseStatus(**dataclasses.asdict(found)) if found else None

@@ -36,7 +36,11 @@ POOL_EXHAUSTED = "InternalPoolExhausted"
 NAME_TAKEN = "NameTaken"
 DISK_FULL = "DiskFull"
 SPEC_IMPOSSIBLE = "SpecImpossible"
-DHCP_UNSUPPORTED = "DhcpUnsupported"
+ADDRESS_PENDING = "AddressPending"
+DHCP_SILENT = "DhcpServerSilent"
+LEASE_REFUSED = "LeaseRefused"
+LEASE_EXPIRED = "LeaseExpired"
+LEASE_UNRENEWED = "LeaseNotRenewed"
 REPLACE_FAILED = "ReplaceFailed"
 STEP_FAILED = "StepFailed"
 CRASHED = "Crashed"
@@ -84,7 +88,11 @@ TABLE: tuple[Reason, ...] = (
     Reason(NAME_TAKEN, "stalled", "A container or network that is not ours has this name: rename or remove it."),
     Reason(DISK_FULL, "retry", "The disk is full: free space; work goes on by itself."),
     Reason(SPEC_IMPOSSIBLE, "stalled", "The engine refuses the spec; the message tells which field."),
-    Reason(DHCP_UNSUPPORTED, "stalled", "mode Dhcp is not available: give a static address."),
+    Reason(ADDRESS_PENDING, "waiting", "A DHCP server on the parent's LAN is being asked for an address."),
+    Reason(DHCP_SILENT, "waiting", "No DHCP server answers on the parent's LAN; it is asked again without end."),
+    Reason(LEASE_REFUSED, "waiting", "The DHCP server took the address back; it is asked for another one."),
+    Reason(LEASE_EXPIRED, "waiting", "The lease ended and no DHCP server answered; the same address is asked for."),
+    Reason(LEASE_UNRENEWED, "condition", "No DHCP server renews the lease; the address stays until the lease ends."),
     Reason(REPLACE_FAILED, "stalled", "The new container did not run and the old one was started again."),
     Reason(STEP_FAILED, "retry", "A step failed and is tried again; the message tells why."),
     Reason(CRASHED, "retry", "The runtime's program ends by itself; Docker starts it again."),
@@ -113,6 +121,11 @@ TABLE: tuple[Reason, ...] = (
     Reason(NO_CLOUD, "condition", "EdgeNode: EDGE_CLOUD_URL is empty, there is no cloud to connect to."),
     Reason(RETIRED, "condition", "EdgeNode: delete_orchestrator retired the agent; `edge-controller reset` lifts it."),
 )
+
+
+def meaning(name: str) -> str:
+    """What a reason tells a person."""
+    return next(reason.meaning for reason in TABLE if reason.name == name)
 
 
 def table() -> str:

@@ -16,6 +16,19 @@ ATOMIC_LIST: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 RESTARTS_KEPT = 50
 
 
+class LeaseStatus(Model):
+    """What a DHCP server gave."""
+
+    address: ShortText
+    prefix_length: Annotated[int, Field(ge=0, le=32)]
+    gateway: ShortText = ""
+    dns: tuple[ShortText, ...] = Field(default=(), max_length=3, json_schema_extra=ATOMIC_LIST)
+    server: ShortText
+    obtained_at: Timestamp
+    renewed_at: Timestamp
+    expires_at: ShortText = Field(default="", description="Empty for a lease without end.")
+
+
 class InterfaceStatus(Model):
     """One interface as it stands."""
 
@@ -23,6 +36,7 @@ class InterfaceStatus(Model):
     address: ShortText = ""
     mac_address: ShortText = ""
     gateway: ShortText = ""
+    lease: LeaseStatus | None = None
 
 
 class RestartRecord(Model):

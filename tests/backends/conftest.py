@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import docker
 import pytest
@@ -16,12 +17,12 @@ import pytest
 from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.backend import DockerBackend
+from controller.network.dhcp.keeper import LeaseKeeper
 from controller.resources import runtimes
 from tests.support import dockerd
 from tests.support.lan import Lan
 
 INTERNAL_POOL = IPv4Network("10.213.0.0/16")
-PLACEHOLDER_POOL = IPv4Network("169.254.80.0/20")
 
 
 @dataclass
@@ -85,13 +86,28 @@ def install_id() -> str:
     return secrets.token_hex(4)
 
 
+class NewBackend(Protocol):
+    """Makes a backend for an installation."""
+
+    def __call__(self, install_id: str, kept: LeaseKeeper = ...) -> DockerBackend:
+        """Another one."""
+
+
 @pytest.fixture
-async def new_backend(engine: dockerd.Engine) -> AsyncIterator[Callable[[str], DockerBackend]]:
+async def leases(tmp_path: Path) -> AsyncIterator[LeaseKeeper]:
+    """The leases of the test."""
+    keeper = LeaseKeeper(tmp_path / "leases")
+    yield keeper
+    keeper.close()
+
+
+@pytest.fixture
+async def new_backend(engine: dockerd.Engine, leases: LeaseKeeper) -> AsyncIterator[NewBackend]:
     """Makes backends on the session's engine; what they made is purged afterwards."""
     made: list[DockerBackend] = []
 
-    def make(install_id: str) -> DockerBackend:
-        backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, PLACEHOLDER_POOL, settle_seconds=1.0)
+    def make(install_id: str, kept: LeaseKeeper = leases) -> DockerBackend:
+        backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, kept, settle_seconds=1.0)
         made.append(backend)
         return backend
 
@@ -102,7 +118,7 @@ async def new_backend(engine: dockerd.Engine) -> AsyncIterator[Callable[[str], D
 
 
 @pytest.fixture
-def bench(new_backend: Callable[[str], DockerBackend], install_id: str, runtime_image: str) -> Bench:
+def bench(new_backend: NewBackend, install_id: str, runtime_image: str) -> Bench:
     """A backend with the runtime image at hand."""
     return Bench(new_backend(install_id), install_id, runtime_image)
 

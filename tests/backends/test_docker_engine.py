@@ -16,8 +16,9 @@ from controller import errors
 from controller.backends import base
 from controller.backends.base import Identity
 from controller.backends.docker.backend import DockerBackend
+from controller.network.dhcp.keeper import LeaseKeeper
 from controller.resources import reasons
-from tests.backends.conftest import INTERNAL_POOL, PLACEHOLDER_POOL, Bench, interface
+from tests.backends.conftest import INTERNAL_POOL, Bench, interface
 from tests.support import dockerd, image
 from tests.support.lan import Lan
 
@@ -35,9 +36,9 @@ def own_engine(engine: dockerd.Engine, runtime_images: dict[str, image.Image]) -
 
 
 @pytest.fixture
-async def own_bench(own_engine: dockerd.Engine, install_id: str) -> AsyncIterator[Bench]:
+async def own_bench(own_engine: dockerd.Engine, install_id: str, leases: LeaseKeeper) -> AsyncIterator[Bench]:
     """A backend on that engine."""
-    backend = DockerBackend(own_engine.url, install_id, INTERNAL_POOL, PLACEHOLDER_POOL, settle_seconds=1.0)
+    backend = DockerBackend(own_engine.url, install_id, INTERNAL_POOL, leases, settle_seconds=1.0)
     yield Bench(backend, install_id, image.REPOSITORY)
     backend.close()
 
@@ -49,8 +50,8 @@ async def until(changes: AsyncIterator[Identity | None], wanted: Identity | None
             return
 
 
-async def test_an_engine_that_is_away_is_waited_for() -> None:
-    backend = DockerBackend("unix:///nonexistent/docker.sock", "x", INTERNAL_POOL, PLACEHOLDER_POOL)
+async def test_an_engine_that_is_away_is_waited_for(leases: LeaseKeeper) -> None:
+    backend = DockerBackend("unix:///nonexistent/docker.sock", "x", INTERNAL_POOL, leases)
 
     with pytest.raises(errors.Waiting) as away:
         await backend.health()
@@ -106,8 +107,8 @@ async def test_changes_that_nobody_takes_are_kept_once(bench: Bench, api: Any) -
         await until(changes, target.identity)
 
 
-async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench) -> None:
-    tiny = DockerBackend(engine.url, bench.install_id, IPv4Network("10.214.255.240/28"), PLACEHOLDER_POOL)
+async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench, leases: LeaseKeeper) -> None:
+    tiny = DockerBackend(engine.url, bench.install_id, IPv4Network("10.214.255.240/28"), leases)
     bench.backend, kept = tiny, bench.backend
     await bench.up(bench.target("plc1"))
 
@@ -120,10 +121,10 @@ async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench) ->
 
 
 async def test_creating_and_deleting_leaves_nothing_behind(
-    engine: dockerd.Engine, bench: Bench, lan: Lan, install_id: str
+    engine: dockerd.Engine, bench: Bench, lan: Lan, install_id: str, leases: LeaseKeeper
 ) -> None:
     before = open_files()
-    kept, bench.backend = bench.backend, DockerBackend(engine.url, install_id, INTERNAL_POOL, PLACEHOLDER_POOL)
+    kept, bench.backend = bench.backend, DockerBackend(engine.url, install_id, INTERNAL_POOL, leases)
     for _ in range(5):
         target = await bench.up(bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
         await bench.backend.observe(target)
@@ -138,8 +139,8 @@ async def test_creating_and_deleting_leaves_nothing_behind(
     assert own_threads() == []
 
 
-async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str) -> None:
-    backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, PLACEHOLDER_POOL)
+async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str, leases: LeaseKeeper) -> None:
+    backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, leases)
     async with asyncio.timeout(20), aclosing(backend.changes()) as changes:
         await until(changes, None)
 

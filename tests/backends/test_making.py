@@ -82,7 +82,7 @@ def test_name_servers_are_three_at_most_and_each_once() -> None:
         interfaces=[lan("a", dns=["10.0.0.1", "10.0.0.2"]), lan("b", dns=["10.0.0.1", "10.0.0.3", "10.0.0.4"])]
     )
 
-    assert making.name_servers(wished.spec) == ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    assert making.name_servers(making.wishes(wished, {})) == ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 
 
 def test_labels_tell_how_a_container_was_made() -> None:

@@ -67,7 +67,6 @@ PINNED_2 = replace(
     desired(VERSION_2, changed=True, image_source="registry/plc:2"),
     target=replace(desired(VERSION_2).target, image="pin-2"),
 )
-DHCP = spec(interfaces=(runtimes.Interface(name="lan0", parent_interface="eth0"),))
 STOP = spec(desired_state="Stopped")
 TWO_CPUS = spec(resources=runtimes.Resources(cpu="2"))
 ENV = spec(env=(runtimes.EnvVar(name="A", value="1"),))

@@ -13,7 +13,6 @@ from controller.resources.runtime_status import RestartIntent
 from tests.reconcile.plan_table import (
     ABSENT,
     DETACHED,
-    DHCP,
     ENV,
     EXITED,
     MISSING,
@@ -64,7 +63,6 @@ CASES = [
         [],
         ("stalled", reasons.IMAGE_NOT_ALLOWED),
     ),
-    Case("no creation with DHCP yet", desired(DHCP, changed=True), ABSENT, [], ("stalled", reasons.DHCP_UNSUPPORTED)),
     Case("Stopped stops", desired(STOP, changed=True), RUNNING, ["StopContainer"], PROGRESS),
     Case(
         "Stopped stops a crashing one",

@@ -79,6 +79,13 @@ class Lan:
         run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
         self._configure()
 
+    def renumber(self) -> None:
+        """Give the LAN another subnet, as when the plant's network is planned anew."""
+        former = self.gateway
+        self.subnet = ipaddress.IPv4Network((int(self.subnet.network_address) ^ 1 << 21, 24))
+        run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", _INSIDE)
+        run("ip", "-n", self.namespace, "addr", "del", f"{former}/24", "dev", _INSIDE)
+
     def set_carrier(self, *, up: bool) -> None:
         """Take the parent interface down or up, as when a cable is pulled."""
         run("ip", "link", "set", self.parent, "up" if up else "down")

@@ -14,6 +14,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from controller import errors
 from controller.backends.docker import labels
 from controller.backends.docker.capabilities import Capabilities
+from controller.network.dhcp.keeper import NOT_KEPT, Standing
 from controller.network.wiring import WantedLink
 from controller.resources import reasons, runtimes
 
@@ -52,10 +53,11 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Wish:
-    """One interface of the spec with the MAC address it has."""
+    """One interface of the spec with the MAC address it has, and how its lease stands where it has one."""
 
     interface: runtimes.Interface
     mac_address: str
+    standing: Standing = NOT_KEPT
 
     @property
     def subnet(self) -> IPv4Network | None:
@@ -64,10 +66,43 @@ class Wish:
 
     def link(self, parent_index: int) -> WantedLink:
         """The interface as a link in the runtime; ``parent_index`` is the kernel's number of its parent."""
-        subnet, wished = self.subnet, self.interface
-        address = IPv4Interface(f"{wished.address}/{subnet.prefixlen}") if subnet else None
-        gateway = wished.gateway or ""
-        return WantedLink(wished.name, wished.parent_interface, parent_index, self.mac_address, address, gateway)
+        return WantedLink(
+            self.interface.name,
+            self.interface.parent_interface,
+            parent_index,
+            self.mac_address,
+            self._address,
+            self.gateway,
+            pending=self.pending,
+        )
+
+    @property
+    def leased(self) -> bool:
+        """Whether a server says what address it has."""
+        return self.interface.mode == "Dhcp"
+
+    @property
+    def pending(self) -> bool:
+        """Whether a server has not said yet what address it has."""
+        return self.leased and not self.standing.settled
+
+    @property
+    def gateway(self) -> str:
+        """The gateway that the spec gives, else the server's; "" for none."""
+        lease = self.standing.lease
+        return self.interface.gateway or (str(lease.gateway) if lease and lease.gateway else "")
+
+    @property
+    def name_servers(self) -> tuple[str, ...]:
+        """Those that the spec gives, else the server's."""
+        lease = self.standing.lease
+        return self.interface.dns or (tuple(map(str, lease.name_servers)) if lease else ())
+
+    @property
+    def _address(self) -> IPv4Interface | None:
+        if self.subnet:
+            return IPv4Interface(f"{self.interface.address}/{self.subnet.prefixlen}")
+        return self.standing.lease.address if self.standing.lease else None
 
 
 @dataclass(frozen=True)

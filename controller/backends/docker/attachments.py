@@ -17,6 +17,7 @@ from controller.backends.docker.arrangement import Arrangement, Attachment, Endp
 from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.containers import Container, Containers
 from controller.backends.docker.engine import Engine
+from controller.backends.docker.leasing import Leasing
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
 from controller.network import mending, resolver
@@ -34,12 +35,14 @@ class Attachments:
         networks: Networks,
         containers: Containers,
         occupancy: Occupancy,
+        leasing: Leasing,
         interface_index: Callable[[str], int],
     ) -> None:
         self._engine = engine
         self._networks = networks
         self._containers = containers
         self._occupancy = occupancy
+        self._leasing = leasing
         self._interface_index = interface_index
 
     async def repair(self, target: Target) -> None:
@@ -49,15 +52,20 @@ class Attachments:
         errors.Stalled(ADDRESS_CONFLICT) before when another runtime has an address.
         """
         container = await self._containers.require(target.identity)
-        wishes = making.wishes(target, labels.mac_addresses(container.labels))
+        wishes = self.wishes(target, container)
         self._occupancy.require_free(target.identity, wishes)
         parents = self.parents(wishes)
         await self._arrange_endpoints(target, container, wishes, parents)
         container = await self._containers.require(target.identity)
         if container.state["Status"] == "running":
-            await self._mend_running(target, container, wishes, parents)
+            await self._mend_running(target, container, parents)
         if missing := absent(parents):
             raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {', '.join(missing)} now")
+
+    def wishes(self, target: Target, container: Container) -> tuple[Wish, ...]:
+        """Every interface of the spec with the MAC address that it has on this container, and with its lease."""
+        wished = making.wishes(target, labels.mac_addresses(container.labels))
+        return self._leasing.standing(target.identity, wished, container.pid, self.parents(wished))
 
     def parents(self, wishes: Sequence[Wish]) -> dict[str, int]:
         """The kernel's numbers of the wishes' parent interfaces, 0 for one that the host does not have now."""
@@ -107,15 +115,16 @@ class Attachments:
         if container.pid:
             await mending.remove_link(container.pid, attachment.wish.mac_address)
 
-    async def _mend_running(
-        self, target: Target, container: Container, wishes: Sequence[Wish], parents: Mapping[str, int]
-    ) -> None:
+    async def _mend_running(self, target: Target, container: Container, parents: Mapping[str, int]) -> None:
+        wishes = self.wishes(target, container)
         numbered = [(wish, parents[wish.interface.parent_interface]) for wish in wishes]
         links = [wish.link(number) for wish, number in numbered if number]
         held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
         await mending.mend(container.pid, links, held)
-        wanted = making.name_servers(target.spec)
-        if resolves_otherwise(container, wanted, await asyncio.to_thread(resolver.name_servers, container.pid)):
+        await self._leasing.keep(target.identity, wishes, container.pid, parents)
+        wanted = making.name_servers(wishes)
+        found = await asyncio.to_thread(resolver.name_servers, container.pid)
+        if not any(wish.pending for wish in wishes) and resolves_otherwise(container, wanted, found):
             await asyncio.to_thread(resolver.write, container.pid, wanted)
             log.info("wrote name servers of %s", container.name, extra={"runtime": target.name})
 

@@ -19,6 +19,7 @@ from controller.backends.docker.creation import Creation, fresh
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.events import Events
 from controller.backends.docker.images import Images
+from controller.backends.docker.leasing import Leasing
 from controller.backends.docker.lifecycle import Lifecycle
 from controller.backends.docker.logs import Logs
 from controller.backends.docker.networks import Networks
@@ -27,6 +28,7 @@ from controller.backends.docker.occupancy import Occupancy
 from controller.backends.docker.processes import Processes
 from controller.backends.docker.purge import Purge
 from controller.backends.docker.replacement import Replacement
+from controller.network.dhcp.keeper import LeaseKeeper
 
 T = TypeVar("T")
 
@@ -36,9 +38,10 @@ _Action = Callable[[Target, Progress], Awaitable[Target]]
 class DockerBackend:
     """Runtimes as containers of the engine at ``url``, for one installation.
 
-    ``internal_pool`` and ``placeholder_pool`` are ranges for networks (see networks.py), ``settle_seconds`` is how
-    long a replacement must run before the old container is given up, ``interface_index`` gives the kernel's number of
-    a host interface, 0 for none. Nothing is connected before the first call. Belongs to one event loop.
+    ``internal_pool`` is a range for networks (see networks.py), ``leases`` keeps those of interfaces with mode Dhcp,
+    ``settle_seconds`` is how long a replacement must run before the old container is given up, ``interface_index``
+    gives the kernel's number of a host interface, 0 for none. Nothing is connected before the first call. Belongs to
+    one event loop.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class DockerBackend:
         url: str,
         install_id: str,
         internal_pool: IPv4Network,
-        placeholder_pool: IPv4Network,
+        leases: LeaseKeeper,
         *,
         settle_seconds: float = 5.0,
         interface_index: Callable[[str], int] = interface_index,
@@ -54,9 +57,10 @@ class DockerBackend:
         self._install_id = install_id
         self._engine = engine = Engine(url)
         self._containers = containers = Containers(engine)
-        self._networks = networks = Networks(engine, install_id, internal_pool, placeholder_pool)
+        self._networks = networks = Networks(engine, install_id, internal_pool)
         self._occupancy = occupancy = Occupancy()
-        attachments = Attachments(engine, networks, containers, occupancy, interface_index)
+        self._leasing = leasing = Leasing(leases)
+        attachments = Attachments(engine, networks, containers, occupancy, leasing, interface_index)
         self._creation = creation = Creation(engine, networks, containers, occupancy)
         self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments)
         self._images = images = Images(engine, containers)
@@ -160,6 +164,7 @@ class DockerBackend:
 
     async def _remove(self, target: Target) -> None:
         await self._lifecycle.remove(target)
+        self._leasing.forget(target.identity)
         self._occupancy.note(target.identity, ())
 
     async def _remove_networks(self, target: Target) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from controller.backends.base import Target
@@ -31,9 +32,9 @@ def _mac(target: Target, interface: runtimes.Interface, known: dict[str, str]) -
     return (found or addresses.derived_mac(*target.identity, interface.name)).lower()
 
 
-def name_servers(spec: runtimes.RuntimeSpec) -> tuple[str, ...]:
+def name_servers(wished: Iterable[Wish]) -> tuple[str, ...]:
     """The name servers of all interfaces, each once; resolv.conf(5) reads three."""
-    return tuple(dict.fromkeys(server for interface in spec.interfaces for server in interface.dns))[:3]
+    return tuple(dict.fromkeys(server for wish in wished for server in wish.name_servers))[:3]
 
 
 def body(
@@ -93,7 +94,7 @@ def _host_config(target: Target, *, realtime: bool) -> dict[str, Any]:
         "RestartPolicy": {"Name": "unless-stopped"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "Mounts": [_mount(target, volume) for volume in spec.volumes],
-        "Dns": list(name_servers(spec)),
+        "Dns": list(name_servers(wishes(target, {}))),
         "DeviceCgroupRules": list(SERIAL_RULES),
         "SecurityOpt": ["no-new-privileges"],
         **limits(spec.resources),

@@ -26,17 +26,12 @@ _ATTEMPTS = 8
 
 
 class Networks:
-    """``internal_pool`` is the range of the internal /28 networks, ``placeholder_pool`` that of addresses on LAN
-    networks for interfaces whose real address Docker does not give.
-    """
+    """``internal_pool`` is the range of the internal /28 networks."""
 
-    def __init__(
-        self, engine: Engine, install_id: str, internal_pool: IPv4Network, placeholder_pool: IPv4Network
-    ) -> None:
+    def __init__(self, engine: Engine, install_id: str, internal_pool: IPv4Network) -> None:
         self._engine = engine
         self._install_id = install_id
         self._internal_pool = internal_pool
-        self._placeholder_pool = placeholder_pool
         self._one_at_a_time = asyncio.Lock()
 
     async def all(self) -> list[Network]:
@@ -108,9 +103,6 @@ class Networks:
         # Docker takes an address of each pool for a gateway, also where the LAN has none.
         gateway = wish.interface.gateway or addresses.spare_address(subnet, wish.interface.address)
         pools = [{"Subnet": str(subnet), "Gateway": gateway}]
-        taken = [pool for network in known for pool in network.subnets]
-        if placeholder := next(addresses.free_subnets(self._placeholder_pool, taken, prefix=24), None):
-            pools.append({"Subnet": str(placeholder)})
         await self._create(name, "macvlan", pools, labels.of_lan(self._install_id), parent=parent)
 
     async def _create(

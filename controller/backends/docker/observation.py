@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from controller import errors, names
 from controller.backends.base import Observed, ObservedInterface, Target
-from controller.backends.docker import labels, making
+from controller.backends.docker import labels, leasing, making
 from controller.backends.docker.arrangement import Endpoint, Wish
 from controller.backends.docker.attachments import Attachments, absent, resolves_otherwise
 from controller.backends.docker.containers import Container, Containers, is_of
@@ -55,9 +55,9 @@ class Observer:
         return await self._container(target, found, predecessor)
 
     async def _container(self, target: Target, container: Container, predecessor: str) -> Observed:
-        wishes = making.wishes(target, labels.mac_addresses(container.labels))
+        wishes = self._attachments.wishes(target, container)
         parents = self._attachments.parents(wishes)
-        interfaces = await self._interfaces(target, container, wishes, parents)
+        interfaces = await self._interfaces(container, wishes, parents)
         state, health = container.state, container.state.get("Health") or {}
         how, internal = labels.making(container.labels), labels.internal_network_name(target.identity)
         return Observed(
@@ -84,7 +84,7 @@ class Observer:
         )
 
     async def _interfaces(
-        self, target: Target, container: Container, wishes: Sequence[Wish], parents: Mapping[str, int]
+        self, container: Container, wishes: Sequence[Wish], parents: Mapping[str, int]
     ) -> tuple[ObservedInterface, ...]:
         if container.state["Status"] != "running":
             return tuple(_stopped_interface(wish, container.endpoints) for wish in wishes)
@@ -95,7 +95,9 @@ class Observer:
             # It ended between the two looks: an event brings the next one.
             return tuple(_stopped_interface(wish, container.endpoints) for wish in wishes)
         servers = await asyncio.to_thread(resolver.name_servers, container.pid)
-        wrong_servers = resolves_otherwise(container, making.name_servers(target.spec), servers)
+        wrong_servers = not any(wish.pending for wish in wishes) and resolves_otherwise(
+            container, making.name_servers(wishes), servers
+        )
         return _running_interfaces(wishes, parents, container, snapshot, wrong_servers=wrong_servers)
 
 
@@ -114,10 +116,10 @@ def _running_interfaces(
     for wish in wishes:
         link = snapshot.by_mac(wish.mac_address)
         detail = faults.get(wish.interface.name) or _kept_otherwise(wish, configured.get(wish.mac_address))
-        if not detail and wrong_servers and wish.interface.dns:
+        if not detail and wrong_servers and wish.name_servers:
             detail = "other name servers are asked"
         address = str(link.addresses[0].ip) if link and link.addresses else ""
-        seen.append(_interface(wish, link is not None, address, detail))
+        seen.append(leasing.told(wish, _interface(wish, link is not None, address, detail)))
     return (*_surplus(snapshot, links, configured), *seen)
 
 
@@ -156,7 +158,7 @@ def _interface(wish: Wish, attached: bool, address: str, detail: str) -> Observe
         attached=attached,
         address=address,
         mac_address=wish.mac_address,
-        gateway=wish.interface.gateway or "",
+        gateway=wish.gateway,
         in_order=attached and not detail,
         detail=detail,
     )

@@ -36,7 +36,6 @@ class Lifecycle:
         """Answers before the container exists. The spec that already stands is created again without a change."""
         if self._retiring():
             raise errors.CommandError("this orchestrator is being deleted and takes no new runtimes")
-        _refuse_dhcp(message)
         name = message.container_name
         existing, stranger = await asyncio.gather(self._devices.find(name), self._stranger(name))
         await call.begin()
@@ -97,14 +96,6 @@ class Lifecycle:
                 return await self._node.foreign_container(name)
         except (errors.ReconcileError, TimeoutError):
             return ""
-
-
-def _refuse_dhcp(message: CreateNewRuntime) -> None:
-    wishes = [index for index, interface in enumerate(message.vnic_configs) if not interface.static]
-    if wishes:
-        raise errors.CommandError(
-            f"network_mode dhcp is not available yet: give vnic_configs[{wishes[0]}] a static address"
-        )
 
 
 def _refuse_other_spec(message: CreateNewRuntime, existing: RuntimeObject) -> None:

@@ -1,0 +1,141 @@
+"""The owner of one leased interface: a socket, a state machine and a timer in the event loop, for one container's run.
+
+Has no task: it sleeps until a packet, a deadline or the end of the container's first process wakes it. Once closed
+it stays closed; the next run of the container gets another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from controller.network.dhcp import messages
+from controller.network.dhcp.machine import Machine, Send
+from controller.network.dhcp.sockets import LinkSocket, open_link
+
+_PASSING = {errno.ENETDOWN, errno.ENOBUFS, errno.EAGAIN, errno.EINTR}
+
+log = logging.getLogger(__name__)
+
+
+class Link(NamedTuple):
+    """A link inside a container: its first process on the host, the name inside, and the number of its parent."""
+
+    pid: int
+    name: str
+    parent_index: int
+
+
+def now() -> float:
+    """Seconds of a clock that goes on while the machine sleeps (CLOCK_BOOTTIME)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class LeaseClient:
+    """Asks for, and keeps, the lease of one link.
+
+    ``changed`` is called after every change of ``machine.lease`` or ``machine.trouble``, and when it closes itself.
+    """
+
+    def __init__(
+        self, link: Link, machine: Machine, changed: Callable[[], None], clock: Callable[[], float] = now
+    ) -> None:
+        self.link = link
+        self.machine = machine
+        self._changed = changed
+        self._clock = clock
+        self._socket: LinkSocket | None = None
+        self._process = -1
+        self._timer: asyncio.TimerHandle | None = None
+        self._told = (machine.lease, machine.trouble)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it keeps the lease."""
+        return self._socket is not None
+
+    async def start(self) -> None:
+        """Begin to ask. Raises OSError when the link or the container is gone."""
+        # Held before the socket is opened, so that a container that ends in between is noticed.
+        self._process = os.pidfd_open(self.link.pid)
+        try:
+            self._socket = await asyncio.to_thread(open_link, self.link.pid, self.link.name)
+        except BaseException:
+            self.close()
+            raise
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._process, self._ended)
+        loop.add_reader(self._socket.fileno(), self._readable)
+        self._act(self.machine.start(self._clock()))
+
+    def close(self) -> None:
+        """Give up the socket, and with it the container's namespace. The address stays on the link."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._socket is not None:
+            loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        if self._process >= 0:
+            loop.remove_reader(self._process)
+            os.close(self._process)
+            self._process = -1
+
+    def _ended(self) -> None:
+        """The container ended: its links must not be kept alive by us."""
+        self.close()
+        self._changed()
+
+    def _readable(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            received = self._socket.receive()
+        except OSError as error:
+            self._lost(error)
+            return
+        for data, sender in received:
+            if message := messages.decode(data):
+                self._act(self.machine.received(message, sender, self._clock()))
+
+    def _due(self) -> None:
+        self._act(self.machine.elapsed(self._clock()))
+
+    def _act(self, answers: Iterable[Send]) -> None:
+        for answer in answers:
+            self._send(answer)
+        if self._socket is None:
+            return
+        self._set_timer()
+        found = (self.machine.lease, self.machine.trouble)
+        if found != self._told:
+            self._told = found
+            self._changed()
+
+    def _send(self, what: Send) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._socket.send(what)
+        except OSError as error:
+            # A link that is down, or a full queue, is a lost packet: it is sent again.
+            if error.errno not in _PASSING:
+                self._lost(error)
+
+    def _lost(self, error: OSError) -> None:
+        log.info("%s of process %s does not carry packets: %s", self.link.name, self.link.pid, error.strerror)
+        self.close()
+        self._changed()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = self.machine.deadline - self._clock()
+        if delay != float("inf"):
+            self._timer = asyncio.get_running_loop().call_later(max(delay, 0.0), self._due)

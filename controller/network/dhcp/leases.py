@@ -1,0 +1,119 @@
+"""Leases: what a server gave for how long, in memory with a clock that never jumps, on disk with the time of day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
+
+from controller.network.dhcp import messages
+from controller.network.dhcp.messages import Message
+
+FOREVER = float("inf")
+_INFINITE = 0xFFFFFFFF
+_SHORTEST = 10.0  # seconds; a server that gives less would be asked without end
+NAME_SERVERS_KEPT = 3
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An address for a time. ``obtained`` and ``renewed`` are seconds of the clock that its user has.
+
+    ``renew_after`` (T1), ``rebind_after`` (T2) and ``duration`` are seconds from ``renewed`` on; ``server_mac`` is
+    where renewals are sent, empty when it is not known.
+    """
+
+    address: IPv4Interface
+    server: IPv4Address
+    obtained: float
+    renewed: float
+    duration: float
+    renew_after: float
+    rebind_after: float
+    gateway: IPv4Address | None = None
+    name_servers: tuple[IPv4Address, ...] = ()
+    server_mac: bytes = b""
+
+    @property
+    def expires(self) -> float:
+        """When it ends."""
+        return self.renewed + self.duration
+
+    def shifted(self, seconds: float) -> Lease:
+        """The same with another clock."""
+        return replace(self, obtained=self.obtained + seconds, renewed=self.renewed + seconds)
+
+
+def of_acknowledgement(message: Message, now: float, server_mac: bytes, before: Lease | None) -> Lease | None:
+    """The lease that a DHCPACK gives, None when it lacks what it must have (RFC 2131 table 3)."""
+    seconds, servers = message.number(messages.LEASE_SECONDS), message.addresses(messages.SERVER)
+    if not seconds or not servers or message.your_address.is_unspecified:
+        return None
+    duration = FOREVER if seconds == _INFINITE else max(float(seconds), _SHORTEST)
+    rebind = _within(message.number(messages.REBINDING_SECONDS), duration, 0.875)
+    address = IPv4Interface((message.your_address, _prefix(message)))
+    same = before is not None and before.address == address
+    return Lease(
+        address=address,
+        server=servers[0],
+        obtained=before.obtained if before is not None and same else now,
+        renewed=now,
+        duration=duration,
+        renew_after=_within(message.number(messages.RENEWAL_SECONDS), rebind, 4 / 7),
+        rebind_after=rebind,
+        gateway=next((router for router in message.addresses(messages.ROUTER) if not router.is_unspecified), None),
+        name_servers=message.addresses(messages.NAME_SERVERS)[:NAME_SERVERS_KEPT],
+        server_mac=server_mac,
+    )
+
+
+def _within(seconds: int | None, limit: float, share: float) -> float:
+    """What the server says where that makes sense, else the RFC's share of the lease (section 4.4.5)."""
+    return float(seconds) if seconds and seconds < limit else limit * share
+
+
+def _prefix(message: Message) -> int:
+    """Length of the subnet mask; without one, that of the address' class."""
+    masks = message.addresses(messages.SUBNET_MASK)
+    if masks:
+        bits = f"{int(masks[0]):032b}"
+        if "01" not in bits:
+            return bits.count("1")
+    first = message.your_address.packed[0]
+    return 8 if first < 128 else 16 if first < 192 else 24
+
+
+def to_document(lease: Lease) -> dict[str, Any]:
+    """As JSON; times are seconds since 1970."""
+    return {
+        "address": str(lease.address),
+        "server": str(lease.server),
+        "obtained": lease.obtained,
+        "renewed": lease.renewed,
+        "duration": None if lease.duration == FOREVER else lease.duration,
+        "renewAfter": None if lease.duration == FOREVER else lease.renew_after,
+        "rebindAfter": None if lease.duration == FOREVER else lease.rebind_after,
+        "gateway": str(lease.gateway) if lease.gateway else None,
+        "nameServers": [str(server) for server in lease.name_servers],
+        "serverMac": lease.server_mac.hex(),
+    }
+
+
+def of_document(document: dict[str, Any]) -> Lease:
+    """The lease of such a document. Raises KeyError, TypeError or ValueError."""
+    duration, renew, rebind = (
+        FOREVER if document[name] is None else float(document[name])
+        for name in ("duration", "renewAfter", "rebindAfter")
+    )
+    return Lease(
+        address=IPv4Interface(document["address"]),
+        server=IPv4Address(document["server"]),
+        obtained=float(document["obtained"]),
+        renewed=float(document["renewed"]),
+        duration=duration,
+        renew_after=renew,
+        rebind_after=rebind,
+        gateway=IPv4Address(document["gateway"]) if document["gateway"] else None,
+        name_servers=tuple(IPv4Address(server) for server in document["nameServers"])[:NAME_SERVERS_KEPT],
+        server_mac=bytes.fromhex(document["serverMac"]),
+    )

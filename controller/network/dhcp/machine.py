@@ -1,0 +1,208 @@
+"""The client's state machine (RFC 2131 section 4.4, figure 5): messages and time in, messages out. Pure.
+
+No clock, no socket, no chance: its user tells the time, asks again at ``deadline`` and sends what comes back.
+Where the RFC leaves a choice the plant decides: the address of last time is asked for first, always; and a box that
+comes up before its server goes on with a lease that has not ended (section 3.2, point 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address
+
+from controller.network.dhcp import leases, messages
+from controller.network.dhcp.leases import Lease
+from controller.network.dhcp.messages import Message
+
+BROADCAST = IPv4Address("255.255.255.255")
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 16.0  # seconds between repetitions, doubled each time
+_REQUESTS, _REBOOT_REQUESTS = 4, 3  # how often an offer, or the lease of last time, is asked for
+# Half the time that is left, as the RFC has it, but sooner on long leases: a server that is back is noticed.
+_SHORTEST_RENEWAL_WAIT, _LONGEST_RENEWAL_WAIT, _LONGEST_REBINDING_WAIT = 10.0, 600.0, 20.0
+_SILENCE = 4  # unanswered messages, after which a person is told
+
+
+class State(Enum):
+    """Where a client stands; the RFC's names."""
+
+    SELECTING = "selecting"
+    REBOOTING = "rebooting"
+    REQUESTING = "requesting"
+    BOUND = "bound"
+    RENEWING = "renewing"
+    REBINDING = "rebinding"
+
+
+class Trouble(Enum):
+    """What is wrong, until the next lease."""
+
+    SILENT = "silent"  # no server answers
+    REFUSED = "refused"  # the server took the address back
+    EXPIRED = "expired"  # the lease ended, and nobody renewed it
+    UNRENEWED = "unrenewed"  # nobody renews the lease; it is good until it ends
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who asks: the hardware address, which is the client id too, and the name it goes by."""
+
+    mac: bytes
+    host_name: str
+
+
+@dataclass(frozen=True)
+class Send:
+    """A message to be sent, to all or to the server's hardware address."""
+
+    message: Message
+    destination: IPv4Address = BROADCAST
+    mac: bytes = b"\xff" * 6
+
+
+class Machine:
+    """One client. Times are seconds of a clock that never jumps; ``chance`` gives numbers of [0, 1).
+
+    ``lease`` is what may be used now. ``settled``: whether that is known - before, an address that stands may stay.
+    """
+
+    def __init__(self, client: Client, remembered: Lease | None, chance: Callable[[], float]) -> None:
+        self._client = client
+        self._remembered = remembered
+        self._chance = chance
+        self._offer: Message | None = None
+        self._transaction = 0
+        self._began = 0.0
+        self._sent = 0
+        self.state = State.SELECTING
+        self.lease: Lease | None = None
+        self.trouble: Trouble | None = None
+        self.deadline = leases.FOREVER
+
+    @property
+    def settled(self) -> bool:
+        """Whether ``lease`` says what the address must be; while the server is first asked it does not."""
+        return self.lease is not None or self.trouble in (Trouble.REFUSED, Trouble.EXPIRED)
+
+    def start(self, now: float) -> list[Send]:
+        """Begin, with the lease of last time where it has not ended."""
+        known = self._remembered
+        rebooting = known is not None and known.expires > now
+        return self._enter(State.REBOOTING if rebooting else State.SELECTING, now)
+
+    def received(self, message: Message, source_mac: bytes, now: float) -> list[Send]:
+        """Take a server's message."""
+        if message.transaction != self._transaction or message.mac != self._client.mac:
+            return []
+        if self.state is State.SELECTING:
+            return self._offered(message, now)
+        if self.state is State.BOUND:
+            return []
+        if message.kind == messages.NAK:
+            return self._refused(message, now)
+        lease = leases.of_acknowledgement(message, now, source_mac, self.lease or self._remembered)
+        if message.kind == messages.ACK and lease is not None:
+            self._bind(lease, now)
+        return []
+
+    def elapsed(self, now: float) -> list[Send]:
+        """What is to be done at ``deadline``; before it, nothing."""
+        if now < self.deadline:
+            return []
+        if self.lease is not None:
+            return self._ageing(self.lease, now)
+        if self._sent >= _SILENCE:
+            self.trouble = self.trouble or Trouble.SILENT
+        if self.state is State.REBOOTING and self._sent >= _REBOOT_REQUESTS:
+            return self._unanswered(now)
+        if self.state is State.REQUESTING and self._sent >= _REQUESTS:
+            return self._enter(State.SELECTING, now)
+        return self._repeat(now)
+
+    def _offered(self, message: Message, now: float) -> list[Send]:
+        if message.kind != messages.OFFER or not message.addresses(messages.SERVER):
+            return []
+        self._offer = message
+        return self._enter(State.REQUESTING, now)
+
+    def _refused(self, message: Message, now: float) -> list[Send]:
+        """Of an offer's server only, where an offer was taken; the address must not be used any more."""
+        offer = self._offer
+        if self.state is State.REQUESTING and offer is not None:
+            if message.options.get(messages.SERVER) != offer.options[messages.SERVER]:
+                return []
+        elif self.lease is not None or self._remembered is not None:
+            self.trouble = Trouble.REFUSED
+        self.lease = self._remembered = None
+        return self._enter(State.SELECTING, now)
+
+    def _bind(self, lease: Lease, now: float) -> None:
+        self.lease = self._remembered = lease
+        self.trouble = self._offer = None
+        self.state = State.BOUND
+        self.deadline = now + lease.renew_after
+
+    def _ageing(self, lease: Lease, now: float) -> list[Send]:
+        """T1, T2 and the end of the lease."""
+        if now >= lease.expires:
+            self.lease, self.trouble = None, Trouble.EXPIRED
+            return self._enter(State.SELECTING, now)
+        state = State.REBINDING if now >= lease.renewed + lease.rebind_after else State.RENEWING
+        self.trouble = Trouble.UNRENEWED if state is State.REBINDING else None
+        return self._enter(state, now) if state is not self.state else self._repeat(now)
+
+    def _unanswered(self, now: float) -> list[Send]:
+        """Nobody answers for the lease of last time: while it has not ended it is used, and still asked for."""
+        known = self._remembered
+        if known is None or known.expires <= now:
+            return self._enter(State.SELECTING, now)
+        self.lease, self.trouble = known, Trouble.UNRENEWED
+        return self._enter(State.REBINDING, now)
+
+    def _enter(self, state: State, now: float) -> list[Send]:
+        """Begin an exchange of its own number; an offer is answered under the number it came with."""
+        self.state = state
+        if state is not State.REQUESTING:
+            self._offer = None
+            self._transaction = int(self._chance() * 2**32)
+            self._began = now
+        self._sent = 0
+        return self._repeat(now)
+
+    def _repeat(self, now: float) -> list[Send]:
+        self._sent += 1
+        self.deadline = now + self._wait(now)
+        return [self._send(now)]
+
+    def _wait(self, now: float) -> float:
+        """Seconds until the same is sent again: spread, so that a plant that gets power back does not ask in step."""
+        if self.lease is None:
+            doubled = _FIRST_WAIT * (1 << min(self._sent - 1, 10))
+            return min(doubled, _LONGEST_WAIT) * (0.9 + 0.2 * self._chance())
+        rebind = self.lease.renewed + self.lease.rebind_after
+        renewing = self.state is State.RENEWING
+        end, longest = (rebind, _LONGEST_RENEWAL_WAIT) if renewing else (self.lease.expires, _LONGEST_REBINDING_WAIT)
+        return min(max((end - now) / 2, _SHORTEST_RENEWAL_WAIT), longest, end - now)
+
+    def _send(self, now: float) -> Send:
+        kind = messages.DISCOVER if self.state is State.SELECTING else messages.REQUEST
+        used = self.lease.address.ip if self.lease is not None else IPv4Address(0)
+        message = Message(
+            kind, self._transaction, self._client.mac, used, seconds=int(now - self._began), options=self._options()
+        )
+        if self.state is State.RENEWING and self.lease is not None and self.lease.server_mac:
+            return Send(message, self.lease.server, self.lease.server_mac)
+        return Send(message)
+
+    def _options(self) -> dict[int, bytes]:
+        """RFC 2131 table 5: which of the addresses and the server stands in which message."""
+        options = {messages.CLIENT_ID: b"\x01" + self._client.mac}
+        if self._client.host_name:
+            options[messages.HOST_NAME] = self._client.host_name.encode()
+        if self._offer is not None:
+            options[messages.REQUESTED_ADDRESS] = self._offer.your_address.packed
+            options[messages.SERVER] = self._offer.options[messages.SERVER]
+        elif self._remembered is not None and self.lease is None:
+            options[messages.REQUESTED_ADDRESS] = self._remembered.address.packed[:4]
+        return options

@@ -1,0 +1,138 @@
+"""Packet sockets on a link inside a container's network namespace (packet(7), setns(2)).
+
+An open socket keeps the namespace alive, with its links and addresses: its owner must close it when the container
+ends. Only ``open_link`` blocks; it is for a thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import TypeVar
+
+from controller.network.dhcp import frames
+from controller.network.dhcp.machine import Send
+
+T = TypeVar("T")
+
+_CLONE_NEWNET = 0x40000000
+_ETH_P_IP = 0x0800
+_SO_ATTACH_FILTER = 26
+_LARGEST = 2048
+_AT_ONCE = 16  # packets read before others get their turn
+
+
+class LinkSocket:
+    """Sends and receives DHCP on one link, whatever addresses it has. Raises OSError when the link is gone."""
+
+    def __init__(self, packets: socket.socket, port: socket.socket | None, link: str) -> None:
+        self._packets = packets
+        self._port = port  # takes the client's port, so that the kernel does not refuse what servers send there
+        self._link = link
+
+    def fileno(self) -> int:
+        """For an event loop."""
+        return self._packets.fileno()
+
+    def send(self, what: Send) -> None:
+        """Send a client's message."""
+        source = what.message.client_address
+        packet = frames.wrap(what.message.encode(), source, what.destination)
+        self._packets.sendto(packet, (self._link, _ETH_P_IP, 0, 0, what.mac))
+
+    def receive(self) -> list[tuple[bytes, bytes]]:
+        """Messages that came, each with the hardware address of its sender."""
+        found = []
+        try:
+            for _ in range(_AT_ONCE):
+                packet, sender = self._packets.recvfrom(_LARGEST)
+                if payload := frames.unwrap(packet):
+                    found.append((payload, bytes(sender[4])))
+        except BlockingIOError:
+            pass
+        except OSError:
+            # One that went down comes up again; one that is gone leaves the socket without a link.
+            if not self._packets.getsockname()[0]:
+                raise
+        return found
+
+    def close(self) -> None:
+        """Let go of the namespace."""
+        self._packets.close()
+        if self._port is not None:
+            self._port.close()
+
+
+def open_link(pid: int, link: str) -> LinkSocket:
+    """A socket on a link in the network namespace of a process. Raises OSError."""
+    return _inside(pid, lambda: _open(link))
+
+
+def _open(link: str) -> LinkSocket:
+    # Without a protocol nothing arrives before the filter is there.
+    packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
+    try:
+        _attach_filter(packets)
+        packets.bind((link, _ETH_P_IP))
+        return LinkSocket(packets, _port(link), link)
+    except OSError:
+        packets.close()
+        raise
+
+
+def _attach_filter(packets: socket.socket) -> None:
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in frames.FILTER)
+    buffer = ctypes.create_string_buffer(program)
+    described = struct.pack("HL", len(frames.FILTER), ctypes.addressof(buffer))
+    packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+
+
+def _port(link: str) -> socket.socket | None:
+    """None where the runtime itself has the port."""
+    port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # it is never read
+        port.bind((str(IPv4Address(0)), frames.CLIENT_PORT))
+    except OSError:
+        port.close()
+        return None
+    return port
+
+
+def _inside(pid: int, work: Callable[[], T]) -> T:
+    """The result of ``work`` in the namespace, in a thread of its own: one that has moved is of no other use."""
+    results: list[T] = []
+    problems: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            _enter(pid)
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - handed to who waits
+            problems.append(error)
+
+    thread = threading.Thread(target=run, name="network namespace")
+    thread.start()
+    thread.join()
+    if problems:
+        raise problems[0]
+    return results[0]
+
+
+def _enter(pid: int) -> None:
+    """Move this thread. Raises OSError, also when the namespace is the host's."""
+    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
+            raise OSError(0, f"process {pid} is in the host's network")
+        # os.setns is there from Python 3.12 on.
+        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "the network namespace cannot be entered")
+    finally:
+        os.close(descriptor)

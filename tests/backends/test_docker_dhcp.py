@@ -1,0 +1,232 @@
+"""Runtimes whose address a DHCP server gives: what the LAN sees of them, over restarts of everything."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.backends import base
+from controller.backends.base import Observed, Target
+from controller.network import resolver
+from controller.network.dhcp.keeper import LeaseKeeper
+from controller.resources import reasons
+from tests.backends.conftest import Bench, NewBackend
+from tests.support.dhcp_server import DhcpServer
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def server(lan: Lan, tmp_path: Path) -> Iterator[DhcpServer]:
+    """The DHCP server of the LAN."""
+    with DhcpServer(lan, tmp_path) as running:
+        yield running
+
+
+def dhcp(lan: Lan, name: str = "lan0", **more: Any) -> dict[str, Any]:
+    """An interface with mode Dhcp."""
+    return {"name": name, "parentInterface": lan.parent, **more}
+
+
+class Controller:
+    """Does what the controller does at every change of a lease."""
+
+    def __init__(self, bench: Bench, leases: LeaseKeeper) -> None:
+        self._bench = bench
+        self._leases = leases
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Controller:
+        self._following = asyncio.create_task(self._follow())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._following.cancel()
+        await asyncio.wait([self._following])
+
+    async def until(self, target: Target, wanted: Callable[[Observed], bool]) -> Observed:
+        """Wait until the runtime stands as wanted."""
+        async with asyncio.timeout(60):
+            while True:
+                self._changed.clear()
+                observed = await self._bench.backend.observe(target)
+                if wanted(observed):
+                    return observed
+                if any(not found.in_order and not found.awaits for found in observed.interfaces):
+                    await self._bench.run(target, base.RepairNetworks)
+                else:
+                    await self._changed.wait()
+
+    async def leased(self, target: Target) -> str:
+        """The address that the runtime got."""
+        return (await self.until(target, in_order)).interfaces[0].address
+
+    async def _follow(self) -> None:
+        async for _ in self._leases.changes():
+            self._changed.set()
+
+
+@pytest.fixture
+async def controller(bench: Bench, leases: LeaseKeeper) -> AsyncIterator[Controller]:
+    """Follows the leases of the test's backend."""
+    async with Controller(bench, leases) as following:
+        yield following
+
+
+def in_order(observed: Observed) -> bool:
+    """Whether it runs with all its interfaces."""
+    return observed.running and bool(observed.interfaces) and all(found.in_order for found in observed.interfaces)
+
+
+def waiting_for(reason: str) -> Callable[[Observed], bool]:
+    """Whether its first interface waits for this."""
+    return lambda observed: observed.interfaces[0].awaits == reason
+
+
+async def pid_of(bench: Bench, target: Target) -> int:
+    """The runtime's first process."""
+    return next(found.pid for found in await bench.backend.running() if found.identity == target.identity)
+
+
+async def test_a_runtime_answers_at_the_address_that_the_server_gave(
+    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+) -> None:
+    target = await bench.up(bench.target(interfaces=[dhcp(lan, macAddress="02:ab:00:00:00:21")]))
+
+    observed = await controller.until(target, in_order)
+
+    (interface,) = observed.interfaces
+    assert lan.ping(interface.address)
+    assert lan.mac_of(interface.address) == "02:ab:00:00:00:21"
+    assert server.given()["02:ab:00:00:00:21"] == (
+        interface.address, target.identity.device_id, "01:02:ab:00:00:00:21",
+    )  # fmt: skip
+    assert interface.lease is not None
+    assert (interface.lease.prefix_length, interface.lease.server) == (24, lan.gateway)
+    assert interface.gateway == lan.gateway
+    assert resolver.name_servers(await pid_of(bench, target)) == (lan.gateway,)
+
+
+async def test_the_address_stays_over_restarts_of_the_runtime(
+    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+) -> None:
+    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    address = await controller.leased(target)
+    mac = (await bench.backend.observe(target)).interfaces[0].mac_address
+
+    await bench.run(target, base.RestartContainer)
+
+    assert await controller.leased(target) == address
+    assert lan.ping(address)
+    assert server.requests("DHCPDISCOVER", mac) == 1  # the second time the lease itself was asked for
+
+
+async def test_the_address_stays_when_it_is_made_anew_and_the_server_forgot_it(
+    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+) -> None:
+    wish = bench.target(interfaces=[dhcp(lan)])
+    address = await controller.leased(await bench.up(wish))
+    await bench.down(wish)
+    server.stop()
+    server.forget()
+    server.start()
+
+    assert await controller.leased(await bench.up(wish)) == address
+
+
+async def test_another_controller_takes_over_without_taking_the_address_away(
+    bench: Bench,
+    leases: LeaseKeeper,
+    controller: Controller,
+    lan: Lan,
+    server: DhcpServer,
+    new_backend: NewBackend,
+    tmp_path: Path,
+) -> None:
+    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    address = await controller.leased(target)
+    started = (await bench.backend.observe(target)).started_at
+    leases.close()
+    server.stop()
+
+    later = LeaseKeeper(tmp_path / "leases")
+    bench.backend = new_backend(bench.install_id, later)
+    found = await bench.backend.observe(target)
+    assert (found.interfaces[0].address, found.interfaces[0].detail) == (address, "nobody keeps its lease")
+    await bench.run(target, base.RepairNetworks)
+
+    assert lan.ping(address)
+    async with Controller(bench, later) as another:
+        observed = await another.until(target, in_order)  # nobody answers, and the lease has not ended
+        assert (observed.interfaces[0].address, observed.started_at) == (address, started)
+        assert observed.interfaces[0].remark == reasons.LEASE_UNRENEWED
+        server.start()
+        await another.until(target, lambda seen: not seen.interfaces[0].remark)
+    later.close()
+
+
+async def test_a_server_that_is_away_is_waited_for(
+    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+) -> None:
+    server.stop()
+    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    await controller.until(target, waiting_for(reasons.DHCP_SILENT))
+
+    server.start()
+
+    assert lan.ping(await controller.leased(target))
+
+
+async def test_a_lan_that_got_another_subnet_gives_another_address_at_the_next_start(
+    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer, tmp_path: Path
+) -> None:
+    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    address = await controller.leased(target)
+    server.stop()
+    lan.renumber()
+    server.forget()
+    with DhcpServer(lan, tmp_path):
+        await bench.run(target, base.RestartContainer)
+        again = await controller.leased(target)
+        assert lan.ping(again)
+    assert again.rsplit(".", 1)[0] != address.rsplit(".", 1)[0]
+
+
+async def test_a_pulled_parent_that_comes_back_has_the_same_address(
+    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+) -> None:
+    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    address = await controller.leased(target)
+    started = (await bench.backend.observe(target)).started_at
+
+    lan.unplug()
+    await controller.until(target, lambda seen: bool(seen.missing_parents))
+    lan.plug()
+
+    observed = await controller.until(target, in_order)
+    assert (observed.interfaces[0].address, observed.started_at) == (address, started)
+    assert lan.ping(address)
+
+
+async def test_an_interface_may_change_between_static_and_leased_while_it_runs(
+    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+) -> None:
+    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    address = await controller.leased(target)
+    fixed = {"mode": "Static", "address": lan.address(20), "subnet": str(lan.subnet)}
+    wire = target.spec.wire() | {"interfaces": [dhcp(lan, **fixed)]}
+    static = dataclasses.replace(target, spec=type(target.spec).model_validate(wire))
+
+    await bench.run(static, base.RepairNetworks)
+    assert lan.ping(lan.address(20))
+    assert lan.mac_of(address, seconds=1) is None
+    await bench.run(target, base.RepairNetworks)
+
+    assert await controller.leased(target) == address
+    assert lan.mac_of(lan.address(20), seconds=1) is None
