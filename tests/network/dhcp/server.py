@@ -1,0 +1,79 @@
+"""A server's answers, and a clock and chance that a test moves: the other side of a state machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import Any
+
+from controller.network.dhcp import messages
+from controller.network.dhcp.leases import Lease
+from controller.network.dhcp.machine import Client, Machine, Send
+from controller.network.dhcp.messages import Message
+
+MAC = bytes.fromhex("02ab00000001")
+SERVER_MAC = bytes.fromhex("02cc00000001")
+ADDRESS, SERVER, ROUTER = "10.0.0.20", "10.0.0.1", "10.0.0.1"
+
+
+class Conversation:
+    """A machine, what it sent last, and the time."""
+
+    def __init__(self, remembered: Lease | None = None) -> None:
+        self.now = 1000.0
+        self.machine = Machine(Client(MAC, "plc-1"), remembered, lambda: 0.5)
+        self.sent: list[Send] = []
+
+    def start(self) -> Conversation:
+        """Begin."""
+        self._take(self.machine.start(self.now))
+        return self
+
+    def bound(self, **more: Any) -> Conversation:
+        """Begin, and get a lease."""
+        self.start()
+        self.answer(messages.OFFER, **more)
+        self.answer(messages.ACK, **more)
+        return self
+
+    def answer(self, kind: int, address: str = ADDRESS, **more: Any) -> None:
+        """The server answers what was sent last."""
+        self._take(self.machine.received(reply(self.last.message, kind, address, **more), SERVER_MAC, self.now))
+
+    def pass_time(self, seconds: float) -> None:
+        """Time passes; the machine is asked at each of its deadlines, as its user does."""
+        end = self.now + seconds
+        while self.machine.deadline <= end:
+            self.now = self.machine.deadline
+            self._take(self.machine.elapsed(self.now))
+        self.now = end
+
+    @property
+    def last(self) -> Send:
+        """What was sent last."""
+        return self.sent[-1]
+
+    def kinds(self) -> list[int]:
+        """The kinds of everything sent."""
+        return [each.message.kind for each in self.sent]
+
+    def _take(self, answers: Iterable[Send]) -> None:
+        self.sent += answers
+
+
+def reply(asked: Message, kind: int, address: str = ADDRESS, **more: Any) -> Message:
+    """What a server answers; ``more`` are seconds (lease, renew, rebind), a mask, a server or name servers."""
+    options = {messages.KIND: bytes([kind]), messages.SERVER: IPv4Address(more.get("server", SERVER)).packed}
+    if kind != messages.NAK:
+        options |= {
+            messages.LEASE_SECONDS: more.get("lease", 3600).to_bytes(4, "big"),
+            messages.SUBNET_MASK: IPv4Address(more.get("mask", "255.255.255.0")).packed,
+            messages.ROUTER: IPv4Address(more.get("router", ROUTER)).packed,
+            messages.NAME_SERVERS: b"".join(IPv4Address(each).packed for each in more.get("dns", ())),
+        }
+    for name, option in (("renew", messages.RENEWAL_SECONDS), ("rebind", messages.REBINDING_SECONDS)):
+        if name in more:
+            options[option] = more[name].to_bytes(4, "big")
+    your = IPv4Address(address) if kind != messages.NAK else IPv4Address(0)
+    return dataclasses.replace(asked, kind=kind, your_address=your, options=options)

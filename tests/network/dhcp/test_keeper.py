@@ -1,0 +1,191 @@
+"""Leases of links in bare namespaces, from a real server: kept while a container runs, let go of when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from controller import errors
+from controller.network.dhcp.client import Link
+from controller.network.dhcp.keeper import LeaseKeeper, LeaseKey, Standing
+from controller.network.dhcp.machine import Client
+from tests.support.command import run
+from tests.support.dhcp_server import SHORTEST_LEASE, DhcpServer
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker  # not for its engine, but for root and a LAN
+KEY = LeaseKey("edge", "plc-1", "lan0")
+MAC = "02:ab:00:00:00:31"
+CLIENT = Client(bytes.fromhex(MAC.replace(":", "")), "plc-1")
+
+
+def namespace_of(pid: str) -> int:
+    """The number of a process's network namespace."""
+    return Path(f"/proc/{pid}/ns/net").stat().st_ino
+
+
+class Container:
+    """A process in a network namespace of its own, with a macvlan link: what a client of ours sees of a container."""
+
+    def __init__(self, lan: Lan) -> None:
+        self._process = subprocess.Popen(["unshare", "--net", "setpriv", "--pdeathsig", "KILL", "sleep", "1000"])
+        pid = str(self._process.pid)
+        while namespace_of(pid) == namespace_of("self"):
+            assert self._process.poll() is None
+        born = ("name", "edgetest", "link", lan.parent, "netns", pid, "address", MAC)
+        run("ip", "link", "add", *born, "type", "macvlan")
+        run("nsenter", "-t", pid, "-n", "ip", "link", "set", "edgetest", "name", "lan0")
+        # The kernel removes the links of a namespace that ended some time later, and their addresses with them.
+        while run("nsenter", "-t", pid, "-n", "ip", "link", "set", "lan0", "up", check=False).returncode:
+            assert self._process.poll() is None
+        self.link = Link(self._process.pid, "lan0", 7)
+
+    def end(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.wait(20)
+
+
+@pytest.fixture
+def server(lan: Lan, tmp_path: Path) -> Iterator[DhcpServer]:
+    """The DHCP server of the LAN."""
+    with DhcpServer(lan, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def container(lan: Lan) -> Iterator[Container]:
+    """A container with a link on the LAN."""
+    made = Container(lan)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+async def keeper(tmp_path: Path) -> AsyncIterator[LeaseKeeper]:
+    """A keeper with a folder of its own."""
+    made = LeaseKeeper(tmp_path / "leases")
+    yield made
+    made.close()
+
+
+async def until(keeper: LeaseKeeper, link: Link, wanted: Callable[[Standing], bool]) -> Standing:
+    """Wait for how the lease stands."""
+    async with asyncio.timeout(30):
+        changes = keeper.changes()
+        while not wanted(keeper.standing(KEY, link)):
+            await anext(changes)
+        return keeper.standing(KEY, link)
+
+
+def has_lease(standing: Standing) -> bool:
+    """Whether there is one."""
+    return standing.lease is not None
+
+
+def traces() -> tuple[int, list[str]]:
+    """Open files, and threads that are not of the loop's pool."""
+    threads = [thread.name for thread in threading.enumerate() if not thread.name.startswith("asyncio_")]
+    return len(list(Path("/proc/self/fd").iterdir())), threads
+
+
+async def test_a_lease_stands_with_the_time_of_day(
+    keeper: LeaseKeeper, container: Container, server: DhcpServer
+) -> None:
+    await keeper.keep(KEY, container.link, CLIENT)
+
+    standing = await until(keeper, container.link, has_lease)
+
+    assert standing.lease is not None
+    assert str(standing.lease.address.ip) == server.given()[MAC][0]
+    assert 0 < standing.lease.expires - time.time() <= SHORTEST_LEASE
+    assert standing.kept
+
+
+async def test_asking_again_for_the_same_link_changes_nothing(
+    keeper: LeaseKeeper, container: Container, server: DhcpServer
+) -> None:
+    for _ in range(3):
+        await keeper.keep(KEY, container.link, CLIENT)
+    await until(keeper, container.link, has_lease)
+    await keeper.keep(KEY, container.link, CLIENT)
+    assert server.requests("DHCPDISCOVER", MAC) == 1
+
+
+async def test_a_container_that_ends_is_let_go_of(
+    keeper: LeaseKeeper, lan: Lan, container: Container, server: DhcpServer
+) -> None:
+    await keeper.keep(KEY, container.link, CLIENT)
+    await until(keeper, container.link, has_lease)
+
+    container.end()
+    await until(keeper, container.link, lambda standing: not standing.kept)
+
+    again = Container(lan)  # the same hardware address can be used again
+    await keeper.keep(KEY, again.link, CLIENT)
+    await until(keeper, again.link, has_lease)
+    again.end()
+    assert server.requests("DHCPDISCOVER", MAC) == 1
+
+
+async def test_a_link_that_vanishes_is_told_of(keeper: LeaseKeeper, container: Container, server: DhcpServer) -> None:
+    await keeper.keep(KEY, container.link, CLIENT)
+    await until(keeper, container.link, has_lease)
+
+    run("nsenter", "-t", str(container.link.pid), "-n", "ip", "link", "delete", "lan0")
+
+    await until(keeper, container.link, lambda standing: not standing.kept)
+    with pytest.raises(errors.Retry, match="No address can be asked for on lan0"):
+        await keeper.keep(KEY, container.link, CLIENT)
+
+
+async def test_a_link_that_was_down_for_a_while_goes_on(
+    keeper: LeaseKeeper, container: Container, server: DhcpServer
+) -> None:
+    server.stop()
+    await keeper.keep(KEY, container.link, CLIENT)
+    for state in ("down", "up"):
+        run("nsenter", "-t", str(container.link.pid), "-n", "ip", "link", "set", "lan0", state)
+    server.start()
+    await until(keeper, container.link, has_lease)
+
+
+async def test_the_host_itself_is_never_asked_for(keeper: LeaseKeeper) -> None:
+    with pytest.raises(errors.Retry, match="in the host's network"):
+        await keeper.keep(KEY, Link(os.getpid(), "lo", 1), CLIENT)
+
+
+async def test_a_file_that_cannot_be_read_costs_the_lease_of_last_time_only(
+    keeper: LeaseKeeper, container: Container, server: DhcpServer, tmp_path: Path
+) -> None:
+    await keeper.keep(KEY, container.link, CLIENT)
+    await until(keeper, container.link, has_lease)
+    keeper.close()
+    (kept,) = (tmp_path / "leases").glob("*.json")
+    kept.write_text('{"lease": {"address": 7}}')
+
+    later = LeaseKeeper(tmp_path / "leases")
+    await later.keep(KEY, container.link, CLIENT)
+
+    await until(later, container.link, has_lease)
+    later.close()
+
+
+async def test_beginning_and_ending_many_times_leaves_nothing_behind(
+    keeper: LeaseKeeper, container: Container, server: DhcpServer
+) -> None:
+    await keeper.keep(KEY, container.link, CLIENT)
+    await until(keeper, container.link, has_lease)
+    before = traces()
+    for _ in range(50):
+        keeper.close()
+        await keeper.keep(KEY, container.link, CLIENT)
+        await until(keeper, container.link, has_lease)
+    assert traces() == before
