@@ -1,0 +1,102 @@
+"""The whole way with a leased address: the cloud asks for DHCP; LAN, kubectl and cloud see the same address."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.dhcp_server import DhcpServer
+from tests.support.lan import Lan
+from tests.support.site import Site, eventually
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+async def server(lan: Lan, tmp_path: Path) -> AsyncIterator[DhcpServer]:
+    """The DHCP server of the LAN."""
+    made = DhcpServer(lan, tmp_path)
+    await asyncio.to_thread(made.start)
+    yield made
+    await asyncio.to_thread(made.stop)
+
+
+async def created(site: Site, lan: Lan) -> dict[str, Any]:
+    """The status of a runtime that the cloud asked for, once it is ready."""
+    interface = {"name": "lan0", "parent_interface": lan.parent, "network_mode": "dhcp"}
+    answer = await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[interface])
+    assert answer["status"] == "creating"
+    await site.wait_condition("plc-1", "Ready")
+    return (await site.runtime("plc-1"))["status"]
+
+
+async def test_everybody_sees_the_leased_address(site: Site, lan: Lan, server: DhcpServer) -> None:
+    interface = (await created(site, lan))["interfaces"][0]
+
+    address, name, client = server.given()[interface["macAddress"]]
+    assert interface["address"] == interface["lease"]["address"] == address
+    assert (name, client) == ("plc-1", f"01:{interface['macAddress']}")
+    assert interface["lease"]["server"] == interface["gateway"] == lan.gateway
+    assert await asyncio.to_thread(lan.mac_of, address) == interface["macAddress"]
+    network = (await site.wait_running("plc-1"))["networks"]["lan0"]
+    assert (network["ip_address"], network["mac_address"]) == (address, interface["macAddress"])
+    _, row = (await site.kubectl("get", "runtimes")).splitlines()
+    assert address in row.split()
+
+
+async def test_a_killed_controller_takes_no_address_away_and_asks_for_the_same(
+    site: Site, lan: Lan, server: DhcpServer
+) -> None:
+    before = await created(site, lan)
+    address = before["interfaces"][0]["address"]
+
+    await site.kill()
+    assert await asyncio.to_thread(lan.ping, address)
+    await site.start()
+
+    async def kept_again() -> bool:
+        """The lease was confirmed by the server since."""
+        return await asyncio.to_thread(server.requests, "DHCPREQUEST", before["interfaces"][0]["macAddress"]) > 1
+
+    await eventually(kept_again, f"the lease is asked for again (see {site.log})")
+    await site.wait_condition("plc-1", "Ready")
+    after = (await site.runtime("plc-1"))["status"]
+    assert (after["interfaces"][0]["address"], after["startedAt"]) == (address, before["startedAt"])
+    assert await asyncio.to_thread(lan.ping, address)
+
+
+async def test_the_reason_is_told_while_no_server_answers(site: Site, lan: Lan, server: DhcpServer) -> None:
+    await asyncio.to_thread(server.stop)
+    interface = {"name": "lan0", "parent_interface": lan.parent, "network_mode": "dhcp"}
+    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[interface])
+
+    async def reason() -> str:
+        conditions = (await site.runtime("plc-1")).get("status", {}).get("conditions", ())
+        return next((each["reason"] for each in conditions if each["type"] == "NetworkAttached"), "")
+
+    async def silent() -> bool:
+        return await reason() == "DhcpServerSilent"
+
+    await eventually(silent, "the server's silence is told")
+    assert (await site.runtime("plc-1"))["status"]["state"] == "running"
+    await asyncio.to_thread(server.start)
+    await site.wait_condition("plc-1", "Ready")
+    assert await reason() == "Attached"
+
+
+async def test_a_parent_that_was_pulled_brings_the_address_back(site: Site, lan: Lan, server: DhcpServer) -> None:
+    before = await created(site, lan)
+    address = before["interfaces"][0]["address"]
+
+    await asyncio.to_thread(lan.unplug)
+    await site.kubectl("wait", "runtime/plc-1", "--for=condition=Ready=False", "--timeout=60s")
+    await asyncio.to_thread(lan.plug)
+
+    await site.wait_condition("plc-1", "Ready")
+    after = (await site.runtime("plc-1"))["status"]
+    assert (after["interfaces"][0]["address"], after["startedAt"]) == (address, before["startedAt"])
+    assert await asyncio.to_thread(lan.ping, address)
