@@ -34,6 +34,7 @@ bench: setup ## print the benchmark's table (ARGS: its options)
 
 crds: setup ## generate crds/ from the models
 	.venv/bin/edge-controller crds --write crds
+	.venv/bin/edge-controller crds --write helm/edge-controller/files/crds
 
 clean: ## remove .venv, caches and reports
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

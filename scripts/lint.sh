@@ -19,7 +19,9 @@ check "mypy" .venv/bin/mypy
 check "import contracts" .venv/bin/lint-imports --no-cache
 mapfile -t scripts < <(shell_scripts)
 check "shellcheck" .venv/bin/shellcheck "${scripts[@]}"
-check "generated CRDs" .venv/bin/edge-controller crds --check crds
+for folder in crds helm/edge-controller/files/crds; do
+    check "generated CRDs in $folder" .venv/bin/edge-controller crds --check "$folder"
+done
 
 if ((${#failed[@]})); then
     printf 'lint: failed: %s\n' "$(IFS=,; printf '%s' "${failed[*]}")"

@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": ("controller.cli.containers", "logs", "Print the output of a runtime."),
     "purge": ("controller.cli.containers", "purge", "Remove every container and network of this installation."),
     "reset": ("controller.cli.api", "reset", "Let a retired agent serve again."),
+    "cluster": ("controller.cli.cluster", "cluster", "What the Helm chart runs: status, release, purge."),
     "cloud": ("controller.cli.cloud", "cloud", "A cloud of your own: serve, enroll, send, agents."),
     "version": ("controller.cli.main", "version", "Print the version."),
 }

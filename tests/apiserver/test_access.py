@@ -185,18 +185,20 @@ async def kubectl(kubeconfig: Path, *arguments: str) -> str:
 
 
 def rules_of_the_cluster() -> set[tuple[str, str, str]]:
-    """Verb, group and resource of everything that the controller may do in a cluster."""
-    documents = yaml.safe_load_all((MANIFESTS / "rbac.yaml").read_text())
+    """Verb, group and resource of everything that the controller's roles may do in a cluster."""
+    rendered = yaml.safe_load_all((MANIFESTS / "edge-controller.yaml").read_text())
+    documents = [each for each in rendered if "people" not in each["metadata"]["name"]]
     rules = [rule for document in documents for rule in document.get("rules", ())]
     return {(v, g, r) for rule in rules for v in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]}
 
 
-def test_the_controller_may_do_here_what_it_may_do_in_a_cluster_and_write_the_node() -> None:
+def test_the_controller_may_do_nothing_here_that_it_may_not_do_in_a_cluster_but_write_the_node() -> None:
     resources, _ = Policy(Registry(())).review(Identity("controller"))
     found = {
         (v, g, r) for rule in resources for v in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]
     }
-    assert found - {("create", "", "nodes"), ("patch", "", "nodes/status")} == rules_of_the_cluster()
+    assert len(found) > 15
+    assert found - {("create", "", "nodes"), ("patch", "", "nodes/status")} <= rules_of_the_cluster()
 
 
 def test_a_rule_for_a_resource_is_none_for_its_subresources() -> None:

@@ -1,4 +1,4 @@
-"""``make conformance``: our suite on a real API server and on ours, Kubernetes' own tests on ours, one document.
+"""``make conformance``: our suite on a real server and ours, the chart, Kubernetes' own tests on ours, one document.
 
 Ends with status 0 when all pass and docs/conformance.md says what is true; ``--check`` does not write it.
 """
@@ -44,15 +44,16 @@ def main() -> int:
 
 def _suites(binaries: Path, folder: Path) -> bool:
     with ControlPlane(binaries, folder / "real") as real:
-        on_real = _suite("kube-apiserver", binaries, {"EDGE_TEST_KUBECONFIG": str(real.kubeconfig)})
-    return _suite("embedded", binaries, {}) and on_real
+        on_real = _suite("tests/api", "kube-apiserver", binaries, {"EDGE_TEST_KUBECONFIG": str(real.kubeconfig)})
+    on_embedded = _suite("tests/api", "embedded", binaries, {})
+    return _suite("tests/helm", "chart", binaries, {}) and on_embedded and on_real
 
 
-def _suite(name: str, binaries: Path, environment: dict[str, str]) -> bool:
-    print(f"\n=== tests/api on {name}", flush=True)
+def _suite(folder: str, name: str, binaries: Path, environment: dict[str, str]) -> bool:
+    print(f"\n=== {folder}, {name}", flush=True)
     programs_used = {"EDGE_TEST_KUBECTL": str(binaries / "kubectl"), "EDGE_TEST_HELM": str(binaries / "helm")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/api", "-m", "helm or not helm", f"--junitxml={REPORTS / name}.xml"],
+        [sys.executable, "-m", "pytest", folder, "-m", "helm or not helm", f"--junitxml={REPORTS / name}.xml"],
         env={**os.environ, **programs_used, **environment}, cwd=PROJECT, check=False,
     )  # fmt: skip
     return done.returncode == 0

@@ -75,19 +75,16 @@ ALL = ("*",)
 # Beyond what it may in a cluster: there the kubelet writes the Node.
 OF_NODES = (Rule(("create",), ("",), ("nodes",)), Rule(("patch",), ("",), ("nodes/status",)))
 
-# By name of the user or of a group. What the controller may is what manifests/cluster/rbac.yaml gives it in a cluster.
+# By name of the user or of a group. What the controller may is what helm/edge-controller gives its roles in a cluster.
 TABLE: Mapping[str, Rules] = {
     MASTERS: (Rule(ALL, ALL, ALL), PathRule(ALL, ALL)),
     CONTROLLER: (
         Rule((*READ, "create", "patch", "delete"), (names.GROUP,), ("runtimes",)),
-        Rule(("get", "patch"), (names.GROUP,), ("runtimes/status", "edgenodes/status", "runtimecommands/status")),
-        Rule(("update",), (names.GROUP,), ("runtimes/finalizers",)),
-        Rule((*READ, "create"), (names.GROUP,), ("edgenodes",)),
-        Rule((*READ, "create", "delete"), (names.GROUP,), ("runtimecommands",)),
+        Rule(("patch",), (names.GROUP,), ("runtimes/status", "edgenodes/status", "runtimecommands/status")),
+        Rule(("get", "create"), (names.GROUP,), ("edgenodes",)),
+        Rule(("get", "list", "create", "delete"), (names.GROUP,), ("runtimecommands",)),
         Rule(("create", "patch"), ("",), ("events",)),
-        Rule(READ, ("",), ("namespaces",)),
-        Rule(("get",), ("",), ("secrets",)),
-        Rule(READ, ("apiextensions.k8s.io",), ("customresourcedefinitions",)),
+        Rule(("get",), ("",), ("namespaces", "secrets")),
         *OF_NODES,
     ),
     "viewer": (Rule(READ, ALL, ALL, but=("secrets",)),),

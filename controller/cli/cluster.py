@@ -1,0 +1,71 @@
+"""``edge-controller cluster``: what the Helm chart's Jobs run in a cluster; a person may run them too."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+
+import click
+
+from controller import errors
+from controller.chart import status as installation
+from controller.chart import uninstall
+from controller.resources.client import ApiClient
+from controller.resources.endpoint import of_cluster
+
+
+@click.group()
+def cluster() -> None:
+    """Look at an installation in a cluster, or clean up after one.
+
+    The cluster is the one that this runs in, else the one that KUBECONFIG names.
+
+    \b
+    Examples:
+      edge-controller cluster status --nodes --cloud --wait 120
+      edge-controller cluster release --release-namespace edge --release edge-controller
+      edge-controller cluster purge
+    """
+
+
+@cluster.command()
+@click.option("--nodes", is_flag=True, help="Node agents are expected.")
+@click.option("--cloud", is_flag=True, help="A link to the cloud is expected.")
+@click.option("--wait", "seconds", default=0, type=click.IntRange(0, 3600), help="Seconds until it must work.")
+def status(seconds: int, *, nodes: bool, cloud: bool) -> None:
+    """Tell whether all works; ends with 1 when something does not. `helm test` runs it."""
+    told: list[str] = []
+
+    async def ask(api: ApiClient) -> None:
+        told.extend(await installation.until_well(api, seconds, nodes=nodes, cloud=cloud))
+
+    _run(ask)
+    if told:
+        raise errors.SettingError("; ".join(told))
+    click.echo("the installation works")
+
+
+@cluster.command()
+@click.option("--release-namespace", required=True, help="Where the pods of the release were.")
+@click.option("--release", "name", required=True, help="Name of the release.")
+def release(release_namespace: str, name: str) -> None:
+    """Take the controller's finalizer off every Runtime; runs after `helm uninstall`. Stops nothing."""
+    _run(lambda api: uninstall.release(api, release_namespace, name, click.echo))
+
+
+@cluster.command()
+def purge() -> None:
+    """Delete EVERY Runtime of the cluster and wait until its container is gone; the controller must run."""
+    _run(lambda api: uninstall.purge(api, click.echo))
+
+
+def _run(work: Callable[[ApiClient], Awaitable[None]]) -> None:
+    async def connected() -> None:
+        api = ApiClient(of_cluster(os.environ))
+        try:
+            await work(api)
+        finally:
+            await api.close()
+
+    asyncio.run(connected())

@@ -1,0 +1,238 @@
+"""What each value of the chart does to what it renders."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from controller import __version__
+from tests.helm.chart import CHART, Helm, Objects
+
+ISSUER = {"name": "plant", "kind": "ClusterIssuer"}
+CA = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
+
+
+def pods(found: Objects) -> list[dict[str, Any]]:
+    """The pod specs of everything that runs."""
+    templates = [each["spec"]["template"]["spec"] for kind in ("Deployment", "DaemonSet", "Job")
+                 for each in found.of(kind).values()]  # fmt: skip
+    return [*templates, *(each["spec"] for each in found.of("Pod").values())]
+
+
+def test_the_chart_passes_strict_lint(helm: Helm) -> None:
+    helm.run("lint", "--strict", str(CHART), "--set=purge=true", "--set=metrics.serviceMonitor.enabled=true")
+
+
+def test_every_value_is_described_by_the_schema_and_has_a_comment(helm: Helm) -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    assert set(values) == set(schema["properties"]) - {"global"}
+    for name, value in values.items():
+        described = schema["properties"][name]
+        if isinstance(value, dict) and value and "properties" in described:
+            assert set(value) == set(described["properties"]), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("cloud.url", "api.getedge.me", "/cloud/url"),
+        ("cloud.certManager.enabled", True, "agentId"),
+        ("image.digest", "sha256:short", "digest"),
+        ("settings", {"EDGE_ROLES": "link"}, "EDGE_ROLES"),
+        ("settings", {"LOG_LEVEL": "debug"}, "LOG_LEVEL"),
+        ("controller.replicas", 0, "replicas"),
+        ("node.dockerSocket", "unix:///run/docker.sock", "dockerSocket"),
+        ("replicas", 3, "replicas"),
+        ("purge", "yes", "purge"),
+    ],
+)
+def test_wrong_values_are_told_before_anything_is_sent(helm: Helm, name: str, value: Any, said: str) -> None:
+    options = ("template", "x", str(CHART), "--kube-version=1.35.0", f"--set-json={name}={json.dumps(value)}")
+    assert said in helm.run(*options, fails=True)
+
+
+# Value by value: what must be there with it, and not without it.
+SWITCHES: list[tuple[dict[str, Any], str, str]] = [
+    ({"cloud.certManager.enabled": True, "cloud.certManager.agentId": "07048933",
+      "cloud.certManager.issuerRef": ISSUER}, "Certificate", "edge-controller-client"),
+    ({"cloud.caBundle": CA}, "ConfigMap", "edge-controller-cloud"),
+    ({"networkPolicy.enabled": True}, "NetworkPolicy", "edge-controller"),
+    ({"metrics.serviceMonitor.enabled": True}, "ServiceMonitor", "edge-controller"),
+    ({"metrics.serviceMonitor.enabled": True}, "Service", "edge-controller-metrics"),
+    ({"metrics.dashboard.enabled": True}, "ConfigMap", "edge-controller-dashboard"),
+    ({"purge": True}, "Job", "edge-controller-purge"),
+]  # fmt: skip
+# And the other way round: what is there unless the value says otherwise.
+DEFAULTS: list[tuple[dict[str, Any], str, str]] = [
+    ({"node.enabled": False}, "DaemonSet", "edge-controller-node"),
+    ({"node.enabled": False}, "ServiceAccount", "edge-controller-node"),
+    ({"node.enabled": False}, "ClusterRole", "edge-controller-node"),
+    ({"crds.install": False}, "CustomResourceDefinition", "runtimes.getedge.me"),
+    ({"rbac.create": False}, "ClusterRole", "edge-controller-link"),
+    ({"rbac.create": False}, "ServiceAccount", "edge-controller"),
+    ({"rbac.aggregate": False}, "ClusterRole", "edge-controller-people-edit"),
+    ({"cleanup.enabled": False}, "Job", "edge-controller-release"),
+    ({"cleanup.enabled": False}, "ServiceAccount", "edge-controller-cleanup"),
+    ({"controller.podDisruptionBudget.enabled": False}, "PodDisruptionBudget", "edge-controller"),
+    ({"controller.replicas": 1}, "PodDisruptionBudget", "edge-controller"),
+]
+
+
+@pytest.mark.parametrize(("values", "kind", "name"), SWITCHES)
+def test_a_switch_brings_its_object(helm: Helm, values: dict[str, Any], kind: str, name: str) -> None:
+    assert name in helm.render(values).of(kind)
+    assert name not in helm.render().of(kind)
+
+
+@pytest.mark.parametrize(("values", "kind", "name"), DEFAULTS)
+def test_a_switch_takes_its_object_away(helm: Helm, values: dict[str, Any], kind: str, name: str) -> None:
+    assert name not in helm.render(values).of(kind)
+    assert name in helm.render().of(kind)
+
+
+def test_the_roles_are_those_of_the_program(helm: Helm) -> None:
+    found = helm.render({"settings": {"EDGE_LOG_LEVEL": "debug", "EDGE_HEARTBEAT_SECONDS": 7}})
+    deployment, daemons = found.environment("Deployment"), found.environment("DaemonSet")
+    assert (deployment["EDGE_ROLES"], daemons["EDGE_ROLES"]) == ("link,pods", "node")
+    for each in (deployment, daemons):
+        assert (each["EDGE_API"], each["EDGE_NAMESPACE"]) == ("cluster", "edge")
+        assert (each["EDGE_LOG_LEVEL"], each["EDGE_HEARTBEAT_SECONDS"]) == ("debug", "7")
+    assert "EDGE_CLOUD_URL" not in daemons
+
+
+def test_the_client_certificate_comes_from_the_named_secret(helm: Helm) -> None:
+    found = helm.render({"cloud.clientCertificateSecret": "agent"})
+    (secret,) = [v["secret"] for v in found.one("Deployment")["spec"]["template"]["spec"]["volumes"] if "secret" in v]
+    assert (secret["secretName"], secret["optional"]) == ("agent", True)
+
+
+def test_cert_manager_writes_the_secret_that_is_mounted(helm: Helm) -> None:
+    found = helm.render(SWITCHES[0][0])
+    certificate = found.one("Certificate")["spec"]
+    assert (certificate["secretName"], certificate["commonName"]) == ("edge-controller-client", "07048933")
+    assert certificate["issuerRef"] == ISSUER
+
+
+@pytest.mark.parametrize(
+    ("values", "image"),
+    [
+        ({}, "ghcr.io/getedge/edge-controller:0.1.0"),
+        ({"image.repository": "r.test/e", "image.tag": "7"}, "r.test/e:7"),
+        ({"image.repository": "r.test/e", "image.digest": f"sha256:{'0' * 64}"}, f"r.test/e@sha256:{'0' * 64}"),
+    ],
+)
+def test_everything_runs_the_same_image(helm: Helm, values: dict[str, Any], image: str) -> None:
+    found = helm.render({**values, "purge": True, "imagePullSecrets": [{"name": "registry"}]})
+    assert len(pods(found)) == 5
+    assert {pod["containers"][0]["image"] for pod in pods(found)} == {image}
+    assert all(pod["imagePullSecrets"] == [{"name": "registry"}] for pod in pods(found))
+
+
+def test_only_the_node_agent_has_rights_on_its_host(helm: Helm) -> None:
+    found = helm.render({"purge": True})
+    for pod in pods(found):
+        context = pod["containers"][0]["securityContext"]
+        assert context["capabilities"]["drop"] == ["ALL"]
+        assert context["readOnlyRootFilesystem"] is True
+        assert "privileged" not in context
+        assert "resources" in pod["containers"][0]
+        if pod["serviceAccountName"] != "edge-controller-node":
+            assert pod["securityContext"]["runAsNonRoot"] is True
+            assert not {"hostNetwork", "hostPID"} & set(pod)
+            assert not any("hostPath" in volume for volume in pod.get("volumes", []))
+            assert "add" not in context["capabilities"]
+    accounts = {pod["serviceAccountName"] for pod in pods(found)}
+    assert accounts == {f"edge-controller{end}" for end in ("", "-node", "-cleanup", "-test")}
+
+
+@pytest.mark.parametrize(("exposed", "listen", "host"), [(False, "127.0.0.1:9402", "127.0.0.1"),
+                                                         (True, "$(HOST_IP):9402", None)])  # fmt: skip
+def test_the_nodes_figures_are_on_loopback_unless_exposed(
+    helm: Helm, exposed: bool, listen: str, host: str | None
+) -> None:
+    found = helm.render({"metrics.exposeNodes": exposed})
+    assert found.environment("DaemonSet")["EDGE_HTTP_LISTEN"] == listen
+    container = found.container("DaemonSet")
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"].get("host") == host
+
+
+def test_where_pods_go_is_set_for_each_workload(helm: Helm) -> None:
+    toleration = {"key": "edge", "operator": "Exists"}
+    affinity = {"nodeAffinity": {}}
+    for workload, kind in (("controller", "Deployment"), ("node", "DaemonSet")):
+        found = helm.render(
+            {
+                f"{workload}.tolerations": [toleration],
+                f"{workload}.nodeSelector": {"edge": "yes"},
+                f"{workload}.affinity": affinity,
+                f"{workload}.priorityClassName": "important",
+                f"{workload}.resources": {"limits": {"memory": "1Gi"}},
+            }
+        )
+        pod = found.one(kind)["spec"]["template"]["spec"]
+        assert (pod["tolerations"], pod["nodeSelector"]) == ([toleration], {"edge": "yes"})
+        assert (pod["affinity"], pod["priorityClassName"]) == (affinity, "important")
+        assert pod["containers"][0]["resources"]["limits"] == {"memory": "1Gi"}
+
+
+def test_the_replicas_keep_apart_and_the_nodes_are_all_of_them(helm: Helm) -> None:
+    found = helm.render()
+    deployment = found.one("Deployment")["spec"]
+    assert deployment["replicas"] == 2
+    assert "podAntiAffinity" in deployment["template"]["spec"]["affinity"]
+    assert found.one("DaemonSet")["spec"]["template"]["spec"]["tolerations"] == [{"operator": "Exists"}]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_kinds_are_kept_at_uninstall_unless_told(helm: Helm, keep: bool) -> None:
+    definitions = helm.render({"crds.keep": keep}).of("CustomResourceDefinition")
+    assert len(definitions) == 3
+    for each in definitions.values():
+        assert each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == ("keep" if keep else None)
+
+
+def test_pull_secrets_are_read_in_the_named_namespaces_only(helm: Helm) -> None:
+    found = helm.render({"pullSecretNamespaces": ["line-a"], "runtimesNamespace": "plant"})
+    places = [each["metadata"]["namespace"] for each in found.all if each["kind"] == "Role"
+              and each["rules"][0]["resources"] == ["secrets"]]  # fmt: skip
+    assert places == ["plant", "line-a"]
+    assert not any(
+        "secrets" in rule["resources"] for role in found.of("ClusterRole").values() for rule in role["rules"]
+    )
+
+
+def test_no_role_has_a_wildcard(helm: Helm) -> None:
+    rules = [rule for each in helm.render({"purge": True}).all for rule in each.get("rules", [])]
+    assert len(rules) > 15
+    assert not any("*" in rule[part] for rule in rules for part in ("apiGroups", "resources", "verbs"))
+
+
+def test_only_a_purge_may_delete_runtimes_at_uninstall(helm: Helm) -> None:
+    for purge in (False, True):
+        role = helm.render({"purge": purge}).one("ClusterRole", "edge-controller-cleanup")
+        assert ("delete" in role["rules"][0]["verbs"]) is purge
+
+
+def test_metrics_are_open_to_whom_the_policy_names(helm: Helm) -> None:
+    closed = helm.render({"networkPolicy.enabled": True}).one("NetworkPolicy")["spec"]
+    assert (closed["policyTypes"], closed["ingress"]) == (["Ingress"], [])
+    peer = {"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}
+    opened = helm.render({"networkPolicy.enabled": True, "networkPolicy.metricsFrom": [peer]}).one("NetworkPolicy")
+    assert opened["spec"]["ingress"] == [{"from": [peer], "ports": [{"port": "http", "protocol": "TCP"}]}]
+
+
+def test_labels_and_annotations_reach_every_object(helm: Helm) -> None:
+    found = helm.render({"labels": {"line": "north"}, "podAnnotations": {"note": "x"}, "purge": True})
+    assert all(each["metadata"]["labels"]["line"] == "north" for each in found.all)
+    for kind in ("Deployment", "DaemonSet"):
+        assert found.one(kind)["spec"]["template"]["metadata"]["annotations"]["note"] == "x"
+
+
+def test_the_version_of_the_chart_is_that_of_the_program() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
