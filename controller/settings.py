@@ -136,6 +136,11 @@ class Settings(BaseSettings):
     image_prefixes: Annotated[tuple[str, ...], BeforeValidator(_prefixes)] = Field(
         (), description="Allowed beginnings of image names, separated by commas; empty: all."
     )
+    address_probe: bool = Field(
+        True,
+        description="Ask the LAN before an address is taken, and watch for others that have it (RFC 5227); off where a "
+        "router answers for every address (proxy ARP).",
+    )
     internal_pool: Pool = Field(
         ipaddress.IPv4Network("10.213.0.0/16"), description="Range of the internal networks, a /28 each."
     )

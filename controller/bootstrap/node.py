@@ -23,6 +23,7 @@ from controller.metrics.keeper import Keeper
 from controller.metrics.prometheus import Metrics
 from controller.metrics.sampler import Sampler
 from controller.network import changes
+from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
 from controller.network.interfaces import HostInterfaces
 from controller.node.local import LocalNode
@@ -35,7 +36,7 @@ from controller.reconcile.keys import KeyIndex
 from controller.reconcile.queue import Queue
 from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.restarts import EngineContact
-from controller.reconcile.sources import EngineEvents, LeaseChanges, NetworkChanges, Resync
+from controller.reconcile.sources import EngineEvents, NetworkChanges, Resync, RuntimeChanges
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint
 from controller.state import LEASES
@@ -55,6 +56,7 @@ class NodePart:
 
     backend: Backend
     leases: LeaseKeeper
+    guard: AddressGuard
     tracking: Tracking
     sampler: Sampler
     interfaces: HostInterfaces
@@ -66,7 +68,10 @@ async def start(site: Installation) -> NodePart:
     settings = site.settings
     leases = LeaseKeeper(site.state.directory / LEASES)
     site.stack.callback(leases.close)
-    backend = DockerBackend(settings.docker_host, site.install_id, settings.internal_pool, leases)
+    guard = AddressGuard(enabled=settings.address_probe)
+    site.stack.callback(guard.close)
+    site.supervisor.start("the addresses in conflict", guard.check)
+    backend = DockerBackend(settings.docker_host, site.install_id, settings.internal_pool, leases, guard)
     site.stack.callback(backend.close)
     proxy = Proxy()
     site.stack.push_async_callback(proxy.close)
@@ -75,7 +80,7 @@ async def start(site: Installation) -> NodePart:
     site.supervisor.start("the usage of containers", tracking.run)
     interfaces = HostInterfaces(settings.internal_pool)
     local = LocalNode(sampler, interfaces, proxy, backend.foreign_container)
-    return NodePart(backend, leases, tracking, sampler, interfaces, local)
+    return NodePart(backend, leases, guard, tracking, sampler, interfaces, local)
 
 
 async def _start_sampling(site: Installation) -> Sampler:
@@ -143,8 +148,8 @@ def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metric
     site.supervisor.start(
         "the engine's events", EngineEvents(here.tracking.watched, queue, index, contact, time.time).run
     )
-    renewed = LeaseChanges(here.leases.changes, queue, index, site.install_id)
-    site.supervisor.start("the leases", renewed.run)
+    for name, told in (("the leases", here.leases.changes), ("the addresses of others", here.guard.changes)):
+        site.supervisor.start(name, RuntimeChanges(told, queue, index, site.install_id).run)
     moved = partial(changes.differences, here.interfaces.fingerprint)
     site.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
     site.supervisor.start("the slow timer", resync.run)

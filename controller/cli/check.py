@@ -11,6 +11,7 @@ import click
 from controller import errors
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
+from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
 from controller.network.interfaces import HostInterfaces
 from controller.node import inspection
@@ -53,7 +54,8 @@ def check(settings: Settings) -> None:
 
 
 async def _engine(settings: Settings) -> Finding:
-    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, LeaseKeeper(settings.state_dir / LEASES))
+    leases, guard = LeaseKeeper(settings.state_dir / LEASES), AddressGuard(enabled=False)
+    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, leases, guard)
     try:
         found = await asyncio.wait_for(backend.health(), ENGINE_SECONDS)
     except errors.ReconcileError as error:

@@ -11,6 +11,7 @@ from controller import errors
 from controller.backends.base import Identity
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
+from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
 from controller.settings import Settings
 from controller.state import LEASES, State
@@ -101,4 +102,4 @@ async def _purge(settings: Settings, install_id: str, *, volumes: bool) -> list[
 
 def _backend(settings: Settings, install_id: str) -> DockerBackend:
     leases = LeaseKeeper(settings.state_dir / LEASES)
-    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, leases)
+    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, leases, AddressGuard(enabled=False))

@@ -12,7 +12,7 @@ from typing import Literal
 
 from controller.backends import base
 from controller.reconcile import difference
-from controller.reconcile.outcome import Outcome
+from controller.reconcile.outcome import Kind, Outcome
 from controller.resources import reasons
 from controller.resources.runtime_status import RestartIntent
 
@@ -238,7 +238,8 @@ def _disorder(desired: Desired, observed: base.Observed) -> Outcome | None:
     if not found:
         return None
     if reason := difference.awaited(found):
-        return Outcome("waiting", reason, f"It runs and waits for an address: {difference.describe(found)}")
+        kind: Kind = "stalled" if reasons.outcome(reason) == "stalled" else "waiting"
+        return Outcome(kind, reason, f"It runs, but {difference.describe(found)}")
     return Outcome("retry", reasons.DETACHED, f"The networks are not in order: {difference.describe(found)}")
 
 

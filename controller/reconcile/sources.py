@@ -69,8 +69,8 @@ class EngineEvents:
             self._queue.add(key)
 
 
-class LeaseChanges:
-    """Adds the key of every runtime whose lease changed; ``changes`` gives namespace and device id."""
+class RuntimeChanges:
+    """Adds the key of every runtime that ``changes`` tells of, by namespace and device id: its lease, its addresses."""
 
     def __init__(
         self, changes: Callable[[], AsyncIterator[tuple[str, str]]], queue: Queue, index: KeyIndex, install_id: str
@@ -81,7 +81,7 @@ class LeaseChanges:
         self._install_id = install_id
 
     async def run(self) -> None:
-        """Follow the leases, for ever."""
+        """Follow them, for ever."""
         async for namespace, device_id in self._changes():
             if key := self._index.key_of(base.Identity(self._install_id, namespace, device_id)):
                 self._queue.add(key)

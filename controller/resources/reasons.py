@@ -82,7 +82,7 @@ TABLE: tuple[Reason, ...] = (
     ),
     Reason(PARENT_MISSING, "waiting", "The host has no such interface now; the runtime starts when it is back."),
     Reason(DAEMON_UNREACHABLE, "waiting", "Docker does not answer; work goes on when it does."),
-    Reason(ADDRESS_CONFLICT, "stalled", "Another container holds the address: free it or give another one."),
+    Reason(ADDRESS_CONFLICT, "stalled", "Another runtime or machine has the address: free it or give another one."),
     Reason(POOL_OVERLAP, "stalled", "The subnet overlaps a Docker network that is not ours: remove that network."),
     Reason(POOL_EXHAUSTED, "stalled", "No /28 is left in EDGE_INTERNAL_POOL: make the range larger."),
     Reason(NAME_TAKEN, "stalled", "A container or network that is not ours has this name: rename or remove it."),
@@ -121,6 +121,11 @@ TABLE: tuple[Reason, ...] = (
     Reason(NO_CLOUD, "condition", "EdgeNode: EDGE_CLOUD_URL is empty, there is no cloud to connect to."),
     Reason(RETIRED, "condition", "EdgeNode: delete_orchestrator retired the agent; `edge-controller reset` lifts it."),
 )
+
+
+def outcome(name: str) -> Outcome:
+    """What kind of outcome a reason stands for."""
+    return next(reason.outcome for reason in TABLE if reason.name == name)
 
 
 def meaning(name: str) -> str:

@@ -17,6 +17,7 @@ import pytest
 from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.backend import DockerBackend
+from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
 from controller.resources import runtimes
 from tests.support import dockerd
@@ -102,12 +103,20 @@ async def leases(tmp_path: Path) -> AsyncIterator[LeaseKeeper]:
 
 
 @pytest.fixture
-async def new_backend(engine: dockerd.Engine, leases: LeaseKeeper) -> AsyncIterator[NewBackend]:
+async def guard() -> AsyncIterator[AddressGuard]:
+    """The guard over the test's addresses."""
+    made = AddressGuard()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def new_backend(engine: dockerd.Engine, leases: LeaseKeeper, guard: AddressGuard) -> AsyncIterator[NewBackend]:
     """Makes backends on the session's engine; what they made is purged afterwards."""
     made: list[DockerBackend] = []
 
     def make(install_id: str, kept: LeaseKeeper = leases) -> DockerBackend:
-        backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, kept, settle_seconds=1.0)
+        backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, kept, guard, settle_seconds=1.0)
         made.append(backend)
         return backend
 

@@ -79,6 +79,25 @@ class Lan:
         run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
         self._configure()
 
+    def take(self, address: str) -> str:
+        """Have another machine on the LAN take this address; its hardware address."""
+        run("ip", "-n", self.namespace, "addr", "add", f"{address}/32", "dev", _INSIDE)
+        (link,) = json.loads(run("ip", "-n", self.namespace, "-j", "link", "show", _INSIDE).stdout)
+        return str(link["address"])
+
+    def release(self, address: str) -> None:
+        """Have that machine give it back."""
+        run("ip", "-n", self.namespace, "addr", "del", f"{address}/32", "dev", _INSIDE)
+
+    def neighbours(self) -> dict[str, str]:
+        """The hardware addresses that the LAN knows, by address."""
+        known = json.loads(run("ip", "-n", self.namespace, "-j", "neighbour", "show", "dev", _INSIDE).stdout)
+        return {entry["dst"]: entry["lladdr"] for entry in known if "lladdr" in entry}
+
+    def speak(self, address: str) -> None:
+        """Have that machine ask for the gateway with this sender, as machines do all the time."""
+        self._inside("arping", "-c", "1", "-w", "1", "-s", address, "-I", _INSIDE, self.address(254))
+
     def renumber(self) -> None:
         """Give the LAN another subnet, as when the plant's network is planned anew."""
         former = self.gateway

@@ -21,6 +21,9 @@ from controller.backends.docker.leasing import Leasing
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
 from controller.network import mending, resolver
+from controller.network.arp import announcement
+from controller.network.arp.announcement import Claim
+from controller.network.wiring import WantedLink
 from controller.resources import reasons
 
 log = logging.getLogger(__name__)
@@ -45,20 +48,28 @@ class Attachments:
         self._leasing = leasing
         self._interface_index = interface_index
 
-    async def repair(self, target: Target) -> None:
-        """Put everything in order that can be now.
+    async def require_unclaimed(self, target: Target) -> None:
+        """Raise errors.Stalled(ADDRESS_CONFLICT) when somebody has an address that a start would take."""
+        container = await self._containers.require(target.identity)
+        await self._occupancy.require_unclaimed(target.identity, self.wishes(target, container))
+
+    async def repair(self, target: Target, *, started: bool = False) -> None:
+        """Put everything in order that can be now; ``started``: after a start of ours, whose addresses were free.
 
         Raises errors.Waiting(PARENT_MISSING) afterwards when an interface had to be left out, and
-        errors.Stalled(ADDRESS_CONFLICT) before when another runtime has an address.
+        errors.Stalled(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
         """
         container = await self._containers.require(target.identity)
         wishes = self.wishes(target, container)
-        self._occupancy.require_free(target.identity, wishes)
+        if started:
+            self._occupancy.require_free(target.identity, wishes)
+        else:
+            await self._occupancy.require_unclaimed(target.identity, wishes)
         parents = self.parents(wishes)
         await self._arrange_endpoints(target, container, wishes, parents)
         container = await self._containers.require(target.identity)
         if container.state["Status"] == "running":
-            await self._mend_running(target, container, parents)
+            await self._mend_running(target, container, parents, started=started)
         if missing := absent(parents):
             raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {', '.join(missing)} now")
 
@@ -115,18 +126,35 @@ class Attachments:
         if container.pid:
             await mending.remove_link(container.pid, attachment.wish.mac_address)
 
-    async def _mend_running(self, target: Target, container: Container, parents: Mapping[str, int]) -> None:
+    async def _mend_running(
+        self, target: Target, container: Container, parents: Mapping[str, int], *, started: bool
+    ) -> None:
         wishes = self.wishes(target, container)
         numbered = [(wish, parents[wish.interface.parent_interface]) for wish in wishes]
         links = [wish.link(number) for wish, number in numbered if number]
         held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
-        await mending.mend(container.pid, links, held)
+        mended = await mending.mend(container.pid, links, held)
+        if mended or started:
+            await _announce(container.pid, links)
         await self._leasing.keep(target.identity, wishes, container.pid, parents)
         wanted = making.name_servers(wishes)
         found = await asyncio.to_thread(resolver.name_servers, container.pid)
         if not any(wish.pending for wish in wishes) and resolves_otherwise(container, wanted, found):
             await asyncio.to_thread(resolver.write, container.pid, wanted)
             log.info("wrote name servers of %s", container.name, extra={"runtime": target.name})
+
+
+async def _announce(pid: int, links: Sequence[WantedLink]) -> None:
+    """Tell the LAN who has the addresses, so that switches and neighbours learn it at once."""
+    claims = [
+        Claim(link.name, bytes.fromhex(link.mac_address.replace(":", "")), link.address.ip)
+        for link in links
+        if link.address
+    ]
+    try:
+        await asyncio.to_thread(announcement.announce, pid, claims)
+    except OSError as error:
+        log.info("Addresses could not be announced: %s", error.strerror)
 
 
 def interface_index(name: str) -> int:

@@ -28,6 +28,7 @@ from controller.backends.docker.occupancy import Occupancy
 from controller.backends.docker.processes import Processes
 from controller.backends.docker.purge import Purge
 from controller.backends.docker.replacement import Replacement
+from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
 
 T = TypeVar("T")
@@ -39,9 +40,9 @@ class DockerBackend:
     """Runtimes as containers of the engine at ``url``, for one installation.
 
     ``internal_pool`` is a range for networks (see networks.py), ``leases`` keeps those of interfaces with mode Dhcp,
-    ``settle_seconds`` is how long a replacement must run before the old container is given up, ``interface_index``
-    gives the kernel's number of a host interface, 0 for none. Nothing is connected before the first call. Belongs to
-    one event loop.
+    ``guard`` watches over addresses on the LAN. ``settle_seconds`` is how long a replacement must run before the old
+    container is given up, ``interface_index`` gives the kernel's number of a host interface, 0 for none. Nothing is
+    connected before the first call. Belongs to one event loop.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class DockerBackend:
         install_id: str,
         internal_pool: IPv4Network,
         leases: LeaseKeeper,
+        guard: AddressGuard,
         *,
         settle_seconds: float = 5.0,
         interface_index: Callable[[str], int] = interface_index,
@@ -58,7 +60,7 @@ class DockerBackend:
         self._engine = engine = Engine(url)
         self._containers = containers = Containers(engine)
         self._networks = networks = Networks(engine, install_id, internal_pool)
-        self._occupancy = occupancy = Occupancy()
+        self._occupancy = occupancy = Occupancy(guard)
         self._leasing = leasing = Leasing(leases)
         attachments = Attachments(engine, networks, containers, occupancy, leasing, interface_index)
         self._creation = creation = Creation(engine, networks, containers, occupancy)

@@ -33,10 +33,13 @@ class Creation:
         self._realtime_refused = False
 
     async def create(self, target: Target, how: labels.Making) -> Target:
-        """Make the container; returns the target with its MAC addresses. Raises Refusal."""
+        """Make the container; returns the target with its MAC addresses.
+
+        Raises Refusal, and errors.Stalled(ADDRESS_CONFLICT) when another runtime has one of its addresses.
+        """
         capabilities = await self._engine.capabilities()
         wishes = making.wishes(target, dict(how.mac_addresses))
-        self.check(target)
+        self._occupancy.require_free(target.identity, wishes)
         macs = {wish.interface.name: wish.mac_address for wish in wishes}
         how = dataclasses.replace(how, mac_addresses=macs, realtime=how.realtime and not self._realtime_refused)
 
@@ -47,10 +50,6 @@ class Creation:
         arranged = await self._networks.prepare(target.identity, arrange)
         await self._make(target, making.body(target, how, arranged.connect, capabilities))
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
-
-    def check(self, target: Target) -> None:
-        """Raise errors.Stalled(ADDRESS_CONFLICT) when a container of the target cannot be; costs nothing."""
-        self._occupancy.require_free(target.identity, making.wishes(target, {}))
 
     async def recreate_without_realtime(self, target: Target) -> None:
         """Make the stopped container again as it was, but for realtime, which this host cannot give."""

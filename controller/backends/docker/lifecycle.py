@@ -34,9 +34,12 @@ class Lifecycle:
         self._attachments = attachments
 
     async def start(self, target: Target) -> None:
-        """Start the container and put its networks in order. A running one is only put in order."""
-        await self.launch(target)
-        await self._attachments.repair(target)
+        """Start the container and put its networks in order. A running one is only put in order.
+
+        Raises errors.Stalled(ADDRESS_CONFLICT) before when somebody else has one of its addresses.
+        """
+        await self._attachments.require_unclaimed(target)
+        await self._start_over(target)
 
     async def launch(self, target: Target) -> None:
         """Start the container; made again without what this host cannot give. Raises Refusal."""
@@ -59,7 +62,7 @@ class Lifecycle:
     async def restart(self, target: Target) -> None:
         """Stop, and start."""
         await self.stop(target)
-        await self.start(target)
+        await self._start_over(target)
 
     async def update_limits(self, target: Target) -> None:
         """Change CPU and memory limits, without a restart."""
@@ -94,6 +97,10 @@ class Lifecycle:
         """Stop a container; it has ``seconds`` to end by itself."""
         await self._tolerating_absence(lambda client: client.stop(container.id, timeout=seconds))
         log.info("stopped container %s", container.name)
+
+    async def _start_over(self, target: Target) -> None:
+        await self.launch(target)
+        await self._attachments.repair(target, started=True)
 
     async def _start(self, target: Target) -> None:
         """Start it; a link of the run before that the kernel is still removing is waited for."""

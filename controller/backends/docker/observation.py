@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from controller import errors, names
 from controller.backends.base import Observed, ObservedInterface, Target
@@ -36,7 +37,7 @@ class Observer:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
         observed = await self._observe(target)
         self._occupancy.note(target.identity, observed.interfaces)
-        return observed
+        return replace(observed, interfaces=tuple(self._occupancy.judged(found) for found in observed.interfaces))
 
     async def _observe(self, target: Target) -> Observed:
         whose = target.identity

@@ -51,7 +51,7 @@ class Replacement:
         old = await self._containers.previous(target.identity)
         if old is None:
             old = await self._containers.require(target.identity)
-            self._creation.check(target)
+            await self._attachments.require_unclaimed(target)
             await self._lifecycle.halt(old, target.spec.termination_grace_period_seconds)
             await self._lifecycle.rename(old, labels.previous_name(target.identity))
         try:
@@ -96,7 +96,7 @@ class Replacement:
         with contextlib.suppress(
             errors.ReconcileError, failures.Refusal
         ):  # networks are mended later, whichever container stays
-            await self._attachments.repair(target)
+            await self._attachments.repair(target, started=True)
         first = await self._containers.require(target.identity)
         waited = 0.0
         while waited < self._settle_seconds:

@@ -6,23 +6,14 @@ ends. Only ``open_link`` blocks; it is for a thread.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import socket
-import struct
-import threading
-from collections.abc import Callable
 from ipaddress import IPv4Address
-from typing import TypeVar
 
+from controller.network import namespaces
 from controller.network.dhcp import frames
 from controller.network.dhcp.machine import Send
 
-T = TypeVar("T")
-
-_CLONE_NEWNET = 0x40000000
 _ETH_P_IP = 0x0800
-_SO_ATTACH_FILTER = 26
 _LARGEST = 2048
 _AT_ONCE = 16  # packets read before others get their turn
 
@@ -70,26 +61,19 @@ class LinkSocket:
 
 def open_link(pid: int, link: str) -> LinkSocket:
     """A socket on a link in the network namespace of a process. Raises OSError."""
-    return _inside(pid, lambda: _open(link))
+    return namespaces.inside(pid, lambda: _open(link))
 
 
 def _open(link: str) -> LinkSocket:
     # Without a protocol nothing arrives before the filter is there.
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
     try:
-        _attach_filter(packets)
+        namespaces.attach_filter(packets, frames.FILTER)
         packets.bind((link, _ETH_P_IP))
         return LinkSocket(packets, _port(link), link)
     except OSError:
         packets.close()
         raise
-
-
-def _attach_filter(packets: socket.socket) -> None:
-    program = b"".join(struct.pack("HBBI", *instruction) for instruction in frames.FILTER)
-    buffer = ctypes.create_string_buffer(program)
-    described = struct.pack("HL", len(frames.FILTER), ctypes.addressof(buffer))
-    packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
 
 
 def _port(link: str) -> socket.socket | None:
@@ -103,36 +87,3 @@ def _port(link: str) -> socket.socket | None:
         port.close()
         return None
     return port
-
-
-def _inside(pid: int, work: Callable[[], T]) -> T:
-    """The result of ``work`` in the namespace, in a thread of its own: one that has moved is of no other use."""
-    results: list[T] = []
-    problems: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            _enter(pid)
-            results.append(work())
-        except BaseException as error:  # noqa: BLE001 - handed to who waits
-            problems.append(error)
-
-    thread = threading.Thread(target=run, name="network namespace")
-    thread.start()
-    thread.join()
-    if problems:
-        raise problems[0]
-    return results[0]
-
-
-def _enter(pid: int) -> None:
-    """Move this thread. Raises OSError, also when the namespace is the host's."""
-    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
-            raise OSError(0, f"process {pid} is in the host's network")
-        # os.setns is there from Python 3.12 on.
-        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "the network namespace cannot be entered")
-    finally:
-        os.close(descriptor)

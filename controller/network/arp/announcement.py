@@ -1,0 +1,38 @@
+"""Telling a LAN who has an address, from inside a container: siblings on the same parent hear it too."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+from controller.network import namespaces
+from controller.network.arp import packets
+
+# RFC 5227 waits two seconds between them; a pass does not.
+_TIMES, _SECONDS_BETWEEN = 2, 0.05
+
+
+class Claim(NamedTuple):
+    """A link inside a container, and the address that it has taken."""
+
+    link: str
+    mac: bytes
+    address: IPv4Address
+
+
+def announce(pid: int, claims: Sequence[Claim]) -> None:
+    """Tell the LANs of a container what it has. For a thread; raises OSError."""
+    if claims:
+        namespaces.inside(pid, lambda: _announce(claims))
+
+
+def _announce(claims: Sequence[Claim]) -> None:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as speaker:
+        for number in range(_TIMES):
+            time.sleep(_SECONDS_BETWEEN if number else 0)
+            for claim in claims:
+                packet = packets.announcement(claim.mac, claim.address)
+                speaker.sendto(packet, (claim.link, packets.ETHERTYPE, 0, 0, packets.EVERYBODY))

@@ -1,0 +1,76 @@
+"""One ARP socket on every parent that is needed, in the event loop.
+
+A parent that went away is listened on again with the next ``listen`` that finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Address
+
+from controller.network.arp.packets import Heard
+from controller.network.arp.sockets import ArpSocket
+
+log = logging.getLogger(__name__)
+
+
+class Listeners:
+    """``heard`` is called with a parent's name and who claims one of the addresses asked for there."""
+
+    def __init__(self, heard: Callable[[str, Heard], None]) -> None:
+        self._heard = heard
+        self._sockets: dict[str, ArpSocket] = {}
+
+    def on(self, parent: str) -> bool:
+        """Whether somebody listens there."""
+        return parent in self._sockets
+
+    def listen(self, needed: Mapping[str, Iterable[IPv4Address]]) -> None:
+        """Hear these addresses by parent, and nothing else."""
+        for parent in [parent for parent in self._sockets if parent not in needed]:
+            self._drop(parent)
+        for parent, addresses in needed.items():
+            if arp := self._sockets.get(parent) or self._open(parent):
+                arp.listen(sorted(addresses))
+
+    def probe(self, parent: str, address: IPv4Address) -> None:
+        """Ask who has it."""
+        if arp := self._sockets.get(parent):
+            self._try(parent, lambda: arp.probe(address))
+
+    def defend(self, parent: str, address: IPv4Address, mac: bytes) -> None:
+        """Say who has it."""
+        if arp := self._sockets.get(parent):
+            self._try(parent, lambda: arp.defend(address, mac))
+
+    def _open(self, parent: str) -> ArpSocket | None:
+        try:
+            arp = ArpSocket(parent)
+        except OSError as error:
+            log.debug("No ARP on %s: %s", parent, error.strerror)
+            return None
+        self._sockets[parent] = arp
+        asyncio.get_running_loop().add_reader(arp.fileno(), self._readable, parent)
+        return arp
+
+    def _drop(self, parent: str) -> None:
+        arp = self._sockets.pop(parent)
+        asyncio.get_running_loop().remove_reader(arp.fileno())
+        arp.close()
+
+    def _readable(self, parent: str) -> None:
+        try:
+            claims = self._sockets[parent].heard()
+        except OSError:
+            self._drop(parent)
+            return
+        for claim in claims:
+            self._heard(parent, claim)
+
+    def _try(self, parent: str, send: Callable[[], None]) -> None:
+        try:
+            send()
+        except OSError as error:
+            log.debug("ARP on %s could not be sent: %s", parent, error.strerror)

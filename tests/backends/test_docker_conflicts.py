@@ -1,0 +1,75 @@
+"""An address that another machine on the LAN has: not taken by a start of ours, told and kept where a runtime runs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.network.arp.guard import AddressGuard
+from controller.resources import reasons
+from tests.backends.conftest import Bench, interface
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker
+
+
+async def test_a_start_waits_until_the_address_is_free(bench: Bench, lan: Lan) -> None:
+    mac = await asyncio.to_thread(lan.take, lan.address(30))
+    target = await bench.run(bench.target(interfaces=[interface(lan, 30)]), base.ResolveImage, base.CreateContainer)
+
+    with pytest.raises(errors.Stalled, match=mac) as refused:
+        await bench.run(target, base.StartContainer)
+
+    assert refused.value.reason == reasons.ADDRESS_CONFLICT
+    assert not (await bench.backend.observe(target)).running
+    await asyncio.to_thread(lan.release, lan.address(30))
+    await bench.run(target, base.StartContainer)
+    assert await asyncio.to_thread(lan.ping, lan.address(30))
+
+
+async def test_a_runtime_that_runs_is_left_running_and_the_other_machine_is_named(
+    bench: Bench, lan: Lan, guard: AddressGuard
+) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 31)]))
+    before = await bench.backend.observe(target)
+    assert before.interfaces[0].in_order
+
+    mac = await asyncio.to_thread(lan.take, lan.address(31))
+    await asyncio.to_thread(lan.speak, lan.address(31))
+    async with asyncio.timeout(30):
+        await anext(guard.changes())
+
+    observed = await bench.backend.observe(target)
+    (found,) = observed.interfaces
+    assert (found.in_order, found.awaits) == (False, reasons.ADDRESS_CONFLICT)
+    assert mac in found.detail
+    assert observed.started_at == before.started_at
+    assert observed.running
+
+
+async def test_an_address_given_to_a_running_runtime_is_asked_for_before(bench: Bench, lan: Lan) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 32)]))
+    await bench.backend.observe(target)
+    await asyncio.to_thread(lan.take, lan.address(33))
+    wire = target.spec.wire() | {"interfaces": [interface(lan, 33)]}
+    moved = dataclasses.replace(target, generation=2, spec=type(target.spec).model_validate(wire))
+
+    with pytest.raises(errors.Stalled) as refused:
+        await bench.run(moved, base.RepairNetworks)
+
+    assert refused.value.reason == reasons.ADDRESS_CONFLICT
+    assert await asyncio.to_thread(lan.ping, lan.address(32))
+
+
+async def test_the_lan_learns_a_new_hardware_address_at_once(bench: Bench, lan: Lan, api: Any) -> None:
+    for mac in ("02:ab:00:00:00:51", "02:ab:00:00:00:52"):
+        target = await bench.up(bench.target(interfaces=[interface(lan, 34, macAddress=mac)]))
+        # What it knew of the runtime before would hold for a minute.
+        assert (await asyncio.to_thread(lan.neighbours)).get(lan.address(34), mac) == mac
+        assert await asyncio.to_thread(lan.ping, lan.address(34))
+        await bench.down(target)
