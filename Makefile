@@ -11,8 +11,8 @@ help: ## this list
 setup: ## install what is missing: Debian packages, .venv, the package with its tools
 	scripts/setup.sh
 
-run: setup ## the main job on this machine, until Ctrl-C (ONCE=1: ends by itself)
-	ONCE="$(ONCE)" .venv/bin/python -m scripts.demo
+run: setup ## the main job on this machine, until Ctrl-C (ONCE=1: ends by itself; DHCP=1: with a leased address)
+	ONCE="$(ONCE)" DHCP="$(DHCP)" .venv/bin/python -m scripts.demo
 
 test: setup ## the whole suite on the Docker engine at hand (ARGS: for pytest)
 	.venv/bin/pytest $(ARGS)

@@ -1,6 +1,7 @@
 """``python -m scripts.demo``: from a command of the cloud to a PLC on the LAN, and back, in commands a person can type.
 
-Stays up until Ctrl-C; with ONCE=1 in the environment it ends after the tour. Exit status 0 when all went well.
+Stays up until Ctrl-C; with ONCE=1 in the environment it ends after the tour. With DHCP=1 a server on the LAN gives the
+address. Exit status 0 when all went well.
 """
 
 from __future__ import annotations
@@ -80,13 +81,11 @@ class Tour:
     def create_runtime(self, controller: Service) -> None:
         """One runtime, asked for by the cloud."""
         shown(self.cloud("send", "create_new_runtime", "--json", json.dumps(self._runtime())), self.environment)
-        ready = ["kubectl", "get", "runtime", RUNTIME, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}']
-        self._wait(f"{RUNTIME} becomes ready", ready, "True", controller)
+        self._wait(f"{RUNTIME} becomes ready", self._ready("status"), "True", controller)
 
     def show_around(self, controller: Service) -> None:
         """What a person wants to see."""
-        say(f"{RUNTIME} on the LAN, as its neighbour sees it")
-        show(f"{self.host.address} answers ARP with {self.host.lan.mac_of(self.host.address)}")
+        self._show_neighbour()
         say("the same state for people, GitOps and cloud")
         shown(["kubectl", "get", "runtimes", "-o", "wide"], self.environment)
         say("the host's last heartbeat")
@@ -100,21 +99,40 @@ class Tour:
         self._wait("its first samples are taken, one every 5 s", consumption, '"timestamp"', controller)
         shown(consumption, self.environment)
 
+    def pull_the_parent(self, controller: Service) -> None:
+        """The cable is pulled and plugged in again: the same address, and nothing restarted."""
+        say(f"the parent interface {self.host.lan.parent} is pulled, as a USB adapter would be, and comes back")
+        self.host.lan.unplug()
+        self._wait(f"{RUNTIME} misses it", self._ready("message"), self.host.lan.parent, controller)
+        shown(["kubectl", "get", "runtime", RUNTIME], self.environment)
+        self.host.lan.plug()
+        self._wait(f"{RUNTIME} is ready again", self._ready("status"), "True", controller)
+        self._show_neighbour()
+        say("that was no restart; one that the cloud asks for is on record")
+        shown(self.cloud("send", "restart_device", "--device", RUNTIME), self.environment)
+        self._wait("the restart is made", self._get("{.status.restartCount}"), "1", controller)
+        shown(self._get("{.status.restarts}"), self.environment)
+
     def purge(self) -> None:
         """Remove what the controller made; a private engine is removed as a whole besides."""
         capture(["edge-controller", "purge", "--yes"], self.environment)
 
     def _runtime(self) -> dict[str, object]:
         lan = self.host.lan
-        interface = {
-            "name": "lan0",
-            "parent_interface": lan.parent,
-            "network_mode": "static",
-            "ip": self.host.address,
-            "subnet": str(lan.subnet),
-            "gateway": lan.gateway,
-        }
-        return {"container_name": RUNTIME, "vnic_configs": [interface]}
+        static = {"network_mode": "static", "ip": self.host.address, "subnet": str(lan.subnet), "gateway": lan.gateway}
+        mode = {"network_mode": "dhcp"} if self.host.dhcp else static
+        return {"container_name": RUNTIME, "vnic_configs": [{"name": "lan0", "parent_interface": lan.parent, **mode}]}
+
+    def _show_neighbour(self) -> None:
+        say(f"{RUNTIME} on the LAN, as its neighbour sees it")
+        address = capture(self._get("{.status.interfaces[0].address}"), self.environment).stdout.strip()
+        show(f"{address} answers ARP with {self.host.lan.mac_of(address)}")
+
+    def _ready(self, part: str) -> list[str]:
+        return self._get(f'{{.status.conditions[?(@.type=="Ready")].{part}}}')
+
+    def _get(self, path: str) -> list[str]:
+        return ["kubectl", "get", "runtime", RUNTIME, "-o", f"jsonpath={path}"]
 
     def _wait(self, what: str, command: list[str], expected: str, controller: Service) -> None:
         def probe() -> str | None:
@@ -139,7 +157,7 @@ def main() -> int:
     folder = Path(tempfile.gettempdir()) / ownership.new_name("edge-demo-")
     folder.mkdir(mode=0o700)
     try:
-        demonstrate(folder, once=os.environ.get("ONCE") == "1")
+        demonstrate(folder, once=os.environ.get("ONCE") == "1", dhcp=os.environ.get("DHCP") == "1")
     except KeyboardInterrupt:
         say("stopped; nothing is left behind")
     except _FAILURES as failure:
@@ -150,10 +168,10 @@ def main() -> int:
     return 0
 
 
-def demonstrate(folder: Path, *, once: bool) -> None:
+def demonstrate(folder: Path, *, once: bool, dhcp: bool) -> None:
     """Set up, show around, and wait for Ctrl-C unless ``once``; everything is put away at the end."""
     with contextlib.ExitStack() as stack:
-        host = stack.enter_context(hosts.prepared())
+        host = stack.enter_context(hosts.prepared(folder, dhcp=dhcp))
         tour = Tour(host, folder)
         say("a cloud of our own, and a certificate for this host")
         tour.enroll()
@@ -165,6 +183,8 @@ def demonstrate(folder: Path, *, once: bool) -> None:
         say("one runtime, created through the cloud")
         tour.create_runtime(controller)
         tour.show_around(controller)
+        if dhcp:
+            tour.pull_the_parent(controller)
         if not once:
             say(f"running until Ctrl-C; try: kubectl --kubeconfig {tour.environment['KUBECONFIG']} get runtimes -w")
             controller.process.wait()

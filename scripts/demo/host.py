@@ -10,20 +10,26 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import docker
 
 from scripts.demo.terminal import say
 from tests.support import dockerd, image
 from tests.support import lan as lans
+from tests.support.dhcp_server import DhcpServer
 
 
 @dataclass(frozen=True)
 class Host:
-    """``docker_url`` and what is there for one runtime: its image, a parent interface and an address on the LAN."""
+    """``docker_url`` and what is there for one runtime: its image, a parent interface and an address on the LAN.
+
+    ``dhcp``: a server on the LAN says what address that is.
+    """
 
     docker_url: str
     lan: lans.Lan
+    dhcp: bool
     repository: str
     version: str
 
@@ -34,16 +40,22 @@ class Host:
 
 
 @contextlib.contextmanager
-def prepared() -> Iterator[Host]:
-    """The machine made ready; everything that was made is removed at the end, whatever happened in between."""
+def prepared(folder: Path, *, dhcp: bool) -> Iterator[Host]:
+    """The machine made ready; with ``dhcp`` a server on the LAN, which writes to ``folder``.
+
+    Everything that was made is removed at the end, whatever happened in between.
+    """
     lans.remove_orphans()
     dockerd.remove_orphans()
     with contextlib.ExitStack() as stack:
         url = _running_engine() or stack.enter_context(_private_engine()).url
         say("a LAN: a network namespace, and a host interface that leads to it")
         lan = stack.enter_context(lans.Lan())
+        if dhcp:
+            say("a DHCP server on that LAN, with leases of two minutes")
+            stack.enter_context(DhcpServer(lan, folder))
         stack.enter_context(_images(url))
-        yield Host(url, lan, image.REPOSITORY, "1")
+        yield Host(url, lan, dhcp, image.REPOSITORY, "1")
 
 
 def _running_engine() -> str | None:

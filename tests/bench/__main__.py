@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from controller.console.server import Cloud
-from tests.bench import api, measures
+from tests.bench import api, leases, measures
 from tests.cluster.programs import Unavailable
 from tests.support import image
 from tests.support.dockerd import Engine
@@ -82,7 +82,9 @@ async def run(options: argparse.Namespace) -> None:
     """Set everything up, measure, print, clean up."""
     rows = await compare_apis(options.api_rounds) if options.api_rounds else []
     if not options.api_only:
-        rows = await measure_controller(options) + rows
+        say("DHCP beside udhcpc")
+        dhcp = await asyncio.to_thread(leases.ours_and_udhcpc, options.rounds)
+        rows = [*await measure_controller(options), *dhcp, *await leases.many(options.seconds), *rows]
     width = max(len(row[0]) for row in rows)
     for what, goal, measured in rows:
         print(f"{what:<{width}}  {goal:<15}  {measured}")

@@ -21,7 +21,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 16.0  # seconds between repetitions, doubled e
 _REQUESTS, _REBOOT_REQUESTS = 4, 3  # how often an offer, or the lease of last time, is asked for
 # Half the time that is left, as the RFC has it, but sooner on long leases: a server that is back is noticed.
 _SHORTEST_RENEWAL_WAIT, _LONGEST_RENEWAL_WAIT, _LONGEST_REBINDING_WAIT = 10.0, 600.0, 20.0
-_SILENCE = 4  # unanswered messages, after which a person is told
+_SILENCE = 3  # unanswered messages, after which a person is told
 
 
 class State(Enum):

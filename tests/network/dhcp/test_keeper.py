@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +15,7 @@ from controller import errors
 from controller.network.dhcp.client import Link
 from controller.network.dhcp.keeper import LeaseKeeper, LeaseKey, Standing
 from controller.network.dhcp.machine import Client
+from tests.support.bare_container import BareContainer
 from tests.support.command import run
 from tests.support.dhcp_server import SHORTEST_LEASE, DhcpServer
 from tests.support.lan import Lan
@@ -26,33 +26,6 @@ MAC = "02:ab:00:00:00:31"
 CLIENT = Client(bytes.fromhex(MAC.replace(":", "")), "plc-1")
 
 
-def namespace_of(pid: str) -> int:
-    """The number of a process's network namespace."""
-    return Path(f"/proc/{pid}/ns/net").stat().st_ino
-
-
-class Container:
-    """A process in a network namespace of its own, with a macvlan link: what a client of ours sees of a container."""
-
-    def __init__(self, lan: Lan) -> None:
-        self._process = subprocess.Popen(["unshare", "--net", "setpriv", "--pdeathsig", "KILL", "sleep", "1000"])
-        pid = str(self._process.pid)
-        while namespace_of(pid) == namespace_of("self"):
-            assert self._process.poll() is None
-        born = ("name", "edgetest", "link", lan.parent, "netns", pid, "address", MAC)
-        run("ip", "link", "add", *born, "type", "macvlan")
-        run("nsenter", "-t", pid, "-n", "ip", "link", "set", "edgetest", "name", "lan0")
-        # The kernel removes the links of a namespace that ended some time later, and their addresses with them.
-        while run("nsenter", "-t", pid, "-n", "ip", "link", "set", "lan0", "up", check=False).returncode:
-            assert self._process.poll() is None
-        self.link = Link(self._process.pid, "lan0", 7)
-
-    def end(self) -> None:
-        """Kill it."""
-        self._process.kill()
-        self._process.wait(20)
-
-
 @pytest.fixture
 def server(lan: Lan, tmp_path: Path) -> Iterator[DhcpServer]:
     """The DHCP server of the LAN."""
@@ -61,9 +34,9 @@ def server(lan: Lan, tmp_path: Path) -> Iterator[DhcpServer]:
 
 
 @pytest.fixture
-def container(lan: Lan) -> Iterator[Container]:
+def container(lan: Lan) -> Iterator[BareContainer]:
     """A container with a link on the LAN."""
-    made = Container(lan)
+    made = BareContainer(lan, MAC)
     yield made
     made.end()
 
@@ -97,7 +70,7 @@ def traces() -> tuple[int, list[str]]:
 
 
 async def test_a_lease_stands_with_the_time_of_day(
-    keeper: LeaseKeeper, container: Container, server: DhcpServer
+    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
 ) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
 
@@ -110,7 +83,7 @@ async def test_a_lease_stands_with_the_time_of_day(
 
 
 async def test_asking_again_for_the_same_link_changes_nothing(
-    keeper: LeaseKeeper, container: Container, server: DhcpServer
+    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
 ) -> None:
     for _ in range(3):
         await keeper.keep(KEY, container.link, CLIENT)
@@ -120,7 +93,7 @@ async def test_asking_again_for_the_same_link_changes_nothing(
 
 
 async def test_a_container_that_ends_is_let_go_of(
-    keeper: LeaseKeeper, lan: Lan, container: Container, server: DhcpServer
+    keeper: LeaseKeeper, lan: Lan, container: BareContainer, server: DhcpServer
 ) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
     await until(keeper, container.link, has_lease)
@@ -128,14 +101,16 @@ async def test_a_container_that_ends_is_let_go_of(
     container.end()
     await until(keeper, container.link, lambda standing: not standing.kept)
 
-    again = Container(lan)  # the same hardware address can be used again
+    again = BareContainer(lan, MAC)  # the same hardware address can be used again
     await keeper.keep(KEY, again.link, CLIENT)
     await until(keeper, again.link, has_lease)
     again.end()
     assert server.requests("DHCPDISCOVER", MAC) == 1
 
 
-async def test_a_link_that_vanishes_is_told_of(keeper: LeaseKeeper, container: Container, server: DhcpServer) -> None:
+async def test_a_link_that_vanishes_is_told_of(
+    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
+) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
     await until(keeper, container.link, has_lease)
 
@@ -147,7 +122,7 @@ async def test_a_link_that_vanishes_is_told_of(keeper: LeaseKeeper, container: C
 
 
 async def test_a_link_that_was_down_for_a_while_goes_on(
-    keeper: LeaseKeeper, container: Container, server: DhcpServer
+    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
 ) -> None:
     server.stop()
     await keeper.keep(KEY, container.link, CLIENT)
@@ -163,7 +138,7 @@ async def test_the_host_itself_is_never_asked_for(keeper: LeaseKeeper) -> None:
 
 
 async def test_a_file_that_cannot_be_read_costs_the_lease_of_last_time_only(
-    keeper: LeaseKeeper, container: Container, server: DhcpServer, tmp_path: Path
+    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer, tmp_path: Path
 ) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
     await until(keeper, container.link, has_lease)
@@ -179,7 +154,7 @@ async def test_a_file_that_cannot_be_read_costs_the_lease_of_last_time_only(
 
 
 async def test_beginning_and_ending_many_times_leaves_nothing_behind(
-    keeper: LeaseKeeper, container: Container, server: DhcpServer
+    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
 ) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
     await until(keeper, container.link, has_lease)

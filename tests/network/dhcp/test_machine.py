@@ -118,7 +118,7 @@ def test_a_refusal_gives_the_address_up_at_once() -> None:
 
 def test_a_server_that_is_silent_is_asked_for_ever_and_told_of() -> None:
     talk = Conversation().start()
-    talk.pass_time(14)
+    talk.pass_time(6)
     assert talk.machine.trouble is None
     talk.pass_time(3600)
     assert talk.machine.trouble is Trouble.SILENT

@@ -1,0 +1,112 @@
+"""DHCP beside udhcpc on the same LAN, and what fifty leased interfaces cost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from controller.network.dhcp.keeper import LeaseKeeper, LeaseKey
+from tests.bench import process
+from tests.support.bare_container import BareContainer
+from tests.support.command import run
+from tests.support.dhcp_server import DhcpServer
+from tests.support.lan import Lan
+
+LEASES = 50
+_SCRIPT = """#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip addr add "$ip/$mask" dev "$interface"
+"""
+
+Row = tuple[str, str, str]
+
+
+def ours_and_udhcpc(rounds: int) -> list[Row]:
+    """From nothing known to an address that answers a ping: our client and udhcpc, in turn, in bare namespaces."""
+    with Lan() as lan, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with DhcpServer(lan, folder, first=20, last=250):
+            script = folder / "udhcpc"
+            script.write_text(_SCRIPT)
+            script.chmod(0o755)
+            ours, theirs = [], []
+            for number in range(rounds):
+                ours.append(_timed(lan, f"02:ab:00:01:00:{number:02x}", lambda each: _lease(each, folder)))
+                theirs.append(_timed(lan, f"02:ab:00:02:00:{number:02x}", lambda each: _udhcpc(each, script)))
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    return [
+        ("udhcpc: link to leased address that answers", "", _shown(theirs)),
+        ("DHCP: link to leased address that answers", "p50 <= 2500 ms", _shown(ours)),
+        ("... as a multiple of udhcpc", "<= 1.3", f"{ratio:.2f}"),
+    ]
+
+
+async def many(seconds: float) -> list[Row]:
+    """Processor and memory of fifty leases, which are renewed each minute."""
+    with Lan() as lan, tempfile.TemporaryDirectory() as name, DhcpServer(lan, Path(name), first=20, last=250):
+        keeper = LeaseKeeper(Path(name) / "leases")
+        containers = [BareContainer(lan, f"02:ab:00:03:00:{number:02x}") for number in range(LEASES)]
+        before = _resident_mib()
+        try:
+            for number, container in enumerate(containers):
+                await keeper.keep(LeaseKey("edge", f"plc-{number}", "lan0"), container.link, container.client)
+            cpu = await process.cpu_percent(os.getpid(), seconds)
+            after = _resident_mib()
+        finally:
+            keeper.close()
+            for container in containers:
+                container.end()
+    return [
+        (f"CPU of {LEASES} leases, renewed each minute", "<= 1 %", f"{cpu:.2f} % of a core"),
+        (f"memory of {LEASES} leases", "<= 25 MB", f"{after - before:.1f} MiB"),
+    ]
+
+
+def _timed(lan: Lan, mac: str, lease: Callable[[BareContainer], str]) -> float:
+    container = BareContainer(lan, mac)
+    try:
+        began = time.perf_counter()
+        address = lease(container)
+        assert lan.ping(address)
+        return time.perf_counter() - began
+    finally:
+        container.end()
+
+
+def _lease(container: BareContainer, folder: Path) -> str:
+    return asyncio.run(_leased(container, folder))
+
+
+async def _leased(container: BareContainer, folder: Path) -> str:
+    keeper = LeaseKeeper(folder / "leases")
+    key = LeaseKey("edge", container.client.host_name, "lan0")
+    await keeper.keep(key, container.link, container.client)
+    changes = keeper.changes()
+    while (lease := keeper.standing(key, container.link).lease) is None:
+        await anext(changes)
+    run("nsenter", "-t", str(container.link.pid), "-n", "ip", "addr", "add", str(lease.address), "dev", "lan0")
+    keeper.close()
+    return str(lease.address.ip)
+
+
+def _udhcpc(container: BareContainer, script: Path) -> str:
+    pid = str(container.link.pid)
+    run("nsenter", "-t", pid, "-n", "busybox", "udhcpc", "-f", "-n", "-q", "-i", "lan0", "-s", str(script))
+    shown = run("nsenter", "-t", pid, "-n", "ip", "-4", "-o", "addr", "show", "dev", "lan0").stdout
+    return shown.split()[3].split("/")[0]
+
+
+def _resident_mib() -> float:
+    return float(psutil.Process().memory_info().rss) / 2**20
+
+
+def _shown(seconds: list[float]) -> str:
+    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+    return f"{middle * 1e3:.1f} ms (min {low * 1e3:.1f}, max {high * 1e3:.1f}, n {len(seconds)})"

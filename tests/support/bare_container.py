@@ -1,0 +1,39 @@
+"""A process in a network namespace of its own: what a DHCP client of ours sees of a container, without an engine."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from controller.network.dhcp.client import Link
+from controller.network.dhcp.machine import Client
+from tests.support.command import run
+from tests.support.lan import Lan
+
+
+def _namespace_of(pid: str) -> int:
+    """The number of a process's network namespace."""
+    return Path(f"/proc/{pid}/ns/net").stat().st_ino
+
+
+class BareContainer:
+    """A process with one macvlan link, ``lan0``, on the LAN; ``link`` and ``client`` are what DHCP needs of it."""
+
+    def __init__(self, lan: Lan, mac: str) -> None:
+        self._process = subprocess.Popen(["unshare", "--net", "setpriv", "--pdeathsig", "KILL", "sleep", "1000"])
+        pid = str(self._process.pid)
+        while _namespace_of(pid) == _namespace_of("self"):
+            assert self._process.poll() is None
+        born = ("name", "edgetest", "link", lan.parent, "netns", pid, "address", mac)
+        run("ip", "link", "add", *born, "type", "macvlan")
+        run("nsenter", "-t", pid, "-n", "ip", "link", "set", "edgetest", "name", "lan0")
+        # The kernel removes the links of a namespace that ended some time later, and their addresses with them.
+        while run("nsenter", "-t", pid, "-n", "ip", "link", "set", "lan0", "up", check=False).returncode:
+            assert self._process.poll() is None
+        self.client = Client(bytes.fromhex(mac.replace(":", "")), f"plc-{pid}")
+        self.link = Link(self._process.pid, "lan0", 7)
+
+    def end(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.wait(20)
