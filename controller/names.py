@@ -34,6 +34,9 @@ PREVIOUS_IMAGE_LABEL = f"{GROUP}/previous-image"  # on containers: the pin of th
 PULLED_LABEL = f"{GROUP}/image-pulled"  # on containers: "true" when we pulled their image and may remove it
 REALTIME_LABEL = f"{GROUP}/realtime"  # on containers: "unavailable" when made without what the spec asks
 
+# On a StatefulSet while its pod is being replaced: uid and ControllerRevision of the pod before.
+PREDECESSOR = f"{GROUP}/predecessor"
+
 # Condition types of a Runtime (kstatus: Ready, Reconciling, Stalled) and of an EdgeNode.
 READY = "Ready"
 RECONCILING = "Reconciling"

@@ -16,6 +16,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from controller.console.server import Cloud
+from controller.resources import crds
+from tests.cluster import nodes
 from tests.support import dockerd, engine_traces, image, ownership, requirements
 from tests.support import lan as lans
 from tests.support.certificates import Authority
@@ -78,6 +80,23 @@ def engine(docker_machine: None) -> Iterator[dockerd.Engine]:
         yield engine
         with contextlib.closing(engine.client()) as client:
             assert not left_behind(client), "containers and networks left behind by tests"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nodes.Cluster]:
+    """A real cluster of two nodes with our kinds and the runtime's images; whoever changes it for a test puts it back.
+
+    It fails the session when something of it is left.
+    """
+    with nodes.Cluster(nodes.build(), tmp_path_factory.mktemp("cluster"), count=2) as made:
+        made.load(image.runtime_images())
+        made.apply(*crds.manifests(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}})
+        made.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        # Established is told a moment before the kind is served; kubectl waits for that.
+        made.kubectl("get", "runtimes,runtimecommands,edgenodes", "--all-namespaces")
+        made.kubectl("wait", "--for=create", "serviceaccount/default", "--namespace=edge", "--timeout=60s")
+        yield made
+    assert nodes.traces() == [], "parts of a cluster left behind"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from controller.resources import runtimes
 
@@ -70,9 +70,17 @@ class ObservedInterface:
     remark: str = ""  # the reason when it is in order, but a person should know something
 
 
+class Hindrance(NamedTuple):
+    """Why a runtime that was started does not run yet, or is not gone; ``reason`` is one of resources/reasons.py."""
+
+    kind: Literal["waiting", "retry", "stalled"]
+    reason: str
+    message: str
+
+
 @dataclass(frozen=True)
 class Observed:
-    """What a backend found of one runtime. ``state`` is Docker's word, or "absent".
+    """What a backend found of one runtime. ``state`` is Docker's word, "absent", or "starting" with a ``hindrance``.
 
     ``made_from`` is the spec the container was created from (its label), None when absent or unreadable.
     """
@@ -98,6 +106,8 @@ class Observed:
     predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
     leftovers: bool = False  # networks of ours for this runtime stand although the container is absent
     missing_parents: tuple[str, ...] = ()
+    hindrance: Hindrance | None = None
+    unpinned: bool = False  # at its next start the image would be resolved anew: PinImage mends that
     warnings: tuple[tuple[str, str], ...] = ()  # (reason, message): e.g. realtime options left out
 
     @property
@@ -173,6 +183,11 @@ class RepairNetworks(Step):
 @dataclass(frozen=True)
 class UpdateResources(Step):
     """Change CPU and memory limits of the running container."""
+
+
+@dataclass(frozen=True)
+class PinImage(Step):
+    """Keep ``Target.image`` for the next start, without a restart; only for what was observed as ``unpinned``."""
 
 
 @dataclass(frozen=True)

@@ -89,13 +89,14 @@ def _hands_off(desired: Desired, observed: base.Observed) -> Outcome | None:
     if observed.state == "paused":
         return Outcome("stalled", reasons.CONTAINER_PAUSED, "The container is paused: run `docker unpause`")
     if observed.state in ("dead", "removing"):
-        return Outcome("waiting", reasons.PROGRESSING, f"The engine is still removing a container ({observed.state})")
+        message = f"The engine is still removing a container ({observed.state})"
+        return Outcome(*(observed.hindrance or ("waiting", reasons.PROGRESSING, message)))
     return None
 
 
 def _stopped(observed: base.Observed) -> Plan:
     """What is to be stopped is stopped and left alone: other changes of the spec take effect when it starts."""
-    if observed.state in ("running", "restarting"):
+    if observed.state in ("running", "restarting", "starting"):
         return _acting("Stopping the container", base.StopContainer(), operation="stopping")
     return Plan(Outcome("ready", reasons.STOPPED, "The container is stopped, as the spec asks"))
 
@@ -175,13 +176,13 @@ def _start(desired: Desired, observed: base.Observed) -> Plan:
 
 def _running(desired: Desired, observed: base.Observed, upkeep: tuple[base.Step, ...]) -> Plan:
     intent = _restart_asked(desired, observed)
-    if intent and intent.previous_started_at == observed.started_at:
+    if intent and observed.started_at and intent.previous_started_at == observed.started_at:
         if refusal := _refusal(desired, observed, new_container=False):
             return Plan(refusal, upkeep, "restarting")
         return _acting("Restarting the container", base.RestartContainer(), operation="restarting", restart=intent)
     if upkeep:
         return Plan(_standing(desired, observed), upkeep, "updating", intent)
-    return Plan(_standing(desired, observed), restart=intent)
+    return Plan(_standing(desired, observed), (), "starting" if observed.hindrance else None, intent)
 
 
 def _upkeep(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
@@ -190,7 +191,8 @@ def _upkeep(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
         return ()
     found = difference.disorders(desired.target.spec, observed)
     repair = (base.RepairNetworks(),) if difference.repairable(found) else ()
-    return (*repair, *_new_limits(desired, observed))
+    pin = (base.PinImage(),) if observed.unpinned else ()
+    return (*repair, *pin, *_new_limits(desired, observed))
 
 
 def _new_limits(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
@@ -222,11 +224,8 @@ def _standing(desired: Desired, observed: base.Observed) -> Outcome:
     if desired.replacement_failed:
         message = "The new container did not run and the old one was started again: correct the spec"
         return Outcome("stalled", reasons.REPLACE_FAILED, desired.failure or message)
-    if observed.state == "restarting":
-        message = f"The program ended by itself ({_end(observed)}); Docker starts it again"
-        return Outcome("retry", reasons.CRASHED, message)
-    if disorder := _missing_parent(observed) or _disorder(desired, observed):
-        return disorder
+    if obstacle := _not_running(observed) or _missing_parent(observed) or _disorder(desired, observed):
+        return obstacle
     if observed.health == "unhealthy":
         return Outcome("waiting", reasons.UNHEALTHY, "The image's health check fails")
     return Outcome("ready", reasons.RUNNING, "The container runs as the spec asks")
@@ -241,6 +240,16 @@ def _disorder(desired: Desired, observed: base.Observed) -> Outcome | None:
         kind: Kind = "stalled" if reasons.outcome(reason) == "stalled" else "waiting"
         return Outcome(kind, reason, f"It runs, but {difference.describe(found)}")
     return Outcome("retry", reasons.DETACHED, f"The networks are not in order: {difference.describe(found)}")
+
+
+def _not_running(observed: base.Observed) -> Outcome | None:
+    """Why a runtime that was started does not run."""
+    if observed.hindrance:
+        return Outcome(*observed.hindrance)
+    if observed.state == "restarting":
+        message = f"The program ended by itself ({_end(observed)}); it is started again"
+        return Outcome("retry", reasons.CRASHED, message)
+    return None
 
 
 def _end(observed: base.Observed) -> str:

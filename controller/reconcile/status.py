@@ -23,7 +23,11 @@ _HEALTH: dict[str, tuple[ConditionStatus, str]] = {
     "unhealthy": ("False", reasons.UNHEALTHY),
     "starting": ("Unknown", reasons.PROGRESSING),
 }
-_WARNING_CONDITIONS = {reasons.REALTIME_UNAVAILABLE: names.REALTIME_AVAILABLE}
+_WARNING_CONDITIONS = {
+    reasons.REALTIME_UNAVAILABLE: names.REALTIME_AVAILABLE,
+    reasons.REALTIME_BY_CAPABILITIES: names.REALTIME_AVAILABLE,
+    reasons.DEVICES_UNSUPPORTED: names.DEVICES_ATTACHED,
+}
 
 
 @dataclass(frozen=True)

@@ -95,15 +95,25 @@ class ApiClient:
         return await self._request("DELETE", kind.path(namespace, name), json_body=options)
 
     async def watch(
-        self, kind: Kind, namespace: str = "", *, resource_version: str = "", field_selector: str = ""
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
     ) -> AsyncIterator[WatchEvent]:
         """One stream of changes until the server ends it.
 
         Raises errors.ExpiredError when ``resource_version`` is compacted: list again.
         """
         params = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
-        params |= {"resourceVersion": resource_version} if resource_version else {}
-        params |= {"fieldSelector": field_selector} if field_selector else {}
+        wished = {
+            "resourceVersion": resource_version,
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+        }
+        params |= {name: value for name, value in wished.items() if value}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
         try:
             session = await self._open(watching=True)
@@ -115,6 +125,21 @@ class ApiClient:
                     yield _event_of(line)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise await self._failure(f"the watch of {kind.plural} broke off", error) from error
+
+    async def text(
+        self, kind: Kind, name: str, namespace: str, subresource: str, params: dict[str, str]
+    ) -> AsyncIterator[bytes]:
+        """What a subresource that is no object holds, such as a log, as it comes. Raises before the first part."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        try:
+            session = await self._open(watching=True)
+            headers = await self._authorization()
+            url = self._endpoint.url + kind.path(namespace, name, subresource)
+            response = await session.get(url, params=params, headers=headers, timeout=timeout)
+            await failures.raise_for_status(response)
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            raise await self._failure(f"the {subresource} of {name} could not be read", error) from error
+        return _parts(response)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -166,6 +191,12 @@ class ApiClient:
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             what = f"the Kubernetes API at {self._endpoint.url} did not answer"
             raise await self._failure(what, error) from error
+
+
+async def _parts(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async with response:
+        async for part in response.content.iter_any():
+            yield part
 
 
 def _event_of(line: bytes) -> WatchEvent:

@@ -36,6 +36,13 @@ NODES = Kind("", "v1", "nodes", "Node", namespaced=False)
 EVENTS = Kind("", "v1", "events", "Event", namespaced=True)
 SECRETS = Kind("", "v1", "secrets", "Secret", namespaced=True)
 PODS = Kind("", "v1", "pods", "Pod", namespaced=True)
+SERVICES = Kind("", "v1", "services", "Service", namespaced=True)
+PERSISTENT_VOLUME_CLAIMS = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", namespaced=True)
+STATEFUL_SETS = Kind("apps", "v1", "statefulsets", "StatefulSet", namespaced=True)
+CONTROLLER_REVISIONS = Kind("apps", "v1", "controllerrevisions", "ControllerRevision", namespaced=True)
+NETWORK_ATTACHMENT_DEFINITIONS = Kind(
+    "k8s.cni.cncf.io", "v1", "network-attachment-definitions", "NetworkAttachmentDefinition", namespaced=True
+)
 LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
 CUSTOM_RESOURCE_DEFINITIONS = Kind(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False

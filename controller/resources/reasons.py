@@ -41,6 +41,9 @@ DHCP_SILENT = "DhcpServerSilent"
 LEASE_REFUSED = "LeaseRefused"
 LEASE_EXPIRED = "LeaseExpired"
 LEASE_UNRENEWED = "LeaseNotRenewed"
+MULTUS_MISSING = "MultusMissing"
+DEVICES_UNSUPPORTED = "DevicesUnsupported"
+UNSCHEDULABLE = "Unschedulable"
 REPLACE_FAILED = "ReplaceFailed"
 STEP_FAILED = "StepFailed"
 CRASHED = "Crashed"
@@ -48,6 +51,7 @@ CONTAINER_PAUSED = "ContainerPaused"
 ATTACHED = "Attached"
 DETACHED = "Detached"
 REALTIME_UNAVAILABLE = "RealtimeUnavailable"
+REALTIME_BY_CAPABILITIES = "RealtimeByCapabilities"
 HEALTHY = "Healthy"
 UNHEALTHY = "Unhealthy"
 ADOPTED = "Adopted"
@@ -93,9 +97,14 @@ TABLE: tuple[Reason, ...] = (
     Reason(LEASE_REFUSED, "waiting", "The DHCP server took the address back; it is asked for another one."),
     Reason(LEASE_EXPIRED, "waiting", "The lease ended and no DHCP server answered; the same address is asked for."),
     Reason(LEASE_UNRENEWED, "condition", "No DHCP server renews the lease; the address stays until the lease ends."),
+    Reason(
+        MULTUS_MISSING, "stalled", "Pods get spec.interfaces from Multus, which is not there; the message tells how."
+    ),
+    Reason(DEVICES_UNSUPPORTED, "stalled", "Pods get no serial devices: use spec.backend Docker for this Runtime."),
+    Reason(UNSCHEDULABLE, "waiting", "No node can take the pod now; the message tells what each of them lacks."),
     Reason(REPLACE_FAILED, "stalled", "The new container did not run and the old one was started again."),
     Reason(STEP_FAILED, "retry", "A step failed and is tried again; the message tells why."),
-    Reason(CRASHED, "retry", "The runtime's program ends by itself; Docker starts it again."),
+    Reason(CRASHED, "retry", "The runtime's program ends by itself; it is started again."),
     Reason(CONTAINER_PAUSED, "stalled", "Someone paused the container: `docker unpause` lets it go on."),
     Reason(ATTACHED, "condition", "All interfaces are on their networks with their addresses."),
     Reason(DETACHED, "condition", "An interface is not on its network; the message names it."),
@@ -103,6 +112,11 @@ TABLE: tuple[Reason, ...] = (
         REALTIME_UNAVAILABLE,
         "condition",
         "The host cannot give realtime scheduling; the runtime runs without it.",
+    ),
+    Reason(
+        REALTIME_BY_CAPABILITIES,
+        "condition",
+        "Pods get the capabilities SYS_NICE and IPC_LOCK; Kubernetes has no limits for rtprio and memlock.",
     ),
     Reason(HEALTHY, "condition", "The image's health check passes."),
     Reason(UNHEALTHY, "condition", "The image's health check fails."),

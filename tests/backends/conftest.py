@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -17,10 +18,14 @@ import pytest
 from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.backend import DockerBackend
+from controller.backends.pods import naming
+from controller.backends.pods.backend import PodsBackend
 from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
-from controller.resources import runtimes
-from tests.support import dockerd
+from controller.resources import endpoint, kinds, runtimes
+from controller.resources.client import ApiClient
+from tests.cluster import nodes
+from tests.support import dockerd, image
 from tests.support.lan import Lan
 
 INTERNAL_POOL = IPv4Network("10.213.0.0/16")
@@ -38,19 +43,24 @@ class Told:
 
 @dataclass
 class Bench:
-    """A backend and its installation: makes targets, and runs steps one after the other."""
+    """A backend and its installation: makes targets, and runs steps one after the other.
 
-    backend: DockerBackend
+    ``own`` makes the Runtime of a target where objects need one that exists, and gives its uid.
+    """
+
+    backend: Any
     install_id: str
     image: str
     told: Told = field(default_factory=Told)
+    own: Callable[[Target], Awaitable[str]] | None = None
+    uids: dict[str, str] = field(default_factory=dict)
 
     def target(self, device: str = "plc1", *, uid: str = "uid-1", **spec: Any) -> Target:
         """A runtime of the test image's version 1, unless told otherwise; a name of its own in the whole session."""
         name = f"{device}-{self.install_id}"
         wished = {"deviceId": name, "image": self.image, "version": "1", "terminationGracePeriodSeconds": 1, **spec}
         identity = Identity(self.install_id, "edge", name)
-        return Target(identity, name, uid, 1, runtimes.RuntimeSpec.model_validate(wished))
+        return Target(identity, name, self.uids.get(name, uid), 1, runtimes.RuntimeSpec.model_validate(wished))
 
     async def run(self, target: Target, *steps: type[base.Step]) -> Target:
         """Execute the steps in order."""
@@ -60,11 +70,25 @@ class Bench:
 
     async def up(self, target: Target) -> Target:
         """Bring a runtime up from nothing."""
-        return await self.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
+        if self.own:
+            self.uids[target.name] = await self.own(target)
+            target = dataclasses.replace(target, uid=self.uids[target.name])
+        target = await self.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
+        await self.settled(target)
+        return target
+
+    async def settled(self, target: Target, *, healthy: bool = False) -> base.Observed:
+        """What stands once nothing is on its way any more; ``healthy``: nor its health, where that is looked at."""
+        async with asyncio.timeout(60), aclosing(self.backend.changes()) as changes:
+            async for _ in changes:
+                observed = await self.backend.observe(target)
+                if observed.state not in ("starting", "removing") and not (healthy and observed.health == "starting"):
+                    return observed
+        raise AssertionError("the changes ended")
 
     async def ready(self, target: Target) -> None:
         """Wait until the program in the runtime says that it is ready."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async with aclosing(await self.backend.logs(target.identity, tail=5, follow=True)) as lines:
                 async for line in lines:
                     if b"ready" in line:
@@ -127,7 +151,35 @@ async def new_backend(engine: dockerd.Engine, leases: LeaseKeeper, guard: Addres
 
 
 @pytest.fixture
-def bench(new_backend: NewBackend, install_id: str, runtime_image: str) -> Bench:
+async def pods_bench(cluster: nodes.Cluster, install_id: str) -> AsyncIterator[Bench]:
+    """A pods backend on the session's cluster; what it made is purged afterwards."""
+    api = ApiClient(await asyncio.to_thread(endpoint.of_kubeconfig, cluster.kubeconfig))
+    backend = PodsBackend(api, install_id, "default", settle_seconds=3.0)
+
+    async def own(target: Target) -> str:
+        spec = {**target.spec.wire(), "paused": True}
+        metadata = {"name": target.name, "namespace": target.identity.namespace}
+        for volume in target.spec.volumes:
+            cluster.provide_volume(target.identity.namespace, naming.claim(target.identity, volume.name))
+        made = await api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": spec})
+        return str(made["metadata"]["uid"])
+
+    yield Bench(backend, install_id, image.REPOSITORY, own=own)
+    await backend.purge(volumes=True)
+    for found in await api.list(kinds.RUNTIMES, "edge"):
+        if found["metadata"]["name"].endswith(install_id):
+            await api.delete(kinds.RUNTIMES, found["metadata"]["name"], "edge")
+    await api.close()
+
+
+@pytest.fixture
+def bench(docker_bench: Bench) -> Bench:
+    """The Docker backend's."""
+    return docker_bench
+
+
+@pytest.fixture
+def docker_bench(new_backend: NewBackend, install_id: str, runtime_image: str) -> Bench:
     """A backend with the runtime image at hand."""
     return Bench(new_backend(install_id), install_id, runtime_image)
 

@@ -151,3 +151,14 @@ async def test_realtime_is_given_or_left_out_with_a_warning(bench: Bench, api: A
     # Made without it once, it is not made again.
     await bench.run(target, base.StopContainer, base.StartContainer)
     assert (await bench.backend.observe(target)).container_id == observed.container_id
+
+
+async def test_running_names_the_first_processes_of_containers_that_run(bench: Bench) -> None:
+    target, stopped = await bench.up(bench.target()), await bench.up(bench.target("plc2"))
+    await bench.run(stopped, base.StopContainer)
+
+    running = await bench.backend.running()
+
+    assert [container.identity for container in running] == [target.identity]
+    assert all(container.pid > 1 for container in running)
+    assert running == await bench.backend.running()

@@ -6,12 +6,14 @@ names the process which made it, so what a killed run left is known and removed 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tests.cluster import control_plane, node, node_configuration, programs
 from tests.cluster.control_plane import ControlPlane
@@ -67,6 +69,29 @@ class Cluster:
         """What kubectl prints, as the administrator. Raises CommandFailed."""
         own = (str(self.programs / "kubectl"), f"--kubeconfig={self.kubeconfig}")
         return run(*own, *arguments, timeout=_READY_SECONDS + 30).stdout
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Have these objects, as ``kubectl apply`` does."""
+        file = self._root / "objects.json"
+        file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        self.kubectl("apply", f"--filename={file}")
+
+    def provide_volume(self, namespace: str, claim: str) -> None:
+        """Have a volume for this claim: there is no provisioner. It is a folder of whichever node the pod comes to."""
+        self.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": f"{namespace}-{claim}"},
+                "spec": {
+                    "capacity": {"storage": "1Gi"},
+                    "accessModes": ["ReadWriteOnce"],
+                    "persistentVolumeReclaimPolicy": "Retain",
+                    "claimRef": {"namespace": namespace, "name": claim},
+                    "hostPath": {"path": f"/var/lib/kubelet/volumes/{namespace}-{claim}", "type": "DirectoryOrCreate"},
+                },
+            }
+        )
 
     def load(self, images: list[image.Image]) -> None:
         """Bring images to every node."""

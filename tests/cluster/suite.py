@@ -1,4 +1,4 @@
-"""``make cluster-test``: builds the cluster's programs, then runs tests/cluster_e2e; arguments go to pytest."""
+"""``make cluster-test``: builds the programs of a cluster, then runs the tests that need one (arguments: pytest's)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> int:
     except programs.Unavailable as error:
         print(f"cluster-test: {error}", file=sys.stderr)
         return 1
-    command = [sys.executable, "-m", "pytest", "tests/cluster_e2e", "-m", "cluster", *sys.argv[1:]]
+    command = [sys.executable, "-m", "pytest", "tests", "-m", "cluster", *sys.argv[1:]]
     return subprocess.run(command, cwd=PROJECT, check=False).returncode
 
 

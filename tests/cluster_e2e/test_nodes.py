@@ -24,7 +24,7 @@ PORT = 8080
 @pytest.fixture
 def pods(cluster: nodes.Cluster) -> Iterator[dict[str, dict[str, Any]]]:
     """A Ready pod on each node, by node, and the Service ``web`` over both."""
-    _apply(cluster, *(_pod(node.name) for node in cluster.nodes), _service())
+    cluster.apply(*(_pod(node.name) for node in cluster.nodes), _service())
     for node in cluster.nodes:
         cluster.kubectl("wait", "--for=condition=Ready", f"pod/{node.name}", "--timeout=90s")
     yield {node.name: json.loads(cluster.kubectl("get", "pod", node.name, "-o", "json")) for node in cluster.nodes}
@@ -111,12 +111,6 @@ def _version(cluster: nodes.Cluster, pod: str, address: str, port: int) -> str:
     patient = f'for i in 1 2 3 4 5 6 7 8 9 10; do a=$({request}); test -n "$a" && break; sleep 1; done; echo $a'
     answer = cluster.kubectl("exec", pod, "--", "/bin/sh", "-c", patient, address, str(port))
     return str(json.loads(answer)["version"])
-
-
-def _apply(cluster: nodes.Cluster, *objects: dict[str, Any]) -> None:
-    file = cluster.kubeconfig.with_name("objects.json")
-    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    cluster.kubectl("apply", f"--filename={file}")
 
 
 def _pod(node: str) -> dict[str, Any]:

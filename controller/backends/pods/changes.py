@@ -1,0 +1,74 @@
+"""Tells of every change of our pods, and of the warnings about them: two watches that end in one stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from controller import errors
+from controller.backends.base import Identity
+from controller.backends.pods import naming
+from controller.resources import kinds
+from controller.resources.client import ApiClient, WatchEvent
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 2.0
+_WARNINGS = "involvedObject.kind=Pod,type=Warning"
+
+
+class Changes:
+    """For one installation."""
+
+    def __init__(self, api: ApiClient, install_id: str) -> None:
+        self._api = api
+        self._install_id = install_id
+        self._known: dict[str, Identity] = {}  # by uid of the pod, to know whose an event is
+
+    async def stream(self) -> AsyncIterator[Identity | None]:
+        """Identities, for ever; None after each time in which changes may have been missed."""
+        told: asyncio.Queue[Identity | None] = asyncio.Queue(maxsize=1)
+        tasks = [asyncio.create_task(work) for work in (self._follow_pods(told), self._follow_events(told))]
+        try:
+            while True:
+                yield await told.get()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow_pods(self, told: asyncio.Queue[Identity | None]) -> None:
+        selector = naming.selector(naming.install_labels(self._install_id))
+        while True:
+            await told.put(None)
+            try:
+                async for event in self._api.watch(kinds.PODS, label_selector=selector):
+                    if identity := self._of_pod(event):
+                        await told.put(identity)
+            except errors.ApiError as error:
+                log.warning("Pods cannot be watched: %s", error)
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _follow_events(self, told: asyncio.Queue[Identity | None]) -> None:
+        """Only what makes a watched pod's state clearer: nothing is lost when it breaks off."""
+        while True:
+            try:
+                async for event in self._api.watch(kinds.EVENTS, field_selector=_WARNINGS):
+                    about = event.object.get("involvedObject") or {}
+                    if identity := self._known.get(str(about.get("uid"))):
+                        await told.put(identity)
+            except errors.ApiError as error:
+                log.debug("Events cannot be watched: %s", error)
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    def _of_pod(self, event: WatchEvent) -> Identity | None:
+        if event.type == "BOOKMARK":
+            return None
+        identity = naming.identity_of(event.object, self._install_id)
+        uid = str(event.object["metadata"].get("uid"))
+        if event.type == "DELETED":
+            self._known.pop(uid, None)
+        elif identity:
+            self._known[uid] = identity
+        return identity

@@ -1,0 +1,102 @@
+"""The image of a runtime: which one its tag means, known to the node before anything that runs is stopped for it.
+
+Only a kubelet pulls. So a runtime that runs gets its new image by a short-lived pod on the same node, which runs
+nothing; a first start pulls by itself. Either way the pod's status then names the digest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from controller import errors, names
+from controller.backends.base import Progress, Target
+from controller.backends.pods import naming, readings
+from controller.backends.pods.readings import Pod
+from controller.backends.pods.workloads import Workloads
+from controller.resources import kinds, reasons
+from controller.resources.client import ApiClient
+
+PULL = "pull"
+_OUTCOMES = {"stalled": errors.Stalled, "retry": errors.Retry}
+_PULL_REASONS = (reasons.IMAGE_PULL_FAILED, reasons.IMAGE_NOT_FOUND, reasons.IMAGE_REFUSED, reasons.DISK_FULL)
+
+
+class Images:
+    """Resolves images."""
+
+    def __init__(self, api: ApiClient, workloads: Workloads) -> None:
+        self._api = api
+        self._workloads = workloads
+
+    async def resolve(self, target: Target, progress: Progress) -> Target:
+        """The target with its pin, the reference itself for a first start. Raises errors.Stalled and errors.Retry."""
+        if target.image is not None:
+            return target
+        reference = target.spec.image_reference
+        pod = await self._workloads.pod(target.identity)
+        if pod is None or readings.program(pod).state != "running":
+            return dataclasses.replace(target, image=reference)
+        await progress(reasons.IMAGE_PULLING, f"{pod.node} is getting {reference}")
+        return dataclasses.replace(target, image=await self._pull(target, pod.node))
+
+    async def _pull(self, target: Target, node: str) -> str:
+        """The pin of the image, which the node has then."""
+        whose, name = target.identity, f"{naming.workload(target.identity)}-{PULL}"
+        # One that a crash left may be of another image.
+        await self._workloads.delete(kinds.PODS, whose, name)
+        await self._until_gone(target, name)
+        try:
+            await self._api.create(kinds.PODS, _body(target, name, node))
+            return await self._outcome(target, name)
+        finally:
+            await self._workloads.delete(kinds.PODS, whose, name)
+
+    async def _outcome(self, target: Target, name: str) -> str:
+        while True:
+            pod, _ = await self._workloads.until(target.identity, _is_decided, seconds=30, name=name)
+            if pod is None:
+                raise errors.Retry(
+                    reasons.IMAGE_PULL_FAILED, "The pod that gets the image was removed; it is tried again"
+                )
+            if image_id := readings.program(pod).image_id:
+                return readings.pin(target.spec.image_reference, image_id)
+            found = readings.hindrance(pod, ())
+            if found.reason in _PULL_REASONS or found.kind == "stalled":
+                raise _OUTCOMES[found.kind](found.reason, found.message)
+
+    async def _until_gone(self, target: Target, name: str) -> None:
+        _, gone = await self._workloads.until(target.identity, lambda pod: pod is None, seconds=30, name=name)
+        if not gone:
+            raise errors.Retry(reasons.IMAGE_PULL_FAILED, f"Pod {name} does not end; the pull is tried again")
+
+
+def _is_decided(pod: Pod | None) -> bool:
+    if pod is None or readings.program(pod).image_id:
+        return True
+    return readings.hindrance(pod, ()).kind in _OUTCOMES
+
+
+def _body(target: Target, name: str, node: str) -> dict[str, Any]:
+    """A pod that needs nothing but the image; a command that the image lacks fails after the pull, which is as good."""
+    spec, described = target.spec, naming.metadata(target, name)
+    described["labels"] = naming.install_labels(target.identity.install_id) | {names.ROLE_LABEL: PULL}
+    container = {
+        "name": PULL,
+        "image": spec.image_reference,
+        "imagePullPolicy": spec.image_pull_policy,
+        "command": ["/bin/true"],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "metadata": described,
+        "spec": {
+            "nodeName": node,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
+            "containers": [container],
+        },
+    }

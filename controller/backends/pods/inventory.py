@@ -1,0 +1,82 @@
+"""Everything of this installation in the cluster: listed, and removed - workloads, then networks, then volumes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from controller import errors
+from controller.backends.base import Identity, Orphan
+from controller.backends.pods import naming
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from controller.resources.kinds import Kind
+
+
+class Group(NamedTuple):
+    """Objects of one kind, and what a person calls them."""
+
+    kind: Kind
+    word: str
+
+
+_GROUPS = (
+    Group(kinds.STATEFUL_SETS, "container"),
+    Group(kinds.SERVICES, "network"),
+    Group(kinds.NETWORK_ATTACHMENT_DEFINITIONS, "network"),
+)
+_VOLUMES = Group(kinds.PERSISTENT_VOLUME_CLAIMS, "volume")
+
+
+class Inventory:
+    """What carries the installation's labels, and nothing else. Volumes hold what runtimes stored: only on demand."""
+
+    def __init__(self, api: ApiClient, install_id: str) -> None:
+        self._api = api
+        self._install_id = install_id
+
+    async def known(self) -> list[Orphan]:
+        """All workloads, with their identities."""
+        return [
+            Orphan(identity, body["metadata"]["name"], body["metadata"]["uid"])
+            for identity, body in await self._of(kinds.STATEFUL_SETS)
+        ]
+
+    async def belongings(self, *, volumes: bool) -> list[str]:
+        """All of it, for a person."""
+        return [line for group in _groups(volumes) for line, _ in await self._lines(group)]
+
+    async def purge(self, *, volumes: bool) -> list[str]:
+        """Remove it; what was removed."""
+        removed = []
+        for group in _groups(volumes):
+            for line, body in await self._lines(group):
+                described = body["metadata"]
+                await self._api.delete(group.kind, described["name"], described["namespace"], uid=described["uid"])
+                removed.append(line)
+        return removed
+
+    async def _lines(self, group: Group) -> list[tuple[str, dict[str, Any]]]:
+        found = await self._of(group.kind)
+        return [(f"{group.word} {_called(group, identity, body)}", body) for identity, body in found]
+
+    async def _of(self, kind: Kind) -> list[tuple[Identity, dict[str, Any]]]:
+        """Our objects of a kind that are not being removed; none where the cluster does not know the kind."""
+        try:
+            selector = naming.selector(naming.install_labels(self._install_id))
+            found = await self._api.list(kind, label_selector=selector)
+        except errors.NotFoundError:
+            return []
+        ours = [(naming.identity_of(body, self._install_id), body) for body in found if _stays(body)]
+        return [(identity, body) for identity, body in ours if identity is not None]
+
+
+def _stays(body: dict[str, Any]) -> bool:
+    return not body["metadata"].get("deletionTimestamp")
+
+
+def _groups(volumes: bool) -> tuple[Group, ...]:
+    return (*_GROUPS, _VOLUMES) if volumes else _GROUPS
+
+
+def _called(group: Group, identity: Identity, body: dict[str, Any]) -> str:
+    return identity.device_id if group.kind is kinds.STATEFUL_SETS else body["metadata"]["name"]

@@ -1,0 +1,152 @@
+"""Making, starting, stopping, limiting and removing a runtime's workload.
+
+A pod is deleted only here and in replacement.py, by its uid: so once, whoever asks again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from controller import errors, names
+from controller.backends.base import Identity, Target
+from controller.backends.pods import naming, observation, template
+from controller.backends.pods.readings import Pod
+from controller.backends.pods.workloads import Workloads, escaped
+from controller.resources import kinds, reasons, runtimes
+
+log = logging.getLogger(__name__)
+
+END_SECONDS = 30.0  # beyond the grace period, for a kubelet to tell that a pod is gone
+START_SECONDS = 30.0  # for the cluster to start the next one
+_CONTAINER = "/spec/template/spec/containers/0"
+_IMAGE_NOTE = f"/spec/template/metadata/annotations/{escaped(names.IMAGE_LABEL)}"
+
+
+class Lifecycle:
+    """What happens to one workload."""
+
+    def __init__(self, workloads: Workloads) -> None:
+        self._workloads = workloads
+
+    async def create(self, target: Target) -> None:
+        """Make everything but the pod. Raises errors.Stalled for what no pod can have."""
+        refuse_impossible(target.spec)
+        await self._workloads.surround(target)
+        await self._workloads.create(target, image_of(target))
+        log.info("made workload %s", naming.workload(target.identity), extra={"runtime": target.name})
+
+    async def start(self, target: Target) -> None:
+        """Have a pod; it comes up on its own time."""
+        await self._workloads.surround(target)
+        await self._workloads.scale(await self._own(target), 1)
+
+    async def stop(self, target: Target) -> None:
+        """Scale to zero, and wait for the end. Raises errors.Waiting when the node does not tell of it."""
+        whose = await self._own(target)
+        await self._workloads.scale(whose, 0)
+        await self.gone(target)
+
+    async def restart(self, target: Target) -> None:
+        """Delete the pod once, and wait for the next one."""
+        pod = await self._workloads.pod(await self._own(target))
+        if pod is not None:
+            await self.end(target, pod)
+        await self._workloads.until(target.identity, _started, START_SECONDS)
+
+    async def end(self, target: Target, pod: Pod) -> None:
+        """Delete this very pod, and wait until it is gone. Raises errors.Waiting."""
+        await self._workloads.delete(kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
+        await self.gone(target, pod.uid)
+
+    async def gone(self, target: Target, uid: str = "") -> None:
+        """Wait until the pod (of this uid) is gone. Raises errors.Waiting when that takes too long."""
+        seconds = target.spec.termination_grace_period_seconds + END_SECONDS
+        pod, is_gone = await self._workloads.until(
+            target.identity, lambda pod: pod is None or bool(uid and pod.uid != uid), seconds
+        )
+        if not is_gone and pod:
+            message = f"Node {pod.node} does not tell that the pod has ended: it goes on when the node is back"
+            raise errors.Waiting(reasons.PROGRESSING, message)
+
+    async def update_limits(self, target: Target) -> None:
+        """Change CPU and memory limits of the running pod and of those that follow. Raises errors.Stalled."""
+        whose = await self._own(target)
+        wished = template.resources(target.spec.resources)
+        await self._workloads.patch(kinds.STATEFUL_SETS, whose, [_replaced(f"{_CONTAINER}/resources", wished)])
+        pod = await self._workloads.pod(whose)
+        if pod is None or pod.leaving:
+            return
+        resized = await self._without_removal(pod, wished)
+        try:
+            patch = [_replaced("/spec/containers/0/resources", resized)]
+            await self._workloads.patch(kinds.PODS, whose, patch, name=naming.pod(whose), subresource="resize")
+        except errors.NotFoundError as error:
+            message = "This cluster cannot change limits without a restart (Kubernetes 1.33 can): set spec.restartedAt"
+            raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message) from error
+
+    async def pin(self, target: Target) -> None:
+        """Have the pods that follow run the image that runs now, whatever its tag means by then."""
+        whose = await self._own(target)
+        image = image_of(target)
+        patch = [_replaced(f"{_CONTAINER}/image", image), _replaced(_IMAGE_NOTE, image)]
+        await self._workloads.patch(kinds.STATEFUL_SETS, whose, patch)
+
+    async def remove(self, target: Target) -> None:
+        """Stop and remove the workload, and the claims that the spec gives up."""
+        whose = target.identity
+        if await self._workloads.stateful_set(whose):
+            await self.stop(target)
+            await self._workloads.delete(kinds.STATEFUL_SETS, whose)
+        for volume in target.spec.volumes:
+            if volume.reclaim_policy == "Delete":
+                await self._remove_owned(kinds.PERSISTENT_VOLUME_CLAIMS, whose, naming.claim(whose, volume.name))
+
+    async def remove_networks(self, target: Target) -> None:
+        """Remove the Service and the network definitions."""
+        await self._remove_owned(kinds.SERVICES, target.identity, naming.workload(target.identity))
+        for found in await self._workloads.of_runtime(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity):
+            await self._remove_owned(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity, found["metadata"]["name"])
+
+    async def _remove_owned(self, kind: kinds.Kind, identity: Identity, name: str) -> None:
+        found = await self._workloads.find(kind, identity, name)
+        if found and naming.identity_of(found, identity.install_id) == identity:
+            await self._workloads.delete(kind, identity, name)
+
+    async def _own(self, target: Target) -> Identity:
+        """The identity, once it is sure that the workload is there and ours."""
+        await self._workloads.require(target.identity)
+        return target.identity
+
+    async def _without_removal(self, pod: Pod, wished: dict[str, Any]) -> dict[str, Any]:
+        """No limit can be taken from a running pod: the whole node stands for none."""
+        standing = template.limits(template.limits_of(pod.container))
+        if not standing:
+            return wished
+        whole = template.limits(await self._workloads.capacity(pod.node))
+        given = {name: whole[name] for name in standing} | wished.get("limits", {})
+        return {**wished, "limits": given}
+
+
+def refuse_impossible(spec: runtimes.RuntimeSpec) -> None:
+    """Raise errors.Stalled for what a pod cannot have."""
+    if spec.serial_ports:
+        raise errors.Stalled(reasons.DEVICES_UNSUPPORTED, observation.DEVICES)
+    if spec.dedicated_interface:
+        message = "Pods get no dedicated interface: use spec.interfaces, or spec.backend Docker"
+        raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message)
+
+
+def image_of(target: Target) -> str:
+    """The pin. Raises errors.Retry without one."""
+    if target.image is None:
+        raise errors.Retry(reasons.STEP_FAILED, "The image is not resolved yet")
+    return target.image
+
+
+def _started(pod: Pod | None) -> bool:
+    return pod is not None and not pod.leaving and bool(pod.status.get("containerStatuses"))
+
+
+def _replaced(path: str, value: Any) -> dict[str, Any]:
+    return {"op": "add", "path": path, "value": value}

@@ -1,0 +1,112 @@
+"""What stands of one runtime: workload, pod, Service. Looks only; three requests for one that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from controller import names
+from controller.backends.base import Hindrance, Observed, Target
+from controller.backends.pods import multus, naming, readings, template
+from controller.backends.pods.readings import Pod
+from controller.backends.pods.workloads import Workloads
+from controller.resources import kinds, quantities, reasons, runtimes
+
+REALTIME = "Kubernetes sets no limits for rtprio and memlock: the capabilities SYS_NICE and IPC_LOCK are given instead"
+DEVICES = "Pods get no serial devices: run this Runtime with spec.backend Docker on the node that has them"
+
+
+class Observer:
+    """Observes runtimes."""
+
+    def __init__(self, workloads: Workloads) -> None:
+        self._workloads = workloads
+
+    async def observe(self, target: Target) -> Observed:
+        """What stands now."""
+        whose = target.identity
+        workload, pod, service = await asyncio.gather(
+            self._workloads.find(kinds.STATEFUL_SETS, whose),
+            self._workloads.pod(whose),
+            self._workloads.find(kinds.SERVICES, whose),
+        )
+        for kind, found in (("StatefulSet", workload), ("Pod", pod and pod.body), ("Service", service)):
+            if found and naming.identity_of(found, whose.install_id) != whose:
+                return Observed(foreign=f"the {kind} {found['metadata']['name']} in {whose.namespace}")
+        if workload is None:
+            return Observed(leftovers=service is not None)
+        return await self._standing(target, workload, pod, has_service=service is not None)
+
+    async def _standing(
+        self, target: Target, workload: dict[str, Any], pod: Pod | None, *, has_service: bool
+    ) -> Observed:
+        wished = workload["spec"]["template"]
+        told = pod.annotations if pod else wished["metadata"].get("annotations") or {}
+        program = readings.program(pod) if pod else readings.Program(_without_pod(workload))
+        running, image = program.state == "running", _image(told, program)
+        return Observed(
+            state=program.state,
+            container_id=f"{workload['metadata']['name']}-{naming.digest(told.get(names.SPEC_LABEL, ''))}",
+            image=image,
+            image_source=told.get(names.IMAGE_SOURCE_LABEL, ""),
+            made_from=template.made_from(told),
+            uid=told.get(names.UID_LABEL, ""),
+            started_at=program.started_at,
+            finished_at=program.finished_at,
+            exit_code=program.exit_code,
+            oom_killed=program.oom_killed,
+            restart_count=program.restart_count,
+            health=_health(pod) if running else "none",
+            internal_ip=str(pod.status.get("podIP") or "") if pod else "",
+            interfaces=multus.interfaces(target.spec, told, running=running),
+            internal_attached=has_service,
+            resources=await self._limits(target, pod, wished),
+            predecessor=(workload["metadata"].get("annotations") or {}).get(names.PREDECESSOR, ""),
+            warnings=_warnings(target.spec),
+            hindrance=await self._hindrance(pod, program.state),
+            unpinned=running and image != wished["spec"]["containers"][0]["image"],
+        )
+
+    async def _hindrance(self, pod: Pod | None, state: str) -> Hindrance | None:
+        """Why it does not run although it shall, or is not gone."""
+        if state == readings.STARTING:
+            if pod is None:
+                return Hindrance("waiting", reasons.PROGRESSING, "The cluster is about to make the pod")
+            return readings.hindrance(pod, await self._workloads.events(pod))
+        if state == readings.REMOVING and pod and pod.node:
+            return Hindrance("waiting", reasons.PROGRESSING, f"{pod.node} is ending the pod")
+        return None
+
+    async def _limits(self, target: Target, pod: Pod | None, wished: dict[str, Any]) -> runtimes.Resources:
+        """The limits; those of the whole node count as none where none is wished, for they cannot be taken away."""
+        container = pod.container if pod else wished["spec"]["containers"][0]
+        found = template.limits_of(container)
+        spec = target.spec.resources
+        lifted = found.cpu and not spec.cpu, found.memory and not spec.memory
+        if not any(lifted) or pod is None or not pod.node:
+            return found
+        whole = await self._workloads.capacity(pod.node)
+        cpu, memory = quantities.nano_cpus(found.cpu), quantities.memory_bytes(found.memory)
+        return runtimes.Resources(
+            cpu=None if lifted[0] and cpu >= quantities.nano_cpus(whole.cpu) else found.cpu,
+            memory=None if lifted[1] and memory >= quantities.memory_bytes(whole.memory) else found.memory,
+        )
+
+
+def _without_pod(workload: dict[str, Any]) -> str:
+    return readings.STARTING if workload["spec"].get("replicas") else "exited"
+
+
+def _image(told: Any, program: readings.Program) -> str:
+    return readings.pin(told.get(names.IMAGE_LABEL, ""), program.image_id)
+
+
+def _health(pod: Pod | None) -> str:
+    """The readiness probe. It never fails for good: a program that does not answer yet may well run its plant."""
+    return "healthy" if pod and pod.ready else "starting"
+
+
+def _warnings(spec: runtimes.RuntimeSpec) -> tuple[tuple[str, str], ...]:
+    realtime = ((reasons.REALTIME_BY_CAPABILITIES, REALTIME),) if spec.realtime.enabled else ()
+    devices = ((reasons.DEVICES_UNSUPPORTED, DEVICES),) if spec.serial_ports else ()
+    return (*realtime, *devices)

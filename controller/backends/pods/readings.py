@@ -1,0 +1,181 @@
+"""What a pod's status means (API reference: core/v1 PodStatus): state, and why it does not run yet. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from controller.backends.base import Hindrance
+from controller.resources import reasons
+
+_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
+STARTING, REMOVING = "starting", "removing"
+
+
+class Meaning(NamedTuple):
+    """What the words of a kubelet or of the scheduler stand for, and what a person does about it."""
+
+    pattern: str
+    kind: Literal["waiting", "retry", "stalled"]
+    reason: str
+    remedy: str
+
+
+_REFUSED = "add or correct spec.imagePullSecrets, or the image's name"
+_NAME = "correct spec.image or spec.version"
+MEANINGS = (
+    Meaning(r"toomanyrequests|rate limit", "retry", reasons.IMAGE_PULL_FAILED, "it is tried again"),
+    Meaning(
+        r"pull access denied|unauthorized|authentication required|authorization failed|denied:|insufficient_scope",
+        "stalled", reasons.IMAGE_REFUSED, _REFUSED,
+    ),
+    Meaning(r"InvalidImageName|couldn't parse image", "stalled", reasons.SPEC_IMPOSSIBLE, _NAME),
+    Meaning(
+        r"ErrImageNeverPull|manifest unknown|pull.*not found|no match for platform",
+        "stalled", reasons.IMAGE_NOT_FOUND, _NAME,
+    ),
+    Meaning(r"ErrImagePull|ImagePullBackOff", "retry", reasons.IMAGE_PULL_FAILED, "it is tried again"),
+    Meaning(r"no space left on device", "retry", reasons.DISK_FULL, "free space on the node's disk"),
+    Meaning(
+        r"failed to lookup master|Link not found", "waiting", reasons.PARENT_MISSING,
+        "it goes on when the node has the interface",
+    ),
+    Meaning(
+        r"dhcp.sock", "waiting", reasons.MULTUS_MISSING,
+        "run the CNI DHCP daemon on the node (manifests.dhcpDaemonSet=true of rke2-charts/rke2-multus)",
+    ),
+    Meaning(r"Unschedulable", "waiting", reasons.UNSCHEDULABLE, "it goes on when a node fits"),
+    Meaning(
+        r"CreateContainerConfigError|CreateContainerError|RunContainerError|executable file not found",
+        "stalled", reasons.SPEC_IMPOSSIBLE, "correct the spec",
+    ),
+)  # fmt: skip
+_OTHERWISE = Meaning("", "waiting", reasons.PROGRESSING, "")
+
+
+@dataclass(frozen=True)
+class Pod:
+    """The one pod of a runtime as the API has it."""
+
+    body: Mapping[str, Any]
+
+    @property
+    def uid(self) -> str:
+        """Which pod of that name it is."""
+        return str(self.body["metadata"]["uid"])
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """What it was made from, and what Multus told."""
+        return self.body["metadata"].get("annotations") or {}
+
+    @property
+    def revision(self) -> str:
+        """The ControllerRevision whose template it was made from."""
+        return str((self.body["metadata"].get("labels") or {}).get("controller-revision-hash", ""))
+
+    @property
+    def node(self) -> str:
+        """The node it is on, "" before it has one."""
+        return str(self.body["spec"].get("nodeName") or "")
+
+    @property
+    def container(self) -> Mapping[str, Any]:
+        """The container of the spec."""
+        found: Mapping[str, Any] = self.body["spec"]["containers"][0]
+        return found
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """The whole status."""
+        return self.body.get("status") or {}
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is being removed."""
+        return bool(self.body["metadata"].get("deletionTimestamp"))
+
+    @property
+    def ready(self) -> bool:
+        """Whether its probe passes."""
+        return self.condition("Ready").get("status") == "True"
+
+    def condition(self, kind: str) -> Mapping[str, Any]:
+        """A condition of the pod, {} when it has none of this type."""
+        return next((one for one in self.status.get("conditions") or () if one.get("type") == kind), {})
+
+
+@dataclass(frozen=True)
+class Program:
+    """How the program in the pod stands: ``state`` is Docker's word, or "starting"."""
+
+    state: str
+    started_at: str = ""
+    finished_at: str = ""
+    exit_code: int | None = None
+    oom_killed: bool = False
+    restart_count: int = 0
+    image_id: str = ""
+    waiting: Mapping[str, Any] = field(default_factory=dict)
+
+
+def program(pod: Pod) -> Program:
+    """How the program stands."""
+    told: Mapping[str, Any] = next(iter(pod.status.get("containerStatuses") or ()), {})
+    state = told.get("state") or {}
+    end = state.get("terminated") or (told.get("lastState") or {}).get("terminated") or {}
+    facts: dict[str, Any] = {
+        "started_at": (state.get("running") or {}).get("startedAt", ""),
+        "finished_at": end.get("finishedAt") or "",
+        "exit_code": end.get("exitCode"),
+        "oom_killed": end.get("reason") == "OOMKilled",
+        "restart_count": int(told.get("restartCount") or 0),
+        "image_id": told.get("imageID") or "",
+        "waiting": state.get("waiting") or {},
+    }
+    if pod.leaving:
+        return Program(REMOVING, **facts)
+    if "running" in state:
+        return Program("running", **facts)
+    return Program("restarting" if end else STARTING, **facts)
+
+
+def hindrance(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Hindrance:
+    """Why a pod that is on its way does not run yet: the words of its status, else of its newest warning."""
+    words = _words(pod) or _newest(events)
+    meaning = next((row for row in MEANINGS if re.search(row.pattern, words, re.IGNORECASE)), _OTHERWISE)
+    text = " ".join(words.split())[:400] or _stage(pod)
+    return Hindrance(meaning.kind, meaning.reason, f"{text}; {meaning.remedy}" if meaning.remedy else text)
+
+
+def pin(reference: str, image_id: str) -> str:
+    """The image that runs, as something that can be pulled again; the reference where the node has no digest for it."""
+    repository = reference.partition("@")[0]
+    repository = repository.rpartition(":")[0] if ":" in repository.rpartition("/")[2] else repository
+    found = _DIGEST.search(image_id)
+    return f"{repository}@{found[0].partition('@')[2]}" if found else reference
+
+
+def _words(pod: Pod) -> str:
+    waiting = program(pod).waiting
+    reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
+    if reason not in ("", "ContainerCreating", "PodInitializing"):
+        return f"{reason}: {message}" if message else reason
+    scheduled = pod.condition("PodScheduled")
+    if scheduled.get("status") == "False":
+        return f"{scheduled.get('reason')}: {scheduled.get('message')}"
+    return ""
+
+
+def _newest(events: Sequence[Mapping[str, Any]]) -> str:
+    warnings = [event for event in events if event.get("type") == "Warning"]
+    newest = max(
+        warnings, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default={}
+    )
+    return f"{newest.get('reason')}: {newest.get('message')}" if newest else ""
+
+
+def _stage(pod: Pod) -> str:
+    return f"The pod is being started on {pod.node}" if pod.node else "The pod waits for a node"

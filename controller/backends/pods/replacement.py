@@ -1,0 +1,126 @@
+"""A pod of a new template in place of the old one; the old template comes back when the new pod does not run.
+
+Two pods of a runtime never run at once, so between them there is a gap; the image is on the node before (images.py).
+The note on the workload names the old pod and its ControllerRevision until the replacement is finished: after a crash
+``finish`` goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from controller import errors, names
+from controller.backends.base import Target
+from controller.backends.pods import lifecycle, multus, readings, template
+from controller.backends.pods.lifecycle import Lifecycle
+from controller.backends.pods.readings import Pod
+from controller.backends.pods.workloads import Workloads
+from controller.resources import kinds, reasons
+
+log = logging.getLogger(__name__)
+
+COMES_UP_SECONDS = 120.0
+
+
+class Replacement:
+    """``settle_seconds``: how long a new pod must run before the old template is given up."""
+
+    def __init__(self, workloads: Workloads, steps: Lifecycle, settle_seconds: float) -> None:
+        self._workloads = workloads
+        self._lifecycle = steps
+        self._settle_seconds = settle_seconds
+
+    async def replace(self, target: Target) -> None:
+        """Do it. Raises errors.Stalled(REPLACE_FAILED) after it went back."""
+        lifecycle.refuse_impossible(target.spec)
+        image, whose = lifecycle.image_of(target), target.identity
+        await self._workloads.require(whose)
+        await self._workloads.surround(target)
+        pod = await self._workloads.pod(whose)
+        runs = pod is not None and readings.program(pod).state == "running"
+        note = f"{pod.uid}/{pod.revision}" if pod and runs else ""
+        await self._workloads.rebuild(whose, template.make(target, image), note)
+        if note:
+            await self.finish(target)
+        elif pod is not None:
+            # It never ran: there is nothing to go back to.
+            await self._lifecycle.end(target, pod)
+
+    async def finish(self, target: Target) -> None:
+        """Bring a replacement that was begun to its end; nothing to do when none was."""
+        workload = await self._workloads.require(target.identity)
+        note = (workload["metadata"].get("annotations") or {}).get(names.PREDECESSOR, "")
+        if not note:
+            return
+        uid, _, revision = note.partition("/")
+        pod = await self._workloads.pod(target.identity)
+        if pod is not None and pod.uid == uid:
+            await self._lifecycle.end(target, pod)
+        if workload["spec"].get("replicas"):
+            await self._settle(target, uid, revision)
+        await self._workloads.forget_predecessor(target.identity)
+        await self._remove_stale_networks(target)
+
+    async def _settle(self, target: Target, uid: str, revision: str) -> None:
+        failure, pod = await self._failure(target, uid)
+        went_back = pod is not None and pod.revision == revision
+        if failure and not went_back:
+            await self._go_back(target, pod, f"{uid}/{revision}", revision)
+        if failure or went_back:
+            await self._workloads.forget_predecessor(target.identity)
+            message = f"The new pod did not run and the old one was started again: {failure or 'see its events'}"
+            raise errors.Stalled(reasons.REPLACE_FAILED, message)
+
+    async def _failure(self, target: Target, uid: str) -> tuple[str, Pod | None]:
+        """Why the pod after the one of this uid does not keep running, "" when it does."""
+        whose = target.identity
+
+        def decided(pod: Pod | None) -> bool:
+            return pod is not None and pod.uid != uid and (_runs(pod) or _is_hopeless(pod))
+
+        pod, _ = await self._workloads.until(whose, decided, COMES_UP_SECONDS)
+        if pod is not None and _runs(pod):
+            pod, ended = await self._workloads.until(
+                whose, lambda pod: pod is None or not _runs(pod), self._settle_seconds
+            )
+            if not ended:
+                return "", pod
+        return await self._why(pod), pod
+
+    async def _why(self, pod: Pod | None) -> str:
+        if pod is None:
+            return "the cluster made no pod"
+        program = readings.program(pod)
+        if program.exit_code is not None:
+            return "out of memory" if program.oom_killed else f"its program ended with exit code {program.exit_code}"
+        return readings.hindrance(pod, await self._workloads.events(pod)).message
+
+    async def _go_back(self, target: Target, pod: Pod | None, note: str, revision: str) -> None:
+        """The old template again, and a pod of it."""
+        old = await self._workloads.revision(target.identity, revision)
+        if old is None:
+            raise errors.Stalled(reasons.REPLACE_FAILED, f"ControllerRevision {revision} is gone: correct the spec")
+        log.warning("the new pod does not run; going back", extra={"runtime": target.name})
+        await self._workloads.rebuild(target.identity, old, note)
+        if pod is not None:
+            await self._lifecycle.end(target, pod)
+        await self._workloads.until(target.identity, lambda pod: pod is not None and _runs(pod), COMES_UP_SECONDS)
+
+    async def _remove_stale_networks(self, target: Target) -> None:
+        """Network definitions that the spec no longer asks for."""
+        asked = {definition["metadata"]["name"] for definition in multus.definitions(target)}
+        for found in await self._workloads.of_runtime(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity):
+            if (name := found["metadata"]["name"]) not in asked:
+                await self._workloads.delete(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity, name)
+
+
+def _runs(pod: Pod) -> bool:
+    program = readings.program(pod)
+    return program.state == "running" and not program.restart_count
+
+
+def _is_hopeless(pod: Pod) -> bool:
+    """Whether waiting does not help: it ended by itself, or something of the spec is refused."""
+    program = readings.program(pod)
+    ended = program.state == "restarting" or program.restart_count > 0
+    return ended or readings.hindrance(pod, ()).kind == "stalled"

@@ -1,0 +1,131 @@
+"""The pod template of a runtime (API reference: core/v1 PodSpec): pure, from the target.
+
+The template's annotations hold what a container's labels hold on Docker: the spec and image it was made from. They are
+on the pod then, and in the ControllerRevision to which a replacement goes back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+
+from controller import names
+from controller.backends.base import Target
+from controller.backends.pods import multus, naming
+from controller.resources import quantities, runtimes
+
+CONTAINER = "runtime"
+# A pod stays on a node that is away: nobody can know that it does not run there any more.
+_STAYS = [
+    {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute"}
+    for state in ("not-ready", "unreachable")
+]
+# Never 0, so that the pod's class of service is the same with and without limits: it may not change on a running pod.
+_REQUESTS = {"cpu": "1m", "memory": "1Mi"}
+READINESS_SECONDS = 5
+
+
+def make(target: Target, image: str) -> dict[str, Any]:
+    """The template; ``image`` is the pin."""
+    spec = target.spec
+    return {
+        "metadata": {"labels": naming.labels(target.identity), "annotations": _annotations(target, image)},
+        "spec": {
+            "containers": [_container(target, image)],
+            "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
+            "tolerations": _STAYS,
+            "volumes": [_volume(target, volume) for volume in spec.volumes],
+            **_name_servers(spec),
+            **_placement(spec),
+        },
+    }
+
+
+def limits(resources: runtimes.Resources) -> dict[str, str]:
+    """The limits as quantities."""
+    found = {"cpu": resources.cpu, "memory": resources.memory}
+    return {name: value for name, value in found.items() if value}
+
+
+def resources(wished: runtimes.Resources) -> dict[str, Any]:
+    """``resources`` of the container (API reference: ResourceRequirements)."""
+    given = limits(wished)
+    return {"requests": _REQUESTS, **({"limits": given} if given else {})}
+
+
+def limits_of(container: Mapping[str, Any]) -> runtimes.Resources:
+    """The limits of a container of the API, as plain numbers."""
+    given = (container.get("resources") or {}).get("limits") or {}
+    cpu, memory = quantities.nano_cpus(given.get("cpu")), quantities.memory_bytes(given.get("memory"))
+    return runtimes.Resources(cpu=f"{cpu // 10**6}m" if cpu else None, memory=str(memory) if memory else None)
+
+
+def made_from(annotations: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
+    """The spec that a template or pod was made from, read by today's model; None when it cannot be read."""
+    try:
+        return runtimes.RuntimeSpec.model_validate_json(annotations.get(names.SPEC_LABEL, ""))
+    except pydantic.ValidationError:
+        return None
+
+
+def _annotations(target: Target, image: str) -> dict[str, str]:
+    return {
+        **naming.identity_notes(target.identity),
+        names.NAME_LABEL: target.name,
+        names.UID_LABEL: target.uid,
+        names.SPEC_LABEL: json.dumps(target.spec.wire(), sort_keys=True, separators=(",", ":")),
+        names.IMAGE_LABEL: image,
+        names.IMAGE_SOURCE_LABEL: target.spec.image_reference,
+        **multus.networks(target),
+    }
+
+
+def _container(target: Target, image: str) -> dict[str, Any]:
+    spec = target.spec
+    probe = {"tcpSocket": {"port": spec.control_port.port}, "periodSeconds": READINESS_SECONDS}
+    return {
+        "name": CONTAINER,
+        "image": image,
+        "imagePullPolicy": spec.image_pull_policy,
+        "env": [{"name": variable.name, "value": variable.value} for variable in spec.env],
+        "ports": [{"name": "control", "containerPort": spec.control_port.port}],
+        "readinessProbe": probe,
+        "resources": resources(spec.resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            # In place of the limits rtprio and memlock, which Kubernetes cannot set.
+            **({"capabilities": {"add": ["IPC_LOCK", "SYS_NICE"]}} if spec.realtime.enabled else {}),
+        },
+        "volumeMounts": [
+            {"name": volume.name, "mountPath": volume.mount_path, "readOnly": volume.read_only}
+            for volume in spec.volumes
+        ],
+    }
+
+
+def _volume(target: Target, volume: runtimes.Volume) -> dict[str, Any]:
+    return {
+        "name": volume.name,
+        "persistentVolumeClaim": {"claimName": naming.claim(target.identity, volume.name)},
+    }
+
+
+def _name_servers(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
+    """The plant's where there are some; else the cluster's."""
+    servers = list(dict.fromkeys(server for interface in spec.interfaces for server in interface.dns))[:3]
+    return {"dnsPolicy": "None", "dnsConfig": {"nameservers": servers}} if servers else {"dnsPolicy": "ClusterFirst"}
+
+
+def _placement(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
+    if not spec.node_name:
+        return {}
+    field = {"key": "metadata.name", "operator": "In", "values": [spec.node_name]}
+    terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}
