@@ -16,6 +16,14 @@ FINALIZER = f"{GROUP}/runtime-cleanup"
 ORIGIN_LABEL = f"{GROUP}/origin"
 ORIGIN_CLOUD = "cloud"
 
+# Leases in the namespace of the controller: which process leads, and which nodes are heard of.
+LEADER_LEASE = "edge-controller"
+LEASE_LABEL = f"{GROUP}/lease"
+NODE_LEASE = "node"
+
+# For whom a token must be made that is shown to a node (TokenRequest: spec.audiences).
+NODE_AUDIENCE = f"node.{GROUP}"
+
 # Labels on every container, network and volume that we make.
 MANAGED_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_VALUE = "edge-controller"

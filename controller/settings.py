@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from controller import errors
+from controller import errors, names
 from controller.resources import runtimes
 
 PREFIX = "EDGE_"
@@ -73,6 +73,12 @@ def _prefixes(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _roles(value: tuple[Role, ...]) -> tuple[Role, ...]:
+    if not value:
+        raise ValueError("name at least one of link, pods, node")
+    return value
+
+
 def _template(value: Any) -> Any:
     """A partial spec: inline YAML or JSON, or ``@FILE``."""
     if isinstance(value, str):
@@ -91,6 +97,7 @@ def _template(value: Any) -> Any:
     return value
 
 
+Role = Literal["link", "pods", "node"]
 ListenAddress = Annotated[Listen, BeforeValidator(_listen)]
 Pool = Annotated[ipaddress.IPv4Network, AfterValidator(_pool)]
 
@@ -108,12 +115,24 @@ class Settings(BaseSettings):
     cloud_ca: Path | None = Field(None, description="CA bundle for the cloud's certificate; default: the system's.")
     state_dir: Path = Field(Path("/var/lib/edge-controller"), description="Where everything that must last is kept.")
     api: Literal["embedded", "cluster"] = Field("embedded", description="Whose Kubernetes API is used.")
+    roles: Annotated[tuple[Role, ...], BeforeValidator(_prefixes), AfterValidator(_roles)] = Field(
+        ("link", "node"),
+        description="What this process does: link, pods, node; in a cluster any of them, by commas.",
+    )
     api_listen: ListenAddress = Field(Listen("127.0.0.1", 6445), description="Address of the embedded API.")
     api_expose: bool = Field(
         False, description="true: EDGE_API_LISTEN may be an address that other hosts reach; they need a certificate."
     )
     http_listen: ListenAddress = Field(
         Listen("127.0.0.1", 9402), description="Address of /healthz, /readyz and /metrics."
+    )
+    node_listen: ListenAddress = Field(
+        Listen("0.0.0.0", 9443),  # noqa: S104 - others ask it; each shows a token
+        description="cluster: where role node answers the leader, over TLS.",
+    )
+    node_token: Path = Field(
+        Path("/var/run/secrets/edge-controller/token"),
+        description=f"cluster: the leader's token for nodes, a projected one with audience {names.NODE_AUDIENCE}.",
     )
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = Field(
         "edge", description="Namespace of the cloud's runtimes, and the kubeconfig's default."
@@ -185,6 +204,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
     except ValidationError as error:
         raise errors.SettingError(_sentence(error)) from error
     _check_exposure(settings)
+    _check_roles(settings)
     return settings.model_copy(update=_with_home(settings))
 
 
@@ -195,6 +215,14 @@ def _check_exposure(settings: Settings) -> None:
         raise errors.SettingError(
             f"EDGE_API_LISTEN {settings.api_listen} can be reached from other hosts: set EDGE_API_EXPOSE=true if that "
             "is wanted, or listen on 127.0.0.1"
+        )
+
+
+def _check_roles(settings: Settings) -> None:
+    if settings.api == "embedded" and set(settings.roles) != {"link", "node"}:
+        raise errors.SettingError(
+            f"EDGE_ROLES {','.join(settings.roles)} needs EDGE_API=cluster: the embedded API has one process, with the "
+            "roles link,node"
         )
 
 
@@ -257,6 +285,8 @@ def _default_text(name: str) -> str:
     default = Settings.model_fields[name].default
     if default in (None, "", ()):
         return ""
+    if isinstance(default, tuple) and not isinstance(default, Listen):
+        return f"`{','.join(default)}`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return f"`{default:g}`" if isinstance(default, (int, float)) else f"`{default}`"

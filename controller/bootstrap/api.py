@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 
 from controller.bootstrap.installation import Installation
 from controller.network.interfaces import HostInterfaces
 from controller.resources import crds
 from controller.resources.client import ApiClient
-from controller.resources.endpoint import Endpoint, of_cluster
+from controller.resources.endpoint import Endpoint
 from controller.settings import Settings
 from controller.state import INSTALL_ID, KUBECONFIG, NODE_NAME
 
 USER = "controller"
 
 
-async def start(site: Installation) -> tuple[Endpoint, ApiClient]:
-    """The API and a client of it. Raises errors.SettingError when there is none."""
-    endpoint = await _embedded(site) if site.embedded else of_cluster(os.environ)
+def connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:
+    """A client of the API, until ``stack`` is closed."""
     client = ApiClient(endpoint)
-    site.stack.push_async_callback(client.close)
-    return endpoint, client
+    stack.push_async_callback(client.close)
+    return client
 
 
-async def _embedded(site: Installation) -> Endpoint:
+async def embedded(site: Installation) -> Endpoint:
+    """Start our own API. Raises errors.SettingError."""
     from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
 
     settings = site.settings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller import errors
 from controller.health import Beats
@@ -33,14 +34,29 @@ class Installation:
         """Whether the Kubernetes API is our own: then this node is the only one."""
         return self.settings.api == "embedded"
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process does what only one of all may do."""
+        return bool({"link", "pods"} & set(self.settings.roles))
 
-async def identify(settings: Settings, state: State, stack: AsyncExitStack) -> Installation:
-    """Who this installation is, from its first start on."""
-    agent_id = await asyncio.to_thread(_agent_id, settings)
+    def term(self, stack: AsyncExitStack) -> Installation:
+        """The same, for parts that end before the process does."""
+        return replace(self, supervisor=Supervisor(), stack=stack)
+
+
+Agree = Callable[[str | None], Awaitable[str]]
+"""The install id that all processes of an installation use, from the one preferred here."""
+
+
+async def identify(settings: Settings, state: State, stack: AsyncExitStack, agree: Agree | None) -> Installation:
+    """Who this installation is, from its first start on; ``agree`` where there are other processes."""
+    preferred = await asyncio.to_thread(_agent_id, settings)
+    if agree is not None and not await asyncio.to_thread(state.known_install_id):
+        preferred = await agree(preferred)
     return Installation(
         settings=settings,
         state=state,
-        install_id=await asyncio.to_thread(state.install_id, agent_id),
+        install_id=await asyncio.to_thread(state.install_id, preferred),
         node_name=await asyncio.to_thread(state.node_name, settings.node_name),
         beats=Beats(),
         supervisor=Supervisor(),

@@ -24,7 +24,7 @@ from controller.cloud.dispatcher import Dispatcher
 from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
 from controller.cloud.link import Link, LinkState
-from controller.cloud.node import Node
+from controller.cloud.node import Nodes
 from controller.metrics import counted, host
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics
@@ -41,12 +41,12 @@ class LinkPart:
     retirement: Retirement
 
 
-def build(site: Installation, api: ApiClient, node: Node, departure: Departure) -> LinkPart:
+def build(site: Installation, api: ApiClient, nodes: Nodes, departure: Departure) -> LinkPart:
     """Build it; nothing runs yet."""
     journal = Journal(api, site.settings.namespace)
     executor = Executor(journal, site.settings.command_seconds)
     retirement = Retirement(api, journal, departure)
-    return LinkPart(topics.table(_commands(site, api, node, retirement)), journal, executor, retirement)
+    return LinkPart(topics.table(_commands(site, api, nodes, retirement)), journal, executor, retirement)
 
 
 def start(
@@ -78,7 +78,7 @@ def start(
     return link
 
 
-def _commands(site: Installation, api: ApiClient, node: Node, retirement: Retirement) -> topics.Commands:
+def _commands(site: Installation, api: ApiClient, nodes: Nodes, retirement: Retirement) -> topics.Commands:
     settings = site.settings
     devices = Devices(api, settings.namespace)
     blueprint = Blueprint(
@@ -86,15 +86,13 @@ def _commands(site: Installation, api: ApiClient, node: Node, retirement: Retire
         image=settings.runtime_image,
         version=settings.runtime_version,
         template=settings.runtime_template,
-        backend="Docker" if site.embedded else None,
-        node_name=site.node_name if site.embedded else None,
     )
     return topics.Commands(
-        lifecycle=Lifecycle(api, devices, blueprint, node, retirement.under_way),
+        lifecycle=Lifecycle(api, devices, blueprint, nodes, retirement.under_way),
         power=Power(api, devices),
-        forwarding=Forwarding(devices, node),
-        status=DeviceStatus(devices, node, retirement.progress),
-        consumption=Consumption(devices, node),
-        hardware=Hardware(api, node),
+        forwarding=Forwarding(devices, nodes),
+        status=DeviceStatus(devices, nodes, retirement.progress),
+        consumption=Consumption(devices, nodes),
+        hardware=Hardware(api, nodes),
         retirement=retirement,
     )

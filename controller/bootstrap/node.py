@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -116,7 +117,15 @@ def start_operator(site: Installation, endpoint: Endpoint, queue: Queue) -> Oper
     return operator
 
 
-def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metrics: Metrics) -> Queue:
+@dataclass(frozen=True)
+class Reconciling:
+    """The work queue, and ``look`` that puts all Runtimes of this node into it."""
+
+    queue: Queue
+    look: Callable[[], Awaitable[None]]
+
+
+def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metrics: Metrics) -> Reconciling:
     """The work queue and what feeds it, but for kopf."""
     recorder = EventRecorder(api, site.node_name, time.time)
     index = KeyIndex()
@@ -153,7 +162,7 @@ def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metric
     moved = partial(changes.differences, here.interfaces.fingerprint)
     site.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
     site.supervisor.start("the slow timer", resync.run)
-    return queue
+    return Reconciling(queue, resync.look)
 
 
 async def _flush(recorder: EventRecorder) -> None:

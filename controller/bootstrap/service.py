@@ -1,4 +1,4 @@
-"""The whole controller, from start to stop: the API first, then the link, then the operator; back in reverse order.
+"""The whole controller, from start to stop: the API first, then the parts that its roles name; back in reverse order.
 
 Only a setting that cannot be used ends the start. A certificate, a cloud or an engine that is missing is waited for.
 """
@@ -12,28 +12,23 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from controller import __version__
-from controller.backends.docker import own_container
-from controller.bootstrap import api as api_part
-from controller.bootstrap import installation, link, node
+from controller.bootstrap import leader, surroundings
 from controller.bootstrap.installation import Installation
-from controller.cloud.commands.retirement import Departure
-from controller.cloud.link import Link, LinkState
+from controller.bootstrap.surroundings import Surroundings
+from controller.bootstrap.uplink import Uplink
+from controller.cloud.link import LinkState
+from controller.cluster.fleet import Fleet
 from controller.metrics.prometheus import Metrics
 from controller.metrics.prometheus import Sources as MetricsSources
 from controller.metrics.server import Check, StatusServer
-from controller.node import link_status
-from controller.node.kubernetes_node import KubernetesNode
-from controller.node.status import Cloud, NodeStatus, Sources
-from controller.operator.thread import OperatorThread
+from controller.node.only import OnlyNode
 from controller.resources import kinds
-from controller.resources.client import ApiClient
 from controller.settings import Settings
 from controller.state import State
 from controller.systemd import Notifier
 
 LOOP_SECONDS = 20.0
 LOOP_BEAT_SECONDS = 2.0
-OPERATOR_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +39,10 @@ class Service:
     def __init__(self, settings: Settings, state: State, environment: Mapping[str, str]) -> None:
         self._settings = settings
         self._state = state
+        self._environment = environment
         self._notifier = Notifier(environment)
         self._stopping = asyncio.Event()
-        self._retired = False
         self._forget = False
-        self._link: Link | None = None
 
     def stop(self) -> None:
         """End ``run`` in good order; the runtimes go on."""
@@ -57,51 +51,74 @@ class Service:
     async def run(self) -> None:
         """Serve until stopped. Raises errors.SettingError when a setting cannot be used."""
         async with AsyncExitStack() as stack:
-            site = await installation.identify(self._settings, self._state, stack)
-            self._retired = await asyncio.to_thread(lambda: self._state.retired)
-            await self._start(site)
-            self._notifier.ready(f"serving as {site.node_name}")
-            log.info("Started as node %s (install id %s)", site.node_name, site.install_id)
+            around = await self._surroundings(stack)
+            if around is not None:
+                await self._start(around)
+                site = around.site
+                self._notifier.ready(f"serving as {site.node_name}")
+                roles = ", ".join(self._settings.roles)
+                log.info("Started as node %s (install id %s, roles %s)", site.node_name, site.install_id, roles)
             await self._stopping.wait()
             self._notifier.stopping()
         log.info("Stopped; the runtimes go on")
         if self._forget:
-            await asyncio.to_thread(self._state.forget)
-            await own_container.remove(self._settings.docker_host)
+            await self._leave_nothing()
 
-    async def _start(self, site: Installation) -> None:
-        endpoint, api = await api_part.start(site)
+    async def _surroundings(self, stack: AsyncExitStack) -> Surroundings | None:
+        if self._settings.api == "embedded":
+            return await surroundings.alone(self._settings, self._state, stack)
+        return await surroundings.in_cluster(self._settings, self._state, stack, self._environment, self._stopping)
+
+    async def _start(self, around: Surroundings) -> None:
+        if "node" in self._settings.roles:
+            await self._start_node(around)
+        else:
+            await self._start_leader(around)
+        self._start_watchdog(around.site)
+
+    async def _start_node(self, around: Surroundings) -> None:
+        """The role node, and whatever else this process does."""
+        from controller.bootstrap import host as host_part  # noqa: PLC0415 - Docker's and kopf's weight, for nodes only
+        from controller.bootstrap import node  # noqa: PLC0415 - so is this
+
+        site = around.site
         here = await node.start(site)
         site.stack.push_async_callback(site.supervisor.stop)
-        commands = link.build(site, api, here.local, Departure(self._retire, self._leave))
-        beside = KubernetesNode(api, site.node_name, __version__) if site.embedded else None
-        status = NodeStatus(api, site.node_name, __version__, self._node_sources(here), node=beside)
-        metrics = _metrics(here, status, commands)
-        queue = node.start_reconciling(site, api, here, metrics)
-        if self._settings.cloud_url and not self._retired:
-            observe = self._observer(metrics, status)
-            self._link = link.start(site, commands, metrics, lambda: here.sampler.host, observe)
-        operator = node.start_operator(site, endpoint, queue)
-        await _start_http(site, metrics, _checks(site, api, here, operator))
-        site.supervisor.start("the EdgeNode", status.run)
-        self._start_watchdog(site)
+        only = OnlyNode(site.node_name, here.local, "Docker")
+        fleet = None if site.embedded else self._fleet(around)
+        uplink = Uplink(site, around.api, fleet or only, around.marker, self._leave)
+        host = await host_part.start(around, here, uplink)
+        observe = self._observer(host.metrics, host.status.poke if site.embedded else lambda: None)
+        if fleet is None:
+            await uplink.open(site, host.metrics, lambda: here.sampler.host, observe)
+        elif site.leads:
+            self._stand(around, fleet, uplink, host.metrics)
+        checks = host_part.operate(around, host)
+        await _start_http(site, host.metrics, {"api": _answers(around), **checks})
 
-    def _node_sources(self, here: node.NodePart) -> Sources:
-        return Sources(
-            host=lambda: here.sampler.host,
-            interfaces=partial(here.local.interfaces, include_virtual=False),
-            engine=here.backend.health,
-            cloud=self._cloud,
-        )
+    async def _start_leader(self, around: Surroundings) -> None:
+        """A process without a node of its own."""
+        site, fleet = around.site, self._fleet(around)
+        site.stack.push_async_callback(site.supervisor.stop)
+        uplink = Uplink(site, around.api, fleet, around.marker, self._leave)
+        metrics = Metrics(__version__, uplink.topics(), MetricsSources(host=None, containers=dict, runtimes=dict))
+        self._stand(around, fleet, uplink, metrics)
+        await _start_http(site, metrics, {"api": _answers(around)})
 
-    def _cloud(self) -> Cloud:
-        if self._retired:
-            return link_status.retired()
-        if self._link is None:
-            return link_status.without_cloud()
-        return link_status.of(self._link.state, self._settings.cloud_url)
+    def _fleet(self, around: Surroundings) -> Fleet:
+        fleet = Fleet(around.api, self._settings.node_token, pods="pods" in self._settings.roles)
+        around.site.stack.push_async_callback(fleet.close)
+        return fleet
 
-    def _observer(self, metrics: Metrics, status: NodeStatus) -> Callable[[LinkState], None]:
+    def _stand(self, around: Surroundings, fleet: Fleet, uplink: Uplink, metrics: Metrics) -> None:
+        observe = self._observer(metrics, lambda: None)
+
+        async def connect(term: Installation) -> None:
+            await uplink.open(term, metrics, lambda: fleet.reading.host, observe)
+
+        leader.start(around.site, around.api, fleet, connect)
+
+    def _observer(self, metrics: Metrics, poke: Callable[[], None]) -> Callable[[LinkState], None]:
         """What happens when the link comes up, goes down, or stays down for another reason."""
         before = LinkState()
 
@@ -111,7 +128,7 @@ class Service:
                 metrics.cloud_connected(state.connected)
                 self._notifier.status("connected to the cloud" if state.connected else "the link to the cloud is down")
             if (state.connected, state.last_error) != (before.connected, before.last_error):
-                status.poke()
+                poke()
             before = state
 
         return observe
@@ -127,44 +144,25 @@ class Service:
         site.supervisor.start("the main loop's beat", turn)
         site.supervisor.start("systemd's watchdog", partial(self._notifier.feed_watchdog, site.beats.stale))
 
-    async def _retire(self) -> None:
-        await asyncio.to_thread(self._state.retire)
-        self._retired = True
-
-    async def _leave(self, others_remain: bool) -> None:
-        """After delete_orchestrator: serve on for the Runtimes of others, or end and leave nothing behind."""
-        if others_remain:
-            log.info("Retired; Runtimes of others remain and are served on without the cloud")
-            if self._link is not None:
-                await self._link.stop()
-            return
-        log.info("Retired; nothing is left to serve")
-        self._forget = self._settings.api == "embedded"
+    async def _leave(self) -> None:
+        """End, as nothing is left to serve, and leave nothing behind."""
+        self._forget = True
         self.stop()
 
+    async def _leave_nothing(self) -> None:
+        from controller.backends.docker import own_container  # noqa: PLC0415 - only an orchestrator that was deleted
 
-def _metrics(here: node.NodePart, status: NodeStatus, commands: link.LinkPart) -> Metrics:
-    sources = MetricsSources(
-        host=lambda: here.sampler.host,
-        containers=lambda: here.sampler.containers,
-        runtimes=lambda: status.runtimes,
-    )
-    return Metrics(__version__, [topic.name for topic in commands.topics], sources)
+        await asyncio.to_thread(self._state.forget)
+        await own_container.remove(self._settings.docker_host)
 
 
-def _checks(site: Installation, api: ApiClient, here: node.NodePart, operator: OperatorThread) -> Mapping[str, Check]:
-    """What /readyz asks; each raises or tells what it waits for."""
+def _answers(around: Surroundings) -> Check:
+    """Whether the API answers."""
 
     async def kubernetes() -> None:
-        await api.get(kinds.NAMESPACES, site.settings.namespace)
+        await around.api.get(kinds.NAMESPACES, around.site.settings.namespace)
 
-    async def docker() -> None:
-        await here.backend.health()
-
-    async def kopf() -> str | None:
-        return None if await operator.responds(OPERATOR_SECONDS) else "it has not started yet, or is stuck"
-
-    return {"api": kubernetes, "docker": docker, "operator": kopf}
+    return kubernetes
 
 
 async def _start_http(site: Installation, metrics: Metrics, checks: Mapping[str, Check]) -> None:

@@ -1,4 +1,4 @@
-"""What the cloud's commands ask of the node that runs a device: its figures, its hardware, one HTTP request.
+"""What the cloud's commands ask of nodes: which runs a device, its figures, its hardware, one HTTP request.
 
 On one host it is answered in the same process, in a cluster by the node's own controller. Nothing here changes a
 resource; wishes go through the Kubernetes API alone.
@@ -6,11 +6,12 @@ resource; wishes go through the Kubernetes API alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from controller.cloud.contracts.periods import Period
+from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 
 
@@ -74,8 +75,25 @@ class HttpResponse:
     truncated: bool = False
 
 
+class Reading(NamedTuple):
+    """What a host uses now, and how many logical cores it has."""
+
+    host: HostReading
+    cpu_count: int
+
+
+class Place(NamedTuple):
+    """Where a new Runtime goes: ``spec.nodeName`` and ``spec.backend``."""
+
+    node_name: str
+    backend: str
+
+
 class Node(Protocol):
-    """A node, as far as the cloud's commands need it."""
+    """A node, as far as the cloud's commands need it; one elsewhere raises errors.CommandError without an answer."""
+
+    async def reading(self) -> Reading:
+        """What the host uses now."""
 
     async def host_facts(self) -> HostFacts:
         """What the host is."""
@@ -94,3 +112,16 @@ class Node(Protocol):
 
     async def foreign_container(self, name: str) -> str:
         """What container of this name is not ours, for a person, or "". Raises errors.ReconcileError."""
+
+
+class Nodes(Protocol):
+    """The nodes of this agent: one on a host of its own, any number in a cluster."""
+
+    async def running(self, runtime: Mapping[str, Any]) -> Node:
+        """The node of a Runtime. Raises errors.CommandError when it has none, or when that node is away."""
+
+    async def present(self) -> Mapping[str, Node]:
+        """Every node that is not away, by name."""
+
+    async def place(self, spec: Mapping[str, Any]) -> Place:
+        """Where a Runtime of that spec goes. Raises errors.CommandError that says which node has what."""

@@ -27,7 +27,7 @@ class Sources:
     ``runtimes`` gives the number of Runtimes by condition type and status, ``containers`` the usage by runtime.
     """
 
-    host: Callable[[], HostReading]
+    host: Callable[[], HostReading] | None  # None: this process looks at no host
     containers: Callable[[], Mapping[str, ContainerReading]]
     runtimes: Callable[[], Mapping[tuple[str, str], int]]
 
@@ -85,7 +85,8 @@ class _States(Collector):
         self._sources = sources
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        yield from _host_families(self._sources.host())
+        if self._sources.host is not None:
+            yield from _host_families(self._sources.host())
         yield from _container_families(self._sources.containers())
         runtimes = GaugeMetricFamily("edge_runtimes", "Runtimes by condition", labels=["condition", "status"])
         for labels, count in self._sources.runtimes().items():

@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import psutil
+
 from controller.cloud.contracts import periods
 from controller.cloud.contracts.periods import Period
-from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Usage
+from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
 from controller.metrics import host
 from controller.metrics.history import Sample
 from controller.metrics.sampler import Sampler
@@ -32,6 +34,11 @@ class LocalNode:
         self._proxy = proxy
         self._foreign_container = foreign_container
         self._clock = clock
+        self._cpu_count = psutil.cpu_count(logical=True) or 1
+
+    async def reading(self) -> Reading:
+        """From the sampler's last tick."""
+        return Reading(self._sampler.host, self._cpu_count)
 
     async def host_facts(self) -> HostFacts:
         """What the host is; addresses are those of interfaces that can be parents."""

@@ -45,18 +45,23 @@ class Cloud(NamedTuple):
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the facts come from. ``engine`` raises errors.Waiting while the engine does not answer."""
+    """Where the facts come from. ``engine`` raises errors.Waiting while the engine does not answer.
+
+    ``api`` is where this node answers the leader of a cluster.
+    """
 
     host: Callable[[], HostReading]
     interfaces: Callable[[], Awaitable[Sequence[HostInterface]]]
     engine: Callable[[], Awaitable[Any]]
-    cloud: Callable[[], Cloud]
+    api: edgenodes.NodeApi | None = None
+    cloud: Callable[[], Cloud] | None = None  # None: another process has the link
 
 
 class NodeStatus:
     """Keeps the EdgeNode ``name``, and the Node beside it where there is no kubelet; ``poke`` has it look at once.
 
-    ``runtimes`` counts this node's Runtimes by condition type and status, as at the last look.
+    ``runtimes`` counts this node's Runtimes by condition type and status, as at the last look. ``returned`` is awaited
+    after the node was taken for away, and is not any more.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class NodeStatus:
         sources: Sources,
         clock: Callable[[], float] = time.time,
         node: KubernetesNode | None = None,
+        returned: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._api = api
         self._name = name
@@ -74,10 +80,10 @@ class NodeStatus:
         self._sources = sources
         self._clock = clock
         self._node = node
+        self._returned = returned
+        self._backends: tuple[str, ...] = ()
         self._changed = asyncio.Event()
-        self._conditions: tuple[conditions.Condition, ...] = ()
         self._written = float("-inf")  # on the monotonic clock of the loop
-        self._known = False
         self._failing = False
         self.runtimes: Mapping[tuple[str, str], int] = {}
 
@@ -94,26 +100,26 @@ class NodeStatus:
             except errors.ApiError as error:
                 log.log(logging.DEBUG if self._failing else logging.WARNING, "The EdgeNode is not written: %s", error)
                 self._failing = True
-                self._known = False
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
 
     async def look(self) -> None:
         """Look once, and write when it is time. Raises errors.ApiError."""
-        if not self._known:
-            self._conditions = await self._begin()
-            self._known = True
+        standing = await self._standing()
         now = asyncio.get_running_loop().time()
         found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
         self.runtimes = count(found)
-        cloud = self._sources.cloud()
-        current = conditions.merge(self._conditions, (await self._ready(), self._connected(cloud)))
-        if now - self._written >= WRITE_SECONDS or _told(self._conditions) != _told(current):
+        cloud = self._sources.cloud() if self._sources.cloud else None
+        told = [await self._ready(), *([] if cloud is None else [self._connected(cloud)])]
+        current = conditions.merge(standing, told)
+        if now - self._written >= WRITE_SECONDS or _told(standing) != _told(current):
             await self._write(current, cloud, len(found))
-            self._conditions, self._written = current, now
+            self._written = now
+        if self._returned is not None and any(c.reason == reasons.NODE_AWAY for c in standing):
+            await self._returned()
 
-    async def _begin(self) -> tuple[conditions.Condition, ...]:
+    async def _standing(self) -> tuple[conditions.Condition, ...]:
         """The conditions that stand, so that they keep their times; makes the EdgeNode when there is none."""
         try:
             found = await self._api.get(kinds.EDGE_NODES, self._name)
@@ -131,6 +137,7 @@ class NodeStatus:
             await self._sources.engine()
         except errors.ReconcileError as error:
             return self._condition(names.READY, "False", error.reason, str(error))
+        self._backends = ("Docker",)  # from now on: an engine that stops is waited for
         return self._condition(names.READY, "True", reasons.NODE_READY, "Docker answers")
 
     def _connected(self, cloud: Cloud) -> conditions.Condition:
@@ -147,11 +154,11 @@ class NodeStatus:
             last_transition_time=rfc3339(self._clock()),
         )
 
-    async def _write(self, current: tuple[conditions.Condition, ...], cloud: Cloud, total: int) -> None:
+    async def _write(self, current: tuple[conditions.Condition, ...], cloud: Cloud | None, total: int) -> None:
         host, now = self._sources.host(), rfc3339(self._clock())
         interfaces = await self._sources.interfaces()
         status = edgenodes.EdgeNodeStatus(
-            agent_id=cloud.agent_id,
+            agent_id=cloud.agent_id if cloud else None,
             version=self._version,
             cpu_percent=round(host.cpu_percent),
             memory_used_mib=host.memory_used // MIB,
@@ -162,7 +169,9 @@ class NodeStatus:
             last_heartbeat_time=now,
             interfaces=tuple(_shown(i) for i in interfaces[:INTERFACES_SHOWN]),
             runtimes=edgenodes.RuntimeCounts(total=total, ready=self.runtimes.get((names.READY, "True"), 0)),
-            cloud=cloud.link,
+            backends=self._backends,
+            api=self._sources.api,
+            cloud=cloud.link if cloud else edgenodes.CloudLink(),
             conditions=current,
         )
         await self._api.patch(kinds.EDGE_NODES, self._name, "", {"status": _whole(status)}, subresource="status")

@@ -12,7 +12,7 @@ from pydantic import Field
 from controller.resources import metadata
 from controller.resources.conditions import Condition
 from controller.resources.model import Model, ShortText, Text, Timestamp
-from controller.resources.runtime_status import CONDITION_LIST, NAMED_LIST
+from controller.resources.runtime_status import ATOMIC_LIST, CONDITION_LIST, NAMED_LIST
 
 
 class HostInterface(Model):
@@ -32,6 +32,13 @@ class CloudLink(Model):
     connected_since: Timestamp | None = None
     last_error: Text = ""
     certificate_not_after: Timestamp | None = None
+
+
+class NodeApi(Model):
+    """Where the node's controller answers the leader, and by which certificate it is known (PEM)."""
+
+    url: Text = ""
+    certificate: Annotated[str, Field(max_length=4096)] = ""
 
 
 class RuntimeCounts(Model):
@@ -57,6 +64,10 @@ class EdgeNodeStatus(Model):
     disk_total_mib: int | None = Field(default=None, alias="diskTotalMiB")
     uptime_seconds: int | None = None
     last_heartbeat_time: Timestamp | None = None
+    backends: Annotated[tuple[ShortText, ...], Field(max_length=4, json_schema_extra=ATOMIC_LIST)] = Field(
+        default=(), description="Backends that this node has shown to have, such as Docker."
+    )
+    api: NodeApi | None = None
     interfaces: tuple[HostInterface, ...] = Field(default=(), max_length=64, json_schema_extra=NAMED_LIST)
     runtimes: RuntimeCounts = RuntimeCounts()
     cloud: CloudLink = CloudLink()

@@ -64,6 +64,8 @@ UPDATED = "Updated"
 DELETED = "Deleted"
 REPAIRED = "Repaired"
 NODE_READY = "DockerReachable"
+NODE_AWAY = "NodeAway"
+UNPLACEABLE = "NoNodeFits"
 CONNECTED = "Connected"
 DISCONNECTED = "Disconnected"
 NO_CLOUD = "NoCloud"
@@ -130,6 +132,8 @@ TABLE: tuple[Reason, ...] = (
     Reason(DELETED, "event", "The container and its networks were removed."),
     Reason(REPAIRED, "event", "Something changed by hand was put right."),
     Reason(NODE_READY, "condition", "EdgeNode: Docker answers, runtimes can be started and changed."),
+    Reason(NODE_AWAY, "condition", "The node is not heard of, so nobody knows; nothing is deleted or moved meanwhile."),
+    Reason(UNPLACEABLE, "stalled", "No node has what the spec asks for; the message tells which node has what."),
     Reason(CONNECTED, "condition", "EdgeNode: the link to the cloud is up."),
     Reason(DISCONNECTED, "condition", "EdgeNode: the link to the cloud is down; the message tells why."),
     Reason(NO_CLOUD, "condition", "EdgeNode: EDGE_CLOUD_URL is empty, there is no cloud to connect to."),

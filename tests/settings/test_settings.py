@@ -16,6 +16,7 @@ README = Path(__file__).parents[2] / "README.md"
 NAMES = {
     "EDGE_CLOUD_URL", "EDGE_CLIENT_CERT", "EDGE_CLIENT_KEY", "EDGE_CLOUD_CA", "EDGE_STATE_DIR", "EDGE_API",
     "EDGE_API_LISTEN", "EDGE_ADDRESS_PROBE", "EDGE_API_EXPOSE", "EDGE_HTTP_LISTEN",
+    "EDGE_ROLES", "EDGE_NODE_LISTEN", "EDGE_NODE_TOKEN",
     "EDGE_NAMESPACE", "EDGE_NODE_NAME", "DOCKER_HOST", "EDGE_RUNTIME_IMAGE",
     "EDGE_RUNTIME_VERSION", "EDGE_RUNTIME_TEMPLATE", "EDGE_IMAGE_PREFIXES", "EDGE_INTERNAL_POOL",
     "EDGE_COMMAND_SECONDS", "EDGE_CONTRACTS", "EDGE_HEARTBEAT_SECONDS", "EDGE_LOG_FORMAT",
@@ -94,6 +95,8 @@ def test_a_text_becomes_its_value(field: str, text: str, value: Any) -> None:
         ("EDGE_COMMAND_SECONDS", "soon"),
         ("EDGE_COMMAND_SECONDS", "0"),
         ("EDGE_CONTRACTS", "loose"),
+        ("EDGE_ROLES", "leader"),
+        ("EDGE_ROLES", ""),
         ("EDGE_HEARTBEAT_SECONDS", "-1"),
         ("EDGE_LOG_FORMAT", "xml"),
         ("EDGE_LOG_LEVEL", "loud"),
@@ -168,3 +171,11 @@ def test_the_api_is_opened_to_other_hosts_only_on_purpose(address: str) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:6445", "127.3.2.1:6445", "[::1]:6445", "localhost:6445"])
 def test_the_host_itself_needs_no_purpose(address: str) -> None:
     assert not settings.load({}, {"EDGE_API_LISTEN": address}, None).api_expose
+
+
+@pytest.mark.parametrize("roles", ["link", "node", "pods", "link,pods,node"])
+def test_roles_are_chosen_in_a_cluster_only(roles: str) -> None:
+    found = settings.load({}, {"EDGE_API": "cluster", "EDGE_ROLES": roles}, None)
+    assert found.roles == tuple(roles.split(","))
+    with pytest.raises(errors.SettingError, match="needs EDGE_API=cluster"):
+        settings.load({}, {"EDGE_ROLES": roles}, None)

@@ -26,8 +26,10 @@ from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.contracts.base import Mode
 from controller.cloud.contracts.periods import Period
 from controller.cloud.dispatcher import Dispatcher
-from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Usage
+from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
+from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
+from controller.node.only import OnlyNode
 from controller.resources import kinds
 
 NAMESPACE = "edge"
@@ -37,9 +39,8 @@ BLUEPRINT = Blueprint(
     image="registry.test/runtime",
     version="latest",
     template={"realtime": {"enabled": True}},
-    backend="Docker",
-    node_name="test-node",
 )
+NODE_NAME = "test-node"
 
 
 class FakeNode:
@@ -50,6 +51,9 @@ class FakeNode:
         self.requests: list[HttpRequest] = []
         self.response: HttpResponse | errors.EdgeError = HttpResponse(200, {}, {"ok": True}, "application/json")
         self.held: asyncio.Event | None = None  # set: requests wait for it
+
+    async def reading(self) -> Reading:
+        return Reading(HostReading(10.0, 1 << 30, 8 << 30, 2 << 30, 64 << 30, 3600), 4)
 
     async def host_facts(self) -> HostFacts:
         return HostFacts("Debian GNU/Linux 12", "6.1.0", 4, 8 << 30, 64 << 30, [("eth0", "192.168.1.2")])
@@ -134,14 +138,14 @@ class CommandSite:
         departure = Departure(self._retire, self._leave, linger_seconds)
         self.retirement = Retirement(api, self.journal, departure, lambda: NOW)
         self.left = asyncio.Event()
-        devices = Devices(api, NAMESPACE)
+        devices, nodes = Devices(api, NAMESPACE), OnlyNode(NODE_NAME, self.node, "Docker")
         commands = topics.Commands(
-            lifecycle=Lifecycle(api, devices, BLUEPRINT, self.node, self.retirement.under_way),
+            lifecycle=Lifecycle(api, devices, BLUEPRINT, nodes, self.retirement.under_way),
             power=Power(api, devices),
-            forwarding=Forwarding(devices, self.node),
-            status=DeviceStatus(devices, self.node, self.retirement.progress, lambda: NOW),
-            consumption=Consumption(devices, self.node),
-            hardware=Hardware(api, self.node),
+            forwarding=Forwarding(devices, nodes),
+            status=DeviceStatus(devices, nodes, self.retirement.progress, lambda: NOW),
+            consumption=Consumption(devices, nodes),
+            hardware=Hardware(api, nodes),
             retirement=self.retirement,
         )
         self.topics = topics.table(commands)

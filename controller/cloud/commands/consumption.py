@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from controller.cloud.commands import sums
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.devices import Devices
 from controller.cloud.contracts.questions import GetConsumptionDevice, GetConsumptionOrchestrator
-from controller.cloud.node import Node, Usage
+from controller.cloud.node import Nodes, Usage
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -17,14 +19,15 @@ _UNITS = {"Ki": 1 << 10, "Mi": MIB, "Gi": GIB, "k": 10**3, "M": 10**6, "G": 10**
 class Consumption:
     """CPU is in percent, memory in MB of 2^20 bytes, disk in GB of 2^30."""
 
-    def __init__(self, devices: Devices, node: Node) -> None:
+    def __init__(self, devices: Devices, nodes: Nodes) -> None:
         self._devices = devices
-        self._node = node
+        self._nodes = nodes
 
     async def of_device(self, message: GetConsumptionDevice) -> Answer:
         """The limits of a device and what it used."""
         runtime = await self._devices.get(message.device_id)
-        usage = await self._node.device_usage(
+        node = await self._nodes.running(runtime)
+        usage = await node.device_usage(
             runtime["metadata"]["namespace"], message.device_id, message.cpu_period, message.memory_period
         )
         limits: dict[str, Any] = runtime["spec"].get("resources") or {}
@@ -37,9 +40,12 @@ class Consumption:
         }
 
     async def of_orchestrator(self, message: GetConsumptionOrchestrator) -> Answer:
-        """What the host is and what it used."""
-        facts = await self._node.host_facts()
-        usage = await self._node.host_usage(message.cpu_period, message.memory_period)
+        """What the hosts are together and what they used together; one that does not answer is left out."""
+        nodes = (await self._nodes.present()).values()
+        cpu, memory = message.cpu_period, message.memory_period
+        found = await sums.answered(asyncio.gather(node.host_facts(), node.host_usage(cpu, memory)) for node in nodes)
+        facts = sums.facts([facts for facts, _ in found])
+        usage = sums.usage([(facts.cpu_count, usage) for facts, usage in found])
         return {
             "status": "success",
             "ip_addresses": [{"interface": name, "ip_address": address} for name, address in facts.addresses],

@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.cloud.commands import ownership
 from controller.errors import CommandError
-from controller.resources import kinds
+from controller.resources import away, kinds
 from controller.resources.client import ApiClient
 
 RuntimeObject = dict[str, Any]  # a Runtime as the API sends it
@@ -38,10 +38,11 @@ class Devices:
         return candidates[0] if candidates else None
 
     async def get(self, device_id: str) -> RuntimeObject:
-        """The Runtime of that device. Raises errors.CommandError when there is none, or more than one."""
+        """The Runtime of that device. Raises errors.CommandError: none, more than one, or its node is away."""
         runtime = await self.find(device_id)
         if runtime is None:
             raise unknown(device_id)
+        refuse_away(runtime)
         return runtime
 
     async def get_own(self, device_id: str) -> RuntimeObject:
@@ -54,6 +55,12 @@ class Devices:
 def unknown(device_id: str) -> CommandError:
     """The error for a device id that no Runtime has."""
     return CommandError(f"there is no device {device_id} here")
+
+
+def refuse_away(runtime: RuntimeObject) -> None:
+    """Raise errors.CommandError when nobody could carry out a wish now: it would come true at some other time."""
+    if reason := away.why(runtime):
+        raise CommandError(f"{runtime['spec']['deviceId']} cannot be commanded now: {reason}")
 
 
 def refuse_foreign(runtime: RuntimeObject) -> None:

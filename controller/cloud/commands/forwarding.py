@@ -9,25 +9,26 @@ from controller.cloud.commands.answers import Answer, error
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.commands.executor import Call
 from controller.cloud.contracts.commands import RunCommand
-from controller.cloud.node import File, HttpRequest, HttpResponse, Node
+from controller.cloud.node import File, HttpRequest, HttpResponse, Nodes
 from controller.errors import CommandError
 
 HTTPS_PORT = 8443  # runtimes serve HTTPS there with a certificate of their own
 
 
 class Forwarding:
-    """Passes requests on through the node."""
+    """Passes requests on through the node that runs the device."""
 
-    def __init__(self, devices: Devices, node: Node) -> None:
+    def __init__(self, devices: Devices, nodes: Nodes) -> None:
         self._devices = devices
-        self._node = node
+        self._nodes = nodes
 
     async def run(self, message: RunCommand, call: Call) -> Answer:
         """The runtime's answer; an HTTP status of 400 or more counts as an error."""
         runtime = await self._devices.get(message.device_id)
         request = _request(message, runtime)
+        node = await self._nodes.running(runtime)
         await call.begin()
-        return _answer(await self._node.request(request, max(call.turn.seconds_left, 0.0)))
+        return _answer(await node.request(request, max(call.turn.seconds_left, 0.0)))
 
 
 def _request(message: RunCommand, runtime: RuntimeObject) -> HttpRequest:

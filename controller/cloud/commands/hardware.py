@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from controller.cloud.commands import sums
 from controller.cloud.commands.answers import Answer
 from controller.cloud.contracts.base import Message
 from controller.cloud.contracts.questions import GetHostInterfaces
-from controller.cloud.node import Node
+from controller.cloud.node import Node, Nodes
 from controller.network.interfaces import HostInterface
 from controller.resources import kinds
 from controller.resources.client import ApiClient
 
 
 class Hardware:
-    """Interfaces come from the node; which runtime has one to itself comes from the Runtimes."""
+    """Interfaces come from the nodes; which runtime has one to itself comes from the Runtimes."""
 
-    def __init__(self, api: ApiClient, node: Node) -> None:
+    def __init__(self, api: ApiClient, nodes: Nodes) -> None:
         self._api = api
-        self._node = node
+        self._nodes = nodes
 
     async def interfaces(self, message: GetHostInterfaces) -> Answer:
         """Physical, VLAN and Wi-Fi interfaces; with ``include_virtual`` the others as well."""
-        found = await self._node.interfaces(include_virtual=bool(message.include_virtual))
+        nodes = await self._nodes.present()
+        questions = (_on(name, node, virtual=bool(message.include_virtual)) for name, node in nodes.items())
         dedicated = await self._dedicated()
-        described = [_described(interface, dedicated.get(interface.name)) for interface in found]
-        if message.detailed:
-            details = [{"kind": interface.kind, "is_up": interface.is_up} for interface in found]
-            described = [{**entry, **more} for entry, more in zip(described, details, strict=True)]
+        several = len(nodes) > 1
+        described = [
+            {
+                **_described(interface, dedicated.get((name, interface.name))),
+                **({"kind": interface.kind, "is_up": interface.is_up} if message.detailed else {}),
+                **({"node_name": name} if several else {}),
+            }
+            for name, interfaces in await sums.answered(questions)
+            for interface in interfaces
+        ]
         return {"status": "success", "interfaces": described}
 
     async def serial_devices(self, _message: Message) -> Answer:
         """None yet: serial devices are not looked for."""
         return {"status": "success", "devices": [], "count": 0}
 
-    async def _dedicated(self) -> dict[str, str]:
-        """Device by the interface that it alone may use."""
+    async def _dedicated(self) -> dict[tuple[str | None, str], str]:
+        """Device by node and the interface that it alone may use."""
         specs = [runtime["spec"] for runtime in await self._api.list(kinds.RUNTIMES)]
-        return {spec["dedicatedInterface"]: spec["deviceId"] for spec in specs if spec.get("dedicatedInterface")}
+        return {
+            (spec.get("nodeName"), spec["dedicatedInterface"]): spec["deviceId"]
+            for spec in specs
+            if spec.get("dedicatedInterface")
+        }
+
+
+async def _on(name: str, node: Node, *, virtual: bool) -> tuple[str, Sequence[HostInterface]]:
+    return name, await node.interfaces(include_virtual=virtual)
 
 
 def _described(interface: HostInterface, device_id: str | None) -> Answer:

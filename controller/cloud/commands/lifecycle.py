@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from controller import errors
 from controller.cloud.commands import convergence, specs
 from controller.cloud.commands.answers import Answer
-from controller.cloud.commands.devices import Devices, RuntimeObject, full_name, refuse_foreign, unknown
+from controller.cloud.commands.devices import (
+    Devices,
+    RuntimeObject,
+    full_name,
+    refuse_away,
+    refuse_foreign,
+    unknown,
+)
 from controller.cloud.commands.executor import Call
 from controller.cloud.contracts.base import DeviceMessage
 from controller.cloud.contracts.runtimes import CreateNewRuntime
-from controller.cloud.node import Node
+from controller.cloud.node import Nodes, Place
 from controller.resources import kinds
 from controller.resources.client import ApiClient
 
@@ -20,16 +28,23 @@ from controller.resources.client import ApiClient
 NAME_CHECK_SECONDS = 2
 
 
+class Room(NamedTuple):
+    """Where a new Runtime can go, or why it cannot go anywhere."""
+
+    place: Place | None
+    obstacle: str = ""
+
+
 class Lifecycle:
     """``retiring`` tells whether the orchestrator is being deleted: then nothing new is made."""
 
     def __init__(
-        self, api: ApiClient, devices: Devices, blueprint: specs.Blueprint, node: Node, retiring: Callable[[], bool]
+        self, api: ApiClient, devices: Devices, blueprint: specs.Blueprint, nodes: Nodes, retiring: Callable[[], bool]
     ) -> None:
         self._api = api
         self._devices = devices
         self._blueprint = blueprint
-        self._node = node
+        self._nodes = nodes
         self._retiring = retiring
 
     async def create(self, message: CreateNewRuntime, call: Call) -> Answer:
@@ -37,18 +52,16 @@ class Lifecycle:
         if self._retiring():
             raise errors.CommandError("this orchestrator is being deleted and takes no new runtimes")
         name = message.container_name
-        existing, stranger = await asyncio.gather(self._devices.find(name), self._stranger(name))
+        existing, room = await asyncio.gather(self._devices.find(name), self._room(message))
         await call.begin()
         if existing is not None and existing["metadata"].get("deletionTimestamp"):
             await self._wait_until_deleted(existing, call)
-            existing, stranger = None, await self._stranger(name)
+            existing, room = None, await self._room(message)
         if existing is not None:
             refuse_foreign(existing)
             _refuse_other_spec(message, existing)
-        elif stranger:
-            raise errors.CommandError(f"the name {name} is taken by {stranger}: rename or remove it")
         else:
-            await self._write(message)
+            await self._write(message, room)
         return {"status": "creating", "container_id": name, "message": f"the runtime {name} is being created"}
 
     async def delete(self, message: DeviceMessage, call: Call) -> Answer:
@@ -60,11 +73,14 @@ class Lifecycle:
             raise unknown(device_id)
         if runtime is not None:
             refuse_foreign(runtime)
+            refuse_away(runtime)
             await self._delete(runtime)
         return {"status": "deleting", "device_id": device_id, "message": f"the runtime {device_id} is being deleted"}
 
-    async def _write(self, message: CreateNewRuntime) -> None:
-        manifest = self._blueprint.manifest(message)
+    async def _write(self, message: CreateNewRuntime, room: Room) -> None:
+        if room.place is None:
+            raise errors.CommandError(room.obstacle)
+        manifest = self._blueprint.manifest(message, room.place)
         try:
             await self._api.create(kinds.RUNTIMES, manifest)
         except errors.AlreadyExistsError:
@@ -89,12 +105,23 @@ class Lifecycle:
                 f"{name} is still being deleted: send the command again when it is gone"
             ) from None
 
-    async def _stranger(self, name: str) -> str:
+    async def _room(self, message: CreateNewRuntime) -> Room:
+        """Where it would go, or why it cannot: only a device that does not stand yet needs it."""
+        name = message.container_name
+        try:
+            place = await self._nodes.place({**self._blueprint.template, **specs.carried(message)})
+        except errors.CommandError as error:
+            return Room(None, str(error))
+        if stranger := await self._stranger(place, name):
+            return Room(None, f"the name {name} is taken by {stranger}: rename or remove it")
+        return Room(place)
+
+    async def _stranger(self, place: Place, name: str) -> str:
         """What container of this name is not ours, or "" where that cannot be told now."""
         try:
             async with asyncio.timeout(NAME_CHECK_SECONDS):
-                return await self._node.foreign_container(name)
-        except (errors.ReconcileError, TimeoutError):
+                return await (await self._nodes.present())[place.node_name].foreign_container(name)
+        except (errors.ReconcileError, errors.CommandError, KeyError, TimeoutError):
             return ""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from controller import names
 from controller.cloud.contracts import runtimes as contract
+from controller.cloud.node import Place
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123
 _SLUG_LENGTH = 54  # with a dash and eight digits of hash a DNS label of 63
@@ -18,20 +19,16 @@ _SLUG_LENGTH = 54  # with a dash and eight digits of hash a DNS label of 63
 class Blueprint:
     """What every new Runtime of the cloud starts from; the message's fields go on top.
 
-    ``template`` is a partial spec as on the wire. ``backend`` and ``node_name`` are set at once where they are known,
-    which spares the operator a write; None leaves them to it.
+    ``template`` is a partial spec as on the wire.
     """
 
     namespace: str
     image: str
     version: str
     template: dict[str, Any]
-    backend: str | None = None
-    node_name: str | None = None
 
-    def manifest(self, message: contract.CreateNewRuntime) -> dict[str, Any]:
+    def manifest(self, message: contract.CreateNewRuntime, place: Place) -> dict[str, Any]:
         """The whole object; it carries the finalizer from the start, so that no deletion can pass unseen."""
-        own = {"backend": self.backend, "nodeName": self.node_name}
         return {
             "metadata": {
                 "name": object_name(message.container_name),
@@ -43,8 +40,9 @@ class Blueprint:
                 **self.template,
                 "image": self.image,
                 "version": self.version,
-                **{key: value for key, value in own.items() if value},
+                "backend": place.backend,
                 **carried(message),
+                "nodeName": place.node_name,
             },
         }
 
@@ -65,7 +63,11 @@ def carried(message: contract.CreateNewRuntime) -> dict[str, Any]:
     }
     if message.serial_configs is not None:
         spec["serialPorts"] = [_serial_port(port) for port in message.serial_configs]
-    optional = {"version": message.runtime_version, "dedicatedInterface": message.dedicated_interface}
+    optional = {
+        "version": message.runtime_version,
+        "dedicatedInterface": message.dedicated_interface,
+        "nodeName": message.node_name,
+    }
     return {**spec, **_given(optional)}
 
 

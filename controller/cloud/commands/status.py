@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from controller import errors, names
@@ -11,8 +12,8 @@ from controller.cloud.commands import convergence
 from controller.cloud.commands.answers import Answer, error
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.contracts.base import ORCHESTRATOR, DeviceMessage
-from controller.cloud.node import Node
-from controller.resources import timestamps
+from controller.cloud.node import Node, Nodes
+from controller.resources import away, timestamps
 
 
 class DeviceStatus:
@@ -21,12 +22,12 @@ class DeviceStatus:
     def __init__(
         self,
         devices: Devices,
-        node: Node,
+        nodes: Nodes,
         orchestrator: Callable[[], Answer],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._devices = devices
-        self._node = node
+        self._nodes = nodes
         self._orchestrator = orchestrator
         self._clock = clock
 
@@ -35,12 +36,18 @@ class DeviceStatus:
         if message.device_id == ORCHESTRATOR:
             return {"device_id": ORCHESTRATOR, **self._orchestrator()}
         runtime = await self._devices.find(message.device_id)
-        found = await self._unknown(message.device_id) if runtime is None else self._of(runtime)
+        if runtime is None:
+            found = await self._unknown(message.device_id)
+        elif reason := away.why(runtime):
+            found = error(reason)  # what was known of it may be true no longer
+        else:
+            found = self._of(runtime)
         return {"device_id": message.device_id, **found}
 
     async def _unknown(self, device_id: str) -> Answer:
-        stranger = await _or_nothing(self._node.foreign_container(device_id))
-        if stranger:
+        nodes = (await self._nodes.present()).values()
+        found = await asyncio.gather(*(_stranger(node, device_id) for node in nodes))
+        if stranger := next(filter(None, found), ""):
             return error(f"the name {device_id} is taken by {stranger}, which this orchestrator does not manage")
         return {"status": "not_found", "message": f"there is no device {device_id} here"}
 
@@ -111,9 +118,9 @@ def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Ans
     }
 
 
-async def _or_nothing(question: Awaitable[str]) -> str:
-    """The answer, or "" while the engine cannot be asked."""
+async def _stranger(node: Node, name: str) -> str:
+    """What container of this name is not ours, or "" while node or engine cannot be asked."""
     try:
-        return await question
-    except errors.ReconcileError:
+        return await node.foreign_container(name)
+    except (errors.ReconcileError, errors.CommandError):
         return ""

@@ -113,7 +113,13 @@ AbsolutePath = Annotated[
     Text, _matches(r"/[^:\x00-\x1f]+", "must be an absolute path without ':' such as /dev/ttyUSB0")
 ]
 
+NodeName = Annotated[
+    Text,
+    _matches(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "must be the name of a node, as kubectl get edgenodes shows it"),
+]
+
 OptionalIpv4 = Annotated[Ipv4 | None, BeforeValidator(_absent_when_empty)]
+OptionalNodeName = Annotated[NodeName | None, BeforeValidator(_absent_when_empty)]
 OptionalMac = Annotated[Mac | None, BeforeValidator(_absent_when_empty)]
 OptionalText = Annotated[Text | None, BeforeValidator(_absent_when_empty)]
 OptionalImageTag = Annotated[ImageTag | None, BeforeValidator(_absent_when_empty)]

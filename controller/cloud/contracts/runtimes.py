@@ -20,6 +20,7 @@ from controller.cloud.contracts.fields import (
     OptionalImageTag,
     OptionalIpv4,
     OptionalMac,
+    OptionalNodeName,
     OptionalParentInterface,
     OptionalText,
     ParentInterface,
@@ -148,6 +149,7 @@ class CreateNewRuntime(base.Message):
     runtime_version: OptionalImageTag = None
     serial_configs: Annotated[list[SerialPort], Field(max_length=MAX_SERIAL_PORTS)] | None = None
     dedicated_interface: OptionalParentInterface = None
+    node_name: OptionalNodeName = None
 
     @field_validator("vnic_configs", "serial_configs")
     @classmethod

@@ -1,0 +1,85 @@
+"""The role node as a whole: this host's runtimes kept as wished, its EdgeNode, and what both tell the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from controller import __version__
+from controller.bootstrap import member, node
+from controller.bootstrap.node import NodePart
+from controller.bootstrap.surroundings import Surroundings
+from controller.bootstrap.uplink import Uplink
+from controller.metrics.prometheus import Metrics
+from controller.metrics.prometheus import Sources as MetricsSources
+from controller.metrics.server import Check
+from controller.node.kubernetes_node import KubernetesNode
+from controller.node.status import NodeStatus, Sources
+from controller.reconcile.queue import Queue
+from controller.resources.edgenodes import NodeApi
+
+OPERATOR_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class HostPart:
+    """What others need of it."""
+
+    here: NodePart
+    metrics: Metrics
+    status: NodeStatus
+    queue: Queue
+
+
+async def start(around: Surroundings, here: NodePart, uplink: Uplink) -> HostPart:
+    """Reconcile from now on, as far as keys come; kopf is not started yet."""
+    site, api = around.site, around.api
+    address = None if site.embedded else await member.start(site, around.endpoint, api, here.local)
+
+    async def returned() -> None:
+        await reconciling.look()
+
+    status = NodeStatus(
+        api,
+        site.node_name,
+        __version__,
+        _sources(here, uplink if site.embedded else None, address),
+        node=KubernetesNode(api, site.node_name, __version__) if site.embedded else None,
+        returned=returned,
+    )
+    metrics = Metrics(__version__, uplink.topics(), _shown(here, status))
+    reconciling = node.start_reconciling(site, api, here, metrics)
+    return HostPart(here, metrics, status, reconciling.queue)
+
+
+def operate(around: Surroundings, host: HostPart) -> Mapping[str, Check]:
+    """Have kopf bring the keys, and keep the EdgeNode; what /readyz asks of both."""
+    operator = node.start_operator(around.site, around.endpoint, host.queue)
+    around.site.supervisor.start("the EdgeNode", host.status.run)
+
+    async def docker() -> None:
+        await host.here.backend.health()
+
+    async def kopf() -> str | None:
+        return None if await operator.responds(OPERATOR_SECONDS) else "it has not started yet, or is stuck"
+
+    return {"docker": docker, "operator": kopf}
+
+
+def _sources(here: NodePart, uplink: Uplink | None, address: NodeApi | None) -> Sources:
+    return Sources(
+        host=lambda: here.sampler.host,
+        interfaces=partial(here.local.interfaces, include_virtual=False),
+        engine=here.backend.health,
+        api=address,
+        cloud=uplink.cloud if uplink else None,
+    )
+
+
+def _shown(here: NodePart, status: NodeStatus) -> MetricsSources:
+    return MetricsSources(
+        host=lambda: here.sampler.host,
+        containers=lambda: here.sampler.containers,
+        runtimes=lambda: status.runtimes,
+    )

@@ -1,0 +1,47 @@
+"""What only one process of all does in a cluster: the link, the watch over nodes, giving Runtimes their node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from controller import names
+from controller.bootstrap.installation import Installation
+from controller.cluster.absence import Absence
+from controller.cluster.assignment import Assignment
+from controller.cluster.election import Election
+from controller.cluster.fleet import Fleet
+from controller.resources.client import ApiClient
+
+FIRST_READING_SECONDS = 1.0
+
+Connect = Callable[[Installation], Awaitable[None]]
+"""Opens the link for as long as the given installation's stack is open."""
+
+
+def start(site: Installation, api: ApiClient, fleet: Fleet, connect: Connect) -> None:
+    """Stand for election from now on."""
+    candidate = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+    election = Election(api, site.settings.namespace, names.LEADER_LEASE, candidate)
+    site.supervisor.start("the election", partial(election.run, partial(_term, site, api, fleet, connect)))
+
+
+@asynccontextmanager
+async def _term(site: Installation, api: ApiClient, fleet: Fleet, connect: Connect) -> AsyncIterator[None]:
+    """The parts of a leader, until it leads no longer; the link ends first."""
+    async with AsyncExitStack() as stack:
+        own = site.term(stack)
+        stack.push_async_callback(own.supervisor.stop)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(fleet.read(), FIRST_READING_SECONDS)
+        own.supervisor.start("the figures of all nodes", fleet.run)
+        own.supervisor.start("the watch over the nodes", Absence(api, site.settings.namespace).run)
+        own.supervisor.start("the assignment of Runtimes", Assignment(api, fleet).run)
+        if "link" in site.settings.roles:
+            await connect(own)
+        yield

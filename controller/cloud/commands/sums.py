@@ -1,0 +1,86 @@
+"""Many nodes as one: what they are and what they use, added up for a cloud that knows one agent. No I/O.
+
+Memory, disk and cores are summed, CPU in percent is weighted by cores, uptime is that of the host that is up longest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import TypeVar
+
+from controller import errors
+from controller.cloud.node import HostFacts, Point, Reading, Usage
+from controller.metrics.host import HostReading
+
+T = TypeVar("T")
+
+STALE_SECONDS = 120  # an older sample says nothing of a moment; samples are thinned out to as much as this and more
+
+
+async def answered(questions: Iterable[Awaitable[T]]) -> list[T]:
+    """The answers of those that answer. Raises errors.CommandError when none of several does."""
+    found = await asyncio.gather(*questions, return_exceptions=True)
+    refusals = [answer for answer in found if isinstance(answer, errors.CommandError)]
+    for answer in found:
+        if isinstance(answer, BaseException) and not isinstance(answer, errors.CommandError):
+            raise answer
+    if refusals and len(refusals) == len(found):
+        raise refusals[0]
+    return [answer for answer in found if not isinstance(answer, BaseException)]
+
+
+def reading(readings: Sequence[Reading]) -> Reading:
+    """One reading of all hosts; zeros where there is none."""
+    cores = sum(one.cpu_count for one in readings)
+    hosts = [one.host for one in readings]
+    whole = HostReading(
+        cpu_percent=sum(one.host.cpu_percent * one.cpu_count for one in readings) / max(cores, 1),
+        memory_used=sum(host.memory_used for host in hosts),
+        memory_total=sum(host.memory_total for host in hosts),
+        disk_used=sum(host.disk_used for host in hosts),
+        disk_total=sum(host.disk_total for host in hosts),
+        uptime=max((host.uptime for host in hosts), default=0),
+    )
+    return Reading(whole, cores)
+
+
+def facts(found: Sequence[HostFacts]) -> HostFacts:
+    """One host of all hosts; systems and kernels that differ are listed."""
+    return HostFacts(
+        os=", ".join(dict.fromkeys(one.os for one in found)),
+        kernel=", ".join(dict.fromkeys(one.kernel for one in found)),
+        cpu_count=sum(one.cpu_count for one in found),
+        memory_total=sum(one.memory_total for one in found),
+        disk_total=sum(one.disk_total for one in found),
+        addresses=[address for one in found for address in one.addresses],
+    )
+
+
+def usage(found: Sequence[tuple[int, Usage]]) -> Usage:
+    """One curve each of all hosts, from (cores, usage)."""
+    cores = sum(count for count, _ in found) or 1
+    return Usage(
+        cpu=_sum([(count / cores, one.cpu) for count, one in found]),
+        memory=_sum([(1.0, one.memory) for _, one in found]),
+    )
+
+
+def _sum(curves: Sequence[tuple[float, Sequence[Point]]]) -> list[Point]:
+    """The weighted sum at the times of the curve with most points."""
+    if len(curves) == 1 and curves[0][0] == 1.0:
+        return list(curves[0][1])
+    times = max(([point.timestamp for point in points] for _, points in curves), key=len, default=[])
+    stamps = [[point.timestamp for point in points] for _, points in curves]
+    return [
+        Point(time, sum(weight * _at(points, own, time) for (weight, points), own in zip(curves, stamps, strict=True)))
+        for time in times
+    ]
+
+
+def _at(points: Sequence[Point], stamps: Sequence[int], time: int) -> float:
+    """The value at a time: that of the nearest sample, 0 where there is none near."""
+    place = bisect_right(stamps, time)
+    near = min(points[max(0, place - 1) : place + 1], key=lambda point: abs(point.timestamp - time), default=None)
+    return near.value if near is not None and abs(near.timestamp - time) <= STALE_SECONDS else 0.0

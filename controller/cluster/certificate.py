@@ -1,0 +1,60 @@
+"""The certificate by which a node is known to the leader: self-signed, new at every start, published in the EdgeNode.
+
+Who may write an EdgeNode's status is who may speak for a node, so the API is the authority (decision 112). The key
+never leaves this process.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+# The certificate is trusted by itself and by nothing else, so its dates would only tell how wrong a clock is.
+BEGIN = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+END = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)  # RFC 5280 section 4.1.2.5
+
+HOST = "node"  # the name in every certificate: which node it is, tells the certificate itself
+
+
+class ServerCertificate(NamedTuple):
+    """``pem`` is to be published; ``context`` serves with it."""
+
+    pem: str
+    context: ssl.SSLContext
+
+
+def make() -> ServerCertificate:
+    """A new one. Blocking (about 1 ms)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = _self_signed(key).public_bytes(serialization.Encoding.PEM)
+    plain = serialization.NoEncryption()
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with tempfile.NamedTemporaryFile() as file:  # mode 0600; ssl takes it from a file only
+        Path(file.name).write_bytes(secret + pem)
+        context.load_cert_chain(file.name)
+    return ServerCertificate(pem.decode(), context)
+
+
+def trusting(pem: str) -> ssl.SSLContext:
+    """A client's context that takes this one certificate. Raises ssl.SSLError when it is none."""
+    context = ssl.create_default_context(cadata=pem)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), BEGIN, END)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    return builder.sign(key, hashes.SHA256())

@@ -1,0 +1,120 @@
+"""Two replicas of the leader on a real API: one link to the cloud, whoever dies, and each command is done once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.cluster_site import ClusterSite
+from tests.support.site import AGENT, NAMESPACE, Site, eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+async def replicas(cluster_site: ClusterSite) -> dict[str, Site]:
+    """Two replicas, both started; the cloud sees one of them."""
+    made = {
+        name: cluster_site.process(name, "link,pods", EDGE_COMMAND_SECONDS="5") for name in ("leader-a", "leader-b")
+    }
+    for site in made.values():
+        await site.start(connected=False)
+    await cluster_site.cloud.wait_agent(AGENT, timeout=60)
+    return made
+
+
+async def leader(replicas: dict[str, Site]) -> tuple[Site, Site]:
+    """The one that has the link, and the other."""
+
+    async def linked() -> list[str]:
+        return [name for name, replica in replicas.items() if "connected to https" in replica.log_text()]
+
+    names = await eventually(linked, "one is connected")
+    assert len(names) == 1, f"links: {names}"
+    first, second = sorted(replicas, key=lambda name: name not in names)
+    return replicas[first], replicas[second]
+
+
+async def lease(site: ClusterSite) -> dict[str, Any]:
+    """The leader's Lease."""
+    spec: dict[str, Any] = (await site.get("lease", "edge-controller"))["spec"]
+    return spec
+
+
+def unplaced(name: str) -> dict[str, Any]:
+    """A Runtime of the cloud that no operator settles here."""
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": {"getedge.me/origin": "cloud"}}
+    spec = {"deviceId": name, "image": "registry.test/runtime", "nodeName": "elsewhere", "backend": "Docker"}
+    return {"apiVersion": "getedge.me/v1alpha1", "kind": "Runtime", "metadata": metadata, "spec": spec}
+
+
+async def test_one_of_two_has_the_link_and_keeps_it(cluster_site: ClusterSite, replicas: dict[str, Site]) -> None:
+    session = cluster_site.cloud.agents.session(AGENT)
+    for _ in range(3):
+        await cluster_site.cloud.next_heartbeat(AGENT, timeout=60)
+    assert cluster_site.cloud.agents.session(AGENT) is session
+    await leader(replicas)
+
+
+async def test_the_other_connects_when_the_leader_is_killed(
+    cluster_site: ClusterSite, replicas: dict[str, Site]
+) -> None:
+    first, second = await leader(replicas)
+    await first.kill()
+    await cluster_site.cloud.wait_agent(AGENT, timeout=60)
+    answer = await second.send("get_device_status", device_id="plc-1")
+    assert answer["status"] == "not_found"
+    assert "connected to https" in second.log_text()
+
+
+async def test_a_leader_that_stops_gives_the_lease_back(cluster_site: ClusterSite, replicas: dict[str, Site]) -> None:
+    first, second = await leader(replicas)
+    before = await lease(cluster_site)
+    assert await first.stop() == 0
+    await cluster_site.cloud.wait_agent(AGENT, timeout=60)
+    after = await lease(cluster_site)
+    assert after["leaseTransitions"] == before["leaseTransitions"] + 1
+    assert after["holderIdentity"] != before["holderIdentity"]
+    assert await second.stop() == 0
+    assert not (await lease(cluster_site)).get("holderIdentity")
+
+
+async def test_a_command_under_way_is_done_once_over_the_death_of_the_leader(
+    cluster_site: ClusterSite, replicas: dict[str, Site]
+) -> None:
+    first, _ = await leader(replicas)
+    await cluster_site.apply(unplaced("plc-1"))
+    restart = first.message("restart_device", device_id="plc-1")
+    asking = asyncio.create_task(cluster_site.cloud.send(AGENT, "restart_device", restart, timeout=60))
+
+    async def written() -> str | None:
+        found = await cluster_site.get("runtime", "plc-1")
+        token: str | None = found["spec"].get("restartedAt")
+        return token
+
+    token = await eventually(written, "the wish is written")
+    await first.kill()
+    await asyncio.gather(asking, return_exceptions=True)
+    await cluster_site.cloud.wait_agent(AGENT, timeout=60)
+    again = await cluster_site.cloud.send(AGENT, "restart_device", restart, timeout=60)
+    assert "the wish stands" in again["error"]  # nobody settles it here; but it was taken up again
+    found = await cluster_site.get("runtime", "plc-1")
+    assert found["spec"]["restartedAt"] == token
+    assert found["metadata"]["generation"] == 2  # once
+    assert (await cluster_site.kubectl("get", "rtc", "-o", "name")).count("restart-device") == 1
+    assert again == await cluster_site.cloud.send(AGENT, "restart_device", restart, timeout=60)
+
+
+async def test_a_leader_that_the_api_forgot_has_no_link(cluster_site: ClusterSite, replicas: dict[str, Site]) -> None:
+    usurped = {"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 3600}}
+    await cluster_site.kubectl("patch", "lease/edge-controller", "--type=merge", "-p", json.dumps(usurped))
+
+    async def without_link() -> bool:
+        return cluster_site.cloud.agents.session(AGENT) is None
+
+    await eventually(without_link, "the link ends")
+    await cluster_site.kubectl("delete", "lease/edge-controller")
+    await cluster_site.cloud.wait_agent(AGENT, timeout=60)

@@ -1,0 +1,23 @@
+"""An embedded API for the parts of a cluster, through an administrator: it knows no rights of nodes and leaders."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from tests.support.embedded_api import NAMESPACE, EmbeddedApi
+
+
+@pytest.fixture
+async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
+    """A client that may do everything; what a test made is removed."""
+    api = embedded_api.client(user="admin")
+    yield api
+    await embedded_api.clear()
+    for kind, namespace in ((kinds.LEASES, NAMESPACE), (kinds.EDGE_NODES, ""), (kinds.CONFIG_MAPS, NAMESPACE)):
+        for found in await api.list(kind, namespace):
+            await api.delete(kind, found["metadata"]["name"], namespace)
+    await api.close()

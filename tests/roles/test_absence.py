@@ -1,0 +1,131 @@
+"""A node that is not heard of: told on its EdgeNode and its Runtimes, answered to the cloud, and nothing else done."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from controller.cluster.absence import Absence
+from controller.cluster.node_lease import NodeLease
+from controller.metrics.host import HostReading
+from controller.node.status import NodeStatus, Sources
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from tests.support.command_site import CommandSite, condition
+from tests.support.embedded_api import NAMESPACE
+
+AWAY_SECONDS = 0.2
+HEARTBEAT = "2026-01-01T00:00:00"
+
+
+@pytest.fixture
+async def fleet(api: ApiClient) -> None:
+    """Nodes one and two, heard of, and a running Runtime on each."""
+    for node in ("one", "two"):
+        await api.create(kinds.EDGE_NODES, {"metadata": {"name": node}, "spec": {}})
+        await heard(api, node)
+        spec = {"deviceId": f"plc-{node}", "image": "a/b", "nodeName": node, "backend": "Docker"}
+        labels = {"getedge.me/origin": "cloud"}
+        metadata = {"name": f"plc-{node}", "namespace": NAMESPACE, "labels": labels}
+        await api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": spec})
+        status = {"state": "running", "internalIP": "10.213.0.2", "observedGeneration": 1,
+                  "conditions": [condition("Ready", "True", 1), condition("NetworkAttached", "True", 1)]}  # fmt: skip
+        await api.patch(kinds.RUNTIMES, f"plc-{node}", NAMESPACE, {"status": status}, subresource="status")
+
+
+async def heard(api: ApiClient, node: str) -> None:
+    """The node renews its Lease."""
+    await NodeLease(api, NAMESPACE, node, lambda: None).renew()
+
+
+async def looked(api: ApiClient, *heard_of: str) -> Absence:
+    """The watch, after nodes had time to be silent and ``heard_of`` were not."""
+    absence = Absence(api, NAMESPACE, away_seconds=AWAY_SECONDS)
+    await absence.look()
+    await asyncio.sleep(2 * AWAY_SECONDS)
+    for node in heard_of:
+        await heard(api, node)
+    await absence.look()
+    return absence
+
+
+async def ready(api: ApiClient, kind: kinds.Kind, name: str, namespace: str = "") -> dict[str, Any]:
+    found = await api.get(kind, name, namespace)
+    conditions = (found.get("status") or {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == "Ready"), {})
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_only_the_silent_one_is_away(api: ApiClient) -> None:
+    await looked(api, "two")
+    assert (await ready(api, kinds.EDGE_NODES, "one"))["reason"] == "NodeAway"
+    assert await ready(api, kinds.EDGE_NODES, "two") == {}
+    gone = await ready(api, kinds.RUNTIMES, "plc-one", NAMESPACE)
+    assert (gone["status"], gone["reason"]) == ("Unknown", "NodeAway")
+    assert "node one is away, last heard of at" in gone["message"]
+    assert (await ready(api, kinds.RUNTIMES, "plc-two", NAMESPACE))["status"] == "True"
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_nothing_is_deleted_or_moved_and_the_rest_of_the_status_stays(api: ApiClient) -> None:
+    before = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
+    absence = await looked(api, "two")
+    after = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
+    assert after["spec"] == before["spec"]
+    assert after["status"]["state"] == "running"
+    assert condition("NetworkAttached", "True", 1) in after["status"]["conditions"]
+    await absence.look()
+    again = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
+    assert again["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize(
+    ("topic", "fields"),
+    [
+        ("start_device", {}),
+        ("stop_device", {}),
+        ("restart_device", {}),
+        ("delete_device", {}),
+        ("get_device_status", {}),
+        ("run_command", {"method": "GET", "api": "/"}),
+        ("get_consumption_device", {"cpuPeriod": "1h", "memoryPeriod": "1h"}),
+    ],
+)
+async def test_its_commands_are_answered_with_an_error_that_says_so(
+    api: ApiClient, topic: str, fields: dict[str, Any]
+) -> None:
+    await looked(api, "two")
+    before = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
+    site = CommandSite(api)
+    answer = await site.send(topic, device_id="plc-one", **fields)
+    assert answer["status"] == "error"
+    assert "node one is away, last heard of at" in answer["error"]
+    assert await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE) == before
+    assert site.node.requests == []
+    await site.close()
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_one_that_is_back_says_so_itself_and_looks_at_its_runtimes(api: ApiClient) -> None:
+    await looked(api, "two")
+    looks = []
+
+    async def interfaces() -> list[Any]:
+        return []
+
+    async def engine() -> None:
+        return
+
+    async def returned() -> None:
+        looks.append("all")
+
+    sources = Sources(lambda: HostReading(1, 2, 3, 4, 5, 6), interfaces, engine)
+    status = NodeStatus(api, "one", "1", sources, returned=returned)
+    await status.look()
+    assert (await ready(api, kinds.EDGE_NODES, "one"))["status"] == "True"
+    assert looks == ["all"]
+    await status.look()
+    assert looks == ["all"]

@@ -1,0 +1,88 @@
+"""Runtimes that came without a node - from a person, Helm, GitOps - get one, once; or their status says why not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from controller.cloud.node import Node, Place
+from controller.cluster import placement
+from controller.cluster.assignment import Assignment
+from controller.cluster.placement import Candidate
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from tests.support.embedded_api import NAMESPACE
+from tests.support.site import eventually
+
+
+class Fleet:
+    """The nodes that a test says there are."""
+
+    def __init__(self, *candidates: Candidate) -> None:
+        self.candidates = candidates
+
+    async def running(self, runtime: Mapping[str, Any]) -> Node:
+        raise NotImplementedError
+
+    async def present(self) -> Mapping[str, Node]:
+        raise NotImplementedError
+
+    async def place(self, spec: Mapping[str, Any]) -> Place:
+        return placement.choose(self.candidates, spec, pods=False)
+
+
+ONE = Candidate("one", {"eth0": ""}, ("Docker",))
+
+
+async def create(api: ApiClient, **fields: Any) -> None:
+    interface = {"name": "lan0", "parentInterface": "eth0"}
+    spec = {"deviceId": "plc-1", "image": "a/b", "interfaces": [interface], **fields}
+    await api.create(kinds.RUNTIMES, {"metadata": {"name": "plc-1", "namespace": NAMESPACE}, "spec": spec})
+
+
+async def runtime(api: ApiClient) -> dict[str, Any]:
+    found: dict[str, Any] = await api.get(kinds.RUNTIMES, "plc-1", NAMESPACE)
+    return found
+
+
+async def test_it_gets_the_node_that_has_its_parent(api: ApiClient) -> None:
+    await create(api)
+    await Assignment(api, Fleet(ONE)).look()
+    assert {name: (await runtime(api))["spec"][name] for name in ("nodeName", "backend")} == {
+        "nodeName": "one",
+        "backend": "Docker",
+    }
+
+
+async def test_what_fits_nowhere_is_stalled_and_says_who_has_what(api: ApiClient) -> None:
+    await create(api)
+    fleet = Fleet(Candidate("two", {"eth5": ""}, ("Docker",)))
+    assignment = Assignment(api, fleet)
+    await assignment.look()
+    found = await runtime(api)
+    conditions = {c["type"]: (c["status"], c["reason"], c["message"]) for c in found["status"]["conditions"]}
+    sentence = "no node has eth0 (two: it has eth5)"
+    assert conditions["Stalled"] == ("True", "NoNodeFits", sentence)
+    assert conditions["Ready"] == ("False", "NoNodeFits", sentence)
+    await assignment.look()
+    assert (await runtime(api))["metadata"]["resourceVersion"] == found["metadata"]["resourceVersion"]
+    fleet.candidates = (ONE,)
+    await assignment.look()
+    assert (await runtime(api))["spec"]["nodeName"] == "one"
+
+
+@pytest.mark.parametrize("again", [0.2, 3600.0], ids=["by time", "by change"])
+async def test_one_that_comes_later_is_seen(api: ApiClient, again: float) -> None:
+    task = asyncio.create_task(Assignment(api, Fleet(ONE), again=again).run())
+    await asyncio.sleep(0)
+    await create(api)
+
+    async def assigned() -> bool:
+        return (await runtime(api))["spec"].get("nodeName") == "one"
+
+    await eventually(assigned, "it has a node")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

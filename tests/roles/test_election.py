@@ -1,0 +1,153 @@
+"""The election: one leader at a time, the next one when it is silent or stops, none where the API cannot be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from controller import errors
+from controller.cluster.election import Election, Timing
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from tests.support.embedded_api import NAMESPACE
+
+QUICK = Timing(duration=2.0, deadline=1.0, every=0.1)
+
+
+class Unsteady:
+    """An API that can be taken away from one candidate."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+        self.away = False
+
+    def __getattr__(self, verb: str) -> Any:
+        async def call(*arguments: Any, **named: Any) -> Any:
+            if self.away:
+                raise errors.ApiUnavailableError("the API is away")
+            return await getattr(self._api, verb)(*arguments, **named)
+
+        return call
+
+
+class Candidate:
+    """A candidate in a task, and whether what its leadership opens is open."""
+
+    def __init__(self, name: str, api: ApiClient, leading: list[str]) -> None:
+        self.name = name
+        self.api = Unsteady(api)
+        self.opened = asyncio.Event()
+        self.closed = asyncio.Event()
+        self._leading = leading
+        election = Election(self.api, NAMESPACE, "test", name, QUICK)  # type: ignore[arg-type]
+        self.task = asyncio.create_task(election.run(self._lead))
+
+    @contextlib.asynccontextmanager
+    async def _lead(self) -> AsyncIterator[None]:
+        assert not self._leading, f"{self._leading} leads, and now {self.name} as well"
+        self._leading.append(self.name)
+        self.opened.set()
+        try:
+            yield
+        finally:
+            self._leading.remove(self.name)
+            self.closed.set()
+
+    async def stop(self) -> None:
+        """End it as a process does that is stopped."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+async def until(event: asyncio.Event) -> None:
+    await asyncio.wait_for(event.wait(), 30)
+
+
+async def two(api: ApiClient) -> tuple[Candidate, Candidate, list[str]]:
+    """The leader and one that waits."""
+    leading: list[str] = []
+    first = Candidate("first", api, leading)
+    await until(first.opened)
+    return first, Candidate("second", api, leading), leading
+
+
+async def holder(api: ApiClient) -> str:
+    found: str = (await api.get(kinds.LEASES, "test", NAMESPACE))["spec"].get("holderIdentity", "")
+    return found
+
+
+async def test_the_first_leads_until_it_stops_and_then_the_other(api: ApiClient) -> None:
+    first, second, leading = await two(api)
+    assert (leading, await holder(api)) == (["first"], "first")
+    await first.stop()
+    await until(second.opened)
+    assert leading == ["second"]
+    await second.stop()
+    assert await holder(api) == ""
+
+
+async def test_one_that_cannot_renew_stops_leading_before_the_next_begins(api: ApiClient) -> None:
+    first, second, leading = await two(api)
+    first.api.away = True
+    await until(first.closed)
+    assert not second.opened.is_set()
+    await until(second.opened)
+    assert leading == ["second"]
+    first.api.away = False
+    await second.stop()
+    first.opened.clear()
+    await until(first.opened)
+    await first.stop()
+
+
+async def test_one_that_is_killed_is_followed_after_its_lease(api: ApiClient) -> None:
+    first, second, leading = await two(api)
+    first.api.away = True  # it gives nothing back
+    await first.stop()
+    assert await holder(api) == "first"
+    await until(second.opened)
+    assert leading == ["second"]
+    assert (await api.get(kinds.LEASES, "test", NAMESPACE))["spec"]["leaseTransitions"] == 1
+    await second.stop()
+
+
+async def test_a_leader_whose_lease_was_taken_stops_at_once(api: ApiClient) -> None:
+    first, second, _ = await two(api)
+    await second.stop()
+    usurped = {"holderIdentity": "somebody", "leaseDurationSeconds": 3600}
+    await api.patch(kinds.LEASES, "test", NAMESPACE, {"spec": usurped})
+    await until(first.closed)
+    assert await holder(api) == "somebody"
+    await first.stop()
+
+
+async def test_a_lease_that_somebody_deleted_is_made_again(api: ApiClient) -> None:
+    first, second, leading = await two(api)
+    await second.stop()
+    await api.delete(kinds.LEASES, "test", NAMESPACE)
+
+    async def held() -> None:
+        while True:
+            with contextlib.suppress(errors.NotFoundError):
+                assert await holder(api) == "first"
+                return
+            await asyncio.sleep(0.05)
+
+    await asyncio.wait_for(held(), 30)
+    assert leading == ["first"]
+    await first.stop()
+
+
+async def test_parts_that_cannot_be_opened_give_the_lease_back(api: ApiClient) -> None:
+    @contextlib.asynccontextmanager
+    async def broken() -> AsyncIterator[None]:
+        raise errors.ApiUnavailableError("not now")
+        yield
+
+    election = Election(api, NAMESPACE, "test", "first", QUICK)
+    with contextlib.suppress(errors.ApiUnavailableError):
+        await election.run(broken)
+    assert await holder(api) == ""
+    assert not election.leads

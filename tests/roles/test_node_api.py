@@ -1,0 +1,245 @@
+"""A node asked over TLS: every question as in the same process, for those who may ask, and for nobody else.
+
+The API's reviews are canned here; tests/cluster_e2e/test_node_api.py has the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from controller import errors, names
+from controller.cloud.contracts.periods import Between, Last
+from controller.cloud.node import File, HttpRequest, HttpResponse
+from controller.cluster import certificate, questions
+from controller.cluster.access import Access
+from controller.cluster.fleet import Fleet
+from controller.cluster.node_server import NodeServer
+from controller.cluster.remote_node import Address, RemoteNode
+from controller.resources import kinds, reasons
+from controller.resources.kinds import Kind
+from tests.support.command_site import FakeNode
+from tests.support.fake_api import FakeApi
+
+NAME, ADDRESS = "node-1", "10.213.0.2"
+REQUEST = HttpRequest(ADDRESS, 8443, "https", "POST", "/a?b=c", {"q": ["1", "2"]}, {"X-A": "b"}, {"n": [1, None]})
+
+
+class ReviewingApi(FakeApi):
+    """Knows the token ``leader`` of one who may ask, and ``person`` of one who may not."""
+
+    reviews = 0
+
+    async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
+        if kind == kinds.TOKEN_REVIEWS:
+            self.reviews += 1
+            spec = body["spec"]
+            known = spec["token"] in ("leader", "person") and spec["audiences"] == [names.NODE_AUDIENCE]
+            user = {"username": spec["token"], "groups": ["g"]}
+            return {"status": {"authenticated": known, "user": user, "audiences": spec["audiences"] if known else []}}
+        if kind == kinds.ACCESS_REVIEWS:
+            return {"status": {"allowed": body["spec"]["user"] == "leader"}}
+        return await super().create(kind, body)
+
+
+class Served:
+    """One node that is served, and a client of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.api = ReviewingApi()
+        self.node = FakeNode()
+        self.token = folder / "token"
+        self.token.write_text("leader\n")
+        self.own = certificate.make()
+        api: Any = self.api
+        self.server = NodeServer("127.0.0.1", 0, self.own.context, Access(api, NAME), self.node, api, NAME)
+
+    @property
+    def address(self) -> Address:
+        return Address(NAME, f"https://127.0.0.1:{self.server.port}", self.own.pem)
+
+    async def run_here(self, address: str = ADDRESS) -> None:
+        """A runtime of this node has that address."""
+        metadata = {"name": "plc-1", "namespace": "edge"}
+        await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": {"deviceId": "plc-1", "nodeName": NAME}})
+        status = {"status": {"internalIP": address}}
+        await self.api.patch(kinds.RUNTIMES, "plc-1", "edge", status, subresource="status")
+
+    async def announce(self, pem: str) -> None:
+        """The EdgeNode says where the node answers."""
+        await self.api.create(kinds.EDGE_NODES, {"metadata": {"name": NAME}, "spec": {}})
+        api = {"url": self.address.url, "certificate": pem}
+        await self.api.patch(kinds.EDGE_NODES, NAME, "", {"status": {"api": api}}, subresource="status")
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    served = await asyncio.to_thread(Served, tmp_path)
+    await served.server.start()
+    yield served
+    await served.server.stop()
+
+
+@pytest.fixture
+async def remote(served: Served) -> AsyncIterator[RemoteNode]:
+    remote = RemoteNode(served.address, served.token)
+    yield remote
+    await remote.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "parameters"),
+    [
+        ("reading", {}),
+        ("host_facts", {}),
+        ("host_usage", {"cpu": Last(60), "memory": Between(1.5, 2.5)}),
+        ("device_usage", {"namespace": "edge", "device_id": "plc-1", "cpu": Last(60), "memory": Last(1)}),
+        ("interfaces", {"include_virtual": True}),
+        ("foreign_container", {"name": "plc-1"}),
+    ],
+)
+async def test_the_answer_is_the_one_of_the_node_itself(
+    served: Served, remote: RemoteNode, question: str, parameters: dict[str, Any]
+) -> None:
+    assert await getattr(remote, question)(**parameters) == await getattr(served.node, question)(**parameters)
+
+
+def test_every_question_of_a_node_can_travel() -> None:
+    asked = {name for name in vars(RemoteNode) if not name.startswith("_")} - {"close"}
+    assert asked == set(questions.TABLE)
+
+
+async def test_a_request_is_passed_on_whole(served: Served, remote: RemoteNode) -> None:
+    await served.run_here()
+    files = {"f": File("a.bin", bytes(range(256)), "application/octet-stream")}
+    request = HttpRequest(**{**vars(REQUEST), "files": files})
+    served.node.response = HttpResponse(
+        201, {"A": "b"}, {"n": [None, 1.5, "ü"]}, "application/json", "", truncated=True
+    )
+    assert await remote.request(request, 5.0) == served.node.response
+    assert served.node.requests == [request]
+
+
+async def test_a_request_to_another_address_is_refused(served: Served, remote: RemoteNode) -> None:
+    await served.run_here("10.213.0.18")
+    with pytest.raises(errors.CommandError, match=f"{ADDRESS} is not the address of a runtime on {NAME}"):
+        await remote.request(REQUEST, 5.0)
+    assert served.node.requests == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [errors.CommandError("the runtime did not answer"), errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker is away")],
+)
+async def test_an_error_of_the_node_arrives_as_it_is(served: Served, remote: RemoteNode, error: Any) -> None:
+    await served.run_here()
+    served.node.response = error
+    with pytest.raises(type(error)) as raised:
+        await remote.request(REQUEST, 5.0)
+    assert str(raised.value) == str(error)
+    assert getattr(raised.value, "reason", "") == getattr(error, "reason", "")
+
+
+@pytest.mark.parametrize(
+    ("token", "sentence"),
+    [
+        ("", "give a bearer token"),
+        ("stranger", "the token is not one for nodes"),
+        ("person", "person may not create edgenodes/proxy of node-1"),
+    ],
+)
+async def test_who_may_not_ask_gets_no_answer(served: Served, remote: RemoteNode, token: str, sentence: str) -> None:
+    served.token.write_text(token)
+    with pytest.raises(errors.CommandError, match=sentence):
+        await remote.host_facts()
+
+
+async def test_while_the_api_is_away_nobody_may_ask(served: Served, remote: RemoteNode) -> None:
+    async def away(*_: Any) -> Any:
+        raise errors.ApiUnavailableError("the API is away")
+
+    served.api.create = away  # type: ignore[method-assign]
+    with pytest.raises(errors.CommandError, match="it cannot be told who asks: the API is away"):
+        await remote.reading()
+
+
+async def test_the_api_is_not_asked_for_each_question(served: Served, remote: RemoteNode) -> None:
+    for _ in range(5):
+        await remote.reading()
+    assert served.api.reviews == 1
+
+
+async def test_a_node_with_another_certificate_is_not_asked(served: Served) -> None:
+    other = await asyncio.to_thread(certificate.make)
+    impostor = RemoteNode(Address(NAME, served.address.url, other.pem), served.token)
+    with pytest.raises(errors.CommandError, match="certificate verify failed"):
+        await impostor.reading()
+    assert served.api.reviews == 0  # the token was not shown
+    await impostor.close()
+
+
+async def test_a_node_that_does_not_listen_says_so(served: Served, remote: RemoteNode) -> None:
+    await served.server.stop()
+    with pytest.raises(errors.CommandError, match="node node-1 cannot be asked: "):
+        await remote.reading()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/reading", b"[]", 400),
+        ("/v1/reading", b'{"more": 1}', 400),
+        ("/v1/close", b"{}", 404),
+        ("/v1/__class__", b"{}", 404),
+        ("/", b"{}", 404),
+    ],
+)
+async def test_a_malformed_question_is_refused(served: Served, path: str, body: bytes, status: int) -> None:
+    context = await asyncio.to_thread(certificate.trusting, served.own.pem)
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer leader"}) as session:
+        url = served.address.url + path
+        async with session.post(url, data=body, ssl=context, server_hostname=certificate.HOST) as answer:
+            assert answer.status == status
+
+
+async def test_only_tls_is_spoken(served: Served) -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError):
+            await session.post(served.address.url.replace("https", "http") + "/v1/reading", data=b"{}")
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(aiohttp.ClientError):
+            await session.post(served.address.url + "/v1/reading", data=b"{}", ssl=old)
+
+
+async def test_the_fleet_asks_the_node_where_its_edge_node_says(served: Served) -> None:
+    await served.announce(served.own.pem)
+    fleet = Fleet(served.api, served.token, pods=False)  # type: ignore[arg-type]
+    assert list(await fleet.present()) == [NAME]
+    runtime = {"spec": {"nodeName": NAME, "deviceId": "plc-1"}}
+    assert await (await fleet.running(runtime)).host_facts() == await served.node.host_facts()
+    await fleet.read()
+    assert fleet.reading == await served.node.reading()
+    await served.server.stop()
+    await fleet.read()
+    assert fleet.reading == await served.node.reading()  # the last one, as it is not away yet
+    await fleet.close()
+
+
+@pytest.mark.parametrize(
+    ("node", "sentence"),
+    [(None, "plc-1 has no node yet"), ("nowhere", "there is no node nowhere"), (NAME, "has not told where it answers")],
+)
+async def test_a_runtime_whose_node_cannot_be_found(served: Served, node: str | None, sentence: str) -> None:
+    await served.announce("")
+    fleet = Fleet(served.api, served.token, pods=False)  # type: ignore[arg-type]
+    with pytest.raises(errors.CommandError, match=sentence):
+        await fleet.running({"spec": {"nodeName": node, "deviceId": "plc-1"}})
+    await fleet.close()
