@@ -1,25 +1,44 @@
-# The controller as one container, beside the host's Docker. It needs what the systemd unit gives it:
-#   docker run -d --name edge-controller --restart unless-stopped --network host --pid host --cgroupns host \
-#     --cap-drop ALL --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_ADMIN --cap-add SYS_PTRACE \
-#     --cap-add DAC_OVERRIDE --cap-add DAC_READ_SEARCH --security-opt apparmor=unconfined \
-#     -v /var/run:/var/run -v /sys/fs/cgroup:/sys/fs/cgroup:ro \
-#     -v /var/lib/edge-controller:/var/lib/edge-controller -v ~/.mtls:/root/.mtls:ro edge-controller
-# /var/run is mounted as a folder: a restart of dockerd makes a new socket in it.
-FROM python:3.11-slim-bookworm AS build
+# The controller as an image: beside a host's Docker (manifests/docker/compose.yaml, README), or in a cluster
+# (helm/edge-controller). Everything in it comes from the lock files; docs/decisions/122-the-image.md.
+#   docker build -t edge-controller .
+# BASE is any image with Python 3.11 and pip; give it by its digest for a build that can be repeated for ever.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS base
+RUN command -v ip nsenter >/dev/null \
+    || (apt-get update && apt-get install -y --no-install-recommends iproute2 util-linux && rm -rf /var/lib/apt/lists/*)
+
+FROM base AS build
+# A folder wheels/ in the context is used instead of the package index: scripts/wheels.sh fills one.
+COPY requirements.lock requirements-build.lock wheel[s] /wheels/
+ARG PIP_NO_INDEX=
+ENV SOURCE_DATE_EPOCH=315532800 PYTHONDONTWRITEBYTECODE=1 PIP_FIND_LINKS=/wheels PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv --without-pip /opt/edge-controller && python -m venv --without-pip /build \
+    && python -m pip --python /opt/edge-controller/bin/python install --quiet --no-compile --no-deps --require-hashes \
+        --only-binary :all: -r /wheels/requirements.lock \
+    && python -m pip --python /build/bin/python install --quiet --require-hashes -r /wheels/requirements-build.lock
 WORKDIR /source
 COPY pyproject.toml README.md ./
 COPY controller controller
-RUN python -m venv /opt/edge-controller && /opt/edge-controller/bin/pip install --no-cache-dir .
+COPY scripts/sbom.py scripts/sbom.py
+# Compiled by content, and without times of today: the same sources give the same bytes.
+RUN python -m pip --python /build/bin/python wheel --quiet --no-deps --no-build-isolation \
+        --wheel-dir /own . \
+    && python -m pip --python /opt/edge-controller/bin/python install --quiet --no-compile --no-deps \
+        --no-index /own/*.whl \
+    && /opt/edge-controller/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/edge-controller/lib \
+    && /opt/edge-controller/bin/python scripts/sbom.py /opt/edge-controller/share \
+    && mkdir -p /tree/opt && mv /opt/edge-controller /tree/opt/ \
+    && find /tree -exec touch -h -d "1980-01-01 00:00:00" {} +
 
-FROM python:3.11-slim-bookworm
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends iproute2 util-linux \
-    && rm -rf /var/lib/apt/lists/*
-COPY --from=build /opt/edge-controller /opt/edge-controller
-ENV PATH=/opt/edge-controller/bin:$PATH PYTHONUNBUFFERED=1
+FROM base
+COPY --from=build /tree /
+ENV PATH=/opt/edge-controller/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONUNBUFFERED=1
 VOLUME /var/lib/edge-controller
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9402/healthz', timeout=3)"]
+    CMD ["python", "-c", "import os, urllib.request as r; \
+r.urlopen('http://' + os.environ.get('EDGE_HTTP_LISTEN', '127.0.0.1:9402') + '/healthz', timeout=3)"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["edge-controller"]
 CMD ["run"]

@@ -1,5 +1,6 @@
+LOCK = --generate-hashes --no-header --no-annotate --allow-unsafe --no-emit-index-url --no-emit-find-links
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-engines conformance cluster-test lint bench crds clean
+.PHONY: help setup run test test-engines conformance cluster-test lint bench crds lock clean
 .SILENT:
 
 # More arguments for pytest, as in: make test ARGS="tests/api -x"
@@ -35,6 +36,11 @@ bench: setup ## print the benchmark's table (ARGS: its options)
 crds: setup ## generate crds/ from the models
 	.venv/bin/edge-controller crds --write crds
 	.venv/bin/edge-controller crds --write helm/edge-controller/files/crds
+
+lock: setup ## pin what the image holds: requirements.lock from pyproject.toml
+	.venv/bin/pip install --quiet pip-tools
+	.venv/bin/pip-compile --quiet --upgrade $(LOCK) --strip-extras --output-file requirements.lock pyproject.toml
+	echo 'setuptools>=77' | .venv/bin/pip-compile --quiet --upgrade $(LOCK) --output-file requirements-build.lock -
 
 clean: ## remove .venv, caches and reports
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

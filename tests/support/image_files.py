@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.support.command import run
 
+FOLDER, LINK = tarfile.DIRTYPE, tarfile.SYMTYPE
 PYTHON = "/usr/bin/python3"
 CONTROL = "/control.py"
 _SOURCE = Path(__file__).parent / "runtime/control.py"
@@ -81,11 +82,11 @@ def collect() -> list[Entry]:
 def busybox() -> list[Entry]:
     """busybox and its commands. Raises ImageFailed."""
     binary = Path("/bin/busybox")
-    if not binary.exists() or _libraries(binary):
+    if not binary.exists() or libraries(binary):
         raise ImageFailed("the runtime image needs a static busybox: apt-get install busybox-static")
     commands = run(str(binary), "--list").stdout.split()
     links = [Entry(f"bin/{name}", kind=tarfile.SYMTYPE, target="busybox") for name in commands if name != "busybox"]
-    return [_copy(binary, "bin/busybox"), *links]
+    return [copy(binary, "bin/busybox"), *links]
 
 
 def _python() -> list[Entry]:
@@ -102,21 +103,23 @@ def _python() -> list[Entry]:
         raise ImageFailed(f"the runtime image needs Python 3.11 at {PYTHON}, this one is 3.{minor}")
     files = {Path(module) for module in modules} | {Path(executable)}
     binaries = [file for file in files if file.suffix in {".so", ""} or file == Path(executable)]
-    files |= {needed for binary in binaries for needed in _libraries(binary)}
+    files |= {needed for binary in binaries for needed in libraries(binary)}
     # lib-dynload marks, with os.py, where Python finds its library.
     marks = [Entry(f"{library}/lib-dynload", mode=0o755, kind=tarfile.DIRTYPE)]
-    return [*marks, *(_copy(file) for file in sorted(files)), _link_to(executable)]
+    return [*marks, *(copy(file) for file in sorted(files)), _link_to(executable)]
 
 
 def _link_to(executable: str) -> Entry:
     return Entry(PYTHON, kind=tarfile.SYMTYPE, target=executable)
 
 
-def _libraries(binary: Path) -> set[Path]:
+def libraries(binary: Path) -> set[Path]:
+    """The shared libraries that a program or a library needs."""
     return {Path(path) for path in re.findall(r"(/\S+) \(0x", run("ldd", str(binary), check=False).stdout)}
 
 
-def _copy(file: Path, to: str | None = None) -> Entry:
+def copy(file: Path, to: str | None = None) -> Entry:
+    """A file of this machine, under its own path or another."""
     # The time stays: compiled modules are valid only beside a source of the time they name.
     state = file.stat()
     return Entry(to or str(file), file.read_bytes(), state.st_mode & 0o777, modified=int(state.st_mtime))

@@ -1,0 +1,106 @@
+"""What is in the image: what the lock file names, the same bytes at each build, and told to whoever asks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import tomllib
+from typing import Any
+
+import docker
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from scripts import sbom
+from tests.support import controller_image
+from tests.support.controller_image import PROJECT, REFERENCE
+from tests.support.dockerd import Engine
+
+LIMIT_BYTES = 100 << 20  # of what is added to the base
+
+
+def locked() -> dict[str, str]:
+    """The versions of the lock file by name."""
+    text = (PROJECT / "requirements.lock").read_text()
+    return {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)}
+
+
+def asked(client: docker.DockerClient, *command: str, **options: Any) -> str:
+    """What a program of the image prints."""
+    printed: bytes = client.containers.run(
+        REFERENCE, list(command[1:]), entrypoint=command[0], network_mode="none", remove=True, **options
+    )
+    return printed.decode()
+
+
+def test_the_lock_file_has_what_the_package_asks_for() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    wanted = [Requirement(each) for each in project["dependencies"]]
+    stale = [str(each) for each in wanted if not each.specifier.contains(locked()[canonicalize_name(each.name)])]
+    assert not stale, "run `make lock`"
+
+
+def test_every_locked_file_has_a_hash() -> None:
+    for name in ("requirements.lock", "requirements-build.lock"):
+        text = (PROJECT / name).read_text()
+        assert text.count("==") <= text.count("--hash=sha256:")
+
+
+def test_two_builds_give_the_same_bytes(built: Any, engine: Engine) -> None:
+    with contextlib.closing(engine.client(timeout=300)) as client:
+        again = controller_image.build(client, cached=False)
+    assert again.attrs["RootFS"]["Layers"] == built.attrs["RootFS"]["Layers"]
+
+
+def test_it_adds_no_more_than_it_needs(built: Any, docker_client: docker.DockerClient) -> None:
+    added = [layer["Size"] for layer in docker_client.images.get(built.id).history()][:-1]
+    assert sum(added) < LIMIT_BYTES
+    assert "pip" not in asked(docker_client, "ls", "/opt/edge-controller/lib/python3.11/site-packages").split()
+
+
+def test_the_bill_of_materials_names_every_locked_package_and_its_licence(
+    built: Any, docker_client: docker.DockerClient
+) -> None:
+    bom = json.loads(asked(docker_client, "cat", "/opt/edge-controller/share/sbom.json"))
+    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
+    named = {canonicalize_name(each["name"]): each for each in bom["components"]}
+    assert {name: each["version"] for name, each in named.items() if name != "edge-controller"} == locked()
+    assert [name for name, each in named.items() if "licenses" not in each] == ["edge-controller"]
+    listed = asked(docker_client, "cat", "/opt/edge-controller/share/licences.txt")
+    assert len(listed.splitlines()) == len(bom["components"])
+
+
+def test_it_runs_as_anybody_without_a_writable_file(built: Any, docker_client: docker.DockerClient) -> None:
+    as_in_a_cluster = {"user": "65532:65532", "read_only": True, "cap_drop": ["ALL"]}
+    assert "kind: CustomResourceDefinition" in asked(docker_client, "edge-controller", "crds", **as_in_a_cluster)
+    assert asked(docker_client, "nsenter", "--version").startswith("nsenter")
+
+
+def test_debian_packages_are_told_from_the_status_of_dpkg(tmp_path: Any) -> None:
+    status = tmp_path / "status"
+    status.write_text(
+        "Package: iproute2\nStatus: install ok installed\nVersion: 6.1.0-3\nDescription: tools\n for: networks\n\n"
+        "Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n"
+    )
+    (part,) = sbom.debian_parts(status)
+    assert (part.name, part.version, part.url) == ("iproute2", "6.1.0-3", "pkg:deb/debian/iproute2@6.1.0-3")
+
+
+@pytest.mark.parametrize(
+    ("fields", "licence"),
+    [
+        ("License-Expression: MIT\nClassifier: License :: OSI Approved :: BSD License", "MIT"),
+        ("Classifier: License :: OSI Approved :: BSD License\nLicense: see LICENSE", "BSD License"),
+        ("License: Apache 2\n", "Apache 2"),
+        ("Summary: nothing", ""),
+    ],
+)
+def test_a_licence_is_what_the_package_states_best(tmp_path: Any, fields: str, licence: str) -> None:
+    from importlib.metadata import PathDistribution
+
+    folder = tmp_path / "one-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.4\nName: one\nVersion: 1\n{fields}\n")
+    assert sbom.licence(PathDistribution(folder).metadata) == licence
