@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -21,12 +22,24 @@ _IFF_UP, _IFF_LOOPBACK = 0x1, 0x8  # linux/if.h
 _RTF_UP, _RTF_GATEWAY = 0x1, 0x2  # linux/route.h
 
 
+class LinkState(NamedTuple):
+    """What decides whether an interface can be a parent now; ``number`` is the kernel's, 0 when there is none."""
+
+    number: int
+    up: bool
+    carrier: bool
+
+
+ABSENT = LinkState(0, up=False, carrier=False)
+
+
 @dataclass(frozen=True)
 class HostInterface:
     """One interface; what it does not have is empty.
 
     ``kind`` is physical, vlan, wifi, bond, bridge or virtual; ``subnet`` (CIDR) is the first address's, ``gateway``
-    that of its default route with the lowest metric.
+    that of its default route with the lowest metric. ``carrier`` tells whether something is at the other end of the
+    cable, ``speed`` is in Mbit/s.
     """
 
     name: str
@@ -36,6 +49,8 @@ class HostInterface:
     ipv4_addresses: tuple[str, ...] = ()
     subnet: str = ""
     gateway: str = ""
+    carrier: bool = False
+    speed: int | None = None
 
     @property
     def ip_address(self) -> str:
@@ -79,11 +94,11 @@ class HostInterfaces:
 
     def fingerprint(self) -> tuple[tuple[HostInterface, int], ...]:
         """All of ``include_virtual`` with the kernel's numbers: one that was taken out and put back has another."""
-        return tuple((interface, _index(interface.name)) for interface in self.snapshot(include_virtual=True))
+        return tuple((interface, index(interface.name)) for interface in self.snapshot(include_virtual=True))
 
     def exists(self, name: str) -> bool:
         """Whether there is an interface of this name, of any kind."""
-        return _index(name) > 0
+        return index(name) > 0
 
     def is_up(self, name: str) -> bool:
         """Whether it exists and is administratively up (it may still have no carrier)."""
@@ -95,12 +110,18 @@ class HostInterfaces:
         return any(address.ip in self._internal_pool for address in addresses)
 
 
-def _index(name: str) -> int:
-    """The kernel's number of an interface, 0 for none."""
+def index(name: str) -> int:
+    """The kernel's number of a host interface, 0 when there is none of that name."""
     try:
         return socket.if_nametoindex(name)
     except (OSError, ValueError):  # ValueError: no name can have a null byte
         return 0
+
+
+def state(name: str, sys_class_net: Path = Path("/sys/class/net")) -> LinkState:
+    """How an interface stands now. Reads three small files."""
+    path = sys_class_net / name
+    return LinkState(index(name), bool(_flags(path) & _IFF_UP), _carrier(path))
 
 
 def default_gateways(routes: Path = Path("/proc/net/route")) -> dict[str, str]:
@@ -151,7 +172,25 @@ def _describe(path: Path, addresses: list[IPv4Interface], gateway: str) -> HostI
         ipv4_addresses=tuple(str(address.ip) for address in addresses),
         subnet=str(addresses[0].network) if addresses else "",
         gateway=gateway,
+        carrier=_carrier(path),
+        speed=_speed(path),
     )
+
+
+def _carrier(path: Path) -> bool:
+    try:
+        return (path / "carrier").read_text().strip() == "1"
+    except OSError:  # EINVAL while it is down
+        return False
+
+
+def _speed(path: Path) -> int | None:
+    """Mbit/s; None where the driver tells none, or -1 for an unknown one."""
+    try:
+        speed = int((path / "speed").read_text())
+    except (OSError, ValueError):
+        return None
+    return speed if speed > 0 else None
 
 
 def _kind(path: Path) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
 from controller import errors
 from controller.backends import base
+from controller.network import interfaces
+from controller.network.interfaces import ABSENT, LinkState
 from controller.reconcile import restarts
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
@@ -24,14 +25,6 @@ from controller.resources.client import ApiClient
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 60.0
-
-
-def interface_index(name: str) -> int:
-    """The kernel's number of a host interface, 0 for none."""
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return 0
 
 
 class EngineEvents:
@@ -88,10 +81,9 @@ class RuntimeChanges:
 
 
 class NetworkChanges:
-    """Adds the keys whose parent interface came or went; whatever else changes on the host is none of theirs.
+    """Adds the keys whose parent interface came, went, or changed; whatever else changes on the host is none of theirs.
 
-    ``interface_index`` is the kernel's number of an interface, 0 when there is none: a parent that was pulled and put
-    back has another one.
+    A parent that was pulled and put back has another number, one that was renamed has none by its old name.
     """
 
     def __init__(
@@ -99,24 +91,28 @@ class NetworkChanges:
         changes: Callable[[], AsyncGenerator[None, None]],
         queue: Queue,
         index: KeyIndex,
-        interface_index: Callable[[str], int] = interface_index,
+        state: Callable[[str], LinkState] = interfaces.state,
     ) -> None:
         self._changes = changes
         self._queue = queue
         self._index = index
-        self._interface_index = interface_index
+        self._state = state
 
     async def run(self) -> None:
         """Follow the host's network, for ever."""
-        before: dict[str, int] = {}
+        before: dict[str, LinkState] = {}
         async with aclosing(self._changes()) as changes:
             async for _ in changes:
                 parents = self._index.parents()
-                now = {name: self._interface_index(name) for name in frozenset().union(*parents.values())}
-                moved = {name for name, number in now.items() if before.get(name, 0) != number}
+                names: frozenset[str] = frozenset().union(*parents.values())
+                now = await asyncio.to_thread(self._look, names)
+                moved = {name for name in names if before.get(name, ABSENT) != now[name]}
                 before = now
                 for key in (key for key, needed in parents.items() if needed & moved):
                     self._queue.add(key)
+
+    def _look(self, names: Iterable[str]) -> dict[str, LinkState]:
+        return {name: self._state(name) for name in names}
 
 
 class Resync:

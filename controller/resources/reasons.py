@@ -29,6 +29,7 @@ IMAGE_NOT_FOUND = "ImageNotFound"
 IMAGE_REFUSED = "ImageRefused"
 IMAGE_NOT_ALLOWED = "ImageNotAllowed"
 PARENT_MISSING = "ParentInterfaceMissing"
+PARENT_DOWN = "ParentInterfaceDown"
 DAEMON_UNREACHABLE = "DockerUnreachable"
 ADDRESS_CONFLICT = "AddressConflict"
 POOL_OVERLAP = "PoolOverlap"
@@ -87,6 +88,7 @@ TABLE: tuple[Reason, ...] = (
         "The image is outside EDGE_IMAGE_PREFIXES: correct the image or the setting.",
     ),
     Reason(PARENT_MISSING, "waiting", "The host has no such interface now; the runtime starts when it is back."),
+    Reason(PARENT_DOWN, "waiting", "The parent interface is down or its cable is out; the runtime runs on."),
     Reason(DAEMON_UNREACHABLE, "waiting", "Docker does not answer; work goes on when it does."),
     Reason(ADDRESS_CONFLICT, "stalled", "Another runtime or machine has the address: free it or give another one."),
     Reason(POOL_OVERLAP, "stalled", "The subnet overlaps a Docker network that is not ours: remove that network."),

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from controller.console.server import Cloud
-from tests.bench import api, leases, measures
+from tests.bench import api, healing, leases, measures
 from tests.cluster.programs import Unavailable
 from tests.support import image
 from tests.support.dockerd import Engine
@@ -56,6 +56,8 @@ async def measure(site: Site, lan: Lan, engine: Engine, options: argparse.Namesp
     say(f"{options.cycles} creates and deletes")
     leaks = await measures.leaks(site, lan, engine, options.cycles)
     rows.append((f"left after {options.cycles} creates and deletes", "nothing", leaks))
+    say(f"{options.healing} runtimes, their parent pulled and plugged in again")
+    rows += await healing.parent_return(site, lan, options.healing)
     return rows
 
 
@@ -116,6 +118,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="how long to watch CPU and heartbeats (60)")
     parser.add_argument("--cycles", type=int, default=200, help="creates and deletes for the leak check (200)")
     parser.add_argument("--api-rounds", type=int, default=200, help="rounds beside kube-apiserver; 0: none (200)")
+    parser.add_argument("--healing", type=int, default=50, help="runtimes on a parent that is pulled (50)")
     parser.add_argument("--api-only", action="store_true", help="nothing but the API")
     asyncio.run(run(parser.parse_args()))
 

@@ -14,6 +14,7 @@ from tests.support.dockerd import Engine
 from tests.support.lan import Lan
 from tests.support.site import AGENT, Site
 
+FIRST_HOST = 40  # of the runtimes that populate() makes
 AT_ONCE = 4  # creates and deletes under way at once in the leak check
 
 
@@ -76,7 +77,7 @@ async def populate(site: Site, lan: Lan, count: int) -> None:
     """Have ``count`` runtimes running."""
     names = [f"plc-{number}" for number in range(count)]
     for number, name in enumerate(names):
-        await site.create(name, lan.parent, f"{lan.address(40 + number)}/24")
+        await site.create(name, lan.parent, f"{lan.address(FIRST_HOST + number)}/24")
     for name in names:
         await site.wait_running(name, seconds=120)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from controller import errors
+from controller.network.interfaces import LinkState
 from controller.reconcile.keys import Key
 from controller.reconcile.sources import EngineEvents, NetworkChanges, Resync
 from controller.resources import kinds, reasons
@@ -81,12 +82,16 @@ async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobo
     changed = asyncio.Queue[dict[str, int]]()
     host: dict[str, int] = {}
 
+    def state(name: str) -> LinkState:
+        number = abs(host[name])
+        return LinkState(number, up=number > 0, carrier=host[name] > 0)
+
     async def changes() -> AsyncGenerator[None, None]:
         while True:
             host.update(await changed.get())
             yield
 
-    async with running(NetworkChanges(changes, keys, world.index, lambda name: host[name]).run):  # type: ignore[arg-type]
+    async with running(NetworkChanges(changes, keys, world.index, state).run):  # type: ignore[arg-type]
         changed.put_nowait({"eth0": 2, "eth1": 0})
         assert await keys.next() == KEY
         changed.put_nowait({"eth1": 3})
@@ -95,6 +100,8 @@ async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobo
         changed.put_nowait({"eth0": 0})
         assert await keys.next() == KEY
         changed.put_nowait({"eth1": 7})
+        assert await keys.next() == OTHER
+        changed.put_nowait({"eth1": -7})  # its cable is pulled
         assert await keys.next() == OTHER
     assert keys.added.empty()
 

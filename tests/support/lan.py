@@ -105,9 +105,17 @@ class Lan:
         run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", _INSIDE)
         run("ip", "-n", self.namespace, "addr", "del", f"{former}/24", "dev", _INSIDE)
 
-    def set_carrier(self, *, up: bool) -> None:
-        """Take the parent interface down or up, as when a cable is pulled."""
+    def set_up(self, *, up: bool) -> None:
+        """Take the parent interface down or up, as a person would."""
         run("ip", "link", "set", self.parent, "up" if up else "down")
+
+    def set_carrier(self, *, up: bool) -> None:
+        """Pull or plug the cable: the LAN's end goes down, the parent stays up without a carrier."""
+        run("ip", "-n", self.namespace, "link", "set", _INSIDE, "up" if up else "down")
+
+    def rename(self, old: str, new: str) -> None:
+        """Give the parent interface another name."""
+        run("ip", "link", "set", old, "name", new)
 
     def ping(self, address: str, *, seconds: int = 5) -> bool:
         """Whether the address answers a ping from the LAN within this time."""

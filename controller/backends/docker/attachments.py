@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from controller import errors
@@ -133,6 +132,8 @@ class Attachments:
         numbered = [(wish, parents[wish.interface.parent_interface]) for wish in wishes]
         links = [wish.link(number) for wish, number in numbered if number]
         held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
+        # A parent that is not there by its name may only have another one: what stands on it may work.
+        held += [wish.mac_address for wish, number in numbered if not number]
         mended = await mending.mend(container.pid, links, held)
         if mended or started:
             await _announce(container.pid, links)
@@ -155,14 +156,6 @@ async def _announce(pid: int, links: Sequence[WantedLink]) -> None:
         await asyncio.to_thread(announcement.announce, pid, claims)
     except OSError as error:
         log.info("Addresses could not be announced: %s", error.strerror)
-
-
-def interface_index(name: str) -> int:
-    """The kernel's number of an interface of this host, 0 when there is none of that name."""
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return 0
 
 
 def absent(parents: Mapping[str, int]) -> tuple[str, ...]:

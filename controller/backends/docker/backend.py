@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from controller.backends import base
 from controller.backends.base import Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
 from controller.backends.docker import failures, labels
-from controller.backends.docker.attachments import Attachments, interface_index
+from controller.backends.docker.attachments import Attachments
 from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.creation import Creation, fresh
@@ -28,6 +28,7 @@ from controller.backends.docker.occupancy import Occupancy
 from controller.backends.docker.processes import Processes
 from controller.backends.docker.purge import Purge
 from controller.backends.docker.replacement import Replacement
+from controller.network import interfaces
 from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
 
@@ -54,7 +55,7 @@ class DockerBackend:
         guard: AddressGuard,
         *,
         settle_seconds: float = 5.0,
-        interface_index: Callable[[str], int] = interface_index,
+        interface_index: Callable[[str], int] = interfaces.index,
     ) -> None:
         self._install_id = install_id
         self._engine = engine = Engine(url)

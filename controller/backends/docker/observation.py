@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from controller import errors, names
@@ -15,7 +15,8 @@ from controller.backends.docker.containers import Container, Containers, is_of
 from controller.backends.docker.lifecycle import host_capacity
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
-from controller.network import resolver, wiring
+from controller.network import interfaces, resolver, wiring
+from controller.network.interfaces import ABSENT, LinkState
 from controller.network.namespace import Namespace, Snapshot
 from controller.resources import quantities, reasons, runtimes
 
@@ -96,10 +97,12 @@ class Observer:
             # It ended between the two looks: an event brings the next one.
             return tuple(_stopped_interface(wish, container.endpoints) for wish in wishes)
         servers = await asyncio.to_thread(resolver.name_servers, container.pid)
+        states = await asyncio.to_thread(_states, parents)
         wrong_servers = not any(wish.pending for wish in wishes) and resolves_otherwise(
             container, making.name_servers(wishes), servers
         )
-        return _running_interfaces(wishes, parents, container, snapshot, wrong_servers=wrong_servers)
+        seen = _running_interfaces(wishes, parents, container, snapshot, wrong_servers=wrong_servers)
+        return tuple(_with_parent(found, states.get(found.parent_interface, ABSENT)) for found in seen)
 
 
 def _running_interfaces(
@@ -122,6 +125,19 @@ def _running_interfaces(
         address = str(link.addresses[0].ip) if link and link.addresses else ""
         seen.append(leasing.told(wish, _interface(wish, link is not None, address, detail)))
     return (*_surplus(snapshot, links, configured), *seen)
+
+
+def _states(parents: Iterable[str]) -> dict[str, LinkState]:
+    return {name: interfaces.state(name) for name in parents}
+
+
+def _with_parent(seen: ObservedInterface, parent: LinkState) -> ObservedInterface:
+    """What is in order inside and leads nowhere is told; it heals when the parent does."""
+    if not seen.in_order or not parent.number or parent.carrier:
+        return seen
+    what = "has no carrier: plug its cable in" if parent.up else "is down: run `ip link set {} up`"
+    detail = f"{seen.parent_interface} {what.format(seen.parent_interface)}"
+    return replace(seen, in_order=False, detail=detail, awaits=reasons.PARENT_DOWN)
 
 
 def _kept_otherwise(wish: Wish, endpoint: Endpoint | None) -> str:

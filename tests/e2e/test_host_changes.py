@@ -1,0 +1,125 @@
+"""Whatever happens to a parent interface, its runtimes answer again where they were, and none of them is restarted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.command import run
+from tests.support.lan import Lan
+from tests.support.site import Site, eventually
+
+pytestmark = pytest.mark.docker
+
+NAMES = ("plc-1", "plc-2", "plc-3")
+HOSTS = range(60, 64)  # the third has two
+
+
+class Mishap(NamedTuple):
+    """What happens to the parent, what mends it, and the reason that is told meanwhile; "" for none."""
+
+    befalls: Callable[[Lan], None]
+    mends: Callable[[Lan], None]
+    reason: str
+
+
+def readdress(lan: Lan) -> None:
+    """The host gets an address of another subnet on the parent, and another gateway."""
+    other = IPv4Address(lan.gateway) + (1 << 8)
+    run("ip", "addr", "add", f"{other + 4}/24", "dev", lan.parent)
+    run("ip", "route", "add", f"{other + 256}/32", "via", str(other), "dev", lan.parent)
+
+
+MISHAPS = {
+    "down and up": Mishap(lambda lan: lan.set_up(up=False), lambda lan: lan.set_up(up=True), "ParentInterfaceDown"),
+    "the cable pulled and plugged": Mishap(
+        lambda lan: lan.set_carrier(up=False), lambda lan: lan.set_carrier(up=True), "ParentInterfaceDown"
+    ),
+    "gone and back": Mishap(Lan.unplug, Lan.plug, "ParentInterfaceMissing"),
+    "renamed and back": Mishap(
+        lambda lan: lan.rename(lan.parent, f"{lan.parent[:12]}-r"),
+        lambda lan: lan.rename(f"{lan.parent[:12]}-r", lan.parent),
+        "ParentInterfaceMissing",
+    ),
+    "another subnet and gateway": Mishap(readdress, lambda lan: None, ""),
+}
+
+
+@pytest.fixture
+async def macs(site: Site, lan: Lan) -> dict[str, str | None]:
+    """Runtimes on the LAN; their addresses with the MAC addresses that answer for them."""
+    for name, host in zip(NAMES, HOSTS, strict=False):
+        second = [interface(lan, HOSTS[-1], "cell")] if name == NAMES[-1] else []
+        wished = [interface(lan, host, "lan0"), *second]
+        await site.send("create_new_runtime", container_name=name, vnic_configs=wished)
+    for name in NAMES:
+        await site.wait_condition(name, "Ready")
+    return await answering(lan)
+
+
+def interface(lan: Lan, host: int, name: str) -> dict[str, Any]:
+    """A static interface, in the words of the cloud."""
+    address = {"ip": lan.address(host), "subnet": str(lan.subnet), "gateway": lan.gateway}
+    return {"name": name, "parent_interface": lan.parent, "network_mode": "static", **address}
+
+
+async def answering(lan: Lan) -> dict[str, str | None]:
+    """Who answers ARP on the LAN."""
+    return {lan.address(host): await asyncio.to_thread(lan.mac_of, lan.address(host), seconds=2) for host in HOSTS}
+
+
+@pytest.mark.parametrize("what", MISHAPS)
+async def test_runtimes_answer_again_without_a_restart(
+    site: Site, lan: Lan, macs: dict[str, str | None], what: str
+) -> None:
+    mishap = MISHAPS[what]
+    before = [(await site.runtime(name))["status"] for name in NAMES]
+
+    await asyncio.to_thread(mishap.befalls, lan)
+    if mishap.reason:
+        for name in NAMES:
+            await eventually(lambda name=name: told(site, name, mishap.reason), f"{mishap.reason} is told of {name}")  # type: ignore[misc]
+    await asyncio.to_thread(mishap.mends, lan)
+
+    async def healed() -> bool:
+        return await answering(lan) == macs
+
+    await eventually(healed, f"everybody answers as before (see {site.log})")
+    for name in NAMES:
+        await site.wait_condition(name, "Ready")
+    after = [(await site.runtime(name))["status"] for name in NAMES]
+    assert None not in macs.values()
+    assert [status["startedAt"] for status in after] == [status["startedAt"] for status in before]
+    assert [status.get("restarts") for status in after] == [status.get("restarts") for status in before]
+
+
+async def told(site: Site, name: str, reason: str) -> bool:
+    """Whether the status gives the reason."""
+    conditions = (await site.runtime(name))["status"]["conditions"]
+    return reason in {condition["reason"] for condition in conditions}
+
+
+async def test_a_parent_under_another_name_is_followed_by_the_spec_in_place(
+    site: Site, lan: Lan, macs: dict[str, str | None]
+) -> None:
+    before = [(await site.runtime(name))["status"]["startedAt"] for name in NAMES]
+    renamed = f"{lan.parent[:12]}-r"
+    await asyncio.to_thread(lan.rename, lan.parent, renamed)
+    for name in NAMES:
+        count = len((await site.runtime(name))["spec"]["interfaces"])
+        patch = [
+            {"op": "replace", "path": f"/spec/interfaces/{n}/parentInterface", "value": renamed} for n in range(count)
+        ]
+        await site.kubectl("patch", "runtime", name, "--type=json", "-p", str(patch).replace("'", '"'))
+        generation = (await site.runtime(name))["metadata"]["generation"]
+        await site.kubectl(
+            "wait", f"runtime/{name}", f"--for=jsonpath={{.status.appliedGeneration}}={generation}", "--timeout=60s"
+        )
+
+    assert await answering(lan) == macs
+    assert [(await site.runtime(name))["status"]["startedAt"] for name in NAMES] == before
+    await asyncio.to_thread(lan.rename, renamed, lan.parent)
