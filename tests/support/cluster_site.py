@@ -33,7 +33,7 @@ class ClusterSite:
         self.cloud = cloud
         self.token = directory / "token"
         self._kubectl = kubectl
-        self._kubeconfig = kubeconfig
+        self.kubeconfig = kubeconfig
         self._certificates = certificates
         self._processes: list[Site] = []
 
@@ -70,7 +70,7 @@ class ClusterSite:
             "EDGE_NODE_NAME": name,
             "EDGE_NODE_LISTEN": "127.0.0.1:0",
             "EDGE_NODE_TOKEN": str(self.token),
-            "KUBECONFIG": str(self._kubeconfig),
+            "KUBECONFIG": str(self.kubeconfig),
             **environment,
         }
         self._processes.append(site)
@@ -78,7 +78,7 @@ class ClusterSite:
 
     async def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl prints, as the administrator, in the namespace of the runtimes."""
-        own = [str(self._kubectl), f"--kubeconfig={self._kubeconfig}", f"--namespace={NAMESPACE}"]
+        own = [str(self._kubectl), f"--kubeconfig={self.kubeconfig}", f"--namespace={NAMESPACE}"]
         done = await asyncio.to_thread(
             subprocess.run, [*own, *arguments], input=stdin, capture_output=True, text=True, timeout=120, check=False
         )

@@ -1,0 +1,202 @@
+"""A leader and two nodes on a real API: one agent for the cloud, questions that reach the node concerned, a node away.
+
+The nodes are controllers on this machine, without Docker: what they are asked needs none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psutil
+import pytest
+from aiohttp import web
+
+from controller import errors, names
+from controller.cluster import certificate
+from controller.cluster.remote_node import Address, RemoteNode
+from controller.metrics.host import gigabytes
+from tests.support.cluster_site import ClusterSite
+from tests.support.site import AGENT, NAMESPACE, eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+NODES = ("node-1", "node-2")
+
+
+class Fleet:
+    """The processes, and what the cloud says to them."""
+
+    def __init__(self, site: ClusterSite) -> None:
+        self.site = site
+        self.leader = site.process("leader", "link")
+        self.nodes = {name: site.process(name, "node") for name in NODES}
+
+    async def start(self) -> None:
+        """Return when the leader has heard of both nodes."""
+        for node in self.nodes.values():
+            await node.start(connected=False)
+        await self.leader.start()
+        await eventually(self._asked, "the leader asks both nodes")
+
+    async def _asked(self) -> bool:
+        answer = await self.leader.send("get_host_interfaces")
+        return {interface.get("node_name") for interface in answer["interfaces"]} == set(NODES)
+
+    async def address(self, name: str) -> Address:
+        """Where a node answers."""
+        api = (await self.site.get("edgenode", name))["status"]["api"]
+        return Address(name, api["url"], api["certificate"])
+
+    async def patch_status(self, what: str, name: str, status: dict[str, Any]) -> None:
+        """Have a status say so."""
+        patch = json.dumps({"status": status})
+        await self.site.kubectl("patch", what, name, "--subresource=status", "--type=merge", "-p", patch)
+
+    async def runtime(self, name: str, node: str, **fields: Any) -> None:
+        """A Runtime of the cloud; its node cannot make it, having no Docker."""
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": {names.ORIGIN_LABEL: names.ORIGIN_CLOUD}}
+        spec = {"deviceId": name, "image": "registry.test/runtime", "nodeName": node, "backend": "Docker", **fields}
+        await self.site.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
+
+    async def ready(self, what: str, name: str) -> dict[str, Any]:
+        """The Ready condition, {} when there is none."""
+        conditions = (await self.site.get(what, name)).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == "Ready"), {})
+
+
+@pytest.fixture
+async def fleet(cluster_site: ClusterSite) -> Fleet:
+    fleet = Fleet(cluster_site)
+    await fleet.start()
+    return fleet
+
+
+@pytest.fixture
+async def web_server() -> AsyncIterator[tuple[int, list[str]]]:
+    """A port of this machine that answers HTTP, and the paths that were asked for."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path_qs)
+        return web.json_response({"asked": request.method})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield runner.addresses[0][1], asked
+    await runner.cleanup()
+
+
+async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
+    async def both() -> bool:
+        beat = await fleet.site.cloud.next_heartbeat(AGENT, timeout=60)
+        return bool(beat["memory_total"] == gigabytes(2 * psutil.virtual_memory().total) and beat["uptime"] > 0)
+
+    await eventually(both, "the heartbeat is of both nodes")
+
+    async def used() -> dict[str, Any] | None:
+        answer = await fleet.leader.send("get_consumption_orchestrator", cpuPeriod="1h", memoryPeriod="1h")
+        return answer if answer["cpu_usage"] else None
+
+    answer = await eventually(used, "the nodes have a history")
+    assert answer["cpu"] == 2 * psutil.cpu_count()
+    assert answer["memory"] == 2 * psutil.virtual_memory().total >> 20
+
+
+async def test_a_request_reaches_the_runtime_through_its_node(fleet: Fleet, web_server: tuple[int, list[str]]) -> None:
+    port, asked = web_server
+    await fleet.runtime("plc-1", "node-2")
+
+    async def seen() -> bool:
+        return (await fleet.ready("runtime", "plc-1")).get("reason") == "DockerUnreachable"
+
+    await eventually(seen, "the node has seen it")
+    await fleet.patch_status("runtime", "plc-1", {"state": "running", "internalIP": "127.0.0.1"})
+    fields = {"device_id": "plc-1", "method": "POST", "api": "/api/load?a=b", "port": port}
+    answer = await fleet.leader.send("run_command", **fields)
+    assert answer["http_response"]["body"] == {"asked": "POST"}
+    assert asked == ["/api/load?a=b"]
+
+
+async def test_only_the_account_of_the_leader_may_ask_a_node(fleet: Fleet) -> None:
+    site, address = fleet.site, await fleet.address("node-1")
+    metadata = {"name": "stranger", "namespace": NAMESPACE}
+    await site.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    tokens = {
+        "the token is not one for nodes": await site.make_token(),
+        f"system:serviceaccount:{NAMESPACE}:stranger may not create edgenodes/proxy": await site.make_token(
+            names.NODE_AUDIENCE, "stranger"
+        ),
+        "give a bearer token": "",
+    }
+    for sentence, token in tokens.items():
+        file = site.directory / "other-token"
+        file.write_text(token)
+        node = RemoteNode(address, file)
+        with pytest.raises(errors.CommandError, match=sentence):
+            await node.host_facts()
+        await node.close()
+    node = RemoteNode(address, site.token)
+    assert (await node.host_facts()).cpu_count == psutil.cpu_count()
+    await node.close()
+
+
+async def test_the_leader_shows_its_token_to_no_other_node(fleet: Fleet) -> None:
+    address, other = await fleet.address("node-1"), await asyncio.to_thread(certificate.make)
+    node = RemoteNode(address._replace(certificate=other.pem), fleet.site.token)
+    with pytest.raises(errors.CommandError, match="certificate verify failed"):
+        await node.host_facts()
+    await node.close()
+
+
+async def test_a_runtime_goes_where_the_message_says_or_the_answer_says_who_has_what(fleet: Fleet) -> None:
+    interfaces = (await fleet.leader.send("get_host_interfaces"))["interfaces"]
+    parent = interfaces[0]["name"]
+    refused = await fleet.leader.create("plc-1", "missing0", "192.0.2.50/24")
+    assert refused["error"].startswith("no node has missing0 (node-1: it has no Docker")
+    refused = await fleet.leader.create("plc-1", parent, "192.0.2.50/24", node_name="node-3")
+    assert refused["error"] == "there is no node node-3: there is node-1, node-2"
+    await fleet.site.kubectl(
+        "patch",
+        "edgenode",
+        "node-2",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        '{"status":{"backends":["Docker"]}}',
+    )
+    assert (await fleet.leader.create("plc-1", parent, "192.0.2.50/24"))["status"] == "creating"
+    spec = (await fleet.site.get("runtime", "plc-1"))["spec"]
+    assert (spec["nodeName"], spec["backend"]) == ("node-2", "Docker")
+
+
+async def test_a_node_away_is_told_and_nothing_else_is_done(fleet: Fleet) -> None:
+    await fleet.runtime("plc-1", "node-1")
+    await fleet.runtime("plc-2", "node-2")
+    before = (await fleet.site.get("runtime", "plc-1"))["spec"]
+    await fleet.nodes["node-1"].stop()
+
+    async def away() -> bool:
+        return (await fleet.ready("runtime", "plc-1")).get("reason") == "NodeAway"
+
+    await eventually(away, "it is told", seconds=120)
+    assert (await fleet.ready("edgenode", "node-1"))["status"] == "Unknown"
+    assert (await fleet.ready("runtime", "plc-2")).get("reason") != "NodeAway"
+    for topic in ("stop_device", "delete_device", "get_device_status"):
+        answer = await fleet.leader.send(topic, device_id="plc-1")
+        assert "node node-1 is away, last heard of at" in answer["error"]
+    assert (await fleet.site.get("runtime", "plc-1"))["spec"] == before
+    await fleet.nodes["node-1"].start(connected=False)
+
+    async def back() -> bool:
+        runtime, node = await fleet.ready("runtime", "plc-1"), await fleet.ready("edgenode", "node-1")
+        return "NodeAway" not in (runtime.get("reason"), node.get("reason"))
+
+    await eventually(back, "the node says how it is", seconds=120)
+    assert (await fleet.leader.send("get_device_status", device_id="plc-1"))["device_id"] == "plc-1"
