@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from controller import errors
+from controller import errors, names
 from controller.resources import failures
 from controller.resources.endpoint import Endpoint
 from controller.resources.kinds import Kind
@@ -27,6 +27,8 @@ LINE_LIMIT = 8 << 20  # bytes of one watch event; an object is at most 3 MB on t
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+# The name that stands in managedFields: of no role or process, so that who owns a field never changes by itself.
+_AS_US = {"fieldManager": names.FIELD_MANAGER}
 
 __all__ = ["ApiClient", "Endpoint", "Patch", "WatchEvent"]
 
@@ -67,13 +69,13 @@ class ApiClient:
         """Create; the namespace is the one in ``metadata``."""
         namespace = body["metadata"].get("namespace", "")
         whole = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
-        return await self._request("POST", kind.path(namespace), json_body=whole)
+        return await self._request("POST", kind.path(namespace), params=_AS_US, json_body=whole)
 
     async def replace(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
         """Put the whole object; its resourceVersion guards it."""
         metadata = body["metadata"]
         path = kind.path(metadata.get("namespace", ""), metadata["name"])
-        return await self._request("PUT", path, json_body=body)
+        return await self._request("PUT", path, params=_AS_US, json_body=body)
 
     async def patch(
         self,
@@ -87,7 +89,7 @@ class ApiClient:
         """Merge patch (RFC 7396) for a dictionary, JSON patch (RFC 6902) for a list."""
         content_type = JSON_PATCH if isinstance(patch, list) else MERGE_PATCH
         path = kind.path(namespace, name, subresource)
-        return await self._request("PATCH", path, json_body=patch, content_type=content_type)
+        return await self._request("PATCH", path, params=_AS_US, json_body=patch, content_type=content_type)
 
     async def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> dict[str, Any]:
         """Delete; with ``uid`` only that very object."""

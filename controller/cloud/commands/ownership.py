@@ -1,4 +1,7 @@
-"""Who manages a Runtime: the cloud may command every one, but create over, change or delete only its own. Pure."""
+"""Who manages a Runtime: the cloud may change or delete only what it made and nobody has taken over since. Pure.
+
+The marks are those that the tools leave on every object they manage; docs/decisions/123-ownership.md.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,32 @@ from typing import Any
 
 from controller import names
 
-_HELM_RELEASE = "meta.helm.sh/release-name"
 _FLUX_KUSTOMIZATION = "kustomize.toolkit.fluxcd.io/name"
 _FLUX_HELM_RELEASE = "helm.toolkit.fluxcd.io/name"
+_ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
+_HELM_RELEASE = "meta.helm.sh/release-name"
 
 
 def is_clouds(runtime: dict[str, Any]) -> bool:
-    """Whether the cloud made it."""
-    return _labels(runtime).get(names.ORIGIN_LABEL) == names.ORIGIN_CLOUD
+    """Whether the cloud made it, and no tool has taken it over."""
+    return _labels(runtime).get(names.ORIGIN_LABEL) == names.ORIGIN_CLOUD and not _tool(runtime)
 
 
 def owner(runtime: dict[str, Any]) -> str:
-    """Who manages a Runtime that is not the cloud's, for a person: Flux, a Helm release, or a field manager."""
-    labels = _labels(runtime)
-    release = (runtime["metadata"].get("annotations") or {}).get(_HELM_RELEASE)
-    if name := labels.get(_FLUX_KUSTOMIZATION):
-        return f"the Flux Kustomization {name}"
-    if name := labels.get(_FLUX_HELM_RELEASE):
-        return f"the Flux HelmRelease {name}"
-    if release and labels.get(names.MANAGED_LABEL) == "Helm":
-        return f"the Helm release {release}"
-    return _field_manager(runtime)
+    """Who manages a Runtime that is not the cloud's, for a person: a tool, or else a field manager."""
+    return _tool(runtime) or _field_manager(runtime)
+
+
+def _tool(runtime: dict[str, Any]) -> str:
+    """The tool whose marks it carries, or "". Flux before Helm, since its releases carry both."""
+    labels, annotations = _labels(runtime), runtime["metadata"].get("annotations") or {}
+    marks = (
+        ("the Flux Kustomization", labels.get(_FLUX_KUSTOMIZATION)),
+        ("the Flux HelmRelease", labels.get(_FLUX_HELM_RELEASE)),
+        ("the Argo CD Application", str(annotations.get(_ARGO_TRACKING) or "").partition(":")[0]),
+        ("the Helm release", annotations.get(_HELM_RELEASE) if labels.get(names.MANAGED_LABEL) == "Helm" else ""),
+    )
+    return next((f"{word} {name}" for word, name in marks if name), "")
 
 
 def _field_manager(runtime: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from controller import errors, names
-from controller.cloud.commands import convergence
+from controller.cloud.commands import convergence, ownership
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.devices import RuntimeObject
 from controller.cloud.commands.executor import Call
@@ -113,7 +113,8 @@ class Retirement:
     async def _delete_runtimes(self) -> None:
         """Ask for all to go, then wait for each: they go at the same time."""
         selector = f"{names.ORIGIN_LABEL}={names.ORIGIN_CLOUD}"
-        runtimes = await self._api.list(kinds.RUNTIMES, label_selector=selector)
+        made = await self._api.list(kinds.RUNTIMES, label_selector=selector)
+        runtimes = [runtime for runtime in made if ownership.is_clouds(runtime)]
         for runtime in runtimes:
             await self._delete(runtime)
         for done, runtime in enumerate(runtimes):

@@ -1,0 +1,91 @@
+"""What Helm, Flux, Argo CD or a person made: no command of the cloud changes it, and the answer says whose it is."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from controller import names
+from controller.cloud.commands import ownership
+from controller.resources import kinds
+from tests.support.command_site import NAMESPACE, CommandSite, Operator, vnic
+
+HELM = {"labels": {names.MANAGED_LABEL: "Helm"}, "annotations": {"meta.helm.sh/release-name": "plant"}}
+FLUX = {"labels": {"kustomize.toolkit.fluxcd.io/name": "line-a"}}
+FLUX_RELEASE = {
+    "labels": {**HELM["labels"], "helm.toolkit.fluxcd.io/name": "plant-release"},
+    "annotations": HELM["annotations"],
+}
+ARGO = {"annotations": {"argocd.argoproj.io/tracking-id": "press-shop:getedge.me/Runtime:edge/plc-1"}}
+
+
+def written_by(*managers: str) -> dict[str, Any]:
+    """Metadata whose spec these managers wrote, one after the other."""
+    entries = [
+        {"manager": manager, "time": f"2026-01-0{number}T00:00:00Z", "fieldsV1": {"f:spec": {}}}
+        for number, manager in enumerate(managers, 1)
+    ]
+    return {"managedFields": [*entries, {"manager": "kopf", "time": "2026-02-01T00:00:00Z", "fieldsV1": {}}]}
+
+
+OWNERS: list[tuple[dict[str, Any], str]] = [
+    (HELM, "the Helm release plant"),
+    (FLUX, "the Flux Kustomization line-a"),
+    (FLUX_RELEASE, "the Flux HelmRelease plant-release"),
+    (ARGO, "the Argo CD Application press-shop"),
+    (written_by("kubectl-client-side-apply"), "kubectl"),
+    (written_by("kubectl-edit", "edge-controller"), "kubectl"),
+    (written_by("kubectl-create", "terraform"), "terraform"),
+    ({}, "kubectl"),
+]
+TOOLS = OWNERS[:4]
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("create_new_runtime", {"container_name": "plc-1", "vnic_configs": [vnic()]}),
+    ("delete_device", {"device_id": "plc-1"}),
+    ("start_device", {"device_id": "plc-1"}),
+    ("stop_device", {"device_id": "plc-1"}),
+    ("restart_device", {"device_id": "plc-1"}),
+]
+
+
+def runtime(metadata: dict[str, Any], **labels: str) -> dict[str, Any]:
+    """A Runtime plc-1 with that metadata."""
+    whole = {"name": "plc-1", "namespace": NAMESPACE, **copy.deepcopy(metadata)}
+    whole["labels"] = {**whole.get("labels", {}), **labels}
+    return {"metadata": whole, "spec": {"deviceId": "plc-1", "image": "registry.test/other"}}
+
+
+@pytest.mark.parametrize(("metadata", "owner"), OWNERS)
+@pytest.mark.parametrize(("topic", "fields"), CHANGES)
+async def test_no_command_changes_what_another_made(
+    site: CommandSite, operator: Operator, metadata: dict[str, Any], owner: str, topic: str, fields: dict[str, Any]
+) -> None:
+    await site.api.create(kinds.RUNTIMES, runtime(metadata))
+    before = await site.runtime("plc-1")
+    answer = await site.send(topic, **fields)
+    assert answer["error"] == f"edge/plc-1 is managed by {owner}: change it there, not from the cloud"
+    assert (await site.runtime("plc-1"))["spec"] == before["spec"]
+
+
+@pytest.mark.parametrize(("metadata", "owner"), TOOLS)
+async def test_what_a_tool_took_over_from_the_cloud_is_the_tools(
+    site: CommandSite, operator: Operator, metadata: dict[str, Any], owner: str
+) -> None:
+    await site.api.create(kinds.RUNTIMES, runtime(metadata, **{names.ORIGIN_LABEL: names.ORIGIN_CLOUD}))
+    assert owner in (await site.send("delete_device", device_id="plc-1"))["error"]
+    await site.send("delete_orchestrator")
+    await site.left.wait()
+    assert (await site.runtime("plc-1"))["metadata"]["name"] == "plc-1"
+
+
+@pytest.mark.parametrize("metadata", [{}, {"annotations": {"meta.helm.sh/release-name": "plant"}}])
+def test_a_trace_of_a_tool_alone_is_no_ownership(metadata: dict[str, Any]) -> None:
+    assert ownership.is_clouds(runtime(metadata, **{names.ORIGIN_LABEL: names.ORIGIN_CLOUD}))
+    assert not ownership.is_clouds(runtime(metadata))
+
+
+async def test_questions_about_it_are_answered(site: CommandSite, operator: Operator) -> None:
+    await site.api.create(kinds.RUNTIMES, runtime(HELM))
+    assert "error" not in await site.send("get_device_status", device_id="plc-1")

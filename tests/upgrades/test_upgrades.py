@@ -1,0 +1,115 @@
+"""Today's program on what earlier releases left behind: objects, kinds, and the labels of containers."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import __version__
+from controller.apiserver.server import ApiServer
+from controller.backends.base import Identity
+from controller.backends.docker import labels
+from controller.resources import crds, kinds
+from controller.resources.client import ApiClient
+from controller.resources.endpoint import of_kubeconfig
+from controller.resources.runtimes import RuntimeSpec
+from tests.upgrades.compatibility import narrowed, schema
+from tests.upgrades.release import INSTALL_ID, NAMESPACE, Release, all_kept
+
+RELEASES = pytest.mark.parametrize("release", all_kept(), ids=lambda release: release.folder.name)
+KINDS = {each.kind: each for each in (kinds.RUNTIMES, kinds.RUNTIME_COMMANDS, kinds.SECRETS, kinds.EDGE_NODES)}
+TODAY = {each["metadata"]["name"]: each for each in crds.manifests()}
+
+
+@pytest.fixture
+async def upgraded(release: Release, tmp_path: Path) -> AsyncIterator[ApiClient]:
+    """Today's API on the release's database."""
+    (tmp_path / "api").mkdir()
+    await asyncio.to_thread(shutil.copy2, release.database, tmp_path / "api/objects.db")
+    server = ApiServer(tmp_path, "127.0.0.1", 0, crds.manifests(), NAMESPACE)
+    await server.start()
+    await asyncio.to_thread(server.write_kubeconfig, tmp_path / "kubeconfig")
+    api = ApiClient(await asyncio.to_thread(of_kubeconfig, tmp_path / "kubeconfig"))
+    yield api
+    await api.close()
+    await server.stop()
+
+
+def test_a_release_is_kept() -> None:
+    assert all_kept(), f"run `python -m tests.upgrades.keep` for {__version__}"
+
+
+@RELEASES
+async def test_every_object_is_there_as_it_was(upgraded: ApiClient, release: Release) -> None:
+    for before in release.objects:
+        metadata = before["metadata"]
+        now = await upgraded.get(KINDS[before["kind"]], metadata["name"], metadata.get("namespace", ""))
+        assert now["metadata"] == metadata
+        assert includes(now, before), before["kind"]
+
+
+@RELEASES
+async def test_every_object_can_still_be_changed(upgraded: ApiClient, release: Release) -> None:
+    for before in release.objects:
+        metadata, kind = before["metadata"], KINDS[before["kind"]]
+        patch = {"metadata": {"labels": {"upgraded": "yes"}}}
+        now = await upgraded.patch(kind, metadata["name"], metadata.get("namespace", ""), patch)
+        assert int(now["metadata"]["resourceVersion"]) > int(metadata["resourceVersion"])
+        assert now["metadata"].get("generation") == metadata.get("generation")
+
+
+@RELEASES
+async def test_a_deleted_runtime_waits_for_the_finalizer_of_its_release(upgraded: ApiClient, release: Release) -> None:
+    await upgraded.delete(kinds.RUNTIMES, "least", NAMESPACE)
+    held = await upgraded.get(kinds.RUNTIMES, "least", NAMESPACE)
+    assert held["metadata"]["deletionTimestamp"]
+
+
+@RELEASES
+def test_a_container_of_the_release_is_ours_and_needs_no_change(release: Release) -> None:
+    identity = Identity(INSTALL_ID, NAMESPACE, "full")
+    assert labels.identity(release.labels, INSTALL_ID) == identity
+    (full,) = [each for each in release.objects if each["metadata"]["name"] == "full"]
+    assert labels.made_from(release.labels) == RuntimeSpec.model_validate(full["spec"])
+    assert labels.mac_addresses(release.labels) == {"lan0": "02:00:00:00:00:21"}
+
+
+@RELEASES
+def test_kinds_are_only_added_to(release: Release) -> None:
+    for name, before in release.definitions.items():
+        now = TODAY[name]["spec"]
+        assert (now["group"], now["scope"], now["names"]) == tuple(
+            before["spec"][key] for key in ("group", "scope", "names")
+        )
+        served = {version["name"]: version for version in now["versions"] if version["served"]}
+        for version in before["spec"]["versions"]:
+            faults = list(narrowed(name, schema(version), schema(served[version["name"]])))
+            assert not faults
+
+
+def test_what_takes_something_away_is_seen() -> None:
+    old = {
+        "required": ["a"],
+        "properties": {"a": {"enum": ["x", "y"]}, "b": {"type": "integer"}, "c": {"items": {"maxLength": 9}}},
+    }
+    new = {"required": ["a", "c"], "properties": {"a": {"enum": ["x"]}, "c": {"items": {"maxLength": 5}}, "d": {}}}
+    assert set(narrowed("", old, new)) == {
+        ": c is required now",
+        ".a: y is no longer allowed",
+        ".b is gone",
+        ".c[]: maxLength is 5, was 9",
+    }
+
+
+def includes(now: Any, before: Any) -> bool:
+    """Whether everything of ``before`` is in ``now``: defaults of new fields may have been added."""
+    if isinstance(before, dict):
+        return isinstance(now, dict) and all(key in now and includes(now[key], before[key]) for key in before)
+    if isinstance(before, list):
+        return len(now) == len(before) and all(map(includes, now, before))
+    return bool(now == before)
