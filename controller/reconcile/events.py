@@ -1,7 +1,7 @@
 """Kubernetes Events (API reference: core/v1 Event): one for each transition, a repeated one counted up.
 
 Recording never waits and never fails: events are for people, a pass does not depend on them. The queue is bounded;
-what does not fit is dropped and logged.
+what does not fit is dropped, and how many were is logged when the queue is empty again.
 """
 
 from __future__ import annotations
@@ -78,13 +78,14 @@ class EventRecorder:
         self._clock = clock
         self._waiting: asyncio.Queue[Happening] = asyncio.Queue(QUEUE_LIMIT)
         self._posted: OrderedDict[Happening, _Posted] = OrderedDict()
+        self._dropped = 0
 
     def record(self, subject: Subject, kind: Type, reason: str, message: str) -> None:
         """Have an event posted soon."""
         try:
             self._waiting.put_nowait(Happening(subject, kind, reason, message[:MESSAGE_LIMIT]))
         except asyncio.QueueFull:
-            log.warning("Too many events are waiting, dropped %s of %s", reason, subject.name)
+            self._dropped += 1
 
     async def run(self) -> None:
         """Post what is recorded, for ever."""
@@ -96,6 +97,9 @@ class EventRecorder:
                 log.debug("Event %s of %s was not posted: %s", happening.reason, happening.subject.name, error)
             finally:
                 self._waiting.task_done()
+            if self._dropped and self._waiting.empty():
+                log.warning("%d events were not posted: too many came at once", self._dropped)
+                self._dropped = 0
 
     async def flush(self) -> None:
         """Wait until everything recorded so far is posted or given up."""

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from controller.console.server import Cloud
-from tests.bench import api, healing, leases, measures
+from tests.bench import api, failover, healing, leases, many, measures
 from tests.cluster.programs import Unavailable
 from tests.support import image
 from tests.support.dockerd import Engine
@@ -87,9 +87,22 @@ async def run(options: argparse.Namespace) -> None:
         say("DHCP beside udhcpc")
         dhcp = await asyncio.to_thread(leases.ours_and_udhcpc, options.rounds)
         rows = [*await measure_controller(options), *dhcp, *await leases.many(options.seconds), *rows]
+        rows += await measure_cluster(options)
     width = max(len(row[0]) for row in rows)
     for what, goal, measured in rows:
         print(f"{what:<{width}}  {goal:<15}  {measured}")
+
+
+async def measure_cluster(options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """What matters where there is much: very many Runtimes, and a leader that is killed."""
+    say(f"{options.many} Runtimes on a backend in memory")
+    rows = await many.rows(options.many)
+    say(f"the leader of two killed, {options.failovers} times")
+    try:
+        taken = milliseconds(await failover.seconds(options.failovers))
+    except Unavailable as error:
+        taken = f"not measured: {error}"
+    return [*rows, ("leader killed to the other connected", "<= 15 s", taken)]
 
 
 async def measure_controller(options: argparse.Namespace) -> list[tuple[str, str, str]]:
@@ -119,6 +132,8 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, default=200, help="creates and deletes for the leak check (200)")
     parser.add_argument("--api-rounds", type=int, default=200, help="rounds beside kube-apiserver; 0: none (200)")
     parser.add_argument("--healing", type=int, default=50, help="runtimes on a parent that is pulled (50)")
+    parser.add_argument("--many", type=int, default=1000, help="Runtimes on a backend in memory (1000)")
+    parser.add_argument("--failovers", type=int, default=3, help="how often a leader is killed (3)")
     parser.add_argument("--api-only", action="store_true", help="nothing but the API")
     asyncio.run(run(parser.parse_args()))
 

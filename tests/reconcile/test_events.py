@@ -115,11 +115,13 @@ async def test_an_api_that_refuses_events_is_no_concern_of_a_pass(api: FakeApi, 
     assert len(posted(api)) == 1
 
 
-async def test_more_events_than_fit_are_dropped(api: FakeApi) -> None:
+async def test_more_events_than_fit_are_dropped_and_counted(api: FakeApi, caplog: pytest.LogCaptureFixture) -> None:
     idle = EventRecorder(api, "node-1", Clock())  # type: ignore[arg-type]
     for number in range(events.QUEUE_LIMIT + 10):
         idle.record(PLC, "Normal", "Started", str(number))
     task = asyncio.create_task(idle.run())
     await idle.flush()
+    await asyncio.sleep(0)
     task.cancel()
     assert len(posted(api)) == events.QUEUE_LIMIT
+    assert [record.message for record in caplog.records] == ["10 events were not posted: too many came at once"]

@@ -1,0 +1,53 @@
+"""How long the cloud is alone when the leader of two replicas is killed, on a real API. Prints nothing."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from controller.console.server import Cloud
+from tests.cluster import programs
+from tests.cluster.control_plane import PROGRAMS, ControlPlane
+from tests.support.cluster_site import ClusterSite
+from tests.support.site import AGENT, Site, eventually
+
+PATIENCE_SECONDS = 60.0
+
+
+async def seconds(rounds: int) -> list[float]:
+    """From each SIGKILL to the other's connection. Raises programs.Unavailable."""
+    built = programs.build(*PROGRAMS, "kubectl")
+    with tempfile.TemporaryDirectory(prefix="edge-failover-") as name, ControlPlane(built, Path(name) / "api") as api:
+        cloud = Cloud(Path(name) / "cloud")
+        await cloud.start()
+        site = ClusterSite(Path(name), built / "kubectl", api.kubeconfig, cloud, await cloud.enroll(AGENT))
+        await site.prepare()
+        try:
+            return [await _one(site, str(number)) for number in range(rounds)]
+        finally:
+            await site.close()
+            await cloud.stop()
+
+
+async def _one(site: ClusterSite, name: str) -> float:
+    """Two replicas of their own, the first of which leads."""
+    first, second = (site.process(f"{which}-{name}", "link,pods") for which in ("first", "second"))
+    await first.start()
+    await second.start(connected=False)
+    await _waits(second)
+    began = time.perf_counter()
+    await first.kill()
+    await site.cloud.wait_agent(AGENT, timeout=PATIENCE_SECONDS)
+    taken = time.perf_counter() - began
+    await second.stop()
+    return taken
+
+
+async def _waits(replica: Site) -> None:
+    """Until it stands for election."""
+
+    async def started() -> bool:
+        return "Started as node" in replica.log_text()
+
+    await eventually(started, "the second replica has started")

@@ -1,0 +1,156 @@
+"""Very many Runtimes on one node, with a backend in memory: what the controller itself costs. Prints nothing.
+
+``python -m tests.bench.many FOLDER COUNT`` is the process that is measured: embedded API, kopf, queue and
+reconciler as on a host of its own, in one process. The Runtimes are in its database before the clock starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from controller import names
+from controller.apiserver.server import ApiServer
+from controller.operator.thread import OperatorThread
+from controller.reconcile import restarts
+from controller.reconcile.attempt import Surroundings
+from controller.reconcile.events import EventRecorder
+from controller.reconcile.keys import Key, KeyIndex
+from controller.reconcile.queue import Queue
+from controller.reconcile.reconciler import Reconciler, Result
+from controller.reconcile.sources import RESYNC_SECONDS, Resync
+from controller.resources import crds, kinds
+from controller.resources.client import ApiClient
+from controller.resources.endpoint import Endpoint
+from tests.bench import process
+from tests.support.fake_backend import FakeBackend
+
+NODE, NAMESPACE, INSTALL = "bench", "edge", "install"
+POLL_SECONDS = 0.5
+SETTLE_SECONDS = 10.0  # kopf's last annotations and the events are written
+
+
+class Figures(NamedTuple):
+    """``resync_percent`` is of one core, spread over the time between two resyncs."""
+
+    observed_seconds: float
+    resync_percent: float
+    resident_mib: float
+
+
+async def rows(count: int) -> list[tuple[str, str, str]]:
+    """The table's rows, from a process with ``count`` Runtimes beside one with none."""
+    none, many = await _measured(0), await _measured(count)
+    each = (many.resident_mib - none.resident_mib) / count * 1024
+    return [
+        (f"{count} Runtimes: start to all observed", "<= 30 s", f"{many.observed_seconds:.1f} s"),
+        (f"{count} Runtimes: a resync that changes nothing", "<= 2 %", f"{many.resync_percent:.2f} % of a core"),
+        (f"{count} Runtimes: memory for each", "", f"{each:.0f} KiB ({none.resident_mib:.0f} MiB without any)"),
+    ]
+
+
+async def _measured(count: int) -> Figures:
+    with tempfile.TemporaryDirectory(prefix="edge-many-") as folder:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", __name__, folder, str(count), stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await child.communicate()
+        assert child.returncode == 0, "the measured process failed"
+        return Figures(**json.loads(output))
+
+
+class _Settled:
+    """Counts the Runtimes whose status says that they are as wished."""
+
+    def __init__(self, reconciler: Reconciler, count: int) -> None:
+        self._reconciler = reconciler
+        self._count = count
+        self._keys: set[Key] = set()
+        self.all = asyncio.Event()
+        if not count:
+            self.all.set()
+
+    async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
+        """One pass."""
+        result = await self._reconciler.reconcile(key, interrupted)
+        if result.settled:
+            self._keys.add(key)
+        if len(self._keys) == self._count:
+            self.all.set()
+        return result
+
+
+async def _serve(folder: Path, count: int) -> Figures:
+    server = ApiServer(folder, "127.0.0.1", 0, crds.manifests(), NAMESPACE)
+    await server.start()
+    ours = await asyncio.to_thread(server.credentials, "controller")
+    endpoint = Endpoint(server.url, ca_file=ours.ca, token=ours.token)
+    api = ApiClient(endpoint)
+    for number in range(count):
+        await api.create(kinds.RUNTIMES, _runtime(number))
+    began = time.perf_counter()
+    backend: Any = FakeBackend(clock=time.time)
+    recorder = EventRecorder(api, NODE, time.time)
+    around = Surroundings(api, backend, NODE, (), time.time, 0.0, restarts.EngineContact())
+    settled = _Settled(Reconciler(around, INSTALL, recorder, KeyIndex(), claims=True), count)
+    queue = Queue(settled.reconcile)
+    resync = Resync(api, backend, queue, recorder, lambda: None, install_id=INSTALL, node=NODE, claims=True)
+    operator = OperatorThread(endpoint, queue.reconcile, node=NODE)
+    operator.start()
+    posting = asyncio.create_task(recorder.run())
+    await resync.look()
+    await settled.all.wait()
+    observed = time.perf_counter() - began
+    await asyncio.sleep(SETTLE_SECONDS)
+    figures = Figures(observed, await _resync_percent(resync, queue), process.resident_mib(os.getpid()))
+    await operator.stop(5)
+    await queue.stop(1)
+    posting.cancel()
+    await api.close()
+    await server.stop()
+    return figures
+
+
+async def _resync_percent(resync: Resync, queue: Queue) -> float:
+    """One resync from its list to its last pass, without what the process uses anyway."""
+    idle = await _cpu_during(asyncio.sleep(POLL_SECONDS)) / POLL_SECONDS
+    began, before = time.perf_counter(), _cpu()
+    await resync.look()
+    while queue.depth:  # noqa: ASYNC110 - the queue tells nobody when it is empty
+        await asyncio.sleep(0.05)
+    return max(0.0, _cpu() - before - idle * (time.perf_counter() - began)) / RESYNC_SECONDS * 100
+
+
+async def _cpu_during(work: Any) -> float:
+    before = _cpu()
+    await work
+    return _cpu() - before
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _runtime(number: int) -> dict[str, Any]:
+    interface = {
+        "name": "lan0",
+        "parentInterface": "eth0",
+        "mode": "Static",
+        "address": f"10.1.{number // 250}.{number % 250 + 1}",
+        "subnet": "10.1.0.0/16",
+    }
+    metadata = {"name": f"plc-{number}", "namespace": NAMESPACE, "finalizers": [names.FINALIZER]}
+    spec = {"deviceId": f"plc-{number}", "image": "registry/plc", "version": "1", "interfaces": [interface]}
+    return {"metadata": metadata, "spec": {**spec, "nodeName": NODE, "backend": "Docker"}}
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))._asdict()))
