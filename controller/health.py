@@ -23,6 +23,10 @@ class Beats:
         self.beat(name)
         return lambda: self.beat(name)
 
+    def forget(self, name: str) -> None:
+        """``name`` has ended in good order and need not beat any more."""
+        self._limits.pop(name, None)
+
     def beat(self, name: str) -> None:
         """The loop ``name`` turned once."""
         self._last[name] = self._clock()

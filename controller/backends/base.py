@@ -220,7 +220,9 @@ class Orphan(NamedTuple):
 
 
 class Backend(Protocol):
-    """A place where runtimes run."""
+    """A place where runtimes run. ``needs_pull_credentials``: ResolveImage uses those of the target."""
+
+    needs_pull_credentials: bool
 
     async def observe(self, target: Target) -> Observed:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) when it cannot be seen."""

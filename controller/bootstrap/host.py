@@ -38,7 +38,7 @@ async def start(around: Surroundings, here: NodePart, uplink: Uplink) -> HostPar
     address = None if site.embedded else await member.start(site, around.endpoint, api, here.local)
 
     async def returned() -> None:
-        await reconciling.look()
+        await reconciling.resync.look()
 
     status = NodeStatus(
         api,

@@ -20,19 +20,19 @@ from controller.resources.client import ApiClient
 
 FIRST_READING_SECONDS = 1.0
 
-Connect = Callable[[Installation], Awaitable[None]]
-"""Opens the link for as long as the given installation's stack is open."""
+Lead = Callable[[Installation], Awaitable[None]]
+"""Does what the roles ask of a leader, for as long as the given installation's stack is open."""
 
 
-def start(site: Installation, api: ApiClient, fleet: Fleet, connect: Connect) -> None:
+def start(site: Installation, api: ApiClient, fleet: Fleet, lead: Lead) -> None:
     """Stand for election from now on."""
     candidate = f"{socket.gethostname()}_{secrets.token_hex(4)}"
     election = Election(api, site.settings.namespace, names.LEADER_LEASE, candidate)
-    site.supervisor.start("the election", partial(election.run, partial(_term, site, api, fleet, connect)))
+    site.supervisor.start("the election", partial(election.run, partial(_term, site, api, fleet, lead)))
 
 
 @asynccontextmanager
-async def _term(site: Installation, api: ApiClient, fleet: Fleet, connect: Connect) -> AsyncIterator[None]:
+async def _term(site: Installation, api: ApiClient, fleet: Fleet, lead: Lead) -> AsyncIterator[None]:
     """The parts of a leader, until it leads no longer; the link ends first."""
     async with AsyncExitStack() as stack:
         own = site.term(stack)
@@ -42,6 +42,5 @@ async def _term(site: Installation, api: ApiClient, fleet: Fleet, connect: Conne
         own.supervisor.start("the figures of all nodes", fleet.run)
         own.supervisor.start("the watch over the nodes", Absence(api, site.settings.namespace).run)
         own.supervisor.start("the assignment of Runtimes", Assignment(api, fleet).run)
-        if "link" in site.settings.roles:
-            await connect(own)
+        await lead(own)
         yield

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,8 +10,9 @@ import psutil
 
 from controller.backends.base import Backend
 from controller.backends.docker.backend import DockerBackend
+from controller.bootstrap import operation
 from controller.bootstrap.installation import Installation
-from controller.metrics import counted
+from controller.bootstrap.operation import Operation
 from controller.metrics.archive import Archive
 from controller.metrics.containers import ContainerReader
 from controller.metrics.disks import Disks
@@ -31,24 +29,15 @@ from controller.node.local import LocalNode
 from controller.node.proxy import Proxy
 from controller.node.tracking import Tracking
 from controller.operator.thread import OperatorThread
-from controller.reconcile.attempt import Surroundings
-from controller.reconcile.events import EventRecorder
-from controller.reconcile.keys import KeyIndex
 from controller.reconcile.queue import Queue
-from controller.reconcile.reconciler import Reconciler
 from controller.reconcile.restarts import EngineContact
-from controller.reconcile.sources import EngineEvents, NetworkChanges, Resync, RuntimeChanges
+from controller.reconcile.scope import Scope
+from controller.reconcile.sources import EngineEvents, NetworkChanges, RuntimeChanges
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint
 from controller.state import LEASES
 
-SAMPLER_SECONDS = 60.0  # how long each loop may be silent before it counts as stuck
-RESYNC_SECONDS = 300.0
-OPERATOR_SECONDS = 120.0
-OPERATOR_CHECK_SECONDS = 10.0
-QUEUE_GRACE_SECONDS = 1.5
-FLUSH_GRACE_SECONDS = 0.5
-OPERATOR_GRACE_SECONDS = 1.0
+SAMPLER_SECONDS = 60.0  # how long its loop may be silent before it counts as stuck
 
 
 @dataclass(frozen=True)
@@ -98,73 +87,25 @@ async def _start_sampling(site: Installation) -> Sampler:
     return sampler
 
 
+def scope(site: Installation) -> Scope:
+    """This node's Docker runtimes; where we are the only node every Runtime is ours to look at."""
+    return Scope("Docker", site.node_name, claims=site.embedded)
+
+
 def start_operator(site: Installation, endpoint: Endpoint, queue: Queue) -> OperatorThread:
-    """Run kopf in its thread, and see that its loop turns."""
-    # Where we are the only node every Runtime is ours to look at; else the API selects.
-    selector = "" if site.embedded else f"spec.nodeName={site.node_name},spec.backend=Docker"
-    operator = OperatorThread(endpoint, queue.reconcile, node=site.node_name, field_selector=selector)
-    operator.start()
-    site.stack.push_async_callback(operator.stop, OPERATOR_GRACE_SECONDS)
-    beat = site.beats.expect("the operator", OPERATOR_SECONDS)
-
-    async def watch() -> None:
-        while True:
-            if await operator.responds(OPERATOR_CHECK_SECONDS):
-                beat()
-            await asyncio.sleep(OPERATOR_CHECK_SECONDS)
-
-    site.supervisor.start("the watch over the operator", watch)
-    return operator
+    """Have kopf bring the keys."""
+    return operation.start_kopf(site, endpoint, queue, scope(site))
 
 
-@dataclass(frozen=True)
-class Reconciling:
-    """The work queue, and ``look`` that puts all Runtimes of this node into it."""
-
-    queue: Queue
-    look: Callable[[], Awaitable[None]]
-
-
-def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metrics: Metrics) -> Reconciling:
+def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metrics: Metrics) -> Operation:
     """The work queue and what feeds it, but for kopf."""
-    recorder = EventRecorder(api, site.node_name, time.time)
-    index = KeyIndex()
     contact = EngineContact()
-    around = Surroundings(
-        api=api,
-        backend=here.backend,
-        node=site.node_name,
-        image_prefixes=site.settings.image_prefixes,
-        clock=time.time,
-        boot_time=psutil.boot_time(),
-        engine=contact,
-    )
-    reconciler = Reconciler(around, site.install_id, recorder, index, claims=site.embedded)
-    queue = Queue(counted.reconcile(reconciler.reconcile, metrics))
-    site.stack.push_async_callback(_flush, recorder)
-    site.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
-    resync = Resync(
-        api,
-        here.backend,
-        queue,
-        recorder,
-        site.beats.expect("the slow timer", RESYNC_SECONDS),
-        install_id=site.install_id,
-        node=site.node_name,
-        claims=site.embedded,
-    )
-    site.supervisor.start("the events of Runtimes", recorder.run)
-    site.supervisor.start(
-        "the engine's events", EngineEvents(here.tracking.watched, queue, index, contact, time.time).run
-    )
+    made = operation.start(site, api, here.backend, scope(site), metrics, engine=contact, boot_time=psutil.boot_time())
+    queue, index = made.queue, made.index
+    events = EngineEvents("Docker", here.tracking.watched, queue, index, contact, time.time)
+    site.supervisor.start("the engine's events", events.run)
     for name, told in (("the leases", here.leases.changes), ("the addresses of others", here.guard.changes)):
         site.supervisor.start(name, RuntimeChanges(told, queue, index, site.install_id).run)
     moved = partial(changes.differences, here.interfaces.fingerprint)
     site.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
-    site.supervisor.start("the slow timer", resync.run)
-    return Reconciling(queue, resync.look)
-
-
-async def _flush(recorder: EventRecorder) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(recorder.flush(), FLUSH_GRACE_SECONDS)
+    return made

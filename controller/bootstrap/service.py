@@ -113,10 +113,15 @@ class Service:
     def _stand(self, around: Surroundings, fleet: Fleet, uplink: Uplink, metrics: Metrics) -> None:
         observe = self._observer(metrics, lambda: None)
 
-        async def connect(term: Installation) -> None:
-            await uplink.open(term, metrics, lambda: fleet.reading.host, observe)
+        async def lead(term: Installation) -> None:
+            if "pods" in self._settings.roles:
+                from controller.bootstrap import pods  # noqa: PLC0415 - only a cluster that runs pods
 
-        leader.start(around.site, around.api, fleet, connect)
+                pods.start(term, around.endpoint, around.api, metrics)
+            if "link" in self._settings.roles:
+                await uplink.open(term, metrics, lambda: fleet.reading.host, observe)
+
+        leader.start(around.site, around.api, fleet, lead)
 
     def _observer(self, metrics: Metrics, poke: Callable[[], None]) -> Callable[[LinkState], None]:
         """What happens when the link comes up, goes down, or stays down for another reason."""

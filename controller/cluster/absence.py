@@ -76,12 +76,13 @@ class Absence:
         return now - self._signs[node].seen_at > self._away_seconds
 
     async def _tell(self, node: dict[str, Any]) -> None:
+        """On its Docker runtimes: of pods the cluster tells, and the pods backend writes it down."""
         name = node["metadata"]["name"]
         since = self._signs[name].renewed or "its start"
         message = f"node {name} is away, last heard of at {since}: nobody knows how its runtimes are; look at the host"
         if await self._mark(kinds.EDGE_NODES, node, message):
             log.warning("%s", message)
-        for runtime in await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={name}"):
+        for runtime in await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={name},spec.backend=Docker"):
             await self._mark(kinds.RUNTIMES, runtime, message)
 
     async def _mark(self, kind: Kind, found: dict[str, Any], message: str) -> bool:

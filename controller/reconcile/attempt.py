@@ -153,7 +153,7 @@ class Attempt:
 
     async def _resolve(self, step: base.ResolveImage) -> base.Target:
         """The one step that may take minutes and leaves nothing behind: abandoned when the wish changes."""
-        references = self._target.spec.image_pull_secrets
+        references = self._target.spec.image_pull_secrets if self._around.backend.needs_pull_credentials else ()
         credentials = await pull_secrets.read(self._around.api, self._target.identity.namespace, references)
         target = replace(self._target, pull_credentials=credentials)
         resolved = await self._case.wish.unless_changed(self._around.backend.execute(step, target, self._progress))
@@ -184,7 +184,7 @@ class Attempt:
             target=replace(self._target, image=self._image),
             outcome=outcome,
             now=around.clock(),
-            node=around.node,
+            node=self._target.spec.node_name or around.node,
             observed=self._observed,
             image_source=self._image_source,
             operation=self._operation,

@@ -182,7 +182,7 @@ def _running(desired: Desired, observed: base.Observed, upkeep: tuple[base.Step,
         return _acting("Restarting the container", base.RestartContainer(), operation="restarting", restart=intent)
     if upkeep:
         return Plan(_standing(desired, observed), upkeep, "updating", intent)
-    return Plan(_standing(desired, observed), (), "starting" if observed.hindrance else None, intent)
+    return Plan(_standing(desired, observed), (), "starting" if observed.state == "starting" else None, intent)
 
 
 def _upkeep(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:

@@ -19,6 +19,7 @@ from controller.reconcile.attempt import Attempt, Case, Surroundings
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.outcome import Outcome
+from controller.reconcile.scope import Scope
 from controller.reconcile.status_writer import StatusWriter
 from controller.reconcile.steps import StepNotes
 from controller.reconcile.wish import Superseded, Wish
@@ -52,19 +53,16 @@ SUPERSEDED = Result(Outcome("waiting", reasons.PROGRESSING, "The wish changed me
 
 
 class Reconciler:
-    """The one reconcile of the Docker backend's Runtimes of one node.
-
-    ``claims``: a Runtime without nodeName and backend is taken by this node, once and for good (standalone).
-    """
+    """The one reconcile of the Runtimes of one scope."""
 
     def __init__(
-        self, around: Surroundings, install_id: str, recorder: EventRecorder, index: KeyIndex, *, claims: bool
+        self, around: Surroundings, install_id: str, recorder: EventRecorder, index: KeyIndex, scope: Scope
     ) -> None:
         self._around = around
         self._install_id = install_id
         self._recorder = recorder
         self._index = index
-        self._claims = claims
+        self._scope = scope
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         """Bring one Runtime nearer to its wish; ``interrupted`` is set when its object changes meanwhile.
@@ -81,7 +79,7 @@ class Reconciler:
             return SUPERSEDED
 
     async def _handle(self, key: Key, body: dict[str, Any], interrupted: asyncio.Event) -> Result:
-        if elsewhere := self._elsewhere(body["spec"]):
+        if elsewhere := self._scope.elsewhere(body["spec"]):
             return await self._refuse(key, body, elsewhere) if self._tells(body) else NOT_OURS
         held = names.FINALIZER in (body["metadata"].get("finalizers") or ())
         deleting = bool(body["metadata"].get("deletionTimestamp"))
@@ -97,23 +95,13 @@ class Reconciler:
             runtime = _bare(body)
         return await self._attempt(key, runtime, body, interrupted)
 
-    def _elsewhere(self, spec: dict[str, Any]) -> str:
-        """Why this Runtime is none of ours, "" when it is."""
-        node, backend = spec.get("nodeName"), spec.get("backend")
-        if backend not in (None, "Docker"):
-            return f"spec.backend is {backend}, and this node runs Docker containers: leave it out or make it Docker"
-        if node != self._around.node and not (node is None and self._claims):
-            return f"spec.nodeName is {node}, and this node is {self._around.node}: make it anew with that name"
-        return ""
-
     def _tells(self, body: dict[str, Any]) -> bool:
         """Whether we are the only node there is: nobody else would tell that nobody runs it."""
-        return self._claims and not body["metadata"].get("deletionTimestamp")
+        return self._scope.claims and not body["metadata"].get("deletionTimestamp")
 
     async def _claim(self, key: Key, body: dict[str, Any]) -> dict[str, Any]:
         """Set nodeName and backend where they are not set yet."""
-        wished = {"nodeName": self._around.node, "backend": "Docker"}
-        missing = {name: value for name, value in wished.items() if not body["spec"].get(name)}
+        missing = self._scope.unset(body["spec"])
         if not missing:
             return body
         return await self._around.api.patch(kinds.RUNTIMES, key.name, key.namespace, {"spec": missing})

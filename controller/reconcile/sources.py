@@ -19,6 +19,7 @@ from controller.reconcile import restarts
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.queue import Queue
+from controller.reconcile.scope import Scope
 from controller.resources import kinds, reasons
 from controller.resources.client import ApiClient
 
@@ -32,12 +33,14 @@ class EngineEvents:
 
     def __init__(
         self,
+        name: str,
         changes: Callable[[], AsyncIterator[base.Identity | None]],
         queue: Queue,
         index: KeyIndex,
         contact: restarts.EngineContact,
         clock: Callable[[], float],
     ) -> None:
+        self._name = name
         self._changes = changes
         self._queue = queue
         self._index = index
@@ -56,7 +59,7 @@ class EngineEvents:
     def _reached(self) -> None:
         if self._reached_before:
             self._contact.returned_at = self._clock()
-            log.info("Docker is reached again")
+            log.info("%s is reached again", self._name)
         self._reached_before = True
         for key in self._index.all():
             self._queue.add(key)
@@ -116,9 +119,9 @@ class NetworkChanges:
 
 
 class Resync:
-    """The slow timer: adds every Runtime of this node, and reports containers of ours that have none.
+    """The slow timer: adds every Runtime of the scope, and reports containers of ours that have none.
 
-    ``claims``: Runtimes without a nodeName are this node's too. ``orphans`` is the count at the last look.
+    ``subject`` is what such an event is about; ``orphans`` is the count at the last look.
     """
 
     def __init__(
@@ -130,8 +133,8 @@ class Resync:
         beat: Callable[[], None],
         *,
         install_id: str,
-        node: str,
-        claims: bool,
+        scope: Scope,
+        subject: Subject,
         every: float = RESYNC_SECONDS,
     ) -> None:
         self._api = api
@@ -140,8 +143,8 @@ class Resync:
         self._recorder = recorder
         self._beat = beat
         self._install_id = install_id
-        self._node = node
-        self._claims = claims
+        self._scope = scope
+        self._subject = subject
         self._every = every
         self._reported: set[base.Orphan] = set()
         self._obstacle = ""
@@ -166,11 +169,10 @@ class Resync:
         self._obstacle = obstacle
 
     async def look(self) -> None:
-        """Add every Runtime of this node, then compare with the backend's containers. Raises errors.EdgeError."""
-        selector = "" if self._claims else f"spec.nodeName={self._node}"
-        found = await self._api.list(kinds.RUNTIMES, field_selector=selector)
+        """Add every Runtime of the scope, then compare with the backend's containers. Raises errors.EdgeError."""
+        found = await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
         for body in found:
-            if body["spec"].get("nodeName") in (None, self._node):
+            if not self._scope.elsewhere(body["spec"]):
                 self._queue.add(_key(body))
         await self._report_orphans({self._identity(body) for body in found})
 
@@ -184,8 +186,7 @@ class Resync:
     def _report(self, orphan: base.Orphan) -> None:
         message = f"Container {orphan.name} has no Runtime: create it again to adopt it, or run `docker rm -f`"
         log.warning("%s", message)
-        subject = Subject(kinds.EDGE_NODES, self._node)
-        self._recorder.record(subject, "Warning", reasons.ORPHANED, message)
+        self._recorder.record(self._subject, "Warning", reasons.ORPHANED, message)
 
     def _identity(self, body: dict[str, Any]) -> base.Identity:
         return base.Identity(self._install_id, body["metadata"]["namespace"], body["spec"]["deviceId"])

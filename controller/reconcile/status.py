@@ -103,6 +103,8 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 def _conditions(previous: RuntimeStatus, report: Report) -> list[Condition]:
     outcome = report.outcome
     ready: ConditionStatus = "True" if outcome.kind == "ready" else "False"
+    if outcome.reason == reasons.NODE_AWAY:
+        ready = "Unknown"
     if outcome.kind == "paused" or (report.observed is None and outcome.kind == "waiting"):
         ready = "Unknown"
     summary: dict[str, ConditionStatus] = {

@@ -71,10 +71,10 @@ class Cluster:
         return run(*own, *arguments, timeout=_READY_SECONDS + 30).stdout
 
     def apply(self, *objects: dict[str, Any]) -> None:
-        """Have these objects, as ``kubectl apply`` does."""
+        """Have these objects, applied on the server."""
         file = self._root / "objects.json"
         file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-        self.kubectl("apply", f"--filename={file}")
+        self.kubectl("apply", "--server-side", f"--filename={file}")
 
     def provide_volume(self, namespace: str, claim: str) -> None:
         """Have a volume for this claim: there is no provisioner. It is a folder of whichever node the pod comes to."""

@@ -21,6 +21,7 @@ from controller.reconcile.events import EventRecorder
 from controller.reconcile.keys import KeyIndex
 from controller.reconcile.queue import Queue
 from controller.reconcile.reconciler import Reconciler
+from controller.reconcile.scope import Scope
 from controller.resources import crds, kinds
 from controller.resources.client import ApiClient, Endpoint
 from tests.support.fake_backend import FakeBackend
@@ -117,7 +118,7 @@ async def operating(
     backend = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, node, time.time)
     around = Surroundings(api, backend, node, (), time.time, 0.0, restarts.EngineContact())  # type: ignore[arg-type]
-    queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), claims=claims).reconcile)
+    queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims)).reconcile)
     operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
     operator.start()
     posting = asyncio.create_task(recorder.run())

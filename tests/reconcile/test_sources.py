@@ -11,7 +11,9 @@ import pytest
 
 from controller import errors
 from controller.network.interfaces import LinkState
+from controller.reconcile.events import Subject
 from controller.reconcile.keys import Key
+from controller.reconcile.scope import Scope
 from controller.reconcile.sources import EngineEvents, NetworkChanges, Resync
 from controller.resources import kinds, reasons
 from controller.resources.kinds import Kind
@@ -50,7 +52,7 @@ async def running(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 def engine_events(world: World, keys: Keys) -> EngineEvents:
-    return EngineEvents(world.backend.changes, keys, world.index, world.engine, world.clock)  # type: ignore[arg-type]
+    return EngineEvents("Docker", world.backend.changes, keys, world.index, world.engine, world.clock)  # type: ignore[arg-type]
 
 
 async def test_an_event_of_the_engine_adds_the_runtime_it_belongs_to(world: World, keys: Keys) -> None:
@@ -114,8 +116,8 @@ def resync(world: World, keys: Keys, beat: Callable[[], None] = lambda: None, *,
         world.recorder,
         beat,
         install_id="install",
-        node="node-1",
-        claims=claims,
+        scope=Scope("Docker", "node-1", claims=claims),
+        subject=Subject(kinds.EDGE_NODES, "node-1"),
         every=0.01,
     )
 

@@ -14,6 +14,7 @@ from controller.reconcile.attempt import Surroundings
 from controller.reconcile.events import EventRecorder
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.reconciler import Reconciler, Result
+from controller.reconcile.scope import Scope
 from controller.resources import kinds
 from tests.support.fake_api import FakeApi
 from tests.support.fake_backend import FakeBackend
@@ -62,7 +63,9 @@ class World:
             boot_time=self.boot_time,
             engine=self.engine,
         )
-        self.reconciler = Reconciler(around, "install", self.recorder, self.index, claims=self.claims)
+        self.reconciler = Reconciler(
+            around, "install", self.recorder, self.index, Scope("Docker", "node-1", claims=self.claims)
+        )
 
     async def create(self, **spec: Any) -> None:
         """A Runtime as the cloud makes it."""

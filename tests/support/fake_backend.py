@@ -50,6 +50,7 @@ class FakeBackend:
     """``fault(when, step)`` is called "before" and "after" each step; what it raises ends the step."""
 
     clock: Callable[[], float]
+    needs_pull_credentials: bool = True
     containers: dict[base.Identity, Container] = field(default_factory=dict)
     networks: set[base.Identity] = field(default_factory=set)
     registry: dict[str, str] = field(default_factory=lambda: {"registry/plc:1": "pin-1", "registry/plc:2": "pin-2"})

@@ -46,6 +46,8 @@ class DockerBackend:
     connected before the first call. Belongs to one event loop.
     """
 
+    needs_pull_credentials = True
+
     def __init__(
         self,
         url: str,

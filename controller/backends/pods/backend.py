@@ -32,6 +32,8 @@ class PodsBackend:
     replacement must run before the old template is given up. Belongs to one event loop.
     """
 
+    needs_pull_credentials = False  # kubelets read the Secrets
+
     def __init__(self, api: ApiClient, install_id: str, namespace: str, *, settle_seconds: float = 5.0) -> None:
         self._api = api
         self._install_id = install_id

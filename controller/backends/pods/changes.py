@@ -39,14 +39,18 @@ class Changes:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow_pods(self, told: asyncio.Queue[Identity | None]) -> None:
-        selector = naming.selector(naming.install_labels(self._install_id))
+        selector, version = naming.selector(naming.install_labels(self._install_id)), ""
         while True:
-            await told.put(None)
+            if not version:
+                await told.put(None)
             try:
-                async for event in self._api.watch(kinds.PODS, label_selector=selector):
+                watch = self._api.watch(kinds.PODS, label_selector=selector, resource_version=version)
+                async for event in watch:
+                    version = str(event.object["metadata"]["resourceVersion"])
                     if identity := self._of_pod(event):
                         await told.put(identity)
             except errors.ApiError as error:
+                version = ""
                 log.warning("Pods cannot be watched: %s", error)
                 await asyncio.sleep(AGAIN_SECONDS)
 

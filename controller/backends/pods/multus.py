@@ -22,8 +22,8 @@ NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
 CNI_VERSION = "0.3.1"  # what every release of the plugins speaks
 MISSING = (
     "The cluster has no Multus, which spec.interfaces needs: on k3s install the Helm chart rke2-charts/rke2-multus "
-    "with manifests.dhcpDaemonSet=true, cniConfDir=/var/lib/rancher/k3s/agent/etc/cni/net.d and "
-    "cniBinDir=/var/lib/rancher/k3s/data/cni (docs/decisions/102)"
+    "with config.cni_conf.confDir=/var/lib/rancher/k3s/agent/etc/cni/net.d, "
+    "config.cni_conf.binDir=/var/lib/rancher/k3s/data/cni and manifests.dhcpDaemonSet=true (docs/decisions/102)"
 )
 
 

@@ -68,7 +68,9 @@ class Observer:
         )
 
     async def _hindrance(self, pod: Pod | None, state: str) -> Hindrance | None:
-        """Why it does not run although it shall, or is not gone."""
+        """Why it does not run although it shall, is not gone, or nobody knows."""
+        if pod and pod.node and not pod.ready and (message := await self._workloads.away(pod.node)):
+            return Hindrance("waiting", reasons.NODE_AWAY, message)
         if state == readings.STARTING:
             if pod is None:
                 return Hindrance("waiting", reasons.PROGRESSING, "The cluster is about to make the pod")

@@ -57,6 +57,19 @@ class Workloads:
         namespace = pod.body["metadata"]["namespace"]
         return await self._api.list(kinds.EVENTS, namespace, field_selector=f"involvedObject.uid={pod.uid}")
 
+    async def away(self, node: str) -> str:
+        """Why nobody knows how the pods of a node are, "" when its kubelet is heard of."""
+        try:
+            found = (await self._api.get(kinds.NODES, node)).get("status") or {}
+        except errors.NotFoundError:
+            return f"Node {node} is gone from the cluster"
+        told: dict[str, Any] = next((one for one in found.get("conditions") or () if one["type"] == "Ready"), {})
+        if told.get("status") == "True":
+            return ""
+        return (
+            f"Node {node} is not heard of ({told.get('reason') or 'NotReady'}): nothing is deleted or moved meanwhile"
+        )
+
     async def capacity(self, node: str) -> runtimes.Resources:
         """What a node can give to pods, at most. Raises errors.ApiError."""
         given = (await self._api.get(kinds.NODES, node))["status"]["allocatable"]

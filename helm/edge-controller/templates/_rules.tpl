@@ -38,6 +38,50 @@
   verbs: [get, patch]
 {{- end }}
 
+{{/* Pods: what a Runtime becomes, looked after on all nodes by whoever leads. */}}
+{{- define "edge.rules.pods" -}}
+- apiGroups: [getedge.me]
+  resources: [runtimes]
+  verbs: [get, list, watch, patch]
+- apiGroups: [getedge.me]
+  resources: [runtimes/status]
+  verbs: [patch]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, create, patch, delete]
+# The template that a failed replacement goes back to.
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, watch, create, delete]
+- apiGroups: [""]
+  resources: [pods/resize]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, create, patch, delete]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, create, delete]
+- apiGroups: [k8s.cni.cncf.io]
+  resources: [network-attachment-definitions]
+  verbs: [get, list, create, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list, watch, create, patch]
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get]
+{{- end }}
+
+{{- define "edge.rules.pods.own" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, update]
+{{- end }}
+
 {{/* A node: its Runtimes' containers, what it says of itself, and whether who asks it may. */}}
 {{- define "edge.rules.node" -}}
 - apiGroups: [getedge.me]

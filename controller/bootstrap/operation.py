@@ -1,0 +1,107 @@
+"""One operator: kopf brings the keys of a scope, a queue has them reconciled on a backend. A node has one, and pods."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+
+from controller.backends.base import Backend
+from controller.bootstrap.installation import Installation
+from controller.metrics import counted
+from controller.metrics.prometheus import Metrics
+from controller.operator.thread import OperatorThread
+from controller.reconcile.attempt import Surroundings
+from controller.reconcile.events import EventRecorder, Subject
+from controller.reconcile.keys import KeyIndex
+from controller.reconcile.queue import Queue
+from controller.reconcile.reconciler import Reconciler
+from controller.reconcile.restarts import EngineContact
+from controller.reconcile.scope import Scope
+from controller.reconcile.sources import Resync
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from controller.resources.endpoint import Endpoint
+
+RESYNC_SECONDS = 300.0  # how long each loop may be silent before it counts as stuck
+OPERATOR_SECONDS = 120.0
+OPERATOR_CHECK_SECONDS = 10.0
+QUEUE_GRACE_SECONDS = 1.5
+FLUSH_GRACE_SECONDS = 0.5
+OPERATOR_GRACE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The queue, what it knows of Runtimes, and the slow timer."""
+
+    queue: Queue
+    index: KeyIndex
+    resync: Resync
+
+
+def start(
+    site: Installation,
+    api: ApiClient,
+    backend: Backend,
+    scope: Scope,
+    metrics: Metrics,
+    *,
+    engine: EngineContact,
+    boot_time: float,
+) -> Operation:
+    """The work queue and the slow timer; kopf and what else brings keys are started apart."""
+    recorder = EventRecorder(api, site.node_name, time.time)
+    index = KeyIndex()
+    around = Surroundings(
+        api=api,
+        backend=backend,
+        node=scope.node,
+        image_prefixes=site.settings.image_prefixes,
+        clock=time.time,
+        boot_time=boot_time,
+        engine=engine,
+    )
+    queue = Queue(counted.reconcile(Reconciler(around, site.install_id, recorder, index, scope).reconcile, metrics))
+    site.stack.push_async_callback(_flush, recorder)
+    site.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
+    timer = f"the slow timer of {scope.backend} runtimes"
+    site.stack.callback(site.beats.forget, timer)
+    resync = Resync(
+        api,
+        backend,
+        queue,
+        recorder,
+        site.beats.expect(timer, RESYNC_SECONDS),
+        install_id=site.install_id,
+        scope=scope,
+        subject=Subject(kinds.EDGE_NODES, site.node_name),
+    )
+    site.supervisor.start(f"the events of {scope.backend} runtimes", recorder.run)
+    site.supervisor.start(timer, resync.run)
+    return Operation(queue, index, resync)
+
+
+def start_kopf(site: Installation, endpoint: Endpoint, queue: Queue, scope: Scope) -> OperatorThread:
+    """Run kopf in its thread, and see that its loop turns."""
+    operator = OperatorThread(endpoint, queue.reconcile, node=site.node_name, field_selector=scope.selector)
+    operator.start()
+    site.stack.push_async_callback(operator.stop, OPERATOR_GRACE_SECONDS)
+    name = f"the operator of {scope.backend} runtimes"
+    site.stack.callback(site.beats.forget, name)
+    beat = site.beats.expect(name, OPERATOR_SECONDS)
+
+    async def watch() -> None:
+        while True:
+            if await operator.responds(OPERATOR_CHECK_SECONDS):
+                beat()
+            await asyncio.sleep(OPERATOR_CHECK_SECONDS)
+
+    site.supervisor.start(f"the watch over {name}", watch)
+    return operator
+
+
+async def _flush(recorder: EventRecorder) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(recorder.flush(), FLUSH_GRACE_SECONDS)

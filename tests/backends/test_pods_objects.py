@@ -1,0 +1,239 @@
+"""What a Runtime becomes in a cluster: names, pod template, Service, and what is asked of Multus. Objects only."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from controller import errors, names
+from controller.backends.base import Identity, Target
+from controller.backends.pods import lifecycle, manifests, multus, naming, template
+from controller.network import addresses
+from controller.resources import reasons, runtimes
+
+IDENTITY = Identity("install", "edge", "plc1")
+STATIC = {
+    "name": "lan0",
+    "parentInterface": "eth1",
+    "mode": "Static",
+    "address": "192.168.7.50",
+    "subnet": "192.168.7.0/24",
+    "gateway": "192.168.7.1",
+}
+DYNAMIC = {"name": "lan1", "parentInterface": "eth2", "mode": "Dhcp"}
+
+
+def target(device: str = "plc1", *, macs: dict[str, str] | None = None, **spec: Any) -> Target:
+    wished = {"deviceId": device, "image": "registry.test/plc", "version": "1", **spec}
+    identity = Identity("install", "edge", device)
+    return Target(identity, device, "uid-1", 3, runtimes.RuntimeSpec.model_validate(wished), mac_addresses=macs or {})
+
+
+def pod_spec(**spec: Any) -> dict[str, Any]:
+    made: dict[str, Any] = template.make(target(**spec), "registry.test/plc@sha256:1")["spec"]
+    return made
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["plc1", "PLC.1", "9lives", "a_b", "x" * 128, "Z" * 128, "a.", "a-", "Ä".encode().hex(), "edge-" + "y" * 45],
+)
+def test_every_device_id_has_a_name_that_a_service_and_a_stateful_set_can_have(device: str) -> None:
+    name = naming.workload(Identity("install", "edge", device))
+
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)
+    # The label that names a pod's revision is the StatefulSet's name with a hash of eleven characters at most.
+    assert len(name) + 11 <= 63
+
+
+def test_a_device_id_that_can_be_a_name_is_one_and_different_ones_never_share_one() -> None:
+    devices = ["plc1", "plc-1", "plc_1", "PLC-1", "plc.1", "p" * 60, "p" * 61]
+    found = [naming.workload(Identity("install", "edge", device)) for device in devices]
+
+    assert found[:2] == ["plc1", "plc-1"]
+    assert len(set(found)) == len(devices)
+
+
+@pytest.mark.parametrize("device", ["plc1", "x" * 128, "a.", "_a"])
+def test_labels_hold_what_a_label_can_hold_and_annotations_the_identity_in_full(device: str) -> None:
+    identity = Identity("install", "edge", device)
+    body = {"metadata": {"labels": naming.labels(identity), "annotations": naming.identity_notes(identity)}}
+
+    for value in naming.labels(identity).values():
+        assert re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", value)
+    assert naming.identity_of(body, "install") == identity
+    assert naming.identity_of(body, "another") is None
+
+
+def test_a_static_interface_is_a_macvlan_with_its_address_and_mac_pinned_on_the_plugin_itself() -> None:
+    wished = target(interfaces=[STATIC])
+    (definition,) = multus.definitions(wished)
+    config = json.loads(definition["spec"]["config"])
+    (asked,) = json.loads(multus.networks(wished)[multus.NETWORKS])
+
+    assert config["plugins"] == [
+        {
+            "type": "macvlan",
+            "master": "eth1",
+            "mode": "bridge",
+            "capabilities": {"ips": True, "mac": True},
+            "ipam": {"type": "static"},
+        }
+    ]
+    assert asked == {
+        "name": definition["metadata"]["name"],
+        "namespace": "edge",
+        "interface": "lan0",
+        "ips": ["192.168.7.50/24"],
+        "mac": addresses.derived_mac("install", "edge", "plc1", "lan0"),
+        "default-route": ["192.168.7.1"],
+    }
+
+
+def test_an_interface_with_dhcp_asks_for_no_address_and_has_its_mac_before_the_lease() -> None:
+    wished = target(interfaces=[DYNAMIC])
+    (plugin,) = json.loads(multus.definitions(wished)[0]["spec"]["config"])["plugins"]
+    (asked,) = json.loads(multus.networks(wished)[multus.NETWORKS])
+
+    assert plugin["ipam"] == {"type": "dhcp"}
+    assert plugin["capabilities"] == {"mac": True}
+    assert set(asked) == {"name", "namespace", "interface", "mac"}
+
+
+@pytest.mark.parametrize(
+    ("interface", "known", "expected"),
+    [
+        ({**STATIC, "macAddress": "02:AA:00:00:00:01"}, {}, "02:aa:00:00:00:01"),
+        (STATIC, {"lan0": "02:bb:00:00:00:01"}, "02:bb:00:00:00:01"),
+        ({**STATIC, "macAddress": "02:AA:00:00:00:01"}, {"lan0": "02:bb:00:00:00:01"}, "02:aa:00:00:00:01"),
+    ],
+    ids=["as the spec pins it", "as it had it before", "the spec wins"],
+)
+def test_a_mac_address_stays(interface: dict[str, Any], known: dict[str, str], expected: str) -> None:
+    assert multus.mac_addresses(target(interfaces=[interface], macs=known)) == {"lan0": expected}
+
+
+def test_another_configuration_is_another_definition_so_that_what_runs_keeps_its_own() -> None:
+    (first,) = multus.definitions(target(interfaces=[STATIC]))
+    (moved,) = multus.definitions(target(interfaces=[{**STATIC, "parentInterface": "eth9"}]))
+    (readdressed,) = multus.definitions(target(interfaces=[{**STATIC, "address": "192.168.7.51"}]))
+
+    assert first["metadata"]["name"] != moved["metadata"]["name"]
+    assert first["metadata"]["name"] == readdressed["metadata"]["name"]
+
+
+def seen(spec: dict[str, Any], told: list[dict[str, Any]], *, running: bool = True) -> Any:
+    wished = target(interfaces=[spec])
+    notes = {**multus.networks(wished), multus.NETWORK_STATUS: json.dumps(told)}
+    (found,) = multus.interfaces(wished.spec, notes, running=running)
+    return found
+
+
+MAC = addresses.derived_mac("install", "edge", "plc1", "lan0")
+TOLD = {"name": "edge/lan", "interface": "lan0", "ips": ["192.168.7.50"], "mac": MAC}
+
+
+@pytest.mark.parametrize(
+    ("told", "in_order", "detail"),
+    [
+        ([{"name": "pods", "ips": ["10.42.0.7"]}, TOLD], True, ""),
+        ([{**TOLD, "ips": ["192.168.7.99"]}], False, "it has 192.168.7.99"),
+        ([{"name": "pods", "ips": ["10.42.0.7"]}], False, "Multus tells nothing of it: see whether it runs"),
+    ],
+    ids=["as asked for", "another address", "no Multus on the node"],
+)
+def test_interfaces_are_what_multus_says_of_the_running_pod(
+    told: list[dict[str, Any]], in_order: bool, detail: str
+) -> None:
+    found = seen(STATIC, told)
+
+    assert (found.in_order, found.mac_address) == (in_order, MAC)
+    assert found.detail.startswith(detail)
+
+
+def test_an_interface_with_dhcp_has_the_address_that_it_was_given() -> None:
+    found = seen({**DYNAMIC, "name": "lan0"}, [{**TOLD, "ips": ["192.168.7.60/24"]}])
+
+    assert (found.address, found.in_order) == ("192.168.7.60", True)
+
+
+def test_the_pod_stays_where_it_is_and_is_never_killed_by_a_probe() -> None:
+    made = pod_spec()
+    (container,) = made["containers"]
+
+    assert container["readinessProbe"]["tcpSocket"] == {"port": 8443}
+    assert not {"livenessProbe", "startupProbe"} & set(container)
+    assert {(t["key"], t["effect"], "tolerationSeconds" in t) for t in made["tolerations"]} == {
+        ("node.kubernetes.io/not-ready", "NoExecute", False),
+        ("node.kubernetes.io/unreachable", "NoExecute", False),
+    }
+
+
+def test_realtime_is_two_capabilities_and_nothing_is_privileged() -> None:
+    (plain,) = pod_spec()["containers"]
+    (realtime,) = pod_spec(realtime={"enabled": True})["containers"]
+
+    assert plain["securityContext"] == {"allowPrivilegeEscalation": False}
+    assert realtime["securityContext"]["capabilities"] == {"add": ["IPC_LOCK", "SYS_NICE"]}
+    assert "privileged" not in realtime["securityContext"]
+
+
+def test_limits_are_limits_and_the_class_of_service_does_not_depend_on_them() -> None:
+    (unlimited,) = pod_spec()["containers"]
+    (limited,) = pod_spec(resources={"cpu": "500m", "memory": "64Mi"})["containers"]
+
+    assert limited["resources"]["limits"] == {"cpu": "500m", "memory": "64Mi"}
+    assert "limits" not in unlimited["resources"]
+    assert limited["resources"]["requests"] == unlimited["resources"]["requests"]
+
+
+def test_a_runtime_with_a_node_runs_there_and_nowhere_else() -> None:
+    terms = pod_spec(nodeName="node2")["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+
+    assert terms == {
+        "nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node2"]}]}]
+    }
+    assert "affinity" not in pod_spec()
+
+
+def test_the_plants_name_servers_are_asked_where_there_are_some() -> None:
+    assert pod_spec(interfaces=[{**STATIC, "dns": ["192.168.7.2"]}])["dnsConfig"] == {"nameservers": ["192.168.7.2"]}
+    assert pod_spec()["dnsPolicy"] == "ClusterFirst"
+
+
+def test_a_changed_template_rolls_nothing_and_everything_but_the_data_goes_with_the_runtime() -> None:
+    wished = target(volumes=[{"name": "data", "mountPath": "/data"}])
+    workload, service = manifests.stateful_set(wished, "image"), manifests.service(wished)
+    (claim,) = manifests.claims(wished)
+
+    assert workload["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    for owned in (workload, service):
+        (owner,) = owned["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == ("Runtime", "plc1", "uid-1", True)
+    assert "ownerReferences" not in claim["metadata"]
+
+
+def test_a_pod_remembers_the_spec_and_the_image_it_was_made_from() -> None:
+    wished = target(env=[{"name": "MODE", "value": "run"}])
+    notes = template.make(wished, "pin")["metadata"]["annotations"]
+
+    assert template.made_from(notes) == wished.spec
+    assert (notes[names.IMAGE_LABEL], notes[names.IMAGE_SOURCE_LABEL]) == ("pin", "registry.test/plc:1")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"serialPorts": [{"name": "a", "deviceId": "usb-1", "containerPath": "/dev/a"}]}, reasons.DEVICES_UNSUPPORTED),
+        ({"dedicatedInterface": "eth5"}, reasons.SPEC_IMPOSSIBLE),
+    ],
+    ids=["serial devices", "a dedicated interface"],
+)
+def test_what_a_pod_cannot_have_is_said_and_not_left_out(spec: dict[str, Any], reason: str) -> None:
+    with pytest.raises(errors.Stalled) as refused:
+        lifecycle.refuse_impossible(target(**spec).spec)
+
+    assert refused.value.reason == reason
