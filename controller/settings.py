@@ -160,6 +160,8 @@ class Settings(BaseSettings):
         description="Ask the LAN before an address is taken, and watch for others that have it (RFC 5227); off where a "
         "router answers for every address (proxy ARP).",
     )
+    dev_dir: Path = Field(Path("/dev"), description="Where the host's device nodes are.")
+    sys_dir: Path = Field(Path("/sys"), description="Where the host's sysfs is.")
     internal_pool: Pool = Field(
         ipaddress.IPv4Network("10.213.0.0/16"), description="Range of the internal networks, a /28 each."
     )

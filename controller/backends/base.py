@@ -79,6 +79,21 @@ class Hindrance(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ObservedDevice:
+    """One serial port of the spec (by name) as it stands in the container.
+
+    ``path`` is the device's node on the host, "" while it is not plugged in. ``awaits`` as for an interface.
+    """
+
+    name: str
+    path: str = ""
+    in_order: bool = True
+    detail: str = ""
+    awaits: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True)
 class Observed:
     """What a backend found of one runtime. ``state`` is Docker's word, "absent", or "starting" with a ``hindrance``.
 
@@ -100,6 +115,7 @@ class Observed:
     health: str = "none"
     internal_ip: str = ""
     interfaces: tuple[ObservedInterface, ...] = ()
+    devices: tuple[ObservedDevice, ...] = ()
     internal_attached: bool = False
     resources: runtimes.Resources = field(default_factory=runtimes.Resources)
     foreign: str = ""  # a container of this name that is not ours: what it is, for a person
@@ -178,6 +194,11 @@ class RepairNetworks(Step):
     Where the engine cannot change an interface in place and the spec asked for it, raises errors.Stalled or
     replaces nothing: the plan decides by ``changes_in_place``.
     """
+
+
+@dataclass(frozen=True)
+class AttachDevices(Step):
+    """Have the node of every device that is plugged in, and of no other, inside the running container."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def _sources(here: NodePart, uplink: Uplink | None, address: NodeApi | None) -> 
     return Sources(
         host=lambda: here.sampler.host,
         interfaces=partial(here.local.interfaces, include_virtual=False),
+        devices=here.local.serial_devices,
         engine=here.backend.health,
         api=address,
         cloud=uplink.cloud if uplink else None,

@@ -10,9 +10,12 @@ import psutil
 
 from controller.backends.base import Backend
 from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.host import Host
 from controller.bootstrap import operation
 from controller.bootstrap.installation import Installation
 from controller.bootstrap.operation import Operation
+from controller.devices.serial import Roots, SerialDevices
+from controller.devices.watch import DeviceWatch
 from controller.metrics.archive import Archive
 from controller.metrics.containers import ContainerReader
 from controller.metrics.disks import Disks
@@ -32,7 +35,7 @@ from controller.operator.thread import OperatorThread
 from controller.reconcile.queue import Queue
 from controller.reconcile.restarts import EngineContact
 from controller.reconcile.scope import Scope
-from controller.reconcile.sources import EngineEvents, NetworkChanges, RuntimeChanges
+from controller.reconcile.sources import DeviceChanges, EngineEvents, NetworkChanges, RuntimeChanges
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint
 from controller.state import LEASES
@@ -47,6 +50,7 @@ class NodePart:
     backend: Backend
     leases: LeaseKeeper
     guard: AddressGuard
+    devices: DeviceWatch
     tracking: Tracking
     sampler: Sampler
     interfaces: HostInterfaces
@@ -61,7 +65,10 @@ async def start(site: Installation) -> NodePart:
     guard = AddressGuard(enabled=settings.address_probe)
     site.stack.callback(guard.close)
     site.supervisor.start("the addresses in conflict", guard.check)
-    backend = DockerBackend(settings.docker_host, site.install_id, settings.internal_pool, leases, guard)
+    devices = DeviceWatch(SerialDevices(Roots(settings.dev_dir, settings.sys_dir)).scan)
+    await devices.look()
+    host = Host(leases, guard, lambda: devices.current)
+    backend = DockerBackend(settings.docker_host, site.install_id, settings.internal_pool, host)
     site.stack.callback(backend.close)
     proxy = Proxy()
     site.stack.push_async_callback(proxy.close)
@@ -69,8 +76,8 @@ async def start(site: Installation) -> NodePart:
     tracking = Tracking(backend, sampler)
     site.supervisor.start("the usage of containers", tracking.run)
     interfaces = HostInterfaces(settings.internal_pool)
-    local = LocalNode(sampler, interfaces, proxy, backend.foreign_container)
-    return NodePart(backend, leases, guard, tracking, sampler, interfaces, local)
+    local = LocalNode(sampler, interfaces, proxy, backend.foreign_container, lambda: devices.current)
+    return NodePart(backend, leases, guard, devices, tracking, sampler, interfaces, local)
 
 
 async def _start_sampling(site: Installation) -> Sampler:
@@ -106,6 +113,7 @@ def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metric
     site.supervisor.start("the engine's events", events.run)
     for name, told in (("the leases", here.leases.changes), ("the addresses of others", here.guard.changes)):
         site.supervisor.start(name, RuntimeChanges(told, queue, index, site.install_id).run)
+    site.supervisor.start("the serial devices", DeviceChanges(here.devices.changes, queue, index).run)
     moved = partial(changes.differences, here.interfaces.fingerprint)
     site.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
     return made

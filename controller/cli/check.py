@@ -9,15 +9,13 @@ from datetime import UTC, datetime
 import click
 
 from controller import errors
+from controller.backends.docker import host
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
-from controller.network.arp.guard import AddressGuard
-from controller.network.dhcp.keeper import LeaseKeeper
 from controller.network.interfaces import HostInterfaces
 from controller.node import inspection
 from controller.node.inspection import Finding
 from controller.settings import Settings
-from controller.state import LEASES
 
 COLORS = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
 ENGINE_SECONDS = 10.0
@@ -54,8 +52,7 @@ def check(settings: Settings) -> None:
 
 
 async def _engine(settings: Settings) -> Finding:
-    leases, guard = LeaseKeeper(settings.state_dir / LEASES), AddressGuard(enabled=False)
-    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, leases, guard)
+    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, host.onlooker())
     try:
         found = await asyncio.wait_for(backend.health(), ENGINE_SECONDS)
     except errors.ReconcileError as error:

@@ -9,12 +9,11 @@ import click
 
 from controller import errors
 from controller.backends.base import Identity
+from controller.backends.docker import host
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
-from controller.network.arp.guard import AddressGuard
-from controller.network.dhcp.keeper import LeaseKeeper
 from controller.settings import Settings
-from controller.state import LEASES, State
+from controller.state import State
 
 
 @click.command()
@@ -101,5 +100,4 @@ async def _purge(settings: Settings, install_id: str, *, volumes: bool) -> list[
 
 
 def _backend(settings: Settings, install_id: str) -> DockerBackend:
-    leases = LeaseKeeper(settings.state_dir / LEASES)
-    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, leases, AddressGuard(enabled=False))
+    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, host.onlooker())

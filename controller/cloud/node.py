@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from controller.cloud.contracts.periods import Period
+from controller.devices.serial import SerialDevice
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 
@@ -106,6 +107,9 @@ class Node(Protocol):
 
     async def interfaces(self, *, include_virtual: bool) -> Sequence[HostInterface]:
         """The host's interfaces: physical, VLAN and Wi-Fi, with ``include_virtual`` also the others."""
+
+    async def serial_devices(self) -> Sequence[SerialDevice]:
+        """The host's serial devices."""
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
         """Send one request, once. Raises errors.CommandError when there is no answer within ``seconds``."""

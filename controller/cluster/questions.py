@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, create_model
 
 from controller.cloud.contracts.periods import Between, Last
 from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Reading, Usage
+from controller.devices.serial import SerialDevice
 from controller.network.interfaces import HostInterface
 
 PATH = "/v1/"
@@ -44,6 +45,7 @@ TABLE = {
         Question.of("host_usage", Usage, cpu=_PERIOD, memory=_PERIOD),
         Question.of("device_usage", Usage, namespace=_TEXT, device_id=_TEXT, cpu=_PERIOD, memory=_PERIOD),
         Question.of("interfaces", list[HostInterface], include_virtual=(bool, ...)),
+        Question.of("serial_devices", list[SerialDevice]),
         Question.of("request", HttpResponse, request=(HttpRequest, ...), seconds=(float, ...)),
         Question.of("foreign_container", str, name=_TEXT),
     )

@@ -20,6 +20,7 @@ from controller.cloud.contracts.periods import Period
 from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Reading, Usage
 from controller.cluster import certificate, questions
 from controller.cluster.node_server import REFUSED
+from controller.devices.serial import SerialDevice
 from controller.network.interfaces import HostInterface
 
 CONNECT_SECONDS = 3.0
@@ -72,6 +73,11 @@ class RemoteNode:
     async def interfaces(self, *, include_virtual: bool) -> Sequence[HostInterface]:
         """The host's interfaces."""
         found: list[HostInterface] = await self._ask("interfaces", include_virtual=include_virtual)
+        return found
+
+    async def serial_devices(self) -> Sequence[SerialDevice]:
+        """The host's serial devices."""
+        found: list[SerialDevice] = await self._ask("serial_devices")
         return found
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:

@@ -11,6 +11,7 @@ import psutil
 from controller.cloud.contracts import periods
 from controller.cloud.contracts.periods import Period
 from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
+from controller.devices.serial import SerialDevice
 from controller.metrics import host
 from controller.metrics.history import Sample
 from controller.metrics.sampler import Sampler
@@ -27,12 +28,14 @@ class LocalNode:
         interfaces: HostInterfaces,
         proxy: Proxy,
         foreign_container: Callable[[str], Awaitable[str]],
+        serial_devices: Callable[[], Sequence[SerialDevice]],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._sampler = sampler
         self._interfaces = interfaces
         self._proxy = proxy
         self._foreign_container = foreign_container
+        self._serial_devices = serial_devices
         self._clock = clock
         self._cpu_count = psutil.cpu_count(logical=True) or 1
 
@@ -59,6 +62,10 @@ class LocalNode:
     async def interfaces(self, *, include_virtual: bool) -> Sequence[HostInterface]:
         """A snapshot of now."""
         return await asyncio.to_thread(self._interfaces.snapshot, include_virtual=include_virtual)
+
+    async def serial_devices(self) -> Sequence[SerialDevice]:
+        """As they were at most a second ago."""
+        return self._serial_devices()
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
         """Through the proxy."""

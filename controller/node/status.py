@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import pydantic
 
 from controller import errors, names
+from controller.devices.serial import SerialDevice
 from controller.metrics.host import MIB, HostReading
 from controller.network.interfaces import HostInterface
 from controller.node.kubernetes_node import KubernetesNode
@@ -52,6 +53,7 @@ class Sources:
 
     host: Callable[[], HostReading]
     interfaces: Callable[[], Awaitable[Sequence[HostInterface]]]
+    devices: Callable[[], Awaitable[Sequence[SerialDevice]]]
     engine: Callable[[], Awaitable[Any]]
     api: edgenodes.NodeApi | None = None
     cloud: Callable[[], Cloud] | None = None  # None: another process has the link
@@ -168,6 +170,7 @@ class NodeStatus:
             uptime_seconds=host.uptime,
             last_heartbeat_time=now,
             interfaces=tuple(_shown(i) for i in interfaces[:INTERFACES_SHOWN]),
+            serial_devices=tuple(_device(found) for found in await self._sources.devices()),
             runtimes=edgenodes.RuntimeCounts(total=total, ready=self.runtimes.get((names.READY, "True"), 0)),
             backends=self._backends,
             api=self._sources.api,
@@ -199,6 +202,11 @@ def _shown(interface: HostInterface) -> edgenodes.HostInterface:
         subnet=interface.subnet,
         gateway=interface.gateway,
     )
+
+
+def _device(found: SerialDevice) -> edgenodes.SerialDevice:
+    shown = {name: getattr(found, name)[:128] for name in edgenodes.SerialDevice.model_fields}
+    return edgenodes.SerialDevice(**shown)
 
 
 def _whole(status: edgenodes.EdgeNodeStatus) -> dict[str, Any]:

@@ -64,6 +64,11 @@ def _fault(interface: base.ObservedInterface | None) -> str:
     return "" if interface.in_order else interface.detail or f"{interface.name} is not as the spec asks"
 
 
+def device_disorders(observed: base.Observed) -> list[Disorder]:
+    """Every serial port that is not as the spec asks."""
+    return [Disorder(device.name, device.detail, device.awaits) for device in observed.devices if not device.in_order]
+
+
 def _awaited(wished: runtimes.Interface, interface: base.ObservedInterface | None, observed: base.Observed) -> str:
     if wished.parent_interface in observed.missing_parents:
         return reasons.PARENT_MISSING

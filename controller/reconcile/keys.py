@@ -1,4 +1,4 @@
-"""The Runtimes that this process has seen: their identities, and the parent interfaces they need. No I/O."""
+"""The Runtimes that this process has seen: their identities, and what of the host they need. No I/O."""
 
 from __future__ import annotations
 
@@ -25,18 +25,24 @@ class KeyIndex:
         self._keys: dict[Identity, Key] = {}
         self._identities: dict[Key, Identity] = {}
         self._parents: dict[Key, frozenset[str]] = {}
+        self._with_devices: set[Key] = set()
 
-    def remember(self, identity: Identity, key: Key, parents: Iterable[str] = ()) -> bool:
-        """Note that they belong together; whether that was known already."""
+    def remember(self, identity: Identity, key: Key, parents: Iterable[str] = (), *, devices: bool = False) -> bool:
+        """Note that they belong together; whether that was known already. ``devices``: it has serial ports."""
         known = self._keys.get(identity) == key
         self._keys[identity] = key
         self._identities[key] = identity
         self._parents[key] = frozenset(parents)
+        if devices:
+            self._with_devices.add(key)
+        else:
+            self._with_devices.discard(key)
         return known
 
     def forget(self, key: Key) -> None:
         """The Runtime is gone."""
         self._parents.pop(key, None)
+        self._with_devices.discard(key)
         identity = self._identities.pop(key, None)
         if identity is not None and self._keys.get(identity) == key:
             del self._keys[identity]
@@ -48,6 +54,10 @@ class KeyIndex:
     def all(self) -> list[Key]:
         """All Runtimes seen and not gone."""
         return list(self._identities)
+
+    def with_devices(self) -> list[Key]:
+        """Those with serial ports."""
+        return list(self._with_devices)
 
     def parents(self) -> dict[Key, frozenset[str]]:
         """The parent interfaces that each of them needs."""

@@ -7,6 +7,7 @@ stopped unless the spec says so. The reconciler runs the steps, observes again a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,7 +115,7 @@ def _refusal(desired: Desired, observed: base.Observed, *, new_container: bool) 
     if new_container and not desired.image_allowed:
         message = f"{spec.image} is outside EDGE_IMAGE_PREFIXES: correct the image or the setting"
         return Outcome("stalled", reasons.IMAGE_NOT_ALLOWED, message)
-    return _missing_parent(observed)
+    return _missing_parent(observed) or _missing_device(observed)
 
 
 def _missing_parent(observed: base.Observed) -> Outcome | None:
@@ -122,6 +123,12 @@ def _missing_parent(observed: base.Observed) -> Outcome | None:
         return None
     missing = ", ".join(observed.missing_parents)
     return Outcome("waiting", reasons.PARENT_MISSING, f"The host has no interface {missing} now: plug it in")
+
+
+def _missing_device(observed: base.Observed) -> Outcome | None:
+    """A device without which the runtime shall not be started."""
+    missing = [device for device in observed.devices if device.required and not device.path]
+    return Outcome("waiting", reasons.DEVICE_MISSING, f"{missing[0].detail}: plug it in") if missing else None
 
 
 def _existing(desired: Desired, observed: base.Observed) -> Plan:
@@ -191,8 +198,9 @@ def _upkeep(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
         return ()
     found = difference.disorders(desired.target.spec, observed)
     repair = (base.RepairNetworks(),) if difference.repairable(found) else ()
+    attach = (base.AttachDevices(),) if difference.repairable(difference.device_disorders(observed)) else ()
     pin = (base.PinImage(),) if observed.unpinned else ()
-    return (*repair, *pin, *_new_limits(desired, observed))
+    return (*repair, *attach, *pin, *_new_limits(desired, observed))
 
 
 def _new_limits(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
@@ -232,14 +240,21 @@ def _standing(desired: Desired, observed: base.Observed) -> Outcome:
 
 
 def _disorder(desired: Desired, observed: base.Observed) -> Outcome | None:
-    """What is wrong with the networks: something to try again, or to wait for."""
-    found = difference.disorders(desired.target.spec, observed)
+    """What is wrong with networks and devices: something to try again, or to wait for."""
+    required = {device.name for device in observed.devices if device.required}
+    devices = [found for found in difference.device_disorders(observed) if _counts(found, required)]
+    found = [*difference.disorders(desired.target.spec, observed), *devices]
     if not found:
         return None
     if reason := difference.awaited(found):
         kind: Kind = "stalled" if reasons.outcome(reason) == "stalled" else "waiting"
         return Outcome(kind, reason, f"It runs, but {difference.describe(found)}")
-    return Outcome("retry", reasons.DETACHED, f"The networks are not in order: {difference.describe(found)}")
+    return Outcome("retry", reasons.DETACHED, f"Not everything is in order: {difference.describe(found)}")
+
+
+def _counts(disorder: difference.Disorder, required: Collection[str]) -> bool:
+    """A device that is not plugged in keeps a runtime from being ready only where the spec requires it."""
+    return disorder.awaits != reasons.DEVICE_MISSING or disorder.name in required
 
 
 def _not_running(observed: base.Observed) -> Outcome | None:

@@ -127,7 +127,9 @@ class Reconciler:
             wish=Wish(self._around.api, runtime, interrupted),
             writer=StatusWriter(self._around.api, key, body.get("status") or {}),
             notes=StepNotes(self._recorder, subject),
-            watched=self._index.remember(target.identity, key, _parents(runtime)),
+            watched=self._index.remember(
+                target.identity, key, _parents(runtime), devices=bool(runtime.spec.serial_ports)
+            ),
         )
         attempt = Attempt(self._around, case)
         outcome = await attempt.run()

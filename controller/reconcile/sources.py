@@ -83,6 +83,21 @@ class RuntimeChanges:
                 self._queue.add(key)
 
 
+class DeviceChanges:
+    """Adds the keys of the Runtimes with serial ports when a device came or went."""
+
+    def __init__(self, changes: Callable[[], AsyncIterator[None]], queue: Queue, index: KeyIndex) -> None:
+        self._changes = changes
+        self._queue = queue
+        self._index = index
+
+    async def run(self) -> None:
+        """Follow the devices, for ever."""
+        async for _ in self._changes():
+            for key in self._index.with_devices():
+                self._queue.add(key)
+
+
 class NetworkChanges:
     """Adds the keys whose parent interface came, went, or changed; whatever else changes on the host is none of theirs.
 

@@ -15,7 +15,14 @@ from controller.reconcile import difference, plan, restarts
 from controller.reconcile.outcome import Outcome
 from controller.resources import conditions, reasons, timestamps
 from controller.resources.conditions import Condition, ConditionStatus
-from controller.resources.runtime_status import InterfaceStatus, LeaseStatus, Operation, RestartIntent, RuntimeStatus
+from controller.resources.runtime_status import (
+    InterfaceStatus,
+    LeaseStatus,
+    Operation,
+    RestartIntent,
+    RuntimeStatus,
+    SerialPortStatus,
+)
 
 MESSAGE_LIMIT = 1024
 _HEALTH: dict[str, tuple[ConditionStatus, str]] = {
@@ -131,6 +138,8 @@ def _observed_conditions(report: Report, observed: base.Observed) -> list[Condit
         made.append(_condition(report, names.HEALTHY, state, reason, f"The health check says {observed.health}"))
     if observed.running:
         made.append(_network_condition(report, observed))
+    if observed.devices:
+        made.append(_device_condition(report, observed))
     return made
 
 
@@ -144,6 +153,14 @@ def _network_condition(report: Report, observed: base.Observed) -> Condition:
         message = f"{remarked[0].name}: {reasons.meaning(remarked[0].remark)}"
         return _condition(report, names.NETWORK_ATTACHED, "True", remarked[0].remark, message)
     return _condition(report, names.NETWORK_ATTACHED, "True", reasons.ATTACHED, "All interfaces are in order")
+
+
+def _device_condition(report: Report, observed: base.Observed) -> Condition:
+    found = difference.device_disorders(observed)
+    if found:
+        reason = difference.awaited(found) or found[0].awaits or reasons.DETACHED
+        return _condition(report, names.DEVICES_ATTACHED, "False", reason, difference.describe(found))
+    return _condition(report, names.DEVICES_ATTACHED, "True", reasons.ATTACHED, "All serial devices are in order")
 
 
 def _flag(value: bool) -> ConditionStatus:
@@ -174,6 +191,10 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
         "finished_at": observed.finished_at or previous.finished_at,
         "internal_ip": observed.internal_ip or None,
         "interfaces": _interfaces(previous, report, observed),
+        "serial_ports": tuple(
+            SerialPortStatus(name=device.name, device_path=device.path, attached=device.in_order, message=device.detail)
+            for device in observed.devices
+        ),
         **_image(previous, report, observed),
     }
     if observed.exists and not observed.running:

@@ -25,6 +25,19 @@ class HostInterface(Model):
     gateway: ShortText = ""
 
 
+class SerialDevice(Model):
+    """One serial device of the host; a Runtime asks for it by ``deviceId``."""
+
+    device_id: Annotated[str, Field(max_length=255)]
+    path: Text
+    by_path: Text = ""
+    vendor_id: ShortText = ""
+    product_id: ShortText = ""
+    serial: ShortText = ""
+    manufacturer: ShortText = ""
+    product: ShortText = ""
+
+
 class CloudLink(Model):
     """How the link to the cloud stands."""
 
@@ -69,6 +82,7 @@ class EdgeNodeStatus(Model):
     )
     api: NodeApi | None = None
     interfaces: tuple[HostInterface, ...] = Field(default=(), max_length=64, json_schema_extra=NAMED_LIST)
+    serial_devices: tuple[SerialDevice, ...] = Field(default=(), max_length=64, json_schema_extra=ATOMIC_LIST)
     runtimes: RuntimeCounts = RuntimeCounts()
     cloud: CloudLink = CloudLink()
     conditions: tuple[Condition, ...] = Field(default=(), max_length=16, json_schema_extra=CONDITION_LIST)

@@ -43,8 +43,10 @@ LEASE_REFUSED = "LeaseRefused"
 LEASE_EXPIRED = "LeaseExpired"
 LEASE_UNRENEWED = "LeaseNotRenewed"
 MULTUS_MISSING = "MultusMissing"
-DEVICES_UNSUPPORTED = "DevicesUnsupported"
 UNSCHEDULABLE = "Unschedulable"
+DEVICE_MISSING = "DeviceMissing"
+DEVICE_IN_USE = "DeviceInUse"
+DEVICES_UNSUPPORTED = "DevicesUnsupported"
 REPLACE_FAILED = "ReplaceFailed"
 STEP_FAILED = "StepFailed"
 CRASHED = "Crashed"
@@ -104,8 +106,10 @@ TABLE: tuple[Reason, ...] = (
     Reason(
         MULTUS_MISSING, "stalled", "Pods get spec.interfaces from Multus, which is not there; the message tells how."
     ),
-    Reason(DEVICES_UNSUPPORTED, "stalled", "Pods get no serial devices: use spec.backend Docker for this Runtime."),
     Reason(UNSCHEDULABLE, "waiting", "No node can take the pod now; the message tells what each of them lacks."),
+    Reason(DEVICE_MISSING, "waiting", "A serial device is not plugged in; it is handed over when it is."),
+    Reason(DEVICE_IN_USE, "stalled", "Another runtime has the serial device: take it from there or choose another."),
+    Reason(DEVICES_UNSUPPORTED, "stalled", "The runtime cannot be given the device; the message tells why."),
     Reason(REPLACE_FAILED, "stalled", "The new container did not run and the old one was started again."),
     Reason(STEP_FAILED, "retry", "A step failed and is tried again; the message tells why."),
     Reason(CRASHED, "retry", "The runtime's program ends by itself; it is started again."),

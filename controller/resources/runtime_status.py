@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from controller.resources.conditions import Condition
-from controller.resources.model import InterfaceName, Model, ShortText, Text, Timestamp
+from controller.resources.model import InterfaceName, Model, PortName, ShortText, Text, Timestamp
 
 CONDITION_LIST: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 NAMED_LIST: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
@@ -37,6 +37,15 @@ class InterfaceStatus(Model):
     mac_address: ShortText = ""
     gateway: ShortText = ""
     lease: LeaseStatus | None = None
+
+
+class SerialPortStatus(Model):
+    """One serial port as it stands."""
+
+    name: PortName
+    device_path: ShortText = Field(default="", description="The device's node on the host; empty: not plugged in.")
+    attached: bool = False
+    message: Text = ""
 
 
 class RestartRecord(Model):
@@ -99,6 +108,7 @@ class RuntimeStatus(Model):
     restart: RestartIntent | None = None
     internal_ip: ShortText | None = Field(default=None, alias="internalIP")
     interfaces: tuple[InterfaceStatus, ...] = Field(default=(), max_length=8, json_schema_extra=NAMED_LIST)
+    serial_ports: tuple[SerialPortStatus, ...] = Field(default=(), max_length=16, json_schema_extra=NAMED_LIST)
     operation: Operation | None = None
     failed_generation: int | None = Field(
         default=None, description="Generation whose replacement failed and was rolled back; not tried again."

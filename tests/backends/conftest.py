@@ -18,8 +18,10 @@ import pytest
 from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.host import Host
 from controller.backends.pods import naming
 from controller.backends.pods.backend import PodsBackend
+from controller.devices.serial import SerialDevice
 from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
 from controller.resources import endpoint, kinds, runtimes
@@ -135,12 +137,27 @@ async def guard() -> AsyncIterator[AddressGuard]:
 
 
 @pytest.fixture
-async def new_backend(engine: dockerd.Engine, leases: LeaseKeeper, guard: AddressGuard) -> AsyncIterator[NewBackend]:
+def devices() -> list[SerialDevice]:
+    """The serial devices that the backend is told of: what a test puts in."""
+    return []
+
+
+@pytest.fixture
+def host(leases: LeaseKeeper, guard: AddressGuard, devices: list[SerialDevice]) -> Host:
+    """What the backend uses beside the engine."""
+    return Host(leases, guard, lambda: tuple(devices))
+
+
+@pytest.fixture
+async def new_backend(
+    engine: dockerd.Engine, leases: LeaseKeeper, guard: AddressGuard, devices: list[SerialDevice]
+) -> AsyncIterator[NewBackend]:
     """Makes backends on the session's engine; what they made is purged afterwards."""
     made: list[DockerBackend] = []
 
     def make(install_id: str, kept: LeaseKeeper = leases) -> DockerBackend:
-        backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, kept, guard, settle_seconds=1.0)
+        host = Host(kept, guard, lambda: tuple(devices))
+        backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
         made.append(backend)
         return backend
 

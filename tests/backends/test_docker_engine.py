@@ -16,8 +16,7 @@ from controller import errors
 from controller.backends import base
 from controller.backends.base import Identity
 from controller.backends.docker.backend import DockerBackend
-from controller.network.arp.guard import AddressGuard
-from controller.network.dhcp.keeper import LeaseKeeper
+from controller.backends.docker.host import Host
 from controller.resources import reasons
 from tests.backends.conftest import INTERNAL_POOL, Bench, interface
 from tests.support import dockerd, image
@@ -37,11 +36,9 @@ def own_engine(engine: dockerd.Engine, runtime_images: dict[str, image.Image]) -
 
 
 @pytest.fixture
-async def own_bench(
-    own_engine: dockerd.Engine, install_id: str, leases: LeaseKeeper, guard: AddressGuard
-) -> AsyncIterator[Bench]:
+async def own_bench(own_engine: dockerd.Engine, install_id: str, host: Host) -> AsyncIterator[Bench]:
     """A backend on that engine."""
-    backend = DockerBackend(own_engine.url, install_id, INTERNAL_POOL, leases, guard, settle_seconds=1.0)
+    backend = DockerBackend(own_engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
     yield Bench(backend, install_id, image.REPOSITORY)
     backend.close()
 
@@ -53,8 +50,8 @@ async def until(changes: AsyncIterator[Identity | None], wanted: Identity | None
             return
 
 
-async def test_an_engine_that_is_away_is_waited_for(leases: LeaseKeeper, guard: AddressGuard) -> None:
-    backend = DockerBackend("unix:///nonexistent/docker.sock", "x", INTERNAL_POOL, leases, guard)
+async def test_an_engine_that_is_away_is_waited_for(host: Host) -> None:
+    backend = DockerBackend("unix:///nonexistent/docker.sock", "x", INTERNAL_POOL, host)
 
     with pytest.raises(errors.Waiting) as away:
         await backend.health()
@@ -110,10 +107,8 @@ async def test_changes_that_nobody_takes_are_kept_once(bench: Bench, api: Any) -
         await until(changes, target.identity)
 
 
-async def test_an_exhausted_pool_stalls(
-    engine: dockerd.Engine, bench: Bench, leases: LeaseKeeper, guard: AddressGuard
-) -> None:
-    tiny = DockerBackend(engine.url, bench.install_id, IPv4Network("10.214.255.240/28"), leases, guard)
+async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench, host: Host) -> None:
+    tiny = DockerBackend(engine.url, bench.install_id, IPv4Network("10.214.255.240/28"), host)
     bench.backend, kept = tiny, bench.backend
     await bench.up(bench.target("plc1"))
 
@@ -126,12 +121,12 @@ async def test_an_exhausted_pool_stalls(
 
 
 async def test_creating_and_deleting_leaves_nothing_behind(
-    engine: dockerd.Engine, bench: Bench, lan: Lan, install_id: str, leases: LeaseKeeper, guard: AddressGuard
+    engine: dockerd.Engine, bench: Bench, lan: Lan, install_id: str, host: Host
 ) -> None:
     before = open_files()
     kept, bench.backend = (
         bench.backend,
-        DockerBackend(engine.url, install_id, INTERNAL_POOL, leases, guard),
+        DockerBackend(engine.url, install_id, INTERNAL_POOL, host),
     )
     for _ in range(5):
         target = await bench.up(bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
@@ -147,10 +142,8 @@ async def test_creating_and_deleting_leaves_nothing_behind(
     assert own_threads() == []
 
 
-async def test_closing_ends_a_stream_that_waits(
-    engine: dockerd.Engine, install_id: str, leases: LeaseKeeper, guard: AddressGuard
-) -> None:
-    backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, leases, guard)
+async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str, host: Host) -> None:
+    backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host)
     async with asyncio.timeout(20), aclosing(backend.changes()) as changes:
         await until(changes, None)
 

@@ -37,7 +37,8 @@ def body(wish: Target, version: str) -> dict[str, Any]:
     """The creation of a container with its first interface on a LAN network."""
     wishes = making.wishes(wish, {})
     connected = (Attachment(wishes[0], "edge-lan-x"),)
-    return making.body(wish, labels.Making("plc@sha256:1", "plc:1", {}), connected, Capabilities.of(version))
+    how = labels.Making("plc@sha256:1", "plc:1", {})
+    return making.body(wish, how, connected, Capabilities.of(version), ["c 188:* rw"])
 
 
 def test_an_old_engine_pins_the_mac_of_the_network_of_its_mode() -> None:

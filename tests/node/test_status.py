@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.devices.serial import SerialDevice
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.node import status as node_status
@@ -53,10 +54,14 @@ class Host:
         sources = Sources(
             host=lambda: HostReading(12.4, 1 << 30, 4 << 30, 10 << 30, 100 << 30, 3600),
             interfaces=self._interfaces,
+            devices=self._devices,
             engine=self._engine,
             cloud=lambda: self.cloud,
         )
         return NodeStatus(api, NAME, "1.2.3", sources, lambda: self.now, node)
+
+    async def _devices(self) -> Sequence[SerialDevice]:
+        return [SerialDevice("usb-FTDI", "/dev/ttyUSB0", 188 << 8, 0o660, 0, 20, serial="A5")]
 
     async def _interfaces(self) -> Sequence[HostInterface]:
         return [HostInterface("eth0", "physical", True, "52:54:00:00:00:01", ("10.0.0.2",), "10.0.0.0/24", "10.0.0.1")]

@@ -27,6 +27,7 @@ from controller.cloud.contracts.base import Mode
 from controller.cloud.contracts.periods import Period
 from controller.cloud.dispatcher import Dispatcher
 from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
+from controller.devices.serial import SerialDevice
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.node.only import OnlyNode
@@ -69,6 +70,10 @@ class FakeNode:
             "eth0", "physical", True, "52:54:00:00:00:01", ("192.168.1.2",), "192.168.1.0/24", "192.168.1.1"
         )
         return [physical, HostInterface("br0", "bridge", False)] if include_virtual else [physical]
+
+    async def serial_devices(self) -> Sequence[SerialDevice]:
+        facts = {"vendor_id": "0403", "product_id": "6001", "serial": "A5", "manufacturer": "FTDI", "product": "UART"}
+        return [SerialDevice("usb-FTDI_UART_A5-if00", "/dev/ttyUSB0", 188 << 8, 0o660, 0, 20, **facts)]
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
         self.requests.append(request)

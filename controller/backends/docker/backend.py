@@ -18,6 +18,7 @@ from controller.backends.docker.containers import Containers
 from controller.backends.docker.creation import Creation, fresh
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.events import Events
+from controller.backends.docker.host import Host
 from controller.backends.docker.images import Images
 from controller.backends.docker.leasing import Leasing
 from controller.backends.docker.lifecycle import Lifecycle
@@ -25,12 +26,11 @@ from controller.backends.docker.logs import Logs
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.observation import Observer
 from controller.backends.docker.occupancy import Occupancy
+from controller.backends.docker.ports import Ports
 from controller.backends.docker.processes import Processes
 from controller.backends.docker.purge import Purge
 from controller.backends.docker.replacement import Replacement
 from controller.network import interfaces
-from controller.network.arp.guard import AddressGuard
-from controller.network.dhcp.keeper import LeaseKeeper
 
 T = TypeVar("T")
 
@@ -40,10 +40,9 @@ _Action = Callable[[Target, Progress], Awaitable[Target]]
 class DockerBackend:
     """Runtimes as containers of the engine at ``url``, for one installation.
 
-    ``internal_pool`` is a range for networks (see networks.py), ``leases`` keeps those of interfaces with mode Dhcp,
-    ``guard`` watches over addresses on the LAN. ``settle_seconds`` is how long a replacement must run before the old
-    container is given up, ``interface_index`` gives the kernel's number of a host interface, 0 for none. Nothing is
-    connected before the first call. Belongs to one event loop.
+    ``internal_pool`` is a range for networks (see networks.py). ``settle_seconds`` is how long a replacement must run
+    before the old container is given up, ``interface_index`` gives the kernel's number of a host interface, 0 for none.
+    Nothing is connected before the first call. Belongs to one event loop.
     """
 
     needs_pull_credentials = True
@@ -53,8 +52,7 @@ class DockerBackend:
         url: str,
         install_id: str,
         internal_pool: IPv4Network,
-        leases: LeaseKeeper,
-        guard: AddressGuard,
+        host: Host,
         *,
         settle_seconds: float = 5.0,
         interface_index: Callable[[str], int] = interfaces.index,
@@ -63,15 +61,16 @@ class DockerBackend:
         self._engine = engine = Engine(url)
         self._containers = containers = Containers(engine)
         self._networks = networks = Networks(engine, install_id, internal_pool)
-        self._occupancy = occupancy = Occupancy(guard)
-        self._leasing = leasing = Leasing(leases)
+        self._occupancy = occupancy = Occupancy(host.guard)
+        self._ports = ports = Ports(containers, host.devices)
+        self._leasing = leasing = Leasing(host.leases)
         attachments = Attachments(engine, networks, containers, occupancy, leasing, interface_index)
-        self._creation = creation = Creation(engine, networks, containers, occupancy)
+        self._creation = creation = Creation(engine, networks, containers, occupancy, ports)
         self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments)
         self._images = images = Images(engine, containers)
         self._attachments = attachments
         self._replacement = Replacement(containers, creation, lifecycle, attachments, images, settle_seconds)
-        self._observer = Observer(containers, networks, attachments, occupancy)
+        self._observer = Observer(containers, networks, attachments, occupancy, ports)
         self._events = Events(engine, containers, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)
@@ -150,6 +149,7 @@ class DockerBackend:
             base.ReplaceContainer: self._replace,
             base.FinishReplacement: _plain(self._replacement.finish),
             base.RepairNetworks: _plain(self._attachments.repair),
+            base.AttachDevices: _plain(self._ports.attach),
             base.UpdateResources: _plain(lifecycle.update_limits),
             base.RemoveContainer: _plain(self._remove),
             base.RemoveNetworks: _plain(self._remove_networks),
@@ -170,6 +170,7 @@ class DockerBackend:
     async def _remove(self, target: Target) -> None:
         await self._lifecycle.remove(target)
         self._leasing.forget(target.identity)
+        self._ports.forget(target.identity)
         self._occupancy.note(target.identity, ())
 
     async def _remove_networks(self, target: Target) -> None:

@@ -17,6 +17,7 @@ from controller.backends.docker.containers import Containers
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
+from controller.backends.docker.ports import Ports
 from controller.resources import reasons
 
 log = logging.getLogger(__name__)
@@ -25,11 +26,14 @@ log = logging.getLogger(__name__)
 class Creation:
     """Makes containers. That the host refuses realtime is remembered while the process lives."""
 
-    def __init__(self, engine: Engine, networks: Networks, containers: Containers, occupancy: Occupancy) -> None:
+    def __init__(
+        self, engine: Engine, networks: Networks, containers: Containers, occupancy: Occupancy, ports: Ports
+    ) -> None:
         self._engine = engine
         self._networks = networks
         self._containers = containers
         self._occupancy = occupancy
+        self._ports = ports
         self._realtime_refused = False
 
     async def create(self, target: Target, how: labels.Making) -> Target:
@@ -48,7 +52,8 @@ class Creation:
             return arrangement.at_creation(wishes, lans, capabilities)
 
         arranged = await self._networks.prepare(target.identity, arrange)
-        await self._make(target, making.body(target, how, arranged.connect, capabilities))
+        rules = self._ports.rules(target.spec)
+        await self._make(target, making.body(target, how, arranged.connect, capabilities, rules))
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
 
     async def recreate_without_realtime(self, target: Target) -> None:

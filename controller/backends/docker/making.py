@@ -12,9 +12,6 @@ from controller.backends.docker.capabilities import Capabilities
 from controller.network import addresses
 from controller.resources import quantities, runtimes
 
-# Character devices of serial ports: ttyUSB, ttyACM, ttyAMA and ttyS (kernel: devices.txt). Engines take these rules
-# at creation only, so every container has them; the device node itself comes later.
-SERIAL_RULES = ("c 188:* rw", "c 166:* rw", "c 204:* rw", "c 4:* rw")
 _INTERNAL_INTERFACE = "internal"
 _IFNAME = "com.docker.network.endpoint.ifname"
 
@@ -38,9 +35,13 @@ def name_servers(wished: Iterable[Wish]) -> tuple[str, ...]:
 
 
 def body(
-    target: Target, making: labels.Making, connected: tuple[Attachment, ...], capabilities: Capabilities
+    target: Target,
+    making: labels.Making,
+    connected: tuple[Attachment, ...],
+    capabilities: Capabilities,
+    device_rules: list[str],
 ) -> dict[str, Any]:
-    """What to post to /containers/create."""
+    """What to post to /containers/create; ``device_rules`` say which devices it may open."""
     spec = target.spec
     internal = labels.internal_network_name(target.identity)
     content: dict[str, Any] = {
@@ -48,7 +49,7 @@ def body(
         "Env": [f"{variable.name}={variable.value}" for variable in spec.env],
         "Labels": labels.of_container(target, making),
         "StopTimeout": spec.termination_grace_period_seconds,
-        "HostConfig": _host_config(target, realtime=making.realtime) | {"NetworkMode": internal},
+        "HostConfig": _host_config(target, device_rules, realtime=making.realtime) | {"NetworkMode": internal},
     }
     endpoints = {attachment.network: endpoint(attachment, capabilities, spec) for attachment in connected}
     if capabilities.several_endpoints or not connected:
@@ -88,14 +89,14 @@ def limits(resources: runtimes.Resources) -> dict[str, int]:
     return {"NanoCpus": quantities.nano_cpus(resources.cpu), "Memory": memory, "MemorySwap": memory}
 
 
-def _host_config(target: Target, *, realtime: bool) -> dict[str, Any]:
+def _host_config(target: Target, device_rules: list[str], *, realtime: bool) -> dict[str, Any]:
     spec = target.spec
     return {
         "RestartPolicy": {"Name": "unless-stopped"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "Mounts": [_mount(target, volume) for volume in spec.volumes],
         "Dns": list(name_servers(wishes(target, {}))),
-        "DeviceCgroupRules": list(SERIAL_RULES),
+        "DeviceCgroupRules": device_rules,
         "SecurityOpt": ["no-new-privileges"],
         **limits(spec.resources),
         **(_realtime(spec.realtime) if spec.realtime.enabled and realtime else {}),

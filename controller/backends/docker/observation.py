@@ -15,6 +15,7 @@ from controller.backends.docker.containers import Container, Containers, is_of
 from controller.backends.docker.lifecycle import host_capacity
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
+from controller.backends.docker.ports import Ports
 from controller.network import interfaces, resolver, wiring
 from controller.network.interfaces import ABSENT, LinkState
 from controller.network.namespace import Namespace, Snapshot
@@ -27,12 +28,18 @@ class Observer:
     """Observes runtimes."""
 
     def __init__(
-        self, containers: Containers, networks: Networks, attachments: Attachments, occupancy: Occupancy
+        self,
+        containers: Containers,
+        networks: Networks,
+        attachments: Attachments,
+        occupancy: Occupancy,
+        ports: Ports,
     ) -> None:
         self._containers = containers
         self._networks = networks
         self._attachments = attachments
         self._occupancy = occupancy
+        self._ports = ports
 
     async def observe(self, target: Target) -> Observed:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
@@ -53,6 +60,7 @@ class Observer:
                 predecessor=predecessor,
                 leftovers=await self._networks.internal_exists(whose),
                 missing_parents=absent(self._attachments.parents(wishes)),
+                devices=await self._ports.observe(target, None),
             )
         return await self._container(target, found, predecessor)
 
@@ -78,6 +86,7 @@ class Observer:
             health=health.get("Status", "none"),
             internal_ip=container.address_on(internal),
             interfaces=interfaces,
+            devices=await self._ports.observe(target, container),
             internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
             resources=_resources(container, target.spec.resources),
             predecessor=predecessor,

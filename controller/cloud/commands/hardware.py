@@ -9,6 +9,7 @@ from controller.cloud.commands.answers import Answer
 from controller.cloud.contracts.base import Message
 from controller.cloud.contracts.questions import GetHostInterfaces
 from controller.cloud.node import Node, Nodes
+from controller.devices.serial import SerialDevice
 from controller.network.interfaces import HostInterface
 from controller.resources import kinds
 from controller.resources.client import ApiClient
@@ -39,8 +40,15 @@ class Hardware:
         return {"status": "success", "interfaces": described}
 
     async def serial_devices(self, _message: Message) -> Answer:
-        """None yet: serial devices are not looked for."""
-        return {"status": "success", "devices": [], "count": 0}
+        """Every serial device that is plugged in, by the stable id that a runtime asks for it with."""
+        nodes = await self._nodes.present()
+        several = len(nodes) > 1
+        devices = [
+            {**_device(device), **({"node_name": name} if several else {})}
+            for name, found in await sums.answered(_devices_on(name, node) for name, node in nodes.items())
+            for device in found
+        ]
+        return {"status": "success", "devices": devices, "count": len(devices)}
 
     async def _dedicated(self) -> dict[tuple[str | None, str], str]:
         """Device by node and the interface that it alone may use."""
@@ -54,6 +62,22 @@ class Hardware:
 
 async def _on(name: str, node: Node, *, virtual: bool) -> tuple[str, Sequence[HostInterface]]:
     return name, await node.interfaces(include_virtual=virtual)
+
+
+async def _devices_on(name: str, node: Node) -> tuple[str, Sequence[SerialDevice]]:
+    return name, await node.serial_devices()
+
+
+def _device(device: SerialDevice) -> Answer:
+    return {
+        "path": device.path,
+        "device_id": device.device_id,
+        "vendor_id": device.vendor_id or None,
+        "product_id": device.product_id or None,
+        "serial": device.serial or None,
+        "manufacturer": device.manufacturer or None,
+        "product": device.product or None,
+    }
 
 
 def _described(interface: HostInterface, device_id: str | None) -> Answer:

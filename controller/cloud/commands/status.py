@@ -63,6 +63,7 @@ class DeviceStatus:
 
 
 def _facts(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
+    attached = {port["name"]: port.get("attached", False) for port in status.get("serialPorts") or ()}
     return {
         "container_status": status.get("state"),
         "is_running": status.get("state") == "running",
@@ -83,6 +84,7 @@ def _facts(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
                 "device_id": port["deviceId"],
                 "container_path": port["containerPath"],
                 "baud_rate": port.get("baudRate"),
+                "attached": attached.get(port["name"], False),
             }
             for port in runtime["spec"].get("serialPorts") or ()
         ],

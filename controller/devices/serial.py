@@ -1,0 +1,164 @@
+"""The host's serial devices, from /dev and sysfs (kernel: sysfs-class-tty; udev: 60-serial.rules). Looks only; blocks.
+
+A device is known by its stable id, the name that udev gives it in /dev/serial/by-id. Where there is no udev the same
+name is made from what USB tells; a port on the board goes by its kernel name, which never changes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_STANDS_ALONE = re.compile(r"tty(S|AMA|mxc|O|THS|HS|sc|SC|AMP)[0-9]+")  # ports on the board
+_PLUGGED = re.compile(r"tty(USB|ACM|XRUSB|UL)[0-9]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9#+.:=@_/-]")  # what udev replaces in names
+_LIMIT = 64
+_TEXT_LIMIT = 128
+
+
+@dataclass(frozen=True)
+class Roots:
+    """Where the host's devices are seen: elsewhere in a container, and in a test."""
+
+    dev: Path = Path("/dev")
+    sys: Path = Path("/sys")
+
+
+@dataclass(frozen=True)
+class SerialDevice:
+    """One device that is there now. ``number`` is the kernel's, and another one each time it is plugged in.
+
+    ``mode``, ``owner`` and ``group`` are those of its node on the host.
+    """
+
+    device_id: str
+    path: str
+    number: int
+    mode: int
+    owner: int
+    group: int
+    by_path: str = ""
+    vendor_id: str = ""
+    product_id: str = ""
+    serial: str = ""
+    manufacturer: str = ""
+    product: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything it may be asked for by."""
+        return tuple(name for name in (self.device_id, self.by_path, self.path) if name)
+
+
+class SerialDevices:
+    """Finds them below ``roots``."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
+
+    def scan(self) -> tuple[SerialDevice, ...]:
+        """All of them, by path; at most 64."""
+        by_id, by_path = self._links("by-id"), self._links("by-path")
+        found = [self._device(node, by_id, by_path) for node in self._nodes()]
+        return tuple(sorted((device for device in found if device), key=lambda device: device.path))[:_LIMIT]
+
+    def _nodes(self) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(self._roots.dev) as entries:
+                yield from (
+                    entry
+                    for entry in entries
+                    if _PLUGGED.fullmatch(entry.name) or (_STANDS_ALONE.fullmatch(entry.name) and self._is_port(entry))
+                )
+        except OSError:
+            return
+
+    def _is_port(self, entry: os.DirEntry[str]) -> bool:
+        """Kernels make nodes for ports that no hardware stands behind (serial_core: type 0)."""
+        kind = self._read(self._roots.sys / "class/tty" / entry.name / "type")
+        return kind not in ("", "0")
+
+    def _links(self, folder: str) -> dict[str, str]:
+        """The names that udev gives, by the name of the node they lead to."""
+        try:
+            with os.scandir(self._roots.dev / "serial" / folder) as entries:
+                pairs = [(Path(entry.path).readlink().name, entry.name) for entry in entries if entry.is_symlink()]
+        except OSError:
+            return {}
+        return dict(sorted(pairs, reverse=True))
+
+    def _device(self, node: os.DirEntry[str], by_id: dict[str, str], by_path: dict[str, str]) -> SerialDevice | None:
+        try:
+            status = node.stat(follow_symlinks=False)
+        except OSError:
+            return None  # pulled in between
+        if not stat.S_ISCHR(status.st_mode):
+            return None
+        usb = self._usb(node.name)
+        facts = {
+            field: self._read(usb / file) if usb else ""
+            for field, file in (
+                ("vendor_id", "idVendor"),
+                ("product_id", "idProduct"),
+                ("serial", "serial"),
+                ("manufacturer", "manufacturer"),
+                ("product", "product"),
+            )
+        }
+        return SerialDevice(
+            device_id=by_id.get(node.name) or self._made_id(node.name, facts) or node.name,
+            path=f"/dev/{node.name}",
+            number=status.st_rdev,
+            mode=stat.S_IMODE(status.st_mode),
+            owner=status.st_uid,
+            group=status.st_gid,
+            by_path=by_path.get(node.name, ""),
+            **facts,
+        )
+
+    def _usb(self, name: str) -> Path | None:
+        """The folder of the USB device behind a node: the first above it that knows a vendor."""
+        start = self._roots.sys / "class/tty" / name / "device"
+        try:
+            real = start.resolve(strict=True)
+        except OSError:
+            return None
+        root = self._roots.sys.resolve()
+        above = [folder for folder in (real, *real.parents) if folder.is_relative_to(root)]
+        return next((folder for folder in above if (folder / "idVendor").exists()), None)
+
+    def _made_id(self, name: str, facts: dict[str, str]) -> str:
+        """The name that udev would give: bus, vendor, model, serial number, interface."""
+        if not facts["vendor_id"]:
+            return ""
+        vendor, product = facts["manufacturer"] or facts["vendor_id"], facts["product"] or facts["product_id"]
+        words = [word.strip().replace(" ", "_") for word in (vendor, product, facts["serial"]) if word.strip()]
+        interface = self._interface(name)
+        return _UNSAFE.sub("_", f"usb-{'_'.join(words)}-if{interface}").replace("/", "_")
+
+    def _interface(self, name: str) -> str:
+        start = self._roots.sys / "class/tty" / name / "device"
+        try:
+            real = start.resolve(strict=True)
+        except OSError:
+            return "00"
+        numbers = (self._read(folder / "bInterfaceNumber") for folder in (real, *list(real.parents)[:3]))
+        return next((number for number in numbers if number), "00")
+
+    @staticmethod
+    def _read(path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                return file.read(_TEXT_LIMIT).decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+
+def find(devices: Iterable[SerialDevice], wished: str) -> SerialDevice | None:
+    """The device that is asked for: by its id, its place (by-path) or its node, with or without the folder."""
+    bare = wished.removeprefix("/dev/serial/by-id/").removeprefix("/dev/serial/by-path/")
+    return next((device for device in devices if {wished, bare} & set(device.names)), None)

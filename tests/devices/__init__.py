@@ -1,0 +1,1 @@
+"""Serial devices: what is found, what changes, and nodes in containers."""

@@ -1,0 +1,83 @@
+"""Which serial devices there are, and by what names they are known."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from controller.devices import serial
+from controller.devices.serial import Roots, SerialDevices
+from controller.devices.watch import DeviceWatch
+from tests.support.serial_port import Host
+
+FTDI = "usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
+FACTS = {
+    "idVendor": "0403",
+    "idProduct": "6001",
+    "serial": "A50285BI",
+    "manufacturer": "FTDI",
+    "product": "FT232R UART",
+}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A host without devices."""
+    return Host(tmp_path)
+
+
+def test_a_device_is_known_by_the_name_that_udev_gives_it(host: Host) -> None:
+    host.plug("ttyUSB0", os.makedev(188, 0), by_id=FTDI, **FACTS)
+    (found,) = SerialDevices(host.roots).scan()
+    assert (found.device_id, found.path, found.number) == (FTDI, "/dev/ttyUSB0", os.makedev(188, 0))
+    assert (found.vendor_id, found.product_id, found.serial) == ("0403", "6001", "A50285BI")
+    assert (found.manufacturer, found.product, found.mode) == ("FTDI", "FT232R UART", 0o660)
+
+
+def test_without_udev_the_name_is_made_from_what_usb_tells(host: Host) -> None:
+    host.plug("ttyACM3", os.makedev(166, 3), **FACTS)
+    (found,) = SerialDevices(host.roots).scan()
+    assert found.device_id == "usb-FTDI_FT232R_UART_A50285BI-if00"
+
+
+def test_ports_on_the_board_are_shown_where_there_is_hardware(host: Host) -> None:
+    host.board_port("ttyS0", "4")
+    host.board_port("ttyS1", "0")
+    assert [device.device_id for device in SerialDevices(host.roots).scan()] == ["ttyS0"]
+
+
+def test_what_is_no_device_is_not_shown(host: Host) -> None:
+    (host.roots.dev / "ttyUSB0").write_text("a file")
+    (host.roots.dev / "ttyUSB1").symlink_to("/dev/null")
+    (host.roots.dev / "null").touch()
+    assert SerialDevices(host.roots).scan() == ()
+
+
+def test_a_host_without_such_folders_has_no_devices(tmp_path: Path) -> None:
+    assert SerialDevices(Roots(tmp_path / "dev", tmp_path / "sys")).scan() == ()
+
+
+@pytest.mark.parametrize("name", [
+    FTDI, f"/dev/serial/by-id/{FTDI}", "/dev/ttyUSB0", "platform-usb-0:1:1.0-ttyUSB0",
+    "/dev/serial/by-path/platform-usb-0:1:1.0-ttyUSB0",
+])  # fmt: skip
+def test_it_may_be_asked_for_by_each_of_its_names(host: Host, name: str) -> None:
+    host.plug("ttyUSB0", os.makedev(188, 0), by_id=FTDI)
+    devices = SerialDevices(host.roots).scan()
+    assert serial.find(devices, name) == devices[0]
+    assert serial.find(devices, "another") is None
+
+
+async def test_plugging_and_pulling_is_told(host: Host) -> None:
+    watch = DeviceWatch(SerialDevices(host.roots).scan, every=0.01)
+    changes = watch.changes()
+    async with asyncio.timeout(30):
+        host.plug("ttyUSB0", os.makedev(188, 0), by_id=FTDI)
+        await anext(changes)
+        assert [device.path for device in watch.current] == ["/dev/ttyUSB0"]
+        host.unplug("ttyUSB0")
+        await anext(changes)
+        assert watch.current == ()

@@ -1,0 +1,84 @@
+"""Serial devices the whole way: asked for by the cloud, pulled, and plugged in again under another number."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.lan import Lan
+from tests.support.serial_port import Far, Host
+from tests.support.site import Site, eventually
+
+pytestmark = pytest.mark.docker
+
+WRITE = "import os; os.write(os.open('/dev/line0', os.O_RDWR | os.O_NOCTTY), b'hello')"
+
+
+@pytest.fixture
+async def plant(site: Site, tmp_path: Path) -> Host:
+    """The host's devices, in a folder that the controller was started with."""
+    host = await asyncio.to_thread(Host, tmp_path / "host")
+    await site.stop()
+    await site.start({"EDGE_DEV_DIR": str(host.roots.dev), "EDGE_SYS_DIR": str(host.roots.sys)})
+    return host
+
+
+async def condition(site: Site) -> tuple[str, str]:
+    """Status and reason of DevicesAttached."""
+    found = (await site.runtime("plc-1")).get("status", {}).get("conditions", ())
+    return next(((each["status"], each["reason"]) for each in found if each["type"] == "DevicesAttached"), ("", ""))
+
+
+async def test_a_device_comes_goes_and_comes_back(site: Site, lan: Lan, plant: Host, docker_api: Any) -> None:
+    port = {"name": "line", "device_id": "usb-plc", "container_path": "/dev/line0", "baud_rate": 9600}
+    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24", serial_configs=[port])
+
+    async def stands(wanted: tuple[str, str]) -> bool:
+        return await condition(site) == wanted
+
+    await eventually(lambda: stands(("False", "DeviceMissing")), "a device that is not there is told")
+    started = (await site.wait_running("plc-1"))["uptime_seconds"]
+    with Far(plant.roots.dev.parent, 61) as far, Far(plant.roots.dev.parent, 62) as other:
+        for name, end in (("ttyUSB0", far), ("ttyUSB1", other)):
+            await asyncio.to_thread(plant.plug, name, end.number, by_id="usb-plc", idVendor="0403", serial="A5")
+            await eventually(lambda: stands(("True", "Attached")), f"{name} is handed over (see {site.log})")
+            job = docker_api.exec_create("plc-1", ["/usr/bin/python3", "-I", "-S", "-c", WRITE])
+            assert docker_api.exec_start(job["Id"]) == b""
+            assert await asyncio.to_thread(end.received) == "hello"
+            devices = (await site.send("get_serial_devices"))["devices"]
+            assert [(each["path"], each["device_id"], each["serial"]) for each in devices] == [
+                (f"/dev/{name}", "usb-plc", "A5")
+            ]
+            await asyncio.to_thread(plant.unplug, name)
+            await eventually(lambda: stands(("False", "DeviceMissing")), f"{name} is missed")
+    status = await site.wait_running("plc-1")
+    assert (status["restart_count"], status["serial_ports"][0]["attached"]) == (0, False)
+    assert status["uptime_seconds"] >= started
+
+
+async def test_a_runtime_that_requires_a_device_is_started_when_it_is_there(
+    site: Site, lan: Lan, plant: Host, docker_api: Any
+) -> None:
+    spec = {
+        "deviceId": "plc-1",
+        "image": site.environment["EDGE_RUNTIME_IMAGE"],
+        "version": site.environment["EDGE_RUNTIME_VERSION"],
+        "serialPorts": [{"name": "line", "deviceId": "usb-plc", "containerPath": "/dev/line0", "required": True}],
+    }
+    manifest = {"apiVersion": "getedge.me/v1alpha1", "kind": "Runtime", "metadata": {"name": "plc-1"}, "spec": spec}
+    await site.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    message = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
+
+    async def waits() -> bool:
+        return await site.kubectl("get", "runtime", "plc-1", "-o", message) == "DeviceMissing"
+
+    await eventually(waits, "the start waits for the device")
+    assert docker_api.containers(all=True, filters={"name": "plc-1"}) == []
+    with Far(plant.roots.dev.parent, 61) as far:
+        await asyncio.to_thread(plant.plug, "ttyUSB0", far.number, by_id="usb-plc")
+        await site.wait_condition("plc-1", "Ready")
+        assert await condition(site) == ("True", "Attached")

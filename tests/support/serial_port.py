@@ -1,0 +1,90 @@
+"""Serial devices for tests, below a folder that stands for the host's /dev and /sys.
+
+The nodes are real: their numbers are those of virtual consoles, whose screens (vcs(4)) are the far end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import termios
+from pathlib import Path
+from types import TracebackType
+
+from controller.devices.serial import Roots
+
+_CONSOLE, _SCREEN = 4, 7  # major numbers (kernel: devices.txt)
+
+
+class Far:
+    """The far end of a port: what was written to it, and somebody who types; a context manager."""
+
+    def __init__(self, folder: Path, minor: int) -> None:
+        self.number = os.makedev(_CONSOLE, minor)
+        self._console = folder / f"console{minor}"
+        self._screen = folder / f"screen{minor}"
+        self._minor = minor
+
+    def __enter__(self) -> Far:
+        os.mknod(self._console, stat.S_IFCHR | 0o600, self.number)
+        os.mknod(self._screen, stat.S_IFCHR | 0o600, os.makedev(_SCREEN, self._minor))
+        # A console without users is taken down by the kernel.
+        self._open = os.open(self._console, os.O_RDWR | os.O_NOCTTY)
+        os.write(self._open, b"\033[2J\033[H")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._open)
+
+    def received(self) -> str:
+        """What was written to the port."""
+        return self._screen.read_bytes().decode(errors="replace").strip()
+
+    def type(self, text: str) -> None:
+        """Have a line arrive at the port."""
+        for letter in f"{text}\n".encode():
+            fcntl.ioctl(self._open, termios.TIOCSTI, bytes([letter]))
+
+
+class Host:
+    """The host's /dev and /sys in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.roots = Roots(folder / "dev", folder / "sys")
+        for made in ("dev/serial/by-id", "dev/serial/by-path", "sys/class/tty"):
+            (folder / made).mkdir(parents=True)
+
+    def plug(self, name: str, number: int, *, by_id: str = "", **facts: str) -> None:
+        """Plug in a USB adapter: its node, udev's link, and what it tells of itself (idVendor, serial, ...)."""
+        os.mknod(self.roots.dev / name, stat.S_IFCHR | 0o660, number)
+        (self.roots.dev / name).chmod(0o660)
+        if by_id:
+            (self.roots.dev / "serial/by-id" / by_id).symlink_to(f"../../{name}")
+            (self.roots.dev / "serial/by-path" / f"platform-usb-0:1:1.0-{name}").symlink_to(f"../../{name}")
+        port = self.roots.sys / "devices/usb1/1-1/1-1:1.0" / name
+        port.mkdir(parents=True)
+        (port.parent / "bInterfaceNumber").write_text("00\n")
+        for file, text in facts.items():
+            (port.parents[1] / file).write_text(f"{text}\n")
+        tty = self.roots.sys / "class/tty" / name
+        tty.mkdir()
+        (tty / "device").symlink_to(port)
+
+    def unplug(self, name: str) -> None:
+        """Pull it."""
+        for link in [*(self.roots.dev / "serial").glob("*/*")]:
+            if link.readlink().name == name:
+                link.unlink()
+        (self.roots.dev / name).unlink()
+        (self.roots.sys / "class/tty" / name / "device").unlink()
+        (self.roots.sys / "class/tty" / name).rmdir()
+
+    def board_port(self, name: str, kind: str) -> None:
+        """A port that the kernel has a node for; ``kind`` "0": no hardware is behind it."""
+        os.mknod(self.roots.dev / name, stat.S_IFCHR | 0o660, os.makedev(_CONSOLE, 64))
+        tty = self.roots.sys / "class/tty" / name
+        tty.mkdir()
+        (tty / "type").write_text(f"{kind}\n")
