@@ -122,7 +122,7 @@ async def test_one_that_is_back_says_so_itself_and_looks_at_its_runtimes(api: Ap
     async def returned() -> None:
         looks.append("all")
 
-    sources = Sources(lambda: HostReading(1, 2, 3, 4, 5, 6), interfaces, engine)
+    sources = Sources(lambda: HostReading(1, 2, 3, 4, 5, 6), interfaces, interfaces, engine)
     status = NodeStatus(api, "one", "1", sources, returned=returned)
     await status.look()
     assert (await ready(api, kinds.EDGE_NODES, "one"))["status"] == "True"
