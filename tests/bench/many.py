@@ -21,10 +21,11 @@ from controller.apiserver.server import ApiServer
 from controller.operator.thread import OperatorThread
 from controller.reconcile import restarts
 from controller.reconcile.attempt import Surroundings
-from controller.reconcile.events import EventRecorder
+from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.queue import Queue
 from controller.reconcile.reconciler import Reconciler, Result
+from controller.reconcile.scope import Scope
 from controller.reconcile.sources import RESYNC_SECONDS, Resync
 from controller.resources import crds, kinds
 from controller.resources.client import ApiClient
@@ -99,9 +100,10 @@ async def _serve(folder: Path, count: int) -> Figures:
     backend: Any = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, NODE, time.time)
     around = Surroundings(api, backend, NODE, (), time.time, 0.0, restarts.EngineContact())
-    settled = _Settled(Reconciler(around, INSTALL, recorder, KeyIndex(), claims=True), count)
+    scope, subject = Scope("Docker", NODE, claims=True), Subject(kinds.EDGE_NODES, NODE)
+    settled = _Settled(Reconciler(around, INSTALL, recorder, KeyIndex(), scope), count)
     queue = Queue(settled.reconcile)
-    resync = Resync(api, backend, queue, recorder, lambda: None, install_id=INSTALL, node=NODE, claims=True)
+    resync = Resync(api, backend, queue, recorder, lambda: None, install_id=INSTALL, scope=scope, subject=subject)
     operator = OperatorThread(endpoint, queue.reconcile, node=NODE)
     operator.start()
     posting = asyncio.create_task(recorder.run())
