@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 from controller.console.server import Cloud
-from tests.bench import api, failover, healing, leases, many, measures
+from tests.bench import api, devices, failover, healing, leases, many, measures
 from tests.cluster.programs import Unavailable
 from tests.support import image
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan
+from tests.support.serial_port import Host
 from tests.support.site import AGENT, Site
 
 
@@ -116,8 +117,12 @@ async def measure_controller(options: argparse.Namespace) -> list[tuple[str, str
         await cloud.start()
         certificates = await cloud.enroll(AGENT)
         site = Site(directory, engine.url, cloud, certificates, image.REPOSITORY, "1")
+        host = Host(directory / "host")
+        site.environment |= {"EDGE_DEV_DIR": str(host.roots.dev), "EDGE_SYS_DIR": str(host.roots.sys)}
         try:
-            return await measure(site, lan, engine, options)
+            rows = await measure(site, lan, engine, options)
+            say(f"a serial device plugged in {options.rounds} times")
+            return rows + await devices.replug(site, lan, engine, host, options.rounds)
         finally:
             await site.close()
             await cloud.stop()

@@ -1,0 +1,49 @@
+"""From plugging a serial device in to its node in the running container."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+
+from controller.devices import nodes
+from tests.bench import measures
+from tests.support.dockerd import Engine
+from tests.support.lan import Lan
+from tests.support.serial_port import Host
+from tests.support.site import Site, eventually
+
+_PORT = {"name": "line", "device_id": "usb-bench", "container_path": "/dev/line0"}
+_FIRST = 188 << 8  # ttyUSB0; nobody opens it here
+
+Row = tuple[str, str, str]
+
+
+async def replug(site: Site, lan: Lan, engine: Engine, host: Host, rounds: int) -> list[Row]:
+    """Pull and plug in under another number, again and again; the controller looks at ``host``."""
+    name = "plugged"
+    await site.create(name, lan.parent, f"{lan.address(251)}/24", serial_configs=[_PORT])
+    await site.wait_running(name)
+    with contextlib.closing(engine.client()) as client:
+        pid = client.api.inspect_container(name)["State"]["Pid"]
+    seconds = []
+    for number in range(rounds):
+        began = time.perf_counter()
+        await asyncio.to_thread(host.plug, f"ttyUSB{number}", _FIRST + number, by_id="usb-bench")
+        await eventually(_stands(pid, _FIRST + number), "the device is handed over", every=0.01)
+        seconds.append(time.perf_counter() - began)
+        await asyncio.to_thread(host.unplug, f"ttyUSB{number}")
+        await eventually(_stands(pid, None), "the device is taken away", every=0.01)
+    await measures.remove(site, name)
+    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+    shown = f"{middle:.2f} s (min {low:.2f}, max {high:.2f}, n {len(seconds)})"
+    return [("device plugged in to usable in the container", "<= 2 s", shown)]
+
+
+def _stands(pid: int, number: int | None) -> Callable[[], Awaitable[bool]]:
+    async def stands() -> bool:
+        return await asyncio.to_thread(nodes.stands, pid, "/dev/line0") == number
+
+    return stands
