@@ -21,6 +21,7 @@ RETIRED = "retired"
 LOCK = "lock"
 KUBECONFIG = "kubeconfig"
 LEASES = "leases"
+LENT = "lent"  # interfaces of the host that are in containers
 
 
 class State:

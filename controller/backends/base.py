@@ -122,6 +122,9 @@ class Observed:
     predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
     leftovers: bool = False  # networks of ours for this runtime stand although the container is absent
     missing_parents: tuple[str, ...] = ()
+    obstacles: tuple[tuple[str, str], ...] = ()  # (reason, message) of what a start of ours has to wait for
+    dedicated_fault: str = ""  # what is not in order with the dedicated interface, for a person
+    lent: bool = False  # an interface of the host is lent to it
     hindrance: Hindrance | None = None
     unpinned: bool = False  # at its next start the image would be resolved anew: PinImage mends that
     warnings: tuple[tuple[str, str], ...] = ()  # (reason, message): e.g. realtime options left out

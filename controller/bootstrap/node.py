@@ -28,6 +28,7 @@ from controller.network import changes
 from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
 from controller.network.interfaces import HostInterfaces
+from controller.network.lending import Lending
 from controller.node.local import LocalNode
 from controller.node.proxy import Proxy
 from controller.node.tracking import Tracking
@@ -38,7 +39,7 @@ from controller.reconcile.scope import Scope
 from controller.reconcile.sources import DeviceChanges, EngineEvents, NetworkChanges, RuntimeChanges
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint
-from controller.state import LEASES
+from controller.state import LEASES, LENT
 
 SAMPLER_SECONDS = 60.0  # how long its loop may be silent before it counts as stuck
 
@@ -67,7 +68,8 @@ async def start(site: Installation) -> NodePart:
     site.supervisor.start("the addresses in conflict", guard.check)
     devices = DeviceWatch(SerialDevices(Roots(settings.dev_dir, settings.sys_dir)).scan)
     await devices.look()
-    host = Host(leases, guard, lambda: devices.current)
+    lending = Lending(site.state.directory / LENT)
+    host = Host(leases, guard, lending, lambda: devices.current)
     backend = DockerBackend(settings.docker_host, site.install_id, settings.internal_pool, host)
     site.stack.callback(backend.close)
     proxy = Proxy()
@@ -76,7 +78,9 @@ async def start(site: Installation) -> NodePart:
     tracking = Tracking(backend, sampler)
     site.supervisor.start("the usage of containers", tracking.run)
     interfaces = HostInterfaces(settings.internal_pool)
-    local = LocalNode(sampler, interfaces, proxy, backend.foreign_container, lambda: devices.current)
+    local = LocalNode(
+        sampler, interfaces, proxy, backend.foreign_container, lending.interfaces, lambda: devices.current
+    )
     return NodePart(backend, leases, guard, devices, tracking, sampler, interfaces, local)
 
 

@@ -52,7 +52,7 @@ def check(settings: Settings) -> None:
 
 
 async def _engine(settings: Settings) -> Finding:
-    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, host.onlooker())
+    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, host.onlooker(settings.state_dir))
     try:
         found = await asyncio.wait_for(backend.health(), ENGINE_SECONDS)
     except errors.ReconcileError as error:

@@ -100,4 +100,4 @@ async def _purge(settings: Settings, install_id: str, *, volumes: bool) -> list[
 
 
 def _backend(settings: Settings, install_id: str) -> DockerBackend:
-    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, host.onlooker())
+    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, host.onlooker(settings.state_dir))

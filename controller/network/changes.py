@@ -30,8 +30,8 @@ def route_socket() -> socket.socket:
 
 async def changes(
     *,
-    quiet: float = 1.0,
-    at_most: float = 5.0,
+    quiet: float = 0.5,
+    at_most: float = 1.5,
     safety: float = 60.0,
     open_socket: Callable[[], socket.socket] = route_socket,
 ) -> AsyncGenerator[None, None]:

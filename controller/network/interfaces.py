@@ -39,7 +39,7 @@ class HostInterface:
 
     ``kind`` is physical, vlan, wifi, bond, bridge or virtual; ``subnet`` (CIDR) is the first address's, ``gateway``
     that of its default route with the lowest metric. ``carrier`` tells whether something is at the other end of the
-    cable, ``speed`` is in Mbit/s.
+    cable, ``speed`` is in Mbit/s. ``used_by`` are the host's own links that stand on it: VLANs, a bond or a bridge.
     """
 
     name: str
@@ -51,6 +51,7 @@ class HostInterface:
     gateway: str = ""
     carrier: bool = False
     speed: int | None = None
+    used_by: tuple[str, ...] = ()
 
     @property
     def ip_address(self) -> str:
@@ -88,7 +89,7 @@ class HostInterfaces:
             if path.name in own or _master(path) in own:
                 continue
             interface = _describe(path, addresses.get(path.name, []), gateways.get(path.name, ""))
-            if interface and (include_virtual or interface.kind in _PARENT_KINDS):
+            if interface and (include_virtual or may_be_parent(interface.kind)):
                 found.append(interface)
         return tuple(found)
 
@@ -122,6 +123,16 @@ def state(name: str, sys_class_net: Path = Path("/sys/class/net")) -> LinkState:
     """How an interface stands now. Reads three small files."""
     path = sys_class_net / name
     return LinkState(index(name), bool(_flags(path) & _IFF_UP), _carrier(path))
+
+
+def kind_of(name: str, sys_class_net: Path = Path("/sys/class/net")) -> str:
+    """What kind of interface it is; see HostInterface. Raises OSError when it is gone."""
+    return _kind(sys_class_net / name)
+
+
+def may_be_parent(kind: str) -> bool:
+    """Whether it is shown to those who look for a parent."""
+    return kind in _PARENT_KINDS
 
 
 def default_gateways(routes: Path = Path("/proc/net/route")) -> dict[str, str]:
@@ -174,6 +185,7 @@ def _describe(path: Path, addresses: list[IPv4Interface], gateway: str) -> HostI
         gateway=gateway,
         carrier=_carrier(path),
         speed=_speed(path),
+        used_by=tuple(sorted(upper.name.removeprefix("upper_") for upper in path.glob("upper_*"))),
     )
 
 

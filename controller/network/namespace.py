@@ -12,15 +12,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from controller import errors
+from controller.network import commands
 from controller.resources import reasons
 
-_SECONDS = 10
 _IP = ("ip", "-json", "-details", "-batch", "-")
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Command = tuple[str, ...]
 """Arguments of one ``ip`` command, none with a space or a line break in it."""
@@ -52,17 +52,17 @@ class Snapshot:
 
 
 class Namespace:
-    """The network namespace of a process, held open; an async context manager.
+    """The network namespace of a process, or one that is mounted, held open; an async context manager.
 
-    Raises errors.Retry(STEP_FAILED) when the process is gone or is one of the host's.
+    Raises errors.Retry(STEP_FAILED) when it is gone or the host's.
     """
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    def __init__(self, where: int | Path) -> None:
+        self._where = where
         self._descriptor = -1
 
     async def __aenter__(self) -> Namespace:
-        self._descriptor = await asyncio.to_thread(_open, self._pid)
+        self._descriptor = await asyncio.to_thread(_open, self._where)
         return self
 
     async def __aexit__(
@@ -89,52 +89,33 @@ class Namespace:
         where = f"link add name {name} link {parent} netns {self._path} address {mac_address}"
         await self._ip(f"{where} type macvlan mode bridge\n", inside=False)
 
+    async def take_in(self, name: str, temporary: str) -> None:
+        """Move a link of the host in here; it is down afterwards, and ``temporary`` is a name that is free."""
+        await self._ip(f"link set dev {name} netns {self._path} name {temporary}\n", inside=False)
+
+    async def hand_out(self, name: str, new_name: str) -> None:
+        """Move a link from here to the host, under this name; it is down afterwards."""
+        await self._ip(f"link set dev {name} netns /proc/{os.getpid()}/ns/net name {new_name}\n", inside=True)
+
     @property
     def _path(self) -> str:
         return f"/proc/self/fd/{self._descriptor}"
 
     async def _ip(self, batch: str, *, inside: bool) -> str:
         enter = ["nsenter", f"--net={self._path}"] if inside else []
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *enter,
-                *_IP,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(self._descriptor,),
-                env={"PATH": _SYSTEM_PATH},
-            )
-        except FileNotFoundError as error:
-            message = f"{error.filename} is not on this host: install iproute2 and util-linux"
-            raise errors.Retry(reasons.STEP_FAILED, message) from error
-        output, complaint = await _finished(process, batch)
-        if process.returncode:
-            raise errors.Retry(reasons.STEP_FAILED, f"ip said: {_one_line(complaint)}")
-        return output.decode()
+        return await commands.run([*enter, *_IP], batch, [self._descriptor])
 
 
-async def _finished(process: asyncio.subprocess.Process, batch: str) -> tuple[bytes, bytes]:
-    """What it printed and complained of; it is killed when it takes too long or is not waited for any more."""
+def _open(where: int | Path) -> int:
+    path = where if isinstance(where, Path) else Path(f"/proc/{where}/ns/net")
+    told = path if isinstance(where, Path) else f"process {where}"
     try:
-        return await asyncio.wait_for(process.communicate(batch.encode()), _SECONDS)
-    except TimeoutError as error:
-        raise errors.Retry(reasons.STEP_FAILED, f"ip did not end within {_SECONDS} s") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-def _open(pid: int) -> int:
-    try:
-        descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        message = f"The network of process {pid} cannot be entered: {error.strerror}"
-        raise errors.Retry(reasons.STEP_FAILED, message) from error
+        raise errors.Retry(reasons.STEP_FAILED, f"The network of {told} cannot be entered: {error.strerror}") from error
     if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
         os.close(descriptor)
-        raise errors.Retry(reasons.STEP_FAILED, f"Process {pid} is in the host's network, not in a container's")
+        raise errors.Retry(reasons.STEP_FAILED, f"The network of {told} is the host's network, not a container's")
     return descriptor
 
 
@@ -158,7 +139,3 @@ def _link(entry: dict[str, Any]) -> Link:
         parent_index=int(entry.get("link_index", 0)),
         alternative_names=tuple(entry.get("altnames", ())),
     )
-
-
-def _one_line(text: bytes) -> str:
-    return " ".join(text.decode(errors="replace").split())[:300] or "nothing, but it failed"

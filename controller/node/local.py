@@ -15,12 +15,12 @@ from controller.devices.serial import SerialDevice
 from controller.metrics import host
 from controller.metrics.history import Sample
 from controller.metrics.sampler import Sampler
-from controller.network.interfaces import HostInterface, HostInterfaces
+from controller.network.interfaces import HostInterface, HostInterfaces, may_be_parent
 from controller.node.proxy import Proxy
 
 
 class LocalNode:
-    """Satisfies cloud.node.Node. ``foreign_container`` is the backend's."""
+    """Satisfies cloud.node.Node. ``foreign_container`` is the backend's, ``lent`` gives interfaces in containers."""
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class LocalNode:
         interfaces: HostInterfaces,
         proxy: Proxy,
         foreign_container: Callable[[str], Awaitable[str]],
+        lent: Callable[[], Awaitable[Sequence[HostInterface]]],
         serial_devices: Callable[[], Sequence[SerialDevice]],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -35,6 +36,7 @@ class LocalNode:
         self._interfaces = interfaces
         self._proxy = proxy
         self._foreign_container = foreign_container
+        self._lent = lent
         self._serial_devices = serial_devices
         self._clock = clock
         self._cpu_count = psutil.cpu_count(logical=True) or 1
@@ -60,8 +62,11 @@ class LocalNode:
         return self._usage(lambda start, end: self._sampler.device_usage(key, start, end), cpu, memory)
 
     async def interfaces(self, *, include_virtual: bool) -> Sequence[HostInterface]:
-        """A snapshot of now."""
-        return await asyncio.to_thread(self._interfaces.snapshot, include_virtual=include_virtual)
+        """A snapshot of now, with those that are in containers."""
+        found, lent = await asyncio.gather(
+            asyncio.to_thread(self._interfaces.snapshot, include_virtual=include_virtual), self._lent()
+        )
+        return [*found, *(each for each in lent if include_virtual or may_be_parent(each.kind))]
 
     async def serial_devices(self) -> Sequence[SerialDevice]:
         """As they were at most a second ago."""

@@ -30,6 +30,7 @@ from controller.resources.timestamps import rfc3339
 LOOK_SECONDS = 10.0
 WRITE_SECONDS = 60.0
 INTERFACES_SHOWN = 64
+ADDRESSES_SHOWN, USERS_SHOWN = 16, 64
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class NodeStatus:
         told = [await self._ready(), *([] if cloud is None else [self._connected(cloud)])]
         current = conditions.merge(standing, told)
         if now - self._written >= WRITE_SECONDS or _told(standing) != _told(current):
-            await self._write(current, cloud, len(found))
+            await self._write(current, cloud, [runtime["spec"] for runtime in found])
             self._written = now
         if self._returned is not None and any(c.reason == reasons.NODE_AWAY for c in standing):
             await self._returned()
@@ -156,7 +157,9 @@ class NodeStatus:
             last_transition_time=rfc3339(self._clock()),
         )
 
-    async def _write(self, current: tuple[conditions.Condition, ...], cloud: Cloud | None, total: int) -> None:
+    async def _write(
+        self, current: tuple[conditions.Condition, ...], cloud: Cloud | None, specs: Sequence[dict[str, Any]]
+    ) -> None:
         host, now = self._sources.host(), rfc3339(self._clock())
         interfaces = await self._sources.interfaces()
         status = edgenodes.EdgeNodeStatus(
@@ -169,9 +172,9 @@ class NodeStatus:
             disk_total_mib=host.disk_total // MIB,
             uptime_seconds=host.uptime,
             last_heartbeat_time=now,
-            interfaces=tuple(_shown(i) for i in interfaces[:INTERFACES_SHOWN]),
+            interfaces=tuple(_shown(i, specs) for i in interfaces[:INTERFACES_SHOWN]),
             serial_devices=tuple(_device(found) for found in await self._sources.devices()),
-            runtimes=edgenodes.RuntimeCounts(total=total, ready=self.runtimes.get((names.READY, "True"), 0)),
+            runtimes=edgenodes.RuntimeCounts(total=len(specs), ready=self.runtimes.get((names.READY, "True"), 0)),
             backends=self._backends,
             api=self._sources.api,
             cloud=cloud.link if cloud else edgenodes.CloudLink(),
@@ -194,13 +197,28 @@ def _told(found: tuple[conditions.Condition, ...]) -> set[tuple[str, str, str, s
     return {(c.type, c.status, c.reason, c.message) for c in found}
 
 
-def _shown(interface: HostInterface) -> edgenodes.HostInterface:
+def _shown(interface: HostInterface, specs: Sequence[dict[str, Any]]) -> edgenodes.HostInterface:
+    """The interface with what uses it: links of the host, and this node's runtimes."""
+    name = interface.name
+    users = [
+        spec["deviceId"]
+        for spec in specs
+        if any(wished["parentInterface"] == name for wished in spec.get("interfaces") or ())
+    ]
+    alone = next((spec["deviceId"] for spec in specs if spec.get("dedicatedInterface") == name), "")
     return edgenodes.HostInterface(
         name=interface.name,
         address=interface.ip_address,
         mac_address=interface.mac_address,
         subnet=interface.subnet,
         gateway=interface.gateway,
+        addresses=interface.ipv4_addresses[:ADDRESSES_SHOWN],
+        kind=interface.kind,
+        up=interface.is_up,
+        carrier=interface.carrier,
+        speed_mbps=interface.speed,
+        used_by=(*interface.used_by, *users)[:USERS_SHOWN],
+        dedicated_to=alone,
     )
 
 

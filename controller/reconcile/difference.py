@@ -51,6 +51,9 @@ def disorders(spec: runtimes.RuntimeSpec, observed: base.Observed) -> list[Disor
         if (detail := _fault(interface := standing.pop(wished.name, None)))
     ]
     found += [Disorder(name, f"{name} is not in the spec") for name in standing]
+    if observed.dedicated_fault:
+        awaits = observed.obstacles[0][0] if observed.obstacles else ""
+        found.append(Disorder("dedicated interface", observed.dedicated_fault, awaits))
     if not observed.internal_attached:
         found.append(Disorder("internal", "the internal network is not attached"))
     return found

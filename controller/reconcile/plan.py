@@ -99,6 +99,8 @@ def _stopped(observed: base.Observed) -> Plan:
     """What is to be stopped is stopped and left alone: other changes of the spec take effect when it starts."""
     if observed.state in ("running", "restarting", "starting"):
         return _acting("Stopping the container", base.StopContainer(), operation="stopping")
+    if observed.lent:
+        return _acting("Giving the dedicated interface back", base.RepairNetworks(), operation="stopping")
     return Plan(Outcome("ready", reasons.STOPPED, "The container is stopped, as the spec asks"))
 
 
@@ -115,7 +117,14 @@ def _refusal(desired: Desired, observed: base.Observed, *, new_container: bool) 
     if new_container and not desired.image_allowed:
         message = f"{spec.image} is outside EDGE_IMAGE_PREFIXES: correct the image or the setting"
         return Outcome("stalled", reasons.IMAGE_NOT_ALLOWED, message)
-    return _missing_parent(observed) or _missing_device(observed)
+    return _missing_parent(observed) or _missing_device(observed) or _obstacle(observed)
+
+
+def _obstacle(observed: base.Observed) -> Outcome | None:
+    if not observed.obstacles:
+        return None
+    reason, message = observed.obstacles[0]
+    return Outcome("stalled" if reasons.outcome(reason) == "stalled" else "waiting", reason, message)
 
 
 def _missing_parent(observed: base.Observed) -> Outcome | None:
@@ -195,7 +204,7 @@ def _running(desired: Desired, observed: base.Observed, upkeep: tuple[base.Step,
 def _upkeep(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
     """What is put right on a running container without a restart."""
     if not observed.running:
-        return ()
+        return (base.RepairNetworks(),) if observed.lent else ()
     found = difference.disorders(desired.target.spec, observed)
     repair = (base.RepairNetworks(),) if difference.repairable(found) else ()
     attach = (base.AttachDevices(),) if difference.repairable(difference.device_disorders(observed)) else ()

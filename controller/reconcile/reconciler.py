@@ -166,7 +166,9 @@ class Reconciler:
 
 
 def _parents(runtime: runtimes.Runtime) -> set[str]:
-    return {interface.parent_interface for interface in runtime.spec.interfaces}
+    """The interfaces of the host that it needs, one of its own too."""
+    dedicated = runtime.spec.dedicated_interface
+    return {interface.parent_interface for interface in runtime.spec.interfaces} | ({dedicated} if dedicated else set())
 
 
 def _fault(error: pydantic.ValidationError) -> str:

@@ -23,6 +23,18 @@ class HostInterface(Model):
     mac_address: ShortText = ""
     subnet: ShortText = ""
     gateway: ShortText = ""
+    addresses: tuple[ShortText, ...] = Field(default=(), max_length=16, json_schema_extra=ATOMIC_LIST)
+    kind: ShortText = Field(default="", description="physical, vlan, wifi or bond.")
+    up: bool = False
+    carrier: bool = Field(default=False, description="Whether something is at the other end of the cable.")
+    speed_mbps: int | None = Field(default=None, description="Mbit/s, where the driver tells it.")
+    used_by: tuple[ShortText, ...] = Field(
+        default=(),
+        max_length=64,
+        json_schema_extra=ATOMIC_LIST,
+        description="Links of the host that stand on it, and device ids of the runtimes on its LAN.",
+    )
+    dedicated_to: ShortText = Field(default="", description="Device id of the runtime that has it to itself.")
 
 
 class SerialDevice(Model):

@@ -30,6 +30,7 @@ IMAGE_REFUSED = "ImageRefused"
 IMAGE_NOT_ALLOWED = "ImageNotAllowed"
 PARENT_MISSING = "ParentInterfaceMissing"
 PARENT_DOWN = "ParentInterfaceDown"
+DEDICATED_REFUSED = "DedicatedInterfaceRefused"
 DAEMON_UNREACHABLE = "DockerUnreachable"
 ADDRESS_CONFLICT = "AddressConflict"
 POOL_OVERLAP = "PoolOverlap"
@@ -91,6 +92,11 @@ TABLE: tuple[Reason, ...] = (
     ),
     Reason(PARENT_MISSING, "waiting", "The host has no such interface now; the runtime starts when it is back."),
     Reason(PARENT_DOWN, "waiting", "The parent interface is down or its cable is out; the runtime runs on."),
+    Reason(
+        DEDICATED_REFUSED,
+        "stalled",
+        "spec.dedicatedInterface is Wi-Fi, in use or another runtime's; the message tells which.",
+    ),
     Reason(DAEMON_UNREACHABLE, "waiting", "Docker does not answer; work goes on when it does."),
     Reason(ADDRESS_CONFLICT, "stalled", "Another runtime or machine has the address: free it or give another one."),
     Reason(POOL_OVERLAP, "stalled", "The subnet overlaps a Docker network that is not ours: remove that network."),

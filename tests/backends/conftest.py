@@ -24,6 +24,7 @@ from controller.backends.pods.backend import PodsBackend
 from controller.devices.serial import SerialDevice
 from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.keeper import LeaseKeeper
+from controller.network.lending import Lending
 from controller.resources import endpoint, kinds, runtimes
 from controller.resources.client import ApiClient
 from tests.cluster import nodes
@@ -137,26 +138,32 @@ async def guard() -> AsyncIterator[AddressGuard]:
 
 
 @pytest.fixture
+def lending(tmp_path: Path) -> Lending:
+    """The host's interfaces in containers of the test."""
+    return Lending(tmp_path / "lent")
+
+
+@pytest.fixture
 def devices() -> list[SerialDevice]:
     """The serial devices that the backend is told of: what a test puts in."""
     return []
 
 
 @pytest.fixture
-def host(leases: LeaseKeeper, guard: AddressGuard, devices: list[SerialDevice]) -> Host:
+def host(leases: LeaseKeeper, guard: AddressGuard, lending: Lending, devices: list[SerialDevice]) -> Host:
     """What the backend uses beside the engine."""
-    return Host(leases, guard, lambda: tuple(devices))
+    return Host(leases, guard, lending, lambda: tuple(devices))
 
 
 @pytest.fixture
 async def new_backend(
-    engine: dockerd.Engine, leases: LeaseKeeper, guard: AddressGuard, devices: list[SerialDevice]
+    engine: dockerd.Engine, leases: LeaseKeeper, guard: AddressGuard, lending: Lending, devices: list[SerialDevice]
 ) -> AsyncIterator[NewBackend]:
     """Makes backends on the session's engine; what they made is purged afterwards."""
     made: list[DockerBackend] = []
 
     def make(install_id: str, kept: LeaseKeeper = leases) -> DockerBackend:
-        host = Host(kept, guard, lambda: tuple(devices))
+        host = Host(kept, guard, lending, lambda: tuple(devices))
         backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
         made.append(backend)
         return backend

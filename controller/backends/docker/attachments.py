@@ -15,6 +15,7 @@ from controller.backends.docker import arrangement, labels, making
 from controller.backends.docker.arrangement import Arrangement, Attachment, Endpoint, Lans, Network, Wish
 from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.containers import Container, Containers
+from controller.backends.docker.dedication import Dedication
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.leasing import Leasing
 from controller.backends.docker.networks import Networks
@@ -38,6 +39,7 @@ class Attachments:
         containers: Containers,
         occupancy: Occupancy,
         leasing: Leasing,
+        dedication: Dedication,
         interface_index: Callable[[str], int],
     ) -> None:
         self._engine = engine
@@ -45,6 +47,7 @@ class Attachments:
         self._containers = containers
         self._occupancy = occupancy
         self._leasing = leasing
+        self._dedication = dedication
         self._interface_index = interface_index
 
     async def require_unclaimed(self, target: Target) -> None:
@@ -59,6 +62,8 @@ class Attachments:
         errors.Stalled(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
         """
         container = await self._containers.require(target.identity)
+        if not container.running:
+            await self._dedication.take_back(target.identity)
         wishes = self.wishes(target, container)
         if started:
             self._occupancy.require_free(target.identity, wishes)
@@ -143,6 +148,7 @@ class Attachments:
         if not any(wish.pending for wish in wishes) and resolves_otherwise(container, wanted, found):
             await asyncio.to_thread(resolver.write, container.pid, wanted)
             log.info("wrote name servers of %s", container.name, extra={"runtime": target.name})
+        await self._dedication.place(target, container.pid)
 
 
 async def _announce(pid: int, links: Sequence[WantedLink]) -> None:

@@ -16,6 +16,7 @@ from controller.backends.docker.attachments import Attachments
 from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.creation import Creation, fresh
+from controller.backends.docker.dedication import Dedication
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.events import Events
 from controller.backends.docker.host import Host
@@ -31,6 +32,7 @@ from controller.backends.docker.processes import Processes
 from controller.backends.docker.purge import Purge
 from controller.backends.docker.replacement import Replacement
 from controller.network import interfaces
+from controller.network.interfaces import HostInterfaces
 
 T = TypeVar("T")
 
@@ -64,13 +66,15 @@ class DockerBackend:
         self._occupancy = occupancy = Occupancy(host.guard)
         self._ports = ports = Ports(containers, host.devices)
         self._leasing = leasing = Leasing(host.leases)
-        attachments = Attachments(engine, networks, containers, occupancy, leasing, interface_index)
+        shown = HostInterfaces(internal_pool)
+        self._dedication = dedication = Dedication(host.lending, networks, lambda: shown.snapshot(include_virtual=True))
+        attachments = Attachments(engine, networks, containers, occupancy, leasing, dedication, interface_index)
         self._creation = creation = Creation(engine, networks, containers, occupancy, ports)
-        self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments)
+        self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments, dedication)
         self._images = images = Images(engine, containers)
         self._attachments = attachments
         self._replacement = Replacement(containers, creation, lifecycle, attachments, images, settle_seconds)
-        self._observer = Observer(containers, networks, attachments, occupancy, ports)
+        self._observer = Observer(containers, networks, attachments, occupancy, dedication, ports)
         self._events = Events(engine, containers, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)
@@ -127,6 +131,7 @@ class DockerBackend:
 
     async def purge(self, *, volumes: bool) -> list[str]:
         """Remove everything of this installation; what was removed."""
+        await self._dedication.take_all_back()
         return await _told(self._purge.run(volumes=volumes))
 
     async def health(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from controller.backends.docker import failures, labels, making
 from controller.backends.docker.attachments import Attachments
 from controller.backends.docker.containers import Container, Containers
 from controller.backends.docker.creation import Creation
+from controller.backends.docker.dedication import Dedication
 from controller.backends.docker.engine import Engine
 from controller.resources import reasons
 
@@ -27,7 +28,15 @@ log = logging.getLogger(__name__)
 class Lifecycle:
     """What happens to one container after its creation."""
 
-    def __init__(self, engine: Engine, containers: Containers, creation: Creation, attachments: Attachments) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        containers: Containers,
+        creation: Creation,
+        attachments: Attachments,
+        dedication: Dedication,
+    ) -> None:
+        self._dedication = dedication
         self._engine = engine
         self._containers = containers
         self._creation = creation
@@ -56,8 +65,9 @@ class Lifecycle:
         log.info("started container %s", target.identity.device_id, extra={"runtime": target.name})
 
     async def stop(self, target: Target) -> None:
-        """Stop the container within the grace period of the spec."""
+        """Stop the container within the grace period of the spec; the host gets its interface back."""
         await self._stop(await self._containers.require(target.identity), target)
+        await self._dedication.take_back(target.identity)
 
     async def restart(self, target: Target) -> None:
         """Stop, and start."""
@@ -81,6 +91,7 @@ class Lifecycle:
             if container is not None:
                 await self._stop(container, target)
                 await self.discard(container)
+        await self._dedication.take_back(whose)
         for volume in target.spec.volumes:
             if volume.reclaim_policy == "Delete":
                 await self._remove_volume(target.identity, volume.name)

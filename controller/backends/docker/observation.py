@@ -12,6 +12,7 @@ from controller.backends.docker import labels, leasing, making
 from controller.backends.docker.arrangement import Endpoint, Wish
 from controller.backends.docker.attachments import Attachments, absent, resolves_otherwise
 from controller.backends.docker.containers import Container, Containers, is_of
+from controller.backends.docker.dedication import Dedicated, Dedication
 from controller.backends.docker.lifecycle import host_capacity
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
@@ -33,12 +34,14 @@ class Observer:
         networks: Networks,
         attachments: Attachments,
         occupancy: Occupancy,
+        dedication: Dedication,
         ports: Ports,
     ) -> None:
         self._containers = containers
         self._networks = networks
         self._attachments = attachments
         self._occupancy = occupancy
+        self._dedication = dedication
         self._ports = ports
 
     async def observe(self, target: Target) -> Observed:
@@ -55,7 +58,10 @@ class Observer:
         predecessor = previous.id if previous else ""
         if found is None or not is_of(found, whose):
             wishes = making.wishes(target, {})
+            dedicated = await self._dedication.standing(target, 0)
             return Observed(
+                obstacles=(dedicated.obstacle,) if dedicated.obstacle else (),
+                lent=dedicated.lent,
                 foreign=found.describe() if found else "",
                 predecessor=predecessor,
                 leftovers=await self._networks.internal_exists(whose),
@@ -68,6 +74,7 @@ class Observer:
         wishes = self._attachments.wishes(target, container)
         parents = self._attachments.parents(wishes)
         interfaces = await self._interfaces(container, wishes, parents)
+        dedicated = await self._dedicated(target, container)
         state, health = container.state, container.state.get("Health") or {}
         how, internal = labels.making(container.labels), labels.internal_network_name(target.identity)
         return Observed(
@@ -91,8 +98,17 @@ class Observer:
             resources=_resources(container, target.spec.resources),
             predecessor=predecessor,
             missing_parents=absent(parents),
+            obstacles=(dedicated.obstacle,) if dedicated.obstacle else (),
+            dedicated_fault=dedicated.fault,
+            lent=dedicated.lent,
             warnings=_warnings(how, target),
         )
+
+    async def _dedicated(self, target: Target, container: Container) -> Dedicated:
+        try:
+            return await self._dedication.standing(target, container.pid)
+        except errors.Retry:
+            return Dedicated()  # it ended between the two looks: an event brings the next one
 
     async def _interfaces(
         self, container: Container, wishes: Sequence[Wish], parents: Mapping[str, int]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from controller.cloud.commands import sums
 from controller.cloud.commands.answers import Answer
@@ -26,12 +28,13 @@ class Hardware:
         """Physical, VLAN and Wi-Fi interfaces; with ``include_virtual`` the others as well."""
         nodes = await self._nodes.present()
         questions = (_on(name, node, virtual=bool(message.include_virtual)) for name, node in nodes.items())
-        dedicated = await self._dedicated()
+        specs = [runtime["spec"] for runtime in await self._api.list(kinds.RUNTIMES)]
+        dedicated, users = _dedicated(specs), _users(specs)
         several = len(nodes) > 1
         described = [
             {
                 **_described(interface, dedicated.get((name, interface.name))),
-                **({"kind": interface.kind, "is_up": interface.is_up} if message.detailed else {}),
+                **(_detailed(interface, users[name, interface.name]) if message.detailed else {}),
                 **({"node_name": name} if several else {}),
             }
             for name, interfaces in await sums.answered(questions)
@@ -49,15 +52,6 @@ class Hardware:
             for device in found
         ]
         return {"status": "success", "devices": devices, "count": len(devices)}
-
-    async def _dedicated(self) -> dict[tuple[str | None, str], str]:
-        """Device by node and the interface that it alone may use."""
-        specs = [runtime["spec"] for runtime in await self._api.list(kinds.RUNTIMES)]
-        return {
-            (spec.get("nodeName"), spec["dedicatedInterface"]): spec["deviceId"]
-            for spec in specs
-            if spec.get("dedicatedInterface")
-        }
 
 
 async def _on(name: str, node: Node, *, virtual: bool) -> tuple[str, Sequence[HostInterface]]:
@@ -77,6 +71,35 @@ def _device(device: SerialDevice) -> Answer:
         "serial": device.serial or None,
         "manufacturer": device.manufacturer or None,
         "product": device.product or None,
+    }
+
+
+def _dedicated(specs: Sequence[dict[str, Any]]) -> dict[tuple[str | None, str], str]:
+    """Device by node and the interface that it alone may use."""
+    return {
+        (spec.get("nodeName"), spec["dedicatedInterface"]): spec["deviceId"]
+        for spec in specs
+        if spec.get("dedicatedInterface")
+    }
+
+
+def _users(specs: Sequence[dict[str, Any]]) -> dict[tuple[str | None, str], list[str]]:
+    """Devices by node and the interface on whose LAN they are."""
+    found: dict[tuple[str | None, str], list[str]] = defaultdict(list)
+    for spec in specs:
+        for parent in sorted({interface["parentInterface"] for interface in spec.get("interfaces") or ()}):
+            found[spec.get("nodeName"), parent].append(spec["deviceId"])
+    return found
+
+
+def _detailed(interface: HostInterface, users: Sequence[str]) -> Answer:
+    """``speed`` in Mbit/s; ``used_by`` are links of the host that stand on it, and devices on its LAN."""
+    return {
+        "kind": interface.kind,
+        "is_up": interface.is_up,
+        "carrier": interface.carrier,
+        "speed": interface.speed,
+        "used_by": [*interface.used_by, *users],
     }
 
 

@@ -1,0 +1,52 @@
+"""Programs of the system (iproute2, util-linux): run with a bounded time, their complaints as one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from controller import errors
+from controller.resources import reasons
+
+_SECONDS = 10
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+async def run(arguments: Sequence[str], text: str = "", keep: Collection[int] = ()) -> str:
+    """What the program printed; ``text`` is its input, ``keep`` are file descriptors that it is given.
+
+    Raises errors.Retry(STEP_FAILED) with its own words when it fails.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=tuple(keep),
+            env={"PATH": _SYSTEM_PATH},
+        )
+    except FileNotFoundError as error:
+        message = f"{error.filename} is not on this host: install iproute2 and util-linux"
+        raise errors.Retry(reasons.STEP_FAILED, message) from error
+    name = next((word for word in arguments if word in ("ip", "mount", "umount")), arguments[0])
+    output, complaint = await _finished(process, text, name)
+    if process.returncode:
+        raise errors.Retry(reasons.STEP_FAILED, f"{name} said: {_one_line(complaint)}")
+    return output.decode()
+
+
+async def _finished(process: asyncio.subprocess.Process, text: str, name: str) -> tuple[bytes, bytes]:
+    """What it printed and complained of; it is killed when it takes too long or is not waited for any more."""
+    try:
+        return await asyncio.wait_for(process.communicate(text.encode()), _SECONDS)
+    except TimeoutError as error:
+        raise errors.Retry(reasons.STEP_FAILED, f"{name} did not end within {_SECONDS} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _one_line(text: bytes) -> str:
+    return " ".join(text.decode(errors="replace").split())[:300] or "nothing, but it failed"

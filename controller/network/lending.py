@@ -1,0 +1,204 @@
+"""Host interfaces lent to containers: moved into the namespace of one, and given back as they were.
+
+What an interface was like is on disk before it is moved, and the namespace is mounted as long as an interface of the
+host is in it: neither a crash of the container nor one of ours loses it (virtual links die with their namespace, and
+physical ones come back bare). The host's own network configuration is not touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from controller import errors, files
+from controller.network import commands, interfaces, wiring
+from controller.network.interfaces import HostInterface
+from controller.network.namespace import Link, Namespace
+from controller.network.wiring import WantedLink
+from controller.resources import reasons
+
+_SUFFIX, _LONGEST_NAME = "-nic", 11  # IFNAMSIZ is 16, with a null byte
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loan:
+    """An interface that is lent, and what it was on the host: ``addresses`` as (address/prefix, broadcast)."""
+
+    name: str
+    owner: tuple[str, str]
+    mac_address: str
+    kind: str
+    up: bool
+    mtu: int
+    addresses: tuple[tuple[str, str], ...]
+    boot: str
+
+
+class Lending:
+    """``directory`` holds a record and a mount for each interface; it is made at the first. ``owner`` is namespace and
+    device id. One task at a time lends and takes back.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._one_at_a_time = asyncio.Lock()
+
+    async def loans(self) -> dict[str, Loan]:
+        """All of this host, by the name of the interface."""
+        return await asyncio.to_thread(self._read_all)
+
+    async def interfaces(self) -> list[HostInterface]:
+        """What the host lacks as long as it is lent, without its addresses."""
+        return [
+            HostInterface(loan.name, loan.kind, loan.up, loan.mac_address) for loan in (await self.loans()).values()
+        ]
+
+    async def lend(self, name: str, owner: tuple[str, str], pid: int) -> None:
+        """Move the interface into the namespace of the container's first process, up, under its own name.
+
+        Where the engine has that name for a link of its own it is NAME-nic. One that is there already stays. Raises
+        errors.Retry(STEP_FAILED).
+        """
+        async with self._one_at_a_time:
+            loan = (await self.loans()).get(name)
+            if loan is None or not await _stands(loan, pid):
+                if loan:
+                    await self._take_back(loan)
+                loan = await _described(name, owner)
+                await self._hold(loan, pid)
+                async with Namespace(pid) as namespace:
+                    await namespace.take_in(name, _temporary(loan))
+                log.info("lent %s to %s", name, owner[1])
+            async with Namespace(pid) as namespace:
+                await _settle(namespace, loan)
+
+    async def stands(self, name: str, pid: int) -> bool:
+        """Whether the interface is in the container, up and named."""
+        loan = (await self.loans()).get(name)
+        return loan is not None and await _stands(loan, pid, settled=True)
+
+    async def take_back(self, owner: tuple[str, str], *, but: str | None = None) -> None:
+        """Give the host back what an owner has, except one interface. Raises errors.Retry(STEP_FAILED)."""
+        async with self._one_at_a_time:
+            for loan in (await self.loans()).values():
+                if loan.owner == owner and loan.name != but:
+                    await self._take_back(loan)
+
+    async def _take_back(self, loan: Loan) -> None:
+        """In steps that can be broken off and repeated: the record goes last."""
+        if await asyncio.to_thread(self._mount(loan.name).is_file):
+            with contextlib.suppress(errors.Retry):  # not mounted: nothing is in there
+                async with Namespace(self._mount(loan.name)) as namespace:
+                    if link := _find((await namespace.snapshot()).links, loan):
+                        await namespace.hand_out(link.name, loan.name)
+        if interfaces.index(loan.name):
+            await _restore(loan)
+        else:
+            log.warning("%s is gone and cannot be given back", loan.name)
+        await self._let_go(loan)
+        log.info("gave %s back to the host", loan.name)
+
+    async def _hold(self, loan: Loan, pid: int) -> None:
+        """Keep the namespace, and what the interface was like."""
+        await asyncio.to_thread(self._write, loan)
+        await commands.run(["mount", "--bind", f"/proc/{pid}/ns/net", str(self._mount(loan.name))])
+
+    async def _let_go(self, loan: Loan) -> None:
+        with contextlib.suppress(errors.Retry):  # it was not mounted yet
+            await commands.run(["umount", str(self._mount(loan.name))])
+        await asyncio.to_thread(self._mount(loan.name).unlink, missing_ok=True)
+        await asyncio.to_thread(self._record(loan.name).unlink, missing_ok=True)
+
+    def _mount(self, name: str) -> Path:
+        return self._directory / f"{name}.namespace"
+
+    def _record(self, name: str) -> Path:
+        return self._directory / f"{name}.json"
+
+    def _write(self, loan: Loan) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._mount(loan.name).touch(mode=0o600)
+        files.write_secret(self._record(loan.name), json.dumps(asdict(loan)).encode())
+
+    def _read_all(self) -> dict[str, Loan]:
+        found = [_loan(path) for path in self._directory.glob("*.json")] if self._directory.is_dir() else []
+        boot = _BOOT_ID.read_text().strip()
+        # What was lent before the host was started is long back, and configured by the host itself.
+        return {loan.name: loan for loan in found if loan and loan.boot == boot}
+
+
+def _loan(path: Path) -> Loan | None:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+        document["owner"] = tuple(document["owner"])
+        document["addresses"] = tuple(map(tuple, document["addresses"]))
+        return Loan(**document)
+    except (OSError, ValueError, KeyError, TypeError):
+        log.warning("The record %s cannot be read", path.name)
+        return None
+
+
+async def _described(name: str, owner: tuple[str, str]) -> Loan:
+    """What the interface is like on the host."""
+    if not interfaces.index(name):
+        raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {name} now: plug it in")
+    (entry,) = json.loads(await commands.run(["ip", "-json", "address", "show", "dev", name]))
+    given = [info for info in entry.get("addr_info", ()) if info.get("scope") != "link"]
+    return Loan(
+        name=name,
+        owner=owner,
+        mac_address=entry["address"].lower(),
+        kind=await asyncio.to_thread(interfaces.kind_of, name),
+        up="UP" in entry["flags"],
+        mtu=int(entry["mtu"]),
+        addresses=tuple((f"{info['local']}/{info['prefixlen']}", info.get("broadcast", "")) for info in given),
+        boot=(await asyncio.to_thread(_BOOT_ID.read_text)).strip(),
+    )
+
+
+async def _restore(loan: Loan) -> None:
+    lines = [f"link set dev {loan.name} mtu {loan.mtu}", f"link set dev {loan.name} {'up' if loan.up else 'down'}"]
+    for address, broadcast in loan.addresses:
+        told = f" broadcast {broadcast}" if broadcast else ""
+        lines.append(f"address replace {address}{told} dev {loan.name}")
+    await commands.run(["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines))
+
+
+async def _stands(loan: Loan, pid: int, *, settled: bool = False) -> bool:
+    async with Namespace(pid) as namespace:
+        link = _find((await namespace.snapshot()).links, loan)
+    return link is not None and (not settled or (link.up and link.name != _temporary(loan)))
+
+
+async def _settle(namespace: Namespace, loan: Loan) -> None:
+    """Its name and state inside.
+
+    A name that the engine gave stays its own: it looks its links up by name when the container ends, and removes them.
+    """
+    links = (await namespace.snapshot()).links
+    link = _find(links, loan)
+    if link is None:
+        return
+    if link.name == _temporary(loan):
+        taken = {name for other in links for name in (other.name, *other.alternative_names)}
+        name = loan.name if loan.name not in taken else f"{loan.name[:_LONGEST_NAME]}{_SUFFIX}"
+        await namespace.apply([("link", "set", "dev", link.name, "name", name), ("link", "set", "dev", name, "up")])
+    elif not link.up:
+        await namespace.apply([("link", "set", "dev", link.name, "up")])
+
+
+def _find(links: Sequence[Link], loan: Loan) -> Link | None:
+    return next((link for link in links if link.mac_address == loan.mac_address and link.kind != "macvlan"), None)
+
+
+def _temporary(loan: Loan) -> str:
+    return wiring.temporary_name(WantedLink(loan.name, loan.name, 0, loan.mac_address))

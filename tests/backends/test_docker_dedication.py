@@ -1,0 +1,221 @@
+"""A host interface that one runtime has to itself: moved in at each start, given back as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.backends.base import Target
+from controller.network.lending import Lending
+from controller.resources import reasons
+from tests.backends.conftest import Bench, NewBackend, interface
+from tests.backends.test_docker_lan import links_of, wished
+from tests.support.command import run
+from tests.support.lan import Lan
+from tests.support.site import eventually
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def nic(docker_machine: None) -> Iterator[Lan]:
+    """An interface of the host with a machine at the other end of its cable, and an address."""
+    with Lan() as made:
+        run("ip", "addr", "add", f"{made.address(2)}/24", "dev", made.parent)
+        run("ip", "link", "set", made.parent, "mtu", "1400")
+        yield made
+
+
+def on_host(name: str) -> tuple[Any, ...]:
+    """What of an interface the host must get back; () when it is not there."""
+    shown = run("ip", "-j", "address", "show", "dev", name, check=False)
+    if shown.returncode:
+        return ()
+    (link,) = json.loads(shown.stdout)
+    given = [(each["local"], each["prefixlen"]) for each in link["addr_info"] if each["family"] == "inet"]
+    return link["address"], link["mtu"], "UP" in link["flags"], given
+
+
+async def has_it(bench: Bench, target: Target, nic: Lan) -> bool:
+    """Whether the interface is in the runtime, under its name, up, and in order for the backend."""
+    links = {link.name: link for link in (await links_of(bench, target)).links}
+    fault = (await bench.backend.observe(target)).dedicated_fault
+    return fault == "" and nic.parent in links and links[nic.parent].up
+
+
+async def test_it_is_moved_in_and_given_back_as_it_was_at_a_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
+    before = on_host(nic.parent)
+    wish = bench.target(interfaces=[interface(lan, 10)], dedicatedInterface=nic.parent)
+
+    target = await bench.up(wish)
+    assert await has_it(bench, target, nic)
+    assert on_host(nic.parent) == ()
+    assert lan.ping(lan.address(10))
+    await bench.run(target, base.StopContainer)
+
+    assert on_host(nic.parent) == before
+    assert nic.ping(nic.address(2))
+    assert not (await bench.backend.observe(target)).lent
+
+
+async def test_one_that_was_down_is_down_again(bench: Bench, nic: Lan) -> None:
+    nic.set_up(up=False)
+    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    assert await has_it(bench, target, nic)
+
+    await bench.down(target)
+
+    assert on_host(nic.parent)[2] is False
+
+
+async def test_it_is_moved_in_at_each_start(bench: Bench, nic: Lan, api: Any) -> None:
+    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    await bench.run(target, base.RestartContainer)
+    assert await has_it(bench, target, nic)
+
+    api.restart(target.identity.device_id, timeout=1)
+    assert not await has_it(bench, target, nic)
+    await bench.run(target, base.RepairNetworks)
+
+    assert await has_it(bench, target, nic)
+
+
+async def test_the_host_gets_it_back_after_a_crash_of_container_and_controller(
+    bench: Bench, nic: Lan, api: Any, new_backend: NewBackend
+) -> None:
+    before = on_host(nic.parent)
+    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    api.update_container(target.identity.device_id, restart_policy={"Name": "no"})
+    api.kill(target.identity.device_id)
+    another = Bench(new_backend(bench.install_id), bench.install_id, bench.image)
+
+    observed = await another.backend.observe(target)
+    assert (observed.lent, on_host(nic.parent)) == (True, ())
+    await another.run(target, base.RepairNetworks)
+
+    assert on_host(nic.parent) == before
+
+
+async def test_a_crash_between_the_steps_is_mended_by_the_next(bench: Bench, nic: Lan, tmp_path: Path) -> None:
+    before = on_host(nic.parent)
+    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    # As if it had been moved out, and nothing else been done.
+    run("nsenter", f"--net={tmp_path}/lent/{nic.parent}.namespace", "ip", "link", "set", nic.parent, "netns", "1")
+    assert on_host(nic.parent) != before
+
+    await bench.run(target, base.RepairNetworks)
+    assert await has_it(bench, target, nic)
+    await bench.run(target, base.StopContainer)
+
+    assert on_host(nic.parent)[0] == before[0]
+
+
+async def test_it_is_given_and_taken_while_the_runtime_runs(bench: Bench, nic: Lan) -> None:
+    before = on_host(nic.parent)
+    target = await bench.up(bench.target(interfaces=[]))
+    started = (await bench.backend.observe(target)).started_at
+    wish = wished(target, dedicatedInterface=nic.parent)
+    assert (await bench.backend.observe(wish)).dedicated_fault
+
+    await bench.run(wish, base.RepairNetworks)
+    assert await has_it(bench, wish, nic)
+    await bench.run(target, base.RepairNetworks)
+
+    assert on_host(nic.parent) == before
+    assert (await bench.backend.observe(target)).started_at == started
+
+
+async def test_one_that_is_named_like_a_link_of_dockers_survives_the_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
+    run("ip", "link", "set", nic.parent, "name", "eth1")
+    try:
+        wish = bench.target(interfaces=[interface(lan, 10, "eth0")], dedicatedInterface="eth1")
+        target = await bench.up(wish)
+        links = {link.name: link for link in (await links_of(bench, target)).links}
+        await bench.run(target, base.StopContainer)
+    finally:
+        run("ip", "link", "set", "eth1", "name", nic.parent)
+
+    mac = on_host(nic.parent)[0]
+    assert next(link.name for link in links.values() if link.mac_address == mac) in ("eth1", "eth1-nic")
+    assert len(links) == 3
+
+
+async def test_a_second_runtime_is_refused(bench: Bench, nic: Lan) -> None:
+    first = await bench.up(bench.target("plc1", interfaces=[], dedicatedInterface=nic.parent))
+    second = bench.target("plc2", interfaces=[], dedicatedInterface=nic.parent)
+
+    ((reason, message),) = (await bench.backend.observe(second)).obstacles
+    with pytest.raises(errors.Stalled) as refused:
+        await bench.up(second)
+
+    assert reason == refused.value.reason == reasons.DEDICATED_REFUSED
+    assert first.identity.device_id in message
+    assert await has_it(bench, first, nic)
+
+
+async def refusal(bench: Bench, name: str, **spec: Any) -> tuple[str, str]:
+    """Why a runtime may not have the interface."""
+    return (await bench.backend.observe(bench.target("plc9", dedicatedInterface=name, **spec))).obstacles[0]
+
+
+async def test_what_the_host_or_a_runtime_needs_is_refused(bench: Bench, lan: Lan, nic: Lan) -> None:
+    await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    assert (await refusal(bench, lan.parent))[0] == reasons.DEDICATED_REFUSED
+    own = await refusal(bench, nic.parent, interfaces=[interface(nic, 10)])
+    assert own[0] == reasons.DEDICATED_REFUSED
+
+    run("ip", "route", "add", "default", "via", nic.gateway, "dev", nic.parent, "metric", "4000")
+    assert "default route" in (await refusal(bench, nic.parent))[1]
+    run("ip", "route", "del", "default", "via", nic.gateway, "dev", nic.parent)
+    upper = f"{nic.parent[:12]}-up"
+    run("ip", "link", "add", "link", nic.parent, "name", upper, "type", "macvlan")
+    assert upper in (await refusal(bench, nic.parent))[1]
+
+
+async def test_one_that_is_not_plugged_in_is_waited_for(bench: Bench, nic: Lan) -> None:
+    wish = bench.target(interfaces=[], dedicatedInterface=nic.parent)
+    await asyncio.to_thread(nic.unplug)
+    assert (await bench.backend.observe(wish)).obstacles[0][0] == reasons.PARENT_MISSING
+    await asyncio.to_thread(nic.plug)
+
+    target = await bench.up(wish)
+
+    assert await has_it(bench, target, nic)
+
+
+async def test_one_that_is_pulled_while_it_is_lent_comes_back_to_the_runtime(bench: Bench, nic: Lan) -> None:
+    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    run("ip", "netns", "exec", nic.namespace, "ip", "link", "delete", "lan0")
+
+    assert not await has_it(bench, target, nic)
+    await asyncio.to_thread(nic.plug)
+
+    async def back() -> bool:
+        await bench.run(target, base.RepairNetworks)
+        return await has_it(bench, target, nic)
+
+    await eventually(back, "the interface is in the runtime again")
+
+
+async def test_nothing_of_an_earlier_boot_is_taken_for_lent(tmp_path: Path, nic: Lan) -> None:
+    lending = Lending(tmp_path)
+    record = {
+        "name": nic.parent,
+        "owner": ["edge", "plc"],
+        "mac_address": "",
+        "kind": "virtual",
+        "up": False,
+        "mtu": 1,
+        "addresses": [],
+    }
+    (tmp_path / f"{nic.parent}.json").write_text(json.dumps({**record, "boot": "another"}))
+    (tmp_path / "broken.json").write_text("{")
+
+    assert await lending.loans() == {}

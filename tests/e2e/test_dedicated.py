@@ -1,0 +1,62 @@
+"""A NIC of a runtime's own, from the cloud's command over crashes of everything to its return."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.command import run
+from tests.support.lan import Lan
+from tests.support.site import Site, eventually
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def nic(docker_machine: None) -> Iterator[Lan]:
+    """An interface of the host that nothing stands on."""
+    with Lan() as made:
+        run("ip", "addr", "add", f"{made.address(2)}/24", "dev", made.parent)
+        yield made
+
+
+async def shown(site: Site, name: str) -> dict[str, Any]:
+    """The interface as the cloud is told of it."""
+    answer = await site.send("get_host_interfaces", include_virtual=True, detailed=True)
+    return next(interface for interface in answer["interfaces"] if interface["name"] == name)
+
+
+async def test_a_nic_is_lent_kept_over_crashes_and_given_back(site: Site, lan: Lan, nic: Lan, docker_api: Any) -> None:
+    before = json.loads(run("ip", "-j", "address", "show", "dev", nic.parent).stdout)[0]["addr_info"][0]["local"]
+    assert (await shown(site, nic.parent))["dedicated_only"] is False
+    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24", dedicated_interface=nic.parent)
+    await site.wait_condition("plc-1", "Ready")
+
+    told = await shown(site, nic.parent)
+    assert (told["dedicated_to"], told["dedicated_only"]) == ("plc-1", True)
+    assert (await shown(site, lan.parent))["used_by"] == ["plc-1"]
+    assert run("ip", "link", "show", nic.parent, check=False).returncode
+
+    await site.kill()
+    await asyncio.to_thread(docker_api.kill, "plc-1")
+    await site.start()
+
+    async def inside() -> bool:
+        pid = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["State"]["Pid"]
+        return (
+            bool(pid)
+            and not run("nsenter", "-t", str(pid), "-n", "ip", "link", "show", nic.parent, check=False).returncode
+        )
+
+    await eventually(inside, f"the NIC is in the container again (see {site.log})")
+    await site.wait_condition("plc-1", "Ready")
+    await site.send("delete_device", device_id="plc-1")
+    await site.wait_gone("plc-1")
+
+    (link,) = json.loads(run("ip", "-j", "address", "show", "dev", nic.parent).stdout)
+    assert before in {each["local"] for each in link["addr_info"]}
+    assert await asyncio.to_thread(nic.ping, nic.address(2))
