@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 from pathlib import Path
 
@@ -104,13 +106,29 @@ def _compare(texts: dict[str, str], folder: Path) -> None:
 
 
 @click.command()
-@with_settings("state_dir")
+@with_settings("state_dir", "api", "namespace")
 def reset(settings: Settings) -> None:
     """Let an agent that `delete_orchestrator` retired serve again; the next start connects to the cloud.
 
     \b
-    Example:
+    Examples:
       edge-controller reset && systemctl restart edge-controller
+      KUBECONFIG=~/.kube/config edge-controller reset --api cluster
     """
-    was = State(settings.state_dir).reset()
+    if settings.api == "cluster":
+        was = asyncio.run(_reset_in_cluster(settings.namespace))
+    else:
+        was = State(settings.state_dir).reset()
     click.echo("the agent serves again from the next start" if was else "the agent is not retired: nothing to do")
+
+
+async def _reset_in_cluster(namespace: str) -> bool:
+    from controller.cluster.facts import Facts  # noqa: PLC0415 - aiohttp, only for this command
+    from controller.resources.client import ApiClient  # noqa: PLC0415
+    from controller.resources.endpoint import of_cluster  # noqa: PLC0415
+
+    api = ApiClient(of_cluster(os.environ))
+    try:
+        return await Facts(api, namespace).reset()
+    finally:
+        await api.close()

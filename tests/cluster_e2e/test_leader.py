@@ -118,3 +118,27 @@ async def test_a_leader_that_the_api_forgot_has_no_link(cluster_site: ClusterSit
     await eventually(without_link, "the link ends")
     await cluster_site.kubectl("delete", "lease/edge-controller")
     await cluster_site.cloud.wait_agent(AGENT, timeout=60)
+
+
+async def test_a_retired_agent_stays_away_whoever_leads_until_it_is_reset(
+    cluster_site: ClusterSite, replicas: dict[str, Site]
+) -> None:
+    first, second = await leader(replicas)
+    answer = await first.send("delete_orchestrator")
+    assert answer["status"] == "accepted"
+
+    async def retired() -> bool:
+        found = await cluster_site.get("configmap", "edge-controller")
+        return "retired" in found["data"] and cluster_site.cloud.agents.session(AGENT) is None
+
+    await eventually(retired, "the agent is retired", seconds=90)
+    await first.stop()
+
+    async def taken_over() -> bool:
+        return " leads" in second.log_text()
+
+    await eventually(taken_over, "the other leads")
+    await second.stop()
+    assert "connected to https" not in second.log_text()
+    assert "serves again" in await cluster_site.run("reset")
+    await second.start()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,16 @@ class ClusterSite:
         }
         self._processes.append(site)
         return site
+
+    async def run(self, command: str) -> str:
+        """What a command of ours prints, given by a person."""
+        environment = {**os.environ, "EDGE_API": "cluster", "KUBECONFIG": str(self.kubeconfig)}
+        done = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "controller", command, env=environment, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await asyncio.wait_for(done.communicate(), 60)
+        assert done.returncode == 0, f"edge-controller {command} failed"
+        return output.decode()
 
     async def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl prints, as the administrator, in the namespace of the runtimes."""
