@@ -18,6 +18,7 @@ from controller.bootstrap.surroundings import Surroundings
 from controller.bootstrap.uplink import Uplink
 from controller.cloud.link import LinkState
 from controller.cluster.fleet import Fleet
+from controller.cluster.notice import Notice
 from controller.metrics.prometheus import Metrics
 from controller.metrics.prometheus import Sources as MetricsSources
 from controller.metrics.server import Check, StatusServer
@@ -88,7 +89,7 @@ class Service:
         fleet = None if site.embedded else self._fleet(around)
         uplink = Uplink(site, around.api, fleet or only, around.marker, self._leave)
         host = await host_part.start(around, here, uplink)
-        observe = self._observer(host.metrics, host.status.poke if site.embedded else lambda: None)
+        observe = self._observer(host.metrics, host.status.poke)
         if fleet is None:
             await uplink.open(site, host.metrics, lambda: here.sampler.host, observe)
         elif site.leads:
@@ -111,7 +112,8 @@ class Service:
         return fleet
 
     def _stand(self, around: Surroundings, fleet: Fleet, uplink: Uplink, metrics: Metrics) -> None:
-        observe = self._observer(metrics, lambda: None)
+        notice = Notice(around.api, uplink.cloud)
+        observe = self._observer(metrics, notice.poke)
 
         async def lead(term: Installation) -> None:
             if "pods" in self._settings.roles:
@@ -120,6 +122,7 @@ class Service:
                 pods.start(term, around.endpoint, around.api, metrics)
             if "link" in self._settings.roles:
                 await uplink.open(term, metrics, lambda: fleet.reading.host, observe)
+                term.supervisor.start("the word on the link", notice.run)
 
         leader.start(around.site, around.api, fleet, lead)
 

@@ -24,6 +24,7 @@ class Candidate(NamedTuple):
     backends: tuple[str, ...]
     away: str = ""
     runtimes: int = 0
+    devices: frozenset[str] = frozenset()  # every name under which a serial device can be asked for
 
     @classmethod
     def of(cls, edge_node: Mapping[str, Any]) -> Candidate:
@@ -35,6 +36,12 @@ class Candidate(NamedTuple):
             backends=tuple(status.get("backends") or ()),
             away=away.why(edge_node),
             runtimes=(status.get("runtimes") or {}).get("total", 0),
+            devices=frozenset(
+                device[name]
+                for device in status.get("serialDevices") or ()
+                for name in ("deviceId", "byPath", "path")
+                if device.get(name)
+            ),
         )
 
 
@@ -47,7 +54,7 @@ def choose(candidates: Sequence[Candidate], spec: Mapping[str, Any], *, pods: bo
     fitting = [node for node in candidates if not _obstacle(node, spec, parents, pods)]
     if not fitting:
         raise CommandError(_nothing_fits(candidates, spec, parents, pods))
-    chosen = _best(fitting, spec, parents)
+    chosen = _best(_with_devices(fitting, candidates, spec, parents), spec, parents)
     return Place(chosen.name, spec.get("backend") or (DOCKER if DOCKER in chosen.backends else POD))
 
 
@@ -83,6 +90,21 @@ def _nothing_fits(candidates: Sequence[Candidate], spec: Mapping[str, Any], pare
         return f"node {asked[0].name} cannot run it: {obstacle}, and asked for is {_listed(parents)}"
     found = "; ".join(f"{node.name}: {_obstacle(node, spec, parents, pods)}" for node in candidates)
     return f"no node {wish} ({found})"
+
+
+def _with_devices(
+    fitting: Sequence[Candidate], candidates: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]
+) -> Sequence[Candidate]:
+    """Those that have the serial devices; one that nobody has yet may still be plugged in, where there is no choice."""
+    devices = {port["deviceId"] for port in spec.get("serialPorts") or ()}
+    having = [node for node in fitting if devices <= node.devices]
+    elsewhere = any(devices & node.devices for node in candidates)
+    if having or spec.get("nodeName") or (len(fitting) == 1 and not elsewhere):
+        return having or fitting
+    wished = [*parents, *sorted(devices)]
+    shown = {node.name: [*node.interfaces, *sorted(devices & node.devices)] for node in candidates}
+    found = "; ".join(f"{name}: it has {_listed(has)}" for name, has in shown.items())
+    raise CommandError(f"no node has {_listed(wished)} ({found}): plug the device in there, or give node_name")
 
 
 def _best(fitting: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]) -> Candidate:

@@ -115,7 +115,8 @@ class NodeStatus:
         self.runtimes = count(found)
         cloud = self._sources.cloud() if self._sources.cloud else None
         told = [await self._ready(), *([] if cloud is None else [self._connected(cloud)])]
-        current = conditions.merge(standing, told)
+        others = [c for c in standing if c.type not in {own.type for own in told}]  # the leader's
+        current = (*conditions.merge(standing, told), *others)
         if now - self._written >= WRITE_SECONDS or _told(standing) != _told(current):
             await self._write(current, cloud, [runtime["spec"] for runtime in found])
             self._written = now
@@ -163,7 +164,7 @@ class NodeStatus:
         host, now = self._sources.host(), rfc3339(self._clock())
         interfaces = await self._sources.interfaces()
         status = edgenodes.EdgeNodeStatus(
-            agent_id=cloud.agent_id if cloud else None,
+            agent_id=cloud and cloud.agent_id,
             version=self._version,
             cpu_percent=round(host.cpu_percent),
             memory_used_mib=host.memory_used // MIB,
@@ -177,10 +178,9 @@ class NodeStatus:
             runtimes=edgenodes.RuntimeCounts(total=len(specs), ready=self.runtimes.get((names.READY, "True"), 0)),
             backends=self._backends,
             api=self._sources.api,
-            cloud=cloud.link if cloud else edgenodes.CloudLink(),
             conditions=current,
         )
-        await self._api.patch(kinds.EDGE_NODES, self._name, "", {"status": _whole(status)}, subresource="status")
+        await self._api.patch(kinds.EDGE_NODES, self._name, "", {"status": _whole(status, cloud)}, subresource="status")
         if self._node is not None:
             ready = next(condition for condition in current if condition.type == names.READY)
             await self._node.write(ready, now, host, interfaces[:INTERFACES_SHOWN])
@@ -227,10 +227,12 @@ def _device(found: SerialDevice) -> edgenodes.SerialDevice:
     return edgenodes.SerialDevice(**shown)
 
 
-def _whole(status: edgenodes.EdgeNodeStatus) -> dict[str, Any]:
-    """The status as a merge patch that also clears what is no longer so."""
-    cloud = {**_cleared(edgenodes.CloudLink), **status.cloud.wire()}
-    return {**_cleared(edgenodes.EdgeNodeStatus), **status.wire(), "cloud": cloud}
+def _whole(status: edgenodes.EdgeNodeStatus, cloud: Cloud | None) -> dict[str, Any]:
+    """The status as a merge patch that also clears what is no longer so; what the leader writes is left to it."""
+    whole = {**_cleared(edgenodes.EdgeNodeStatus), **status.wire()}
+    if cloud is None:
+        return {name: value for name, value in whole.items() if name not in ("agentId", "cloud")}
+    return {**whole, "cloud": {**_cleared(edgenodes.CloudLink), **cloud.link.wire()}}
 
 
 def _cleared(model: type[Model]) -> dict[str, None]:

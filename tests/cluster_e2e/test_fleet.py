@@ -106,6 +106,8 @@ async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
 
     answer = await eventually(used, "the nodes have a history")
     assert answer["cpu"] == 2 * psutil.cpu_count()
+    shown = [await fleet.site.get("edgenode", name) for name in NODES]
+    assert {node["status"]["agentId"] for node in shown} == {AGENT}
     assert answer["memory"] == 2 * psutil.virtual_memory().total >> 20
 
 

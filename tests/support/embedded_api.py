@@ -46,6 +46,7 @@ class EmbeddedApi:
     def stop(self) -> None:
         """Stop server, loop and thread."""
         asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -57,3 +58,11 @@ async def _remove(client: ApiClient, name: str, namespace: str) -> None:
         await client.patch(kinds.RUNTIMES, name, namespace, {"metadata": {"finalizers": None}})
     except errors.NotFoundError:
         return
+
+
+async def _cancel_others() -> None:
+    """End what still waits for a client that went: destroyed with the loop it would complain at a random place."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

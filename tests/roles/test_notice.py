@@ -1,0 +1,60 @@
+"""How the link stands, on every EdgeNode: written by the leader, kept by the nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.cluster.notice import Notice
+from controller.metrics.host import HostReading
+from controller.node.status import Cloud, NodeStatus, Sources
+from controller.resources import edgenodes, kinds
+from controller.resources.client import ApiClient
+
+UP = Cloud("True", "Connected", "Connected to https://cloud", "07048933", edgenodes.CloudLink(url="https://cloud"))
+DOWN = Cloud("False", "Disconnected", "the cloud cannot be reached", "07048933")
+
+
+@pytest.fixture
+async def node(api: ApiClient) -> NodeStatus:
+    """A node of a cluster, which has written its EdgeNode."""
+
+    async def nothing() -> list[Any]:
+        return []
+
+    node = NodeStatus(api, "one", "1", Sources(lambda: HostReading(1, 2, 3, 4, 5, 6), nothing, nothing, nothing))
+    await node.look()
+    return node
+
+
+async def shown(api: ApiClient) -> dict[str, Any]:
+    """The EdgeNode's status, its conditions by type."""
+    found: dict[str, Any] = (await api.get(kinds.EDGE_NODES, "one"))["status"]
+    return {**found, "conditions": {c["type"]: c["status"] for c in found["conditions"]}}
+
+
+async def test_the_word_of_the_leader_stands_beside_the_nodes_own(api: ApiClient, node: NodeStatus) -> None:
+    await Notice(api, lambda: UP).write()
+    before = await shown(api)
+    assert before["conditions"] == {"Ready": "True", "CloudConnected": "True"}
+    assert (before["agentId"], before["cloud"]["url"]) == ("07048933", "https://cloud")
+    node._written = float("-inf")  # a minute later
+    await node.look()
+    after = await shown(api)
+    assert {name: after[name] for name in ("conditions", "agentId", "cloud")} == {
+        name: before[name] for name in ("conditions", "agentId", "cloud")
+    }
+
+
+async def test_it_is_written_when_it_changed_and_else_not(api: ApiClient, node: NodeStatus) -> None:
+    clouds = [UP, UP, DOWN]
+    notice = Notice(api, lambda: clouds.pop(0))
+    versions = []
+    for _ in range(3):
+        await notice.write()
+        versions.append((await api.get(kinds.EDGE_NODES, "one"))["metadata"]["resourceVersion"])
+    assert versions[0] == versions[1] != versions[2]
+    found = await shown(api)
+    assert found["conditions"]["CloudConnected"] == "False"
+    assert "url" not in found["cloud"] or found["cloud"]["url"] == ""
