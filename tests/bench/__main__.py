@@ -20,6 +20,8 @@ from tests.support.lan import Lan
 from tests.support.serial_port import Host
 from tests.support.site import AGENT, Site
 
+WIDTH = 48
+
 
 def milliseconds(seconds: list[float]) -> str:
     """Median and extremes, for people."""
@@ -83,15 +85,21 @@ async def compare_apis(rounds: int) -> list[tuple[str, str, str]]:
 
 async def run(options: argparse.Namespace) -> None:
     """Set everything up, measure, print, clean up."""
-    rows = await compare_apis(options.api_rounds) if options.api_rounds else []
-    if not options.api_only:
-        say("DHCP beside udhcpc")
-        dhcp = await asyncio.to_thread(leases.ours_and_udhcpc, options.rounds)
-        rows = [*await measure_controller(options), *dhcp, *await leases.many(options.seconds), *rows]
-        rows += await measure_cluster(options)
-    width = max(len(row[0]) for row in rows)
+    if options.api_rounds:
+        show(await compare_apis(options.api_rounds))
+    if options.api_only:
+        return
+    show(await measure_controller(options))
+    say("DHCP beside udhcpc")
+    show(await asyncio.to_thread(leases.ours_and_udhcpc, options.rounds))
+    show(await leases.many(options.seconds))
+    show(await measure_cluster(options))
+
+
+def show(rows: list[tuple[str, str, str]]) -> None:
+    """Lines of the table; each part as soon as it is measured, for a later one may fail."""
     for what, goal, measured in rows:
-        print(f"{what:<{width}}  {goal:<15}  {measured}")
+        print(f"{what:<{WIDTH}}  {goal:<15}  {measured}", flush=True)
 
 
 async def measure_cluster(options: argparse.Namespace) -> list[tuple[str, str, str]]:

@@ -1,0 +1,63 @@
+"""An engine that is replaced by a newer one on the same data: the runtime comes back where it was on the LAN."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from controller.backends import base
+from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.host import Host
+from tests.backends.conftest import INTERNAL_POOL, Bench, interface
+from tests.support import dockerd, image
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def older(engine: dockerd.Engine, runtime_images: dict[str, image.Image]) -> Iterator[dockerd.Engine]:
+    """The engine that the distribution has, with the runc of the newer one: a container asks for it by its name."""
+    with dockerd.Engine(runtime=engine.runtime) as made:
+        client = made.client()
+        image.load(client, list(runtime_images.values()))
+        client.close()
+        yield made
+
+
+def backend_of(engine: dockerd.Engine, install_id: str, host: Host) -> DockerBackend:
+    """A backend on an engine."""
+    return DockerBackend(engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
+
+
+async def test_address_and_mac_stay_over_an_upgrade_of_the_engine(
+    older: dockerd.Engine, engine: dockerd.Engine, install_id: str, host: Host, lan: Lan, runtime_image: str
+) -> None:
+    bench = Bench(backend_of(older, install_id, host), install_id, runtime_image)
+    wished = [interface(lan, 40), interface(lan, 41, "cell0", gateway=None)]
+    target = await bench.up(bench.target(interfaces=wished))
+    before = [lan.mac_of(lan.address(number)) for number in (40, 41)]
+    made: Any = await bench.backend.observe(target)
+    bench.backend.close()
+    await asyncio.to_thread(older.stop)
+
+    newer = dockerd.Engine(engine.binary, older.root, runtime=engine.runtime)
+    await asyncio.to_thread(newer.start)
+    try:
+        bench.backend = backend_of(newer, install_id, host)
+        found = await bench.backend.observe(target)
+        if not found.running:  # engines start what was running; before that is done it is only looked at
+            await bench.run(target, base.StartContainer)
+        await bench.run(target, base.RepairNetworks)
+        found = await bench.backend.observe(target)
+        assert found.container_id == made.container_id
+        assert {each.name: each.detail for each in found.interfaces if not each.in_order} == {}
+        assert [lan.mac_of(lan.address(number)) for number in (40, 41)] == before
+        assert lan.ping(lan.address(40))
+        await bench.down(target)
+        bench.backend.close()
+    finally:
+        await asyncio.to_thread(newer.stop)
