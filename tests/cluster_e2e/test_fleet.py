@@ -74,23 +74,54 @@ async def fleet(cluster_site: ClusterSite) -> Fleet:
     return fleet
 
 
-@pytest.fixture
-async def web_server() -> AsyncIterator[tuple[int, list[str]]]:
-    """A port of this machine that answers HTTP, and the paths that were asked for."""
-    asked: list[str] = []
+class WebServer:
+    """A port of this machine that answers HTTP; ``asked`` are the paths, and answers wait while ``open`` is not set."""
 
-    async def answer(request: web.Request) -> web.Response:
-        asked.append(request.path_qs)
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(application)
+
+    @property
+    def port(self) -> int:
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+
+    async def stop(self) -> None:
+        self.open.set()
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path_qs)
+        await self.open.wait()
         return web.json_response({"asked": request.method})
 
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield runner.addresses[0][1], asked
-    await runner.cleanup()
+
+@pytest.fixture
+async def web_server() -> AsyncIterator[WebServer]:
+    made = WebServer()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def runs(fleet: Fleet, web_server: WebServer) -> None:
+    """``plc-1`` runs on the second node, and answers at the port of the web server."""
+    await fleet.runtime("plc-1", "node-2")
+
+    async def seen() -> bool:
+        return (await fleet.ready("runtime", "plc-1")).get("reason") == "DockerUnreachable"
+
+    await eventually(seen, "the node has seen it")
+    await fleet.patch_status("runtime", "plc-1", {"state": "running", "internalIP": "127.0.0.1"})
 
 
 async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
@@ -111,19 +142,34 @@ async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
     assert answer["memory"] == 2 * psutil.virtual_memory().total >> 20
 
 
-async def test_a_request_reaches_the_runtime_through_its_node(fleet: Fleet, web_server: tuple[int, list[str]]) -> None:
-    port, asked = web_server
-    await fleet.runtime("plc-1", "node-2")
-
-    async def seen() -> bool:
-        return (await fleet.ready("runtime", "plc-1")).get("reason") == "DockerUnreachable"
-
-    await eventually(seen, "the node has seen it")
-    await fleet.patch_status("runtime", "plc-1", {"state": "running", "internalIP": "127.0.0.1"})
-    fields = {"device_id": "plc-1", "method": "POST", "api": "/api/load?a=b", "port": port}
+@pytest.mark.usefixtures("runs")
+async def test_a_request_reaches_the_runtime_through_its_node(fleet: Fleet, web_server: WebServer) -> None:
+    fields = {"device_id": "plc-1", "method": "POST", "api": "/api/load?a=b", "port": web_server.port}
     answer = await fleet.leader.send("run_command", **fields)
     assert answer["http_response"]["body"] == {"asked": "POST"}
-    assert asked == ["/api/load?a=b"]
+    assert web_server.asked == ["/api/load?a=b"]
+
+
+@pytest.mark.usefixtures("runs")
+async def test_a_request_under_way_is_not_sent_again_by_the_next_leader(fleet: Fleet, web_server: WebServer) -> None:
+    second = fleet.site.process("leader-2", "link")
+    await second.start(connected=False)
+    web_server.open.clear()
+    fields = {"device_id": "plc-1", "method": "POST", "api": "/api/load", "port": web_server.port}
+    message = fleet.leader.message("run_command", **fields)
+    asking = asyncio.create_task(fleet.site.cloud.send(AGENT, "run_command", message, timeout=60))
+
+    async def under_way() -> bool:
+        return bool(web_server.asked)
+
+    await eventually(under_way, "the runtime has the request")
+    await fleet.leader.kill()
+    await asyncio.gather(asking, return_exceptions=True)
+    web_server.open.set()
+    await fleet.site.cloud.wait_agent(AGENT, timeout=60)
+    again = await fleet.site.cloud.send(AGENT, "run_command", message, timeout=60)
+    assert again["error"].startswith("outcome unknown")
+    assert web_server.asked == ["/api/load"]
 
 
 async def test_only_the_account_of_the_leader_may_ask_a_node(fleet: Fleet) -> None:
