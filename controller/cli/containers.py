@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 import click
@@ -12,6 +13,9 @@ from controller.backends.base import Identity
 from controller.backends.docker import host
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
+from controller.cluster import loss
+from controller.resources.client import ApiClient
+from controller.resources.endpoint import of_cluster
 from controller.settings import Settings
 from controller.state import State
 
@@ -52,18 +56,26 @@ async def _print_logs(settings: Settings, runtime: str, tail: int, *, follow: bo
 @click.command()
 @click.option("--yes", is_flag=True, help="Do it; without this it only lists.")
 @click.option("--volumes", is_flag=True, help="Remove the data of the runtimes too.")
-@with_settings("state_dir", "docker_host", "internal_pool")
-def purge(settings: Settings, *, yes: bool, volumes: bool) -> None:
+@click.option("--node", help="Instead let go what a node of the cluster held that will not come back.")
+@with_settings("state_dir", "docker_host", "internal_pool", "namespace")
+def purge(settings: Settings, node: str | None, *, yes: bool, volumes: bool) -> None:
     """Stop and remove the containers and networks of this installation; the controller must not run.
 
     Volumes, with what the runtimes stored, stay unless --volumes is given. Nothing of others is touched.
+
+    With --node the Runtimes of a node that is away are deleted from the cluster that KUBECONFIG names. Only for a host
+    that is lost: one that comes back would start its containers again, with the same addresses.
 
     \b
     Examples:
       edge-controller purge                  # lists what would go
       edge-controller purge --yes
       edge-controller purge --yes --volumes
+      KUBECONFIG=~/.kube/config edge-controller purge --node plant-3 --yes
     """
+    if node:
+        _list(asyncio.run(_lost(node, settings.namespace, yes=yes)), done=yes)
+        return
     state = State(settings.state_dir)
     install_id = state.known_install_id()
     if not install_id:
@@ -77,10 +89,20 @@ def purge(settings: Settings, *, yes: bool, volumes: bool) -> None:
             click.echo(line)
 
 
-def _list(belongings: list[str]) -> None:
+def _list(belongings: list[str], *, done: bool = False) -> None:
     for line in belongings:
         click.echo(line)
+    if done:
+        return
     click.echo("run it with --yes to remove these" if belongings else "there is nothing to remove")
+
+
+async def _lost(node: str, namespace: str, *, yes: bool) -> list[str]:
+    api = ApiClient(of_cluster(os.environ))
+    try:
+        return await (loss.release(api, namespace, node) if yes else loss.belongings(api, node))
+    finally:
+        await api.close()
 
 
 async def _belongings(settings: Settings, install_id: str, *, volumes: bool) -> list[str]:

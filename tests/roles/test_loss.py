@@ -1,0 +1,60 @@
+"""A node that will not come back: a person lets go what it held; one that is there is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller import errors, names
+from controller.cluster import loss, node_lease
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from tests.support.embedded_api import NAMESPACE
+
+AWAY = {"type": "Ready", "status": "Unknown", "reason": "NodeAway", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+
+
+async def node(api: ApiClient, name: str, *, away: bool) -> None:
+    """A node with a Runtime, which it holds by its finalizer."""
+    await api.create(kinds.EDGE_NODES, {"metadata": {"name": name}, "spec": {}})
+    await node_lease.NodeLease(api, NAMESPACE, name, lambda: None).renew()
+    if away:
+        status: dict[str, Any] = {"status": {"conditions": [{**AWAY, "message": "it is away"}]}}
+        await api.patch(kinds.EDGE_NODES, name, "", status, subresource="status")
+    metadata = {"name": f"plc-{name}", "namespace": NAMESPACE, "finalizers": [names.FINALIZER]}
+    spec = {"deviceId": f"plc-{name}", "image": "a/b", "nodeName": name, "backend": "Docker"}
+    await api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": spec})
+
+
+async def left(api: ApiClient) -> set[str]:
+    found = [*await api.list(kinds.RUNTIMES), *await api.list(kinds.EDGE_NODES), *await api.list(kinds.LEASES, "edge")]
+    return {f"{entry['kind']} {entry['metadata']['name']}" for entry in found}
+
+
+@pytest.fixture
+async def nodes(api: ApiClient) -> None:
+    """One that is lost and one that is there."""
+    await node(api, "lost", away=True)
+    await node(api, "here", away=False)
+
+
+@pytest.mark.usefixtures("nodes")
+async def test_all_that_it_held_is_let_go_and_nothing_else(api: ApiClient) -> None:
+    before = await left(api)
+    lines = await loss.belongings(api, "lost")
+    assert await left(api) == before
+    assert lines == ["Runtime edge/plc-lost", "EdgeNode lost"]
+    assert await loss.release(api, NAMESPACE, "lost") == lines
+    assert await left(api) == {"Runtime plc-here", "EdgeNode here", "Lease edgenode-here"}
+
+
+@pytest.mark.usefixtures("nodes")
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("here", "node here is there"), ("nowhere", "there is no node nowhere")]
+)
+async def test_a_node_that_is_there_is_left_alone(api: ApiClient, name: str, sentence: str) -> None:
+    before = await left(api)
+    with pytest.raises(errors.SettingError, match=sentence):
+        await loss.release(api, NAMESPACE, name)
+    assert await left(api) == before
