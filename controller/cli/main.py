@@ -19,6 +19,11 @@ COMMANDS = {
     "crds": ("controller.cli.api", "crds", "Print or write the CustomResourceDefinitions."),
     "backup": ("controller.cli.backup", "backup", "Back up the embedded API."),
     "restore": ("controller.cli.backup", "restore", "Put a backup of the embedded API in place."),
+    "explain-network": (
+        "controller.cli.explain",
+        "explain_network",
+        "Say where the way from a runtime to its LAN ends.",
+    ),
     "logs": ("controller.cli.containers", "logs", "Print the output of a runtime."),
     "purge": ("controller.cli.containers", "purge", "Remove every container and network of this installation."),
     "reset": ("controller.cli.api", "reset", "Let a retired agent serve again."),

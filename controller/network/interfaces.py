@@ -130,6 +130,11 @@ def kind_of(name: str, sys_class_net: Path = Path("/sys/class/net")) -> str:
     return _kind(sys_class_net / name)
 
 
+def lower(name: str, sys_class_net: Path = Path("/sys/class/net")) -> list[str]:
+    """What the interface stands on: a VLAN on its NIC."""
+    return sorted(found.name.removeprefix("lower_") for found in (sys_class_net / name).glob("lower_*"))
+
+
 def may_be_parent(kind: str) -> bool:
     """Whether it is shown to those who look for a parent."""
     return kind in _PARENT_KINDS

@@ -1,0 +1,114 @@
+"""``edge-controller explain-network``: the way of a packet from a runtime to its gateway, and where it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+import pydantic
+
+from controller import errors
+from controller.backends.base import Identity
+from controller.backends.docker import host
+from controller.backends.docker.backend import DockerBackend
+from controller.cli.options import with_settings
+from controller.network.arp.guard import AddressGuard
+from controller.network.interfaces import HostInterfaces
+from controller.node import explanation, soundings
+from controller.node.explanation import Step
+from controller.resources import endpoint, kinds
+from controller.resources.client import ApiClient
+from controller.resources.runtimes import Runtime
+from controller.settings import Settings
+from controller.state import KUBECONFIG, State
+
+Way = tuple[str, Sequence[Step]]
+"""An interface, or the container, with its steps."""
+
+
+@click.command()
+@click.argument("runtime")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form.")
+@with_settings("state_dir", "docker_host", "namespace", "internal_pool", "api")
+def explain_network(settings: Settings, runtime: str, output: str) -> None:
+    """Follow a packet from RUNTIME to its gateway; say at the first broken step what to mend. Changes nothing.
+
+    RUNTIME is a device id or the name of a Runtime of this host. The exit status is 1 when a step is broken.
+
+    \b
+    Examples:
+      edge-controller explain-network plc-1
+      edge-controller explain-network plc-1 -o json
+      edge-controller explain-network plc-1 --namespace plant-b
+    """
+    ways = asyncio.run(_ways(settings, runtime))
+    click.echo(_as_json(ways) if output == "json" else _as_text(ways))
+    if not all(step.ok for _, steps in ways for step in steps):
+        sys.exit(1)
+
+
+async def _ways(settings: Settings, name: str) -> list[Way]:
+    runtime = await _runtime(settings, name)
+    pid = await _pid(settings, runtime)
+    container = list(explanation.container(await soundings.container(runtime, pid)))
+    ways: list[Way] = [("container", container)]
+    if not pid:
+        return ways
+    shown, guard = HostInterfaces(settings.internal_pool), AddressGuard()
+    try:
+        for wished in runtime.spec.interfaces:
+            found = await soundings.interface(runtime, wished, pid, shown, guard)
+            ways.append((wished.name, list(explanation.interface(found))))
+    finally:
+        guard.close()
+    return ways
+
+
+async def _runtime(settings: Settings, name: str) -> Runtime:
+    """The Runtime as the API has it. Raises errors.NotFoundError and errors.ApiError."""
+    embedded = settings.api == "embedded"
+    kubeconfig = settings.state_dir / KUBECONFIG
+    if embedded and not kubeconfig.exists():
+        raise errors.SettingError(f"EDGE_STATE_DIR {settings.state_dir} has no kubeconfig: start the controller")
+    api = ApiClient(endpoint.of_kubeconfig(kubeconfig) if embedded else endpoint.of_cluster(os.environ))
+    try:
+        bodies = await api.list(kinds.RUNTIMES, settings.namespace)
+    finally:
+        await api.close()
+    body = next((each for each in bodies if name in (each["spec"]["deviceId"], each["metadata"]["name"])), None)
+    if body is None:
+        raise errors.NotFoundError(f"There is no Runtime {name} in namespace {settings.namespace}")
+    try:
+        return Runtime.model_validate(body)
+    except pydantic.ValidationError as error:
+        raise errors.SettingError(f"The Runtime {name} is of another version: {error.errors()[0]['msg']}") from error
+
+
+async def _pid(settings: Settings, runtime: Runtime) -> int:
+    """The container's first process on this host, 0 when it does not run here."""
+    install_id = State(settings.state_dir).known_install_id() or ""
+    backend = DockerBackend(settings.docker_host, install_id, settings.internal_pool, host.onlooker(settings.state_dir))
+    whose = Identity(install_id, runtime.metadata.namespace, runtime.spec.device_id)
+    try:
+        return next((found.pid for found in await backend.running() if found.identity == whose), 0)
+    finally:
+        backend.close()
+
+
+def _as_json(ways: Sequence[Way]) -> str:
+    told = [{"interface": name, "steps": [step._asdict() for step in steps]} for name, steps in ways]
+    return json.dumps({"ok": all(step.ok for _, steps in ways for step in steps), "ways": told}, indent=2)
+
+
+def _as_text(ways: Sequence[Way]) -> str:
+    lines = []
+    for name, steps in ways:
+        lines.append(name)
+        for step in steps:
+            mark = click.style("OK  ", fg="green") if step.ok else click.style("FAIL", fg="red")
+            lines.append(f"  {mark}  {step.subject + ':':<17} {step.text}")
+    return "\n".join(lines)

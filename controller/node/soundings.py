@@ -1,0 +1,115 @@
+"""What is found on the way of a packet from a runtime to its gateway. Looks and asks; changes nothing.
+
+Needs root, as the controller does: it enters the container's network namespace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from ipaddress import IPv4Address
+
+from controller import names
+from controller.network import interfaces, namespaces, resolver
+from controller.network.arp import question
+from controller.network.arp.guard import AddressGuard, Held
+from controller.network.interfaces import HostInterface, HostInterfaces
+from controller.network.namespace import Link, Namespace, Snapshot
+from controller.node.explanation import Circumstances, Container
+from controller.resources import conditions
+from controller.resources.runtime_status import InterfaceStatus
+from controller.resources.runtimes import Interface, Runtime
+
+_REACH_SECONDS = 2.0
+
+
+async def container(runtime: Runtime, pid: int) -> Container:
+    """The container of the runtime; ``pid`` is its first process, 0 when it does not run here."""
+    status = runtime.status
+    ready = conditions.find(status.conditions, names.READY)
+    told = f"{ready.reason}: {ready.message}" if ready and ready.status != "True" else ""
+    if not pid:
+        return Container("" if status.state == "running" else status.state or "", told)
+    address = status.internal_ip or ""
+    return Container("running", told, address, await _reached(address, runtime.spec.control_port.port))
+
+
+async def interface(
+    runtime: Runtime, wished: Interface, pid: int, host: HostInterfaces, guard: AddressGuard
+) -> Circumstances:
+    """What is found of one interface of a runtime that runs. Raises errors.Retry when it ends meanwhile."""
+    shown = {each.name: each for each in await asyncio.to_thread(host.snapshot, include_virtual=True)}
+    status = {each.name: each for each in runtime.status.interfaces}
+    async with Namespace(pid) as namespace:
+        snapshot = await namespace.snapshot()
+    link = _link(snapshot, wished, status.get(wished.name))
+    gateway = _gateway(wished, status.get(wished.name))
+    gateways = [each.name for each in runtime.spec.interfaces if _gateway(each, status.get(each.name))]
+    inside = await _who_has(gateway, link.name if link and link.up else "", pid)
+    parent = shown.get(wished.parent_interface)
+    return Circumstances(
+        wished=wished,
+        status=status.get(wished.name),
+        parents=[name for name, each in shown.items() if interfaces.may_be_parent(each.kind)],
+        parent=parent,
+        parent_number=interfaces.index(wished.parent_interface),
+        lower=await asyncio.to_thread(_lower, wished.parent_interface, shown),
+        link=link,
+        rival=await _rival(guard, wished, link),
+        gateway=gateway,
+        routes=snapshot.default_routes,
+        is_default=gateways[:1] == [wished.name],
+        gateway_inside=inside,
+        gateway_outside="" if inside else await _who_has(gateway, parent.name if parent else ""),
+        wanted_servers=wished.dns,
+        found_servers=await asyncio.to_thread(resolver.name_servers, pid),
+    )
+
+
+def _link(snapshot: Snapshot, wished: Interface, status: InterfaceStatus | None) -> Link | None:
+    """By its MAC address, as the controller finds it; by name while the status does not tell one."""
+    mac_address = status.mac_address if status and status.mac_address else wished.mac_address
+    if mac_address:
+        return snapshot.by_mac(mac_address)
+    return next((link for link in snapshot.links if link.name == wished.name), None)
+
+
+def _gateway(wished: Interface, status: InterfaceStatus | None) -> str:
+    return wished.gateway or (status.gateway if status else "")
+
+
+def _lower(name: str, shown: dict[str, HostInterface]) -> HostInterface | None:
+    return next((shown[lower] for lower in interfaces.lower(name) if lower in shown), None)
+
+
+async def _rival(guard: AddressGuard, wished: Interface, link: Link | None) -> str:
+    """Who else answers for the address that the runtime has."""
+    if link is None or not link.addresses or not interfaces.index(wished.parent_interface):
+        return ""
+    mac = bytes.fromhex(link.mac_address.replace(":", ""))
+    held = Held(wished.parent_interface, link.addresses[0].ip, mac)
+    return (await guard.probe([held])).get(held, "")
+
+
+async def _who_has(address: str, link: str, pid: int = 0) -> str:
+    """Who answers for the address on a link of the host, or of a process; "" also where nobody can be asked."""
+    if not address or not link:
+        return ""
+    asking = partial(question.who_has, link, IPv4Address(address))
+    try:
+        return await asyncio.to_thread(namespaces.inside, pid, asking) if pid else await asyncio.to_thread(asking)
+    except OSError:
+        return ""
+
+
+async def _reached(address: str, port: int) -> bool:
+    """Whether anything at the address answers, be it with a refusal."""
+    try:
+        async with asyncio.timeout(_REACH_SECONDS):
+            _, writer = await asyncio.open_connection(address, port)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    writer.close()
+    return True
