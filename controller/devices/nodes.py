@@ -43,8 +43,9 @@ def place(pid: int, path: str, device: SerialDevice, proc: Path = PROC) -> None:
             temporary = f".{name[:64]}.{secrets.token_hex(4)}"
             os.mknod(temporary, stat.S_IFCHR | 0o600, device.number, dir_fd=folder)
             try:
-                os.chown(temporary, device.owner, device.group, dir_fd=folder, follow_symlinks=False)
+                # In this order no more than CAP_CHOWN is needed.
                 os.chmod(temporary, device.mode, dir_fd=folder)
+                os.chown(temporary, device.owner, device.group, dir_fd=folder, follow_symlinks=False)
                 os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             except OSError:
                 os.unlink(temporary, dir_fd=folder)

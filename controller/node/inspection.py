@@ -28,7 +28,7 @@ DISK_NOTICE = 2 << 30  # bytes free
 DISK_LEAST = 200 << 20
 PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux"}
 # capability.h: bit numbers
-CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
 
 
 class Finding(NamedTuple):

@@ -139,6 +139,7 @@ def test_the_readmes_docker_run_is_what_the_compose_file_says() -> None:
     for option, key in (("--cap-add", "cap_add"), ("--cap-drop", "cap_drop"), ("-v", "volumes"),
                         ("--security-opt", "security_opt")):  # fmt: skip
         assert [value for name, value in pairs if name == option] == SERVICE[key], option
+    assert [value for name, value in pairs if name == "-e"] == [f"{k}={v}" for k, v in SERVICE["environment"].items()]
 
 
 def _free_port() -> int:
