@@ -36,6 +36,7 @@ class Target:
     spec: runtimes.RuntimeSpec
     image: str | None = None
     mac_addresses: dict[str, str] = field(default_factory=dict)
+    rival: str = ""  # another Runtime that needs the dedicated interface, for a person
     pull_credentials: tuple[dict[str, str], ...] = ()  # registry, username, password; never logged
 
 

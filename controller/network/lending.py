@@ -24,6 +24,7 @@ from controller.network.wiring import WantedLink
 from controller.resources import reasons
 
 _SUFFIX, _LONGEST_NAME = "-nic", 11  # IFNAMSIZ is 16, with a null byte
+_RETURN_ATTEMPTS, _RETURN_SECONDS = 10, 0.2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,20 @@ class Lending:
                 if loan.owner == owner and loan.name != but:
                     await self._take_back(loan)
 
+    async def catch_up(self, owner: tuple[str, str], pid: int) -> None:
+        """Hold the namespace of ``pid`` as long as an owner's interfaces are in it, and give back what is not there.
+
+        A mount of ours is gone with a service that had its own; ``pid`` 0: no container runs.
+        """
+        async with self._one_at_a_time:
+            for loan in (await self.loans()).values():
+                if loan.owner != owner:
+                    continue
+                if not pid or not await _stands(loan, pid):
+                    await self._take_back(loan)
+                elif not await asyncio.to_thread(_is_held, self._mount(loan.name), pid):
+                    await self._hold(loan, pid)
+
     async def _take_back(self, loan: Loan) -> None:
         """In steps that can be broken off and repeated: the record goes last."""
         if await asyncio.to_thread(self._mount(loan.name).is_file):
@@ -100,7 +115,7 @@ class Lending:
                 async with Namespace(self._mount(loan.name)) as namespace:
                     if link := _find((await namespace.snapshot()).links, loan):
                         await namespace.hand_out(link.name, loan.name)
-        if interfaces.index(loan.name):
+        if await _is_on_host(loan.name):
             await _restore(loan)
         else:
             log.warning("%s is gone and cannot be given back", loan.name)
@@ -145,6 +160,24 @@ def _loan(path: Path) -> Loan | None:
     except (OSError, ValueError, KeyError, TypeError):
         log.warning("The record %s cannot be read", path.name)
         return None
+
+
+def _is_held(mount: Path, pid: int) -> bool:
+    try:
+        return mount.stat().st_ino == Path(f"/proc/{pid}/ns/net").stat().st_ino
+    except OSError:
+        return False
+
+
+async def _is_on_host(name: str) -> bool:
+    """Whether it is there, or comes in a moment: a namespace that was not held is taken down by the kernel some time
+    after its last process.
+    """
+    for _ in range(_RETURN_ATTEMPTS):
+        if interfaces.index(name):
+            return True
+        await asyncio.sleep(_RETURN_SECONDS)
+    return False
 
 
 async def _described(name: str, owner: tuple[str, str]) -> Loan:

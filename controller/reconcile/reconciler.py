@@ -6,6 +6,7 @@ Called again and again for the same key, from any source, at any time; each call
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from typing import Any, NamedTuple
 
@@ -13,8 +14,8 @@ import pydantic
 
 from controller import errors, names
 from controller.backends import base
+from controller.reconcile import dedication, status
 from controller.reconcile import outcome as outcomes
-from controller.reconcile import status
 from controller.reconcile.attempt import Attempt, Case, Surroundings
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
@@ -119,7 +120,7 @@ class Reconciler:
     async def _attempt(
         self, key: Key, runtime: runtimes.Runtime, body: dict[str, Any], interrupted: asyncio.Event
     ) -> Result:
-        target = self._target(key, runtime)
+        target = await self._with_rival(self._target(key, runtime), runtime)
         subject = Subject(kinds.RUNTIMES, key.name, key.namespace, target.uid)
         case = Case(
             runtime=runtime,
@@ -152,6 +153,14 @@ class Reconciler:
                 if interface.mac_address and interface.name not in pinned
             },
         )
+
+    async def _with_rival(self, target: base.Target, runtime: runtimes.Runtime) -> base.Target:
+        """The target, and who else of this node needs the interface that it is to have to itself."""
+        if runtime.spec.dedicated_interface is None:
+            return target
+        selector = f"spec.nodeName={self._around.node}"
+        bodies = await self._around.api.list(kinds.RUNTIMES, field_selector=selector)
+        return dataclasses.replace(target, rival=dedication.rival(runtime, bodies))
 
     def _tell_transition(self, subject: Subject, runtime: runtimes.Runtime, outcome: Outcome) -> None:
         """One line and one event when the summary changed, nothing otherwise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,21 @@ async def test_it_is_moved_in_at_each_start(bench: Bench, nic: Lan, api: Any) ->
     assert await has_it(bench, target, nic)
 
 
+async def test_after_a_start_by_the_engine_the_other_interfaces_are_in_order_too(
+    bench: Bench, lan: Lan, nic: Lan, api: Any
+) -> None:
+    spec = {"interfaces": [interface(lan, 10), interface(lan, 11, "cell")], "dedicatedInterface": nic.parent}
+    target = await bench.up(bench.target(**spec))
+
+    # The namespace of the run before is still held, with links that have the same MAC addresses.
+    api.restart(target.identity.device_id, timeout=1)
+    await bench.run(target, base.RepairNetworks)
+
+    assert await has_it(bench, target, nic)
+    assert lan.ping(lan.address(10))
+    assert lan.ping(lan.address(11))
+
+
 async def test_the_host_gets_it_back_after_a_crash_of_container_and_controller(
     bench: Bench, nic: Lan, api: Any, new_backend: NewBackend
 ) -> None:
@@ -115,6 +131,31 @@ async def test_a_crash_between_the_steps_is_mended_by_the_next(bench: Bench, nic
     await bench.run(target, base.StopContainer)
 
     assert on_host(nic.parent)[0] == before[0]
+
+
+async def test_a_mount_that_is_gone_with_the_service_costs_nothing(
+    bench: Bench, nic: Lan, new_backend: NewBackend, tmp_path: Path
+) -> None:
+    before = on_host(nic.parent)
+    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    run("umount", str(tmp_path / "lent" / f"{nic.parent}.namespace"))
+    another = Bench(new_backend(bench.install_id), bench.install_id, bench.image)
+    assert await has_it(another, target, nic)
+
+    await another.run(target, base.StopContainer)
+
+    assert on_host(nic.parent) == before
+
+
+async def test_it_is_refused_while_another_runtime_needs_it(bench: Bench, nic: Lan) -> None:
+    wish = bench.target(interfaces=[], dedicatedInterface=nic.parent)
+    rivalled = dataclasses.replace(wish, rival="eth1 is a parent of plc-9")
+
+    assert (await bench.backend.observe(rivalled)).obstacles == (
+        (reasons.DEDICATED_REFUSED, "eth1 is a parent of plc-9"),
+    )
+    target = await bench.up(wish)
+    assert (await bench.backend.observe(dataclasses.replace(target, rival=rivalled.rival))).obstacles == ()
 
 
 async def test_it_is_given_and_taken_while_the_runtime_runs(bench: Bench, nic: Lan) -> None:

@@ -60,3 +60,21 @@ async def test_a_nic_is_lent_kept_over_crashes_and_given_back(site: Site, lan: L
     (link,) = json.loads(run("ip", "-j", "address", "show", "dev", nic.parent).stdout)
     assert before in {each["local"] for each in link["addr_info"]}
     assert await asyncio.to_thread(nic.ping, nic.address(2))
+
+
+async def test_the_parent_of_another_runtime_stays_on_the_host(site: Site, lan: Lan, nic: Lan) -> None:
+    # A leased interface: no network of the engine's tells that its parent is in use.
+    leased = {"name": "lan0", "parent_interface": nic.parent, "network_mode": "dhcp"}
+    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[leased])
+
+    async def runs() -> bool:
+        return bool((await site.runtime("plc-1")).get("status", {}).get("state") == "running")
+
+    await eventually(runs, "the first runtime runs")
+    await site.create("plc-2", lan.parent, f"{lan.address(61)}/24", dedicated_interface=nic.parent)
+
+    await site.wait_condition("plc-2", "Stalled")
+    (stalled,) = [each for each in (await site.runtime("plc-2"))["status"]["conditions"] if each["type"] == "Stalled"]
+    assert stalled["reason"] == "DedicatedInterfaceRefused"
+    assert stalled["message"].startswith(f"{nic.parent} is a parent of plc-1")
+    assert await asyncio.to_thread(nic.ping, nic.address(2))

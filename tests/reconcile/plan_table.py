@@ -72,6 +72,7 @@ TWO_CPUS = spec(resources=runtimes.Resources(cpu="2"))
 ENV = spec(env=(runtimes.EnvVar(name="A", value="1"),))
 MOVED = spec(interfaces=(LAN.model_copy(update={"address": "10.0.0.6"}),))
 RESTART = spec(restarted_at=TOKEN)
+DEDICATED = spec(dedicated_interface="eth1")
 OUT_OF_ORDER = (base.ObservedInterface(name="lan0", parent_interface="eth0", attached=True, in_order=False),)
 
 

@@ -62,8 +62,7 @@ class Attachments:
         errors.Stalled(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
         """
         container = await self._containers.require(target.identity)
-        if not container.running:
-            await self._dedication.take_back(target.identity)
+        await self._dedication.catch_up(target.identity, container.pid)
         wishes = self.wishes(target, container)
         if started:
             self._occupancy.require_free(target.identity, wishes)

@@ -59,6 +59,13 @@ class Dedication:
             raise (errors.Waiting if obstacle[0] == reasons.PARENT_MISSING else errors.Stalled)(*obstacle)
         await self._lending.lend(name, owner, pid)
 
+    async def catch_up(self, whose: Identity, pid: int) -> None:
+        """Hold what is in the container of ``pid``, and give the host back what an earlier run had; 0: none runs.
+
+        Before links are mended: a namespace that is held keeps all its links, and their MAC addresses, busy.
+        """
+        await self._lending.catch_up(_owner(whose), pid)
+
     async def take_back(self, whose: Identity) -> None:
         """Give the host back what a runtime has that does not run any more."""
         await self._lending.take_back(_owner(whose))
@@ -72,6 +79,8 @@ class Dedication:
         """Why the interface may not be moved now."""
         if loan := (await self._lending.loans()).get(name):
             return _refused(f"{name} is dedicated to {loan.owner[1]}: give another one, or take it from there")
+        if target.rival:
+            return _refused(target.rival)
         found = {interface.name: interface for interface in await asyncio.to_thread(self._snapshot)}
         interface = found.get(name)
         if interface is None:

@@ -66,7 +66,9 @@ class Lifecycle:
 
     async def stop(self, target: Target) -> None:
         """Stop the container within the grace period of the spec; the host gets its interface back."""
-        await self._stop(await self._containers.require(target.identity), target)
+        container = await self._containers.require(target.identity)
+        await self._dedication.catch_up(target.identity, container.pid)
+        await self._stop(container, target)
         await self._dedication.take_back(target.identity)
 
     async def restart(self, target: Target) -> None:
