@@ -126,8 +126,11 @@ def state(name: str, sys_class_net: Path = Path("/sys/class/net")) -> LinkState:
 
 
 def kind_of(name: str, sys_class_net: Path = Path("/sys/class/net")) -> str:
-    """What kind of interface it is; see HostInterface. Raises OSError when it is gone."""
-    return _kind(sys_class_net / name)
+    """What kind of interface it is, see HostInterface; "" when there is none."""
+    try:
+        return _kind(sys_class_net / name)
+    except OSError:
+        return ""
 
 
 def lower(name: str, sys_class_net: Path = Path("/sys/class/net")) -> list[str]:

@@ -30,6 +30,7 @@ IMAGE_REFUSED = "ImageRefused"
 IMAGE_NOT_ALLOWED = "ImageNotAllowed"
 PARENT_MISSING = "ParentInterfaceMissing"
 PARENT_DOWN = "ParentInterfaceDown"
+WIFI_PARENT = "WifiParent"
 DEDICATED_REFUSED = "DedicatedInterfaceRefused"
 DAEMON_UNREACHABLE = "DockerUnreachable"
 ADDRESS_CONFLICT = "AddressConflict"
@@ -92,6 +93,11 @@ TABLE: tuple[Reason, ...] = (
     ),
     Reason(PARENT_MISSING, "waiting", "The host has no such interface now; the runtime starts when it is back."),
     Reason(PARENT_DOWN, "waiting", "The parent interface is down or its cable is out; the runtime runs on."),
+    Reason(
+        WIFI_PARENT,
+        "stalled",
+        "The parent interface is Wi-Fi, where access points drop foreign MAC addresses: give a wired one.",
+    ),
     Reason(
         DEDICATED_REFUSED,
         "stalled",

@@ -11,11 +11,14 @@ import pytest
 from controller import errors
 from controller.backends import base
 from controller.backends.base import Target
+from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.host import Host
 from controller.network import resolver
 from controller.network.namespace import Namespace, Snapshot
 from controller.resources import reasons
-from tests.backends.conftest import Bench, interface
+from tests.backends.conftest import INTERNAL_POOL, Bench, interface
 from tests.support.command import run
+from tests.support.dockerd import Engine
 from tests.support.lan import Lan
 
 pytestmark = pytest.mark.docker
@@ -349,3 +352,49 @@ async def test_a_link_of_the_runtimes_own_is_not_ours_to_keep_or_lose(bench: Ben
     await bench.run(target, base.RepairNetworks)
 
     assert "own0" in {link.name for link in (await links_of(bench, target)).links}
+
+
+async def test_each_of_two_links_on_one_lan_answers_for_its_own_address_only(bench: Bench, lan: Lan) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
+    macs = {each.name: each.mac_address for each in (await bench.backend.observe(target)).interfaces}
+
+    assert lan.macs_of(lan.address(10)) == {macs["lan0"]}
+    assert lan.macs_of(lan.address(11)) == {macs["cell"]}
+    assert lan.ping(lan.address(11))
+
+
+async def test_two_parents_on_one_lan_each_have_their_own(bench: Bench, lan: Lan) -> None:
+    second = lan.second_parent()
+    wished = [interface(lan, 10), interface(lan, 11, "cell") | {"parentInterface": second, "gateway": None}]
+    target = await bench.up(bench.target(interfaces=wished))
+    macs = {each.name: each.mac_address for each in (await bench.backend.observe(target)).interfaces}
+
+    assert await in_order(bench, target)
+    assert lan.macs_of(lan.address(10)) == {macs["lan0"]}
+    assert lan.macs_of(lan.address(11)) == {macs["cell"]}
+    assert lan.ping(lan.address(10))
+    assert lan.ping(lan.address(11))
+
+
+async def test_an_address_outside_the_parents_own_subnet_answers(bench: Bench, lan: Lan) -> None:
+    run("ip", "addr", "add", "192.0.2.7/24", "dev", lan.parent)
+    run("ip", "addr", "add", f"{lan.address(7)}/24", "dev", lan.parent)
+
+    await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    outside = interface(lan, 10, "cell") | {"address": "198.51.100.5", "subnet": "198.51.100.0/24", "gateway": None}
+    await bench.up(bench.target("plc2", interfaces=[outside]))
+
+    run("ip", "-n", lan.namespace, "addr", "add", "198.51.100.1/24", "dev", "lan0")
+    assert lan.ping(lan.address(10))
+    assert lan.ping("198.51.100.5")
+
+
+async def test_a_wifi_parent_is_refused_with_the_remedy(engine: Engine, host: Host, bench: Bench, lan: Lan) -> None:
+    wifi = DockerBackend(engine.url, bench.install_id, INTERNAL_POOL, host, interface_kind=lambda _: "wifi")
+    try:
+        ((reason, message),) = (await wifi.observe(bench.target(interfaces=[interface(lan, 10)]))).obstacles
+    finally:
+        wifi.close()
+
+    assert reason == reasons.WIFI_PARENT
+    assert "wired" in message

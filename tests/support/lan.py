@@ -32,6 +32,7 @@ class Lan:
         self.parent = name
         self.namespace = name
         self.subnet = ipaddress.IPv4Network("10.64.0.0/24")
+        self._more: list[str] = []
 
     def __enter__(self) -> Lan:
         try:
@@ -127,8 +128,32 @@ class Lan:
         found = re.search(r"\[([0-9A-Fa-f:]{17})\]", answer)
         return found[1].lower() if found else None
 
+    def macs_of(self, address: str) -> set[str]:
+        """All MAC addresses that answer ARP for the address."""
+        answers = self._inside("arping", "-b", "-c", "2", "-w", "3", "-I", _INSIDE, address).stdout
+        return {found.lower() for found in re.findall(r"\[([0-9A-Fa-f:]{17})\]", answers)}
+
+    def second_parent(self) -> str:
+        """Another interface of the host on this LAN, as of a second NIC on the same switch; its name."""
+        name, ports = ownership.new_name(PREFIX), ("port0", "port1")
+        run("ip", "link", "add", name, "type", "veth", "peer", "name", ports[1], "netns", self.namespace)
+        self._more.append(name)
+        # A switch takes the place of the cable's end, and its name.
+        run("ip", "-n", self.namespace, "link", "set", _INSIDE, "down")
+        run("ip", "-n", self.namespace, "link", "set", _INSIDE, "name", ports[0])
+        run("ip", "-n", self.namespace, "addr", "flush", "dev", ports[0])
+        run("ip", "-n", self.namespace, "link", "add", _INSIDE, "type", "bridge")
+        for port in ports:
+            run("ip", "-n", self.namespace, "link", "set", port, "master", _INSIDE, "up")
+        run("ip", "-n", self.namespace, "addr", "add", f"{self.gateway}/24", "dev", _INSIDE)
+        run("ip", "-n", self.namespace, "link", "set", _INSIDE, "up")
+        run("ip", "link", "set", name, "up")
+        return name
+
     def remove(self) -> None:
         """Remove everything; twice is no harm."""
+        for name in self._more:
+            run("ip", "link", "delete", name, check=False)
         _remove(self.parent)
 
     def _configure(self) -> None:

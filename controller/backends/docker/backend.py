@@ -43,8 +43,8 @@ class DockerBackend:
     """Runtimes as containers of the engine at ``url``, for one installation.
 
     ``internal_pool`` is a range for networks (see networks.py). ``settle_seconds`` is how long a replacement must run
-    before the old container is given up, ``interface_index`` gives the kernel's number of a host interface, 0 for none.
-    Nothing is connected before the first call. Belongs to one event loop.
+    before the old container is given up, ``interface_index`` gives the kernel's number of a host interface, 0 for none,
+    and ``interface_kind`` what it is. Nothing is connected before the first call. Belongs to one event loop.
     """
 
     needs_pull_credentials = True
@@ -58,6 +58,7 @@ class DockerBackend:
         *,
         settle_seconds: float = 5.0,
         interface_index: Callable[[str], int] = interfaces.index,
+        interface_kind: Callable[[str], str] = interfaces.kind_of,
     ) -> None:
         self._install_id = install_id
         self._engine = engine = Engine(url)
@@ -74,7 +75,7 @@ class DockerBackend:
         self._images = images = Images(engine, containers)
         self._attachments = attachments
         self._replacement = Replacement(containers, creation, lifecycle, attachments, images, settle_seconds)
-        self._observer = Observer(containers, networks, attachments, occupancy, dedication, ports)
+        self._observer = Observer(containers, networks, attachments, occupancy, dedication, ports, interface_kind)
         self._events = Events(engine, containers, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)

@@ -12,6 +12,13 @@ from controller.backends.docker.capabilities import Capabilities
 from controller.network import addresses
 from controller.resources import quantities, runtimes
 
+# Linux answers ARP for any of its addresses on any link (ip-sysctl: arp_ignore, arp_announce): with two links on one
+# LAN both would answer for both addresses. Loose reverse path filtering lets answers leave over the other one.
+_ONE_ADDRESS_ONE_LINK = {
+    "net.ipv4.conf.all.arp_ignore": "1",
+    "net.ipv4.conf.all.arp_announce": "2",
+    "net.ipv4.conf.all.rp_filter": "2",
+}
 _INTERNAL_INTERFACE = "internal"
 _IFNAME = "com.docker.network.endpoint.ifname"
 
@@ -98,6 +105,7 @@ def _host_config(target: Target, device_rules: list[str], *, realtime: bool) -> 
         "Dns": list(name_servers(wishes(target, {}))),
         "DeviceCgroupRules": device_rules,
         "SecurityOpt": ["no-new-privileges"],
+        "Sysctls": dict(_ONE_ADDRESS_ONE_LINK),
         **limits(spec.resources),
         **(_realtime(spec.realtime) if spec.realtime.enabled and realtime else {}),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from controller import errors, names
@@ -22,6 +22,7 @@ from controller.network.interfaces import ABSENT, LinkState
 from controller.network.namespace import Namespace, Snapshot
 from controller.resources import quantities, reasons, runtimes
 
+_WIFI = "{} is Wi-Fi, and access points let no foreign MAC address through: give a wired parentInterface"
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -36,6 +37,7 @@ class Observer:
         occupancy: Occupancy,
         dedication: Dedication,
         ports: Ports,
+        interface_kind: Callable[[str], str],
     ) -> None:
         self._containers = containers
         self._networks = networks
@@ -43,6 +45,7 @@ class Observer:
         self._occupancy = occupancy
         self._dedication = dedication
         self._ports = ports
+        self._interface_kind = interface_kind
 
     async def observe(self, target: Target) -> Observed:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
@@ -60,7 +63,7 @@ class Observer:
             wishes = making.wishes(target, {})
             dedicated = await self._dedication.standing(target, 0)
             return Observed(
-                obstacles=(dedicated.obstacle,) if dedicated.obstacle else (),
+                obstacles=await self._obstacles(wishes, dedicated),
                 lent=dedicated.lent,
                 foreign=found.describe() if found else "",
                 predecessor=predecessor,
@@ -98,10 +101,19 @@ class Observer:
             resources=_resources(container, target.spec.resources),
             predecessor=predecessor,
             missing_parents=absent(parents),
-            obstacles=(dedicated.obstacle,) if dedicated.obstacle else (),
+            obstacles=await self._obstacles(wishes, dedicated),
             dedicated_fault=dedicated.fault,
             lent=dedicated.lent,
             warnings=_warnings(how, target),
+        )
+
+    async def _obstacles(self, wishes: Sequence[Wish], dedicated: Dedicated) -> tuple[tuple[str, str], ...]:
+        """Why a start of ours may not be made."""
+        parents = dict.fromkeys(wish.interface.parent_interface for wish in wishes)
+        kinds = await asyncio.to_thread(lambda: {name: self._interface_kind(name) for name in parents})
+        return (
+            *([dedicated.obstacle] if dedicated.obstacle else []),
+            *((reasons.WIFI_PARENT, _WIFI.format(name)) for name, kind in kinds.items() if kind == "wifi"),
         )
 
     async def _dedicated(self, target: Target, container: Container) -> Dedicated:
