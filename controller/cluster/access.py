@@ -16,6 +16,7 @@ from controller.resources.client import ApiClient
 
 KEPT_SECONDS = 30.0
 KEPT_COUNT = 64
+REVIEWS_AT_ONCE = 4  # strangers with made-up tokens must not load the API
 
 
 class Verdict(NamedTuple):
@@ -31,6 +32,7 @@ class Access:
     def __init__(self, api: ApiClient, node: str) -> None:
         self._api = api
         self._node = node
+        self._asking = asyncio.Semaphore(REVIEWS_AT_ONCE)
         self._kept: dict[str, tuple[float, Verdict]] = {}
 
     async def judge(self, authorization: str) -> Verdict:
@@ -41,7 +43,8 @@ class Access:
         key, now = hashlib.sha256(token.encode()).hexdigest(), asyncio.get_running_loop().time()
         judged_at, verdict = self._kept.get(key, (float("-inf"), Verdict(401)))
         if now - judged_at > KEPT_SECONDS:
-            verdict = await self._ask(token)
+            async with self._asking:
+                verdict = await self._ask(token)
             self._keep(key, now, verdict)
         return verdict
 

@@ -54,6 +54,7 @@ class Election:
         self._renewed = float("-inf")
         self._seen: tuple[Any, Any] = (None, None)
         self._seen_at = float("-inf")
+        self._failing = False
         self.leads = False
 
     async def run(self, lead: Callable[[], AbstractAsyncContextManager[object]]) -> None:
@@ -95,8 +96,10 @@ class Election:
         try:
             taken = await self._claim()
         except errors.ApiError as error:
-            log.log(logging.WARNING if self.leads else logging.DEBUG, "The Lease %s: %s", self._name, error)
+            log.log(logging.DEBUG if self._failing else logging.WARNING, "No look at the Lease: %s", error)
+            self._failing = not isinstance(error, errors.ConflictError)
             return False
+        self._failing = False
         if taken:
             self._renewed = began
         return taken

@@ -1,0 +1,58 @@
+"""What all processes of an installation agree on: one install id, whoever asks first, and whether it is retired."""
+
+from __future__ import annotations
+
+import asyncio
+
+from controller import errors
+from controller.cluster.facts import NAME, Facts
+from controller.resources import kinds
+from controller.resources.client import ApiClient
+from tests.support.embedded_api import NAMESPACE
+
+
+async def test_the_first_to_ask_names_the_installation_for_all(api: ApiClient) -> None:
+    assert await Facts(api, NAMESPACE).install_id("07048933") == "07048933"
+    assert await Facts(api, NAMESPACE).install_id("another") == "07048933"
+    assert await Facts(api, NAMESPACE).install_id(None) == "07048933"
+
+
+async def test_many_at_once_agree(api: ApiClient) -> None:
+    found = await asyncio.gather(*(Facts(api, NAMESPACE).install_id(f"id-{number}") for number in range(8)))
+    assert len(set(found)) == 1
+
+
+async def test_without_a_preference_an_id_is_made_and_kept(api: ApiClient) -> None:
+    made = await Facts(api, NAMESPACE).install_id(None)
+    assert len(made) == 8
+    assert await Facts(api, NAMESPACE).install_id(None) == made
+
+
+async def test_a_retirement_is_known_to_all_until_it_is_reset(api: ApiClient) -> None:
+    one, other = Facts(api, NAMESPACE), Facts(api, NAMESPACE)
+    await one.install_id("07048933")
+    assert not await other.retired()
+    await one.retire()
+    assert await other.retired()
+    assert await other.reset()
+    assert not await one.retired()
+    assert not await one.reset()
+    assert await other.install_id(None) == "07048933"
+
+
+async def test_an_api_that_is_away_is_waited_for(api: ApiClient) -> None:
+    class Away:
+        """Answers from the second question on."""
+
+        asked = 0
+
+        async def get(self, *arguments: object) -> object:
+            self.asked += 1
+            if self.asked == 1:
+                raise errors.ApiUnavailableError("the API is away")
+            return {"data": {"install-id": "07048933"}}
+
+    away = Away()
+    assert await Facts(away, NAMESPACE).install_id(None) == "07048933"  # type: ignore[arg-type]
+    assert away.asked == 2
+    assert NAME not in [found["metadata"]["name"] for found in await api.list(kinds.CONFIG_MAPS, NAMESPACE)]
