@@ -14,15 +14,15 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
 from controller import errors, names
-from controller.resources import runtimes
+from controller.setting_values import CloudUrl, Listen, ListenAddress, Pool, Prefixes, Roles, Template, one_line
 
 PREFIX = "EDGE_"
 
@@ -33,81 +33,12 @@ OPENPLC_TEMPLATE: dict[str, Any] = {
 }
 
 
-class Listen(NamedTuple):
-    """An address to listen on; port 0 takes a free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-def _listen(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("give it as HOST:PORT, such as 127.0.0.1:6445")
-    return Listen(host.strip("[]"), int(port))
-
-
-def _line(error: Exception) -> str:
-    """What a library says over several lines, in one."""
-    return " ".join(str(error).split())
-
-
-def _pool(value: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
-    if not (value.is_private or value.is_link_local) or value.prefixlen > 24:
-        raise ValueError("give a private IPv4 range of at least /24, such as 10.213.0.0/16")
-    return value
-
-
-def _cloud_url(value: str) -> str:
-    if value and not re.fullmatch(r"https?://[^/\s]+/?", value):
-        raise ValueError("give it as https://HOST or https://HOST:PORT, or leave it empty for no cloud")
-    return value.rstrip("/")
-
-
-def _prefixes(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _roles(value: tuple[Role, ...]) -> tuple[Role, ...]:
-    if not value:
-        raise ValueError("name at least one of link, pods, node")
-    return value
-
-
-def _template(value: Any) -> Any:
-    """A partial spec: inline YAML or JSON, or ``@FILE``."""
-    if isinstance(value, str):
-        try:
-            text = Path(value[1:]).read_text() if value.startswith("@") else value
-            value = yaml.safe_load(text)
-        except (OSError, yaml.YAMLError) as error:
-            raise ValueError(f"give a partial Runtime spec as YAML or JSON, or @FILE ({_line(error)})") from error
-    value = {} if value is None else value
-    if not isinstance(value, dict):
-        raise ValueError("give a partial Runtime spec as a mapping")
-    unknown = set(value) - {field.alias for field in runtimes.RuntimeSpec.model_fields.values()}
-    if unknown:
-        raise ValueError(f"{', '.join(sorted(unknown))} is not a field of a Runtime's spec")
-    runtimes.RuntimeSpec.model_validate({"deviceId": "template", "image": "template", **value})
-    return value
-
-
-Role = Literal["link", "pods", "node"]
-ListenAddress = Annotated[Listen, BeforeValidator(_listen)]
-Pool = Annotated[ipaddress.IPv4Network, AfterValidator(_pool)]
-
-
 class Settings(BaseSettings):
     """Everything that can be set. Raises pydantic errors; use ``load``, which says them in one sentence."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
 
-    cloud_url: Annotated[str, AfterValidator(_cloud_url)] = Field(
+    cloud_url: CloudUrl = Field(
         "https://api.getedge.me", description="The cloud; empty: no cloud, resources and GitOps only."
     )
     client_cert: Path = Field(Path("~/.mtls/client.crt"), description="Client certificate; its CN is the agent id.")
@@ -115,7 +46,7 @@ class Settings(BaseSettings):
     cloud_ca: Path | None = Field(None, description="CA bundle for the cloud's certificate; default: the system's.")
     state_dir: Path = Field(Path("/var/lib/edge-controller"), description="Where everything that must last is kept.")
     api: Literal["embedded", "cluster"] = Field("embedded", description="Whose Kubernetes API is used.")
-    roles: Annotated[tuple[Role, ...], BeforeValidator(_prefixes), AfterValidator(_roles)] = Field(
+    roles: Roles = Field(
         ("link", "node"),
         description="What this process does: link, pods, node; in a cluster any of them, by commas.",
     )
@@ -148,11 +79,11 @@ class Settings(BaseSettings):
         "ghcr.io/autonomy-logic/openplc-runtime", description="Image repository of what the cloud creates."
     )
     runtime_version: str = Field("latest", description="Image tag of what the cloud creates without a version.")
-    runtime_template: Annotated[dict[str, Any], BeforeValidator(_template)] = Field(
+    runtime_template: Template = Field(
         default_factory=lambda: dict(OPENPLC_TEMPLATE),
         description="Partial spec under what the cloud creates: YAML, JSON or @FILE; default: what OpenPLC v4 needs.",
     )
-    image_prefixes: Annotated[tuple[str, ...], BeforeValidator(_prefixes)] = Field(
+    image_prefixes: Prefixes = Field(
         (), description="Allowed beginnings of image names, separated by commas; empty: all."
     )
     address_probe: bool = Field(
@@ -246,7 +177,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         text = path.read_text()
         content = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text) or {}
     except (OSError, tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        reason = _line(error)
+        reason = one_line(error)
         raise errors.SettingError(f"--config {path} cannot be read: {reason}; give a TOML or YAML file") from error
     if not isinstance(content, dict):
         raise errors.SettingError(f"--config {path} holds no settings; give a mapping such as `cloud_url: ...`")

@@ -1,0 +1,89 @@
+"""The forms that settings take as text, and what is refused of them: addresses, ranges, lists, roles, templates.
+
+Every ValueError here is the second half of a sentence that begins with the setting's name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator
+
+from controller.resources import runtimes
+
+
+class Listen(NamedTuple):
+    """An address to listen on; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def _listen(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("give it as HOST:PORT, such as 127.0.0.1:6445")
+    return Listen(host.strip("[]"), int(port))
+
+
+def one_line(error: Exception) -> str:
+    """What a library says over several lines, in one."""
+    return " ".join(str(error).split())
+
+
+def _pool(value: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
+    if not (value.is_private or value.is_link_local) or value.prefixlen > 24:
+        raise ValueError("give a private IPv4 range of at least /24, such as 10.213.0.0/16")
+    return value
+
+
+def _cloud_url(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^/\s]+/?", value):
+        raise ValueError("give it as https://HOST or https://HOST:PORT, or leave it empty for no cloud")
+    return value.rstrip("/")
+
+
+def _parts(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _roles(value: tuple[Role, ...]) -> tuple[Role, ...]:
+    if not value:
+        raise ValueError("name at least one of link, pods, node")
+    return value
+
+
+def _template(value: Any) -> Any:
+    """A partial spec: inline YAML or JSON, or ``@FILE``."""
+    if isinstance(value, str):
+        try:
+            text = Path(value[1:]).read_text() if value.startswith("@") else value
+            value = yaml.safe_load(text)
+        except (OSError, yaml.YAMLError) as error:
+            raise ValueError(f"give a partial Runtime spec as YAML or JSON, or @FILE ({one_line(error)})") from error
+    value = {} if value is None else value
+    if not isinstance(value, dict):
+        raise ValueError("give a partial Runtime spec as a mapping")
+    unknown = set(value) - {field.alias for field in runtimes.RuntimeSpec.model_fields.values()}
+    if unknown:
+        raise ValueError(f"{', '.join(sorted(unknown))} is not a field of a Runtime's spec")
+    runtimes.RuntimeSpec.model_validate({"deviceId": "template", "image": "template", **value})
+    return value
+
+
+Role = Literal["link", "pods", "node"]
+Roles = Annotated[tuple[Role, ...], BeforeValidator(_parts), AfterValidator(_roles)]
+Prefixes = Annotated[tuple[str, ...], BeforeValidator(_parts)]
+ListenAddress = Annotated[Listen, BeforeValidator(_listen)]
+Pool = Annotated[ipaddress.IPv4Network, AfterValidator(_pool)]
+CloudUrl = Annotated[str, AfterValidator(_cloud_url)]
+Template = Annotated[dict[str, Any], BeforeValidator(_template)]
