@@ -16,6 +16,9 @@ FINALIZER = f"{GROUP}/runtime-cleanup"
 ORIGIN_LABEL = f"{GROUP}/origin"
 ORIGIN_CLOUD = "cloud"
 
+# On Runtimes that the cloud's commands wrote last: "<topic> <name of the RuntimeCommand>".
+REQUESTED_BY = f"{GROUP}/requested-by"
+
 # Leases in the namespace of the controller: which process leads, and which nodes are heard of.
 LEADER_LEASE = "edge-controller"
 LEASE_LABEL = f"{GROUP}/lease"

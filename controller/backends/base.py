@@ -109,10 +109,10 @@ class Observed:
     uid: str = ""  # uid label of the container: another one than the Runtime's means adoption
     started_at: str = ""
     finished_at: str = ""
-    exit_code: int | None = None
+    exit_code: int | None = None  # of the last end, as long as that is known
     oom_killed: bool = False
     error: str = ""
-    restart_count: int = 0  # the engine's own, reset by a manual start
+    restart_count: int = 0  # starts that the engine made by itself, begun anew with a start by hand
     health: str = "none"
     internal_ip: str = ""
     interfaces: tuple[ObservedInterface, ...] = ()

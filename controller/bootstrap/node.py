@@ -33,8 +33,8 @@ from controller.node.local import LocalNode
 from controller.node.proxy import Proxy
 from controller.node.tracking import Tracking
 from controller.operator.thread import OperatorThread
+from controller.reconcile.causes import EngineContact
 from controller.reconcile.queue import Queue
-from controller.reconcile.restarts import EngineContact
 from controller.reconcile.scope import Scope
 from controller.reconcile.sources import DeviceChanges, EngineEvents, NetworkChanges, RuntimeChanges
 from controller.resources.client import ApiClient

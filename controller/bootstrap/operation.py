@@ -13,11 +13,11 @@ from controller.metrics import counted
 from controller.metrics.prometheus import Metrics
 from controller.operator.thread import OperatorThread
 from controller.reconcile.attempt import Surroundings
+from controller.reconcile.causes import EngineContact
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import KeyIndex
 from controller.reconcile.queue import Queue
 from controller.reconcile.reconciler import Reconciler
-from controller.reconcile.restarts import EngineContact
 from controller.reconcile.scope import Scope
 from controller.reconcile.sources import Resync
 from controller.resources import kinds

@@ -8,7 +8,7 @@ from controller.backends.pods.backend import PodsBackend
 from controller.bootstrap import operation
 from controller.bootstrap.installation import Installation
 from controller.metrics.prometheus import Metrics
-from controller.reconcile.restarts import EngineContact
+from controller.reconcile.causes import EngineContact
 from controller.reconcile.scope import Scope
 from controller.reconcile.sources import EngineEvents
 from controller.resources.client import ApiClient

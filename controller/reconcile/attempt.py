@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 
 from controller import errors, names
 from controller.backends import base
-from controller.reconcile import plan, pull_secrets, restarts, status
+from controller.reconcile import plan, pull_secrets, status
+from controller.reconcile.causes import Circumstances, EngineContact
+from controller.reconcile.doings import Doings, last_command
 from controller.reconcile.outcome import Outcome, of_error
 from controller.reconcile.status_writer import StatusWriter
-from controller.reconcile.steps import StepNotes, cause_of
+from controller.reconcile.steps import StepNotes
 from controller.reconcile.wish import Superseded, Wish
 from controller.resources import conditions, reasons, runtimes
 from controller.resources.client import ApiClient
@@ -37,14 +39,18 @@ class Surroundings:
     image_prefixes: tuple[str, ...]
     clock: Callable[[], float]
     boot_time: float
-    engine: restarts.EngineContact
+    engine: EngineContact
 
 
 @dataclass(frozen=True)
 class Case:
-    """The Runtime that a pass is about; ``watched``: this process has seen it before."""
+    """The Runtime that a pass is about; ``known`` is its status, with what was not written yet.
+
+    ``watched``: this process has seen it before.
+    """
 
     runtime: runtimes.Runtime
+    known: RuntimeStatus
     target: base.Target
     wish: Wish
     writer: StatusWriter
@@ -53,20 +59,21 @@ class Case:
 
 
 class Attempt:
-    """One pass; ``acted`` tells whether it began a step."""
+    """One pass; ``acted`` tells whether it began a step, ``held_seconds`` when its status may be written."""
 
     def __init__(self, around: Surroundings, case: Case) -> None:
         self._around = around
         self._case = case
         self._target = case.target
-        self._previous = case.runtime.status
+        self._previous = case.known
         self._observed: base.Observed | None = None
         self._image = self._previous.image
         self._image_source = self._previous.image_source or ""
         self._restart: RestartIntent | None = None
         self._operation: plan.Operation | None = None
-        self._own_cause = ""
+        self._doings = Doings(case.runtime)
         self.acted = False
+        self.held_seconds = 0.0
         self._reported_at = 0.0
 
     async def run(self) -> Outcome:
@@ -80,7 +87,7 @@ class Attempt:
                 log.exception("A pass failed", extra=self._case.notes.extra)
             outcome = of_error(error)
             await self._look_again(outcome)
-        await self._case.writer.write(status.after(self._previous, self._report(outcome)))
+        self.held_seconds = await self._case.writer.write_paced(status.after(self._previous, self._report(outcome)))
         return outcome
 
     async def _converge(self) -> Outcome:
@@ -134,12 +141,14 @@ class Attempt:
         )
 
     async def _execute(self, current: plan.Plan) -> None:
-        """Say what is about to be done, on disk, then do it."""
-        self._previous = status.under_way(self._previous, self._report(_acting(current)))
-        await self._case.writer.write(self._previous)
+        """Say what is about to be done, on disk, then do it; what a crash loop needs each time is not told."""
+        if not (self._case.writer.crowded and current.steps == (base.RepairNetworks(),)):
+            self._previous = status.under_way(self._previous, self._report(_acting(current)))
+            await self._case.writer.write(self._previous)
         for step in current.steps:
             await self._case.wish.check()
             self.acted = True
+            self._doings.begin(step, self._observed or base.Observed(), self._around.clock())
             await self._step(step)
 
     async def _step(self, step: base.Step) -> None:
@@ -148,7 +157,6 @@ class Attempt:
             self._image, self._image_source = self._target.image, self._target.spec.image_reference
         else:
             self._target = await self._around.backend.execute(step, self._target, self._progress)
-        self._own_cause = cause_of(step, self._case.runtime.status) or self._own_cause
         self._case.notes.done(step)
 
     async def _resolve(self, step: base.ResolveImage) -> base.Target:
@@ -179,22 +187,33 @@ class Attempt:
                 self._observed = await self._around.backend.observe(self._target)
 
     def _report(self, outcome: Outcome) -> status.Report:
-        around = self._around
+        around, now = self._around, self._around.clock()
         return status.Report(
             target=replace(self._target, image=self._image),
             outcome=outcome,
-            now=around.clock(),
+            now=now,
             node=self._target.spec.node_name or around.node,
             observed=self._observed,
             image_source=self._image_source,
             operation=self._operation,
             restart=self._restart,
-            around=restarts.Circumstances(
-                own=self._own_cause,
-                boot_time=around.boot_time,
-                engine_returned_at=around.engine.returned_at,
-                watched=self._case.watched,
-            ),
+            around=self._circumstances(now),
+            last_command=last_command(self._case.runtime),
+        )
+
+    def _circumstances(self, now: float) -> Circumstances:
+        around, doings = self._around, self._doings
+        return Circumstances(
+            now=now,
+            own=doings.why,
+            acted_at=doings.began_at,
+            request=doings.request,
+            stop_wished=self._target.spec.desired_state == "Stopped",
+            found_stopped=doings.found_stopped,
+            boot_time=around.boot_time,
+            engine_returned_at=around.engine.returned_at,
+            watched=self._case.watched,
+            adopted=self._observed is not None and self._observed.uid != self._target.uid,
         )
 
 

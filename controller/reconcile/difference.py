@@ -11,6 +11,8 @@ from typing import NamedTuple
 from controller.backends import base
 from controller.resources import quantities, reasons, runtimes
 
+_MADE_FROM = {"image", "version", "digest", "env", "volumes", "realtime", "interfaces"}  # the rest changes in place
+
 
 def needs_new_container(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec) -> bool:
     """Whether a field differs that no engine can change on a container that exists (the image apart)."""
@@ -23,6 +25,33 @@ def _fixed_at_creation(spec: runtimes.RuntimeSpec) -> tuple[object, ...]:
         {volume.name: (volume.mount_path, volume.read_only) for volume in spec.volumes},
         spec.realtime if spec.realtime.enabled else None,
     )
+
+
+def changed_fields(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec) -> tuple[str, ...]:
+    """The fields that differ of those which a container is made from, as paths.
+
+    Entries of a list are told by name, and never a value, for it may be secret.
+    """
+    wished, stands = (whole.model_dump(mode="json", by_alias=True, include=_MADE_FROM) for whole in (spec, made_from))
+    return tuple(sorted(_changed("spec", wished, stands)))
+
+
+def _changed(path: str, wished: object, stands: object) -> list[str]:
+    if wished == stands:
+        return []
+    if isinstance(wished, dict) and isinstance(stands, dict):
+        fields = wished.keys() | stands.keys()
+        return [found for name in fields for found in _changed(f"{path}.{name}", wished.get(name), stands.get(name))]
+    if (ours := _by_name(wished)) is not None and (theirs := _by_name(stands)) is not None:
+        return [f"{path}[{name}]" for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+    return [path]
+
+
+def _by_name(value: object) -> dict[str, object] | None:
+    """The entries of a list of named ones; None of anything else."""
+    if not isinstance(value, list):
+        return None
+    return {entry["name"]: entry for entry in value if isinstance(entry, dict) and "name" in entry}
 
 
 def resources_differ(wished: runtimes.Resources, actual: runtimes.Resources) -> bool:

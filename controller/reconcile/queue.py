@@ -158,6 +158,10 @@ class Queue:
             entry.timer = asyncio.get_running_loop().call_later(delay, self._want, entry, key)
 
     def _delay(self, entry: _Entry, result: Result) -> float | None:
+        delays = (self._by_outcome(entry, result), result.held_seconds or None)
+        return min((delay for delay in delays if delay is not None), default=None)
+
+    def _by_outcome(self, entry: _Entry, result: Result) -> float | None:
         match result.outcome.kind:
             case "retry":
                 longest = min(RETRY_FIRST_SECONDS * 2 ** (entry.failures - 1), RETRY_LAST_SECONDS)

@@ -20,6 +20,7 @@ from controller.reconcile.attempt import Attempt, Case, Surroundings
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.outcome import Outcome
+from controller.reconcile.pace import Pace
 from controller.reconcile.scope import Scope
 from controller.reconcile.status_writer import StatusWriter
 from controller.reconcile.steps import StepNotes
@@ -33,12 +34,14 @@ log = logging.getLogger(__name__)
 class Result(NamedTuple):
     """How a pass ended, for the queue and for a handler.
 
-    ``again`` asks for another pass at once, ``acted`` tells that steps were made.
+    ``again`` asks for another pass at once, ``acted`` tells that steps were made. ``held_seconds`` asks for one when
+    the status may be written, 0 when it is.
     """
 
     outcome: Outcome
     again: bool = False
     acted: bool = False
+    held_seconds: float = 0.0
 
     @property
     def settled(self) -> bool:
@@ -64,6 +67,7 @@ class Reconciler:
         self._recorder = recorder
         self._index = index
         self._scope = scope
+        self._pace = Pace(around.clock)
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         """Bring one Runtime nearer to its wish; ``interrupted`` is set when its object changes meanwhile.
@@ -113,7 +117,7 @@ class Reconciler:
         bare = _bare(body)
         now, node = self._around.clock(), self._around.node
         report = status.Report(target=self._target(key, bare), outcome=outcome, now=now, node=node)
-        writer = StatusWriter(self._around.api, key, bare.status.wire())
+        writer = StatusWriter(self._around.api, key, bare.status.wire(), self._pace, bare.metadata.uid)
         await writer.write(status.after(bare.status, report))
         return Result(outcome)
 
@@ -126,7 +130,8 @@ class Reconciler:
             runtime=runtime,
             target=target,
             wish=Wish(self._around.api, runtime, interrupted),
-            writer=StatusWriter(self._around.api, key, body.get("status") or {}),
+            known=self._pace.held(target.uid) or runtime.status,
+            writer=StatusWriter(self._around.api, key, body.get("status") or {}, self._pace, target.uid),
             notes=StepNotes(self._recorder, subject),
             watched=self._index.remember(
                 target.identity, key, _parents(runtime), devices=bool(runtime.spec.serial_ports)
@@ -134,8 +139,9 @@ class Reconciler:
         )
         attempt = Attempt(self._around, case)
         outcome = await attempt.run()
-        self._tell_transition(subject, runtime, outcome)
-        return Result(outcome, acted=attempt.acted)
+        if not attempt.held_seconds:
+            self._tell_transition(subject, runtime, outcome)
+        return Result(outcome, acted=attempt.acted, held_seconds=attempt.held_seconds)
 
     def _target(self, key: Key, runtime: runtimes.Runtime) -> base.Target:
         """The Runtime as the backend needs it; a MAC address that the spec pins wins over the one it had."""

@@ -1,48 +1,32 @@
-"""Why a runtime started again, and how often: its history, counted over containers, engines and hosts.
+"""How often a runtime started again, and the record of its starts and stops, over containers, engines and hosts.
 
 Each start after the first counts once. Two facts are kept between looks: when the container started, and the engine's
 own restart count. The engine's count tells of crashes between two looks; it begins anew with a start by hand, so a
-start by hand followed by crashes, all while nobody looked, counts as the crashes only. Pure, but for EngineContact.
+start by hand followed by crashes, all while nobody looked, counts as the crashes only. Pure.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from controller.backends import base
-from controller.resources import timestamps
+from controller.reconcile import causes
+from controller.reconcile.causes import Circumstances, Why
+from controller.resources import restart_causes, timestamps
 from controller.resources.runtime_status import RESTARTS_KEPT, RestartRecord, RuntimeStatus
 
-REQUESTED = "Requested"
-REPLACED = "Replaced"
-CRASHED = "Crashed"
-OUT_OF_MEMORY = "OutOfMemory"
-HOST_STARTED = "HostStarted"
-DAEMON_RESTARTED = "DaemonRestarted"
-STARTED = "Started"
-UNKNOWN = "Unknown"
-
-ENGINE_START_SECONDS = 120  # an engine that comes back starts its containers within this time
-
-
-class EngineContact:
-    """When the engine was last reached again after it had been away; None while it never was."""
-
-    def __init__(self) -> None:
-        self.returned_at: float | None = None
+DETAIL_LIMIT = 1024
+_UP = ("running", "restarting", "paused")
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """What is known around a start: ``own`` is the cause when this pass made it itself.
+class History:
+    """The cumulative count, the records (newest last), and the newest start after the first."""
 
-    Times are seconds since the epoch; ``watched`` tells that this process saw the runtime before the start.
-    """
-
-    own: str = ""
-    boot_time: float = 0.0
-    engine_returned_at: float | None = None
-    watched: bool = False
+    count: int
+    records: tuple[RestartRecord, ...]
+    last_restart: RestartRecord | None
 
 
 def starts(previous: RuntimeStatus, observed: base.Observed) -> int:
@@ -52,63 +36,38 @@ def starts(previous: RuntimeStatus, observed: base.Observed) -> int:
     if previous.started_at is None:
         return observed.restart_count
     automatic = observed.restart_count - previous.engine_restart_count
-    return automatic if _same_container(previous, observed) and automatic > 0 else 1 + observed.restart_count
+    return automatic if causes.same_container(previous, observed) and automatic > 0 else 1 + observed.restart_count
 
 
-def history(
-    previous: RuntimeStatus, observed: base.Observed, around: Circumstances
-) -> tuple[int, tuple[RestartRecord, ...]]:
-    """The cumulative count and the records, newest last, after this look."""
-    new = starts(previous, observed)
-    if not new:
-        return previous.restart_count, previous.restarts
-    cause, detail = _cause(previous, observed, around)
-    if new > 1:
-        detail = f"{detail}; the last of {new} starts".lstrip("; ")
-    record = RestartRecord(time=observed.started_at, cause=cause, detail=detail)
-    return previous.restart_count + new, (*previous.restarts, record)[-RESTARTS_KEPT:]
+def history(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> History:
+    """What is known after this look; several starts since the previous one are one record that says how many."""
+    new, ended = starts(previous, observed), _ended(previous, observed)
+    why = causes.why(previous, observed, around, ended=ended) if new or ended else Why(restart_causes.UNKNOWN)
+    found = [_record(_end_time(observed, around), "Stopped", why)] if ended else []
+    last = previous.last_restart
+    if new:
+        detail = f"{why.detail}; the last of {new} starts".lstrip("; ") if new > 1 else why.detail
+        last = _record(observed.started_at, "Started", Why(why.cause, detail))
+        found.append(last)
+    elif previous.started_at is None and observed.started_at and not around.adopted:
+        found.append(_record(observed.started_at, "Started", Why(restart_causes.CREATED, around.request)))
+    found.sort(key=lambda record: timestamps.seconds(record.time) or 0.0)
+    return History(previous.restart_count + new, (*previous.restarts, *found)[-RESTARTS_KEPT:], last)
 
 
-def _same_container(previous: RuntimeStatus, observed: base.Observed) -> bool:
-    return previous.container_id == observed.container_id
-
-
-def _cause(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> tuple[str, str]:
-    if around.own:
-        return around.own, ""
-    if previous.restart and previous.restart.previous_started_at == previous.started_at:
-        return REQUESTED, f"restartedAt {previous.restart.token}"
-    if _since(previous, around.boot_time):
-        return HOST_STARTED, "The host was started"
-    if _same_container(previous, observed) and observed.restart_count > previous.engine_restart_count:
-        return _crash(previous, observed)
-    return _outside(previous, observed, around)
-
-
-def _outside(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> tuple[str, str]:
-    if _by_engine(previous, observed, around.engine_returned_at):
-        return DAEMON_RESTARTED, "Docker was restarted"
-    if around.watched:
-        return STARTED, "Started by hand or by another program"
-    return UNKNOWN, "It happened while the controller was away"
-
-
-def _crash(previous: RuntimeStatus, observed: base.Observed) -> tuple[str, str]:
-    """The end was seen when its time is the one already in the status; the engine forgets the code at the start."""
-    if observed.finished_at != previous.finished_at:
-        return CRASHED, "exit code not seen"
-    if previous.out_of_memory:
-        return OUT_OF_MEMORY, "killed for lack of memory: raise spec.resources.memory"
-    return CRASHED, f"exit code {previous.exit_code}"
-
-
-def _since(previous: RuntimeStatus, moment: float) -> bool:
-    before = timestamps.seconds(previous.started_at)
-    return before is not None and before < moment
-
-
-def _by_engine(previous: RuntimeStatus, observed: base.Observed, returned_at: float | None) -> bool:
-    started = timestamps.seconds(observed.started_at)
-    if returned_at is None or started is None:
+def _ended(previous: RuntimeStatus, observed: base.Observed) -> bool:
+    """Whether a run that the status knows of ended; every run after it, up to a look, counts as started only."""
+    if previous.started_at is None:
         return False
-    return _since(previous, returned_at) and abs(started - returned_at) < ENGINE_START_SECONDS
+    if causes.same_container(previous, observed):
+        return bool(observed.finished_at) and observed.finished_at != previous.finished_at
+    return previous.state in _UP
+
+
+def _end_time(observed: base.Observed, around: Circumstances) -> str:
+    """When it ended; of a container that is gone only the time of our step, or of this look, is known."""
+    return observed.finished_at or timestamps.rfc3339_micro(around.acted_at or around.now)
+
+
+def _record(time: str, event: Literal["Started", "Stopped"], why: Why) -> RestartRecord:
+    return RestartRecord(time=time, event=event, cause=why.cause, detail=why.detail[:DETAIL_LIMIT])

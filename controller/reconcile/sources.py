@@ -15,7 +15,7 @@ from controller import errors
 from controller.backends import base
 from controller.network import interfaces
 from controller.network.interfaces import ABSENT, LinkState
-from controller.reconcile import restarts
+from controller.reconcile.causes import EngineContact
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.queue import Queue
@@ -37,7 +37,7 @@ class EngineEvents:
         changes: Callable[[], AsyncIterator[base.Identity | None]],
         queue: Queue,
         index: KeyIndex,
-        contact: restarts.EngineContact,
+        contact: EngineContact,
         clock: Callable[[], float],
     ) -> None:
         self._name = name

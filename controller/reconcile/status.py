@@ -12,6 +12,7 @@ from typing import Any
 from controller import names
 from controller.backends import base
 from controller.reconcile import difference, plan, restarts
+from controller.reconcile.causes import Circumstances
 from controller.reconcile.outcome import Outcome
 from controller.resources import conditions, reasons, timestamps
 from controller.resources.conditions import Condition, ConditionStatus
@@ -41,7 +42,8 @@ _WARNING_CONDITIONS = {
 class Report:
     """What a pass found; ``observed`` is None when the backend could not be asked.
 
-    ``image_source`` is the reference that ``target.image`` was resolved from; ``around`` explains a new start.
+    ``image_source`` is the reference that ``target.image`` was resolved from; ``around`` explains a new
+    start or stop. ``last_command`` is the one that wrote the object last.
     """
 
     target: base.Target
@@ -52,7 +54,8 @@ class Report:
     image_source: str = ""
     operation: plan.Operation | None = None
     restart: RestartIntent | None = None
-    around: restarts.Circumstances = field(default_factory=restarts.Circumstances)
+    around: Circumstances = field(default_factory=Circumstances)
+    last_command: str | None = None
 
 
 def after(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
@@ -67,7 +70,7 @@ def after(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
         **(_facts(previous, report, report.observed) if report.observed else {}),
     }
     if outcome.kind in ("ready", "stalled"):
-        values["observed_generation"] = generation
+        values |= {"observed_generation": generation, "last_command": report.last_command or previous.last_command}
     if outcome.kind == "ready":
         values |= {"applied_generation": generation, "failed_generation": None}
     if outcome.reason == reasons.REPLACE_FAILED:
@@ -179,10 +182,11 @@ def _condition(report: Report, kind: str, state: ConditionStatus, reason: str, m
 
 
 def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> dict[str, Any]:
-    count, records = restarts.history(previous, observed, report.around)
+    known = restarts.history(previous, observed, report.around)
     facts = {
-        "restart_count": count,
-        "restarts": records,
+        "restart_count": known.count,
+        "restarts": known.records,
+        "last_restart": known.last_restart,
         "engine_restart_count": observed.restart_count,
         "container_id": observed.container_id or None,
         "state": observed.state if observed.exists else None,
@@ -197,7 +201,7 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
         ),
         **_image(previous, report, observed),
     }
-    if observed.exists and not observed.running:
+    if observed.exit_code is not None and not (observed.running and observed.finished_at == previous.finished_at):
         facts |= {"exit_code": observed.exit_code, "out_of_memory": observed.oom_killed}
     return facts
 

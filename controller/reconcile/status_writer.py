@@ -1,4 +1,4 @@
-"""Writes the status of one Runtime during a pass: what changed and nothing else.
+"""Writes the status of one Runtime during a pass: what changed and nothing else, a crash loop at its pace.
 
 The status has this one writer, so a merge patch of the changed fields cannot undo what somebody else wrote.
 """
@@ -9,21 +9,40 @@ from typing import Any
 
 from controller.reconcile import status
 from controller.reconcile.keys import Key
+from controller.reconcile.pace import Pace
 from controller.resources import kinds
 from controller.resources.client import ApiClient
 from controller.resources.runtime_status import RuntimeStatus
 
 
 class StatusWriter:
-    """``standing`` is the status as the API has it."""
+    """``standing`` is the status as the API has it; ``pace`` and ``uid`` of the Runtime hold back a crash loop."""
 
-    def __init__(self, api: ApiClient, key: Key, standing: dict[str, Any]) -> None:
+    def __init__(self, api: ApiClient, key: Key, standing: dict[str, Any], pace: Pace, uid: str) -> None:
         self._api = api
         self._key = key
         self._standing = standing
+        self._pace = pace
+        self._uid = uid
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a crash loop uses up the writes there are, so that needless ones are better left out."""
+        return self._pace.crowded(self._uid)
+
+    async def write_paced(self, new: RuntimeStatus) -> float:
+        """Bring the API's status to ``new`` unless it must wait; in how many seconds, 0 when it is written.
+
+        Raises errors.ApiError.
+        """
+        seconds = self._pace.hold(self._uid, RuntimeStatus.model_validate(self._standing), new)
+        if not seconds:
+            await self.write(new)
+        return seconds
 
     async def write(self, new: RuntimeStatus) -> None:
         """Bring the API's status to ``new``; on disk when this returns. Raises errors.ApiError."""
+        self._pace.written(self._uid)
         wire = new.wire()
         patch = status.changes(self._standing, wire)
         if not patch:

@@ -1,16 +1,13 @@
-"""What is told of a step once it is done: an event and a log line, and the cause of the start that it made."""
+"""What is told of a step once it is done: an event and a log line."""
 
 from __future__ import annotations
 
 import logging
 from typing import NamedTuple
 
-from controller import names
 from controller.backends import base
-from controller.reconcile import restarts
 from controller.reconcile.events import EventRecorder, Subject
-from controller.resources import conditions, reasons
-from controller.resources.runtime_status import RuntimeStatus
+from controller.resources import reasons
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +30,6 @@ NOTES: dict[type[base.Step], Note] = {
     base.UpdateResources: Note(reasons.UPDATED, "Changed the limits, without a restart"),
     base.RemoveNetworks: Note(reasons.DELETED, "Removed the container and its networks"),
 }
-
-_REPLACEMENTS = (base.ReplaceContainer, base.FinishReplacement)
-
-
-def cause_of(step: base.Step, at_first: RuntimeStatus) -> str:
-    """Why the runtime starts when this step starts it, "" when it starts nothing; ``at_first``: before the pass."""
-    if isinstance(step, _REPLACEMENTS):
-        return restarts.REPLACED
-    if isinstance(step, base.RestartContainer):
-        return restarts.REQUESTED
-    if isinstance(step, base.StartContainer):
-        ready = conditions.find(at_first.conditions, names.READY)
-        return restarts.REQUESTED if ready and ready.reason == reasons.STOPPED else restarts.STARTED
-    return ""
 
 
 class StepNotes:

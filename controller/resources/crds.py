@@ -100,6 +100,7 @@ RUNTIME = Definition(
         Column("Internal-IP", ".status.internalIP", priority=1),
         Column("MAC", ".status.interfaces[0].macAddress", priority=1),
         Column("Lease-Until", ".status.interfaces[0].lease.expiresAt", priority=1),
+        Column("Last-Restart", ".status.lastRestart.cause", priority=1),
         Column("Message", condition(names.READY, "message"), priority=1),
     ),
     selectable=(".spec.nodeName", ".spec.backend", ".spec.deviceId"),

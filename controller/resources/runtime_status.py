@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from controller.resources import restart_causes
 from controller.resources.conditions import Condition
 from controller.resources.model import InterfaceName, Model, PortName, ShortText, Text, Timestamp
 
@@ -49,11 +50,12 @@ class SerialPortStatus(Model):
 
 
 class RestartRecord(Model):
-    """One start of the runtime after its first, and why it happened."""
+    """One start or stop of the runtime, and why it happened."""
 
     time: Timestamp
+    event: Literal["Started", "Stopped"] = "Started"
     cause: Annotated[str, Field(max_length=63)] = Field(
-        description="Requested, Crashed, OutOfMemory, HostStarted, DaemonRestarted, Replaced, Started or Unknown."
+        description=f"{', '.join(cause.name for cause in restart_causes.TABLE)}."
     )
     detail: Text = ""
 
@@ -104,7 +106,13 @@ class RuntimeStatus(Model):
     engine_restart_count: Annotated[int, Field(ge=0)] = Field(
         default=0, description="The engine's own count at the last look, so that each start is counted once."
     )
-    restarts: tuple[RestartRecord, ...] = Field(default=(), max_length=RESTARTS_KEPT, json_schema_extra=ATOMIC_LIST)
+    restarts: tuple[RestartRecord, ...] = Field(
+        default=(),
+        max_length=RESTARTS_KEPT,
+        description="The last starts and stops, newest last.",
+        json_schema_extra=ATOMIC_LIST,
+    )
+    last_restart: RestartRecord | None = Field(default=None, description="The newest start after the first.")
     restart: RestartIntent | None = None
     internal_ip: ShortText | None = Field(default=None, alias="internalIP")
     interfaces: tuple[InterfaceStatus, ...] = Field(default=(), max_length=8, json_schema_extra=NAMED_LIST)
@@ -114,4 +122,6 @@ class RuntimeStatus(Model):
         default=None, description="Generation whose replacement failed and was rolled back; not tried again."
     )
     error: Text | None = Field(default=None, description="The last failure, in one sentence.")
-    last_command: ShortText | None = None
+    last_command: ShortText | None = Field(
+        default=None, description="RuntimeCommand whose wish took effect last; a later stop or start is not its doing."
+    )

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from controller import names
 from controller.apiserver.server import ApiServer
 from controller.operator.thread import OperatorThread
-from controller.reconcile import restarts
 from controller.reconcile.attempt import Surroundings
+from controller.reconcile.causes import EngineContact
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.queue import Queue
@@ -99,7 +99,7 @@ async def _serve(folder: Path, count: int) -> Figures:
     began = time.perf_counter()
     backend: Any = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, NODE, time.time)
-    around = Surroundings(api, backend, NODE, (), time.time, 0.0, restarts.EngineContact())
+    around = Surroundings(api, backend, NODE, (), time.time, 0.0, EngineContact())
     scope, subject = Scope("Docker", NODE, claims=True), Subject(kinds.EDGE_NODES, NODE)
     settled = _Settled(Reconciler(around, INSTALL, recorder, KeyIndex(), scope), count)
     queue = Queue(settled.reconcile)

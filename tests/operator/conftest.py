@@ -15,8 +15,8 @@ import pytest
 from controller import names
 from controller.apiserver.server import ApiServer
 from controller.operator.thread import OperatorThread
-from controller.reconcile import restarts
 from controller.reconcile.attempt import Surroundings
+from controller.reconcile.causes import EngineContact
 from controller.reconcile.events import EventRecorder
 from controller.reconcile.keys import KeyIndex
 from controller.reconcile.queue import Queue
@@ -117,7 +117,7 @@ async def operating(
     api = ApiClient(endpoint)
     backend = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, node, time.time)
-    around = Surroundings(api, backend, node, (), time.time, 0.0, restarts.EngineContact())  # type: ignore[arg-type]
+    around = Surroundings(api, backend, node, (), time.time, 0.0, EngineContact())  # type: ignore[arg-type]
     queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims)).reconcile)
     operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
     operator.start()

@@ -13,51 +13,12 @@ async def running(world: World) -> None:
     await world.reconcile()
 
 
-def causes(world: World) -> list[tuple[str, str]]:
-    return [(record["cause"], record["detail"]) for record in world.status()["restarts"]]
-
-
-async def test_a_crash_is_counted_with_its_exit_code(world: World) -> None:
-    await running(world)
-    container = world.backend.only()
-    world.backend.end(container, "restarting", 3)
-    result = await world.reconcile()
-    assert result.outcome.reason == reasons.CRASHED
-    assert world.status()["exitCode"] == 3
-    world.backend.crash(container)
-    assert (await world.reconcile()).settled
-    assert causes(world) == [("Crashed", "exit code 3")]
-    assert world.status()["restartCount"] == 1
-
-
-async def test_lack_of_memory_is_told_from_a_crash(world: World) -> None:
-    await running(world)
-    container = world.backend.only()
-    world.backend.end(container, "restarting", 137)
-    container.oom_killed = True
-    await world.reconcile()
-    container.oom_killed = False
-    world.backend.crash(container)
-    await world.reconcile()
-    assert [cause for cause, _ in causes(world)] == ["OutOfMemory"]
-
-
 async def test_a_container_stopped_by_hand_is_started(world: World) -> None:
     await running(world)
     world.backend.end(world.backend.only(), "exited", 0)
     assert (await world.reconcile()).settled
     assert world.backend.only().state == "running"
-    assert [cause for cause, _ in causes(world)] == ["Started"]
-
-
-async def test_a_start_after_Stopped_was_requested(world: World) -> None:  # noqa: N802
-    await running(world)
-    await world.change(desiredState="Stopped")
-    await world.reconcile()
-    assert world.condition("Ready")["reason"] == reasons.STOPPED
-    await world.change(desiredState="Running")
-    await world.reconcile()
-    assert [cause for cause, _ in causes(world)] == ["Requested"]
+    assert world.records() == [("Stopped", "ByHand", "exit code 0"), ("Started", "ByHand", "exit code 0")]
 
 
 async def test_a_container_removed_by_hand_is_made_again_from_the_same_image(world: World) -> None:
@@ -125,28 +86,6 @@ async def test_an_address_changes_on_the_running_container(world: World) -> None
     assert (await world.reconcile()).settled
     assert world.status()["interfaces"][0]["address"] == "10.0.0.6"
     assert world.backend.only().started_at == started
-
-
-async def test_a_start_of_the_host_is_told_as_such(world: World) -> None:
-    await running(world)
-    world.now += 3600
-    world.boot_time = world.now
-    world.restart_controller()
-    world.backend.end(world.backend.only(), "exited", 255)
-    world.backend.crash(world.backend.only())
-    world.backend.only().restart_count = 0
-    await world.reconcile()
-    assert [cause for cause, _ in causes(world)] == ["HostStarted"]
-
-
-async def test_a_restart_of_the_engine_is_told_as_such(world: World) -> None:
-    await running(world)
-    world.now += 3600
-    world.engine.returned_at = world.now
-    world.backend.crash(world.backend.only())
-    world.backend.only().restart_count = 0
-    await world.reconcile()
-    assert [cause for cause, _ in causes(world)] == ["DaemonRestarted"]
 
 
 async def test_a_parent_interface_that_is_missing_is_waited_for(world: World) -> None:

@@ -64,7 +64,8 @@ async def test_killed_at_a_restart_it_is_restarted_once(world: World, when: str)
     await crash_and_recover(world)
     assert world.backend.effects.count("restart") == 1
     assert world.status()["restartCount"] == 1
-    assert [record["cause"] for record in world.status()["restarts"]] == ["Requested"]
+    asked = "spec.restartedAt 2026-02-02T00:00:00Z"
+    assert world.records() == [("Stopped", "Requested", asked), ("Started", "Requested", asked)]
 
 
 @pytest.mark.parametrize("when", WHEN)

@@ -1,4 +1,5 @@
-"""Each start after the first is counted once, over crashes, engines, hosts and controllers, with its cause."""
+"""Each start after the first is counted once, over crashes, engines, hosts and controllers; each stop and start is told
+with its cause."""
 
 from __future__ import annotations
 
@@ -6,26 +7,45 @@ from typing import Any
 
 import pytest
 
+from controller import names
 from controller.backends import base
-from controller.reconcile import restarts
+from controller.reconcile import difference, restarts
+from controller.reconcile.causes import Circumstances, Why
+from controller.resources import reasons, restart_causes, runtimes
+from controller.resources.conditions import Condition
 from controller.resources.runtime_status import RESTARTS_KEPT, RestartIntent, RestartRecord, RuntimeStatus
 
 FIRST = "2026-01-01T10:00:00.5Z"
-SECOND = "2026-01-01T11:00:00.123456789Z"
+BEFORE_LAST = "2026-01-01T09:59:00Z"
 ENDED = "2026-01-01T10:59:00Z"
+SECOND = "2026-01-01T11:00:00.123456789Z"
 AT_ELEVEN = 1_767_265_200.0
 
 
 def before(**values: Any) -> RuntimeStatus:
-    """Started once, in container c1."""
-    known = {"started_at": FIRST, "container_id": "c1", "finished_at": ENDED, "exit_code": 3, "restart_count": 4}
-    return RuntimeStatus(**(known | values))
+    """It ran, in container c1."""
+    known = {"started_at": FIRST, "container_id": "c1", "finished_at": BEFORE_LAST, "state": "running"}
+    return RuntimeStatus(**({**known, "restart_count": 4} | values))
 
 
 def found(**values: Any) -> base.Observed:
-    """The same container, started again."""
-    known = {"state": "running", "started_at": SECOND, "container_id": "c1", "finished_at": ENDED}
+    """The same container ended, with 3, and started again."""
+    known = {"state": "running", "started_at": SECOND, "container_id": "c1", "finished_at": ENDED, "exit_code": 3}
     return base.Observed(**(known | values))
+
+
+def down(**values: Any) -> base.Observed:
+    """The same container, ended and not started again."""
+    return found(**({"state": "exited", "started_at": FIRST} | values))
+
+
+def told(previous: RuntimeStatus, observed: base.Observed, **around: Any) -> list[tuple[str, str, str]]:
+    records = restarts.history(previous, observed, Circumstances(**around)).records
+    return [(record.event, record.cause, record.detail) for record in records[len(previous.restarts) :]]
+
+
+def both(cause: str, detail: str) -> list[tuple[str, str, str]]:
+    return [("Stopped", cause, detail), ("Started", cause, detail)]
 
 
 @pytest.mark.parametrize(
@@ -46,59 +66,217 @@ def found(**values: Any) -> base.Observed:
 )
 def test_starts_are_counted_once(previous: RuntimeStatus, observed: base.Observed, count: int) -> None:
     assert restarts.starts(previous, observed) == count
-    total, _ = restarts.history(previous, observed, restarts.Circumstances())
-    assert total == previous.restart_count + count
+    assert restarts.history(previous, observed, Circumstances()).count == previous.restart_count + count
+
+
+def missing(condition: str, reason: str, message: str) -> Condition:
+    return Condition(type=condition, status="False", reason=reason, message=message, last_transition_time=FIRST)
 
 
 INTENT = RestartIntent(token="2026-01-01T10:59:59Z", previous_started_at=FIRST)
+NO_PARENT = missing(names.NETWORK_ATTACHED, reasons.PARENT_MISSING, "eth7 is missing")
+NO_DEVICE = missing(names.DEVICES_ATTACHED, reasons.DEVICE_MISSING, "meter: usb-1 is missing")
+DETACHED = missing(names.NETWORK_ATTACHED, reasons.DETACHED, "lan0 has no route")
+STOPPED = RestartRecord(time=ENDED, event="Stopped", cause="Crashed", detail="exit code 3")
+BACK = {"engine_returned_at": AT_ELEVEN + 2, "watched": True}
+HAND = {"watched": True}
 
 
 @pytest.mark.parametrize(
-    ("previous", "observed", "around", "cause"),
+    ("previous", "observed", "around", "records"),
     [
-        pytest.param(before(), found(), {"own": restarts.REPLACED}, "Replaced", id="our own step"),
-        pytest.param(before(restart=INTENT), found(), {}, "Requested", id="asked for, the controller was killed"),
-        pytest.param(before(), found(), {"boot_time": AT_ELEVEN - 9}, "HostStarted", id="the host was started"),
-        pytest.param(before(), found(restart_count=1), {}, "Crashed", id="a crash"),
-        pytest.param(before(out_of_memory=True), found(restart_count=1), {}, "OutOfMemory", id="out of memory"),
         pytest.param(
-            before(), found(), {"engine_returned_at": AT_ELEVEN + 2, "watched": True}, "DaemonRestarted", id="dockerd"
+            before(),
+            found(),
+            {"own": Why("Requested", "restart_device, command c-1"), "boot_time": AT_ELEVEN - 9},
+            both("Requested", "restart_device, command c-1"),
+            id="our own step, whatever else",
+        ),
+        pytest.param(
+            before(restart=INTENT),
+            found(),
+            {"request": "restart_device, command c-1"},
+            both("Requested", "restart_device, command c-1"),
+            id="a command, the controller was killed",
+        ),
+        pytest.param(
+            before(restart=INTENT),
+            found(),
+            {},
+            both("Requested", "spec.restartedAt 2026-01-01T10:59:59Z"),
+            id="a person's wish, the controller was killed",
+        ),
+        pytest.param(
+            before(),
+            down(),
+            {"stop_wished": True},
+            [("Stopped", "Requested", "spec.desiredState is Stopped")],
+            id="a stop, the controller was killed",
         ),
         pytest.param(
             before(),
             found(),
+            {"boot_time": AT_ELEVEN - 9},
+            both("HostStarted", "The host was started"),
+            id="the host was started",
+        ),
+        pytest.param(before(), found(restart_count=1), {}, both("Crashed", "exit code 3"), id="a crash"),
+        pytest.param(
+            before(),
+            found(restart_count=1, exit_code=None),
+            {},
+            both("Crashed", "exit code not seen"),
+            id="a crash that nobody saw",
+        ),
+        pytest.param(
+            before(),
+            down(state="restarting", exit_code=7),
+            {},
+            [("Stopped", "Crashed", "exit code 7")],
+            id="a crash, not started again yet",
+        ),
+        pytest.param(
+            before(finished_at=ENDED, state="restarting", restarts=(STOPPED,)),
+            found(restart_count=1),
+            {},
+            [("Started", "Crashed", "exit code 3")],
+            id="started after a crash that is told",
+        ),
+        pytest.param(
+            before(),
+            found(restart_count=1, oom_killed=True),
+            {},
+            both("OutOfMemory", "killed for lack of memory: raise spec.resources.memory"),
+            id="out of memory",
+        ),
+        pytest.param(
+            before(conditions=(NO_PARENT,)),
+            found(restart_count=1),
+            {},
+            both("ParentGone", "exit code 3 while eth7 is missing"),
+            id="a crash without the parent",
+        ),
+        pytest.param(
+            before(conditions=(NO_DEVICE,)),
+            found(restart_count=1),
+            {},
+            both("DeviceGone", "exit code 3 while meter: usb-1 is missing"),
+            id="a crash without a serial device",
+        ),
+        pytest.param(
+            before(conditions=(NO_PARENT,)),
+            down(error="no such device"),
+            {},
+            [("Stopped", "ParentGone", "exit code 3 while eth7 is missing")],
+            id="a crash without the parent, which the engine could not follow up",
+        ),
+        pytest.param(
+            before(conditions=(DETACHED,)),
+            found(restart_count=1),
+            {},
+            both("Crashed", "exit code 3"),
+            id="a crash while the networks were put in order",
+        ),
+        pytest.param(before(), found(), BACK, both("DaemonRestarted", "Docker was restarted"), id="dockerd"),
+        pytest.param(
+            before(),
+            found(),
             {"engine_returned_at": AT_ELEVEN - 3000, "watched": True},
-            "Started",
+            both("ByHand", "exit code 3"),
             id="by hand long after dockerd came back",
         ),
-        pytest.param(before(), found(), {"watched": True}, "Started", id="by hand"),
-        pytest.param(before(), found(), {}, "Unknown", id="nobody looked"),
+        pytest.param(before(), found(), HAND, both("ByHand", "exit code 3"), id="restarted by hand"),
+        pytest.param(
+            before(), down(exit_code=137), HAND, [("Stopped", "ByHand", "exit code 137")], id="killed by hand"
+        ),
+        pytest.param(before(), found(), {"found_stopped": True}, both("ByHand", "exit code 3"), id="found stopped"),
+        pytest.param(
+            before(), base.Observed(), HAND, [("Stopped", "ByHand", "The container was removed")], id="removed by hand"
+        ),
+        pytest.param(
+            before(state="exited", restarts=(STOPPED,)), base.Observed(), HAND, [], id="removed when it was down"
+        ),
+        pytest.param(
+            before(), found(), {}, both("Unknown", "It happened while the controller was away"), id="nobody looked"
+        ),
+        pytest.param(
+            RuntimeStatus(),
+            found(finished_at=""),
+            {"request": "create_new_runtime, command c-1"},
+            [("Started", "Created", "create_new_runtime, command c-1")],
+            id="the first start",
+        ),
+        pytest.param(RuntimeStatus(), found(), {"adopted": True}, [], id="adopted as it runs"),
+        pytest.param(before(), found(started_at=FIRST, finished_at=BEFORE_LAST), {}, [], id="the controller restarted"),
     ],
 )
-def test_the_cause_of_a_start(
-    previous: RuntimeStatus, observed: base.Observed, around: dict[str, Any], cause: str
+def test_the_cause_of_a_stop_and_a_start(
+    previous: RuntimeStatus, observed: base.Observed, around: dict[str, Any], records: list[tuple[str, str, str]]
 ) -> None:
-    _, records = restarts.history(previous, observed, restarts.Circumstances(**around))
-    assert [(record.cause, record.time) for record in records] == [(cause, SECOND)]
+    assert told(previous, observed, **around) == records
 
 
-@pytest.mark.parametrize(
-    ("finished_at", "detail"), [(ENDED, "exit code 3"), ("2026-01-01T10:59:59Z", "exit code not seen")]
-)
-def test_an_exit_code_is_told_only_when_it_is_that_of_this_end(finished_at: str, detail: str) -> None:
-    observed = found(restart_count=1, finished_at=finished_at)
-    _, records = restarts.history(before(), observed, restarts.Circumstances())
-    assert records[-1].detail == detail
+def test_the_times_are_those_of_the_engine_and_in_order() -> None:
+    history = restarts.history(before(), found(restart_count=1), Circumstances())
+    assert [record.time for record in history.records] == [ENDED, SECOND]
+    again = restarts.history(before(), found(started_at="2026-01-01T10:30:00Z", state="exited"), Circumstances())
+    assert [record.event for record in again.records] == ["Started", "Stopped"]
+
+
+def test_the_end_of_a_container_that_is_gone_has_the_time_of_our_step() -> None:
+    own = Why(restart_causes.SPEC_CHANGED, "spec.version")
+    around = Circumstances(own=own, acted_at=AT_ELEVEN - 1, now=AT_ELEVEN + 1)
+    history = restarts.history(before(), found(container_id="c2", finished_at=""), around)
+    assert [record.time for record in history.records] == ["2026-01-01T10:59:59.000000Z", SECOND]
 
 
 def test_several_starts_at_once_are_one_record_that_says_how_many() -> None:
-    _, records = restarts.history(before(), found(restart_count=3), restarts.Circumstances())
-    assert records[-1].detail == "exit code 3; the last of 3 starts"
+    records = told(before(), found(restart_count=3))
+    assert records[-1] == ("Started", "Crashed", "exit code 3; the last of 3 starts")
+
+
+def test_the_last_restart_is_the_newest_start_after_the_first() -> None:
+    first = restarts.history(RuntimeStatus(), found(), Circumstances())
+    assert (len(first.records), first.last_restart) == (1, None)
+    crashed = restarts.history(before(), found(restart_count=1), Circumstances())
+    assert crashed.last_restart == crashed.records[-1]
+    ended = restarts.history(before(last_restart=crashed.last_restart), down(), Circumstances())
+    assert ended.last_restart == crashed.last_restart
 
 
 def test_the_history_is_bounded_and_the_count_is_not() -> None:
     old = tuple(RestartRecord(time=FIRST, cause="Crashed", detail=str(n)) for n in range(RESTARTS_KEPT))
-    total, records = restarts.history(before(restarts=old, restart_count=99), found(), restarts.Circumstances())
-    assert (total, len(records)) == (100, RESTARTS_KEPT)
-    assert records[0].detail == "1"
-    assert records[-1].time == SECOND
+    history = restarts.history(before(restarts=old, restart_count=99), found(), Circumstances())
+    assert (history.count, len(history.records)) == (100, RESTARTS_KEPT)
+    assert history.records[0].detail == "2"
+    assert history.records[-1].time == SECOND
+
+
+def spec(**fields: Any) -> runtimes.RuntimeSpec:
+    return runtimes.RuntimeSpec.model_validate({"deviceId": "plc-1", "image": "plc", "version": "1", **fields})
+
+
+@pytest.mark.parametrize(
+    ("now", "made_from", "fields"),
+    [
+        pytest.param(spec(), spec(), (), id="nothing"),
+        pytest.param(spec(version="2"), spec(), ("spec.version",), id="a value"),
+        pytest.param(spec(digest=f"sha256:{'0' * 64}"), spec(), ("spec.digest",), id="one that was not set"),
+        pytest.param(
+            spec(realtime={"enabled": True}, resources={"cpu": "1"}),
+            spec(),
+            ("spec.realtime.enabled",),
+            id="inside others, and not what changes in place",
+        ),
+        pytest.param(
+            spec(env=[{"name": "A", "value": "secret"}, {"name": "B"}]),
+            spec(env=[{"name": "A", "value": "2"}, {"name": "C"}]),
+            ("spec.env[A]", "spec.env[B]", "spec.env[C]"),
+            id="entries by name and without their values",
+        ),
+    ],
+)
+def test_which_fields_of_the_spec_changed(
+    now: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec, fields: tuple[str, ...]
+) -> None:
+    assert difference.changed_fields(now, made_from) == fields

@@ -9,8 +9,8 @@ from typing import Any
 
 from controller import names
 from controller.backends import base
-from controller.reconcile import restarts
 from controller.reconcile.attempt import Surroundings
+from controller.reconcile.causes import EngineContact
 from controller.reconcile.events import EventRecorder
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.reconciler import Reconciler, Result
@@ -52,7 +52,7 @@ class World:
 
     def restart_controller(self) -> None:
         self.index = KeyIndex()
-        self.engine = restarts.EngineContact()
+        self.engine = EngineContact()
         self.recorder = EventRecorder(self.api, "node-1", self.clock)
         around = Surroundings(
             api=self.api,
@@ -101,6 +101,12 @@ class World:
     def summary(self) -> dict[str, str]:
         """Status of each condition by its type."""
         return {c["type"]: c["status"] for c in self.status().get("conditions", [])}
+
+    def records(self) -> list[tuple[str, str, str]]:
+        """Event, cause and detail of each record after the first start."""
+        first, *others = self.status()["restarts"]
+        assert (first["event"], first["cause"]) == ("Started", "Created")
+        return [(record["event"], record["cause"], record["detail"]) for record in others]
 
     def status_writes(self) -> int:
         return self.api.requests.count(("patch", kinds.RUNTIMES.plural))

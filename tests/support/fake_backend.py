@@ -137,11 +137,13 @@ class FakeBackend:
         self.effects.append("stop")
 
     async def _RestartContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
+        self.end(self.containers[target.identity], "exited", 0)
         self._start(self.containers[target.identity], target)
         self.effects.append("restart")
 
     async def _ReplaceContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
         if target.image in self.does_not_run:
+            self.end(self.containers[target.identity], "exited", 0)
             self._start(self.containers[target.identity], target)
             self.effects.append("roll back")
             raise errors.Stalled(reasons.REPLACE_FAILED, "The new container did not run")
@@ -198,7 +200,7 @@ class FakeBackend:
 
     def crash(self, container: Container) -> None:
         """The engine has started it again after a crash."""
-        container.state, container.started_at, container.exit_code = "running", self.now(), 0
+        container.state, container.started_at = "running", self.now()
         container.restart_count += 1
 
 

@@ -17,6 +17,7 @@ from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.creation import Creation, fresh
 from controller.backends.docker.dedication import Dedication
+from controller.backends.docker.endings import Endings
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.events import Events
 from controller.backends.docker.host import Host
@@ -75,8 +76,11 @@ class DockerBackend:
         self._images = images = Images(engine, containers)
         self._attachments = attachments
         self._replacement = Replacement(containers, creation, lifecycle, attachments, images, settle_seconds)
-        self._observer = Observer(containers, networks, attachments, occupancy, dedication, ports, interface_kind)
-        self._events = Events(engine, containers, install_id)
+        endings = Endings()
+        self._observer = Observer(
+            containers, networks, attachments, occupancy, dedication, ports, interface_kind, endings
+        )
+        self._events = Events(engine, containers, endings, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)
         self._purge = Purge(engine, containers, networks, install_id)

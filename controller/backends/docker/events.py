@@ -18,6 +18,7 @@ from controller import errors
 from controller.backends.base import Identity
 from controller.backends.docker import failures, labels
 from controller.backends.docker.containers import Containers
+from controller.backends.docker.endings import Endings
 from controller.backends.docker.engine import Engine, url
 from controller.backends.docker.streams import json_lines
 
@@ -36,9 +37,10 @@ _FILTERS = json.dumps({"type": ["container", "network"], "event": list(_EVENTS)}
 class Events:
     """Follows one engine for one installation."""
 
-    def __init__(self, engine: Engine, containers: Containers, install_id: str) -> None:
+    def __init__(self, engine: Engine, containers: Containers, endings: Endings, install_id: str) -> None:
         self._engine = engine
         self._containers = containers
+        self._endings = endings
         self._install_id = install_id
         self._known: dict[str, Identity] = {}
 
@@ -102,6 +104,8 @@ class Events:
             return self._known.get(attributes.get("container", ""))
         container = str((event.get("Actor") or {}).get("ID", ""))
         identity = labels.identity(attributes, self._install_id)
+        if identity:
+            self._endings.note(event)
         if identity and event.get("Action") == "destroy":
             self._known.pop(container, None)
         elif identity:

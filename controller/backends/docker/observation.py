@@ -13,6 +13,7 @@ from controller.backends.docker.arrangement import Endpoint, Wish
 from controller.backends.docker.attachments import Attachments, absent, resolves_otherwise
 from controller.backends.docker.containers import Container, Containers, is_of
 from controller.backends.docker.dedication import Dedicated, Dedication
+from controller.backends.docker.endings import Ending, Endings
 from controller.backends.docker.lifecycle import host_capacity
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
@@ -38,6 +39,7 @@ class Observer:
         dedication: Dedication,
         ports: Ports,
         interface_kind: Callable[[str], str],
+        endings: Endings,
     ) -> None:
         self._containers = containers
         self._networks = networks
@@ -46,6 +48,7 @@ class Observer:
         self._dedication = dedication
         self._ports = ports
         self._interface_kind = interface_kind
+        self._endings = endings
 
     async def observe(self, target: Target) -> Observed:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
@@ -79,6 +82,7 @@ class Observer:
         interfaces = await self._interfaces(container, wishes, parents)
         dedicated = await self._dedicated(target, container)
         state, health = container.state, container.state.get("Health") or {}
+        ending = self._ending(container)
         how, internal = labels.making(container.labels), labels.internal_network_name(target.identity)
         return Observed(
             state=state["Status"],
@@ -89,10 +93,10 @@ class Observer:
             uid=container.labels.get(names.UID_LABEL, ""),
             started_at=_time(state.get("StartedAt")),
             finished_at=_time(state.get("FinishedAt")),
-            exit_code=state.get("ExitCode"),
-            oom_killed=bool(state.get("OOMKilled")),
+            exit_code=ending.exit_code if ending else None,
+            oom_killed=bool(ending and ending.out_of_memory),
             error=state.get("Error", ""),
-            restart_count=int(container.document.get("RestartCount") or 0),
+            restart_count=_restarts(container),
             health=health.get("Status", "none"),
             internal_ip=container.address_on(internal),
             interfaces=interfaces,
@@ -121,6 +125,14 @@ class Observer:
             return await self._dedication.standing(target, container.pid)
         except errors.Retry:
             return Dedicated()  # it ended between the two looks: an event brings the next one
+
+    def _ending(self, container: Container) -> Ending | None:
+        """How the last run ended; the engine forgets it when it starts the container again."""
+        state = container.state
+        finished = _time(state.get("FinishedAt"))
+        if state["Status"] in ("exited", "restarting", "dead"):
+            return Ending(finished, state.get("ExitCode") or 0, bool(state.get("OOMKilled")))
+        return self._endings.of(container.id, finished) if finished else None
 
     async def _interfaces(
         self, container: Container, wishes: Sequence[Wish], parents: Mapping[str, int]
@@ -227,6 +239,12 @@ def _resources(container: Container, wished: runtimes.Resources) -> runtimes.Res
     if limit >= memory and not quantities.memory_bytes(wished.memory):
         limit = 0
     return runtimes.Resources(cpu=f"{nano // 10**6}m" if nano else None, memory=str(limit) if limit else None)
+
+
+def _restarts(container: Container) -> int:
+    """The engine counts a start before it makes it."""
+    counted = int(container.document.get("RestartCount") or 0)
+    return max(0, counted - 1) if container.state["Status"] == "restarting" else counted
 
 
 def _warnings(how: labels.Making, target: Target) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
 
-from controller import errors
+from controller import errors, names
 from controller.cloud.commands import answers
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.journal import Command, Entry, Journal
@@ -38,11 +38,13 @@ class Rule(Enum):
 class Call:
     """The circumstances of one command, and the line between looking and acting.
 
-    ``name`` is that of its RuntimeCommand, which is being written while the command looks around.
+    ``name`` is that of its RuntimeCommand, which is being written while the command looks around. ``mark`` are the
+    annotations of what it writes, for those who tell later why a runtime was started or stopped.
     """
 
-    def __init__(self, name: str, turn: Turn, settle: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, name: str, topic: str, turn: Turn, settle: Callable[[], Awaitable[bool]]) -> None:
         self.name = name
+        self.mark = {names.REQUESTED_BY: f"{topic} {name}"}
         self.turn = turn
         self.begun = False
         self._settle = settle
@@ -121,7 +123,7 @@ class Executor:
     async def _once(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:
         opening = asyncio.create_task(self._journal.open(command))
         try:
-            call = Call(command.name, turn, partial(self._settle, command, rule, opening))
+            call = Call(command.name, command.topic, turn, partial(self._settle, command, rule, opening))
             found = await self._carry_out(command, act, rule, call)
             entry = await opening
         finally:

@@ -61,7 +61,7 @@ class Lifecycle:
             refuse_foreign(existing)
             _refuse_other_spec(message, existing)
         else:
-            await self._write(message, room)
+            await self._write(message, room, call)
         return {"status": "creating", "container_id": name, "message": f"the runtime {name} is being created"}
 
     async def delete(self, message: DeviceMessage, call: Call) -> Answer:
@@ -77,10 +77,10 @@ class Lifecycle:
             await self._delete(runtime)
         return {"status": "deleting", "device_id": device_id, "message": f"the runtime {device_id} is being deleted"}
 
-    async def _write(self, message: CreateNewRuntime, room: Room) -> None:
+    async def _write(self, message: CreateNewRuntime, room: Room, call: Call) -> None:
         if room.place is None:
             raise errors.CommandError(room.obstacle)
-        manifest = self._blueprint.manifest(message, room.place)
+        manifest = self._blueprint.manifest(message, room.place, call.mark)
         try:
             await self._api.create(kinds.RUNTIMES, manifest)
         except errors.AlreadyExistsError:

@@ -43,7 +43,8 @@ class Power:
             raise CommandError(f"{message.device_id} is being deleted")
         await call.begin()
         metadata = runtime["metadata"]
-        written = await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], {"spec": wish})
+        patch = {"metadata": {"annotations": call.mark}, "spec": wish}
+        written = await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)
         await self._wait(written, call, wish["desiredState"])
         return {"status": "success", "success": True, "device_id": message.device_id}
 

@@ -27,13 +27,17 @@ class Blueprint:
     version: str
     template: dict[str, Any]
 
-    def manifest(self, message: contract.CreateNewRuntime, place: Place) -> dict[str, Any]:
-        """The whole object; it carries the finalizer from the start, so that no deletion can pass unseen."""
+    def manifest(self, message: contract.CreateNewRuntime, place: Place, mark: dict[str, str]) -> dict[str, Any]:
+        """The whole object, with ``mark`` as annotations.
+
+        It carries the finalizer from the start, so that no deletion can pass unseen.
+        """
         return {
             "metadata": {
                 "name": object_name(message.container_name),
                 "namespace": self.namespace,
                 "labels": {names.ORIGIN_LABEL: names.ORIGIN_CLOUD},
+                "annotations": mark,
                 "finalizers": [names.FINALIZER],
             },
             "spec": {

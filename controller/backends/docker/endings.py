@@ -1,0 +1,54 @@
+"""How the containers' last runs ended, as the engine's events told: it forgets that at the next start. No I/O.
+
+Bounded by the number of containers: one ending of each, forgotten when the container is removed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from controller.resources import timestamps
+
+KILLED = 137  # 128 + SIGKILL: how the kernel ends a program for lack of memory
+
+
+class Ending(NamedTuple):
+    """One end of a program; ``at`` as RFC 3339."""
+
+    at: str
+    exit_code: int
+    out_of_memory: bool
+
+
+class Endings:
+    """Told by the events ``oom``, ``die``, ``start`` and ``destroy`` of one engine."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Ending] = {}
+        self._short_of_memory: set[str] = set()
+
+    def note(self, event: dict[str, Any]) -> None:
+        """An event of a container of ours arrived."""
+        container, attributes = str(event["Actor"]["ID"]), event["Actor"].get("Attributes") or {}
+        match event.get("Action"):
+            case "oom":
+                self._short_of_memory.add(container)
+            case "die":
+                code = int(attributes.get("exitCode") or 0)
+                killed = container in self._short_of_memory and code == KILLED
+                self._last[container] = Ending(_time(event), code, killed)
+            case "start":
+                self._short_of_memory.discard(container)
+            case "destroy":
+                self._short_of_memory.discard(container)
+                self._last.pop(container, None)
+
+    def of(self, container: str, finished_at: str) -> Ending | None:
+        """The end at that time. An event is told after its end, so an older one is of an end before."""
+        last, finished = self._last.get(container), timestamps.seconds(finished_at)
+        told = timestamps.seconds(last.at) if last else None
+        return last if told is not None and finished is not None and told >= finished else None
+
+
+def _time(event: dict[str, Any]) -> str:
+    return timestamps.rfc3339_micro(int(event.get("timeNano") or 0) / 1e9 + 1e-6)

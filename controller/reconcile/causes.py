@@ -1,0 +1,156 @@
+"""Why a runtime started or stopped: from what was seen of it, and what was known around it.
+
+A container of ours is always started again by the engine unless it was told to stop, so an end that the engine did
+not follow up was somebody's doing. Pure, but for EngineContact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from controller import names
+from controller.backends import base
+from controller.resources import conditions, reasons, timestamps
+from controller.resources import restart_causes as causes
+from controller.resources.runtime_status import RestartRecord, RuntimeStatus
+
+ENGINE_START_SECONDS = 120  # an engine that comes back starts its containers within this time
+
+# What was missing when the program ended, by the condition and the reason that told so.
+_MISSING = (
+    (names.NETWORK_ATTACHED, reasons.PARENT_MISSING, causes.PARENT_GONE),
+    (names.DEVICES_ATTACHED, reasons.DEVICE_MISSING, causes.DEVICE_GONE),
+)
+
+
+class Why(NamedTuple):
+    """A cause (resources/restart_causes.py), and what a person wants to know of it."""
+
+    cause: str
+    detail: str = ""
+
+
+class EngineContact:
+    """When the engine was last reached again after it had been away; None while it never was."""
+
+    def __init__(self) -> None:
+        self.returned_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known around a look at a runtime. Times are seconds since the epoch.
+
+    ``now`` is when it was looked. ``own`` is the cause when a step of this pass starts or stops it, ``acted_at`` when
+    that step began. ``request`` words who
+    wished the spec as it is; ``stop_wished``: it asks for a stop. ``found_stopped``: a step of this pass started what
+    had been stopped. ``watched``: this process saw the runtime before. ``adopted``: the container was made for an
+    earlier object.
+    """
+
+    now: float = 0.0
+    own: Why | None = None
+    acted_at: float = 0.0
+    request: str = ""
+    stop_wished: bool = False
+    found_stopped: bool = False
+    boot_time: float = 0.0
+    engine_returned_at: float | None = None
+    watched: bool = False
+    adopted: bool = False
+
+
+def why(previous: RuntimeStatus, observed: base.Observed, around: Circumstances, *, ended: bool) -> Why:
+    """Why it stopped, started, or both, between two looks; ``ended``: it ran at the previous one."""
+    if told := _told(previous, observed, around):
+        return told
+    if _since(previous, around.boot_time):
+        return Why(causes.HOST_STARTED, "The host was started")
+    return (_of_end if ended else _of_start)(previous, observed, around)
+
+
+def _told(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> Why | None:
+    """What we did ourselves, in this pass or in one that a crash of the controller broke off."""
+    if around.own:
+        return around.own
+    intent = previous.restart
+    if intent and intent.previous_started_at and intent.previous_started_at == previous.started_at:
+        return Why(causes.REQUESTED, around.request or f"spec.restartedAt {intent.token}")
+    if around.stop_wished and not observed.running:
+        return Why(causes.REQUESTED, around.request or "spec.desiredState is Stopped")
+    return None
+
+
+def _of_end(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> Why:
+    if _again_by_itself(previous, observed):
+        return _crash(previous, observed)
+    if _by_engine(previous, observed, around.engine_returned_at):
+        return Why(causes.DAEMON_RESTARTED, "Docker was restarted")
+    return _crash(previous, observed) if observed.error else _by_hand(previous, observed, around)
+
+
+def _of_start(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> Why:
+    """The cause of a start is, as a rule, that of the stop before it."""
+    if _by_engine(previous, observed, around.engine_returned_at):
+        return Why(causes.DAEMON_RESTARTED, "Docker was restarted")
+    if stop := _last_stop(previous):
+        return Why(stop.cause, stop.detail)
+    crashed = _again_by_itself(previous, observed)
+    return _crash(previous, observed) if crashed else _by_hand(previous, observed, around)
+
+
+def _by_hand(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> Why:
+    if not same_container(previous, observed):
+        return Why(causes.BY_HAND, "The container was removed")
+    if around.watched or around.found_stopped or not observed.running:
+        return Why(causes.BY_HAND, "" if observed.exit_code is None else f"exit code {observed.exit_code}")
+    return Why(causes.UNKNOWN, "It happened while the controller was away")
+
+
+def _again_by_itself(previous: RuntimeStatus, observed: base.Observed) -> bool:
+    more = observed.restart_count > previous.engine_restart_count
+    return same_container(previous, observed) and (observed.state == "restarting" or more)
+
+
+def _crash(previous: RuntimeStatus, observed: base.Observed) -> Why:
+    """The end was seen when its time is the one already in the status."""
+    seen = observed.finished_at == previous.finished_at
+    code = previous.exit_code if seen else observed.exit_code
+    if previous.out_of_memory if seen else observed.oom_killed:
+        return Why(causes.OUT_OF_MEMORY, "killed for lack of memory: raise spec.resources.memory")
+    detail = "exit code not seen" if code is None else f"exit code {code}"
+    missing = _missing(previous)
+    return Why(missing.cause, f"{detail} while {missing.detail}") if missing else Why(causes.CRASHED, detail)
+
+
+def _missing(previous: RuntimeStatus) -> Why | None:
+    """What was missing when it was last looked at."""
+    for condition, told, cause in _MISSING:
+        found = conditions.find(previous.conditions, condition)
+        if found and found.status == "False" and found.reason == told:
+            return Why(cause, found.message)
+    return None
+
+
+def _last_stop(status: RuntimeStatus) -> RestartRecord | None:
+    """The stop that the runtime has not been started after."""
+    last = status.restarts[-1] if status.restarts else None
+    return last if last and last.event == "Stopped" else None
+
+
+def same_container(previous: RuntimeStatus, observed: base.Observed) -> bool:
+    """Whether the container is the one of the previous look."""
+    return previous.container_id == observed.container_id
+
+
+def _since(previous: RuntimeStatus, moment: float) -> bool:
+    before = timestamps.seconds(previous.started_at)
+    return before is not None and before < moment
+
+
+def _by_engine(previous: RuntimeStatus, observed: base.Observed, returned_at: float | None) -> bool:
+    started = timestamps.seconds(observed.started_at)
+    if returned_at is None or started is None:
+        return False
+    return _since(previous, returned_at) and abs(started - returned_at) < ENGINE_START_SECONDS

@@ -1,0 +1,79 @@
+"""How often the status of a crash loop is written: twice at once, then once in ten seconds. No I/O.
+
+Passes go on at every crash, for each start needs its networks put in order. What they find is kept here between the
+writes, so that no record is lost as long as this process lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.resources import restart_causes as causes
+from controller.resources.runtime_status import RuntimeStatus
+
+EVERY_SECONDS = 10.0
+AT_ONCE = 2  # the end of a program that crashed once, and its start
+FORGOTTEN_SECONDS = 60.0
+
+_BY_ITSELF = (causes.CRASHED, causes.OUT_OF_MEMORY, causes.PARENT_GONE, causes.DEVICE_GONE)
+# What others wait for, or what must survive this process: it is written whenever it changes.
+_PROMPT = ("node", "observed_generation", "applied_generation", "failed_generation", "container_id", "image", "restart")
+
+
+@dataclass
+class _Budget:
+    """The writes that one runtime may make now, as of ``at``; ``held`` is the status that waits for the next."""
+
+    writes: float
+    at: float
+    held: RuntimeStatus | None = None
+
+
+class Pace:
+    """The paces of all Runtimes, by uid; ``clock`` in seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._budgets: dict[str, _Budget] = {}
+
+    def held(self, uid: str) -> RuntimeStatus | None:
+        """The newest status, where the API has an older one yet."""
+        budget = self._budgets.get(uid)
+        return budget.held if budget else None
+
+    def hold(self, uid: str, standing: RuntimeStatus, new: RuntimeStatus) -> float:
+        """Keep ``new`` when it may not be written yet; in how many seconds it may, 0 for now."""
+        if not self._may_wait(standing, new):
+            self.written(uid)
+            return 0.0
+        budget = self._budget(uid)
+        if budget.writes >= 1:
+            budget.writes -= 1
+            budget.held = None
+            return 0.0
+        budget.held = new
+        return (1 - budget.writes) * EVERY_SECONDS
+
+    def written(self, uid: str) -> None:
+        """Something was written, whatever the pace."""
+        if budget := self._budgets.get(uid):
+            budget.held = None
+
+    def crowded(self, uid: str) -> bool:
+        """Whether the next write of a crash would have to wait."""
+        return uid in self._budgets and self._budget(uid).writes < 1
+
+    def _may_wait(self, standing: RuntimeStatus, new: RuntimeStatus) -> bool:
+        news = [record for record in new.restarts if record not in standing.restarts]
+        if not news or any(record.cause not in _BY_ITSELF for record in news):
+            return False
+        return all(getattr(standing, name) == getattr(new, name) for name in _PROMPT)
+
+    def _budget(self, uid: str) -> _Budget:
+        now = self._clock()
+        self._budgets = {key: kept for key, kept in self._budgets.items() if now - kept.at < FORGOTTEN_SECONDS}
+        budget = self._budgets.setdefault(uid, _Budget(AT_ONCE, now))
+        budget.writes = min(AT_ONCE, budget.writes + (now - budget.at) / EVERY_SECONDS)
+        budget.at = now
+        return budget

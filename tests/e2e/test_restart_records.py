@@ -1,0 +1,126 @@
+"""What a person reads of the starts and stops of a real runtime, after each way it can end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.dockerd import Engine
+from tests.support.lan import Lan
+from tests.support.site import Site, eventually
+
+pytestmark = pytest.mark.docker
+
+ENOUGH_MEMORY = 64 * 2**20
+
+
+@pytest.fixture
+async def running(site: Site, lan: Lan) -> str:
+    """A runtime that runs on the LAN with a memory limit; its name."""
+    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
+    await change(site, "plc-1", {"resources": {"memory": str(ENOUGH_MEMORY)}})
+    await site.wait_running("plc-1")
+    await site.wait_condition("plc-1", "Ready")
+    return "plc-1"
+
+
+async def change(site: Site, name: str, spec: dict[str, Any]) -> None:
+    """A person changes the spec."""
+    await site.kubectl("patch", "runtime", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+async def records(site: Site, name: str) -> list[tuple[str, str, str]]:
+    """Event, cause and detail of each record after the first start."""
+    first, *others = (await site.runtime(name))["status"]["restarts"]
+    assert (first["event"], first["cause"]) == ("Started", "Created")
+    assert first["detail"].startswith("create_new_runtime, command create-new-runtime-")
+    return [(record["event"], record["cause"], record["detail"]) for record in others]
+
+
+async def restarted(site: Site, name: str, times: int = 1) -> list[tuple[str, str, str]]:
+    """The records once it is ready after that many starts."""
+
+    async def ready() -> bool:
+        status = (await site.runtime(name))["status"]
+        standing = {condition["type"]: condition["status"] for condition in status["conditions"]}
+        return status["restartCount"] >= times and standing["Ready"] == "True"
+
+    await eventually(ready, f"{name} is ready after {times} starts (see {site.log})", seconds=90)
+    return await records(site, name)
+
+
+def kill_program(docker_api: Any, name: str) -> None:
+    os.kill(docker_api.inspect_container(name)["State"]["Pid"], signal.SIGKILL)
+
+
+def both(cause: str, detail: str) -> list[tuple[str, str, str]]:
+    return [("Stopped", cause, detail), ("Started", cause, detail)]
+
+
+ACCIDENTS: dict[str, tuple[Callable[[Any], object], str, str]] = {
+    "its program is killed": (lambda api: kill_program(api, "plc-1"), "Crashed", "exit code 137"),
+    "docker kill": (lambda api: api.kill("plc-1"), "ByHand", "exit code 137"),
+    "docker stop": (lambda api: api.stop("plc-1", timeout=10), "ByHand", "exit code 0"),
+    "docker restart": (lambda api: api.restart("plc-1", timeout=10), "ByHand", "exit code 0"),
+}
+
+
+@pytest.mark.parametrize("accident", ACCIDENTS)
+async def test_an_accident_is_told_with_its_cause(site: Site, running: str, docker_api: Any, accident: str) -> None:
+    happen, cause, detail = ACCIDENTS[accident]
+    await asyncio.to_thread(happen, docker_api)
+    assert await restarted(site, running) == both(cause, detail)
+
+
+async def test_a_container_removed_by_hand_is_told_as_such(site: Site, running: str, docker_api: Any) -> None:
+    await asyncio.to_thread(docker_api.remove_container, running, force=True)
+    assert [(event, cause) for event, cause, _ in await restarted(site, running)] == [
+        ("Stopped", "ByHand"),
+        ("Started", "ByHand"),
+    ]
+
+
+async def test_lack_of_memory_is_told(site: Site, running: str) -> None:
+    await site.send("run_command", device_id=running, method="GET", api=f"/api/bytes/{8 * ENOUGH_MEMORY}")
+    told = await restarted(site, running)
+    assert told == both("OutOfMemory", "killed for lack of memory: raise spec.resources.memory")
+
+
+async def test_a_command_is_told_by_topic_and_name_and_found_under_it(site: Site, running: str) -> None:
+    await site.send("restart_device", device_id=running)
+    commands = json.loads(await site.kubectl("get", "runtimecommands", "-o", "json"))["items"]
+    command = next(found for found in commands if found["spec"]["topic"] == "restart_device")["metadata"]["name"]
+
+    told = await restarted(site, running)
+
+    assert told == both("Requested", f"restart_device, command {command}")
+    described = await site.kubectl("describe", "runtime", running)
+    assert "Last Restart:" in described
+    assert f"restart_device, command {command}" in described
+    assert "Requested" in await site.kubectl("get", "runtime", running, "-o", "wide")
+
+
+async def test_a_changed_spec_is_told_with_its_fields(site: Site, running: str) -> None:
+    await change(site, running, {"env": [{"name": "PASSWORD", "value": "secret"}]})
+    assert await restarted(site, running) == both("SpecChanged", "spec.env[PASSWORD]")
+
+
+async def test_a_restart_of_dockerd_is_told_and_one_of_the_controller_is_none(
+    site: Site, running: str, engine: Engine
+) -> None:
+    await site.kill()
+    await site.start()
+    await site.wait_condition(running, "Ready")
+    assert await records(site, running) == []
+
+    await asyncio.to_thread(engine.restart)
+
+    told = await restarted(site, running)
+    assert told[-1] == ("Started", "DaemonRestarted", "Docker was restarted")
+    assert {cause for _, cause, _ in told} == {"DaemonRestarted"}
