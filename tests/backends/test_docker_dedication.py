@@ -133,6 +133,17 @@ async def test_a_crash_between_the_steps_is_mended_by_the_next(bench: Bench, nic
     assert on_host(nic.parent)[0] == before[0]
 
 
+async def test_the_host_gets_it_back_from_a_container_that_somebody_removed(bench: Bench, nic: Lan, api: Any) -> None:
+    before = on_host(nic.parent)
+    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    api.remove_container(target.identity.device_id, force=True)
+    assert (await bench.backend.observe(target)).lent
+
+    await bench.run(target, base.RepairNetworks)
+
+    assert on_host(nic.parent) == before
+
+
 async def test_a_mount_that_is_gone_with_the_service_costs_nothing(
     bench: Bench, nic: Lan, new_backend: NewBackend, tmp_path: Path
 ) -> None:

@@ -61,8 +61,10 @@ class Attachments:
         Raises errors.Waiting(PARENT_MISSING) afterwards when an interface had to be left out, and
         errors.Stalled(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
         """
-        container = await self._containers.require(target.identity)
-        await self._dedication.catch_up(target.identity, container.pid)
+        container = await self._containers.current(target.identity)
+        await self._dedication.catch_up(target.identity, container.pid if container else 0)
+        if container is None:
+            return
         wishes = self.wishes(target, container)
         if started:
             self._occupancy.require_free(target.identity, wishes)
