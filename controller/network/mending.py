@@ -17,7 +17,7 @@ from controller.network.wiring import WantedLink
 
 log = logging.getLogger(__name__)
 
-_LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 10, 0.3
+_LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
 
 
 async def mend(pid: int, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> bool:

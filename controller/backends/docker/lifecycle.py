@@ -20,7 +20,7 @@ from controller.backends.docker.dedication import Dedication
 from controller.backends.docker.engine import Engine
 from controller.resources import reasons
 
-_LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 10, 0.3
+_LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
 
 log = logging.getLogger(__name__)
 
