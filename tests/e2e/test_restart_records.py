@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from controller.reconcile import pace
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan
 from tests.support.site import Site, eventually
@@ -86,6 +88,35 @@ async def test_a_container_removed_by_hand_is_told_as_such(site: Site, running: 
         ("Stopped", "ByHand"),
         ("Started", "ByHand"),
     ]
+
+
+async def test_the_status_of_a_crash_loop_is_written_seldom_and_tells_all(
+    site: Site, running: str, docker_api: Any
+) -> None:
+    crashes = 7
+    written: set[int] = set()
+    began = time.monotonic()
+    for _ in range(crashes):
+        started = (await asyncio.to_thread(docker_api.inspect_container, running))["State"]["StartedAt"]
+        await asyncio.to_thread(kill_program, docker_api, running)
+        await started_again(site, docker_api, running, started, written)
+
+    told = await restarted(site, running, crashes)
+
+    assert len(written) <= pace.AT_ONCE + (time.monotonic() - began) / pace.EVERY_SECONDS
+    assert {(cause, detail[:13]) for _, cause, detail in told} == {("Crashed", "exit code 137")}
+    assert (await site.runtime(running))["status"]["restartCount"] == crashes
+
+
+async def started_again(site: Site, docker_api: Any, name: str, before: str, written: set[int]) -> None:
+    """Wait for the next start; ``written`` gets how many records the status had meanwhile."""
+
+    async def again() -> bool:
+        written.add(len((await site.runtime(name))["status"]["restarts"]))
+        state = (await asyncio.to_thread(docker_api.inspect_container, name))["State"]
+        return bool(state["Running"] and state["StartedAt"] != before)
+
+    await eventually(again, f"{name} is started again (see {site.log})")
 
 
 async def test_lack_of_memory_is_told(site: Site, running: str) -> None:
