@@ -8,7 +8,6 @@ physical ones come back bare). The host's own network configuration is not touch
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Sequence
@@ -110,17 +109,23 @@ class Lending:
 
     async def _take_back(self, loan: Loan) -> None:
         """In steps that can be broken off and repeated: the record goes last."""
-        if await asyncio.to_thread(self._mount(loan.name).is_file):
-            with contextlib.suppress(errors.Retry):  # not mounted: nothing is in there
-                async with Namespace(self._mount(loan.name)) as namespace:
-                    if link := _find((await namespace.snapshot()).links, loan):
-                        await namespace.hand_out(link.name, loan.name)
-        if await _is_on_host(loan.name):
-            await _restore(loan)
+        if await asyncio.to_thread(self._is_mounted, loan.name):
+            await self._bring_out(loan)
+        if await _is_on_host(loan.name) and await _restored(loan):
+            log.info("gave %s back to the host", loan.name)
         else:
             log.warning("%s is gone and cannot be given back", loan.name)
         await self._let_go(loan)
-        log.info("gave %s back to the host", loan.name)
+
+    async def _bring_out(self, loan: Loan) -> None:
+        """Move it to the host; one that was pulled meanwhile is nowhere, and that is no fault."""
+        async with Namespace(self._mount(loan.name)) as namespace:
+            if link := _find((await namespace.snapshot()).links, loan):
+                try:
+                    await namespace.hand_out(link.name, loan.name)
+                except errors.Retry:
+                    if _find((await namespace.snapshot()).links, loan):
+                        raise
 
     async def _hold(self, loan: Loan, pid: int) -> None:
         """Keep the namespace, and what the interface was like."""
@@ -128,10 +133,15 @@ class Lending:
         await commands.run(["mount", "--bind", f"/proc/{pid}/ns/net", str(self._mount(loan.name))])
 
     async def _let_go(self, loan: Loan) -> None:
-        with contextlib.suppress(errors.Retry):  # it was not mounted yet
+        if await asyncio.to_thread(self._is_mounted, loan.name):
             await commands.run(["umount", str(self._mount(loan.name))])
         await asyncio.to_thread(self._mount(loan.name).unlink, missing_ok=True)
         await asyncio.to_thread(self._record(loan.name).unlink, missing_ok=True)
+
+    def _is_mounted(self, name: str) -> bool:
+        """Whether a namespace is mounted there: its file system is another one than the directory's."""
+        mount = self._mount(name)
+        return mount.exists() and mount.stat().st_dev != self._directory.stat().st_dev
 
     def _mount(self, name: str) -> Path:
         return self._directory / f"{name}.namespace"
@@ -198,12 +208,19 @@ async def _described(name: str, owner: tuple[str, str]) -> Loan:
     )
 
 
-async def _restore(loan: Loan) -> None:
+async def _restored(loan: Loan) -> bool:
+    """Make it what it was; whether it was still there."""
     lines = [f"link set dev {loan.name} mtu {loan.mtu}", f"link set dev {loan.name} {'up' if loan.up else 'down'}"]
     for address, broadcast in loan.addresses:
         told = f" broadcast {broadcast}" if broadcast else ""
         lines.append(f"address replace {address}{told} dev {loan.name}")
-    await commands.run(["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines))
+    try:
+        await commands.run(["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines))
+    except errors.Retry:
+        if interfaces.index(loan.name):
+            raise
+        return False
+    return True
 
 
 async def _stands(loan: Loan, pid: int, *, settled: bool = False) -> bool:

@@ -271,3 +271,16 @@ async def test_nothing_of_an_earlier_boot_is_taken_for_lent(tmp_path: Path, nic:
     (tmp_path / "broken.json").write_text("{")
 
     assert await lending.loans() == {}
+
+
+async def test_one_whose_name_is_taken_on_the_host_is_not_lost(bench: Bench, nic: Lan) -> None:
+    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    run("ip", "link", "add", nic.parent, "type", "bridge")
+
+    with pytest.raises(errors.Retry):
+        await bench.run(target, base.StopContainer)
+    assert (await bench.backend.observe(target)).lent
+    run("ip", "link", "delete", nic.parent)
+    await bench.run(target, base.RepairNetworks)
+
+    assert nic.ping(nic.address(2))
