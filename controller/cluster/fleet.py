@@ -62,9 +62,19 @@ class Fleet:
         return {address.name: self._client(address) for address in addresses}
 
     async def place(self, spec: Mapping[str, Any]) -> Place:
-        """Where a Runtime of that spec goes. Raises errors.CommandError that says which node has what."""
-        candidates = [Candidate.of(node) for node in await self._api.list(kinds.EDGE_NODES)]
-        return placement.choose(candidates, spec, pods=self._pods)
+        """Where a Runtime of that spec goes. Raises errors.CommandError that says which node has what.
+
+        An EdgeNode lists no bridges and is up to a minute old: before a wish is refused the nodes are asked themselves.
+        """
+        found = await self._api.list(kinds.EDGE_NODES)
+        try:
+            return placement.choose([Candidate.of(node) for node in found], spec, pods=self._pods)
+        except errors.CommandError as refusal:
+            asked = await asyncio.gather(*(self._asked(node) for node in found))
+            try:
+                return placement.choose(asked, spec, pods=self._pods)
+            except errors.CommandError:
+                raise refusal from None
 
     @property
     def reading(self) -> Reading:
@@ -86,6 +96,17 @@ class Fleet:
         found = await asyncio.gather(*(_reading(node) for node in nodes.values()))
         latest = {name: reading for name, reading in zip(nodes, found, strict=True) if reading is not None}
         self._readings = {name: value for name, value in (self._readings | latest).items() if name in nodes}
+
+    async def _asked(self, edge_node: Mapping[str, Any]) -> Candidate:
+        """The node with the interfaces it has now, of every kind; as its EdgeNode says when it does not answer."""
+        candidate, address = Candidate.of(edge_node), _address(edge_node)
+        if candidate.away or address is None:
+            return candidate
+        try:
+            interfaces = await self._client(address).interfaces(include_virtual=True)
+        except (errors.CommandError, errors.ReconcileError):
+            return candidate
+        return candidate._replace(interfaces={interface.name: interface.subnet for interface in interfaces})
 
     def _client(self, address: Address) -> RemoteNode:
         if address not in self._clients:

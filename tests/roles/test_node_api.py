@@ -243,3 +243,17 @@ async def test_a_runtime_whose_node_cannot_be_found(served: Served, node: str | 
     with pytest.raises(errors.CommandError, match=sentence):
         await fleet.running({"spec": {"nodeName": node, "deviceId": "plc-1"}})
     await fleet.close()
+
+
+async def test_a_parent_that_the_edge_node_does_not_list_is_asked_for(served: Served) -> None:
+    await served.announce(served.own.pem)
+    status = {"backends": ["Docker"], "interfaces": [{"name": "eth7"}]}
+    await served.api.patch(kinds.EDGE_NODES, NAME, "", {"status": status}, subresource="status")
+    fleet = Fleet(served.api, served.token, pods=False)  # type: ignore[arg-type]
+    assert await fleet.place({"interfaces": [{"parentInterface": "br0"}]}) == (NAME, "Docker")
+    with pytest.raises(errors.CommandError, match=r"no node has wlan0 \(node-1: it has eth7\)"):
+        await fleet.place({"interfaces": [{"parentInterface": "wlan0"}]})
+    await served.server.stop()
+    with pytest.raises(errors.CommandError, match=r"no node has br0 \(node-1: it has eth7\)"):
+        await fleet.place({"interfaces": [{"parentInterface": "br0"}]})
+    await fleet.close()

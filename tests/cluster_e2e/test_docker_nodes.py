@@ -1,0 +1,79 @@
+"""Two nodes with a Docker engine each, on a real API: runtimes are containers on the node they were sent to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.cluster_e2e.test_fleet import NODES, Fleet
+from tests.support import dockerd, image
+from tests.support.cluster_site import ClusterSite
+from tests.support.lan import Lan
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def engines(docker_machine: None) -> Iterator[dict[str, dockerd.Engine]]:
+    """An engine with the runtime's images for each node."""
+    images = image.runtime_images()
+    with contextlib.ExitStack() as stack:
+        made = {name: stack.enter_context(dockerd.Engine()) for name in NODES}
+        for engine in made.values():
+            with contextlib.closing(engine.client()) as client:
+                image.load(client, images)
+        yield made
+
+
+@pytest.fixture
+async def fleet(cluster_site: ClusterSite, engines: dict[str, dockerd.Engine]) -> AsyncIterator[Fleet]:
+    fleet = Fleet(cluster_site)
+    fleet.leader.environment["EDGE_RUNTIME_IMAGE"] = image.REPOSITORY
+    # Both are on this machine's network: each has ranges of its own for what it makes.
+    for number, (name, node) in enumerate(fleet.nodes.items()):
+        pool = f"10.{213 + number}.0.0/16"
+        node.environment |= {"DOCKER_HOST": engines[name].url, "EDGE_INTERNAL_POOL": pool}
+    await fleet.start()
+    yield fleet
+    for device in ("plc-1", "plc-2"):
+        await fleet.leader.send("delete_device", device_id=device)
+    for node in fleet.nodes.values():
+        await node.stop()
+        await node.purge()
+
+
+def containers(engine: dockerd.Engine) -> dict[str, str]:
+    """The times at which containers were started, by name."""
+    with contextlib.closing(engine.client()) as client:
+        return {found.name: found.attrs["State"]["StartedAt"] for found in client.containers.list()}
+
+
+async def test_runtimes_run_on_the_node_they_were_sent_to(
+    fleet: Fleet, engines: dict[str, dockerd.Engine], lan: Lan
+) -> None:
+    for number, name in enumerate(NODES, start=1):
+        address = f"{lan.address(10 + number)}/24"
+
+        answer = await fleet.leader.create(f"plc-{number}", lan.parent, address, node_name=name)
+        assert answer["status"] == "creating", answer
+    for number, name in enumerate(NODES, start=1):
+        await fleet.leader.wait_running(f"plc-{number}", seconds=120)
+        assert set(await asyncio.to_thread(containers, engines[name])) == {f"plc-{number}"}
+        answer = await fleet.leader.send("run_command", device_id=f"plc-{number}", method="GET", api="/api/status")
+        assert answer["http_response"]["status_code"] == 200
+
+    before = {name: await asyncio.to_thread(containers, engine) for name, engine in engines.items()}
+    node = fleet.nodes["node-1"]
+    assert node.process is not None
+    node.process.kill()
+    await node.process.wait()
+    answer = await fleet.leader.send("restart_device", device_id="plc-2")
+    assert answer["status"] == "success"
+    await node.start(connected=False)
+    answer = await fleet.leader.send("stop_device", device_id="plc-1", timeout=60)
+    assert answer["status"] == "success"
+    assert await asyncio.to_thread(containers, engines["node-1"]) == {}
+    assert (await asyncio.to_thread(containers, engines["node-2"]))["plc-2"] != before["node-2"]["plc-2"]
