@@ -18,7 +18,7 @@ from controller.resources import conditions, kinds
 from controller.resources.client import ApiClient
 from controller.resources.timestamps import rfc3339
 
-EVERY_SECONDS = 60.0
+EVERY_SECONDS = 15.0  # a node that joined is told within this
 AGAIN_SECONDS = 2.0  # at least, between two looks: a link that flaps is not written each time
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,12 @@ class Notice:
                 "conditions": [condition.wire() for condition in (*others, *told)],
             },
         }
-        with contextlib.suppress(errors.ConflictError, errors.NotFoundError):  # the next look writes it
+        try:
             await self._api.patch(kinds.EDGE_NODES, node["metadata"]["name"], "", patch, subresource="status")
+        except errors.ConflictError:  # the node wrote meanwhile: the next look, which is soon, writes it
+            self.poke()
+        except errors.NotFoundError:
+            pass
 
     def _condition(self, cloud: Cloud) -> conditions.Condition:
         return conditions.Condition(
