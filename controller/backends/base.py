@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from controller.resources import runtimes
@@ -19,6 +20,13 @@ class Identity(NamedTuple):
     install_id: str
     namespace: str
     device_id: str
+
+
+class Contact(Enum):
+    """How the backend stands to what it follows; after each change of this, anything may have changed."""
+
+    STANDS = "stands"
+    LOST = "lost"
 
 
 @dataclass(frozen=True)
@@ -261,8 +269,8 @@ class Backend(Protocol):
     def changes_in_place(self, target: Target, observed: Observed) -> bool:
         """Whether RepairNetworks can bring the interfaces to the spec on this container (else: replace)."""
 
-    def changes(self) -> AsyncIterator[Identity | None]:
-        """Identities of runtimes of ours that changed, for ever; None after a gap: everything may have changed."""
+    def changes(self) -> AsyncIterator[Identity | Contact]:
+        """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""
 
     async def running(self) -> list[RunningContainer]:
         """All running containers of ours."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from controller import errors
-from controller.backends.base import Backend, Identity
+from controller.backends.base import Backend, Contact, Identity
 from controller.metrics.sampler import Sampler
 from controller.node.local import device_key
 
@@ -21,7 +21,7 @@ class Tracking:
         self._sampler = sampler
         self._changed = asyncio.Event()
 
-    async def watched(self) -> AsyncIterator[Identity | None]:
+    async def watched(self) -> AsyncIterator[Identity | Contact]:
         """The backend's changes, noted on their way."""
         async for change in self._backend.changes():
             self._changed.set()

@@ -211,7 +211,7 @@ class Attempt:
             stop_wished=self._target.spec.desired_state == "Stopped",
             found_stopped=doings.found_stopped,
             boot_time=around.boot_time,
-            engine_returned_at=around.engine.returned_at,
+            engine_absence=around.engine.absence,
             watched=self._case.watched,
             adopted=self._observed is not None and self._observed.uid != self._target.uid,
         )

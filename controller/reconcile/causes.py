@@ -6,6 +6,7 @@ not follow up was somebody's doing. Pure, but for EngineContact.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from controller.resources import restart_causes as causes
 from controller.resources.runtime_status import RestartRecord, RuntimeStatus
 
 ENGINE_START_SECONDS = 120  # an engine that comes back starts its containers within this time
+NOTICE_SECONDS = 5  # that an engine went away is noticed within this time
 
 # What was missing when the program ended, by the condition and the reason that told so.
 _MISSING = (
@@ -31,11 +33,29 @@ class Why(NamedTuple):
     detail: str = ""
 
 
+class Absence(NamedTuple):
+    """When the engine was away, in seconds since the epoch; ``until`` is None while it is."""
+
+    since: float
+    until: float | None = None
+
+
 class EngineContact:
-    """When the engine was last reached again after it had been away; None while it never was."""
+    """When the engine was away the last time; None while it never was."""
 
     def __init__(self) -> None:
-        self.returned_at: float | None = None
+        self.absence: Absence | None = None
+
+    def lost(self, now: float) -> None:
+        """It went away."""
+        self.absence = Absence(now)
+
+    def found(self, now: float) -> bool:
+        """It answers; whether it had been away."""
+        away = self.absence is not None and self.absence.until is None
+        if self.absence and away:
+            self.absence = self.absence._replace(until=now)
+        return away
 
 
 @dataclass(frozen=True)
@@ -56,7 +76,7 @@ class Circumstances:
     stop_wished: bool = False
     found_stopped: bool = False
     boot_time: float = 0.0
-    engine_returned_at: float | None = None
+    engine_absence: Absence | None = None
     watched: bool = False
     adopted: bool = False
 
@@ -85,14 +105,14 @@ def _told(previous: RuntimeStatus, observed: base.Observed, around: Circumstance
 def _of_end(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> Why:
     if _again_by_itself(previous, observed):
         return _crash(previous, observed)
-    if _by_engine(previous, observed, around.engine_returned_at):
+    if _by_engine(previous, observed, around.engine_absence):
         return Why(causes.DAEMON_RESTARTED, "Docker was restarted")
     return _crash(previous, observed) if observed.error else _by_hand(previous, observed, around)
 
 
 def _of_start(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> Why:
     """The cause of a start is, as a rule, that of the stop before it."""
-    if _by_engine(previous, observed, around.engine_returned_at):
+    if _by_engine(previous, observed, around.engine_absence):
         return Why(causes.DAEMON_RESTARTED, "Docker was restarted")
     if stop := _last_stop(previous):
         return Why(stop.cause, stop.detail)
@@ -149,8 +169,10 @@ def _since(previous: RuntimeStatus, moment: float) -> bool:
     return before is not None and before < moment
 
 
-def _by_engine(previous: RuntimeStatus, observed: base.Observed, returned_at: float | None) -> bool:
+def _by_engine(previous: RuntimeStatus, observed: base.Observed, absence: Absence | None) -> bool:
+    """It is often seen started before it is known that the engine is back."""
     started = timestamps.seconds(observed.started_at)
-    if returned_at is None or started is None:
+    if absence is None or started is None or not _since(previous, absence.since):
         return False
-    return _since(previous, returned_at) and abs(started - returned_at) < ENGINE_START_SECONDS
+    latest = math.inf if absence.until is None else absence.until + ENGINE_START_SECONDS
+    return absence.since - NOTICE_SECONDS < started < latest

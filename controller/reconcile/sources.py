@@ -34,7 +34,7 @@ class EngineEvents:
     def __init__(
         self,
         name: str,
-        changes: Callable[[], AsyncIterator[base.Identity | None]],
+        changes: Callable[[], AsyncIterator[base.Identity | base.Contact]],
         queue: Queue,
         index: KeyIndex,
         contact: EngineContact,
@@ -46,21 +46,20 @@ class EngineEvents:
         self._index = index
         self._contact = contact
         self._clock = clock
-        self._reached_before = False
 
     async def run(self) -> None:
         """Follow the engine, for ever."""
-        async for identity in self._changes():
-            if identity is None:
-                self._reached()
-            elif key := self._index.key_of(identity):
+        async for change in self._changes():
+            if isinstance(change, base.Contact):
+                self._note(change)
+            elif key := self._index.key_of(change):
                 self._queue.add(key)
 
-    def _reached(self) -> None:
-        if self._reached_before:
-            self._contact.returned_at = self._clock()
+    def _note(self, contact: base.Contact) -> None:
+        if contact is base.Contact.LOST:
+            self._contact.lost(self._clock())
+        elif self._contact.found(self._clock()):
             log.info("%s is reached again", self._name)
-        self._reached_before = True
         for key in self._index.all():
             self._queue.add(key)
 

@@ -163,7 +163,7 @@ async def test_a_replacement_of_a_runtime_that_is_to_stand_still_starts_nothing(
 async def test_changes_begin_with_everything_and_then_name_the_runtime(bench: Bench) -> None:
     target = bench.target()
     async with aclosing(bench.backend.changes()) as changes, asyncio.timeout(60):
-        assert await anext(changes) is None
+        assert await anext(changes) is base.Contact.STANDS
         await bench.up(target)
         assert await anext(changes) == target.identity
 

@@ -14,7 +14,7 @@ import pytest
 
 from controller import errors
 from controller.backends import base
-from controller.backends.base import Identity
+from controller.backends.base import Contact, Identity
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host import Host
 from controller.resources import reasons
@@ -43,7 +43,7 @@ async def own_bench(own_engine: dockerd.Engine, install_id: str, host: Host) -> 
     backend.close()
 
 
-async def until(changes: AsyncIterator[Identity | None], wanted: Identity | None) -> None:
+async def until(changes: AsyncIterator[Identity | Contact], wanted: Identity | Contact) -> None:
     """Wait for a change."""
     async for change in changes:
         if change == wanted:
@@ -65,12 +65,12 @@ async def test_everything_goes_on_after_a_restart_of_the_engine(
 ) -> None:
     target = await own_bench.up(own_bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
     async with asyncio.timeout(60), aclosing(own_bench.backend.changes()) as changes:
-        await until(changes, None)
+        await until(changes, Contact.STANDS)
         await asyncio.to_thread(own_engine.stop)
         with pytest.raises(errors.Waiting):
             await own_bench.backend.observe(target)
         await asyncio.to_thread(own_engine.start)
-        await until(changes, None)
+        await until(changes, Contact.STANDS)
 
     await own_bench.run(target, base.RepairNetworks)
 
@@ -93,7 +93,7 @@ async def test_meddling_by_hand_is_told(bench: Bench, api: Any, lan: Lan, meddli
         "remove": lambda: api.remove_container(name, force=True),
     }
     async with asyncio.timeout(20), aclosing(bench.backend.changes()) as changes:
-        await until(changes, None)
+        await until(changes, Contact.STANDS)
         await asyncio.to_thread(deeds[meddling])
         await until(changes, target.identity)
 
@@ -101,7 +101,7 @@ async def test_meddling_by_hand_is_told(bench: Bench, api: Any, lan: Lan, meddli
 async def test_changes_that_nobody_takes_are_kept_once(bench: Bench, api: Any) -> None:
     target = await bench.up(bench.target())
     async with asyncio.timeout(20), aclosing(bench.backend.changes()) as changes:
-        await until(changes, None)
+        await until(changes, Contact.STANDS)
         for _ in range(5):
             await asyncio.to_thread(api.restart, target.identity.device_id, 0)
         await until(changes, target.identity)
@@ -145,7 +145,7 @@ async def test_creating_and_deleting_leaves_nothing_behind(
 async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str, host: Host) -> None:
     backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host)
     async with asyncio.timeout(20), aclosing(backend.changes()) as changes:
-        await until(changes, None)
+        await until(changes, Contact.STANDS)
 
     await close(backend)
 

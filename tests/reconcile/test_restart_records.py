@@ -131,7 +131,7 @@ async def test_a_start_of_the_host_is_told_as_such(running: World) -> None:
 
 async def test_a_restart_of_the_engine_is_told_as_such(running: World) -> None:
     running.now += 3600
-    running.engine.returned_at = running.now
+    running.engine.lost(running.now - 10)
     running.backend.end(running.backend.only(), "exited", 0)
     running.backend.crash(running.backend.only())
     running.backend.only().restart_count = 0

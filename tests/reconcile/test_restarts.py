@@ -10,7 +10,7 @@ import pytest
 from controller import names
 from controller.backends import base
 from controller.reconcile import difference, restarts
-from controller.reconcile.causes import Circumstances, Why
+from controller.reconcile.causes import Absence, Circumstances, Why
 from controller.resources import reasons, restart_causes, runtimes
 from controller.resources.conditions import Condition
 from controller.resources.runtime_status import RESTARTS_KEPT, RestartIntent, RestartRecord, RuntimeStatus
@@ -78,7 +78,7 @@ NO_PARENT = missing(names.NETWORK_ATTACHED, reasons.PARENT_MISSING, "eth7 is mis
 NO_DEVICE = missing(names.DEVICES_ATTACHED, reasons.DEVICE_MISSING, "meter: usb-1 is missing")
 DETACHED = missing(names.NETWORK_ATTACHED, reasons.DETACHED, "lan0 has no route")
 STOPPED = RestartRecord(time=ENDED, event="Stopped", cause="Crashed", detail="exit code 3")
-BACK = {"engine_returned_at": AT_ELEVEN + 2, "watched": True}
+BACK = {"engine_absence": Absence(AT_ELEVEN - 60, AT_ELEVEN + 2), "watched": True}
 HAND = {"watched": True}
 
 
@@ -181,7 +181,21 @@ HAND = {"watched": True}
         pytest.param(
             before(),
             found(),
-            {"engine_returned_at": AT_ELEVEN - 3000, "watched": True},
+            {"engine_absence": Absence(AT_ELEVEN - 3000), "watched": True},
+            both("DaemonRestarted", "Docker was restarted"),
+            id="dockerd, which is not followed again yet",
+        ),
+        pytest.param(
+            before(),
+            found(),
+            {"engine_absence": Absence(AT_ELEVEN + 60, AT_ELEVEN + 62), "watched": True},
+            both("ByHand", "exit code 3"),
+            id="by hand before dockerd was restarted",
+        ),
+        pytest.param(
+            before(),
+            found(),
+            {"engine_absence": Absence(AT_ELEVEN - 3060, AT_ELEVEN - 3000), "watched": True},
             both("ByHand", "exit code 3"),
             id="by hand long after dockerd came back",
         ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from controller import errors
+from controller.backends import base
 from controller.network.interfaces import LinkState
 from controller.reconcile.events import Subject
 from controller.reconcile.keys import Key
@@ -68,12 +69,15 @@ async def test_an_event_of_the_engine_adds_the_runtime_it_belongs_to(world: Worl
 async def test_after_a_gap_everything_is_looked_at_and_the_engine_counts_as_restarted(world: World, keys: Keys) -> None:
     world.index.remember(IDENTITY, KEY)
     async with running(engine_events(world, keys).run):
-        world.backend.events.put_nowait(None)
+        world.backend.events.put_nowait(base.Contact.STANDS)
         assert await keys.next() == KEY
-        assert world.engine.returned_at is None
-        world.backend.events.put_nowait(None)
+        assert world.engine.absence is None
+        world.backend.events.put_nowait(base.Contact.LOST)
         assert await keys.next() == KEY
-        assert world.engine.returned_at == pytest.approx(world.now)
+        assert world.engine.absence == (pytest.approx(world.now), None)
+        world.backend.events.put_nowait(base.Contact.STANDS)
+        assert await keys.next() == KEY
+        assert world.engine.absence == (pytest.approx(world.now), pytest.approx(world.now))
 
 
 async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobody_else(

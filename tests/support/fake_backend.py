@@ -95,7 +95,7 @@ class FakeBackend:
     def changes_in_place(self, target: base.Target, observed: base.Observed) -> bool:
         return self.in_place
 
-    async def changes(self) -> AsyncIterator[base.Identity | None]:
+    async def changes(self) -> AsyncIterator[base.Identity | base.Contact]:
         while True:
             yield await self.events.get()
 

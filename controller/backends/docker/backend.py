@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from typing import Any, TypeVar
 
 from controller.backends import base
-from controller.backends.base import Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
+from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
 from controller.backends.docker import failures, labels
 from controller.backends.docker.attachments import Attachments
 from controller.backends.docker.capabilities import Capabilities
@@ -106,8 +106,8 @@ class DockerBackend:
         keeps_mac = capabilities is None or capabilities.connect_pins_mac or not capabilities.several_endpoints
         return observed.running or keeps_mac
 
-    def changes(self) -> AsyncIterator[Identity | None]:
-        """Identities of runtimes of ours that changed, for ever; None after a gap."""
+    def changes(self) -> AsyncIterator[Identity | Contact]:
+        """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""
         return self._events.changes()
 
     async def running(self) -> list[RunningContainer]:

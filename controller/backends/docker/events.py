@@ -15,7 +15,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from controller import errors
-from controller.backends.base import Identity
+from controller.backends.base import Contact, Identity
 from controller.backends.docker import failures, labels
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.endings import Endings
@@ -44,13 +44,14 @@ class Events:
         self._install_id = install_id
         self._known: dict[str, Identity] = {}
 
-    async def changes(self) -> AsyncIterator[Identity | None]:
-        """Identities of runtimes that changed, for ever; None after a gap."""
-        pending: dict[Identity | None, None] = {}
+    async def changes(self) -> AsyncIterator[Identity | Contact]:
+        """Identities of runtimes that changed, for ever; STANDS at first and after a gap, LOST when one begins."""
+        pending: dict[Identity | Contact, None] = {}
         arrived = asyncio.Event()
 
-        def keep(identity: Identity | None) -> None:
-            pending[identity] = None
+        def keep(change: Identity | Contact) -> None:
+            pending.pop(change, None)  # the last one told of the contact is how it stands
+            pending[change] = None
             arrived.set()
 
         follower = asyncio.create_task(self._follow_for_ever(keep))
@@ -59,30 +60,33 @@ class Events:
                 await _either(arrived, follower)
                 arrived.clear()
                 while pending:
-                    identity = next(iter(pending))
-                    del pending[identity]
-                    yield identity
+                    change = next(iter(pending))
+                    del pending[change]
+                    yield change
         finally:
             follower.cancel()
             await asyncio.gather(follower, return_exceptions=True)
 
-    async def _follow_for_ever(self, keep: Callable[[Identity | None], None]) -> None:
+    async def _follow_for_ever(self, keep: Callable[[Identity | Contact], None]) -> None:
         delay, told = _FIRST_DELAY, ""
         while True:
+            stood = False
             try:
                 async with aclosing(self._subscription()) as subscription:
-                    async for identity in subscription:
-                        delay, told = _FIRST_DELAY, ""
-                        keep(identity)
+                    async for change in subscription:
+                        stood, delay, told = True, _FIRST_DELAY, ""
+                        keep(change)
                 log.warning("the event stream of Docker ended")
             except (errors.ReconcileError, failures.Refusal, ValueError) as error:
                 log.log(logging.DEBUG if str(error) == told else logging.WARNING, "no events from Docker: %s", error)
                 told = str(error)
+            if stood:
+                keep(Contact.LOST)
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
             delay = min(delay * 2, _LAST_DELAY)
 
-    async def _subscription(self) -> AsyncGenerator[Identity | None, None]:
-        """None once it stands, then one identity for each event, until the engine goes away."""
+    async def _subscription(self) -> AsyncGenerator[Identity | Contact, None]:
+        """STANDS once it stands, then one identity for each event, until the engine goes away."""
 
         def opened(client: APIClient) -> Response:
             address = url(client, "/events")
@@ -92,7 +96,7 @@ class Events:
         async with aclosing(await self._engine.stream(opened)) as stream, aclosing(json_lines(stream)) as events:
             found = await self._containers.of_install(self._install_id)
             self._known = {entry["Id"]: identity for identity, entry in found}
-            yield None
+            yield Contact.STANDS
             async for event in events:
                 if identity := self._identity(event):
                     yield identity

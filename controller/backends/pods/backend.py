@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from controller import errors
 from controller.backends import base
-from controller.backends.base import Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
+from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
 from controller.backends.pods import naming
 from controller.backends.pods.changes import Changes
 from controller.backends.pods.images import Images
@@ -58,8 +58,8 @@ class PodsBackend:
         """Never: a pod has the interfaces that it was started with."""
         return False
 
-    def changes(self) -> AsyncIterator[Identity | None]:
-        """Identities of runtimes of ours that changed, for ever; None after a gap."""
+    def changes(self) -> AsyncIterator[Identity | Contact]:
+        """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""
         return Changes(self._api, self._install_id).stream()
 
     async def running(self) -> list[RunningContainer]:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 
 from controller import errors
-from controller.backends.base import Identity
+from controller.backends.base import Contact, Identity
 from controller.backends.pods import naming
 from controller.resources import kinds
 from controller.resources.client import ApiClient, WatchEvent
@@ -26,9 +26,9 @@ class Changes:
         self._install_id = install_id
         self._known: dict[str, Identity] = {}  # by uid of the pod, to know whose an event is
 
-    async def stream(self) -> AsyncIterator[Identity | None]:
-        """Identities, for ever; None after each time in which changes may have been missed."""
-        told: asyncio.Queue[Identity | None] = asyncio.Queue(maxsize=1)
+    async def stream(self) -> AsyncIterator[Identity | Contact]:
+        """Identities, for ever; STANDS after each time in which changes may have been missed."""
+        told: asyncio.Queue[Identity | Contact] = asyncio.Queue(maxsize=1)
         tasks = [asyncio.create_task(work) for work in (self._follow_pods(told), self._follow_events(told))]
         try:
             while True:
@@ -38,11 +38,11 @@ class Changes:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow_pods(self, told: asyncio.Queue[Identity | None]) -> None:
+    async def _follow_pods(self, told: asyncio.Queue[Identity | Contact]) -> None:
         selector, version = naming.selector(naming.install_labels(self._install_id)), ""
         while True:
             if not version:
-                await told.put(None)
+                await told.put(Contact.STANDS)
             try:
                 watch = self._api.watch(kinds.PODS, label_selector=selector, resource_version=version)
                 async for event in watch:
@@ -54,7 +54,7 @@ class Changes:
                 log.warning("Pods cannot be watched: %s", error)
                 await asyncio.sleep(AGAIN_SECONDS)
 
-    async def _follow_events(self, told: asyncio.Queue[Identity | None]) -> None:
+    async def _follow_events(self, told: asyncio.Queue[Identity | Contact]) -> None:
         """Only what makes a watched pod's state clearer: nothing is lost when it breaks off."""
         while True:
             try:
