@@ -5,6 +5,8 @@ LOCK = --generate-hashes --no-header --no-annotate --allow-unsafe --no-emit-inde
 
 # More arguments for pytest, as in: make test ARGS="tests/api -x"
 ARGS ?=
+# Each process has an engine, LANs and servers of its own, so the tests of one never meet those of another.
+PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 help: ## this list
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -16,10 +18,10 @@ run: setup ## the main job on this machine, until Ctrl-C (ONCE=1: ends by itself
 	ONCE="$(ONCE)" DHCP="$(DHCP)" .venv/bin/python -m scripts.demo
 
 test: setup ## the whole suite on the Docker engine at hand (ARGS: for pytest)
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/pytest $(PARALLEL) $(ARGS)
 
 test-engines: setup ## the Docker tests on engines 20.10, 28.5 and 29 (builds the last two, once)
-	tests/engines/run.sh $(ARGS)
+	tests/engines/run.sh $(PARALLEL) $(ARGS)
 
 conformance: setup ## tests/api on a real kube-apiserver and ours, Kubernetes' own tests on ours (builds them, once)
 	.venv/bin/python -m tests.cluster.conformance $(ARGS)
