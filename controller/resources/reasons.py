@@ -104,7 +104,11 @@ TABLE: tuple[Reason, ...] = (
         "spec.dedicatedInterface is Wi-Fi, in use or another runtime's; the message tells which.",
     ),
     Reason(DAEMON_UNREACHABLE, "waiting", "Docker does not answer; work goes on when it does."),
-    Reason(ADDRESS_CONFLICT, "stalled", "Another runtime or machine has the address: free it or give another one."),
+    Reason(
+        ADDRESS_CONFLICT,
+        "waiting",
+        "Another runtime or machine has the address: free it or give another one; a start waits until it is free.",
+    ),
     Reason(POOL_OVERLAP, "stalled", "The subnet overlaps a Docker network that is not ours: remove that network."),
     Reason(POOL_EXHAUSTED, "stalled", "No /28 is left in EDGE_INTERNAL_POOL: make the range larger."),
     Reason(NAME_TAKEN, "stalled", "A container or network that is not ours has this name: rename or remove it."),

@@ -22,7 +22,7 @@ async def test_a_start_waits_until_the_address_is_free(bench: Bench, lan: Lan) -
     mac = await asyncio.to_thread(lan.take, lan.address(30))
     target = await bench.run(bench.target(interfaces=[interface(lan, 30)]), base.ResolveImage, base.CreateContainer)
 
-    with pytest.raises(errors.Stalled, match=mac) as refused:
+    with pytest.raises(errors.Waiting, match=mac) as refused:
         await bench.run(target, base.StartContainer)
 
     assert refused.value.reason == reasons.ADDRESS_CONFLICT
@@ -59,7 +59,7 @@ async def test_an_address_given_to_a_running_runtime_is_asked_for_before(bench: 
     wire = target.spec.wire() | {"interfaces": [interface(lan, 33)]}
     moved = dataclasses.replace(target, generation=2, spec=type(target.spec).model_validate(wire))
 
-    with pytest.raises(errors.Stalled) as refused:
+    with pytest.raises(errors.Waiting) as refused:
         await bench.run(moved, base.RepairNetworks)
 
     assert refused.value.reason == reasons.ADDRESS_CONFLICT
@@ -73,3 +73,39 @@ async def test_the_lan_learns_a_new_hardware_address_at_once(bench: Bench, lan: 
         assert (await asyncio.to_thread(lan.neighbours)).get(lan.address(34), mac) == mac
         assert await asyncio.to_thread(lan.ping, lan.address(34))
         await bench.down(target)
+
+
+async def test_of_two_that_ask_for_one_address_the_second_is_told_at_once(bench: Bench, lan: Lan) -> None:
+    first = bench.target("plc1", interfaces=[interface(lan, 35)])
+    second = bench.target("plc2", interfaces=[interface(lan, 35)])
+
+    assert (await bench.backend.observe(first)).obstacles == ()
+    ((reason, message),) = (await bench.backend.observe(second)).obstacles
+    assert reason == reasons.ADDRESS_CONFLICT
+    assert first.identity.device_id in message
+
+    await bench.up(first)
+    assert (await bench.backend.observe(first)).obstacles == ()
+    await bench.down(first)
+    assert (await bench.backend.observe(second)).obstacles == ()
+
+
+async def test_a_runtime_that_shall_stand_still_asks_for_no_address(bench: Bench, lan: Lan) -> None:
+    await bench.backend.observe(bench.target("plc1", interfaces=[interface(lan, 36)], desiredState="Stopped"))
+
+    assert (await bench.backend.observe(bench.target("plc2", interfaces=[interface(lan, 36)]))).obstacles == ()
+
+
+async def test_a_restart_that_is_asked_for_waits_while_the_address_is_contested(
+    bench: Bench, lan: Lan, guard: AddressGuard
+) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 37)]))
+    await bench.backend.observe(target)
+    await asyncio.to_thread(lan.take, lan.address(37))
+    await asyncio.to_thread(lan.speak, lan.address(37))
+    async with asyncio.timeout(30):
+        await anext(guard.changes())
+
+    ((reason, _),) = (await bench.backend.observe(target)).obstacles
+
+    assert reason == reasons.ADDRESS_CONFLICT

@@ -256,7 +256,7 @@ async def test_a_creation_waits_for_a_parent_that_is_missing(bench: Bench, lan: 
 async def test_an_address_that_another_runtime_has_is_a_conflict(bench: Bench, lan: Lan) -> None:
     await bench.up(bench.target("plc1", interfaces=[interface(lan, 10)]))
 
-    with pytest.raises(errors.Stalled) as conflict:
+    with pytest.raises(errors.Waiting) as conflict:
         await bench.up(bench.target("plc2", interfaces=[interface(lan, 10)]))
 
     assert conflict.value.reason == reasons.ADDRESS_CONFLICT
@@ -268,7 +268,7 @@ async def test_an_address_made_in_a_namespace_conflicts_too(bench: Bench, lan: L
     await bench.up(two)
     await bench.backend.observe(two)
 
-    with pytest.raises(errors.Stalled) as conflict:
+    with pytest.raises(errors.Waiting) as conflict:
         await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
     await bench.down(two)
     await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))

@@ -51,7 +51,7 @@ class Attachments:
         self._interface_index = interface_index
 
     async def require_unclaimed(self, target: Target) -> None:
-        """Raise errors.Stalled(ADDRESS_CONFLICT) when somebody has an address that a start would take."""
+        """Raise errors.Waiting(ADDRESS_CONFLICT) when somebody has an address that a start would take."""
         container = await self._containers.require(target.identity)
         await self._occupancy.require_unclaimed(target.identity, self.wishes(target, container))
 
@@ -59,7 +59,7 @@ class Attachments:
         """Put everything in order that can be now; ``started``: after a start of ours, whose addresses were free.
 
         Raises errors.Waiting(PARENT_MISSING) afterwards when an interface had to be left out, and
-        errors.Stalled(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
+        errors.Waiting(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
         """
         container = await self._containers.current(target.identity)
         await self._dedication.catch_up(target.identity, container.pid if container else 0)

@@ -182,6 +182,7 @@ class DockerBackend:
         self._leasing.forget(target.identity)
         self._ports.forget(target.identity)
         self._occupancy.note(target.identity, ())
+        self._occupancy.claim(target.identity, ())
 
     async def _remove_networks(self, target: Target) -> None:
         await self._networks.remove_internal(target.identity)

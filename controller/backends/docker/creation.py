@@ -39,7 +39,7 @@ class Creation:
     async def create(self, target: Target, how: labels.Making) -> Target:
         """Make the container; returns the target with its MAC addresses.
 
-        Raises Refusal, and errors.Stalled(ADDRESS_CONFLICT) when another runtime has one of its addresses.
+        Raises Refusal, and errors.Waiting(ADDRESS_CONFLICT) when another runtime has one of its addresses.
         """
         capabilities = await self._engine.capabilities()
         wishes = making.wishes(target, dict(how.mac_addresses))

@@ -61,7 +61,7 @@ _ANY = (
         "it goes on when the interface is back",
     ),
     Meaning(
-        r"address already in use", errors.Stalled, reasons.ADDRESS_CONFLICT, "free the address or give another one"
+        r"address already in use", errors.Waiting, reasons.ADDRESS_CONFLICT, "free the address or give another one"
     ),
     Meaning(
         r"pool overlaps", errors.Stalled, reasons.POOL_OVERLAP, "remove the Docker network that overlaps the subnet"

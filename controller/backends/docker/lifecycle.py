@@ -45,7 +45,7 @@ class Lifecycle:
     async def start(self, target: Target) -> None:
         """Start the container and put its networks in order. A running one is only put in order.
 
-        Raises errors.Stalled(ADDRESS_CONFLICT) before when somebody else has one of its addresses.
+        Raises errors.Waiting(ADDRESS_CONFLICT) before when somebody else has one of its addresses.
         """
         await self._attachments.require_unclaimed(target)
         await self._start_over(target)

@@ -54,7 +54,9 @@ class Observer:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
         observed = await self._observe(target)
         self._occupancy.note(target.identity, observed.interfaces)
-        return replace(observed, interfaces=tuple(self._occupancy.judged(found) for found in observed.interfaces))
+        judged = tuple(self._occupancy.judged(found) for found in observed.interfaces)
+        contested = ((found.awaits, found.detail) for found in judged if found.awaits == reasons.ADDRESS_CONFLICT)
+        return replace(observed, interfaces=judged, obstacles=(*observed.obstacles, *contested))
 
     async def _observe(self, target: Target) -> Observed:
         whose = target.identity
@@ -66,7 +68,7 @@ class Observer:
             wishes = making.wishes(target, {})
             dedicated = await self._dedication.standing(target, 0)
             return Observed(
-                obstacles=await self._obstacles(wishes, dedicated),
+                obstacles=await self._obstacles(target, wishes, dedicated, running=False),
                 lent=dedicated.lent,
                 foreign=found.describe() if found else "",
                 predecessor=predecessor,
@@ -105,19 +107,25 @@ class Observer:
             resources=_resources(container, target.spec.resources),
             predecessor=predecessor,
             missing_parents=absent(parents),
-            obstacles=await self._obstacles(wishes, dedicated),
+            obstacles=await self._obstacles(target, wishes, dedicated, running=container.running),
             dedicated_fault=dedicated.fault,
             lent=dedicated.lent,
             warnings=_warnings(how, target),
         )
 
-    async def _obstacles(self, wishes: Sequence[Wish], dedicated: Dedicated) -> tuple[tuple[str, str], ...]:
+    async def _obstacles(
+        self, target: Target, wishes: Sequence[Wish], dedicated: Dedicated, *, running: bool
+    ) -> tuple[tuple[str, str], ...]:
         """Why a start of ours may not be made."""
+        shall_run = running or target.spec.desired_state == "Running"
+        self._occupancy.claim(target.identity, wishes if shall_run else ())
+        claimed = self._occupancy.claimed(target.identity, wishes) if shall_run else ""
         parents = dict.fromkeys(wish.interface.parent_interface for wish in wishes)
         kinds = await asyncio.to_thread(lambda: {name: self._interface_kind(name) for name in parents})
         return (
             *([dedicated.obstacle] if dedicated.obstacle else []),
             *((reasons.WIFI_PARENT, _WIFI.format(name)) for name, kind in kinds.items() if kind == "wifi"),
+            *([(reasons.ADDRESS_CONFLICT, claimed)] if claimed else []),
         )
 
     async def _dedicated(self, target: Target, container: Container) -> Dedicated:

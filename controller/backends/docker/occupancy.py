@@ -23,6 +23,7 @@ class Occupancy:
     def __init__(self, guard: AddressGuard) -> None:
         self._guard = guard
         self._held: dict[Identity, frozenset[Held]] = {}
+        self._claims: dict[tuple[str, str], Identity] = {}
 
     def note(self, whose: Identity, interfaces: Iterable[ObservedInterface]) -> None:
         """Take what was observed of a runtime; nothing when it does not run."""
@@ -31,7 +32,24 @@ class Occupancy:
             self._held[whose] = held
         else:
             self._held.pop(whose, None)
+        self._claims |= {(each.parent, str(each.address)): whose for each in held}
         self._guard.guard(whose.namespace, whose.device_id, held)
+
+    def claim(self, whose: Identity, wishes: Sequence[Wish]) -> None:
+        """Take what a runtime that shall run asks for: of two, it belongs to the one that asked first."""
+        wanted = {_place(wish) for wish in wishes if wish.interface.address}
+        self._claims = {place: holder for place, holder in self._claims.items() if holder != whose or place in wanted}
+        for place in wanted:
+            self._claims.setdefault(place, whose)
+
+    def claimed(self, whose: Identity, wishes: Sequence[Wish]) -> str:
+        """Who of our runtimes has or asked first for an address of the wishes, in one sentence; "" for nobody."""
+        for wish in wishes:
+            holder = self._claims.get(_place(wish), whose)
+            if holder != whose:
+                address, parent = wish.interface.address, wish.interface.parent_interface
+                return f"{holder.device_id} has the address {address} on {parent}: free it or give another one"
+        return ""
 
     def judged(self, found: ObservedInterface) -> ObservedInterface:
         """What was observed, and whether another machine has the address too."""
@@ -42,16 +60,16 @@ class Occupancy:
         return replace(found, in_order=False, detail=detail, awaits=reasons.ADDRESS_CONFLICT)
 
     def require_free(self, whose: Identity, wishes: Sequence[Wish]) -> None:
-        """Raise errors.Stalled(ADDRESS_CONFLICT) when another runtime of ours has the address of a wish."""
+        """Raise errors.Waiting(ADDRESS_CONFLICT) when another runtime of ours has the address of a wish."""
         for wish in wishes:
-            wanted = (wish.interface.parent_interface, wish.interface.address or "")
+            wanted = _place(wish)
             holders = (other.device_id for other, held in self._held.items() if other != whose and _has(held, wanted))
             if holder := next(holders, ""):
                 message = f"{holder} has the address {wanted[1]} on {wanted[0]}: free it or give another one"
-                raise errors.Stalled(reasons.ADDRESS_CONFLICT, message)
+                raise errors.Waiting(reasons.ADDRESS_CONFLICT, message)
 
     async def require_unclaimed(self, whose: Identity, wishes: Sequence[Wish]) -> None:
-        """Raise errors.Stalled(ADDRESS_CONFLICT) when anybody has an address that the runtime is to take now.
+        """Raise errors.Waiting(ADDRESS_CONFLICT) when anybody has an address that the runtime is to take now.
 
         One that it has already is not asked for again.
         """
@@ -60,7 +78,11 @@ class Occupancy:
         answers = await self._guard.probe([held for held in wanted if held not in self._held.get(whose, ())])
         for held, other in answers.items():
             message = f"{other} has the address {held.address} on {held.parent}: free it or give another one"
-            raise errors.Stalled(reasons.ADDRESS_CONFLICT, message)
+            raise errors.Waiting(reasons.ADDRESS_CONFLICT, message)
+
+
+def _place(wish: Wish) -> tuple[str, str]:
+    return wish.interface.parent_interface, wish.interface.address or ""
 
 
 def _has(held: Iterable[Held], wanted: tuple[str, str]) -> bool:
