@@ -45,20 +45,20 @@ class Pace:
     def hold(self, uid: str, standing: RuntimeStatus, new: RuntimeStatus) -> float:
         """Keep ``new`` when it may not be written yet; in how many seconds it may, 0 for now."""
         if not self._may_wait(standing, new):
-            self.written(uid)
             return 0.0
         budget = self._budget(uid)
         if budget.writes >= 1:
-            budget.writes -= 1
-            budget.held = None
             return 0.0
         budget.held = new
         return (1 - budget.writes) * EVERY_SECONDS
 
-    def written(self, uid: str) -> None:
-        """Something was written, whatever the pace."""
-        if budget := self._budgets.get(uid):
-            budget.held = None
+    def written(self, uid: str, standing: RuntimeStatus, new: RuntimeStatus) -> None:
+        """``new`` is written over ``standing``, whether the pace was asked or not."""
+        if self._may_wait(standing, new):
+            budget = self._budget(uid)
+            budget.writes = max(0.0, budget.writes - 1)
+        if uid in self._budgets:
+            self._budgets[uid].held = None
 
     def crowded(self, uid: str) -> bool:
         """Whether the next write of a crash would have to wait."""

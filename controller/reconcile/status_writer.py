@@ -35,14 +35,14 @@ class StatusWriter:
 
         Raises errors.ApiError.
         """
-        seconds = self._pace.hold(self._uid, RuntimeStatus.model_validate(self._standing), new)
+        seconds = self._pace.hold(self._uid, self._standing_status(), new)
         if not seconds:
             await self.write(new)
         return seconds
 
     async def write(self, new: RuntimeStatus) -> None:
         """Bring the API's status to ``new``; on disk when this returns. Raises errors.ApiError."""
-        self._pace.written(self._uid)
+        self._pace.written(self._uid, self._standing_status(), new)
         wire = new.wire()
         patch = status.changes(self._standing, wire)
         if not patch:
@@ -50,3 +50,6 @@ class StatusWriter:
         key = self._key
         await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, {"status": patch}, subresource="status")
         self._standing = wire
+
+    def _standing_status(self) -> RuntimeStatus:
+        return RuntimeStatus.model_validate(self._standing)
