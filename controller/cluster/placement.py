@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from controller.cloud.node import Place
 from controller.errors import CommandError
+from controller.network.parents import vlan
 from controller.resources import away
 
 DOCKER, POD = "Docker", "Pod"
@@ -25,6 +26,11 @@ class Candidate(NamedTuple):
     away: str = ""
     runtimes: int = 0
     devices: frozenset[str] = frozenset()  # every name under which a serial device can be asked for
+
+    def reaches(self, parent: str) -> bool:
+        """Whether it has the interface, or can make it a VLAN of one that it has."""
+        wanted = vlan(parent)
+        return parent in self.interfaces or (wanted is not None and wanted.lower in self.interfaces)
 
     @classmethod
     def of(cls, edge_node: Mapping[str, Any]) -> Candidate:
@@ -72,7 +78,7 @@ def _obstacle(node: Candidate, spec: Mapping[str, Any], parents: Sequence[str], 
     backend = spec.get("backend")
     if backend != POD and DOCKER not in node.backends and (backend == DOCKER or not pods):
         return "it has no Docker"
-    missing = [parent for parent in parents if parent not in node.interfaces]
+    missing = [parent for parent in parents if not node.reaches(parent)]
     return f"it has {_listed(node.interfaces)}" if missing else ""
 
 
@@ -110,10 +116,10 @@ def _with_devices(
 def _best(fitting: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]) -> Candidate:
     """Of several nodes on the same LANs the one with the fewest Runtimes."""
     wished = {i["parentInterface"]: i["subnet"] for i in spec.get("interfaces") or () if i.get("subnet")}
-    matching = [node for node in fitting if all(node.interfaces[name] == net for name, net in wished.items())]
+    matching = [node for node in fitting if all(node.interfaces.get(name) == net for name, net in wished.items())]
     rest = matching or fitting
-    if len({tuple(node.interfaces[parent] for parent in parents) for node in rest}) > 1:
-        found = "; ".join(f"{n.name}: {_listed(n.interfaces[p] or 'no address' for p in parents)}" for n in rest)
+    if len({tuple(node.interfaces.get(parent, "") for parent in parents) for node in rest}) > 1:
+        found = "; ".join(f"{n.name}: {_listed(n.interfaces.get(p) or 'no address' for p in parents)}" for n in rest)
         raise CommandError(f"several nodes have {_listed(parents)}, on different LANs ({found}): give node_name")
     return min(rest, key=lambda node: (node.runtimes, node.name))
 

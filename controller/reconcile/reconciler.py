@@ -14,6 +14,7 @@ import pydantic
 
 from controller import errors, names
 from controller.backends import base
+from controller.network import parents
 from controller.reconcile import dedication, status
 from controller.reconcile import outcome as outcomes
 from controller.reconcile.attempt import Attempt, Case, Surroundings
@@ -181,9 +182,10 @@ class Reconciler:
 
 
 def _parents(runtime: runtimes.Runtime) -> set[str]:
-    """The interfaces of the host that it needs, one of its own too."""
+    """The interfaces of the host that it needs, one of its own and what VLANs stand on too."""
     dedicated = runtime.spec.dedicated_interface
-    return {interface.parent_interface for interface in runtime.spec.interfaces} | ({dedicated} if dedicated else set())
+    wished = (interface.parent_interface for interface in runtime.spec.interfaces)
+    return parents.with_lower(wished) | ({dedicated} if dedicated else set())
 
 
 def _fault(error: pydantic.ValidationError) -> str:

@@ -31,6 +31,7 @@ IMAGE_NOT_ALLOWED = "ImageNotAllowed"
 PARENT_MISSING = "ParentInterfaceMissing"
 PARENT_DOWN = "ParentInterfaceDown"
 WIFI_PARENT = "WifiParent"
+VLAN_UNSUPPORTED = "VlanUnsupported"
 DEDICATED_REFUSED = "DedicatedInterfaceRefused"
 DAEMON_UNREACHABLE = "DockerUnreachable"
 ADDRESS_CONFLICT = "AddressConflict"
@@ -97,6 +98,11 @@ TABLE: tuple[Reason, ...] = (
         WIFI_PARENT,
         "stalled",
         "The parent interface is Wi-Fi, where access points drop foreign MAC addresses: give a wired one.",
+    ),
+    Reason(
+        VLAN_UNSUPPORTED,
+        "stalled",
+        "The kernel makes no VLAN interfaces: load the module 8021q (modprobe 8021q), or make the interface.",
     ),
     Reason(
         DEDICATED_REFUSED,

@@ -15,6 +15,7 @@ from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host import Host
 from controller.network import resolver
 from controller.network.namespace import Namespace, Snapshot
+from controller.network.parents import Parents
 from controller.resources import reasons
 from tests.backends.conftest import INTERNAL_POOL, Bench, interface
 from tests.support.command import run
@@ -398,3 +399,31 @@ async def test_a_wifi_parent_is_refused_with_the_remedy(engine: Engine, host: Ho
 
     assert reason == reasons.WIFI_PARENT
     assert "wired" in message
+
+
+async def test_a_vlan_is_made_for_a_runtime_comes_back_with_its_nic_and_goes_with_it(
+    engine: Engine, host: Host, install_id: str, runtime_image: str, lan: Lan
+) -> None:
+    # Not every kernel has VLANs: a macvlan of that name stands in for one.
+    parents = Parents(install_id, lambda _: "macvlan mode bridge")
+    backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host, parents=parents)
+    bench, name = Bench(backend, install_id, runtime_image), f"{lan.parent}.10"
+    wish = interface(lan, 10) | {"parentInterface": name, "subnet": str(lan.subnet), "gateway": lan.gateway}
+    try:
+        target = await bench.up(bench.target(interfaces=[wish]))
+        assert lan.ping(lan.address(10))
+        before = await pid_of(bench, target)
+
+        lan.unplug()
+        assert (await backend.observe(target)).missing_parents == (name,)
+        lan.plug()
+        assert (await backend.observe(target)).missing_parents == ()
+        await bench.run(target, base.RepairNetworks)
+
+        assert lan.ping(lan.address(10))
+        assert await pid_of(bench, target) == before
+        await bench.down(target)
+        assert parents.numbers([name]) == {name: 0}
+    finally:
+        await backend.purge(volumes=True)
+        backend.close()

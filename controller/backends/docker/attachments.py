@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from controller import errors
 from controller.backends.base import Target
@@ -23,6 +23,7 @@ from controller.backends.docker.occupancy import Occupancy
 from controller.network import mending, resolver
 from controller.network.arp import announcement
 from controller.network.arp.announcement import Claim
+from controller.network.parents import Parents
 from controller.network.wiring import WantedLink
 from controller.resources import reasons
 
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 
 
 class Attachments:
-    """``interface_index`` gives the kernel's number of a host interface, 0 when there is none of that name now."""
-
     def __init__(
         self,
         engine: Engine,
@@ -40,7 +39,7 @@ class Attachments:
         occupancy: Occupancy,
         leasing: Leasing,
         dedication: Dedication,
-        interface_index: Callable[[str], int],
+        parents: Parents,
     ) -> None:
         self._engine = engine
         self._networks = networks
@@ -48,12 +47,17 @@ class Attachments:
         self._occupancy = occupancy
         self._leasing = leasing
         self._dedication = dedication
-        self._interface_index = interface_index
+        self._parents = parents
 
     async def require_unclaimed(self, target: Target) -> None:
         """Raise errors.Waiting(ADDRESS_CONFLICT) when somebody has an address that a start would take."""
+        await self.provide(target)
         container = await self._containers.require(target.identity)
         await self._occupancy.require_unclaimed(target.identity, self.wishes(target, container))
+
+    async def provide(self, target: Target) -> None:
+        """Make the VLANs that its interfaces stand on, see Parents.provide."""
+        await self._parents.provide(wished.parent_interface for wished in target.spec.interfaces)
 
     async def repair(self, target: Target, *, started: bool = False) -> None:
         """Put everything in order that can be now; ``started``: after a start of ours, whose addresses were free.
@@ -65,6 +69,7 @@ class Attachments:
         await self._dedication.catch_up(target.identity, container.pid if container else 0)
         if container is None:
             return
+        await self.provide(target)
         wishes = self.wishes(target, container)
         if started:
             self._occupancy.require_free(target.identity, wishes)
@@ -75,7 +80,7 @@ class Attachments:
         container = await self._containers.require(target.identity)
         if container.state["Status"] == "running":
             await self._mend_running(target, container, parents, started=started)
-        if missing := absent(parents):
+        if missing := [name for name, number in parents.items() if not number]:
             raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {', '.join(missing)} now")
 
     def wishes(self, target: Target, container: Container) -> tuple[Wish, ...]:
@@ -85,8 +90,7 @@ class Attachments:
 
     def parents(self, wishes: Sequence[Wish]) -> dict[str, int]:
         """The kernel's numbers of the wishes' parent interfaces, 0 for one that the host does not have now."""
-        names = dict.fromkeys(wish.interface.parent_interface for wish in wishes)
-        return {name: self._interface_index(name) for name in names}
+        return self._parents.numbers(wish.interface.parent_interface for wish in wishes)
 
     async def _arrange_endpoints(
         self, target: Target, container: Container, wishes: Sequence[Wish], parents: Mapping[str, int]
@@ -163,11 +167,6 @@ async def _announce(pid: int, links: Sequence[WantedLink]) -> None:
         await asyncio.to_thread(announcement.announce, pid, claims)
     except OSError as error:
         log.info("Addresses could not be announced: %s", error.strerror)
-
-
-def absent(parents: Mapping[str, int]) -> tuple[str, ...]:
-    """The parent interfaces that are not there."""
-    return tuple(name for name, number in parents.items() if not number)
 
 
 def pins_mac(container: Container, attachment: Attachment, capabilities: Capabilities) -> bool:

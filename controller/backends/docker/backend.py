@@ -34,6 +34,7 @@ from controller.backends.docker.purge import Purge
 from controller.backends.docker.replacement import Replacement
 from controller.network import interfaces
 from controller.network.interfaces import HostInterfaces
+from controller.network.parents import Parents
 
 T = TypeVar("T")
 
@@ -44,8 +45,8 @@ class DockerBackend:
     """Runtimes as containers of the engine at ``url``, for one installation.
 
     ``internal_pool`` is a range for networks (see networks.py). ``settle_seconds`` is how long a replacement must run
-    before the old container is given up, ``interface_index`` gives the kernel's number of a host interface, 0 for none,
-    and ``interface_kind`` what it is. Nothing is connected before the first call. Belongs to one event loop.
+    before the old container is given up, ``parents`` are the host's interfaces and ``interface_kind`` says what each
+    is. Nothing is connected before the first call. Belongs to one event loop.
     """
 
     needs_pull_credentials = True
@@ -58,7 +59,7 @@ class DockerBackend:
         host: Host,
         *,
         settle_seconds: float = 5.0,
-        interface_index: Callable[[str], int] = interfaces.index,
+        parents: Parents | None = None,
         interface_kind: Callable[[str], str] = interfaces.kind_of,
     ) -> None:
         self._install_id = install_id
@@ -70,20 +71,21 @@ class DockerBackend:
         self._leasing = leasing = Leasing(host.leases)
         shown = HostInterfaces(internal_pool)
         self._dedication = dedication = Dedication(host.lending, networks, lambda: shown.snapshot(include_virtual=True))
-        attachments = Attachments(engine, networks, containers, occupancy, leasing, dedication, interface_index)
-        self._creation = creation = Creation(engine, networks, containers, occupancy, ports)
+        self._parents = parents = parents or Parents(install_id)
+        attachments = Attachments(engine, networks, containers, occupancy, leasing, dedication, parents)
+        self._creation = creation = Creation(engine, networks, containers, occupancy, ports, parents)
         self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments, dedication)
         self._images = images = Images(engine, containers)
         self._attachments = attachments
         self._replacement = Replacement(containers, creation, lifecycle, attachments, images, settle_seconds)
         endings = Endings()
         self._observer = Observer(
-            containers, networks, attachments, occupancy, dedication, ports, interface_kind, endings
+            containers, networks, attachments, occupancy, dedication, ports, parents, interface_kind, endings
         )
         self._events = Events(engine, containers, endings, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)
-        self._purge = Purge(engine, containers, networks, install_id)
+        self._purge = Purge(engine, containers, networks, parents, install_id)
         self._capabilities: Capabilities | None = None
         self._actions = self._table()
 
@@ -183,10 +185,14 @@ class DockerBackend:
         self._ports.forget(target.identity)
         self._occupancy.note(target.identity, ())
         self._occupancy.claim(target.identity, ())
+        self._parents.note(target.identity, ())
 
     async def _remove_networks(self, target: Target) -> None:
         await self._networks.remove_internal(target.identity)
         await self._networks.remove_unused_lans()
+        standing = await self._containers.of_install(self._install_id)
+        used = (labels.parents(entry["Labels"]) for _, entry in standing)
+        await self._parents.remove_unused(set().union(*used))
 
 
 def _plain(action: Callable[[Target], Awaitable[None]]) -> _Action:

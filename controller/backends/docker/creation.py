@@ -18,6 +18,7 @@ from controller.backends.docker.engine import Engine
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
 from controller.backends.docker.ports import Ports
+from controller.network.parents import Parents
 from controller.resources import reasons
 
 log = logging.getLogger(__name__)
@@ -27,13 +28,20 @@ class Creation:
     """Makes containers. That the host refuses realtime is remembered while the process lives."""
 
     def __init__(
-        self, engine: Engine, networks: Networks, containers: Containers, occupancy: Occupancy, ports: Ports
+        self,
+        engine: Engine,
+        networks: Networks,
+        containers: Containers,
+        occupancy: Occupancy,
+        ports: Ports,
+        parents: Parents,
     ) -> None:
         self._engine = engine
         self._networks = networks
         self._containers = containers
         self._occupancy = occupancy
         self._ports = ports
+        self._parents = parents
         self._realtime_refused = False
 
     async def create(self, target: Target, how: labels.Making) -> Target:
@@ -51,6 +59,7 @@ class Creation:
             lans = Lans(target.identity.install_id, networks, capabilities)
             return arrangement.at_creation(wishes, lans, capabilities)
 
+        await self._parents.provide(wish.interface.parent_interface for wish in wishes)
         arranged = await self._networks.prepare(target.identity, arrange)
         rules = self._ports.rules(target.spec)
         await self._make(target, making.body(target, how, arranged.connect, capabilities, rules))

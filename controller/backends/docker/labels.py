@@ -102,6 +102,12 @@ def made_from(labels: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
         return None
 
 
+def parents(labels: Mapping[str, str]) -> set[str]:
+    """The parent interfaces that a container was made for."""
+    spec = made_from(labels)
+    return {interface.parent_interface for interface in spec.interfaces} if spec else set()
+
+
 def mac_addresses(labels: Mapping[str, str]) -> dict[str, str]:
     """Interface name -> MAC address, as a container was made."""
     try:

@@ -112,6 +112,7 @@ class Lifecycle:
         log.info("stopped container %s", container.name)
 
     async def _start_over(self, target: Target) -> None:
+        await self._attachments.provide(target)
         await self.launch(target)
         await self._attachments.repair(target, started=True)
 

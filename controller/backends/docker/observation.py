@@ -10,7 +10,7 @@ from controller import errors, names
 from controller.backends.base import Observed, ObservedInterface, Target
 from controller.backends.docker import labels, leasing, making
 from controller.backends.docker.arrangement import Endpoint, Wish
-from controller.backends.docker.attachments import Attachments, absent, resolves_otherwise
+from controller.backends.docker.attachments import Attachments, resolves_otherwise
 from controller.backends.docker.containers import Container, Containers, is_of
 from controller.backends.docker.dedication import Dedicated, Dedication
 from controller.backends.docker.endings import Ending, Endings
@@ -21,6 +21,7 @@ from controller.backends.docker.ports import Ports
 from controller.network import interfaces, resolver, wiring
 from controller.network.interfaces import ABSENT, LinkState
 from controller.network.namespace import Namespace, Snapshot
+from controller.network.parents import Parents
 from controller.resources import quantities, reasons, runtimes
 
 _WIFI = "{} is Wi-Fi, and access points let no foreign MAC address through: give a wired parentInterface"
@@ -38,6 +39,7 @@ class Observer:
         occupancy: Occupancy,
         dedication: Dedication,
         ports: Ports,
+        parents: Parents,
         interface_kind: Callable[[str], str],
         endings: Endings,
     ) -> None:
@@ -47,11 +49,13 @@ class Observer:
         self._occupancy = occupancy
         self._dedication = dedication
         self._ports = ports
+        self._parents = parents
         self._interface_kind = interface_kind
         self._endings = endings
 
     async def observe(self, target: Target) -> Observed:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
+        self._parents.note(target.identity, (wished.parent_interface for wished in target.spec.interfaces))
         observed = await self._observe(target)
         self._occupancy.note(target.identity, observed.interfaces)
         judged = tuple(self._occupancy.judged(found) for found in observed.interfaces)
@@ -73,7 +77,7 @@ class Observer:
                 foreign=found.describe() if found else "",
                 predecessor=predecessor,
                 leftovers=await self._networks.internal_exists(whose),
-                missing_parents=absent(self._attachments.parents(wishes)),
+                missing_parents=self._parents.lacking(wish.interface.parent_interface for wish in wishes),
                 devices=await self._ports.observe(target, None),
             )
         return await self._container(target, found, predecessor)
@@ -106,7 +110,7 @@ class Observer:
             internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
             resources=_resources(container, target.spec.resources),
             predecessor=predecessor,
-            missing_parents=absent(parents),
+            missing_parents=self._parents.lacking(parents),
             obstacles=await self._obstacles(target, wishes, dedicated, running=container.running),
             dedicated_fault=dedicated.fault,
             lent=dedicated.lent,

@@ -9,6 +9,7 @@ from controller.backends.docker import labels
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.networks import Networks
+from controller.network.parents import Parents
 
 _GRACE_SECONDS = 10
 
@@ -16,10 +17,13 @@ _GRACE_SECONDS = 10
 class Purge:
     """What carries the installation's labels, and nothing else. Volumes hold what runtimes stored: only on demand."""
 
-    def __init__(self, engine: Engine, containers: Containers, networks: Networks, install_id: str) -> None:
+    def __init__(
+        self, engine: Engine, containers: Containers, networks: Networks, parents: Parents, install_id: str
+    ) -> None:
         self._engine = engine
         self._containers = containers
         self._networks = networks
+        self._parents = parents
         self._install_id = install_id
 
     async def belongings(self, *, volumes: bool) -> list[str]:
@@ -27,6 +31,7 @@ class Purge:
         containers = await self._containers.of_install(self._install_id)
         found = [f"container {entry['Names'][0].lstrip('/')}" for _, entry in containers]
         found += [f"network {name}" for name in await self._networks.of_install()]
+        found += [f"interface {name}" for name in await self._parents.ours()]
         return found + [f"volume {name}" for name in (await self._volumes() if volumes else [])]
 
     async def run(self, *, volumes: bool) -> list[str]:
@@ -36,6 +41,7 @@ class Purge:
             await self._engine.call(partial(_end, container=entry["Id"]))
             removed.append(f"container {identity.device_id}")
         removed += [f"network {name}" for name in await self._networks.remove_all()]
+        removed += [f"interface {name}" for name in await self._parents.remove_unused()]
         for name in await self._volumes() if volumes else []:
             await self._engine.call(partial(_remove_volume, name=name))
             removed.append(f"volume {name}")

@@ -1,0 +1,131 @@
+"""The host's interfaces that runtimes stand on: which are there, and VLANs that are made when nobody else made them.
+
+The name ``eth0.10`` stands for VLAN 10 on eth0. What was made here carries our mark as its alias, and only that is ever
+removed. Docker makes such an interface too when it starts (none outlives a shutdown); that one stays Docker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Collection, Hashable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from controller import errors
+from controller.network import commands, interfaces
+from controller.resources import reasons
+
+log = logging.getLogger(__name__)
+
+_VLAN_NAME = re.compile(r"(?P<lower>[^/\s]+)\.(?P<number>[1-9][0-9]{0,3})")
+_LAST_VLAN = 4094  # IEEE 802.1Q: 4095 is reserved
+_NO_VLANS = re.compile("unknown device type|not supported", re.IGNORECASE)
+
+
+class Vlan(NamedTuple):
+    """What a VLAN interface stands on, and its number there."""
+
+    lower: str
+    number: int
+
+    def link_type(self) -> str:
+        """What ``ip link add`` is told."""
+        return f"vlan id {self.number}"
+
+
+def vlan(name: str) -> Vlan | None:
+    """The VLAN that an interface of this name is; None when the name is none of a VLAN."""
+    match = _VLAN_NAME.fullmatch(name)
+    if match is None or int(match["number"]) > _LAST_VLAN:
+        return None
+    return Vlan(match["lower"], int(match["number"]))
+
+
+def with_lower(names: Iterable[str]) -> set[str]:
+    """The interfaces, and what those of them that are VLANs stand on."""
+    known = set(names)
+    return known | {found.lower for found in map(vlan, known) if found}
+
+
+class Parents:
+    """``install_id`` marks what is ours, ``link_type`` says how it is made. One task at a time makes and removes."""
+
+    def __init__(
+        self,
+        install_id: str,
+        link_type: Callable[[Vlan], str] = Vlan.link_type,
+        sys_class_net: Path = Path("/sys/class/net"),
+    ) -> None:
+        self._mark = f"edge-controller {install_id}"
+        self._link_type = link_type
+        self._sys_class_net = sys_class_net
+        self._users: dict[Hashable, frozenset[str]] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    def numbers(self, names: Iterable[str]) -> dict[str, int]:
+        """The kernel's numbers of the interfaces, 0 for one that the host does not have now."""
+        return {name: interfaces.index(name) for name in dict.fromkeys(names)}
+
+    def lacking(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those that are not there and cannot be made now."""
+        return tuple(name for name, number in self.numbers(names).items() if not number and not self._wanting(name))
+
+    def note(self, user: Hashable, names: Iterable[str]) -> None:
+        """Take which interfaces a runtime needs; with none it is forgotten."""
+        self._users[user] = frozenset(names)
+        if not self._users[user]:
+            del self._users[user]
+
+    async def provide(self, names: Iterable[str]) -> None:
+        """Make the VLANs among them that are not there.
+
+        Raises errors.Stalled(VLAN_UNSUPPORTED), and errors.Retry(STEP_FAILED) with the words of ``ip``.
+        """
+        async with self._one_at_a_time:
+            for name in dict.fromkeys(names):
+                if wanted := self._wanting(name):
+                    await self._make(name, wanted)
+
+    async def remove_unused(self, used: Collection[str] = ()) -> list[str]:
+        """Remove the VLANs of ours that neither ``used`` names nor a runtime needs; their names."""
+        async with self._one_at_a_time:
+            needed = set(used).union(*self._users.values())
+            unused = [name for name in await self.ours() if name not in needed]
+            for name in unused:
+                await commands.run(["ip", "link", "delete", "dev", name])
+                log.info("removed the VLAN interface %s", name)
+            return unused
+
+    async def ours(self) -> list[str]:
+        """The VLANs that were made here and are still there."""
+        return await asyncio.to_thread(self._marked)
+
+    def _wanting(self, name: str) -> Vlan | None:
+        """The VLAN to be made for an interface to be there; None when it is, or its lower one is not."""
+        found = vlan(name)
+        return found if found and not interfaces.index(name) and interfaces.index(found.lower) else None
+
+    async def _make(self, name: str, wanted: Vlan) -> None:
+        try:
+            await commands.run(
+                ["ip", "link", "add", "link", wanted.lower, "name", name, "type", *self._link_type(wanted).split()]
+            )
+        except errors.Retry as error:
+            if not _NO_VLANS.search(str(error)):
+                raise
+            message = f"The kernel makes no VLAN for {name}: load its module (modprobe 8021q) or make the interface"
+            raise errors.Stalled(reasons.VLAN_UNSUPPORTED, message) from error
+        await commands.run(["ip", "link", "set", "dev", name, "alias", self._mark])
+        await commands.run(["ip", "link", "set", "dev", name, "up"])
+        log.info("made the VLAN interface %s", name)
+
+    def _marked(self) -> list[str]:
+        return sorted(path.parent.name for path in self._sys_class_net.glob("*/ifalias") if self._is_ours(path))
+
+    def _is_ours(self, alias: Path) -> bool:
+        try:
+            return alias.read_text().strip() == self._mark
+        except OSError:  # it went meanwhile
+            return False
