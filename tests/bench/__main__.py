@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from controller.console.server import Cloud
-from tests.bench import api, devices, failover, healing, leases, many, measures
+from tests.bench import api, devices, failover, healing, leases, many, measures, pods
 from tests.cluster.programs import Unavailable
 from tests.support import image
 from tests.support.dockerd import Engine
@@ -111,7 +111,23 @@ async def measure_cluster(options: argparse.Namespace) -> list[tuple[str, str, s
         taken = milliseconds(await failover.seconds(options.failovers))
     except Unavailable as error:
         taken = f"not measured: {error}"
-    return [*rows, ("leader killed to the other connected", "<= 15 s", taken)]
+    rows.append(("leader killed to the other connected", "<= 15 s", taken))
+    say(f"pods beside kubectl create, {options.pods} rounds of each")
+    return [*rows, *await measure_pods(options.pods)]
+
+
+async def measure_pods(rounds: int) -> list[tuple[str, str, str]]:
+    """The way of a pod through the controller beside the shortest one."""
+    try:
+        found = await pods.creation(rounds)
+    except Unavailable as error:
+        return [("pod: create command to Ready", "", f"not measured: {error}")]
+    ratio = statistics.median(found.ours) / statistics.median(found.raw)
+    return [
+        ("pod: kubectl create to Ready", "", milliseconds(found.raw)),
+        ("pod: create command to Ready", "", milliseconds(found.ours)),
+        ("... as a multiple of kubectl", "<= 1.2", f"{ratio:.2f}"),
+    ]
 
 
 async def measure_controller(options: argparse.Namespace) -> list[tuple[str, str, str]]:
@@ -147,6 +163,7 @@ def main() -> None:
     parser.add_argument("--healing", type=int, default=50, help="runtimes on a parent that is pulled (50)")
     parser.add_argument("--many", type=int, default=1000, help="Runtimes on a backend in memory (1000)")
     parser.add_argument("--failovers", type=int, default=3, help="how often a leader is killed (3)")
+    parser.add_argument("--pods", type=int, default=10, help="pods made by the cloud and by kubectl (10)")
     parser.add_argument("--api-only", action="store_true", help="nothing but the API")
     asyncio.run(run(parser.parse_args()))
 

@@ -17,7 +17,7 @@ import pytest
 from controller.backends.pods import multus, naming
 from controller.console.server import Cloud
 from tests.cluster import nodes
-from tests.support import image
+from tests.support import image, multus_stub
 from tests.support.cluster_site import ClusterSite
 from tests.support.site import AGENT, NAMESPACE, Site, eventually
 
@@ -25,33 +25,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 NODE = "node1"
 ADDRESS = "10.64.7.50/24"
-DEFINITION_KIND = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "network-attachment-definitions.k8s.cni.cncf.io"},
-    "spec": {
-        "group": "k8s.cni.cncf.io",
-        "scope": "Namespaced",
-        "names": {
-            "plural": "network-attachment-definitions",
-            "singular": "network-attachment-definition",
-            "kind": "NetworkAttachmentDefinition",
-        },
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "properties": {"spec": {"type": "object", "properties": {"config": {"type": "string"}}}},
-                    }
-                },
-            }
-        ],
-    },
-}
 
 
 @pytest.fixture
@@ -90,11 +63,11 @@ async def parent(site: ClusterSite, controller: Site) -> str:
 @pytest.fixture
 async def multus_kind(site: ClusterSite) -> AsyncIterator[None]:
     """Multus' kind, for as long as a test needs it."""
-    await site.apply(DEFINITION_KIND)
-    await site.kubectl("wait", "--for=condition=Established", f"crd/{DEFINITION_KIND['metadata']['name']}")  # type: ignore[index]
+    await site.apply(multus_stub.KIND)
+    await site.kubectl("wait", "--for=condition=Established", f"crd/{multus_stub.NAME}")
     await site.kubectl("get", "network-attachment-definitions")
     yield
-    await site.kubectl("delete", "crd", DEFINITION_KIND["metadata"]["name"])  # type: ignore[index]
+    await site.kubectl("delete", "crd", multus_stub.NAME)
 
 
 async def pod_of(site: ClusterSite, name: str) -> dict[str, Any] | None:
@@ -123,17 +96,7 @@ def program(pod: dict[str, Any]) -> tuple[str, int, str]:
 
 async def tell_as_multus(site: ClusterSite, pod: dict[str, Any]) -> None:
     """Write on the pod what Multus writes when it did what the pod asks for."""
-    asked = json.loads(pod["metadata"]["annotations"][multus.NETWORKS])
-    told = [
-        {
-            "name": f"{one['namespace']}/{one['name']}",
-            "interface": one["interface"],
-            "ips": [ip.partition("/")[0] for ip in one.get("ips", ())],
-            "mac": one["mac"],
-        }
-        for one in asked
-    ]
-    note = f"{multus.NETWORK_STATUS}={json.dumps(told)}"
+    note = f"{multus.NETWORK_STATUS}={multus_stub.told(pod)}"
     await site.kubectl("annotate", "pod", pod["metadata"]["name"], note, "--overwrite")
 
 

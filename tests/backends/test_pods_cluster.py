@@ -1,0 +1,157 @@
+"""What the pods backend does beyond what every backend does, on a real cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.backends.base import Target
+from controller.backends.pods import naming, template
+from controller.backends.pods.readings import Pod
+from controller.backends.pods.workloads import Workloads
+from controller.resources import kinds, reasons
+from tests.backends.conftest import Bench
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+LAN = {"name": "lan0", "parentInterface": "eth1"}
+
+
+@pytest.fixture
+def bench(pods_bench: Bench) -> Bench:
+    """The pods backend's."""
+    return pods_bench
+
+
+@pytest.fixture
+def workloads(bench: Bench) -> Workloads:
+    """The backend's own view of its objects."""
+    found: Workloads = bench.backend._workloads
+    return found
+
+
+async def pod_of(workloads: Workloads, target: Target) -> Pod:
+    pod = await workloads.pod(target.identity)
+    assert pod is not None
+    return pod
+
+
+async def image_in_template(workloads: Workloads, target: Target) -> str:
+    found = await workloads.require(target.identity)
+    image: str = found["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
+
+
+async def test_pinning_an_image_touches_no_pod(bench: Bench, workloads: Workloads) -> None:
+    target = await bench.up(bench.target())
+    pod, pin = await pod_of(workloads, target), f"{bench.image}@sha256:{'1' * 64}"
+
+    await bench.run(dataclasses.replace(target, image=pin), base.PinImage)
+
+    assert await image_in_template(workloads, target) == pin
+    assert (await pod_of(workloads, target)).uid == pod.uid
+    assert (await bench.backend.observe(target)).running
+
+
+async def test_without_multus_a_runtime_with_interfaces_is_refused_and_nothing_is_left(bench: Bench) -> None:
+    target = bench.target(interfaces=[LAN])
+    with pytest.raises(errors.Stalled) as refused:
+        await bench.run(target, base.ResolveImage, base.CreateContainer)
+
+    assert refused.value.reason == reasons.MULTUS_MISSING
+    assert await bench.backend.observe(target) == base.Observed()
+
+
+async def test_an_image_that_the_node_cannot_have_hinders_a_first_start(bench: Bench) -> None:
+    target = bench.target(version="none", imagePullPolicy="Never")
+    target = await bench.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
+
+    observed = await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
+
+    assert observed.state == "starting"
+    assert observed.hindrance.kind == "stalled"
+
+
+async def test_an_image_that_the_node_cannot_have_leaves_what_runs_alone(bench: Bench, workloads: Workloads) -> None:
+    target = await bench.up(bench.target(imagePullPolicy="Never"))
+    pod = await pod_of(workloads, target)
+
+    with pytest.raises(errors.Stalled) as refused:
+        await bench.run(bench.target(version="none", imagePullPolicy="Never"), base.ResolveImage)
+
+    assert refused.value.reason == reasons.IMAGE_NOT_FOUND
+    assert (await pod_of(workloads, target)).uid == pod.uid
+
+
+@pytest.mark.parametrize("pod_is_gone", [False, True], ids=["before the old pod ends", "after the old pod has ended"])
+async def test_a_replacement_that_was_broken_off_is_finished(
+    bench: Bench, workloads: Workloads, pod_is_gone: bool
+) -> None:
+    target = await bench.up(bench.target())
+    pod, wished = await pod_of(workloads, target), bench.target(version="2")
+    made = template.make(wished, wished.spec.image_reference)
+    await workloads.rebuild(target.identity, made, f"{pod.uid}/{pod.revision}")
+    if pod_is_gone:
+        await workloads.delete(kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
+
+    broken_off = await bench.backend.observe(wished)
+    await bench.run(wished, base.FinishReplacement)
+    observed = await bench.settled(wished)
+
+    assert broken_off.predecessor
+    assert (observed.running, observed.predecessor) == (True, "")
+    assert observed.made_from == wished.spec
+
+
+async def test_what_never_ran_gives_way_to_a_corrected_spec(bench: Bench) -> None:
+    target = bench.target(version="none", imagePullPolicy="Never")
+    await bench.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
+    await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
+
+    corrected = await bench.run(bench.target(), base.ResolveImage, base.ReplaceContainer)
+
+    assert (await bench.settled(corrected)).running
+
+
+@pytest.mark.parametrize("kind", [kinds.SERVICES, kinds.STATEFUL_SETS], ids=lambda kind: kind.kind)
+async def test_what_is_not_ours_is_not_touched(bench: Bench, workloads: Workloads, kind: Any) -> None:
+    target = bench.target()
+    name, labels = naming.workload(target.identity), {"app": "somebody-elses"}
+    spec = {
+        kinds.SERVICES: {"ports": [{"port": 80}], "selector": labels},
+        kinds.STATEFUL_SETS: {
+            "replicas": 0,
+            "serviceName": name,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "b"}]}},
+        },
+    }[kind]
+    api = bench.backend._api
+    theirs = await api.create(kind, {"metadata": {"name": name, "namespace": "edge"}, "spec": spec})
+    try:
+        observed = await bench.backend.observe(target)
+        with pytest.raises(errors.Stalled) as refused:
+            await bench.run(target, base.ResolveImage, base.CreateContainer)
+        kept = await api.get(kind, name, "edge")
+    finally:
+        await api.delete(kind, name, "edge")
+
+    assert kind.kind in observed.foreign
+    assert refused.value.reason == reasons.NAME_TAKEN
+    assert kept["metadata"]["uid"] == theirs["metadata"]["uid"]
+    assert kept["spec"] == theirs["spec"]
+
+
+async def test_what_a_runtime_stored_is_there_when_it_is_made_again(bench: Bench, workloads: Workloads) -> None:
+    volumes = [{"name": "data", "mountPath": "/data"}, {"name": "cache", "mountPath": "/c", "reclaimPolicy": "Delete"}]
+    target = await bench.up(bench.target(volumes=volumes))
+
+    await bench.down(target)
+
+    claims = await workloads.of_runtime(kinds.PERSISTENT_VOLUME_CLAIMS, target.identity)
+    left = [claim["metadata"]["name"] for claim in claims if not claim["metadata"].get("deletionTimestamp")]
+    assert left == [naming.claim(target.identity, "data")]

@@ -1,0 +1,130 @@
+"""How long a pod runtime takes from the cloud's command to Ready, beside ``kubectl create`` of the same pod."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from controller.console.server import Cloud
+from controller.resources import endpoint, kinds
+from controller.resources.client import ApiClient
+from tests.cluster import nodes
+from tests.support import image, multus_stub
+from tests.support.cluster_site import ClusterSite
+from tests.support.site import AGENT, NAMESPACE, Site, eventually
+
+ADDRESS = "10.64.7.50/24"
+READY_SECONDS = 90.0
+
+
+class Creation(NamedTuple):
+    """Seconds of each round."""
+
+    ours: list[float]
+    raw: list[float]
+
+
+async def creation(rounds: int) -> Creation:
+    """Ours and kubectl's in turn, so that both meet the same noise. Raises programs.Unavailable."""
+    built = await asyncio.to_thread(nodes.build)
+    with tempfile.TemporaryDirectory(prefix="edge-pods-") as name, nodes.Cluster(built, Path(name) / "cluster") as made:
+        await asyncio.to_thread(made.load, image.runtime_images())
+        async with _installation(Path(name), made) as (site, controller, api):
+            parent = await _parent(site)
+            figures = Creation([], [])
+            for number in range(rounds):
+                phase = number / rounds
+                figures.ours.append(await _ours(controller, api, parent, f"bench-{number}", phase))
+                figures.raw.append(await _raw(site, api, f"bench-{number}", phase))
+                await controller.send("delete_device", device_id=f"bench-{number}")
+                await controller.wait_gone(f"bench-{number}", seconds=READY_SECONDS)
+            return figures
+
+
+@asynccontextmanager
+async def _installation(folder: Path, cluster: nodes.Cluster) -> AsyncIterator[tuple[ClusterSite, Site, ApiClient]]:
+    """One controller with all roles, which the cloud sees, and a client of the cluster."""
+    cloud = Cloud(folder / "cloud")
+    await cloud.start()
+    site = ClusterSite(folder, cluster.programs / "kubectl", cluster.kubeconfig, cloud, await cloud.enroll(AGENT))
+    api = ApiClient(endpoint.of_kubeconfig(cluster.kubeconfig))
+    await site.prepare()
+    await site.apply(multus_stub.KIND)
+    await site.kubectl("wait", "--for=condition=Established", f"crd/{multus_stub.NAME}")
+    await site.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+    node = cluster.nodes[0].name
+    settings = {"EDGE_RUNTIME_IMAGE": image.REPOSITORY, "EDGE_RUNTIME_TEMPLATE": "{}"}
+    controller = site.process(node, "link,pods,node", **settings)
+    try:
+        await controller.start(connected=False)
+        await cloud.wait_agent(AGENT, timeout=READY_SECONDS)
+        yield site, controller, api
+    finally:
+        await site.close()
+        await api.close()
+        await cloud.stop()
+
+
+async def _parent(site: ClusterSite) -> str:
+    async def told() -> str:
+        found = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
+        listed = [(node.get("status") or {}) for node in found]
+        return next((one["interfaces"][0]["name"] for one in listed if one.get("api") and one.get("interfaces")), "")
+
+    name: str = await eventually(told, "the node tells which interfaces it has")
+    return name
+
+
+async def _ours(controller: Site, api: ApiClient, parent: str, name: str, phase: float) -> float:
+    ready = asyncio.create_task(_ready(api, f"{name}-0"))
+    await _until(phase)
+    began = time.perf_counter()
+    answer = await controller.create(name, parent, ADDRESS)
+    assert answer["status"] != "error", answer
+    return await ready - began
+
+
+async def _raw(site: ClusterSite, api: ApiClient, name: str, phase: float) -> float:
+    """The pod of our StatefulSet once more, made with kubectl."""
+    template = (await site.get("statefulset", name))["spec"]["template"]
+    described = {"name": f"raw-{name}", "namespace": NAMESPACE, "annotations": template["metadata"]["annotations"]}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": described, "spec": template["spec"]}
+    ready = asyncio.create_task(_ready(api, f"raw-{name}"))
+    await _until(phase)
+    began = time.perf_counter()
+    await site.kubectl("create", "--filename=-", stdin=json.dumps(body))
+    taken = await ready - began
+    await site.kubectl("delete", "pod", f"raw-{name}", "--wait", "--grace-period=1")
+    return taken
+
+
+async def _until(phase: float) -> None:
+    """Wait for this part of a second of the clock, while the streams open.
+
+    A kubelet looks at its containers once a second: both ways start at the same distance from that.
+    """
+    await asyncio.sleep(0.2)
+    await asyncio.sleep((phase - time.time()) % 1.0)
+
+
+async def _ready(api: ApiClient, name: str) -> float:
+    """When the pod of that name became Ready."""
+    async with asyncio.timeout(READY_SECONDS), aclosing(_events(api)) as events:
+        async for pod in events:
+            conditions = (pod.get("status") or {}).get("conditions") or ()
+            if pod["metadata"].get("name") == name and ("Ready", "True") in {
+                (c["type"], c["status"]) for c in conditions
+            }:
+                return time.perf_counter()
+    raise AssertionError("the watch ended")
+
+
+async def _events(api: ApiClient) -> AsyncIterator[dict[str, Any]]:
+    async for event in api.watch(kinds.PODS, NAMESPACE):
+        yield event.object
