@@ -89,6 +89,15 @@ class Bench:
                     return observed
         raise AssertionError("the changes ended")
 
+    async def hindered(self, target: Target, reason: str) -> base.Observed:
+        """What stands once a hindrance has this reason."""
+        async with asyncio.timeout(60), aclosing(self.backend.changes()) as changes:
+            async for _ in changes:
+                observed = await self.backend.observe(target)
+                if observed.hindrance and observed.hindrance.reason == reason:
+                    return observed
+        raise AssertionError("the changes ended")
+
     async def ready(self, target: Target) -> None:
         """Wait until the program in the runtime says that it is ready."""
         async with asyncio.timeout(60):

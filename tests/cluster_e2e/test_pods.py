@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from controller.backends.pods import multus, naming
 from controller.console.server import Cloud
 from tests.cluster import nodes
 from tests.support import image, multus_stub
-from tests.support.cluster_site import ClusterSite
+from tests.support.cluster_site import ACCOUNT, ClusterSite
 from tests.support.site import AGENT, NAMESPACE, Site, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
+MANIFEST = Path(__file__).parents[2] / "manifests/cluster/edge-controller.yaml"
+RIGHTS = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 NODE = "node1"
 ADDRESS = "10.64.7.50/24"
 
@@ -39,12 +42,28 @@ async def site(tmp_path: Path, cluster: nodes.Cluster, cloud: Cloud) -> AsyncIte
 
 
 @pytest.fixture
-async def controller(site: ClusterSite) -> Site:
+async def kubeconfig(site: ClusterSite, cluster: nodes.Cluster, tmp_path: Path) -> Path:
+    """An account with the rights that the chart gives to the roles, and no others."""
+    granted = [one for one in yaml.safe_load_all(MANIFEST.read_text()) if one["kind"] in RIGHTS]
+    for binding in (one for one in granted if one["kind"].endswith("Binding")):
+        binding["subjects"] = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}]
+    await site.apply(*granted)
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": await site.make_token()}
+    path = tmp_path / "account.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture
+async def controller(site: ClusterSite, kubeconfig: Path) -> AsyncIterator[Site]:
     """The leader, which is the agent of the node too; the cloud sees it."""
-    made = site.process(NODE, "link,pods,node", EDGE_RUNTIME_IMAGE=image.REPOSITORY, EDGE_RUNTIME_TEMPLATE="{}")
+    settings = {"EDGE_RUNTIME_IMAGE": image.REPOSITORY, "EDGE_RUNTIME_TEMPLATE": "{}", "KUBECONFIG": str(kubeconfig)}
+    made = site.process(NODE, "link,pods,node", **settings)
     await made.start(connected=False)
     await site.cloud.wait_agent(AGENT, timeout=60)
-    return made
+    yield made
+    assert "is forbidden" not in made.log_text(), "the chart gives too few rights"
 
 
 @pytest.fixture
@@ -191,6 +210,41 @@ async def test_a_runtime_of_a_node_that_is_cut_off_is_unknown_and_runs_nowhere_e
         assert "deletionTimestamp" not in seen["metadata"]
     assert after is not None
     assert program(after) == program(pod)
+
+
+async def test_a_pod_that_a_person_deletes_comes_back_by_itself_and_is_counted(
+    site: ClusterSite, controller: Site, multus_kind: None, parent: str
+) -> None:
+    pod = await come_up(site, controller, parent, "plc5")
+    await controller.stop()
+    await site.kubectl("delete", "pod", "plc5-0", "--wait")
+    again = await running_pod(site, "plc5")
+    await tell_as_multus(site, again)
+    await controller.start(connected=False)
+    await site.kubectl("wait", "runtime/plc5", "--for=jsonpath={.status.restartCount}=1", "--timeout=90s")
+    await site.kubectl("wait", "runtime/plc5", "--for=condition=Ready", "--timeout=90s")
+
+    assert again["metadata"]["uid"] != pod["metadata"]["uid"]
+
+
+async def test_a_pod_that_a_spec_of_its_own_replaces_is_replaced_once(
+    site: ClusterSite, controller: Site, multus_kind: None, parent: str
+) -> None:
+    pod = await come_up(site, controller, parent, "plc6")
+    await site.kubectl("patch", "runtime", "plc6", "--type=merge", "-p", '{"spec":{"version":"2"}}')
+
+    async def replaced() -> dict[str, Any] | None:
+        found = await running_pod(site, "plc6")
+        return found if found["metadata"]["uid"] != pod["metadata"]["uid"] else None
+
+    new = await eventually(replaced, "another pod runs")
+    await tell_as_multus(site, new)
+    await site.kubectl("wait", "runtime/plc6", "--for=jsonpath={.status.appliedGeneration}=2", "--timeout=90s")
+    status = (await site.get("runtime", "plc6"))["status"]
+
+    assert new["spec"]["containers"][0]["image"] == f"{image.REPOSITORY}:2"
+    assert [record["cause"] for record in status["restarts"]] == ["Replaced"]
+    assert (await running_pod(site, "plc6"))["metadata"]["uid"] == new["metadata"]["uid"]
 
 
 async def test_names_of_the_cloud_that_no_service_can_have_are_served_as_well(
