@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller import errors, names
-from controller.resources import kinds
+from controller.resources import kinds, reasons
 from controller.resources.client import ApiClient
 
 POLL_SECONDS = 2.0
 
 
-async def until_well(api: ApiClient, seconds: float, *, nodes: bool, cloud: bool) -> list[str]:
+class Expected(NamedTuple):
+    """What an installation is to have: agents on nodes, and a leader whose Lease is in that namespace ("": none)."""
+
+    nodes: bool
+    leader_namespace: str = ""
+
+
+async def until_well(api: ApiClient, seconds: float, expected: Expected) -> list[str]:
     """What is still not as it should be after that time; empty as soon as all is. Raises errors.ApiError."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         try:
-            told = await faults(api, nodes=nodes, cloud=cloud)
+            told = await faults(api, expected)
         except errors.ApiUnavailableError as error:
             told = [str(error)]
         if not told or asyncio.get_running_loop().time() >= deadline:
@@ -25,29 +32,38 @@ async def until_well(api: ApiClient, seconds: float, *, nodes: bool, cloud: bool
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def faults(api: ApiClient, *, nodes: bool, cloud: bool) -> list[str]:
-    """What is not as it should be, a sentence each. ``nodes``: agents are expected; ``cloud``: a link is.
-
-    Raises errors.ApiError when the API cannot be asked, which says what is missing.
-    """
+async def faults(api: ApiClient, expected: Expected) -> list[str]:
+    """What is not as it should be, a sentence each. Raises errors.ApiError, which says what is missing."""
     await api.list(kinds.RUNTIMES)
     found = await api.list(kinds.EDGE_NODES)
-    if nodes and not found:
-        return ["no node has published an EdgeNode: look at the pods of the DaemonSet and their logs"]
-    told = [_fault(node, names.READY) for node in found]
-    if cloud and not any(_condition(node, names.CLOUD_CONNECTED).get("status") == "True" for node in found):
-        told += [_fault(node, names.CLOUD_CONNECTED) for node in found[:1]]
+    told = [_of_node(node) for node in found]
+    if expected.nodes and not found:
+        told.append("no node has published an EdgeNode: look at the pods of the DaemonSet and their logs")
+    if expected.leader_namespace:
+        told.append(await _of_leader(api, expected.leader_namespace))
     return [fault for fault in told if fault]
 
 
-def _fault(node: dict[str, Any], kind: str) -> str:
-    condition = _condition(node, kind)
-    if condition.get("status") == "True":
+def _of_node(node: dict[str, Any]) -> str:
+    status = node.get("status") or {}
+    conditions: list[dict[str, Any]] = status.get("conditions") or []
+    ready = next((each for each in conditions if each["type"] == names.READY), {})
+    if ready.get("status") == "True" or _has_no_docker(status, ready):
         return ""
-    why = condition.get("message") or condition.get("reason") or "nothing was said yet"
-    return f"node {node['metadata']['name']}: {kind} is {condition.get('status', 'unknown')}: {why}"
+    why = ready.get("message") or ready.get("reason") or "nothing was said yet"
+    return f"node {node['metadata']['name']}: Ready is {ready.get('status', 'unknown')}: {why}"
 
 
-def _condition(node: dict[str, Any], kind: str) -> dict[str, Any]:
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    return next((each for each in conditions if each["type"] == kind), {})
+def _has_no_docker(status: dict[str, Any], ready: dict[str, Any]) -> bool:
+    """A node on which Docker never answered is well as it is: it has pods."""
+    return ready.get("reason") == reasons.DAEMON_UNREACHABLE and "Docker" not in (status.get("backends") or ())
+
+
+async def _of_leader(api: ApiClient, namespace: str) -> str:
+    try:
+        lease = await api.get(kinds.LEASES, names.LEADER_LEASE, namespace)
+    except errors.NotFoundError:
+        lease = {}
+    if lease.get("spec", {}).get("holderIdentity"):
+        return ""
+    return "no process leads: look at the pods of the Deployment and their logs"

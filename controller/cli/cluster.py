@@ -23,7 +23,7 @@ def cluster() -> None:
 
     \b
     Examples:
-      edge-controller cluster status --nodes --cloud --wait 120
+      edge-controller cluster status --nodes --leader edge --wait 120
       edge-controller cluster release --release-namespace edge --release edge-controller
       edge-controller cluster purge
     """
@@ -31,14 +31,14 @@ def cluster() -> None:
 
 @cluster.command()
 @click.option("--nodes", is_flag=True, help="Node agents are expected.")
-@click.option("--cloud", is_flag=True, help="A link to the cloud is expected.")
+@click.option("--leader", default="", metavar="NAMESPACE", help="A leader is expected, with its Lease there.")
 @click.option("--wait", "seconds", default=0, type=click.IntRange(0, 3600), help="Seconds until it must work.")
-def status(seconds: int, *, nodes: bool, cloud: bool) -> None:
+def status(seconds: int, leader: str, *, nodes: bool) -> None:
     """Tell whether all works; ends with 1 when something does not. `helm test` runs it."""
     told: list[str] = []
 
     async def ask(api: ApiClient) -> None:
-        told.extend(await installation.until_well(api, seconds, nodes=nodes, cloud=cloud))
+        told.extend(await installation.until_well(api, seconds, installation.Expected(nodes, leader)))
 
     _run(ask)
     if told:

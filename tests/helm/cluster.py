@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,9 +62,18 @@ class Cluster(NamedTuple):
     def install(self, *options: str) -> str:
         """Install the chart or upgrade it, without waiting for pods: there is no node."""
         said = self.helm.run("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, *options)
-        # A kind that was changed is away for a moment; kubectl waits for it.
-        self.kubectl("get", "runtimes,edgenodes")
+        self._wait_for_kinds()
         return said
+
+    def _wait_for_kinds(self) -> None:
+        """A kind that was made or changed is served some seconds after its Established condition."""
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        kinds, deadline = [str(self.program), "get", "runtimes,edgenodes", "-A"], time.monotonic() + 60
+        while subprocess.run(
+            kinds, capture_output=True, check=False, env=self._environment(self.kubeconfig)
+        ).returncode:
+            assert time.monotonic() < deadline, "the kinds are not served"
+            time.sleep(0.2)
 
     def account(self, name: str) -> Path:
         """A kubeconfig of a ServiceAccount in the release's namespace."""

@@ -121,18 +121,24 @@ def test_the_test_of_a_release_tells_what_is_missing(cluster: Cluster) -> None:
     )
     node = {"apiVersion": names.API_VERSION, "kind": "EdgeNode", "metadata": {"name": "box"}}
     cluster.kubectl("create", "-f", "-", stdin=node)
-    _condition(cluster, "False", "EngineUnavailable", "Docker does not answer")
+    _condition(cluster, "False", "DockerUnreachable", "no Docker")
+    cluster.controller(kubeconfig, "cluster", "status", "--nodes")
+    _condition(cluster, "False", "DockerUnreachable", "Docker does not answer", backends=["Docker"])
     said = cluster.controller(kubeconfig, "cluster", "status", "--nodes", fails=True)
     assert "node box: Ready is False: Docker does not answer" in said
     _condition(cluster, "True", "Serving", "")
     assert "the installation works" in cluster.controller(kubeconfig, "cluster", "status", "--nodes")
-    assert "CloudConnected" in cluster.controller(kubeconfig, "cluster", "status", "--nodes", "--cloud", fails=True)
+    said = cluster.controller(kubeconfig, "cluster", "status", f"--leader={NAMESPACE}", fails=True)
+    assert "no process leads" in said
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "edge-controller"}}
+    cluster.kubectl("create", "-f", "-", stdin={**lease, "spec": {"holderIdentity": "one"}})
+    cluster.controller(kubeconfig, "cluster", "status", "--nodes", f"--leader={NAMESPACE}")
 
 
-def _condition(cluster: Cluster, status: str, reason: str, message: str) -> None:
+def _condition(cluster: Cluster, status: str, reason: str, message: str, **fields: Any) -> None:
     condition = {"type": "Ready", "status": status, "reason": reason, "message": message,
                  "lastTransitionTime": "2026-01-01T00:00:00Z"}  # fmt: skip
-    patch = json.dumps({"status": {"conditions": [condition]}})
+    patch = json.dumps({"status": {"conditions": [condition], **fields}})
     cluster.kubectl("patch", "edgenode", "box", "--subresource=status", "--type=merge", "-p", patch)
 
 

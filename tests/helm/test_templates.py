@@ -197,7 +197,7 @@ def test_the_kinds_are_kept_at_uninstall_unless_told(helm: Helm, keep: bool) -> 
 
 
 def test_pull_secrets_are_read_in_the_named_namespaces_only(helm: Helm) -> None:
-    found = helm.render({"pullSecretNamespaces": ["line-a"], "runtimesNamespace": "plant"})
+    found = helm.render({"furtherNamespaces": ["line-a"], "runtimesNamespace": "plant"})
     places = [each["metadata"]["namespace"] for each in found.all if each["kind"] == "Role"
               and each["rules"][0]["resources"] == ["secrets"]]  # fmt: skip
     assert places == ["plant", "line-a"]

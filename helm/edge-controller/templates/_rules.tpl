@@ -38,7 +38,7 @@
   verbs: [get, patch]
 {{- end }}
 
-{{/* Pods: what a Runtime becomes, looked after on all nodes by whoever leads. */}}
+{{/* Runtimes as pods: read everywhere, written only where edge.rules.pods.place is given. */}}
 {{- define "edge.rules.pods" -}}
 - apiGroups: [getedge.me]
   resources: [runtimes]
@@ -46,40 +46,46 @@
 - apiGroups: [getedge.me]
   resources: [runtimes/status]
   verbs: [patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list, watch, create, patch]
+- apiGroups: [""]
+  resources: [nodes, services]
+  verbs: [get]
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [get, list, create, patch, delete]
-# The template that a failed replacement goes back to.
+  verbs: [get, list]
+- apiGroups: [k8s.cni.cncf.io]
+  resources: [network-attachment-definitions]
+  verbs: [get, list]
+{{- end }}
+
+{{/* Who may make pods may read every Secret beside them, so it is given by namespace. */}}
+{{- define "edge.rules.pods.place" -}}
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [create, patch, delete]
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, watch, create, delete]
+  verbs: [create, delete]
 - apiGroups: [""]
   resources: [pods/resize]
   verbs: [patch]
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, create, patch, delete]
+  verbs: [create, patch, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, create, delete]
 - apiGroups: [k8s.cni.cncf.io]
   resources: [network-attachment-definitions]
-  verbs: [get, list, create, delete]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [list, watch, create, patch]
-- apiGroups: [""]
-  resources: [nodes]
-  verbs: [get]
-{{- end }}
-
-{{- define "edge.rules.pods.own" -}}
-- apiGroups: [coordination.k8s.io]
-  resources: [leases]
-  verbs: [get, create, update]
+  verbs: [create, delete]
 {{- end }}
 
 {{/* A node: its Runtimes' containers, what it says of itself, and whether who asks it may. */}}
@@ -145,4 +151,11 @@
 - apiGroups: [getedge.me]
   resources: [runtimes, edgenodes]
   verbs: [list]
+{{- end }}
+
+{{- define "edge.rules.test.own" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [edge-controller]
+  verbs: [get]
 {{- end }}

@@ -1,0 +1,126 @@
+"""The chart as a user has it: the image that the Dockerfile makes, installed by helm, on nodes with a kubelet."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import names
+from tests.cluster import nodes, programs
+from tests.helm.chart import CHART, Helm
+from tests.support import controller_image
+from tests.support.dockerd import Engine
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+NAMESPACE = "plant"
+RELEASE = "edge-controller"
+REPOSITORY, _, TAG = controller_image.REFERENCE.rpartition(":")
+
+
+@pytest.fixture
+def helm(cluster: nodes.Cluster, engine: Engine, tmp_path: Path) -> Iterator[Helm]:
+    """helm on the cluster, whose nodes have the image; no release is left."""
+    archive = tmp_path / "controller.tar"
+    with contextlib.closing(engine.client(timeout=300)) as client, archive.open("wb") as file:
+        file.writelines(controller_image.build(client).save(named=True))
+    for node in cluster.nodes:
+        node.load(archive)
+    helm = Helm(programs.build("helm") / "helm", tmp_path / "helm", cluster.kubeconfig)
+    try:
+        yield helm
+    finally:
+        _tell(cluster)
+        helm.run("uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=2m")
+        cluster.kubectl("delete", "runtimes,edgenodes", "--all", "--all-namespaces", "--timeout=60s")
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
+
+
+def _tell(cluster: nodes.Cluster) -> None:
+    """What there is, for the report of a test that fails."""
+    print(cluster.kubectl("get", "pods,daemonsets", "-n", NAMESPACE, "-o", "wide"))
+    print(cluster.kubectl("logs", "-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={RELEASE}", "--tail=20"))
+
+
+def install(helm: Helm, tmp_path: Path, *options: str) -> str:
+    """Install or upgrade. The nodes of the test share a disk and have no Docker: one agent, on folders of its own."""
+    (tmp_path / "run").mkdir(exist_ok=True)
+    return helm.run(
+        *("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, "--create-namespace", "--take-ownership"),
+        *("--wait", "--timeout=3m", f"--set=image.repository={REPOSITORY}", f"--set-string=image.tag={TAG}"),
+        *("--set=cloud.url=", f"--set=node.stateDirectory={tmp_path}/state"),
+        *(
+            f"--set=node.dockerSocket={tmp_path}/run/docker.sock",
+            r"--set=node.nodeSelector.kubernetes\.io/hostname=node1",
+        ),
+        *options,
+    )
+
+
+def runtime(cluster: nodes.Cluster, name: str) -> dict[str, Any]:
+    """A Runtime."""
+    found: dict[str, Any] = json.loads(cluster.kubectl("get", "runtime", name, "-n", NAMESPACE, "-o", "json"))
+    return found
+
+
+def create(cluster: nodes.Cluster, name: str) -> None:
+    """A Runtime for Docker on the agent's node, and wait until its operator holds it."""
+    spec = {"deviceId": name, "image": "registry.test/plc", "backend": "Docker", "nodeName": "node1"}
+    metadata = {"name": name, "namespace": NAMESPACE}
+    cluster.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
+    held = "jsonpath={.metadata.finalizers[0]}"
+    cluster.kubectl("wait", f"runtime/{name}", "-n", NAMESPACE, f"--for={held}={names.FINALIZER}", "--timeout=90s")
+    cluster.kubectl("wait", f"runtime/{name}", "-n", NAMESPACE, "--for=condition=Reconciling", "--timeout=90s")
+
+
+def test_a_release_is_installed_tested_upgraded_and_leaves_the_runtimes(
+    cluster: nodes.Cluster, helm: Helm, tmp_path: Path
+) -> None:
+    install(helm, tmp_path)
+    cluster.kubectl("wait", "--for=create", "edgenode/node1", "--timeout=60s")
+    helm.run("test", RELEASE, "-n", NAMESPACE, "--timeout=3m")
+    create(cluster, "plc-1")
+    before = runtime(cluster, "plc-1")
+
+    install(helm, tmp_path, "--set=settings.EDGE_LOG_LEVEL=debug")
+    assert runtime(cluster, "plc-1")["spec"] == before["spec"]
+
+    helm.run("uninstall", RELEASE, "-n", NAMESPACE, "--timeout=4m")
+    after = runtime(cluster, "plc-1")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert names.FINALIZER not in after["metadata"].get("finalizers", [])
+    left = "all,serviceaccounts,roles,rolebindings,jobs"
+    listed = cluster.kubectl("get", left, "-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name")
+    assert listed == ""
+    assert RELEASE not in cluster.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
+
+    install(helm, tmp_path)
+    held = "jsonpath={.metadata.finalizers[0]}"
+    cluster.kubectl("wait", "runtime/plc-1", "-n", NAMESPACE, f"--for={held}={names.FINALIZER}", "--timeout=90s")
+
+
+def test_a_purge_removes_the_runtimes_first(cluster: nodes.Cluster, helm: Helm, tmp_path: Path) -> None:
+    install(helm, tmp_path, "--set=node.enabled=true")
+    metadata = {"name": "unplaced", "namespace": NAMESPACE}
+    spec = {"deviceId": "unplaced", "image": "registry.test/plc", "backend": "Docker", "nodeName": "elsewhere"}
+    cluster.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
+    install(helm, tmp_path, "--set=purge=true")
+    helm.run("uninstall", RELEASE, "-n", NAMESPACE, "--timeout=4m")
+    assert cluster.kubectl("get", "runtimes", "-n", NAMESPACE, "-o", "name") == ""
+
+
+def test_two_replicas_run_and_one_of_them_leads(cluster: nodes.Cluster, helm: Helm, tmp_path: Path) -> None:
+    install(helm, tmp_path)
+    deployment = json.loads(cluster.kubectl("get", "deployment", RELEASE, "-n", NAMESPACE, "-o", "json"))
+    assert deployment["status"]["readyReplicas"] == 2
+    cluster.kubectl("wait", "--for=create", "lease/edge-controller", "-n", NAMESPACE, "--timeout=60s")
+    pods = cluster.kubectl("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=controller", "-o",
+                           "jsonpath={.items[*].metadata.name}").split()  # fmt: skip
+    holder = "jsonpath={.spec.holderIdentity}"
+    leader = cluster.kubectl("get", "lease", "edge-controller", "-n", NAMESPACE, "-o", holder)
+    assert [pod for pod in pods if leader.startswith(pod)]
