@@ -73,12 +73,16 @@ class Bench:
 
     async def up(self, target: Target) -> Target:
         """Bring a runtime up from nothing."""
+        target = await self.begun(target)
+        await self.settled(target)
+        return target
+
+    async def begun(self, target: Target) -> Target:
+        """Make a runtime and have it started, whatever becomes of it."""
         if self.own:
             self.uids[target.name] = await self.own(target)
             target = dataclasses.replace(target, uid=self.uids[target.name])
-        target = await self.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
-        await self.settled(target)
-        return target
+        return await self.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
 
     async def settled(self, target: Target, *, healthy: bool = False) -> base.Observed:
         """What stands once nothing is on its way any more; ``healthy``: nor its health, where that is looked at."""

@@ -67,8 +67,7 @@ async def test_without_multus_a_runtime_with_interfaces_is_refused_and_nothing_i
 
 
 async def test_an_image_that_the_node_cannot_have_hinders_a_first_start(bench: Bench) -> None:
-    target = bench.target(version="none", imagePullPolicy="Never")
-    target = await bench.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
+    target = await bench.begun(bench.target(version="none", imagePullPolicy="Never"))
 
     observed = await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
 
@@ -108,8 +107,7 @@ async def test_a_replacement_that_was_broken_off_is_finished(
 
 
 async def test_what_never_ran_gives_way_to_a_corrected_spec(bench: Bench) -> None:
-    target = bench.target(version="none", imagePullPolicy="Never")
-    await bench.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
+    target = await bench.begun(bench.target(version="none", imagePullPolicy="Never"))
     await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
 
     corrected = await bench.run(bench.target(), base.ResolveImage, base.ReplaceContainer)

@@ -98,9 +98,9 @@ class ClusterSite:
         return done.stdout
 
     async def apply(self, *objects: dict[str, Any]) -> None:
-        """Apply objects on the server."""
+        """Apply objects on the server, whoever had them before: a release of another test may have."""
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        await self.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(listed))
+        await self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(listed))
 
     async def get(self, what: str, name: str) -> dict[str, Any]:
         """One object."""
