@@ -243,7 +243,8 @@ async def test_a_pod_that_a_spec_of_its_own_replaces_is_replaced_once(
     status = (await site.get("runtime", "plc6"))["status"]
 
     assert new["spec"]["containers"][0]["image"] == f"{image.REPOSITORY}:2"
-    assert [record["cause"] for record in status["restarts"]] == ["Replaced"]
+    told = [(record["event"], record["cause"]) for record in status["restarts"]]
+    assert told == [("Started", "Created"), ("Stopped", "SpecChanged"), ("Started", "SpecChanged")]
     assert (await running_pod(site, "plc6"))["metadata"]["uid"] == new["metadata"]["uid"]
 
 
