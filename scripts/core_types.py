@@ -87,7 +87,7 @@ class Source:
         """Whether server-side apply takes the struct as a whole."""
         package, _, name = qualified.partition(".")
         about = re.search(rf"((?:^//.*\n)*)^type {name} struct", self._texts[package], re.MULTILINE)
-        return bool(about) and "+structType=atomic" in about[1]
+        return about is not None and "+structType=atomic" in about[1]
 
     def fields(self, qualified: str) -> Iterator[Field]:
         """The fields of a struct, those of embedded metadata types left out."""

@@ -26,7 +26,7 @@ class Part(NamedTuple):
     @property
     def component(self) -> dict[str, object]:
         """The part in CycloneDX' terms."""
-        plain = {"type": "library", "name": self.name, "version": self.version, "purl": self.url}
+        plain: dict[str, object] = {"type": "library", "name": self.name, "version": self.version, "purl": self.url}
         return {**plain, "licenses": [{"license": {"name": self.licence}}]} if self.licence else plain
 
 
@@ -62,11 +62,15 @@ def write(folder: Path, python: list[Part], debian: list[Part]) -> None:
 
 def licence(found: metadata.PackageMetadata) -> str:
     """The expression (PEP 639), else the classifiers, else the first line of the old free text."""
-    if expression := found.get("License-Expression"):
-        return str(expression)
+    if expression := _field(found, "License-Expression"):
+        return expression
     classifiers = [each.rpartition(" :: ")[2] for each in found.get_all("Classifier") or () if "License ::" in each]
-    text = str(found.get("License") or "").strip().splitlines()
+    text = _field(found, "License").strip().splitlines()
     return " and ".join(classifiers) or (text[0] if text else "")
+
+
+def _field(found: metadata.PackageMetadata, name: str) -> str:
+    return next(iter(found.get_all(name) or ()), "")
 
 
 def _paragraphs(text: str) -> Iterator[dict[str, str]]:

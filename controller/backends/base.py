@@ -252,8 +252,8 @@ class Orphan(NamedTuple):
     container_id: str
 
 
-class Backend(Protocol):
-    """A place where runtimes run. ``needs_pull_credentials``: ResolveImage uses those of the target."""
+class Reconcilable(Protocol):
+    """What reconciling uses of a backend. ``needs_pull_credentials``: ResolveImage uses those of the target."""
 
     needs_pull_credentials: bool
 
@@ -272,11 +272,15 @@ class Backend(Protocol):
     def changes(self) -> AsyncIterator[Identity | Contact]:
         """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""
 
-    async def running(self) -> list[RunningContainer]:
-        """All running containers of ours."""
-
     async def known(self) -> list[Orphan]:
         """All containers of ours, running or not, with their identities."""
+
+
+class Backend(Reconcilable, Protocol):
+    """A place where runtimes run."""
+
+    async def running(self) -> list[RunningContainer]:
+        """All running containers of ours."""
 
     async def foreign_container(self, name: str) -> str:
         """What container of this name is not ours (for a person), or ""."""

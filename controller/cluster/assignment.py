@@ -61,8 +61,7 @@ class Assignment:
 
     async def _change(self, left: set[Seen]) -> None:
         """Wait for a Runtime without a node that was not looked at, or not as it is now."""
-        stream = self._api.watch(kinds.RUNTIMES, field_selector=UNASSIGNED)
-        async with aclosing(stream) as changes:  # type: ignore[type-var]  # it is a generator
+        async with aclosing(self._api.watch(kinds.RUNTIMES, field_selector=UNASSIGNED)) as changes:
             async for event in changes:
                 if event.type in ("ADDED", "MODIFIED") and _seen(event.object) not in left:
                     return

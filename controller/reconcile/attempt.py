@@ -34,7 +34,7 @@ class Surroundings:
     """What every pass needs of its controller. ``image_prefixes`` empty: every image is allowed."""
 
     api: ApiClient
-    backend: base.Backend
+    backend: base.Reconcilable
     node: str
     image_prefixes: tuple[str, ...]
     clock: Callable[[], float]

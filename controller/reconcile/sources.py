@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from controller import errors
 from controller.backends import base
@@ -18,7 +18,6 @@ from controller.network.interfaces import ABSENT, LinkState
 from controller.reconcile.causes import EngineContact
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
-from controller.reconcile.queue import Queue
 from controller.reconcile.scope import Scope
 from controller.resources import kinds, reasons
 from controller.resources.client import ApiClient
@@ -28,6 +27,13 @@ log = logging.getLogger(__name__)
 RESYNC_SECONDS = 60.0
 
 
+class Keys(Protocol):
+    """Takes the keys that want a pass (queue.Queue)."""
+
+    def add(self, key: Key) -> None:
+        """Have a pass over the key soon."""
+
+
 class EngineEvents:
     """Adds the key of every runtime that the engine tells of, and all of them after a gap (Backend.changes)."""
 
@@ -35,7 +41,7 @@ class EngineEvents:
         self,
         name: str,
         changes: Callable[[], AsyncIterator[base.Identity | base.Contact]],
-        queue: Queue,
+        queue: Keys,
         index: KeyIndex,
         contact: EngineContact,
         clock: Callable[[], float],
@@ -68,7 +74,7 @@ class RuntimeChanges:
     """Adds the key of every runtime that ``changes`` tells of, by namespace and device id: its lease, its addresses."""
 
     def __init__(
-        self, changes: Callable[[], AsyncIterator[tuple[str, str]]], queue: Queue, index: KeyIndex, install_id: str
+        self, changes: Callable[[], AsyncIterator[tuple[str, str]]], queue: Keys, index: KeyIndex, install_id: str
     ) -> None:
         self._changes = changes
         self._queue = queue
@@ -85,7 +91,7 @@ class RuntimeChanges:
 class DeviceChanges:
     """Adds the keys of the Runtimes with serial ports when a device came or went."""
 
-    def __init__(self, changes: Callable[[], AsyncIterator[None]], queue: Queue, index: KeyIndex) -> None:
+    def __init__(self, changes: Callable[[], AsyncIterator[None]], queue: Keys, index: KeyIndex) -> None:
         self._changes = changes
         self._queue = queue
         self._index = index
@@ -106,7 +112,7 @@ class NetworkChanges:
     def __init__(
         self,
         changes: Callable[[], AsyncGenerator[None, None]],
-        queue: Queue,
+        queue: Keys,
         index: KeyIndex,
         state: Callable[[str], LinkState] = interfaces.state,
     ) -> None:
@@ -141,8 +147,8 @@ class Resync:
     def __init__(
         self,
         api: ApiClient,
-        backend: base.Backend,
-        queue: Queue,
+        backend: base.Reconcilable,
+        queue: Keys,
         recorder: EventRecorder,
         beat: Callable[[], None],
         *,

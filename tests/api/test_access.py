@@ -46,7 +46,7 @@ async def ask(
         return answer.status, await answer.json(content_type=None)
 
 
-async def allowed(http: Http, headers: Mapping[str, str] | None = None, **attributes: str) -> bool:
+async def allowed(http: Http, headers: Mapping[str, str] | None = None, /, **attributes: str) -> bool:
     """What a SelfSubjectAccessReview says."""
     body = {"spec": {"resourceAttributes": attributes}}
     status, found = await ask(http, "POST", f"{ACCESS}/selfsubjectaccessreviews", body, headers)

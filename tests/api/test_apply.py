@@ -24,7 +24,7 @@ async def managers(api: Api) -> dict[str, Any]:
 
 async def test_an_applier_owns_the_fields_it_gave_and_no_defaults(api: Api) -> None:
     await apply(api, widget("one", size=2, parts=[{"name": "a"}]), "alice")
-    owned = {"f:spec": {"f:size": {}, "f:parts": {'k:{"name":"a"}': {".": {}, "f:name": {}}}}}
+    owned: dict[str, Any] = {"f:spec": {"f:size": {}, "f:parts": {'k:{"name":"a"}': {".": {}, "f:name": {}}}}}
     assert await managers(api) == {"alice": owned}
     assert (await api.get("widget", "one"))["spec"]["mode"] == "Auto"
 

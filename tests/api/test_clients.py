@@ -29,7 +29,7 @@ async def test_a_stale_replace_is_a_conflict_and_loses_nothing(widgets: Any) -> 
     stale = {**made, "spec": {**made["spec"], "size": 3}}
     with pytest.raises(ApiException) as refused:
         await asyncio.to_thread(widgets.replace_namespaced_custom_object, **PLACE, name="one", body=stale)
-    assert json.loads(refused.value.body)["reason"] == "Conflict"
+    assert json.loads(refused.value.body or "")["reason"] == "Conflict"
     found = await asyncio.to_thread(widgets.get_namespaced_custom_object, **PLACE, name="one")
     assert found["spec"]["size"] == 2
 

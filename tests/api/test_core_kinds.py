@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from kubernetes import client
 
@@ -90,7 +91,7 @@ async def test_the_kubernetes_client_reads_what_it_wrote(api: Api) -> None:
     body = client.V1Secret(metadata={"name": "key"}, string_data={"a": "b"})
     await asyncio.to_thread(core.create_namespaced_secret, "edge", body)
     assert (await asyncio.to_thread(core.read_namespaced_secret, "key", "edge")).data == {"a": "Yg=="}
-    gone = await asyncio.to_thread(core.delete_namespaced_secret, "key", "edge")
+    gone: Any = await asyncio.to_thread(core.delete_namespaced_secret, "key", "edge")
     assert gone["status"] == "Success"
 
 

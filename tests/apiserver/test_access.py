@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -28,6 +27,7 @@ from controller.apiserver.http.limits import Limits
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.server import ApiServer
 from controller.resources import endpoint
+from tests.support import command
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "cluster"
 DAY = 86_400.0
@@ -178,10 +178,9 @@ async def test_kubectl_lists_what_a_viewer_may(server: ApiServer, tmp_path: Path
 
 async def kubectl(kubeconfig: Path, *arguments: str) -> str:
     """What kubectl prints."""
-    command = [Path(sys.executable).parent / "kubectl", f"--kubeconfig={kubeconfig}", *arguments]
-    environment = {"HOME": str(kubeconfig.parent), "PATH": "/usr/bin:/bin"}
-    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=True)
-    return str(done.stdout)
+    own = (str(Path(sys.executable).parent / "kubectl"), f"--kubeconfig={kubeconfig}")
+    home = {"HOME": str(kubeconfig.parent)}
+    return (await asyncio.to_thread(command.run, *own, *arguments, environment=home)).stdout
 
 
 def rules_of_the_cluster() -> set[tuple[str, str, str]]:

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -79,7 +80,7 @@ class Watcher:
     def __init__(self, since: str) -> None:
         self.since = since
         self.revisions: list[int] = []
-        self.there: dict[str, dict[str, object]] = {}
+        self.there: dict[str, dict[str, Any]] = {}
         self.counts: dict[str, list[int]] = {}
 
     async def work(self, http: aiohttp.ClientSession, url: str) -> None:
@@ -91,7 +92,7 @@ class Watcher:
                 if line.endswith(b"\n"):  # a line that the kill cut off is sent again in the next life
                     self._take(json.loads(line))
 
-    def _take(self, event: dict[str, object]) -> None:
+    def _take(self, event: dict[str, Any]) -> None:
         item = event["object"]
         assert isinstance(item, dict)
         assert event["type"] != "ERROR", item
@@ -117,10 +118,10 @@ async def session(directory: Path) -> AsyncIterator[aiohttp.ClientSession]:
         yield http
 
 
-async def current(http: aiohttp.ClientSession, url: str) -> dict[str, object]:
+async def current(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
     """The whole list."""
     async with http.get(url + PATH) as answer:
-        found: dict[str, object] = await answer.json()
+        found: dict[str, Any] = await answer.json()
         return found
 
 
@@ -143,32 +144,33 @@ async def test_two_hundred_kills_lose_nothing_that_was_acknowledged(tmp_path: Pa
     writers = [Writer(f"w{number}") for number in range(WRITERS)]
     async with session(tmp_path) as http:
         begun = await current(http, url)
-        watcher = Watcher(begun["metadata"]["resourceVersion"])  # type: ignore[index]
-        watcher.there = {item["metadata"]["name"]: item for item in begun["items"]}  # type: ignore[attr-defined]
+        watcher = Watcher(begun["metadata"]["resourceVersion"])
+        watcher.there = {item["metadata"]["name"]: item for item in begun["items"]}
+        workers: list[Writer | Watcher] = [*writers, watcher]
         for _ in range(KILLS):
-            work = [asyncio.create_task(one.work(http, url)) for one in (*writers, watcher)]
+            work = [asyncio.create_task(one.work(http, url)) for one in workers]
             await live(server, work, chance.uniform(*LIFE_SECONDS))
             await asyncio.to_thread(server.start)
         found = await current(http, url)
         deadline = time.monotonic() + 30
         following = asyncio.create_task(watcher.work(http, url))
-        last = max(int(item["metadata"]["resourceVersion"]) for item in found["items"])  # type: ignore[attr-defined]
+        last = max(int(item["metadata"]["resourceVersion"]) for item in found["items"])
         while not watcher.revisions or watcher.revisions[-1] < last:
             assert time.monotonic() < deadline, "the watch does not catch up"
             await asyncio.sleep(0.01)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     await asyncio.to_thread(server.kill)
-    judge(writers, watcher, {item["metadata"]["name"]: item for item in found["items"]})  # type: ignore[attr-defined]
+    judge(writers, watcher, {item["metadata"]["name"]: item for item in found["items"]})
 
 
-def judge(writers: list[Writer], watcher: Watcher, items: dict[str, dict[str, object]]) -> None:
+def judge(writers: list[Writer], watcher: Watcher, items: dict[str, dict[str, Any]]) -> None:
     """What was acknowledged is there, once; revisions only grow; the watch saw everything, once."""
     for writer in writers:
         assert writer.created - writer.ending <= items.keys()
         assert not writer.deleted & items.keys()
         assert writer.revisions == sorted(set(writer.revisions))
-        counted = int(items[writer.counter]["data"]["count"])  # type: ignore[index]
+        counted = int(items[writer.counter]["data"]["count"])
         assert writer.counts[-1] <= counted <= writer.tried
         seen = watcher.counts[writer.counter]
         assert seen == sorted(set(seen))

@@ -16,7 +16,7 @@ import pytest
 
 from controller import errors
 from controller.apiserver.storage import database
-from controller.apiserver.storage.store import SUBSCRIBER_LIMIT, Key, Object, Store
+from controller.apiserver.storage.store import SUBSCRIBER_LIMIT, Change, Key, Object, Store
 
 # Writes objects as fast as it can and prints each name once its write was acknowledged.
 WRITER = """
@@ -46,6 +46,11 @@ def thing(name: str, **fields: object) -> Object:
     return {"metadata": {"name": name, "namespace": "edge"}, **fields}
 
 
+async def put(store: Store, name: str, **fields: object) -> Change:
+    """Write an object of that name."""
+    return await store.write(key(name), lambda _: thing(name, **fields))
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     """A store that keeps ten revisions for watchers."""
@@ -63,8 +68,8 @@ async def reopened(path: Path) -> Store:
 
 
 async def test_what_was_written_is_there_after_opening_again(store: Store, tmp_path: Path) -> None:
-    await store.write(key("one"), lambda _: thing("one", value=1))
-    await store.write(key("two"), lambda _: thing("two"))
+    await put(store, "one", value=1)
+    await put(store, "two")
     await store.write(key("two"), lambda _: None)
     again = await reopened(tmp_path / "objects.db")
     assert [item["metadata"]["name"] for item in again.select("things", "")] == ["one"]
@@ -73,29 +78,29 @@ async def test_what_was_written_is_there_after_opening_again(store: Store, tmp_p
 
 
 async def test_revisions_never_go_back_even_when_the_last_object_is_gone(store: Store, tmp_path: Path) -> None:
-    await store.write(key("one"), lambda _: thing("one"))
+    await put(store, "one")
     await store.write(key("one"), lambda _: None)
     again = await reopened(tmp_path / "objects.db")
     await again.compact()
     await again.close()
     again = await reopened(tmp_path / "objects.db")
-    assert (await again.write(key("two"), lambda _: thing("two"))).revision > store.revision
+    assert (await put(again, "two")).revision > store.revision
     await again.close()
 
 
 async def test_an_unchanged_object_is_not_written(store: Store) -> None:
-    await store.write(key("one"), lambda _: thing("one"))
+    await put(store, "one")
     revision = store.revision
     done = await store.write(key("one"), lambda current: current)
     assert (done.type, store.revision) == ("UNCHANGED", revision)
 
 
 async def test_a_writer_that_goes_away_has_written_all_the_same(store: Store) -> None:
-    writer = asyncio.create_task(store.write(key("one"), lambda _: thing("one")))
+    writer = asyncio.create_task(put(store, "one"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # the write has begun
     writer.cancel()
-    await store.write(key("two"), lambda _: thing("two"))
+    await put(store, "two")
     assert [item["metadata"]["name"] for item in store.select("things", "")] == ["one", "two"]
 
 
@@ -107,7 +112,7 @@ async def values(store: Store, since: int) -> list[Any] | None:
 
 async def test_changes_since_a_revision_are_complete_or_refused(store: Store) -> None:
     for number in range(15):
-        await store.write(key("one"), lambda _, number=number: thing("one", value=number))
+        await put(store, "one", value=number)
     await store.compact()
     assert await values(store, store.revision - 3) == [("MODIFIED", 12), ("MODIFIED", 13), ("MODIFIED", 14)]
     assert await values(store, store.revision - 12) is None
@@ -115,11 +120,11 @@ async def test_changes_since_a_revision_are_complete_or_refused(store: Store) ->
 
 
 async def test_changes_know_what_they_replaced_also_after_opening_again(store: Store, tmp_path: Path) -> None:
-    await store.write(key("one"), lambda _: thing("one", value=1))
+    await put(store, "one", value=1)
     since = store.revision
-    await store.write(key("one"), lambda _: thing("one", value=2))
+    await put(store, "one", value=2)
     await store.write(key("one"), lambda _: None)
-    await store.write(key("one"), lambda _: thing("one", value=3))
+    await put(store, "one", value=3)
     again = await reopened(tmp_path / "objects.db")
     changes = await again.changes(since, again.revision, "things") or []
     seen = [(change.type, change.before and change.before["value"]) for change in changes]
@@ -128,11 +133,11 @@ async def test_changes_know_what_they_replaced_also_after_opening_again(store: S
 
 
 async def test_compaction_keeps_the_newest_of_every_object_however_old(store: Store, tmp_path: Path) -> None:
-    await store.write(key("old"), lambda _: thing("old"))
-    await store.write(key("gone"), lambda _: thing("gone"))
+    await put(store, "old")
+    await put(store, "gone")
     await store.write(key("gone"), lambda _: None)
     for number in range(500):
-        await store.write(key("busy"), lambda _, number=number: thing("busy", value=number))
+        await put(store, "busy", value=number)
     await store.compact()
     with sqlite3.connect(tmp_path / "objects.db") as database:
         rows = database.execute("SELECT name FROM revisions ORDER BY id").fetchall()
@@ -141,18 +146,18 @@ async def test_compaction_keeps_the_newest_of_every_object_however_old(store: St
 
 async def test_a_list_can_be_read_as_it_was(store: Store) -> None:
     for name in ("one", "two"):
-        await store.write(key(name), lambda _, name=name: thing(name, value=1))
+        await put(store, name, value=1)
     then = store.revision
     await store.write(key("one"), lambda _: None)
-    await store.write(key("two"), lambda _: thing("two", value=2))
+    await put(store, "two", value=2)
     found = await store.select_at(then, "things", "edge")
     assert [(item["metadata"]["name"], item["value"]) for item in found or []] == [("one", 1), ("two", 1)]
 
 
 async def test_a_restored_backup_jumps_ahead_of_what_clients_have_seen(store: Store, tmp_path: Path) -> None:
-    await store.write(key("one"), lambda _: thing("one", value=1))
+    await put(store, "one", value=1)
     await asyncio.to_thread(database.copy, tmp_path / "objects.db", tmp_path / "backup.db")
-    await store.write(key("one"), lambda _: thing("one", value=2))
+    await put(store, "one", value=2)
     restored = Store(tmp_path / "backup.db")
     await restored.open()
     assert [item["value"] for item in restored.select("things", "")] == [1]
@@ -164,7 +169,7 @@ async def test_a_restored_backup_jumps_ahead_of_what_clients_have_seen(store: St
 async def test_a_watcher_that_reads_nothing_is_dropped_and_holds_up_nobody(store: Store) -> None:
     slow, quick = store.subscribe(), store.subscribe()
     for number in range(SUBSCRIBER_LIMIT + 1):
-        await store.write(key("one"), lambda _, number=number: thing("one", value=number))
+        await put(store, "one", value=number)
         assert (await quick.queue.get()).object["value"] == number
     assert slow.lost
     assert not quick.lost
@@ -182,11 +187,11 @@ async def test_compaction_gives_the_disk_its_space_back(tmp_path: Path) -> None:
     store = Store(path, history=1)
     await store.open()
     for number in range(60):
-        await store.write(key("big"), lambda _, number=number: thing("big", value=str(number) * 50_000))
+        await put(store, "big", value=str(number) * 50_000)
     await store.close()
     grown = path.stat().st_size
     store = await reopened(path)
-    await store.write(key("big"), lambda _: thing("big"))
+    await put(store, "big")
     await store.compact()
     await store.close()
     assert path.stat().st_size < grown / 2

@@ -88,7 +88,7 @@ class Bench:
         """What stands once nothing is on its way any more; ``healthy``: nor its health, where that is looked at."""
         async with asyncio.timeout(60), aclosing(self.backend.changes()) as changes:
             async for _ in changes:
-                observed = await self.backend.observe(target)
+                observed: base.Observed = await self.backend.observe(target)
                 if observed.state not in ("starting", "removing") and not (healthy and observed.health == "starting"):
                     return observed
         raise AssertionError("the changes ended")

@@ -91,8 +91,8 @@ async def test_it_is_moved_in_at_each_start(bench: Bench, nic: Lan, api: Any) ->
 async def test_after_a_start_by_the_engine_the_other_interfaces_are_in_order_too(
     bench: Bench, lan: Lan, nic: Lan, api: Any
 ) -> None:
-    spec = {"interfaces": [interface(lan, 10), interface(lan, 11, "cell")], "dedicatedInterface": nic.parent}
-    target = await bench.up(bench.target(**spec))
+    wired = [interface(lan, 10), interface(lan, 11, "cell")]
+    target = await bench.up(bench.target(interfaces=wired, dedicatedInterface=nic.parent))
 
     # The namespace of the run before is still held, with links that have the same MAC addresses.
     api.restart(target.identity.device_id, timeout=1)
@@ -214,7 +214,8 @@ async def test_a_second_runtime_is_refused(bench: Bench, nic: Lan) -> None:
 
 async def refusal(bench: Bench, name: str, **spec: Any) -> tuple[str, str]:
     """Why a runtime may not have the interface."""
-    return (await bench.backend.observe(bench.target("plc9", dedicatedInterface=name, **spec))).obstacles[0]
+    observed: base.Observed = await bench.backend.observe(bench.target("plc9", dedicatedInterface=name, **spec))
+    return observed.obstacles[0]
 
 
 async def test_what_the_host_or_a_runtime_needs_is_refused(bench: Bench, lan: Lan, nic: Lan) -> None:

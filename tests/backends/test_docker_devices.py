@@ -51,7 +51,8 @@ def inside(api: Any, target: Target, program: str) -> str:
 
 async def seen(bench: Bench, target: Target) -> ObservedDevice:
     """How its only port stands."""
-    (found,) = (await bench.backend.observe(target)).devices
+    observed: base.Observed = await bench.backend.observe(target)
+    (found,) = observed.devices
     return found
 
 

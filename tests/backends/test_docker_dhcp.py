@@ -55,7 +55,7 @@ class Controller:
         async with asyncio.timeout(60):
             while True:
                 self._changed.clear()
-                observed = await self._bench.backend.observe(target)
+                observed: Observed = await self._bench.backend.observe(target)
                 if wanted(observed):
                     return observed
                 if any(not found.in_order and not found.awaits for found in observed.interfaces):
@@ -91,7 +91,8 @@ def waiting_for(reason: str) -> Callable[[Observed], bool]:
 
 async def pid_of(bench: Bench, target: Target) -> int:
     """The runtime's first process."""
-    return next(found.pid for found in await bench.backend.running() if found.identity == target.identity)
+    running: list[base.RunningContainer] = await bench.backend.running()
+    return next(found.pid for found in running if found.identity == target.identity)
 
 
 async def test_a_runtime_answers_at_the_address_that_the_server_gave(

@@ -144,7 +144,8 @@ async def test_creating_and_deleting_leaves_nothing_behind(
 
 async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str, host: Host) -> None:
     backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host)
-    async with asyncio.timeout(20), aclosing(backend.changes()) as changes:
+    stream: Any = backend.changes()  # a generator, which its type does not say
+    async with asyncio.timeout(20), aclosing(stream) as changes:
         await until(changes, Contact.STANDS)
 
     await close(backend)

@@ -124,7 +124,11 @@ async def test_a_volume_outlives_its_runtime_unless_its_policy_says_delete(bench
 
 
 async def test_a_container_is_made_as_a_runtime_needs_it(bench: Bench, api: Any) -> None:
-    spec = {"realtime": {"enabled": False}, "terminationGracePeriodSeconds": 7, "resources": {"memory": "64Mi"}}
+    spec: dict[str, Any] = {
+        "realtime": {"enabled": False},
+        "terminationGracePeriodSeconds": 7,
+        "resources": {"memory": "64Mi"},
+    }
     target = await bench.up(bench.target(**spec))
 
     made = api.inspect_container(target.identity.device_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -40,7 +40,8 @@ async def links_of(bench: Bench, target: Target) -> Snapshot:
 
 async def pid_of(bench: Bench, target: Target) -> int:
     """The runtime's first process."""
-    return next(found.pid for found in await bench.backend.running() if found.identity == target.identity)
+    running: list[base.RunningContainer] = await bench.backend.running()
+    return next(found.pid for found in running if found.identity == target.identity)
 
 
 def wished(target: Target, **spec: Any) -> Target:
@@ -136,7 +137,7 @@ async def test_a_restart_by_docker_itself_is_mended_in_place(bench: Bench, lan: 
     assert lan.ping(lan.address(11))
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Lan, Lan], list[dict[str, Any]]]] = {
     "another address": lambda lan, other: [interface(lan, 20)],
     "another name": lambda lan, other: [interface(lan, 10, "plant")],
     "another MAC address": lambda lan, other: [interface(lan, 10, macAddress="02:ab:00:00:00:99")],

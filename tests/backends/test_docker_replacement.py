@@ -44,7 +44,7 @@ async def test_a_replacement_broken_off_converges(
     monkeypatch: pytest.MonkeyPatch,
     calls: int,
 ) -> None:
-    wired = {"interfaces": [interface(lan, 10)]}
+    wired: dict[str, Any] = {"interfaces": [interface(lan, 10)]}
     old = await bench.up(bench.target(**wired))
     mac = lan.mac_of(lan.address(10))
     wish = await bench.run(bench.target(version="2", **wired), base.ResolveImage)
@@ -69,7 +69,7 @@ async def test_a_replacement_broken_off_converges(
 
 
 async def test_a_replacement_keeps_mac_and_address(bench: Bench, lan: Lan) -> None:
-    wired = {"interfaces": [interface(lan, 10)]}
+    wired: dict[str, Any] = {"interfaces": [interface(lan, 10)]}
     await bench.up(bench.target(**wired))
     mac = lan.mac_of(lan.address(10))
 
@@ -84,7 +84,7 @@ async def test_nothing_is_stopped_for_a_replacement_that_cannot_be(bench: Bench,
     other = await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
     before, _ = await bench.backend.observe(target), await bench.backend.observe(other)
 
-    with pytest.raises(errors.Stalled, match="has the address"):
+    with pytest.raises(errors.Waiting, match="has the address"):
         await bench.run(
             bench.target("plc1", version="2", interfaces=[interface(lan, 11)]), base.ResolveImage, base.ReplaceContainer
         )

@@ -19,7 +19,7 @@ def pod(*, leaving: bool = False, conditions: list[dict[str, Any]] | None = None
     return Pod({"metadata": metadata, "spec": {"nodeName": "node1", "containers": [{}]}, "status": status})
 
 
-RUNNING = {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+RUNNING: dict[str, Any] = {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
 ENDED = {"exitCode": 3, "reason": "Error", "finishedAt": "2026-01-01T00:01:00Z"}
 BACK_OFF = {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}
 

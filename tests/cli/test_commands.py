@@ -6,6 +6,7 @@ import base64
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,14 @@ def run(*arguments: str, **environment: str) -> Result:
     return CliRunner(env={"EDGE_STATE_DIR": "/nonexistent/state", **environment}).invoke(main.cli, arguments)
 
 
-def program(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+def program(
+    *arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the program as users do."""
     return subprocess.run(
         [sys.executable, "-m", "controller", *arguments],
         cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **environment},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **(environment or {})},
         capture_output=True,
         text=True,
         timeout=60,
@@ -95,7 +98,7 @@ def test_an_unknown_command_names_the_help() -> None:
 def test_what_is_wrong_is_one_sentence_and_status_1(
     arguments: tuple[str, ...], environment: dict[str, str], part: str
 ) -> None:
-    done = program(*arguments, **environment)
+    done = program(*arguments, environment=environment)
     assert done.returncode == 1
     assert part in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -188,12 +191,12 @@ def test_purge_of_no_installation_has_nothing_to_do(tmp_path: Path) -> None:
 
 
 def test_check_says_what_to_mend_and_fails(tmp_path: Path) -> None:
-    done = program(
-        "check",
-        EDGE_STATE_DIR=str(tmp_path / "state"),
-        EDGE_CLIENT_CERT=str(tmp_path / "missing.crt"),
-        DOCKER_HOST=f"unix://{tmp_path}/missing.sock",
-    )
+    environment = {
+        "EDGE_STATE_DIR": str(tmp_path / "state"),
+        "EDGE_CLIENT_CERT": str(tmp_path / "missing.crt"),
+        "DOCKER_HOST": f"unix://{tmp_path}/missing.sock",
+    }
+    done = program("check", environment=environment)
     assert done.returncode == 1
     levels = {
         line.split(":")[0].split(maxsplit=1)[1]: line.split()[0] for line in done.stdout.splitlines() if ":" in line

@@ -48,7 +48,7 @@ async def fleet(cluster_site: ClusterSite, engines: dict[str, dockerd.Engine]) -
 def containers(engine: dockerd.Engine) -> dict[str, str]:
     """The times at which containers were started, by name."""
     with contextlib.closing(engine.client()) as client:
-        return {found.name: found.attrs["State"]["StartedAt"] for found in client.containers.list()}
+        return {str(found.name): found.attrs["State"]["StartedAt"] for found in client.containers.list()}
 
 
 async def test_runtimes_run_on_the_node_they_were_sent_to(

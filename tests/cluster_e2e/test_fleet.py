@@ -136,7 +136,7 @@ async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
         return answer if answer["cpu_usage"] else None
 
     answer = await eventually(used, "the nodes have a history")
-    assert answer["cpu"] == 2 * psutil.cpu_count()
+    assert answer["cpu"] == 2 * (psutil.cpu_count() or 0)
     assert answer["memory"] == 2 * psutil.virtual_memory().total >> 20
 
     async def told() -> bool:
@@ -148,7 +148,7 @@ async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
 
 @pytest.mark.usefixtures("runs")
 async def test_a_request_reaches_the_runtime_through_its_node(fleet: Fleet, web_server: WebServer) -> None:
-    fields = {"device_id": "plc-1", "method": "POST", "api": "/api/load?a=b", "port": web_server.port}
+    fields: dict[str, Any] = {"device_id": "plc-1", "method": "POST", "api": "/api/load?a=b", "port": web_server.port}
     answer = await fleet.leader.send("run_command", **fields)
     assert answer["http_response"]["body"] == {"asked": "POST"}
     assert web_server.asked == ["/api/load?a=b"]
@@ -159,7 +159,7 @@ async def test_a_request_under_way_is_not_sent_again_by_the_next_leader(fleet: F
     second = fleet.site.process("leader-2", "link")
     await second.start(connected=False)
     web_server.open.clear()
-    fields = {"device_id": "plc-1", "method": "POST", "api": "/api/load", "port": web_server.port}
+    fields: dict[str, Any] = {"device_id": "plc-1", "method": "POST", "api": "/api/load", "port": web_server.port}
     message = fleet.leader.message("run_command", **fields)
     asking = asyncio.create_task(fleet.site.cloud.send(AGENT, "run_command", message, timeout=60))
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.backends.base import Identity
 from controller.backends.pods import multus, naming
 from controller.console.server import Cloud
 from tests.cluster import nodes
@@ -253,7 +254,7 @@ async def test_names_of_the_cloud_that_no_service_can_have_are_served_as_well(
 ) -> None:
     name = "9_Station.A"
     await controller.create(name, parent, ADDRESS)
-    identity = naming.Identity("any", NAMESPACE, name)
+    identity = Identity("any", NAMESPACE, name)
 
     pod = await running_pod(site, naming.workload(identity))
 

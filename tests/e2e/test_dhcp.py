@@ -31,7 +31,8 @@ async def created(site: Site, lan: Lan) -> dict[str, Any]:
     answer = await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[interface])
     assert answer["status"] == "creating"
     await site.wait_condition("plc-1", "Ready")
-    return (await site.runtime("plc-1"))["status"]
+    status: dict[str, Any] = (await site.runtime("plc-1"))["status"]
+    return status
 
 
 async def test_everybody_sees_the_leased_address(site: Site, lan: Lan, server: DhcpServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,7 @@ async def test_run_command_reaches_the_runtime_over_the_internal_network(site: S
     await site.create("plc-1", lan.parent, f"{lan.address(55)}/24")
     await site.wait_running("plc-1")
 
-    async def answered() -> dict[str, object] | None:
+    async def answered() -> dict[str, Any] | None:
         answer = await site.send("run_command", device_id="plc-1", method="GET", api="/api/status")
         return answer if answer["status"] == "success" else None
 
@@ -115,7 +116,7 @@ async def test_consumption_is_reported_for_host_and_runtime(site: Site, lan: Lan
     await site.create("plc-1", lan.parent, f"{lan.address(56)}/24")
     await site.wait_running("plc-1")
 
-    async def sampled() -> dict[str, object] | None:
+    async def sampled() -> dict[str, Any] | None:
         answer = await site.send("get_consumption_device", device_id="plc-1", cpuPeriod="1h", memoryPeriod="1h")
         return answer if answer["cpu_usage"] and answer["memory_usage"] else None
 
@@ -128,7 +129,7 @@ async def test_consumption_is_reported_for_host_and_runtime(site: Site, lan: Lan
 
 
 async def test_the_heartbeat_has_the_fields_of_the_specification(site: Site) -> None:
-    async def beats() -> list[dict[str, object]] | None:
+    async def beats() -> list[dict[str, Any]] | None:
         return site.cloud.heartbeats(AGENT) or None
 
     beat = (await eventually(beats, "a heartbeat", seconds=15))[-1]

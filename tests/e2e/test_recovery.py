@@ -48,7 +48,7 @@ async def network_of(client: Any, name: str, role: str) -> str:
     """The container's network of that role: "lan" or "internal"."""
     attached = (await inspect(client, name))["NetworkSettings"]["Networks"]
     ours = await asyncio.to_thread(client.networks, filters={"label": f"getedge.me/role={role}"})
-    return next(network["Name"] for network in ours if network["Name"] in attached)
+    return next(str(network["Name"]) for network in ours if network["Name"] in attached)
 
 
 @pytest.mark.parametrize("accident", ["kill", "stop", "remove", "leave-lan", "leave-internal"])

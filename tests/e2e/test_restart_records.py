@@ -51,7 +51,7 @@ async def restarted(site: Site, name: str, times: int = 1) -> list[tuple[str, st
     async def ready() -> bool:
         status = (await site.runtime(name))["status"]
         standing = {condition["type"]: condition["status"] for condition in status["conditions"]}
-        return status["restartCount"] >= times and standing["Ready"] == "True"
+        return bool(status["restartCount"] >= times and standing["Ready"] == "True")
 
     await eventually(ready, f"{name} is ready after {times} starts (see {site.log})", seconds=90)
     return await records(site, name)

@@ -23,15 +23,14 @@ def test_a_container_on_the_lan_answers_with_its_own_mac(engine: Engine, lan: La
         network = client.networks.create(lan.parent, driver="macvlan", options={"parent": lan.parent}, ipam=pool)
         endpoint = client.api.create_endpoint_config(ipv4_address=lan.address(50))
         container = client.containers.create(
-            f"{runtime_image}:1", network=network.name, networking_config={network.name: endpoint}
+            f"{runtime_image}:1", network=lan.parent, networking_config={lan.parent: endpoint}
         )
         try:
             container.start()
             container.reload()
             assert lan.ping(lan.address(50))
             assert (
-                lan.mac_of(lan.address(50))
-                == container.attrs["NetworkSettings"]["Networks"][network.name]["MacAddress"]
+                lan.mac_of(lan.address(50)) == container.attrs["NetworkSettings"]["Networks"][lan.parent]["MacAddress"]
             )
         finally:
             container.remove(force=True)
@@ -68,6 +67,7 @@ def test_a_removed_engine_leaves_nothing_behind(own_engine: Engine, runtime_imag
         load(client, [runtime_images["1"]])
         network = client.networks.create("internal", internal=True)
         client.containers.run(runtime_images["1"].reference, detach=True, network=network.name)
+    assert network.id
     bridge = f"br-{network.id[:12]}"
     assert engine_traces.bridges(own_engine.root) == {bridge}
     own_engine.remove()

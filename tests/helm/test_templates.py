@@ -163,7 +163,7 @@ def test_the_nodes_figures_are_on_loopback_unless_exposed(
 
 def test_where_pods_go_is_set_for_each_workload(helm: Helm) -> None:
     toleration = {"key": "edge", "operator": "Exists"}
-    affinity = {"nodeAffinity": {}}
+    affinity: dict[str, Any] = {"nodeAffinity": {}}
     for workload, kind in (("controller", "Deployment"), ("node", "DaemonSet")):
         found = helm.render(
             {

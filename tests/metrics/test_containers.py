@@ -74,7 +74,9 @@ def test_v1_cgroups_are_read_as_docker_stats_shows_them(machine: Machine) -> Non
     assert machine.reader.read({"plc": 10}) == {}
     machine.now += 5
     machine.v1("/docker/abc", 8_500_000_000, 5 * MIB, joined=True)
-    assert machine.reader.read({"plc": 10}) == {"plc": (pytest.approx(150.0), 4 * MIB)}
+    (reading,) = machine.reader.read({"plc": 10}).values()
+    assert reading.cpu_percent == pytest.approx(150.0)
+    assert reading.memory_used == 4 * MIB
 
 
 def test_v2_cgroups_are_read_as_docker_stats_shows_them(machine: Machine) -> None:
@@ -84,7 +86,9 @@ def test_v2_cgroups_are_read_as_docker_stats_shows_them(machine: Machine) -> Non
     machine.reader.read({"plc": 10})
     machine.now += 10
     machine.v2(scope, 2_000_000, 3 * MIB)
-    assert machine.reader.read({"plc": 10}) == {"plc": (pytest.approx(10.0), 2 * MIB)}
+    (reading,) = machine.reader.read({"plc": 10}).values()
+    assert reading.cpu_percent == pytest.approx(10.0)
+    assert reading.memory_used == 2 * MIB
 
 
 def test_a_hybrid_host_is_read_where_its_controllers_are(machine: Machine) -> None:

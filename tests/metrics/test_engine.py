@@ -27,6 +27,7 @@ def test_a_container_shows_what_docker_stats_shows(docker_client: docker.DockerC
         usage = cgroups.resolve(pid, Path("/proc"), Path("/sys/fs/cgroup")).cpu
         before = cgroups.parse_cpu(usage.read_bytes())
         stats = container.stats(stream=False)
+        assert isinstance(stats, dict)
         after = cgroups.parse_cpu(usage.read_bytes())
         reading = reader.read({"plc": pid})["plc"]
         cache = stats["memory_stats"]["stats"]

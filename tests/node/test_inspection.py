@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller import settings
+from controller.cloud.identity import Identity
 from controller.network.interfaces import HostInterface
 from controller.node import inspection
 from tests.support.certificates import Authority, Pair
@@ -53,7 +54,7 @@ def test_a_good_certificate_is_shown_with_agent_and_end(certificates: Authority)
 
 def test_a_certificate_near_its_end_warns(certificates: Authority) -> None:
     configured = with_certificate(certificates.agent("07048933"))
-    end = inspection.Identity.load(configured.client_cert, configured.client_key).not_after
+    end = Identity.load(configured.client_cert, configured.client_key).not_after
     assert inspection.certificate(configured, end - timedelta(days=5)).level == "WARN"
 
 

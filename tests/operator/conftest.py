@@ -97,8 +97,8 @@ class Site:
 def is_ready(found: dict[str, Any]) -> bool:
     """Whether the newest generation is in effect."""
     status = found.get("status") or {}
-    ready = next((c for c in status.get("conditions", ()) if c["type"] == names.READY), {})
-    return ready.get("status") == "True" and status["observedGeneration"] == found["metadata"]["generation"]
+    ready = any(c["type"] == names.READY and c["status"] == "True" for c in status.get("conditions", ()))
+    return ready and status["observedGeneration"] == found["metadata"]["generation"]
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ async def operating(
     api = ApiClient(endpoint)
     backend = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, node, time.time)
-    around = Surroundings(api, backend, node, (), time.time, 0.0, EngineContact())  # type: ignore[arg-type]
+    around = Surroundings(api, backend, node, (), time.time, 0.0, EngineContact())
     queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims)).reconcile)
     operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
     operator.start()

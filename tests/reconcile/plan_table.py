@@ -61,7 +61,7 @@ PROGRESS = ("waiting", reasons.PROGRESSING)
 READY = ("ready", reasons.RUNNING)
 STOPPED = ("ready", reasons.STOPPED)
 MISSING = ("waiting", reasons.PARENT_MISSING)
-NO_PARENT = {"missing_parents": ("eth0",)}
+NO_PARENT = ("eth0",)
 VERSION_2 = spec(version="2")
 PINNED_2 = replace(
     desired(VERSION_2, changed=True, image_source="registry/plc:2"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from controller import errors
 from controller.backends import base
 from controller.resources import reasons, runtimes
@@ -64,7 +66,9 @@ async def test_an_interface_disconnected_by_hand_is_attached_without_a_restart(w
     assert world.status()["restartCount"] == 0
 
 
-async def test_a_repair_that_does_not_help_is_told_and_not_repeated_without_end(world: World) -> None:
+async def test_a_repair_that_does_not_help_is_told_and_not_repeated_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await running(world)
     world.backend.only().attached["lan0"] = runtimes.Interface.model_validate({**LAN, "address": "10.0.0.99"})
     repairs: list[base.Step] = []
@@ -72,7 +76,7 @@ async def test_a_repair_that_does_not_help_is_told_and_not_repeated_without_end(
     async def in_vain(target: base.Target, progress: base.Progress) -> None:
         repairs.append(base.RepairNetworks())
 
-    world.backend._RepairNetworks = in_vain
+    monkeypatch.setattr(world.backend, "_RepairNetworks", in_vain)
     result = await world.reconcile()
     assert (result.outcome.kind, result.outcome.reason) == ("retry", reasons.DETACHED)
     assert len(repairs) == 1

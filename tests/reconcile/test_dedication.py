@@ -38,7 +38,7 @@ def test_the_other_runtime_that_needs_it_is_named(other: dict[str, Any], told: s
     assert dedication.rival(OWN, [other]).partition(":")[0] == told
 
 
-async def test_the_backend_is_told_of_the_other_runtime(world: World) -> None:
+async def test_the_backend_is_told_of_the_other_runtime(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.create(dedicatedInterface="eth0")  # its own parent, too
     seen: list[base.Target] = []
     observe = world.backend.observe
@@ -47,7 +47,7 @@ async def test_the_backend_is_told_of_the_other_runtime(world: World) -> None:
         seen.append(target)
         return await observe(target)
 
-    world.backend.observe = spy
+    monkeypatch.setattr(world.backend, "observe", spy)
     await world.reconcile()
     assert seen[-1].rival == ""
     await world.api.create(

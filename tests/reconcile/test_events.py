@@ -41,7 +41,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def recorder(api: FakeApi, clock: Clock) -> AsyncIterator[EventRecorder]:
-    made = EventRecorder(api, "node-1", clock)  # type: ignore[arg-type]
+    made = EventRecorder(api, "node-1", clock)
     task = asyncio.create_task(made.run())
     yield made
     task.cancel()
@@ -116,7 +116,7 @@ async def test_an_api_that_refuses_events_is_no_concern_of_a_pass(api: FakeApi, 
 
 
 async def test_more_events_than_fit_are_dropped_and_counted(api: FakeApi, caplog: pytest.LogCaptureFixture) -> None:
-    idle = EventRecorder(api, "node-1", Clock())  # type: ignore[arg-type]
+    idle = EventRecorder(api, "node-1", Clock())
     for number in range(events.QUEUE_LIMIT + 10):
         idle.record(PLC, "Normal", "Started", str(number))
     task = asyncio.create_task(idle.run())

@@ -83,12 +83,16 @@ CASES = [
     Case(
         "an interface waits for its parent, the program runs on",
         desired(),
-        replace(RUNNING, interfaces=DETACHED, **NO_PARENT),
+        replace(RUNNING, interfaces=DETACHED, missing_parents=NO_PARENT),
         [],
         MISSING,
     ),
     Case(
-        "a running one without its parent is told, not stopped", desired(), replace(RUNNING, **NO_PARENT), [], MISSING
+        "a running one without its parent is told, not stopped",
+        desired(),
+        replace(RUNNING, missing_parents=NO_PARENT),
+        [],
+        MISSING,
     ),
     Case("limits change in place", desired(TWO_CPUS, changed=True), RUNNING, ["UpdateResources"], READY),
     Case(

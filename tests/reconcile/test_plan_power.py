@@ -54,8 +54,14 @@ CASES = [
         ["ReplaceContainer"],
         PROGRESS,
     ),
-    Case("no start without its parent interface", desired(), replace(EXITED, **NO_PARENT), [], MISSING),
-    Case("no creation without its parent interface", desired(changed=True), replace(ABSENT, **NO_PARENT), [], MISSING),
+    Case("no start without its parent interface", desired(), replace(EXITED, missing_parents=NO_PARENT), [], MISSING),
+    Case(
+        "no creation without its parent interface",
+        desired(changed=True),
+        replace(ABSENT, missing_parents=NO_PARENT),
+        [],
+        MISSING,
+    ),
     Case(
         "no start while another machine has the address",
         desired(),
@@ -109,7 +115,7 @@ CASES = [
     Case(
         "Stopped stops even where a start would be refused",
         desired(STOP, changed=True, image_allowed=False),
-        replace(RUNNING, **NO_PARENT),
+        replace(RUNNING, missing_parents=NO_PARENT),
         ["StopContainer"],
         PROGRESS,
     ),
@@ -126,7 +132,7 @@ CASES = [
     Case(
         "a restart waits for its parent interface",
         desired(RESTART, changed=True),
-        replace(RUNNING, **NO_PARENT),
+        replace(RUNNING, missing_parents=NO_PARENT),
         [],
         MISSING,
     ),

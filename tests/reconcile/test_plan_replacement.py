@@ -93,7 +93,7 @@ CASES = [
     Case(
         "a replacement waits for its parent interface",
         desired(ENV, changed=True),
-        replace(RUNNING, **NO_PARENT),
+        replace(RUNNING, missing_parents=NO_PARENT),
         [],
         MISSING,
     ),

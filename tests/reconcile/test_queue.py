@@ -10,7 +10,7 @@ import pytest
 
 from controller import errors
 from controller.reconcile.keys import Key
-from controller.reconcile.outcome import Outcome
+from controller.reconcile.outcome import Kind, Outcome
 from controller.reconcile.queue import Queue
 from controller.reconcile.reconciler import Result
 from controller.resources import reasons
@@ -20,8 +20,8 @@ OTHER = Key("edge", "plc-2")
 READY = Result(Outcome("ready", reasons.RUNNING, "it runs"))
 
 
-def ended(kind: str, *, acted: bool = False, again: bool = False) -> Result:
-    return Result(Outcome(kind, reasons.STEP_FAILED, "so it ended"), acted=acted, again=again)  # type: ignore[arg-type]
+def ended(kind: Kind, *, acted: bool = False, again: bool = False) -> Result:
+    return Result(Outcome(kind, reasons.STEP_FAILED, "so it ended"), acted=acted, again=again)
 
 
 @dataclass
@@ -201,7 +201,7 @@ async def test_a_success_forgets_earlier_failures(passes: Passes) -> None:
 
 @pytest.mark.parametrize(("kind", "bounds"), [("waiting", (5, 15)), ("stalled", (50, 70))])
 async def test_waiting_and_stalled_are_looked_at_again_in_their_own_time(
-    passes: Passes, kind: str, bounds: tuple[float, float]
+    passes: Passes, kind: Kind, bounds: tuple[float, float]
 ) -> None:
     delays: list[tuple[float, float]] = []
     queue = Queue(passes.reconcile, jitter=recording(delays))
@@ -214,7 +214,7 @@ async def test_waiting_and_stalled_are_looked_at_again_in_their_own_time(
 
 @pytest.mark.parametrize("kind", ["ready", "gone", "paused"])
 async def test_what_is_settled_is_not_looked_at_again_and_takes_no_memory(
-    queue: Queue, passes: Passes, kind: str
+    queue: Queue, passes: Passes, kind: Kind
 ) -> None:
     passes.result = ended(kind)
     await queue.reconcile(KEY)

@@ -225,7 +225,7 @@ async def test_an_adopted_container_is_not_restarted(world: World) -> None:
     assert ("Normal", reasons.ADOPTED) in await world.events()
 
 
-async def test_the_pinned_mac_address_goes_to_the_backend(world: World) -> None:
+async def test_the_pinned_mac_address_goes_to_the_backend(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.create()
     await world.reconcile()
     seen: list[dict[str, str]] = []
@@ -235,7 +235,7 @@ async def test_the_pinned_mac_address_goes_to_the_backend(world: World) -> None:
         seen.append(target.mac_addresses)
         return await observe(target)
 
-    world.backend.observe = spy
+    monkeypatch.setattr(world.backend, "observe", spy)
     await world.reconcile()
     await world.change(interfaces=[{**LAN, "macAddress": "02:aa:aa:aa:aa:aa"}])
     await world.reconcile()

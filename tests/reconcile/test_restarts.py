@@ -30,7 +30,13 @@ def before(**values: Any) -> RuntimeStatus:
 
 def found(**values: Any) -> base.Observed:
     """The same container ended, with 3, and started again."""
-    known = {"state": "running", "started_at": SECOND, "container_id": "c1", "finished_at": ENDED, "exit_code": 3}
+    known: dict[str, Any] = {
+        "state": "running",
+        "started_at": SECOND,
+        "container_id": "c1",
+        "finished_at": ENDED,
+        "exit_code": 3,
+    }
     return base.Observed(**(known | values))
 
 

@@ -53,7 +53,7 @@ async def running(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 def engine_events(world: World, keys: Keys) -> EngineEvents:
-    return EngineEvents("Docker", world.backend.changes, keys, world.index, world.engine, world.clock)  # type: ignore[arg-type]
+    return EngineEvents("Docker", world.backend.changes, keys, world.index, world.engine, world.clock)
 
 
 async def test_an_event_of_the_engine_adds_the_runtime_it_belongs_to(world: World, keys: Keys) -> None:
@@ -97,7 +97,7 @@ async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobo
             host.update(await changed.get())
             yield
 
-    async with running(NetworkChanges(changes, keys, world.index, state).run):  # type: ignore[arg-type]
+    async with running(NetworkChanges(changes, keys, world.index, state).run):
         changed.put_nowait({"eth0": 2, "eth1": 0})
         assert await keys.next() == KEY
         changed.put_nowait({"eth1": 3})
@@ -114,9 +114,9 @@ async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobo
 
 def resync(world: World, keys: Keys, beat: Callable[[], None] = lambda: None, *, claims: bool = True) -> Resync:
     return Resync(
-        world.api,  # type: ignore[arg-type]
+        world.api,
         world.backend,
-        keys,  # type: ignore[arg-type]
+        keys,
         world.recorder,
         beat,
         install_id="install",

@@ -315,4 +315,4 @@ async def test_watches_take_no_connection_away_from_requests(server: Server, api
     await asyncio.gather(*(anext(watch) for watch in watches))
     assert await api.get(kinds.RUNTIMES, "x", "edge")
     ended.set()
-    await asyncio.gather(*(watch.aclose() for watch in watches))  # type: ignore[attr-defined]
+    await asyncio.gather(*(watch.aclose() for watch in watches))

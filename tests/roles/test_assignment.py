@@ -81,7 +81,7 @@ async def test_one_that_comes_later_is_seen(api: ApiClient, again: float) -> Non
     await create(api)
 
     async def assigned() -> bool:
-        return (await runtime(api))["spec"].get("nodeName") == "one"
+        return bool((await runtime(api))["spec"].get("nodeName") == "one")
 
     await eventually(assigned, "it has a node")
     task.cancel()

@@ -57,8 +57,7 @@ class Served:
         self.token = folder / "token"
         self.token.write_text("leader\n")
         self.own = certificate.make()
-        api: Any = self.api
-        self.server = NodeServer("127.0.0.1", 0, self.own.context, Access(api, NAME), self.node, api, NAME)
+        self.server = NodeServer("127.0.0.1", 0, self.own.context, Access(self.api, NAME), self.node, self.api, NAME)
 
     @property
     def address(self) -> Address:
@@ -160,11 +159,13 @@ async def test_who_may_not_ask_gets_no_answer(served: Served, remote: RemoteNode
         await remote.host_facts()
 
 
-async def test_while_the_api_is_away_nobody_may_ask(served: Served, remote: RemoteNode) -> None:
+async def test_while_the_api_is_away_nobody_may_ask(
+    served: Served, remote: RemoteNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(*_: Any) -> Any:
         raise errors.ApiUnavailableError("the API is away")
 
-    served.api.create = away  # type: ignore[method-assign]
+    monkeypatch.setattr(served.api, "create", away)
     with pytest.raises(errors.CommandError, match="it cannot be told who asks: the API is away"):
         await remote.reading()
 
@@ -221,7 +222,7 @@ async def test_only_tls_is_spoken(served: Served) -> None:
 
 async def test_the_fleet_asks_the_node_where_its_edge_node_says(served: Served) -> None:
     await served.announce(served.own.pem)
-    fleet = Fleet(served.api, served.token, pods=False)  # type: ignore[arg-type]
+    fleet = Fleet(served.api, served.token, pods=False)
     assert list(await fleet.present()) == [NAME]
     runtime = {"spec": {"nodeName": NAME, "deviceId": "plc-1"}}
     assert await (await fleet.running(runtime)).host_facts() == await served.node.host_facts()
@@ -239,7 +240,7 @@ async def test_the_fleet_asks_the_node_where_its_edge_node_says(served: Served) 
 )
 async def test_a_runtime_whose_node_cannot_be_found(served: Served, node: str | None, sentence: str) -> None:
     await served.announce("")
-    fleet = Fleet(served.api, served.token, pods=False)  # type: ignore[arg-type]
+    fleet = Fleet(served.api, served.token, pods=False)
     with pytest.raises(errors.CommandError, match=sentence):
         await fleet.running({"spec": {"nodeName": node, "deviceId": "plc-1"}})
     await fleet.close()
@@ -249,7 +250,7 @@ async def test_a_parent_that_the_edge_node_does_not_list_is_asked_for(served: Se
     await served.announce(served.own.pem)
     status = {"backends": ["Docker"], "interfaces": [{"name": "eth7"}]}
     await served.api.patch(kinds.EDGE_NODES, NAME, "", {"status": status}, subresource="status")
-    fleet = Fleet(served.api, served.token, pods=False)  # type: ignore[arg-type]
+    fleet = Fleet(served.api, served.token, pods=False)
     assert await fleet.place({"interfaces": [{"parentInterface": "br0"}]}) == (NAME, "Docker")
     with pytest.raises(errors.CommandError, match=r"no node has wlan0 \(node-1: it has eth7\)"):
         await fleet.place({"interfaces": [{"parentInterface": "wlan0"}]})

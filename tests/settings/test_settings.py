@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from controller import errors, settings
+from controller.setting_values import Listen
 
 README = Path(__file__).parents[2] / "README.md"
 NAMES = {
@@ -59,8 +60,8 @@ def test_keys_of_a_file_are_fields_variables_or_flags(tmp_path: Path, name: str,
 @pytest.mark.parametrize(
     ("field", "text", "value"),
     [
-        ("api_listen", "127.0.0.2:1", settings.Listen("127.0.0.2", 1)),
-        ("api_listen", "[::1]:6445", settings.Listen("::1", 6445)),
+        ("api_listen", "127.0.0.2:1", Listen("127.0.0.2", 1)),
+        ("api_listen", "[::1]:6445", Listen("::1", 6445)),
         ("image_prefixes", "ghcr.io/a/, docker.io/b ,", ("ghcr.io/a/", "docker.io/b")),
         ("image_prefixes", "", ()),
         ("internal_pool", "172.20.0.0/16", ipaddress.IPv4Network("172.20.0.0/16")),
@@ -153,7 +154,7 @@ def test_paths_may_begin_at_home() -> None:
 def test_settings_do_not_change() -> None:
     loaded = settings.load({}, {}, None)
     with pytest.raises(ValidationError):
-        loaded.namespace = "other"
+        loaded.namespace = "other"  # type: ignore[misc]  # what mypy says, pydantic has to say as well
 
 
 def test_a_foreign_variable_means_nothing() -> None:

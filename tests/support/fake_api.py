@@ -1,6 +1,7 @@
-"""The Kubernetes API in memory, with the verbs of resources.client.ApiClient, for tests that need faults at will.
+"""The Kubernetes API in memory, in place of resources.client.ApiClient, for tests that need faults at will.
 
-Holds resourceVersion, generation, uid, finalizers and the status subresource; validates nothing.
+Holds resourceVersion, generation, uid, finalizers and the status subresource; validates nothing. The verbs that it
+does not have (``replace``, ``text``) fail as if the server were away.
 """
 
 from __future__ import annotations
@@ -9,20 +10,22 @@ import asyncio
 import copy
 import itertools
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 from controller import errors
-from controller.resources.client import WatchEvent
+from controller.resources.client import ApiClient, Patch, WatchEvent
+from controller.resources.endpoint import Endpoint
 from controller.resources.kinds import Kind
 
 Key = tuple[str, str, str]
 
 
-class FakeApi:
+class FakeApi(ApiClient):
     """``fault`` is asked before every verb with its name and kind; what it raises, the caller gets."""
 
     def __init__(self) -> None:
+        super().__init__(Endpoint("memory:"))
         self.objects: dict[Key, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
         self.fault: Callable[[str, Kind], None] = lambda verb, kind: None
@@ -54,9 +57,10 @@ class FakeApi:
         return self._store(key, whole, "ADDED")
 
     async def patch(
-        self, kind: Kind, name: str, namespace: str, patch: Any, *, subresource: str = ""
+        self, kind: Kind, name: str, namespace: str, patch: Patch, *, subresource: str = ""
     ) -> dict[str, Any]:
         await self._begin("patch", kind)
+        assert isinstance(patch, dict), "it takes merge patches only"
         before = self._find(kind, namespace, name)
         after = _merged(copy.deepcopy(before), {"status": patch["status"]} if subresource else patch)
         if after.get("spec") != before.get("spec"):
@@ -75,7 +79,13 @@ class FakeApi:
         return {"status": "Success"}
 
     async def watch(
-        self, kind: Kind, namespace: str = "", *, resource_version: str = "", field_selector: str = ""
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
     ) -> AsyncGenerator[WatchEvent]:
         await self._begin("watch", kind)
         queue: asyncio.Queue[tuple[Key, WatchEvent] | None] = asyncio.Queue()
@@ -85,7 +95,8 @@ class FakeApi:
         try:
             while (item := await queue.get()) is not None:
                 (plural, ns, _), event = item
-                if plural == kind.plural and namespace in ("", ns) and _selected(event.object, field_selector):
+                chosen = _labelled(event.object, label_selector) and _selected(event.object, field_selector)
+                if plural == kind.plural and namespace in ("", ns) and chosen:
                     yield event
         finally:
             self._watchers.discard(queue)
@@ -108,11 +119,11 @@ class FakeApi:
         found["metadata"]["resourceVersion"] = str(next(self._revisions))
         self._tell(key, WatchEvent("DELETED", found))
 
-    def _missed(self, revision: int) -> list[tuple[Key, WatchEvent]]:
+    def _missed(self, revision: int) -> Iterable[tuple[Key, WatchEvent]]:
         """What happened since a revision."""
         return [(k, e) for k, e in self._history if int(e.object["metadata"]["resourceVersion"]) > revision]
 
-    def _present(self) -> list[tuple[Key, WatchEvent]]:
+    def _present(self) -> Iterable[tuple[Key, WatchEvent]]:
         """What a watch without a revision begins with."""
         return [(key, WatchEvent("ADDED", copy.deepcopy(found))) for key, found in self.objects.items()]
 
@@ -161,6 +172,7 @@ def _labelled(found: dict[str, Any], selector: str) -> bool:
 
 def _selected(found: dict[str, Any], selector: str) -> bool:
     path, _, value = selector.partition("=")
+    field: Any = found
     for part in path.split(".") if path else ():
-        found = found.get(part) or {}
-    return not selector or found == value
+        field = field.get(part) or {}
+    return not selector or bool(field == value)

@@ -1,7 +1,7 @@
 """A backend in memory: an engine's containers without an engine, for tests that need faults and crashes at will.
 
-Each step is idempotent, as base.Backend asks. ``effects`` lists what really happened to a container, so that a test
-can tell that nothing was done twice.
+It is what reconciling uses of one (base.Reconcilable). Each step is idempotent, as that asks. ``effects`` lists what
+really happened to a container, so that a test can tell that nothing was done twice.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class FakeBackend:
     pull_gate: asyncio.Event | None = None
     pulling: asyncio.Event = field(default_factory=asyncio.Event)
     pulls_abandoned: int = 0
-    events: asyncio.Queue[base.Identity | None] = field(default_factory=asyncio.Queue)
+    events: asyncio.Queue[base.Identity | base.Contact] = field(default_factory=asyncio.Queue)
     _ids: Any = field(default_factory=lambda: count(1))
 
     def only(self) -> Container:

@@ -17,13 +17,19 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from tests.support import command
 
 AGENT = "07048933"
 NAMESPACE = "edge"
 
+Found = TypeVar("Found")
 
-async def eventually(probe: Callable[[], Awaitable[Any]], what: str, *, seconds: float = 60, every: float = 0.1) -> Any:
+
+async def eventually(
+    probe: Callable[[], Awaitable[Found | None]], what: str, *, seconds: float = 60, every: float = 0.1
+) -> Found:
     """The first truthy result of ``probe``; an AssertionError that tells the last one when time is up."""
     deadline = time.monotonic() + seconds
     while True:
@@ -170,13 +176,13 @@ class Site:
             answer = await self.status(name)
             return answer if answer.get("is_running") and answer["status"] == "success" else None
 
-        return await eventually(running, f"{name} runs (see {self.log})", seconds=seconds)  # type: ignore[no-any-return]
+        return await eventually(running, f"{name} runs (see {self.log})", seconds=seconds)
 
     async def wait_gone(self, name: str, *, seconds: float = 60) -> None:
         """Wait until the cloud no longer knows the runtime."""
 
         async def gone() -> bool:
-            return (await self.status(name))["status"] == "not_found"
+            return bool((await self.status(name))["status"] == "not_found")
 
         await eventually(gone, f"{name} is gone (see {self.log})", seconds=seconds)
 
@@ -186,19 +192,11 @@ class Site:
         """Run kubectl with the kubeconfig that the controller wrote; its output."""
         kubectl = Path(sys.executable).parent / "kubectl"
         environment = {
-            **os.environ,
             "KUBECONFIG": str(self.state / "kubeconfig"),
             "KUBECACHEDIR": str(self.directory / "kube"),
         }
         done = await asyncio.to_thread(
-            subprocess.run,
-            [kubectl, *arguments],
-            input=stdin,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+            command.run, str(kubectl), *arguments, stdin=stdin, environment=environment, timeout=60, check=False
         )
         if check and done.returncode:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
