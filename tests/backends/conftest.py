@@ -86,19 +86,25 @@ class Bench:
 
     async def settled(self, target: Target, *, healthy: bool = False) -> base.Observed:
         """What stands once nothing is on its way any more; ``healthy``: nor its health, where that is looked at."""
-        async with asyncio.timeout(60), aclosing(self.backend.changes()) as changes:
-            async for _ in changes:
-                observed: base.Observed = await self.backend.observe(target)
-                if observed.state not in ("starting", "removing") and not (healthy and observed.health == "starting"):
-                    return observed
-        raise AssertionError("the changes ended")
+        return await self._until(
+            target,
+            lambda observed: (
+                observed.state not in ("starting", "removing") and not (healthy and observed.health == "starting")
+            ),
+        )
 
     async def hindered(self, target: Target, reason: str) -> base.Observed:
         """What stands once a hindrance has this reason."""
+        return await self._until(
+            target, lambda observed: observed.hindrance is not None and observed.hindrance.reason == reason
+        )
+
+    async def _until(self, target: Target, wanted: Callable[[base.Observed], bool]) -> base.Observed:
+        """What stands once that is as wanted; looked at with every change."""
         async with asyncio.timeout(60), aclosing(self.backend.changes()) as changes:
             async for _ in changes:
-                observed = await self.backend.observe(target)
-                if observed.hindrance and observed.hindrance.reason == reason:
+                observed: base.Observed = await self.backend.observe(target)
+                if wanted(observed):
                     return observed
         raise AssertionError("the changes ended")
 

@@ -72,6 +72,7 @@ async def test_an_image_that_the_node_cannot_have_hinders_a_first_start(bench: B
     observed = await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
 
     assert observed.state == "starting"
+    assert observed.hindrance is not None
     assert observed.hindrance.kind == "stalled"
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -125,6 +125,6 @@ async def _ready(api: ApiClient, name: str) -> float:
     raise AssertionError("the watch ended")
 
 
-async def _events(api: ApiClient) -> AsyncIterator[dict[str, Any]]:
+async def _events(api: ApiClient) -> AsyncGenerator[dict[str, Any]]:
     async for event in api.watch(kinds.PODS, NAMESPACE):
         yield event.object
