@@ -66,21 +66,27 @@ def start(
     queue = Queue(counted.reconcile(Reconciler(around, site.install_id, recorder, index, scope).reconcile, metrics))
     site.stack.push_async_callback(_flush, recorder)
     site.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
-    timer = f"the slow timer of {scope.backend} runtimes"
-    site.stack.callback(site.beats.forget, timer)
+    site.supervisor.start(f"the events of {scope.backend} runtimes", recorder.run)
+    return Operation(queue, index, _start_resync(site, around, queue, recorder, scope))
+
+
+def _start_resync(
+    site: Installation, around: Surroundings, queue: Queue, recorder: EventRecorder, scope: Scope
+) -> Resync:
+    name = f"the slow timer of {scope.backend} runtimes"
+    site.stack.callback(site.beats.forget, name)
     resync = Resync(
-        api,
-        backend,
+        around.api,
+        around.backend,
         queue,
         recorder,
-        site.beats.expect(timer, RESYNC_SECONDS),
+        site.beats.expect(name, RESYNC_SECONDS),
         install_id=site.install_id,
         scope=scope,
         subject=Subject(kinds.EDGE_NODES, site.node_name),
     )
-    site.supervisor.start(f"the events of {scope.backend} runtimes", recorder.run)
-    site.supervisor.start(timer, resync.run)
-    return Operation(queue, index, resync)
+    site.supervisor.start(name, resync.run)
+    return resync
 
 
 def start_kopf(site: Installation, endpoint: Endpoint, queue: Queue, scope: Scope) -> OperatorThread:

@@ -7,13 +7,12 @@ stopped unless the spec says so. The reconciler runs the steps, observes again a
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 from controller.backends import base
-from controller.reconcile import difference
-from controller.reconcile.outcome import Kind, Outcome
+from controller.reconcile import difference, hindrances
+from controller.reconcile.outcome import Outcome
 from controller.resources import reasons
 from controller.resources.runtime_status import RestartIntent
 
@@ -117,27 +116,7 @@ def _refusal(desired: Desired, observed: base.Observed, *, new_container: bool) 
     if new_container and not desired.image_allowed:
         message = f"{spec.image} is outside EDGE_IMAGE_PREFIXES: correct the image or the setting"
         return Outcome("stalled", reasons.IMAGE_NOT_ALLOWED, message)
-    return _missing_parent(observed) or _missing_device(observed) or _obstacle(observed)
-
-
-def _obstacle(observed: base.Observed) -> Outcome | None:
-    if not observed.obstacles:
-        return None
-    reason, message = observed.obstacles[0]
-    return Outcome("stalled" if reasons.outcome(reason) == "stalled" else "waiting", reason, message)
-
-
-def _missing_parent(observed: base.Observed) -> Outcome | None:
-    if not observed.missing_parents:
-        return None
-    missing = ", ".join(observed.missing_parents)
-    return Outcome("waiting", reasons.PARENT_MISSING, f"The host has no interface {missing} now: plug it in")
-
-
-def _missing_device(observed: base.Observed) -> Outcome | None:
-    """A device without which the runtime shall not be started."""
-    missing = [device for device in observed.devices if device.required and not device.path]
-    return Outcome("waiting", reasons.DEVICE_MISSING, f"{missing[0].detail}: plug it in") if missing else None
+    return hindrances.to_start(observed)
 
 
 def _existing(desired: Desired, observed: base.Observed) -> Plan:
@@ -241,40 +220,8 @@ def _standing(desired: Desired, observed: base.Observed) -> Outcome:
     if desired.replacement_failed:
         message = "The new container did not run and the old one was started again: correct the spec"
         return Outcome("stalled", reasons.REPLACE_FAILED, desired.failure or message)
-    if obstacle := _not_running(observed) or _missing_parent(observed) or _disorder(desired, observed):
-        return obstacle
+    if hindrance := hindrances.to_run_as_asked(desired.target.spec, observed):
+        return hindrance
     if observed.health == "unhealthy":
         return Outcome("waiting", reasons.UNHEALTHY, "The image's health check fails")
     return Outcome("ready", reasons.RUNNING, "The container runs as the spec asks")
-
-
-def _disorder(desired: Desired, observed: base.Observed) -> Outcome | None:
-    """What is wrong with networks and devices: something to try again, or to wait for."""
-    required = {device.name for device in observed.devices if device.required}
-    devices = [found for found in difference.device_disorders(observed) if _counts(found, required)]
-    found = [*difference.disorders(desired.target.spec, observed), *devices]
-    if not found:
-        return None
-    if reason := difference.awaited(found):
-        kind: Kind = "stalled" if reasons.outcome(reason) == "stalled" else "waiting"
-        return Outcome(kind, reason, f"It runs, but {difference.describe(found)}")
-    return Outcome("retry", reasons.DETACHED, f"Not everything is in order: {difference.describe(found)}")
-
-
-def _counts(disorder: difference.Disorder, required: Collection[str]) -> bool:
-    """A device that is not plugged in keeps a runtime from being ready only where the spec requires it."""
-    return disorder.awaits != reasons.DEVICE_MISSING or disorder.name in required
-
-
-def _not_running(observed: base.Observed) -> Outcome | None:
-    """Why a runtime that was started does not run."""
-    if observed.hindrance:
-        return Outcome(*observed.hindrance)
-    if observed.state == "restarting":
-        message = f"The program ended by itself ({_end(observed)}); it is started again"
-        return Outcome("retry", reasons.CRASHED, message)
-    return None
-
-
-def _end(observed: base.Observed) -> str:
-    return "out of memory" if observed.oom_killed else f"exit code {observed.exit_code}"

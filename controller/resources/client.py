@@ -60,8 +60,8 @@ class ApiClient:
         self, kind: Kind, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> list[dict[str, Any]]:
         """All objects of a kind, in one namespace or in all."""
-        params = {"labelSelector": label_selector, "fieldSelector": field_selector}
-        answer = await self._request("GET", kind.path(namespace), params={k: v for k, v in params.items() if v})
+        params = _given(labelSelector=label_selector, fieldSelector=field_selector)
+        answer = await self._request("GET", kind.path(namespace), params=params)
         items: list[dict[str, Any]] = answer.get("items") or []
         return items
 
@@ -109,13 +109,12 @@ class ApiClient:
 
         Raises errors.ExpiredError when ``resource_version`` is compacted: list again.
         """
-        params = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
-        wished = {
-            "resourceVersion": resource_version,
-            "labelSelector": label_selector,
-            "fieldSelector": field_selector,
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+            **_given(resourceVersion=resource_version, labelSelector=label_selector, fieldSelector=field_selector),
         }
-        params |= {name: value for name, value in wished.items() if value}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
         try:
             session = await self._open(watching=True)
@@ -199,6 +198,11 @@ async def _parts(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     async with response:
         async for part in response.content.iter_any():
             yield part
+
+
+def _given(**params: str) -> dict[str, str]:
+    """The query parameters that say something."""
+    return {name: value for name, value in params.items() if value}
 
 
 def _event_of(line: bytes) -> WatchEvent:

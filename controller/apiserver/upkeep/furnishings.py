@@ -13,6 +13,7 @@ from controller.apiserver import failures
 from controller.apiserver.kinds.core import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.store import Store, Subscription
+from controller.apiserver.upkeep import following
 from controller.apiserver.verbs.writing import Place, Verbs
 
 Object = dict[str, Any]
@@ -33,12 +34,7 @@ class Furnishings:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            subscription = self._store.subscribe()
-            try:
-                await self._follow(subscription)
-            finally:
-                self._store.unsubscribe(subscription)
+        await following.keep(self._store, self._follow)
 
     async def publish(self, ca: str) -> None:
         """Tell every namespace of the authority's renewed certificate."""

@@ -17,6 +17,7 @@ from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.store import Store, Subscription
+from controller.apiserver.upkeep import following
 from controller.apiserver.verbs.writing import Place, Verbs
 
 Object = dict[str, Any]
@@ -33,12 +34,7 @@ class Terminations:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            subscription = self._store.subscribe()
-            try:
-                await self._follow(subscription)
-            finally:
-                self._store.unsubscribe(subscription)
+        await following.keep(self._store, self._follow)
 
     async def _follow(self, subscription: Subscription) -> None:
         await self._sweep()
