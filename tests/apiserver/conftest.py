@@ -1,0 +1,90 @@
+"""A server with a clock that tests set, and sessions of its users."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from controller.apiserver.access.kubeconfigs import HandOut
+from controller.apiserver.http.limits import Limits
+from controller.apiserver.server import ApiServer
+from controller.resources import endpoint
+from tests.support import command
+
+CONFIG_MAPS = "/api/v1/namespaces/edge/configmaps"
+CONFIG_MAP = {"metadata": {"name": "one"}, "data": {"secret": "of nobody's business"}}
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The server's clock."""
+    return Clock()
+
+
+@pytest.fixture
+async def server(tmp_path: Path, clock: Clock) -> AsyncIterator[ApiServer]:
+    """A started server that answers two requests at once, without custom kinds."""
+    server = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge", clock, limits=Limits(in_flight=2, watches=1))
+    await server.start()
+    await asyncio.to_thread(server.write_kubeconfig, tmp_path / "kubeconfig")
+    yield server
+    await server.stop()
+
+
+@asynccontextmanager
+async def session(config: dict[str, Any], folder: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    """An HTTP session as a kubeconfig says."""
+    path = folder / f"config-{time.monotonic_ns()}"
+    await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
+    found = await asyncio.to_thread(endpoint.of_kubeconfig, path)
+    context = await asyncio.to_thread(found.ssl_context)
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(found.url, connector=connector) as made:
+        yield made
+
+
+@asynccontextmanager
+async def acting(server: ApiServer, folder: Path, user: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session of a user of whom the server keeps credentials."""
+    async with session(await asyncio.to_thread(server.kubeconfig, user), folder) as made:
+        yield made
+
+
+@asynccontextmanager
+async def handed_out(folder: Path, user: str, seconds: float, clock: Clock) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session with a kubeconfig that was handed out."""
+    made = HandOut(folder, folder / "kubeconfig", clock)
+    async with session(await asyncio.to_thread(made.make, user, seconds), folder) as http:
+        yield http
+
+
+async def status(http: aiohttp.ClientSession, method: str, path: str, body: Any = None) -> int:
+    """What a request is answered with."""
+    async with http.request(method, path, json=body) as answer:
+        return answer.status
+
+
+async def kubectl(kubeconfig: Path, *arguments: str) -> str:
+    """What kubectl prints."""
+    own = (str(Path(sys.executable).parent / "kubectl"), f"--kubeconfig={kubeconfig}")
+    home = {"HOME": str(kubeconfig.parent)}
+    return (await asyncio.to_thread(command.run, *own, *arguments, environment=home)).stdout

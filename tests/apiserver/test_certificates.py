@@ -1,0 +1,96 @@
+"""Certificates of the embedded API and its users: how long each is good, and who trusts it after its renewal."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+from controller.apiserver.access import certificates, kubeconfigs
+from controller.apiserver.access.kubeconfigs import HandOut
+from controller.apiserver.access.pki import AUTHORITY_DAYS, RENEW_AUTHORITY_DAYS, Pki
+from controller.apiserver.server import ApiServer
+from controller.resources import endpoint
+from tests.apiserver.conftest import CONFIG_MAPS, Clock, handed_out, kubectl, session, status
+
+DAY = 86_400.0
+
+
+async def test_a_certificate_is_good_until_its_end_also_on_a_kept_connection(
+    server: ApiServer, tmp_path: Path, clock: Clock
+) -> None:
+    async with handed_out(tmp_path, "viewer", 3600, clock) as viewer:
+        assert await status(viewer, "GET", CONFIG_MAPS) == 200
+        clock.ahead = 3601
+        assert await status(viewer, "GET", CONFIG_MAPS) == 401
+
+
+async def test_a_certificate_of_another_authority_is_refused_by_tls(server: ApiServer, tmp_path: Path) -> None:
+    config, other = await asyncio.to_thread(server.kubeconfig), Pki(tmp_path / "other")
+    await asyncio.to_thread(other.ensure, time.time())
+    foreign = await asyncio.to_thread(other.hand_out, "admin", 60.0, time.time())
+    cluster = config["clusters"][0]["cluster"]
+    async with session(kubeconfigs.of(cluster, "admin", foreign, "edge"), tmp_path) as http:
+        with pytest.raises(aiohttp.ClientError):
+            await http.get("/api")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.3", "127.0.0.4"], ids=["itself", "known", "unknown"])
+async def test_a_host_that_is_opened_is_reached_by_any_name(tmp_path: Path, address: str) -> None:
+    opened = ApiServer(tmp_path, "0.0.0.0", 0, [], "edge", addresses=lambda: ["127.0.0.3"])
+    await opened.start()
+    await asyncio.to_thread(opened.write_kubeconfig, tmp_path / "kubeconfig")
+    elsewhere = opened.url.replace("127.0.0.1", address)
+    made = await asyncio.to_thread(HandOut(tmp_path, tmp_path / "kubeconfig").make, "viewer", 60.0, elsewhere)
+    await asyncio.to_thread((tmp_path / "viewer").write_text, yaml.safe_dump(made))
+    assert ("tls-server-name" in made["clusters"][0]["cluster"]) == (address == "127.0.0.4")
+    assert "viewer" in await kubectl(tmp_path / "viewer", "auth", "whoami")
+    await opened.stop()
+
+
+async def test_certificates_are_renewed_while_the_server_runs(server: ApiServer, tmp_path: Path, clock: Clock) -> None:
+    first = await asyncio.to_thread((tmp_path / "kubeconfig").read_text)
+    kept = await asyncio.to_thread(endpoint.of_kubeconfig, tmp_path / "kubeconfig")
+    context = await asyncio.to_thread(kept.ssl_context)
+
+    def served() -> str:
+        port = int(server.url.rpartition(":")[2])
+        return ssl.get_server_certificate(("127.0.0.1", port))
+
+    before = await asyncio.to_thread(served)
+    clock.ahead = 310 * DAY
+    await server.maintain()
+    assert await asyncio.to_thread(served) != before
+    assert await asyncio.to_thread((tmp_path / "kubeconfig").read_text) != first
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/api", ssl=context) as answer:
+        assert answer.status == 200, "who has the former kubeconfig goes on with it"
+
+
+async def test_who_trusts_a_former_certificate_of_the_authority_goes_on(
+    server: ApiServer, tmp_path: Path, clock: Clock
+) -> None:
+    found = await asyncio.to_thread(server.credentials, "admin")
+    former = await asyncio.to_thread(found.ca.read_text)
+    context = ssl.create_default_context(cadata=former)
+    clock.ahead = (AUTHORITY_DAYS - RENEW_AUTHORITY_DAYS + 1) * DAY
+    await server.maintain()
+    assert await asyncio.to_thread(found.ca.read_text) != former
+    headers = {"Authorization": f"Bearer {found.token}"}
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), headers=headers) as http,
+        http.get(f"{server.url}{CONFIG_MAPS}/kube-root-ca.crt") as answer,
+    ):
+        published = (await answer.json())["data"]["ca.crt"]
+    assert published == await asyncio.to_thread(found.ca.read_text)
+
+
+def test_a_handed_out_certificate_ends_when_the_kubeconfig_says(tmp_path: Path) -> None:
+    kept = Pki(tmp_path)
+    kept.ensure(time.time())
+    pair = certificates.read(*kept.hand_out("viewer", 60, time.time()))
+    assert pair.certificate.not_valid_after_utc.timestamp() <= time.time() + 60

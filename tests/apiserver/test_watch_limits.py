@@ -1,0 +1,48 @@
+"""Watches are bounded: in number, and in how long a reader may be silent."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+
+from controller.apiserver.http import requests
+from controller.apiserver.server import ApiServer
+from tests.apiserver.conftest import CONFIG_MAPS, acting, status
+
+
+async def test_one_watch_too_many_is_asked_to_come_again(server: ApiServer, tmp_path: Path) -> None:
+    async with acting(server, tmp_path, "admin") as admin, admin.get(f"{CONFIG_MAPS}?watch=true") as watching:
+        assert watching.status == 200
+        async with admin.get(f"{CONFIG_MAPS}?watch=true") as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+            assert (await answer.json())["reason"] == "TooManyRequests"
+        assert await status(admin, "GET", CONFIG_MAPS) == 200
+
+
+async def test_a_watcher_that_stops_reading_loses_its_place(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "STALLED_SECONDS", 0.1)
+    found = await asyncio.to_thread(server.credentials, "admin")
+    context = await asyncio.to_thread(ssl.create_default_context, cafile=str(found.ca))
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", int(server.url.rpartition(":")[2])))
+        reader, writer = await asyncio.open_connection(
+            sock=connection, ssl=context, server_hostname="localhost", limit=64
+        )
+        head = f"GET {CONFIG_MAPS}?watch=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {found.token}\r\n\r\n"
+        writer.write(head.encode())
+        await reader.readline()
+        async with acting(server, tmp_path, "admin") as admin:
+            for number in range(12):
+                body = {"metadata": {"name": f"large-{number}"}, "data": {"text": "x" * 900_000}}
+                assert await status(admin, "POST", CONFIG_MAPS, body) == 201
+            while await status(admin, "GET", f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=0") == 429:
+                pass  # the next request is the wait
+        writer.transport.abort()
