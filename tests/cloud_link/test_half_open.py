@@ -126,21 +126,14 @@ async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
     assert _sockets() <= before
 
 
-async def test_a_frozen_cloud_that_never_acknowledged_is_noticed_by_its_missing_pings(
-    certificates: Authority, load_wire_identity: Callable[[], Identity]
+@pytest.mark.parametrize(
+    ("interval", "times"), [(3600, 2), (0.05, 3)], ids=["nothing acknowledged yet", "in the moment of a heartbeat"]
+)
+async def test_a_frozen_cloud_is_noticed_by_its_missing_pings(
+    certificates: Authority, load_wire_identity: Callable[[], Identity], interval: float, times: int
 ) -> None:
     async with (
         WireCloud(certificates, ping_interval=0.1, ping_timeout=0.1) as wire,
-        Watched(wire.url, load_wire_identity, interval=3600) as agent,
+        Watched(wire.url, load_wire_identity, interval=interval) as agent,
     ):
-        await agent.connected(times=2)
-
-
-async def test_a_frozen_cloud_is_noticed_when_its_ping_is_missed_in_the_moment_of_a_heartbeat(
-    certificates: Authority, load_wire_identity: Callable[[], Identity]
-) -> None:
-    async with (
-        WireCloud(certificates, ping_interval=0.1, ping_timeout=0.1) as wire,
-        Watched(wire.url, load_wire_identity, interval=0.05) as agent,
-    ):
-        await agent.connected(times=3)
+        await agent.connected(times=times)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,14 +11,6 @@ from controller.resources import kinds
 from controller.resources.kinds import Kind
 from tests.support.command_site import NAMESPACE, CommandSite, Operator, vnic
 from tests.support.fake_api import FakeApi
-
-
-@pytest.fixture
-async def after_restart(api: FakeApi) -> AsyncIterator[CommandSite]:
-    """The commands of the next process."""
-    made = CommandSite(api)
-    yield made
-    await made.close()
 
 
 async def populate(site: CommandSite, *, others: bool) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from controller.console.server import Cloud
 from tests.support.dockerd import Engine
-from tests.support.site import AGENT, Site
+from tests.support.site import AGENT, Site, connected
 
 
 @pytest.fixture
@@ -22,11 +22,7 @@ def docker_api(docker_client: docker.DockerClient) -> Any:
 
 @pytest.fixture
 async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud) -> AsyncIterator[Site]:
-    """A host whose controller is connected; whatever the test leaves there is purged afterwards."""
-    site = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
-    try:
-        await site.start()
+    """A host whose controller is connected."""
+    host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
+    async with connected(host) as site:
         yield site
-    finally:
-        await site.close()
-        await site.purge()

@@ -20,7 +20,7 @@ from controller.console.server import Cloud
 from tests.support.controller_image import PROJECT, REFERENCE
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan
-from tests.support.site import AGENT, Site, eventually
+from tests.support.site import AGENT, Site, connected, eventually
 
 SERVICE = yaml.safe_load((PROJECT / "manifests/docker/compose.yaml").read_text())["services"]["edge-controller"]
 NAME = SERVICE["container_name"]
@@ -74,13 +74,9 @@ async def contained(
     built: Any, docker_client: docker.DockerClient, tmp_path: Path, engine: Engine, cloud: Cloud, runtime_image: str
 ) -> AsyncIterator[ContainerSite]:
     """A host whose controller runs in a container and is connected."""
-    site = ContainerSite(docker_client, tmp_path, engine, cloud, await cloud.enroll(AGENT), runtime_image)
-    try:
-        await site.start()
+    host = ContainerSite(docker_client, tmp_path, engine, cloud, await cloud.enroll(AGENT), runtime_image)
+    async with connected(host) as site:
         yield site
-    finally:
-        await site.close()
-        await site.purge()
 
 
 async def test_it_serves_and_its_death_stops_no_runtime(

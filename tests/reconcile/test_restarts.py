@@ -9,9 +9,9 @@ import pytest
 
 from controller import names
 from controller.backends import base
-from controller.reconcile import difference, restarts
+from controller.reconcile import restarts
 from controller.reconcile.causes import Absence, Circumstances, Why
-from controller.resources import reasons, restart_causes, runtimes
+from controller.resources import reasons, restart_causes
 from controller.resources.conditions import Condition
 from controller.resources.runtime_status import RESTARTS_KEPT, RestartIntent, RestartRecord, RuntimeStatus
 
@@ -270,33 +270,3 @@ def test_the_history_is_bounded_and_the_count_is_not() -> None:
     assert (history.count, len(history.records)) == (100, RESTARTS_KEPT)
     assert history.records[0].detail == "2"
     assert history.records[-1].time == SECOND
-
-
-def spec(**fields: Any) -> runtimes.RuntimeSpec:
-    return runtimes.RuntimeSpec.model_validate({"deviceId": "plc-1", "image": "plc", "version": "1", **fields})
-
-
-@pytest.mark.parametrize(
-    ("now", "made_from", "fields"),
-    [
-        pytest.param(spec(), spec(), (), id="nothing"),
-        pytest.param(spec(version="2"), spec(), ("spec.version",), id="a value"),
-        pytest.param(spec(digest=f"sha256:{'0' * 64}"), spec(), ("spec.digest",), id="one that was not set"),
-        pytest.param(
-            spec(realtime={"enabled": True}, resources={"cpu": "1"}),
-            spec(),
-            ("spec.realtime.enabled",),
-            id="inside others, and not what changes in place",
-        ),
-        pytest.param(
-            spec(env=[{"name": "A", "value": "secret"}, {"name": "B"}]),
-            spec(env=[{"name": "A", "value": "2"}, {"name": "C"}]),
-            ("spec.env[A]", "spec.env[B]", "spec.env[C]"),
-            id="entries by name and without their values",
-        ),
-    ],
-)
-def test_which_fields_of_the_spec_changed(
-    now: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec, fields: tuple[str, ...]
-) -> None:
-    assert difference.changed_fields(now, made_from) == fields

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,88 +14,8 @@ from controller import errors
 from controller.resources import client as clients
 from controller.resources import kinds
 from controller.resources.client import ApiClient, Endpoint
+from tests.resources.conftest import Server, answering
 from tests.support.certificates import Authority
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Server:
-    """Speaks TLS, wants a client certificate, answers with ``handler`` and keeps what was asked."""
-
-    def __init__(self, certificates: Authority) -> None:
-        self.handler: Handler = self.ok
-        self.requests: list[web.Request] = []
-        self.bodies: list[Any] = []
-        self.url = ""
-        self._certificates = certificates
-        self._runner: web.AppRunner | None = None
-
-    async def start(self) -> None:
-        """Listen on a free port of loopback."""
-        pair = self._certificates.server()
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._certificates.ca))
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_cert_chain(pair.certificate, pair.key)
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context).start()
-        self.url = f"https://127.0.0.1:{self._runner.addresses[0][1]}"
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        if self._runner:
-            await self._runner.cleanup()
-
-    async def ok(self, request: web.Request) -> web.StreamResponse:
-        """An object with a name."""
-        return web.json_response({"metadata": {"name": "plc-1"}})
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(request)
-        self.bodies.append(json.loads(await request.read() or b"null"))
-        return await self.handler(request)
-
-
-@pytest.fixture
-async def server(certificates: Authority) -> AsyncIterator[Server]:
-    """A started server."""
-    server = Server(certificates)
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def api(server: Server, certificates: Authority) -> AsyncIterator[ApiClient]:
-    """A client with a certificate and a token."""
-    pair = certificates.agent("admin")
-    api = ApiClient(Endpoint(server.url, certificates.ca, pair.certificate, pair.key, token="secret"))
-    yield api
-    await api.close()
-
-
-def answering(status: int, body: Any) -> Handler:
-    """A handler that always answers this."""
-
-    async def handle(_: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode())
-
-    return handle
-
-
-def streaming(*lines: Any) -> Handler:
-    """A handler that streams these events, each a line."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        for line in lines:
-            await response.write(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")
-        return response
-
-    return handle
 
 
 @pytest.mark.parametrize(
@@ -261,58 +179,3 @@ async def test_one_connection_serves_many_requests(server: Server, api: ApiClien
     for _ in range(3):
         await api.get(kinds.RUNTIMES, "x", "edge")
     assert len({id(request.transport) for request in server.requests}) == 1
-
-
-async def test_a_watch_yields_events_until_the_server_ends_it(server: Server, api: ApiClient) -> None:
-    added, bookmark = {"type": "ADDED", "object": {"a": 1}}, {"type": "BOOKMARK", "object": {}}
-    server.handler = streaming(added, bookmark)
-    watch = api.watch(kinds.RUNTIMES, "edge", resource_version="7", field_selector="metadata.name=x")
-    assert [event async for event in watch] == [("ADDED", {"a": 1}), ("BOOKMARK", {})]
-    query = server.requests[0].query
-    assert (query["watch"], query["resourceVersion"], query["fieldSelector"]) == ("true", "7", "metadata.name=x")
-
-
-async def test_an_event_of_megabytes_arrives_whole(server: Server, api: ApiClient) -> None:
-    text = "x" * (3 << 20)
-    server.handler = streaming({"type": "ADDED", "object": {"text": text}})
-    assert [event.object["text"] async for event in api.watch(kinds.RUNTIMES)] == [text]
-
-
-@pytest.mark.parametrize(
-    ("handler", "error"),
-    [
-        (answering(410, {"reason": "Expired", "message": "too old"}), errors.ExpiredError),
-        (streaming({"type": "ERROR", "object": {"code": 410, "reason": "Expired"}}), errors.ExpiredError),
-        (streaming({"type": "ERROR", "object": {"code": 500}}), errors.ApiUnavailableError),
-        (streaming({"type": "ADDED", "object": {}}, b'{"type": "ADD'), errors.ApiUnavailableError),
-        (streaming({"type": "ADDED"}), errors.ApiUnavailableError),
-        (streaming(["ADDED"]), errors.ApiUnavailableError),
-    ],
-)
-async def test_a_watch_that_fails_raises_an_error_of_ours(
-    server: Server, api: ApiClient, handler: Handler, error: type[errors.ApiError]
-) -> None:
-    server.handler = handler
-    with pytest.raises(error):
-        async for _ in api.watch(kinds.RUNTIMES, resource_version="1"):
-            pass
-
-
-async def test_watches_take_no_connection_away_from_requests(server: Server, api: ApiClient) -> None:
-    ended = asyncio.Event()
-
-    async def hold_watches(request: web.Request) -> web.StreamResponse:
-        if "watch" not in request.query:
-            return await server.ok(request)
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(b'{"type": "ADDED", "object": {}}\n')
-        await ended.wait()
-        return response
-
-    server.handler = hold_watches
-    watches = [api.watch(kinds.RUNTIMES) for _ in range(120)]
-    await asyncio.gather(*(anext(watch) for watch in watches))
-    assert await api.get(kinds.RUNTIMES, "x", "edge")
-    ended.set()
-    await asyncio.gather(*(watch.aclose() for watch in watches))

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ AGENT = "07048933"
 NAMESPACE = "edge"
 
 Found = TypeVar("Found")
+Made = TypeVar("Made", bound="Site")
 
 
 async def eventually(
@@ -39,6 +40,17 @@ async def eventually(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {last!r}")
         await asyncio.sleep(every)
+
+
+@contextlib.asynccontextmanager
+async def connected(site: Made) -> AsyncIterator[Made]:
+    """The site while its controller is connected; whatever is left there is purged afterwards."""
+    try:
+        await site.start()
+        yield site
+    finally:
+        await site.close()
+        await site.purge()
 
 
 class Site:

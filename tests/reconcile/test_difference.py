@@ -1,0 +1,40 @@
+"""Where two specs differ, as a person is told: by the names of the fields, never with their values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.reconcile import difference
+from controller.resources import runtimes
+
+
+def spec(**fields: Any) -> runtimes.RuntimeSpec:
+    return runtimes.RuntimeSpec.model_validate({"deviceId": "plc-1", "image": "plc", "version": "1", **fields})
+
+
+@pytest.mark.parametrize(
+    ("now", "made_from", "fields"),
+    [
+        pytest.param(spec(), spec(), (), id="nothing"),
+        pytest.param(spec(version="2"), spec(), ("spec.version",), id="a value"),
+        pytest.param(spec(digest=f"sha256:{'0' * 64}"), spec(), ("spec.digest",), id="one that was not set"),
+        pytest.param(
+            spec(realtime={"enabled": True}, resources={"cpu": "1"}),
+            spec(),
+            ("spec.realtime.enabled",),
+            id="inside others, and not what changes in place",
+        ),
+        pytest.param(
+            spec(env=[{"name": "A", "value": "secret"}, {"name": "B"}]),
+            spec(env=[{"name": "A", "value": "2"}, {"name": "C"}]),
+            ("spec.env[A]", "spec.env[B]", "spec.env[C]"),
+            id="entries by name and without their values",
+        ),
+    ],
+)
+def test_which_fields_of_the_spec_changed(
+    now: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec, fields: tuple[str, ...]
+) -> None:
+    assert difference.changed_fields(now, made_from) == fields
