@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from controller.apiserver.kinds.resources import Resource
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 
 
 class Failure(Exception):  # noqa: N818 - an answer, raised to end a request

@@ -12,7 +12,7 @@ from controller.apiserver import failures, times
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.access.users import Users
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
 GROUPS = ("authentication.k8s.io", "authorization.k8s.io")

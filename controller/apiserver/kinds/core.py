@@ -9,7 +9,7 @@ from controller.apiserver import failures
 from controller.apiserver.kinds import core_columns, core_rules, definitions, event_versions
 from controller.apiserver.kinds.resources import READ, VERBS, Resource, Selectable
 from controller.apiserver.kinds.subresources import FINALIZE, STATUS
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
 

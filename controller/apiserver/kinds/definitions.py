@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.apiserver import times
 from controller.apiserver.schemas import rules, strings, structural
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
 

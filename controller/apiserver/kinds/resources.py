@@ -13,7 +13,7 @@ from typing import Any
 
 from controller.apiserver.kinds import core_schemas, core_types
 from controller.apiserver.kinds.subresources import STATUS, Subresource, scale
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
 

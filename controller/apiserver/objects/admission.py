@@ -10,7 +10,8 @@ from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.schemas import rules, structural
-from controller.apiserver.schemas.structural import PRESERVE, Cause
+from controller.apiserver.schemas.causes import Cause
+from controller.apiserver.schemas.structural import PRESERVE
 
 Object = dict[str, Any]
 

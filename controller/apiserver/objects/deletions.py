@@ -12,7 +12,7 @@ from typing import Any
 
 from controller.apiserver import failures, times
 from controller.apiserver.kinds.resources import Resource
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
 

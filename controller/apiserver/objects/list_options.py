@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from controller.apiserver import failures
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 
 WATCH_SECONDS = 1800.0
 LONGEST_WATCH_SECONDS = 3600.0  # who may watch is looked at when a watch begins

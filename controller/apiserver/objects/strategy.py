@@ -13,7 +13,7 @@ from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import admission, managers
 from controller.apiserver.objects.managers import Manager, Managers
 from controller.apiserver.objects.write_options import WriteOptions
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
 

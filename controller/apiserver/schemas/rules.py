@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
 from controller.apiserver.schemas.rule_functions import FUNCTIONS
-from controller.apiserver.schemas.structural import NOWHERE, PRESERVE, Cause, kind_of, quoted
+from controller.apiserver.schemas.structural import PRESERVE
 
 Object = dict[str, Any]
 

@@ -6,9 +6,10 @@ One walk for each of the three. CEL rules are in rules.py.
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 from controller.apiserver.schemas import strings
+from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
 
 Schema = dict[str, Any]
 
@@ -21,15 +22,6 @@ TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
     "object": (dict,),
 }
-NOWHERE = "<nil>"  # how Kubernetes writes the field of a fault that has none
-
-
-class Cause(NamedTuple):
-    """One fault, as in ``details.causes`` of a Status."""
-
-    reason: str  # FieldValueInvalid, FieldValueRequired, ...
-    message: str
-    field: str
 
 
 def apply_defaults(value: Any, schema: Schema) -> None:
@@ -136,21 +128,6 @@ def _type(value: Any, path: str, kind: str) -> Cause:
     return Cause(
         "FieldValueTypeInvalid", f'Invalid value: "{found}": {path} in body must be of type {kind}: "{found}"', path
     )
-
-
-def kind_of(value: Any) -> str:
-    """The type of a value as schemas name it."""
-    found = {bool: "boolean", str: "string", dict: "object", list: "array", type(None): "null"}.get(type(value))
-    return found or ("integer" if isinstance(value, int) else "number")
-
-
-def quoted(value: Any) -> str:
-    """A value as field errors show it."""
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return str(value) if isinstance(value, (int, float)) else f'"{"array" if isinstance(value, list) else "object"}"'
 
 
 def _enum(value: Any, schema: Schema, path: str) -> list[Cause]:

@@ -9,7 +9,7 @@ from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import tables
 from controller.apiserver.objects.write_options import WriteOptions
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 from controller.apiserver.verbs import writing
 from controller.apiserver.verbs.reading import Reading
 from controller.apiserver.verbs.writing import Place, Verbs, Written

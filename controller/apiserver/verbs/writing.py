@@ -13,7 +13,7 @@ from controller.apiserver.objects import admission, apply, deletions, managers, 
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.managers import Manager
 from controller.apiserver.objects.write_options import WriteOptions
-from controller.apiserver.schemas.structural import Cause
+from controller.apiserver.schemas.causes import Cause
 from controller.apiserver.storage.store import Change, Key, Store
 
 Object = dict[str, Any]

@@ -1,0 +1,30 @@
+"""One fault of a value, and the words in which Kubernetes tells of one. It finds no faults."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+NOWHERE = "<nil>"  # how Kubernetes writes the field of a fault that has none
+
+
+class Cause(NamedTuple):
+    """One fault, as in ``details.causes`` of a Status."""
+
+    reason: str  # FieldValueInvalid, FieldValueRequired, ...
+    message: str
+    field: str
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value as schemas name it."""
+    found = {bool: "boolean", str: "string", dict: "object", list: "array", type(None): "null"}.get(type(value))
+    return found or ("integer" if isinstance(value, int) else "number")
+
+
+def quoted(value: Any) -> str:
+    """A value as field errors show it."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value) if isinstance(value, (int, float)) else f'"{"array" if isinstance(value, list) else "object"}"'
