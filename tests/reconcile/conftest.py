@@ -1,12 +1,28 @@
-"""Fixtures of the reconciler's tests."""
+"""Fixtures of the reconciler's and its queue's tests."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
+from controller.reconcile.queue import Queue
+from tests.reconcile.passes import Passes
 from tests.reconcile.world import World
 
 
 @pytest.fixture
 async def world() -> World:
     return World()
+
+
+@pytest.fixture
+async def passes() -> Passes:
+    return Passes()
+
+
+@pytest.fixture
+async def queue(passes: Passes) -> AsyncIterator[Queue]:
+    made = Queue(passes.reconcile, workers=2)
+    yield made
+    await made.stop(0)

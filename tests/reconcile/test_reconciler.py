@@ -8,7 +8,6 @@ import pytest
 
 from controller import errors, names
 from controller.backends import base
-from controller.reconcile.reconciler import NOT_HELD
 from controller.resources import kinds, reasons
 from controller.resources.kinds import Kind
 from tests.reconcile.world import IDENTITY, KEY, LAN, World
@@ -58,45 +57,6 @@ async def test_the_work_under_way_is_in_the_status_before_the_first_step(world: 
     assert seen[0]["operation"]["name"] == "creating"
     assert seen[0].get("observedGeneration", -1) == -1
     assert {c["type"]: c["status"] for c in seen[0]["conditions"]}["Reconciling"] == "True"
-
-
-async def test_a_runtime_without_our_finalizer_is_not_touched(world: World) -> None:
-    await world.create()
-    world.object()["metadata"]["finalizers"] = []
-    assert await world.reconcile() == NOT_HELD
-    assert world.backend.effects == []
-    assert world.status() == {}
-
-
-OTHERS = [pytest.param({"nodeName": "node-2"}, id="node"), pytest.param({"backend": "Pod"}, id="backend")]
-
-
-@pytest.mark.parametrize("other", OTHERS)
-async def test_another_nodes_or_backends_runtime_is_not_touched(world: World, other: dict[str, str]) -> None:
-    world.claims = False
-    world.restart_controller()
-    await world.create(**other)
-    await world.reconcile()
-    assert world.backend.effects == []
-    assert world.status() == {}
-
-
-@pytest.mark.parametrize("other", OTHERS)
-async def test_the_only_node_there_is_tells_that_nobody_runs_it(world: World, other: dict[str, str]) -> None:
-    await world.create(**other)
-    await world.reconcile()
-    assert world.backend.effects == []
-    assert world.condition("Stalled")["reason"] == reasons.SPEC_IMPOSSIBLE
-    await world.delete()
-    assert (await world.reconcile()).settled
-
-
-async def test_a_runtime_of_nobody_is_taken_once(world: World) -> None:
-    await world.create(nodeName=None, backend=None)
-    await world.reconcile()
-    spec = world.object()["spec"]
-    assert (spec["nodeName"], spec["backend"]) == ("node-1", "Docker")
-    assert world.condition("Ready")["status"] == "True"
 
 
 async def test_a_deleted_runtime_leaves_nothing(world: World) -> None:

@@ -1,0 +1,39 @@
+"""What the cloud is told of a body: JSON, else text, else base64, and no more than a message can carry."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from controller.node import bodies
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "charset", "value", "encoding"),
+    [
+        (b'{"a": 1}', "application/json", None, {"a": 1}, ""),
+        (b'{"a": 1}', "application/problem+json", None, {"a": 1}, ""),
+        (b"{broken", "application/json", None, "{broken", ""),
+        (b'{"a": NaN}', "application/json", None, '{"a": NaN}', ""),
+        (b"[" * 100_000, "application/json", None, "[" * 100_000, ""),
+        (b"", "application/octet-stream", None, "", ""),
+        ("grün".encode(), "application/octet-stream", None, "grün", ""),
+        ("grün".encode("latin-1"), "text/plain", "latin-1", "grün", ""),
+        (b"a\xff", "text/plain", "no-such-charset", "a\ufffd", ""),
+        (b"\x00\x01", "application/octet-stream", None, "AAE=", "base64"),
+        (b"\xff\xd8", "image/jpeg", None, "/9g=", "base64"),
+    ],
+)
+def test_a_body_is_json_else_text_else_base64(
+    content: bytes, content_type: str, charset: str | None, value: Any, encoding: str
+) -> None:
+    assert bodies.of(content, content_type, charset, cut=False) == bodies.Body(value, encoding, False)
+
+
+@pytest.mark.parametrize("text", ["\x01" * bodies.LIMIT, "ü" * bodies.LIMIT])
+def test_a_text_that_grows_in_json_is_cut_to_what_a_message_can_carry(text: str) -> None:
+    body = bodies.of(text.encode(), "text/plain", None, cut=False)
+    assert body.truncated
+    assert 0.9 * bodies.ENCODED_LIMIT < len(json.dumps(body.value)) <= bodies.ENCODED_LIMIT

@@ -1,0 +1,60 @@
+"""A reconcile function for the queue that tests let go on, pass by pass."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from controller.reconcile.keys import Key
+from controller.reconcile.outcome import Kind, Outcome
+from controller.reconcile.queue import Queue
+from controller.reconcile.reconciler import Result
+from controller.resources import reasons
+
+KEY = Key("edge", "plc-1")
+OTHER = Key("edge", "plc-2")
+READY = Result(Outcome("ready", reasons.RUNNING, "it runs"))
+
+
+def ended(kind: Kind, *, acted: bool = False, again: bool = False) -> Result:
+    """How a pass ended."""
+    return Result(Outcome(kind, reasons.STEP_FAILED, "so it ended"), acted=acted, again=again)
+
+
+@dataclass
+class Passes:
+    """A reconcile function that the test lets go on, pass by pass."""
+
+    result: Result = READY
+    started: list[Key] = field(default_factory=list)
+    under_way: int = 0
+    most_under_way: int = 0
+    gate: asyncio.Event | None = None
+    interruptions: list[asyncio.Event] = field(default_factory=list)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.started.append(key)
+        self.interruptions.append(interrupted)
+        async with self.changed:
+            self.changed.notify_all()
+        try:
+            if self.gate:
+                await self.gate.wait()
+            return self.result
+        finally:
+            self.under_way -= 1
+
+    async def wait(self, count: int) -> None:
+        """Wait until that many passes have started."""
+        async with self.changed, asyncio.timeout(30):
+            await self.changed.wait_for(lambda: len(self.started) >= count)
+
+
+async def idle(queue: Queue) -> None:
+    """Wait until no pass is wanted or under way."""
+    async with asyncio.timeout(30):
+        while queue.depth:  # noqa: ASYNC110 - the queue has no event for tests
+            await asyncio.sleep(0)
