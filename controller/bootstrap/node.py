@@ -58,7 +58,7 @@ class NodePart:
     local: LocalNode
 
 
-async def start(site: Installation) -> NodePart:
+async def start(site: Installation, api: ApiClient) -> NodePart:
     """Measure from now on; nothing is changed yet."""
     settings = site.settings
     leases = LeaseKeeper(site.state.directory / LEASES)
@@ -75,13 +75,26 @@ async def start(site: Installation) -> NodePart:
     proxy = Proxy()
     site.stack.push_async_callback(proxy.close)
     sampler = await _start_sampling(site)
-    tracking = Tracking(backend, sampler)
-    site.supervisor.start("the usage of containers", tracking.run)
+    tracking = _track(site, api, backend, sampler)
     interfaces = HostInterfaces(settings.internal_pool)
     local = LocalNode(
         sampler, interfaces, proxy, backend.foreign_container, lending.interfaces, lambda: devices.current
     )
     return NodePart(backend, leases, guard, devices, tracking, sampler, interfaces, local)
+
+
+def _track(site: Installation, api: ApiClient, backend: Backend, sampler: Sampler) -> Tracking:
+    """Have the sampler know what runs here: containers of the engine, and in a cluster pods of the kubelet too."""
+    if site.embedded:
+        tracking = Tracking((backend,), sampler)
+    else:
+        from controller.node.residents import Residents  # noqa: PLC0415 - only a cluster has pods
+
+        pods = Residents(api, site.install_id, site.node_name)
+        tracking = Tracking((backend, pods), sampler)
+        site.supervisor.start("the pods of this node", partial(tracking.follow, pods))
+    site.supervisor.start("the usage of containers", tracking.run)
+    return tracking
 
 
 async def _start_sampling(site: Installation) -> Sampler:
@@ -113,7 +126,7 @@ def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metric
     contact = EngineContact()
     made = operation.start(site, api, here.backend, scope(site), metrics, engine=contact, boot_time=psutil.boot_time())
     queue, index = made.queue, made.index
-    events = EngineEvents("Docker", here.tracking.watched, queue, index, contact, time.time)
+    events = EngineEvents("Docker", partial(here.tracking.watched, here.backend), queue, index, contact, time.time)
     site.supervisor.start("the engine's events", events.run)
     for name, told in (("the leases", here.leases.changes), ("the addresses of others", here.guard.changes)):
         site.supervisor.start(name, RuntimeChanges(told, queue, index, site.install_id).run)

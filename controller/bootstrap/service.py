@@ -83,7 +83,7 @@ class Service:
         from controller.bootstrap import node  # noqa: PLC0415 - so is this
 
         site = around.site
-        here = await node.start(site)
+        here = await node.start(site, around.api)
         site.stack.push_async_callback(site.supervisor.stop)
         only = OnlyNode(site.node_name, here.local, "Docker")
         fleet = None if site.embedded else self._fleet(around)

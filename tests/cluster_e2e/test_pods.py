@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,28 @@ async def test_the_cloud_creates_asks_commands_stops_starts_and_deletes_a_pod(
     assert await pod_of(site, "plc1") is None
     left = await site.kubectl("get", "statefulsets,services,network-attachment-definitions", "-o", "name")
     assert "plc1" not in left
+
+
+async def test_what_a_pod_uses_is_told_by_the_agent_of_its_node(
+    site: ClusterSite, controller: Site, multus_kind: None, parent: str
+) -> None:
+    pod = await come_up(site, controller, parent, "plc7")
+
+    async def used(since: int = 0) -> int:
+        answer = await controller.send("get_consumption_device", device_id="plc7", cpuPeriod="1h", memoryPeriod="1h")
+        assert len(answer["cpu_usage"]) == len(answer["memory_usage"]), answer
+        return max((point["timestamp"] for point in answer["memory_usage"] if point["memory"] > 0), default=since)
+
+    before = await eventually(used, "what the pod uses is told")
+    await site.kubectl("delete", "pod", pod["metadata"]["name"], "--wait")
+    restarted = (await running_pod(site, "plc7"))["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+    since = datetime.fromisoformat(restarted).timestamp()
+
+    async def used_again() -> bool:
+        return await used() > since
+
+    await eventually(used_again, "what the pod in its place uses is told too")
+    assert before < since
 
 
 async def test_without_multus_the_cloud_is_told_how_to_install_it(

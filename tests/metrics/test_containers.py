@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from controller.metrics import cgroups
+from controller.metrics import cgroups, processes
 from controller.metrics.containers import ContainerReader
 from tests.support import ownership, requirements
 
 MIB = 1 << 20
+CONTAINER = "ab" * 32
 V1_STAT = "cache 1\ninactive_file 5\ntotal_cache 9\ntotal_inactive_file 1048576\n"
 V2_STAT = "anon 1\nfile 2\ninactive_anon 7\ninactive_file 1048576\n"
 
@@ -97,6 +98,40 @@ def test_a_hybrid_host_is_read_where_its_controllers_are(machine: Machine) -> No
     files = cgroups.resolve(10, machine.proc, machine.cgroup)
     assert files.cpu == machine.cgroup / "cpuacct/docker/abc/cpuacct.usage"
     assert files.memory == machine.cgroup / "memory/docker/abc/memory.usage_in_bytes"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/kubepods/burstable/pod3c1/{CONTAINER}",
+        f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod3c1.slice/cri-containerd-{CONTAINER}.scope",
+        f"/kubepods.slice/kubepods-pod3c1.slice/crio-{CONTAINER}.scope",
+        f"/k3s/kubepods/besteffort/pod3c1/{CONTAINER}",
+    ],
+    ids=["cgroupfs", "systemd", "CRI-O", "below a root of its own"],
+)
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_pod_is_found_by_its_container_and_read_wherever_a_kubelet_puts_it(
+    machine: Machine, path: str, version: str
+) -> None:
+    pause, other = path.replace(CONTAINER, "c" * 64), path.replace(CONTAINER, "d" * 64)
+    tables = {"v1": "4:memory:{0}\n2:cpu,cpuacct:{0}\n0::/\n", "v2": "0::{0}\n"}
+    for pid, place, start in ((10, pause, 5), (12, path, 9), (31, path, 7), (40, other, 1), (50, "/", 0)):
+        machine.process(pid, tables[version].format(place), start)
+    (machine.proc / "self").mkdir()
+
+    found = processes.first([CONTAINER, "e" * 64], machine.proc)
+
+    assert found == {CONTAINER: 31}  # a process that was sent into it, and numbers that began anew, do not count
+    for nanoseconds in (10**9, 6 * 10**9):
+        if version == "v1":
+            machine.v1(path, nanoseconds, 5 * MIB, joined=True)
+        else:
+            machine.v2(path, nanoseconds // 1000, 5 * MIB)
+        readings = machine.reader.read({"plc": found[CONTAINER]})
+        machine.now += 5
+    assert readings["plc"].cpu_percent == pytest.approx(100.0)
+    assert readings["plc"].memory_used == 4 * MIB
 
 
 def test_less_memory_than_inactive_cache_is_shown_as_it_is() -> None:

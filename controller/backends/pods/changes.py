@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator
 
 from controller import errors
 from controller.backends.base import Contact, Identity
-from controller.backends.pods import naming
+from controller.backends.pods import naming, watching
 from controller.resources import kinds
 from controller.resources.client import ApiClient, WatchEvent
 
 log = logging.getLogger(__name__)
 
-AGAIN_SECONDS = 2.0
 _WARNINGS = "involvedObject.kind=Pod,type=Warning"
 
 
@@ -39,20 +38,11 @@ class Changes:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow_pods(self, told: asyncio.Queue[Identity | Contact]) -> None:
-        selector, version = naming.selector(naming.install_labels(self._install_id)), ""
-        while True:
-            if not version:
+        async for event in watching.pods(self._api, self._install_id):
+            if event is None:
                 await told.put(Contact.STANDS)
-            try:
-                watch = self._api.watch(kinds.PODS, label_selector=selector, resource_version=version)
-                async for event in watch:
-                    version = str(event.object["metadata"]["resourceVersion"])
-                    if identity := self._of_pod(event):
-                        await told.put(identity)
-            except errors.ApiError as error:
-                version = ""
-                log.warning("Pods cannot be watched: %s", error)
-                await asyncio.sleep(AGAIN_SECONDS)
+            elif identity := self._of_pod(event):
+                await told.put(identity)
 
     async def _follow_events(self, told: asyncio.Queue[Identity | Contact]) -> None:
         """Only what makes a watched pod's state clearer: nothing is lost when it breaks off."""
@@ -64,11 +54,9 @@ class Changes:
                         await told.put(identity)
             except errors.ApiError as error:
                 log.debug("Events cannot be watched: %s", error)
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(watching.AGAIN_SECONDS)
 
     def _of_pod(self, event: WatchEvent) -> Identity | None:
-        if event.type == "BOOKMARK":
-            return None
         identity = naming.identity_of(event.object, self._install_id)
         uid = str(event.object["metadata"].get("uid"))
         if event.type == "DELETED":

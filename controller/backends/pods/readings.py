@@ -88,6 +88,13 @@ class Pod:
         return found
 
     @property
+    def container_id(self) -> str:
+        """Which container runs, as the node's runtime calls it; "" when none does (API reference: ContainerStatus)."""
+        told: Mapping[str, Any] = next(iter(self.status.get("containerStatuses") or ()), {})
+        runs = "running" in (told.get("state") or {})
+        return str(told.get("containerID") or "").partition("://")[2] if runs else ""
+
+    @property
     def status(self) -> Mapping[str, Any]:
         """The whole status."""
         return self.body.get("status") or {}

@@ -105,6 +105,10 @@
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]
+# Which pods of ours run here, for their metrics.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [watch]
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
   verbs: [create]

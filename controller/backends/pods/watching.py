@@ -1,0 +1,38 @@
+"""The watch over our pods, which goes on whatever breaks it off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from controller import errors
+from controller.backends.pods import naming
+from controller.resources import kinds
+from controller.resources.client import ApiClient, WatchEvent
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 2.0
+
+
+async def pods(api: ApiClient, install_id: str, *, node: str = "") -> AsyncIterator[WatchEvent | None]:
+    """Every change of an installation's pods (on one node), for ever.
+
+    None where the watch begins anew: changes may have been missed, and every pod that there is comes as an event.
+    """
+    selector, version = naming.selector(naming.install_labels(install_id)), ""
+    place = f"spec.nodeName={node}" if node else ""
+    while True:
+        if not version:
+            yield None
+        try:
+            watch = api.watch(kinds.PODS, label_selector=selector, field_selector=place, resource_version=version)
+            async for event in watch:
+                version = str(event.object["metadata"]["resourceVersion"])
+                if event.type != "BOOKMARK":
+                    yield event
+        except errors.ApiError as error:
+            version = ""
+            log.warning("Pods cannot be watched: %s", error)
+            await asyncio.sleep(AGAIN_SECONDS)

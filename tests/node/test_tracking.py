@@ -1,0 +1,70 @@
+"""Which containers are measured: those of the engine and those of pods, as each of them told last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from controller.backends.base import Identity, RunningContainer
+from controller.errors import Waiting
+from controller.metrics.containers import ContainerReader
+from controller.metrics.disks import Disks
+from controller.metrics.history import History
+from controller.metrics.host import HostReader
+from controller.metrics.sampler import Sampler
+from controller.node.tracking import Tracking
+from controller.resources import reasons
+
+
+class Told(Sampler):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(HostReader(Disks()), ContainerReader(), History())
+        self.told: asyncio.Queue[dict[str, int]] = asyncio.Queue()
+
+    def set_containers(self, pids: Mapping[str, int]) -> None:
+        super().set_containers(pids)
+        self.told.put_nowait(dict(pids))
+
+
+class Engine:
+    """Tells of a change whenever the test says so."""
+
+    def __init__(self, **pids: int) -> None:
+        self.pids = pids
+        self.away = False
+        self.changed: asyncio.Queue[Identity] = asyncio.Queue()
+
+    def change(self) -> None:
+        self.changed.put_nowait(Identity("install", "edge", "any"))
+
+    async def changes(self) -> AsyncIterator[Identity]:
+        while True:
+            yield await self.changed.get()
+
+    async def running(self) -> list[RunningContainer]:
+        if self.away:
+            raise Waiting(reasons.DAEMON_UNREACHABLE, "it is away")
+        return [RunningContainer(Identity("install", "edge", name), pid) for name, pid in self.pids.items()]
+
+
+async def test_every_source_is_measured_and_one_that_is_away_as_it_was() -> None:
+    docker, pods, sampler = Engine(plc1=10), Engine(plc2=20), Told()
+    tracking = Tracking((docker, pods), sampler)
+    tasks = [asyncio.create_task(work) for work in (tracking.follow(docker), tracking.follow(pods), tracking.run())]
+    try:
+        async with asyncio.timeout(30):
+            docker.change()
+            both = await sampler.told.get()
+            docker.away, pods.pids = True, {"plc2": 21}
+            pods.change()
+            one_away = await sampler.told.get()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await sampler.stop()
+
+    assert both == {"edge/plc1": 10, "edge/plc2": 20}
+    assert one_away == {"edge/plc1": 10, "edge/plc2": 21}
