@@ -35,12 +35,12 @@ SCHEMA = ("spec", "versions", 0, "schema", "openAPIV3Schema")
 
 def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
     """The gadgets' definition with something else at a path."""
-    definition: Any = copy.deepcopy(GADGETS)
-    part = definition
+    definition: dict[str, Any] = copy.deepcopy(GADGETS)
+    part: Any = definition
     for step in path[:-1]:
         part = part[step]
     part[path[-1]] = value
-    return definition  # type: ignore[no-any-return]
+    return definition
 
 
 async def test_a_new_definition_is_served_at_once_in_all_its_versions(api: Api) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
@@ -82,7 +83,7 @@ async def test_runtimes_answer_again_without_a_restart(
     await asyncio.to_thread(mishap.befalls, lan)
     if mishap.reason:
         for name in NAMES:
-            await eventually(lambda name=name: told(site, name, mishap.reason), f"{mishap.reason} is told of {name}")  # type: ignore[misc]
+            await eventually(partial(told, site, name, mishap.reason), f"{mishap.reason} is told of {name}")
     await asyncio.to_thread(mishap.mends, lan)
 
     async def healed() -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from controller import errors
 from controller.cluster.facts import NAME, Facts
 from controller.resources import kinds
 from controller.resources.client import ApiClient
+from controller.resources.kinds import Kind
 from tests.support.embedded_api import NAMESPACE
+from tests.support.fake_api import FakeApi
 
 
 async def test_the_first_to_ask_names_the_installation_for_all(api: ApiClient) -> None:
@@ -41,18 +44,18 @@ async def test_a_retirement_is_known_to_all_until_it_is_reset(api: ApiClient) ->
 
 
 async def test_an_api_that_is_away_is_waited_for(api: ApiClient) -> None:
-    class Away:
+    class Away(FakeApi):
         """Answers from the second question on."""
 
         asked = 0
 
-        async def get(self, *arguments: object) -> object:
+        async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
             self.asked += 1
             if self.asked == 1:
                 raise errors.ApiUnavailableError("the API is away")
             return {"data": {"install-id": "07048933"}}
 
     away = Away()
-    assert await Facts(away, NAMESPACE).install_id(None) == "07048933"  # type: ignore[arg-type]
+    assert await Facts(away, NAMESPACE).install_id(None) == "07048933"
     assert away.asked == 2
     assert NAME not in [found["metadata"]["name"] for found in await api.list(kinds.CONFIG_MAPS, NAMESPACE)]

@@ -32,6 +32,7 @@ from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.node.only import OnlyNode
 from controller.resources import kinds
+from controller.resources.client import ApiClient
 
 NAMESPACE = "edge"
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -90,7 +91,7 @@ class FakeNode:
 class Operator:
     """Brings each Runtime to its wish as soon as it changes, while it is working."""
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: ApiClient) -> None:
         self._api = api
         self.starts: dict[str, int] = {}
 
