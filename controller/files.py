@@ -1,4 +1,4 @@
-"""One way to write a small file that must be whole after a power cut and is nobody else's to read.
+"""Files that must be whole after a power cut, and one way to write a small one that is nobody else's to read.
 
 A leaf like names and errors: it imports nothing of ours and knows nothing of what it writes.
 """
@@ -22,12 +22,12 @@ def write_secret(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync(path.parent)
 
 
-def _sync_directory(directory: Path) -> None:
-    """Without it a power cut may leave the old name behind a rename that was made."""
-    descriptor = os.open(directory, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk: else a power cut may undo a rename that was made."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

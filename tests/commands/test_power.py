@@ -25,6 +25,13 @@ async def set_status(api: FakeApi, generation: int, *conditions: dict[str, Any])
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": status}, subresource="status")
 
 
+async def stopping(site: CommandSite) -> asyncio.Task[dict[str, Any]]:
+    """A stop of the runtime, under way: its wish is written and awaited."""
+    sending = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
+    await site.api_has("watch", 1)
+    return sending
+
+
 @pytest.mark.parametrize(
     ("topic", "wish"),
     [
@@ -67,45 +74,41 @@ async def test_when_time_is_up_the_wish_stands_and_the_answer_says_what_it_waits
 
 async def test_a_stall_is_told_at_once(site: CommandSite, api: FakeApi) -> None:
     await create(site)
-    stopping = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
+    sending = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
     await site.api_has("patch", 1)
     await set_status(api, 2, condition(names.STALLED, "True", 2, "the disk is gone"))
-    assert "the disk is gone" in (await stopping)["error"]
+    assert "the disk is gone" in (await sending)["error"]
 
 
 async def test_an_older_stall_does_not_count(site: CommandSite, api: FakeApi) -> None:
     await create(site)
     await set_status(api, 1, condition(names.STALLED, "True", 1, "the image is not there"))
-    stopping = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
+    sending = await stopping(site)
     await set_status(api, 2, condition(names.READY, "True", 2))
-    assert (await stopping)["success"] is True
+    assert (await sending)["success"] is True
 
 
 async def test_it_rides_over_a_watch_that_ends(site: CommandSite, api: FakeApi) -> None:
     await create(site)
-    stopping = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
+    sending = await stopping(site)
     api.end_watches()
     await site.api_has("watch", 2)
     await set_status(api, 2, condition(names.READY, "True", 2))
-    assert (await stopping)["success"] is True
+    assert (await sending)["success"] is True
 
 
 async def test_a_device_deleted_meanwhile_is_said_so(site: CommandSite, api: FakeApi) -> None:
     await create(site)
-    stopping = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
+    sending = await stopping(site)
     api.remove(kinds.RUNTIMES, "plc-1", NAMESPACE)
-    assert "deleted meanwhile" in (await stopping)["error"]
+    assert "deleted meanwhile" in (await sending)["error"]
 
 
 async def test_another_wish_of_somebody_else_meanwhile_is_said_so(site: CommandSite, api: FakeApi) -> None:
     await create(site)
-    stopping = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
+    sending = await stopping(site)
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"spec": {"desiredState": "Running"}})
-    assert "somebody else" in (await stopping)["error"]
+    assert "somebody else" in (await sending)["error"]
 
 
 async def test_an_unknown_device_is_an_error(site: CommandSite) -> None:

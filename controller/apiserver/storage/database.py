@@ -6,10 +6,11 @@ A copy can be taken beside a running controller: readers of a WAL file wait for 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from controller import files
 
 FORMAT = 1  # of the tables; a program refuses a file of a later one
 BACKUP_MARK = 1  # user_version of a file that is a backup
@@ -62,9 +63,9 @@ def put(fresh: Path, path: Path) -> None:
     fresh.chmod(0o600)
     with connected(fresh) as connection:
         connection.execute(f"PRAGMA user_version = {BACKUP_MARK}")
-    _sync(fresh)
+    files.sync(fresh)
     fresh.replace(path)
-    _sync(path.parent)
+    files.sync(path.parent)
 
 
 def free_name(path: Path, why: str) -> str:
@@ -90,11 +91,3 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
