@@ -11,7 +11,6 @@ import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
-from types import TracebackType
 
 from tests.cluster.certificates import Certificates
 from tests.cluster.daemon import Daemon
@@ -57,9 +56,7 @@ class ControlPlane:
             stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from types import TracebackType
 
 from controller.apiserver.server import ApiServer
 from controller.resources import crds
@@ -29,9 +28,7 @@ class Embedded:
         self._daemon.wait_until(self.kubeconfig.exists, READY_SECONDS)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._daemon.stop()
 
     @property

@@ -10,7 +10,6 @@ import ipaddress
 import json
 import re
 import subprocess
-from types import TracebackType
 
 from tests.support import ownership
 from tests.support.command import run
@@ -37,19 +36,7 @@ class Lan:
     def __enter__(self) -> Lan:
         try:
             run("ip", "netns", "add", self.namespace)
-            run(
-                "ip",
-                "link",
-                "add",
-                self.parent,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                _INSIDE,
-                "netns",
-                self.namespace,
-            )
+            self._connect()
             self.subnet = _subnet_of_link(self.parent)
             self._configure()
         except BaseException:
@@ -57,9 +44,7 @@ class Lan:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.remove()
 
     @property
@@ -77,7 +62,7 @@ class Lan:
 
     def plug(self) -> None:
         """Bring the parent interface back under its old name."""
-        run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
+        self._connect()
         self._configure()
 
     def take(self, address: str) -> str:
@@ -155,6 +140,9 @@ class Lan:
         for name in self._more:
             run("ip", "link", "delete", name, check=False)
         _remove(self.parent)
+
+    def _connect(self) -> None:
+        run("ip", "link", "add", self.parent, "type", "veth", "peer", "name", _INSIDE, "netns", self.namespace)
 
     def _configure(self) -> None:
         run("ip", "link", "set", self.parent, "up")

@@ -10,7 +10,6 @@ import os
 import stat
 import termios
 from pathlib import Path
-from types import TracebackType
 
 from controller.devices.serial import Roots
 
@@ -34,9 +33,7 @@ class Far:
         os.write(self._open, b"\033[2J\033[H")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._open)
 
     def received(self) -> str:
