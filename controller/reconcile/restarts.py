@@ -60,8 +60,16 @@ def _ended(previous: RuntimeStatus, observed: base.Observed) -> bool:
     if previous.started_at is None:
         return False
     if causes.same_container(previous, observed):
-        return bool(observed.finished_at) and observed.finished_at != previous.finished_at
+        changed = bool(observed.finished_at) and observed.finished_at != previous.finished_at
+        # A start that the engine tried and failed is told as another end of the same run.
+        return changed and (observed.started_at != previous.started_at or not _is_over(previous))
     return previous.state in _UP
+
+
+def _is_over(known: RuntimeStatus) -> bool:
+    """Whether the end of the run that began at ``started_at`` is known."""
+    began, ended = timestamps.seconds(known.started_at), timestamps.seconds(known.finished_at)
+    return began is not None and ended is not None and ended >= began
 
 
 def _end_time(observed: base.Observed, around: Circumstances) -> str:

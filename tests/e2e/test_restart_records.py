@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,3 +158,54 @@ async def test_a_restart_of_dockerd_is_told_and_one_of_the_controller_is_none(
     told = await restarted(site, running)
     assert told[-1] == ("Started", "DaemonRestarted", "Docker was restarted")
     assert {cause for _, cause, _ in told} == {"DaemonRestarted"}
+
+
+async def test_a_start_of_the_host_is_told_as_such(site: Site, running: str, engine: Engine) -> None:
+    await site.kill()
+    await asyncio.to_thread(engine.restart)
+    uptime = int(float(Path("/proc/uptime").read_text().split()[0]))
+
+    await site.start(within=("unshare", "--time", f"--boottime=-{uptime}"))  # for it the host was started just now
+
+    assert await restarted(site, running) == both("HostStarted", "The host was started")
+
+
+async def test_a_crash_without_its_parent_interface_is_told_with_both(
+    site: Site, running: str, lan: Lan, docker_api: Any
+) -> None:
+    await asyncio.to_thread(lan.unplug)
+    await missed(site, running, "NetworkAttached", "ParentInterfaceMissing")
+    await asyncio.to_thread(kill_program, docker_api, running)
+
+    async def noticed() -> bool:
+        return bool(await records(site, running))
+
+    await eventually(noticed, "the crash is told")
+    await asyncio.to_thread(lan.plug)
+
+    stop, *others = await restarted(site, running)
+    assert stop[:2] == ("Stopped", "ParentGone")
+    assert stop[2].startswith("exit code 137 while ")
+    assert [record[:2] for record in others] == [("Started", "ParentGone")]
+
+
+async def test_a_crash_without_a_serial_device_is_told_with_both(site: Site, running: str, docker_api: Any) -> None:
+    await change(site, running, {"serialPorts": [{"name": "line", "deviceId": "usb-plc", "containerPath": "/dev/l0"}]})
+    await missed(site, running, "DevicesAttached", "DeviceMissing")
+    before = (await site.runtime(running))["status"]
+    await asyncio.to_thread(kill_program, docker_api, running)
+
+    told = (await restarted(site, running, before["restartCount"] + 1))[len(before["restarts"]) - 1 :]
+
+    assert [record[:2] for record in told] == [("Stopped", "DeviceGone"), ("Started", "DeviceGone")]
+    assert all(record[2].startswith("exit code 137 while ") for record in told)
+
+
+async def missed(site: Site, name: str, kind: str, reason: str) -> None:
+    """Wait until the condition tells that something is missing."""
+
+    async def told() -> bool:
+        conditions = (await site.runtime(name))["status"]["conditions"]
+        return any((each["type"], each["status"], each["reason"]) == (kind, "False", reason) for each in conditions)
+
+    await eventually(told, f"{kind} tells {reason} (see {site.log})")

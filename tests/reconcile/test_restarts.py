@@ -149,6 +149,13 @@ HAND = {"watched": True}
             id="started after a crash that is told",
         ),
         pytest.param(
+            before(finished_at=ENDED, state="restarting", restarts=(STOPPED,)),
+            down(finished_at="2026-01-01T11:00:03Z", error="no such device", started_at=FIRST),
+            {},
+            [],
+            id="a start that the engine failed at is no other end",
+        ),
+        pytest.param(
             before(),
             found(restart_count=1, oom_killed=True),
             {},

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,11 +85,14 @@ class Site:
 
     # -- the process -------------------------------------------------------------------------------------------
 
-    async def start(self, environment: Mapping[str, str] | None = None, *, connected: bool = True) -> None:
-        """Start the controller and, unless told otherwise, wait until the cloud sees it."""
+    async def start(
+        self, environment: Mapping[str, str] | None = None, *, connected: bool = True, within: Sequence[str] = ()
+    ) -> None:
+        """Start the controller and, unless told otherwise, wait until the cloud sees it; ``within`` goes before it."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
+                *within,
                 sys.executable,
                 "-m",
                 "controller",
