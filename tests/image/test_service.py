@@ -7,7 +7,7 @@ import itertools
 import re
 import shlex
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ class ContainerSite(Site):
         self._places = {"/var/run": engine.root, STATE: self.state, "~/.mtls": certificates}
 
     @override
-    async def start(self, environment: Mapping[str, str] | None = None, *, connected: bool = True) -> None:
+    async def start(
+        self, environment: Mapping[str, str] | None = None, *, connected: bool = True, within: Sequence[str] = ()
+    ) -> None:
         """Make the container as the compose file says, on this test's paths."""
         own = {"EDGE_CLIENT_CERT", "EDGE_CLIENT_KEY", "EDGE_STATE_DIR", "DOCKER_HOST"}
         given = {name: value for name, value in self.environment.items() if name not in own}
