@@ -34,7 +34,6 @@ _HEALTH: dict[str, tuple[ConditionStatus, str]] = {
 _WARNING_CONDITIONS = {
     reasons.REALTIME_UNAVAILABLE: names.REALTIME_AVAILABLE,
     reasons.REALTIME_BY_CAPABILITIES: names.REALTIME_AVAILABLE,
-    reasons.DEVICES_UNSUPPORTED: names.DEVICES_ATTACHED,
 }
 
 

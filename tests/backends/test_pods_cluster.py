@@ -13,12 +13,19 @@ from controller.backends.base import Target
 from controller.backends.pods import naming, template
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
+from controller.reconcile import plan
 from controller.resources import kinds, reasons
 from tests.backends.conftest import Bench
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 LAN = {"name": "lan0", "parentInterface": "eth1"}
+PORT = {"name": "drive", "deviceId": "usb-1", "containerPath": "/dev/drive"}
+IMPOSSIBLE = [
+    ({"serialPorts": [PORT]}, reasons.DEVICES_UNSUPPORTED),
+    ({"dedicatedInterface": "eth5"}, reasons.SPEC_IMPOSSIBLE),
+]
+IMPOSSIBLE_IDS = ["serial devices", "a dedicated interface"]
 
 
 @pytest.fixture
@@ -57,13 +64,71 @@ async def test_pinning_an_image_touches_no_pod(bench: Bench, workloads: Workload
     assert (await bench.backend.observe(target)).running
 
 
-async def test_without_multus_a_runtime_with_interfaces_is_refused_and_nothing_is_left(bench: Bench) -> None:
-    target = bench.target(interfaces=[LAN])
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [({"interfaces": [LAN]}, reasons.MULTUS_MISSING), *IMPOSSIBLE],
+    ids=["interfaces without Multus", *IMPOSSIBLE_IDS],
+)
+async def test_what_no_pod_can_have_is_refused_and_nothing_is_left(
+    bench: Bench, spec: dict[str, Any], reason: str
+) -> None:
+    target = bench.target(**spec)
     with pytest.raises(errors.Stalled) as refused:
         await bench.run(target, base.ResolveImage, base.CreateContainer)
 
-    assert refused.value.reason == reasons.MULTUS_MISSING
+    assert refused.value.reason == reason
     assert await bench.backend.observe(target) == base.Observed()
+
+
+@pytest.mark.parametrize(("spec", "reason"), IMPOSSIBLE, ids=IMPOSSIBLE_IDS)
+async def test_a_pod_that_is_asked_for_what_it_cannot_have_runs_on_and_says_so(
+    bench: Bench, spec: dict[str, Any], reason: str
+) -> None:
+    target = await bench.up(bench.target())
+    asked = dataclasses.replace(target, generation=2, spec=bench.target(**spec).spec)
+    desired = plan.Desired(asked, applied_generation=1, image_source=asked.spec.image_reference, in_place=False)
+
+    made = plan.make(desired, await bench.backend.observe(asked))
+
+    assert made.steps == ()
+    assert (made.outcome.kind, made.outcome.reason) == ("stalled", reason)
+
+
+async def test_realtime_is_given_as_capabilities_with_a_warning(bench: Bench, workloads: Workloads) -> None:
+    target = await bench.up(bench.target(realtime={"enabled": True}))
+
+    (warning,) = (await bench.backend.observe(target)).warnings
+    granted = (await pod_of(workloads, target)).container["securityContext"]
+
+    assert warning[0] == reasons.REALTIME_BY_CAPABILITIES
+    assert granted["capabilities"] == {"add": ["IPC_LOCK", "SYS_NICE"]}
+    assert not granted.get("privileged")
+
+
+async def test_another_control_port_moves_the_service_and_touches_no_pod(bench: Bench, workloads: Workloads) -> None:
+    target = await bench.up(bench.target())
+    pod = await pod_of(workloads, target)
+    moved = dataclasses.replace(target, spec=bench.target(controlPort={"port": 9000}).spec)
+
+    before = await bench.backend.observe(moved)
+    await bench.run(moved, base.RepairNetworks)
+
+    service = await workloads.find(kinds.SERVICES, target.identity)
+    assert (before.internal_attached, (await bench.backend.observe(moved)).internal_attached) == (False, True)
+    assert service is not None
+    assert [port["port"] for port in service["spec"]["ports"]] == [9000]
+    assert (await pod_of(workloads, target)).uid == pod.uid
+
+
+async def test_what_changes_without_a_restart_holds_from_the_next_one_on(bench: Bench, workloads: Workloads) -> None:
+    target = await bench.up(bench.target())
+    wished = bench.target(controlPort={"port": 9000}, terminationGracePeriodSeconds=2).spec
+
+    await bench.run(dataclasses.replace(target, spec=wished), base.RestartContainer)
+    pod = await pod_of(workloads, target)
+
+    assert pod.container["readinessProbe"]["tcpSocket"]["port"] == 9000
+    assert pod.body["spec"]["terminationGracePeriodSeconds"] == 2
 
 
 async def test_an_image_that_the_node_cannot_have_hinders_a_first_start(bench: Bench) -> None:

@@ -216,6 +216,18 @@ def test_a_changed_template_rolls_nothing_and_everything_but_the_data_goes_with_
     assert "ownerReferences" not in claim["metadata"]
 
 
+def test_the_service_leads_to_the_control_port_of_the_pod() -> None:
+    wished = target("PLC.1", controlPort={"port": 9000})
+    service, pod = manifests.service(wished), template.make(wished, "image")
+    (container,) = pod["spec"]["containers"]
+
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [(9000, 9000)]
+    assert (container["ports"][0]["containerPort"], container["readinessProbe"]["tcpSocket"]["port"]) == (9000, 9000)
+    assert manifests.serves(wished, service)
+    assert not manifests.serves(target("PLC.1"), service)
+
+
 def test_a_pod_remembers_the_spec_and_the_image_it_was_made_from() -> None:
     wished = target(env=[{"name": "MODE", "value": "run"}])
     notes = template.make(wished, "pin")["metadata"]["annotations"]

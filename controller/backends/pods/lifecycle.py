@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 END_SECONDS = 30.0  # beyond the grace period, for a kubelet to tell that a pod is gone
 START_SECONDS = 30.0  # for the cluster to start the next one
-_CONTAINER = "/spec/template/spec/containers/0"
 _IMAGE_NOTE = f"/spec/template/metadata/annotations/{escaped(names.IMAGE_LABEL)}"
 
 
@@ -38,8 +37,10 @@ class Lifecycle:
 
     async def start(self, target: Target) -> None:
         """Have a pod; it comes up on its own time."""
+        whose = await self._own(target)
         await self._workloads.surround(target)
-        await self._workloads.scale(await self._own(target), 1)
+        await self._workloads.refresh(target)
+        await self._workloads.scale(whose, 1)
 
     async def stop(self, target: Target) -> None:
         """Scale to zero, and wait for the end. Raises errors.Waiting when the node does not tell of it."""
@@ -50,6 +51,7 @@ class Lifecycle:
     async def restart(self, target: Target) -> None:
         """Delete the pod once, and wait for the next one."""
         pod = await self._workloads.pod(await self._own(target))
+        await self._workloads.refresh(target)
         if pod is not None:
             await self.end(target, pod)
         await self._workloads.until(target.identity, _started, START_SECONDS)
@@ -73,7 +75,9 @@ class Lifecycle:
         """Change CPU and memory limits of the running pod and of those that follow. Raises errors.Stalled."""
         whose = await self._own(target)
         wished = template.resources(target.spec.resources)
-        await self._workloads.patch(kinds.STATEFUL_SETS, whose, [_replaced(f"{_CONTAINER}/resources", wished)])
+        await self._workloads.patch(
+            kinds.STATEFUL_SETS, whose, [_replaced(f"{template.CONTAINER_PATH}/resources", wished)]
+        )
         pod = await self._workloads.pod(whose)
         if pod is None or pod.leaving:
             return
@@ -89,7 +93,7 @@ class Lifecycle:
         """Have the pods that follow run the image that runs now, whatever its tag means by then."""
         whose = await self._own(target)
         image = image_of(target)
-        patch = [_replaced(f"{_CONTAINER}/image", image), _replaced(_IMAGE_NOTE, image)]
+        patch = [_replaced(f"{template.CONTAINER_PATH}/image", image), _replaced(_IMAGE_NOTE, image)]
         await self._workloads.patch(kinds.STATEFUL_SETS, whose, patch)
 
     async def remove(self, target: Target) -> None:
@@ -133,8 +137,7 @@ def refuse_impossible(spec: runtimes.RuntimeSpec) -> None:
     if spec.serial_ports:
         raise errors.Stalled(reasons.DEVICES_UNSUPPORTED, observation.DEVICES)
     if spec.dedicated_interface:
-        message = "Pods get no dedicated interface: use spec.interfaces, or spec.backend Docker"
-        raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message)
+        raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, observation.DEDICATED)
 
 
 def image_of(target: Target) -> str:

@@ -43,6 +43,11 @@ def service(target: Target) -> dict[str, Any]:
     }
 
 
+def serves(target: Target, service: dict[str, Any]) -> bool:
+    """Whether a Service leads to the control port that the spec has now."""
+    return [port.get("port") for port in service["spec"].get("ports") or ()] == [target.spec.control_port.port]
+
+
 def claims(target: Target) -> list[dict[str, Any]]:
     """The volumes of the spec; they belong to the identity and outlive the Runtime."""
     return [

@@ -6,14 +6,15 @@ import asyncio
 from typing import Any
 
 from controller import names
-from controller.backends.base import Hindrance, Observed, Target
-from controller.backends.pods import multus, naming, readings, template
+from controller.backends.base import Hindrance, Observed, ObservedDevice, Target
+from controller.backends.pods import manifests, multus, naming, readings, template
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
 from controller.resources import kinds, quantities, reasons, runtimes
 
 REALTIME = "Kubernetes sets no limits for rtprio and memlock: the capabilities SYS_NICE and IPC_LOCK are given instead"
 DEVICES = "Pods get no serial devices: run this Runtime with spec.backend Docker on the node that has them"
+DEDICATED = "Pods get no dedicated interface: use spec.interfaces, or spec.backend Docker"
 
 
 class Observer:
@@ -35,10 +36,10 @@ class Observer:
                 return Observed(foreign=f"the {kind} {found['metadata']['name']} in {whose.namespace}")
         if workload is None:
             return Observed(leftovers=service is not None)
-        return await self._standing(target, workload, pod, has_service=service is not None)
+        return await self._standing(target, workload, pod, service)
 
     async def _standing(
-        self, target: Target, workload: dict[str, Any], pod: Pod | None, *, has_service: bool
+        self, target: Target, workload: dict[str, Any], pod: Pod | None, service: dict[str, Any] | None
     ) -> Observed:
         wished = workload["spec"]["template"]
         told = pod.annotations if pod else wished["metadata"].get("annotations") or {}
@@ -59,7 +60,10 @@ class Observer:
             health=_health(pod) if running else "none",
             internal_ip=str(pod.status.get("podIP") or "") if pod else "",
             interfaces=multus.interfaces(target.spec, told, running=running),
-            internal_attached=has_service,
+            internal_attached=service is not None and manifests.serves(target, service),
+            devices=_devices(target.spec),
+            dedicated_fault=DEDICATED if target.spec.dedicated_interface else "",
+            obstacles=((reasons.SPEC_IMPOSSIBLE, DEDICATED),) if target.spec.dedicated_interface else (),
             resources=await self._limits(target, pod, wished),
             predecessor=(workload["metadata"].get("annotations") or {}).get(names.PREDECESSOR, ""),
             warnings=_warnings(target.spec),
@@ -109,6 +113,12 @@ def _health(pod: Pod | None) -> str:
 
 
 def _warnings(spec: runtimes.RuntimeSpec) -> tuple[tuple[str, str], ...]:
-    realtime = ((reasons.REALTIME_BY_CAPABILITIES, REALTIME),) if spec.realtime.enabled else ()
-    devices = ((reasons.DEVICES_UNSUPPORTED, DEVICES),) if spec.serial_ports else ()
-    return (*realtime, *devices)
+    return ((reasons.REALTIME_BY_CAPABILITIES, REALTIME),) if spec.realtime.enabled else ()
+
+
+def _devices(spec: runtimes.RuntimeSpec) -> tuple[ObservedDevice, ...]:
+    """What was asked for after the pod was made; it runs on without them."""
+    return tuple(
+        ObservedDevice(port.name, in_order=False, detail=DEVICES, awaits=reasons.DEVICES_UNSUPPORTED)
+        for port in spec.serial_ports
+    )

@@ -18,6 +18,8 @@ from controller.backends.pods import multus, naming
 from controller.resources import quantities, runtimes
 
 CONTAINER = "runtime"
+POD_PATH = "/spec/template/spec"  # in a StatefulSet (RFC 6901)
+CONTAINER_PATH = f"{POD_PATH}/containers/0"
 # A pod stays on a node that is away: nobody can know that it does not run there any more.
 _STAYS = [
     {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute"}
@@ -46,6 +48,12 @@ def make(target: Target, image: str) -> dict[str, Any]:
             **_placement(spec),
         },
     }
+
+
+def without_restart(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
+    """What changes without another pod, and holds from the next start on: JSON pointers and their values."""
+    changes = {f"{CONTAINER_PATH}/{name}": value for name, value in _control(spec).items()}
+    return {**changes, f"{POD_PATH}/terminationGracePeriodSeconds": spec.termination_grace_period_seconds}
 
 
 def limits(resources: runtimes.Resources) -> dict[str, str]:
@@ -89,14 +97,12 @@ def _annotations(target: Target, image: str) -> dict[str, str]:
 
 def _container(target: Target, image: str) -> dict[str, Any]:
     spec = target.spec
-    probe = {"tcpSocket": {"port": spec.control_port.port}, "periodSeconds": READINESS_SECONDS}
     return {
         "name": CONTAINER,
         "image": image,
         "imagePullPolicy": spec.image_pull_policy,
         "env": [{"name": variable.name, "value": variable.value} for variable in spec.env],
-        "ports": [{"name": "control", "containerPort": spec.control_port.port}],
-        "readinessProbe": probe,
+        **_control(spec),
         "resources": resources(spec.resources),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -107,6 +113,14 @@ def _container(target: Target, image: str) -> dict[str, Any]:
             {"name": volume.name, "mountPath": volume.mount_path, "readOnly": volume.read_only}
             for volume in spec.volumes
         ],
+    }
+
+
+def _control(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
+    port = spec.control_port.port
+    return {
+        "ports": [{"name": "control", "containerPort": port}],
+        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": READINESS_SECONDS},
     }
 
 

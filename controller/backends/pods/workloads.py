@@ -13,7 +13,7 @@ from typing import Any
 
 from controller import errors, names
 from controller.backends.base import Identity, Target
-from controller.backends.pods import manifests, multus, naming
+from controller.backends.pods import manifests, multus, naming, template
 from controller.backends.pods.readings import Pod
 from controller.resources import kinds, reasons, runtimes
 from controller.resources.client import ApiClient, Patch
@@ -84,7 +84,7 @@ class Workloads:
                 raise errors.Stalled(reasons.MULTUS_MISSING, multus.MISSING) from error
         service = manifests.service(target)
         made = await self._make(kinds.SERVICES, target, service)
-        if made["spec"]["ports"][0]["port"] != service["spec"]["ports"][0]["port"]:
+        if not manifests.serves(target, made):
             await self.patch(kinds.SERVICES, target.identity, {"spec": {"ports": service["spec"]["ports"]}})
         for claim in manifests.claims(target):
             await self._make(kinds.PERSISTENT_VOLUME_CLAIMS, target, claim)
@@ -92,6 +92,12 @@ class Workloads:
     async def create(self, target: Target, image: str) -> None:
         """Make the workload, scaled to zero."""
         await self._make(kinds.STATEFUL_SETS, target, manifests.stateful_set(target, image))
+
+    async def refresh(self, target: Target) -> None:
+        """Have the next pod be as the spec asks in what needs no other pod; the one that runs is left alone."""
+        changes = template.without_restart(target.spec).items()
+        patch: Patch = [{"op": "add", "path": path, "value": value} for path, value in changes]
+        await self.patch(kinds.STATEFUL_SETS, target.identity, patch)
 
     async def rebuild(self, identity: Identity, template: dict[str, Any], predecessor: str) -> None:
         """Give the workload a new template, and note the pod that ran before, together; what runs is left alone."""
