@@ -31,7 +31,10 @@ def finalizers(cluster: Cluster) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("values", [{}, *(values for values, _, _ in (*SWITCHES, *DEFAULTS))], ids=json.dumps)
+RENDERED = [{}, {"node.shareMounts": True}, *(values for values, _, _ in (*SWITCHES, *DEFAULTS))]
+
+
+@pytest.mark.parametrize("values", RENDERED, ids=json.dumps)
 def test_the_api_server_takes_what_the_chart_renders(cluster: Cluster, values: dict[str, Any]) -> None:
     found: Objects = cluster.helm.render(values)
     ours = [each for each in found.all if each["kind"] not in FOREIGN]

@@ -149,6 +149,15 @@ def test_only_the_node_agent_has_rights_on_its_host(helm: Helm) -> None:
     assert accounts == {f"edge-controller{end}" for end in ("", "-node", "-cleanup", "-test")}
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_node_agent_is_privileged_only_to_share_its_mounts(helm: Helm, shared: bool) -> None:
+    container = helm.render({"node.shareMounts": shared}).container("DaemonSet")
+    propagation = {mount["name"]: mount.get("mountPropagation") for mount in container["volumeMounts"]}
+    assert propagation.pop("state") == ("Bidirectional" if shared else None)
+    assert set(propagation.values()) == {None}
+    assert container["securityContext"].get("privileged", False) is shared
+
+
 @pytest.mark.parametrize(("exposed", "listen", "host"), [(False, "127.0.0.1:9402", "127.0.0.1"),
                                                          (True, "$(HOST_IP):9402", None)])  # fmt: skip
 def test_the_nodes_figures_are_on_loopback_unless_exposed(
