@@ -6,6 +6,7 @@ Everything is below one folder and on free ports. Nothing is shared with another
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import urllib.error
@@ -32,7 +33,7 @@ class ControlPlane:
     """One control plane, a context manager. ``durable``: etcd waits for the disk, as it does in production.
 
     ``address`` is where the API listens: on the loopback address nodes cannot reach it, so there are none; on another
-    one the parts that care for nodes run too.
+    one the parts that care for nodes run too. ``audit`` takes a line for each request of a ServiceAccount.
     """
 
     def __init__(self, programs: Path, folder: Path, *, durable: bool = False, address: str = LOOPBACK) -> None:
@@ -46,6 +47,7 @@ class ControlPlane:
         self._port = api
         self.url = f"https://{address}:{api}"
         self.kubeconfig = folder / "admin.kubeconfig"
+        self.audit = folder / "audit.jsonl"
 
     def __enter__(self) -> ControlPlane:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -109,8 +111,16 @@ class ControlPlane:
             *(f"--client-ca-file={self.certificates.ca}", "--authorization-mode=Node,RBAC"),
             "--service-account-issuer=https://kubernetes.default.svc",
             *(f"--service-account-signing-key-file={signing}", f"--service-account-key-file={verifying}"),
+            *(f"--audit-policy-file={self._audit_policy()}", f"--audit-log-path={self.audit}"),
             *(f"--service-cluster-ip-range={SERVICE_NETWORK}.0/24", "--allow-privileged=true", "--v=1"),
         ]
+
+    def _audit_policy(self) -> Path:
+        accounts = {"level": "Metadata", "userGroups": ["system:serviceaccounts"], "omitStages": ["RequestReceived"]}
+        policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [accounts, {"level": "None"}]}
+        path = self._folder / "audit-policy.json"
+        path.write_text(json.dumps(policy))
+        return path
 
     def _kubelet_options(self) -> list[str]:
         """How the API reaches kubelets (logs, exec) and pods (webhooks), and what kubelets may write."""

@@ -29,3 +29,8 @@ async def cluster_site(tmp_path: Path, control_plane: ControlPlane, cloud: Cloud
     await site.prepare()
     yield site
     await site.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What judges all other tests comes last."""
+    items.sort(key=lambda item: item.path.name == "test_rights.py")

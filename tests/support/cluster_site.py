@@ -1,7 +1,7 @@
 """Controllers of several roles as real processes on one Kubernetes API, with the local cloud beside them.
 
-The API is any that ``kubeconfig`` opens as an administrator. The leader's token for nodes is a real one of a
-ServiceAccount, which may ask nodes and do nothing else.
+The API is any that ``kubeconfig`` opens as an administrator. The processes have the accounts and the rights that the
+chart gives to their roles, and no others.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from controller import names
 from controller.resources import crds
 from tests.support.site import NAMESPACE, Site
 
-ACCOUNT = "edge-controller"
-PROXY_ROLE = {
-    "apiVersion": "rbac.authorization.k8s.io/v1",
-    "kind": "ClusterRole",
-    "metadata": {"name": "ask-nodes"},
-    "rules": [{"apiGroups": [names.GROUP], "resources": ["edgenodes/proxy"], "verbs": ["create"]}],
-}
+ACCOUNT = "edge-controller"  # of who leads
+NODE_ACCOUNT = f"{ACCOUNT}-node"
+BOTH_ACCOUNT = f"{ACCOUNT}-both"  # of a process with all roles, which the chart has none of
+_MANIFEST = Path(__file__).parents[2] / "manifests/cluster/edge-controller.yaml"
+_RIGHTS = ("ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 
 
 class ClusterSite:
@@ -41,19 +41,14 @@ class ClusterSite:
 
     async def prepare(self) -> None:
         """Kinds, namespace, and an account with a token for nodes."""
-        binding = {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": "ask-nodes"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "ask-nodes"},
-            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
-        }
-        metadata = {"name": ACCOUNT, "namespace": NAMESPACE}
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-        await self.apply(namespace, *crds.manifests(), account, PROXY_ROLE, binding)
+        await self.apply(namespace, *crds.manifests(), *rights())
         await self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         self.token.write_text(await self.make_token(names.NODE_AUDIENCE))
+        for account in (ACCOUNT, NODE_ACCOUNT, BOTH_ACCOUNT):
+            config = yaml.safe_load(self.kubeconfig.read_text())
+            config["users"][0]["user"] = {"token": await self.make_token(account=account)}
+            self._kubeconfig_of(account).write_text(yaml.safe_dump(config))
 
     async def make_token(self, audience: str = "", account: str = ACCOUNT) -> str:
         """A token of a ServiceAccount."""
@@ -72,7 +67,7 @@ class ClusterSite:
             "EDGE_NODE_NAME": name,
             "EDGE_NODE_LISTEN": "127.0.0.1:0",
             "EDGE_NODE_TOKEN": str(self.token),
-            "KUBECONFIG": str(self.kubeconfig),
+            "KUBECONFIG": str(self._kubeconfig_of(_account(roles))),
             **environment,
         }
         self._processes.append(site)
@@ -114,6 +109,13 @@ class ClusterSite:
                 site.process.kill()
                 await site.process.wait()
         await self._empty()
+        forbidden = [
+            line for site in self._processes for line in site.log_text().splitlines() if "is forbidden" in line
+        ]
+        assert not forbidden, "the chart gives too few rights"
+
+    def _kubeconfig_of(self, account: str) -> Path:
+        return self.directory / f"{account}.kubeconfig"
 
     async def _empty(self) -> None:
         """Another test finds the kinds and nothing else."""
@@ -124,3 +126,20 @@ class ClusterSite:
         await self.kubectl("delete", plurals, "--all", "--wait")
         await self.kubectl("delete", "edgenodes.getedge.me", "--all", "--wait")
         await self.kubectl("delete", f"configmap/{ACCOUNT}", "--ignore-not-found")
+
+
+def rights() -> list[dict[str, Any]]:
+    """The accounts of the chart, what they may do, and one account with all of it."""
+    given = [each for each in yaml.safe_load_all(_MANIFEST.read_text()) if each["kind"] in _RIGHTS]
+    both = {"kind": "ServiceAccount", "name": BOTH_ACCOUNT, "namespace": NAMESPACE}
+    for binding in (each for each in given if each["kind"].endswith("Binding")):
+        binding["subjects"].append(both)
+    metadata = {"name": BOTH_ACCOUNT, "namespace": NAMESPACE}
+    return [*given, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}]
+
+
+def _account(roles: str) -> str:
+    wanted = set(roles.split(","))
+    if "node" not in wanted:
+        return ACCOUNT
+    return NODE_ACCOUNT if wanted == {"node"} else BOTH_ACCOUNT

@@ -1,4 +1,4 @@
-{{/* What each role of the program does with the API, and nothing else; tests/helm/test_rights.py holds it against
+{{/* What each role of the program does with the API, and nothing else; tests/cluster_e2e/test_rights.py holds it against
      what the program asks for. */}}
 
 {{/* The link, and whoever leads: the cloud's commands become Runtimes, each gets its node, silent nodes are told. */}}

@@ -1,0 +1,128 @@
+"""The rights of the chart against what the API servers saw: every one was needed, and nothing beyond was asked for.
+
+Comes last (conftest.py): the judge is the audit log of all tests before it, in which the processes had these rights.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.cluster import nodes
+from tests.cluster.control_plane import ControlPlane
+from tests.support.cluster_site import ACCOUNT, BOTH_ACCOUNT, NODE_ACCOUNT, rights
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+LEADER_ROLES = (f"{ACCOUNT}-link", f"{ACCOUNT}-pods")
+NODE_ROLES = (f"{ACCOUNT}-node", f"{ACCOUNT}-pull-secrets")
+
+
+class Right(NamedTuple):
+    """One verb on one resource (``pods``, ``pods/resize``) of a group."""
+
+    group: str
+    resource: str
+    verb: str
+
+
+# What no run of the tests comes to: a node asks whether who asks it may, and commands are forgotten after a day.
+ELSEWHERE = {Right("getedge.me", "edgenodes/proxy", "create"), Right("getedge.me", "runtimecommands", "delete")}
+
+
+@pytest.fixture
+def audited(cluster: nodes.Cluster, control_plane: ControlPlane) -> list[dict[str, Any]]:
+    """What the API servers saw of our accounts."""
+    events = [event for log in (cluster.control_plane.audit, control_plane.audit) for event in _events(log)]
+    return [event for event in events if _account(event).startswith(ACCOUNT)]
+
+
+def _events(log: Path) -> Iterator[dict[str, Any]]:
+    if log.exists():
+        yield from map(json.loads, log.read_text().splitlines())
+
+
+def _account(event: dict[str, Any]) -> str:
+    name: str = event["user"]["username"].rpartition(":")[2]
+    return name
+
+
+def given(roles: Iterable[str]) -> set[Right]:
+    """What the roles of these names allow, in a namespace or everywhere."""
+    found = [each for each in rights() if each["kind"].endswith("Role") and each["metadata"]["name"] in roles]
+    return {
+        Right(group, resource, verb)
+        for role in found
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(audited: Iterable[dict[str, Any]], accounts: Iterable[str]) -> set[Right]:
+    """What the accounts did and were allowed to."""
+    return {
+        Right(about.get("apiGroup", ""), _resource(about), event["verb"])
+        for event in audited
+        if _account(event) in accounts and event["annotations"]["authorization.k8s.io/decision"] == "allow"
+        if (about := event.get("objectRef"))
+    }
+
+
+def _resource(about: dict[str, Any]) -> str:
+    return "/".join(filter(None, (about["resource"], about.get("subresource"))))
+
+
+@pytest.mark.parametrize(
+    ("roles", "accounts"),
+    [(LEADER_ROLES, (ACCOUNT, BOTH_ACCOUNT)), (NODE_ROLES, (NODE_ACCOUNT, BOTH_ACCOUNT))],
+    ids=["who leads", "a node"],
+)
+def test_every_right_is_needed(audited: list[dict[str, Any]], roles: Iterable[str], accounts: Iterable[str]) -> None:
+    unused = given(roles) - used(audited, accounts) - ELSEWHERE
+    assert not unused, f"take these away, or test what needs them: {sorted(unused)}"
+
+
+def test_nothing_is_asked_for_that_is_not_given(audited: list[dict[str, Any]]) -> None:
+    refused = {
+        (_account(event), event["verb"], event["requestURI"])
+        for event in audited
+        if event["annotations"]["authorization.k8s.io/decision"] != "allow" and not _of_release(event)
+    }
+    assert audited
+    assert refused == set()
+
+
+def _of_release(event: dict[str, Any]) -> bool:
+    """Whether a pod of a release did it: helm takes the rights away before the pods have ended."""
+    return "authentication.kubernetes.io/pod-name" in (event["user"].get("extra") or {})
+
+
+@pytest.mark.parametrize(("account", "roles"), [(ACCOUNT, LEADER_ROLES), (NODE_ACCOUNT, NODE_ROLES)])
+def test_an_account_may_do_nothing_beyond(cluster: nodes.Cluster, account: str, roles: Iterable[str]) -> None:
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}}, *rights())
+    listed = cluster.kubectl(
+        "auth", "can-i", "--list", "--namespace=edge", f"--as=system:serviceaccount:edge:{account}"
+    )
+    assert may(listed) - may(cluster.kubectl("auth", "can-i", "--list", "--namespace=edge", "--as=nobody")) == given(
+        roles
+    )
+
+
+def may(listed: str) -> set[Right]:
+    """The rights in a list of ``kubectl auth can-i``: columns of resource.group, URLs, names and verbs."""
+    rows = [re.match(r"(\S+)\s+\[.*?\]\s+\[.*?\]\s+\[(.*?)\]", line) for line in listed.splitlines()[1:]]
+    return {Right(*_named(row[1]), verb) for row in rows if row for verb in row[2].split()}
+
+
+def _named(resource: str) -> tuple[str, str]:
+    """Group and resource: ``statefulsets.apps``, ``runtimes.getedge.me/status``."""
+    whole, _, subresource = resource.partition("/")
+    name, _, group = whole.partition(".")
+    return group, "/".join(filter(None, (name, subresource)))
