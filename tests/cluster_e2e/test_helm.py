@@ -134,6 +134,18 @@ def test_two_replicas_run_and_one_of_them_leads(cluster: nodes.Cluster, helm: He
     assert [pod for pod in pods if leader.startswith(pod)]
 
 
+def test_an_agent_that_shares_its_mounts_runs_on_a_real_node(
+    cluster: nodes.Cluster, helm: Helm, tmp_path: Path
+) -> None:
+    install(helm, tmp_path, "--set=node.shareMounts=true")
+    cluster.kubectl("wait", "--for=create", "edgenode/node1", "--timeout=60s")
+    pod = cluster.kubectl("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=node", "-o",
+                          "jsonpath={.items[0].metadata.name}")  # fmt: skip
+    mounts = cluster.kubectl("exec", "-n", NAMESPACE, pod, "--", "cat", "/proc/self/mountinfo")
+    (state,) = [line.split() for line in mounts.splitlines() if line.split()[4] == "/var/lib/edge-controller"]
+    assert [field for field in state if field.startswith("shared:")]
+
+
 def test_the_commands_of_the_readme_lead_through(
     cluster: nodes.Cluster, helm: Helm, tmp_path: Path, certificates: Authority
 ) -> None:
