@@ -76,14 +76,18 @@ def runtime(cluster: nodes.Cluster, name: str) -> dict[str, Any]:
     return found
 
 
-def create(cluster: nodes.Cluster, name: str) -> None:
+def create(cluster: nodes.Cluster, name: str, **fields: Any) -> None:
     """A Runtime for Docker on the agent's node, and wait until its operator holds it."""
-    spec = {"deviceId": name, "image": "registry.test/plc", "backend": "Docker", "nodeName": "node1"}
+    spec = {"deviceId": name, "image": "registry.test/plc", "backend": "Docker", "nodeName": "node1", **fields}
     metadata = {"name": name, "namespace": NAMESPACE}
     cluster.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
     held = "jsonpath={.metadata.finalizers[0]}"
     cluster.kubectl("wait", f"runtime/{name}", "-n", NAMESPACE, f"--for={held}={names.FINALIZER}", "--timeout=90s")
-    cluster.kubectl("wait", f"runtime/{name}", "-n", NAMESPACE, "--for=condition=Reconciling", "--timeout=90s")
+
+
+def ready(cluster: nodes.Cluster, name: str) -> None:
+    """Wait until it is."""
+    cluster.kubectl("wait", f"runtime/{name}", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=90s")
 
 
 def test_a_release_is_installed_tested_upgraded_and_leaves_the_runtimes(
@@ -93,6 +97,7 @@ def test_a_release_is_installed_tested_upgraded_and_leaves_the_runtimes(
     cluster.kubectl("wait", "--for=create", "edgenode/node1", "--timeout=60s")
     helm.run("test", RELEASE, "-n", NAMESPACE, "--timeout=3m")
     create(cluster, "plc-1")
+    cluster.kubectl("wait", "runtime/plc-1", "-n", NAMESPACE, "--for=condition=Reconciling", "--timeout=90s")
     before = runtime(cluster, "plc-1")
 
     install(helm, tmp_path, "--set=settings.EDGE_LOG_LEVEL=debug")
@@ -120,6 +125,40 @@ def test_a_purge_removes_the_runtimes_first(cluster: nodes.Cluster, helm: Helm, 
     install(helm, tmp_path, "--set=purge=true")
     helm.run("uninstall", RELEASE, "-n", NAMESPACE, "--timeout=4m")
     assert cluster.kubectl("get", "runtimes", "-n", NAMESPACE, "-o", "name") == ""
+
+
+def test_a_rolling_upgrade_of_the_agents_restarts_no_runtime(
+    cluster: nodes.Cluster, helm: Helm, tmp_path: Path, engine: Engine, runtime_image: str
+) -> None:
+    socket = f"--set=node.dockerSocket={engine.url.removeprefix('unix://')}"
+    install(helm, tmp_path, socket)
+    create(cluster, "plc-1", image=runtime_image, version="1")
+    ready(cluster, "plc-1")
+    agent, started = agent_of(cluster), started_at(engine, "plc-1")
+
+    install(helm, tmp_path, socket, "--set=settings.EDGE_LOG_LEVEL=debug")
+    cluster.kubectl("rollout", "status", f"daemonset/{RELEASE}-node", "-n", NAMESPACE, "--timeout=120s")
+    limits = '{"spec":{"resources":{"memory":"128Mi"}}}'
+    cluster.kubectl("patch", "runtime", "plc-1", "-n", NAMESPACE, "--type=merge", "-p", limits)
+    applied = "--for=jsonpath={.status.appliedGeneration}=2"
+    cluster.kubectl("wait", "runtime/plc-1", "-n", NAMESPACE, applied, "--timeout=90s")
+
+    assert agent_of(cluster) != agent
+    assert started_at(engine, "plc-1") == started
+    assert runtime(cluster, "plc-1")["status"].get("restartCount", 0) == 0
+    cluster.kubectl("delete", "runtime", "plc-1", "-n", NAMESPACE, "--timeout=90s")
+
+
+def agent_of(cluster: nodes.Cluster) -> str:
+    """The pod that is the agent now."""
+    chosen = ("-l", "app.kubernetes.io/component=node", "-o", "jsonpath={.items[*].metadata.uid}")
+    return cluster.kubectl("get", "pods", "-n", NAMESPACE, *chosen)
+
+
+def started_at(engine: Engine, name: str) -> str:
+    """When the container was started."""
+    with contextlib.closing(engine.client()) as client:
+        return str(client.api.inspect_container(name)["State"]["StartedAt"])
 
 
 def test_two_replicas_run_and_one_of_them_leads(cluster: nodes.Cluster, helm: Helm, tmp_path: Path) -> None:
