@@ -199,6 +199,26 @@ async def test_a_lan_that_got_another_subnet_gives_another_address_at_the_next_s
     assert again.rsplit(".", 1)[0] != address.rsplit(".", 1)[0]
 
 
+async def test_a_lan_that_gets_another_subnet_gives_another_address_to_what_runs(
+    bench: Bench, controller: Controller, lan: Lan, tmp_path: Path
+) -> None:
+    soon = ("--dhcp-option=option:T1,4", "--dhcp-option=option:T2,7")
+    with DhcpServer(lan, tmp_path, *soon) as server:
+        target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+        address = await controller.leased(target)
+        started = (await bench.backend.observe(target)).started_at
+    lan.renumber()
+    server.forget()
+
+    with DhcpServer(lan, tmp_path, *soon):
+        observed = await controller.until(target, lambda seen: in_order(seen) and seen.interfaces[0].address != address)
+        (interface,) = observed.interfaces
+        assert lan.ping(interface.address)
+
+    assert "DHCPNAK" in server.log
+    assert (interface.gateway, observed.started_at) == (lan.gateway, started)
+
+
 async def test_a_pulled_parent_that_comes_back_has_the_same_address(
     bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:

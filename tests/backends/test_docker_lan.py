@@ -428,3 +428,12 @@ async def test_a_vlan_is_made_for_a_runtime_comes_back_with_its_nic_and_goes_wit
     finally:
         await backend.purge(volumes=True)
         backend.close()
+
+
+async def test_ipv6_is_off_on_every_link(bench: Bench, lan: Lan) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
+    entered = ("nsenter", f"--net=/proc/{await pid_of(bench, target)}/ns/net")
+
+    assert run(*entered, "ip", "-6", "address", "show", "scope", "link").stdout == ""
+    assert run(*entered, "ip", "-6", "address", "show", "scope", "global").stdout == ""
+    assert lan.ping(lan.address(11))
