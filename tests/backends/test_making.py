@@ -33,12 +33,18 @@ def lan(name: str, **more: Any) -> dict[str, Any]:
     return {**fixed, **more}
 
 
-def body(wish: Target, version: str) -> dict[str, Any]:
+def body(wish: Target, version: str, *, has_ipv6: bool = True) -> dict[str, Any]:
     """The creation of a container with its first interface on a LAN network."""
     wishes = making.wishes(wish, {})
     connected = (Attachment(wishes[0], "edge-lan-x"),)
     how = labels.Making("plc@sha256:1", "plc:1", {})
-    return making.body(wish, how, connected, Capabilities.of(version), ["c 188:* rw"])
+    return making.body(wish, how, connected, Capabilities.of(version), ["c 188:* rw"], has_ipv6=has_ipv6)
+
+
+@pytest.mark.parametrize("has_ipv6", [True, False])
+def test_ipv6_is_turned_off_where_the_kernel_knows_it(has_ipv6: bool) -> None:
+    sysctls = body(target(interfaces=[lan("a")]), "1.41", has_ipv6=has_ipv6)["HostConfig"]["Sysctls"]
+    assert [name for name in sysctls if ".ipv6." in name] == ["net.ipv6.conf.default.disable_ipv6"][: int(has_ipv6)]
 
 
 def test_an_old_engine_pins_the_mac_of_the_network_of_its_mode() -> None:

@@ -5,8 +5,10 @@ Made twice is made once: a container that is there already is kept.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
+from pathlib import Path
 from typing import Any
 
 from controller import errors
@@ -20,6 +22,8 @@ from controller.backends.docker.occupancy import Occupancy
 from controller.backends.docker.ports import Ports
 from controller.network.parents import Parents
 from controller.resources import reasons
+
+_IPV6 = Path("/proc/sys/net/ipv6")
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +66,9 @@ class Creation:
         await self._parents.provide(wish.interface.parent_interface for wish in wishes)
         arranged = await self._networks.prepare(target.identity, arrange)
         rules = self._ports.rules(target.spec)
-        await self._make(target, making.body(target, how, arranged.connect, capabilities, rules))
+        has_ipv6 = await asyncio.to_thread(_IPV6.exists)
+        body = making.body(target, how, arranged.connect, capabilities, rules, has_ipv6=has_ipv6)
+        await self._make(target, body)
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
 
     async def recreate_without_realtime(self, target: Target) -> None:

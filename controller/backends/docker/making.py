@@ -19,6 +19,8 @@ _ONE_ADDRESS_ONE_LINK = {
     "net.ipv4.conf.all.arp_announce": "2",
     "net.ipv4.conf.all.rp_filter": "2",
 }
+# Or a router of the plant would give addresses to links that are made after the start. Loopback keeps ::1.
+_NO_IPV6 = {"net.ipv6.conf.default.disable_ipv6": "1"}
 _INTERNAL_INTERFACE = "internal"
 _IFNAME = "com.docker.network.endpoint.ifname"
 
@@ -47,8 +49,12 @@ def body(
     connected: tuple[Attachment, ...],
     capabilities: Capabilities,
     device_rules: list[str],
+    *,
+    has_ipv6: bool,
 ) -> dict[str, Any]:
-    """What to post to /containers/create; ``device_rules`` say which devices it may open."""
+    """What to post to /containers/create; ``device_rules`` say which devices it may open, ``has_ipv6`` whether the
+    host's kernel knows IPv6.
+    """
     spec = target.spec
     internal = labels.internal_network_name(target.identity)
     content: dict[str, Any] = {
@@ -58,6 +64,7 @@ def body(
         "StopTimeout": spec.termination_grace_period_seconds,
         "HostConfig": _host_config(target, device_rules, realtime=making.realtime) | {"NetworkMode": internal},
     }
+    content["HostConfig"]["Sysctls"] = _ONE_ADDRESS_ONE_LINK | (_NO_IPV6 if has_ipv6 else {})
     endpoints = {attachment.network: endpoint(attachment, capabilities, spec) for attachment in connected}
     if capabilities.several_endpoints or not connected:
         endpoints[internal] = internal_endpoint(capabilities, spec)
@@ -105,7 +112,6 @@ def _host_config(target: Target, device_rules: list[str], *, realtime: bool) -> 
         "Dns": list(name_servers(wishes(target, {}))),
         "DeviceCgroupRules": device_rules,
         "SecurityOpt": ["no-new-privileges"],
-        "Sysctls": dict(_ONE_ADDRESS_ONE_LINK),
         **limits(spec.resources),
         **(_realtime(spec.realtime) if spec.realtime.enabled and realtime else {}),
     }
