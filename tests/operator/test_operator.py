@@ -7,9 +7,11 @@ import json
 import logging
 from typing import Any
 
+import kopf
 import pytest
 
 from controller import names
+from controller.operator.memory import SpecDigest
 from controller.reconcile.keys import Key
 from controller.resources import kinds
 from controller.resources.client import ApiClient
@@ -156,7 +158,8 @@ async def test_a_pass_that_finds_nothing_to_do_writes_nothing(site: Site) -> Non
     assert (await site.get("plc-1"))["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
-def _is_noted(runtime: dict[str, Any]) -> bool:
-    """Whether kopf has written down that it is done: what it handled, and nothing under way any more."""
+def _is_noted(runtime: Any) -> bool:
+    """Whether kopf has written down that it is done: the spec as it is, and nothing under way any more."""
     found = runtime["metadata"].get("annotations") or {}
-    return any("last-handled" in name for name in found) and not any("/runtime-" in name for name in found)
+    handled: Any = next((json.loads(text) for name, text in found.items() if "last-handled" in name), {})
+    return handled == SpecDigest().build(body=kopf.Body(runtime)) and not any("/runtime-" in name for name in found)
