@@ -118,7 +118,7 @@ class Reconciler:
         bare = _bare(body)
         now, node = self._around.clock(), self._around.node
         report = status.Report(target=self._target(key, bare), outcome=outcome, now=now, node=node)
-        writer = StatusWriter(self._around.api, key, bare.status.wire(), self._pace, bare.metadata.uid)
+        writer = StatusWriter(self._around.api, key, bare.status.wire(), bare.status, self._pace, bare.metadata.uid)
         await writer.write(status.after(bare.status, report))
         return Result(outcome)
 
@@ -132,7 +132,9 @@ class Reconciler:
             target=target,
             wish=Wish(self._around.api, runtime, interrupted),
             known=self._pace.held(target.uid) or runtime.status,
-            writer=StatusWriter(self._around.api, key, body.get("status") or {}, self._pace, target.uid),
+            writer=StatusWriter(
+                self._around.api, key, body.get("status") or {}, runtime.status, self._pace, target.uid
+            ),
             notes=StepNotes(self._recorder, subject),
             watched=self._index.remember(
                 target.identity, key, _parents(runtime), devices=bool(runtime.spec.serial_ports)

@@ -16,12 +16,17 @@ from controller.resources.runtime_status import RuntimeStatus
 
 
 class StatusWriter:
-    """``standing`` is the status as the API has it; ``pace`` and ``uid`` of the Runtime hold back a crash loop."""
+    """``standing`` is the status as the API has it, and ``known`` the same as read; ``pace`` and ``uid`` of the Runtime
+    hold back a crash loop.
+    """
 
-    def __init__(self, api: ApiClient, key: Key, standing: dict[str, Any], pace: Pace, uid: str) -> None:
+    def __init__(
+        self, api: ApiClient, key: Key, standing: dict[str, Any], known: RuntimeStatus, pace: Pace, uid: str
+    ) -> None:
         self._api = api
         self._key = key
         self._standing = standing
+        self._known = known
         self._pace = pace
         self._uid = uid
 
@@ -35,21 +40,18 @@ class StatusWriter:
 
         Raises errors.ApiError.
         """
-        seconds = self._pace.hold(self._uid, self._standing_status(), new)
+        seconds = self._pace.hold(self._uid, self._known, new)
         if not seconds:
             await self.write(new)
         return seconds
 
     async def write(self, new: RuntimeStatus) -> None:
         """Bring the API's status to ``new``; on disk when this returns. Raises errors.ApiError."""
-        self._pace.written(self._uid, self._standing_status(), new)
+        self._pace.written(self._uid, self._known, new)
         wire = new.wire()
         patch = status.changes(self._standing, wire)
         if not patch:
             return
         key = self._key
         await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, {"status": patch}, subresource="status")
-        self._standing = wire
-
-    def _standing_status(self) -> RuntimeStatus:
-        return RuntimeStatus.model_validate(self._standing)
+        self._standing, self._known = wire, new

@@ -47,8 +47,7 @@ class Occupancy:
         for wish in wishes:
             holder = self._claims.get(_place(wish), whose)
             if holder != whose:
-                address, parent = wish.interface.address, wish.interface.parent_interface
-                return f"{holder.device_id} has the address {address} on {parent}: free it or give another one"
+                return _taken(holder.device_id, *_place(wish))
         return ""
 
     def judged(self, found: ObservedInterface) -> ObservedInterface:
@@ -65,8 +64,7 @@ class Occupancy:
             wanted = _place(wish)
             holders = (other.device_id for other, held in self._held.items() if other != whose and _has(held, wanted))
             if holder := next(holders, ""):
-                message = f"{holder} has the address {wanted[1]} on {wanted[0]}: free it or give another one"
-                raise errors.Waiting(reasons.ADDRESS_CONFLICT, message)
+                raise errors.Waiting(reasons.ADDRESS_CONFLICT, _taken(holder, *wanted))
 
     async def require_unclaimed(self, whose: Identity, wishes: Sequence[Wish]) -> None:
         """Raise errors.Waiting(ADDRESS_CONFLICT) when anybody has an address that the runtime is to take now.
@@ -77,8 +75,11 @@ class Occupancy:
         wanted = {_wanted(wish): wish for wish in wishes if wish.interface.address}
         answers = await self._guard.probe([held for held in wanted if held not in self._held.get(whose, ())])
         for held, other in answers.items():
-            message = f"{other} has the address {held.address} on {held.parent}: free it or give another one"
-            raise errors.Waiting(reasons.ADDRESS_CONFLICT, message)
+            raise errors.Waiting(reasons.ADDRESS_CONFLICT, _taken(other, held.parent, str(held.address)))
+
+
+def _taken(holder: str, parent: str, address: str) -> str:
+    return f"{holder} has the address {address} on {parent}: free it or give another one"
 
 
 def _place(wish: Wish) -> tuple[str, str]:
