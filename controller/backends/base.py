@@ -238,10 +238,11 @@ Progress = Callable[[str, str], Awaitable[None]]
 
 
 class RunningContainer(NamedTuple):
-    """A running container for the metrics sampler: its runtime and its first process on the host."""
+    """A running container: its runtime, its first process on the host, and the engine's id of it, "" for a pod's."""
 
     identity: Identity
     pid: int
+    container: str = ""
 
 
 class Orphan(NamedTuple):

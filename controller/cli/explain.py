@@ -16,6 +16,7 @@ from controller.backends.base import Identity
 from controller.backends.docker import host
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
+from controller.container_root import Process
 from controller.network.arp.guard import AddressGuard
 from controller.network.interfaces import HostInterfaces
 from controller.node import explanation, soundings
@@ -53,15 +54,15 @@ def explain_network(settings: Settings, runtime: str, output: str) -> None:
 
 async def _ways(settings: Settings, name: str) -> list[Way]:
     runtime = await _runtime(settings, name)
-    pid = await _pid(settings, runtime)
-    container = list(explanation.container(await soundings.container(runtime, pid)))
+    process = await _process(settings, runtime)
+    container = list(explanation.container(await soundings.container(runtime, process)))
     ways: list[Way] = [("container", container)]
-    if not pid:
+    if process is None:
         return ways
     shown, guard = HostInterfaces(settings.internal_pool), AddressGuard()
     try:
         for wished in runtime.spec.interfaces:
-            found = await soundings.interface(runtime, wished, pid, shown, guard)
+            found = await soundings.interface(runtime, wished, process, shown, guard)
             ways.append((wished.name, list(explanation.interface(found))))
     finally:
         guard.close()
@@ -88,13 +89,14 @@ async def _runtime(settings: Settings, name: str) -> Runtime:
         raise errors.SettingError(f"The Runtime {name} is of another version: {error.errors()[0]['msg']}") from error
 
 
-async def _pid(settings: Settings, runtime: Runtime) -> int:
-    """The container's first process on this host, 0 when it does not run here."""
+async def _process(settings: Settings, runtime: Runtime) -> Process | None:
+    """The container's first process on this host, None when it does not run here."""
     install_id = State(settings.state_dir).known_install_id() or ""
     backend = DockerBackend(settings.docker_host, install_id, settings.internal_pool, host.onlooker(settings.state_dir))
     whose = Identity(install_id, runtime.metadata.namespace, runtime.spec.device_id)
     try:
-        return next((found.pid for found in await backend.running() if found.identity == whose), 0)
+        found = next((each for each in await backend.running() if each.identity == whose), None)
+        return Process(found.pid, found.container) if found else None
     finally:
         backend.close()
 

@@ -1,27 +1,27 @@
 """The resolver configuration of a running container: /etc/resolv.conf as its processes see it.
 
-The container's root is not trusted: no link in it is followed, and only a regular file is written.
+The container's root is not trusted: no link in it is followed, and only a regular file is read or written.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from controller import errors
+from controller.container_root import PROC, Process, folder, regular_file
 from controller.resources import reasons
 
-PROC = Path("/proc")
 _LIMIT = 64 * 1024
+_FOLDER, _NAME = PurePosixPath("/etc"), "resolv.conf"
 
 
-def name_servers(pid: int, proc: Path = PROC) -> tuple[str, ...]:
+def name_servers(process: Process, proc: Path = PROC) -> tuple[str, ...]:
     """The name servers, in order (resolv.conf(5)); none when there is no such file. Blocks shortly."""
     try:
-        with _opened(proc / f"{pid}/root", os.O_RDONLY) as descriptor:
+        with _opened(process, os.O_RDONLY, proc) as descriptor:
             text = os.read(descriptor, _LIMIT).decode(errors="replace")
     except OSError:
         return ()
@@ -29,29 +29,21 @@ def name_servers(pid: int, proc: Path = PROC) -> tuple[str, ...]:
     return tuple(words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
 
 
-def write(pid: int, servers: Sequence[str], proc: Path = PROC) -> None:
+def write(process: Process, servers: Sequence[str], proc: Path = PROC) -> None:
     """Replace the content in place: the file is a mount, which a rename cannot replace. Blocks shortly."""
-    content = "".join(["# written by edge-controller\n", *(f"nameserver {server}\n" for server in servers)])
+    lines = ["# written by edge-controller\n", *(f"nameserver {server}\n" for server in servers)]
+    content = "".join(lines).encode()
     try:
-        with _opened(proc / f"{pid}/root", os.O_WRONLY) as descriptor:
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, content.encode())
+        with _opened(process, os.O_WRONLY, proc) as descriptor:
+            # Cut afterwards, or a crash in between would leave the runtime without a name server.
+            os.pwrite(descriptor, content, 0)
+            os.ftruncate(descriptor, len(content))
     except OSError as error:
         message = f"The runtime's /etc/resolv.conf cannot be written: {error.strerror}"
         raise errors.Retry(reasons.STEP_FAILED, message) from error
 
 
 @contextlib.contextmanager
-def _opened(root: Path, mode: int) -> Iterator[int]:
-    with contextlib.ExitStack() as opened:
-        folder = _hold(opened, os.open(root, os.O_PATH | os.O_DIRECTORY))
-        folder = _hold(opened, os.open("etc", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder))
-        file = _hold(opened, os.open("resolv.conf", mode | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder))
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError(0, "it is no regular file")
+def _opened(process: Process, flags: int, proc: Path) -> Iterator[int]:
+    with folder(process, _FOLDER, proc=proc) as parent, regular_file(parent, _NAME, flags) as file:
         yield file
-
-
-def _hold(opened: contextlib.ExitStack, descriptor: int) -> int:
-    opened.callback(os.close, descriptor)
-    return descriptor

@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import IPv4Address
 
 from controller import names
+from controller.container_root import Process
 from controller.network import interfaces, namespaces, resolver
 from controller.network.arp import question
 from controller.network.arp.guard import AddressGuard, Held
@@ -23,29 +24,29 @@ from controller.resources.runtimes import Interface, Runtime
 _REACH_SECONDS = 2.0
 
 
-async def container(runtime: Runtime, pid: int) -> Container:
-    """The container of the runtime; ``pid`` is its first process, 0 when it does not run here."""
+async def container(runtime: Runtime, process: Process | None) -> Container:
+    """The container of the runtime; ``process`` is its first one, None when it does not run here."""
     status = runtime.status
     ready = conditions.find(status.conditions, names.READY)
     told = f"{ready.reason}: {ready.message}" if ready and ready.status != "True" else ""
-    if not pid:
+    if process is None:
         return Container("" if status.state == "running" else status.state or "", told)
     address = status.internal_ip or ""
     return Container("running", told, address, await _reached(address, runtime.spec.control_port.port))
 
 
 async def interface(
-    runtime: Runtime, wished: Interface, pid: int, host: HostInterfaces, guard: AddressGuard
+    runtime: Runtime, wished: Interface, process: Process, host: HostInterfaces, guard: AddressGuard
 ) -> Circumstances:
     """What is found of one interface of a runtime that runs. Raises errors.Retry when it ends meanwhile."""
     shown = {each.name: each for each in await asyncio.to_thread(host.snapshot, include_virtual=True)}
     status = {each.name: each for each in runtime.status.interfaces}
-    async with Namespace(pid) as namespace:
+    async with Namespace(process.pid) as namespace:
         snapshot = await namespace.snapshot()
     link = _link(snapshot, wished, status.get(wished.name))
     gateway = _gateway(wished, status.get(wished.name))
     gateways = [each.name for each in runtime.spec.interfaces if _gateway(each, status.get(each.name))]
-    inside = await _who_has(gateway, link.name if link and link.up else "", pid)
+    inside = await _who_has(gateway, link.name if link and link.up else "", process.pid)
     parent = shown.get(wished.parent_interface)
     return Circumstances(
         wished=wished,
@@ -62,7 +63,7 @@ async def interface(
         gateway_inside=inside,
         gateway_outside="" if inside else await _who_has(gateway, parent.name if parent else ""),
         wanted_servers=wished.dns,
-        found_servers=await asyncio.to_thread(resolver.name_servers, pid),
+        found_servers=await asyncio.to_thread(resolver.name_servers, process),
     )
 
 

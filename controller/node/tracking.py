@@ -58,4 +58,4 @@ class Tracking:
             with contextlib.suppress(errors.ReconcileError):  # it tells when it is back; until then, what it said last
                 self._running[source] = await source.running()
         found = (container for running in self._running.values() for container in running)
-        self._sampler.set_containers({device_key(i.namespace, i.device_id): pid for i, pid in found})
+        self._sampler.set_containers({device_key(*each.identity[1:]): each.pid for each in found})

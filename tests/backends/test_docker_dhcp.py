@@ -12,6 +12,7 @@ import pytest
 
 from controller.backends import base
 from controller.backends.base import Observed, Target
+from controller.container_root import Process
 from controller.network import resolver
 from controller.network.dhcp.keeper import LeaseKeeper
 from controller.resources import reasons
@@ -90,9 +91,14 @@ def waiting_for(reason: str) -> Callable[[Observed], bool]:
 
 
 async def pid_of(bench: Bench, target: Target) -> int:
+    """The number of the runtime's first process."""
+    return (await process_of(bench, target)).pid
+
+
+async def process_of(bench: Bench, target: Target) -> Process:
     """The runtime's first process."""
     running: list[base.RunningContainer] = await bench.backend.running()
-    return next(found.pid for found in running if found.identity == target.identity)
+    return next(Process(found.pid, found.container) for found in running if found.identity == target.identity)
 
 
 async def test_a_runtime_answers_at_the_address_that_the_server_gave(
@@ -111,7 +117,7 @@ async def test_a_runtime_answers_at_the_address_that_the_server_gave(
     assert interface.lease is not None
     assert (interface.lease.prefix_length, interface.lease.server) == (24, lan.gateway)
     assert interface.gateway == lan.gateway
-    assert resolver.name_servers(await pid_of(bench, target)) == (lan.gateway,)
+    assert resolver.name_servers(await process_of(bench, target)) == (lan.gateway,)
 
 
 async def test_the_address_stays_over_restarts_of_the_runtime(

@@ -13,6 +13,7 @@ from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host import Host
+from controller.container_root import Process
 from controller.network import resolver
 from controller.network.namespace import Namespace, Snapshot
 from controller.network.parents import Parents
@@ -39,9 +40,14 @@ async def links_of(bench: Bench, target: Target) -> Snapshot:
 
 
 async def pid_of(bench: Bench, target: Target) -> int:
+    """The number of the runtime's first process."""
+    return (await process_of(bench, target)).pid
+
+
+async def process_of(bench: Bench, target: Target) -> Process:
     """The runtime's first process."""
     running: list[base.RunningContainer] = await bench.backend.running()
-    return next(found.pid for found in running if found.identity == target.identity)
+    return next(Process(found.pid, found.container) for found in running if found.identity == target.identity)
 
 
 def wished(target: Target, **spec: Any) -> Target:
@@ -326,10 +332,10 @@ async def test_name_servers_change_in_place_and_hold_over_a_restart(bench: Bench
     assert not all(found.in_order for found in (await bench.backend.observe(wish)).interfaces)
 
     await bench.run(wish, base.RepairNetworks)
-    assert resolver.name_servers(await pid_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
+    assert resolver.name_servers(await process_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
     await bench.run(wish, base.RestartContainer)
 
-    assert resolver.name_servers(await pid_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
+    assert resolver.name_servers(await process_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
     assert await in_order(bench, wish)
 
 

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 
+from controller.container_root import Process
 from controller.devices import nodes
 from tests.bench import measures
 from tests.support.dockerd import Engine
@@ -27,23 +28,24 @@ async def replug(site: Site, lan: Lan, engine: Engine, host: Host, rounds: int) 
     await site.create(name, lan.parent, f"{lan.address(251)}/24", serial_configs=[_PORT])
     await site.wait_running(name)
     with contextlib.closing(engine.client()) as client:
-        pid = client.api.inspect_container(name)["State"]["Pid"]
+        found = client.api.inspect_container(name)
+        process = Process(found["State"]["Pid"], found["Id"])
     seconds = []
     for number in range(rounds):
         began = time.perf_counter()
         await asyncio.to_thread(host.plug, f"ttyUSB{number}", _FIRST + number, by_id="usb-bench")
-        await eventually(_stands(pid, _FIRST + number), "the device is handed over", every=0.01)
+        await eventually(_stands(process, _FIRST + number), "the device is handed over", every=0.01)
         seconds.append(time.perf_counter() - began)
         await asyncio.to_thread(host.unplug, f"ttyUSB{number}")
-        await eventually(_stands(pid, None), "the device is taken away", every=0.01)
+        await eventually(_stands(process, None), "the device is taken away", every=0.01)
     await measures.remove(site, name)
     low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
     shown = f"{middle:.2f} s (min {low:.2f}, max {high:.2f}, n {len(seconds)})"
     return [("device plugged in to usable in the container", "<= 2 s", shown)]
 
 
-def _stands(pid: int, number: int | None) -> Callable[[], Awaitable[bool]]:
+def _stands(process: Process, number: int | None) -> Callable[[], Awaitable[bool]]:
     async def stands() -> bool:
-        return await asyncio.to_thread(nodes.stands, pid, "/dev/line0") == number
+        return await asyncio.to_thread(nodes.stands, process, "/dev/line0") == number
 
     return stands

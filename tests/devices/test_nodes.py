@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from controller import errors
+from controller.container_root import Process
 from controller.devices import nodes
 from controller.devices.serial import SerialDevice
 
-PID = 7
+PROCESS = Process(7, "c0ffee")
 DEVICE = SerialDevice("usb-1", "/dev/ttyUSB0", os.makedev(188, 0), 0o640, 3, 4)
 
 
@@ -20,21 +25,22 @@ DEVICE = SerialDevice("usb-1", "/dev/ttyUSB0", os.makedev(188, 0), 0o640, 3, 4)
 def proc(tmp_path: Path) -> Path:
     """A /proc with one process, whose root is a folder."""
     (tmp_path / "proc/7/root/dev").mkdir(parents=True)
+    (tmp_path / "proc/7/cgroup").write_text("0::/docker/c0ffee\n")
     return tmp_path / "proc"
 
 
 def test_a_node_has_number_owner_and_mode_of_the_hosts(proc: Path) -> None:
-    nodes.place(PID, "/dev/plc/line0", DEVICE, proc)
+    nodes.place(PROCESS, "/dev/plc/line0", DEVICE, proc)
     status = (proc / "7/root/dev/plc/line0").stat()
     assert stat.S_ISCHR(status.st_mode)
     assert (status.st_rdev, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (DEVICE.number, 0o640, 3, 4)
-    assert nodes.stands(PID, "/dev/plc/line0", proc) == DEVICE.number
+    assert nodes.stands(PROCESS, "/dev/plc/line0", proc) == DEVICE.number
 
 
 def test_a_node_of_another_number_takes_its_place_and_nothing_else_is_left(proc: Path) -> None:
     os.mknod(proc / "7/root/dev/plc0", stat.S_IFCHR | 0o600, os.makedev(188, 9))
-    nodes.place(PID, "/dev/plc0", DEVICE, proc)
-    assert nodes.stands(PID, "/dev/plc0", proc) == DEVICE.number
+    nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
+    assert nodes.stands(PROCESS, "/dev/plc0", proc) == DEVICE.number
     assert [path.name for path in (proc / "7/root/dev").iterdir()] == ["plc0"]
 
 
@@ -42,31 +48,102 @@ def test_what_is_no_device_is_never_replaced_or_removed(proc: Path) -> None:
     file = proc / "7/root/dev/plc0"
     file.write_text("precious")
     with pytest.raises(errors.Retry, match="is no device"):
-        nodes.place(PID, "/dev/plc0", DEVICE, proc)
-    nodes.remove(PID, "/dev/plc0", proc)
+        nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
+    nodes.remove(PROCESS, "/dev/plc0", proc)
     assert file.read_text() == "precious"
-    assert nodes.stands(PID, "/dev/plc0", proc) is None
+    assert nodes.stands(PROCESS, "/dev/plc0", proc) is None
 
 
 @pytest.mark.parametrize("path", ["/link/plc0", "/dev/../../../../etc/plc0"])
 def test_no_way_out_of_the_container_is_followed(proc: Path, path: str) -> None:
     (proc / "7/root/link").symlink_to("/tmp")
     with pytest.raises(errors.Retry, match="cannot be made"):
-        nodes.place(PID, path, DEVICE, proc)
+        nodes.place(PROCESS, path, DEVICE, proc)
 
 
 def test_a_link_in_the_place_of_the_node_is_not_followed(proc: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     os.mknod(target, stat.S_IFCHR | 0o600, DEVICE.number)
     (proc / "7/root/dev/plc0").symlink_to(target)
-    assert nodes.stands(PID, "/dev/plc0", proc) is None
-    nodes.remove(PID, "/dev/plc0", proc)
+    assert nodes.stands(PROCESS, "/dev/plc0", proc) is None
+    nodes.remove(PROCESS, "/dev/plc0", proc)
     assert target.exists()
 
 
 def test_a_node_is_removed_and_one_that_is_not_there_is_no_fault(proc: Path) -> None:
-    nodes.place(PID, "/dev/plc0", DEVICE, proc)
-    nodes.remove(PID, "/dev/plc0", proc)
-    nodes.remove(PID, "/dev/plc0", proc)
-    assert nodes.stands(PID, "/dev/plc0", proc) is None
-    nodes.remove(8, "/dev/plc0", proc)
+    nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
+    nodes.remove(PROCESS, "/dev/plc0", proc)
+    nodes.remove(PROCESS, "/dev/plc0", proc)
+    assert nodes.stands(PROCESS, "/dev/plc0", proc) is None
+    nodes.remove(Process(8, "c0ffee"), "/dev/plc0", proc)
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    """A file of the host that no container may touch."""
+    file = tmp_path / "shadow"
+    file.write_text("root")
+    file.chmod(0o600)
+    return file
+
+
+def untouched(file: Path) -> bool:
+    """Whether mode and owner are what they were."""
+    status = file.stat()
+    return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o600, 0, 0)
+
+
+@pytest.mark.parametrize("after", ["mknod", "open", "chown"])
+def test_a_link_that_takes_the_place_of_a_new_node_changes_nothing_on_the_host(
+    proc: Path, precious: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    folder, call = proc / "7/root/dev", getattr(os, after)
+
+    def swapped(*arguments: Any, **more: Any) -> Any:
+        result = call(*arguments, **more)
+        for node in folder.glob(".plc0.*"):
+            node.unlink()
+            node.symlink_to(precious)
+        return result
+
+    monkeypatch.setattr(os, after, swapped)
+    with pytest.raises(errors.Retry, match="cannot be made"):
+        nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
+    assert untouched(precious)
+
+
+def test_a_process_that_swaps_every_node_by_a_link_never_reaches_the_host(proc: Path, precious: Path) -> None:
+    swap = (
+        "import os, sys\n"
+        "folder, target = sys.argv[1:]\n"
+        "os.chdir(folder)\n"
+        "print('ready', flush=True)\n"
+        "while True:\n"
+        "    for name in os.listdir():\n"
+        "        if name.startswith('.plc0.'):\n"
+        "            try: os.symlink(target, 'trap'); os.rename('trap', name)\n"
+        "            except OSError: pass\n"
+    )
+    arguments = [sys.executable, "-I", "-S", "-c", swap, str(proc / "7/root/dev"), str(precious)]
+    lost, deadline = 0, time.monotonic() + 20
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as hostile:
+        assert hostile.stdout
+        hostile.stdout.readline()
+        while lost < 20 and time.monotonic() < deadline:
+            try:
+                nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
+            except errors.Retry:
+                lost += 1
+                (proc / "7/root/dev/plc0").unlink(missing_ok=True)
+            assert untouched(precious)
+        hostile.kill()
+    assert lost, "the hostile process was never fast enough to try anything"
+
+
+def test_a_process_id_that_was_given_again_is_another_process(proc: Path) -> None:
+    (proc / "7/cgroup").write_text("0::/system.slice/sshd.service\n")
+    with pytest.raises(errors.Retry, match="is not the container's"):
+        nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
+    os.mknod(proc / "7/root/dev/plc0", stat.S_IFCHR | 0o600, DEVICE.number)
+    nodes.remove(PROCESS, "/dev/plc0", proc)
+    assert (proc / "7/root/dev/plc0").exists()

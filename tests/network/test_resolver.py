@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from controller import errors
+from controller.container_root import Process
 from controller.network import resolver
 
-PID = 7
+PROCESS = Process(7, "c0ffee")
 
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Path:
     """The resolv.conf of process 7 below a /proc of the test's own."""
-    file = tmp_path / f"{PID}/root/etc/resolv.conf"
+    file = tmp_path / "7/root/etc/resolv.conf"
     file.parent.mkdir(parents=True)
+    (tmp_path / "7/cgroup").write_text("0::/docker/c0ffee\n")
     file.write_text("# a comment\nsearch plant\nnameserver 10.0.0.1\nnameserver\nnameserver  10.0.0.2 \n")
     return file
 
 
 def test_name_servers_are_read_in_order(tmp_path: Path, configuration: Path) -> None:
-    assert resolver.name_servers(PID, tmp_path) == ("10.0.0.1", "10.0.0.2")
+    assert resolver.name_servers(PROCESS, tmp_path) == ("10.0.0.1", "10.0.0.2")
 
 
 def test_the_file_is_written_in_place(tmp_path: Path, configuration: Path) -> None:
     before = configuration.stat().st_ino
 
-    resolver.write(PID, ["10.0.0.9"], tmp_path)
+    resolver.write(PROCESS, ["10.0.0.9"], tmp_path)
 
-    assert resolver.name_servers(PID, tmp_path) == ("10.0.0.9",)
+    assert resolver.name_servers(PROCESS, tmp_path) == ("10.0.0.9",)
     assert configuration.stat().st_ino == before
 
 
 def test_no_file_means_no_name_servers(tmp_path: Path) -> None:
-    assert resolver.name_servers(PID, tmp_path) == ()
+    assert resolver.name_servers(PROCESS, tmp_path) == ()
 
 
 @pytest.mark.parametrize("trap", ["link to a file", "link to a folder", "named pipe"])
@@ -54,7 +58,47 @@ def test_nothing_outside_the_runtime_is_ever_written(tmp_path: Path, configurati
         os.mkfifo(configuration)
 
     with pytest.raises(errors.Retry):
-        resolver.write(PID, ["10.0.0.9"], tmp_path)
+        resolver.write(PROCESS, ["10.0.0.9"], tmp_path)
 
-    assert resolver.name_servers(PID, tmp_path) == ()
+    assert resolver.name_servers(PROCESS, tmp_path) == ()
     assert precious.read_text() == "nameserver 10.0.0.1\n"
+
+
+def test_a_process_id_that_was_given_again_is_another_process(tmp_path: Path, configuration: Path) -> None:
+    (tmp_path / "7/cgroup").write_text("0::/init.scope\n")
+    with pytest.raises(errors.Retry, match="is not the container's"):
+        resolver.write(PROCESS, ["10.0.0.9"], tmp_path)
+    assert "10.0.0.1" in configuration.read_text()
+
+
+def test_the_new_name_servers_stand_before_the_old_ones_are_cut_off(
+    tmp_path: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: int) -> None:
+        raise OSError(5, "the power went")
+
+    monkeypatch.setattr(os, "ftruncate", crash)
+    with pytest.raises(errors.Retry, match="the power went"):
+        resolver.write(PROCESS, ["10.0.0.9"], tmp_path)
+    assert resolver.name_servers(PROCESS, tmp_path)[0] == "10.0.0.9"
+
+
+def test_a_device_in_the_place_of_the_file_is_not_opened(
+    tmp_path: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Opening is enough to set some devices off: a watchdog restarts the host.
+    configuration.unlink()
+    os.mknod(configuration, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    opened, really_open = [], os.open
+
+    def watched(path: Any, flags: int, *arguments: Any, **more: Any) -> int:
+        descriptor = really_open(path, flags, *arguments, **more)
+        if not flags & os.O_PATH:
+            opened.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", watched)
+    assert resolver.name_servers(PROCESS, tmp_path) == ()
+    with pytest.raises(errors.Retry, match="no regular file"):
+        resolver.write(PROCESS, ["10.0.0.9"], tmp_path)
+    assert set(opened) == {"cgroup"}

@@ -149,9 +149,9 @@ class Attachments:
             await _announce(container.pid, links)
         await self._leasing.keep(target.identity, wishes, container.pid, parents)
         wanted = making.name_servers(wishes)
-        found = await asyncio.to_thread(resolver.name_servers, container.pid)
+        found = await asyncio.to_thread(resolver.name_servers, container.process)
         if not any(wish.pending for wish in wishes) and resolves_otherwise(container, wanted, found):
-            await asyncio.to_thread(resolver.write, container.pid, wanted)
+            await asyncio.to_thread(resolver.write, container.process, wanted)
             log.info("wrote name servers of %s", container.name, extra={"runtime": target.name})
         await self._dedication.place(target, container.pid)
 

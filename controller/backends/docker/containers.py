@@ -13,6 +13,7 @@ from controller.backends.base import Identity
 from controller.backends.docker import failures, labels
 from controller.backends.docker.arrangement import Endpoint
 from controller.backends.docker.engine import Engine
+from controller.container_root import Process
 from controller.resources import reasons
 
 
@@ -56,6 +57,11 @@ class Container:
     def pid(self) -> int:
         """Its first process on the host; 0 when it does not run."""
         return int(self.state.get("Pid") or 0)
+
+    @property
+    def process(self) -> Process:
+        """Its first process on the host, to be proven where it is used; number 0 when it does not run."""
+        return Process(self.pid, self.id)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -157,7 +157,7 @@ class Observer:
         except errors.Retry:
             # It ended between the two looks: an event brings the next one.
             return tuple(_stopped_interface(wish, container.endpoints) for wish in wishes)
-        servers = await asyncio.to_thread(resolver.name_servers, container.pid)
+        servers = await asyncio.to_thread(resolver.name_servers, container.process)
         states = await asyncio.to_thread(_states, parents)
         wrong_servers = not any(wish.pending for wish in wishes) and resolves_otherwise(
             container, making.name_servers(wishes), servers

@@ -54,21 +54,21 @@ class Ports:
         for port in target.spec.serial_ports:
             device = serial.find(self._devices(), port.device_id)
             if device is None:
-                nodes.remove(container.pid, port.container_path)
+                nodes.remove(container.process, port.container_path)
             elif not self._obstacle(target, container, device):
-                nodes.place(container.pid, port.container_path, device)
+                nodes.place(container.process, port.container_path, device)
 
     def _seen(self, target: Target, container: Container | None, port: runtimes.SerialPort) -> ObservedDevice:
         device = serial.find(self._devices(), port.device_id)
         if device is None:
             return self._missing(container, port)
         awaits, detail = self._obstacle(target, container, device) or ("", "")
-        if not detail and container and nodes.stands(container.pid, port.container_path) != device.number:
+        if not detail and container and nodes.stands(container.process, port.container_path) != device.number:
             detail = f"{port.container_path} is not there"
         return ObservedDevice(port.name, device.path, not detail, detail, awaits, port.required)
 
     def _missing(self, container: Container | None, port: runtimes.SerialPort) -> ObservedDevice:
-        if container and nodes.stands(container.pid, port.container_path) is not None:
+        if container and nodes.stands(container.process, port.container_path) is not None:
             detail = f"{port.container_path} is of a device that is gone"
             return ObservedDevice(port.name, "", in_order=False, detail=detail, required=port.required)
         detail = f"{port.device_id} is not plugged in"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from controller.backends.base import RunningContainer
 from controller.backends.docker import failures
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.engine import Engine
+from controller.container_root import Process
 
 
 class Processes:
@@ -24,9 +24,9 @@ class Processes:
         """All running containers of ours."""
         entries = await self._containers.of_install(self._install_id, status=["running"])
         known = {entry["Id"]: self._pids.get(entry["Id"], 0) for _, entry in entries}
-        valid = await asyncio.to_thread(lambda: {name: pid for name, pid in known.items() if _is_in(pid, name)})
+        valid = await asyncio.to_thread(lambda: {name: pid for name, pid in known.items() if Process(pid, name).runs()})
         self._pids = {name: valid.get(name) or await self._ask(name) for name in known}
-        found = (RunningContainer(identity, self._pids[entry["Id"]]) for identity, entry in entries)
+        found = (RunningContainer(identity, self._pids[entry["Id"]], entry["Id"]) for identity, entry in entries)
         return [container for container in found if container.pid]
 
     async def _ask(self, container: str) -> int:
@@ -35,11 +35,3 @@ class Processes:
         except failures.Refusal:
             return 0  # it ended meanwhile
         return int(document["State"].get("Pid") or 0)
-
-
-def _is_in(pid: int, container: str) -> bool:
-    """Whether the process is in the container's cgroup, whose name holds the container's id."""
-    try:
-        return bool(pid) and container in Path(f"/proc/{pid}/cgroup").read_text()
-    except OSError:
-        return False
