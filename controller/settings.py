@@ -84,7 +84,9 @@ class Settings(BaseSettings):
         description="Partial spec under what the cloud creates: YAML, JSON or @FILE; default: what OpenPLC v4 needs.",
     )
     image_prefixes: Prefixes = Field(
-        (), description="Allowed beginnings of image names, separated by commas; empty: all."
+        (),
+        description="Allowed registries, folders of them (ghcr.io/a, with all below) and images, separated by commas; "
+        "empty: all.",
     )
     address_probe: bool = Field(
         True,

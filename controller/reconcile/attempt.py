@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from controller import errors, names
 from controller.backends import base
-from controller.reconcile import plan, pull_secrets, status
+from controller.reconcile import image_policy, plan, pull_secrets, status
 from controller.reconcile.causes import Circumstances, EngineContact
 from controller.reconcile.doings import Doings, last_command
 from controller.reconcile.outcome import Outcome, of_error
@@ -65,6 +65,7 @@ class Attempt:
         self._around = around
         self._case = case
         self._target = case.target
+        self._image_allowed = image_policy.allows(around.image_prefixes, case.target.spec)
         self._previous = case.known
         self._observed: base.Observed | None = None
         self._image = self._previous.image
@@ -127,7 +128,6 @@ class Attempt:
         self._target = replace(self._target, image=self._image if current else None)
 
     def _desired(self, observed: base.Observed) -> plan.Desired:
-        spec, prefixes = self._target.spec, self._around.image_prefixes
         return plan.Desired(
             target=self._target,
             deleting=self._deleting,
@@ -136,7 +136,7 @@ class Attempt:
             failure=_told_failure(self._case.runtime.status),
             image_source=self._image_source,
             restart=self._restart or self._previous.restart,
-            image_allowed=not prefixes or spec.image.startswith(prefixes),
+            image_allowed=self._image_allowed,
             in_place=self._around.backend.changes_in_place(self._target, observed),
         )
 
@@ -194,6 +194,7 @@ class Attempt:
             now=now,
             node=self._target.spec.node_name or around.node,
             observed=self._observed,
+            image_allowed=self._image_allowed,
             image_source=self._image_source,
             operation=self._operation,
             restart=self._restart,

@@ -104,16 +104,21 @@ def _stopped(observed: base.Observed) -> Plan:
 
 
 def _absent(desired: Desired, observed: base.Observed) -> Plan:
-    if refusal := _refusal(desired, observed, new_container=True):
+    # What was allowed once is made again: a refusal binds only images that are new.
+    new_image = desired.image_source != desired.target.spec.image_reference
+    if refusal := _refusal(desired, observed, checked=new_image):
         return Plan(refusal, operation="creating" if refusal.kind == "waiting" else None)
     steps = (base.ResolveImage(), base.CreateContainer(), base.StartContainer())
     return _acting("Creating the container", *steps, operation="creating", restart=_satisfied(desired))
 
 
-def _refusal(desired: Desired, observed: base.Observed, *, new_container: bool) -> Outcome | None:
-    """Why a start of ours may not be made now. Only starts that we make are gated; what runs is left running."""
+def _refusal(desired: Desired, observed: base.Observed, *, checked: bool) -> Outcome | None:
+    """Why a start of ours may not be made now; ``checked``: its image must be an allowed one.
+
+    Only starts that we make are gated; what runs is left running.
+    """
     spec = desired.target.spec
-    if new_container and not desired.image_allowed:
+    if checked and not desired.image_allowed:
         message = f"{spec.image} is outside EDGE_IMAGE_PREFIXES: correct the image or the setting"
         return Outcome("stalled", reasons.IMAGE_NOT_ALLOWED, message)
     return hindrances.to_start(observed)
@@ -122,7 +127,7 @@ def _refusal(desired: Desired, observed: base.Observed, *, new_container: bool) 
 def _existing(desired: Desired, observed: base.Observed) -> Plan:
     change = _change(desired, observed)
     upkeep = _upkeep(desired, observed)
-    if change and (refusal := _refusal(desired, observed, new_container=True)):
+    if change and (refusal := _refusal(desired, observed, checked=True)):
         return Plan(refusal, upkeep, "updating")
     if change == "resolve":
         return _acting("Getting the image", *upkeep, base.ResolveImage(), operation="updating")
@@ -162,7 +167,7 @@ def _image_differs(target: base.Target, observed: base.Observed) -> bool:
 
 
 def _start(desired: Desired, observed: base.Observed) -> Plan:
-    if refusal := _refusal(desired, observed, new_container=False):
+    if refusal := _refusal(desired, observed, checked=False):
         return Plan(refusal, operation="starting" if refusal.kind == "waiting" else None)
     disordered = difference.disorders(desired.target.spec, observed)
     steps = (*([base.RepairNetworks()] if disordered else []), *_new_limits(desired, observed), base.StartContainer())
@@ -172,7 +177,7 @@ def _start(desired: Desired, observed: base.Observed) -> Plan:
 def _running(desired: Desired, observed: base.Observed, upkeep: tuple[base.Step, ...]) -> Plan:
     intent = _restart_asked(desired, observed)
     if intent and observed.started_at and intent.previous_started_at == observed.started_at:
-        if refusal := _refusal(desired, observed, new_container=False):
+        if refusal := _refusal(desired, observed, checked=False):
             return Plan(refusal, upkeep, "restarting")
         return _acting("Restarting the container", base.RestartContainer(), operation="restarting", restart=intent)
     if upkeep:

@@ -51,6 +51,7 @@ class Report:
     node: str
     observed: base.Observed | None = None
     image_source: str = ""
+    image_allowed: bool = True
     operation: plan.Operation | None = None
     restart: RestartIntent | None = None
     around: Circumstances = field(default_factory=Circumstances)
@@ -135,6 +136,9 @@ def _observed_conditions(report: Report, observed: base.Observed) -> list[Condit
         for reason, message in observed.warnings
         if reason in _WARNING_CONDITIONS
     ]
+    if not report.image_allowed:
+        message = f"{report.target.spec.image} is outside EDGE_IMAGE_PREFIXES: it is kept, but no new image is taken"
+        made.append(_condition(report, names.IMAGE_ALLOWED, "False", reasons.IMAGE_NOT_ALLOWED, message))
     if observed.health in _HEALTH:
         state, reason = _HEALTH[observed.health]
         made.append(_condition(report, names.HEALTHY, state, reason, f"The health check says {observed.health}"))

@@ -80,6 +80,23 @@ async def test_an_image_outside_the_allowed_prefixes_is_refused(world: World) ->
     assert world.condition("Stalled")["reason"] == reasons.IMAGE_NOT_ALLOWED
 
 
+async def test_what_runs_from_an_image_that_is_refused_now_is_kept_told_and_made_again(world: World) -> None:
+    await world.create()
+    await world.reconcile()
+    world.image_prefixes = ("registry/pl",)  # a beginning of the name, which an earlier version took
+    world.restart_controller()
+    await world.reconcile()
+    assert world.condition("Ready")["status"] == "True"
+    assert world.condition("ImageAllowed")["reason"] == reasons.IMAGE_NOT_ALLOWED
+    world.backend.containers.clear()
+    await world.reconcile()
+    assert world.condition("Ready")["status"] == "True"
+    await world.change(version="2")
+    await world.reconcile()
+    assert world.condition("Stalled")["reason"] == reasons.IMAGE_NOT_ALLOWED
+    assert world.backend.only().image == "pin-1"
+
+
 async def test_pull_secrets_go_to_the_step_that_pulls_and_no_further(world: World) -> None:
     auth = base64.b64encode(b"robot:hunter2").decode()
     document = base64.b64encode(json.dumps({"auths": {"registry": {"auth": auth}}}).encode()).decode()

@@ -12,6 +12,7 @@ from controller.resources import reasons
 from controller.resources.runtime_status import RestartIntent
 from tests.reconcile.plan_table import (
     ABSENT,
+    CREATE,
     DETACHED,
     ENV,
     EXITED,
@@ -31,8 +32,10 @@ from tests.reconcile.plan_table import (
     desired,
 )
 
+START = ["StartContainer"]
+
 CASES = [
-    Case("a container stopped by hand is started", desired(), EXITED, ["StartContainer"], PROGRESS),
+    Case("a container stopped by hand is started", desired(), EXITED, START, PROGRESS),
     Case(
         "a stopped container is wired before its start",
         desired(),
@@ -99,11 +102,13 @@ CASES = [
     ),
     Case(
         "no creation outside the allowed images",
-        desired(changed=True, image_allowed=False),
+        desired(changed=True, image_allowed=False, image_source=""),
         ABSENT,
         [],
         ("stalled", reasons.IMAGE_NOT_ALLOWED),
     ),
+    Case("what ran before the image was refused is started", desired(image_allowed=False), EXITED, START, PROGRESS),
+    Case("... and made again", desired(changed=True, image_allowed=False), ABSENT, CREATE, PROGRESS),
     Case("Stopped stops", desired(STOP, changed=True), RUNNING, ["StopContainer"], PROGRESS),
     Case(
         "Stopped stops a crashing one",
