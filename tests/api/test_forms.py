@@ -183,3 +183,55 @@ async def test_a_small_answer_is_not_compressed(http: Http) -> None:
 async def test_json_is_indented_for_the_asking(http: Http) -> None:
     async with http[0].get(f"{http[1]}{ONE}?pretty=true") as answer:
         assert (await answer.text()).startswith('{\n  "')
+
+
+OPENAPI = "application/com.github.proto-openapi.spec.v2"
+OF_KUBECTL, SENT = f"{OPENAPI}@v1.0+protobuf", f"{OPENAPI}.v1.0+protobuf"
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        (OF_KUBECTL, SENT),
+        (SENT, SENT),
+        (f"application/json;q=0.5,{OF_KUBECTL}", SENT),
+        (f"{OF_KUBECTL};q=0.5,application/json", "application/json"),
+        (f"text/html,{OF_KUBECTL},*/*;q=0.1", SENT),
+        ("application/*", "application/json"),
+        ("*/*", "application/json"),
+    ],
+)
+async def test_openapi_of_version_two_has_two_forms(http: Http, header: str, kind: str) -> None:
+    async with http[0].get(f"{http[1]}/openapi/v2", headers={"Accept": header}) as answer:
+        body = await answer.read()
+    assert (answer.status, answer.content_type) == (200, kind)
+    assert "Accept" in answer.headers["Vary"]
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert body.startswith(b"\x0a\x032.0" if kind == SENT else b'{"swagger":"2.0"')
+
+
+@pytest.mark.parametrize("header", ["application/yaml", "text/html", f"{OPENAPI}@v2.0+protobuf"])
+@pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3/api/v1"])
+async def test_openapi_in_another_form_is_refused(http: Http, path: str, header: str) -> None:
+    async with http[0].get(http[1] + path, headers={"Accept": header}) as answer:
+        assert answer.status == 406
+
+
+@pytest.mark.differs(
+    "OpenAPI v3 is JSON only; who takes it as protobuf alone is answered 406",
+    "kubectl and client-go read v3 as JSON; older ones then ask for v2",
+)
+async def test_openapi_of_version_three_as_protobuf(api: Api, http: Http) -> None:
+    headers = {"Accept": "application/com.github.proto-openapi.spec.v3@v1.0+protobuf"}
+    async with http[0].get(f"{http[1]}/openapi/v3/api/v1", headers=headers) as answer:
+        assert answer.status == (406 if api.embedded else 200)
+
+
+@pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3/apis/test.getedge.me/v1"])
+async def test_openapi_that_the_client_has_is_not_sent_again(http: Http, path: str) -> None:
+    async with http[0].get(http[1] + path) as answer:
+        tag = answer.headers["ETag"]
+    async with http[0].get(http[1] + path, headers={"If-None-Match": tag}) as answer:
+        assert (answer.status, await answer.read()) == (304, b"")
+    async with http[0].get(http[1] + path, headers={"If-None-Match": '"other"'}) as answer:
+        assert answer.status == 200

@@ -180,3 +180,52 @@ async def test_a_person_is_told_who_they_are_and_what_they_may(api: Api) -> None
     assert "admin" in await api.kubectl("auth", "whoami")
     assert await api.kubectl("auth", "can-i", "delete", "widgets") == "yes\n"
     assert "*.*" in await api.kubectl("auth", "can-i", "--list")
+
+
+async def test_what_get_printed_can_be_applied_again(api: Api) -> None:
+    for name in ("one", "two"):
+        await api.kubectl("apply", "-f", "-", stdin=widget(name))
+    found = await api.get("wd")
+    assert found["kind"] == "List"
+    for item in found["items"]:
+        item["spec"]["size"] = 2
+    printed = await api.kubectl("apply", "-f", "-", stdin=found)
+    assert printed.splitlines() == [f"widget.test.getedge.me/{name} configured" for name in ("one", "two")]
+    assert [item["spec"]["size"] for item in (await api.get("wd"))["items"]] == [2, 2]
+
+
+async def test_a_list_is_created_compared_replaced_and_applied_on_the_server(api: Api) -> None:
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
+    one = widget("one")
+    made = {"apiVersion": "v1", "kind": "List", "items": [one, settings]}
+    assert "configmap/settings created" in await api.kubectl("create", "--validate=strict", "-f", "-", stdin=made)
+    one["spec"]["size"] = 3
+    assert "+  size: 3" in await api.kubectl("diff", "-f", "-", stdin=made, fails=True)
+    assert "widget.test.getedge.me/one replaced" in await api.kubectl("replace", "-f", "-", stdin=made)
+    one["spec"]["size"] = 4
+    applied = await api.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=made)
+    assert "widget.test.getedge.me/one serverside-applied" in applied
+    assert (await api.get("wd", "one"))["spec"]["size"] == 4
+
+
+@pytest.mark.parametrize(("version", "kind"), [("nowhere.example.com/v1", "Foo"), ("v1", "Foo")])
+@pytest.mark.parametrize("verb", [("apply",), ("apply", "--server-side"), ("create",)])
+async def test_an_unknown_kind_is_called_unknown(api: Api, verb: tuple[str, ...], version: str, kind: str) -> None:
+    manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": "one"}}
+    printed = await api.kubectl(*verb, "-f", "-", stdin=manifest, fails=True)
+    assert f'no matches for kind "{kind}" in version "{version}"' in printed
+
+
+async def test_an_unknown_field_in_a_list_is_refused(api: Api) -> None:
+    made = {"apiVersion": "v1", "kind": "List", "items": [widget("one", bogus=1)]}
+    printed = await api.kubectl("create", "--validate=strict", "-f", "-", stdin=made, fails=True)
+    assert 'unknown field "bogus" in me.getedge.test.v1.Widget.spec' in printed  # by kubectl, from the document
+
+
+async def test_explain_tells_the_same_of_the_older_document(api: Api) -> None:
+    assert "How large it is." in await api.kubectl("explain", "widget.spec", "--output=plaintext-openapiv2")
+    assert "map[string]string" in await api.kubectl("explain", "secret.stringData", "--output=plaintext-openapiv2")
+
+
+async def test_all_is_a_category_also_where_nothing_is_in_it(api: Api) -> None:
+    assert await api.kubectl("get", "all") == "No resources found in edge namespace.\n"

@@ -1,4 +1,4 @@
-"""The documents of the API: what it tells of itself at fixed paths, discovery and OpenAPI."""
+"""The documents of the API: what it tells of itself at fixed paths. OpenAPI is in openapi.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from controller.apiserver.documents import discovery
-from controller.apiserver.documents.openapi import OpenApi
 from controller.apiserver.kinds.resources import Registry
 
 Object = dict[str, Any]
@@ -18,7 +17,6 @@ class Documents:
     def __init__(self, registry: Registry, others: Iterable[str] = ()) -> None:
         """``others``: paths beside these documents, for the list at the root."""
         self._registry = registry
-        self._openapi = OpenApi(registry)
         self._others = tuple(others)
 
     def find(self, parts: list[str], *, aggregated: bool) -> Object | None:
@@ -28,8 +26,6 @@ class Documents:
                 return {"paths": self._paths()}
             case ["version"]:
                 return discovery.VERSION
-            case ["openapi", *rest]:
-                return self._schemas(rest)
             case ["api"] | ["apis"] if aggregated:
                 return discovery.aggregated(self._registry, core=parts == ["api"])
         return self._discovery(parts)
@@ -53,16 +49,4 @@ class Documents:
                 return discovery.group(registry, group)
             case ["apis", group, version] if version in registry.groups().get(group, []):
                 return discovery.resource_list(registry, group, version)
-        return None
-
-    def _schemas(self, rest: list[str]) -> Object | None:
-        match rest:
-            case ["v2"]:
-                return self._openapi.v2()
-            case ["v3"]:
-                return self._openapi.v3_index()
-            case ["v3", "api", "v1"]:
-                return self._openapi.v3("", "v1")
-            case ["v3", "apis", group, version]:
-                return self._openapi.v3(group, version)
         return None

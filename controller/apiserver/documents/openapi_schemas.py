@@ -40,7 +40,7 @@ def of_kind(resource: Resource, root: str, form: Form) -> Object:
         schema = core_schemas.referring(core, root) if core else {"type": "object"}
     metadata = {"$ref": root + core_schemas.published("meta.ObjectMeta")}
     properties = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"allOf": [metadata], "description": METADATA}}
-    if root == "#/definitions/":
+    if root == core_schemas.V2_ROOT:
         properties["metadata"] = {**metadata, "description": METADATA}
     return {
         **schema,
@@ -96,7 +96,7 @@ def _described(schema: Object) -> Object:
 def _mapped(schema: Object, change: Callable[[Object], Object]) -> Object:
     """The schema with every schema in it changed."""
     shown = dict(schema)
-    if "properties" in schema:
+    if isinstance(schema.get("properties"), dict):
         shown["properties"] = {name: change(part) for name, part in schema["properties"].items()}
     for name in ("items", "additionalProperties"):
         if isinstance(schema.get(name), dict):

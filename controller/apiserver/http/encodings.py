@@ -20,7 +20,17 @@ TRUE = ("1", "true")
 
 
 async def encode(request: web.Request, answer: web.Response) -> None:
-    """Change the answer to a request in place. Streams and texts are left as they are."""
+    """Change the answer to a request in place. Streams are left as they are.
+
+    An answer that says ``Vary: Accept`` was made in the form that the client asked for.
+    """
+    if answer.headers.get("Vary") != "Accept":
+        await _reform(request, answer)
+    await _compress(request, answer)
+
+
+async def _reform(request: web.Request, answer: web.Response) -> None:
+    """From JSON to YAML, or to JSON for people."""
     if answer.content_type != forms.JSON or not isinstance(answer.body, bytes):
         return
     if forms.prefers_yaml(",".join(request.headers.getall("Accept", ()))):
@@ -28,14 +38,13 @@ async def encode(request: web.Request, answer: web.Response) -> None:
         answer.headers["Content-Type"] = forms.YAML
     elif request.query.get("pretty") in TRUE:
         answer.body = await asyncio.to_thread(_indented, answer.body)
-    await _compress(request, answer)
 
 
 async def _compress(request: web.Request, answer: web.Response) -> None:
     body = answer.body
     if not isinstance(body, bytes) or len(body) < GZIP_BYTES:
         return
-    answer.headers["Vary"] = "Accept-Encoding"
+    answer.headers["Vary"] = ", ".join(filter(None, (answer.headers.get("Vary"), "Accept-Encoding")))
     if _takes_gzip(request.headers.get("Accept-Encoding", "")):
         answer.body = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL)
         answer.headers["Content-Encoding"] = "gzip"

@@ -16,6 +16,7 @@ from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Identity
 from controller.apiserver.access.reviews import GROUPS, Reviews
 from controller.apiserver.documents.catalogue import Documents
+from controller.apiserver.documents.openapi import OpenApi
 from controller.apiserver.http import wire
 from controller.apiserver.http.health import ENDPOINTS, Health
 from controller.apiserver.kinds.resources import Registry, Resource
@@ -45,6 +46,7 @@ class Requests:
         self._reading = Reading(store)
         self._scales = Scales(self._verbs, self._reading)
         self._documents = Documents(registry, health.paths())
+        self._openapi = OpenApi(registry)
         self._registry = registry
         self._store = store
         self._reviews = reviews
@@ -53,7 +55,7 @@ class Requests:
     async def answer(self, request: web.Request, wanted: Attributes, who: Identity) -> web.StreamResponse:
         """The answer to one request."""
         if not wanted.resource:
-            return self._document(request)
+            return await self._document(request)
         place = self._place(wanted)
         _check_verb(request.method, wanted, place.resource)
         if wanted.group in GROUPS:
@@ -73,17 +75,25 @@ class Requests:
             raise failures.not_acceptable(f"{wanted.qualified} are answered as they are, not as {kind}")
         return wire.answer(self._reviews.answer(who, wanted, await wire.body(request)), 201)
 
-    def _document(self, request: web.Request) -> web.Response:
+    async def _document(self, request: web.Request) -> web.Response:
         if request.method not in ("GET", "HEAD"):
             raise failures.method_not_allowed()
         parts = [part for part in request.path.split("/") if part]
         if parts and parts[0] in ENDPOINTS:
             return self._health.answer(request, parts[0], parts[1:])
+        if parts[:1] == ["openapi"]:
+            return await self._schemas(request, parts[1:])
         aggregated = "apidiscovery.k8s.io" in request.headers.get("Accept", "") and parts in (["api"], ["apis"])
         document = self._documents.find(parts, aggregated=aggregated)
         if document is None:
             raise failures.unknown_path()
         return wire.answer(document, kind=wire.DISCOVERY) if aggregated else wire.answer(document)
+
+    async def _schemas(self, request: web.Request, parts: list[str]) -> web.Response:
+        found = await self._openapi.find(parts, wire.ranges(request))
+        if found is None:
+            raise failures.unknown_path()
+        return wire.published(request, found)
 
     def _place(self, wanted: Attributes) -> Place:
         resource = self._registry.find(wanted.group, wanted.version, wanted.resource)

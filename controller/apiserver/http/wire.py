@@ -10,6 +10,7 @@ import yaml
 from aiohttp import web
 
 from controller.apiserver import failures
+from controller.apiserver.documents.openapi import Published
 from controller.apiserver.http import bodies, protobuf
 from controller.apiserver.http.bodies import Decoded
 from controller.apiserver.objects import forms
@@ -54,6 +55,11 @@ def failed(failure: failures.Failure) -> web.Response:
     return response
 
 
+def ranges(request: web.Request) -> list[str]:
+    """The media ranges that the client accepts, the preferred first."""
+    return [media for media, _ in forms.clauses(",".join(request.headers.getall("Accept", ())) or "*/*")]
+
+
 def form(request: web.Request, *, streaming: bool = False) -> Form:
     """The form of the answer that the client takes. Raises failures.Failure (400, 406)."""
     return forms.agreed(
@@ -68,3 +74,12 @@ def answer(item: Object, status: int = 200, warnings: Iterable[str] = (), kind: 
         status=status,
         headers=[("Content-Type", kind), *(("Warning", f"299 - {json.dumps(text)}") for text in warnings)],
     )
+
+
+def published(request: web.Request, document: Published) -> web.Response:
+    """A document in the form that was agreed on, or 304 when the client has it (RFC 9110, 13.1.2)."""
+    headers = {"Content-Type": document.content_type, "Vary": "Accept", "ETag": f'"{document.tag}"'}
+    known = {tag.value for tag in request.if_none_match or ()}
+    if known & {document.tag, "*"}:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=document.body, headers=headers)

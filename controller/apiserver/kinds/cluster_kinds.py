@@ -47,6 +47,12 @@ storage.k8s.io/v1 csistoragecapacities CSIStorageCapacity n
 storage.k8s.io/v1 storageclasses StorageClass c sc
 storage.k8s.io/v1 volumeattachments VolumeAttachment c
 """
+# What ``kubectl get all`` asks for.
+IN_ALL = {
+    "pods", "replicationcontrollers", "daemonsets", "deployments", "replicasets", "statefulsets",
+    "horizontalpodautoscalers", "cronjobs", "jobs",
+}  # fmt: skip
+ALL = ("all",)
 
 
 def resources() -> tuple[Resource, ...]:
@@ -56,4 +62,7 @@ def resources() -> tuple[Resource, ...]:
 
 def _resource(api_version: str, plural: str, kind: str, scope: str, *short_names: str) -> Resource:
     group, _, version = api_version.rpartition("/")
-    return Resource(group, version, plural, kind, scope == "n", kind.lower(), short_names, columns=(AGE,), verbs=READ)
+    return Resource(
+        group, version, plural, kind, scope == "n", kind.lower(), short_names, ALL if plural in IN_ALL else (),
+        columns=(AGE,), verbs=READ,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from controller.apiserver import failures
-from controller.apiserver.kinds import core_columns, core_rules, definitions, event_versions
+from controller.apiserver.kinds import cluster_kinds, core_columns, core_rules, definitions, event_versions
 from controller.apiserver.kinds.resources import READ, VERBS, Resource, Selectable
 from controller.apiserver.kinds.subresources import FINALIZE, STATUS
 from controller.apiserver.schemas.causes import Cause
@@ -104,7 +104,7 @@ SERVICE_ACCOUNTS = Resource(
     columns=core_columns.SERVICE_ACCOUNTS,
 )  # fmt: skip
 SERVICES = Resource(
-    "", "v1", "services", "Service", True, "service", ("svc",), verbs=READ,
+    "", "v1", "services", "Service", True, "service", ("svc",), cluster_kinds.ALL, verbs=READ,
     columns=core_columns.SERVICES,
 )  # fmt: skip
 

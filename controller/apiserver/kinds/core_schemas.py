@@ -16,6 +16,8 @@ from controller.apiserver.kinds.core_types import Field
 Object = dict[str, Any]
 Reference = Callable[[str], Object]
 
+V2_ROOT = "#/definitions/"
+V3_ROOT = "#/components/schemas/"
 ANYTHING: Object = {"x-kubernetes-preserve-unknown-fields": True}
 SCALARS: dict[str, Object] = {
     "string": {"type": "string"},
@@ -50,18 +52,28 @@ def referring(name: str, root: str) -> Object:
     schema = _empty(name)
     _fill(schema, name, lambda inner: {"$ref": root + published(inner)})
     for field, part in schema["properties"].items():
-        schema["properties"][field] = _described(part, f"{name}.{field}")
+        schema["properties"][field] = _described(_not_nullable(part), f"{name}.{field}", root)
     if not schema["properties"]:
         del schema["properties"]  # a client that reads and writes the document must get the same
-    return _described(schema, name)
+    return _described(schema, name, root)
 
 
-def _described(schema: Object, what: str) -> Object:
-    """With its description; beside a reference that has no place of its own."""
+def _described(schema: Object, what: str, root: str) -> Object:
+    """With its description; beside a reference that has no place of its own in version 3."""
     text = DESCRIPTIONS.get(what)
     if text is None:
         return schema
-    return {"allOf": [schema], "description": text} if "$ref" in schema else {**schema, "description": text}
+    if "$ref" in schema and root != V2_ROOT:
+        return {"allOf": [schema], "description": text}
+    return {**schema, "description": text}
+
+
+def _not_nullable(schema: Object) -> Object:
+    """As Kubernetes publishes its own kinds: version 2 has no such word, and a null there counts as left out."""
+    shown = {name: part for name, part in schema.items() if name != "nullable"}
+    for name in {"items", "additionalProperties"} & shown.keys():
+        shown[name] = _not_nullable(shown[name])
+    return shown
 
 
 def names_within(name: str) -> set[str]:

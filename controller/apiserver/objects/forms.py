@@ -98,26 +98,28 @@ def agreed(accept: str, include: str = "", *, streaming: bool = False) -> Form:
     return replace(form, include=include)
 
 
+def clauses(accept: str) -> list[tuple[str, dict[str, str]]]:
+    """The media ranges of an Accept header with their parameters, the preferred first, without what is not wanted."""
+    split = [re.split(r"\s*;\s*", clause.strip()) for clause in accept.split(",")]
+    ranges = [(media.lower(), dict(part.partition("=")[::2] for part in parts)) for media, *parts in split]
+    wanted = [clause for clause in ranges if _quality(clause[1])]
+    return sorted(wanted, key=lambda clause: _quality(clause[1]), reverse=True)
+
+
 def prefers_yaml(accept: str) -> bool:
     """Whether answers of any kind, documents and failures included, go out as YAML."""
     return next(_offers(accept, streaming=False), Form()).media == YAML
 
 
 def _offers(accept: str, *, streaming: bool) -> Iterator[Form]:
-    clauses = [re.split(r"\s*;\s*", clause.strip()) for clause in (accept or JSON).split(",")]
-    wishes = [(media, dict(part.partition("=")[::2] for part in parts)) for media, *parts in clauses]
-    for media, parameters in sorted(wishes, key=_preference, reverse=True):
-        found, kind = RANGES.get(media.lower()), parameters.get("as", "")
-        if found is None or _quality(parameters) == 0 or (streaming and found != JSON):
+    for media, parameters in clauses(accept or JSON):
+        found, kind = RANGES.get(media), parameters.get("as", "")
+        if found is None or (streaming and found != JSON):
             continue
         if not kind:
             yield Form(found)
         elif kind in (KINDS_OF_EVENTS if streaming else KINDS) and parameters.get("g", GROUP) == GROUP:
             yield from (Form(found, kind, version) for version in VERSIONS if version == parameters.get("v", "v1"))
-
-
-def _preference(wish: tuple[str, dict[str, str]]) -> float:
-    return _quality(wish[1])
 
 
 def _quality(parameters: dict[str, str]) -> float:
