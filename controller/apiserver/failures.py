@@ -174,6 +174,11 @@ def unsupported_media(accepted: Iterable[str]) -> Failure:
     return Failure(415, "UnsupportedMediaType", message + ", ".join(accepted))
 
 
+def unsupported_encoding() -> Failure:
+    """415 of a body that is compressed, which Kubernetes does not take either."""
+    return Failure(415, "UnsupportedMediaType", "the body of the request is compressed; send it as it is")
+
+
 def unknown_path() -> Failure:
     """404 of a path that names nothing."""
     return NotFound(404, "NotFound", "the server could not find the requested resource")

@@ -164,6 +164,26 @@ async def test_a_body_may_be_yaml(http: Http) -> None:
         assert answer.status == 201
 
 
+async def test_times_in_yaml_are_text_without_quotation_marks(http: Http) -> None:
+    about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "times"}}
+    body = yaml.safe_dump(about) + "data: {at: 2026-02-02T00:00:00Z, day: 2026-02-02, time: 12:30:15}\n"
+    maps, headers = f"{http[1]}/api/v1/namespaces/edge/configmaps", {"Content-Type": "application/yaml"}
+    async with http[0].post(maps, data=body, headers=headers) as answer:
+        assert answer.status == 201
+        assert (await answer.json())["data"] == {
+            "at": "2026-02-02T00:00:00Z",
+            "day": "2026-02-02",
+            "time": "12:30:15",
+        }
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e400", "01", "'x'"])
+async def test_what_is_no_json_is_refused(http: Http, value: str) -> None:
+    body = json.dumps(widget("odd", size="VALUE")).replace('"VALUE"', value)
+    async with http[0].post(http[1] + PATH, data=body, headers={"Content-Type": "application/json"}) as answer:
+        assert answer.status == 400
+
+
 @pytest.mark.parametrize(("accepted", "encoding"), [("gzip", "gzip"), ("gzip;q=0", None), ("identity", None)])
 async def test_a_large_answer_is_compressed_for_who_wants_it(http: Http, accepted: str, encoding: str | None) -> None:
     for number in range(2):

@@ -12,10 +12,33 @@ from controller.apiserver import failures, times
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.access.users import Users
+from controller.apiserver.schemas import structural
 from controller.apiserver.schemas.causes import Cause
+from controller.apiserver.schemas.structural import PRESERVE
 
 Object = dict[str, Any]
 GROUPS = ("authentication.k8s.io", "authorization.k8s.io")
+MAX_BODY = 64 << 10  # bytes: whoever has any rights may ask, and a question is short
+
+_TEXT: Object = {"type": "string", "nullable": True}
+_TEXTS: Object = {"type": "array", "nullable": True, "items": {"type": "string"}}
+_OBJECT: Object = {"type": "object", "nullable": True, PRESERVE: True}
+
+
+def _object_of(**properties: Object) -> Object:
+    return {"type": "object", "nullable": True, "properties": properties}
+
+
+_SPEC = _object_of(
+    namespace=_TEXT, token=_TEXT, user=_TEXT, uid=_TEXT, groups=_TEXTS, audiences=_TEXTS, extra=_OBJECT,
+    nonResourceAttributes=_object_of(verb=_TEXT, path=_TEXT),
+    resourceAttributes=_object_of(
+        **dict.fromkeys(("verb", "group", "version", "resource", "subresource", "namespace", "name"), _TEXT),
+        fieldSelector=_OBJECT, labelSelector=_OBJECT,
+    ),
+)  # fmt: skip
+# The reviews in one: what a kind does not have is not looked at.
+_SHAPE = {**_object_of(apiVersion=_TEXT, kind=_TEXT, metadata=_OBJECT, spec=_SPEC), "nullable": False}
 
 
 class Reviews:
@@ -35,8 +58,9 @@ class Reviews:
 
     def answer(self, who: Identity, wanted: Attributes, body: Any) -> Object:
         """The review with its status."""
-        if not isinstance(body, dict) or not isinstance(body.get("spec") or {}, dict):
-            raise failures.bad_request(f"the body must be an object of {wanted.qualified}")
+        if causes := structural.validate(body, _SHAPE):
+            raise failures.bad_request(f"the body must be an object of {wanted.qualified}: {causes[0].message}")
+        structural.prune(body, _SHAPE)
         answer = self._answers.get(wanted.resource)
         if answer is None or wanted.name:
             raise failures.unknown_path()

@@ -48,7 +48,8 @@ class Users:
 
     def token_owner(self, token: str) -> Identity | None:
         """Whose bearer token this is."""
-        found = [who for known, who in self._tokens.items() if hmac.compare_digest(known.encode(), token.encode())]
+        given = token.encode(errors="surrogateescape")  # how bytes of a header come that are no UTF-8
+        found = [who for known, who in self._tokens.items() if hmac.compare_digest(known.encode(), given)]
         return found[0] if found else None
 
     def _by_token(self, authorization: str) -> Identity:

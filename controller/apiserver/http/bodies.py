@@ -1,14 +1,29 @@
-"""JSON and YAML bodies, with the fields that were given twice: the last one counts, and the client is told."""
+"""JSON bodies, with the fields that were given twice: the last one counts, and the client is told.
+
+What Kubernetes refuses is refused: NaN, numbers out of range, broken UTF-8, lone surrogates. How many values there are
+and how deeply they are nested is known from the text, before anything is built of it.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
-import yaml
+from controller.apiserver.objects import bounds
 
 Object = dict[str, Any]
+
+DUPLICATES = 100  # that are told, as in Kubernetes
+INT64 = range(-(1 << 63), 1 << 63)
+INT_DIGITS = 20  # more are no int64
+# Possessive, so that the time is linear in the text; one that does not end reaches to the end of the body.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS = re.compile(rb"[^\[\]{}]+")
 
 
 class Decoded(NamedTuple):
@@ -20,55 +35,64 @@ class Decoded(NamedTuple):
 
 def of_json(raw: bytes) -> Decoded:
     """Raises ValueError."""
-    repeated: dict[int, list[str]] = {}
+    _check_bounds(raw)
+    repeated: dict[int, tuple[Object, list[str]]] = {}  # the objects are kept, so that no id comes twice
 
     def collect(pairs: list[tuple[str, Any]]) -> Object:
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            repeated[id(found)] = sorted({name for name in names if names.count(name) > 1})
+            counted = Counter(name for name, _ in pairs)
+            repeated[id(found)] = found, sorted(name for name, count in counted.items() if count > 1)
         return found
 
-    item = json.loads(raw, object_pairs_hook=collect)
-    if not repeated:
-        return Decoded(item, ())
-    return Decoded(item, tuple(f'duplicate field "{path}"' for path in _paths(item, repeated, "")))
+    text = raw.decode()
+    item = json.loads(
+        text, object_pairs_hook=collect, parse_int=integer, parse_float=number, parse_constant=_refuse_constant
+    )
+    if "\\ud" in text.lower():
+        json.dumps(item, ensure_ascii=False).encode()  # a UnicodeError, which is a ValueError, for half a character
+    told = islice(_paths(item, repeated, ""), DUPLICATES) if repeated else ()
+    return Decoded(item, tuple(f'duplicate field "{path}"' for path in told))
 
 
-def _paths(value: Any, repeated: dict[int, list[str]], path: str) -> Iterator[str]:
+def integer(text: str) -> int | float:
+    """A whole number as Kubernetes takes it: what is no int64 is a float. Raises ValueError."""
+    value = int(text) if len(text) <= INT_DIGITS else None
+    return value if value is not None and value in INT64 else number(text)
+
+
+def number(text: str) -> float:
+    """A float. Raises ValueError for what JSON cannot say."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:INT_DIGITS]} is out of range")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _check_bounds(raw: bytes) -> None:
+    """Raises bounds.ExceededError."""
+    # A value has no more than a key and a text, which are four quotation marks: told first, as it is quickest.
+    bounds.check_figures((raw.count(b'"') - raw.count(b'\\"')) // 4, 0)
+    bare = _STRING.sub(b"", raw)
+    count = 1 + sum(map(bare.count, (b",", b"[", b"{")))
+    bounds.check_figures(count, 0)
+    depth = 0
+    for bracket in _NO_BRACKETS.sub(b"", bare):
+        depth += 1 if bracket in b"[{" else -1
+        bounds.check_figures(count, depth)
+
+
+def _paths(value: Any, repeated: dict[int, tuple[Object, list[str]]], path: str) -> Iterator[str]:
     if isinstance(value, dict):
         prefix = f"{path}." if path else ""
-        for name in repeated.get(id(value), ()):
+        for name in repeated.get(id(value), (value, ()))[1]:
             yield prefix + name
         for name, part in value.items():
             yield from _paths(part, repeated, prefix + name)
     elif isinstance(value, list):
         for index, part in enumerate(value):
             yield from _paths(part, repeated, f"{path}[{index}]")
-
-
-class _Loader(yaml.CSafeLoader):
-    """Notes the keys that a mapping has twice."""
-
-    def __init__(self, raw: bytes) -> None:
-        super().__init__(raw)
-        self.duplicates: list[str] = []
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                self.duplicates.append(f'line {key.start_mark.line + 1}: key "{key.value}" already set in map')
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def of_yaml(raw: bytes) -> Decoded:
-    """JSON is YAML too, and much quicker to read. Raises ValueError and yaml.YAMLError."""
-    if raw.lstrip().startswith(b"{"):
-        return of_json(raw)
-    loader = _Loader(raw)
-    try:
-        return Decoded(loader.get_single_data(), tuple(loader.duplicates))
-    finally:
-        loader.dispose()

@@ -59,6 +59,7 @@ class Door:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            auto_decompress=False,  # a small body must not become a large one before anyone looks at it
             shutdown_timeout=SHUTDOWN_SECONDS,
             keepalive_timeout=IDLE_SECONDS,
             max_line_size=LINE_BYTES,

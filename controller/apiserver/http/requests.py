@@ -14,7 +14,7 @@ from controller.apiserver import failures
 from controller.apiserver.access import audit
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Identity
-from controller.apiserver.access.reviews import GROUPS, Reviews
+from controller.apiserver.access.reviews import GROUPS, MAX_BODY, Reviews
 from controller.apiserver.documents.catalogue import Documents
 from controller.apiserver.documents.openapi import OpenApi
 from controller.apiserver.http import wire
@@ -73,7 +73,7 @@ class Requests:
     async def _review(self, request: web.Request, wanted: Attributes, who: Identity) -> web.Response:
         if kind := wire.form(request).kind:
             raise failures.not_acceptable(f"{wanted.qualified} are answered as they are, not as {kind}")
-        return wire.answer(self._reviews.answer(who, wanted, await wire.body(request)), 201)
+        return wire.answer(self._reviews.answer(who, wanted, await wire.body(request, MAX_BODY)), 201)
 
     async def _document(self, request: web.Request) -> web.Response:
         if request.method not in ("GET", "HEAD"):

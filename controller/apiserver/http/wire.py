@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -11,7 +12,7 @@ from aiohttp import web
 
 from controller.apiserver import failures
 from controller.apiserver.documents.openapi import Published
-from controller.apiserver.http import bodies, protobuf
+from controller.apiserver.http import bodies, protobuf, yaml_bodies
 from controller.apiserver.http.bodies import Decoded
 from controller.apiserver.objects import forms
 from controller.apiserver.objects.forms import Form
@@ -19,32 +20,43 @@ from controller.apiserver.objects.forms import Form
 Object = dict[str, Any]
 
 MAX_BODY = 3 << 20  # bytes, as with Kubernetes
+LARGE_BYTES = 64 << 10  # of a body that is read in a thread
+TOLD = 500  # characters of what is wrong with a body
+PLAIN = "identity"
 BODIES = (forms.JSON, forms.YAML, protobuf.CONTENT_TYPE)
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
-async def body(request: web.Request) -> Any:
+async def body(request: web.Request, most: int = MAX_BODY) -> Any:
     """The object in a request; an empty one where there is none. Raises failures.Failure (400, 413, 415)."""
-    return (await decoded(request)).object
+    return (await decoded(request, most=most)).object
 
 
-async def decoded(request: web.Request, accepted: Collection[str] = BODIES) -> Decoded:
-    """As ``body``, with what was said twice."""
+async def decoded(request: web.Request, accepted: Collection[str] = BODIES, most: int = MAX_BODY) -> Decoded:
+    """As ``body``, with what was said twice. ``most``: bytes that are taken."""
     kind = request.content_type if "Content-Type" in request.headers else forms.JSON
     if request.can_read_body and kind not in accepted:
         raise failures.unsupported_media(accepted)
+    if request.headers.get("Content-Encoding", PLAIN).lower() != PLAIN:
+        raise failures.unsupported_encoding()
     try:
-        raw = await request.read()
+        raw = await request.clone(client_max_size=most).read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise failures.too_large(MAX_BODY) from error
+        raise failures.too_large(most) from error
     if not raw:
         return Decoded({}, ())
     try:
-        if kind == protobuf.CONTENT_TYPE:
-            return Decoded(protobuf.decode(raw), ())
-        return bodies.of_yaml(raw) if "yaml" in kind else bodies.of_json(raw)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise failures.bad_request(f"the object provided is unrecognized: {error}") from error
+        # What takes long leaves the loop to others meanwhile.
+        return await asyncio.to_thread(_parsed, raw, kind) if len(raw) > LARGE_BYTES else _parsed(raw, kind)
+    except (ValueError, yaml.YAMLError) as error:
+        raise failures.bad_request(f"the object provided is unrecognized: {str(error)[:TOLD]}") from error
+
+
+def _parsed(raw: bytes, kind: str) -> Decoded:
+    """Raises ValueError and yaml.YAMLError."""
+    if kind == protobuf.CONTENT_TYPE:
+        return Decoded(protobuf.decode(raw), ())
+    return yaml_bodies.of_yaml(raw) if "yaml" in kind else bodies.of_json(raw)
 
 
 def failed(failure: failures.Failure) -> web.Response:

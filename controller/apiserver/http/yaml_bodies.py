@@ -1,0 +1,169 @@
+"""YAML bodies, as Kubernetes turns them into JSON (sigs.k8s.io/yaml, which is YAML 1.1 as Go's yaml.v2 reads it).
+
+Built from libyaml's events without recursion, so that no object is larger than its text: aliases and merge keys are
+refused. Timestamps stay text, keys become strings, and what JSON cannot say is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+from yaml import events
+
+from controller.apiserver.http import bodies
+from controller.apiserver.http.bodies import DUPLICATES, INT_DIGITS, Decoded
+from controller.apiserver.objects import bounds
+
+Object = dict[str, Any]
+
+CORE = "tag:yaml.org,2002:"
+TEXT = ("!", f"{CORE}str")
+TAGS = ("", *TEXT, *(f"{CORE}{name}" for name in ("map", "seq", "int", "float", "bool", "null", "timestamp")))
+WORDS: dict[str, Any] = {
+    **{form: value for word, value in (("y", True), ("yes", True), ("true", True), ("on", True), ("n", False),
+       ("no", False), ("false", False), ("off", False), ("null", None))
+       for form in (word, word.capitalize(), word.upper())},
+    "": None, "~": None,
+}  # fmt: skip
+_DIRECTIVE = re.compile(rb"^%", re.MULTILINE)  # libyaml compares each with all others
+_NUMBER_BEGINS = frozenset("+-.0123456789")
+_INTEGER = re.compile(r"[-+]?(0x[0-9a-fA-F]+|0b[01]+|0o?[0-7]+|0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_ENDLESS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_BASES = {"0x": 16, "0b": 2, "0o": 8}
+
+
+class Refused(ValueError):  # noqa: N818 - the body is, by its line
+    """The body cannot be taken."""
+
+    def __init__(self, event: Any, why: str) -> None:
+        super().__init__(f"line {event.start_mark.line + 1}: {why}")
+
+
+def of_yaml(raw: bytes) -> Decoded:
+    """JSON is YAML too, and much quicker to read. Raises ValueError and yaml.YAMLError."""
+    if raw.lstrip().startswith(b"{"):
+        return bodies.of_json(raw)
+    if _DIRECTIVE.search(raw):
+        raise ValueError("YAML directives are not taken")
+    builder = _Builder()
+    for event in yaml.parse(raw.decode(), Loader=yaml.CSafeLoader):
+        builder.take(event)
+    return Decoded(builder.found, tuple(builder.duplicates))
+
+
+class _Builder:
+    """Objects and lists that are not at their end yet, from the outermost on."""
+
+    def __init__(self) -> None:
+        self.found: Any = None
+        self.duplicates: list[str] = []
+        self._open: list[Object | list[Any]] = []
+        self._keys: list[str | None] = []  # beside each of these, the key whose value comes next
+        self._count = 0
+        self._documents = 0
+
+    def take(self, event: Any) -> None:
+        """Take the next event. Raises ValueError."""
+        match event:
+            case events.ScalarEvent():
+                self._take_scalar(event)
+            case events.MappingStartEvent():
+                self._begin(event, {})
+            case events.SequenceStartEvent():
+                self._begin(event, [])
+            case events.MappingEndEvent() | events.SequenceEndEvent():
+                self._open.pop()
+                self._keys.pop()
+            case events.AliasEvent():
+                raise Refused(event, "aliases are not taken; write the value out")
+            case events.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    raise Refused(event, "a body holds one document")
+
+    def _begin(self, event: Any, container: Object | list[Any]) -> None:
+        if self._awaits_key():
+            raise Refused(event, "a key must be a single value")
+        _check_tag(event)
+        self._put(container)
+        self._open.append(container)
+        self._keys.append(None)
+        bounds.check_figures(self._count, len(self._open))
+
+    def _take_scalar(self, event: Any) -> None:
+        value = _scalar(event)
+        if not self._awaits_key():
+            self._put(value)
+            return
+        if value == "<<" and event.implicit[0]:
+            raise Refused(event, "merge keys are not taken; write the fields out")
+        key = _key(event, value)
+        if key in self._open[-1] and len(self.duplicates) < DUPLICATES:
+            self.duplicates.append(f'line {event.start_mark.line + 1}: key "{key}" already set in map')
+        self._keys[-1] = key
+
+    def _awaits_key(self) -> bool:
+        return bool(self._open) and isinstance(self._open[-1], dict) and self._keys[-1] is None
+
+    def _put(self, value: Any) -> None:
+        self._count += 1
+        bounds.check_figures(self._count, 0)
+        if not self._open:
+            self.found = value
+        elif isinstance(around := self._open[-1], list):
+            around.append(value)
+        else:
+            around[str(self._keys[-1])] = value
+            self._keys[-1] = None
+
+
+def _scalar(event: Any) -> Any:
+    _check_tag(event)
+    plain = event.implicit[0] if event.tag is None else event.tag not in TEXT
+    return _resolved(event.value) if plain else event.value
+
+
+def _check_tag(event: Any) -> None:
+    if (event.tag or "") not in TAGS:
+        raise Refused(event, f"the tag {event.tag} is not taken")
+
+
+def _resolved(text: str) -> Any:
+    """What a plain scalar means. Raises ValueError for what JSON cannot say."""
+    if text in WORDS:
+        return WORDS[text]
+    if text[0] not in _NUMBER_BEGINS:
+        return text
+    if _ENDLESS.fullmatch(text):
+        raise ValueError(f"{text} is not a JSON value")
+    digits = text.replace("_", "")
+    try:
+        if _INTEGER.fullmatch(digits):
+            return _whole(digits)
+        return bodies.number(digits) if _FLOAT.fullmatch(digits) else text
+    except ValueError:
+        return text  # a number out of range is text, as in Go
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number in base 16, 8, 2 or 10. Raises ValueError when it is out of range."""
+    bare = digits.lstrip("+-")
+    base = _BASES.get(bare[:2], 8 if bare[0] == "0" and len(bare) > 1 else 10)
+    if base == 10:
+        return bodies.integer(digits)
+    value = int(digits, base)
+    if value not in bodies.INT64:
+        raise ValueError(f"{digits[:INT_DIGITS]} is out of range")
+    return value
+
+
+def _key(event: Any, value: Any) -> str:
+    """A key as JSON has it."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise Refused(event, "a key must not be null")
+    return str(value).lower() if isinstance(value, bool) else str(value)
