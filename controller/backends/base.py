@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from controller.resources import runtimes
 
@@ -151,7 +151,14 @@ class Observed:
 
 @dataclass(frozen=True)
 class Step:
-    """One action towards the desired state; subclasses are the vocabulary shared by plan and backends."""
+    """One action towards the desired state; subclasses are the vocabulary shared by plan and backends.
+
+    ``repeatable``: it may run before the status says so, because running it again after a crash changes nothing for
+    the program. ``repair``: moreover it only restores what a running container had, so an older spec will do.
+    """
+
+    repeatable: ClassVar[bool] = False
+    repair: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -172,10 +179,14 @@ class CreateContainer(Step):
 class StartContainer(Step):
     """Start it, then put in order what the engine cannot: names, further interfaces, routes, resolv.conf."""
 
+    repeatable = True
+
 
 @dataclass(frozen=True)
 class StopContainer(Step):
     """Stop it within the spec's grace period; it stays stopped over a restart of the engine."""
+
+    repeatable = True
 
 
 @dataclass(frozen=True)
@@ -207,20 +218,30 @@ class RepairNetworks(Step):
     replaces nothing: the plan decides by ``changes_in_place``.
     """
 
+    repeatable = True
+    repair = True
+
 
 @dataclass(frozen=True)
 class AttachDevices(Step):
     """Have the node of every device that is plugged in, and of no other, inside the running container."""
+
+    repeatable = True
+    repair = True
 
 
 @dataclass(frozen=True)
 class UpdateResources(Step):
     """Change CPU and memory limits of the running container."""
 
+    repeatable = True
+
 
 @dataclass(frozen=True)
 class PinImage(Step):
     """Keep ``Target.image`` for the next start, without a restart; only for what was observed as ``unpinned``."""
+
+    repeatable = True
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ class Surroundings:
 class Case:
     """The Runtime that a pass is about; ``known`` is its status, with what was not written yet.
 
-    ``watched``: this process has seen it before.
+    ``watched``: this process has seen it before. ``outdated``: the API does not answer and this is the Runtime as it
+    was last read, so that only repairs are made.
     """
 
     runtime: runtimes.Runtime
@@ -56,6 +57,7 @@ class Case:
     writer: StatusWriter
     notes: StepNotes
     watched: bool
+    outdated: bool = False
 
 
 class Attempt:
@@ -142,14 +144,37 @@ class Attempt:
 
     async def _execute(self, current: plan.Plan) -> None:
         """Say what is about to be done, on disk, then do it; what a crash loop needs each time is not told."""
+        unrecorded: errors.ApiError | None = None
         if not (self._case.writer.crowded and current.steps == (base.RepairNetworks(),)):
-            self._previous = status.under_way(self._previous, self._report(_acting(current)))
-            await self._case.writer.write(self._previous)
+            unrecorded = await self._record(current)
         for step in current.steps:
+            if unrecorded and not self._needs_no_record(step, current):
+                raise unrecorded
             await self._case.wish.check()
             self.acted = True
             self._doings.begin(step, self._observed or base.Observed(), self._around.clock())
             await self._step(step)
+
+    async def _record(self, current: plan.Plan) -> errors.ApiError | None:
+        """Write what is about to be done; why that is impossible now, if so. Raises errors.NotFoundError."""
+        self._previous = status.under_way(self._previous, self._report(_acting(current)))
+        try:
+            await self._case.writer.write(self._previous)
+        except errors.NotFoundError:
+            raise
+        except errors.ApiError as error:
+            return error
+        return None
+
+    def _needs_no_record(self, step: base.Step, current: plan.Plan) -> bool:
+        """Whether nothing is lost when the controller ends before the status tells of the step.
+
+        A start that is also the restart asked for does need one: another process would restart the program again.
+        """
+        written = self._case.runtime.status.restart
+        known = current.restart is None or (written is not None and written.token == current.restart.token)
+        counts = isinstance(step, base.StartContainer) and not known
+        return step.repair if self._case.outdated else step.repeatable and not counts
 
     async def _step(self, step: base.Step) -> None:
         if isinstance(step, base.ResolveImage):

@@ -1,7 +1,7 @@
 """How often the status of a crash loop is written: twice at once, then once in ten seconds. No I/O.
 
 Passes go on at every crash, for each start needs its networks put in order. What they find is kept here between the
-writes, so that no record is lost as long as this process lives.
+writes, and while the API takes none, so that no record is lost as long as this process lives.
 """
 
 from __future__ import annotations
@@ -52,6 +52,14 @@ class Pace:
         budget.held = new
         return (1 - budget.writes) * EVERY_SECONDS
 
+    def keep(self, uid: str, new: RuntimeStatus) -> None:
+        """Keep ``new``, which the API did not take, until it is written."""
+        self._budget(uid).held = new
+
+    def forget(self, uid: str) -> None:
+        """The Runtime is gone, and nobody asks for its status any more."""
+        self._budgets.pop(uid, None)
+
     def written(self, uid: str, standing: RuntimeStatus, new: RuntimeStatus) -> None:
         """``new`` is written over ``standing``, whether the pace was asked or not."""
         if self._may_wait(standing, new):
@@ -72,7 +80,9 @@ class Pace:
 
     def _budget(self, uid: str) -> _Budget:
         now = self._clock()
-        self._budgets = {key: kept for key, kept in self._budgets.items() if now - kept.at < FORGOTTEN_SECONDS}
+        self._budgets = {
+            key: kept for key, kept in self._budgets.items() if kept.held or now - kept.at < FORGOTTEN_SECONDS
+        }
         budget = self._budgets.setdefault(uid, _Budget(AT_ONCE, now))
         budget.writes = min(AT_ONCE, budget.writes + (now - budget.at) / EVERY_SECONDS)
         budget.at = now

@@ -6,7 +6,6 @@ Called again and again for the same key, from any source, at any time; each call
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from typing import Any, NamedTuple
 
@@ -14,8 +13,7 @@ import pydantic
 
 from controller import errors, names
 from controller.backends import base
-from controller.network import parents
-from controller.reconcile import dedication, status
+from controller.reconcile import dedication, objects, status
 from controller.reconcile import outcome as outcomes
 from controller.reconcile.attempt import Attempt, Case, Surroundings
 from controller.reconcile.events import EventRecorder, Subject
@@ -26,7 +24,7 @@ from controller.reconcile.scope import Scope
 from controller.reconcile.status_writer import StatusWriter
 from controller.reconcile.steps import StepNotes
 from controller.reconcile.wish import Superseded, Wish
-from controller.resources import conditions, kinds, metadata, reasons, runtimes
+from controller.resources import conditions, kinds, reasons, runtimes
 from controller.resources.runtime_status import RuntimeStatus
 
 log = logging.getLogger(__name__)
@@ -57,6 +55,13 @@ STOPPING = Result(Outcome("waiting", reasons.PROGRESSING, "The controller stops"
 SUPERSEDED = Result(Outcome("waiting", reasons.PROGRESSING, "The wish changed meanwhile"), again=True)
 
 
+class _Seen(NamedTuple):
+    """A Runtime as the API had it last, and who else needed its dedicated interface then."""
+
+    runtime: runtimes.Runtime
+    rival: str
+
+
 class Reconciler:
     """The one reconcile of the Runtimes of one scope."""
 
@@ -69,20 +74,71 @@ class Reconciler:
         self._index = index
         self._scope = scope
         self._pace = Pace(around.clock)
+        self._seen: dict[Key, _Seen] = {}
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         """Bring one Runtime nearer to its wish; ``interrupted`` is set when its object changes meanwhile.
 
-        Raises errors.ApiError when the API does not let us read it or write its status.
+        Raises errors.ApiError when the API does not let us read it, or write its status before anything was done.
         """
         try:
             body = await self._around.api.get(kinds.RUNTIMES, key.name, key.namespace)
-            return await self._handle(key, body, interrupted)
         except errors.NotFoundError:
-            self._index.forget(key)
-            return GONE
+            return self._gone(key)
+        except errors.ApiUnavailableError as error:
+            return await self._repair(key, error)
+        return await self._pass(key, body, interrupted)
+
+    async def _pass(self, key: Key, body: dict[str, Any], interrupted: asyncio.Event) -> Result:
+        try:
+            result = await self._handle(key, body, interrupted)
+        except errors.NotFoundError:
+            return self._gone(key)
         except Superseded:
             return SUPERSEDED
+        if result.outcome.kind == "gone":
+            self._forget(key)
+        return result
+
+    def _gone(self, key: Key) -> Result:
+        self._index.forget(key)
+        self._forget(key)
+        return GONE
+
+    def _forget(self, key: Key) -> None:
+        if seen := self._seen.pop(key, None):
+            self._pace.forget(seen.runtime.metadata.uid)
+
+    async def _repair(self, key: Key, outage: errors.ApiError) -> Result:
+        """Restore networks and devices of a Runtime as it was last read. Raises the outage when it was never read.
+
+        The result is never settled: the API may have another spec by now, or a deletion.
+        """
+        seen = self._seen.get(key)
+        if seen is None:
+            raise outage
+        target = objects.target(self._install_id, seen.runtime, seen.rival)
+        return await self._run(key, self._case(key, seen.runtime, target, {}, asyncio.Event(), outage), outage)
+
+    async def _run(self, key: Key, case: Case, outage: errors.ApiError | None = None) -> Result:
+        """A pass; when its status cannot be written after a step, that is kept and the pass repeated."""
+        attempt = Attempt(self._around, case)
+        try:
+            outcome = await attempt.run()
+        except errors.NotFoundError:
+            raise
+        except errors.ApiError as refusal:
+            outage = refusal
+        finally:
+            self._note_written(key, case.writer.written)
+        if outage is None:
+            if not attempt.held_seconds:
+                self._tell_transition(objects.subject(key, case.target.uid), case.runtime, outcome)
+            return Result(outcome, acted=attempt.acted, held_seconds=attempt.held_seconds)
+        if not attempt.acted:
+            raise outage
+        log.warning("The status of %s is kept until it can be written: %s", key, outage, extra={"runtime": str(key)})
+        return Result(outcomes.of_error(outage), acted=True)
 
     async def _handle(self, key: Key, body: dict[str, Any], interrupted: asyncio.Event) -> Result:
         if elsewhere := self._scope.elsewhere(body["spec"]):
@@ -97,8 +153,8 @@ class Reconciler:
             runtime = runtimes.Runtime.model_validate(body)
         except pydantic.ValidationError as error:
             if not deleting:
-                return await self._refuse(key, body, _fault(error))
-            runtime = _bare(body)
+                return await self._refuse(key, body, objects.fault(error))
+            runtime = objects.bare(body)
         return await self._attempt(key, runtime, body, interrupted)
 
     def _tells(self, body: dict[str, Any]) -> bool:
@@ -115,9 +171,9 @@ class Reconciler:
     async def _refuse(self, key: Key, body: dict[str, Any], message: str) -> Result:
         """Nothing is touched, and the status says why."""
         outcome = Outcome("stalled", reasons.SPEC_IMPOSSIBLE, message)
-        bare = _bare(body)
+        bare = objects.bare(body)
         now, node = self._around.clock(), self._around.node
-        report = status.Report(target=self._target(key, bare), outcome=outcome, now=now, node=node)
+        report = status.Report(target=objects.target(self._install_id, bare), outcome=outcome, now=now, node=node)
         writer = StatusWriter(self._around.api, key, bare.status.wire(), bare.status, self._pace, bare.metadata.uid)
         await writer.write(status.after(bare.status, report))
         return Result(outcome)
@@ -125,51 +181,47 @@ class Reconciler:
     async def _attempt(
         self, key: Key, runtime: runtimes.Runtime, body: dict[str, Any], interrupted: asyncio.Event
     ) -> Result:
-        target = await self._with_rival(self._target(key, runtime), runtime)
-        subject = Subject(kinds.RUNTIMES, key.name, key.namespace, target.uid)
-        case = Case(
+        rival = await self._rival(runtime)
+        if runtime.metadata.deletion_timestamp is None:
+            self._seen[key] = _Seen(runtime, rival)
+        else:
+            self._forget(key)
+        target, standing = objects.target(self._install_id, runtime, rival), body.get("status") or {}
+        return await self._run(key, self._case(key, runtime, target, standing, interrupted))
+
+    def _note_written(self, key: Key, written: RuntimeStatus) -> None:
+        if seen := self._seen.get(key):
+            self._seen[key] = seen._replace(runtime=seen.runtime.model_copy(update={"status": written}))
+
+    def _case(
+        self,
+        key: Key,
+        runtime: runtimes.Runtime,
+        target: base.Target,
+        standing: dict[str, Any],
+        interrupted: asyncio.Event,
+        outage: errors.ApiError | None = None,
+    ) -> Case:
+        return Case(
             runtime=runtime,
             target=target,
             wish=Wish(self._around.api, runtime, interrupted),
             known=self._pace.held(target.uid) or runtime.status,
-            writer=StatusWriter(
-                self._around.api, key, body.get("status") or {}, runtime.status, self._pace, target.uid
-            ),
-            notes=StepNotes(self._recorder, subject),
+            writer=StatusWriter(self._around.api, key, standing, runtime.status, self._pace, target.uid, outage),
+            notes=StepNotes(self._recorder, objects.subject(key, target.uid)),
             watched=self._index.remember(
-                target.identity, key, _parents(runtime), devices=bool(runtime.spec.serial_ports)
+                target.identity, key, objects.parent_interfaces(runtime), devices=bool(runtime.spec.serial_ports)
             ),
-        )
-        attempt = Attempt(self._around, case)
-        outcome = await attempt.run()
-        if not attempt.held_seconds:
-            self._tell_transition(subject, runtime, outcome)
-        return Result(outcome, acted=attempt.acted, held_seconds=attempt.held_seconds)
-
-    def _target(self, key: Key, runtime: runtimes.Runtime) -> base.Target:
-        """The Runtime as the backend needs it; a MAC address that the spec pins wins over the one it had."""
-        spec = runtime.spec
-        pinned = {interface.name for interface in spec.interfaces if interface.mac_address}
-        return base.Target(
-            identity=base.Identity(self._install_id, key.namespace, spec.device_id),
-            name=key.name,
-            uid=runtime.metadata.uid,
-            generation=runtime.metadata.generation,
-            spec=spec,
-            mac_addresses={
-                interface.name: interface.mac_address
-                for interface in runtime.status.interfaces
-                if interface.mac_address and interface.name not in pinned
-            },
+            outdated=outage is not None,
         )
 
-    async def _with_rival(self, target: base.Target, runtime: runtimes.Runtime) -> base.Target:
-        """The target, and who else of this node needs the interface that it is to have to itself."""
+    async def _rival(self, runtime: runtimes.Runtime) -> str:
+        """Who else of this node needs the interface that it is to have to itself, "" for nobody."""
         if runtime.spec.dedicated_interface is None:
-            return target
+            return ""
         selector = f"spec.nodeName={self._around.node}"
         bodies = await self._around.api.list(kinds.RUNTIMES, field_selector=selector)
-        return dataclasses.replace(target, rival=dedication.rival(runtime, bodies))
+        return dedication.rival(runtime, bodies)
 
     def _tell_transition(self, subject: Subject, runtime: runtimes.Runtime, outcome: Outcome) -> None:
         """One line and one event when the summary changed, nothing otherwise."""
@@ -181,32 +233,6 @@ class Reconciler:
             logging.WARNING if outcome.failed else logging.INFO, "%s: %s", outcome.reason, outcome.message, extra=extra
         )
         self._recorder.record(subject, "Warning" if outcome.failed else "Normal", outcome.reason, outcome.message)
-
-
-def _parents(runtime: runtimes.Runtime) -> set[str]:
-    """The interfaces of the host that it needs, one of its own and what VLANs stand on too."""
-    dedicated = runtime.spec.dedicated_interface
-    wished = (interface.parent_interface for interface in runtime.spec.interfaces)
-    return parents.with_lower(wished) | ({dedicated} if dedicated else set())
-
-
-def _fault(error: pydantic.ValidationError) -> str:
-    """What of an object of a newer version, or one that got round the schema, cannot be read."""
-    fault = error.errors()[0]
-    return f"This version cannot read {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-
-
-def _bare(body: dict[str, Any]) -> runtimes.Runtime:
-    """The Runtime as far as it can be read: its identity, which is all that a deletion needs."""
-    try:
-        known = RuntimeStatus.model_validate(body.get("status") or {})
-    except pydantic.ValidationError:
-        known = RuntimeStatus()
-    return runtimes.Runtime(
-        metadata=metadata.ObjectMeta.model_validate(body["metadata"]),
-        spec=runtimes.RuntimeSpec.model_construct(device_id=body["spec"]["deviceId"], image=""),
-        status=known,
-    )
 
 
 def result_of(error: errors.EdgeError) -> Result:

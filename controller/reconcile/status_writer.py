@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller import errors
 from controller.reconcile import status
 from controller.reconcile.keys import Key
 from controller.reconcile.pace import Pace
@@ -17,11 +18,18 @@ from controller.resources.runtime_status import RuntimeStatus
 
 class StatusWriter:
     """``standing`` is the status as the API has it, and ``known`` the same as read; ``pace`` and ``uid`` of the Runtime
-    hold back a crash loop.
+    hold back a crash loop, and keep what the API does not take. ``outage`` is why no write need be tried.
     """
 
     def __init__(
-        self, api: ApiClient, key: Key, standing: dict[str, Any], known: RuntimeStatus, pace: Pace, uid: str
+        self,
+        api: ApiClient,
+        key: Key,
+        standing: dict[str, Any],
+        known: RuntimeStatus,
+        pace: Pace,
+        uid: str,
+        outage: errors.ApiError | None = None,
     ) -> None:
         self._api = api
         self._key = key
@@ -29,6 +37,12 @@ class StatusWriter:
         self._known = known
         self._pace = pace
         self._uid = uid
+        self._outage = outage
+
+    @property
+    def written(self) -> RuntimeStatus:
+        """The status that the API has, as far as this pass knows."""
+        return self._known
 
     @property
     def crowded(self) -> bool:
@@ -46,12 +60,19 @@ class StatusWriter:
         return seconds
 
     async def write(self, new: RuntimeStatus) -> None:
-        """Bring the API's status to ``new``; on disk when this returns. Raises errors.ApiError."""
-        self._pace.written(self._uid, self._known, new)
+        """Bring the API's status to ``new``; on disk when this returns. Raises errors.ApiError, and keeps it then."""
         wire = new.wire()
-        patch = status.changes(self._standing, wire)
-        if not patch:
-            return
+        if patch := status.changes(self._standing, wire):
+            try:
+                await self._send(patch)
+            except errors.ApiError:
+                self._pace.keep(self._uid, new)
+                raise
+        self._pace.written(self._uid, self._known, new)
+        self._standing, self._known = wire, new
+
+    async def _send(self, patch: dict[str, Any]) -> None:
+        if self._outage is not None:
+            raise self._outage
         key = self._key
         await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, {"status": patch}, subresource="status")
-        self._standing, self._known = wire, new
