@@ -9,6 +9,9 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,23 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
+
+
+async def while_running(work: Awaitable[T], *tasks: asyncio.Task[Any]) -> T:
+    """The result of ``work``, which waits for what the tasks bring.
+
+    Raises the error of a task that fails before that, RuntimeError when one merely ends.
+    """
+    waiting = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+                raise RuntimeError(f"{task.get_name()} ended, and others wait for it")
+        return await waiting
+    finally:
+        waiting.cancel()
 
 
 async def _keep_running(name: str, loop_function: Callable[[], Awaitable[None]]) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: engine, runtime image, LAN, certificates, local cloud, embedded API, and two guards.
+"""Fixtures of the whole suite: engine, runtime image, LAN, certificates, local cloud, embedded API, and three guards.
 
 One private engine serves a test session; ``EDGE_TEST_DOCKERD`` names another dockerd for it (a ``runc``
 beside it is used). What a session leaves behind fails it.
@@ -7,6 +7,7 @@ beside it is used). What a session leaves behind fails it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -31,6 +32,29 @@ def no_blocking_call() -> Iterator[None]:
     """Fail a test in which the product blocks an event loop."""
     with blockbuster_ctx("controller"):
         yield
+
+
+class _Unseen(logging.Handler):
+    """Keeps what asyncio says of failures that nobody looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if "exception was never retrieved" in message:
+            self.found.append(message)
+
+
+@pytest.fixture(autouse=True)
+def no_unseen_failure() -> Iterator[None]:
+    """Fail a test in which a task fails and nobody sees it."""
+    unseen, logger = _Unseen(), logging.getLogger("asyncio")
+    logger.addHandler(unseen)
+    yield
+    logger.removeHandler(unseen)
+    assert unseen.found == []
 
 
 @pytest.fixture

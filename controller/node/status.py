@@ -97,13 +97,13 @@ class NodeStatus:
     async def run(self) -> None:
         """Look and write, for ever."""
         while True:
+            self._changed.clear()  # before the look: what changes during it is looked at again
             try:
                 await self.look()
                 self._failing = False
             except errors.ApiError as error:
                 log.log(logging.DEBUG if self._failing else logging.WARNING, "The EdgeNode is not written: %s", error)
                 self._failing = True
-            self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
 

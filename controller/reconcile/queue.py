@@ -32,9 +32,15 @@ Reconcile = Callable[[Key, asyncio.Event], Awaitable[Result]]
 
 @dataclass
 class _Entry:
-    """What is known of one key while there is anything to do for it."""
+    """What is known of one key while there is anything to do for it.
+
+    ``heard`` counts the events since the last pass began; ``echo`` is how many a failing pass leaves behind.
+    """
 
     wanted: bool = False
+    passing: bool = False
+    heard: int = 0
+    echo: int = 0
     waiters: list[asyncio.Future[Result]] = field(default_factory=list)
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     worker: asyncio.Task[None] | None = None
@@ -63,11 +69,17 @@ class Queue:
     def add(self, key: Key) -> None:
         """Have a pass over the key soon; nothing more when one is wanted already.
 
-        The echo of steps that failed is not heard: it would try them again and again without a pause.
+        The echo of steps that failed does not count: it would try them again and again without a pause. It is told
+        from news by its number: the same steps leave the same events.
         """
         entry = self._entry(key)
+        entry.heard += 1
+        if entry.passing:
+            return  # judged when the pass is over
         if asyncio.get_running_loop().time() >= entry.deaf_until:
             self._want(entry, key)
+        elif entry.heard > entry.echo:
+            self._arm(key, entry, entry.deaf_until)
 
     async def reconcile(self, key: Key) -> Result:
         """The result of the first pass that starts from now on.
@@ -124,7 +136,8 @@ class Queue:
                 self._entries.pop(key, None)
 
     async def _one_pass(self, key: Key, entry: _Entry) -> Result:
-        entry.wanted = False
+        entry.wanted, entry.passing = False, True
+        entry.echo, entry.heard = max(entry.echo, entry.heard) if entry.deaf_until else 0, 0
         entry.interrupted.clear()
         waiters, entry.waiters = entry.waiters, []
         try:
@@ -132,6 +145,8 @@ class Queue:
         except BaseException:
             _answer(waiters, reconciler.STOPPING)
             raise
+        finally:
+            entry.passing = False
         _answer(waiters, result)
         return result
 
@@ -149,17 +164,23 @@ class Queue:
         """When the key is tried again by itself: never, when it is settled and nothing changes."""
         now = asyncio.get_running_loop().time()
         entry.failures = entry.failures + 1 if result.outcome.kind == "retry" else 0
-        if result.acted and not (result.settled or result.again):
-            entry.wanted = bool(entry.waiters)
-            entry.deaf_until = now + ECHO_SECONDS
-        if result.again:
-            entry.wanted = True
-        elif not entry.wanted and not self._stopping and (delay := self._delay(entry, result)) is not None:
-            entry.timer = asyncio.get_running_loop().call_later(delay, self._want, entry, key)
+        failed_steps = result.acted and not result.settled and not result.again
+        entry.deaf_until = now + ECHO_SECONDS if failed_steps else 0.0
+        entry.wanted |= not self._stopping and (result.again or (entry.heard > 0 and not failed_steps))
+        if not entry.wanted and (delay := self._delay(entry, result)) is not None:
+            self._arm(key, entry, now + delay)
 
     def _delay(self, entry: _Entry, result: Result) -> float | None:
-        delays = (self._by_outcome(entry, result), result.held_seconds or None)
+        news = ECHO_SECONDS if entry.heard > entry.echo else None
+        delays = (self._by_outcome(entry, result), result.held_seconds or None, news)
         return min((delay for delay in delays if delay is not None), default=None)
+
+    def _arm(self, key: Key, entry: _Entry, when: float) -> None:
+        """Have a pass at that time of the loop, unless one comes sooner."""
+        if self._stopping or (entry.timer is not None and entry.timer.when() <= when):
+            return
+        self._disarm(entry)
+        entry.timer = asyncio.get_running_loop().call_at(when, self._want, entry, key)
 
     def _by_outcome(self, entry: _Entry, result: Result) -> float | None:
         match result.outcome.kind:

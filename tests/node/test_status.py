@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -187,3 +188,21 @@ async def test_the_node_beside_it_is_ready_as_the_edge_node_is(api: ApiClient, p
     (ready,) = (await person.get(kinds.NODES, NAME))["status"]["conditions"]
     assert (ready["status"], ready["message"]) == ("False", "Docker does not answer")
     await person.delete(kinds.NODES, NAME)
+
+
+async def test_a_change_during_a_look_is_looked_at_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_status, "LOOK_SECONDS", 3600.0)
+    looks, again = 0, asyncio.Event()
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            host.status.poke()
+        else:
+            again.set()
+
+    monkeypatch.setattr(host.status, "look", look)
+    running = asyncio.create_task(host.status.run())
+    await asyncio.wait_for(again.wait(), 30)
+    running.cancel()

@@ -47,9 +47,9 @@ class Passes:
         finally:
             self.under_way -= 1
 
-    async def wait(self, count: int) -> None:
+    async def wait(self, count: int, seconds: float = 30) -> None:
         """Wait until that many passes have started."""
-        async with self.changed, asyncio.timeout(30):
+        async with self.changed, asyncio.timeout(seconds):
             await self.changed.wait_for(lambda: len(self.started) >= count)
 
 

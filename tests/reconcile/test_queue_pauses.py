@@ -8,8 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from controller.reconcile.outcome import Kind
-from controller.reconcile.queue import Queue
+from controller.reconcile.queue import ECHO_SECONDS, Queue
 from tests.reconcile.passes import KEY, READY, Passes, ended, idle
+from tests.support import virtual_time
 
 
 def recording(delays: list[tuple[float, float]]) -> Callable[[float, float], float]:
@@ -70,19 +71,61 @@ async def test_what_is_settled_is_not_looked_at_again_and_takes_no_memory(
     assert queue._entries == {}
 
 
-async def test_the_echo_of_failed_steps_is_not_heard(queue: Queue, passes: Passes) -> None:
-    passes.result = ended("retry", acted=True)
-    passes.gate = asyncio.Event()
+async def failing(queue: Queue, passes: Passes, events: int, count: int) -> None:
+    """Let pass number ``count`` fail after ``events`` events came during it."""
+    await passes.wait(count, 100)
+    for _ in range(events):
+        queue.add(KEY)
+    assert passes.gate
+    gate, passes.gate = passes.gate, asyncio.Event()
+    gate.set()
+
+
+def test_the_echo_of_failed_steps_does_not_shorten_the_pause() -> None:
+    async def main() -> None:
+        passes, now = Passes(ended("retry", acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
+        queue = Queue(passes.reconcile, jitter=lambda _, longest: longest)
+        queue.add(KEY)
+        for count in range(1, 7):
+            await failing(queue, passes, 3, count)
+            queue.add(KEY)  # one more comes after the steps
+        await passes.wait(7, 60)
+        assert now() >= 2 + 4 + 8 + 16 + 32
+        await queue.stop(0)
+
+    virtual_time.run(main())
+
+
+@pytest.mark.parametrize("kind", ["retry", "waiting", "stalled"])
+@pytest.mark.parametrize("after", [False, True], ids=["during the pass", "after it"])
+def test_an_event_beyond_the_echo_is_heard_once_the_echo_is_over(kind: Kind, after: bool) -> None:
+    async def main() -> None:
+        passes, now = Passes(ended(kind, acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
+        queue = Queue(passes.reconcile, jitter=lambda _, longest: longest)
+        queue.add(KEY)
+        for count in range(1, 5):
+            await failing(queue, passes, 3, count)
+        await failing(queue, passes, 3 if after else 4, 5)
+        await idle(queue)
+        failed = now()
+        if after:
+            queue.add(KEY)
+        await passes.wait(6, 100)
+        assert now() - failed == pytest.approx(ECHO_SECONDS)
+        await queue.stop(0)
+
+    virtual_time.run(main())
+
+
+async def test_the_first_failure_after_a_success_learns_its_echo_anew(queue: Queue, passes: Passes) -> None:
+    passes.result, passes.gate = ended("stalled", acted=True), asyncio.Event()
     queue.add(KEY)
-    await passes.wait(1)
-    queue.add(KEY)
+    await failing(queue, passes, 2, 1)
+    await passes.wait(2)
+    assert passes.gate
     passes.gate.set()
     await idle(queue)
-    queue.add(KEY)
-    await idle(queue)
-    assert passes.started == [KEY]
-    await queue.reconcile(KEY)
-    assert passes.started == [KEY, KEY]
+    assert len(passes.started) == 2
 
 
 async def test_an_event_after_a_pass_that_did_nothing_is_heard(queue: Queue, passes: Passes) -> None:

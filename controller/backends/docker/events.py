@@ -21,6 +21,7 @@ from controller.backends.docker.containers import Containers
 from controller.backends.docker.endings import Endings
 from controller.backends.docker.engine import Engine, url
 from controller.backends.docker.streams import json_lines
+from controller.supervise import while_running
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -57,7 +58,7 @@ class Events:
         follower = asyncio.create_task(self._follow_for_ever(keep))
         try:
             while True:
-                await _either(arrived, follower)
+                await while_running(arrived.wait(), follower)
                 arrived.clear()
                 while pending:
                     change = next(iter(pending))
@@ -115,14 +116,3 @@ class Events:
         elif identity:
             self._known[container] = identity
         return identity
-
-
-async def _either(arrived: asyncio.Event, follower: asyncio.Task[None]) -> None:
-    """Wait for the event; an end of the follower is an error, and raised."""
-    waiting = asyncio.create_task(arrived.wait())
-    try:
-        await asyncio.wait({waiting, follower}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
-    if follower.done():
-        follower.result()

@@ -11,6 +11,7 @@ from controller.backends.base import Contact, Identity
 from controller.backends.pods import naming, watching
 from controller.resources import kinds
 from controller.resources.client import ApiClient, WatchEvent
+from controller.supervise import while_running
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +27,15 @@ class Changes:
         self._known: dict[str, Identity] = {}  # by uid of the pod, to know whose an event is
 
     async def stream(self) -> AsyncIterator[Identity | Contact]:
-        """Identities, for ever; STANDS after each time in which changes may have been missed."""
+        """Identities, for ever; STANDS after each time in which changes may have been missed.
+
+        Raises what ends one of the watches: without it nothing would be told any more.
+        """
         told: asyncio.Queue[Identity | Contact] = asyncio.Queue(maxsize=1)
         tasks = [asyncio.create_task(work) for work in (self._follow_pods(told), self._follow_events(told))]
         try:
             while True:
-                yield await told.get()
+                yield await while_running(told.get(), *tasks)
         finally:
             for task in tasks:
                 task.cancel()

@@ -63,14 +63,23 @@ class LeaseClient:
         """Begin to ask. Raises OSError when the link or the container is gone."""
         # Held before the socket is opened, so that a container that ends in between is noticed.
         self._process = os.pidfd_open(self.link.pid)
+        opening = asyncio.ensure_future(asyncio.to_thread(open_link, self.link.pid, self.link.name))
         try:
-            self._socket = await asyncio.to_thread(open_link, self.link.pid, self.link.name)
+            opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self.close()
+            opening.add_done_callback(_discard)  # the thread cannot be stopped
+            raise
         except BaseException:
             self.close()
             raise
+        if self._process < 0:  # closed meanwhile
+            opened.close()
+            return
+        self._socket = opened
         loop = asyncio.get_running_loop()
         loop.add_reader(self._process, self._ended)
-        loop.add_reader(self._socket.fileno(), self._readable)
+        loop.add_reader(opened.fileno(), self._readable)
         self._act(self.machine.start(self._clock()))
 
     def close(self) -> None:
@@ -139,3 +148,9 @@ class LeaseClient:
         delay = self.machine.deadline - self._clock()
         if delay != float("inf"):
             self._timer = asyncio.get_running_loop().call_later(max(delay, 0.0), self._due)
+
+
+def _discard(opening: asyncio.Future[LinkSocket]) -> None:
+    """Close a socket that came too late."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -1,0 +1,34 @@
+"""The changes of pods: two watches in one stream, whose failure is heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from controller.backends.base import Contact, Identity
+from controller.backends.pods.changes import Changes
+from controller.resources import kinds
+from controller.resources.kinds import Kind
+from tests.support.fake_api import FakeApi
+
+
+async def exhausted(stream: AsyncIterator[Identity | Contact]) -> None:
+    """Take what comes, until it ends."""
+    async for _ in stream:
+        pass
+
+
+@pytest.mark.parametrize("watched", [kinds.PODS, kinds.EVENTS])
+async def test_the_failure_of_a_watch_ends_the_stream(watched: Kind) -> None:
+    api = FakeApi()
+
+    def fault(verb: str, kind: Kind) -> None:
+        if verb == "watch" and kind is watched:
+            raise KeyError("a fault of ours")
+
+    api.fault = fault
+    stream = Changes(api, "i-1").stream()
+    with pytest.raises(KeyError, match="a fault of ours"):
+        await asyncio.wait_for(exhausted(stream), 30)
