@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BeforeValidator
 
 from controller.resources import runtimes
 
+MAX_READS = 64
+
 
 class Listen(NamedTuple):
     """An address to listen on; port 0 takes a free one."""
@@ -56,6 +58,18 @@ def _parts(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _read_paths(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Nothing that a client would write otherwise on the request line: no escapes, no dot segments, no query."""
+    if len(value) > MAX_READS:
+        raise ValueError(f"give at most {MAX_READS} paths")
+    for path in value:
+        segments = path.split("/")[1:]
+        plain = re.fullmatch(r"/[A-Za-z0-9._~/-]{0,255}", path)
+        if not plain or "" in segments[:-1] or not {".", ".."}.isdisjoint(segments):
+            raise ValueError("give absolute paths of letters, digits and ._~-, such as /api/status, by commas")
+    return value
+
+
 def _roles(value: tuple[Role, ...]) -> tuple[Role, ...]:
     if not value:
         raise ValueError("name at least one of link, pods, node")
@@ -86,4 +100,5 @@ Prefixes = Annotated[tuple[str, ...], BeforeValidator(_parts)]
 ListenAddress = Annotated[Listen, BeforeValidator(_listen)]
 Pool = Annotated[ipaddress.IPv4Network, AfterValidator(_pool)]
 CloudUrl = Annotated[str, AfterValidator(_cloud_url)]
+ReadPaths = Annotated[tuple[str, ...], BeforeValidator(_parts), AfterValidator(_read_paths)]
 Template = Annotated[dict[str, Any], BeforeValidator(_template)]

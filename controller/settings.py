@@ -22,7 +22,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from controller import errors, names
-from controller.setting_values import CloudUrl, Listen, ListenAddress, Pool, Prefixes, Roles, Template, one_line
+from controller.setting_values import (
+    CloudUrl,
+    Listen,
+    ListenAddress,
+    Pool,
+    Prefixes,
+    ReadPaths,
+    Roles,
+    Template,
+    one_line,
+)
 
 PREFIX = "EDGE_"
 
@@ -100,6 +110,10 @@ class Settings(BaseSettings):
     )
     command_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
         30, description="How long start, stop, restart and run_command wait for their answer."
+    )
+    runtime_reads: ReadPaths = Field(
+        ("/api/status", "/api/ping", "/api/runtime-logs", "/api/compilation-status"),
+        description="Paths of a runtime that change nothing when read: a GET is sent at once and recorded nowhere.",
     )
     contracts: Literal["strict", "lenient"] = Field(
         "strict", description="lenient: action and requested_at may be left out of messages."

@@ -17,7 +17,9 @@ from controller.cloud.commands.hardware import Hardware
 from controller.cloud.commands.journal import Journal
 from controller.cloud.commands.lifecycle import Lifecycle
 from controller.cloud.commands.power import Power
+from controller.cloud.commands.reads import Reads
 from controller.cloud.commands.retirement import Departure, Retirement
+from controller.cloud.commands.seal import Seal
 from controller.cloud.commands.specs import Blueprint
 from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.dispatcher import Dispatcher
@@ -43,7 +45,7 @@ class LinkPart:
 
 def build(site: Installation, api: ApiClient, nodes: Nodes, departure: Departure) -> LinkPart:
     """Build it; nothing runs yet."""
-    journal = Journal(api, site.settings.namespace)
+    journal = Journal(api, site.settings.namespace, partial(Seal.load, site.settings.client_key))
     executor = Executor(journal, site.settings.command_seconds)
     retirement = Retirement(api, journal, departure)
     return LinkPart(topics.table(_commands(site, api, nodes, retirement)), journal, executor, retirement)
@@ -72,7 +74,6 @@ def start(
     )
     for stop in (part.executor.stop, part.retirement.stop, link.stop):
         site.stack.push_async_callback(stop)
-    site.supervisor.start("the journal of commands", part.journal.run)
     site.supervisor.start("the deletion of the orchestrator", part.retirement.resume)
     site.supervisor.start("the cloud link", link.run)
     return link
@@ -90,7 +91,7 @@ def _commands(site: Installation, api: ApiClient, nodes: Nodes, retirement: Reti
     return topics.Commands(
         lifecycle=Lifecycle(api, devices, blueprint, nodes, retirement.under_way),
         power=Power(api, devices),
-        forwarding=Forwarding(devices, nodes),
+        forwarding=Forwarding(devices, nodes, Reads(settings.runtime_reads), settings.command_seconds),
         status=DeviceStatus(devices, nodes, retirement.progress),
         consumption=Consumption(devices, nodes),
         hardware=Hardware(api, nodes),

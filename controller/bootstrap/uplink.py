@@ -72,10 +72,15 @@ class Uplink:
         reading: Callable[[], HostReading],
         on_state: Callable[[LinkState], None],
     ) -> None:
-        """Connect, until ``site``'s stack is closed; not at all without a cloud, or once retired."""
+        """Connect, until ``site``'s stack is closed; not at all without a cloud, or once retired.
+
+        Old commands are removed in any case.
+        """
         self._retired = await self._marker.retired()
+        part = self._build(site)
+        site.supervisor.start("the journal of commands", part.journal.run)
         if site.settings.cloud_url and not self._retired:
-            self._link = link.start(site, self._build(site), metrics, reading, on_state)
+            self._link = link.start(site, part, metrics, reading, on_state)
             site.stack.callback(self._forget)
 
     def cloud(self) -> Cloud:

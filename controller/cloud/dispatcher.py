@@ -10,8 +10,8 @@ from typing import Any
 from controller import errors
 from controller.cloud.commands import answers
 from controller.cloud.commands.answers import Answer
+from controller.cloud.commands.command import Command
 from controller.cloud.commands.executor import Executor, Rule
-from controller.cloud.commands.journal import Command
 from controller.cloud.contracts import base
 from controller.cloud.topics import Topic
 
@@ -53,8 +53,8 @@ class Dispatcher:
         if len(arguments) != 1:
             raise errors.CommandError(f"{event} takes one object, and {len(arguments)} payloads came")
         message = base.validate(topic.contract, event, arguments[0], self._mode, topic.limit)
-        if topic.rule is Rule.QUESTION:
-            return await topic.command(message)
+        if question := topic.question(message):
+            return await question(message)
         command = Command.of(event, arguments[0], message, changes=topic.rule is not Rule.ONCE)
         return await self._executor.execute(command, topic.command, topic.rule)
 

@@ -51,17 +51,20 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One request to a runtime; ``address`` is its own internal address, ``path`` may carry a query."""
+    """One request to a runtime; ``address`` is its own internal address, ``path`` may carry a query.
+
+    What may be secret is not shown, here and below.
+    """
 
     address: str
     port: int
     scheme: str
     method: str
-    path: str
-    params: dict[str, list[str]] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    data: Any = None
-    files: dict[str, File] = field(default_factory=dict)
+    path: str = field(repr=False)
+    params: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    data: Any = field(default=None, repr=False)
+    files: dict[str, File] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ class HttpResponse:
     """The runtime's answer: JSON as a value, text as text, else base64 (``encoding``); ``truncated`` when cut."""
 
     status_code: int
-    headers: dict[str, str]
-    body: Any
+    headers: dict[str, str] = field(repr=False)
+    body: Any = field(repr=False)
     content_type: str
     encoding: str = ""
     truncated: bool = False

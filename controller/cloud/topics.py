@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.consumption import Consumption
@@ -22,6 +22,13 @@ from controller.cloud.contracts.questions import GetConsumptionDevice, GetConsum
 from controller.cloud.contracts.runtimes import CreateNewRuntime
 
 
+class Read(NamedTuple):
+    """Messages of a topic that are questions, by what they say, and what answers them."""
+
+    matches: Callable[[Any], bool]
+    command: Callable[[Any], Awaitable[Answer]]
+
+
 class Topic(NamedTuple):
     """One row: the command gets the message, and unless it is a question the circumstances of the call."""
 
@@ -30,6 +37,13 @@ class Topic(NamedTuple):
     command: Callable[..., Awaitable[Answer]]
     rule: Rule
     limit: int = SMALL  # characters of text in the payload
+    read: Read | None = None
+
+    def question(self, message: Message) -> Callable[[Any], Awaitable[Answer]] | None:
+        """What answers the message at once, without order and record; None where it is no question."""
+        if self.rule is Rule.QUESTION:
+            return self.command
+        return self.read.command if self.read and self.read.matches(message) else None
 
 
 @dataclass(frozen=True)
@@ -47,13 +61,14 @@ class Commands:
 
 def table(commands: Commands) -> tuple[Topic, ...]:
     """All topics of the protocol."""
+    read = Read(commands.forwarding.is_read, commands.forwarding.read)
     return (
         Topic("create_new_runtime", CreateNewRuntime, commands.lifecycle.create, Rule.WISH),
         Topic("delete_device", DeviceMessage, commands.lifecycle.delete, Rule.LAST_WISH),
         Topic("start_device", DeviceMessage, commands.power.start, Rule.WISH),
         Topic("stop_device", DeviceMessage, commands.power.stop, Rule.WISH),
         Topic("restart_device", DeviceMessage, commands.power.restart, Rule.WISH),
-        Topic("run_command", RunCommand, commands.forwarding.run, Rule.ONCE, LARGE),
+        Topic("run_command", RunCommand, commands.forwarding.run, Rule.ONCE, LARGE, read),
         Topic("get_device_status", DeviceMessage, commands.status.get, Rule.QUESTION),
         Topic("get_consumption_device", GetConsumptionDevice, commands.consumption.of_device, Rule.QUESTION),
         Topic(

@@ -33,6 +33,14 @@ _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 
 
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientConnectionError, "the runtime broke off the connection"),
+    (aiohttp.ClientPayloadError, "the runtime broke off its answer"),
+    (aiohttp.ClientResponseError, "the runtime's answer is not HTTP"),
+    (aiohttp.InvalidURL, "its path is not valid"),
+)
+
+
 class Proxy:
     """The HTTP client for runtimes; belongs to one event loop."""
 
@@ -52,7 +60,7 @@ class Proxy:
             reason = error.os_error.strerror or str(error.os_error)
             raise CommandError(f"the runtime cannot be reached at port {request.port}: {reason}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise CommandError(f"the request to the runtime failed: {error or type(error).__name__}") from error
+            raise CommandError(f"the request to the runtime failed: {_reason(error)}") from error
 
     async def close(self) -> None:
         """Close what is open."""
@@ -80,6 +88,13 @@ class Proxy:
                 headers={"User-Agent": "edge-controller"},
             )
         return self._session
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the client's own words: these may quote the URL, and lines that the runtime sent."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return next((sentence for kind, sentence in _REASONS if isinstance(error, kind)), type(error).__name__)
 
 
 def _only_once() -> aiohttp.ClientMiddlewareType:

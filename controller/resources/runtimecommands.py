@@ -15,7 +15,9 @@ from controller.resources.model import Model, ShortText, Text, Timestamp
 
 Phase = Literal["Pending", "Succeeded", "Failed", "Unknown"]
 
-ANSWER_LIMIT = 65536  # bytes of JSON kept of an answer; a longer one is kept without its body
+Digest = Annotated[str, Field(max_length=64)]
+
+ANSWER_LIMIT = 65536  # bytes of JSON
 
 
 class RuntimeCommandSpec(Model):
@@ -25,7 +27,8 @@ class RuntimeCommandSpec(Model):
     device_id: ShortText | None = None
     correlation_id: ShortText = ""
     requested_at: ShortText = ""
-    payload_hash: Annotated[str, Field(max_length=64)] = ""
+    payload_hash: Digest = Field(default="", description="Keyed digest of topic and payload.")
+    digest_key: ShortText = Field(default="", description="Tells which key digests and name were made with.")
     received_at: Timestamp
     sequence: Annotated[int, Field(ge=0)] = Field(
         default=0, description="Order of arrival; a clock may jump, this does not."
@@ -34,12 +37,21 @@ class RuntimeCommandSpec(Model):
 
 
 class RuntimeCommandStatus(Model):
-    """How it ended. ``answer`` is the answer that was sent, as JSON text."""
+    """How it ended; of what a runtime sent only facts, never a body, a header or a cookie."""
 
     outcome: Phase = "Pending"
     finished_at: Timestamp | None = None
     message: Text = ""
-    answer: Annotated[str, Field(max_length=ANSWER_LIMIT)] | None = None
+    answer: Annotated[str, Field(max_length=ANSWER_LIMIT)] | None = Field(
+        default=None, description="The controller's own words in the answer, as JSON text."
+    )
+    status_code: Annotated[int, Field(ge=0, le=999)] | None = Field(
+        default=None, description="HTTP status of the runtime's answer."
+    )
+    size: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Bytes of the body of the runtime's answer, as JSON text."
+    )
+    digest: Digest | None = Field(default=None, description="Keyed digest of the same text.")
 
 
 class RuntimeCommand(Model):

@@ -55,18 +55,39 @@ async def test_questions_do_not_wait(site: CommandSite) -> None:
     await waiting
 
 
-async def test_a_get_to_the_runtime_does_not_wait_and_a_post_does(site: CommandSite) -> None:
+async def test_a_read_of_the_runtime_does_not_wait_and_every_other_request_does(site: CommandSite) -> None:
     await create(site, "plc-1")
     await settle(site)
     waiting = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
     await site.api_has("watch", 1)
-    post = asyncio.create_task(site.send("run_command", device_id="plc-1", method="POST", api="/api/start"))
-    get = await site.send("run_command", device_id="plc-1", method="GET", api="/api/status")
-    assert get["status"] == "success"
-    assert [request.method for request in site.node.requests] == ["GET"]
+    others = [
+        asyncio.create_task(site.send("run_command", device_id="plc-1", method=method, api="/api/start-plc"))
+        for method in ("GET", "HEAD", "OPTIONS", "POST")
+    ]
+    read = await site.send("run_command", device_id="plc-1", method="GET", api="/api/status?verbose=1")
+    assert read["status"] == "success"
+    assert [request.path for request in site.node.requests] == ["/api/status?verbose=1"]
     await settle(site)
     await waiting
-    assert "does not run" in (await post)["error"]
+    for other in others:
+        assert "does not run" in (await other)["error"]
+
+
+async def test_a_request_that_starts_a_plc_by_get_waits_for_the_one_before_it(site: CommandSite) -> None:
+    await create(site, "plc-1")
+    await settle(site)
+    paths = [f"/api/{verb}-plc" for verb in ("stop", "start", "stop")]
+    await asyncio.gather(*(site.send("run_command", device_id="plc-1", method="GET", api=path) for path in paths))
+    assert [request.path for request in site.node.requests] == paths
+    assert site.node.most_at_once == 1
+
+
+async def test_a_read_is_written_down_nowhere(site: CommandSite) -> None:
+    await create(site, "plc-1")
+    await settle(site)
+    before = len(site.api.requests)
+    await site.send("run_command", device_id="plc-1", method="GET", api="/api/ping")
+    assert {verb for verb, _ in site.api.requests[before:]} <= {"get", "list"}
 
 
 async def test_a_delete_cancels_what_waits(site: CommandSite) -> None:

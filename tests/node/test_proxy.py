@@ -199,6 +199,35 @@ async def test_a_connection_that_breaks_off_is_not_tried_again(proxy: Proxy, met
     assert connections == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"nonsense secret\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: secret\x00\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"secret" * 5000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsecret",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 6\r\n\r\nsecret",
+        b"",
+    ],
+    ids=["status", "header", "long-header", "length", "chunk", "encoding", "nothing"],
+)
+async def test_an_error_quotes_nothing_that_was_sent_or_received(proxy: Proxy, answer: bytes) -> None:
+    async def misbehave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(misbehave, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        request = HttpRequest("127.0.0.1", port, "http", "GET", "/a?b=secret", {"c": ["secret"]}, {"X": "secret"})
+        with pytest.raises(CommandError, match="failed") as caught:
+            await proxy.send(request, 5)
+    assert "secret" not in str(caught.value)
+    assert "secret" not in repr(request)
+
+
 @pytest.mark.parametrize("size", [bodies.LIMIT, bodies.LIMIT + 1])
 async def test_a_body_beyond_the_bound_is_cut_and_says_so(
     proxy: Proxy, runtime: Runtime, request_: HttpRequest, size: int

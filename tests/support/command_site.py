@@ -20,7 +20,9 @@ from controller.cloud.commands.hardware import Hardware
 from controller.cloud.commands.journal import Journal
 from controller.cloud.commands.lifecycle import Lifecycle
 from controller.cloud.commands.power import Power
+from controller.cloud.commands.reads import Reads
 from controller.cloud.commands.retirement import Departure, Retirement
+from controller.cloud.commands.seal import Seal
 from controller.cloud.commands.specs import Blueprint
 from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.contracts.base import Mode
@@ -43,6 +45,8 @@ BLUEPRINT = Blueprint(
     template={"realtime": {"enabled": True}},
 )
 NODE_NAME = "test-node"
+SECRET = b"a private key"
+READS = ("/api/status", "/api/ping")
 
 
 class FakeNode:
@@ -53,6 +57,8 @@ class FakeNode:
         self.requests: list[HttpRequest] = []
         self.response: HttpResponse | errors.EdgeError = HttpResponse(200, {}, {"ok": True}, "application/json")
         self.held: asyncio.Event | None = None  # set: requests wait for it
+        self.under_way = 0
+        self.most_at_once = 0
 
     async def reading(self) -> Reading:
         return Reading(HostReading(10.0, 1 << 30, 8 << 30, 2 << 30, 64 << 30, 3600), 4)
@@ -78,8 +84,10 @@ class FakeNode:
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
         self.requests.append(request)
-        if self.held is not None:
-            await self.held.wait()
+        self.under_way += 1
+        self.most_at_once = max(self.most_at_once, self.under_way)
+        await (self.held.wait() if self.held is not None else asyncio.sleep(0))
+        self.under_way -= 1
         if isinstance(self.response, errors.EdgeError):
             raise self.response
         return self.response
@@ -134,12 +142,14 @@ class Operator:
 class CommandSite:
     """The dispatcher and what it is made of, as one process has it; a second one on the same API is a restart."""
 
-    def __init__(self, api: Any, *, mode: Mode = "strict", seconds: float = 30, linger_seconds: float = 0) -> None:
+    def __init__(
+        self, api: Any, *, mode: Mode = "strict", seconds: float = 30, linger_seconds: float = 0, secret: bytes = SECRET
+    ) -> None:
         self.api = api
         self.node = FakeNode()
         self.retired = asyncio.Event()
         self.others_remain: bool | None = None
-        self.journal = Journal(api, NAMESPACE, lambda: NOW)
+        self.journal = Journal(api, NAMESPACE, lambda: Seal(secret), lambda: NOW)
         self.executor = Executor(self.journal, seconds)
         departure = Departure(self._retire, self._leave, linger_seconds)
         self.retirement = Retirement(api, self.journal, departure, lambda: NOW)
@@ -148,7 +158,7 @@ class CommandSite:
         commands = topics.Commands(
             lifecycle=Lifecycle(api, devices, BLUEPRINT, nodes, self.retirement.under_way),
             power=Power(api, devices),
-            forwarding=Forwarding(devices, nodes),
+            forwarding=Forwarding(devices, nodes, Reads(READS), seconds),
             status=DeviceStatus(devices, nodes, self.retirement.progress, lambda: NOW),
             consumption=Consumption(devices, nodes),
             hardware=Hardware(api, nodes),
@@ -176,10 +186,6 @@ class CommandSite:
     async def api_has(self, verb: str, times: int, kind: kinds.Kind = kinds.RUNTIMES) -> None:
         """Wait until the fake API has seen a verb so many times."""
         await self.api.until(lambda: self.api.requests.count((verb, kind.plural)) >= times)
-
-    async def answers_kept(self) -> None:
-        """Wait until every answer that was sent is in the journal."""
-        await asyncio.gather(*(work.task for work in self.executor._at_work.values()))
 
     async def close(self) -> None:
         """End as a process does that is stopped."""

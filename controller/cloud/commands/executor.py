@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from controller import errors, names
 from controller.cloud.commands import answers
 from controller.cloud.commands.answers import Answer
-from controller.cloud.commands.journal import Command, Entry, Journal
+from controller.cloud.commands.command import Command
+from controller.cloud.commands.journal import Entry, Journal
 from controller.cloud.commands.lanes import Lanes, Turn
 from controller.resources.runtimecommands import Phase
 
@@ -38,25 +39,31 @@ class Rule(Enum):
 class Call:
     """The circumstances of one command, and the line between looking and acting.
 
-    ``name`` is that of its RuntimeCommand, which is being written while the command looks around. ``mark`` are the
-    annotations of what it writes, for those who tell later why a runtime was started or stopped.
+    ``identity`` is the same for the same command, and stays in this process. ``name`` is that of its RuntimeCommand,
+    which is being written while the command looks around: "" until it has begun.
     """
 
-    def __init__(self, name: str, topic: str, turn: Turn, settle: Callable[[], Awaitable[bool]]) -> None:
-        self.name = name
-        self.mark = {names.REQUESTED_BY: f"{topic} {name}"}
+    def __init__(self, command: Command, turn: Turn, settle: Callable[[], Awaitable[Entry]]) -> None:
+        self.identity = command.identity
+        self.name = ""
         self.turn = turn
+        self._topic = command.topic
         self.begun = False
         self._settle = settle
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """Annotations for what it writes once it has begun, which tell later why a runtime was started or stopped."""
+        return {names.REQUESTED_BY: f"{self._topic} {self.name}"}
 
     async def begin(self) -> bool:
         """From here on the command may act: it is on disk, and it was not answered before.
 
         Whether a process that ended had begun it, so that it may be done in part or wholly.
         """
-        resumed = await self._settle()
-        self.begun = True
-        return resumed
+        entry = await self._settle()
+        self.begun, self.name = True, entry.name
+        return entry.redelivered
 
 
 class Settled(Exception):  # noqa: N818 - an outcome: unwinds a command whose answer is there already
@@ -71,7 +78,7 @@ Act = Callable[[Any, Call], Awaitable[Answer]]
 
 
 class Work(NamedTuple):
-    """A command at work: its task goes on a moment after its answer, until that is kept."""
+    """A command at work."""
 
     answer: asyncio.Future[Answer]
     task: asyncio.Task[None]
@@ -85,27 +92,31 @@ class Executor:
         self._lanes = Lanes()
         self._seconds = seconds
         self._at_work: dict[str, Work] = {}
+        self._being_kept: set[str] = set()
 
     async def execute(self, command: Command, act: Act, rule: Rule) -> Answer:
         """The command's answer; the same command again, even at the same time, gets the same one."""
-        work = self._at_work.get(command.name) or self._begin(command, act, rule)
+        work = self._at_work.get(command.identity) or self._begin(command, act, rule)
         return await asyncio.shield(work.answer)
 
     async def stop(self) -> None:
-        """End the waits; what was written stands, and a command that comes again is taken up again."""
-        works = list(self._at_work.values())
-        for work in works:
-            if not work.answer.done():
+        """End the waits; what was written stands, and a command that comes again is taken up again.
+
+        One that is done already has a moment to keep its answer.
+        """
+        works = dict(self._at_work)
+        for identity, work in works.items():
+            if identity not in self._being_kept:
                 work.task.cancel()
         if works:
-            await asyncio.wait([work.task for work in works], timeout=STOP_SECONDS)
+            await asyncio.wait([work.task for work in works.values()], timeout=STOP_SECONDS)
 
     def _begin(self, command: Command, act: Act, rule: Rule) -> Work:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        turn = self._lanes.enter(command.message.device, self._seconds, ordered=command.message.ordered)
-        task = asyncio.create_task(self._run(command, act, rule, turn, answer), name=command.name)
-        work = self._at_work[command.name] = Work(answer, task)
-        task.add_done_callback(lambda _: self._at_work.pop(command.name, None))
+        turn = self._lanes.enter(command.message.device, self._seconds)
+        task = asyncio.create_task(self._run(command, act, rule, turn, answer), name=command.topic)
+        work = self._at_work[command.identity] = Work(answer, task)
+        task.add_done_callback(lambda _: self._at_work.pop(command.identity, None))
         return work
 
     async def _run(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:
@@ -114,7 +125,7 @@ class Executor:
         except errors.EdgeError as error:  # it could not even be written down
             answer.set_result(answers.refusal(error))
         except Exception:
-            log.exception("%s failed", command.topic, extra={"command": command.name})
+            log.exception("%s failed", command.topic, extra={"runtime": command.message.device})
             if not answer.done():
                 answer.set_result(answers.error(answers.INTERNAL_ERROR))
         finally:
@@ -123,23 +134,26 @@ class Executor:
     async def _once(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:
         opening = asyncio.create_task(self._journal.open(command))
         try:
-            call = Call(command.name, command.topic, turn, partial(self._settle, command, rule, opening))
+            call = Call(command, turn, partial(self._settle, command, rule, opening))
             found = await self._carry_out(command, act, rule, call)
             entry = await opening
         finally:
             opening.cancel()
             turn.leave()  # the next one need not wait until the answer is kept
-        if entry.answer is not None:
-            answer.set_result(entry.answer)
-            return
-        if rule is not Rule.ONCE:  # kept after it was sent: a wish that is carried out again gives the same answer
-            answer.set_result(found)
-        await self._journal.close(entry.name, found, _outcome(found))
-        if rule is Rule.ONCE:
-            answer.set_result(found)
+        if entry.answer is None:
+            await self._keep(command, entry, found)
+        answer.set_result(entry.answer or found)
 
-    async def _settle(self, command: Command, rule: Rule, opening: asyncio.Task[Entry]) -> bool:
-        """Whether the command was begun before. Raises Settled, or errors.CommandError when it was overtaken."""
+    async def _keep(self, command: Command, entry: Entry, answer: Answer) -> None:
+        """On disk before it is given, so that the same answer comes again whatever happens next."""
+        self._being_kept.add(command.identity)
+        try:
+            await self._journal.close(entry.name, answer, _outcome(answer))
+        finally:
+            self._being_kept.discard(command.identity)
+
+    async def _settle(self, command: Command, rule: Rule, opening: asyncio.Task[Entry]) -> Entry:
+        """The command's entry. Raises Settled, or errors.CommandError when it was overtaken."""
         entry = await asyncio.shield(opening)
         if entry.answer is not None:
             raise Settled(entry.answer)
@@ -147,10 +161,10 @@ class Executor:
             raise Settled(OUTCOME_UNKNOWN)
         if entry.redelivered and (later := await self._journal.overtaken_by(entry, command.message.device)):
             raise errors.CommandError(f"not carried out again: {later} for the same device came after it")
-        return entry.redelivered
+        return entry
 
     async def _carry_out(self, command: Command, act: Act, rule: Rule, call: Call) -> Answer:
-        labels = {"command": command.name, "runtime": command.message.device}
+        labels = {"topic": command.topic, "runtime": command.message.device}
         try:
             await self._wait_for_turn(command, rule, call)
             answer = await act(command.message, call)

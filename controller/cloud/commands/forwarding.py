@@ -8,27 +8,42 @@ from http import HTTPStatus
 from controller.cloud.commands.answers import Answer, error
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.commands.executor import Call
+from controller.cloud.commands.reads import Reads
 from controller.cloud.contracts.commands import RunCommand
-from controller.cloud.node import File, HttpRequest, HttpResponse, Nodes
+from controller.cloud.node import File, HttpRequest, HttpResponse, Node, Nodes
 from controller.errors import CommandError
 
 HTTPS_PORT = 8443  # runtimes serve HTTPS there with a certificate of their own
 
 
 class Forwarding:
-    """Passes requests on through the node that runs the device."""
+    """Passes requests on through the node that runs the device; ``seconds`` is the time in which one is answered."""
 
-    def __init__(self, devices: Devices, nodes: Nodes) -> None:
+    def __init__(self, devices: Devices, nodes: Nodes, reads: Reads, seconds: float) -> None:
         self._devices = devices
         self._nodes = nodes
+        self._reads = reads
+        self._seconds = seconds
+
+    def is_read(self, message: RunCommand) -> bool:
+        """Whether it changes nothing, by configuration."""
+        return message in self._reads
+
+    async def read(self, message: RunCommand) -> Answer:
+        """The runtime's answer, at once; nothing is recorded."""
+        node, request = await self._prepare(message)
+        return _answer(await node.request(request, self._seconds))
 
     async def run(self, message: RunCommand, call: Call) -> Answer:
         """The runtime's answer; an HTTP status of 400 or more counts as an error."""
-        runtime = await self._devices.get(message.device_id)
-        request = _request(message, runtime)
-        node = await self._nodes.running(runtime)
+        node, request = await self._prepare(message)
         await call.begin()
         return _answer(await node.request(request, max(call.turn.seconds_left, 0.0)))
+
+    async def _prepare(self, message: RunCommand) -> tuple[Node, HttpRequest]:
+        runtime = await self._devices.get(message.device_id)
+        request = _request(message, runtime)
+        return await self._nodes.running(runtime), request
 
 
 def _request(message: RunCommand, runtime: RuntimeObject) -> HttpRequest:

@@ -96,11 +96,9 @@ class Lanes:
     def __init__(self) -> None:
         self._last: dict[str, Turn] = {}
 
-    def enter(self, device: str, seconds: float, *, ordered: bool = True) -> Turn:
-        """Take the next place on the device's lane, or one beside it; ``seconds`` is the command's whole time."""
+    def enter(self, device: str, seconds: float) -> Turn:
+        """Take the next place on the device's lane; ``seconds`` is the command's whole time."""
         deadline = asyncio.get_running_loop().time() + seconds
-        if not ordered:
-            return Turn(None, deadline)
         turn = self._last[device] = Turn(self._last.get(device), deadline)
         turn.over.add_done_callback(lambda _: self._forget(device, turn))
         return turn

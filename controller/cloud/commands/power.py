@@ -34,7 +34,7 @@ class Power:
 
     async def restart(self, message: DeviceMessage, call: Call) -> Answer:
         """Answers once the container runs again; a stopped one is started."""
-        token = restart_token(message.requested_at, call.name)
+        token = restart_token(message.requested_at, call.identity)
         return await self._wish(message, call, {"desiredState": "Running", "restartedAt": token})
 
     async def _wish(self, message: DeviceMessage, call: Call, wish: dict[str, Any]) -> Answer:
@@ -64,7 +64,7 @@ class Power:
 def restart_token(requested_at: str | None, command: str) -> str:
     """A date-time that is the same for the same command and differs between commands of one moment (RFC 3339).
 
-    The fraction is milliseconds, then six digits of the command's own name.
+    The fraction is milliseconds, then six digits of the command's identity.
     """
     moment = datetime.fromisoformat(requested_at) if requested_at else datetime.now(UTC)
     utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

@@ -20,7 +20,7 @@ ORCHESTRATOR = "__orchestrator__"  # stands for the agent itself where a device 
 class Message(BaseModel):
     """What every message carries. Fields that a contract does not know are ignored."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
     correlation_id: Number
     action: Annotated[str | None, Field(validate_default=True)] = None
@@ -45,11 +45,6 @@ class Message(BaseModel):
     def device(self) -> str:
         """The device it is about, or the orchestrator."""
         return ORCHESTRATOR
-
-    @property
-    def ordered(self) -> bool:
-        """Whether a command that changes something waits for its predecessors on the same device."""
-        return True
 
 
 class DeviceMessage(Message):

@@ -18,7 +18,6 @@ from controller.cloud.contracts.fields import Text
 from controller.cloud.contracts.runtimes import Part
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1: they change nothing
 MAX_FIELDS = 64
 MAX_FILES = 8
 
@@ -96,18 +95,18 @@ class RunCommand(base.DeviceMessage):
     """One request; ``params`` are query parameters, ``files`` make it a multipart form with ``data`` as its fields."""
 
     method: Annotated[Text, AfterValidator(_method)]
-    api: Annotated[Text, Field(max_length=2048), AfterValidator(_path)]
+    api: Annotated[Text, Field(max_length=2048, repr=False), AfterValidator(_path)]
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     headers: Annotated[
         dict[str, str], BeforeValidator(_none_as_empty), Field(max_length=MAX_FIELDS), AfterValidator(_headers)
-    ] = Field(default_factory=dict)
+    ] = Field(default_factory=dict, repr=False)
     params: Annotated[dict[str, list[str]], BeforeValidator(_none_as_empty), PlainValidator(_scalars)] = Field(
-        default_factory=dict
+        default_factory=dict, repr=False
     )
     files: Annotated[dict[str, File], BeforeValidator(_none_as_empty), Field(max_length=MAX_FILES)] = Field(
-        default_factory=dict
+        default_factory=dict, repr=False
     )
-    data: Any = None
+    data: Any = Field(default=None, repr=False)
 
     @field_validator("files")
     @classmethod
@@ -122,7 +121,3 @@ class RunCommand(base.DeviceMessage):
         if info.data.get("files") and value is not None and not isinstance(value, dict):
             raise fault("must be an object when files are sent")
         return value
-
-    @property
-    def ordered(self) -> bool:
-        return self.method not in SAFE_METHODS

@@ -1,0 +1,73 @@
+"""What counts as a read of a runtime: a configured path to the letter, by GET or HEAD, and nothing like it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.cloud.commands.reads import Reads
+from controller.cloud.contracts.commands import RunCommand
+
+READS = Reads(("/api/status", "/api/runtime-logs"))
+
+
+def request(api: str, method: str = "GET", **fields: Any) -> RunCommand:
+    """The message of a request."""
+    return RunCommand(correlation_id=1, device_id="plc-1", method=method, api=api, **fields)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        request("/api/status"),
+        request("api/status"),
+        request("//api/status"),
+        request("/api/status", "HEAD"),
+        request("/api/status?verbose=1&x=%2e%2e/"),
+        request("/api/runtime-logs", params={"id": 7}),
+        request("/api/status", port=8443),
+        request("/api/status", headers={"Authorization": "Bearer x", "Cookie": "a=b"}),
+    ],
+    ids=lambda message: f"{message.method} {message.api}",
+)
+def test_a_read(message: RunCommand) -> None:
+    assert message in READS
+
+
+@pytest.mark.parametrize(
+    "api",
+    [
+        "/api/start-plc", "/api/stop-plc", "/", "/api/status/", "/api/Status", "/api/status;x", "/api/status/start",
+        "/api/status/../start-plc", "/api/status/%2e%2e/start-plc", "/api/x/../status", "/api/./status",
+        "/api//status", "/api/%73tatus", "/api/status%00", "/api/status%3fx", "/api/status%2f", "/api/status%20",
+        "/api/stat\u0075\u0301s", "/API/status", "/start-plc?/api/status", "/api/status.json",
+    ],
+)  # fmt: skip
+def test_another_path(api: str) -> None:
+    assert request(api) not in READS
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_another_method(method: str) -> None:
+    assert request("/api/status", method) not in READS
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"port": 8080},
+        {"data": {"a": 1}},
+        {"data": ""},
+        {"files": {"f": {"filename": "a", "content_base64": ""}}},
+        {"headers": {"X-HTTP-Method-Override": "POST"}},
+        {"headers": {"x-original-url": "/api/start-plc"}},
+    ],
+    ids=str,
+)
+def test_a_request_that_may_be_another_one_for_the_runtime(fields: dict[str, Any]) -> None:
+    assert request("/api/status", **fields) not in READS
+
+
+def test_no_paths_are_no_reads() -> None:
+    assert request("/api/status") not in Reads(())
