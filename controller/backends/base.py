@@ -116,6 +116,7 @@ class Observed:
     made_from: runtimes.RuntimeSpec | None = None
     uid: str = ""  # uid label of the container: another one than the Runtime's means adoption
     started_at: str = ""
+    started_seconds: float | None = None  # from the host's boot to started_at; None where that is not known
     finished_at: str = ""
     exit_code: int | None = None  # of the last end, as long as that is known
     oom_killed: bool = False

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
 
-import psutil
-
+from controller import boottime
 from controller.backends.base import Backend
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host import Host
@@ -123,10 +121,10 @@ def start_operator(site: Installation, endpoint: Endpoint, queue: Queue) -> Oper
 
 def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metrics: Metrics) -> Operation:
     """The work queue and what feeds it, but for kopf."""
-    contact = EngineContact()
-    made = operation.start(site, api, here.backend, scope(site), metrics, engine=contact, boot_time=psutil.boot_time())
+    contact, boot = EngineContact(), boottime.current()
+    made = operation.start(site, api, here.backend, scope(site), metrics, engine=contact, boot=boot)
     queue, index = made.queue, made.index
-    events = EngineEvents("Docker", partial(here.tracking.watched, here.backend), queue, index, contact, time.time)
+    events = EngineEvents("Docker", partial(here.tracking.watched, here.backend), queue, index, contact)
     site.supervisor.start("the engine's events", events.run)
     for name, told in (("the leases", here.leases.changes), ("the addresses of others", here.guard.changes)):
         site.supervisor.start(name, RuntimeChanges(told, queue, index, site.install_id).run)

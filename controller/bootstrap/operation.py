@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from controller.backends.base import Backend
 from controller.bootstrap.installation import Installation
+from controller.boottime import Boot
 from controller.metrics import counted
 from controller.metrics.prometheus import Metrics
 from controller.operator.thread import OperatorThread
@@ -49,7 +50,7 @@ def start(
     metrics: Metrics,
     *,
     engine: EngineContact,
-    boot_time: float,
+    boot: Boot,
 ) -> Operation:
     """The work queue and the slow timer; kopf and what else brings keys are started apart."""
     recorder = EventRecorder(api, site.node_name, time.time)
@@ -60,7 +61,7 @@ def start(
         node=scope.node,
         image_prefixes=site.settings.image_prefixes,
         clock=time.time,
-        boot_time=boot_time,
+        boot=boot,
         engine=engine,
     )
     queue = Queue(counted.reconcile(Reconciler(around, site.install_id, recorder, index, scope).reconcile, metrics))

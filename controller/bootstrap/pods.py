@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from controller.backends.pods.backend import PodsBackend
 from controller.bootstrap import operation
 from controller.bootstrap.installation import Installation
+from controller.boottime import Boot
 from controller.metrics.prometheus import Metrics
 from controller.reconcile.causes import EngineContact
 from controller.reconcile.scope import Scope
@@ -21,7 +20,7 @@ def start(site: Installation, endpoint: Endpoint, api: ApiClient, metrics: Metri
     """Care for them from now on, until the site's stack is closed."""
     backend = PodsBackend(api, site.install_id, site.settings.namespace)
     # No engine and no host starts pods: their kubelets tell of crashes.
-    made = operation.start(site, api, backend, SCOPE, metrics, engine=EngineContact(), boot_time=0.0)
-    events = EngineEvents("The cluster", backend.changes, made.queue, made.index, EngineContact(), time.time)
+    made = operation.start(site, api, backend, SCOPE, metrics, engine=EngineContact(), boot=Boot())
+    events = EngineEvents("The cluster", backend.changes, made.queue, made.index, EngineContact())
     site.supervisor.start("the changes of pods", events.run)
     operation.start_kopf(site, endpoint, made.queue, SCOPE)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from controller import boottime
 from controller.metrics import cgroups
 
 logger = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class ContainerReader:
     def _is_same_process(self, key: str, pid: int) -> bool:
         """Whether ``pid`` is alive and not another process that got the number since it was given."""
         try:
-            process = Process(pid, start_time(pid, self._proc))
+            process = Process(pid, boottime.start_ticks(pid, self._proc))
         except (OSError, ValueError, IndexError):
             return False
         return self._known.setdefault(key, process) == process
@@ -140,10 +141,3 @@ class _OpenCgroup:
         """Close the files."""
         while self._descriptors:
             os.close(self._descriptors.pop())
-
-
-def start_time(pid: int, proc: Path = Path("/proc")) -> int:
-    """When the process started, in clock ticks since boot (proc(5): field 22 of stat)."""
-    # The command, field 2, is in parentheses and may hold spaces and parentheses itself.
-    fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    return int(fields[19])

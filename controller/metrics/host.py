@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import psutil
 
+from controller import boottime
 from controller.metrics.disks import Disks
 
 MIB = 1 << 20
@@ -62,7 +62,7 @@ class HostReader:
             memory_total=memory.total,
             disk_used=disk.used,
             disk_total=disk.total,
-            uptime=int(time.clock_gettime(time.CLOCK_BOOTTIME)),
+            uptime=int(boottime.now()),
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from controller.metrics import containers
+from controller import boottime
 
 PROC = Path("/proc")
 
@@ -38,6 +38,6 @@ def _cgroups(proc: Path) -> Iterator[tuple[int, str]]:
 
 def _start_time(pid: int, proc: Path) -> int | None:
     try:
-        return containers.start_time(pid, proc)
+        return boottime.start_ticks(pid, proc)
     except (OSError, ValueError, IndexError):
         return None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import errors, files
+from controller.boottime import BOOT_ID
 from controller.network import commands, interfaces, wiring
 from controller.network.interfaces import HostInterface
 from controller.network.namespace import Link, Namespace
@@ -24,7 +25,6 @@ from controller.resources import reasons
 
 _SUFFIX, _LONGEST_NAME = "-nic", 11  # IFNAMSIZ is 16, with a null byte
 _RETURN_ATTEMPTS, _RETURN_SECONDS = 10, 0.2
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class Lending:
 
     def _read_all(self) -> dict[str, Loan]:
         found = [_loan(path) for path in self._directory.glob("*.json")] if self._directory.is_dir() else []
-        boot = _BOOT_ID.read_text().strip()
+        boot = BOOT_ID.read_text().strip()
         # What was lent before the host was started is long back, and configured by the host itself.
         return {loan.name: loan for loan in found if loan and loan.boot == boot}
 
@@ -204,7 +204,7 @@ async def _described(name: str, owner: tuple[str, str]) -> Loan:
         up="UP" in entry["flags"],
         mtu=int(entry["mtu"]),
         addresses=tuple((f"{info['local']}/{info['prefixlen']}", info.get("broadcast", "")) for info in given),
-        boot=(await asyncio.to_thread(_BOOT_ID.read_text)).strip(),
+        boot=(await asyncio.to_thread(BOOT_ID.read_text)).strip(),
     )
 
 

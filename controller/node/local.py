@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import psutil
 
+from controller import boottime
 from controller.cloud.contracts import periods
 from controller.cloud.contracts.periods import Period
 from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
@@ -42,8 +44,8 @@ class LocalNode:
         self._cpu_count = psutil.cpu_count(logical=True) or 1
 
     async def reading(self) -> Reading:
-        """From the sampler's last tick."""
-        return Reading(self._sampler.host, self._cpu_count)
+        """From the sampler's last tick, but for the uptime, which is of now."""
+        return Reading(replace(self._sampler.host, uptime=int(boottime.now())), self._cpu_count)
 
     async def host_facts(self) -> HostFacts:
         """What the host is; addresses are those of interfaces that can be parents."""

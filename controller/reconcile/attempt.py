@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from controller import errors, names
 from controller.backends import base
+from controller.boottime import Boot
 from controller.reconcile import image_policy, plan, pull_secrets, status
 from controller.reconcile.causes import Circumstances, EngineContact
 from controller.reconcile.doings import Doings, last_command
@@ -38,7 +39,7 @@ class Surroundings:
     node: str
     image_prefixes: tuple[str, ...]
     clock: Callable[[], float]
-    boot_time: float
+    boot: Boot
     engine: EngineContact
 
 
@@ -77,7 +78,7 @@ class Attempt:
         self._doings = Doings(case.runtime)
         self.acted = False
         self.held_seconds = 0.0
-        self._reported_at = 0.0
+        self._reported_at = float("-inf")
 
     async def run(self) -> Outcome:
         """Do it. Raises Superseded, and errors.ApiError when the status could not be written."""
@@ -194,7 +195,7 @@ class Attempt:
 
     async def _progress(self, reason: str, message: str) -> None:
         """Write how a long step goes, at most once a second; an API that is away for a moment ends no pull."""
-        now = self._around.clock()
+        now = self._around.boot.elapsed()
         if now - self._reported_at < PROGRESS_SECONDS:
             return
         self._reported_at = now
@@ -236,7 +237,8 @@ class Attempt:
             request=doings.request,
             stop_wished=self._target.spec.desired_state == "Stopped",
             found_stopped=doings.found_stopped,
-            boot_time=around.boot_time,
+            boot_id=around.boot.id,
+            elapsed=around.boot.elapsed(),
             engine_absence=around.engine.absence,
             watched=self._case.watched,
             adopted=self._observed is not None and self._observed.uid != self._target.uid,

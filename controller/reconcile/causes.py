@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from controller import names
 from controller.backends import base
-from controller.resources import conditions, reasons, timestamps
+from controller.resources import conditions, reasons
 from controller.resources import restart_causes as causes
 from controller.resources.runtime_status import RestartRecord, RuntimeStatus
 
@@ -34,7 +34,7 @@ class Why(NamedTuple):
 
 
 class Absence(NamedTuple):
-    """When the engine was away, in seconds since the epoch; ``until`` is None while it is."""
+    """When the engine was away, in seconds since the host's boot; ``until`` is None while it is."""
 
     since: float
     until: float | None = None
@@ -60,10 +60,11 @@ class EngineContact:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What is known around a look at a runtime. Times are seconds since the epoch.
+    """What is known around a look at a runtime.
 
     ``now`` is when it was looked. ``own`` is the cause when a step of this pass starts or stops it, ``acted_at`` when
-    that step began. ``request`` words who
+    that step began, both by the time of day: for people only. ``boot_id`` names this boot of the host, "" where none
+    is told apart, and ``elapsed`` is the time since then in seconds. ``request`` words who
     wished the spec as it is; ``stop_wished``: it asks for a stop. ``found_stopped``: a step of this pass started what
     had been stopped. ``watched``: this process saw the runtime before. ``adopted``: the container was made for an
     earlier object.
@@ -75,7 +76,8 @@ class Circumstances:
     request: str = ""
     stop_wished: bool = False
     found_stopped: bool = False
-    boot_time: float = 0.0
+    boot_id: str = ""
+    elapsed: float = 0.0
     engine_absence: Absence | None = None
     watched: bool = False
     adopted: bool = False
@@ -85,7 +87,7 @@ def why(previous: RuntimeStatus, observed: base.Observed, around: Circumstances,
     """Why it stopped, started, or both, between two looks; ``ended``: it ran at the previous one."""
     if told := _told(previous, observed, around):
         return told
-    if _since(previous, around.boot_time):
+    if _booted_since(previous, around):
         return Why(causes.HOST_STARTED, "The host was started")
     return (_of_end if ended else _of_start)(previous, observed, around)
 
@@ -105,14 +107,14 @@ def _told(previous: RuntimeStatus, observed: base.Observed, around: Circumstance
 def _of_end(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> Why:
     if _again_by_itself(previous, observed):
         return _crash(previous, observed)
-    if _by_engine(previous, observed, around.engine_absence):
+    if _by_engine(previous, observed, around):
         return Why(causes.DAEMON_RESTARTED, "Docker was restarted")
     return _crash(previous, observed) if observed.error else _by_hand(previous, observed, around)
 
 
 def _of_start(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> Why:
     """The cause of a start is, as a rule, that of the stop before it."""
-    if _by_engine(previous, observed, around.engine_absence):
+    if _by_engine(previous, observed, around):
         return Why(causes.DAEMON_RESTARTED, "Docker was restarted")
     if stop := _last_stop(previous):
         return Why(stop.cause, stop.detail)
@@ -164,15 +166,22 @@ def same_container(previous: RuntimeStatus, observed: base.Observed) -> bool:
     return previous.container_id == observed.container_id
 
 
-def _since(previous: RuntimeStatus, moment: float) -> bool:
-    before = timestamps.seconds(previous.started_at)
-    return before is not None and before < moment
-
-
-def _by_engine(previous: RuntimeStatus, observed: base.Observed, absence: Absence | None) -> bool:
-    """It is often seen started before it is known that the engine is back."""
-    started = timestamps.seconds(observed.started_at)
-    if absence is None or started is None or not _since(previous, absence.since):
+def _booted_since(previous: RuntimeStatus, around: Circumstances) -> bool:
+    """Whether the host was booted after the previous look."""
+    if not around.boot_id or previous.boot_id is None:
         return False
+    later = previous.started_seconds is not None and previous.started_seconds > around.elapsed
+    return later or previous.boot_id != around.boot_id
+
+
+def _by_engine(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> bool:
+    """It is often seen started before it is known that the engine is back."""
+    absence, before = around.engine_absence, previous.started_seconds
+    if absence is None or before is None or before >= absence.since:
+        return False
+    if observed.started_at == previous.started_at:
+        return False
+    # Of a run that is over already, only that it began before this look is known.
+    began = around.elapsed if observed.started_seconds is None else observed.started_seconds
     latest = math.inf if absence.until is None else absence.until + ENGINE_START_SECONDS
-    return absence.since - NOTICE_SECONDS < started < latest
+    return absence.since - NOTICE_SECONDS < began < latest

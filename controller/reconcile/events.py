@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from controller import errors, names
+from controller import boottime, errors, names
 from controller.resources import kinds, timestamps
 from controller.resources.client import ApiClient
 
@@ -66,16 +66,22 @@ class _Posted:
     name: str
     namespace: str
     count: int
-    at: float
+    at: float  # by the clock that is never set
 
 
 class EventRecorder:
-    """Posts events one after the other from a queue; ``run`` must be kept running by whoever owns it."""
+    """Posts events one after the other from a queue; ``run`` must be kept running by whoever owns it.
 
-    def __init__(self, api: ApiClient, instance: str, clock: Callable[[], float]) -> None:
+    ``clock`` is the time of day that events carry; what is a repetition is decided by ``elapsed``.
+    """
+
+    def __init__(
+        self, api: ApiClient, instance: str, clock: Callable[[], float], elapsed: Callable[[], float] = boottime.now
+    ) -> None:
         self._api = api
         self._instance = instance
         self._clock = clock
+        self._elapsed = elapsed
         self._waiting: asyncio.Queue[Happening] = asyncio.Queue(QUEUE_LIMIT)
         self._posted: OrderedDict[Happening, _Posted] = OrderedDict()
         self._dropped = 0
@@ -108,7 +114,7 @@ class EventRecorder:
     async def _post(self, happening: Happening) -> None:
         now = self._clock()
         earlier = self._posted.pop(happening, None)
-        if earlier and now - earlier.at < REPEAT_SECONDS:
+        if earlier and self._elapsed() - earlier.at < REPEAT_SECONDS:
             try:
                 self._remember(happening, await self._count_up(earlier, now))
             except errors.NotFoundError:
@@ -119,12 +125,12 @@ class EventRecorder:
     async def _count_up(self, earlier: _Posted, now: float) -> _Posted:
         patch = {"count": earlier.count + 1, "lastTimestamp": timestamps.rfc3339(now)}
         await self._api.patch(kinds.EVENTS, earlier.name, earlier.namespace, patch)
-        return _Posted(earlier.name, earlier.namespace, earlier.count + 1, now)
+        return _Posted(earlier.name, earlier.namespace, earlier.count + 1, self._elapsed())
 
     async def _create(self, happening: Happening, now: float) -> _Posted:
         body = self._body(happening, now)
         await self._api.create(kinds.EVENTS, body)
-        return _Posted(body["metadata"]["name"], body["metadata"]["namespace"], 1, now)
+        return _Posted(body["metadata"]["name"], body["metadata"]["namespace"], 1, self._elapsed())
 
     def _body(self, happening: Happening, now: float) -> dict[str, Any]:
         subject = happening.subject

@@ -31,7 +31,7 @@ class _Budget:
 
 
 class Pace:
-    """The paces of all Runtimes, by uid; ``clock`` in seconds."""
+    """The paces of all Runtimes, by uid; ``clock`` in seconds, never set."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -73,7 +73,7 @@ class Reconciler:
         self._recorder = recorder
         self._index = index
         self._scope = scope
-        self._pace = Pace(around.clock)
+        self._pace = Pace(around.boot.elapsed)
         self._seen: dict[Key, _Seen] = {}
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:

@@ -17,7 +17,8 @@ from controller.resources import restart_causes, timestamps
 from controller.resources.runtime_status import RESTARTS_KEPT, RestartRecord, RuntimeStatus
 
 DETAIL_LIMIT = 1024
-_UP = ("running", "restarting", "paused")
+_GOING = ("running", "paused")
+_UP = (*_GOING, "restarting")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def history(previous: RuntimeStatus, observed: base.Observed, around: Circumstan
         found.append(last)
     elif previous.started_at is None and observed.started_at and not around.adopted:
         found.append(_record(observed.started_at, "Started", Why(restart_causes.CREATED, around.request)))
-    found.sort(key=lambda record: timestamps.seconds(record.time) or 0.0)
+    if observed.state not in _GOING:  # the newest run is over: its start came before its end, whatever their times say
+        found.reverse()
     return History(previous.restart_count + new, (*previous.restarts, *found)[-RESTARTS_KEPT:], last)
 
 
@@ -67,9 +69,8 @@ def _ended(previous: RuntimeStatus, observed: base.Observed) -> bool:
 
 
 def _is_over(known: RuntimeStatus) -> bool:
-    """Whether the end of the run that began at ``started_at`` is known."""
-    began, ended = timestamps.seconds(known.started_at), timestamps.seconds(known.finished_at)
-    return began is not None and ended is not None and ended >= began
+    """Whether the end of the run that began at ``started_at`` was seen."""
+    return known.state not in _GOING
 
 
 def _end_time(observed: base.Observed, around: Circumstances) -> str:

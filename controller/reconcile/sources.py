@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from controller import errors
+from controller import boottime, errors
 from controller.backends import base
 from controller.network import interfaces
 from controller.network.interfaces import ABSENT, LinkState
@@ -44,7 +44,7 @@ class EngineEvents:
         queue: Keys,
         index: KeyIndex,
         contact: EngineContact,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = boottime.now,
     ) -> None:
         self._name = name
         self._changes = changes

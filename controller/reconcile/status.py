@@ -195,6 +195,8 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
         "state": observed.state if observed.exists else None,
         "health": observed.health if observed.exists else None,
         "started_at": observed.started_at or previous.started_at,
+        "boot_id": report.around.boot_id or None,
+        "started_seconds": _started_seconds(previous, observed),
         "finished_at": observed.finished_at or previous.finished_at,
         "internal_ip": observed.internal_ip or None,
         "interfaces": _interfaces(previous, report, observed),
@@ -207,6 +209,13 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
     if observed.exit_code is not None and not (observed.running and observed.finished_at == previous.finished_at):
         facts |= {"exit_code": observed.exit_code, "out_of_memory": observed.oom_killed}
     return facts
+
+
+def _started_seconds(previous: RuntimeStatus, observed: base.Observed) -> int | None:
+    """Of the run that ``started_at`` is of."""
+    if observed.started_seconds is not None:
+        return int(observed.started_seconds)
+    return previous.started_seconds if observed.started_at in ("", previous.started_at) else None
 
 
 def _image(previous: RuntimeStatus, report: Report, observed: base.Observed) -> dict[str, Any]:

@@ -99,6 +99,12 @@ class RuntimeStatus(Model):
     )
     health: ShortText | None = Field(default=None, description="healthy, unhealthy, starting or none.")
     started_at: ShortText | None = None
+    boot_id: ShortText | None = Field(
+        default=None, alias="bootID", description="Boot of the host in which it was last looked at."
+    )
+    started_seconds: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Seconds from that boot to `startedAt`, by a clock that is never set."
+    )
     finished_at: ShortText | None = None
     exit_code: int | None = Field(default=None, description="Of the last end of the program.")
     out_of_memory: bool = Field(default=False, description="Whether the last end was for lack of memory.")

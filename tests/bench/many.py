@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from controller import names
 from controller.apiserver.server import ApiServer
+from controller.boottime import Boot
 from controller.operator.thread import OperatorThread
 from controller.reconcile.attempt import Surroundings
 from controller.reconcile.causes import EngineContact
@@ -99,7 +100,7 @@ async def _serve(folder: Path, count: int) -> Figures:
     began = time.perf_counter()
     backend: Any = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, NODE, time.time)
-    around = Surroundings(api, backend, NODE, (), time.time, 0.0, EngineContact())
+    around = Surroundings(api, backend, NODE, (), time.time, Boot(), EngineContact())
     scope, subject = Scope("Docker", NODE, claims=True), Subject(kinds.EDGE_NODES, NODE)
     settled = _Settled(Reconciler(around, INSTALL, recorder, KeyIndex(), scope), count)
     queue = Queue(settled.reconcile)

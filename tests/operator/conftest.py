@@ -14,6 +14,7 @@ import pytest
 
 from controller import names
 from controller.apiserver.server import ApiServer
+from controller.boottime import Boot
 from controller.operator.thread import OperatorThread
 from controller.reconcile.attempt import Surroundings
 from controller.reconcile.causes import EngineContact
@@ -117,7 +118,7 @@ async def operating(
     api = ApiClient(endpoint)
     backend = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, node, time.time)
-    around = Surroundings(api, backend, node, (), time.time, 0.0, EngineContact())
+    around = Surroundings(api, backend, node, (), time.time, Boot(), EngineContact())
     queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims)).reconcile)
     operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
     operator.start()

@@ -24,6 +24,7 @@ class Clock:
     """Seconds that the test sets."""
 
     now = 1_767_268_800.0
+    elapsed = 0.0
 
     def __call__(self) -> float:
         return self.now
@@ -41,7 +42,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def recorder(api: FakeApi, clock: Clock) -> AsyncIterator[EventRecorder]:
-    made = EventRecorder(api, "node-1", clock)
+    made = EventRecorder(api, "node-1", clock, lambda: clock.elapsed)
     task = asyncio.create_task(made.run())
     yield made
     task.cancel()
@@ -96,10 +97,21 @@ async def test_an_event_that_is_gone_or_old_is_posted_anew(
     if gone == "expired":
         api.objects.clear()
     else:
-        clock.now += events.REPEAT_SECONDS
+        clock.elapsed += events.REPEAT_SECONDS
     recorder.record(PLC, "Normal", "Started", "Started the container")
     await recorder.flush()
     assert [event["count"] for event in posted(api)] == [1] * (1 if gone == "expired" else 2)
+
+
+@pytest.mark.parametrize("step", [-3600.0, 56 * 365 * 86400.0], ids=["back", "ahead"])
+async def test_a_repetition_is_one_wherever_the_clock_is_set(
+    api: FakeApi, clock: Clock, recorder: EventRecorder, step: float
+) -> None:
+    for _ in range(2):
+        recorder.record(PLC, "Normal", "Started", "Started the container")
+        await recorder.flush()
+        clock.now += step
+    assert [event["count"] for event in posted(api)] == [2]
 
 
 async def test_an_api_that_refuses_events_is_no_concern_of_a_pass(api: FakeApi, recorder: EventRecorder) -> None:

@@ -120,8 +120,7 @@ async def test_a_start_that_waited_for_its_parent_is_told_as_such(running: World
 
 async def test_a_start_of_the_host_is_told_as_such(running: World) -> None:
     running.now += 3600
-    running.boot_time = running.now
-    running.restart_controller()
+    running.boot_host()
     running.backend.end(running.backend.only(), "exited", 255)
     running.backend.crash(running.backend.only())
     running.backend.only().restart_count = 0
@@ -131,7 +130,7 @@ async def test_a_start_of_the_host_is_told_as_such(running: World) -> None:
 
 async def test_a_restart_of_the_engine_is_told_as_such(running: World) -> None:
     running.now += 3600
-    running.engine.lost(running.now - 10)
+    running.engine.lost(running.elapsed() - 10)
     running.backend.end(running.backend.only(), "exited", 0)
     running.backend.crash(running.backend.only())
     running.backend.only().restart_count = 0

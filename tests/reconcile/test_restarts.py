@@ -20,11 +20,13 @@ BEFORE_LAST = "2026-01-01T09:59:00Z"
 ENDED = "2026-01-01T10:59:00Z"
 SECOND = "2026-01-01T11:00:00.123456789Z"
 AT_ELEVEN = 1_767_265_200.0
+UP = 7200.0  # seconds from the boot of the host to eleven o'clock
 
 
 def before(**values: Any) -> RuntimeStatus:
     """It ran, in container c1."""
-    known = {"started_at": FIRST, "container_id": "c1", "finished_at": BEFORE_LAST, "state": "running"}
+    known: dict[str, Any] = {"started_at": FIRST, "container_id": "c1", "finished_at": BEFORE_LAST, "state": "running"}
+    known |= {"boot_id": "this", "started_seconds": int(UP) - 3600}
     return RuntimeStatus(**({**known, "restart_count": 4} | values))
 
 
@@ -36,17 +38,19 @@ def found(**values: Any) -> base.Observed:
         "container_id": "c1",
         "finished_at": ENDED,
         "exit_code": 3,
+        "started_seconds": UP,
     }
     return base.Observed(**(known | values))
 
 
 def down(**values: Any) -> base.Observed:
     """The same container, ended and not started again."""
-    return found(**({"state": "exited", "started_at": FIRST} | values))
+    return found(**({"state": "exited", "started_at": FIRST, "started_seconds": None} | values))
 
 
 def told(previous: RuntimeStatus, observed: base.Observed, **around: Any) -> list[tuple[str, str, str]]:
-    records = restarts.history(previous, observed, Circumstances(**around)).records
+    known: dict[str, Any] = {"boot_id": "this", "elapsed": UP + 1}
+    records = restarts.history(previous, observed, Circumstances(**(known | around))).records
     return [(record.event, record.cause, record.detail) for record in records[len(previous.restarts) :]]
 
 
@@ -84,7 +88,7 @@ NO_PARENT = missing(names.NETWORK_ATTACHED, reasons.PARENT_MISSING, "eth7 is mis
 NO_DEVICE = missing(names.DEVICES_ATTACHED, reasons.DEVICE_MISSING, "meter: usb-1 is missing")
 DETACHED = missing(names.NETWORK_ATTACHED, reasons.DETACHED, "lan0 has no route")
 STOPPED = RestartRecord(time=ENDED, event="Stopped", cause="Crashed", detail="exit code 3")
-BACK = {"engine_absence": Absence(AT_ELEVEN - 60, AT_ELEVEN + 2), "watched": True}
+BACK = {"engine_absence": Absence(UP - 60, UP + 2), "watched": True}
 HAND = {"watched": True}
 
 
@@ -94,7 +98,7 @@ HAND = {"watched": True}
         pytest.param(
             before(),
             found(),
-            {"own": Why("Requested", "restart_device, command c-1"), "boot_time": AT_ELEVEN - 9},
+            {"own": Why("Requested", "restart_device, command c-1"), "boot_id": "another", "elapsed": 9.0},
             both("Requested", "restart_device, command c-1"),
             id="our own step, whatever else",
         ),
@@ -122,9 +126,61 @@ HAND = {"watched": True}
         pytest.param(
             before(),
             found(),
-            {"boot_time": AT_ELEVEN - 9},
+            {"boot_id": "another", "elapsed": 9.0},
             both("HostStarted", "The host was started"),
             id="the host was started",
+        ),
+        pytest.param(
+            before(),
+            found(),
+            {"elapsed": 9.0},
+            both("HostStarted", "The host was started"),
+            id="the host has been up for less than the run before",
+        ),
+        pytest.param(
+            before(started_at="1970-01-01T00:00:30Z", finished_at=None),
+            found(restart_count=1),
+            {},
+            both("Crashed", "exit code 3"),
+            id="a crash after a start in 1970",
+        ),
+        pytest.param(
+            before(started_at="2080-01-01T00:00:00Z"),
+            found(),
+            BACK,
+            both("DaemonRestarted", "Docker was restarted"),
+            id="dockerd, after a start in 2080",
+        ),
+        pytest.param(
+            before(boot_id=None, started_seconds=None),
+            found(restart_count=1),
+            {},
+            both("Crashed", "exit code 3"),
+            id="a crash after an upgrade from a version that did not note the boot",
+        ),
+        pytest.param(
+            before(),
+            down(started_at=SECOND, exit_code=0),
+            BACK,
+            [
+                ("Started", "DaemonRestarted", "Docker was restarted"),
+                ("Stopped", "DaemonRestarted", "Docker was restarted"),
+            ],
+            id="dockerd, and the program ended at once",
+        ),
+        pytest.param(
+            before(started_seconds=int(UP) - 1),
+            found(restart_count=1),
+            {"engine_absence": Absence(UP - 60, UP - 50), "watched": True},
+            both("Crashed", "exit code 3"),
+            id="a crash soon after dockerd came back",
+        ),
+        pytest.param(
+            before(state="restarting", started_at=SECOND, finished_at="2026-01-01T10:00:00Z", restarts=(STOPPED,)),
+            down(state="exited", started_at=SECOND, finished_at="2026-01-01T10:00:09Z", error="no such device"),
+            {},
+            [],
+            id="a start that failed after the clock was set back is no other end",
         ),
         pytest.param(before(), found(restart_count=1), {}, both("Crashed", "exit code 3"), id="a crash"),
         pytest.param(
@@ -194,21 +250,21 @@ HAND = {"watched": True}
         pytest.param(
             before(),
             found(),
-            {"engine_absence": Absence(AT_ELEVEN - 3000), "watched": True},
+            {"engine_absence": Absence(UP - 3000), "watched": True},
             both("DaemonRestarted", "Docker was restarted"),
             id="dockerd, which is not followed again yet",
         ),
         pytest.param(
             before(),
             found(),
-            {"engine_absence": Absence(AT_ELEVEN + 60, AT_ELEVEN + 62), "watched": True},
+            {"engine_absence": Absence(UP + 60, UP + 62), "watched": True},
             both("ByHand", "exit code 3"),
             id="by hand before dockerd was restarted",
         ),
         pytest.param(
             before(),
             found(),
-            {"engine_absence": Absence(AT_ELEVEN - 3060, AT_ELEVEN - 3000), "watched": True},
+            {"engine_absence": Absence(UP - 3060, UP - 3000), "watched": True},
             both("ByHand", "exit code 3"),
             id="by hand long after dockerd came back",
         ),
@@ -248,6 +304,14 @@ def test_the_times_are_those_of_the_engine_and_in_order() -> None:
     assert [record.time for record in history.records] == [ENDED, SECOND]
     again = restarts.history(before(), found(started_at="2026-01-01T10:30:00Z", state="exited"), Circumstances())
     assert [record.event for record in again.records] == ["Started", "Stopped"]
+
+
+@pytest.mark.parametrize("ended", ["1970-01-01T00:00:00Z", "2080-01-01T00:00:00Z"])
+def test_the_order_is_that_of_what_happened_wherever_the_clock_was_set(ended: str) -> None:
+    up = restarts.history(before(), found(restart_count=1, finished_at=ended), Circumstances())
+    assert [record.event for record in up.records] == ["Stopped", "Started"]
+    over = restarts.history(before(), found(state="exited", finished_at=ended), Circumstances())
+    assert [record.event for record in over.records] == ["Started", "Stopped"]
 
 
 def test_the_end_of_a_container_that_is_gone_has_the_time_of_our_step() -> None:

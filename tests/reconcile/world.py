@@ -9,6 +9,7 @@ from typing import Any
 
 from controller import names
 from controller.backends import base
+from controller.boottime import Boot
 from controller.reconcile.attempt import Surroundings
 from controller.reconcile.causes import EngineContact
 from controller.reconcile.events import EventRecorder
@@ -37,30 +38,44 @@ class World:
 
     api: FakeApi = field(default_factory=FakeApi)
     now: float = NOON
-    boot_time: float = NOON - 3600
+    booted_at: float = NOON - 3600
+    boot_id: str = "first"
     claims: bool = True
     image_prefixes: tuple[str, ...] = ()
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.backend = FakeBackend(clock=self.clock)
+        self.backend = FakeBackend(clock=self.clock, elapsed=self.elapsed)
         self.restart_controller()
 
     def clock(self) -> float:
         self.now += 0.001
         return self.now
 
+    def elapsed(self) -> float:
+        return self.clock() - self.booted_at
+
+    def set_clock(self, now: float) -> None:
+        """Somebody sets the time of day; no time passes."""
+        self.booted_at += now - self.now
+        self.now = now
+
+    def boot_host(self) -> None:
+        """The host is booted now, and with it the controller."""
+        self.booted_at, self.boot_id = self.now, f"{self.boot_id}, again"
+        self.restart_controller()
+
     def restart_controller(self) -> None:
         self.index = KeyIndex()
         self.engine = EngineContact()
-        self.recorder = EventRecorder(self.api, "node-1", self.clock)
+        self.recorder = EventRecorder(self.api, "node-1", self.clock, self.elapsed)
         around = Surroundings(
             api=self.api,
             backend=self.backend,
             node="node-1",
             image_prefixes=self.image_prefixes,
             clock=self.clock,
-            boot_time=self.boot_time,
+            boot=Boot(self.boot_id, self.elapsed),
             engine=self.engine,
         )
         self.reconciler = Reconciler(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from controller import errors
+from controller import boottime, errors
 from controller.backends import base
 from controller.resources import reasons, runtimes, timestamps
 
@@ -34,6 +34,7 @@ class Container:
     attached: dict[str, runtimes.Interface]
     state: str = "created"
     started_at: str = ""
+    started_seconds: float | None = None
     finished_at: str = ""
     exit_code: int | None = None
     oom_killed: bool = False
@@ -50,6 +51,7 @@ class FakeBackend:
     """``fault(when, step)`` is called "before" and "after" each step; what it raises ends the step."""
 
     clock: Callable[[], float]
+    elapsed: Callable[[], float] = boottime.now
     needs_pull_credentials: bool = True
     containers: dict[base.Identity, Container] = field(default_factory=dict)
     networks: set[base.Identity] = field(default_factory=set)
@@ -188,6 +190,7 @@ class FakeBackend:
         if missing := {i.parent_interface for i in target.spec.interfaces} & self.missing_parents:
             raise errors.Waiting(reasons.PARENT_MISSING, f"{missing} is missing")
         container.state, container.started_at = "running", self.now()
+        container.started_seconds = self.elapsed()
         container.restart_count = 0
 
     def now(self) -> str:
@@ -201,6 +204,7 @@ class FakeBackend:
     def crash(self, container: Container) -> None:
         """The engine has started it again after a crash."""
         container.state, container.started_at = "running", self.now()
+        container.started_seconds = self.elapsed()
         container.restart_count += 1
 
 
@@ -213,6 +217,7 @@ def _observed(container: Container, spec: runtimes.RuntimeSpec) -> base.Observed
         made_from=container.made_from,
         uid=container.uid,
         started_at=container.started_at,
+        started_seconds=container.started_seconds if container.state == "running" else None,
         finished_at=container.finished_at,
         exit_code=container.exit_code,
         oom_killed=container.oom_killed,

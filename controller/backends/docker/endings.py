@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from controller.resources import timestamps
 
+TOLD_SECONDS = 60.0  # by the engine's clock, from an end to its event
 KILLED = 137  # 128 + SIGKILL: how the kernel ends a program for lack of memory
 
 
@@ -44,10 +45,10 @@ class Endings:
                 self._last.pop(container, None)
 
     def of(self, container: str, finished_at: str) -> Ending | None:
-        """The end at that time. An event is told after its end, so an older one is of an end before."""
+        """The end at that time. An event is told right after its end; any other is of an end before."""
         last, finished = self._last.get(container), timestamps.seconds(finished_at)
         told = timestamps.seconds(last.at) if last else None
-        return last if told is not None and finished is not None and told >= finished else None
+        return last if told is not None and finished is not None and 0 <= told - finished < TOLD_SECONDS else None
 
 
 def _time(event: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from controller import errors, names
+from controller import boottime, errors, names
 from controller.backends.base import Observed, ObservedInterface, Target
 from controller.backends.docker import labels, leasing, making
 from controller.backends.docker.arrangement import Endpoint, Wish
@@ -98,6 +98,7 @@ class Observer:
             made_from=labels.made_from(container.labels),
             uid=container.labels.get(names.UID_LABEL, ""),
             started_at=_time(state.get("StartedAt")),
+            started_seconds=await asyncio.to_thread(boottime.process_start, container.pid) if container.pid else None,
             finished_at=_time(state.get("FinishedAt")),
             exit_code=ending.exit_code if ending else None,
             oom_killed=bool(ending and ending.out_of_memory),

@@ -41,7 +41,7 @@ class DeviceStatus:
         elif reason := away.why(runtime):
             found = error(reason)  # what was known of it may be true no longer
         else:
-            found = self._of(runtime)
+            found = await self._of(runtime)
         return {"device_id": message.device_id, **found}
 
     async def _unknown(self, device_id: str) -> Answer:
@@ -51,15 +51,30 @@ class DeviceStatus:
             return error(f"the name {device_id} is taken by {stranger}, which this orchestrator does not manage")
         return {"status": "not_found", "message": f"there is no device {device_id} here"}
 
-    def _of(self, runtime: RuntimeObject) -> Answer:
+    async def _of(self, runtime: RuntimeObject) -> Answer:
         status: dict[str, Any] = runtime.get("status") or {}
-        return {**_facts(runtime, status), **self._run_time(status), **_progress(runtime, status)}
+        running = status.get("state") == "running"
+        run_time = {"uptime_seconds": await self._uptime(runtime, status)} if running else _end(status)
+        return {**_facts(runtime, status), **run_time, **_progress(runtime, status)}
 
-    def _run_time(self, status: dict[str, Any]) -> Answer:
-        started = timestamps.seconds(status.get("startedAt"))
-        if status.get("state") == "running" and started is not None:
-            return {"uptime_seconds": max(0, int(self._clock() - started))}
-        return {"exit_code": status.get("exitCode")}
+    async def _uptime(self, runtime: RuntimeObject, status: dict[str, Any]) -> int | None:
+        """Seconds by the clock of its host that nobody sets, None when the host cannot be asked.
+
+        Of a pod only the time of day is known: a cluster sets its clocks.
+        """
+        began: int | None = status.get("startedSeconds")
+        if began is None:
+            started = timestamps.seconds(status.get("startedAt"))
+            return None if started is None else max(0, int(self._clock() - started))
+        try:
+            reading = await (await self._nodes.running(runtime)).reading()
+        except errors.CommandError:
+            return None
+        return max(0, reading.host.uptime - began)
+
+
+def _end(status: dict[str, Any]) -> Answer:
+    return {"exit_code": status.get("exitCode")}
 
 
 def _facts(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:

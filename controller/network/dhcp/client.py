@@ -10,10 +10,10 @@ import asyncio
 import errno
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from controller.boottime import now
 from controller.network.dhcp import messages
 from controller.network.dhcp.machine import Machine, Send
 from controller.network.dhcp.sockets import LinkSocket, open_link
@@ -29,11 +29,6 @@ class Link(NamedTuple):
     pid: int
     name: str
     parent_index: int
-
-
-def now() -> float:
-    """Seconds of a clock that goes on while the machine sleeps (CLOCK_BOOTTIME)."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class LeaseClient:

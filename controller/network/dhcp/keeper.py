@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from controller import errors, files
+from controller.boottime import now
 from controller.network.dhcp import leases
-from controller.network.dhcp.client import LeaseClient, Link, now
+from controller.network.dhcp.client import LeaseClient, Link
 from controller.network.dhcp.leases import Lease
 from controller.network.dhcp.machine import Client, Machine, Trouble
 from controller.resources import reasons
