@@ -19,6 +19,9 @@ ORIGIN_CLOUD = "cloud"
 # On Runtimes that the cloud's commands wrote last: "<topic> <name of the RuntimeCommand>".
 REQUESTED_BY = f"{GROUP}/requested-by"
 
+# On a Runtime that owns the container of its deviceId: its own uid.
+CLAIM = f"{GROUP}/claim"
+
 # Leases in the namespace of the controller: which process leads, and which nodes are heard of.
 LEADER_LEASE = "edge-controller"
 LEASE_LABEL = f"{GROUP}/lease"

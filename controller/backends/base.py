@@ -292,6 +292,18 @@ class Reconcilable(Protocol):
     def changes_in_place(self, target: Target, observed: Observed) -> bool:
         """Whether RepairNetworks can bring the interfaces to the spec on this container (else: replace)."""
 
+    async def made_for(self, identity: Identity) -> str:
+        """Uid of the Runtime that the container of this identity names as its owner, "" without one.
+
+        Raises errors.Waiting(DAEMON_UNREACHABLE).
+        """
+
+    async def hand_over(self, heir: Target) -> None:
+        """Have what stands outlive the Runtime that owned it, for this one; nothing is restarted.
+
+        Raises errors.EdgeError.
+        """
+
     def changes(self) -> AsyncIterator[Identity | Contact]:
         """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""
 

@@ -71,6 +71,7 @@ class Attempt:
         self._image_allowed = image_policy.allows(around.image_prefixes, case.target.spec)
         self._previous = case.known
         self._observed: base.Observed | None = None
+        self._knows_container = case.known.container_id is not None
         self._image = self._previous.image
         self._image_source = self._previous.image_source or ""
         self._restart: RestartIntent | None = None
@@ -120,7 +121,8 @@ class Attempt:
 
     def _adopt(self, observed: base.Observed) -> None:
         """Without a pin of the status or of this pass, the container's own counts."""
-        if observed.exists and observed.uid != self._target.uid and self._previous.node is None:
+        if observed.exists and observed.uid != self._target.uid and not self._knows_container:
+            self._knows_container = True
             self._case.notes.adopted()
         if not self._image and observed.exists:
             self._image = observed.image

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 from controller import errors
 from controller.resources import reasons
@@ -21,6 +22,20 @@ class Outcome(NamedTuple):
     def failed(self) -> bool:
         """Whether something went wrong, as opposed to being done or under way."""
         return self.kind in ("retry", "stalled")
+
+
+def owned_by(owner: Mapping[str, Any]) -> Outcome:
+    """The outcome for a Runtime whose deviceId another one owns."""
+    name, device_id = owner["metadata"]["name"], owner["spec"]["deviceId"]
+    node = owner["spec"].get("nodeName")
+    if owner["metadata"].get("deletionTimestamp"):
+        message = f"Runtime {name}, which owns deviceId {device_id}, is being deleted: this one follows it"
+        return Outcome("waiting", reasons.DELETING, message)
+    message = (
+        f"Runtime {name}{f' on node {node}' if node else ''} owns deviceId {device_id}: delete it, and this one takes "
+        "its place, or delete this one"
+    )
+    return Outcome("stalled", reasons.DEVICE_ID_TAKEN, message)
 
 
 def of_error(error: Exception) -> Outcome:

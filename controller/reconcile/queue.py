@@ -129,6 +129,8 @@ class Queue:
                 async with self._slots:
                     result = await self._one_pass(key, entry)
                 self._schedule(key, entry, result)
+                for other in result.wake:
+                    self.add(other)
                 await asyncio.sleep(0)  # a key that is always wanted leaves the others their turn
         finally:
             entry.worker = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pydantic
@@ -19,6 +20,7 @@ from controller.reconcile.attempt import Attempt, Case, Surroundings
 from controller.reconcile.events import EventRecorder, Subject
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.outcome import Outcome
+from controller.reconcile.owners import Owners
 from controller.reconcile.pace import Pace
 from controller.reconcile.scope import Scope
 from controller.reconcile.status_writer import StatusWriter
@@ -34,13 +36,14 @@ class Result(NamedTuple):
     """How a pass ended, for the queue and for a handler.
 
     ``again`` asks for another pass at once, ``acted`` tells that steps were made. ``held_seconds`` asks for one when
-    the status may be written, 0 when it is.
+    the status may be written, 0 when it is. ``wake`` are others that something changed for.
     """
 
     outcome: Outcome
     again: bool = False
     acted: bool = False
     held_seconds: float = 0.0
+    wake: tuple[Key, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -74,6 +77,7 @@ class Reconciler:
         self._index = index
         self._scope = scope
         self._pace = Pace(around.boot.elapsed)
+        self._owners = Owners(around.api, around.backend, install_id, index, scope)
         self._seen: dict[Key, _Seen] = {}
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
@@ -101,11 +105,12 @@ class Reconciler:
         return result
 
     def _gone(self, key: Key) -> Result:
-        self._index.forget(key)
         self._forget(key)
         return GONE
 
     def _forget(self, key: Key) -> None:
+        """What this process knows of it: it is gone, or owns no container."""
+        self._index.forget(key)
         if seen := self._seen.pop(key, None):
             self._pace.forget(seen.runtime.metadata.uid)
 
@@ -148,20 +153,44 @@ class Reconciler:
         if not held:
             return GONE if deleting else NOT_HELD
         if not deleting:
-            body = await self._claim(key, body)
+            body = await self._assign(key, body)
         try:
             runtime = runtimes.Runtime.model_validate(body)
         except pydantic.ValidationError as error:
             if not deleting:
                 return await self._refuse(key, body, objects.fault(error))
             runtime = objects.bare(body)
+        return await self._own(key, runtime, body, interrupted)
+
+    async def _own(
+        self, key: Key, runtime: runtimes.Runtime, body: dict[str, Any], interrupted: asyncio.Event
+    ) -> Result:
+        """A pass of the owner of the deviceId; any other one waits, and touches nothing."""
+        deleting = runtime.metadata.deletion_timestamp is not None
+        try:
+            standing = await self._owners.of(body)
+        except errors.ApiUnavailableError as outage:
+            if deleting:
+                raise
+            return await self._repair(key, outage)
+        if not standing.is_of(body):
+            self._forget(key)
+            return GONE if deleting else await self._wait(key, runtime, standing.owner)
+        if deleting and (heir := await self._owners.hand_over(body, standing.others)):
+            log.info("The container of %s is handed over to %s", key, heir, extra={"runtime": str(key)})
+            return Result(GONE.outcome, wake=(heir,))
         return await self._attempt(key, runtime, body, interrupted)
+
+    async def _wait(self, key: Key, runtime: runtimes.Runtime, owner: Mapping[str, Any]) -> Result:
+        """Say who owns the deviceId; nothing that is known of the container is this Runtime's."""
+        known = status.without_container(runtime.status)
+        return await self._tell(key, runtime, outcomes.owned_by(owner), known, known.node)
 
     def _tells(self, body: dict[str, Any]) -> bool:
         """Whether we are the only node there is: nobody else would tell that nobody runs it."""
         return self._scope.claims and not body["metadata"].get("deletionTimestamp")
 
-    async def _claim(self, key: Key, body: dict[str, Any]) -> dict[str, Any]:
+    async def _assign(self, key: Key, body: dict[str, Any]) -> dict[str, Any]:
         """Set nodeName and backend where they are not set yet."""
         missing = self._scope.unset(body["spec"])
         if not missing:
@@ -172,10 +201,18 @@ class Reconciler:
         """Nothing is touched, and the status says why."""
         outcome = Outcome("stalled", reasons.SPEC_IMPOSSIBLE, message)
         bare = objects.bare(body)
-        now, node = self._around.clock(), self._around.node
-        report = status.Report(target=objects.target(self._install_id, bare), outcome=outcome, now=now, node=node)
-        writer = StatusWriter(self._around.api, key, bare.status.wire(), bare.status, self._pace, bare.metadata.uid)
-        await writer.write(status.after(bare.status, report))
+        return await self._tell(key, bare, outcome, bare.status, self._around.node)
+
+    async def _tell(
+        self, key: Key, runtime: runtimes.Runtime, outcome: Outcome, known: RuntimeStatus, node: str | None
+    ) -> Result:
+        """Write how it stands, without a look at what runs."""
+        target, now = objects.target(self._install_id, runtime), self._around.clock()
+        report = status.Report(target=target, outcome=outcome, now=now, node=node)
+        standing = runtime.status
+        writer = StatusWriter(self._around.api, key, standing.wire(), standing, self._pace, target.uid)
+        await writer.write(status.after(known, report))
+        self._tell_transition(objects.subject(key, target.uid), runtime, outcome)
         return Result(outcome)
 
     async def _attempt(

@@ -48,7 +48,7 @@ class Report:
     target: base.Target
     outcome: Outcome
     now: float
-    node: str
+    node: str | None
     observed: base.Observed | None = None
     image_source: str = ""
     image_allowed: bool = True
@@ -76,6 +76,13 @@ def after(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
     if outcome.reason == reasons.REPLACE_FAILED:
         values["failed_generation"] = generation
     return previous.model_copy(update=values)
+
+
+def without_container(known: RuntimeStatus) -> RuntimeStatus:
+    """The status of a Runtime that owns no container; what it has been through is kept."""
+    fresh = RuntimeStatus()
+    gone = ("container_id", "state", "health", "started_at", "internal_ip", "interfaces", "serial_ports")
+    return known.model_copy(update={name: getattr(fresh, name) for name in gone})
 
 
 def under_way(previous: RuntimeStatus, report: Report) -> RuntimeStatus:

@@ -38,6 +38,7 @@ ADDRESS_CONFLICT = "AddressConflict"
 POOL_OVERLAP = "PoolOverlap"
 POOL_EXHAUSTED = "InternalPoolExhausted"
 NAME_TAKEN = "NameTaken"
+DEVICE_ID_TAKEN = "DeviceIdTaken"
 DISK_FULL = "DiskFull"
 SPEC_IMPOSSIBLE = "SpecImpossible"
 ADDRESS_PENDING = "AddressPending"
@@ -117,7 +118,12 @@ TABLE: tuple[Reason, ...] = (
     ),
     Reason(POOL_OVERLAP, "stalled", "The subnet overlaps a Docker network that is not ours: remove that network."),
     Reason(POOL_EXHAUSTED, "stalled", "No /28 is left in EDGE_INTERNAL_POOL: make the range larger."),
-    Reason(NAME_TAKEN, "stalled", "A container or network that is not ours has this name: rename or remove it."),
+    Reason(NAME_TAKEN, "stalled", "Something else has this name: rename or remove what the message names."),
+    Reason(
+        DEVICE_ID_TAKEN,
+        "stalled",
+        "Another Runtime of the namespace has this deviceId: delete one of the two; the container is handed over.",
+    ),
     Reason(DISK_FULL, "retry", "The disk is full: free space; work goes on by itself."),
     Reason(SPEC_IMPOSSIBLE, "stalled", "The engine refuses the spec; the message tells which field."),
     Reason(ADDRESS_PENDING, "waiting", "A DHCP server on the parent's LAN is being asked for an address."),

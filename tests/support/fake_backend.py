@@ -63,6 +63,7 @@ class FakeBackend:
     unreachable: bool = False
     fault: Fault = lambda when, step: None
     effects: list[str] = field(default_factory=list)
+    heirs: list[str] = field(default_factory=list)
     credentials: tuple[dict[str, str], ...] = ()
     pull_gate: asyncio.Event | None = None
     pulling: asyncio.Event = field(default_factory=asyncio.Event)
@@ -93,6 +94,14 @@ class FakeBackend:
         target = await action(target, progress) or target
         self.fault("after", step)
         return target
+
+    async def made_for(self, identity: base.Identity) -> str:
+        if self.unreachable:
+            raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
+        return self.containers[identity].uid if identity in self.containers else ""
+
+    async def hand_over(self, heir: base.Target) -> None:
+        self.heirs.append(heir.name)
 
     def changes_in_place(self, target: base.Target, observed: base.Observed) -> bool:
         return self.in_place

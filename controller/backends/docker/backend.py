@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import IPv4Network
 from typing import Any, TypeVar
 
+from controller import names
 from controller.backends import base
 from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
 from controller.backends.docker import failures, labels
@@ -107,6 +108,14 @@ class DockerBackend:
         capabilities = self._capabilities
         keeps_mac = capabilities is None or capabilities.connect_pins_mac or not capabilities.several_endpoints
         return observed.running or keeps_mac
+
+    async def made_for(self, identity: Identity) -> str:
+        """Uid of the Runtime that the container was made for, "" without one."""
+        found = await _told(self._containers.current(identity))
+        return found.labels.get(names.UID_LABEL, "") if found else ""
+
+    async def hand_over(self, heir: Target) -> None:
+        """Nothing to do: no label of a container can be changed, and none of the engine's objects has an owner."""
 
     def changes(self) -> AsyncIterator[Identity | Contact]:
         """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""

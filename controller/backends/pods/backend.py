@@ -58,6 +58,15 @@ class PodsBackend:
         """Never: a pod has the interfaces that it was started with."""
         return False
 
+    async def made_for(self, identity: Identity) -> str:
+        """Uid of the Runtime with which the workload goes, "" without one."""
+        found = await self._workloads.stateful_set(identity)
+        return naming.owner_of(found) if found else ""
+
+    async def hand_over(self, heir: Target) -> None:
+        """Have what stands go with this Runtime instead of the one before; the pod runs on."""
+        await _told(self._lifecycle.hand_over(heir))
+
     def changes(self) -> AsyncIterator[Identity | Contact]:
         """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""
         return Changes(self._api, self._install_id).stream()

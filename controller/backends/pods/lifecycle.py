@@ -112,6 +112,20 @@ class Lifecycle:
         for found in await self._workloads.of_runtime(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity):
             await self._remove_owned(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity, found["metadata"]["name"])
 
+    async def hand_over(self, heir: Target) -> None:
+        """Have the runtime's objects go with another Runtime than before; the pod belongs to its workload and runs on.
+
+        A network definition is made anew: its pod was given its interface, and we may not change definitions.
+        """
+        whose, owners = heir.identity, naming.owner_references(heir)
+        for kind in (kinds.STATEFUL_SETS, kinds.SERVICES):
+            found = await self._workloads.find(kind, whose)
+            if found and naming.identity_of(found, whose.install_id) == whose:
+                await self._workloads.patch(kind, whose, {"metadata": {"ownerReferences": owners}})
+        for found in await self._workloads.of_runtime(kinds.NETWORK_ATTACHMENT_DEFINITIONS, whose):
+            if naming.owner_of(found) != heir.uid:
+                await self._workloads.make_again(kinds.NETWORK_ATTACHMENT_DEFINITIONS, heir, found)
+
     async def _remove_owned(self, kind: kinds.Kind, identity: Identity, name: str) -> None:
         found = await self._workloads.find(kind, identity, name)
         if found and naming.identity_of(found, identity.install_id) == identity:

@@ -70,6 +70,17 @@ def selector(wanted: Mapping[str, str]) -> str:
 
 def metadata(target: Target, name: str, *, owned: bool = True) -> dict[str, Any]:
     """``metadata`` of a new object of this runtime. What is not ``owned`` stays when the Runtime goes."""
+    return {
+        "name": name,
+        "namespace": target.identity.namespace,
+        "labels": labels(target.identity),
+        "annotations": identity_notes(target.identity),
+        **({"ownerReferences": owner_references(target)} if owned else {}),
+    }
+
+
+def owner_references(target: Target) -> list[dict[str, Any]]:
+    """The Runtime with which an object goes (API reference: OwnerReference)."""
     owner = {
         "apiVersion": RUNTIMES.api_version,
         "kind": RUNTIMES.kind,
@@ -78,13 +89,13 @@ def metadata(target: Target, name: str, *, owned: bool = True) -> dict[str, Any]
         "controller": True,
         "blockOwnerDeletion": False,
     }
-    return {
-        "name": name,
-        "namespace": target.identity.namespace,
-        "labels": labels(target.identity),
-        "annotations": identity_notes(target.identity),
-        **({"ownerReferences": [owner]} if owned else {}),
-    }
+    return [owner]
+
+
+def owner_of(body: Mapping[str, Any]) -> str:
+    """The uid of the Runtime with which an object goes, "" for none."""
+    references = body["metadata"].get("ownerReferences") or ()
+    return next((str(one["uid"]) for one in references if one["kind"] == RUNTIMES.kind), "")
 
 
 def identity_notes(identity: Identity) -> dict[str, str]:

@@ -137,6 +137,12 @@ class Workloads:
         except (errors.NotFoundError, errors.ConflictError):
             return
 
+    async def make_again(self, kind: Kind, target: Target, found: dict[str, Any]) -> None:
+        """Put an object of the same content in place of one, to go with this Runtime."""
+        name = found["metadata"]["name"]
+        await self.delete(kind, target.identity, name, uid=found["metadata"]["uid"])
+        await self._make(kind, target, {"metadata": naming.metadata(target, name), "spec": found["spec"]})
+
     async def of_runtime(self, kind: Kind, identity: Identity) -> list[dict[str, Any]]:
         """All objects of a kind that belong to the runtime; none where the cluster does not know the kind."""
         try:

@@ -1,0 +1,54 @@
+"""Which of several Runtimes with one deviceId in a namespace owns the container: pure, from their objects alone.
+
+The owner carries its own uid in an annotation. A copied manifest carries somebody else's, which claims nothing, and
+no time is compared: clocks differ between nodes, and the older object need not be the one that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from controller import names
+
+Body = Mapping[str, Any]  # a Runtime as the API sends it
+
+
+def holds(runtime: Body) -> bool:
+    """Whether it has claimed its deviceId."""
+    found = runtime["metadata"].get("annotations") or {}
+    return bool(found.get(names.CLAIM) == runtime["metadata"]["uid"])
+
+
+def is_deleting(runtime: Body) -> bool:
+    """Whether its deletion was asked for."""
+    return bool(runtime["metadata"].get("deletionTimestamp"))
+
+
+def has_container(runtime: Body) -> bool:
+    """Whether its status knows of a container."""
+    return bool((runtime.get("status") or {}).get("containerId"))
+
+
+def holder(runtimes: Iterable[Body]) -> Body | None:
+    """The one that has claimed the deviceId they share, None when none has.
+
+    Two claims can only be left by a crash or by hand; every process that looks then prefers the same one.
+    """
+    claimed = [runtime for runtime in runtimes if holds(runtime)]
+    return min(claimed, key=_rank, default=None)
+
+
+def owners(runtimes: Sequence[Body]) -> list[Body]:
+    """Of Runtimes with one deviceId the owner in each namespace, or all of a namespace where none has claimed it."""
+    namespaces = dict.fromkeys(runtime["metadata"]["namespace"] for runtime in runtimes)
+    found: list[Body] = []
+    for namespace in namespaces:
+        there = [runtime for runtime in runtimes if runtime["metadata"]["namespace"] == namespace]
+        owner = holder(there)
+        found += there if owner is None else [owner]
+    return found
+
+
+def _rank(runtime: Body) -> tuple[bool, bool, str]:
+    return is_deleting(runtime), not has_container(runtime), runtime["metadata"]["uid"]
