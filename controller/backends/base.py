@@ -128,6 +128,7 @@ class Observed:
     devices: tuple[ObservedDevice, ...] = ()
     internal_attached: bool = False
     resources: runtimes.Resources = field(default_factory=runtimes.Resources)
+    neighbour: str = ""  # that a Runtime of another namespace has the container of this name, for a person
     foreign: str = ""  # a container of this name that is not ours: what it is, for a person
     predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
     leftovers: bool = False  # networks of ours for this runtime stand although the container is absent

@@ -11,7 +11,7 @@ from controller.resources import runtimes
 def rival(runtime: runtimes.Runtime, bodies: Iterable[Mapping[str, Any]]) -> str:
     """Who it is, for a person; "" for nobody. A parent is never given away, and the older wish comes first."""
     name = runtime.spec.dedicated_interface
-    others = [body for body in bodies if body["metadata"]["uid"] != runtime.metadata.uid]
+    others = [body for body in bodies if not _is_same_device(body, runtime)]
     for body in others:
         spec = body["spec"]
         if any(interface.get("parentInterface") == name for interface in spec.get("interfaces") or ()):
@@ -22,6 +22,13 @@ def rival(runtime: runtimes.Runtime, bodies: Iterable[Mapping[str, Any]]) -> str
         if spec.get("dedicatedInterface") == name and spec.get("desiredState", "Running") == "Running":
             return f"{name} is wanted by {spec['deviceId']}, which is older: stop that or give another interface"
     return ""
+
+
+def _is_same_device(body: Mapping[str, Any], runtime: runtimes.Runtime) -> bool:
+    """Whether it is the Runtime itself, or another one of its deviceId: only one of them ever runs."""
+    described, own = body["metadata"], runtime.metadata
+    named = (described.get("namespace", ""), body["spec"]["deviceId"])
+    return bool(described["uid"] == own.uid or named == (own.namespace, runtime.spec.device_id))
 
 
 def _age(metadata: Mapping[str, Any]) -> tuple[str, str]:

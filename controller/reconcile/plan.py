@@ -84,6 +84,8 @@ def _hands_off(desired: Desired, observed: base.Observed) -> Outcome | None:
     """Why nothing may be touched, if so."""
     if desired.target.spec.paused:
         return Outcome("paused", reasons.PAUSED, "spec.paused is set: nothing is reconciled")
+    if observed.neighbour:
+        return Outcome("stalled", reasons.NAME_TAKEN, observed.neighbour)
     if observed.foreign:
         return Outcome("stalled", reasons.NAME_TAKEN, f"The name is taken by {observed.foreign}: rename or remove it")
     if observed.state == "paused":

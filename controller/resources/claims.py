@@ -7,30 +7,31 @@ no time is compared: clocks differ between nodes, and the older object need not 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from controller import names
 
-Body = Mapping[str, Any]  # a Runtime as the API sends it
+Runtime = Mapping[str, Any]  # as the API sends it
+R = TypeVar("R", bound=Runtime)
 
 
-def holds(runtime: Body) -> bool:
+def holds(runtime: Runtime) -> bool:
     """Whether it has claimed its deviceId."""
     found = runtime["metadata"].get("annotations") or {}
     return bool(found.get(names.CLAIM) == runtime["metadata"]["uid"])
 
 
-def is_deleting(runtime: Body) -> bool:
+def is_deleting(runtime: Runtime) -> bool:
     """Whether its deletion was asked for."""
     return bool(runtime["metadata"].get("deletionTimestamp"))
 
 
-def has_container(runtime: Body) -> bool:
+def has_container(runtime: Runtime) -> bool:
     """Whether its status knows of a container."""
     return bool((runtime.get("status") or {}).get("containerId"))
 
 
-def holder(runtimes: Iterable[Body]) -> Body | None:
+def holder(runtimes: Iterable[R]) -> R | None:
     """The one that has claimed the deviceId they share, None when none has.
 
     Two claims can only be left by a crash or by hand; every process that looks then prefers the same one.
@@ -39,10 +40,10 @@ def holder(runtimes: Iterable[Body]) -> Body | None:
     return min(claimed, key=_rank, default=None)
 
 
-def owners(runtimes: Sequence[Body]) -> list[Body]:
+def owners(runtimes: Sequence[R]) -> list[R]:
     """Of Runtimes with one deviceId the owner in each namespace, or all of a namespace where none has claimed it."""
     namespaces = dict.fromkeys(runtime["metadata"]["namespace"] for runtime in runtimes)
-    found: list[Body] = []
+    found: list[R] = []
     for namespace in namespaces:
         there = [runtime for runtime in runtimes if runtime["metadata"]["namespace"] == namespace]
         owner = holder(there)
@@ -50,5 +51,5 @@ def owners(runtimes: Sequence[Body]) -> list[Body]:
     return found
 
 
-def _rank(runtime: Body) -> tuple[bool, bool, str]:
+def _rank(runtime: Runtime) -> tuple[bool, bool, str]:
     return is_deleting(runtime), not has_container(runtime), runtime["metadata"]["uid"]

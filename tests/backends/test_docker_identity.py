@@ -11,6 +11,7 @@ import pytest
 from controller import errors, names
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
+from controller.reconcile import plan
 from controller.resources import reasons
 from tests.backends.conftest import Bench
 
@@ -47,6 +48,31 @@ async def test_a_name_that_is_taken_stalls_and_leaves_the_other_alone(
     assert (observed.exists, observed.foreign[:9]) == (False, "container")
     assert await bench.backend.foreign_container(target.identity.device_id) == observed.foreign
     assert api.inspect_container(stranger)["State"]["Status"] == "created"
+
+
+async def test_a_name_that_another_namespace_has_names_its_runtime_and_neither_touches_the_other(
+    bench: Bench, api: Any
+) -> None:
+    first = await bench.up(bench.target())
+    name = first.identity.device_id
+    second = dataclasses.replace(first, identity=first.identity._replace(namespace="other"), name="b", uid="uid-2")
+    before = api.inspect_container(name)
+
+    observed = await bench.backend.observe(second)
+    with pytest.raises(errors.Stalled) as taken:
+        await bench.run(second, base.CreateContainer)
+    with pytest.raises(errors.Retry):
+        await bench.run(second, base.StartContainer)
+    await bench.down(second)
+    stalled = plan.make(plan.Desired(second), observed)
+
+    assert (observed.exists, observed.foreign) == (False, "")
+    assert observed.neighbour.startswith(f"Runtime edge/{first.name} has the container {name}")
+    assert taken.value.reason == stalled.outcome.reason == reasons.NAME_TAKEN
+    assert str(taken.value) == stalled.outcome.message
+    assert not stalled.steps
+    after = api.inspect_container(name)
+    assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
 
 
 async def test_labels_alone_make_nothing_ours(bench: Bench, api: Any, strangers: list[str]) -> None:

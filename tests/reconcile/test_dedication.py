@@ -32,6 +32,7 @@ def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
         (body("a", OLDER, dedicatedInterface="eth1", desiredState="Stopped"), ""),
         (body("a", OLDER, dedicatedInterface="eth2"), ""),
         (body("b", OLDER, dedicatedInterface="eth1"), ""),
+        ({**body("a", OLDER), "spec": {"deviceId": DEDICATED.device_id, "dedicatedInterface": "eth1"}}, ""),
     ],
 )
 def test_the_other_runtime_that_needs_it_is_named(other: dict[str, Any], told: str) -> None:

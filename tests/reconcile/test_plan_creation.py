@@ -60,6 +60,13 @@ CASES = [
         ("stalled", reasons.NAME_TAKEN),
     ),
     Case(
+        "the container of another namespace's runtime is never touched",
+        desired(changed=True),
+        base.Observed(neighbour="Runtime other/plc-1 has the container plc-1"),
+        [],
+        ("stalled", reasons.NAME_TAKEN),
+    ),
+    Case(
         "a container paused by hand is left and told",
         desired(),
         replace(RUNNING, state="paused"),

@@ -123,3 +123,15 @@ async def test_stop_ends_passes_that_take_too_long(queue: Queue, passes: Passes)
     await queue.stop(0)
     assert not (await waiting).settled
     assert passes.under_way == 0
+
+
+async def test_a_pass_wakes_those_that_it_names(passes: Passes) -> None:
+    async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
+        await passes.reconcile(key, interrupted)
+        return READY._replace(wake=(OTHER,)) if key == KEY else READY
+
+    queue = Queue(reconcile)
+    queue.add(KEY)
+    await idle(queue)
+    await queue.stop(0)
+    assert passes.started == [KEY, OTHER]

@@ -41,6 +41,7 @@ class World:
     booted_at: float = NOON - 3600
     boot_id: str = "first"
     claims: bool = True
+    node: str = "node-1"
     image_prefixes: tuple[str, ...] = ()
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,14 +73,14 @@ class World:
         around = Surroundings(
             api=self.api,
             backend=self.backend,
-            node="node-1",
+            node=self.node,
             image_prefixes=self.image_prefixes,
             clock=self.clock,
             boot=Boot(self.boot_id, self.elapsed),
             engine=self.engine,
         )
         self.reconciler = Reconciler(
-            around, "install", self.recorder, self.index, Scope("Docker", "node-1", claims=self.claims)
+            around, "install", self.recorder, self.index, Scope("Docker", self.node, claims=self.claims)
         )
 
     async def create(self, **spec: Any) -> None:

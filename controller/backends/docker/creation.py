@@ -15,7 +15,7 @@ from controller import errors
 from controller.backends.base import Target
 from controller.backends.docker import arrangement, failures, labels, making
 from controller.backends.docker.arrangement import Arrangement, Lans, Network
-from controller.backends.docker.containers import Containers
+from controller.backends.docker.containers import Containers, is_of
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
@@ -91,8 +91,13 @@ class Creation:
         try:
             await self._engine.call(make)
         except failures.Refusal as refusal:
-            if refusal.status == 409 and await self._containers.current(target.identity):
-                return  # it is there already
+            there = await self._containers.named(name) if refusal.status == 409 else None
+            if there is None:
+                raise
+            if is_of(there, target.identity):
+                return
+            if neighbour := labels.taken(there.labels, target.identity.install_id):
+                raise errors.Stalled(reasons.NAME_TAKEN, neighbour) from refusal
             raise
         log.info("created container %s from %s", name, body["Image"], extra={"runtime": target.name})
 

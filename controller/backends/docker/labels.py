@@ -94,6 +94,15 @@ def identity(labels: Mapping[str, str] | None, install_id: str) -> Identity | No
     return Identity(install_id, namespace, device_id) if namespace and device_id else None
 
 
+def taken(labels: Mapping[str, str], install_id: str) -> str:
+    """That the Runtime of this container of ours has its name, for another one; "" when it is not ours."""
+    whose = identity(labels, install_id)
+    if whose is None:
+        return ""
+    runtime = f"Runtime {whose.namespace}/{labels.get(names.NAME_LABEL) or whose.device_id}"
+    return f"{runtime} has the container {whose.device_id}: give one of the two another deviceId"
+
+
 def made_from(labels: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
     """The spec a container was made from, read by today's model; None when it cannot be read."""
     try:

@@ -118,10 +118,11 @@ class Lifecycle:
 
     async def _start(self, target: Target) -> None:
         """Start it; a link of the run before that the kernel is still removing is waited for."""
-        name = target.identity.device_id
+        # By its id: the name may be that of another namespace's runtime by now.
+        container = (await self._containers.require(target.identity)).id
         for attempt in range(_LINGERING_LINK_ATTEMPTS):
             try:
-                await self._engine.call(lambda client: client.start(name))
+                await self._engine.call(lambda client: client.start(container))
             except failures.Refusal as refusal:
                 if not failures.is_lingering_link(refusal) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
                     raise

@@ -69,12 +69,14 @@ class Observer:
         )
         predecessor = previous.id if previous else ""
         if found is None or not is_of(found, whose):
+            neighbour = labels.taken(found.labels, whose.install_id) if found else ""
             wishes = making.wishes(target, {})
             dedicated = await self._dedication.standing(target, 0)
             return Observed(
                 obstacles=await self._obstacles(target, wishes, dedicated, running=False),
                 lent=dedicated.lent,
-                foreign=found.describe() if found else "",
+                neighbour=neighbour,
+                foreign=found.describe() if found and not neighbour else "",
                 predecessor=predecessor,
                 leftovers=await self._networks.internal_exists(whose),
                 missing_parents=self._parents.lacking(wish.interface.parent_interface for wish in wishes),

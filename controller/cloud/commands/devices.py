@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.cloud.commands import ownership
 from controller.errors import CommandError
-from controller.resources import away, kinds
+from controller.resources import away, claims, kinds
 from controller.resources.client import ApiClient
 
 RuntimeObject = dict[str, Any]  # a Runtime as the API sends it
@@ -17,7 +17,7 @@ _DEVICE_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 
 
 class Devices:
-    """Looks in ``namespace`` first, then in all others."""
+    """Looks in ``namespace`` first, then in all others; of several in one namespace the owner of the device counts."""
 
     def __init__(self, api: ApiClient, namespace: str) -> None:
         self._api = api
@@ -29,7 +29,7 @@ class Devices:
             return None
         found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.deviceId={device_id}")
         own = [runtime for runtime in found if runtime["metadata"]["namespace"] == self._namespace]
-        candidates = own or found
+        candidates = claims.owners(own or found)
         if len(candidates) > 1:
             raise CommandError(
                 f"device {device_id} is ambiguous: {' and '.join(sorted(map(full_name, candidates)))} have this id; "

@@ -1,0 +1,109 @@
+"""A container of a real engine goes from one Runtime to the next of its deviceId: the same one, without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+import pytest
+
+from controller import names
+from controller.reconcile.attempt import Surroundings
+from controller.reconcile.causes import EngineContact
+from controller.reconcile.events import EventRecorder
+from controller.reconcile.keys import Key, KeyIndex
+from controller.reconcile.reconciler import Reconciler, Result
+from controller.reconcile.scope import Scope
+from controller.resources import kinds
+from tests.backends.conftest import Bench, interface
+from tests.support.fake_api import FakeApi
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker
+
+NODE = "node-1"
+
+
+@dataclass
+class Cell:
+    """A reconciler on an API in memory and on the engine, and Runtimes of one deviceId."""
+
+    bench: Bench
+    device_id: str
+    api: FakeApi = field(default_factory=FakeApi)
+
+    def __post_init__(self) -> None:
+        scope, index = Scope("Docker", NODE, claims=True), KeyIndex()
+        recorder = EventRecorder(self.api, NODE, time.time)
+        around = Surroundings(
+            api=self.api,
+            backend=self.bench.backend,
+            node=NODE,
+            image_prefixes=(),
+            clock=time.time,
+            boot_time=0.0,
+            engine=EngineContact(),
+        )
+        self.reconciler = Reconciler(around, self.bench.install_id, recorder, index, scope)
+
+    async def add(self, name: str, **spec: Any) -> None:
+        metadata = {"name": name, "namespace": "edge", "finalizers": [names.FINALIZER]}
+        wanted = {"deviceId": self.device_id, "image": self.bench.image, "version": "1"}
+        grace = {"terminationGracePeriodSeconds": 1}
+        await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": wanted | grace | spec})
+
+    async def look(self, name: str) -> Result:
+        return await self.reconciler.reconcile(Key("edge", name), asyncio.Event())
+
+    async def delete(self, name: str) -> None:
+        await self.api.delete(kinds.RUNTIMES, name, "edge")
+        assert (await self.look(name)).settled
+        self.api.remove(kinds.RUNTIMES, name, "edge")
+
+    def status(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.objects[kinds.RUNTIMES.plural, "edge", name]["status"]
+        return found
+
+
+@pytest.fixture
+def cell(bench: Bench) -> Cell:
+    return Cell(bench, f"plc-{bench.install_id}")
+
+
+async def test_the_heir_has_the_same_container_networks_and_data(
+    cell: Cell, lan: Lan, docker_client: docker.DockerClient
+) -> None:
+    data = {"name": "data", "mountPath": "/data", "reclaimPolicy": "Delete"}
+    spec = {"interfaces": [interface(lan, 60)], "volumes": [data]}
+    await cell.add("a", **spec)
+    assert (await cell.look("a")).settled
+    before = docker_client.api.inspect_container(cell.device_id)
+    await cell.add("b", **spec)
+    assert (await cell.look("b")).outcome.kind == "stalled"
+
+    await cell.delete("a")
+    assert (await cell.look("b")).settled
+
+    after = docker_client.api.inspect_container(cell.device_id)
+    assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+    assert cell.status("b")["startedAt"] == before["State"]["StartedAt"]
+    assert await asyncio.to_thread(lan.ping, lan.address(60))
+    assert [line for line in await cell.bench.backend.belongings(volumes=True) if line.startswith("volume")]
+    await cell.delete("b")
+    assert await cell.bench.backend.belongings(volumes=True) == []
+
+
+async def test_of_two_at_once_one_makes_the_container_and_the_other_touches_nothing(
+    cell: Cell, docker_client: docker.DockerClient
+) -> None:
+    for name in ("a", "b"):
+        await cell.add(name, env=[{"name": "WHO", "value": name}])
+    await asyncio.gather(cell.look("a"), cell.look("b"))
+    made = docker_client.api.inspect_container(cell.device_id)
+    for _ in range(2):
+        await asyncio.gather(cell.look("a"), cell.look("b"))
+    after = docker_client.api.inspect_container(cell.device_id)
+    assert (after["Id"], after["State"]["StartedAt"]) == (made["Id"], made["State"]["StartedAt"])

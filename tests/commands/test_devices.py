@@ -1,0 +1,52 @@
+"""Which Runtime a device id of the cloud means, where several have it."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller import errors, names
+from controller.cloud.commands.devices import Devices
+from controller.resources import kinds
+from tests.support.fake_api import FakeApi
+
+
+async def add(api: FakeApi, namespace: str, name: str, *, owner: bool = False) -> None:
+    metadata = {"namespace": namespace, "name": name}
+    made = await api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": {"deviceId": "plc-1"}})
+    if owner:
+        claim = {"metadata": {"annotations": {names.CLAIM: made["metadata"]["uid"]}}}
+        await api.patch(kinds.RUNTIMES, name, namespace, claim)
+
+
+@pytest.fixture
+async def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def devices(api: FakeApi) -> Devices:
+    return Devices(api, "edge")
+
+
+@pytest.mark.parametrize("owner", ["a", "b"])
+async def test_commands_go_to_the_owner_and_what_waits_is_no_second_device(
+    api: FakeApi, devices: Devices, owner: str
+) -> None:
+    for name in ("a", "b"):
+        await add(api, "edge", name, owner=name == owner)
+    assert (await devices.get("plc-1"))["metadata"]["name"] == owner
+
+
+async def test_two_of_which_none_owns_the_device_are_ambiguous(api: FakeApi, devices: Devices) -> None:
+    for name in ("a", "b"):
+        await add(api, "edge", name)
+    with pytest.raises(errors.CommandError, match="edge/a and edge/b"):
+        await devices.get("plc-1")
+
+
+async def test_owners_in_two_further_namespaces_are_ambiguous(api: FakeApi, devices: Devices) -> None:
+    for namespace in ("one", "two"):
+        await add(api, namespace, "a", owner=True)
+        await add(api, namespace, "b")
+    with pytest.raises(errors.CommandError, match="one/a and two/a"):
+        await devices.find("plc-1")
