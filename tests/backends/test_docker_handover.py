@@ -11,6 +11,7 @@ import docker
 import pytest
 
 from controller import names
+from controller.boottime import Boot
 from controller.reconcile.attempt import Surroundings
 from controller.reconcile.causes import EngineContact
 from controller.reconcile.events import EventRecorder
@@ -44,7 +45,7 @@ class Cell:
             node=NODE,
             image_prefixes=(),
             clock=time.time,
-            boot_time=0.0,
+            boot=Boot(),
             engine=EngineContact(),
         )
         self.reconciler = Reconciler(around, self.bench.install_id, recorder, index, scope)
