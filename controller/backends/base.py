@@ -45,7 +45,8 @@ class Target:
     image: str | None = None
     mac_addresses: dict[str, str] = field(default_factory=dict)
     rival: str = ""  # another Runtime that needs the dedicated interface, for a person
-    pull_credentials: tuple[dict[str, str], ...] = ()  # registry, username, password; never logged
+    pull_credentials: tuple[dict[str, str], ...] = field(default=(), repr=False)  # registry, username, password
+    secret_env: dict[str, str] = field(default_factory=dict, repr=False)  # values of spec.env[].valueFrom, by name
 
 
 @dataclass(frozen=True)
@@ -277,9 +278,12 @@ class Orphan(NamedTuple):
 
 
 class Reconcilable(Protocol):
-    """What reconciling uses of a backend. ``needs_pull_credentials``: ResolveImage uses those of the target."""
+    """What reconciling uses of a backend.
 
-    needs_pull_credentials: bool
+    ``needs_secrets``: steps use the pull credentials and the secret environment of the target.
+    """
+
+    needs_secrets: bool
 
     async def observe(self, target: Target) -> Observed:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) when it cannot be seen."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from controller import errors, names
 from controller.backends import base
 from controller.boottime import Boot
-from controller.reconcile import image_policy, plan, pull_secrets, status
+from controller.reconcile import image_policy, plan, pull_secrets, secret_env, status
 from controller.reconcile.causes import Circumstances, EngineContact
 from controller.reconcile.doings import Doings, last_command
 from controller.reconcile.outcome import Outcome, of_error
@@ -147,6 +147,8 @@ class Attempt:
 
     async def _execute(self, current: plan.Plan) -> None:
         """Say what is about to be done, on disk, then do it; what a crash loop needs each time is not told."""
+        if self._around.backend.needs_secrets:
+            self._target = await secret_env.provide(self._around.api, current.steps, self._target)
         unrecorded: errors.ApiError | None = None
         if not (self._case.writer.crowded and current.steps == (base.RepairNetworks(),)):
             unrecorded = await self._record(current)
@@ -184,12 +186,13 @@ class Attempt:
             self._target = await self._resolve(step)
             self._image, self._image_source = self._target.image, self._target.spec.image_reference
         else:
-            self._target = await self._around.backend.execute(step, self._target, self._progress)
+            made = await self._around.backend.execute(step, self._target, self._progress)
+            self._target = replace(made, secret_env={})
         self._case.notes.done(step)
 
     async def _resolve(self, step: base.ResolveImage) -> base.Target:
         """The one step that may take minutes and leaves nothing behind: abandoned when the wish changes."""
-        references = self._target.spec.image_pull_secrets if self._around.backend.needs_pull_credentials else ()
+        references = self._target.spec.image_pull_secrets if self._around.backend.needs_secrets else ()
         credentials = await pull_secrets.read(self._around.api, self._target.identity.namespace, references)
         target = replace(self._target, pull_credentials=credentials)
         resolved = await self._case.wish.unless_changed(self._around.backend.execute(step, target, self._progress))

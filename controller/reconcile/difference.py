@@ -21,7 +21,7 @@ def needs_new_container(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeS
 
 def _fixed_at_creation(spec: runtimes.RuntimeSpec) -> tuple[object, ...]:
     return (
-        {variable.name: variable.value for variable in spec.env},
+        {variable.name: (variable.value, variable.value_from) for variable in spec.env},
         {volume.name: (volume.mount_path, volume.read_only) for volume in spec.volumes},
         spec.realtime if spec.realtime.enabled else None,
     )

@@ -79,6 +79,11 @@ RUNTIME = Definition(
         unique("volumes", "mountPath"),
         unique("serialPorts", "containerPath"),
         Rule(
+            ("spec", "env", "[]"),
+            "!has(self.valueFrom) || !has(self.value) || self.value == ''",
+            "value may not be given with valueFrom",
+        ),
+        Rule(
             ("spec", "interfaces", "[]"),
             "self.mode != 'Static' || (has(self.address) && has(self.subnet))",
             "address and subnet must be given with mode Static",

@@ -48,6 +48,7 @@ LEASE_EXPIRED = "LeaseExpired"
 LEASE_UNRENEWED = "LeaseNotRenewed"
 MULTUS_MISSING = "MultusMissing"
 UNSCHEDULABLE = "Unschedulable"
+SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
 DEVICE_MISSING = "DeviceMissing"
 DEVICE_IN_USE = "DeviceInUse"
 DEVICES_UNSUPPORTED = "DevicesUnsupported"
@@ -133,6 +134,11 @@ TABLE: tuple[Reason, ...] = (
     Reason(LEASE_UNRENEWED, "condition", "No DHCP server renews the lease; the address stays until the lease ends."),
     Reason(
         MULTUS_MISSING, "stalled", "Pods get spec.interfaces from Multus, which is not there; the message tells how."
+    ),
+    Reason(
+        SECRET_MISSING,
+        "waiting",
+        "A Secret or key that spec.env names is not there; the message tells which. What runs is left running.",
     ),
     Reason(UNSCHEDULABLE, "waiting", "No node can take the pod now; the message tells what each of them lacks."),
     Reason(DEVICE_MISSING, "waiting", "A serial device is not plugged in; it is handed over when it is."),

@@ -87,11 +87,28 @@ class Resources(Model):
     memory: MemoryQuantity | None = Field(default=None, description='Memory limit, such as "512Mi".')
 
 
+class SecretKeySelector(Model):
+    """A key of a Secret in the Runtime's namespace."""
+
+    name: ObjectName
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+    optional: bool = Field(default=False, description="Leave the variable out where there is no such Secret or key.")
+
+
+class EnvVarSource(Model):
+    """Where the value of an environment variable comes from."""
+
+    secret_key_ref: SecretKeySelector
+
+
 class EnvVar(Model):
     """One environment variable."""
 
     name: EnvName
     value: Annotated[str, Field(max_length=4096)] = ""
+    value_from: EnvVarSource | None = Field(
+        default=None, description="In place of value: read when a container is made, and kept in nothing else of ours."
+    )
 
 
 class Volume(Model):

@@ -13,6 +13,7 @@ from controller.resources import endpoint, kinds
 from controller.resources.client import ApiClient
 from tests.api.conftest import Api
 
+FROM_SECRET = {"secretKeyRef": {"name": "plc", "key": "password"}}
 INTERFACE = {
     "name": "lan0",
     "parentInterface": "eth0",
@@ -76,6 +77,14 @@ def without(mapping: dict[str, Any], *keys: str) -> dict[str, Any]:
         ({"volumes": [{"name": "a", "mountPath": "data"}]}, "mountPath", "Invalid value"),
         ({"env": [{"name": "A=B", "value": "c"}]}, "spec.env[0].name", "Invalid value"),
         ({"env": [{"name": "A", "value": 1}]}, "spec.env[0].value", "string"),
+        (
+            {"env": [{"name": "A", "value": "b", "valueFrom": FROM_SECRET}]},
+            "spec.env[0]",
+            "value may not be given with",
+        ),
+        ({"env": [{"name": "A", "valueFrom": {}}]}, "spec.env[0].valueFrom.secretKeyRef", "Required value"),
+        ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "b"}}}]}, "secretKeyRef.key", "Required value"),
+        ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "b", "key": "/"}}}]}, "key", "Invalid value"),
     ],
 )
 async def test_a_runtime_that_cannot_be_is_refused_with_its_field(
@@ -87,6 +96,11 @@ async def test_a_runtime_that_cannot_be_is_refused_with_its_field(
         await person.create(kinds.RUNTIMES, body)
     assert field in str(raised.value)
     assert part in str(raised.value)
+
+
+async def test_a_variable_may_come_from_a_secret(person: ApiClient) -> None:
+    made = await person.create(kinds.RUNTIMES, runtime(env=[{"name": "A", "valueFrom": FROM_SECRET}]))
+    assert made["spec"]["env"][0]["valueFrom"]["secretKeyRef"].items() >= FROM_SECRET["secretKeyRef"].items()
 
 
 async def test_a_runtime_needs_a_device_and_an_image_only(person: ApiClient) -> None:

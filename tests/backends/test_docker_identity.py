@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -181,6 +182,20 @@ async def test_realtime_is_given_or_left_out_with_a_warning(bench: Bench, api: A
     # Made without it once, it is not made again.
     await bench.run(target, base.StopContainer, base.StartContainer)
     assert (await bench.backend.observe(target)).container_id == observed.container_id
+
+
+async def test_the_value_of_a_secret_is_in_the_environment_and_in_no_label(bench: Bench, api: Any) -> None:
+    reference = {"secretKeyRef": {"name": "plc", "key": "password"}}
+    target = bench.target(env=[{"name": "PASSWORD", "valueFrom": reference}], realtime={"enabled": True})
+    target = await bench.run(target, base.ResolveImage)
+    await bench.run(dataclasses.replace(target, secret_env={"PASSWORD": "hunter2"}), base.CreateContainer)
+    # Where the host refuses realtime it is made again at its start, from what it was made with.
+    await bench.run(target, base.StartContainer)
+
+    config = api.inspect_container(target.identity.device_id)["Config"]
+
+    assert "PASSWORD=hunter2" in config["Env"]
+    assert "hunter2" not in json.dumps(config["Labels"])
 
 
 async def test_running_names_the_first_processes_of_containers_that_run(bench: Bench) -> None:

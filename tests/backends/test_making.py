@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -103,6 +104,18 @@ def test_labels_tell_how_a_container_was_made() -> None:
     assert labels.made_from(found) == target(env=[{"name": "A", "value": "1"}]).spec
     assert labels.identity(found, "install") == IDENTITY
     assert labels.identity(found, "another") is None
+
+
+def test_the_environment_has_the_values_of_secrets_and_the_labels_only_their_names() -> None:
+    secret = {"name": "S", "valueFrom": {"secretKeyRef": {"name": "plc", "key": "password"}}}
+    left_out = {"name": "O", "valueFrom": {"secretKeyRef": {"name": "plc", "key": "o", "optional": True}}}
+    wished = target(interfaces=[lan("a")], env=[{"name": "A", "value": "1"}, secret, left_out])
+    made = body(dataclasses.replace(wished, secret_env={"S": "a=b"}), "1.51")
+
+    assert made["Env"] == ["A=1", "S=a=b"]
+    assert "a=b" not in json.dumps(made["Labels"])
+    assert labels.made_from(made["Labels"]) == wished.spec
+    assert making.secret_env(wished.spec, ["PATH=/bin", *made["Env"]]) == {"S": "a=b"}
 
 
 @pytest.mark.parametrize("damaged", ["", "no JSON", "[]", '{"a":'])

@@ -228,6 +228,14 @@ def test_the_service_leads_to_the_control_port_of_the_pod() -> None:
     assert not manifests.serves(target("PLC.1"), service)
 
 
+def test_a_pod_is_given_references_to_secrets() -> None:
+    reference = {"name": "plc", "key": "password"}
+    references = [{"secretKeyRef": reference}, {"secretKeyRef": {**reference, "optional": True}}]
+    wished = [{"name": f"V{number}", "valueFrom": each} for number, each in enumerate(references)]
+    (container,) = pod_spec(env=[*wished, {"name": "MODE", "value": "run"}])["containers"]
+    assert container["env"] == [*wished, {"name": "MODE", "value": "run"}]
+
+
 def test_a_pod_remembers_the_spec_and_the_image_it_was_made_from() -> None:
     wished = target(env=[{"name": "MODE", "value": "run"}])
     notes = template.make(wished, "pin")["metadata"]["annotations"]

@@ -70,6 +70,12 @@ NO_ROUTE = 'failed to do request: Head "https://ghcr.io/v2/a/b": dial tcp: looku
         (waiting("ImagePullBackOff", 'Back-off pulling image "ghcr.io/a/b:9"'), "retry", reasons.IMAGE_PULL_FAILED),
         (waiting("InvalidImageName", "couldn't parse image name"), "stalled", reasons.SPEC_IMPOSSIBLE),
         (waiting("ErrImageNeverPull", "is not present with pull policy of Never"), "stalled", reasons.IMAGE_NOT_FOUND),
+        (waiting("CreateContainerConfigError", 'secret "plc" not found'), "waiting", reasons.SECRET_MISSING),
+        (
+            waiting("CreateContainerConfigError", "couldn't find key a in Secret edge/plc"),
+            "waiting",
+            reasons.SECRET_MISSING,
+        ),
         (waiting("CreateContainerError", "no command specified"), "stalled", reasons.SPEC_IMPOSSIBLE),
         (unscheduled("0/2 nodes are available: 2 Insufficient memory."), "waiting", reasons.UNSCHEDULABLE),
         (waiting("ContainerCreating"), "waiting", reasons.PROGRESSING),

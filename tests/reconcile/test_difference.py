@@ -32,6 +32,12 @@ def spec(**fields: Any) -> runtimes.RuntimeSpec:
             ("spec.env[A]", "spec.env[B]", "spec.env[C]"),
             id="entries by name and without their values",
         ),
+        pytest.param(
+            spec(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "plc", "key": "a"}}}]),
+            spec(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "plc", "key": "b"}}}]),
+            ("spec.env[A]",),
+            id="another key of a Secret",
+        ),
     ],
 )
 def test_which_fields_of_the_spec_changed(

@@ -52,7 +52,7 @@ class FakeBackend:
 
     clock: Callable[[], float]
     elapsed: Callable[[], float] = boottime.now
-    needs_pull_credentials: bool = True
+    needs_secrets: bool = True
     containers: dict[base.Identity, Container] = field(default_factory=dict)
     networks: set[base.Identity] = field(default_factory=set)
     registry: dict[str, str] = field(default_factory=lambda: {"registry/plc:1": "pin-1", "registry/plc:2": "pin-2"})
@@ -65,6 +65,7 @@ class FakeBackend:
     effects: list[str] = field(default_factory=list)
     heirs: list[str] = field(default_factory=list)
     credentials: tuple[dict[str, str], ...] = ()
+    secret_env: dict[str, str] = field(default_factory=dict)  # of the last container that was made
     pull_gate: asyncio.Event | None = None
     pulling: asyncio.Event = field(default_factory=asyncio.Event)
     pulls_abandoned: int = 0
@@ -135,6 +136,7 @@ class FakeBackend:
         self.networks.add(target.identity)
         if target.identity not in self.containers:
             self.containers[target.identity] = self._make(target)
+            self.secret_env = target.secret_env
             self.effects.append("create")
 
     async def _StartContainer(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
@@ -159,6 +161,7 @@ class FakeBackend:
             self.effects.append("roll back")
             raise errors.Stalled(reasons.REPLACE_FAILED, "The new container did not run")
         self.containers[target.identity] = new = self._make(target)
+        self.secret_env = target.secret_env
         self._start(new, target)
         self.effects.append("replace")
 

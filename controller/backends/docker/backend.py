@@ -50,7 +50,7 @@ class DockerBackend:
     is. Nothing is connected before the first call. Belongs to one event loop.
     """
 
-    needs_pull_credentials = True
+    needs_secrets = True
 
     def __init__(
         self,

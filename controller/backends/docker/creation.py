@@ -78,7 +78,8 @@ class Creation:
         refused = await self._containers.require(target.identity)
         how = labels.making(refused.labels)
         await self._engine.call(lambda client: client.remove_container(refused.id, force=True))
-        await self.create(target, how)
+        values = making.secret_env(target.spec, refused.document["Config"].get("Env") or ())
+        await self.create(dataclasses.replace(target, secret_env=values), how)
 
     async def _make(self, target: Target, body: dict[str, Any]) -> None:
         name, internal = target.identity.device_id, labels.internal_network_name(target.identity)

@@ -59,7 +59,7 @@ def body(
     internal = labels.internal_network_name(target.identity)
     content: dict[str, Any] = {
         "Image": making.image,
-        "Env": [f"{variable.name}={variable.value}" for variable in spec.env],
+        "Env": _environment(target),
         "Labels": labels.of_container(target, making),
         "StopTimeout": spec.termination_grace_period_seconds,
         "HostConfig": _host_config(target, device_rules, realtime=making.realtime) | {"NetworkMode": internal},
@@ -101,6 +101,21 @@ def limits(resources: runtimes.Resources) -> dict[str, int]:
     """CPU and memory limits; no swap on top of the memory, for a control program that is swapped out is late."""
     memory = quantities.memory_bytes(resources.memory)
     return {"NanoCpus": quantities.nano_cpus(resources.cpu), "Memory": memory, "MemorySwap": memory}
+
+
+def secret_env(spec: runtimes.RuntimeSpec, environment: Iterable[str]) -> dict[str, str]:
+    """The values of Secrets that a container was made with, for one that takes its place unchanged."""
+    values = dict(entry.split("=", 1) for entry in environment if "=" in entry)
+    return {
+        variable.name: values[variable.name] for variable in spec.env if variable.value_from and variable.name in values
+    }
+
+
+def _environment(target: Target) -> list[str]:
+    """An optional variable without a Secret is left out."""
+    values = {variable.name: variable.value for variable in target.spec.env if not variable.value_from}
+    values |= target.secret_env
+    return [f"{variable.name}={values[variable.name]}" for variable in target.spec.env if variable.name in values]
 
 
 def _host_config(target: Target, device_rules: list[str], *, realtime: bool) -> dict[str, Any]:

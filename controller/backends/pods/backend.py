@@ -32,7 +32,7 @@ class PodsBackend:
     replacement must run before the old template is given up. Belongs to one event loop.
     """
 
-    needs_pull_credentials = False  # kubelets read the Secrets
+    needs_secrets = False  # kubelets read the Secrets
 
     def __init__(self, api: ApiClient, install_id: str, namespace: str, *, settle_seconds: float = 5.0) -> None:
         self._api = api

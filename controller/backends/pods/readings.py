@@ -48,6 +48,10 @@ MEANINGS = (
     ),
     Meaning(r"Unschedulable", "waiting", reasons.UNSCHEDULABLE, "it goes on when a node fits"),
     Meaning(
+        r"CreateContainerConfigError:.*\bsecret\b", "waiting", reasons.SECRET_MISSING,
+        "create the Secret or key that spec.env names",
+    ),
+    Meaning(
         r"CreateContainerConfigError|CreateContainerError|RunContainerError|executable file not found",
         "stalled", reasons.SPEC_IMPOSSIBLE, "correct the spec",
     ),

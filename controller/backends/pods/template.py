@@ -101,7 +101,7 @@ def _container(target: Target, image: str) -> dict[str, Any]:
         "name": CONTAINER,
         "image": image,
         "imagePullPolicy": spec.image_pull_policy,
-        "env": [{"name": variable.name, "value": variable.value} for variable in spec.env],
+        "env": [_variable(variable) for variable in spec.env],
         **_control(spec),
         "resources": resources(spec.resources),
         "securityContext": {
@@ -113,6 +113,18 @@ def _container(target: Target, image: str) -> dict[str, Any]:
             {"name": volume.name, "mountPath": volume.mount_path, "readOnly": volume.read_only}
             for volume in spec.volumes
         ],
+    }
+
+
+def _variable(variable: runtimes.EnvVar) -> dict[str, Any]:
+    """API reference: EnvVar. The kubelet reads the Secret."""
+    if not variable.value_from:
+        return {"name": variable.name, "value": variable.value}
+    reference = variable.value_from.secret_key_ref
+    optional = {"optional": True} if reference.optional else {}
+    return {
+        "name": variable.name,
+        "valueFrom": {"secretKeyRef": {"name": reference.name, "key": reference.key, **optional}},
     }
 
 

@@ -130,7 +130,7 @@
   verbs: [get]
 {{- end }}
 
-{{/* Passwords of registries; in the runtimes' namespaces only. */}}
+{{/* Passwords of registries and what spec.env names, by name; in the runtimes' namespaces only. */}}
 {{- define "edge.rules.pullSecrets" -}}
 - apiGroups: [""]
   resources: [secrets]
