@@ -7,7 +7,6 @@ the hour (uint16), CPU and memory (float32). Blocking: runs in the keeper's thre
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import zlib
 from array import array
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from controller import files
 from controller.metrics.history import HOUR, Hour
 
 logger = logging.getLogger(__name__)
@@ -30,41 +30,42 @@ class Archive:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def load(self, oldest: int) -> dict[str, list[Hour]]:
-        """All hours from number ``oldest`` on, by series."""
+    def load(self) -> dict[str, list[Hour]]:
+        """All hours by series; one that is damaged is empty."""
         found: dict[str, list[Hour]] = {}
         for path in self._files():
-            if int(path.stem) < oldest:
-                continue
+            number = int(path.stem)
             try:
-                hour = _decode(int(path.stem), path.read_bytes())
-            except (OSError, ValueError) as error:
+                hour = _decode(number, path.read_bytes())
+            except OSError as error:
                 logger.warning("One hour of history is left out, %s cannot be read: %s", path, error)
                 continue
+            except ValueError as error:
+                logger.warning("One hour of history is lost, %s cannot be read: %s", path, error)
+                hour = Hour(number)
             found.setdefault(unquote(path.parent.name), []).append(hour)
         return found
 
     def write(self, series: str, number: int, packed: bytes) -> None:
         """Put one packed hour in place, durably. Raises OSError; then the former file still stands."""
-        path = self._directory / quote(series, safe="") / f"{number}.bin"
+        path = self._path(series, number)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(_MAGIC + zlib.compress(packed))
-            file.flush()
-            os.fsync(file.fileno())  # without it a power cut may leave the new name with nothing behind it
-        temporary.replace(path)
+        files.write_secret(path, _MAGIC + zlib.compress(packed))
 
-    def prune(self, oldest: int) -> None:
-        """Remove the hours before number ``oldest`` and the series that have none left. Raises OSError."""
-        for path in self._files():
-            if int(path.stem) < oldest:
-                path.unlink(missing_ok=True)
+    def remove(self, series: str, number: int) -> None:
+        """Remove one hour. Raises OSError."""
+        self._path(series, number).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what a power cut left half written, and the folders that are empty. Raises OSError."""
         for directory in self._series():
-            for leftover in directory.glob("*.tmp"):
+            for leftover in (*directory.glob("*.tmp"), *directory.glob(".*.bin.*")):
                 leftover.unlink(missing_ok=True)
             if not any(directory.iterdir()):
                 directory.rmdir()
+
+    def _path(self, series: str, number: int) -> Path:
+        return self._directory / quote(series, safe="") / f"{number}.bin"
 
     def _series(self) -> list[Path]:
         return [path for path in self._directory.iterdir() if path.is_dir()] if self._directory.is_dir() else []

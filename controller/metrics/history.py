@@ -1,15 +1,18 @@
 """48 hours of samples in memory: one series for the host and one for each runtime, a sample every 5 s.
 
-A series is cut into hours, and an hour is three packed arrays: 10 bytes a sample, 0.34 MB for 48 hours. Old hours are
-dropped whole. Belongs to the event loop's thread, does no I/O; archive.py has the files.
+A series is cut into hours, and an hour is three packed arrays: 10 bytes a sample, 0.34 MB for 48 hours. The hours that
+were recorded first are dropped first, whole and by their number: the time of day may be wrong, and decides nothing.
+Belongs to the event loop's thread, does no I/O; archive.py has the files.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
+
+from controller import boottime
 
 HOUR = 3600
 KEPT_HOURS = 48
@@ -26,6 +29,15 @@ class Sample(NamedTuple):
     timestamp: int
     cpu: float
     memory: float
+
+
+class _Run(NamedTuple):
+    """Samples of one hour in the order of time, as an hour has them."""
+
+    number: int
+    seconds: array[int]
+    cpu: array[float]
+    memory: array[float]
 
 
 class Hour:
@@ -56,6 +68,32 @@ class Hour:
         base = self.number * HOUR
         return slice(bisect_left(self.seconds, start - base), bisect_right(self.seconds, end - base))
 
+    def take(self, part: slice, shift: int) -> list[_Run]:
+        """Take out the samples of one part, moved by some seconds."""
+        found, base, place = [], self.number * HOUR + shift, part.start
+        while place < part.stop:
+            number = (base + self.seconds[place]) // HOUR
+            stop = bisect_left(self.seconds, (number + 1) * HOUR - base, place, part.stop)
+            seconds = array("H", (second + base - number * HOUR for second in self.seconds[place:stop]))
+            found.append(_Run(number, seconds, self.cpu[place:stop], self.memory[place:stop]))
+            place = stop
+        for values in (self.seconds, self.cpu, self.memory):
+            del values[part]
+        self.saved = -1
+        return found
+
+    def extend(self, run: _Run) -> None:
+        """Put samples of this hour in their places."""
+        if not self or self.seconds[-1] <= run.seconds[0]:
+            self.seconds.extend(run.seconds)
+            self.cpu.extend(run.cpu)
+            self.memory.extend(run.memory)
+        else:
+            base = self.number * HOUR
+            for second, cpu, memory in zip(run.seconds, run.cpu, run.memory, strict=True):
+                self.add(Sample(base + second, cpu, memory))
+        self.saved = -1
+
     def samples(self, part: slice) -> Iterator[Sample]:
         """The samples of one part."""
         base = self.number * HOUR
@@ -75,12 +113,19 @@ class Hour:
 
 
 class History:
-    """All series by name. The number of series is bounded: the one without news for longest makes room."""
+    """All series by name. The number of series is bounded: the one without news for longest makes room.
 
-    def __init__(self, *, max_series: int = 256, max_points: int = MAX_POINTS) -> None:
+    ``clock`` is one that is never set.
+    """
+
+    def __init__(
+        self, *, max_series: int = 256, max_points: int = MAX_POINTS, clock: Callable[[], float] = boottime.now
+    ) -> None:
         self._max_series = max_series
         self._max_points = max_points
+        self._clock = clock
         self._series: dict[str, dict[int, Hour]] = {}
+        self._news: dict[str, float] = {}  # when each series had its last sample, or was restored
 
     def record(self, name: str, sample: Sample) -> None:
         """Append one sample to a series, which begins with its first one."""
@@ -89,33 +134,46 @@ class History:
         if hours is None:
             hours = {}
             self._make_room()
-        self._series[name] = hours
+        self._series[name], self._news[name] = hours, self._clock()
         number = sample.timestamp // HOUR
         if number not in hours:
             hours[number] = Hour(number)
-            _drop_old(hours, now=number)
+            _drop_oldest(hours)
         hours[number].add(sample)
 
-    def restore(self, name: str, hours: Iterable[Hour], now: float) -> None:
-        """Put hours of an archive below what has been recorded since the start; ``now`` is Unix time."""
-        series = self._series.get(name)
-        if series is None:
-            if len(self._series) >= self._max_series:
-                return
-            series = self._series.setdefault(name, {})
-        for hour in hours:
-            if newer := series.get(hour.number):
-                for sample in newer.samples(slice(None)):
-                    hour.add(sample)
-            series[hour.number] = hour
-        _drop_old(series, int(now) // HOUR)
+    def restore(self, name: str, hours: Iterable[Hour]) -> None:
+        """Put hours of an archive below what has been recorded since the start."""
+        newer = self._series.get(name)
+        if newer is None and len(self._series) >= self._max_series:
+            return
+        restored = {hour.number: hour for hour in sorted(hours, key=lambda hour: hour.number)}
+        for number, hour in (newer or {}).items():
+            if older := restored.pop(number, None):
+                for sample in hour.samples(slice(None)):
+                    older.add(sample)
+            restored[number] = older or hour
+        _drop_oldest(restored)
+        self._series[name] = restored
+        self._news.setdefault(name, self._clock())
 
-    def expire(self, now: float) -> None:
-        """Drop what is older than 48 hours, also of runtimes that are gone; ``now`` is Unix time."""
-        for name, hours in list(self._series.items()):
-            _drop_old(hours, int(now) // HOUR)
-            if not hours:
-                del self._series[name]
+    def expire(self) -> None:
+        """Drop the series that had no news for 48 hours: their runtimes are gone."""
+        for name in [name for name, at in self._news.items() if self._clock() - at >= KEPT_HOURS * HOUR]:
+            self._drop(name)
+
+    def shift(self, name: str, start: float, end: float, seconds: int) -> None:
+        """Move the samples from ``start`` to ``end`` by some seconds: the clock that they were recorded by was set."""
+        hours = self._series.get(name, {})
+        moved: list[_Run] = []
+        for number, hour in list(hours.items()):
+            part = hour.cut(start, end)
+            if part.stop > part.start:
+                moved += hour.take(part, seconds)
+            if not hour:
+                del hours[number]
+        for run in moved:
+            hours.setdefault(run.number, Hour(run.number)).extend(run)
+        _drop_oldest(hours)
 
     def series(self) -> Mapping[str, Mapping[int, Hour]]:
         """Hours by number by series, to be read only."""
@@ -139,16 +197,13 @@ class History:
 
     def _make_room(self) -> None:
         if len(self._series) >= self._max_series:
-            del self._series[next(iter(self._series))]
+            self._drop(next(iter(self._series)))
+
+    def _drop(self, name: str) -> None:
+        del self._series[name], self._news[name]
 
 
-def _drop_old(hours: dict[int, Hour], now: int) -> None:
-    """Drop hours out of reach, and of the rest all but those nearest to ``now``.
-
-    Hours in the future are kept while there is room: a board without a battery clock starts in the past and would
-    throw away its whole history before it learns the time.
-    """
-    for number in [number for number in hours if number < now - KEPT_HOURS]:
-        del hours[number]
-    while len(hours) > KEPT_HOURS + 2:
-        del hours[max(hours, key=lambda number: abs(number - now))]
+def _drop_oldest(hours: dict[int, Hour]) -> None:
+    """Drop what was recorded before the last 48 hours and the one that goes on."""
+    while len(hours) > KEPT_HOURS + 1:
+        del hours[next(iter(hours))]

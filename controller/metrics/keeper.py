@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from controller.metrics import archive
-from controller.metrics.history import HOUR, KEPT_HOURS, History, Hour
+from controller.metrics.history import HOUR, History, Hour
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Keeper:
         self._files = files
         self._clock = clock
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="history")
+        self._on_disk: set[tuple[str, int]] = set()
         self._loaded = False
         self._failed = False
 
@@ -61,14 +62,14 @@ class Keeper:
 
     async def load(self) -> None:
         """Put the archive below what has been recorded since the start."""
-        oldest = self._oldest()
         try:
-            found = await self._in_thread(lambda: self._files.load(oldest))
+            found = await self._in_thread(self._files.load)
         except OSError as error:
             logger.warning("The history of the metrics cannot be read and begins anew: %s", error)
             found = {}
         for series, hours in found.items():
-            self._history.restore(series, hours, self._clock())
+            self._on_disk |= {(series, hour.number) for hour in hours}
+            self._history.restore(series, [hour for hour in hours if hour])
             await asyncio.sleep(0)
         self._loaded = True
 
@@ -76,10 +77,10 @@ class Keeper:
         """Write the hours that changed since they were written; what fails is tried again with the next save."""
         if not self._loaded:
             return  # the file of this hour may hold more than we know yet
-        self._history.expire(self._clock())
-        pages, oldest = self._changed(finished_only=finished_only), self._oldest()
+        self._history.expire()
+        pages, gone = self._changed(finished_only=finished_only), self._gone()
         try:
-            await self._in_thread(lambda: self._write(pages, oldest))
+            await self._in_thread(lambda: self._write(pages, gone))
         except OSError as error:
             if not self._failed:
                 logger.warning("The history of the metrics cannot be written, it is kept in memory: %s", error)
@@ -96,14 +97,20 @@ class Keeper:
             if len(hour) != hour.saved and not (finished_only and hour.number == current)
         ]
 
-    def _write(self, pages: list[_Page], oldest: int) -> None:
+    def _gone(self) -> set[tuple[str, int]]:
+        """The hours that are on disk and not in the history any more: dropped, damaged, or moved to another time."""
+        series = self._history.series()
+        return {(name, number) for name, number in self._on_disk if number not in series.get(name, ())}
+
+    def _write(self, pages: list[_Page], gone: set[tuple[str, int]]) -> None:
         for page in pages:
             self._files.write(page.series, page.hour.number, page.packed)
+            self._on_disk.add((page.series, page.hour.number))
             page.hour.saved = page.samples
-        self._files.prune(oldest)
-
-    def _oldest(self) -> int:
-        return int(self._clock()) // HOUR - KEPT_HOURS
+        for series, number in gone:
+            self._files.remove(series, number)
+        self._on_disk -= gone
+        self._files.tidy()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
+from controller import boottime
 from controller.metrics.containers import ContainerReader, ContainerReading
 from controller.metrics.history import History, Sample
 from controller.metrics.host import MIB, HostReader, HostReading
@@ -21,6 +22,7 @@ from controller.metrics.host import MIB, HostReader, HostReading
 logger = logging.getLogger(__name__)
 
 _HOST_SERIES = "host"
+_STEP_SECONDS = 60  # what NTP corrects from tick to tick is far less
 
 
 class Sampler:
@@ -37,12 +39,16 @@ class Sampler:
         *,
         interval: float = 5.0,
         clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = boottime.now,
     ) -> None:
         self._host_reader = host
         self._container_reader = containers
         self._history = history
         self._interval = interval
         self._clock = clock
+        self._elapsed = elapsed
+        self._began = elapsed()
+        self._boot = clock() - elapsed()  # when the host was booted, by the time of day
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._pids: dict[str, int] = {}
         self._host: HostReading | None = None
@@ -73,16 +79,13 @@ class Sampler:
             self._failed = True
             return
         self._failed = False
+        await self._follow_clock()
         self._record(self._host, int(self._clock()))
 
     async def stop(self) -> None:
         """Close the files and end the thread. Call after run() was cancelled."""
         await asyncio.get_running_loop().run_in_executor(self._executor, self._container_reader.close)
         self._executor.shutdown(wait=False)
-
-    def track(self, key: str, pid: int) -> None:
-        """Sample the container whose first process is ``pid`` from now on, in place of the one it had before."""
-        self._pids[key] = pid
 
     def forget(self, key: str) -> None:
         """The container stopped. Its history stays for 48 hours and goes on when it comes back."""
@@ -122,6 +125,16 @@ class Sampler:
         )
         # What was forgotten meanwhile is not there any more.
         return host, {key: reading for key, reading in containers.items() if key in self._pids}
+
+    async def _follow_clock(self) -> None:
+        """When the time of day was set, the samples since the start were recorded by another one, and move along."""
+        before, self._boot = self._boot, self._clock() - self._elapsed()
+        if abs(step := round(self._boot - before)) >= _STEP_SECONDS:
+            logger.info("The time of day was set by %d s", step)
+            start, end = self._began + before - 1, self._elapsed() + before + 1
+            for series in list(self._history.series()):
+                self._history.shift(series, start, end, step)
+                await asyncio.sleep(0)
 
     def _record(self, host: HostReading, now: int) -> None:
         self._history.record(_HOST_SERIES, Sample(now, host.cpu_percent, host.memory_used / MIB))

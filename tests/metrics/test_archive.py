@@ -26,7 +26,8 @@ class Run:
 
     def __init__(self, directory: Path, now: float = NOW) -> None:
         self.now = now
-        self.history = History()
+        self.elapsed = 0.0
+        self.history = History(clock=lambda: self.elapsed)
         self.keeper = Keeper(self.history, Archive(directory), clock=lambda: self.now)
 
     def record(self, start: int, end: int, name: str = SERIES) -> None:
@@ -71,17 +72,44 @@ async def test_an_hour_is_written_once(run: Run, tmp_path: Path) -> None:
     assert {path: path.stat().st_ino for path in files(tmp_path)} == written
 
 
-async def test_files_older_than_48_hours_and_half_written_ones_are_removed(run: Run, tmp_path: Path) -> None:
+async def test_hours_that_are_dropped_and_half_written_files_are_removed(run: Run, tmp_path: Path) -> None:
     run.record(NOW - 10, NOW)
     await run.keeper.save(finished_only=False)
-    (leftover,) = [path.with_suffix(".tmp") for path in files(tmp_path)]
-    leftover.write_bytes(b"half")
-    run.now += 24 * HOUR
+    (written,) = files(tmp_path)
+    for leftover in (written.with_suffix(".tmp"), written.with_name(f".{written.name}.0a1b2c3d")):
+        leftover.write_bytes(b"half")
     await run.keeper.save(finished_only=False)
-    assert [path.suffix for path in files(tmp_path, "*")] == [".bin"]
-    run.now += 30 * HOUR
+    assert files(tmp_path, "*") == [written]
+    run.elapsed += 48 * HOUR
     await run.keeper.save(finished_only=False)
     assert files(tmp_path, "") == []
+
+
+@pytest.mark.parametrize("wrong", [0, 2 * NOW], ids=["1970", "2079"])
+async def test_no_good_file_is_removed_because_the_clock_is_wrong(run: Run, tmp_path: Path, wrong: int) -> None:
+    run.record(NOW - 10 * HOUR, NOW)
+    await run.keeper.stop()
+    before = set(files(tmp_path))
+
+    after = Run(tmp_path, wrong + HOUR)
+    await after.keeper.load()
+    after.record(wrong + HOUR, wrong + HOUR + 60)
+    await after.keeper.save(finished_only=False)
+    assert before < set(files(tmp_path))
+    await after.keeper.stop()
+
+
+async def test_the_file_of_an_hour_that_moved_moves_too(run: Run, tmp_path: Path) -> None:
+    run.record(HOUR, HOUR + 60)
+    await run.keeper.save(finished_only=False)
+    run.history.shift(SERIES, HOUR, HOUR + 60, NOW)
+    before = run.all()
+    await run.keeper.stop()
+    assert [path.stem for path in files(tmp_path)] == [str((NOW + HOUR) // HOUR)]
+    after = Run(tmp_path)
+    await after.keeper.load()
+    assert after.all() == before
+    await after.keeper.stop()
 
 
 @pytest.mark.parametrize(
@@ -158,4 +186,4 @@ def test_no_series_name_leaves_the_directory(tmp_path: Path, name: str) -> None:
     on_disk = Archive(tmp_path / "metrics")
     on_disk.write(name, hour.number, archive.pack(hour))
     assert len(files(tmp_path / "metrics")) == 1
-    assert list(on_disk.load(0)) == [name]
+    assert list(on_disk.load()) == [name]

@@ -66,12 +66,15 @@ def test_what_is_older_than_48_hours_is_dropped_while_recording() -> None:
     assert MIDNIGHT + 11 * HOUR <= first <= MIDNIGHT + 12 * HOUR
 
 
-def test_a_runtime_that_is_gone_is_forgotten_after_48_hours() -> None:
-    history = History()
+def test_a_runtime_that_is_gone_is_forgotten_after_48_hours_of_running() -> None:
+    elapsed = 0.0
+    history = History(clock=lambda: elapsed)
     fill(history, MIDNIGHT, MIDNIGHT + 60, name="device/gone")
-    history.expire(MIDNIGHT + 48 * HOUR)
+    elapsed = 48 * HOUR - 1
+    history.expire()
     assert "device/gone" in history.series()
-    history.expire(MIDNIGHT + 49 * HOUR)
+    elapsed += 1
+    history.expire()
     assert "device/gone" not in history.series()
 
 
@@ -89,11 +92,43 @@ def test_a_board_that_starts_in_1970_still_has_its_history_when_it_learns_the_ti
     old = [Hour(MIDNIGHT // HOUR - hours) for hours in range(47)]
     for hour in old:
         hour.add(Sample(hour.number * HOUR, 1, 1))
-    history.restore("host", old, now=125)
+    history.restore("host", old)
     history.record("host", Sample(130, 1, 1))
     history.record("host", Sample(MIDNIGHT + 3600, 1, 1))
     assert len(history.query("host", MIDNIGHT - 48 * HOUR, MIDNIGHT + 3600)) == 48
-    assert history.query("host", 0, 3600) == []
+
+
+@pytest.mark.parametrize("start", [0, MIDNIGHT + 90_000 * HOUR], ids=["1970", "a far future"])
+def test_a_wrong_clock_pushes_out_nothing_but_the_oldest(start: int) -> None:
+    history = History()
+    fill(history, MIDNIGHT, MIDNIGHT + 48 * HOUR, step=600)
+    fill(history, start, start + 2 * HOUR, step=600)
+    assert len(history.query("host", MIDNIGHT + HOUR, MIDNIGHT + 48 * HOUR)) == 47 * 6
+    assert len(history.query("host", start, start + 2 * HOUR)) == 12
+
+
+def test_samples_of_a_wrong_clock_move_to_where_they_belong() -> None:
+    history = History()
+    old = Hour(MIDNIGHT // HOUR)
+    old.add(Sample(MIDNIGHT + 7, 3, 4))
+    history.restore("host", [old])
+    fill(history, 3000, 9000)
+    shift = MIDNIGHT + 2 * HOUR + 123
+    history.shift("host", 2999, 9000, shift)
+    moved = [Sample(moment + shift, moment % 100, moment % 1000) for moment in range(3000, 9000, 5)]
+    hours = history.series()["host"].values()
+    found = [sample for hour in hours for sample in hour.samples(slice(None))]
+    assert found == [(MIDNIGHT + 7, 3, 4), *moved]
+    assert [hour.number * HOUR for hour in hours] == [MIDNIGHT + hour * HOUR for hour in (0, 2, 3, 4)]
+
+
+def test_samples_that_move_into_an_hour_that_has_some_are_put_in_order() -> None:
+    history = History()
+    fill(history, MIDNIGHT + 100, MIDNIGHT + 120)
+    fill(history, 103, 113)
+    history.shift("host", 100, 120, MIDNIGHT)
+    found = [sample.timestamp - MIDNIGHT for sample in history.query("host", 0, 2 * MIDNIGHT)]
+    assert found == [100, 103, 105, 108, 110, 115]
 
 
 def test_a_clock_that_was_in_the_future_does_not_push_out_the_present() -> None:

@@ -42,11 +42,14 @@ class Site:
 
     def __init__(self) -> None:
         self.host = FixedHost()
-        self.now = NOW
-        self.sampler = Sampler(self.host, FixedContainers(), History(), interval=0.01, clock=lambda: self.now)
+        self.now, self.elapsed = NOW, 100.0
+        self.sampler = Sampler(
+            self.host, FixedContainers(), History(), interval=0.01, clock=lambda: self.now, elapsed=lambda: self.elapsed
+        )
 
     async def tick(self) -> None:
         self.now += 5
+        self.elapsed += 5
         await self.sampler.sample()
 
 
@@ -68,7 +71,7 @@ async def test_before_the_start_there_are_none() -> None:
 
 
 async def test_host_and_containers_have_a_history_in_percent_and_mb(site: Site) -> None:
-    site.sampler.track("edge/plc", 42)
+    site.sampler.set_containers({"edge/plc": 42})
     await site.tick()
     await site.tick()
     assert site.sampler.host_usage(NOW, NOW + 60) == [(NOW + 5, 12.5, 256), (NOW + 10, 12.5, 256)]
@@ -76,19 +79,35 @@ async def test_host_and_containers_have_a_history_in_percent_and_mb(site: Site) 
 
 
 async def test_a_runtime_named_host_is_not_the_host(site: Site) -> None:
-    site.sampler.track("host", 1)
+    site.sampler.set_containers({"host": 1})
     await site.tick()
     assert len(site.sampler.host_usage(NOW, NOW + 60)) == 1
 
 
 async def test_the_history_of_a_replaced_container_goes_on(site: Site) -> None:
-    site.sampler.track("edge/plc", 42)
+    site.sampler.set_containers({"edge/plc": 42})
     await site.tick()
     site.sampler.forget("edge/plc")
     await site.tick()
-    site.sampler.track("edge/plc", 43)
+    site.sampler.set_containers({"edge/plc": 43})
     await site.tick()
     assert site.sampler.device_usage("edge/plc", NOW, NOW + 60) == [(NOW + 5, 42, 64), (NOW + 15, 43, 64)]
+
+
+@pytest.mark.parametrize("start", [10, NOW, 2 * NOW], ids=["1970", "the present", "2079"])
+async def test_a_clock_that_is_set_takes_the_history_along(start: int) -> None:
+    site = Site()
+    site.now = start
+    site.sampler = Sampler(
+        site.host, FixedContainers(), History(), clock=lambda: site.now, elapsed=lambda: site.elapsed
+    )
+    for _ in range(3):
+        await site.tick()
+    site.now = NOW + 1000
+    await site.tick()
+    found = [sample.timestamp - NOW for sample in site.sampler.host_usage(0, 3 * NOW)]
+    assert found == [990, 995, 1000, 1005]
+    await site.sampler.stop()
 
 
 async def test_containers_can_be_given_all_at_once(site: Site) -> None:
@@ -126,7 +145,7 @@ async def test_every_turn_of_the_loop_beats_even_when_nothing_can_be_read(site: 
 
 async def test_the_real_sources_work_together() -> None:
     sampler = Sampler(HostReader(Disks()), ContainerReader(), History())
-    sampler.track("self", os.getpid())
+    sampler.set_containers({"self": os.getpid()})
     await sampler.start()
     await sampler.sample()
     assert sampler.host.memory_total > 0
