@@ -184,9 +184,15 @@ def unknown_path() -> Failure:
     return NotFound(404, "NotFound", "the server could not find the requested resource")
 
 
-def unreadable_patch(error: ValueError) -> Failure:
-    """422 of a patch that cannot be applied."""
-    return Failure(422, "Invalid", f"the server rejected our request due to an error in our request: {error}")
+def unusable_patch(code: int, error: ValueError) -> Failure:
+    """400, 413 or 422 of a patch that cannot be applied."""
+    reason = {400: "BadRequest", 413: "RequestEntityTooLarge"}.get(code, "Invalid")
+    return Failure(code, reason, f"the server rejected our request due to an error in our request: {error}")
+
+
+def unbounded(error: ValueError) -> Failure:
+    """413 of an object that became too large by what was added to it."""
+    return Failure(413, "RequestEntityTooLarge", f"the object is too large: {error}")
 
 
 def expired(revision: int, oldest: int) -> Failure:

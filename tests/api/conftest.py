@@ -62,23 +62,25 @@ class Api:
     async def _run(
         self, program: str, *arguments: str, given: str | None = None, fails: bool, environment: dict[str, str] | None
     ) -> str:
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [program, *arguments],
-            input=given,
-            env={
-                **os.environ,
-                "KUBECONFIG": str(self.kubeconfig),
-                "KUBECACHEDIR": str(self.cache),
-                **(environment or {}),
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        folders = {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.cache)}
+        # No thread waits for it: the embedded API has the same few, and would wait for one of them.
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **folders, **(environment or {})},
         )
-        assert (done.returncode != 0) == fails, f"{program} {' '.join(arguments)}: {done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
+        try:
+            async with asyncio.timeout(60):
+                printed = b"".join(await process.communicate((given or "").encode())).decode()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise
+        assert (process.returncode != 0) == fails, f"{program} {' '.join(arguments)}: {printed}"
+        return printed
 
     async def get(self, *arguments: str) -> dict[str, Any]:
         """``kubectl get ... -o json``."""

@@ -107,3 +107,30 @@ async def test_nonsense_is_answered_with_a_status(api: Api, method: str, path: s
     async with Session(api) as (http, url), http.request(method, url + path, data=body, headers=headers) as answer:
         assert answer.status == status
         assert (await answer.json())["kind"] == "Status"
+
+
+UNUSABLE: list[tuple[Any, int]] = [
+    ({}, 400),
+    (1, 400),
+    ([1], 400),
+    ([{"op": "remove", "path": ""}], 422),
+    ([{"op": "move", "path": "/spec/size"}], 422),
+    ([{"op": "add", "path": 1, "value": 1}], 422),
+    ([{"op": "nonsense", "path": "/spec/size"}], 422),
+    ([{"op": "remove", "path": "/spec/none"}], 422),
+    ([{"op": "add", "path": "/spec/parts/²", "value": {"name": "b"}}], 422),
+    ([{"op": "add", "path": "/spec/parts/7", "value": {"name": "b"}}], 422),
+    ([{"op": "test", "path": "/spec/size", "value": 7}], 422),
+    ([{"op": "test", "path": "/spec/size", "value": 1}] * 10_001, 413),
+    ([{"op": "copy", "from": "/spec", "path": "/spec/parts/-"}] * 40, 422),
+    ([{"op": "replace", "path": "/spec", "value": 1}], 422),
+]
+
+
+async def test_a_json_patch_that_cannot_be_applied_is_refused(api: Api) -> None:
+    await api.kubectl("apply", "-f", "-", stdin=widget("one", parts=[{"name": "a"}]))
+    headers = {"Content-Type": "application/json-patch+json"}
+    async with Session(api) as (http, url):
+        for patch, status in UNUSABLE:
+            async with http.patch(f"{url}{PATH}/one", data=json.dumps(patch), headers=headers) as answer:
+                assert (answer.status, (await answer.json())["kind"]) == (status, "Status"), str(patch)[:80]

@@ -8,6 +8,7 @@ from typing import Any
 
 from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.objects import bounds
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.schemas import rules, structural
 from controller.apiserver.schemas.causes import Cause
@@ -80,6 +81,7 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
             f"the API version in the data ({given[0]}) does not match the expected API version "
             f"({resource.api_version}), or the kind ({given[1]}) is not {resource.kind}"
         )
+    _check_bounds(body)
     item = {**copy.deepcopy(body), "apiVersion": resource.api_version, "kind": resource.kind}
     metadata = item["metadata"] = item.get("metadata") or {}
     if causes := structural.validate(metadata, METADATA, "metadata"):
@@ -95,6 +97,7 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
 
 def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     """The object with its defaults, once nothing is wrong with it. Raises failures.Failure (422)."""
+    _check_bounds({**item, "metadata": {**item["metadata"], "managedFields": None}})
     item = resource.enter(item, old)
     name = item["metadata"].get("name", "")
     causes = [*_metadata_faults(item["metadata"]), *resource.check(item)]
@@ -119,6 +122,14 @@ def refreshed(resource: Resource, item: Object) -> Object:
         structural.prune(item, _with_envelope(resource.schema))
         structural.apply_defaults(item, _without_envelope(resource.schema))
     return item
+
+
+def _check_bounds(item: Object) -> None:
+    """Patches and applied configurations add to what is there. Raises failures.Failure (413)."""
+    try:
+        bounds.check(item)
+    except bounds.ExceededError as error:
+        raise failures.unbounded(error) from error
 
 
 def _metadata_faults(metadata: Object) -> list[Cause]:

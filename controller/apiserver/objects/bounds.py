@@ -16,14 +16,15 @@ class ExceededError(ValueError):
     """The object is too large or nested too deeply."""
 
 
-def check(value: Any) -> None:
-    """Raises ExceededError. Does not recurse."""
+def check(value: Any) -> int:
+    """How many values it has. Raises ExceededError. Does not recurse."""
     level, count, depth = [value], 1, 0
     while level := [item for item in level if isinstance(item, (dict, list))]:
         count += sum(map(len, level))
         depth += 1
         check_figures(count, depth)
         level = [part for item in level for part in (item.values() if isinstance(item, dict) else item)]
+    return count
 
 
 def check_figures(count: int, depth: int) -> None:

@@ -1,15 +1,32 @@
-"""The patch formats: merge (RFC 7396), JSON (RFC 6902) and, for the core kinds, a plain strategic merge."""
+"""The patch formats: merge (RFC 7396), and JSON (RFC 6902, by the jsonpatch package) within Kubernetes' bounds."""
 
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
+import jsonpatch
+
+from controller.apiserver.objects import bounds
+
 Object = dict[str, Any]
+
+OPERATIONS = 10_000
+TOLD = 500  # characters of what is wrong
+COPIED_BYTES = 3 << 20  # as JSON, by all operations of a patch together
 
 
 class PatchError(ValueError):
     """The patch cannot be applied."""
+
+
+class MalformedPatchError(PatchError):
+    """It is no patch."""
+
+
+class TooManyOperationsError(PatchError):
+    """The patch is too long."""
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -25,80 +42,61 @@ def merge(target: Any, patch: Any) -> Any:
     return result
 
 
-def apply_json(target: Object, operations: list[Object]) -> Object:
-    """RFC 6902."""
-    result = copy.deepcopy(target)
+def apply_json(target: Any, operations: Any) -> Any:
+    """RFC 6902. Raises PatchError."""
+    if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
+        raise MalformedPatchError("a JSON patch is a list of operations")
+    if len(operations) > OPERATIONS:
+        raise TooManyOperationsError(
+            f"The allowed maximum operations in a JSON patch is {OPERATIONS}, got {len(operations)}"
+        )
+    document, room = copy.deepcopy(target), _Room()
     for operation in operations:
-        result = _operate(result, operation)
-    return result
+        document = _operate(document, operation, room)
+    return document
 
 
-def _operate(document: Any, operation: Object) -> Any:
+class _Room:
+    """What copies may still add to the document."""
+
+    def __init__(self) -> None:
+        self._bytes = self._values = 0
+
+    def take(self, value: Any) -> None:
+        """Raises bounds.ExceededError."""
+        self._values += bounds.check(value)
+        self._bytes += len(json.dumps(value))
+        bounds.check_figures(self._values, 0)
+        if self._bytes > COPIED_BYTES:
+            raise bounds.ExceededError(f"its copies have more than {COPIED_BYTES} bytes")
+
+
+def _operate(document: Any, operation: Object, room: _Room) -> Any:
+    """The document, changed in place where it can be."""
     try:
-        kind, path = operation["op"], _pointer(operation["path"])
-    except (KeyError, TypeError) as error:
-        raise PatchError(f"invalid JSON patch operation: {operation}") from error
-    if kind == "test":
-        if _read(document, path) != operation.get("value"):
-            raise PatchError(f"testing value {operation['path']} failed: test failed")
-        return document
-    if kind in ("move", "copy"):
-        source = _pointer(operation["from"])
-        value = copy.deepcopy(_read(document, source))
-        if kind == "move":
-            document = _remove(document, source)
-        return _write(document, path, value, insert=True)
-    if kind == "remove":
-        return _remove(document, path)
-    if kind in ("add", "replace"):
-        if kind == "replace" and isinstance(_read(document, path[:-1]), list):
-            _read(document, path)  # of a map, Kubernetes replaces also what is not there
-        return _write(document, path, copy.deepcopy(operation.get("value")), insert=kind == "add")
-    raise PatchError(f"Unexpected kind: {kind}")
+        kind = operation.get("op")
+        if kind == "copy":
+            room.take(_pointer(operation, "from").resolve(document))
+        elif kind == "replace" and isinstance(_parent(document, operation), dict):
+            operation = {**operation, "op": "add"}  # of an object, Kubernetes replaces also what is not there
+        return jsonpatch.apply_patch(document, [operation], in_place=True)
+    except jsonpatch.JsonPatchTestFailed as error:
+        raise PatchError(f"testing value {operation['path']} failed: test failed") from error
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, bounds.ExceededError) as error:
+        raise PatchError(f"{operation.get('op')} {operation.get('path')}: {error}"[:TOLD]) from error
+    except (TypeError, RecursionError) as error:
+        raise PatchError("the operation is malformed, or leads too deep") from error
 
 
-def _pointer(path: str) -> list[str]:
-    if path == "":
-        return []
-    if not path.startswith("/"):
-        raise PatchError(f"invalid path: {path}")
-    return [part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/")]
+def _parent(document: Any, operation: Object) -> Any:
+    """What holds the target; None for the document itself. Raises PatchError and JsonPointerException."""
+    pointer = _pointer(operation, "path")
+    return pointer.to_last(document)[0] if pointer.parts else None
 
 
-def _read(document: Any, path: list[str]) -> Any:
-    for part in path:
-        try:
-            document = document[int(part)] if isinstance(document, list) else document[part]
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise PatchError(f"the path /{'/'.join(path)} does not exist: missing value") from error
-    return document
-
-
-def _write(document: Any, path: list[str], value: Any, *, insert: bool) -> Any:
-    if not path:
-        return value
-    parent, last = _read(document, path[:-1]), path[-1]
-    if isinstance(parent, list):
-        index = len(parent) if last == "-" else _index(last, len(parent))
-        if insert:
-            parent.insert(index, value)
-        else:
-            parent[index] = value
-    elif isinstance(parent, dict):
-        parent[last] = value
-    else:
-        raise PatchError(f"the path /{'/'.join(path)} does not exist")
-    return document
-
-
-def _remove(document: Any, path: list[str]) -> Any:
-    parent, last = _read(document, path[:-1]), path[-1]
-    _read(document, path)
-    del parent[int(last) if isinstance(parent, list) else last]
-    return document
-
-
-def _index(text: str, size: int) -> int:
-    if not text.isdigit() or int(text) > size:
-        raise PatchError(f"invalid array index {text}")
-    return int(text)
+def _pointer(operation: Object, field: str) -> jsonpatch.JsonPointer:
+    """Raises PatchError and JsonPointerException."""
+    path = operation.get(field)
+    if not isinstance(path, str):
+        raise PatchError(f"{operation.get('op')} has no {field}")
+    return jsonpatch.JsonPointer(path)

@@ -22,13 +22,14 @@ MERGED: dict[str, str | None] = {
 
 def merge(target: Any, patch: Any) -> Any:
     """The target with the patch. Raises patches.PatchError."""
-    if not isinstance(patch, dict) or not isinstance(target, dict):
-        return patches.merge(None, patch) if isinstance(patch, dict) else patch
+    if not isinstance(patch, dict):
+        return patch
+    target = target if isinstance(target, dict) else {}
     directive = patch.get("$patch")
     if directive in ("replace", "delete"):
         return {name: value for name, value in patch.items() if name != "$patch"} if directive == "replace" else {}
     if directive is not None and directive != "merge":
-        raise patches.PatchError(f"the $patch directive {directive} is unknown")
+        raise patches.PatchError("the $patch directive must be merge, replace or delete")
     result = dict(target)
     for name, value in patch.items():
         if name.startswith("$"):
@@ -36,7 +37,7 @@ def merge(target: Any, patch: Any) -> Any:
         elif value is None:
             result.pop(name, None)
         elif name in MERGED and isinstance(value, list):
-            result[name] = _merge_list(result.get(name) or [], value, MERGED[name])
+            result[name] = _merge_list(_list_in(result, name), value, MERGED[name])
         else:
             result[name] = merge(result.get(name), value)
     return result
@@ -44,10 +45,11 @@ def merge(target: Any, patch: Any) -> Any:
 
 def _apply_directive(result: Object, name: str, value: Any) -> None:
     directive, _, field = name.partition("/")
-    if directive == "$deleteFromPrimitiveList" and isinstance(value, list):
-        result[field] = [entry for entry in result.get(field) or [] if entry not in value]
-    elif directive == "$retainKeys" and isinstance(value, list):
-        for extra in result.keys() - set(value):
+    if directive == "$deleteFromPrimitiveList":
+        gone = set(_texts(name, value))
+        result[field] = [entry for entry in _texts(field, _list_in(result, field)) if entry not in gone]
+    elif directive == "$retainKeys":
+        for extra in result.keys() - set(_texts(name, value)):
             del result[extra]
     elif directive not in ("$setElementOrder", "$patch"):
         raise patches.PatchError(f"the directive {name} is unknown")
@@ -55,16 +57,32 @@ def _apply_directive(result: Object, name: str, value: Any) -> None:
 
 def _merge_list(current: list[Any], patch: list[Any], key: str | None) -> list[Any]:
     if key is None:
-        return [*current, *(entry for entry in patch if entry not in current)]
-    if not all(isinstance(entry, dict) for entry in patch):
-        raise patches.PatchError(f"the items of the list must be objects with {key}")
-    if any(entry.get("$patch") == "replace" for entry in patch):
-        return [entry for entry in patch if "$patch" not in entry]
-    result = list(current)
+        return list(dict.fromkeys((*_texts("the list", current), *_texts("the list", patch))))
+    if any(isinstance(entry, dict) and entry.get("$patch") == "replace" for entry in patch):
+        return [entry for entry in patch if isinstance(entry, dict) and "$patch" not in entry]
+    result = {_key_of(item, key): item for item in current}
     for entry in patch:
-        index = next((i for i, item in enumerate(result) if item.get(key) == entry.get(key)), len(result))
+        name = _key_of(entry, key)
         if entry.get("$patch") == "delete":
-            del result[index : index + 1]
+            result.pop(name, None)
         else:
-            result[index : index + 1] = [merge(result[index] if index < len(result) else {}, entry)]
-    return result
+            result[name] = merge(result.get(name), entry)
+    return list(result.values())
+
+
+def _list_in(item: Object, name: str) -> list[Any]:
+    found = item.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise patches.PatchError(f"{name} must be a list of strings")
+    return value
+
+
+def _key_of(item: Any, key: str) -> str:
+    name = item.get(key) if isinstance(item, dict) else None
+    if not isinstance(name, str):
+        raise patches.PatchError(f"the items of the list must be objects with the key {key}")
+    return name

@@ -24,6 +24,7 @@ NAME_ATTEMPTS = 7  # further names that are tried when a generated one is taken
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+_PATCH_CODES = {patches.MalformedPatchError: 400, patches.TooManyOperationsError: 413}
 
 
 class Written(NamedTuple):
@@ -197,14 +198,14 @@ class Verbs:
 
 
 def patcher(patch: Any, kind: str) -> Callable[[Object], Object]:
-    """What a patch of this content type does. Raises failures.Failure (422) when it is applied."""
+    """What a patch of this content type does. Raises failures.Failure (400, 413, 422) when it is applied."""
     applied = {JSON_PATCH: patches.apply_json, MERGE_PATCH: patches.merge, STRATEGIC_PATCH: strategic.merge}[kind]
 
     def make(current: Object) -> Object:
         try:
             made: Object = applied(current, patch)
         except patches.PatchError as error:
-            raise failures.unreadable_patch(error) from error
+            raise failures.unusable_patch(_PATCH_CODES.get(type(error), 422), error) from error
         return made
 
     return make

@@ -1,0 +1,144 @@
+"""Patches: what they make of an object, and which cannot be applied, however odd they are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.apiserver.objects import bounds, patches, strategic
+
+ODD: tuple[Any, ...] = (None, 1, "x", [], [1], {}, {"a": 1})
+NAMES = st.sampled_from(["", "a", "l", "0", "1", "-", "-1", "01", "²", "~", "~0", "~1", "conditions", "type"])
+PATHS = st.lists(NAMES, max_size=3).map(lambda parts: "".join(f"/{part}" for part in parts)) | NAMES
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.sampled_from([None, True, 0, 1.5, "a"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+OPERATIONS = st.fixed_dictionaries(
+    {"op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test", "append", "", None, 1])},
+    optional={"path": PATHS | VALUES, "from": PATHS | VALUES, "value": VALUES},
+)
+DIRECTIVES = st.sampled_from(
+    ["$patch", "$retainKeys", "$setElementOrder/l", "$deleteFromPrimitiveList/finalizers", "$odd", "conditions",
+     "finalizers", "ownerReferences", "secrets", "a"]
+)  # fmt: skip
+STRATEGIC: st.SearchStrategy[Any] = st.recursive(
+    st.sampled_from([None, 1, "replace", "delete", "merge", "a", ["a"], [{"type": "a"}], [{"type": {}}]]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(DIRECTIVES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {}, {"op": "add"}, {"op": "remove", "path": ""}, {"op": "move", "path": "/a"}, {"op": "copy", "path": "/a"},
+        {"op": "move", "path": "/a", "from": 1}, {"op": "copy", "path": "/a", "from": "/none"},
+        {"op": "add", "path": 1, "value": 1}, {"op": "add", "path": ["a"], "value": 1}, {"op": "add", "path": "a"},
+        {"op": "add", "path": "/l/²", "value": 1}, {"op": "add", "path": "/l/3", "value": 1},
+        {"op": "replace", "path": "/l/2", "value": 1},
+        {"op": "remove", "path": "/none"}, {"op": "add", "path": "/l/01"},
+        {"op": "test", "path": "/a", "value": 2}, {"op": "test", "path": "/none/x", "value": 1},
+        {"op": "move", "path": "/o/x", "from": "/o"}, {"op": "add", "path": "/a/x", "value": 1},
+        {"op": "nonsense", "path": "/a"}, {"op": ["add"], "path": "/a", "value": 1}, {"op": "add", "path": "/~2"},
+    ],
+)  # fmt: skip
+def test_an_operation_that_cannot_be_is_refused(operation: Any) -> None:
+    target = {"a": 1, "l": [1, 2], "o": {}}
+    with pytest.raises(patches.PatchError):
+        patches.apply_json(target, [operation])
+    assert target == {"a": 1, "l": [1, 2], "o": {}}
+
+
+@pytest.mark.parametrize("patch", [odd for odd in ODD if odd != []])
+def test_a_json_patch_is_a_list_of_operations(patch: Any) -> None:
+    with pytest.raises(patches.MalformedPatchError):
+        patches.apply_json({}, patch)
+
+
+def test_operations_are_counted() -> None:
+    with pytest.raises(patches.TooManyOperationsError):
+        patches.apply_json({}, [{"op": "test", "path": "", "value": {}}] * (patches.OPERATIONS + 1))
+
+
+def test_a_document_that_doubles_itself_is_refused() -> None:
+    doubling = [{"op": "copy", "from": "/l", "path": "/l/-"}] * 40
+    with pytest.raises(patches.PatchError, match="more than"):
+        patches.apply_json({"l": [1]}, doubling)
+    with pytest.raises(patches.PatchError, match="bytes"):
+        patches.apply_json({"l": ["x" * 1000]}, doubling)
+
+
+def test_a_document_that_is_moved_into_itself_grows_no_deeper_than_a_body() -> None:
+    burying = [
+        {"op": "add", "path": "/t", "value": {}},
+        {"op": "move", "from": "/a", "path": "/t/a"},
+        {"op": "move", "from": "/t", "path": "/a"},
+    ]
+    deep = patches.apply_json({"a": {}}, burying * 3000)
+    with pytest.raises(bounds.ExceededError):
+        bounds.check(deep)
+    with pytest.raises(patches.PatchError):
+        patches.apply_json({"a": {}}, [*burying * 3000, {"op": "copy", "from": "/a", "path": "/b"}])
+
+
+def test_a_member_that_is_not_there_may_be_replaced_as_in_kubernetes() -> None:
+    assert patches.apply_json({"l": []}, [{"op": "replace", "path": "/a", "value": 1}]) == {"l": [], "a": 1}
+
+
+@given(operations=st.lists(OPERATIONS | VALUES, max_size=4), target=VALUES)
+def test_any_json_patch_is_applied_or_refused(operations: Any, target: Any) -> None:
+    before = json.dumps(target)
+    with contextlib.suppress(patches.PatchError):
+        json.dumps(patches.apply_json(target, operations), allow_nan=False)
+    assert json.dumps(target) == before
+
+
+@given(target=STRATEGIC, patch=STRATEGIC)
+def test_any_strategic_patch_is_applied_or_refused(target: Any, patch: Any) -> None:
+    before = json.dumps(target)
+    with contextlib.suppress(patches.PatchError):
+        json.dumps(strategic.merge(target, patch))
+    assert json.dumps(target) == before
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"$retainKeys": [{}]}, {"$retainKeys": "a"}, {"$patch": "odd"}, {"$patch": {}}, {"$odd": 1},
+        {"conditions": [1]}, {"conditions": [{}]}, {"conditions": [{"type": {}}]}, {"finalizers": [1]},
+        {"$deleteFromPrimitiveList/finalizers": [{}]}, {"$deleteFromPrimitiveList/finalizers": 1},
+    ],
+)  # fmt: skip
+def test_a_strategic_patch_over_foreign_shapes_is_refused(patch: Any) -> None:
+    with pytest.raises(patches.PatchError):
+        strategic.merge({"conditions": [{"type": "a"}], "finalizers": ["a"]}, patch)
+
+
+def test_lists_of_other_shapes_give_way() -> None:
+    found = strategic.merge(
+        {"conditions": "text", "finalizers": 1}, {"conditions": [{"type": "a"}], "finalizers": ["b"]}
+    )
+    assert found == {"conditions": [{"type": "a"}], "finalizers": ["b"]}
+
+
+def test_directives_hold_also_where_nothing_is_yet() -> None:
+    assert strategic.merge({}, {"a": {"$patch": "replace", "b": 1}, "c": {"$retainKeys": ["d"], "d": 1}}) == {
+        "a": {"b": 1},
+        "c": {"d": 1},
+    }
+
+
+def test_long_lists_merge_in_linear_time() -> None:
+    entries = [{"type": str(number)} for number in range(20_000)]
+    names = [str(number) for number in range(20_000)]
+    merged = strategic.merge(
+        {"conditions": entries, "finalizers": names}, {"conditions": entries[::-1], "finalizers": names[::-1]}
+    )
+    assert merged == {"conditions": entries, "finalizers": names}
