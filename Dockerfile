@@ -19,7 +19,7 @@ RUN python -m venv --without-pip /opt/edge-controller && python -m venv --withou
         --only-binary :all: -r /wheels/requirements.lock \
     && python -m pip --python /build/bin/python install --quiet --require-hashes -r /wheels/requirements-build.lock
 WORKDIR /source
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY controller controller
 COPY scripts/sbom.py scripts/sbom.py
 # Compiled by content, and without times of today: the same sources give the same bytes.

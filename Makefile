@@ -1,10 +1,11 @@
 LOCK = --generate-hashes --no-header --no-annotate --allow-unsafe --no-emit-index-url --no-emit-find-links
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-engines conformance cluster-test lint bench crds lock clean
+.PHONY: help setup builds run test install-test test-engines conformance cluster-test lint bench crds lock clean
 .SILENT:
 
 # More arguments for pytest, as in: make test ARGS="tests/api -x"
 ARGS ?=
+ENGINES ?=
 # Each process has an engine, LANs and servers of its own, so the tests of one never meet those of another.
 PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
@@ -14,14 +15,21 @@ help: ## this list
 setup: ## install what is missing: Debian packages, .venv, the package with its tools
 	scripts/setup.sh
 
+builds: setup ## build the engines and Kubernetes programs that the suites run on (minutes, once)
+	tests/engines/build.sh
+	.venv/bin/python -m tests.cluster build
+
 run: setup ## the main job on this machine, until Ctrl-C (ONCE=1: ends by itself; DHCP=1: with a leased address)
-	ONCE="$(ONCE)" DHCP="$(DHCP)" .venv/bin/python -m scripts.demo
+	ONCE="$(ONCE)" DHCP="$(DHCP)" exec .venv/bin/python -m scripts.demo
 
 test: setup ## the whole suite on the Docker engine at hand (ARGS: for pytest)
 	.venv/bin/pytest $(PARALLEL) $(ARGS)
 
-test-engines: setup ## the Docker tests on engines 20.10, 28.5 and 29 (builds the last two, once)
-	tests/engines/run.sh $(PARALLEL) $(ARGS)
+install-test: setup ## the README's installation on a stock Debian 12, in a folder (needs root and Debian's packages)
+	.venv/bin/pytest tests/install -m install $(ARGS)
+
+test-engines: setup ## the Docker tests on engines 20.10, 28.5 and 29 (ENGINES: some of them; builds the last two, once)
+	ENGINES="$(ENGINES)" tests/engines/run.sh $(PARALLEL) $(ARGS)
 
 conformance: setup ## tests/api on a real kube-apiserver and ours, Kubernetes' own tests on ours (builds them, once)
 	.venv/bin/python -m tests.cluster.conformance $(ARGS)
@@ -39,9 +47,11 @@ crds: setup ## generate crds/ from the models
 	.venv/bin/edge-controller crds --write crds
 	.venv/bin/edge-controller crds --write helm/edge-controller/files/crds
 
-lock: setup ## pin what the image holds: requirements.lock from pyproject.toml
+lock: setup ## pin what the image holds and what builds and tests it, from pyproject.toml
 	.venv/bin/pip install --quiet pip-tools
 	.venv/bin/pip-compile --quiet --upgrade $(LOCK) --strip-extras --output-file requirements.lock pyproject.toml
+	.venv/bin/pip-compile --quiet --upgrade $(LOCK) --strip-extras --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml
 	echo 'setuptools>=77' | .venv/bin/pip-compile --quiet --upgrade $(LOCK) --output-file requirements-build.lock -
 
 clean: ## remove .venv, caches and reports

@@ -37,13 +37,16 @@ make_environment() {
 
 install_package() {
     say "installing the package and its development tools into .venv"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --use-pep517 --editable '.[dev]' ||
+    local pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+    if ! "${pip[@]}" --require-hashes -r requirements-dev.lock -r requirements-build.lock ||
+        ! "${pip[@]}" --no-deps --no-build-isolation --editable .; then
         fail "pip failed; it needs the Python package index (PIP_INDEX_URL names another one)"
+    fi
 }
 
 system_packages
 stamp=.venv/.installed
-wanted=$(sha256sum pyproject.toml)
+wanted=$(sha256sum pyproject.toml requirements-dev.lock requirements-build.lock)
 if [[ ! -f $stamp || $(<"$stamp") != "$wanted" || ! -x .venv/bin/python ]]; then
     .venv/bin/python -m pip --version >/dev/null 2>&1 || make_environment
     install_package

@@ -33,6 +33,7 @@ def main() -> int:
     command = commands.add_parser("nodes", help="run a control plane with real nodes until Ctrl-C (needs root)")
     command.add_argument("folder", type=Path)
     command.add_argument("--count", type=int, default=1, choices=range(1, 5), help="how many nodes")
+    commands.add_parser("build", help="build all programs that the suites need, and print their folder")
     command = commands.add_parser("e2e", help="run Kubernetes' own tests; all that apply, or those that --focus names")
     command.add_argument("--kubeconfig", type=Path, required=True)
     command.add_argument("--focus", default="", help="a regular expression on the tests' names")
@@ -42,9 +43,20 @@ def main() -> int:
         "real": lambda: _real(given.folder),
         "nodes": lambda: _nodes(given.folder, given.count),
         "embedded": lambda: _embedded(given.folder),
+        "build": _build,
         "e2e": lambda: _e2e(given.kubeconfig, given.focus, given.report),
     }
     return actions[given.command]()
+
+
+def _build() -> int:
+    try:
+        nodes.build()
+        print(programs.build("helm", "e2e.test"))
+    except programs.Unavailable as error:
+        print(f"build: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _real(folder: Path) -> int:

@@ -15,8 +15,8 @@ from tests.support.command import run
 PROJECT = Path(__file__).parents[2]
 REFERENCE = "localhost/edge-controller:1"
 # What .dockerignore lets through.
-CONTEXT = ("Dockerfile", "controller", "pyproject.toml", "README.md", "requirements.lock", "requirements-build.lock",
-           "scripts/sbom.py")  # fmt: skip
+CONTEXT = ("Dockerfile", "LICENSE", "README.md", "controller", "pyproject.toml", "requirements.lock",
+           "requirements-build.lock", "scripts/sbom.py")  # fmt: skip
 
 
 def build(client: docker.DockerClient, *, cached: bool = True) -> Any:
