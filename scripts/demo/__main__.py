@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from scripts.demo import host as hosts
 from scripts.demo.processes import Service, ServiceEnded, capture, service, shown
+from scripts.demo.signals import end_on_signals
 from scripts.demo.terminal import say, show, wait
 from tests.support import ownership
 from tests.support.command import CommandFailed
@@ -148,9 +148,7 @@ class Tour:
 
 def main() -> int:
     """The whole demonstration; the exit status."""
-    # A terminal that closes, or a supervisor, ends us like Ctrl-C: everything is put away.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    end_on_signals()
     if os.geteuid() != 0:
         print("make run needs root: it makes a network namespace and starts containers; try: sudo make run")
         return 1

@@ -15,7 +15,7 @@ from tests.support.command import run
 from tests.support.lan import Lan
 from tests.support.site import Site
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 
 async def explained(site: Site, name: str) -> tuple[int, Any]:

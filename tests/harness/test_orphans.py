@@ -11,7 +11,7 @@ import pytest
 from tests.support import dockerd, engine_traces
 from tests.support import lan as lans
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 _KILLED = """
 import os, signal, sys

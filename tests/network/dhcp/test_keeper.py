@@ -20,7 +20,7 @@ from tests.support.command import run
 from tests.support.dhcp_server import SHORTEST_LEASE, DhcpServer
 from tests.support.lan import Lan
 
-pytestmark = pytest.mark.docker  # not for its engine, but for root and a LAN
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine]  # for root and a LAN, not for an engine
 KEY = LeaseKey("edge", "plc-1", "lan0")
 MAC = "02:ab:00:00:00:31"
 CLIENT = Client(bytes.fromhex(MAC.replace(":", "")), "plc-1")

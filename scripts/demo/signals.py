@@ -1,0 +1,49 @@
+"""Ends the demonstration on SIGINT, SIGTERM and SIGHUP alike, also where they reach only the ``make`` above it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOK_SECONDS = 0.5
+
+
+def end_on_signals() -> None:
+    """Raise KeyboardInterrupt at the first signal and ignore the rest, so that cleaning up runs to its end.
+
+    A shell starts what it puts into the background with SIGINT ignored; this takes it all the same.
+    """
+    for each in _SIGNALS:
+        signal.signal(each, _interrupt)
+    if _status(os.getppid(), "Name") in ("make", "gmake"):
+        threading.Thread(target=_follow_make, args=(os.getppid(),), daemon=True).start()
+
+
+def _interrupt(*_: object) -> None:
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _follow_make(make: int) -> None:
+    """End when make has ended or has taken SIGINT: it then only waits for its recipe, and passes nothing on.
+
+    make resets its own handler as it takes the signal (proc_pid_status(5): SigCgt).
+    """
+    caught = _status(make, "SigCgt")
+    never = threading.Event()
+    while os.getppid() == make and _status(make, "SigCgt") == caught:
+        never.wait(_LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _status(process: int, field: str) -> str:
+    """A field of the process's status, "" when it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return ""
+    return next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
