@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     internal_pool: Pool = Field(
         ipaddress.IPv4Network("10.213.0.0/16"), description="Range of the internal networks, a /28 each."
     )
+    pids_limit: Annotated[int, Field(ge=64, le=4_194_304)] = Field(
+        4096, description="How many processes and threads a runtime may have; of containers that are made from now on."
+    )
     command_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
         30, description="How long start, stop, restart and run_command wait for their answer."
     )

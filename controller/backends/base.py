@@ -101,6 +101,7 @@ class ObservedDevice:
     detail: str = ""
     awaits: str = ""
     required: bool = False
+    needs_new_container: bool = False  # no step but a new container can give it the device
 
 
 @dataclass(frozen=True)

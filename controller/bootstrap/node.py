@@ -68,7 +68,9 @@ async def start(site: Installation, api: ApiClient) -> NodePart:
     await devices.look()
     lending = Lending(site.state.directory / LENT)
     host = Host(leases, guard, lending, lambda: devices.current)
-    backend = DockerBackend(settings.docker_host, site.install_id, settings.internal_pool, host)
+    backend = DockerBackend(
+        settings.docker_host, site.install_id, settings.internal_pool, host, pids_limit=settings.pids_limit
+    )
     site.stack.callback(backend.close)
     proxy = Proxy()
     site.stack.push_async_callback(proxy.close)

@@ -41,7 +41,7 @@ def check(settings: Settings) -> None:
       DOCKER_HOST=unix:///run/docker.sock edge-controller check
     """
     interfaces = HostInterfaces(settings.internal_pool).snapshot()
-    findings = [*inspection.host(settings, interfaces, datetime.now(UTC)), asyncio.run(_engine(settings))]
+    findings = [*inspection.host(settings, interfaces, datetime.now(UTC)), *asyncio.run(_engine(settings))]
     for finding in findings:
         level = click.style(f"{finding.level:<4}", fg=COLORS[finding.level])
         click.echo(f"{level}  {finding.subject + ':':<19} {finding.text}")
@@ -51,14 +51,18 @@ def check(settings: Settings) -> None:
         sys.exit(1)
 
 
-async def _engine(settings: Settings) -> Finding:
+async def _engine(settings: Settings) -> list[Finding]:
     backend = DockerBackend(settings.docker_host, "", settings.internal_pool, host.onlooker(settings.state_dir))
     try:
-        found = await asyncio.wait_for(backend.health(), ENGINE_SECONDS)
+        found = await asyncio.wait_for(backend.survey(), ENGINE_SECONDS)
     except errors.ReconcileError as error:
-        return Finding("FAIL", "Docker", str(error))
+        return [Finding("FAIL", "Docker", str(error))]
     except TimeoutError:
-        return Finding("FAIL", "Docker", f"no answer within {ENGINE_SECONDS:.0f} s: restart it")
+        return [Finding("FAIL", "Docker", f"no answer within {ENGINE_SECONDS:.0f} s: restart it")]
     finally:
         backend.close()
-    return Finding("OK", "Docker", ", ".join(f"{name} {value}" for name, value in found.items()))
+    return [
+        Finding("OK", "Docker", f"version {found.version}, apiVersion {found.api_version}"),
+        *inspection.engine_limits(found.bounds),
+        inspection.confinement(found.unconfined),
+    ]

@@ -49,6 +49,11 @@ class SerialDevice:
     product: str = ""
 
     @property
+    def moves(self) -> bool:
+        """Whether it can be pulled, and has another number when it is plugged in again."""
+        return bool(_PLUGGED.fullmatch(self.path.removeprefix("/dev/")))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Everything it may be asked for by."""
         return tuple(name for name in (self.device_id, self.by_path, self.path) if name)

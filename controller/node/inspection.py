@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -29,6 +29,11 @@ DISK_LEAST = 200 << 20
 PROGRAMS = {"ip": "iproute2", "nsenter": "util-linux"}
 # capability.h: bit numbers
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
+
+# Raspberry Pi OS has the memory cgroup off by default.
+_BOOT = (
+    "add cgroup_enable=memory cgroup_memory=1 to the kernel's command line (cmdline.txt, GRUB_CMDLINE_LINUX), reboot"
+)
 
 
 class Finding(NamedTuple):
@@ -137,6 +142,38 @@ def cgroups(root: Path = Path("/sys/fs/cgroup")) -> Finding:
     if (root / "memory").is_dir() and any((root / name).is_dir() for name in ("cpuacct", "cpu,cpuacct")):
         return Finding("OK", "cgroups", "version 1")
     return Finding("WARN", "cgroups", f"{root} has no memory and CPU controllers: runtimes will have no figures")
+
+
+def engine_limits(bounds: Collection[str], meminfo: Path = Path("/proc/meminfo")) -> Iterator[Finding]:
+    """What the engine can bound for runtimes; ``bounds`` are "memory", "swap" and "processes" where it can."""
+    if "memory" not in bounds:
+        yield Finding(
+            "WARN", "memory limits", f"this host cannot bound memory, spec.resources.memory does nothing: {_BOOT}"
+        )
+    elif "swap" not in bounds and _has_swap(meminfo):
+        yield Finding(
+            "WARN", "memory limits", "runtimes that reach their limit swap: boot with swapaccount=1, or swapoff -a"
+        )
+    else:
+        yield Finding("OK", "memory limits", "spec.resources.memory is kept")
+    if "processes" not in bounds:
+        yield Finding(
+            "WARN", "process limits", "the kernel has no pids cgroup: one with CONFIG_CGROUP_PIDS stops fork bombs"
+        )
+
+
+def confinement(unconfined: Sequence[str]) -> Finding:
+    """Containers that an earlier version made with more rights than they need."""
+    if not unconfined:
+        return Finding("OK", "old capabilities", "no runtime has rights that it did not ask for")
+    named = ", ".join(unconfined[:20]) + (f" and {len(unconfined) - 20} more" if len(unconfined) > 20 else "")
+    remedy = "`docker rm -f NAME` has one made anew, and stops its program"
+    return Finding("WARN", "old capabilities", f"{named} may make device nodes and open consoles of the host: {remedy}")
+
+
+def _has_swap(meminfo: Path) -> bool:
+    total = next((line.split()[1] for line in meminfo.read_text().splitlines() if line.startswith("SwapTotal:")), "0")
+    return total != "0"
 
 
 def parents(interfaces: Sequence[HostInterface]) -> Finding:

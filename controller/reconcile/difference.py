@@ -11,7 +11,8 @@ from typing import NamedTuple
 from controller.backends import base
 from controller.resources import quantities, reasons, runtimes
 
-_MADE_FROM = {"image", "version", "digest", "env", "volumes", "realtime", "interfaces"}  # the rest changes in place
+# The rest changes in place.
+_MADE_FROM = {"image", "version", "digest", "env", "volumes", "realtime", "interfaces", "serial_ports"}
 
 
 def needs_new_container(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec) -> bool:
@@ -99,6 +100,11 @@ def _fault(interface: base.ObservedInterface | None) -> str:
 def device_disorders(observed: base.Observed) -> list[Disorder]:
     """Every serial port that is not as the spec asks."""
     return [Disorder(device.name, device.detail, device.awaits) for device in observed.devices if not device.in_order]
+
+
+def needs_rights(observed: base.Observed) -> bool:
+    """Whether a serial port of the spec needs a container that is made for it."""
+    return any(device.needs_new_container for device in observed.devices)
 
 
 def _awaited(wished: runtimes.Interface, interface: base.ObservedInterface | None, observed: base.Observed) -> str:

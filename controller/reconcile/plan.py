@@ -134,8 +134,7 @@ def _existing(desired: Desired, observed: base.Observed) -> Plan:
     if change == "resolve":
         return _acting("Getting the image", *upkeep, base.ResolveImage(), operation="updating")
     if change == "replace":
-        restart = _satisfied(desired)
-        return _acting("Replacing the container", base.ReplaceContainer(), operation="updating", restart=restart)
+        return _replacing(desired)
     if observed.state in ("created", "exited"):
         return _start(desired, observed)
     return _running(desired, observed, upkeep)
@@ -171,6 +170,8 @@ def _image_differs(target: base.Target, observed: base.Observed) -> bool:
 def _start(desired: Desired, observed: base.Observed) -> Plan:
     if refusal := _refusal(desired, observed, checked=False):
         return Plan(refusal, operation="starting" if refusal.kind == "waiting" else None)
+    if _due_for_replacement(desired, observed):
+        return _replacing(desired)
     disordered = difference.disorders(desired.target.spec, observed)
     steps = (*([base.RepairNetworks()] if disordered else []), *_new_limits(desired, observed), base.StartContainer())
     return _acting("Starting the container", *steps, operation="starting", restart=_satisfied(desired))
@@ -181,10 +182,25 @@ def _running(desired: Desired, observed: base.Observed, upkeep: tuple[base.Step,
     if intent and observed.started_at and intent.previous_started_at == observed.started_at:
         if refusal := _refusal(desired, observed, checked=False):
             return Plan(refusal, upkeep, "restarting")
+        if _due_for_replacement(desired, observed):
+            return _replacing(desired)
         return _acting("Restarting the container", base.RestartContainer(), operation="restarting", restart=intent)
     if upkeep:
         return Plan(_standing(desired, observed), upkeep, "updating", intent)
     return Plan(_standing(desired, observed), (), "starting" if observed.state == "starting" else None, intent)
+
+
+def _replacing(desired: Desired) -> Plan:
+    restart = _satisfied(desired)
+    return _acting("Replacing the container", base.ReplaceContainer(), operation="updating", restart=restart)
+
+
+def _due_for_replacement(desired: Desired, observed: base.Observed) -> bool:
+    """Whether a start that is to be made anyway takes a new container, for a port that the old one may not open.
+
+    What runs is never replaced for it: the program would stop for what was said to change in place.
+    """
+    return difference.needs_rights(observed) and not desired.replacement_failed
 
 
 def _upkeep(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:

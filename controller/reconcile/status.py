@@ -34,6 +34,7 @@ _HEALTH: dict[str, tuple[ConditionStatus, str]] = {
 _WARNING_CONDITIONS = {
     reasons.REALTIME_UNAVAILABLE: names.REALTIME_AVAILABLE,
     reasons.REALTIME_BY_CAPABILITIES: names.REALTIME_AVAILABLE,
+    reasons.EXCESS_RIGHTS: names.CONFINED,
 }
 
 
@@ -207,10 +208,7 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
         "finished_at": observed.finished_at or previous.finished_at,
         "internal_ip": observed.internal_ip or None,
         "interfaces": _interfaces(previous, report, observed),
-        "serial_ports": tuple(
-            SerialPortStatus(name=device.name, device_path=device.path, attached=device.in_order, message=device.detail)
-            for device in observed.devices
-        ),
+        "serial_ports": _serial_ports(report, observed),
         **_image(previous, report, observed),
     }
     if observed.exit_code is not None and not (observed.running and observed.finished_at == previous.finished_at):
@@ -250,6 +248,16 @@ def _interfaces(previous: RuntimeStatus, report: Report, observed: base.Observed
         for interface in observed.interfaces
     }
     return tuple(known[wished.name] for wished in report.target.spec.interfaces if wished.name in known)
+
+
+def _serial_ports(report: Report, observed: base.Observed) -> tuple[SerialPortStatus, ...]:
+    """Every port of the spec; what is left of a former one is only told by the condition."""
+    wished = {port.name for port in report.target.spec.serial_ports}
+    return tuple(
+        SerialPortStatus(name=device.name, device_path=device.path, attached=device.in_order, message=device.detail)
+        for device in observed.devices
+        if device.name in wished
+    )
 
 
 def _lease(found: base.ObservedLease | None) -> LeaseStatus | None:

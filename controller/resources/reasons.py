@@ -59,6 +59,7 @@ CONTAINER_PAUSED = "ContainerPaused"
 ATTACHED = "Attached"
 DETACHED = "Detached"
 REALTIME_UNAVAILABLE = "RealtimeUnavailable"
+EXCESS_RIGHTS = "ExcessRights"
 REALTIME_BY_CAPABILITIES = "RealtimeByCapabilities"
 HEALTHY = "Healthy"
 UNHEALTHY = "Unhealthy"
@@ -154,6 +155,11 @@ TABLE: tuple[Reason, ...] = (
         REALTIME_UNAVAILABLE,
         "condition",
         "The host cannot give realtime scheduling; the runtime runs without it.",
+    ),
+    Reason(
+        EXCESS_RIGHTS,
+        "condition",
+        "An earlier version made the container with rights that its spec does not ask for; the next one has them not.",
     ),
     Reason(
         REALTIME_BY_CAPABILITIES,

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller import errors
 from controller.backends import base
 from controller.backends.base import ObservedDevice, Target
+from controller.backends.docker import confinement
+from controller.backends.docker.backend import DEFAULT_PIDS_LIMIT
+from controller.container_root import Process
+from controller.devices import nodes
 from controller.devices.serial import SerialDevice, SerialDevices
 from controller.resources import reasons
 from tests.backends.conftest import Bench
@@ -129,11 +138,126 @@ async def test_a_device_of_another_runtime_is_refused(
     assert (await seen(bench, second)).in_order
 
 
-async def test_a_container_may_open_serial_devices_and_no_others(bench: Bench, api: Any) -> None:
+# A console, a port on the board, a USB adapter, and what no serial device is.
+NODES = [(4, 1), (4, 64), (188, 0), (10, 1)]
+TRY = "import os; f = os.open('/dev/x{0}', os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK); print('open')"
+
+
+def opened(api: Any, target: Target) -> list[tuple[int, int]]:
+    """The devices that a program may open whose nodes it was given from outside: no driver need be behind them."""
+    document = api.inspect_container(target.identity.device_id)
+    for number in NODES:
+        device = SerialDevice("x", "/dev/x", os.makedev(*number), 0o600, 0, 0)
+        nodes.place(Process(document["State"]["Pid"], document["Id"]), f"/dev/x{number}", device)
+    return [number for number in NODES if "not permitted" not in inside(api, target, TRY.format(number))]
+
+
+@pytest.mark.parametrize(("ports", "expected"), [([], []), ([PORT], [(188, 0)])], ids=["without ports", "with one"])
+async def test_a_container_may_open_the_kind_of_device_that_it_asked_for_and_make_none(
+    bench: Bench, api: Any, ports: list[Any], expected: list[tuple[int, int]]
+) -> None:
+    target = await bench.up(bench.target(serialPorts=ports, realtime={"enabled": True}))
+    program = "import os; os.mknod('/dev/y', 0o20600, os.makedev({}, {}))"
+    assert all("not permitted" in inside(api, target, program.format(*number)) for number in NODES)
+    assert await asyncio.to_thread(opened, api, target) == expected
+    host_config = api.inspect_container(target.identity.device_id)["HostConfig"]
+    assert (host_config["Privileged"], host_config["PidsLimit"]) == (False, DEFAULT_PIDS_LIMIT)
+    assert inside(api, target, "print(open('/proc/1/oom_score_adj').read())") == str(confinement.OOM_SCORE)
+
+
+async def test_a_first_port_needs_a_new_container_and_says_so_before(
+    bench: Bench, plant: Host, far: Far, devices: list[SerialDevice]
+) -> None:
+    await bench.up(bench.target())
+    target = bench.target(serialPorts=[PORT])
+    found = await seen(bench, target)
+    assert (found.awaits, found.needs_new_container) == (reasons.DEVICES_UNSUPPORTED, True)
+    assert "usb-plc: the next restart" in found.detail
+
+    plant.plug("ttyUSB0", far.number, by_id="usb-plc")
+    devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
+    assert (await seen(bench, target)).awaits == reasons.DEVICES_UNSUPPORTED
+    target = await bench.run(target, base.ResolveImage, base.ReplaceContainer, base.AttachDevices)
+    assert await seen(bench, target) == ObservedDevice("line", "/dev/ttyUSB0")
+
+
+async def test_a_port_that_is_given_up_is_taken_out_of_the_runtime(
+    bench: Bench, api: Any, plant: Host, far: Far, devices: list[SerialDevice]
+) -> None:
+    plant.plug("ttyUSB0", far.number, by_id="usb-plc")
+    devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
+    await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.AttachDevices)
+
+    target = bench.target()
+    assert (await seen(bench, target)).detail == "it is not in the spec any more"
+    await bench.run(target, base.AttachDevices)
+
+    assert (await bench.backend.observe(target)).devices == ()
+    assert "No such file" in inside(api, target, WRITE.format("nobody"))
+
+
+SWAP = """
+import os
+os.chdir('/dev')
+open('/dev/trying', 'w')
+while True:
+    for name in os.listdir():
+        if name.startswith('.line0.'):
+            try:
+                os.symlink('{}', 'trap')
+                os.rename('trap', name)
+            except OSError:
+                pass
+"""
+
+
+async def test_a_runtime_that_puts_links_in_the_place_of_new_nodes_reaches_no_file_of_the_host(
+    bench: Bench, api: Any, tmp_path: Path
+) -> None:
     target = await bench.up(bench.target(serialPorts=[PORT]))
-    program = "import os; os.mknod('/dev/x', 0o20600, os.makedev(10, 1)); os.open('/dev/x', os.O_RDWR)"
-    assert "not permitted" in inside(api, target, program)
-    assert not api.inspect_container(target.identity.device_id)["HostConfig"]["Privileged"]
+    precious = tmp_path / "shadow"
+    precious.touch(0o600)
+    document = api.inspect_container(target.identity.device_id)
+    process = Process(document["State"]["Pid"], document["Id"])
+    job = api.exec_create(document["Id"], ["/usr/bin/python3", "-I", "-S", "-c", SWAP.format(precious)])
+    api.exec_start(job["Id"], detach=True)
+    device = SerialDevice("x", "/dev/ttyUSB0", os.makedev(188, 0), 0o666, 1, 1)
+
+    def race() -> int:
+        """How often the runtime was in time."""
+        lost, deadline = 0, time.monotonic() + 20
+        while lost < 20 and time.monotonic() < deadline:
+            try:
+                nodes.place(process, "/dev/line0", device)
+            except errors.Retry:
+                lost += 1
+                with contextlib.suppress(FileNotFoundError):
+                    Path(f"/proc/{process.pid}/root/dev/line0").unlink()
+        return lost
+
+    assert await asyncio.to_thread(race)
+    status = precious.stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o600, 0, 0)
+
+
+async def test_what_an_earlier_version_made_runs_on_is_started_and_told_until_it_is_replaced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = {"DeviceCgroupRules": [f"c {major}:* rw" for major in (188, 166, 204, 4)]}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(confinement, "at_creation", lambda *_: wide)
+        target = await bench.up(bench.target())
+    before = await bench.backend.observe(target)
+    assert [reason for reason, _ in before.warnings] == [reasons.EXCESS_RIGHTS]
+    assert f"docker rm -f {target.identity.device_id}" in before.warnings[0][1]
+    assert (await bench.backend.survey()).unconfined == (target.identity.device_id,)
+
+    await bench.run(target, base.RestartContainer)
+    after = await bench.backend.observe(target)
+    assert (after.container_id, after.running) == (before.container_id, True)
+    await bench.run(target, base.ReplaceContainer)
+    assert (await bench.backend.observe(target)).warnings == ()
+    assert (await bench.backend.survey()).unconfined == ()
 
 
 async def test_a_kind_of_device_that_the_container_was_not_made_for_is_told(

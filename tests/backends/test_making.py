@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.backends.base import Identity, Target
-from controller.backends.docker import labels, making, pulling
+from controller.backends.docker import confinement, device_rules, labels, making, pulling
 from controller.backends.docker.arrangement import Attachment
 from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.failures import Refusal
 from controller.backends.docker.streams import Stream, json_lines, payloads
+from controller.devices import serial
 from controller.resources import runtimes
 
 IDENTITY = Identity("install", "edge", "plc1")
@@ -39,13 +41,85 @@ def body(wish: Target, version: str, *, has_ipv6: bool = True) -> dict[str, Any]
     wishes = making.wishes(wish, {})
     connected = (Attachment(wishes[0], "edge-lan-x"),)
     how = labels.Making("plc@sha256:1", "plc:1", {})
-    return making.body(wish, how, connected, Capabilities.of(version), ["c 188:* rw"], has_ipv6=has_ipv6)
+    return making.body(
+        wish, how, connected, Capabilities.of(version), confinement.at_creation(["c 188:* rw"], 512), has_ipv6=has_ipv6
+    )
 
 
 @pytest.mark.parametrize("has_ipv6", [True, False])
 def test_ipv6_is_turned_off_where_the_kernel_knows_it(has_ipv6: bool) -> None:
     sysctls = body(target(interfaces=[lan("a")]), "1.41", has_ipv6=has_ipv6)["HostConfig"]["Sysctls"]
     assert [name for name in sysctls if ".ipv6." in name] == ["net.ipv6.conf.default.disable_ipv6"][: int(has_ipv6)]
+
+
+def test_a_container_is_confined_and_keeps_what_realtime_needs() -> None:
+    made = body(target(interfaces=[lan("a")], realtime={"enabled": True}), "1.51")["HostConfig"]
+
+    assert made["CapDrop"] == ["MKNOD"]
+    assert made["CapAdd"] == ["SYS_NICE"]
+    assert made["SecurityOpt"] == ["no-new-privileges"]
+    assert made["DeviceCgroupRules"] == ["c 188:* rw"]
+    assert (made["PidsLimit"], made["OomScoreAdj"], made["Memory"]) == (512, 500, 0)
+    assert confinement.excess(made) == ""
+
+
+@pytest.mark.parametrize(
+    ("host_config", "expected"),
+    [
+        ({"DeviceCgroupRules": ["c 188:* rw", "c 4:* rw"]}, "make device nodes and open the host's consoles"),
+        ({"CapDrop": None, "DeviceCgroupRules": None}, "make device nodes"),
+        ({"CapDrop": ["CAP_MKNOD"], "DeviceCgroupRules": ["c 4:64 rw"]}, ""),
+        ({"CapDrop": ["mknod"], "DeviceCgroupRules": ["c 4:* rw"]}, "open the host's consoles"),
+        ({"CapDrop": ["ALL"]}, ""),
+    ],
+)
+def test_rights_of_an_earlier_version_are_seen(host_config: dict[str, Any], expected: str) -> None:
+    assert confinement.excess(host_config) == expected
+
+
+USB = serial.SerialDevice("usb-a", "/dev/ttyUSB3", os.makedev(188, 3), 0o660, 0, 0)
+ACM = serial.SerialDevice("usb-b", "/dev/ttyACM0", os.makedev(166, 0), 0o660, 0, 0)
+BOARD = serial.SerialDevice("ttyS1", "/dev/ttyS1", os.makedev(4, 65), 0o660, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        ([], []),
+        (["usb-a"], ["c 188:* rw"]),
+        (["usb-a", "/dev/serial/by-id/usb-b", "/dev/ttyUSB3"], ["c 188:* rw", "c 166:* rw"]),
+        (["ttyS1"], ["c 4:65 rw"]),
+        (["usb-absent"], ["c 188:* rw", "c 166:* rw"]),
+        (["/dev/ttyS3"], ["c 4:67 rw"]),
+        (["ttyAMA0"], ["c 204:64 rw"]),
+        (["ttyS999"], ["c 188:* rw", "c 166:* rw"]),
+    ],
+)
+def test_a_container_may_open_what_its_ports_can_be_and_nothing_else(ports: list[str], expected: list[str]) -> None:
+    wished = [{"name": f"p{i}", "deviceId": id_, "containerPath": f"/dev/p{i}"} for i, id_ in enumerate(ports)]
+    assert device_rules.of(target(serialPorts=wished).spec.serial_ports, [USB, ACM, BOARD]) == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "device", "expected"),
+    [
+        (["c 188:* rw"], USB, True),
+        (["c 188:* rw"], ACM, False),
+        (["c 4:65 rw"], BOARD, True),
+        (["c 4:64 rw"], BOARD, False),
+        (["c 4:* rw"], BOARD, True),
+        (["c *:* rwm"], USB, True),
+        (["a *:* rwm"], USB, True),
+        (["b 188:* rw"], USB, False),
+        ([], USB, False),
+        ([], None, False),
+        (["c 166:* rw"], None, True),
+    ],
+)
+def test_what_a_container_was_made_for_is_known(
+    rules: list[str], device: serial.SerialDevice | None, expected: bool
+) -> None:
+    assert device_rules.allow(rules, device) == expected
 
 
 def test_an_old_engine_pins_the_mac_of_the_network_of_its_mode() -> None:

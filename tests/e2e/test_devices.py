@@ -33,18 +33,59 @@ async def condition(site: Site) -> tuple[str, str]:
     return next(((each["status"], each["reason"]) for each in found if each["type"] == "DevicesAttached"), ("", ""))
 
 
+async def plug(site: Site, plant: Host, name: str, end: Far) -> None:
+    """Plug a device in, and wait until the controller has seen it."""
+    await asyncio.to_thread(plant.plug, name, end.number, by_id="usb-plc", idVendor="0403", serial="A5")
+
+    async def seen() -> bool:
+        return [each["path"] for each in (await site.send("get_serial_devices"))["devices"]] == [f"/dev/{name}"]
+
+    await eventually(seen, f"{name} is seen")
+
+
+async def test_a_first_port_is_said_to_need_a_new_container_and_gets_it_with_a_restart(
+    site: Site, lan: Lan, plant: Host, docker_api: Any
+) -> None:
+    port = {"name": "line", "deviceId": "usb-plc", "containerPath": "/dev/line0"}
+    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
+    await site.wait_running("plc-1")
+    before = docker_api.inspect_container("plc-1")
+    with Far(plant.roots.dev.parent, 61) as far:
+        await plug(site, plant, "ttyUSB0", far)
+        patch = json.dumps({"spec": {"serialPorts": [port]}})
+        await site.kubectl("patch", "runtime", "plc-1", "--type=merge", "-p", patch)
+
+        async def told() -> bool:
+            return await condition(site) == ("False", "DevicesUnsupported")
+
+        await eventually(told, "that it needs a new container is told")
+        now = docker_api.inspect_container("plc-1")
+        assert (now["Id"], now["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+        await site.send("restart_device", device_id="plc-1")
+
+        async def attached() -> bool:
+            return await condition(site) == ("True", "Attached")
+
+        await eventually(attached, f"the port is there (see {site.log})")
+        assert docker_api.inspect_container("plc-1")["Id"] != before["Id"]
+        records = (await site.runtime("plc-1"))["status"]["restarts"]
+        assert [record["cause"] for record in records[1:]] == ["SpecChanged"] * 2
+        assert "spec.serialPorts[line]" in records[-1]["detail"]
+
+
 async def test_a_device_comes_goes_and_comes_back(site: Site, lan: Lan, plant: Host, docker_api: Any) -> None:
     port = {"name": "line", "device_id": "usb-plc", "container_path": "/dev/line0", "baud_rate": 9600}
-    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24", serial_configs=[port])
 
     async def stands(wanted: tuple[str, str]) -> bool:
         return await condition(site) == wanted
 
-    await eventually(lambda: stands(("False", "DeviceMissing")), "a device that is not there is told")
-    started = (await site.wait_running("plc-1"))["uptime_seconds"]
     with Far(plant.roots.dev.parent, 61) as far, Far(plant.roots.dev.parent, 62) as other:
+        await plug(site, plant, "ttyUSB0", far)
+        await site.create("plc-1", lan.parent, f"{lan.address(60)}/24", serial_configs=[port])
+        started = (await site.wait_running("plc-1"))["uptime_seconds"]
         for name, end in (("ttyUSB0", far), ("ttyUSB1", other)):
-            await asyncio.to_thread(plant.plug, name, end.number, by_id="usb-plc", idVendor="0403", serial="A5")
+            if end is other:
+                await plug(site, plant, name, end)
             await eventually(lambda: stands(("True", "Attached")), f"{name} is handed over (see {site.log})")
             job = docker_api.exec_create("plc-1", ["/usr/bin/python3", "-I", "-S", "-c", WRITE])
             assert docker_api.exec_start(job["Id"]) == b""

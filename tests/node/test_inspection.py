@@ -134,3 +134,31 @@ def test_this_host_can_be_looked_at(tmp_path: Path) -> None:
     configured = settings.load({}, {"EDGE_STATE_DIR": str(tmp_path)}, None)
     subjects = [finding.subject for finding in inspection.host(configured, [], datetime.now(UTC))]
     assert len(subjects) == len(set(subjects)) >= 9
+
+
+@pytest.mark.parametrize(
+    ("bounds", "swap", "expected"),
+    [
+        ({"memory", "swap", "processes"}, 1000, {}),
+        ({"memory", "processes"}, 0, {}),
+        ({"memory", "processes"}, 1000, {"memory limits": "swapaccount=1"}),
+        ({"swap", "processes"}, 0, {"memory limits": "cgroup_enable=memory"}),
+        ({"memory", "swap"}, 0, {"process limits": "CONFIG_CGROUP_PIDS"}),
+    ],
+)
+def test_a_host_that_cannot_bound_runtimes_is_named_with_the_remedy(
+    tmp_path: Path, bounds: set[str], swap: int, expected: dict[str, str]
+) -> None:
+    (tmp_path / "meminfo").write_text(f"MemTotal: 16 kB\nSwapTotal:    {swap} kB\n")
+    found = {f.subject: f.text for f in inspection.engine_limits(bounds, tmp_path / "meminfo") if f.level == "WARN"}
+    assert found.keys() == expected.keys()
+    assert all(expected[subject] in text for subject, text in found.items())
+
+
+def test_containers_with_old_capabilities_are_listed() -> None:
+    assert inspection.confinement([]).level == "OK"
+    finding = inspection.confinement([f"plc-{number}" for number in range(25)])
+    assert finding.level == "WARN"
+    assert "plc-0, plc-1," in finding.text
+    assert "and 5 more" in finding.text
+    assert "docker rm -f" in finding.text

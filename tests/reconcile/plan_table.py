@@ -73,6 +73,14 @@ ENV = spec(env=(runtimes.EnvVar(name="A", value="1"),))
 MOVED = spec(interfaces=(LAN.model_copy(update={"address": "10.0.0.6"}),))
 RESTART = spec(restarted_at=TOKEN)
 DEDICATED = spec(dedicated_interface="eth1")
+PORT = base.ObservedDevice(
+    "line",
+    "/dev/ttyUSB0",
+    in_order=False,
+    detail="the container was made without it",
+    awaits=reasons.DEVICES_UNSUPPORTED,
+    needs_new_container=True,
+)
 OUT_OF_ORDER = (base.ObservedInterface(name="lan0", parent_interface="eth0", attached=True, in_order=False),)
 
 

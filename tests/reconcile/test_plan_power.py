@@ -18,6 +18,7 @@ from tests.reconcile.plan_table import (
     EXITED,
     MISSING,
     NO_PARENT,
+    PORT,
     PROGRESS,
     READY,
     RESTART,
@@ -176,6 +177,28 @@ CASES = [
         [],
         READY,
     ),
+    Case(
+        "a port that needs a new container is told, and stops nothing that runs",
+        desired(changed=True),
+        replace(RUNNING, devices=(PORT,)),
+        [],
+        ("stalled", reasons.DEVICES_UNSUPPORTED),
+    ),
+    Case(
+        "... until a restart is asked for",
+        desired(RESTART, changed=True),
+        replace(RUNNING, devices=(PORT,)),
+        ["ReplaceContainer"],
+        PROGRESS,
+    ),
+    Case("... or it is started", desired(), replace(EXITED, devices=(PORT,)), ["ReplaceContainer"], PROGRESS),
+    Case(
+        "... but not over and over",
+        desired(failed_generation=2),
+        replace(EXITED, devices=(PORT,)),
+        START,
+        PROGRESS,
+    ),
     Case("a start is the restart asked for", desired(RESTART, changed=True), EXITED, ["StartContainer"], PROGRESS),
     Case(
         "what is stopped is not restarted",
@@ -200,6 +223,11 @@ def test_a_restart_is_noted_down_with_the_start_that_it_ends() -> None:
 @pytest.mark.parametrize("observed", [ABSENT, EXITED], ids=["absent", "exited"])
 def test_a_start_settles_a_restart_asked_for_meanwhile(observed: base.Observed) -> None:
     made = plan.make(desired(RESTART, changed=True), observed)
+    assert made.restart == RestartIntent(token=TOKEN)
+
+
+def test_a_restart_that_takes_a_new_container_is_made_once() -> None:
+    made = plan.make(desired(RESTART, changed=True), replace(RUNNING, devices=(PORT,)))
     assert made.restart == RestartIntent(token=TOKEN)
 
 

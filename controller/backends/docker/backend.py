@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from controller import names
 from controller.backends import base
 from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
-from controller.backends.docker import failures, labels
+from controller.backends.docker import failures, labels, survey
 from controller.backends.docker.attachments import Attachments
 from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.containers import Containers
@@ -33,11 +33,14 @@ from controller.backends.docker.ports import Ports
 from controller.backends.docker.processes import Processes
 from controller.backends.docker.purge import Purge
 from controller.backends.docker.replacement import Replacement
+from controller.backends.docker.survey import Findings
 from controller.network import interfaces
 from controller.network.interfaces import HostInterfaces
 from controller.network.parents import Parents
 
 T = TypeVar("T")
+
+DEFAULT_PIDS_LIMIT = 4096  # a compiler in a PLC runtime uses some hundred
 
 _Action = Callable[[Target, Progress], Awaitable[Target]]
 
@@ -46,8 +49,9 @@ class DockerBackend:
     """Runtimes as containers of the engine at ``url``, for one installation.
 
     ``internal_pool`` is a range for networks (see networks.py). ``settle_seconds`` is how long a replacement must run
-    before the old container is given up, ``parents`` are the host's interfaces and ``interface_kind`` says what each
-    is. Nothing is connected before the first call. Belongs to one event loop.
+    before the old container is given up, ``pids_limit`` how many processes a new container may have, ``parents`` are
+    the host's interfaces and ``interface_kind`` says what each is. Nothing is connected before the first call. Belongs
+    to one event loop.
     """
 
     needs_secrets = True
@@ -60,6 +64,7 @@ class DockerBackend:
         host: Host,
         *,
         settle_seconds: float = 5.0,
+        pids_limit: int = DEFAULT_PIDS_LIMIT,
         parents: Parents | None = None,
         interface_kind: Callable[[str], str] = interfaces.kind_of,
     ) -> None:
@@ -74,7 +79,7 @@ class DockerBackend:
         self._dedication = dedication = Dedication(host.lending, networks, lambda: shown.snapshot(include_virtual=True))
         self._parents = parents = parents or Parents(install_id)
         attachments = Attachments(engine, networks, containers, occupancy, leasing, dedication, parents)
-        self._creation = creation = Creation(engine, networks, containers, occupancy, ports, parents)
+        self._creation = creation = Creation(engine, networks, containers, occupancy, ports, parents, pids_limit)
         self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments, dedication)
         self._images = images = Images(engine, containers)
         self._attachments = attachments
@@ -149,6 +154,10 @@ class DockerBackend:
         """Remove everything of this installation; what was removed."""
         await self._dedication.take_all_back()
         return await _told(self._purge.run(volumes=volumes))
+
+    async def survey(self) -> Findings:
+        """What `check` tells of the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        return await _told(survey.take(self._engine))
 
     async def health(self) -> dict[str, Any]:
         """Version of the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""

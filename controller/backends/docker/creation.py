@@ -13,7 +13,7 @@ from typing import Any
 
 from controller import errors
 from controller.backends.base import Target
-from controller.backends.docker import arrangement, failures, labels, making
+from controller.backends.docker import arrangement, confinement, failures, labels, making
 from controller.backends.docker.arrangement import Arrangement, Lans, Network
 from controller.backends.docker.containers import Containers, is_of
 from controller.backends.docker.engine import Engine
@@ -39,6 +39,7 @@ class Creation:
         occupancy: Occupancy,
         ports: Ports,
         parents: Parents,
+        pids_limit: int,
     ) -> None:
         self._engine = engine
         self._networks = networks
@@ -46,6 +47,7 @@ class Creation:
         self._occupancy = occupancy
         self._ports = ports
         self._parents = parents
+        self._pids_limit = pids_limit
         self._realtime_refused = False
 
     async def create(self, target: Target, how: labels.Making) -> Target:
@@ -65,9 +67,9 @@ class Creation:
 
         await self._parents.provide(wish.interface.parent_interface for wish in wishes)
         arranged = await self._networks.prepare(target.identity, arrange)
-        rules = self._ports.rules(target.spec)
+        confined = confinement.at_creation(self._ports.rules(target.spec), self._pids_limit)
         has_ipv6 = await asyncio.to_thread(_IPV6.exists)
-        body = making.body(target, how, arranged.connect, capabilities, rules, has_ipv6=has_ipv6)
+        body = making.body(target, how, arranged.connect, capabilities, confined, has_ipv6=has_ipv6)
         await self._make(target, body)
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
 

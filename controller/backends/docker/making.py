@@ -48,12 +48,12 @@ def body(
     making: labels.Making,
     connected: tuple[Attachment, ...],
     capabilities: Capabilities,
-    device_rules: list[str],
+    confined: dict[str, Any],
     *,
     has_ipv6: bool,
 ) -> dict[str, Any]:
-    """What to post to /containers/create; ``device_rules`` say which devices it may open, ``has_ipv6`` whether the
-    host's kernel knows IPv6.
+    """What to post to /containers/create; ``confined`` is what confines it (see confinement.py), ``has_ipv6`` whether
+    the host's kernel knows IPv6.
     """
     spec = target.spec
     internal = labels.internal_network_name(target.identity)
@@ -62,7 +62,7 @@ def body(
         "Env": _environment(target),
         "Labels": labels.of_container(target, making),
         "StopTimeout": spec.termination_grace_period_seconds,
-        "HostConfig": _host_config(target, device_rules, realtime=making.realtime) | {"NetworkMode": internal},
+        "HostConfig": _host_config(target, realtime=making.realtime) | confined | {"NetworkMode": internal},
     }
     content["HostConfig"]["Sysctls"] = _ONE_ADDRESS_ONE_LINK | (_NO_IPV6 if has_ipv6 else {})
     endpoints = {attachment.network: endpoint(attachment, capabilities, spec) for attachment in connected}
@@ -118,15 +118,13 @@ def _environment(target: Target) -> list[str]:
     return [f"{variable.name}={values[variable.name]}" for variable in target.spec.env if variable.name in values]
 
 
-def _host_config(target: Target, device_rules: list[str], *, realtime: bool) -> dict[str, Any]:
+def _host_config(target: Target, *, realtime: bool) -> dict[str, Any]:
     spec = target.spec
     return {
         "RestartPolicy": {"Name": "unless-stopped"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "Mounts": [_mount(target, volume) for volume in spec.volumes],
         "Dns": list(name_servers(wishes(target, {}))),
-        "DeviceCgroupRules": device_rules,
-        "SecurityOpt": ["no-new-privileges"],
         **limits(spec.resources),
         **(_realtime(spec.realtime) if spec.realtime.enabled and realtime else {}),
     }

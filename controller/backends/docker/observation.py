@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from controller import boottime, errors, names
 from controller.backends.base import Observed, ObservedInterface, Target
-from controller.backends.docker import labels, leasing, making
+from controller.backends.docker import confinement, labels, leasing, making
 from controller.backends.docker.arrangement import Endpoint, Wish
 from controller.backends.docker.attachments import Attachments, resolves_otherwise
 from controller.backends.docker.containers import Container, Containers, is_of
@@ -117,7 +117,7 @@ class Observer:
             obstacles=await self._obstacles(target, wishes, dedicated, running=container.running),
             dedicated_fault=dedicated.fault,
             lent=dedicated.lent,
-            warnings=_warnings(how, target),
+            warnings=_warnings(container, how, target),
         )
 
     async def _obstacles(
@@ -262,10 +262,14 @@ def _restarts(container: Container) -> int:
     return max(0, counted - 1) if container.state["Status"] == "restarting" else counted
 
 
-def _warnings(how: labels.Making, target: Target) -> tuple[tuple[str, str], ...]:
-    if how.realtime or not target.spec.realtime.enabled:
-        return ()
-    return ((reasons.REALTIME_UNAVAILABLE, "The host cannot give realtime scheduling; the runtime runs without it"),)
+def _warnings(container: Container, how: labels.Making, target: Target) -> tuple[tuple[str, str], ...]:
+    found = []
+    if target.spec.realtime.enabled and not how.realtime:
+        found.append((reasons.REALTIME_UNAVAILABLE, reasons.meaning(reasons.REALTIME_UNAVAILABLE)))
+    if excess := confinement.excess(container.host_config):
+        remedy = f"its next new container may not; `docker rm -f {container.name}` has it made now"
+        found.append((reasons.EXCESS_RIGHTS, f"Made by an earlier version, it may {excess}: {remedy}"))
+    return tuple(found)
 
 
 def _time(text: str | None) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 
 from controller.backends.base import Identity, ObservedDevice, Target
+from controller.backends.docker import device_rules, labels
 from controller.backends.docker.containers import Container, Containers
 from controller.devices import nodes, serial
 from controller.devices.serial import SerialDevice
 from controller.resources import reasons, runtimes
 
-# ttyUSB, ttyACM, ttyAMA and ttyS (kernel: devices.txt). Engines take rules at creation only, so every container has
-# these; the device node itself comes later.
-_MAJORS = (188, 166, 204, 4)
+_NEW_CONTAINER = (
+    "the container was made without the right to open {}: the next restart that is asked for (restart_device, "
+    "spec.restartedAt) puts a new container in its place"
+)
 
 
 class Ports:
@@ -24,26 +25,24 @@ class Ports:
         self._containers = containers
         self._devices = devices
         self._held: dict[Identity, frozenset[str]] = {}
+        self._placed: dict[Identity, set[str]] = {}
 
     def rules(self, spec: runtimes.RuntimeSpec) -> list[str]:
         """The cgroup rules of a container that is made now (API reference: DeviceCgroupRules)."""
-        found = (serial.find(self._devices(), port.device_id) for port in spec.serial_ports)
-        majors = [*_MAJORS, *(os.major(device.number) for device in found if device)]
-        return [f"c {major}:* rw" for major in dict.fromkeys(majors)]
+        return device_rules.of(spec.serial_ports, self._devices())
 
     def forget(self, whose: Identity) -> None:
         """The runtime is gone, and its devices are free."""
         self._held.pop(whose, None)
+        self._placed.pop(whose, None)
 
     async def observe(self, target: Target, container: Container | None) -> tuple[ObservedDevice, ...]:
-        """How each port stands; without a running container only which devices are missing."""
-        if not target.spec.serial_ports:
-            self.forget(target.identity)
-            return ()
-        running = container if container is not None and container.state["Status"] == "running" else None
-        seen = await asyncio.to_thread(lambda: [self._seen(target, running, port) for port in target.spec.serial_ports])
+        """How each port stands; without a running container only what keeps it from having its device."""
+        seen = await asyncio.to_thread(
+            lambda: [self._seen(target, container, port) for port in target.spec.serial_ports]
+        )
         self._note(target, seen)
-        return tuple(seen)
+        return (*seen, *await asyncio.to_thread(self._former, target, container))
 
     async def attach(self, target: Target) -> None:
         """Place and remove nodes. Raises errors.Retry(STEP_FAILED)."""
@@ -51,38 +50,49 @@ class Ports:
         await asyncio.to_thread(self._attach, target, container)
 
     def _attach(self, target: Target, container: Container) -> None:
+        for former in self._former(target, container):
+            nodes.remove(container.process, former.name)
         for port in target.spec.serial_ports:
             device = serial.find(self._devices(), port.device_id)
             if device is None:
                 nodes.remove(container.process, port.container_path)
-            elif not self._obstacle(target, container, device):
+            elif not self._obstacle(target, container, port, device):
                 nodes.place(container.process, port.container_path, device)
+                self._placed.setdefault(target.identity, set()).add(port.container_path)
+
+    def _former(self, target: Target, container: Container | None) -> list[ObservedDevice]:
+        """Nodes that the runtime still has of ports that the spec has no more, by their paths."""
+        if container is None or container.state["Status"] != "running":
+            return []
+        made_from = labels.made_from(container.labels)
+        known = {port.container_path for port in made_from.serial_ports} if made_from else set()
+        known |= self._placed.get(target.identity, set())
+        former = known - {port.container_path for port in target.spec.serial_ports}
+        found = [path for path in sorted(former) if nodes.stands(container.process, path) is not None]
+        return [ObservedDevice(path, "", in_order=False, detail="it is not in the spec any more") for path in found]
 
     def _seen(self, target: Target, container: Container | None, port: runtimes.SerialPort) -> ObservedDevice:
         device = serial.find(self._devices(), port.device_id)
-        if device is None:
-            return self._missing(container, port)
-        awaits, detail = self._obstacle(target, container, device) or ("", "")
-        if not detail and container and nodes.stands(container.process, port.container_path) != device.number:
-            detail = f"{port.container_path} is not there"
-        return ObservedDevice(port.name, device.path, not detail, detail, awaits, port.required)
+        awaits, detail = self._obstacle(target, container, port, device) or ("", "")
+        if not awaits and container and container.state["Status"] == "running":
+            detail = _node_fault(container, port, device)
+        if not detail and device is None:
+            awaits, detail = reasons.DEVICE_MISSING, f"{port.device_id} is not plugged in"
+        path = device.path if device else ""
+        anew = awaits == reasons.DEVICES_UNSUPPORTED
+        return ObservedDevice(port.name, path, not detail, detail, awaits, port.required, needs_new_container=anew)
 
-    def _missing(self, container: Container | None, port: runtimes.SerialPort) -> ObservedDevice:
-        if container and nodes.stands(container.process, port.container_path) is not None:
-            detail = f"{port.container_path} is of a device that is gone"
-            return ObservedDevice(port.name, "", in_order=False, detail=detail, required=port.required)
-        detail = f"{port.device_id} is not plugged in"
-        return ObservedDevice(port.name, "", False, detail, reasons.DEVICE_MISSING, port.required)
-
-    def _obstacle(self, target: Target, container: Container | None, device: SerialDevice) -> tuple[str, str] | None:
-        """Reason and sentence why the runtime cannot have the device."""
-        holders = (other.device_id for other, held in self._held.items() if device.device_id in held)
+    def _obstacle(
+        self, target: Target, container: Container | None, port: runtimes.SerialPort, device: SerialDevice | None
+    ) -> tuple[str, str] | None:
+        """Reason and sentence why the runtime cannot have the device, now or when it is there."""
+        holders = (other.device_id for other, held in self._held.items() if device and device.device_id in held)
         others = (holder for holder in holders if holder != target.identity.device_id)
-        if holder := next(others, ""):
+        if device and (holder := next(others, "")):
             return reasons.DEVICE_IN_USE, f"{holder} has {device.device_id}: take it from there or choose another"
-        if container and not _allowed(container.host_config.get("DeviceCgroupRules") or (), os.major(device.number)):
-            message = f"the container was made without {device.path}: delete the Runtime and create it again"
-            return reasons.DEVICES_UNSUPPORTED, message
+        rules = container.host_config.get("DeviceCgroupRules") or () if container else ()
+        if container and not device_rules.allow(rules, device):
+            return reasons.DEVICES_UNSUPPORTED, _NEW_CONTAINER.format(device.path if device else port.device_id)
         return None
 
     def _note(self, target: Target, seen: Iterable[ObservedDevice]) -> None:
@@ -93,5 +103,9 @@ class Ports:
         self._held[target.identity] = frozenset(device.device_id for device in found if device)
 
 
-def _allowed(rules: Iterable[str], major: int) -> bool:
-    return any(rule.startswith((f"c {major}:", "c *:", "a ")) for rule in rules)
+def _node_fault(container: Container, port: runtimes.SerialPort, device: SerialDevice | None) -> str:
+    """What is wrong with the node in a running container, "" for nothing."""
+    found = nodes.stands(container.process, port.container_path)
+    if device is None:
+        return f"{port.container_path} is of a device that is gone" if found is not None else ""
+    return "" if found == device.number else f"{port.container_path} is not there"

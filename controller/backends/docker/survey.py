@@ -1,0 +1,46 @@
+"""What `edge-controller check` asks an engine: its version, what it can bound, and which containers may do too much."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from controller import names
+from controller.backends.docker import confinement, failures, labels
+from controller.backends.docker.engine import Engine
+
+
+class Findings(NamedTuple):
+    """``bounds``: which limits the host's kernel can set; ``unconfined``: containers with more rights than new ones."""
+
+    version: str
+    api_version: str
+    bounds: frozenset[str]
+    unconfined: tuple[str, ...]
+
+
+# As the engine names them (API reference: SystemInfo); one that does not tell has no trouble with it.
+_LIMITS = {"memory": "MemoryLimit", "swap": "SwapLimit", "processes": "PidsLimit"}
+
+
+async def take(engine: Engine) -> Findings:
+    """Look at an engine, and at the containers of every installation. Raises Refusal and errors.Waiting."""
+    version = await engine.call(lambda client: client.version())
+    info = await engine.call(lambda client: client.info())
+    bounds = frozenset(name for name, field in _LIMITS.items() if info.get(field, True))
+    chosen = labels.selector({names.MANAGED_LABEL: names.MANAGED_VALUE})
+    entries = await engine.call(lambda client: client.containers(all=True, filters=chosen))
+    ours = [entry["Id"] for entry in entries if names.INSTALL_LABEL in (entry.get("Labels") or {})]
+    documents = [await _inspect(engine, found) for found in ours]
+    unconfined = sorted(each["Name"].lstrip("/") for each in documents if confinement.excess(each["HostConfig"]))
+    return Findings(version.get("Version", ""), version.get("ApiVersion", ""), bounds, tuple(unconfined))
+
+
+async def _inspect(engine: Engine, container: str) -> dict[str, Any]:
+    """The container as the engine knows it; one that is gone meanwhile counts as confined."""
+    try:
+        found: dict[str, Any] = await engine.call(lambda client: client.inspect_container(container))
+    except failures.Refusal as refusal:
+        if refusal.status != 404:
+            raise
+        return {"Name": "", "HostConfig": {"CapDrop": ["ALL"]}}
+    return found
