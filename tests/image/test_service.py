@@ -67,7 +67,7 @@ class ContainerSite(Site):
             volumes=[f"{self._places.get(host, host)}:{inside}" for host, inside in volumes],
             network_mode=SERVICE["network_mode"], pid_mode=SERVICE["pid"], cgroupns=SERVICE["cgroup"],
             cap_drop=SERVICE["cap_drop"], cap_add=SERVICE["cap_add"], security_opt=SERVICE["security_opt"],
-            restart_policy={"Name": SERVICE["restart"]},
+            restart_policy={"Name": SERVICE["restart"]}, oom_score_adj=SERVICE["oom_score_adj"],
         )  # fmt: skip
 
 
@@ -131,6 +131,7 @@ def test_the_readmes_docker_run_is_what_the_compose_file_says() -> None:
     pairs = list(itertools.pairwise(words))
     options = dict(pairs)
     assert words[-1] == SERVICE["image"]
+    assert options["--oom-score-adj"] == str(SERVICE["oom_score_adj"])
     assert [options[name] for name in ("--name", "--restart", "--network", "--pid", "--cgroupns")] == [
         SERVICE[key] for key in ("container_name", "restart", "network_mode", "pid", "cgroup")
     ]
