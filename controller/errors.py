@@ -8,7 +8,9 @@
     │   └── ContractError       ... because its message breaks the contract (lists every fault)
     ├── ApiError                the Kubernetes API answered with a failure Status
     │   ├── NotFoundError  ├── ConflictError  ├── AlreadyExistsError  ├── InvalidError
-    │   ├── ExpiredError (410)  └── ApiUnavailableError (no answer, 429, 5xx: try again)
+    │   ├── ExpiredError (410)
+    │   └── ApiUnavailableError (no answer, 429, 5xx: try again)
+    │       └── DiskFullError   ... because the disk of the API is full (507)
     └── ReconcileError          a pass ended without the desired state; carries a reason of resources/reasons.py
         ├── Waiting             something is missing that will come: Reconciling=True, counted as waiting
         ├── Retry               a step failed: Reconciling=True, own backoff
@@ -91,6 +93,10 @@ class ExpiredError(ApiError):
 
 class ApiUnavailableError(ApiError):
     """No answer, 429 or 5xx; try again later."""
+
+
+class DiskFullError(ApiUnavailableError):
+    """507 DiskFull: the disk under the API has no room for this write; reads, statuses and deletes go on."""
 
 
 class ReconcileError(EdgeError):

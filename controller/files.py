@@ -5,6 +5,7 @@ A leaf like names and errors: it imports nothing of ours and knows nothing of wh
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -23,6 +24,16 @@ def write_secret(path: Path, content: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync(path.parent)
+
+
+def make_private(path: Path) -> None:
+    """Have the file there with mode 0600, empty when it is new. Raises OSError.
+
+    One that is there is not opened: closing a descriptor drops the locks that SQLite has on the file.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    path.chmod(0o600)
 
 
 def sync(path: Path) -> None:

@@ -62,3 +62,6 @@ REALTIME_AVAILABLE = "RealtimeAvailable"
 IMAGE_ALLOWED = "ImageAllowed"
 CONFINED = "Confined"
 CLOUD_CONNECTED = "CloudConnected"
+
+# The condition type of an EdgeNode, and the reason of an API failure (507) and of an Event.
+DISK_FULL = "DiskFull"

@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     client_key: Path = Field(Path("~/.mtls/client.key"), description="Key of the client certificate.")
     cloud_ca: Path | None = Field(None, description="CA bundle for the cloud's certificate; default: the system's.")
     state_dir: Path = Field(Path("/var/lib/edge-controller"), description="Where everything that must last is kept.")
+    upgrade_without_backup: bool = Field(
+        False, description="true: an upgrade may begin although no backup of the database can be taken before it."
+    )
     api: Literal["embedded", "cluster"] = Field("embedded", description="Whose Kubernetes API is used.")
     roles: Roles = Field(
         ("link", "node"),

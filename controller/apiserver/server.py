@@ -12,14 +12,13 @@ import logging
 import sqlite3
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import yaml
 
-from controller import __version__, errors, files
+from controller import __version__, errors, files, names
 from controller.apiserver.access import kubeconfigs
 from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.access.pki import Credentials, Pki
@@ -33,14 +32,17 @@ from controller.apiserver.http.requests import Requests
 from controller.apiserver.kinds import cluster_kinds, core_types
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
-from controller.apiserver.storage import database, rescue
+from controller.apiserver.storage import database, replacement, rescue
 from controller.apiserver.storage.backups import Backups
+from controller.apiserver.storage.keeping import Keeping
 from controller.apiserver.storage.store import Store
 from controller.apiserver.upkeep import schedule, seed
 from controller.apiserver.upkeep.furnishings import Furnishings
 from controller.apiserver.upkeep.garbage import Garbage
 from controller.apiserver.upkeep.schedule import Upkeep
+from controller.apiserver.upkeep.space import Space
 from controller.apiserver.upkeep.terminations import Terminations
+from controller.disk import Disk
 
 Object = dict[str, Any]
 logger = logging.getLogger(__name__)
@@ -49,8 +51,7 @@ logger = logging.getLogger(__name__)
 class ApiServer:
     """One server. Port 0 takes a free one; ``crds`` are applied at every start.
 
-    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now. ``facts``: what the
-    database is to keep of the installation, for who restores a backup on another host.
+    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ApiServer:
         clock: Callable[[], float] = time.time,
         addresses: Callable[[], Iterable[str]] = tuple,
         limits: Limits | None = None,
-        facts: Mapping[str, str] = MappingProxyType({}),
+        keeping: Keeping = Keeping(),  # noqa: B008 - it is frozen
     ) -> None:
         self._directory = state_dir / "api"
         self._host = host
@@ -72,10 +73,13 @@ class ApiServer:
         self._namespace = default_namespace
         self._clock = clock
         self._registry = Registry((*CORE, *cluster_kinds.resources()))
-        self._facts = {**facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
+        self._facts = {**keeping.facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
         self._database = self._directory / "objects.db"
         self._backups = Backups(state_dir / "backups", clock)
-        self._store = Store(self._database)
+        self._disk = keeping.disk or Disk(self._directory)
+        self._store = Store(self._database, disk=self._disk)
+        self._subject = keeping.subject or {"apiVersion": "v1", "kind": "Namespace", "name": default_namespace}
+        self._backup_required = keeping.backup_required
         self._pki = Pki(self._directory / "pki", lambda: (_reachable(host), *addresses()))
         self._limits = limits or Limits()
         self._door: Door | None = None
@@ -96,7 +100,9 @@ class ApiServer:
         ca = await asyncio.to_thread(self._pki.ca)
         await asyncio.to_thread(core_types.types)  # read from a file once; requests must not wait for that
         tokens = await asyncio.to_thread(self._pki.tokens)
-        lost = await asyncio.to_thread(rescue.prepare, self._database, self._backups, __version__)
+        lost = await asyncio.to_thread(
+            rescue.prepare, self._database, self._backups, __version__, backup_required=self._backup_required
+        )
         await self._store.open()
         await asyncio.to_thread(database.keep_facts, self._database, self._facts)
         seed.serve_definitions(self._store, self._registry)
@@ -105,18 +111,23 @@ class ApiServer:
         renewed = self._renewed(context, furnishings)
         self._upkeep = Upkeep(self._store, self._pki, self._clock, renewed, self._back_up)
         if lost:
-            await seed.tell(self._store, self._namespace, "DatabaseRestored", lost)
+            await self._tell("DatabaseRestored", lost)
+            await asyncio.to_thread(database.keep_facts, self._database, {replacement.NOTICE: ""})
         self._tasks = [
             asyncio.create_task(schedule.keep("terminations", Terminations(self._store, self._registry).run)),
             asyncio.create_task(schedule.keep("garbage collection", Garbage(self._store, self._registry).run)),
             asyncio.create_task(schedule.keep("furnishings", furnishings.run)),
             asyncio.create_task(schedule.keep("upkeep", self._upkeep.run)),
+            asyncio.create_task(schedule.keep("watch over the disk", Space(self._store, self._disk, self._tell).run)),
         ]
         await self._listen(self._front(tokens), context)
 
     async def maintain(self) -> None:
         """One round of what is done each minute: expiry, compaction, certificates, the daily backup."""
         await self._upkeep.once()
+
+    async def _tell(self, reason: str, message: str) -> None:
+        await seed.tell(self._store, self._namespace, self._subject, reason, message)
 
     def _back_up(self) -> None:
         """Once a day. Blocking."""
@@ -134,6 +145,7 @@ class ApiServer:
             {"ping": lambda: ""},
             {
                 "store": lambda: "" if self._store.keeps else "the last write failed, see the log",
+                "disk": lambda: f"{names.DISK_FULL}: {self._disk.fault}" if self._disk.fault else "",
                 "shutdown": lambda: "it is going on" if self._limits.stopping else "",
             },
         )

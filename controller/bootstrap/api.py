@@ -7,9 +7,10 @@ import socket
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
+from controller import names
 from controller.bootstrap.installation import Installation
 from controller.network.interfaces import HostInterfaces
-from controller.resources import crds
+from controller.resources import crds, kinds
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint
 from controller.settings import Settings
@@ -28,6 +29,7 @@ def connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:
 async def embedded(site: Installation) -> Endpoint:
     """Start our own API. Raises errors.SettingError."""
     from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
+    from controller.apiserver.storage.keeping import Keeping  # noqa: PLC0415 - this too
 
     settings = site.settings
     server = ApiServer(
@@ -37,7 +39,12 @@ async def embedded(site: Installation) -> Endpoint:
         crds.manifests(),
         settings.namespace,
         addresses=_addresses(settings) if settings.api_expose else tuple,
-        facts={INSTALL_ID: site.install_id, NODE_NAME: site.node_name},
+        keeping=Keeping(
+            {INSTALL_ID: site.install_id, NODE_NAME: site.node_name},
+            site.disk,
+            {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": site.node_name},
+            backup_required=not settings.upgrade_without_backup,
+        ),
     )
     await server.start()
     site.stack.push_async_callback(server.stop)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from controller import errors
+from controller.disk import Disk
 from controller.health import Beats
 from controller.settings import Settings
 from controller.state import State
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Installation:
-    """One running controller. What is pushed on ``stack`` is stopped in reverse order."""
+    """One running controller. What is pushed on ``stack`` is stopped in reverse order; ``disk`` is the state's."""
 
     settings: Settings
     state: State
@@ -28,6 +29,7 @@ class Installation:
     beats: Beats
     supervisor: Supervisor
     stack: AsyncExitStack
+    disk: Disk
 
     @property
     def embedded(self) -> bool:
@@ -61,6 +63,7 @@ async def identify(settings: Settings, state: State, stack: AsyncExitStack, agre
         beats=Beats(),
         supervisor=Supervisor(),
         stack=stack,
+        disk=Disk(state.directory),
     )
 
 

@@ -102,7 +102,8 @@ class Service:
         site, fleet = around.site, self._fleet(around)
         site.stack.push_async_callback(site.supervisor.stop)
         uplink = Uplink(site, around.api, fleet, around.marker, self._leave)
-        metrics = Metrics(__version__, uplink.topics(), MetricsSources(host=None, containers=dict, runtimes=dict))
+        sources = MetricsSources(host=None, containers=dict, runtimes=dict, disk=lambda: site.disk.fault)
+        metrics = Metrics(__version__, uplink.topics(), sources)
         self._stand(around, fleet, uplink, metrics)
         await _start_http(site, metrics, {"api": _answers(around)})
 

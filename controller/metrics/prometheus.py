@@ -24,12 +24,14 @@ _LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 class Sources:
     """Where the states come from; each is called once a scrape, in the event loop, and must not block.
 
-    ``runtimes`` gives the number of Runtimes by condition type and status, ``containers`` the usage by runtime.
+    ``runtimes`` gives the number of Runtimes by condition type and status, ``containers`` the usage by runtime,
+    ``disk`` what is full, "" while there is room.
     """
 
     host: Callable[[], HostReading] | None  # None: this process looks at no host
     containers: Callable[[], Mapping[str, ContainerReading]]
     runtimes: Callable[[], Mapping[tuple[str, str], int]]
+    disk: Callable[[], str] = str  # by default it always has room
 
 
 class Metrics:
@@ -92,6 +94,8 @@ class _States(Collector):
         for labels, count in self._sources.runtimes().items():
             runtimes.add_metric(labels, count)
         yield runtimes
+        full = 1.0 if self._sources.disk() else 0.0
+        yield GaugeMetricFamily("edge_disk_full", "1 while the disk of EDGE_STATE_DIR is full", full)
 
 
 def _host_families(host: HostReading) -> Iterable[GaugeMetricFamily]:

@@ -49,7 +49,7 @@ class Cloud(NamedTuple):
 class Sources:
     """Where the facts come from. ``engine`` raises errors.Waiting while the engine does not answer.
 
-    ``api`` is where this node answers the leader of a cluster.
+    ``disk`` says what is full, "" while there is room. ``api`` is where this node answers the leader of a cluster.
     """
 
     host: Callable[[], HostReading]
@@ -58,6 +58,7 @@ class Sources:
     engine: Callable[[], Awaitable[Any]]
     api: edgenodes.NodeApi | None = None
     cloud: Callable[[], Cloud] | None = None  # None: another process has the link
+    disk: Callable[[], str] = str  # by default it always has room
 
 
 class NodeStatus:
@@ -114,7 +115,7 @@ class NodeStatus:
         found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
         self.runtimes = count(found)
         cloud = self._sources.cloud() if self._sources.cloud else None
-        told = [await self._ready(), *([] if cloud is None else [self._connected(cloud)])]
+        told = [await self._ready(), self._disk(), *([] if cloud is None else [self._connected(cloud)])]
         others = [c for c in standing if c.type not in {own.type for own in told}]  # the leader's
         current = (*conditions.merge(standing, told), *others)
         if now - self._written >= WRITE_SECONDS or _told(standing) != _told(current):
@@ -143,6 +144,11 @@ class NodeStatus:
             return self._condition(names.READY, "False", error.reason, str(error))
         self._backends = ("Docker",)  # from now on: an engine that stops is waited for
         return self._condition(names.READY, "True", reasons.NODE_READY, "Docker answers")
+
+    def _disk(self) -> conditions.Condition:
+        if fault := self._sources.disk():
+            return self._condition(names.DISK_FULL, "True", reasons.DISK_FULL, fault)
+        return self._condition(names.DISK_FULL, "False", reasons.DISK_HAS_ROOM, "The disk of the state has room")
 
     def _connected(self, cloud: Cloud) -> conditions.Condition:
         return self._condition(names.CLOUD_CONNECTED, cloud.status, cloud.reason, cloud.message)

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 
 from controller import errors
+from controller.resources import reasons
 
 TEXT_LIMIT = 500  # characters of an answer that is no Status, such as a proxy's page
 
@@ -50,4 +51,6 @@ def _code(status: dict[str, Any]) -> int:
 def _class_of(code: int, reason: str) -> type[errors.ApiError]:
     if reason == "AlreadyExists":
         return errors.AlreadyExistsError
+    if reason == reasons.DISK_FULL:
+        return errors.DiskFullError
     return errors.ApiUnavailableError if code >= 500 else _CLASSES.get(code, errors.ApiError)

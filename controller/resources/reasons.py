@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from controller import names
+
 Outcome = Literal["ready", "waiting", "retry", "stalled", "condition", "event"]
 
 
@@ -39,7 +41,8 @@ POOL_OVERLAP = "PoolOverlap"
 POOL_EXHAUSTED = "InternalPoolExhausted"
 NAME_TAKEN = "NameTaken"
 DEVICE_ID_TAKEN = "DeviceIdTaken"
-DISK_FULL = "DiskFull"
+DISK_FULL = names.DISK_FULL
+DISK_HAS_ROOM = "DiskHasRoom"
 SPEC_IMPOSSIBLE = "SpecImpossible"
 ADDRESS_PENDING = "AddressPending"
 DHCP_SILENT = "DhcpServerSilent"
@@ -180,6 +183,7 @@ TABLE: tuple[Reason, ...] = (
     Reason(NODE_READY, "condition", "EdgeNode: Docker answers, runtimes can be started and changed."),
     Reason(NODE_AWAY, "condition", "The node is not heard of, so nobody knows; nothing is deleted or moved meanwhile."),
     Reason(UNPLACEABLE, "stalled", "No node has what the spec asks for; the message tells which node has what."),
+    Reason(DISK_HAS_ROOM, "condition", "EdgeNode: the disk of EDGE_STATE_DIR has room."),
     Reason(CONNECTED, "condition", "EdgeNode: the link to the cloud is up."),
     Reason(DISCONNECTED, "condition", "EdgeNode: the link to the cloud is down; the message tells why."),
     Reason(NO_CLOUD, "condition", "EdgeNode: EDGE_CLOUD_URL is empty, there is no cloud to connect to."),

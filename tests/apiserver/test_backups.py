@@ -15,9 +15,11 @@ from controller import __version__, errors
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage import database, rescue
 from controller.apiserver.storage.backups import DAY, KEPT, Backups
+from controller.apiserver.storage.keeping import Keeping
 from controller.apiserver.storage.rows import Rows
 from controller.apiserver.storage.store import Store
 from controller.cli.main import cli
+from controller.disk import Disk
 from controller.resources import kinds
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint
@@ -30,7 +32,7 @@ Served = Callable[[ApiClient], Awaitable[object]]
 
 async def serve(directory: Path, work: Served) -> None:
     """Run a server on the directory while ``work`` is done with a client of it."""
-    server = ApiServer(directory, "127.0.0.1", 0, [], "edge", facts=FACTS)
+    server = ApiServer(directory, "127.0.0.1", 0, [], "edge", keeping=Keeping(FACTS))
     await server.start()
     ours = await asyncio.to_thread(server.credentials, "admin")
     api = ApiClient(Endpoint(server.url, ca_file=ours.ca, client_cert=ours.certificate, client_key=ours.key))
@@ -53,16 +55,15 @@ async def leases(api: ApiClient) -> list[str]:
 
 def empty(path: Path) -> Path:
     """A database with nothing in it."""
-    Rows(path).close()
+    Rows(path, Disk(path.parent)).close()
     return path
 
 
 def damage(path: Path) -> None:
-    """Overwrite the middle of the file, as a worn-out card would."""
-    size = path.stat().st_size
+    """Overwrite what follows the first page, as a worn-out card would."""
     with path.open("r+b") as file:
-        file.seek(size // 2)
-        file.write(b"\xff" * min(8192, size // 2))
+        file.seek(4096)
+        file.write(b"\xff" * 65536)
 
 
 async def command(directory: Path, *arguments: str) -> str:

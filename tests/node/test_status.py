@@ -98,6 +98,7 @@ async def test_the_first_look_makes_the_edge_node_with_everything(api: ApiClient
     assert status["interfaces"][0]["address"] == "10.0.0.2"
     assert {kind: c["status"] for kind, c in status["conditions"].items()} == {
         "Ready": "True",
+        "DiskFull": "False",
         "CloudConnected": "True",
     }
 

@@ -12,6 +12,7 @@ import yaml
 
 from controller import __version__, names
 from controller.apiserver.server import ApiServer
+from controller.apiserver.storage.keeping import Keeping
 from controller.backends.base import Identity, Target
 from controller.backends.docker import labels
 from controller.backends.docker.labels import Making
@@ -27,7 +28,9 @@ async def keep(folder: Path) -> None:
     release = Release(folder)
     with tempfile.TemporaryDirectory() as name:
         state = Path(name)
-        server = ApiServer(state, "127.0.0.1", 0, crds.manifests(), NAMESPACE, facts={"install-id": INSTALL_ID})
+        server = ApiServer(
+            state, "127.0.0.1", 0, crds.manifests(), NAMESPACE, keeping=Keeping({"install-id": INSTALL_ID})
+        )
         await server.start()
         server.write_kubeconfig(state / "kubeconfig")
         api = ApiClient(of_kubeconfig(state / "kubeconfig"))

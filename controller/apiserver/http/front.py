@@ -49,7 +49,9 @@ class Front:
         except failures.Failure as failure:
             answer = wire.failed(failure)
         except errors.ApiError as error:
-            logger.error("%s %s failed: %s", request.method, request.path, error)
+            # A full disk is said once, when it fills up.
+            level = logging.DEBUG if isinstance(error, errors.DiskFullError) else logging.ERROR
+            logger.log(level, "%s %s failed: %s", request.method, request.path, error)
             answer = wire.failed(failures.Failure(error.code, error.reason, str(error)))
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)

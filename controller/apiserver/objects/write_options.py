@@ -20,6 +20,7 @@ class WriteOptions:
     validation: str = "Warn"  # of unknown fields: Strict, Warn or Ignore
     force: bool = False
     subresource: str = ""
+    necessary: bool = False  # also on a full disk
     duplicates: tuple[str, ...] = ()  # fields that the body has twice, in words
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from controller import errors
-from controller.apiserver.storage import database
+from controller.apiserver.storage import database, replacement, trouble
 from controller.apiserver.storage.backups import Backups
 
 
@@ -37,26 +36,31 @@ class Archive:
                 return self.backups.take(self._database)
             database.copy(self._database, target)
         except (sqlite3.Error, OSError) as error:
-            raise errors.SettingError(f"the backup failed ({error}): see that the disk has space") from error
+            raise errors.SettingError(f"the backup failed ({error}): {trouble.remedy(error)}") from error
         return target
 
     def restore(self, source: Path | None) -> Restored:
         """Put a backup, by default the newest sound one, in the place of the database."""
-        source = source or self.backups.newest_sound()
+        source = source or self._newest()
         if source is None:
             raise errors.SettingError("there is no backup that could be restored: give a FILE")
         if not source.exists():
             raise errors.SettingError(f"{source} does not exist: `edge-controller backup --list` shows what there is")
-        if fault := database.fault(source):
-            raise errors.SettingError(f"{source} cannot be restored, it is damaged ({fault}): give another one")
-        self._database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = self._database.with_name(".restored.db")
-        shutil.copyfile(source, fresh)  # before anything is moved: the disk may be full
-        replaced = self._set_aside()
-        database.put(fresh, self._database)
-        return Restored(source, database.facts(self._database), replaced)
+        try:
+            return self._put(source)
+        except (sqlite3.Error, OSError) as error:
+            raise errors.SettingError(f"{source} cannot be restored ({error}): {trouble.remedy(error)}") from error
 
-    def _set_aside(self) -> Path | None:
-        if not self._database.exists():
-            return None
-        return database.set_aside(self._database, database.free_name(self._database, "replaced"))
+    def _newest(self) -> Path | None:
+        try:
+            return self.backups.newest_sound()
+        except (sqlite3.Error, OSError) as error:
+            raise errors.SettingError(f"the backups cannot be read ({error}): {trouble.remedy(error)}") from error
+
+    def _put(self, source: Path) -> Restored:
+        if not database.is_sound(source):
+            raise errors.SettingError(f"{source} cannot be restored, it is damaged or no backup: give another one")
+        self._database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = database.facts(source)
+        fresh = replacement.prepare(source, self._database)
+        return Restored(source, facts, replacement.finish(fresh, self._database, "replaced"))

@@ -6,16 +6,20 @@ They are counted, not dated: a box that starts without a clock must not take its
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from controller.apiserver.storage import database
+from controller.apiserver.storage.database import Summary
 
-KEPT = 7
+KEPT = 7  # of the daily ones; as many of those that hold what the database has lost
+KEPT_UPGRADES = 2
+BEFORE = "before-"  # the note of one taken before an upgrade
 DAY = 24 * 3600.0
-NAME = re.compile(r"objects-(\d{6})-(\d{8}T\d{6}Z)(?:-.*)?\.db")
+NAME = re.compile(r"objects-(\d{6})-(\d{8}T\d{6}Z)(?:-(.*))?\.db")
 TIME_FORM = "%Y%m%dT%H%M%SZ"
 
 
@@ -25,6 +29,7 @@ class Backup(NamedTuple):
     number: int
     taken: float
     path: Path
+    note: str
 
 
 class Backups:
@@ -47,9 +52,14 @@ class Backups:
         when = datetime.fromtimestamp(self._clock(), UTC).strftime(TIME_FORM)
         target = self._folder / f"objects-{number:06}-{when}{'-' if note else ''}{note}.db"
         database.copy(source, target)
-        for old in known[KEPT - 1 :]:
+        for old in _surplus(self.all()):
             old.path.unlink(missing_ok=True)
         return target
+
+    def sweep(self) -> None:
+        """Remove what a power cut left of one that was being taken."""
+        for partial in self._folder.glob(".*.partial*"):
+            partial.unlink(missing_ok=True)
 
     def is_due(self) -> bool:
         """Whether a day has passed since the last one, or the clock was set by more than that."""
@@ -57,8 +67,34 @@ class Backups:
         return not known or abs(self._clock() - known[0].taken) >= DAY
 
     def newest_sound(self) -> Path | None:
-        """The newest that can be restored."""
-        return next((backup.path for backup in self.all() if not database.fault(backup.path)), None)
+        """The newest that can be restored. Raises sqlite3.Error when one cannot be read now."""
+        return next((backup.path for backup in self.all() if database.is_sound(backup.path)), None)
+
+
+def _surplus(known: list[Backup]) -> Iterator[Backup]:
+    """What goes: of each sort all but the newest, counted by itself."""
+    upgrades = [backup for backup in known if backup.note.startswith(BEFORE)]
+    daily = [backup for backup in known if backup not in upgrades]
+    current = _summary(known[0])
+    richer = [backup for backup in daily if current and _holds_more(_summary(backup), current)]
+    rest = [backup for backup in daily if backup not in richer]
+    yield from upgrades[KEPT_UPGRADES:]
+    yield from richer[KEPT:]
+    yield from rest[KEPT:]
+
+
+def _holds_more(old: Summary | None, current: Summary) -> bool:
+    """Whether it was taken of another database, of a later state, or of one with more than twice the objects."""
+    if old is None:
+        return False
+    return old.origin != current.origin or old.revision > current.revision or old.objects > 2 * current.objects
+
+
+def _summary(backup: Backup) -> Summary | None:
+    try:
+        return database.summary(backup.path)
+    except sqlite3.Error:
+        return None
 
 
 def _read(path: Path) -> Backup | None:
@@ -66,4 +102,4 @@ def _read(path: Path) -> Backup | None:
     if not found:
         return None
     taken = datetime.strptime(found[2], TIME_FORM).replace(tzinfo=UTC)
-    return Backup(int(found[1]), taken.timestamp(), path)
+    return Backup(int(found[1]), taken.timestamp(), path, found[3] or "")

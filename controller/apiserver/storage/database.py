@@ -9,36 +9,75 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from controller import files
+from controller.apiserver.storage import trouble
 
 FORMAT = 1  # of the tables; a program refuses a file of a later one
 BACKUP_MARK = 1  # user_version of a file that is a backup
 FACTS = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 SIDE_FILES = ("-wal", "-shm")
+LOCK_SECONDS = 30.0  # how long a lock of another process is waited for
+# Kubernetes' namespace "default" is made once in the life of a database and never again.
+SUMMARY = """
+SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revisions'),
+  (SELECT count(*) FROM revisions r WHERE NOT deleted AND NOT EXISTS (SELECT 1 FROM revisions o
+   WHERE o.resource = r.resource AND o.namespace = r.namespace AND o.name = r.name AND o.id > r.id)),
+  (SELECT json_extract(object, '$.metadata.uid') FROM revisions
+   WHERE resource = 'namespaces' AND name = 'default' ORDER BY id DESC LIMIT 1)
+"""
+
+
+class Summary(NamedTuple):
+    """How far a database has come, how many objects it has, and which database it is a copy of."""
+
+    revision: int
+    objects: int
+    origin: str | None
 
 
 def fault(path: Path) -> str:
-    """What is wrong with the file, "" when it is sound (SQLite: PRAGMA integrity_check)."""
+    """How the file is damaged, "" when it is sound. Raises sqlite3.Error when that cannot be told now."""
     try:
         with connected(path) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            connection.execute("SELECT count(*) FROM revisions").fetchone()
     except sqlite3.DatabaseError as error:
+        if not trouble.is_damage(error):
+            raise
         return str(error)
     return "" if verdict == "ok" else str(verdict)
 
 
+def is_blank(path: Path) -> bool:
+    """Whether the file has no tables of ours: it was made, and then the power went or the disk was full."""
+    with connected(path) as connection:
+        found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'revisions'").fetchone()
+    return found is None
+
+
+def is_sound(path: Path) -> bool:
+    """Whether it is a database of ours that can be restored. Raises sqlite3.Error when that cannot be told now."""
+    return not fault(path) and not is_blank(path)
+
+
+def summary(path: Path) -> Summary:
+    """What a sound file holds. Raises sqlite3.Error."""
+    with connected(path) as connection:
+        return Summary(*connection.execute(SUMMARY).fetchone())
+
+
 def facts(path: Path) -> dict[str, str]:
     """What the file says of the installation that wrote it; nothing for one of before there were facts."""
-    with connected(path) as connection, contextlib.suppress(sqlite3.OperationalError):
-        return dict(connection.execute("SELECT name, value FROM facts"))
+    with connected(path) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone():
+            return dict(connection.execute("SELECT name, value FROM facts"))
     return {}
 
 
 def keep_facts(path: Path, told: Mapping[str, str]) -> None:
     """Write facts that are new or have changed."""
-    with connected(path) as connection:
+    with hold(path), connected(path) as connection:
         connection.execute(FACTS)
         known = dict(connection.execute("SELECT name, value FROM facts"))
         for name, value in told.items():
@@ -46,23 +85,33 @@ def keep_facts(path: Path, told: Mapping[str, str]) -> None:
                 connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
 
-def copy(source: Path, target: Path) -> None:
-    """Write a sound copy, marked as a backup, whole or not at all. Raises sqlite3.Error and OSError."""
-    partial = target.with_name(f".{target.name}.partial")
+def copy(source: Path, target: Path, told: Mapping[str, str] | None = None) -> None:
+    """Write a sound copy, marked as a backup, whole or not at all; ``told`` are facts for it alone.
+
+    Raises sqlite3.Error and OSError.
+    """
+    partial = target.with_name(f".{target.name.lstrip('.')}.partial")
     partial.unlink(missing_ok=True)
     try:
-        with connected(source) as connection:
+        files.make_private(partial)
+        with hold(source), connected(source) as connection:
             connection.execute("VACUUM INTO ?", (str(partial),))
+        mark(partial)
+        if told:
+            keep_facts(partial, told)
         put(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def put(fresh: Path, path: Path) -> None:
-    """Put a finished file in the place of the database, where there is none; marked, so that revisions jump ahead."""
-    fresh.chmod(0o600)
-    with connected(fresh) as connection:
+def mark(path: Path) -> None:
+    """Have revisions jump ahead when the file is opened as the database: clients may have seen later ones than its."""
+    with connected(path) as connection:
         connection.execute(f"PRAGMA user_version = {BACKUP_MARK}")
+
+
+def put(fresh: Path, path: Path) -> None:
+    """Give a finished file another name, on disk when this returns."""
     files.sync(fresh)
     fresh.replace(path)
     files.sync(path.parent)
@@ -75,19 +124,45 @@ def free_name(path: Path, why: str) -> str:
 
 
 def set_aside(path: Path, name: str) -> Path:
-    """Rename the file, and what SQLite keeps beside it, to another name in the same folder."""
+    """Rename the file, and what SQLite keeps beside it, to another name in the same folder, on disk."""
     aside = path.with_name(name)
     for suffix in ("", *SIDE_FILES):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    files.sync(path.parent)
     return aside
 
 
 @contextlib.contextmanager
 def connected(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection for a moment; each statement is a transaction. A missing file is not made."""
-    connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, isolation_level=None, timeout=10)
+    connection = _connect(path, "rw", LOCK_SECONDS)
     try:
         yield connection
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Keep the write-ahead log: the last connection to close would remove it, and a full disk has no room for another.
+
+    One that only reads and is closed last leaves it (SQLite: walformat.html, 1.2).
+    """
+    connection = holder(path)
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def holder(path: Path) -> sqlite3.Connection:
+    """The connection of ``hold``, for those who close it themselves."""
+    connection = _connect(path, "ro", seconds=0)
+    with contextlib.suppress(sqlite3.Error):  # damaged or locked: others will say so
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return connection
+
+
+def _connect(path: Path, mode: str, seconds: float) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=seconds)

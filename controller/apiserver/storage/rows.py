@@ -6,15 +6,19 @@ object replaced, up to a floor; who asks for changes since before the floor has 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.apiserver.storage import database
+from controller import files
+from controller.apiserver.storage import database, trouble
+from controller.apiserver.storage.reserve import Reserve, Urgency
+from controller.disk import Disk
 
 BATCH = 200  # rows of one compaction step, so that no write waits long
-WAL_BYTES = 4 << 20  # what the write-ahead log may keep of the disk after a burst
+BUSY_MILLISECONDS = 5000  # how long a lock of another process keeps writers waiting
 FREED_PAGES = 1000  # given back to the disk in one step
 RESTORE_JUMP = 1_000_000  # revisions skipped by a restored backup: none that a client may have seen is given twice
 
@@ -32,6 +36,7 @@ CREATE TABLE IF NOT EXISTS compaction (floor INTEGER NOT NULL);
 INSERT INTO compaction SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revisions'), 0)
     WHERE NOT EXISTS (SELECT 1 FROM compaction);
 """
+INSERT = "INSERT INTO revisions (id, resource, namespace, name, deleted, object) VALUES (?, ?, ?, ?, ?, ?)"
 SAME_KEY = "o.resource = r.resource AND o.namespace = r.namespace AND o.name = r.name"
 # The newest row of each object up to a revision.
 AS_OF = f"""
@@ -74,33 +79,43 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """One open file. Raises sqlite3.DatabaseError, also when the file is damaged."""
+    """One open file. Raises sqlite3.DatabaseError, also when the file is damaged, and errors.DiskFullError."""
 
-    def __init__(self, path: Path) -> None:
-        new = not path.exists()
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        if new:
-            path.chmod(0o600)
+    def __init__(self, path: Path, disk: Disk) -> None:
+        files.make_private(path)
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=database.LOCK_SECONDS)
         self._connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts for a new file only
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
+        self._connection.execute("PRAGMA temp_store=MEMORY")  # /tmp may be on the same disk
         self._connection.executescript(SCHEMA)
+        self.reserve = Reserve(self._connection, path, disk)
+        self._holder = database.holder(path)
         if self._number("PRAGMA user_version") == database.BACKUP_MARK:
             self._jump()
+        self._connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
         self.floor = int(self._number("SELECT floor FROM compaction"))
         self.last = int(self._number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revisions'"))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; its log stays for the next start, which may find a full disk."""
+        with contextlib.suppress(sqlite3.Error):  # the log is played again by whoever opens the file next
+            self.reserve.empty_log()
         self._connection.close()
+        self._holder.close()
 
-    def insert(self, row: Row) -> None:
+    def insert(self, row: Row, urgency: Urgency = Urgency.ORDINARY) -> None:
         """Write one revision; on disk when this returns."""
-        self._connection.execute(
-            "INSERT INTO revisions (id, resource, namespace, name, deleted, object) VALUES (?, ?, ?, ?, ?, ?)",
-            (row.revision, *row.key, row.deleted, row.text),
-        )
+        self.reserve.admit(len(row.text.encode()), urgency)
+        values = (row.revision, *row.key, row.deleted, row.text)
+        try:
+            self._connection.execute(INSERT, values)
+        except sqlite3.OperationalError as error:
+            if not trouble.is_full(error):
+                raise
+            # Begin the log anew: its length is on the disk already.
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
+            self._connection.execute(INSERT, values)
 
     def as_of(self, revision: int, resource: str = "", namespace: str = "") -> list[Row]:
         """The objects that were there at a revision, in order; "" means all."""
@@ -118,9 +133,9 @@ class Rows:
             self._connection.execute("UPDATE compaction SET floor = ?", (floor,))
             self.floor = floor
             gone = self._connection.execute(COMPACT, {"floor": floor, "batch": BATCH}).rowcount
-        if gone < BATCH:
+        if gone < BATCH and (surplus := self.reserve.surplus()):
             # As a script, because a single step of the statement frees a single page.
-            self._connection.executescript(f"PRAGMA incremental_vacuum({FREED_PAGES})")
+            self._connection.executescript(f"PRAGMA incremental_vacuum({min(surplus, FREED_PAGES)})")
         return gone == BATCH
 
     def _jump(self) -> None:

@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from controller import errors
+from controller.apiserver.storage import reserve, trouble
+from controller.apiserver.storage.reserve import Urgency
 from controller.apiserver.storage.rows import Key, Row, Rows
+from controller.disk import Disk
 
 Object = dict[str, Any]
 T = TypeVar("T")
 
 HISTORY = 2000  # revisions that a watch or a continued list can go back
+SHORT_HISTORY = 100  # while the disk is full: the rows before are space to write in
 SUBSCRIBER_LIMIT = 1000  # events a slow watcher may lag behind before it is dropped
 
 __all__ = ["Change", "Key", "Store", "Subscription"]
@@ -54,8 +58,9 @@ class Subscription:
 class Store:
     """One database. All methods are called in one event loop; SQLite has a thread of its own."""
 
-    def __init__(self, path: Path, history: int = HISTORY) -> None:
+    def __init__(self, path: Path, history: int = HISTORY, disk: Disk | None = None) -> None:
         self._path = path
+        self._disk = disk or Disk(path.parent)
         self._retained = history
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
@@ -66,19 +71,27 @@ class Store:
         self.keeps = True  # whether the last use of the file went well; after a failure only a write tells
 
     async def open(self) -> None:
-        """Load the current objects. Raises errors.SettingError when the file is damaged."""
+        """Load the current objects. Raises errors.SettingError when the file cannot be used."""
         loop = asyncio.get_running_loop()
         try:
-            self._rows = await loop.run_in_executor(self._thread, Rows, self._path)
+            self._rows = await loop.run_in_executor(self._thread, Rows, self._path, self._disk)
             found = await loop.run_in_executor(self._thread, self._rows.as_of, self._rows.last)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, OSError) as error:
             raise errors.SettingError(
-                f"the database {self._path} cannot be opened ({error}): see that its disk works and has space, or put "
-                "back a backup with `edge-controller restore --latest`"
+                f"the database {self._path} cannot be opened ({error}): {trouble.remedy(error)}; nothing was changed"
             ) from error
         for row in found:
-            self._objects.setdefault(row.key.resource, {})[row.key.namespace, row.key.name] = json.loads(row.text)
+            self._objects.setdefault(row.key.resource, {})[row.key.namespace, row.key.name] = self._read(row)
         self.revision = self._rows.last
+
+    def _read(self, row: Row) -> Object:
+        try:
+            item: Object = json.loads(row.text)
+        except ValueError as error:
+            raise errors.SettingError(
+                f"the database {self._path} has an object that cannot be read ({'/'.join(row.key)}): {trouble.RESTORE}"
+            ) from error
+        return item
 
     async def close(self) -> None:
         """Finish the writes under way and close the file."""
@@ -109,13 +122,19 @@ class Store:
         rows = await self._call(lambda: self._rows.changes(since, until, resource)) if since < until else []
         return [_change(row) for row in rows] if self._knows(since) else None
 
-    async def write(self, key: Key, change: Callable[[Object | None], Object | None]) -> Change:
+    async def write(
+        self,
+        key: Key,
+        change: Callable[[Object | None], Object | None],
+        urgency: Callable[[Object | None], Urgency] = lambda _: Urgency.ORDINARY,
+    ) -> Change:
         """Replace the object by what ``change`` makes of the current one; None deletes it.
 
-        An unchanged object is not written. What ``change`` raises is raised here. Raises
-        errors.ApiUnavailableError when the disk refuses. Who is cancelled while waiting has written all the same.
+        An unchanged object is not written. What ``change`` raises is raised here. ``urgency`` says, of what was made,
+        whether it must be written on a full disk. Raises errors.DiskFullError, and errors.ApiUnavailableError when
+        the disk fails. Who is cancelled while waiting has written all the same.
         """
-        task = asyncio.create_task(self._write(key, change))
+        task = asyncio.create_task(self._write(key, change, urgency))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
@@ -139,16 +158,28 @@ class Store:
         self._listeners.remove(listener)
 
     async def compact(self) -> None:
-        """Forget replaced rows beyond the history, in steps between which writes go on."""
-        floor = self.revision - self._retained
+        """Forget replaced rows beyond the history, in steps between which writes go on.
+
+        While the disk is full most of the history goes, as what is written now needs its space.
+        """
+        floor = self.revision - (min(self._retained, SHORT_HISTORY) if self._disk.fault else self._retained)
         more = floor > self._rows.floor
         while more:
             more = await self._call(lambda: self._rows.compact(floor))
 
+    async def refill(self) -> None:
+        """Bring the reserve for a full disk to its size, as far as there is room."""
+        await self._call(self._rows.reserve.refill)
+
     def _knows(self, revision: int) -> bool:
         return self._rows.floor <= revision <= self.revision
 
-    async def _write(self, key: Key, change: Callable[[Object | None], Object | None]) -> Change:
+    async def _write(
+        self,
+        key: Key,
+        change: Callable[[Object | None], Object | None],
+        urgency: Callable[[Object | None], Urgency],
+    ) -> Change:
         async with self._lock:
             before = self.get(key)
             after = change(before)
@@ -157,13 +188,13 @@ class Store:
             if before is not None and after == before:
                 return Change(self.revision, key, "UNCHANGED", before, before)
             kind = "DELETED" if after is None else "MODIFIED" if before is not None else "ADDED"
-            return await self._commit(key, kind, after or before or {}, before)
+            return await self._commit(key, kind, after or before or {}, before, urgency(after))
 
-    async def _commit(self, key: Key, kind: str, item: Object, before: Object | None) -> Change:
+    async def _commit(self, key: Key, kind: str, item: Object, before: Object | None, urgency: Urgency) -> Change:
         revision = self.revision + 1
         item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(revision)}}
         row = Row(revision, key, kind == "DELETED", json.dumps(item, separators=(",", ":")))
-        await self._call(lambda: self._rows.insert(row))
+        await self._call(lambda: self._rows.insert(row, urgency))
         self.revision, self.keeps = revision, True
         place = (key.namespace, key.name)
         if kind == "DELETED":
@@ -176,12 +207,19 @@ class Store:
         return done
 
     async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._told, work)
+
+    def _told(self, work: Callable[[], T]) -> T:
+        """Do the work in the store's thread; its failure as one that a client can be told."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return work()
         except sqlite3.Error as error:
+            if trouble.is_full(error) or (trouble.may_be_space(error) and self._disk.look()):
+                self._disk.refused(error)
+                raise reserve.refusal(self._disk) from error
             self.keeps = False
             raise errors.ApiUnavailableError(
-                f"the database {self._path} cannot be used ({error}): see that its disk works and has space",
+                f"the database {self._path} cannot be used ({error}): {trouble.remedy(error)}",
                 code=503,
                 reason="ServiceUnavailable",
             ) from error

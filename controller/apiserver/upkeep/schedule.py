@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from controller import errors
 from controller.apiserver.access.pki import Pki
 from controller.apiserver.storage.store import Store
 from controller.apiserver.upkeep import expiry
@@ -53,6 +54,8 @@ async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
+        except errors.DiskFullError as error:
+            logger.debug("The %s of the API server waits for space: %s", name, error)
         except Exception:
             logger.exception("The %s of the API server failed, beginning again in %d s", name, RETRY_SECONDS)
         await asyncio.sleep(RETRY_SECONDS)

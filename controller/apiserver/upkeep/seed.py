@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from controller.apiserver import times
@@ -13,6 +14,7 @@ from controller.apiserver.storage.store import Change, Store
 from controller.apiserver.verbs.writing import Place, Verbs
 
 Object = dict[str, Any]
+MESSAGE_LENGTH = 1024
 OPTIONS = WriteOptions(manager="edge-controller")
 # Clients look here for the API; its address is the first of the range that Kubernetes gives to Services by default.
 API_SERVICE = {
@@ -54,18 +56,19 @@ async def plant(store: Store, namespaces: Iterable[str], crds: Sequence[Object])
             await verbs.update(place, {**current, "spec": definition["spec"]}, OPTIONS)
 
 
-async def tell(store: Store, namespace: str, reason: str, message: str) -> None:
-    """Something about this API that a person must know, as a warning Event on the namespace."""
+async def tell(store: Store, namespace: str, subject: Mapping[str, str], reason: str, message: str) -> None:
+    """Something about this API that a person must know, as a warning Event on the subject; also on a full disk."""
     now = times.now()
+    place = Place(EVENTS, namespace if subject["kind"] == "Namespace" else "default")
     body = {
-        "metadata": {"generateName": "api-", "namespace": namespace},
-        "involvedObject": {"apiVersion": "v1", "kind": "Namespace", "name": namespace, "namespace": namespace},
+        "metadata": {"generateName": "api-", "namespace": place.namespace},
+        "involvedObject": {**subject, "namespace": place.namespace},
         "reason": reason,
-        "message": message,
+        "message": message[:MESSAGE_LENGTH],
         "type": "Warning",
         "source": {"component": "edge-controller"},
         "firstTimestamp": now,
         "lastTimestamp": now,
         "count": 1,
     }
-    await Verbs(store).create(Place(EVENTS, namespace), body, OPTIONS)
+    await Verbs(store).create(place, body, replace(OPTIONS, necessary=True))

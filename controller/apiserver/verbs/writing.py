@@ -15,6 +15,7 @@ from controller.apiserver.objects.managers import Manager
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.schemas.causes import Cause
 from controller.apiserver.storage.store import Change, Key, Store
+from controller.apiserver.verbs import urgency
 
 Object = dict[str, Any]
 Step = Callable[[Object | None], Object]
@@ -175,7 +176,7 @@ class Verbs:
             kind = "DELETED" if after is None else "ADDED" if current is None else "MODIFIED"
             done = Change(0, place.key, kind, made, current)
         else:
-            done = await self._store.write(place.key, step)
+            done = await self._store.write(place.key, step, lambda after: urgency.of(place.resource, after, options))
         # Who took the last finalizer sees what that made of the object; watchers see what was stored.
         shown_ = made if done.type == "DELETED" else done.object
         return Written(shown(place.resource, shown_), warnings, done.type)

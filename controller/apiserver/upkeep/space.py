@@ -1,0 +1,51 @@
+"""The store while its disk is full: what it says, how it makes space inside, and the reserve before and after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from controller import errors, names
+from controller.apiserver.storage.store import Store
+from controller.disk import Disk
+
+SECONDS = 5.0
+REFILL_ROUNDS = 12  # the reserve is looked after once a minute
+
+
+class Space:
+    """``tell`` makes an Event of a reason and a message."""
+
+    def __init__(self, store: Store, disk: Disk, tell: Callable[[str, str], Awaitable[None]]) -> None:
+        self._store = store
+        self._disk = disk
+        self._tell = tell
+        self._told = False
+        self._round = 0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.once()
+            await asyncio.sleep(SECONDS)
+
+    async def once(self) -> None:
+        """Say that the disk is full and go on with short history; else see to the reserve."""
+        fault = await asyncio.to_thread(self._disk.look)
+        try:
+            await (self._last_with(fault) if fault else self._keep_reserve())
+        except errors.DiskFullError:
+            return  # said once, by the disk itself
+
+    async def _last_with(self, fault: str) -> None:
+        self._round = 0
+        await self._store.compact()
+        if not self._told:
+            await self._tell(names.DISK_FULL, fault)
+            self._told = True
+
+    async def _keep_reserve(self) -> None:
+        self._told = False
+        if self._round == 0:
+            await self._store.refill()
+        self._round = (self._round + 1) % REFILL_ROUNDS

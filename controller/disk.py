@@ -1,0 +1,96 @@
+"""Whether the file system under a directory has room, for everyone who has to write there.
+
+A leaf like files: it knows nothing of what is written. A full disk is said once, when it fills up and when it has room
+again, not once for each write that fails.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+MIB = 1 << 20
+LEAST_BYTES, ENOUGH_BYTES = MIB, 2 * MIB  # below the first it is full; above the second it has room again
+LEAST_INODES, ENOUGH_INODES = 16, 64
+DISTRUST_SECONDS = 30.0  # after a write failed although the file system shows room, as with a quota
+EXT4_RESERVED_BLOCKS = 4096  # at most; ext4 gives them to nobody, not even to root (ext4_calculate_resv_blocks)
+REMEDY = "free space, for example with `docker system prune`; work goes on by itself"
+
+
+class Disk:
+    """The file system of one directory. Any thread may ask; ``look`` and ``room`` are one system call each."""
+
+    def __init__(
+        self,
+        directory: Path,
+        statvfs: Callable[[Path], os.statvfs_result] = os.statvfs,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.directory = directory
+        self.fault = ""  # as of the last look: what is full and what to do, "" while there is room
+        self._statvfs = statvfs
+        self._clock = clock
+        self._distrusted = float("-inf")
+        self._lock = threading.Lock()
+
+    def look(self) -> str:
+        """The current fault. A directory that cannot be asked about is not full."""
+        with self._lock:
+            self._turn(self._shortage())
+            return self.fault
+
+    def refused(self, error: Exception) -> None:
+        """A write failed for want of space: the disk counts as full for a while, whatever the file system shows."""
+        with self._lock:
+            self._distrusted = self._clock() + DISTRUST_SECONDS
+            self._turn(self._shortage() or f"the disk of {self.directory} is full ({error})")
+
+    def room(self) -> int:
+        """Bytes that we could still write, 0 when that is unknown."""
+        try:
+            return _room(self._statvfs(self.directory))
+        except OSError:
+            return 0
+
+    def _shortage(self) -> str:
+        try:
+            found = self._statvfs(self.directory)
+        except OSError:
+            return ""
+        full = bool(self.fault)
+        room, inodes = _room(found), _inodes(found)
+        if room < (ENOUGH_BYTES if full else LEAST_BYTES):
+            return f"the disk of {self.directory} is full ({room // 1024} KiB of {_total(found)} MiB are left)"
+        if inodes < (ENOUGH_INODES if full else LEAST_INODES):
+            return f"the disk of {self.directory} has no inodes left ({inodes} of {found.f_files})"
+        return self.fault.partition(": ")[0] if self._clock() < self._distrusted else ""
+
+    def _turn(self, shortage: str) -> None:
+        was, self.fault = self.fault, f"{shortage}: {REMEDY}" if shortage else ""
+        if self.fault and not was:
+            logger.error("Until there is room, only what must be written is: %s", self.fault)
+        elif was and not self.fault:
+            logger.info("The disk of %s has room again", self.directory)
+
+
+def _room(found: os.statvfs_result) -> int:
+    """What root may use of the blocks that are kept for it counts as room, as dockerd writes as root too."""
+    if os.geteuid():
+        return found.f_bavail * found.f_frsize
+    hidden = min(found.f_blocks // 50, EXT4_RESERVED_BLOCKS) if found.f_bavail < found.f_bfree else 0
+    return max(found.f_bavail, found.f_bfree - hidden) * found.f_frsize
+
+
+def _inodes(found: os.statvfs_result) -> int:
+    """Some file systems, such as Btrfs, count none."""
+    return (found.f_favail if os.geteuid() else found.f_ffree) if found.f_files else ENOUGH_INODES
+
+
+def _total(found: os.statvfs_result) -> int:
+    return found.f_blocks * found.f_frsize // MIB

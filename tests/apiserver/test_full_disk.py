@@ -1,0 +1,247 @@
+"""The disk fills up under the store: what is still written, what is refused and how, and what happens afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from controller import errors
+from controller.apiserver.server import ApiServer
+from controller.apiserver.storage.reserve import PAGES, Urgency
+from controller.apiserver.storage.store import SHORT_HISTORY, Store
+from controller.disk import Disk
+from controller.resources import crds, kinds
+from controller.resources.client import ApiClient
+from controller.resources.endpoint import Endpoint
+from tests.apiserver.test_store import key, thing
+from tests.support import small_disk
+from tests.support.site import eventually
+from tests.support.small_disk import SmallDisk
+
+STATUS_BYTES = 4000
+
+
+BOTH = pytest.mark.parametrize("make", [small_disk.tmpfs, small_disk.ext4], ids=["tmpfs", "ext4"])
+
+
+@pytest.fixture
+def make() -> Any:
+    """What makes the disk; ext4 where the way that a file system allocates matters."""
+    return small_disk.tmpfs
+
+
+@pytest.fixture
+def disk(make: Any, tmp_path: Path) -> Iterator[SmallDisk]:
+    """A small disk."""
+    with make(tmp_path / "disk") as made:
+        yield made
+
+
+async def opened(disk: SmallDisk) -> Store:
+    """A store on the disk, with its reserve."""
+    store = Store(disk.path / "objects.db", disk=Disk(disk.path))
+    await store.open()
+    await store.refill()
+    return store
+
+
+async def put(store: Store, name: str, value: object, urgency: Urgency = Urgency.ORDINARY) -> None:
+    """Write an object of the size of a status."""
+    item = thing(name, value=value, filler="x" * STATUS_BYTES)
+    await store.write(key(name), lambda _: item, lambda _: urgency)
+
+
+async def remove(store: Store, name: str) -> None:
+    """Delete an object."""
+    await store.write(key(name), lambda _: None, lambda _: Urgency.DELETION)
+
+
+async def use_up(store: Store) -> None:
+    """Write statuses of ever new objects."""
+    for number in range(2 * PAGES):
+        await put(store, f"status-{number}", number, Urgency.NECESSARY)
+
+
+async def values(disk: SmallDisk) -> dict[str, Any]:
+    """What a new process reads."""
+    store = Store(disk.path / "objects.db", disk=Disk(disk.path))
+    await store.open()
+    found = {item["metadata"]["name"]: item["value"] for item in store.select("things", "")}
+    await store.close()
+    return found
+
+
+@BOTH
+async def test_on_a_full_disk_statuses_go_on_and_what_makes_the_database_larger_is_refused(disk: SmallDisk) -> None:
+    store = await opened(disk)
+    await put(store, "one", 0)
+    await asyncio.to_thread(disk.fill)
+    for number in range(300):
+        await put(store, "one", number, Urgency.NECESSARY)
+    with pytest.raises(errors.DiskFullError, match=r"DiskFull: the disk of .* is full .*free space") as refused:
+        await put(store, "two", 0)
+    assert (refused.value.code, refused.value.reason) == (507, "DiskFull")
+    assert store.keeps
+    await store.close()
+    assert await values(disk) == {"one": 299}
+
+
+async def test_statuses_have_no_end_while_old_revisions_make_space(disk: SmallDisk) -> None:
+    store = await opened(disk)
+    await put(store, "one", 0)
+    await asyncio.to_thread(disk.fill)
+    for number in range(2 * PAGES):
+        await put(store, "one", number, Urgency.NECESSARY)
+        if number % SHORT_HISTORY == 0:
+            await store.compact()
+    await store.close()
+    assert await values(disk) == {"one": 2 * PAGES - 1}
+
+
+async def test_when_statuses_have_used_the_reserve_deletions_still_go_through(disk: SmallDisk) -> None:
+    store = await opened(disk)
+    for number in range(20):
+        await put(store, f"old-{number}", number)
+    await asyncio.to_thread(disk.fill)
+    with pytest.raises(errors.DiskFullError):
+        await use_up(store)
+    for number in range(20):
+        await remove(store, f"old-{number}")
+    left = [item["metadata"]["name"] for item in store.select("things", "")]
+    await store.compact()  # the deleted rows are space now
+    await store.close()
+    assert sorted(await values(disk)) == sorted(left)
+
+
+@BOTH
+async def test_the_reserve_outlives_kill_9_and_a_clean_end_on_a_full_disk(disk: SmallDisk) -> None:
+    store = await opened(disk)
+    await put(store, "one", 0)
+    await asyncio.to_thread(disk.fill)
+    for life in range(3):
+        await put(store, "one", life, Urgency.NECESSARY)
+        await store.close()
+        await asyncio.to_thread(disk.fill)  # another program takes whatever the end gave away
+        store = Store(disk.path / "objects.db", disk=Disk(disk.path))
+        await store.open()
+    await put(store, "one", "last", Urgency.NECESSARY)
+    await store.close()
+    assert await values(disk) == {"one": "last"}
+
+
+async def test_with_space_again_everything_is_taken_and_the_reserve_is_whole(disk: SmallDisk) -> None:
+    store = await opened(disk)
+    await asyncio.to_thread(disk.fill)
+    with pytest.raises(errors.DiskFullError):
+        await use_up(store)
+    await asyncio.to_thread(disk.free)
+    await put(store, "new", 1)
+    await store.refill()
+    await asyncio.to_thread(disk.fill)
+    for number in range(300):
+        await put(store, "new", number, Urgency.NECESSARY)
+    await store.close()
+    assert (await values(disk))["new"] == 299
+
+
+@BOTH
+def test_a_full_disk_is_said_once_and_its_end_too(
+    disk: SmallDisk, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    looked = Disk(disk.path)
+    with caplog.at_level(logging.INFO, "controller.disk"):
+        assert looked.look() == ""
+        disk.fill()
+        assert all("is full" in looked.look() for _ in range(3))
+        disk.free()
+        assert all(looked.look() == "" for _ in range(3))
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+
+
+def test_a_disk_without_inodes_is_full(tmp_path: Path) -> None:
+    with small_disk.tmpfs(tmp_path / "disk", inodes=100) as disk:
+        disk.use_up_inodes()
+        assert "no inodes left" in Disk(disk.path).look()
+
+
+def test_a_write_that_failed_for_space_counts_for_a_while_whatever_the_file_system_shows(tmp_path: Path) -> None:
+    now = 0.0
+    disk = Disk(tmp_path, clock=lambda: now)
+    disk.refused(OSError(122, "Disk quota exceeded"))
+    assert "quota" in disk.look()
+    now = 60.0
+    assert disk.look() == ""
+
+
+@pytest.fixture
+async def served(disk: SmallDisk) -> AsyncIterator[ApiServer]:
+    """A server with our kinds on the small disk."""
+    server = ApiServer(disk.path, "127.0.0.1", 0, crds.manifests(), "edge")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def api(served: ApiServer) -> AsyncIterator[ApiClient]:
+    """Its client."""
+    ours = await asyncio.to_thread(served.credentials, "admin")
+    client = ApiClient(Endpoint(served.url, ca_file=ours.ca, client_cert=ours.certificate, client_key=ours.key))
+    yield client
+    await client.close()
+
+
+def runtime(name: str) -> dict[str, Any]:
+    """A Runtime."""
+    return {"metadata": {"name": name, "namespace": "edge"}, "spec": {"deviceId": name, "image": "registry/plc"}}
+
+
+async def test_the_api_says_disk_full_and_recovers_by_itself(
+    disk: SmallDisk, served: ApiServer, api: ApiClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await api.create(kinds.RUNTIMES, runtime("one"))
+    await api.create(kinds.RUNTIMES, runtime("two"))
+    await asyncio.to_thread(disk.fill)
+    with pytest.raises(errors.DiskFullError, match="DiskFull"):
+        await api.create(kinds.RUNTIMES, runtime("three"))
+    with pytest.raises(errors.DiskFullError):
+        await api.patch(kinds.RUNTIMES, "one", "edge", {"spec": {"version": "2"}})
+    await api.patch(kinds.RUNTIMES, "one", "edge", {"status": {"observedGeneration": 1}}, subresource="status")
+    await api.delete(kinds.RUNTIMES, "two", "edge")
+    command = {"metadata": {"name": "c1", "namespace": "edge"}, "spec": COMMAND}
+    await api.create(kinds.RUNTIME_COMMANDS, command)
+    assert [found["metadata"]["name"] for found in await api.list(kinds.RUNTIMES)] == ["one"]
+    assert "DiskFull" in await ready(served, 500)
+
+    async def told() -> bool:
+        return any(event["reason"] == "DiskFull" for event in await api.list(kinds.EVENTS))
+
+    await eventually(told, "the Event", seconds=20)
+    await asyncio.to_thread(disk.free)
+    await api.create(kinds.RUNTIMES, runtime("three"))
+    await ready(served, 200)
+    assert sum("is full" in record.message for record in caplog.records) == 1
+
+
+COMMAND = {"topic": "delete_device", "receivedAt": "2026-01-01T00:00:00Z"}
+
+
+async def ready(server: ApiServer, status: int) -> str:
+    """What /readyz answers, with that status."""
+    ours = await asyncio.to_thread(server.credentials, "admin")
+    endpoint = Endpoint(server.url, ca_file=ours.ca, token=ours.token)
+    context = await asyncio.to_thread(endpoint.ssl_context)
+    headers = {"Authorization": f"Bearer {ours.token}"}
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with (
+        aiohttp.ClientSession(connector=connector, headers=headers) as session,
+        session.get(f"{server.url}/readyz?verbose") as answer,
+    ):
+        assert answer.status == status, await answer.text()
+        return await answer.text()
