@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from controller.resources import runtimes
 
@@ -335,5 +335,5 @@ class Backend(Reconcilable, Protocol):
     async def purge(self, *, volumes: bool) -> list[str]:
         """Remove everything that carries our labels and install id; returns what was removed, for a person."""
 
-    async def health(self) -> dict[str, Any]:
-        """Version and state of the engine, for /readyz and `check`. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+    async def check(self) -> None:
+        """Ask whether the engine answers. Raises errors.Waiting(DAEMON_UNREACHABLE)."""

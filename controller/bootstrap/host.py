@@ -63,7 +63,7 @@ def operate(around: Surroundings, host: HostPart) -> Mapping[str, Check]:
     around.site.supervisor.start("the watch over the disk", partial(_watch, around.site.disk, host.status.poke))
 
     async def docker() -> None:
-        await host.here.backend.health()
+        await host.here.backend.check()
 
     async def kopf() -> str | None:
         return None if await operator.responds(OPERATOR_SECONDS) else "it has not started yet, or is stuck"
@@ -88,7 +88,7 @@ def _sources(disk: Disk, here: NodePart, uplink: Uplink | None, address: NodeApi
         host=lambda: here.sampler.host,
         interfaces=partial(here.local.interfaces, include_virtual=False),
         devices=here.local.serial_devices,
-        engine=here.backend.health,
+        engine=here.backend.check,
         disk=lambda: disk.fault,
         api=address,
         cloud=uplink.cloud if uplink else None,

@@ -9,6 +9,7 @@ from controller import boottime
 from controller.backends.base import Backend
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host import Host
+from controller.backends.docker.limits import EngineLimits
 from controller.bootstrap import operation
 from controller.bootstrap.installation import Installation
 from controller.bootstrap.operation import Operation
@@ -56,7 +57,7 @@ class NodePart:
     local: LocalNode
 
 
-async def start(site: Installation, api: ApiClient) -> NodePart:
+async def start(site: Installation, api: ApiClient, limits: EngineLimits) -> NodePart:
     """Measure from now on; nothing is changed yet."""
     settings = site.settings
     leases = LeaseKeeper(site.state.directory / LEASES)
@@ -69,7 +70,12 @@ async def start(site: Installation, api: ApiClient) -> NodePart:
     lending = Lending(site.state.directory / LENT)
     host = Host(leases, guard, lending, lambda: devices.current)
     backend = DockerBackend(
-        settings.docker_host, site.install_id, settings.internal_pool, host, pids_limit=settings.pids_limit
+        settings.docker_host,
+        site.install_id,
+        settings.internal_pool,
+        host,
+        pids_limit=settings.pids_limit,
+        limits=limits,
     )
     site.stack.callback(backend.close)
     proxy = Proxy()

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from controller import __version__
+from controller.backends.docker.limits import LIMITS, EngineLimits
 from controller.bootstrap import leader, surroundings
 from controller.bootstrap.installation import Installation
 from controller.bootstrap.surroundings import Surroundings
@@ -37,7 +38,10 @@ log = logging.getLogger(__name__)
 class Service:
     """One run of the controller. ``stop`` may be called from a signal handler, any number of times."""
 
-    def __init__(self, settings: Settings, state: State, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, state: State, environment: Mapping[str, str], limits: EngineLimits = LIMITS
+    ) -> None:
+        self._limits = limits
         self._settings = settings
         self._state = state
         self._environment = environment
@@ -83,7 +87,7 @@ class Service:
         from controller.bootstrap import node  # noqa: PLC0415 - so is this
 
         site = around.site
-        here = await node.start(site, around.api)
+        here = await node.start(site, around.api, self._limits)
         site.stack.push_async_callback(site.supervisor.stop)
         only = OnlyNode(site.node_name, here.local, "Docker")
         fleet = None if site.embedded else self._fleet(around)

@@ -9,6 +9,7 @@ from asyncio import sslproto
 
 import click
 
+from controller.backends.docker.limits import LIMITS, EngineLimits
 from controller.cli import logging as logs
 from controller.cli.options import with_settings
 from controller.settings import Settings
@@ -30,17 +31,22 @@ def run(settings: Settings) -> None:
       edge-controller run --config /etc/edge-controller/settings.toml --log-format json
       EDGE_CLOUD_URL= edge-controller run        # no cloud: kubectl and GitOps only
     """
+    serve(settings)
+
+
+def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
+    """Run until a signal comes. Raises errors.SettingError."""
     sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
     logs.set_up(settings.log_format, settings.log_level)
     state = State(settings.state_dir)
     with state.lock():
-        asyncio.run(_serve(settings, state))
+        asyncio.run(_serve(settings, state, limits))
 
 
-async def _serve(settings: Settings, state: State) -> None:
+async def _serve(settings: Settings, state: State, limits: EngineLimits) -> None:
     from controller.bootstrap.service import Service  # noqa: PLC0415 - everything; only this command needs it
 
-    service = Service(settings, state, os.environ)
+    service = Service(settings, state, os.environ, limits)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop)

@@ -20,7 +20,8 @@ from controller.reconcile.reconciler import Result
 
 log = logging.getLogger(__name__)
 
-WORKERS = 32  # a pass mostly waits, for a pull or for the backend's own bounded pool: a few pulls must not hold up all
+# A pass mostly waits, for minutes where it pulls or stops; what is done at once is bounded by the backend.
+WORKERS = 256
 RETRY_FIRST_SECONDS = 1.0
 RETRY_LAST_SECONDS = 60.0
 WAITING_SECONDS = (5.0, 15.0)

@@ -25,6 +25,7 @@ from controller.resources.client import ApiClient
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 60.0
+LOOK_SECONDS = 60.0  # an API or an engine that takes longer is left for the next look
 
 
 class Keys(Protocol):
@@ -156,6 +157,7 @@ class Resync:
         scope: Scope,
         subject: Subject,
         every: float = RESYNC_SECONDS,
+        within: float = LOOK_SECONDS,
     ) -> None:
         self._api = api
         self._backend = backend
@@ -166,6 +168,7 @@ class Resync:
         self._scope = scope
         self._subject = subject
         self._every = every
+        self._within = within
         self._reported: set[base.Orphan] = set()
         self._obstacle = ""
         self.orphans = 0
@@ -181,7 +184,10 @@ class Resync:
         """Look; an obstacle is logged when it is another one than the last time."""
         obstacle = ""
         try:
-            await self.look()
+            async with asyncio.timeout(self._within):
+                await self.look()
+        except TimeoutError:
+            obstacle = f"no answer within {self._within:.0f} s"
         except errors.EdgeError as error:
             obstacle = str(error)
         if obstacle not in ("", self._obstacle):

@@ -36,6 +36,7 @@ WIFI_PARENT = "WifiParent"
 VLAN_UNSUPPORTED = "VlanUnsupported"
 DEDICATED_REFUSED = "DedicatedInterfaceRefused"
 DAEMON_UNREACHABLE = "DockerUnreachable"
+DAEMON_SLOW = "DockerSlow"
 ADDRESS_CONFLICT = "AddressConflict"
 POOL_OVERLAP = "PoolOverlap"
 POOL_EXHAUSTED = "InternalPoolExhausted"
@@ -116,6 +117,7 @@ TABLE: tuple[Reason, ...] = (
         "spec.dedicatedInterface is Wi-Fi, in use or another runtime's; the message tells which.",
     ),
     Reason(DAEMON_UNREACHABLE, "waiting", "Docker does not answer; work goes on when it does."),
+    Reason(DAEMON_SLOW, "waiting", "Docker answers, but is slower than it may be; it is looked at again."),
     Reason(
         ADDRESS_CONFLICT,
         "waiting",

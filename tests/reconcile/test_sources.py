@@ -123,7 +123,20 @@ def resync(world: World, keys: Keys, beat: Callable[[], None] = lambda: None, *,
         scope=Scope("Docker", "node-1", claims=claims),
         subject=Subject(kinds.EDGE_NODES, "node-1"),
         every=0.01,
+        within=1.0,
     )
+
+
+async def test_the_slow_timer_beats_while_the_engine_hangs(world: World, keys: Keys) -> None:
+    async def known() -> list[base.Orphan]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    world.backend.known = known  # type: ignore[method-assign]
+    beats: asyncio.Queue[None] = asyncio.Queue()
+    async with running(resync(world, keys, lambda: beats.put_nowait(None)).run), asyncio.timeout(10):
+        await beats.get()
+        await beats.get()
 
 
 async def test_the_slow_timer_adds_this_nodes_runtimes_and_beats_even_when_the_api_is_away(

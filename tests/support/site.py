@@ -56,12 +56,21 @@ async def connected(site: Made) -> AsyncIterator[Made]:
 class Site:
     """A controller process with everything around it.
 
-    ``cloud`` is a started console.server.Cloud; ``certificates`` holds client.crt, client.key and ca.crt of the agent.
+    ``cloud`` is a started console.server.Cloud; ``certificates`` holds client.crt, client.key and ca.crt of the agent;
+    ``module`` is what ``python -m`` runs.
     """
 
     def __init__(
-        self, directory: Path, docker_url: str, cloud: Any, certificates: Path, image: str, version: str
+        self,
+        directory: Path,
+        docker_url: str,
+        cloud: Any,
+        certificates: Path,
+        image: str,
+        version: str,
+        module: str = "controller",
     ) -> None:
+        self.module = module
         self.directory = directory
         self.cloud = cloud
         self.state = directory / "state"
@@ -95,7 +104,7 @@ class Site:
                 *within,
                 sys.executable,
                 "-m",
-                "controller",
+                self.module,
                 "run",
                 env={**inherited, **self.environment, **(environment or {})},
                 stdout=log,

@@ -125,7 +125,7 @@ class Attachments:
         # An engine forgets a link that we renamed, and leaves it behind with its addresses.
         if container.pid and endpoint.mac_address:
             await mending.remove_link(container.pid, endpoint.mac_address)
-        await self._engine.call(
+        await self._engine.change(
             lambda client: client.disconnect_container_from_network(container.id, endpoint.network, force=True)
         )
         log.info("disconnected %s from network %s", container.name, endpoint.network)

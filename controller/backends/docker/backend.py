@@ -25,6 +25,7 @@ from controller.backends.docker.host import Host
 from controller.backends.docker.images import Images
 from controller.backends.docker.leasing import Leasing
 from controller.backends.docker.lifecycle import Lifecycle
+from controller.backends.docker.limits import LIMITS, EngineLimits
 from controller.backends.docker.logs import Logs
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.observation import Observer
@@ -67,9 +68,10 @@ class DockerBackend:
         pids_limit: int = DEFAULT_PIDS_LIMIT,
         parents: Parents | None = None,
         interface_kind: Callable[[str], str] = interfaces.kind_of,
+        limits: EngineLimits = LIMITS,
     ) -> None:
         self._install_id = install_id
-        self._engine = engine = Engine(url)
+        self._engine = engine = Engine(url, limits)
         self._containers = containers = Containers(engine)
         self._networks = networks = Networks(engine, install_id, internal_pool)
         self._occupancy = occupancy = Occupancy(host.guard)
@@ -81,7 +83,7 @@ class DockerBackend:
         attachments = Attachments(engine, networks, containers, occupancy, leasing, dedication, parents)
         self._creation = creation = Creation(engine, networks, containers, occupancy, ports, parents, pids_limit)
         self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments, dedication)
-        self._images = images = Images(engine, containers)
+        self._images = images = Images(engine, containers, limits)
         self._attachments = attachments
         self._replacement = Replacement(containers, creation, lifecycle, attachments, images, settle_seconds)
         endings = Endings()
@@ -160,9 +162,13 @@ class DockerBackend:
         return await _told(survey.take(self._engine))
 
     async def health(self) -> dict[str, Any]:
-        """Version of the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        """The engine's versions, for a person. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         version = await _told(self._engine.call(lambda client: client.version()))
         return {"version": version.get("Version", ""), "apiVersion": version.get("ApiVersion", "")}
+
+    async def check(self) -> None:
+        """Ask whether the engine answers, which costs it nothing. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        await self._engine.check()
 
     def close(self) -> None:
         """Give up the connection to the engine; runtimes run on."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,30 +80,40 @@ class Creation:
         self._realtime_refused = True
         refused = await self._containers.require(target.identity)
         how = labels.making(refused.labels)
-        await self._engine.call(lambda client: client.remove_container(refused.id, force=True))
+        await self._engine.change(lambda client: client.remove_container(refused.id, force=True))
         values = making.secret_env(target.spec, refused.document["Config"].get("Env") or ())
         await self.create(dataclasses.replace(target, secret_env=values), how)
 
     async def _make(self, target: Target, body: dict[str, Any]) -> None:
         name, internal = target.identity.device_id, labels.internal_network_name(target.identity)
 
-        def make(client: Any) -> None:
-            container = client.create_container_from_config(body, name)["Id"]
-            if internal not in body["NetworkingConfig"]["EndpointsConfig"]:
-                client.connect_container_to_network(container, internal)
-
         try:
-            await self._engine.call(make)
+            made = await self._engine.change(partial(_create, body=body, name=name))
+            if internal not in body["NetworkingConfig"]["EndpointsConfig"]:
+                await self._engine.change(lambda client: client.connect_container_to_network(made["Id"], internal))
         except failures.Refusal as refusal:
-            there = await self._containers.named(name) if refusal.status == 409 else None
-            if there is None:
+            if refusal.status != 409:
                 raise
-            if is_of(there, target.identity):
-                return
-            if neighbour := labels.taken(there.labels, target.identity.install_id):
-                raise errors.Stalled(reasons.NAME_TAKEN, neighbour) from refusal
-            raise
+            await self._require_own(target, refusal)
+            return
         log.info("created container %s from %s", name, body["Image"], extra={"runtime": target.name})
+
+    async def _require_own(self, target: Target, refusal: failures.Refusal) -> None:
+        """Check that what has the name is the runtime's own. Raises Refusal, errors.Retry and errors.Stalled."""
+        name = target.identity.device_id
+        there = await self._containers.named(name)
+        if there is None:  # a call that was given up is still making or removing it
+            message = f"The engine is still at work on the container {name}; it is looked at again"
+            raise errors.Retry(reasons.STEP_FAILED, message) from refusal
+        if is_of(there, target.identity):
+            return
+        if neighbour := labels.taken(there.labels, target.identity.install_id):
+            raise errors.Stalled(reasons.NAME_TAKEN, neighbour) from refusal
+        raise refusal
+
+
+def _create(client: Any, body: dict[str, Any], name: str) -> dict[str, Any]:
+    return client.create_container_from_config(body, name)  # type: ignore[no-any-return]
 
 
 def fresh(target: Target, *, pulled: bool) -> labels.Making:

@@ -1,108 +1,122 @@
 """The connection to the engine: every call in a thread, with a time limit, and errors that the rest understands.
 
-The SDK is imported at the first connection. A connection that failed is given up, so that the next call meets an
-engine that was replaced meanwhile, with its new API version. Knows nothing of runtimes.
+Questions, changes, stops, pulls and events each have threads of their own: eight slow stops or a silent registry
+hold up nothing else. The SDK is imported at the first connection. Knows nothing of runtimes.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from controller import errors
+from controller.backends.docker.breaker import Breaker
 from controller.backends.docker.capabilities import Capabilities
-from controller.backends.docker.failures import Refusal
+from controller.backends.docker.lane import Lane, Unanswered
+from controller.backends.docker.limits import LIMITS, EngineLimits
 from controller.backends.docker.streams import Stream
-from controller.backends.docker.workers import Workers
-from controller.resources import reasons
 
 if TYPE_CHECKING:
     from docker import APIClient
-    from requests import HTTPError, Response
+    from requests import Response
 
 T = TypeVar("T")
 
-_CALL_SECONDS = 60
+_PING_VERSION = "1.24"  # the least that the SDK takes; the path of a ping has no version
 
 
 class Engine:
-    """One Docker engine at ``url``; at most ``calls`` calls and ``streams`` streams at once.
+    """One Docker engine at ``url``.
 
-    Everything raises Refusal when the engine says no, and errors.Waiting(DAEMON_UNREACHABLE) when it does not answer.
+    Everything raises Refusal when the engine says no, and errors.Waiting: DAEMON_UNREACHABLE when it does not answer,
+    DAEMON_SLOW when it does but not to this. What came of the call is unknown then.
     """
 
-    def __init__(self, url: str, *, calls: int = 8, streams: int = 16) -> None:
-        self._url = url
-        self._calls = Workers(calls, "docker")
-        self._streams = Workers(streams, "docker-stream")
-        self._connecting = threading.Lock()
-        self._client: APIClient | None = None
+    def __init__(self, url: str, limits: EngineLimits = LIMITS) -> None:
+        patience, ping = limits.question_seconds, limits.ping_seconds
+        self._questions = Lane(url, "docker", limits.questions, patience, 3 * patience)
+        self._changes = Lane(url, "docker-change", limits.changes, limits.change_seconds)
+        self._stops = Lane(url, "docker-stop", limits.stops, limits.change_seconds)
+        # A pull that was given up before it began keeps its thread until the registry is given up.
+        self._pulls = Lane(url, "docker-pull", 4 * limits.pulls, limits.pull_seconds)
+        self._logs = Lane(url, "docker-log", limits.logs, patience)
+        self._events = Lane(url, "docker-events", 4, patience, patience)
+        self._pings = Lane(url, "docker-ping", 2, ping, 2 * ping)
+        self._breaker = Breaker(url, self._ping, limits)
+        self._lanes = (self._questions, self._changes, self._stops, self._pulls, self._logs, self._events, self._pings)
 
     async def call(self, function: Callable[[APIClient], T]) -> T:
-        """The result of calls of the SDK, made in a thread."""
-        return await self._calls.run(lambda: self._guarded(function))
+        """The result of a question, asked in a thread."""
+        return await self._run(self._questions, function)
+
+    async def change(self, function: Callable[[APIClient], T]) -> T:
+        """The result of one request that changes something.
+
+        One only: the thread goes on with a call that was given up, and a second request would come when it is no
+        longer expected.
+        """
+        return await self._run(self._changes, function)
+
+    async def stop(self, container: str, grace: int) -> None:
+        """Stop a container; it has ``grace`` seconds to end by itself."""
+        await self._run(self._stops, lambda client: client.stop(container, timeout=grace))
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
         """Post JSON to a path of the API, for what the SDK does not offer; the answer's JSON or None."""
 
         def send(client: APIClient) -> Any:
-            answer = client.post(url(client, path), json=body, timeout=_CALL_SECONDS)
+            answer = client.post(url(client, path), json=body, timeout=client.timeout)
             answer.raise_for_status()
             return answer.json() if answer.content else None
 
-        return await self.call(send)
+        return await self.change(send)
 
     async def capabilities(self) -> Capabilities:
-        """What this engine can do; connects when there is no connection."""
-        return await self.call(lambda client: Capabilities.of(client.api_version))
+        """What this engine can do."""
+        return Capabilities.of(await self._breaker.version())
 
-    async def stream(self, opened: Callable[[APIClient], Response]) -> Stream:
-        """A streaming answer, once the engine has begun it."""
+    async def check(self) -> None:
+        """Ask whether it answers."""
+        await self._breaker.check()
 
-        def checked(client: APIClient) -> Response:
-            answer = opened(client)
-            answer.raise_for_status()
-            return answer
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until an engine that did not answer does again."""
+        await self._breaker.pause(seconds)
 
-        response = await self._streams.run(lambda: self._guarded(checked))
-        return Stream(response, lambda read: self._streams.run(lambda: self._guarded(lambda _: read())))
+    async def pull(self, opened: Callable[[APIClient], Response]) -> Stream:
+        """A pull, once the engine has begun it; an engine that hangs for a while goes on with it."""
+        return await self._stream(self._pulls, opened)
+
+    async def logs(self, opened: Callable[[APIClient], Response]) -> Stream:
+        """The output of a container."""
+        return await self._stream(self._logs, opened)
+
+    async def events(self, opened: Callable[[APIClient], Response]) -> Stream:
+        """The stream of events; it fails when the engine no longer answers, so that it is made again."""
+        response = await self._run(self._events, _begun(opened))
+        return Stream(response, lambda read: self._answer(self._breaker.during(self._events.read(read))))
 
     def close(self) -> None:
-        """Give up the connection; calls under way end by themselves."""
-        self._calls.close()
-        self._streams.close()
-        self._give_up()
+        """Give up the connections; calls under way end by themselves, and nothing waits for them."""
+        self._breaker.close()
+        for lane in self._lanes:
+            lane.close()
 
-    def _guarded(self, function: Callable[[APIClient], T]) -> T:
-        import docker.errors  # noqa: PLC0415 - 8 MB, only when there is something to do
-        import requests.exceptions  # noqa: PLC0415
+    async def _run(self, lane: Lane, function: Callable[[APIClient], T]) -> T:
+        version = await self._breaker.version()
+        return await self._answer(self._breaker.during(lane.run(version, function)))
 
+    async def _stream(self, lane: Lane, opened: Callable[[APIClient], Response]) -> Stream:
+        response = await self._run(lane, _begun(opened))
+        return Stream(response, lambda read: self._answer(lane.read(read)))
+
+    async def _answer(self, work: Awaitable[T]) -> T:
         try:
-            return function(self._connected())
-        except requests.exceptions.HTTPError as error:  # the SDK's APIError is one
-            raise Refusal(error.response.status_code, _words(error)) from error
-        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-            self._unreachable(error)
+            return await work
+        except Unanswered as error:
+            raise await self._breaker.explain(error) from error
 
-    def _connected(self) -> APIClient:
-        with self._connecting:
-            if self._client is None:
-                from docker import APIClient  # noqa: PLC0415
-
-                self._client = APIClient(base_url=self._url, version="auto", timeout=_CALL_SECONDS)
-            return self._client
-
-    def _unreachable(self, error: Exception) -> NoReturn:
-        self._give_up()
-        message = f"Docker at {self._url} does not answer: start it or correct DOCKER_HOST ({_cause(error)})"
-        raise errors.Waiting(reasons.DAEMON_UNREACHABLE, message) from error
-
-    def _give_up(self) -> None:
-        with self._connecting:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+    async def _ping(self) -> str:
+        return await self._pings.run(_PING_VERSION, _api_version)
 
 
 def url(client: APIClient, path: str) -> str:
@@ -110,15 +124,19 @@ def url(client: APIClient, path: str) -> str:
     return f"{client.base_url}/v{client.api_version}{path}"
 
 
-def _words(error: HTTPError) -> str:
-    """The engine's own words: the ``message`` of its answer (API reference: ErrorResponse)."""
-    try:
-        return str(error.response.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(getattr(error, "explanation", None) or error)
+def _begun(opened: Callable[[APIClient], Response]) -> Callable[[APIClient], Response]:
+    def checked(client: APIClient) -> Response:
+        answer = opened(client)
+        answer.raise_for_status()
+        return answer
+
+    return checked
 
 
-def _cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _api_version(client: APIClient) -> str:
+    answer = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
+    answer.raise_for_status()
+    version = answer.headers.get("Api-Version")
+    if version is None:
+        raise OSError("what answers there is no Docker engine")
+    return str(version)

@@ -83,7 +83,7 @@ class Events:
                 told = str(error)
             if stood:
                 keep(Contact.LOST)
-            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
+            await self._engine.pause(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
             delay = min(delay * 2, _LAST_DELAY)
 
     async def _subscription(self) -> AsyncGenerator[Identity | Contact, None]:
@@ -94,7 +94,7 @@ class Events:
             return client.get(address, params={"filters": _FILTERS}, stream=True, timeout=(5.0, None))
 
         # First the subscription, then the look: what happens between the two is seen twice rather than never.
-        async with aclosing(await self._engine.stream(opened)) as stream, aclosing(json_lines(stream)) as events:
+        async with aclosing(await self._engine.events(opened)) as stream, aclosing(json_lines(stream)) as events:
             found = await self._containers.of_install(self._install_id)
             self._known = {entry["Id"]: identity for identity, entry in found}
             yield Contact.STANDS

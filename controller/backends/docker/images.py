@@ -6,6 +6,7 @@ pulled for a runtime are ever removed.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 import time
@@ -18,6 +19,7 @@ from controller.backends.base import Progress, Target
 from controller.backends.docker import failures
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.engine import Engine, url
+from controller.backends.docker.limits import LIMITS, EngineLimits
 from controller.backends.docker.pulling import Download, credentials_for, repository_of
 from controller.backends.docker.streams import Stream, json_lines
 from controller.resources import reasons
@@ -28,15 +30,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SILENCE_SECONDS = 300.0  # a registry that sends nothing for so long is given up
 _PROGRESS_SECONDS = 1.0
 
 
 class Images:
     """``clock`` is a monotonic clock in seconds."""
 
-    def __init__(self, engine: Engine, containers: Containers, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        containers: Containers,
+        limits: EngineLimits = LIMITS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._engine = engine
+        self._silence = limits.pull_seconds
+        self._turns = asyncio.Semaphore(limits.pulls)
         self._containers = containers
         self._clock = clock
         self._pulled: set[str] = set()
@@ -73,7 +82,7 @@ class Images:
         if pin in remembered:
             return
         try:
-            await self._engine.call(lambda client: client.remove_image(pin))
+            await self._engine.change(lambda client: client.remove_image(pin))
             log.info("removed the superseded image %s", pin, extra={"runtime": target.name})
         except failures.Refusal as refusal:
             # Gone, or used by a container that is not ours: both are fine.
@@ -96,6 +105,13 @@ class Images:
             raise
 
     async def _pull(self, reference: str, target: Target, progress: Progress) -> None:
+        if self._turns.locked():
+            await progress(reasons.IMAGE_PULLING, f"Waiting to pull {reference}: other images are pulled first")
+        async with self._turns:
+            await self._pull_now(reference, target, progress)
+        log.info("pulled %s", reference, extra={"runtime": target.name})
+
+    async def _pull_now(self, reference: str, target: Target, progress: Progress) -> None:
         download, told = Download(reference), -_PROGRESS_SECONDS
         await progress(reasons.IMAGE_PULLING, download.describe())
         try:
@@ -107,7 +123,11 @@ class Images:
                         await progress(reasons.IMAGE_PULLING, download.describe())
         except failures.Refusal as refusal:
             raise failures.outcome(refusal, pulling=True) from refusal
-        log.info("pulled %s", reference, extra={"runtime": target.name})
+        except errors.Waiting as waiting:
+            if waiting.reason != reasons.DAEMON_SLOW:
+                raise
+            message = f"The registry sent nothing of {reference} for {self._silence:.0f} s; the pull is tried again"
+            raise errors.Retry(reasons.IMAGE_PULL_FAILED, message) from waiting
 
     async def _open(self, reference: str, target: Target) -> Stream:
         name, tag = repository_of(reference)
@@ -122,10 +142,10 @@ class Images:
                 params={"fromImage": name, "tag": tag},
                 headers=headers,
                 stream=True,
-                timeout=(5.0, _SILENCE_SECONDS),
+                timeout=(5.0, self._silence),
             )
 
-        return await self._engine.stream(opened)
+        return await self._engine.pull(opened)
 
 
 _IMAGE_LABELS = (names.IMAGE_LABEL, names.PREVIOUS_IMAGE_LABEL)

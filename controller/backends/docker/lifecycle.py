@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from typing import Any
+from collections.abc import Awaitable
 
 from controller import errors
 from controller.backends.base import Identity, Target
@@ -100,15 +100,16 @@ class Lifecycle:
 
     async def discard(self, container: Container) -> None:
         """Remove a container that has been stopped; its volumes stay."""
-        await self._tolerating_absence(lambda client: client.remove_container(container.id, force=True))
+        remove = self._engine.change(lambda client: client.remove_container(container.id, force=True))
+        await _tolerating_absence(remove)
 
     async def rename(self, container: Container, name: str) -> None:
         """Give the container another name."""
-        await self._engine.call(lambda client: client.rename(container.id, name))
+        await self._engine.change(lambda client: client.rename(container.id, name))
 
     async def halt(self, container: Container, seconds: int) -> None:
         """Stop a container; it has ``seconds`` to end by itself."""
-        await self._tolerating_absence(lambda client: client.stop(container.id, timeout=seconds))
+        await _tolerating_absence(self._engine.stop(container.id, seconds))
         log.info("stopped container %s", container.name)
 
     async def _start_over(self, target: Target) -> None:
@@ -122,7 +123,7 @@ class Lifecycle:
         container = (await self._containers.require(target.identity)).id
         for attempt in range(_LINGERING_LINK_ATTEMPTS):
             try:
-                await self._engine.call(lambda client: client.start(container))
+                await self._engine.change(lambda client: client.start(container))
             except failures.Refusal as refusal:
                 if not failures.is_lingering_link(refusal) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
                     raise
@@ -137,20 +138,22 @@ class Lifecycle:
     async def _remove_volume(self, identity: Identity, name: str) -> None:
         volume = labels.volume_name(identity, name)
 
-        def remove(client: Any) -> None:
-            if labels.identity(client.inspect_volume(volume).get("Labels"), identity.install_id) == identity:
-                client.remove_volume(volume)
+        async def remove() -> None:
+            found = await self._engine.call(lambda client: client.inspect_volume(volume))
+            if labels.identity(found.get("Labels"), identity.install_id) == identity:
+                await self._engine.change(lambda client: client.remove_volume(volume))
 
-        await self._tolerating_absence(remove)
+        await _tolerating_absence(remove())
 
-    async def _tolerating_absence(self, function: Any) -> None:
-        try:
-            await self._engine.call(function)
-        except failures.Refusal as refusal:
-            if refusal.status == 409 and "removal" in refusal.words:
-                raise errors.Retry(reasons.STEP_FAILED, "The engine is still removing the container") from refusal
-            if refusal.status != 404:
-                raise
+
+async def _tolerating_absence(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except failures.Refusal as refusal:
+        if refusal.status == 409 and "removal" in refusal.words:
+            raise errors.Retry(reasons.STEP_FAILED, "The engine is still removing the container") from refusal
+        if refusal.status != 404:
+            raise
 
 
 def host_capacity() -> tuple[int, int]:

@@ -36,5 +36,5 @@ class Logs:
             address = url(client, f"/containers/{container.id}/logs")
             return client.get(address, params=wanted, stream=True, timeout=(5.0, None if follow else 60.0))
 
-        stream = await self._engine.stream(opened)
+        stream = await self._engine.logs(opened)
         return stream if container.document["Config"].get("Tty") else payloads(stream)

@@ -122,7 +122,7 @@ class Networks:
 
     async def _remove(self, network: Network) -> bool:
         try:
-            await self._engine.call(lambda client: client.remove_network(network.id))
+            await self._engine.change(lambda client: client.remove_network(network.id))
         except failures.Refusal as refusal:
             if refusal.status == 403 and labels.is_lan(network.labels, self._install_id):
                 return False  # a container that is not ours joined it

@@ -10,7 +10,6 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from controller import errors
 from controller.backends.docker.engine import Engine
@@ -27,9 +26,9 @@ async def remove(url: str, mountinfo: Path = Path("/proc/self/mountinfo"), pid: 
     container = identifier(await asyncio.to_thread(mountinfo.read_text))
     if not container:
         return False
-    engine = Engine(url, calls=1, streams=1)
+    engine = Engine(url)
     try:
-        return await engine.call(lambda client: _remove(client, container, pid or os.getpid()))
+        return await _remove(engine, container, pid or os.getpid())
     except (Refusal, errors.ReconcileError) as error:
         log.warning("Our own container %s is left behind: %s", container[:12], error)
         return False
@@ -43,9 +42,10 @@ def identifier(mountinfo: str) -> str:
     return found[1] if found else ""
 
 
-def _remove(client: Any, container: str, pid: int) -> bool:
+async def _remove(engine: Engine, container: str, pid: int) -> bool:
     # In the host's process namespace, which we need anyway, our number is the one that Docker knows.
-    if client.inspect_container(container)["State"]["Pid"] != pid:
+    found = await engine.call(lambda client: client.inspect_container(container))
+    if found["State"]["Pid"] != pid:
         return False
-    client.remove_container(container, force=True)
+    await engine.change(lambda client: client.remove_container(container, force=True))
     return True

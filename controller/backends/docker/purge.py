@@ -38,25 +38,24 @@ class Purge:
         """Remove it; what was removed."""
         removed = []
         for identity, entry in await self._containers.of_install(self._install_id):
-            await self._engine.call(partial(_end, container=entry["Id"]))
+            await self._end(entry["Id"])
             removed.append(f"container {identity.device_id}")
         removed += [f"network {name}" for name in await self._networks.remove_all()]
         removed += [f"interface {name}" for name in await self._parents.remove_unused()]
         for name in await self._volumes() if volumes else []:
-            await self._engine.call(partial(_remove_volume, name=name))
+            await self._engine.change(partial(_remove_volume, name=name))
             removed.append(f"volume {name}")
         return removed
+
+    async def _end(self, container: str) -> None:
+        found = await self._engine.call(lambda client: client.inspect_container(container))
+        await self._engine.stop(container, found["Config"].get("StopTimeout") or _GRACE_SECONDS)
+        await self._engine.change(lambda client: client.remove_container(container, force=True))
 
     async def _volumes(self) -> list[str]:
         wanted = labels.selector(labels.of_install(self._install_id))
         found: dict[str, Any] = await self._engine.call(lambda client: client.volumes(filters=wanted))
         return [volume["Name"] for volume in found.get("Volumes") or []]
-
-
-def _end(client: Any, container: str) -> None:
-    grace = client.inspect_container(container)["Config"].get("StopTimeout") or _GRACE_SECONDS
-    client.stop(container, timeout=grace)
-    client.remove_container(container, force=True)
 
 
 def _remove_volume(client: Any, name: str) -> None:

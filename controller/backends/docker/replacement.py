@@ -25,6 +25,7 @@ from controller.resources import reasons
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.25
+_UNKNOWN = (reasons.DAEMON_UNREACHABLE, reasons.DAEMON_SLOW)
 
 
 class Replacement:
@@ -105,7 +106,7 @@ class Replacement:
             _require_steady(first, await self._containers.require(target.identity))
 
     async def _go_back(self, target: Target, error: Exception) -> NoReturn:
-        if isinstance(error, errors.Waiting) and error.reason == reasons.DAEMON_UNREACHABLE:
+        if isinstance(error, errors.Waiting) and error.reason in _UNKNOWN:
             raise error  # nothing is known of the new container, and nothing can be put back now
         log.warning("the new container failed, going back: %s", error, extra={"runtime": target.name})
         if new := await self._containers.current(target.identity):

@@ -7,6 +7,7 @@ with a grace period of minutes must not keep the controller from ending.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -34,7 +35,10 @@ class Workers:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Let the threads end when they have done what they are at; waits for none."""
+        """Begin no more jobs, and let the threads end when they have done what they are at; waits for none."""
+        with contextlib.suppress(queue.Empty):
+            while job := self._jobs.get_nowait():
+                job[0].cancel()
         for _ in self._threads:
             self._jobs.put(None)
 

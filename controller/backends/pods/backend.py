@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from controller import errors
 from controller.backends import base
@@ -101,13 +101,12 @@ class PodsBackend:
         """Remove everything of this installation; what was removed."""
         return await self._inventory.purge(volumes=volumes)
 
-    async def health(self) -> dict[str, Any]:
+    async def check(self) -> None:
         """That pods can be seen. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         try:
             await self._api.list(kinds.STATEFUL_SETS, self._namespace)
         except errors.ApiError as error:
             raise errors.Waiting(reasons.DAEMON_UNREACHABLE, f"Pods cannot be managed: {error}") from error
-        return {"version": "", "apiVersion": kinds.STATEFUL_SETS.api_version}
 
     def _table(self) -> dict[type[Step], _Action]:
         lifecycle, replacement = self._lifecycle, self._replacement

@@ -1,0 +1,255 @@
+"""An engine that hangs, or is slow, or hangs for one request only: what waits for it, what fails, what goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.backends.base import Contact, Identity, Target
+from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.containers import Containers
+from controller.backends.docker.engine import Engine
+from controller.backends.docker.host import Host
+from controller.backends.docker.images import Images
+from controller.backends.docker.limits import EngineLimits
+from controller.resources import reasons, runtimes
+from tests.backends.conftest import INTERNAL_POOL, Told
+from tests.support.stub_engine import Manner, StubEngine
+
+LIMITS = EngineLimits(
+    ping_seconds=1, question_seconds=1, change_seconds=1, pull_seconds=1, probe_seconds=(0.05, 0.2), settle_seconds=0.05
+)
+PATIENT = dataclasses.replace(LIMITS, question_seconds=600, change_seconds=600, pull_seconds=600)
+
+
+@pytest.fixture
+async def stub(tmp_path: Path) -> AsyncIterator[StubEngine]:
+    """The engine."""
+    async with StubEngine(tmp_path / "s").serving() as stub:
+        yield stub
+
+
+@pytest.fixture
+async def engine(stub: StubEngine) -> AsyncIterator[Engine]:
+    """A connection whose limits are a second each."""
+    engine = Engine(stub.url, LIMITS)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+async def patient(stub: StubEngine) -> AsyncIterator[Engine]:
+    """A connection that waits ten minutes for everything but a ping."""
+    engine = Engine(stub.url, PATIENT)
+    yield engine
+    engine.close()
+
+
+async def question(engine: Engine, name: str = "plc1") -> Any:
+    """What the engine knows of a container."""
+    return await engine.call(lambda client: client.inspect_container(name))
+
+
+async def start(engine: Engine, name: str = "plc1") -> None:
+    """Have a container started."""
+    await engine.change(lambda client: client.start(name))
+
+
+async def reason_of(work: Any) -> str:
+    """Why it has to wait."""
+    with pytest.raises(errors.Waiting) as waiting:
+        await work
+    return waiting.value.reason
+
+
+async def hang(stub: StubEngine, engine: Engine) -> None:
+    """Have the engine hang, and the connection know it."""
+    stub.running.clear()
+    assert await reason_of(engine.check()) == reasons.DAEMON_UNREACHABLE
+
+
+async def test_an_engine_that_hangs_is_found_out_once_for_all_who_ask(stub: StubEngine, engine: Engine) -> None:
+    stub.running.clear()
+
+    found = await asyncio.gather(*(reason_of(question(engine)) for _ in range(50)))
+
+    assert set(found) == {reasons.DAEMON_UNREACHABLE}
+    stub.running.set()
+    await engine.pause(20)
+    assert "GET /containers/plc1/json" not in stub.asked
+
+
+async def test_calls_fail_without_being_sent_while_the_engine_hangs(stub: StubEngine, engine: Engine) -> None:
+    await question(engine)
+    await hang(stub, engine)
+
+    assert await reason_of(start(engine)) == reasons.DAEMON_UNREACHABLE
+
+    stub.running.set()
+    await engine.pause(20)
+    assert "POST /containers/plc1/start" not in stub.asked
+
+
+async def test_calls_under_way_end_when_the_engine_is_found_to_hang(stub: StubEngine, patient: Engine) -> None:
+    stub.manners["/containers/plc1/start"] = Manner.SILENT
+    stub.manners["/containers/plc1/json"] = Manner.SILENT
+    waiting = [asyncio.create_task(reason_of(work(patient))) for work in (start, question)]
+    await stub.arrived("POST /containers/plc1/start")
+    await stub.arrived("GET /containers/plc1/json")
+
+    await hang(stub, patient)
+
+    assert await asyncio.wait_for(asyncio.gather(*waiting), 20) == [reasons.DAEMON_UNREACHABLE] * 2
+
+
+async def test_work_goes_on_as_soon_as_the_engine_answers_again(stub: StubEngine, engine: Engine) -> None:
+    await hang(stub, engine)
+    back = asyncio.create_task(engine.pause(600))
+    stub.running.set()
+
+    await asyncio.wait_for(back, 20)
+
+    await question(engine)
+
+
+async def test_an_engine_of_another_version_is_talked_to_in_its_own(stub: StubEngine, engine: Engine) -> None:
+    before = await engine.capabilities()
+    await hang(stub, engine)
+    stub.version = "1.44"
+    stub.running.set()
+    await engine.pause(20)
+
+    assert await engine.capabilities() != before
+    await question(engine)
+    assert stub.asked[-1] == "GET /containers/plc1/json"
+
+
+@pytest.mark.parametrize("manner", [Manner.SILENT, Manner.HEADERS, Manner.TRICKLE])
+async def test_a_call_that_takes_too_long_is_slow_as_long_as_the_engine_answers_others(
+    stub: StubEngine, engine: Engine, manner: Manner
+) -> None:
+    stub.manners["/containers/plc1/json"] = manner
+
+    assert await reason_of(question(engine)) == reasons.DAEMON_SLOW
+
+    await engine.check()
+    await question(engine, "plc2")
+
+
+async def test_a_slow_start_leaves_the_calls_of_others_alone(stub: StubEngine, engine: Engine) -> None:
+    stub.manners["/containers/plc1/start"] = stub.manners["/containers/plc2/start"] = Manner.SILENT
+    slow = asyncio.create_task(reason_of(start(engine)))
+    await stub.arrived("POST /containers/plc1/start")
+    other = asyncio.create_task(reason_of(start(engine, "plc2")))
+    await stub.arrived("POST /containers/plc2/start")
+
+    assert await slow == reasons.DAEMON_SLOW
+
+    assert await other == reasons.DAEMON_SLOW
+    assert stub.asked.count("POST /containers/plc2/start") == 1
+
+
+async def test_slow_stops_hold_up_neither_questions_nor_starts(stub: StubEngine, patient: Engine) -> None:
+    names = [f"plc{number}" for number in range(40)]
+    stub.manners |= {f"/containers/{name}/stop": Manner.SILENT for name in names}
+    stops = [asyncio.create_task(patient.stop(name, 600)) for name in names]
+    for name in names[: PATIENT.stops]:
+        await stub.arrived(f"POST /containers/{name}/stop")
+
+    await question(patient)
+    await start(patient)
+    await patient.check()
+
+    await cancelled(stops)
+
+
+async def test_a_call_that_was_given_up_before_it_was_sent_is_never_sent(stub: StubEngine) -> None:
+    engine = Engine(stub.url, dataclasses.replace(LIMITS, changes=1))
+    stub.manners["/containers/plc1/start"] = Manner.SILENT
+    first = asyncio.create_task(reason_of(start(engine)))
+    await stub.arrived("POST /containers/plc1/start")
+    given_up = asyncio.create_task(start(engine, "plc2"))
+    last = asyncio.create_task(start(engine, "plc3"))
+    await asyncio.sleep(0)
+    await cancelled([given_up])
+
+    await asyncio.gather(first, last)
+
+    assert "POST /containers/plc2/start" not in stub.asked
+    engine.close()
+
+
+async def test_a_subscription_that_is_not_answered_is_made_again(stub: StubEngine, host: Host) -> None:
+    backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
+    stub.manners["/events"] = Manner.SILENT
+    stream: Any = backend.changes()
+    async with asyncio.timeout(20), aclosing(stream) as changes:
+        first = asyncio.create_task(anext(changes))
+        await stub.arrived("GET /events")
+        stub.manners["/events"] = Manner.OPEN
+        assert await first is Contact.STANDS
+    backend.close()
+
+
+async def test_events_are_followed_again_after_the_engine_hung(stub: StubEngine, host: Host) -> None:
+    backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
+    stub.manners["/events"] = Manner.OPEN
+    stream: Any = backend.changes()
+    async with asyncio.timeout(20), aclosing(stream) as changes:
+        assert await anext(changes) is Contact.STANDS
+        stub.running.clear()
+        assert await reason_of(backend.check()) == reasons.DAEMON_UNREACHABLE
+        assert await anext(changes) is Contact.LOST
+        stub.running.set()
+        assert await anext(changes) is Contact.STANDS
+    backend.close()
+
+
+def target(name: str) -> Target:
+    """A runtime whose image is always pulled."""
+    spec = {"deviceId": name, "image": f"registry.test/{name}", "version": "1", "imagePullPolicy": "Always"}
+    return Target(Identity("x", "edge", name), name, "uid", 1, runtimes.RuntimeSpec.model_validate(spec))
+
+
+async def test_pulls_from_a_silent_registry_wait_in_line_and_hold_up_nothing_else(
+    stub: StubEngine, patient: Engine
+) -> None:
+    stub.manners |= {"/images/create": Manner.SILENT, "/events": Manner.OPEN}
+    images = Images(patient, Containers(patient), PATIENT)
+    progress = [Told() for _ in range(PATIENT.pulls + 1)]
+    pulls = [asyncio.create_task(images.resolve(target(f"plc{n}"), lines)) for n, lines in enumerate(progress)]
+    await stub.arrived("POST /images/create", PATIENT.pulls)
+
+    assert [taken.lines[-1] for taken in progress if "Waiting" in taken.lines[-1][1]] == [
+        (reasons.IMAGE_PULLING, f"Waiting to pull registry.test/plc{PATIENT.pulls}:1: other images are pulled first")
+    ]
+    await question(patient)
+    async with asyncio.timeout(20):
+        events = await patient.events(lambda client: client.get(f"{client.base_url}/v1.41/events", stream=True))
+        await events.aclose()
+    await cancelled(pulls)
+
+
+async def test_a_registry_that_sends_nothing_is_told_as_that(stub: StubEngine, engine: Engine) -> None:
+    stub.manners["/images/create"] = Manner.HEADERS
+    images = Images(engine, Containers(engine), LIMITS)
+
+    with pytest.raises(errors.Retry) as silent:
+        await images.resolve(target("plc1"), Told())
+
+    assert silent.value.reason == reasons.IMAGE_PULL_FAILED
+    assert "registry" in str(silent.value)
+
+
+async def cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    """Give them up, and wait until they are."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

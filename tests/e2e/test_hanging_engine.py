@@ -1,0 +1,147 @@
+"""A Docker engine that hangs, stopped by SIGSTOP: nothing but Docker's own work waits, and nothing is done twice.
+
+The limits of the engine are scaled down; with EDGE_TEST_FULL_LENGTH=1 they are the real ones, and it takes minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from controller.bootstrap import operation
+from controller.console.server import Cloud
+from tests.support import hurried
+from tests.support.dockerd import Engine
+from tests.support.lan import Lan
+from tests.support.site import AGENT, Site, connected, eventually
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+FULL_LENGTH = os.environ.get("EDGE_TEST_FULL_LENGTH") == "1"
+# Longer than every limit of a call and than what a loop may be silent; the pulls, which wait longest, are not used.
+HANG_SECONDS = operation.RESYNC_SECONDS + 90 if FULL_LENGTH else 2 * hurried.LIMITS.question_seconds + 4
+BEAT_SECONDS = 1
+RUNTIMES = [f"plc-{number}" for number in range(1, 9)]
+
+
+class Probe:
+    """Asks the status port of a site."""
+
+    def __init__(self, port: int) -> None:
+        self._base = f"http://127.0.0.1:{port}"
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status and text."""
+        async with aiohttp.ClientSession() as session, session.get(self._base + path) as answer:
+            return answer.status, await answer.text()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nothing uses."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud, free_port: int) -> AsyncIterator[Site]:
+    """A host whose controller is connected, with a heartbeat each second."""
+    module = "controller" if FULL_LENGTH else "tests.support.hurried"
+    host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1", module)
+    host.environment |= {
+        "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port}",
+        "EDGE_HEARTBEAT_SECONDS": str(BEAT_SECONDS),
+        "EDGE_COMMAND_SECONDS": "30" if FULL_LENGTH else "6",
+    }
+    async with connected(host) as site:
+        yield site
+
+
+@pytest.fixture
+async def eight(site: Site, lan: Lan) -> list[str]:
+    """Eight runtimes that run and are ready."""
+    for number, name in enumerate(RUNTIMES):
+        await site.create(name, lan.parent, f"{lan.address(60 + number)}/24")
+    for name in RUNTIMES:
+        await site.wait_condition(name, "Ready", seconds=120)
+    return RUNTIMES
+
+
+@contextlib.contextmanager
+def hanging(engine: Engine) -> Iterator[None]:
+    """The engine stopped, but not ended."""
+    os.kill(engine.process_id, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(engine.process_id, signal.SIGCONT)
+
+
+async def starts(client: Any) -> dict[str, tuple[str, str, int]]:
+    """Id, start and count of restarts of each container."""
+    found = {}
+    for name in RUNTIMES:
+        seen = await asyncio.to_thread(client.inspect_container, name)
+        found[name] = (seen["Id"], seen["State"]["StartedAt"], seen["RestartCount"])
+    return found
+
+
+async def wait_reason(site: Site, name: str, reason: str) -> None:
+    """Wait until the status says why the runtime waits."""
+
+    async def waits() -> bool:
+        conditions = (await site.runtime(name))["status"]["conditions"]
+        return any(condition["reason"] == reason for condition in conditions)
+
+    await eventually(waits, f"{name} waits for {reason} (see {site.log})")
+
+
+async def answers(site: Site, probe: Probe) -> None:
+    """Everything that needs no Docker answers; what needs it says that it does not."""
+    assert await probe.get("/healthz") == (200, "ok\n")
+    status, text = await probe.get("/readyz")
+    assert (status, text.split(":")[0]) == (503, "docker")
+    assert "does not answer" in text
+    assert (await site.status("plc-1"))["status"] == "success"
+    used = await site.send("get_consumption_device", device_id="plc-1", cpuPeriod="1h", memoryPeriod="1h")
+    assert used["status"] == "success"
+    await site.cloud.next_heartbeat(AGENT)
+    refused = await site.send("start_device", device_id="plc-1")
+    assert "Docker" in refused["error"]
+    assert "does not answer" in refused["error"]
+    assert len((await site.kubectl("get", "runtimes", "-o", "name")).split()) == len(RUNTIMES)
+
+
+async def test_an_engine_that_hangs_takes_nothing_along(
+    site: Site, eight: list[str], engine: Engine, docker_client: Any, free_port: int
+) -> None:
+    probe, client = Probe(free_port), docker_client.api
+    before, session = await starts(client), site.cloud.agents.session(AGENT)
+
+    with hanging(engine):
+        for name in eight:
+            await wait_reason(site, name, "DockerUnreachable")
+        until = asyncio.get_running_loop().time() + HANG_SECONDS
+        while asyncio.get_running_loop().time() < until:
+            await answers(site, probe)
+    for name in eight:
+        await site.wait_condition(name, "Ready")
+    assert site.cloud.agents.session(AGENT) == session
+    assert await starts(client) == before
+
+    with hanging(engine):
+        assert await site.stop() == 0
+        await site.start()
+        await wait_reason(site, "plc-1", "DockerUnreachable")
+    for name in eight:
+        await site.wait_condition(name, "Ready")
+    assert await starts(client) == before

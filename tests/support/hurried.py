@@ -1,0 +1,28 @@
+"""The controller as a process whose limits of the engine are scaled down: ``python -m tests.support.hurried run``."""
+
+from __future__ import annotations
+
+import click
+
+from controller.backends.docker.limits import EngineLimits
+from controller.cli import run as command
+from controller.cli.options import with_settings
+from controller.settings import Settings
+
+LIMITS = EngineLimits(ping_seconds=1, question_seconds=2, change_seconds=3, pull_seconds=3)
+
+
+@click.group()
+def main() -> None:
+    """The part of edge-controller."""
+
+
+@main.command()
+@with_settings()
+def run(settings: Settings) -> None:
+    """Run it as the real one does."""
+    command.serve(settings, LIMITS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""A stub of a Docker engine that answers, is slow, or hangs at a chosen point, on a socket of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+_TRICKLE_SECONDS = 0.2
+
+
+class Manner(Enum):
+    """How a request is answered."""
+
+    WHOLE = "whole"
+    SILENT = "silent"  # it is read, and that is all
+    HEADERS = "headers"  # the headers come, the body does not
+    TRICKLE = "trickle"  # one byte after the other, without end
+    OPEN = "open"  # a stream that has begun and says nothing
+
+
+class StubEngine:
+    """Answers below ``url``; ``asked`` holds the requests in order as ``METHOD /path``.
+
+    ``manners`` says by path how a request is answered that comes from now on. While ``running`` is not set it reads
+    nothing, as a process that was stopped; what waits at the socket meanwhile is answered afterwards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"unix://{path}"
+        self.version = "1.41"
+        self.asked: list[str] = []
+        self.manners: dict[str, Manner] = {}
+        self.answers: dict[str, Any] = {"/containers/json": [], "/networks": []}
+        self.running = asyncio.Event()
+        self.running.set()
+        self._path = path
+        self._arrived: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(0))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[StubEngine]:
+        """Answer within this block."""
+        server = await asyncio.start_unix_server(self._accept, self._path)
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def arrived(self, request: str, times: int = 1) -> None:
+        """Wait until a request came, so many times since the last wait for it."""
+        for _ in range(times):
+            await asyncio.wait_for(self._arrived[request].acquire(), 20)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError), contextlib.closing(writer):
+            while True:
+                await self.running.wait()
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                await self.running.wait()
+                await self._read_body(reader, head)
+                await self._answer(writer, *head.split(" ", 2)[:2])
+
+    async def _read_body(self, reader: asyncio.StreamReader, head: str) -> None:
+        length = [line.split(": ")[1] for line in head.splitlines() if line.lower().startswith("content-length")]
+        await reader.readexactly(int(length[0]) if length else 0)
+
+    async def _answer(self, writer: asyncio.StreamWriter, method: str, target: str) -> None:
+        path = "/" + target.split("?", maxsplit=1)[0].lstrip("/").removeprefix(f"v{self.version}/")
+        self.asked.append(f"{method} {path}")
+        self._arrived[f"{method} {path}"].release()
+        manner = self.manners.get(path, Manner.WHOLE)
+        if manner is not Manner.SILENT:
+            body = json.dumps(self.answers.get(path, {})).encode()
+            length = len(body) if manner is Manner.WHOLE else 2**30
+            writer.write(f"HTTP/1.1 200 OK\r\nApi-Version: {self.version}\r\nContent-Length: {length}\r\n\r\n".encode())
+            writer.write(body if manner is Manner.WHOLE else b"")
+            await writer.drain()
+        while manner is Manner.TRICKLE:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(_TRICKLE_SECONDS)
+        if manner is not Manner.WHOLE:
+            await asyncio.Event().wait()
