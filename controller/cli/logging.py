@@ -1,19 +1,59 @@
-"""Logs of the service: one line a transition, for people or as JSON, with the runtime and command it is about."""
+"""Logs of the service: one line a transition, for people or as JSON, with the runtime and command it is about.
+
+What others send (paths, names, user agents) stands in them, so that nothing of it may pass for an entry of its own or
+fill the disk: whatever is not printable is escaped, long texts are cut, and what nobody in particular causes is paced.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 FIELDS = (
     "runtime", "command", "device", "topic",
     # of a write to the embedded API (apiserver/access/audit.py)
     "user", "impersonator", "verb", "resource", "object", "code", "dry_run", "milliseconds", "peer", "agent",
+    "held_back",
 )  # fmt: skip
 # Libraries that tell at INFO what we tell ourselves, or at every request.
 QUIET = ("aiohttp.access", "engineio", "socketio", "kopf", "urllib3", "docker", "asyncio")
+ANONYMOUS = "system:anonymous"  # who gives no proof to the embedded API
+PACE_SECONDS = 60.0
+LONGEST = 4096  # characters of a message
+LONGEST_FIELD = 512
+_PLAIN = re.compile(r"[\w./:@+,-]*")
+
+
+class Paced(logging.Filter):
+    """Lets one record of a kind through in a minute, with the count of those it held back before."""
+
+    def __init__(
+        self, kind_of: Callable[[logging.LogRecord], str | None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``kind_of`` is one of a few; None is never held back."""
+        super().__init__()
+        self._kind_of = kind_of
+        self._clock = clock
+        self._told: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is told now."""
+        kind, now = self._kind_of(record), self._clock()
+        if kind is None:
+            return True
+        last, held = self._told.get(kind, (now - PACE_SECONDS, 0))
+        if now - last < PACE_SECONDS:
+            self._told[kind] = last, held + 1
+            return False
+        self._told[kind] = now, 0
+        if held:
+            record.held_back = held
+        return True
 
 
 class JsonFormatter(logging.Formatter):
@@ -25,22 +65,33 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _cut(record.getMessage(), LONGEST),
         }
-        entry |= {field: str(getattr(record, field)) for field in FIELDS if hasattr(record, field)}
+        entry |= {name: _cut(str(getattr(record, name)), LONGEST_FIELD) for name in FIELDS if hasattr(record, name)}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry)
+        return json.dumps(entry)  # ASCII only: no character of it ends a line or turns the text
 
 
 class ConsoleFormatter(logging.Formatter):
     """Time, level, message, and what it is about in brackets."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; an exception below it."""
-        about = " ".join(f"{field}={getattr(record, field)}" for field in FIELDS if hasattr(record, field))
-        line = f"{_time(record)} {record.levelname:<7} {record.getMessage()}{f' [{about}]' if about else ''}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        """One line; the lines of an exception below it, indented, as no entry is."""
+        about = " ".join(f"{name}={_field(getattr(record, name))}" for name in FIELDS if hasattr(record, name))
+        message = printable(_cut(record.getMessage(), LONGEST))
+        line = f"{_time(record)} {record.levelname:<7} {message}{f' [{about}]' if about else ''}"
+        if not record.exc_info:
+            return line
+        lines = self.formatException(record.exc_info).split("\n")
+        return "\n".join((line, *(f"    {printable(below)}" for below in lines)))
+
+
+def printable(text: str) -> str:
+    """The text on one line: control characters, line breaks and marks of direction are escaped, as in Python."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def set_up(form: str, level: str) -> None:
@@ -50,6 +101,23 @@ def set_up(form: str, level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Whoever reaches a port can cause these without a proof of who it is.
+    logging.getLogger("aiohttp.server").addFilter(Paced(lambda record: str(record.msg)))
+    logging.getLogger("edge.audit").addFilter(Paced(_anonymous))
+
+
+def _anonymous(record: logging.LogRecord) -> str | None:
+    return ANONYMOUS if getattr(record, "user", "") == ANONYMOUS else None
+
+
+def _field(value: object) -> str:
+    """A value that ends where it seems to."""
+    text = _cut(str(value), LONGEST_FIELD)
+    return text if _PLAIN.fullmatch(text) else printable(json.dumps(text, ensure_ascii=False))
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -1,0 +1,71 @@
+"""The log: one entry is one line, whatever strangers send, and strangers cannot fill the disk with it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.cli import logging as logs
+
+FORGED = "x\n2026-11-27T00:00:00.000Z INFO    API write [user=admin verb=delete]"
+
+
+def entry(message: str, **fields: object) -> logging.LogRecord:
+    """A record."""
+    record = logging.LogRecord("edge", logging.INFO, "", 0, "%s", (message,), None)
+    vars(record).update(fields)
+    return record
+
+
+@pytest.mark.parametrize("formatter", [logs.ConsoleFormatter(), logs.JsonFormatter()])
+@given(message=st.text(), name=st.text())
+def test_an_entry_is_one_line_of_printable_characters(formatter: logging.Formatter, message: str, name: str) -> None:
+    assert formatter.format(entry(message, object=name)).isprintable()
+
+
+@pytest.mark.parametrize("char", "\n\r\t\x00\x1b\x7f\x85\u2028\u2029\u202e\u2066\u200f\udcff")
+def test_what_ends_a_line_or_turns_it_is_escaped(char: str) -> None:
+    for formatter in (logs.ConsoleFormatter(), logs.JsonFormatter()):
+        assert char not in formatter.format(entry(f"a{char}b", agent=f"a{char}b"))
+
+
+def test_a_field_cannot_pass_for_others() -> None:
+    line = logs.ConsoleFormatter().format(entry("API write", object='x user=admin] "', agent=FORGED, user="viewer"))
+    assert line.endswith(
+        r'[user=viewer object="x user=admin] \"" '
+        r'agent="x\n2026-11-27T00:00:00.000Z INFO    API write [user=admin verb=delete]"]'
+    )
+
+
+def test_an_exception_is_below_its_entry_and_cannot_pass_for_another() -> None:
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        record = logging.LogRecord("edge", logging.ERROR, "", 0, "Failed", (), sys.exc_info())
+    first, *others = logs.ConsoleFormatter().format(record).split("\n")
+    assert first.endswith("ERROR   Failed")
+    assert all(line.startswith("    ") for line in others)
+    assert "\n" not in logs.JsonFormatter().format(record)
+
+
+def test_long_texts_are_cut() -> None:
+    record = entry("m" * 100_000, object="o" * 100_000)
+    assert len(logs.ConsoleFormatter().format(record)) < 5000
+    assert len(json.loads(logs.JsonFormatter().format(record))["object"]) < 600
+
+
+def test_strangers_are_told_of_once_a_minute_with_their_number() -> None:
+    now = [0.0]
+    paced = logs.Paced(lambda record: "kind" if record.getMessage() == "paced" else None, lambda: now[0])
+    told = [paced.filter(entry("paced")) for _ in range(1000)]
+    assert (told[0], any(told[1:])) == (True, False)
+    assert paced.filter(entry("other"))
+    now[0] = logs.PACE_SECONDS
+    later = entry("paced")
+    assert paced.filter(later)
+    assert "[held_back=999]" in logs.ConsoleFormatter().format(later)
