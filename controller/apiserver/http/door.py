@@ -18,6 +18,7 @@ from controller.apiserver.http import wire
 
 CONNECTIONS = 400  # of the 1024 descriptors that a service usually gets
 HANDSHAKE_SECONDS = 10.0
+FIRST_SECONDS = 20.0  # in which a connection must have made its first request; it may take twice as long
 IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients of Kubernetes keep theirs for 90 s
 SHUTDOWN_SECONDS = 0.5
 LINE_BYTES = 32 << 10  # of a URL or a header: selectors and tokens are long
@@ -46,16 +47,21 @@ class Late(asyncio.Protocol):
 class Door:
     """One listening socket, and the HTTP connections that came through it."""
 
-    def __init__(self, handler: Handler, connections: int = CONNECTIONS) -> None:
+    def __init__(self, handler: Handler, connections: int = CONNECTIONS, first: float = FIRST_SECONDS) -> None:
+        """``first``: seconds between two looks for connections that have asked for nothing."""
         self._handler = handler
         self._connections = connections
+        self._first = first
+        self._heard: set[Any] = set()
+        self._silent: set[Any] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
         self._socket: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
 
     async def open(self, host: str, port: int, context: ssl.SSLContext) -> int:
         """Listen; the port, which was taken freely for 0. Raises OSError."""
         app = web.Application(client_max_size=wire.MAX_BODY)
-        app.router.add_route("*", "/{path:.*}", self._handler)
+        app.router.add_route("*", "/{path:(?s:.*)}", self._answer)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -70,15 +76,32 @@ class Door:
         self._socket = await loop.create_server(
             self._accept, host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
         )
+        self._sweeping = loop.call_later(self._first, self._sweep)
         return int(self._socket.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Let nobody in any more, and end what is open. Does nothing when it was never open."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         if self._socket is not None:
             self._socket.close()
         if self._runner is not None:
             await self._runner.cleanup()
         self._socket = self._runner = None
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self._heard.add(request.protocol)
+        return await self._handler(request)
+
+    def _sweep(self) -> None:
+        """End the connections that were silent at the last look and still are: each holds a place."""
+        server = self._runner.server if self._runner else None
+        there = set(server.connections if server else ())
+        self._heard &= there
+        for connection in there & (self._silent - self._heard):
+            connection.force_close()
+        self._silent = there - self._heard
+        self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
 
     def _accept(self) -> asyncio.BaseProtocol:
         server = self._runner.server if self._runner else None
