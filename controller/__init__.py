@@ -3,4 +3,7 @@
 The tree tells the flow: cloud -> contract -> Runtime -> plan -> backend -> status.
 """
 
+from datetime import UTC, datetime
+
 __version__ = "0.1.0"
+RELEASED = datetime(2026, 11, 27, tzinfo=UTC)  # a clock that shows an earlier time is wrong; changes with the version

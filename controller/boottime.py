@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+STEP_SECONDS = 60  # what NTP corrects between two looks is far less
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -31,6 +32,21 @@ class Boot:
 def current() -> Boot:
     """The boot that we run in."""
     return Boot(BOOT_ID.read_text().strip())
+
+
+class Steps:
+    """Notices when the time of day is set; ``clock`` is that, ``elapsed`` is never set. Both in seconds."""
+
+    def __init__(self, clock: Callable[[], float], elapsed: Callable[[], float]) -> None:
+        self._clock = clock
+        self._elapsed = elapsed
+        self.booted_at = clock() - elapsed()  # when the host was booted, by the time of day
+
+    def look(self) -> int:
+        """By how many seconds it was set since the last look; less than a minute is none."""
+        before, self.booted_at = self.booted_at, self._clock() - self._elapsed()
+        step = round(self.booted_at - before)
+        return step if abs(step) >= STEP_SECONDS else 0
 
 
 def start_ticks(pid: int, proc: Path = Path("/proc")) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from controller import __version__, errors, files, names
+from controller import __version__, boottime, errors, files, names
 from controller.apiserver.access import kubeconfigs
 from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.access.pki import Credentials, Pki
@@ -37,6 +37,7 @@ from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.keeping import Keeping
 from controller.apiserver.storage.store import Store
 from controller.apiserver.upkeep import schedule, seed
+from controller.apiserver.upkeep.daily import Daily
 from controller.apiserver.upkeep.furnishings import Furnishings
 from controller.apiserver.upkeep.garbage import Garbage
 from controller.apiserver.upkeep.schedule import Upkeep
@@ -65,6 +66,7 @@ class ApiServer:
         addresses: Callable[[], Iterable[str]] = tuple,
         limits: Limits | None = None,
         keeping: Keeping = Keeping(),  # noqa: B008 - it is frozen
+        elapsed: Callable[[], float] = boottime.now,
     ) -> None:
         self._directory = state_dir / "api"
         self._host = host
@@ -72,10 +74,12 @@ class ApiServer:
         self._crds = crds
         self._namespace = default_namespace
         self._clock = clock
+        self._elapsed = elapsed
         self._registry = Registry((*CORE, *cluster_kinds.resources()))
         self._facts = {**keeping.facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
         self._database = self._directory / "objects.db"
         self._backups = Backups(state_dir / "backups", clock)
+        self._daily = Daily(self._backups, clock, elapsed)
         self._disk = keeping.disk or Disk(self._directory)
         self._store = Store(self._database, disk=self._disk)
         self._subject = keeping.subject or {"apiVersion": "v1", "kind": "Namespace", "name": default_namespace}
@@ -109,7 +113,7 @@ class ApiServer:
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
         furnishings = Furnishings(self._store, ca)
         renewed = self._renewed(context, furnishings)
-        self._upkeep = Upkeep(self._store, self._pki, self._clock, renewed, self._back_up)
+        self._upkeep = Upkeep(self._store, self._pki, self._clock, renewed, self._back_up, self._elapsed)
         if lost:
             await self._tell("DatabaseRestored", lost)
             await asyncio.to_thread(database.keep_facts, self._database, {replacement.NOTICE: ""})
@@ -131,10 +135,11 @@ class ApiServer:
 
     def _back_up(self) -> None:
         """Once a day. Blocking."""
-        if not self._backups.is_due():
+        if not self._daily.is_due():
             return
         try:
             logger.info("Backed up as %s", self._backups.take(self._database))
+            self._daily.taken()
         except (sqlite3.Error, OSError) as error:
             logger.warning("The daily backup failed: %s; see that the disk of %s has space", error, self._directory)
 

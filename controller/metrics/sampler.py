@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 
 from controller import boottime
+from controller.boottime import Steps
 from controller.metrics.containers import ContainerReader, ContainerReading
 from controller.metrics.history import History, Sample
 from controller.metrics.host import MIB, HostReader, HostReading
@@ -22,7 +23,6 @@ from controller.metrics.host import MIB, HostReader, HostReading
 logger = logging.getLogger(__name__)
 
 _HOST_SERIES = "host"
-_STEP_SECONDS = 60  # what NTP corrects from tick to tick is far less
 
 
 class Sampler:
@@ -48,7 +48,7 @@ class Sampler:
         self._clock = clock
         self._elapsed = elapsed
         self._began = elapsed()
-        self._boot = clock() - elapsed()  # when the host was booted, by the time of day
+        self._steps = Steps(clock, elapsed)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._pids: dict[str, int] = {}
         self._host: HostReading | None = None
@@ -128,8 +128,8 @@ class Sampler:
 
     async def _follow_clock(self) -> None:
         """When the time of day was set, the samples since the start were recorded by another one, and move along."""
-        before, self._boot = self._boot, self._clock() - self._elapsed()
-        if abs(step := round(self._boot - before)) >= _STEP_SECONDS:
+        before = self._steps.booted_at
+        if step := self._steps.look():
             logger.info("The time of day was set by %d s", step)
             start, end = self._began + before - 1, self._elapsed() + before + 1
             for series in list(self._history.series()):

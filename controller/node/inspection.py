@@ -11,18 +11,17 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from controller import errors
+from controller import RELEASED, errors
 from controller.cloud.identity import Identity
 from controller.network.interfaces import HostInterface
 from controller.settings import Settings
 
 Level = Literal["OK", "WARN", "FAIL"]
 
-RELEASED = datetime(2026, 1, 1, tzinfo=UTC)  # a clock before this is wrong
 CERTIFICATE_NOTICE = timedelta(days=30)
 DISK_NOTICE = 2 << 30  # bytes free
 DISK_LEAST = 200 << 20

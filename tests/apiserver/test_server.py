@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from controller.apiserver.kinds.core import EVENTS
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage.store import Store
-from controller.apiserver.upkeep import expiry, seed
+from controller.apiserver.upkeep import seed
+from controller.apiserver.upkeep.expiry import Expiry
 from controller.apiserver.verbs.writing import Place, Verbs
 from controller.resources import kinds
 from controller.resources.client import ApiClient
@@ -77,12 +77,24 @@ async def test_events_expire_an_hour_after_they_were_last_seen(tmp_path: Path) -
     store = Store(tmp_path / "objects.db")
     await store.open()
     await seed.plant(store, ["default", "edge"], [])
-    now = datetime.now(UTC)
-    recent = (now + timedelta(minutes=50)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for body in (event("once"), event("often", lastTimestamp=recent)):
+    elapsed = 0.0
+    expiry = Expiry(store, lambda: elapsed)
+    for body in (event("once"), event("often"), event("of-1970", lastTimestamp="1970-01-01T00:00:00Z")):
         await Verbs(store).create(Place(EVENTS, "edge"), body, WriteOptions())
-    await expiry.sweep(store, (now + timedelta(minutes=61)).timestamp)
+    await expiry.sweep()
+    elapsed = 50 * 60
+    merge = "application/merge-patch+json"
+    await Verbs(store).patch(Place(EVENTS, "edge", "often"), {"count": 2}, merge, WriteOptions())
+    await expiry.sweep()
+    elapsed = 60 * 60
+    await expiry.sweep()
+    assert len(store.select("events", "")) == 3
+    elapsed += 1
+    await expiry.sweep()
     assert [item["metadata"]["name"] for item in store.select("events", "")] == ["often"]
+    elapsed = 110 * 60 + 1
+    await expiry.sweep()
+    assert store.select("events", "") == []
     await store.close()
 
 

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from controller import RELEASED
+
 BEGIN = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-# No clock is right that shows an earlier time; what is made by a wrong one shall still be valid when it is put right.
-WRITTEN = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 AUTHORITY_NAME = "edge-controller-ca"
 
 
@@ -53,8 +53,11 @@ def read(certificate: bytes, key: bytes) -> Pair:
 
 
 def now(clock: float) -> datetime.datetime:
-    """The time by which certificates are made, from seconds since the epoch."""
-    return max(WRITTEN, datetime.datetime.fromtimestamp(clock, datetime.UTC))
+    """The time by which certificates are made, from seconds since the epoch.
+
+    No clock is right that shows a time before our release; what it makes is still valid when it is put right.
+    """
+    return max(RELEASED, datetime.datetime.fromtimestamp(clock, datetime.UTC))
 
 
 def authority(end: datetime.datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Pair:

@@ -20,7 +20,7 @@ from controller.apiserver.access import certificates
 from controller.apiserver.access.authorization import AUTHENTICATED, CONTROLLER, MASTERS, Identity
 from controller.apiserver.access.certificates import Pair
 
-AUTHORITY_DAYS = 3650
+AUTHORITY_DAYS = 36500  # a clock that jumps by decades must not end the trust of those who hold it
 LEAF_DAYS = 365
 RENEW_DAYS = 60
 # What an authority signs never outlives it.

@@ -92,7 +92,7 @@ DEFINITIONS = Resource(
 EVENTS = Resource(
     "", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, selectable=EVENT_FIELDS,
     by_update=True, check=core_rules.event,
-    expires=HOUR, renewed=(".lastTimestamp", ".eventTime", ".series.lastObservedTime"),
+    expires=HOUR,
 )  # fmt: skip
 
 CONFIG_MAPS = Resource(
@@ -133,7 +133,7 @@ CORE: tuple[Resource, ...] = (
     CONFIG_MAPS,
     SERVICE_ACCOUNTS,
     Resource(
-        "coordination.k8s.io", "v1", "leases", "Lease", True, "lease", expires=HOUR, renewed=(".spec.renewTime",),
+        "coordination.k8s.io", "v1", "leases", "Lease", True, "lease", expires=HOUR,
         columns=core_columns.LEASES, unconditional=False, check=core_rules.lease,
     ),
     Resource(

@@ -78,8 +78,7 @@ class Resource:
     list_kind: str = ""
     has_generation: bool = False
     storage: str = ""  # plural.group under which objects are stored, when it differs (events of two groups)
-    expires: int = 0  # seconds after its last renewal after which an object goes by itself
-    renewed: tuple[str, ...] = ()  # paths of the time of that renewal, beside the creation
+    expires: int = 0  # seconds after its last write after which an object goes by itself
     verbs: tuple[str, ...] = VERBS
     defined_at: int = 0  # revision of its definition; objects that are older may lack defaults
     storage_version: str = ""  # the version in which a definition wants its objects stored

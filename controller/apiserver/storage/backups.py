@@ -63,8 +63,12 @@ class Backups:
 
     def is_due(self) -> bool:
         """Whether a day has passed since the last one, or the clock was set by more than that."""
+        return self.due_in() <= 0
+
+    def due_in(self) -> float:
+        """In how many seconds the next one is due, by the time of day."""
         known = self.all()
-        return not known or abs(self._clock() - known[0].taken) >= DAY
+        return DAY - abs(self._clock() - known[0].taken) if known else 0.0
 
     def newest_sound(self) -> Path | None:
         """The newest that can be restored. Raises sqlite3.Error when one cannot be read now."""

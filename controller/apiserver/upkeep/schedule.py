@@ -6,19 +6,24 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from controller import errors
+from controller import boottime, errors
 from controller.apiserver.access.pki import Pki
 from controller.apiserver.storage.store import Store
-from controller.apiserver.upkeep import expiry
+from controller.apiserver.upkeep.expiry import Expiry
+from controller.boottime import Steps
 
 logger = logging.getLogger(__name__)
 
 SECONDS = 60
+LOOK_SECONDS = 5
 RETRY_SECONDS = 10
 
 
 class Upkeep:
-    """``renewed`` is called in the loop after certificates were made anew; ``back_up`` blocks."""
+    """``renewed`` is called in the loop after certificates were made anew; ``back_up`` blocks.
+
+    ``clock`` is the time of day, which certificates go by; ``elapsed`` is never set.
+    """
 
     def __init__(
         self,
@@ -27,25 +32,35 @@ class Upkeep:
         clock: Callable[[], float],
         renewed: Callable[[], Awaitable[None]],
         back_up: Callable[[], None],
+        elapsed: Callable[[], float] = boottime.now,
     ) -> None:
         self._store = store
         self._back_up = back_up
         self._pki = pki
         self._clock = clock
         self._renewed = renewed
+        self._expiry = Expiry(store, elapsed)
+        self._steps = Steps(clock, elapsed)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(SECONDS)
+            await self._rest()
             await self.once()
+
+    async def _rest(self) -> None:
+        """Until the next round: at once when the clock was set, for that may have ended certificates."""
+        for _ in range(SECONDS // LOOK_SECONDS):
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._steps.look():
+                return
 
     async def once(self) -> None:
         """One round."""
-        await expiry.sweep(self._store, self._clock)
-        await self._store.compact()
         if await asyncio.to_thread(self._pki.ensure, self._clock()):
             await self._renewed()
+        await self._expiry.sweep()
+        await self._store.compact()
         await asyncio.to_thread(self._back_up)
 
 

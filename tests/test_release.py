@@ -1,0 +1,18 @@
+"""The date of the release, which no right clock is before."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from controller import RELEASED
+from controller.resources import timestamps
+
+RELEASES = Path(__file__).parent / "upgrades" / "releases"
+
+
+def test_no_release_left_anything_that_is_younger() -> None:
+    kept = [path.read_text() for path in RELEASES.glob("*/*.yaml")]
+    times = [timestamps.seconds(found) for text in kept for found in re.findall(r"20\d\d-\d\d-\d\dT[\d:]+Z", text)]
+    assert times
+    assert max(time for time in times if time is not None) <= RELEASED.timestamp()
