@@ -104,7 +104,7 @@ class Watcher:
             return
         assert (event["type"] == "ADDED") == (metadata["name"] not in self.there)
         self.there[metadata["name"]] = item
-        if "data" in item:
+        if "count" in item.get("data", {}):  # the certificates of the API are kept beside them
             self.counts.setdefault(metadata["name"], []).append(int(item["data"]["count"]))
 
 

@@ -9,6 +9,7 @@ from controller.apiserver import failures
 from controller.apiserver.kinds import cluster_kinds, core_columns, core_rules, definitions, event_versions
 from controller.apiserver.kinds.resources import READ, VERBS, Resource, Selectable
 from controller.apiserver.kinds.subresources import FINALIZE, STATUS
+from controller.apiserver.schemas import identifiers
 from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
@@ -40,9 +41,7 @@ def _namespace(item: Object, old: Object | None) -> Object:
 
 def _namespace_faults(item: Object) -> list[Cause]:
     causes = []
-    name, phase, ends = item["metadata"]["name"], item["status"]["phase"], "deletionTimestamp" in item["metadata"]
-    if "." in name:
-        causes.append(Cause("FieldValueInvalid", f'Invalid value: "{name}": must not contain dots', "metadata.name"))
+    phase, ends = item["status"]["phase"], "deletionTimestamp" in item["metadata"]
     if phase != ("Terminating" if ends else "Active"):
         wanted = (
             "'Terminating' if `deletionTimestamp` is not empty" if ends else "'Active' if `deletionTimestamp` is empty"
@@ -78,7 +77,7 @@ def _secret(item: Object, _: Object | None) -> Object:
 NAMESPACES = Resource(
     "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), subresources=(FINALIZE, STATUS),
     columns=core_columns.NAMESPACES, selectable=(Selectable("status.phase"),), enter=_namespace,
-    check=_namespace_faults, ending=_ending_namespace,
+    check=_namespace_faults, ending=_ending_namespace, naming=identifiers.dns_label, qualifies_finalizers=True,
     verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
 )  # fmt: skip
 DEFINITIONS = Resource(
@@ -91,17 +90,17 @@ DEFINITIONS = Resource(
 )  # fmt: skip
 EVENTS = Resource(
     "", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, selectable=EVENT_FIELDS,
-    by_update=True, check=core_rules.event,
+    by_update=True, check=core_rules.event, naming=identifiers.path_segment,
     expires=HOUR,
 )  # fmt: skip
 
 CONFIG_MAPS = Resource(
     "", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=core_columns.CONFIG_MAPS,
-    check=core_rules.config_map, check_change=core_rules.unlike,
+    check=core_rules.config_map, check_change=core_rules.unlike, qualifies_finalizers=True,
 )  # fmt: skip
 SERVICE_ACCOUNTS = Resource(
     "", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",),
-    columns=core_columns.SERVICE_ACCOUNTS,
+    columns=core_columns.SERVICE_ACCOUNTS, qualifies_finalizers=True,
 )  # fmt: skip
 SERVICES = Resource(
     "", "v1", "services", "Service", True, "service", ("svc",), cluster_kinds.ALL, verbs=READ,
@@ -125,10 +124,11 @@ CORE: tuple[Resource, ...] = (
         "events.k8s.io", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, storage="events",
         selectable=NEW_EVENT_FIELDS, by_update=True, enter=event_versions.stored,
         check=core_rules.new_event, check_change=core_rules.event_changed, leave=event_versions.shown,
+        qualifies_finalizers=True,
     ),
     Resource(
         "", "v1", "secrets", "Secret", True, "secret", columns=core_columns.SECRETS, selectable=(Selectable("type"),),
-        enter=_secret, check=core_rules.secret, check_change=core_rules.unlike,
+        enter=_secret, check=core_rules.secret, check_change=core_rules.unlike, qualifies_finalizers=True,
     ),
     CONFIG_MAPS,
     SERVICE_ACCOUNTS,
@@ -138,7 +138,7 @@ CORE: tuple[Resource, ...] = (
     ),
     Resource(
         "", "v1", "nodes", "Node", False, "node", ("no",), subresources=(STATUS,), columns=core_columns.NODES,
-        selectable=(Selectable("spec.unschedulable", absent="false"),),
+        selectable=(Selectable("spec.unschedulable", absent="false"),), qualifies_finalizers=True,
     ),
     # Nothing here carries traffic to Services; clients look for the one of the API itself.
     SERVICES,

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from controller.apiserver.schemas.causes import Cause
+from controller.apiserver.schemas import identifiers
+from controller.apiserver.schemas.causes import Cause, invalid, required, too_long
 
 Object = dict[str, Any]
 
 KEY = re.compile(r"[-._a-zA-Z0-9]+")
-KEY_LENGTH = 253
 KEY_MESSAGE = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
     "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
-DATA_LENGTH = 1 << 20  # bytes
-TOO_LONG = f"Too long: may not be more than {DATA_LENGTH} bytes"
+DATA_BYTES = 1 << 20
+KEY_OF_SSH = ("ssh-privatekey",)  # may not be empty either
 # What the data of a secret of that type must have: of each group one key.
 DEMANDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
     "kubernetes.io/basic-auth": (("username", "password"),),
-    "kubernetes.io/ssh-auth": (("ssh-privatekey",),),
+    "kubernetes.io/ssh-auth": (KEY_OF_SSH,),
     "kubernetes.io/dockerconfigjson": ((".dockerconfigjson",),),
     "kubernetes.io/dockercfg": ((".dockercfg",),),
 }
 ACCOUNT_TYPE, ACCOUNT = "kubernetes.io/service-account-token", "kubernetes.io/service-account.name"
 EVENT_TYPES = ("Normal", "Warning")
-EVENT_DEMANDS = ("reportingComponent", "reportingInstance", "action", "reason")
-NOTE_LENGTH = 1024
+# The bytes that an event's texts may have; Kubernetes calls them characters.
+EVENT_TEXTS = {"reportingInstance": 128, "action": 128, "reason": 128, "message": 1024}
 CLUSTER_EVENTS = ("default", "kube-system")  # where events of what has no namespace are
 EVENT_FIXED = ("involvedObject", "reason", "message", "type", "eventTime", "action", "reportingComponent")
 
@@ -40,9 +39,9 @@ def config_map(item: Object) -> list[Cause]:
     data, binary = item.get("data") or {}, item.get("binaryData") or {}
     causes = [*_keys(data, "data"), *_keys(binary, "binaryData")]
     twice = sorted(data.keys() & binary.keys())
-    causes += [_invalid(f"data[{name}]", name, "duplicate of key present in binaryData") for name in twice]
-    if sum(len(value.encode()) for value in (*data.values(), *binary.values())) > DATA_LENGTH:
-        causes.append(Cause("FieldValueTooLong", TOO_LONG, "[]"))
+    causes += [invalid(f"data[{name}]", name, "duplicate of key present in binaryData") for name in twice]
+    if sum(map(identifiers.size, data.values())) + sum(map(_decoded_size, binary.values())) > DATA_BYTES:
+        causes.append(too_long("[]", DATA_BYTES))
     return causes
 
 
@@ -50,13 +49,13 @@ def secret(item: Object) -> list[Cause]:
     """Faults of a Secret."""
     data, kind = item.get("data") or {}, item["type"]
     causes = list(_keys(data, "data"))
-    if sum(len(value) * 3 // 4 for value in data.values()) > DATA_LENGTH:
-        causes.append(Cause("FieldValueTooLong", TOO_LONG, "data"))
+    if sum(map(_decoded_size, data.values())) > DATA_BYTES:
+        causes.append(too_long("data", DATA_BYTES))
     for group in DEMANDED.get(kind, ()):
-        if not any(name in data for name in group):
-            causes += [_required(f"data[{name}]") for name in group]
+        if not any(name in data for name in group) or (group == KEY_OF_SSH and not data[group[0]]):
+            causes += [required(f"data[{name}]") for name in group]
     if kind == ACCOUNT_TYPE and not (item["metadata"].get("annotations") or {}).get(ACCOUNT):
-        causes.append(_required(f"metadata.annotations[{ACCOUNT}]"))
+        causes.append(required(f"metadata.annotations[{ACCOUNT}]"))
     return causes
 
 
@@ -64,7 +63,7 @@ def unlike(item: Object, old: Object) -> list[Cause]:
     """What may not change of ConfigMaps and Secrets: the type, and everything once ``immutable`` is set."""
     causes = []
     if item.get("type") != old.get("type"):
-        causes.append(_invalid("type", item.get("type"), "field is immutable"))
+        causes.append(invalid("type", item.get("type"), "field is immutable"))
     if old.get("immutable"):
         why = "Forbidden: field is immutable when `immutable` is set"
         if not item.get("immutable"):
@@ -80,9 +79,9 @@ def lease(item: Object) -> list[Cause]:
     duration, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
     causes = []
     if duration is not None and duration <= 0:
-        causes.append(_invalid("spec.leaseDurationSeconds", duration, "must be greater than 0"))
+        causes.append(invalid("spec.leaseDurationSeconds", duration, "must be greater than 0"))
     if transitions is not None and transitions < 0:
-        causes.append(_invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
+        causes.append(invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
     return causes
 
 
@@ -90,44 +89,53 @@ def event(item: Object) -> list[Cause]:
     """Faults of an event of core/v1; one with an ``eventTime`` has to say more."""
     about = (item.get("involvedObject") or {}).get("namespace") or ""
     if about != item["metadata"]["namespace"] and (about or item["metadata"]["namespace"] not in CLUSTER_EVENTS):
-        return [_invalid("involvedObject.namespace", about, "does not match event.namespace")]
-    return [_required(field) for field in EVENT_DEMANDS if not item.get(field)] if item.get("eventTime") else []
+        return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
+    return [*_event_texts(item)] if item.get("eventTime") else []
+
+
+def _event_texts(item: Object) -> Iterator[Cause]:
+    """What an event with an ``eventTime`` must say, and how long it may be."""
+    component = item.get("reportingComponent") or ""
+    if not component:
+        yield required("reportingComponent")
+    yield from (invalid("reportingComponent", component, why) for why in identifiers.label_key(component))
+    for field, most in EVENT_TEXTS.items():
+        text = item.get(field) or ""
+        if not text and field != "message":
+            yield required(field)
+        if identifiers.size(text) > most:
+            yield invalid(field, "", f"can have at most {most} characters")
 
 
 def new_event(item: Object) -> list[Cause]:
     """Faults of an event of events.k8s.io/v1, in the form in which it is stored."""
-    causes = event(item) if item.get("eventTime") else [_required("eventTime")]
-    if len(item.get("message") or "") > NOTE_LENGTH:
-        causes.append(_invalid("message", "", f"can have at most {NOTE_LENGTH} characters"))
+    causes = event(item) if item.get("eventTime") else [required("eventTime")]
     if item.get("type") not in EVENT_TYPES:
-        causes.append(_invalid("type", "", f"has invalid value: {item.get('type', '')}"))
+        causes.append(invalid("type", "", f"has invalid value: {item.get('type', '')}"))
     if (series := item.get("series")) and series.get("count", 0) < 2:
-        causes.append(_invalid("series.count", "", "should be at least 2"))
+        causes.append(invalid("series.count", "", "should be at least 2"))
     return causes
 
 
 def event_changed(item: Object, old: Object) -> list[Cause]:
     """What may not change of an event of events.k8s.io/v1."""
     fields = [field for field in EVENT_FIXED if (item.get(field) or None) != (old.get(field) or None)]
-    return [_invalid(field, item.get(field), "field is immutable") for field in fields]
+    return [invalid(field, item.get(field), "field is immutable") for field in fields]
 
 
 def _keys(data: Object, part: str) -> Iterator[Cause]:
     for name in data:
         field = f"{part}[{name}]"
-        if len(name) > KEY_LENGTH:
-            yield _invalid(field, name, f"must be no more than {KEY_LENGTH} characters")
+        if identifiers.size(name) > identifiers.SUBDOMAIN_BYTES:
+            yield invalid(field, name, f"must be no more than {identifiers.SUBDOMAIN_BYTES} characters")
         if not KEY.fullmatch(name):
-            yield _invalid(field, name, KEY_MESSAGE)
-        elif name in (".", ".."):
-            yield _invalid(field, name, f"must not be '{name}'")
+            yield invalid(field, name, KEY_MESSAGE)
+        if name in (".", ".."):
+            yield invalid(field, name, f"must not be '{name}'")
         elif name.startswith(".."):
-            yield _invalid(field, name, "must not start with '..'")
+            yield invalid(field, name, "must not start with '..'")
 
 
-def _invalid(field: str, value: Any, why: str) -> Cause:
-    return Cause("FieldValueInvalid", f"Invalid value: {json.dumps(value)}: {why}", field)
-
-
-def _required(field: str) -> Cause:
-    return Cause("FieldValueRequired", "Required value", field)
+def _decoded_size(text: str) -> int:
+    """The bytes that base64 stands for."""
+    return len(text) * 3 // 4 - text.count("=", -2)

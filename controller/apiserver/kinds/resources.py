@@ -13,6 +13,7 @@ from typing import Any
 
 from controller.apiserver.kinds import core_schemas, core_types
 from controller.apiserver.kinds.subresources import STATUS, Subresource, scale
+from controller.apiserver.schemas import identifiers
 from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
@@ -85,6 +86,8 @@ class Resource:
     unconditional: bool = True  # an update need not name the resourceVersion that it is for
     by_update: bool = False  # an update of what is not there makes it
     status_alone: bool = False  # a write of the status leaves the metadata as it is
+    naming: Callable[[str], list[str]] = identifiers.subdomain  # faults of a name
+    qualifies_finalizers: bool = False  # a finalizer must be a standard one or have a domain
     terminating: bool = False  # its definition is being deleted: nothing new may come
     enter: Callable[[Object, Object | None], Object] = (
         _as_it_comes  # what the server makes of a new state, given the old

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import re
 from typing import Any
 
 from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource
-from controller.apiserver.objects import bounds
+from controller.apiserver.objects import bounds, metadata
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.schemas import rules, structural
 from controller.apiserver.schemas.causes import Cause
+from controller.apiserver.schemas.correlation import NOTHING
 from controller.apiserver.schemas.structural import PRESERVE
 
 Object = dict[str, Any]
@@ -30,22 +30,15 @@ METADATA: Object = {
         "annotations": TEXTS,
         "finalizers": {"type": "array", "nullable": True, "items": {"type": "string"}},
         "ownerReferences": {"type": "array", "nullable": True, "items": {
-            "type": "object", "required": ["apiVersion", "kind", "name", "uid"],
+            "type": "object",
             "properties": {
-                **{name: {"type": "string"} for name in ("apiVersion", "kind", "name", "uid")},
+                **{name: {"type": "string", "nullable": True} for name in ("apiVersion", "kind", "name", "uid")},
                 **{name: {"type": "boolean", "nullable": True} for name in ("controller", "blockOwnerDeletion")},
             },
         }},
         "managedFields": {"type": "array", "nullable": True, "items": {"type": "object", PRESERVE: True}},
     },
 }  # fmt: skip
-LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
-LABEL_MESSAGE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-ANNOTATIONS_LENGTH = 256 << 10
 
 
 def typed(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
@@ -75,18 +68,18 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
     """The body with the types that its kind has, and the unknown fields that it had."""
     if not isinstance(body, dict):
         raise failures.bad_request("the body must be an object")
-    given = (body.get("apiVersion") or resource.api_version, body.get("kind") or resource.kind)
-    if given != (resource.api_version, resource.kind):
+    named = (body.get("apiVersion") or resource.api_version, body.get("kind") or resource.kind)
+    if named != (resource.api_version, resource.kind):
         raise failures.bad_request(
-            f"the API version in the data ({given[0]}) does not match the expected API version "
-            f"({resource.api_version}), or the kind ({given[1]}) is not {resource.kind}"
+            f"the API version in the data ({named[0]}) does not match the expected API version "
+            f"({resource.api_version}), or the kind ({named[1]}) is not {resource.kind}"
         )
     _check_bounds(body)
     item = {**copy.deepcopy(body), "apiVersion": resource.api_version, "kind": resource.kind}
-    metadata = item["metadata"] = item.get("metadata") or {}
-    if causes := structural.validate(metadata, METADATA, "metadata"):
+    given = item["metadata"] = item.get("metadata") or {}
+    if causes := structural.validate(given, METADATA, "metadata"):
         raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].message}")
-    unknown = structural.prune(metadata, METADATA, "metadata")
+    unknown = structural.prune(given, METADATA, "metadata")
     if resource.structure is None:
         return item, unknown
     rest = _with_envelope(resource.structure)
@@ -99,20 +92,30 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     """The object with its defaults, once nothing is wrong with it. Raises failures.Failure (422)."""
     _check_bounds({**item, "metadata": {**item["metadata"], "managedFields": None}})
     item = resource.enter(item, old)
-    name = item["metadata"].get("name", "")
-    causes = [*_metadata_faults(item["metadata"]), *resource.check(item)]
-    if causes := causes + (resource.check_change(item, old) if old is not None else []):
-        raise failures.invalid(resource, name, causes)
-    if resource.schema is None:
-        return item
-    schema = _without_envelope(resource.schema)
-    body = {key: value for key, value in item.items() if key not in ENVELOPE}
-    structural.apply_defaults(body, schema)
-    causes = structural.validate(body, schema)
-    causes += rules.unchecked(schema, causes) or rules.check(schema, body, old)
+    causes = metadata.faults(resource, item["metadata"], old["metadata"] if old else None)
+    causes += [*resource.check(item), *(resource.check_change(item, old) if old is not None else [])]
+    if resource.schema is not None:
+        item, of_schema = _by_schema(resource.schema, item, old)
+        causes += of_schema
     if causes:
-        raise failures.invalid(resource, name, causes)
-    return {**{key: item[key] for key in ENVELOPE}, **body}
+        raise failures.invalid(resource, item["metadata"].get("name") or "", causes)
+    return item
+
+
+def _by_schema(schema: Object, item: Object, old: Object | None) -> tuple[Object, list[Cause]]:
+    """A custom resource with its defaults, and what its schema finds wrong with it."""
+    schema = _without_envelope(schema)
+    body, before = _defaulted(item, schema), _defaulted(old, schema) if old else None
+    causes = structural.validate(body, schema, old=NOTHING if before is None else before)
+    causes += rules.unchecked(schema, causes) or rules.check(schema, body, before)
+    return {**{key: item[key] for key in ENVELOPE}, **body}, causes
+
+
+def _defaulted(item: Object, schema: Object) -> Object:
+    """The object without its envelope, filled with the defaults."""
+    body = {key: copy.deepcopy(value) for key, value in item.items() if key not in ENVELOPE}
+    structural.apply_defaults(body, schema)
+    return body
 
 
 def refreshed(resource: Resource, item: Object) -> Object:
@@ -130,20 +133,6 @@ def _check_bounds(item: Object) -> None:
         bounds.check(item)
     except bounds.ExceededError as error:
         raise failures.unbounded(error) from error
-
-
-def _metadata_faults(metadata: Object) -> list[Cause]:
-    causes = []
-    for name, value in (metadata.get("labels") or {}).items():
-        prefix, _, rest = name.rpartition("/")
-        if not rest or not LABEL.fullmatch(rest) or len(rest) > 63 or len(prefix) > 253:
-            causes.append(Cause("FieldValueInvalid", f'Invalid value: "{name}": {LABEL_MESSAGE}', "metadata.labels"))
-        if not LABEL.fullmatch(value) or len(value) > 63:
-            causes.append(Cause("FieldValueInvalid", f'Invalid value: "{value}": {LABEL_MESSAGE}', "metadata.labels"))
-    if sum(len(k) + len(v) for k, v in (metadata.get("annotations") or {}).items()) > ANNOTATIONS_LENGTH:
-        message = f"Too long: may not be more than {ANNOTATIONS_LENGTH} bytes"
-        causes.append(Cause("FieldValueTooLong", message, "metadata.annotations"))
-    return causes
 
 
 def _cannot_be_handled(resource: Resource) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import uuid
 from collections.abc import Collection
@@ -17,12 +16,6 @@ from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
 
-NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-NAME_MESSAGE = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
-    "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
 OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
 # Fields of metadata that only the server sets.
 OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
@@ -97,12 +90,6 @@ def _placed(resource: Resource, metadata: Object, namespace: str) -> Object:
     name = metadata.get("name") or ""
     if not name and (beginning := metadata.get("generateName")):
         name = beginning[:GENERATED_LENGTH] + "".join(secrets.choice(SUFFIX) for _ in range(SUFFIX_LENGTH))
-    if not name:
-        cause = Cause("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")
-        raise failures.invalid(resource, "", [cause])
-    if not NAME.fullmatch(name) or len(name) > 253:
-        message = f'Invalid value: "{name}": {NAME_MESSAGE}'
-        raise failures.invalid(resource, name, [Cause("FieldValueInvalid", message, "metadata.name")])
     if not resource.namespaced:
         return {key: value for key, value in metadata.items() if key != "namespace"} | {"name": name}
     if (metadata.get("namespace") or namespace) != namespace:

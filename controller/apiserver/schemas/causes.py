@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 NOWHERE = "<nil>"  # how Kubernetes writes the field of a fault that has none
@@ -13,6 +14,21 @@ class Cause(NamedTuple):
     reason: str  # FieldValueInvalid, FieldValueRequired, ...
     message: str
     field: str
+
+
+def invalid(field: str, value: str | float | None, why: str) -> Cause:
+    """Of a value that a rule forbids."""
+    return Cause("FieldValueInvalid", f"Invalid value: {json.dumps(value, ensure_ascii=False)}: {why}", field)
+
+
+def required(field: str, why: str = "") -> Cause:
+    """Of a value that is not there."""
+    return Cause("FieldValueRequired", f"Required value: {why}" if why else "Required value", field)
+
+
+def too_long(field: str, most: int) -> Cause:
+    """Of a value of more than so many bytes."""
+    return Cause("FieldValueTooLong", f"Too long: may not be more than {most} bytes", field)
 
 
 def kind_of(value: Any) -> str:

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from controller.apiserver.schemas import correlation
 from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
+from controller.apiserver.schemas.correlation import NOTHING, is_unchanged
 from controller.apiserver.schemas.rule_functions import FUNCTIONS
 from controller.apiserver.schemas.structural import PRESERVE
 
@@ -50,8 +52,8 @@ def _has_rules(schema: Object) -> bool:
 
 
 def check(schema: Object, item: Any, old: Any) -> list[Cause]:
-    """The rules that the value breaks; ``old`` is None when it is new."""
-    return list(_walk(schema, item, old, ""))
+    """The rules that the value breaks, in an update only those of what it changes; ``old`` is None when it is new."""
+    return list(_walk(schema, item, NOTHING if old is None else old, ""))
 
 
 def faults(schema: Object, path: str) -> list[Cause]:
@@ -102,36 +104,30 @@ def _undefined(schema: Object, names: list[str]) -> str:
 def _walk(schema: Object, value: Any, old: Any, path: str) -> Iterator[Cause]:
     if value is None:
         return
-    for rule in schema.get("x-kubernetes-validations", ()):
-        yield from _faults_of(rule, value, old, path)
+    given = schema.get("x-kubernetes-validations", ())
+    unchanged = bool(given) and is_unchanged(value, old)
+    for rule in given:
+        if not unchanged or "oldSelf" in rule["rule"]:
+            yield from _faults_of(rule, value, old, path)
     if isinstance(value, dict):
         for name, part in value.items():
             extra = schema.get("additionalProperties")
             inner = schema.get("properties", {}).get(name) or (extra if isinstance(extra, dict) else None)
             if inner:
-                before = old.get(name) if isinstance(old, dict) else None
-                yield from _walk(inner, part, before, f"{path}.{name}" if path else name)
+                yield from _walk(inner, part, correlation.member(old, name), f"{path}.{name}" if path else name)
     elif isinstance(value, list) and "items" in schema:
         for index, entry in enumerate(value):
-            yield from _walk(schema["items"], entry, _counterpart(entry, old, schema), f"{path}[{index}]")
-
-
-def _counterpart(entry: Any, old: Any, schema: Object) -> Any:
-    """The item of the old list with the same keys; other lists have no items that could be compared."""
-    keys = schema.get("x-kubernetes-list-map-keys")
-    if not keys or not isinstance(old, list) or not isinstance(entry, dict):
-        return None
-    wanted = [entry.get(key) for key in keys]
-    return next((item for item in old if [item.get(key) for key in keys] == wanted), None)
+            yield from _walk(schema["items"], entry, correlation.entry(old, entry, schema), f"{path}[{index}]")
 
 
 def _faults_of(rule: Object, value: Any, old: Any, path: str) -> Iterator[Cause]:
     text = rule["rule"]
     known: Object = {"self": value}
     if "oldSelf" in text:
-        if old is None and not rule.get("optionalOldSelf"):
+        before = None if old is NOTHING else old
+        if before is None and not rule.get("optionalOldSelf"):
             return
-        known["oldSelf"] = old
+        known["oldSelf"] = before
     try:
         holds = bool(_evaluated(text, known))
     except (LookupError, ValueError, TypeError, RuntimeError) as error:

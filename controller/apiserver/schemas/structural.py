@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from controller.apiserver.schemas import strings
+from controller.apiserver.schemas import correlation, strings
 from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
+from controller.apiserver.schemas.correlation import NOTHING, is_unchanged
 
 Schema = dict[str, Any]
 
@@ -73,9 +74,9 @@ def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
     return gone
 
 
-def validate(value: Any, schema: Schema, path: str = "") -> list[Cause]:
-    """Every fault of a value."""
-    if value is None and schema.get("nullable"):
+def validate(value: Any, schema: Schema, path: str = "", old: Any = NOTHING) -> list[Cause]:
+    """Every fault of a value, in an update only of what it changes: ``old`` is what was there."""
+    if (value is None and schema.get("nullable")) or is_unchanged(value, old):
         return []
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -90,9 +91,9 @@ def validate(value: Any, schema: Schema, path: str = "") -> list[Cause]:
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         causes += _number(value, schema, path)
     elif isinstance(value, list):
-        causes += _list(value, schema, path)
+        causes += _list(value, schema, path, old)
     elif isinstance(value, dict):
-        causes += _object(value, schema, path)
+        causes += _object(value, schema, path, old)
     return causes
 
 
@@ -170,14 +171,14 @@ def _number(value: float, schema: Schema, path: str) -> list[Cause]:
     return causes
 
 
-def _list(value: list[Any], schema: Schema, path: str) -> list[Cause]:
+def _list(value: list[Any], schema: Schema, path: str, old: Any) -> list[Cause]:
     causes = []
     if (most := schema.get("maxItems")) is not None and len(value) > most:
         causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items", path))
     if (least := schema.get("minItems")) is not None and len(value) < least:
         causes.append(_invalid(len(value), path, f"should have at least {least} items"))
     for index, item in enumerate(value):
-        causes += validate(item, schema.get("items", {}), f"{path}[{index}]")
+        causes += validate(item, schema.get("items", {}), f"{path}[{index}]", correlation.entry(old, item, schema))
     return causes + _duplicates(value, schema, path)
 
 
@@ -211,7 +212,7 @@ def _required(schema: Schema) -> list[str]:
     return list(dict.fromkeys([*embedded, *schema.get("required", [])]))
 
 
-def _object(value: dict[str, Any], schema: Schema, path: str) -> list[Cause]:
+def _object(value: dict[str, Any], schema: Schema, path: str, old: Any) -> list[Cause]:
     causes = []
     for name in _required(schema):
         if name not in value:
@@ -225,5 +226,5 @@ def _object(value: dict[str, Any], schema: Schema, path: str) -> list[Cause]:
     for name, part in value.items():
         inner = properties.get(name) or (extra if isinstance(extra, dict) else None)
         if inner:
-            causes += validate(part, inner, f"{path}.{name}" if path else name)
+            causes += validate(part, inner, f"{path}.{name}" if path else name, correlation.member(old, name))
     return causes

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from controller.apiserver import failures, times
 from controller.apiserver.kinds.core import NAMESPACES
 from controller.apiserver.kinds.resources import Resource
-from controller.apiserver.objects import admission, apply, deletions, managers, patches, strategic, strategy
+from controller.apiserver.objects import admission, apply, deletions, managers, metadata, patches, strategic, strategy
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.managers import Manager
 from controller.apiserver.objects.write_options import WriteOptions
@@ -168,6 +168,9 @@ class Verbs:
         def step(current: Object | None) -> Object | None:
             nonlocal made
             made = change(current)
+            before = current["metadata"] if current else None
+            if options.subresource != "status":
+                warnings.extend(metadata.warnings(place.resource, made["metadata"], before))
             return None if strategy.is_done(made) else made
 
         if options.dry:

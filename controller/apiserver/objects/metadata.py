@@ -1,0 +1,122 @@
+"""What is wrong with an object's metadata, in Kubernetes' words (apimachinery: ValidateObjectMeta). Pure.
+
+Kubernetes refuses a bad label also where an update leaves it as it was. Here what was stored with it stays writable
+(decision 141): a fault counts only where the object did not have it before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.schemas import identifiers
+from controller.apiserver.schemas.causes import Cause, invalid, required, too_long
+
+Object = dict[str, Any]
+
+ANNOTATIONS_BYTES = 256 << 10
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+STANDARD_FINALIZERS = (ORPHAN, FOREGROUND, "kubernetes")
+CLASHING = f"finalizer {ORPHAN} and {FOREGROUND} cannot be both set"
+UNQUALIFIED = "name is neither a standard finalizer name nor is it fully qualified"
+REFERENCE = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
+
+
+def faults(resource: Resource, new: Object, old: Object | None) -> list[Cause]:
+    """The faults of new metadata; ``old`` is that of the stored object, None where there is none yet."""
+    if old is None:
+        return [*_names(resource, new), *_parts(new), *_finalizers(resource, new)]
+    # Of custom resources Kubernetes looks at finalizers when they are created, and only warns afterwards.
+    looked_at = (lambda one: [*_parts(one), *_finalizers(resource, one)]) if resource.qualifies_finalizers else _parts
+    before = set(looked_at(old))
+    return [cause for cause in looked_at(new) if cause not in before]
+
+
+def warnings(resource: Resource, new: Object, old: Object | None) -> list[str]:
+    """What is told of the finalizers that a custom resource gets."""
+    if resource.schema is None:
+        return []
+    added = set(new.get("finalizers") or ()) - set((old or {}).get("finalizers") or ())
+    return [f"metadata.finalizers: {_shown(name)}: {why}" for name in sorted(added) for why in _advice(name)]
+
+
+def _advice(name: str) -> Iterator[str]:
+    yield from identifiers.label_key(name)
+    if "/" not in name and name not in STANDARD_FINALIZERS:
+        wanted = "finalizer name including a path (/)" if "." in name else "finalizer name"
+        yield f"prefer a domain-qualified {wanted} to avoid accidental conflicts with other finalizer writers"
+
+
+def _names(resource: Resource, metadata: Object) -> Iterator[Cause]:
+    name, beginning = metadata.get("name") or "", metadata.get("generateName") or ""
+    if beginning:
+        # What follows a dash makes the name end well.
+        masked = f"{beginning[:-2]}a" if len(beginning) > 1 and beginning.endswith("-") else beginning
+        yield from (invalid("metadata.generateName", beginning, why) for why in resource.naming(masked))
+    if not name:
+        yield required("metadata.name", "name or generateName is required")
+    else:
+        yield from (invalid("metadata.name", name, why) for why in resource.naming(name))
+
+
+def _parts(metadata: Object) -> list[Cause]:
+    return [*_labels(metadata), *_annotations(metadata), *_owners(metadata.get("ownerReferences") or [])]
+
+
+def _labels(metadata: Object) -> Iterator[Cause]:
+    for key, value in (metadata.get("labels") or {}).items():
+        yield from (invalid("metadata.labels", key, why) for why in identifiers.label_key(key))
+        yield from (invalid("metadata.labels", value, why) for why in identifiers.label_value(value))
+
+
+def _annotations(metadata: Object) -> Iterator[Cause]:
+    found = metadata.get("annotations") or {}
+    for key in found:
+        yield from (invalid("metadata.annotations", key, why) for why in identifiers.label_key(key.lower()))
+    if sum(identifiers.size(key) + identifiers.size(value) for key, value in found.items()) > ANNOTATIONS_BYTES:
+        yield too_long("metadata.annotations", ANNOTATIONS_BYTES)
+
+
+def _owners(references: list[Object]) -> Iterator[Cause]:
+    first = ""
+    for reference in references:
+        yield from _owner({name: reference[name] for name in REFERENCE if reference.get(name) is not None})
+        if not reference.get("controller"):
+            continue
+        named = f"{reference.get('kind') or ''}/{reference.get('name') or ''}"
+        if first:
+            why = f'Found "true" in references for {first} and {named}'
+            why = f"Only one reference can have Controller set to true. {why}"
+            yield Cause("FieldValueInvalid", f"Invalid value: {_shown(references)}: {why}", "metadata.ownerReferences")
+        first = first or named
+
+
+def _owner(reference: Object) -> Iterator[Cause]:
+    field = "metadata.ownerReferences"
+    version = reference.get("apiVersion", "")
+    if not version or version.count("/") > 1 or version.endswith("/"):
+        yield invalid(f"{field}.apiVersion", version, "version must not be empty")
+    for name in ("kind", "name", "uid"):
+        if not reference.get(name):
+            yield invalid(f"{field}.{name}", "", "must not be empty")
+    if (version.removeprefix("/"), reference.get("kind")) == ("v1", "Event"):
+        why = "/v1, Kind=Event is disallowed from being an owner"
+        yield Cause("FieldValueInvalid", f"Invalid value: {_shown(reference)}: {why}", field)
+
+
+def _finalizers(resource: Resource, metadata: Object) -> Iterator[Cause]:
+    field, names = "metadata.finalizers", metadata.get("finalizers") or []
+    for name in names:
+        yield from (invalid(field, name, why) for why in identifiers.label_key(name))
+    if {ORPHAN, FOREGROUND} <= set(names):
+        yield Cause("FieldValueInvalid", f"Invalid value: {_shown(names)}: {CLASHING}", field)
+    if resource.qualifies_finalizers:
+        for index, name in enumerate(names):
+            if "/" not in name and name not in STANDARD_FINALIZERS:
+                yield invalid(f"{field}[{index}]", name, UNQUALIFIED)
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
