@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +18,9 @@ from controller.apiserver.kinds.core_schemas import V2_ROOT, V3_ROOT
 from controller.apiserver.kinds.resources import Registry, Resource
 
 Object = dict[str, Any]
+Key = tuple[str, ...]
 
+GZIP_LEVEL = 6  # they are packed once
 OBJECT_META = "meta.ObjectMeta"
 SHARED = (OBJECT_META, "meta.ListMeta", "meta.DeleteOptions")
 JSON = "application/json"
@@ -31,80 +35,106 @@ class Published(NamedTuple):
 
     content_type: str
     body: bytes
+    packed: bytes  # with gzip
     tag: str
 
 
 class OpenApi:
-    """The documents of one registry, made in a thread when they are asked for, and again when its resources change."""
+    """The documents of one registry, made when they are asked for, and again when its resources change.
+
+    They are made in a thread of their own: requests that are answered from what is there never wait for one.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._resources: list[Resource] = []
-        self._made: dict[tuple[str, ...], Published] = {}
-        self._making = asyncio.Lock()
+        self._edition = Edition([])
+        self._thread = ThreadPoolExecutor(1, "openapi")
 
     async def find(self, parts: list[str], accepted: Sequence[str]) -> Published | None:
         """The document below ``/openapi`` in the first form that the client accepts, None when there is none.
 
         ``accepted``: media ranges, the preferred first. Raises failures.Failure (406).
         """
-        async with self._making:  # one at a time, so that none is made twice
-            resources = self._registry.all()
-            if resources != self._resources:
-                self._resources, self._made = resources, {}
-            return await asyncio.to_thread(self._find, parts, accepted)
+        edition = self._current()
+        key = edition.key(parts, accepted)
+        if key is None:
+            return None
+        if key not in edition.made:
+            await asyncio.get_running_loop().run_in_executor(self._thread, edition.make, key)
+        return edition.made[key]
 
-    def _find(self, parts: list[str], accepted: Sequence[str]) -> Published | None:
+    def _current(self) -> Edition:
+        resources = self._registry.all()
+        if resources != self._edition.resources:
+            self._edition = Edition(resources)
+        return self._edition
+
+
+class Edition:
+    """The documents of one state of the registry: ``made`` has those that were asked for."""
+
+    def __init__(self, resources: list[Resource]) -> None:
+        self.resources = resources
+        self.made: dict[Key, Published] = {}
+
+    def key(self, parts: list[str], accepted: Sequence[str]) -> Key | None:
+        """Which document that is. Raises failures.Failure (406)."""
         match parts:
             case ["v2"]:
-                json_form = self._once(("v2",), self._make_v2)
-                return self._protobuf(json_form) if _form(accepted, V2_FORMS) == PROTOBUF else json_form
+                return "v2", _form(accepted, V2_FORMS)
             case ["v3"]:
-                return self._once(("v3",), self._make_index)
+                return ("v3",)
             case ["v3", "api", version]:
-                return self._group_version(accepted, "", version)
+                place = ("", version)
             case ["v3", "apis", group, version]:
-                return self._group_version(accepted, group, version)
-        return None
-
-    def _group_version(self, accepted: Sequence[str], group: str, version: str) -> Published | None:
-        if not any((r.group, r.version) == (group, version) for r in self._resources):
+                place = (group, version)
+            case _:
+                return None
+        if all((r.group, r.version) != place for r in self.resources):
             return None
-        _form(accepted, V3_FORMS)
-        return self._v3(group, version)
+        return "v3", _form(accepted, V3_FORMS), *place
 
-    def _once(self, key: tuple[str, ...], make: Callable[[], Object]) -> Published:
-        if key not in self._made:
-            body = json.dumps(make(), separators=(",", ":")).encode()
-            self._made[key] = Published(JSON, body, hashlib.sha256(body).hexdigest().upper())
-        return self._made[key]
+    def make(self, key: Key) -> Published:
+        """The document, made once."""
+        if key not in self.made:
+            self.made[key] = self._make(key)
+        return self.made[key]
 
-    def _protobuf(self, shown: Published) -> Published:
-        key = ("v2", PROTOBUF)
-        if key not in self._made:
-            self._made[key] = Published(PROTOBUF, openapi_protobuf.encode(json.loads(shown.body)), shown.tag)
-        return self._made[key]
+    def _make(self, key: Key) -> Published:
+        match key:
+            case ("v2", form) if form == PROTOBUF:
+                shown = self.make(("v2", JSON))
+                return _published(form, openapi_protobuf.encode(json.loads(shown.body)), shown.tag)
+            case ("v2", _):
+                document = self._make_v2()
+            case ("v3", _, group, version):
+                document = self._make_v3(group, version)
+            case _:
+                document = self._make_index()
+        body = json.dumps(document, separators=(",", ":")).encode()
+        return _published(JSON, body, hashlib.sha256(body).hexdigest().upper())
 
     def _make_v2(self) -> Object:
-        definitions = _definitions(self._resources, V2_ROOT, openapi_schemas.reduced)
-        paths = openapi_paths.of(self._resources, openapi_paths.v2)
+        definitions = _definitions(self.resources, V2_ROOT, openapi_schemas.reduced)
+        paths = openapi_paths.of(self.resources, openapi_paths.v2)
         return {"swagger": "2.0", "info": _info(), "paths": paths, "definitions": definitions}
 
     def _make_index(self) -> Object:
-        places = {(r.group, r.version) for r in self._resources}
+        places = {(r.group, r.version) for r in self.resources}
         return {"paths": {_place(*place): {"serverRelativeURL": self._url(*place)} for place in sorted(places)}}
 
     def _url(self, group: str, version: str) -> str:
-        return f"/openapi/v3/{_place(group, version)}?hash={self._v3(group, version).tag}"
-
-    def _v3(self, group: str, version: str) -> Published:
-        return self._once(("v3", group, version), lambda: self._make_v3(group, version))
+        return f"/openapi/v3/{_place(group, version)}?hash={self.make(('v3', JSON, group, version)).tag}"
 
     def _make_v3(self, group: str, version: str) -> Object:
-        found = [r for r in self._resources if (r.group, r.version) == (group, version)]
+        found = [r for r in self.resources if (r.group, r.version) == (group, version)]
         schemas = _definitions(found, V3_ROOT, partial(openapi_schemas.whole, V3_ROOT))
         paths = openapi_paths.of(found, openapi_paths.v3)
         return {"openapi": "3.0.0", "info": _info(), "paths": paths, "components": {"schemas": schemas}}
+
+
+def _published(content_type: str, body: bytes, tag: str) -> Published:
+    return Published(content_type, body, gzip.compress(body, GZIP_LEVEL), tag)
 
 
 def _form(accepted: Sequence[str], offered: dict[str, str]) -> str:

@@ -20,38 +20,30 @@ TRUE = ("1", "true")
 
 
 async def encode(request: web.Request, answer: web.Response) -> None:
-    """Change the answer to a request in place. Streams are left as they are.
-
-    An answer that says ``Vary: Accept`` was made in the form that the client asked for.
-    """
-    if answer.headers.get("Vary") != "Accept":
-        await _reform(request, answer)
-    await _compress(request, answer)
-
-
-async def _reform(request: web.Request, answer: web.Response) -> None:
-    """From JSON to YAML, or to JSON for people."""
-    if answer.content_type != forms.JSON or not isinstance(answer.body, bytes):
+    """Change the answer to a request in place. Streams, texts, and what has its form already, are left as they are."""
+    if answer.content_type != forms.JSON or not isinstance(answer.body, bytes) or "Vary" in answer.headers:
         return
     if forms.prefers_yaml(",".join(request.headers.getall("Accept", ()))):
         answer.body = await asyncio.to_thread(_to_yaml, answer.body)
         answer.headers["Content-Type"] = forms.YAML
     elif request.query.get("pretty") in TRUE:
         answer.body = await asyncio.to_thread(_indented, answer.body)
+    await _compress(request, answer)
 
 
 async def _compress(request: web.Request, answer: web.Response) -> None:
     body = answer.body
     if not isinstance(body, bytes) or len(body) < GZIP_BYTES:
         return
-    answer.headers["Vary"] = ", ".join(filter(None, (answer.headers.get("Vary"), "Accept-Encoding")))
-    if _takes_gzip(request.headers.get("Accept-Encoding", "")):
+    answer.headers["Vary"] = "Accept-Encoding"
+    if takes_gzip(request):
         answer.body = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL)
         answer.headers["Content-Encoding"] = "gzip"
 
 
-def _takes_gzip(accepted: str) -> bool:
+def takes_gzip(request: web.Request) -> bool:
     """RFC 9110, 12.5.3, without a ranking: there is one encoding to choose."""
+    accepted = request.headers.get("Accept-Encoding", "")
     offers = dict(offer.replace(" ", "").lower().partition(";q=")[::2] for offer in accepted.split(","))
     return "gzip" in offers and (offers["gzip"] or "1").strip("0.") != ""
 

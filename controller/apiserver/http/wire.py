@@ -12,7 +12,7 @@ from aiohttp import web
 
 from controller.apiserver import failures
 from controller.apiserver.documents.openapi import Published
-from controller.apiserver.http import bodies, protobuf, yaml_bodies
+from controller.apiserver.http import bodies, encodings, protobuf, yaml_bodies
 from controller.apiserver.http.bodies import Decoded
 from controller.apiserver.objects import forms
 from controller.apiserver.objects.forms import Form
@@ -90,8 +90,10 @@ def answer(item: Object, status: int = 200, warnings: Iterable[str] = (), kind: 
 
 def published(request: web.Request, document: Published) -> web.Response:
     """A document in the form that was agreed on, or 304 when the client has it (RFC 9110, 13.1.2)."""
-    headers = {"Content-Type": document.content_type, "Vary": "Accept", "ETag": f'"{document.tag}"'}
+    headers = {"Content-Type": document.content_type, "Vary": "Accept, Accept-Encoding", "ETag": f'"{document.tag}"'}
     known = {tag.value for tag in request.if_none_match or ()}
     if known & {document.tag, "*"}:
         return web.Response(status=304, headers=headers)
+    if encodings.takes_gzip(request):
+        return web.Response(body=document.packed, headers={**headers, "Content-Encoding": "gzip"})
     return web.Response(body=document.body, headers=headers)
