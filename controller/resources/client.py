@@ -23,6 +23,7 @@ CONNECT_SECONDS = 5
 REQUESTS_AT_ONCE = 8  # further ones wait for a connection: each costs memory on both sides
 WATCH_SECONDS = 290  # the server ends the stream in good order; a reader that stays silent longer is dead
 WATCH_IDLE_SECONDS = 330
+PAGE = 200  # objects of a list in one answer
 LINE_LIMIT = 8 << 20  # bytes of one watch event; an object is at most 3 MB on the wire
 
 JSON_PATCH = "application/json-patch+json"
@@ -59,11 +60,23 @@ class ApiClient:
     async def list(
         self, kind: Kind, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> list[dict[str, Any]]:
-        """All objects of a kind, in one namespace or in all."""
+        """All objects of a kind, in one namespace or in all; read in parts, so that no answer grows without bound."""
         params = _given(labelSelector=label_selector, fieldSelector=field_selector)
-        answer = await self._request("GET", kind.path(namespace), params=params)
-        items: list[dict[str, Any]] = answer.get("items") or []
-        return items
+        try:
+            return [item async for item in self._pages(kind.path(namespace), params)]
+        except errors.ExpiredError:  # the parts took longer than the server remembers
+            return (await self._request("GET", kind.path(namespace), params=params)).get("items") or []
+
+    async def _pages(self, path: str, params: dict[str, str]) -> AsyncGenerator[dict[str, Any]]:
+        """API concepts: retrieving large result sets in chunks."""
+        position: dict[str, str] = {}
+        while True:
+            answer = await self._request("GET", path, params={**params, "limit": str(PAGE), **position})
+            for item in answer.get("items") or ():
+                yield item
+            if not (token := answer.get("metadata", {}).get("continue")):
+                return
+            position = {"continue": token}
 
     async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
         """Create; the namespace is the one in ``metadata``."""

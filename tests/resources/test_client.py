@@ -22,11 +22,11 @@ from tests.support.certificates import Authority
     ("call", "method", "path"),
     [
         (lambda a: a.get(kinds.RUNTIMES, "x", "edge"), "GET", "/apis/getedge.me/v1alpha1/namespaces/edge/runtimes/x"),
-        (lambda a: a.list(kinds.RUNTIMES), "GET", "/apis/getedge.me/v1alpha1/runtimes"),
+        (lambda a: a.list(kinds.RUNTIMES), "GET", "/apis/getedge.me/v1alpha1/runtimes?limit=200"),
         (
             lambda a: a.list(kinds.RUNTIMES, "edge", label_selector="a=b", field_selector="spec.deviceId=c"),
             "GET",
-            "/apis/getedge.me/v1alpha1/namespaces/edge/runtimes?labelSelector=a%3Db&fieldSelector=spec.deviceId%3Dc",
+            "/apis/getedge.me/v1alpha1/namespaces/edge/runtimes?labelSelector=a%3Db&fieldSelector=spec.deviceId%3Dc&limit=200",
         ),
         (lambda a: a.create(kinds.NAMESPACES, {"metadata": {"name": "n"}}), "POST", "/api/v1/namespaces"),
         (
@@ -51,6 +51,32 @@ async def test_a_verb_is_one_request(
     assert (request.method, request.raw_path) == (method, path + ("?fieldManager=edge-controller" if writes else ""))
     assert request.headers["Authorization"] == "Bearer secret"
     assert request.headers["User-Agent"] == "edge-controller"
+
+
+async def test_a_list_is_read_in_parts(server: Server, api: ApiClient) -> None:
+    one, two, three = ({"metadata": {"name": name}} for name in "abc")
+    parts: dict[str, Any] = {"": ([one, two], "next"), "next": ([three], "last"), "last": ([], "")}
+
+    async def part(request: web.Request) -> web.StreamResponse:
+        items, token = parts[request.query.get("continue", "")]
+        return web.json_response({"metadata": {"continue": token}, "items": items})
+
+    server.handler = part
+    assert await api.list(kinds.RUNTIMES, label_selector="a=b") == [one, two, three]
+    assert {request.query["labelSelector"] for request in server.requests} == {"a=b"}
+
+
+async def test_a_list_whose_parts_expire_is_read_at_once(server: Server, api: ApiClient) -> None:
+    one, two = ({"metadata": {"name": name}} for name in "ab")
+
+    async def part(request: web.Request) -> web.StreamResponse:
+        if "continue" in request.query:
+            return web.json_response({"kind": "Status", "code": 410, "reason": "Expired"}, status=410)
+        token = "next" if "limit" in request.query else ""
+        return web.json_response({"metadata": {"continue": token}, "items": [one] if token else [one, two]})
+
+    server.handler = part
+    assert await api.list(kinds.RUNTIMES) == [one, two]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from controller import errors
-from controller.apiserver.storage import database, replacement, trouble
+from controller.apiserver.storage import database, erasure, replacement, trouble
 from controller.apiserver.storage.backups import BEFORE, Backups
 from controller.apiserver.storage.replacement import NOTICE
 
@@ -35,6 +35,8 @@ def prepare(path: Path, backups: Backups, version: str, *, backup_required: bool
             return lost
         with database.hold(path):
             told = database.facts(path)
+            for kept in (path, *(backup.path for backup in backups.all())):
+                erasure.erase(kept)
             _before_upgrade(path, backups, version, told, backup_required=backup_required)
     except (sqlite3.Error, OSError) as error:
         raise errors.SettingError(

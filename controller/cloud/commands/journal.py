@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from controller import errors
+from controller import boottime, errors
 from controller.cloud.commands import records
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.command import Command
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 class Journal:
     """The RuntimeCommands of one namespace; one process writes them.
 
-    ``load_seal`` is called in a thread, until it succeeds; ``elapsed`` is a monotonic clock, in seconds.
+    ``load_seal`` is called in a thread, until it succeeds; ``elapsed`` is a clock that nobody sets, in seconds.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Journal:
         namespace: str,
         load_seal: Callable[[], Seal],
         clock: Callable[[], float] = time.time,
-        elapsed: Callable[[], float] = time.monotonic,
+        elapsed: Callable[[], float] = boottime.now,
     ) -> None:
         self._api = api
         self._namespace = namespace

@@ -1,0 +1,113 @@
+"""What 0.1 kept of requests to runtimes is erased: from objects, history, free pages and backups."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from controller.apiserver.server import ApiServer
+from controller.apiserver.storage import database, erasure
+from controller.apiserver.storage.backups import Backups
+from controller.apiserver.storage.rows import Key, Row, Rows
+from controller.disk import Disk
+from controller.resources import crds
+
+SECRET = "hunter2-7f3a"
+RESOURCE = "runtimecommands.getedge.me"
+
+
+def command(name: str, answer: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "status": {"outcome": "Succeeded", "answer": answer}}
+
+
+def of_runtime() -> str:
+    """The answer to a request, as 0.1 kept it."""
+    response = {"status_code": 401, "headers": {"Set-Cookie": SECRET}, "body": SECRET * 2000}
+    return json.dumps({"status": "error", "error": 'it\'s "so"', "http_response": response})
+
+
+def database_of_0_1(path: Path) -> None:
+    """Commands with answers, some replaced and removed, some compacted away."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = Rows(path, Disk(path.parent))
+    answers = [of_runtime()] * 20 + ['{"status": "success"}', "no JSON", "[]", ""]
+    for number, answer in enumerate(answers, 1):
+        name = f"c{number}"
+        text = json.dumps(command(name, answer))
+        rows.insert(Row(number, Key(RESOURCE, "edge", name), deleted=False, text=text))
+    for number in range(1, 11):
+        key = Key(RESOURCE, "edge", f"c{number}")
+        rows.insert(Row(100 + number, key, deleted=True, text=json.dumps(command(f"c{number}", of_runtime()))))
+    rows.compact(105)
+    rows.close()
+
+
+def statuses(path: Path) -> dict[str, dict[str, Any]]:
+    with database.connected(path) as connection:
+        found = connection.execute("SELECT name, object FROM revisions WHERE NOT deleted").fetchall()
+    return {name: json.loads(text)["status"] for name, text in found}
+
+
+def leaks(folder: Path) -> list[str]:
+    """The files that hold the secret anywhere in their bytes."""
+    return [str(path) for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+
+
+def test_answers_are_erased_and_what_they_said_of_the_outcome_stays(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"
+    database_of_0_1(path)
+    assert leaks(tmp_path)
+    erasure.erase(path)
+    assert leaks(tmp_path) == []
+    assert database.fault(path) == ""
+    found = statuses(path)
+    assert found["c20"]["statusCode"] == 401
+    assert json.loads(found["c20"]["answer"]) == {"status": "error", "error": 'it\'s "so"'}
+    assert [found[f"c{number}"]["answer"] for number in range(21, 25)] == ['{"status": "success"}', "no JSON", "[]", ""]
+
+
+def test_it_is_done_once(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"
+    database_of_0_1(path)
+    erasure.erase(path)
+    before = path.read_bytes()
+    erasure.erase(path)
+    assert path.read_bytes() == before
+
+
+def test_a_failure_does_not_end_the_start_and_is_tried_again(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+    path = tmp_path / "objects.db"
+    database_of_0_1(path)
+
+    def full(path: Path) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erasure, "_erase", full)
+        erasure.erase(path)
+    assert "could not be erased" in caplog.text
+    erasure.erase(path)
+    assert leaks(tmp_path) == []
+
+
+async def start_and_stop(state: Path) -> None:
+    server = ApiServer(state, "127.0.0.1", 0, crds.manifests(), "edge")
+    await server.start()
+    await server.maintain()
+    await server.stop()
+
+
+def test_a_server_that_starts_erases_the_backups_as_well(tmp_path: Path) -> None:
+    path, folder = tmp_path / "api/objects.db", tmp_path / "backups"
+    database_of_0_1(path)
+    backup = Backups(folder, time.time).take(path)
+    asyncio.run(start_and_stop(tmp_path))
+    assert leaks(tmp_path) == []
+    assert database.fault(backup) == ""
+    assert statuses(backup)["c20"]["statusCode"] == 401
+    with database.connected(backup) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (database.BACKUP_MARK,)
