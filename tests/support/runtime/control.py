@@ -8,6 +8,7 @@ imported here at the top: the image holds what these imports load and no more.
     GET  /api/redirect       302 to /api/status
     GET  /api/slow/SECONDS   the status, that much later
     GET  /api/error/CODE     that status code with a JSON body
+    any  /api/login          what arrived, and the session cookie "session=" with the body, in hexadecimal
     any  elsewhere           what arrived: method, path, query, headers, body as text and its SHA-256
 """
 
@@ -52,6 +53,9 @@ class Control(http.server.BaseHTTPRequestHandler):
                 self.send_json(200, status())
             case ["api", "error", code]:
                 self.send_json(int(code), {"error": f"asked for {code}"})
+            case ["api", "login"]:
+                echo = json.dumps(self.echo(path, body)).encode()
+                self.send(200, echo, "application/json", **{"Set-Cookie": f"session={body.hex()}; HttpOnly"})
             case _:
                 self.send_json(200, self.echo(path, body))
 

@@ -1,0 +1,124 @@
+"""What goes to a runtime and comes back is kept nowhere; what the cloud was told comes again after a power cut."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import command
+from tests.support.lan import Lan
+from tests.support.site import AGENT, Site
+
+pytestmark = pytest.mark.docker
+
+# Each at another place of a request; the runtime answers with all of them, and with cookies made from the body.
+PASSWORD, BEARER, COOKIE, QUERY, PARAMETER, FILE = (f"hunter2-{place}-9c1e" for place in "abcdef")
+SECRETS = (PASSWORD, BEARER, COOKIE, QUERY, PARAMETER, FILE)
+KINDS = "runtimes,runtimecommands,edgenodes,events,nodes,pods,namespaces,secrets"
+
+
+@pytest.fixture
+async def running(site: Site, lan: Lan) -> str:
+    """A runtime that runs."""
+    await site.create("plc-1", lan.parent, f"{lan.address(50)}/24")
+    await site.wait_running("plc-1")
+    return "plc-1"
+
+
+def login(site: Site, device: str, api: str = "/api/login", **fields: Any) -> dict[str, Any]:
+    """The message of a login."""
+    headers = {"Authorization": f"Bearer {BEARER}", "Cookie": f"session={COOKIE}", "X-Api-Key": PASSWORD}
+    request = {"method": "POST", "api": f"{api}?key={QUERY}", "params": {"p": PARAMETER}, "headers": headers}
+    return site.message("run_command", device_id=device, **{**request, "data": {"password": PASSWORD}, **fields})
+
+
+async def send(site: Site, message: dict[str, Any]) -> dict[str, Any]:
+    """Send a message as it is, which may have been sent before."""
+    answer: dict[str, Any] = await site.cloud.send(AGENT, message["action"], message, timeout=45)
+    return answer
+
+
+def leaks(text: bytes) -> list[str]:
+    """The secrets that stand in it, plain or encoded."""
+    forms = {secret: (secret.encode(), secret.encode().hex().encode()) for secret in SECRETS}
+    encoded = {secret: base64.b64encode(secret.encode())[:-4] for secret in SECRETS}
+    return [secret for secret in SECRETS if encoded[secret] in text or any(form in text for form in forms[secret])]
+
+
+def leaking_files(folder: Path) -> dict[str, list[str]]:
+    """The files with secrets in them."""
+    contents = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path: found for path, content in contents.items() if (found := leaks(content))}
+
+
+def fetch(url: str) -> bytes:
+    """What is served there."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+async def test_nothing_of_a_login_is_kept(site: Site, running: str, unused_tcp_port: int) -> None:
+    await site.stop()
+    await site.start({"EDGE_LOG_LEVEL": "debug", "EDGE_HTTP_LISTEN": f"127.0.0.1:{unused_tcp_port}"})
+    first = login(site, running)
+    answer = await send(site, first)
+    assert answer["http_response"]["headers"]["Set-Cookie"].startswith("session=")
+    assert all(secret in str(answer) for secret in (PASSWORD, BEARER, COOKIE, QUERY, PARAMETER))
+    file = {"filename": FILE, "content_base64": base64.b64encode(FILE.encode()).decode()}
+    others = [
+        login(site, running, files={"program": file}),
+        login(site, running, "/api/error/500"),
+        login(site, running, "/api/status", method="GET", data=None),
+        login(site, running, port=9),
+        login(site, "nobody"),
+        login(site, running, headers={"X": f"{PASSWORD}\n"}),
+        login(site, running, data=PASSWORD),
+    ]
+    for message in others:
+        await send(site, message)
+    assert await send(site, first) == answer
+
+    backup = [sys.executable, "-m", "controller", "backup"]
+    await asyncio.to_thread(command.run, *backup, environment=site.environment)
+    objects = await site.kubectl("get", KINDS, "-A", "-o", "json", "--show-managed-fields")
+    metrics = await asyncio.to_thread(fetch, f"http://127.0.0.1:{unused_tcp_port}/metrics")
+    assert "run-command-" in objects
+    assert b"run_command" in metrics
+    assert leaks(objects.encode() + metrics) == []
+    assert await asyncio.to_thread(leaking_files, site.state) == {}
+    assert leaks(site.log_text().encode()) == []
+
+    await site.kill()
+    await site.start()
+    empty: dict[str, Any] = {
+        "headers": {},
+        "body": None,
+        "content_type": "",
+        "truncated": True,
+        "status_code": 200,
+        "ok": True,
+    }
+    assert await send(site, first) == {**answer, "http_response": empty}
+    assert await asyncio.to_thread(leaking_files, site.state) == {}
+
+
+async def test_the_first_answer_comes_again_after_a_kill_right_behind_it(
+    site: Site, running: str, docker_api: Any
+) -> None:
+    for topic in ("stop_device", "start_device", "restart_device"):
+        message = site.message(topic, device_id=running)
+        first = await send(site, message)
+        assert first["success"] is True
+        await site.kill()
+        before = (await asyncio.to_thread(docker_api.inspect_container, running))["State"]
+        await site.start()
+        assert await send(site, message) == first
+        after = (await asyncio.to_thread(docker_api.inspect_container, running))["State"]
+        assert (after["StartedAt"], after["FinishedAt"]) == (before["StartedAt"], before["FinishedAt"])
