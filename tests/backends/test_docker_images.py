@@ -15,6 +15,8 @@ import pytest
 from controller import errors
 from controller.backends import base
 from controller.backends.base import Target
+from controller.backends.docker import naming
+from controller.backends.docker.engine import Engine
 from controller.resources import reasons
 from tests.backends.conftest import Bench
 from tests.support.image import Image, Layer
@@ -38,6 +40,12 @@ def registry(runtime_images: dict[str, Image], api: Any) -> Iterator[Registry]:
 
 def _exists(api: Any, name: str) -> bool:
     return any(name in (*(i.get("RepoTags") or ()), *(i.get("RepoDigests") or ())) for i in api.images())
+
+
+def shown(api: Any, target: Target) -> tuple[str, str]:
+    """The image that `docker ps` has for a runtime's container, and the id of the one it is made of."""
+    (found,) = api.containers(all=True, filters={"name": f"^/{target.identity.device_id}$"})
+    return found["Image"], found["ImageID"]
 
 
 def never_seen(megabytes: int) -> Image:
@@ -106,6 +114,47 @@ async def test_a_local_image_is_pinned_without_a_registry(bench: Bench) -> None:
     target = await bench.run(bench.target(), base.ResolveImage)
 
     assert "sha256:" in (target.image or "")
+
+
+async def test_docker_ps_shows_what_was_asked_for(
+    bench: Bench, api: Any, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target]
+) -> None:
+    pulled = await bench.run(wish(), base.ResolveImage)
+    registry.push("plc", "1", runtime_images["2"])  # a tag that moves does nothing
+    await bench.run(pulled, base.CreateContainer)
+    local = await bench.run(bench.target("plc2"), base.ResolveImage, base.CreateContainer)
+
+    assert pulled.image
+    repository, _, digest = pulled.image.partition("@")
+    assert shown(api, pulled)[0] == f"{repository}:1@{digest}"  # `docker ps` leaves the digest out
+    assert shown(api, local)[0].partition("@")[0] == f"{bench.image}:1"
+    for target in (pulled, local):
+        assert (await bench.backend.observe(target)).image == target.image
+
+
+@pytest.mark.parametrize("moves", ["before", "meanwhile"])
+async def test_a_tag_that_moves_under_a_local_image_changes_what_is_shown_and_not_what_runs(
+    bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch, moves: str
+) -> None:
+    api.tag(f"{bench.image}:1", bench.image, "moving")
+    target = await bench.run(bench.target(version="moving"), base.ResolveImage)
+    if moves == "before":
+        api.tag(f"{bench.image}:2", bench.image, "moving")
+    else:
+        really = naming.leads_to
+
+        async def once_more(engine: Engine, name: str, pin: str) -> bool:
+            found = await really(engine, name, pin)
+            await asyncio.to_thread(api.tag, f"{bench.image}:2", bench.image, "moving")
+            return found
+
+        monkeypatch.setattr(naming, "leads_to", once_more)
+    try:
+        await bench.run(target, base.CreateContainer)
+        assert shown(api, target)[1] == api.inspect_image(f"{bench.image}:1")["Id"]
+        assert (await bench.backend.observe(target)).image == target.image
+    finally:
+        api.remove_image(f"{bench.image}:moving", noprune=True)
 
 
 async def test_an_unknown_tag_is_not_found(bench: Bench, wish: Callable[..., Target]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from controller import errors
 from controller.backends.base import Target
-from controller.backends.docker import arrangement, confinement, failures, labels, making
+from controller.backends.docker import arrangement, confinement, failures, labels, making, naming
 from controller.backends.docker.arrangement import Arrangement, Lans, Network
 from controller.backends.docker.containers import Containers, is_of
 from controller.backends.docker.engine import Engine
@@ -71,7 +71,7 @@ class Creation:
         confined = confinement.at_creation(self._ports.rules(target.spec), self._pids_limit)
         has_ipv6 = await asyncio.to_thread(_IPV6.exists)
         body = making.body(target, how, arranged.connect, capabilities, confined, has_ipv6=has_ipv6)
-        await self._make(target, body)
+        await self._make_named(target, body, naming.shown(how))
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
 
     async def recreate_without_realtime(self, target: Target) -> None:
@@ -83,6 +83,17 @@ class Creation:
         await self._engine.change(lambda client: client.remove_container(refused.id, force=True))
         values = making.secret_env(target.spec, refused.document["Config"].get("Env") or ())
         await self.create(dataclasses.replace(target, secret_env=values), how)
+
+    async def _make_named(self, target: Target, body: dict[str, Any], name: str) -> None:
+        """Make it of the pinned image that ``body`` has, under ``name`` where that leads to the same image."""
+        pin = body["Image"]
+        if not await naming.leads_to(self._engine, name, pin):
+            name = pin
+        await self._make(target, body | {"Image": name})
+        if naming.may_move(name) and not await naming.leads_to(self._engine, name, pin):
+            made = await self._containers.require(target.identity)
+            await self._engine.call(lambda client: client.remove_container(made.id, force=True))
+            await self._make(target, body)
 
     async def _make(self, target: Target, body: dict[str, Any]) -> None:
         name, internal = target.identity.device_id, labels.internal_network_name(target.identity)
