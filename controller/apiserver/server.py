@@ -12,8 +12,9 @@ import logging
 import sqlite3
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -43,6 +44,7 @@ from controller.apiserver.upkeep.garbage import Garbage
 from controller.apiserver.upkeep.schedule import Upkeep
 from controller.apiserver.upkeep.space import Space
 from controller.apiserver.upkeep.terminations import Terminations
+from controller.apiserver.verbs.writing import Advice
 from controller.disk import Disk
 
 Object = dict[str, Any]
@@ -52,7 +54,8 @@ logger = logging.getLogger(__name__)
 class ApiServer:
     """One server. Port 0 takes a free one; ``crds`` are applied at every start.
 
-    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now.
+    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now. ``advice``: see
+    verbs.writing.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class ApiServer:
         limits: Limits | None = None,
         keeping: Keeping = Keeping(),  # noqa: B008 - it is frozen
         elapsed: Callable[[], float] = boottime.now,
+        advice: Mapping[str, Advice] = MappingProxyType({}),
     ) -> None:
         self._directory = state_dir / "api"
         self._host = host
@@ -76,6 +80,7 @@ class ApiServer:
         self._clock = clock
         self._elapsed = elapsed
         self._registry = Registry((*CORE, *cluster_kinds.resources()))
+        self._advice = advice
         self._facts = {**keeping.facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
         self._database = self._directory / "objects.db"
         self._backups = Backups(state_dir / "backups", clock)
@@ -154,7 +159,7 @@ class ApiServer:
                 "shutdown": lambda: "it is going on" if self._limits.stopping else "",
             },
         )
-        requests = Requests(self._registry, self._store, Reviews(policy, users), health)
+        requests = Requests(self._registry, self._store, Reviews(policy, users), health, self._advice)
         return Front(users, policy, self._limits, requests.answer)
 
     async def stop(self) -> None:

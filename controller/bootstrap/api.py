@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from controller import names
 from controller.bootstrap.installation import Installation
 from controller.network.interfaces import HostInterfaces
-from controller.resources import crds, kinds
+from controller.resources import claims, crds, kinds
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint
 from controller.settings import Settings
@@ -45,6 +45,7 @@ async def embedded(site: Installation) -> Endpoint:
             {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": site.node_name},
             backup_required=not settings.upgrade_without_backup,
         ),
+        advice={kinds.RUNTIMES.qualified: claims.advice},
     )
     await server.start()
     site.stack.push_async_callback(server.stop)

@@ -14,6 +14,8 @@ from controller import names
 Runtime = Mapping[str, Any]  # as the API sends it
 R = TypeVar("R", bound=Runtime)
 
+ADVICE_LIMIT = 5  # warnings, each a header of the answer
+
 
 def holds(runtime: Runtime) -> bool:
     """Whether it has claimed its deviceId."""
@@ -49,6 +51,31 @@ def owners(runtimes: Sequence[R]) -> list[R]:
         owner = holder(there)
         found += there if owner is None else [owner]
     return found
+
+
+def advice(runtime: Runtime, everything: Iterable[Runtime]) -> list[str]:
+    """What the writer of a Runtime should know of others that have its deviceId."""
+    others = [one for one in everything if _shares(one, runtime) and not is_deleting(one)]
+    namespace, device_id = runtime["metadata"]["namespace"], runtime["spec"]["deviceId"]
+    beside = [other for other in others if other["metadata"]["namespace"] == namespace]
+    owner = holder([runtime, *beside]) or next(iter(beside), runtime)
+    found = []
+    if owner["metadata"]["uid"] != runtime["metadata"]["uid"]:
+        name = owner["metadata"]["name"]
+        found.append(
+            f"Runtime {name} has deviceId {device_id} already: this one waits, and takes over its container when "
+            f"{name} is deleted"
+        )
+    for other in (other for other in others if other not in beside):
+        full = f"{other['metadata']['namespace']}/{other['metadata']['name']}"
+        found.append(f"Runtime {full} has deviceId {device_id} too: a host runs one container of a name only")
+    return found[:ADVICE_LIMIT]
+
+
+def _shares(other: Runtime, runtime: Runtime) -> bool:
+    if other["metadata"]["uid"] == runtime["metadata"]["uid"]:
+        return False
+    return bool(other.get("spec", {}).get("deviceId") == runtime["spec"]["deviceId"])
 
 
 def _rank(runtime: Runtime) -> tuple[bool, bool, str]:

@@ -21,6 +21,11 @@ class Kind(NamedTuple):
         """``apiVersion`` of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def qualified(self) -> str:
+        """Plural with group, as its CustomResourceDefinition is called."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """URL path of the collection, of one object, or of its subresource; no namespace means all of them."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"

@@ -68,6 +68,27 @@ async def test_every_step_done_twice_changes_nothing_more(bench: Bench) -> None:
     assert await bench.backend.observe(target) == first
 
 
+async def test_a_runtime_is_handed_over_as_it_runs(bench: Bench) -> None:
+    target = await bench.up(bench.target())
+    before = await bench.settled(target, healthy=True)
+    heir = dataclasses.replace(target, name=f"{target.name}-b")
+    if bench.own:
+        heir = dataclasses.replace(heir, uid=await bench.own(heir))
+
+    made_for = await bench.backend.made_for(target.identity)
+    await bench.backend.hand_over(heir)
+    await bench.backend.hand_over(heir)
+
+    assert made_for == target.uid
+    assert await bench.backend.observe(heir) == before
+
+
+async def test_a_runtime_that_does_not_exist_was_made_for_nobody_and_can_be_handed_over(bench: Bench) -> None:
+    await bench.backend.hand_over(bench.target())
+
+    assert await bench.backend.made_for(bench.target().identity) == ""
+
+
 async def test_a_stopped_runtime_stays_and_starts_again(bench: Bench) -> None:
     target = await bench.up(bench.target())
     await bench.ready(target)

@@ -166,8 +166,9 @@ def _merged(target: Any, patch: Any) -> Any:
 
 
 def _labelled(found: dict[str, Any], selector: str) -> bool:
-    name, _, value = selector.partition("=")
-    return not selector or (found["metadata"].get("labels") or {}).get(name) == value
+    labels = found["metadata"].get("labels") or {}
+    wanted = (part.partition("=") for part in selector.split(",") if part)
+    return all(labels.get(name) == value for name, _, value in wanted)
 
 
 def _selected(found: dict[str, Any], selector: str) -> bool:

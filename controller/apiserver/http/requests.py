@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from controller.apiserver.verbs import writing
 from controller.apiserver.verbs.reading import Reading, predicate
 from controller.apiserver.verbs.scales import Scales
 from controller.apiserver.verbs.watches import Watch
-from controller.apiserver.verbs.writing import Place, Verbs, Written
+from controller.apiserver.verbs.writing import Advice, Place, Verbs, Written
 
 Object = dict[str, Any]
 
@@ -41,8 +41,10 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 class Requests:
     """Answers what a user may ask with an object, or raises failures.Failure and errors.ApiError."""
 
-    def __init__(self, registry: Registry, store: Store, reviews: Reviews, health: Health) -> None:
-        self._verbs = Verbs(store)
+    def __init__(
+        self, registry: Registry, store: Store, reviews: Reviews, health: Health, advice: Mapping[str, Advice]
+    ) -> None:
+        self._verbs = Verbs(store, advice)
         self._reading = Reading(store)
         self._scales = Scales(self._verbs, self._reading)
         self._documents = Documents(registry, health.paths())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from controller.apiserver import failures, times
@@ -19,6 +20,8 @@ from controller.apiserver.verbs import urgency
 
 Object = dict[str, Any]
 Step = Callable[[Object | None], Object]
+Advice = Callable[[Object, Sequence[Object]], list[str]]
+"""What the writer of an object should know, from it and all objects of its resource as they are then."""
 
 NAME_ATTEMPTS = 7  # further names that are tried when a generated one is taken
 
@@ -55,10 +58,14 @@ class Place(NamedTuple):
 
 
 class Verbs:
-    """The writing operations of the API on one store. Raises failures.Failure and errors.ApiUnavailableError."""
+    """The writing operations of the API on one store. Raises failures.Failure and errors.ApiUnavailableError.
 
-    def __init__(self, store: Store) -> None:
+    ``advice``: warnings of an application about its own resources, by the key of the resource.
+    """
+
+    def __init__(self, store: Store, advice: Mapping[str, Advice] = MappingProxyType({})) -> None:
         self._store = store
+        self._advice = advice
 
     async def create(self, place: Place, body: Any, options: WriteOptions) -> Written:
         """Create; the name is in the body, or made from its ``generateName``."""
@@ -182,7 +189,14 @@ class Verbs:
             done = await self._store.write(place.key, step, lambda after: urgency.of(place.resource, after, options))
         # Who took the last finalizer sees what that made of the object; watchers see what was stored.
         shown_ = made if done.type == "DELETED" else done.object
-        return Written(shown(place.resource, shown_), warnings, done.type)
+        written = shown(place.resource, shown_)
+        return Written(written, [*warnings, *self._advised(place, written, options)], done.type)
+
+    def _advised(self, place: Place, written: Object, options: WriteOptions) -> list[str]:
+        advise = self._advice.get(place.resource.key)
+        if advise is None or options.subresource or "deletionTimestamp" in written["metadata"]:
+            return []
+        return advise(written, self._store.select(place.resource.key, ""))
 
     def _check_room(self, place: Place, name: str) -> None:
         """Whether something new may come there. Raises failures.Failure."""

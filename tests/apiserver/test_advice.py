@@ -1,0 +1,60 @@
+"""An application's warnings about its own resources come with the answer to a write, and refuse nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.apiserver.kinds import core_types
+from controller.apiserver.kinds.core import CONFIG_MAPS
+from controller.apiserver.objects.deletions import Deletion
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.storage.store import Store
+from controller.apiserver.upkeep import seed
+from controller.apiserver.verbs.writing import MERGE_PATCH, Place, Verbs
+
+PLACE = Place(CONFIG_MAPS, "edge")
+HOLD = {"finalizers": ["example.com/hold"]}
+
+
+def others(item: dict[str, Any], everything: Sequence[dict[str, Any]]) -> list[str]:
+    """Says which others there are."""
+    return [f"beside {one['metadata']['name']}" for one in everything if one is not item and one != item]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    await asyncio.to_thread(core_types.types)  # read from a file once
+    made = Store(tmp_path / "objects.db")
+    await made.open()
+    await seed.plant(made, ("edge", "default"), [])
+    await Verbs(made).create(PLACE, {"metadata": {"name": "first", **HOLD}}, WriteOptions())
+    yield made
+    await made.close()
+
+
+async def test_who_writes_is_told_and_the_object_is_written(store: Store) -> None:
+    verbs = Verbs(store, {CONFIG_MAPS.key: others})
+    second = PLACE._replace(name="second")
+
+    made = await verbs.create(PLACE, {"metadata": {"name": "second"}}, WriteOptions())
+    changed = await verbs.patch(second, {"data": {"a": "b"}}, MERGE_PATCH, WriteOptions())
+    tried = await verbs.patch(second, {"data": {"a": "c"}}, MERGE_PATCH, WriteOptions(dry=True))
+
+    assert "beside first" in made.warnings
+    assert "beside first" in changed.warnings
+    assert "beside first" in tried.warnings
+    assert store.get(second.key) == changed.object
+
+
+async def test_a_deletion_and_a_write_of_another_resource_are_not_told(store: Store) -> None:
+    first = PLACE._replace(name="first")
+
+    deleted = await Verbs(store, {CONFIG_MAPS.key: others}).delete(first, Deletion(), WriteOptions())
+    other = await Verbs(store, {"widgets.example.com": others}).patch(first, {"data": {}}, MERGE_PATCH, WriteOptions())
+
+    assert deleted.warnings == other.warnings == []

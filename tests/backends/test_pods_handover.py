@@ -1,0 +1,66 @@
+"""What Kubernetes would take with a deleted Runtime goes with its heir before, and no pod is touched."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from controller.backends.base import Identity, Target
+from controller.backends.pods import manifests, multus
+from controller.backends.pods.backend import PodsBackend
+from controller.resources import kinds, runtimes
+from controller.resources.kinds import Kind
+from tests.support.fake_api import FakeApi
+
+LAN = {"name": "lan0", "parentInterface": "eth1", "mode": "Dhcp"}
+SPEC = {"deviceId": "plc1", "image": "registry.test/plc", "version": "1", "interfaces": [LAN]}
+OWNER = Target(Identity("install", "edge", "plc1"), "a", "uid-a", 1, runtimes.RuntimeSpec.model_validate(SPEC))
+HEIR = dataclasses.replace(OWNER, name="b", uid="uid-b")
+(DEFINITION,) = multus.definitions(OWNER)
+OBJECTS: list[tuple[Kind, dict[str, Any]]] = [
+    (kinds.STATEFUL_SETS, manifests.stateful_set(OWNER, "image")),
+    (kinds.SERVICES, manifests.service(OWNER)),
+    (kinds.NETWORK_ATTACHMENT_DEFINITIONS, DEFINITION),
+]
+
+
+@pytest.fixture
+async def api() -> FakeApi:
+    made = FakeApi()
+    for kind, body in OBJECTS:
+        await made.create(kind, body)
+    return made
+
+
+@pytest.fixture
+def backend(api: FakeApi) -> PodsBackend:
+    return PodsBackend(api, "install", "edge")
+
+
+async def test_everything_goes_with_the_heir_and_says_the_same(api: FakeApi, backend: PodsBackend) -> None:
+    assert await backend.made_for(OWNER.identity) == "uid-a"
+    await backend.hand_over(HEIR)
+    await backend.hand_over(HEIR)
+
+    assert await backend.made_for(OWNER.identity) == "uid-b"
+    for kind, body in OBJECTS:
+        found = await api.get(kind, body["metadata"]["name"], "edge")
+        (owner,) = found["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], owner["uid"]) == ("Runtime", "b", "uid-b")
+        assert found["spec"] == body["spec"]
+        assert found["metadata"]["labels"] == body["metadata"]["labels"]
+    assert ("delete", kinds.PODS.plural) not in api.requests
+    assert api.requests.count(("delete", kinds.NETWORK_ATTACHMENT_DEFINITIONS.plural)) == 1
+
+
+async def test_what_is_not_ours_goes_with_whom_it_went(api: FakeApi, backend: PodsBackend) -> None:
+    name = OBJECTS[0][1]["metadata"]["name"]
+    theirs = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}
+    await api.patch(kinds.STATEFUL_SETS, name, "edge", theirs)
+    await backend.hand_over(HEIR)
+
+    found = await api.get(kinds.STATEFUL_SETS, name, "edge")
+    assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-a"
+    assert await backend.made_for(OWNER.identity) == ""

@@ -1,0 +1,86 @@
+"""Two Runtimes with one deviceId, as a person and a GitOps tool make them: a warning, a reason, and a handover."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.lan import Lan
+from tests.support.site import Site
+
+pytestmark = pytest.mark.docker
+
+
+def manifest(site: Site, lan: Lan, name: str, namespace: str = "edge") -> str:
+    """A Runtime of device plc-1."""
+    interface = {"name": "lan0", "parentInterface": lan.parent, "mode": "Static", "address": lan.address(60)}
+    spec = {
+        "deviceId": "plc-1",
+        "image": site.environment["EDGE_RUNTIME_IMAGE"],
+        "version": "1",
+        "interfaces": [interface | {"subnet": str(lan.subnet), "gateway": lan.gateway}],
+    }
+    return json.dumps(
+        {
+            "apiVersion": "getedge.me/v1alpha1",
+            "kind": "Runtime",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": spec,
+        }
+    )
+
+
+async def apply(site: Site, text: str) -> str:
+    """What kubectl says."""
+    return await site.kubectl("apply", "-f", "-", stdin=text, check=False)
+
+
+async def test_the_container_goes_from_the_old_name_to_the_new_without_a_restart(
+    site: Site, lan: Lan, docker_api: Any
+) -> None:
+    assert "Warning" not in await apply(site, manifest(site, lan, "old"))
+    await site.wait_condition("old", "Ready")
+    before = docker_api.inspect_container("plc-1")
+
+    said = await apply(site, manifest(site, lan, "new"))
+    assert "Warning: Runtime old has deviceId plc-1 already" in said
+    await site.wait_condition("new", "Stalled")
+    reasons = {c["type"]: c["reason"] for c in (await site.runtime("new"))["status"]["conditions"]}
+    assert reasons["Stalled"] == "DeviceIdTaken"
+    assert (await site.status("plc-1"))["is_running"]
+
+    await site.kubectl("delete", "runtime", "old")
+    await site.wait_condition("new", "Ready", seconds=20)
+    after = docker_api.inspect_container("plc-1")
+    assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+    assert (await site.runtime("new"))["status"]["startedAt"] == before["State"]["StartedAt"]
+    assert await asyncio.to_thread(lan.ping, lan.address(60))
+
+    await site.kill()
+    await site.start()
+    await apply(site, manifest(site, lan, "third"))
+    await site.wait_condition("third", "Stalled")
+    await site.kubectl("delete", "runtime", "third")
+    assert docker_api.inspect_container("plc-1")["State"]["StartedAt"] == before["State"]["StartedAt"]
+    await site.kubectl("delete", "runtime", "new")
+    assert docker_api.containers(all=True, filters={"name": "plc-1"}) == []
+
+
+async def test_the_same_device_id_in_another_namespace_names_the_runtime_that_has_the_container(
+    site: Site, lan: Lan, docker_api: Any
+) -> None:
+    await apply(site, manifest(site, lan, "first"))
+    await site.wait_condition("first", "Ready")
+    before = docker_api.inspect_container("plc-1")["State"]["StartedAt"]
+    await site.kubectl("create", "namespace", "cell2")
+
+    said = await apply(site, manifest(site, lan, "second", "cell2"))
+    assert "Warning: Runtime edge/first has deviceId plc-1 too" in said
+    await site.kubectl("wait", "-n", "cell2", "runtime/second", "--for=condition=Stalled", "--timeout=60s")
+    message = json.loads(await site.kubectl("get", "-n", "cell2", "runtime", "second", "-o", "json"))["status"]["error"]
+    assert message.startswith("Runtime edge/first has the container plc-1")
+    await site.kubectl("delete", "-n", "cell2", "runtime", "second")
+    assert docker_api.inspect_container("plc-1")["State"]["StartedAt"] == before
