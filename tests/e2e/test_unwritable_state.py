@@ -1,0 +1,76 @@
+"""No file can be written: a program that ends is back on its networks at once, and its record follows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.dhcp_server import DhcpServer
+from tests.support.lan import Lan
+from tests.support.site import Site, eventually
+
+pytestmark = pytest.mark.docker
+
+
+@contextmanager
+def unwritable(site: Site) -> Iterator[None]:
+    """Every write of the controller to a file fails, as on a broken disk: not even its reserve can be used."""
+    assert site.process is not None
+    pid, unlimited = site.process.pid, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+
+
+async def created(site: Site, lan: Lan) -> list[str]:
+    """The addresses of a runtime with a static and a leased interface."""
+    static = {"ip": lan.address(60), "subnet": str(lan.subnet), "gateway": lan.gateway, "network_mode": "static"}
+    wanted = [static | {"name": "lan0"}, {"name": "cell", "network_mode": "dhcp"}]
+    parent = {"parent_interface": lan.parent}
+    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[one | parent for one in wanted])
+    await site.wait_condition("plc-1", "Ready")
+    return [interface["address"] for interface in (await site.runtime("plc-1"))["status"]["interfaces"]]
+
+
+async def test_a_program_that_ends_while_no_status_can_be_written_is_back_on_all_its_networks(
+    site: Site, lan: Lan, tmp_path: Path, docker_api: Any
+) -> None:
+    async def back_after(end: Callable[[dict[str, Any]], object]) -> None:
+        """End the program; it runs again and answers at all addresses."""
+        before = docker_api.inspect_container("plc-1")["State"]
+        end(before)
+
+        async def answers() -> bool:
+            state = docker_api.inspect_container("plc-1")["State"]
+            again = state["Running"] and state["StartedAt"] != before["StartedAt"]
+            return again and all([await asyncio.to_thread(lan.ping, one, seconds=1) for one in addresses])
+
+        await eventually(answers, f"the runtime answers at {addresses} (see {site.log})")
+
+    async def recorded() -> bool:
+        return bool((await site.runtime("plc-1"))["status"]["restartCount"] == 2)
+
+    with DhcpServer(lan, tmp_path):
+        addresses = await created(site, lan)
+        with unwritable(site):
+            await back_after(lambda state: os.kill(state["Pid"], signal.SIGKILL))
+            await back_after(lambda _: docker_api.kill("plc-1"))
+            assert (await site.runtime("plc-1"))["status"]["restartCount"] == 0
+        await eventually(recorded, f"both starts are recorded (see {site.log})", seconds=120)
+    records = (await site.runtime("plc-1"))["status"]["restarts"]
+    assert [(record["event"], record["cause"]) for record in records][1:] == [
+        ("Stopped", "Crashed"),
+        ("Started", "Crashed"),
+        ("Stopped", "ByHand"),
+        ("Started", "ByHand"),
+    ]
