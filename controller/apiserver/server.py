@@ -12,9 +12,8 @@ import logging
 import sqlite3
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -54,8 +53,7 @@ logger = logging.getLogger(__name__)
 class ApiServer:
     """One server. Port 0 takes a free one; ``crds`` are applied at every start.
 
-    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now. ``advice``: see
-    verbs.writing.
+    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now.
     """
 
     def __init__(
@@ -70,7 +68,6 @@ class ApiServer:
         limits: Limits | None = None,
         keeping: Keeping = Keeping(),  # noqa: B008 - it is frozen
         elapsed: Callable[[], float] = boottime.now,
-        advice: Mapping[str, Advice] = MappingProxyType({}),
     ) -> None:
         self._directory = state_dir / "api"
         self._host = host
@@ -80,7 +77,7 @@ class ApiServer:
         self._clock = clock
         self._elapsed = elapsed
         self._registry = Registry((*CORE, *cluster_kinds.resources()))
-        self._advice = advice
+        self._advice: dict[str, Advice] = {}
         self._facts = {**keeping.facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
         self._database = self._directory / "objects.db"
         self._backups = Backups(state_dir / "backups", clock)
@@ -100,6 +97,10 @@ class ApiServer:
         """Where it answers, once started."""
         host = _reachable(self._host)
         return f"https://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    def advise(self, resource: str, advice: Advice) -> None:
+        """Answer writes of a resource (``plural.group``) with these warnings too; before the start."""
+        self._advice[resource] = advice
 
     async def start(self) -> None:
         """Listen. Raises errors.SettingError."""

@@ -45,8 +45,8 @@ async def embedded(site: Installation) -> Endpoint:
             {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": site.node_name},
             backup_required=not settings.upgrade_without_backup,
         ),
-        advice={kinds.RUNTIMES.qualified: claims.advice},
     )
+    server.advise(kinds.RUNTIMES.qualified, claims.advice)
     await server.start()
     site.stack.push_async_callback(server.stop)
     await asyncio.to_thread(server.write_kubeconfig, site.state.directory / KUBECONFIG)
