@@ -61,6 +61,7 @@ HEALTHY = "Healthy"
 REALTIME_AVAILABLE = "RealtimeAvailable"
 IMAGE_ALLOWED = "ImageAllowed"
 CONFINED = "Confined"
+MEMORY_BOUNDED = "MemoryBounded"
 CLOUD_CONNECTED = "CloudConnected"
 
 # The condition type of an EdgeNode, and the reason of an API failure (507) and of an Event.

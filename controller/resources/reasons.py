@@ -64,6 +64,7 @@ ATTACHED = "Attached"
 DETACHED = "Detached"
 REALTIME_UNAVAILABLE = "RealtimeUnavailable"
 EXCESS_RIGHTS = "ExcessRights"
+MEMORY_UNBOUNDED = "MemoryUnbounded"
 REALTIME_BY_CAPABILITIES = "RealtimeByCapabilities"
 HEALTHY = "Healthy"
 UNHEALTHY = "Unhealthy"
@@ -165,6 +166,11 @@ TABLE: tuple[Reason, ...] = (
         EXCESS_RIGHTS,
         "condition",
         "An earlier version made the container with rights that its spec does not ask for; the next one has them not.",
+    ),
+    Reason(
+        MEMORY_UNBOUNDED,
+        "condition",
+        "The host's kernel cannot bound memory, so spec.resources.memory does nothing: see `edge-controller check`.",
     ),
     Reason(
         REALTIME_BY_CAPABILITIES,

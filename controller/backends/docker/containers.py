@@ -10,7 +10,7 @@ from typing import Any
 
 from controller import errors
 from controller.backends.base import Identity
-from controller.backends.docker import failures, labels
+from controller.backends.docker import failures, labels, survey
 from controller.backends.docker.arrangement import Endpoint
 from controller.backends.docker.engine import Engine
 from controller.container_root import Process
@@ -126,6 +126,10 @@ class Containers:
         entries = await self._engine.call(lambda client: client.containers(all=True, filters=chosen))
         found = ((labels.identity(entry.get("Labels"), install_id), entry) for entry in entries)
         return [(whose, entry) for whose, entry in found if whose and _has_name_of(entry, whose)]
+
+    async def have_bounded_memory(self) -> bool:
+        """Whether the host's kernel can bound their memory."""
+        return "memory" in await survey.bounds(self._engine)
 
     async def _of(self, identity: Identity, name: str) -> Container | None:
         found = await self.named(name)

@@ -92,7 +92,7 @@ class Creation:
         await self._make(target, body | {"Image": name})
         if naming.may_move(name) and not await naming.leads_to(self._engine, name, pin):
             made = await self._containers.require(target.identity)
-            await self._engine.call(lambda client: client.remove_container(made.id, force=True))
+            await self._engine.change(lambda client: client.remove_container(made.id, force=True))
             await self._make(target, body)
 
     async def _make(self, target: Target, body: dict[str, Any]) -> None:

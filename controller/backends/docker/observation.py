@@ -92,6 +92,7 @@ class Observer:
         state, health = container.state, container.state.get("Health") or {}
         ending = self._ending(container)
         how, internal = labels.making(container.labels), labels.internal_network_name(target.identity)
+        unbounded = await self._lacks_memory_limit(container, target.spec.resources)
         return Observed(
             state=state["Status"],
             container_id=container.id,
@@ -111,13 +112,13 @@ class Observer:
             interfaces=interfaces,
             devices=await self._ports.observe(target, container),
             internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
-            resources=_resources(container, target.spec.resources),
+            resources=_resources(container, target.spec.resources, unbounded=unbounded),
             predecessor=predecessor,
             missing_parents=self._parents.lacking(parents),
             obstacles=await self._obstacles(target, wishes, dedicated, running=container.running),
             dedicated_fault=dedicated.fault,
             lent=dedicated.lent,
-            warnings=_warnings(container, how, target),
+            warnings=_warnings(container, how, target, unbounded=unbounded),
         )
 
     async def _obstacles(
@@ -134,6 +135,11 @@ class Observer:
             *((reasons.WIFI_PARENT, _WIFI.format(name)) for name, kind in kinds.items() if kind == "wifi"),
             *([(reasons.ADDRESS_CONFLICT, claimed)] if claimed else []),
         )
+
+    async def _lacks_memory_limit(self, container: Container, wished: runtimes.Resources) -> bool:
+        """Whether the engine left the wished limit out because the host has none to give; asked only then."""
+        missing = quantities.memory_bytes(wished.memory) and not container.host_config.get("Memory")
+        return bool(missing) and not await self._containers.have_bounded_memory()
 
     async def _dedicated(self, target: Target, container: Container) -> Dedicated:
         try:
@@ -245,14 +251,18 @@ def _interface(wish: Wish, attached: bool, address: str, detail: str) -> Observe
     )
 
 
-def _resources(container: Container, wished: runtimes.Resources) -> runtimes.Resources:
-    """The limits; one of the whole host counts as none where none is wished, for it cannot be taken away."""
+def _resources(container: Container, wished: runtimes.Resources, *, unbounded: bool) -> runtimes.Resources:
+    """The limits; one of the whole host counts as none where none is wished, for it cannot be taken away.
+
+    ``unbounded``: the host cannot bound memory, so that nothing is done about it.
+    """
     cpus, memory = host_capacity()
     nano, limit = container.host_config.get("NanoCpus") or 0, container.host_config.get("Memory") or 0
     if nano >= cpus * 10**9 and not quantities.nano_cpus(wished.cpu):
         nano = 0
     if limit >= memory and not quantities.memory_bytes(wished.memory):
         limit = 0
+    limit = quantities.memory_bytes(wished.memory) if unbounded else limit
     return runtimes.Resources(cpu=f"{nano // 10**6}m" if nano else None, memory=str(limit) if limit else None)
 
 
@@ -262,8 +272,10 @@ def _restarts(container: Container) -> int:
     return max(0, counted - 1) if container.state["Status"] == "restarting" else counted
 
 
-def _warnings(container: Container, how: labels.Making, target: Target) -> tuple[tuple[str, str], ...]:
-    found = []
+def _warnings(
+    container: Container, how: labels.Making, target: Target, *, unbounded: bool
+) -> tuple[tuple[str, str], ...]:
+    found = [(reasons.MEMORY_UNBOUNDED, reasons.meaning(reasons.MEMORY_UNBOUNDED))] if unbounded else []
     if target.spec.realtime.enabled and not how.realtime:
         found.append((reasons.REALTIME_UNAVAILABLE, reasons.meaning(reasons.REALTIME_UNAVAILABLE)))
     if excess := confinement.excess(container.host_config):

@@ -22,17 +22,21 @@ class Findings(NamedTuple):
 _LIMITS = {"memory": "MemoryLimit", "swap": "SwapLimit", "processes": "PidsLimit"}
 
 
+async def bounds(engine: Engine) -> frozenset[str]:
+    """What the host's kernel can bound: "memory", "swap", "processes". Raises Refusal and errors.Waiting."""
+    info = await engine.call(lambda client: client.info())
+    return frozenset(name for name, field in _LIMITS.items() if info.get(field, True))
+
+
 async def take(engine: Engine) -> Findings:
     """Look at an engine, and at the containers of every installation. Raises Refusal and errors.Waiting."""
     version = await engine.call(lambda client: client.version())
-    info = await engine.call(lambda client: client.info())
-    bounds = frozenset(name for name, field in _LIMITS.items() if info.get(field, True))
     chosen = labels.selector({names.MANAGED_LABEL: names.MANAGED_VALUE})
     entries = await engine.call(lambda client: client.containers(all=True, filters=chosen))
     ours = [entry["Id"] for entry in entries if names.INSTALL_LABEL in (entry.get("Labels") or {})]
     documents = [await _inspect(engine, found) for found in ours]
     unconfined = sorted(each["Name"].lstrip("/") for each in documents if confinement.excess(each["HostConfig"]))
-    return Findings(version.get("Version", ""), version.get("ApiVersion", ""), bounds, tuple(unconfined))
+    return Findings(version.get("Version", ""), version.get("ApiVersion", ""), await bounds(engine), tuple(unconfined))
 
 
 async def _inspect(engine: Engine, container: str) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""What an engine can bound for runtimes, and what is told where it cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import docker
+import pytest
+
+from controller.backends import base
+from controller.backends.docker import making
+from controller.reconcile import difference
+from controller.resources import reasons
+from tests.backends.conftest import Bench
+
+pytestmark = pytest.mark.docker
+
+
+async def test_a_memory_limit_that_the_host_cannot_give_is_told_and_not_tried_again_and_again(
+    bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = api.info()
+    assert known["MemoryLimit"]
+    assert "memory" in (await bench.backend.survey()).bounds
+    # As an engine does on a host without the memory cgroup, such as a Raspberry Pi as it is delivered.
+    monkeypatch.setattr(docker.APIClient, "info", lambda self: {**known, "MemoryLimit": False})
+    monkeypatch.setattr(making, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
+    target = await bench.up(bench.target(resources={"memory": "64Mi"}))
+
+    observed: base.Observed = await bench.backend.observe(target)
+
+    assert not difference.resources_differ(target.spec.resources, observed.resources)
+    assert [reason for reason, _ in observed.warnings] == [reasons.MEMORY_UNBOUNDED]
+    assert (await bench.backend.observe(bench.target())).warnings == ()
+    assert "memory" not in (await bench.backend.survey()).bounds
+
+
+async def test_a_limit_that_somebody_took_away_is_no_shortcoming_of_the_host(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(making, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
+        target = await bench.up(bench.target(resources={"memory": "64Mi"}))
+    observed: base.Observed = await bench.backend.observe(target)
+    assert difference.resources_differ(target.spec.resources, observed.resources)
+    assert observed.warnings == ()
