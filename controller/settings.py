@@ -49,7 +49,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
 
     cloud_url: CloudUrl = Field(
-        "https://api.getedge.me", description="The cloud; empty: no cloud, resources and GitOps only."
+        "https://api.getedge.me",
+        description="The cloud, https:// (http:// to this host only); empty: no cloud, resources and GitOps only.",
     )
     client_cert: Path = Field(Path("~/.mtls/client.crt"), description="Client certificate; its CN is the agent id.")
     client_key: Path = Field(Path("~/.mtls/client.key"), description="Key of the client certificate.")

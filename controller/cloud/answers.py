@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from controller.cloud.echo import echo
 from controller.cloud.packets import Incoming
 from controller.errors import CommandError, EdgeError
 
@@ -73,13 +73,4 @@ def _sendable(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _refusal(event: Incoming, error: str) -> dict[str, Any]:
     """An error answer (protocol: Link)."""
-    return {"action": event.name, "correlation_id": _correlation_id(event), "status": "error", "error": error}
-
-
-def _correlation_id(event: Incoming) -> Any:
-    """The correlation id as received, where an answer can carry it; else None."""
-    payload = event.arguments[0] if len(event.arguments) == 1 else None
-    received = payload.get("correlation_id") if isinstance(payload, dict) else None
-    if isinstance(received, float) and not math.isfinite(received):
-        return None
-    return received if isinstance(received, int | float) and not isinstance(received, bool) else None
+    return {**echo(event.name, event.arguments), "status": "error", "error": error}

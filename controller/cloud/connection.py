@@ -15,7 +15,7 @@ import socketio
 
 from controller.cloud import packets, transport
 from controller.cloud.answers import Answers
-from controller.cloud.heartbeat import Heartbeat
+from controller.cloud.heartbeat import ACKNOWLEDGEMENT, Heartbeat, Pulse
 from controller.cloud.identity import Identity
 from controller.errors import LinkError
 
@@ -38,6 +38,7 @@ class Connection:
         self._connect_seconds = connect_seconds
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._refusal = ""
+        self._pulse: Pulse | None = None
         self._session = transport.session(identity.context)
         self._client = self._make_client()
 
@@ -60,7 +61,8 @@ class Connection:
 
     async def serve(self, heartbeat: Heartbeat) -> None:
         """Beat and answer until the connection ends: raises LinkError that says how."""
-        beats = asyncio.create_task(heartbeat.run(self._identity.agent_id, self._emit))
+        self._pulse = heartbeat.pulse()
+        beats = asyncio.create_task(self._pulse.run(self._identity.agent_id, self._emit))
         beats.add_done_callback(self._on_beats_ended)
         try:
             raise LinkError(f"the link was lost: {await self._ended}")
@@ -88,7 +90,14 @@ class Connection:
             raise LinkError(str(error)) from error
 
     async def _on_incoming(self, event: packets.Incoming) -> dict[str, Any] | None:
-        """Answer an event: what is returned is the acknowledgement, when one was asked for."""
+        """Answer an event: what is returned is the acknowledgement, when one was asked for.
+
+        That of a heartbeat is no command and gets no answer, whatever it carries.
+        """
+        if event.name == ACKNOWLEDGEMENT:
+            if self._pulse is not None:
+                self._pulse.acknowledged()
+            return None
         answer = await self._answers.to(event)
         if event.wants_acknowledgement:
             return answer

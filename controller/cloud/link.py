@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from controller.cloud import causes
+from controller.cloud import causes, transport
 from controller.cloud.answers import Answers, Dispatch
 from controller.cloud.backoff import Backoff
 from controller.cloud.connection import CONNECT_SECONDS, Connection
@@ -90,6 +90,7 @@ class Link:
     async def _connect_and_serve(self) -> str:
         """One connection, from the certificates to its end; says what ended it or kept it from coming."""
         try:
+            transport.check(self._url)
             identity = await asyncio.to_thread(self._load_identity)
             self._change(agent_id=identity.agent_id, certificate_end=identity.not_after)
             async with Connection(self._url, identity, self._answers, self._connect_seconds) as connection:

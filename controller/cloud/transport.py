@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import re
 import socket
 import ssl
 import urllib.request
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from typing_extensions import override
+from yarl import URL
+
+from controller.errors import LinkError
 
 # The cloud sends files to pass on to runtimes; aiohttp closes the connection above 4 MiB by default.
 MAX_INCOMING = 32 << 20  # bytes
@@ -18,11 +24,43 @@ MAX_INCOMING = 32 << 20  # bytes
 USER_TIMEOUT_MS = 15_000  # data that nobody acknowledges ends the connection (tcp(7): TCP_USER_TIMEOUT)
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 10, 5, 3  # seconds, seconds, count
 
+# Hosts that this host is by themselves; no other spelling of one, for those who read a URL differ on the odd ones.
+_LOOPBACK = re.compile(r"http://(?:localhost|(127\.[0-9.]+)|\[::1\])(?::[0-9]{1,5})?/?")
+
+
+def check(url: str) -> None:
+    """Raises LinkError for a URL without encryption, unless the cloud is on this host (for trying things out)."""
+    if url.startswith("https://") or ((found := _LOOPBACK.fullmatch(url)) and _is_address(found[1] or "127.0.0.1")):
+        return
+    raise LinkError(
+        "EDGE_CLOUD_URL begins with http://, and commands for PLCs are not sent unencrypted except to localhost: "
+        "give it as https://HOST"
+    )
+
 
 def session(context: ssl.SSLContext) -> aiohttp.ClientSession:
-    """A session of its own: no shared connections, no DNS cache."""
+    """A session of its own: no shared connections, no DNS cache, and no way from TLS to plain text."""
     connector = aiohttp.TCPConnector(ssl=context, use_dns_cache=False, force_close=True, socket_factory=_socket)
-    return aiohttp.ClientSession(connector=connector, ws_response_class=_WebSocket)
+    redirects = aiohttp.TraceConfig()
+    redirects.on_request_redirect.append(_check_redirect)
+    return aiohttp.ClientSession(connector=connector, ws_response_class=_WebSocket, trace_configs=[redirects])
+
+
+async def _check_redirect(
+    _: aiohttp.ClientSession, __: SimpleNamespace, redirect: aiohttp.TraceRequestRedirectParams
+) -> None:
+    headers = redirect.response.headers
+    target = redirect.url.join(URL(headers.get("Location", headers.get("URI", ""))))
+    if target.scheme != "https":
+        place = f"{target.scheme}://{target.host}"
+        raise LinkError(f"the cloud redirects to {place}, which is not encrypted: correct EDGE_CLOUD_URL")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(text).is_loopback
+    except ValueError:
+        return False
 
 
 def websocket_options(url: str) -> dict[str, Any]:
@@ -36,6 +74,8 @@ def websocket_options(url: str) -> dict[str, Any]:
 def proxy_of(url: str) -> str | None:
     """The proxy that HTTPS_PROXY (or HTTP_PROXY) names for this URL, unless NO_PROXY excepts its host."""
     parts = urlsplit(url)
+    if parts.scheme != "https":
+        return None  # this host itself is not reached through a proxy
     if urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies().get(parts.scheme)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from controller import RELEASED, errors
+from controller.cloud import transport
 from controller.cloud.identity import Identity
 from controller.network.interfaces import HostInterface
 from controller.settings import Settings
@@ -48,6 +49,7 @@ def host(settings: Settings, interfaces: Sequence[HostInterface], now: datetime)
     yield clock(now, settings.state_dir)
     yield state_directory(settings.state_dir)
     yield free_space(settings.state_dir)
+    yield cloud(settings)
     yield certificate(settings, now)
     yield privileges()
     yield from programs()
@@ -85,6 +87,17 @@ def free_space(path: Path) -> Finding:
     if free < DISK_LEAST:
         return Finding("FAIL", "disk", f"{text}: free some space")
     return Finding("WARN", "disk", f"{text}: images need more") if free < DISK_NOTICE else Finding("OK", "disk", text)
+
+
+def cloud(settings: Settings) -> Finding:
+    """Where the cloud is; nothing is sent there."""
+    if not settings.cloud_url:
+        return Finding("OK", "cloud", "none: EDGE_CLOUD_URL is empty")
+    try:
+        transport.check(settings.cloud_url)
+    except errors.LinkError as error:
+        return Finding("FAIL", "cloud", str(error))
+    return Finding("OK", "cloud", settings.cloud_url)
 
 
 def certificate(settings: Settings, now: datetime) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -133,8 +134,8 @@ async def test_a_dispatcher_that_fails_or_answers_too_much_gives_an_error_answer
     await _still_there(agent, wire)
 
 
-@pytest.mark.parametrize("number", ["NaN", "1e999", "true", '"text"', "null"])
-async def test_a_correlation_id_that_is_no_number_is_not_echoed_in_an_error(
+@pytest.mark.parametrize("number", ["NaN", "1e999", "{}", "null", "9" * 100, f'"{"x" * 300}"'])
+async def test_a_correlation_id_that_an_answer_cannot_carry_is_not_echoed_in_an_error(
     agent: Watched, wire: WireCloud, number: str
 ) -> None:
     await wire.send(f'421["raises",{{"correlation_id":{number}}}]')
@@ -195,3 +196,32 @@ async def test_answers_up_to_the_bound_are_carried(agent: Watched, wire: WireClo
     await wire.send(f"421{json.dumps(['t', {'body': body}])}")
     (answer,) = await wire.acknowledgement(1)
     assert answer["arguments"][0]["body"] == body
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"timestamp":"2026-01-01T00:00:00Z"}',
+        "",
+        "null",
+        '"text"',
+        "{},{}",
+        "[[[[]]]]",
+        '{"a":',
+        '{"correlation_id":7}',
+    ],
+    ids=repr,
+)
+async def test_the_acknowledgement_of_a_heartbeat_is_taken_in_silence(
+    agent: Watched, wire: WireCloud, payload: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    closing = "" if payload.endswith(":") else "]"
+    frame = f'["heartbeat_ack"{"," * bool(payload)}{payload}{closing}'
+    await wire.send(f"42{frame}", f"421{frame}", '4299["after",{}]')
+    packets = [await wire.packet("4")]
+    while not packets[-1].startswith("399"):
+        packets.append(await wire.packet("4"))
+    # The library answers who asked for an acknowledgement, with nothing in it.
+    assert [packet for packet in packets if not packet.startswith(("399", '21["heartbeat",'))] == ["31[]"]
+    assert "heartbeat_ack" not in caplog.text

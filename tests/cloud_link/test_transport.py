@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Awaitable, Callable
 
 import pytest
+from aiohttp import web
 
 from controller.cloud import transport
 from controller.cloud.identity import Identity
 from controller.console.server import Cloud
+from controller.errors import LinkError
 from tests.cloud_link.conftest import AGENT
+from tests.support.certificates import Authority
 from tests.support.links import Watched
 from tests.support.proxy import Proxy
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +78,101 @@ async def test_sockets_notice_a_peer_that_is_gone() -> None:
         assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 15_000
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert not made.getblocking()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.getedge.me",
+        "http://localhost",
+        "http://localhost:3001/",
+        "http://127.0.0.1",
+        "http://127.8.9.10:80",
+        "http://[::1]:3001",
+    ],
+)
+def test_a_cloud_is_reached_with_tls_or_on_this_host(url: str) -> None:
+    transport.check(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.getedge.me",
+        "http://localhost.evil.example",
+        "http://127.0.0.1@evil.example",
+        "http://evil\\@127.0.0.1",
+        "http://user:word@localhost",
+        "http://127.0.0.1.evil.example",
+        "http://127.0.0.1.",
+        "http://127.1",
+        "http://127.0.0.999",
+        "http://0x7f.1",
+        "http://2130706433",
+        "http://0.0.0.0",
+        "http://[::ffff:127.0.0.1]",
+        "http://[::1]evil.example",
+        "http://localhost#.evil.example",
+        "http://localhost:99999999@evil.example",
+        "http://localhost\n",
+        "HTTP://api.getedge.me",
+        "ws://localhost",
+    ],
+)
+def test_a_cloud_elsewhere_is_not_spoken_to_in_plain_text(url: str) -> None:
+    with pytest.raises(LinkError, match="give it as https://HOST"):
+        transport.check(url)
+
+
+def test_this_host_is_not_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    assert transport.proxy_of("http://localhost:3001") is None
+
+
+async def test_a_link_without_encryption_stays_down_and_says_why(load_identity: Callable[[], Identity]) -> None:
+    async with Watched("http://cloud.test", load_identity) as agent:
+        assert "EDGE_CLOUD_URL begins with http://" in await agent.failed()
+
+
+async def test_a_redirect_to_plain_text_is_not_followed(
+    certificates: Authority, load_wire_identity: Callable[[], Identity]
+) -> None:
+    visits: list[str] = []
+
+    async def redirect(request: web.Request) -> web.Response:
+        visits.append(request.scheme)
+        if request.scheme == "http":
+            return web.Response()
+        raise web.HTTPTemporaryRedirect(f"http://127.0.0.1:{plain.port}{request.path_qs}")
+
+    async with (
+        Serving(redirect) as plain,
+        Serving(redirect, certificates) as cloud,
+        Watched(f"https://localhost:{cloud.port}", load_wire_identity) as agent,
+    ):
+        assert "redirects to http://127.0.0.1, which is not encrypted" in await agent.failed()
+    assert set(visits) == {"https"}
+
+
+class Serving:
+    """An HTTP server on loopback, as an async context; with TLS where there are certificates."""
+
+    def __init__(self, handler: Handler, certificates: Authority | None = None) -> None:
+        self._handler = handler
+        self._context: ssl.SSLContext | None = None
+        if certificates is not None:
+            pair = certificates.server()
+            self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._context.load_cert_chain(pair.certificate, pair.key)
+
+    async def __aenter__(self) -> Serving:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._handler)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._context).start()
+        self.port = int(self._runner.addresses[0][1])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from controller.cloud.commands.answers import INTERNAL_ERROR
 from controller.cloud.contracts import bounds
-from controller.cloud.dispatcher import MOST_AT_ONCE
-from tests.support.command_site import CommandSite, vnic
+from tests.support.command_site import CommandSite
 from tests.support.fake_api import FakeApi
 
 scalars = (
@@ -134,11 +133,3 @@ async def test_a_bug_is_logged_and_answered(
         assert answer["error"] == INTERNAL_ERROR
         assert "ZeroDivisionError" in caplog.text
         caplog.clear()
-
-
-async def test_a_flood_is_refused_and_nothing_is_forgotten(site: CommandSite) -> None:
-    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
-    flood = [site.send("get_device_status", device_id="plc-1", number=n) for n in range(MOST_AT_ONCE + 1)]
-    answers = await asyncio.gather(*flood)
-    assert [answer["status"] for answer in answers].count("error") == 1
-    assert "send it again later" in answers[-1]["error"]

@@ -46,6 +46,14 @@ def test_a_state_directory_below_a_file_system_of_the_kernel_fails() -> None:
     assert "EDGE_STATE_DIR" in finding.text
 
 
+@pytest.mark.parametrize(
+    ("url", "level"),
+    [("", "OK"), ("https://cloud.test", "OK"), ("http://localhost:1", "OK"), ("http://cloud.test", "FAIL")],
+)
+def test_a_cloud_without_encryption_fails(url: str, level: str) -> None:
+    assert inspection.cloud(settings.load({}, {"EDGE_CLOUD_URL": url}, None)).level == level
+
+
 def test_a_good_certificate_is_shown_with_agent_and_end(certificates: Authority) -> None:
     finding = inspection.certificate(with_certificate(certificates.agent("07048933")), datetime.now(UTC))
     assert finding.level == "OK"
