@@ -21,7 +21,7 @@ from controller.network.arp.guard import AddressGuard
 from controller.network.interfaces import HostInterfaces
 from controller.node import explanation, soundings
 from controller.node.explanation import Step
-from controller.resources import endpoint, kinds
+from controller.resources import claims, endpoint, kinds
 from controller.resources.client import ApiClient
 from controller.resources.runtimes import Runtime
 from controller.settings import Settings
@@ -80,7 +80,8 @@ async def _runtime(settings: Settings, name: str) -> Runtime:
         bodies = await api.list(kinds.RUNTIMES, settings.namespace)
     finally:
         await api.close()
-    body = next((each for each in bodies if name in (each["spec"]["deviceId"], each["metadata"]["name"])), None)
+    named = [each for each in bodies if name in (each["spec"]["deviceId"], each["metadata"]["name"])]
+    body = next(iter(claims.owners(named)), None)
     if body is None:
         raise errors.NotFoundError(f"There is no Runtime {name} in namespace {settings.namespace}")
     try:

@@ -51,6 +51,11 @@ class KeyIndex:
         """The Runtime of that identity, when it was seen."""
         return self._keys.get(identity)
 
+    def namesakes(self, identity: Identity) -> tuple[Key, ...]:
+        """Those of other namespaces with the same device id, which on one engine want the same name."""
+        others = (one for one in self._keys if one != identity and one.device_id == identity.device_id)
+        return tuple(self._keys[one] for one in others)
+
     def all(self) -> list[Key]:
         """All Runtimes seen and not gone."""
         return list(self._identities)

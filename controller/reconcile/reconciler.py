@@ -89,8 +89,8 @@ class Reconciler:
             body = await self._around.api.get(kinds.RUNTIMES, key.name, key.namespace)
         except errors.NotFoundError:
             return self._gone(key)
-        except errors.ApiUnavailableError as error:
-            return await self._repair(key, error)
+        except errors.ApiError as outage:
+            return await self._repair(key, outage)
         return await self._pass(key, body, interrupted)
 
     async def _pass(self, key: Key, body: dict[str, Any], interrupted: asyncio.Event) -> Result:
@@ -139,7 +139,8 @@ class Reconciler:
         if outage is None:
             if not attempt.held_seconds:
                 self._tell_transition(objects.subject(key, case.target.uid), case.runtime, outcome)
-            return Result(outcome, acted=attempt.acted, held_seconds=attempt.held_seconds)
+            wake = self._index.namesakes(case.target.identity) if outcome.kind == "gone" else ()
+            return Result(outcome, acted=attempt.acted, held_seconds=attempt.held_seconds, wake=wake)
         if not attempt.acted:
             raise outage
         log.warning("The status of %s is kept until it can be written: %s", key, outage, extra={"runtime": str(key)})
@@ -168,18 +169,24 @@ class Reconciler:
         """A pass of the owner of the deviceId; any other one waits, and touches nothing."""
         deleting = runtime.metadata.deletion_timestamp is not None
         try:
-            standing = await self._owners.of(body)
-        except errors.ApiUnavailableError as outage:
-            if deleting:
+            standing, rival = await self._owners.of(body), await self._rival(runtime)
+        except errors.EdgeError as error:
+            if deleting or isinstance(error, errors.NotFoundError):
                 raise
-            return await self._repair(key, outage)
+            return await self._without_owner(key, runtime, error)
         if not standing.is_of(body):
             self._forget(key)
             return GONE if deleting else await self._wait(key, runtime, standing.owner)
         if deleting and (heir := await self._owners.hand_over(body, standing.others)):
             log.info("The container of %s is handed over to %s", key, heir, extra={"runtime": str(key)})
             return Result(GONE.outcome, wake=(heir,))
-        return await self._attempt(key, runtime, body, interrupted)
+        return await self._attempt(key, runtime, rival, body.get("status") or {}, interrupted)
+
+    async def _without_owner(self, key: Key, runtime: runtimes.Runtime, error: errors.EdgeError) -> Result:
+        """Nobody can tell now who owns it: what this process knew lasts for repairs."""
+        if isinstance(error, errors.ApiError):
+            return await self._repair(key, error)
+        return await self._tell(key, runtime, outcomes.of_error(error), runtime.status, runtime.status.node)
 
     async def _wait(self, key: Key, runtime: runtimes.Runtime, owner: Mapping[str, Any]) -> Result:
         """Say who owns the deviceId; nothing that is known of the container is this Runtime's."""
@@ -216,14 +223,18 @@ class Reconciler:
         return Result(outcome)
 
     async def _attempt(
-        self, key: Key, runtime: runtimes.Runtime, body: dict[str, Any], interrupted: asyncio.Event
+        self,
+        key: Key,
+        runtime: runtimes.Runtime,
+        rival: str,
+        standing: dict[str, Any],
+        interrupted: asyncio.Event,
     ) -> Result:
-        rival = await self._rival(runtime)
         if runtime.metadata.deletion_timestamp is None:
             self._seen[key] = _Seen(runtime, rival)
         else:
             self._forget(key)
-        target, standing = objects.target(self._install_id, runtime, rival), body.get("status") or {}
+        target = objects.target(self._install_id, runtime, rival)
         return await self._run(key, self._case(key, runtime, target, standing, interrupted))
 
     def _note_written(self, key: Key, written: RuntimeStatus) -> None:

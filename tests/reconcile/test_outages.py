@@ -178,6 +178,22 @@ async def test_a_runtime_is_repaired_as_it_was_last_seen_when_the_api_does_not_a
     assert list(container.attached) == ["lan0"]
 
 
+@pytest.mark.parametrize("dedicated", [None, "eth5"], ids=["", "with a dedicated interface"])
+async def test_a_list_that_is_not_answered_holds_up_no_repair(running: World, dedicated: str | None) -> None:
+    if dedicated:
+        await running.change(dedicatedInterface=dedicated)
+        await running.reconcile()
+    container = crash(running)
+
+    def refuse(verb: str, kind: Kind) -> None:
+        if verb == "list":
+            raise errors.ApiUnavailableError("no answer")
+
+    running.api.fault = refuse
+    assert not (await running.reconcile()).settled
+    assert list(container.attached) == ["lan0"]
+
+
 @pytest.mark.parametrize("spec", [{"desiredState": "Stopped"}, {"version": "2"}], ids=["stop", "replace"])
 async def test_a_change_seen_before_an_outage_is_not_made_during_it(running: World, spec: dict[str, Any]) -> None:
     await running.change(**spec)

@@ -317,6 +317,16 @@ async def test_of_two_that_an_older_version_left_the_one_on_the_label_owns_the_c
     assert cell.world.backend.effects == before
 
 
+async def test_while_the_engine_cannot_be_asked_whose_a_container_is_nobody_takes_it(cell: Cell) -> None:
+    await cell.add("b")
+    cell.lose_claims()
+    cell.world.restart_controller()
+    cell.world.backend.unreachable = True
+    assert (await cell.look("b")).outcome.kind == "waiting"
+    assert cell.conditions("b")["Reconciling"] == ("True", reasons.DAEMON_UNREACHABLE)
+    assert names.CLAIM not in cell.body("b")["metadata"].get("annotations", {})
+
+
 async def test_a_copied_claim_claims_nothing(cell: Cell) -> None:
     await cell.add("b")
     cell.body("b")["metadata"]["annotations"] = dict(cell.body("a")["metadata"]["annotations"])
@@ -331,6 +341,26 @@ async def test_the_same_device_id_in_another_namespace_is_another_runtime(cell: 
     result = await cell.world.reconciler.reconcile(Key("other", "a"), asyncio.Event())
     assert result.settled
     assert set(cell.world.backend.containers) == {IDENTITY, IDENTITY._replace(namespace="other")}
+
+
+async def test_one_of_another_namespace_is_tried_when_the_name_is_free(cell: Cell) -> None:
+    metadata = {"name": "a", "namespace": "other", "finalizers": [names.FINALIZER]}
+    await cell.world.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": SPEC})
+    await cell.world.reconciler.reconcile(Key("other", "a"), asyncio.Event())
+    assert (await cell.delete("a")).wake == (Key("other", "a"),)
+
+
+async def test_a_controller_killed_during_a_handover_ends_it(cell: Cell) -> None:
+    await cell.add("b")
+    await cell.look("b")
+    before = list(cell.world.backend.effects)
+    await cell.world.api.delete(kinds.RUNTIMES, "a", "edge")
+    await cell.world.reconciler.reconcile(Key("edge", "a"), asyncio.Event())  # and its finalizer was never taken off
+    cell.world.restart_controller()
+    assert (await cell.look("b")).settled
+    assert (await cell.look("a")).settled
+    assert cell.conditions("b")["Ready"][0] == "True"
+    assert cell.world.backend.effects == before
 
 
 async def test_what_happens_to_the_container_is_told_to_the_owner(cell: Cell) -> None:
