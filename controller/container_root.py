@@ -58,11 +58,20 @@ def folder(process: Process, path: PurePosixPath, *, make: bool = False, proc: P
         # The root itself is a link of the kernel, which leads to the container's and nowhere else.
         held = opened.enter_context(_closing(os.open("root", _FOLDER & ~os.O_NOFOLLOW, dir_fd=held)))
         for part in path.parts[1:]:
-            if make:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, 0o755, dir_fd=held)
+            made = make and _make_folder(part, held)
             held = opened.enter_context(_closing(os.open(part, _FOLDER, dir_fd=held)))
+            if made:
+                by_descriptor(held).chmod(0o755)  # our umask is not the container's
         yield held
+
+
+def _make_folder(name: str, parent: int) -> bool:
+    """Whether the folder was missing."""
+    try:
+        os.mkdir(name, 0o755, dir_fd=parent)
+    except FileExistsError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

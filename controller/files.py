@@ -6,9 +6,24 @@ A leaf like names and errors: it imports nothing of ours and knows nothing of wh
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
+
+NO_RIGHT = "give the controller the right to write it"
+READ_ONLY = "the file system is read-only: mount it for writing"
+SPACE = "free space on the disk"
+REMEDIES = {
+    errno.ENOSPC: SPACE,
+    errno.EDQUOT: SPACE,
+    errno.EROFS: READ_ONLY,
+    errno.EACCES: NO_RIGHT,
+    errno.EPERM: NO_RIGHT,
+    errno.EMFILE: "raise the limit of open files (LimitNOFILE)",
+    errno.ENFILE: "raise the limit of open files (fs.file-max)",
+    errno.EIO: "the disk fails: replace it (dmesg)",
+}
 
 
 def write_secret(path: Path, content: bytes) -> None:
@@ -26,6 +41,18 @@ def write_secret(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+def is_secret(path: Path, content: bytes) -> bool:
+    """Whether the file is there as ``write_secret`` would leave it. Raises OSError."""
+    if not path.is_file() or path.stat().st_mode & 0o777 != 0o600:
+        return False
+    return path.read_bytes() == content
+
+
+def remedy(error: OSError) -> str:
+    """What a person does so that our files can be read and written."""
+    return REMEDIES.get(error.errno or 0, "see that the disk works, has space and can be written")
+
+
 def make_private(path: Path) -> None:
     """Have the file there with mode 0600, empty when it is new. Raises OSError.
 
@@ -34,6 +61,14 @@ def make_private(path: Path) -> None:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     path.chmod(0o600)
+
+
+def tighten(path: Path, mode: int) -> None:
+    """Take from a file or folder what the mode does not give; one that is not ours, or on a read-only disk, stays."""
+    with contextlib.suppress(OSError):
+        found = path.stat().st_mode & 0o777
+        if found & ~mode:
+            path.chmod(found & mode)
 
 
 def sync(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ LOCK = "lock"
 KUBECONFIG = "kubeconfig"
 LEASES = "leases"
 LENT = "lent"  # interfaces of the host that are in containers
+METRICS = "metrics"
+API = "api"
+BACKUPS = "backups"
+FOLDERS = (LEASES, LENT, METRICS, API, BACKUPS)
 
 
 class State:
@@ -74,13 +79,20 @@ class State:
     def write(self, name: str, text: str) -> None:
         """Write one file (mode 0600) so that a power cut leaves the old or the new one."""
         self._make_directory()
-        files.write_secret(self.directory / name, text.encode())
+        try:
+            files.write_secret(self.directory / name, text.encode())
+        except OSError as error:
+            raise self._unusable(error) from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the directory; raises errors.SettingError when another controller has it."""
         self._make_directory()
-        with (self.directory / LOCK).open("w") as file:
+        try:
+            descriptor = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
+        with os.fdopen(descriptor, "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -88,6 +100,21 @@ class State:
                     f"another edge-controller runs on EDGE_STATE_DIR {self.directory}; stop it or give another one"
                 ) from None
             yield
+
+    def tighten(self) -> None:
+        """Let nobody else read what is there: earlier versions, Docker and a wide umask left folders and files open."""
+        for folder in (self.directory, *(self.directory / name for name in FOLDERS)):
+            if folder.is_dir() and not folder.is_symlink():
+                files.tighten(folder, 0o700)
+        for folder in (self.directory / API, self.directory / BACKUPS):
+            for path in folder.rglob("*"):
+                if not path.is_symlink():
+                    files.tighten(path, 0o700 if path.is_dir() else 0o600)
+
+    def _unusable(self, error: OSError) -> errors.SettingError:
+        return errors.SettingError(
+            f"EDGE_STATE_DIR {self.directory} cannot be used ({error.strerror}): {files.remedy(error)}"
+        )
 
     def _kept(self, name: str, value: str) -> str:
         path = self.directory / name

@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import ipaddress
-import logging
 import sqlite3
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,12 @@ from controller.apiserver.http.requests import Requests
 from controller.apiserver.kinds import cluster_kinds, core_types
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
-from controller.apiserver.storage import database, replacement, rescue
+from controller.apiserver.storage import database, replacement, rescue, trouble
 from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.keeping import Keeping
 from controller.apiserver.storage.store import Store
 from controller.apiserver.upkeep import schedule, seed
+from controller.apiserver.upkeep.backing_up import BackingUp
 from controller.apiserver.upkeep.daily import Daily
 from controller.apiserver.upkeep.furnishings import Furnishings
 from controller.apiserver.upkeep.garbage import Garbage
@@ -47,7 +47,6 @@ from controller.apiserver.verbs.writing import Advice
 from controller.disk import Disk
 
 Object = dict[str, Any]
-logger = logging.getLogger(__name__)
 
 
 class ApiServer:
@@ -81,8 +80,9 @@ class ApiServer:
         self._facts = {**keeping.facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
         self._database = self._directory / "objects.db"
         self._backups = Backups(state_dir / "backups", clock)
-        self._daily = Daily(self._backups, clock, elapsed)
         self._disk = keeping.disk or Disk(self._directory)
+        daily = Daily(self._backups, clock, elapsed)
+        self._back_up = BackingUp(self._database, self._backups, daily, self._disk)
         self._store = Store(self._database, disk=self._disk)
         self._subject = keeping.subject or {"apiVersion": "v1", "kind": "Namespace", "name": default_namespace}
         self._backup_required = keeping.backup_required
@@ -114,7 +114,7 @@ class ApiServer:
             rescue.prepare, self._database, self._backups, __version__, backup_required=self._backup_required
         )
         await self._store.open()
-        await asyncio.to_thread(database.keep_facts, self._database, self._facts)
+        await self._keep(self._facts)
         seed.serve_definitions(self._store, self._registry)
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
         furnishings = Furnishings(self._store, ca)
@@ -122,7 +122,7 @@ class ApiServer:
         self._upkeep = Upkeep(self._store, self._pki, self._clock, renewed, self._back_up, self._elapsed)
         if lost:
             await self._tell("DatabaseRestored", lost)
-            await asyncio.to_thread(database.keep_facts, self._database, {replacement.NOTICE: ""})
+            await self._keep({replacement.NOTICE: ""})
         self._tasks = [
             asyncio.create_task(schedule.keep("terminations", Terminations(self._store, self._registry).run)),
             asyncio.create_task(schedule.keep("garbage collection", Garbage(self._store, self._registry).run)),
@@ -136,18 +136,16 @@ class ApiServer:
         """One round of what is done each minute: expiry, compaction, certificates, the daily backup."""
         await self._upkeep.once()
 
+    async def _keep(self, facts: Mapping[str, str]) -> None:
+        try:
+            await asyncio.to_thread(database.keep_facts, self._database, facts)
+        except sqlite3.Error as error:
+            raise errors.SettingError(
+                f"the database {self._database} cannot be written ({error}): {trouble.remedy(error)}"
+            ) from error
+
     async def _tell(self, reason: str, message: str) -> None:
         await seed.tell(self._store, self._namespace, self._subject, reason, message)
-
-    def _back_up(self) -> None:
-        """Once a day. Blocking."""
-        if not self._daily.is_due():
-            return
-        try:
-            logger.info("Backed up as %s", self._backups.take(self._database))
-            self._daily.taken()
-        except (sqlite3.Error, OSError) as error:
-            logger.warning("The daily backup failed: %s; see that the disk of %s has space", error, self._directory)
 
     def _front(self, tokens: dict[str, Identity]) -> Front:
         policy = Policy(self._registry)
@@ -199,7 +197,9 @@ class ApiServer:
     def write_kubeconfig(self, path: Path) -> None:
         """Write it with mode 0600, whole or not at all; written again when its certificate is renewed."""
         self._kubeconfig = path
-        files.write_secret(path, yaml.safe_dump(self.kubeconfig(), sort_keys=False).encode())
+        content = yaml.safe_dump(self.kubeconfig(), sort_keys=False).encode()
+        if not files.is_secret(path, content):  # a start on a full disk needs no space
+            files.write_secret(path, content)
 
     def _renewed(self, context: ssl.SSLContext, furnishings: Furnishings) -> Callable[[], Awaitable[None]]:
         """What to do once certificates were renewed: new connections, namespaces and the kubeconfig get the new one."""

@@ -9,6 +9,7 @@ from asyncio import sslproto
 
 import click
 
+from controller import errors, files
 from controller.backends.docker.limits import LIMITS, EngineLimits
 from controller.cli import logging as logs
 from controller.cli.options import with_settings
@@ -38,9 +39,18 @@ def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
     """Run until a signal comes. Raises errors.SettingError."""
     sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
     logs.set_up(settings.log_format, settings.log_level)
+    os.umask(0o077)
     state = State(settings.state_dir)
     with state.lock():
-        asyncio.run(_serve(settings, state, limits))
+        state.tighten()
+        try:
+            asyncio.run(_serve(settings, state, limits))
+        except OSError as error:
+            if error.errno not in files.REMEDIES:
+                raise
+            raise errors.SettingError(
+                f"the start failed ({error}): {files.remedy(error)}; EDGE_STATE_DIR is {settings.state_dir}"
+            ) from error
 
 
 async def _serve(settings: Settings, state: State, limits: EngineLimits) -> None:

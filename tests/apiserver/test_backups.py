@@ -17,14 +17,14 @@ from controller.apiserver.storage import database, rescue
 from controller.apiserver.storage.backups import DAY, KEPT, Backups
 from controller.apiserver.storage.keeping import Keeping
 from controller.apiserver.storage.rows import Rows
-from controller.apiserver.storage.store import Store
+from controller.apiserver.storage.store import Key, Store
 from controller.cli.main import cli
 from controller.disk import Disk
 from controller.resources import kinds
 from controller.resources.client import ApiClient
 from controller.resources.endpoint import Endpoint
 from controller.state import State
-from tests.apiserver.test_store import key, thing
+from tests.apiserver.test_store import key, put, thing
 
 FACTS = {"install-id": "plant-7", "node-name": "press"}
 Served = Callable[[ApiClient], Awaitable[object]]
@@ -125,6 +125,66 @@ def test_a_backup_is_taken_once_a_day_and_the_oldest_go(tmp_path: Path) -> None:
     assert [backup.number for backup in backups.all()] == list(range(KEPT + 3, 3, -1))
 
 
+def holding(path: Path, *names: str, uid: str = "first") -> Path:
+    """A database with these objects, begun as the one of that uid."""
+
+    async def write() -> None:
+        store = Store(path)
+        await store.open()
+        default = {"metadata": {"name": "default", "uid": uid}}
+        await store.write(Key("namespaces", "", "default"), lambda _: default)
+        for name in names:
+            await put(store, name)
+        await store.close()
+
+    asyncio.run(write())
+    return path
+
+
+def numbers(backups: Backups) -> list[int]:
+    """Which backups there are, the newest first."""
+    return [backup.number for backup in backups.all()]
+
+
+def test_the_last_two_backups_before_upgrades_outlive_the_daily_ones(tmp_path: Path) -> None:
+    source = empty(tmp_path / "objects.db")
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    for version in ("1.0", "1.1", "1.2"):
+        backups.take(source, f"before-{version}")
+    for _ in range(2 * KEPT):
+        backups.take(source)
+    assert [backup.note for backup in backups.all()] == [*[""] * KEPT, "before-1.2", "before-1.1"]
+
+
+@pytest.mark.parametrize(
+    ("names", "uid"),
+    [((), "first"), (("one", "two", "three", "four"), "second")],
+    ids=["much less in it", "begun anew"],
+)
+def test_good_backups_outlive_those_of_a_database_that_lost_them(
+    tmp_path: Path, names: tuple[str, ...], uid: str
+) -> None:
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    good = holding(tmp_path / "good.db", "one", "two", "three", "four")
+    for _ in range(3):
+        backups.take(good)
+    later = holding(tmp_path / "later.db", *names, uid=uid)
+    for _ in range(2 * KEPT):
+        backups.take(later)
+    assert numbers(backups) == [*range(3 + 2 * KEPT, 3 + KEPT, -1), 3, 2, 1]
+
+
+def test_backups_of_a_database_that_came_back_rotate_again(tmp_path: Path) -> None:
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    path = holding(tmp_path / "objects.db", "one")
+    for _ in range(3):
+        backups.take(path)
+    holding(path, "two", "three", "four", "five")
+    for _ in range(KEPT):
+        backups.take(path)
+    assert numbers(backups) == list(range(3 + KEPT, 3, -1))
+
+
 def test_a_clock_that_starts_in_1970_does_not_make_the_newest_backup_the_oldest(tmp_path: Path) -> None:
     source = empty(tmp_path / "objects.db")
     times = itertools.chain([20_000 * DAY] * KEPT, itertools.repeat(0.0))
@@ -169,6 +229,24 @@ async def test_a_backup_is_taken_and_restored_by_command(tmp_path: Path) -> None
     said = await command(state, "restore", str(file))
     assert "objects.db.replaced-1" in said
     await serve(state, look)
+
+
+async def test_what_was_lost_is_told_once_even_when_the_power_went_before_it_could_be(tmp_path: Path) -> None:
+    await serve(tmp_path, keep_a_lease)
+    await command(tmp_path, "backup")
+    path = tmp_path / "api" / "objects.db"
+    damage(path)
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    await asyncio.to_thread(rescue.prepare, path, backups, __version__)  # and then the power goes
+    told: list[str] = []
+
+    async def look(api: ApiClient) -> None:
+        told.extend(event["message"] for event in await api.list(kinds.EVENTS) if event["reason"] == "DatabaseRestored")
+
+    for _ in range(2):
+        await serve(tmp_path, look)
+    assert len(told) == 2, "the Event of the first start, seen by both"
+    assert len(set(told)) == 1
 
 
 async def test_on_a_new_host_the_identity_comes_with_the_backup(tmp_path: Path) -> None:

@@ -73,6 +73,10 @@ class Box:
         found = [path for path in self.directory.rglob("*") if path.is_file() and not path.name.endswith("-shm")]
         return {str(path.relative_to(self.directory)): path.stat().st_ino for path in found}
 
+    def open_to_others(self) -> list[str]:
+        """Files that somebody else may read or write."""
+        return [name for name in self.files() if (self.directory / name).stat().st_mode & 0o077]
+
     def forget_log(self) -> None:
         """As release 0.1 left the folder after a clean stop."""
         for suffix in database.SIDE_FILES:
@@ -268,6 +272,7 @@ def test_a_power_cut_at_any_step_of_a_rescue_loses_neither_the_backup_nor_the_wo
 
     cuts = 0
     for cuts in power_cut.at_every_step(damaged, lambda: rescue.prepare(box.path, box.backups, __version__)):
+        assert not box.open_to_others()
         lost, names = box.start()
         assert (names, bool(lost)) == (["kept"], True), f"after step {cuts}"
     assert cuts > 10
@@ -278,6 +283,7 @@ def test_a_power_cut_at_any_step_of_a_restore_leaves_the_old_or_the_new(pristine
     for number in power_cut.at_every_step(
         lambda: reset(box), lambda: Archive(box.directory, lambda: 0.0).restore(None)
     ):
+        assert not box.open_to_others()
         _, names = box.start()
         assert names in (["kept"], ["kept", "newer"]), f"after step {number}"
     assert names == ["kept"]
@@ -287,6 +293,16 @@ def test_a_file_that_the_power_left_empty_at_a_first_start_is_no_loss(tmp_path: 
     box = Box(tmp_path / "new")
     box.path.touch()
     assert box.start() == ("", [])
+
+
+def test_a_backup_is_ours_alone_from_its_first_byte(pristine: Box) -> None:
+    box = pristine
+    target = box.directory / "usb.db"
+    for number in power_cut.at_every_step(
+        lambda: reset(box), lambda: Archive(box.directory, lambda: 0.0).back_up(target)
+    ):
+        assert not box.open_to_others(), f"after step {number}"
+    assert database.is_sound(target)
 
 
 def upgraded(box: Box) -> None:

@@ -47,6 +47,7 @@ class Host:
     def __init__(self, api: ApiClient) -> None:
         self.now = 1_800_000_000.0
         self.engine_error: errors.ReconcileError | None = None
+        self.disk = ""
         self.cloud = Cloud("True", reasons.CONNECTED, "Connected to the cloud", "07048933")
         self.status = self.begin(api)
 
@@ -58,6 +59,7 @@ class Host:
             devices=self._devices,
             engine=self._engine,
             cloud=lambda: self.cloud,
+            disk=lambda: self.disk,
         )
         return NodeStatus(api, NAME, "1.2.3", sources, lambda: self.now, node)
 
@@ -207,3 +209,13 @@ async def test_a_change_during_a_look_is_looked_at_again(host: Host, monkeypatch
     running = asyncio.create_task(host.status.run())
     await asyncio.wait_for(again.wait(), 30)
     running.cancel()
+
+
+async def test_a_full_disk_is_a_condition_until_there_is_room(api: ApiClient, host: Host) -> None:
+    host.disk = "the disk of /var/lib/edge-controller is full: free space"
+    await host.status.look()
+    full = (await shown(api))["conditions"]["DiskFull"]
+    assert (full["status"], full["reason"], full["message"]) == ("True", "DiskFull", host.disk)
+    host.disk = ""
+    await host.status.look()
+    assert (await shown(api))["conditions"]["DiskFull"]["reason"] == "DiskHasRoom"

@@ -10,6 +10,7 @@ import pytest
 
 from controller import errors
 from controller.state import State
+from tests.support import small_disk
 
 
 def test_the_install_id_is_the_agents_at_the_first_start_and_then_kept(tmp_path: Path) -> None:
@@ -49,6 +50,29 @@ def test_files_and_directory_are_ours_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "state" / "secret").stat().st_mode) == 0o600
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["secret"]
+
+
+def test_what_earlier_versions_left_open_is_closed_to_others(tmp_path: Path) -> None:
+    for name in ("api/pki", "backups"):
+        (tmp_path / name).mkdir(parents=True, mode=0o755)
+    files = [tmp_path / name for name in ("api/.restored.db", "api/pki/ca.key", "backups/.usb.db.partial")]
+    for file in files:
+        file.touch(mode=0o644)
+    tmp_path.chmod(0o755)
+    State(tmp_path).tighten()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    folders = [tmp_path, *(tmp_path / name for name in ("api", "api/pki", "backups"))]
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
+
+
+def test_a_directory_without_space_for_the_lock_is_named_with_its_remedy(tmp_path: Path) -> None:
+    with small_disk.tmpfs(tmp_path / "disk", inodes=40) as disk:
+        disk.use_up_inodes()
+        with pytest.raises(errors.SettingError, match=r"EDGE_STATE_DIR .*free space"), State(disk.path).lock():
+            pass
+        disk.free()
+        with State(disk.path).lock():
+            pass
 
 
 def test_an_empty_file_of_a_broken_disk_counts_as_none(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def _work(work: Callable[[], object], number: int) -> None:
             if left == 0:
                 os._exit(CUT)
 
+    os.umask(0)  # the modes must be what the work itself gives
     sys.addaudithook(step)
     code = 1
     try:

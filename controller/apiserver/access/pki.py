@@ -50,7 +50,8 @@ class Pki:
 
     def ensure(self, clock: float) -> bool:
         """Make what is missing, damaged, for other addresses, or about to end; whether anything was made."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._directory.parent, self._directory):  # mkdir gives the mode to the last one only
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         now = certificates.now(clock)
         authority, made = self._authority(now)
         end = now + datetime.timedelta(days=LEAF_DAYS)

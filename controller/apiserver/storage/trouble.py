@@ -5,27 +5,20 @@ from __future__ import annotations
 import errno
 import sqlite3
 
+from controller import files
+
 RESTORE = "put back a backup with `edge-controller restore --latest`"
 LOCKED = "another process holds it, such as an sqlite3 shell: end that process"
-NO_RIGHT = "give the controller the right to write it"
-READ_ONLY = "its file system is read-only: mount it for writing"
 REMEDIES = {
     sqlite3.SQLITE_CORRUPT: RESTORE,
     sqlite3.SQLITE_NOTADB: RESTORE,
-    sqlite3.SQLITE_FULL: "free space on its disk",
+    sqlite3.SQLITE_FULL: files.SPACE,
     sqlite3.SQLITE_BUSY: LOCKED,
     sqlite3.SQLITE_LOCKED: LOCKED,
-    sqlite3.SQLITE_READONLY: READ_ONLY,
-    sqlite3.SQLITE_PERM: NO_RIGHT,
+    sqlite3.SQLITE_READONLY: files.READ_ONLY,
+    sqlite3.SQLITE_PERM: files.NO_RIGHT,
     sqlite3.SQLITE_CANTOPEN: "see that the controller may write its folder, and that inodes and open files are left",
     sqlite3.SQLITE_IOERR: "see that its disk works (dmesg) and has space",
-}
-OS_REMEDIES = {
-    errno.EROFS: READ_ONLY,
-    errno.EACCES: NO_RIGHT,
-    errno.EPERM: NO_RIGHT,
-    errno.EMFILE: "raise the limit of open files (LimitNOFILE)",
-    errno.ENFILE: "raise the limit of open files (fs.file-max)",
 }
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -47,10 +40,9 @@ def may_be_space(error: Exception) -> bool:
 
 def remedy(error: Exception) -> str:
     """What a person does about it."""
-    if is_full(error):
-        return REMEDIES[sqlite3.SQLITE_FULL]
-    known = OS_REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else REMEDIES.get(_code(error))
-    return known or "see that its disk works, has space and can be written"
+    if isinstance(error, OSError):
+        return files.remedy(error)
+    return REMEDIES.get(_code(error), "see that its disk works, has space and can be written")
 
 
 def _code(error: Exception) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from controller import boottime, errors
+from controller import boottime, errors, files
 from controller.apiserver.access.pki import Pki
 from controller.apiserver.storage.store import Store
 from controller.apiserver.upkeep.expiry import Expiry
@@ -55,10 +55,17 @@ class Upkeep:
             if self._steps.look():
                 return
 
+    async def _renew(self) -> None:
+        """See to the certificates; a disk that takes no new ones holds up nothing else."""
+        try:
+            if await asyncio.to_thread(self._pki.ensure, self._clock()):
+                await self._renewed()
+        except OSError as error:
+            logger.warning("Certificates cannot be renewed: %s; %s", error, files.remedy(error))
+
     async def once(self) -> None:
         """One round."""
-        if await asyncio.to_thread(self._pki.ensure, self._clock()):
-            await self._renewed()
+        await self._renew()
         await self._expiry.sweep()
         await self._store.compact()
         await asyncio.to_thread(self._back_up)
@@ -71,6 +78,8 @@ async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
             await work()
         except errors.DiskFullError as error:
             logger.debug("The %s of the API server waits for space: %s", name, error)
+        except OSError as error:
+            logger.warning("The %s of the API server failed, beginning again in %d s: %s", name, RETRY_SECONDS, error)
         except Exception:
             logger.exception("The %s of the API server failed, beginning again in %d s", name, RETRY_SECONDS)
         await asyncio.sleep(RETRY_SECONDS)

@@ -143,14 +143,14 @@ class LeaseKeeper:
         lease = client.machine.lease
         if (before := self._written.get(key)) and _hardly_differ(before, lease):
             return
-        self._written[key] = lease
         document = {"key": list(key), "lease": leases.to_document(lease.shifted(self._wall() - now()))}
-        await asyncio.to_thread(self._put, key, json.dumps(document).encode())
+        if await asyncio.to_thread(self._put, key, json.dumps(document).encode()):
+            self._written[key] = lease
 
     def _path(self, key: LeaseKey) -> Path:
         return self._directory / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.json"
 
-    def _put(self, key: LeaseKey, content: bytes) -> None:
+    def _put(self, key: LeaseKey, content: bytes) -> bool:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.write_secret(self._path(key), content)
@@ -158,6 +158,8 @@ class LeaseKeeper:
             log.warning(
                 "A lease could not be kept on disk (%s); after a power cut another may be given", error.strerror
             )
+            return False
+        return True
 
     def _read(self, key: LeaseKey) -> dict[str, Any]:
         try:
