@@ -13,7 +13,7 @@ import pytest
 
 from controller import errors
 from controller.apiserver.server import ApiServer
-from controller.apiserver.storage.reserve import PAGES, Urgency
+from controller.apiserver.storage.reserve import PAGE, PAGES, Urgency
 from controller.apiserver.storage.store import SHORT_HISTORY, Store
 from controller.disk import Disk
 from controller.resources import crds, kinds
@@ -207,6 +207,7 @@ async def test_the_api_says_disk_full_and_recovers_by_itself(
 ) -> None:
     await api.create(kinds.RUNTIMES, runtime("one"))
     await api.create(kinds.RUNTIMES, runtime("two"))
+    await has_reserve(disk)
     await asyncio.to_thread(disk.fill)
     with pytest.raises(errors.DiskFullError, match="DiskFull"):
         await api.create(kinds.RUNTIMES, runtime("three"))
@@ -230,6 +231,16 @@ async def test_the_api_says_disk_full_and_recovers_by_itself(
 
 
 COMMAND = {"topic": "delete_device", "receivedAt": "2026-01-01T00:00:00Z"}
+
+
+async def has_reserve(disk: SmallDisk) -> None:
+    """Wait until the server has made its reserve."""
+    file = disk.path / "api" / "objects.db"
+
+    async def made() -> bool:
+        return (await asyncio.to_thread(file.stat)).st_size > PAGES * PAGE
+
+    await eventually(made, "the reserve", seconds=20)
 
 
 async def ready(server: ApiServer, status: int) -> str:

@@ -10,6 +10,7 @@ from controller.apiserver.storage.store import Store
 from controller.disk import Disk
 
 SECONDS = 5.0
+FIRST_SECONDS = 1.0  # a start has other things to write first
 REFILL_ROUNDS = 12  # the reserve is looked after once a minute
 
 
@@ -25,6 +26,7 @@ class Space:
 
     async def run(self) -> None:
         """Until cancelled."""
+        await asyncio.sleep(FIRST_SECONDS)
         while True:
             await self.once()
             await asyncio.sleep(SECONDS)
