@@ -51,7 +51,7 @@ async def _check_redirect(
 ) -> None:
     headers = redirect.response.headers
     target = redirect.url.join(URL(headers.get("Location", headers.get("URI", ""))))
-    if target.scheme != "https":
+    if target.scheme not in ("https", "wss"):
         place = f"{target.scheme}://{target.host}"
         raise LinkError(f"the cloud redirects to {place}, which is not encrypted: correct EDGE_CLOUD_URL")
 

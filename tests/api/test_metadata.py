@@ -154,6 +154,16 @@ async def test_a_finalizer_of_a_custom_resource_without_a_domain_gets_a_warning(
     ]
 
 
+async def test_warnings_fit_into_the_headers_of_a_client(http: Http) -> None:
+    session, url = http
+    body = widget("one")
+    body["metadata"]["finalizers"] = [f"plain-{number}" for number in range(500)]
+    async with session.post(f"{url}{PATH}?dryRun=All", json=body) as answer:
+        assert answer.status == 201
+        told = [len(warning) for warning in answer.headers.getall("Warning")]
+    assert 4096 <= sum(told) < 8192
+
+
 async def test_the_name_of_a_namespace_is_a_label_and_that_of_an_event_any_part_of_a_path(http: Http) -> None:
     session, url = http
     for name, why in (("a" * 64, "must be no more than 63 characters"), ("a.b", "must not contain dots")):

@@ -134,24 +134,46 @@ async def test_a_link_without_encryption_stays_down_and_says_why(load_identity: 
         assert "EDGE_CLOUD_URL begins with http://" in await agent.failed()
 
 
+def _redirecting(target: Callable[[], str], visits: list[str]) -> Handler:
+    """Redirects there once, and then answers without being a cloud; ``visits`` are the URLs that were asked for."""
+
+    async def answer(request: web.Request) -> web.Response:
+        visits.append(f"{request.scheme}{request.path}")
+        if len(visits) > 1:
+            return web.Response()
+        raise web.HTTPTemporaryRedirect(target())
+
+    return answer
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws", "HTTP"])
 async def test_a_redirect_to_plain_text_is_not_followed(
-    certificates: Authority, load_wire_identity: Callable[[], Identity]
+    certificates: Authority, load_wire_identity: Callable[[], Identity], scheme: str
 ) -> None:
     visits: list[str] = []
-
-    async def redirect(request: web.Request) -> web.Response:
-        visits.append(request.scheme)
-        if request.scheme == "http":
-            return web.Response()
-        raise web.HTTPTemporaryRedirect(f"http://127.0.0.1:{plain.port}{request.path_qs}")
-
+    handler = _redirecting(lambda: f"{scheme}://127.0.0.1:{plain.port}/", visits)
     async with (
-        Serving(redirect) as plain,
-        Serving(redirect, certificates) as cloud,
+        Serving(handler) as plain,
+        Serving(handler, certificates) as cloud,
         Watched(f"https://localhost:{cloud.port}", load_wire_identity) as agent,
     ):
-        assert "redirects to http://127.0.0.1, which is not encrypted" in await agent.failed()
-    assert set(visits) == {"https"}
+        failed = await agent.failed()
+    assert f"redirects to {scheme.lower()}://127.0.0.1, which is not encrypted" in failed
+    assert "http/" not in visits
+
+
+@pytest.mark.parametrize("place", ["/other", "https://localhost:{}/other"])
+async def test_a_redirect_within_tls_is_followed(
+    certificates: Authority, load_wire_identity: Callable[[], Identity], place: str
+) -> None:
+    visits: list[str] = []
+    handler = _redirecting(lambda: place.format(cloud.port), visits)
+    async with (
+        Serving(handler, certificates) as cloud,
+        Watched(f"https://localhost:{cloud.port}", load_wire_identity) as agent,
+    ):
+        assert "answers with HTTP status 200 instead of a WebSocket" in await agent.failed()
+    assert visits[:2] == ["https/socket.io/", "https/other"]
 
 
 class Serving:

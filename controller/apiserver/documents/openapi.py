@@ -21,8 +21,7 @@ Object = dict[str, Any]
 Key = tuple[str, ...]
 
 GZIP_LEVEL = 6  # they are packed once
-OBJECT_META = "meta.ObjectMeta"
-SHARED = (OBJECT_META, "meta.ListMeta", "meta.DeleteOptions")
+SHARED = ("meta.ObjectMeta", "meta.ListMeta", "meta.DeleteOptions")
 JSON = "application/json"
 PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 # What Accept may name, with the form it gets; "@" is how older clients, and kubectl still, spell it.

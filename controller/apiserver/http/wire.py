@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import yaml
@@ -23,6 +23,8 @@ MAX_BODY = 3 << 20  # bytes, as with Kubernetes
 LARGE_BYTES = 64 << 10  # of a body that is read in a thread
 TOLD = 500  # characters of what is wrong with a body
 PLAIN = "identity"
+# Characters of warnings: of all, and where they are more, of each.
+WARNINGS_LENGTH, WARNING_LENGTH = 4096, 256
 BODIES = (forms.JSON, forms.YAML, protobuf.CONTENT_TYPE)
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -84,8 +86,21 @@ def answer(item: Object, status: int = 200, warnings: Iterable[str] = (), kind: 
     return web.Response(
         body=json.dumps(item, separators=(",", ":")).encode(),
         status=status,
-        headers=[("Content-Type", kind), *(("Warning", f"299 - {json.dumps(text)}") for text in warnings)],
+        headers=[("Content-Type", kind), *(("Warning", f"299 - {json.dumps(text)}") for text in _bounded(warnings))],
     )
+
+
+def _bounded(warnings: Iterable[str]) -> Iterator[str]:
+    """Each once, and no more than a client has room for in its headers: cut and left out as Kubernetes does it."""
+    told = list(dict.fromkeys(warnings))
+    if sum(map(len, told)) <= WARNINGS_LENGTH:
+        yield from told
+        return
+    written = 0
+    for text in told:
+        if written < WARNINGS_LENGTH:
+            yield text[:WARNING_LENGTH]
+            written += len(text[:WARNING_LENGTH])
 
 
 def published(request: web.Request, document: Published) -> web.Response:

@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from controller.apiserver.schemas import identifiers
+
 Object = dict[str, Any]
 Predicate = Callable[[Object], bool]
 Requirement = Callable[[dict[str, str]], bool]
 
 TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
-KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
-LENGTH = 63
 COMPARISONS = ("=", "==", "!=", "<", ">")
 END = ""
 GENERAL = ("metadata.name", "metadata.namespace")  # fields that every kind has
@@ -113,18 +112,15 @@ def _is_number(text: str) -> bool:
 
 
 def _check_key(key: str) -> None:
-    if not KEY.fullmatch(key) or len(key.rpartition("/")[2]) > LENGTH:
-        raise SelectorError(f'unable to parse requirement: <nil>: Invalid value: "{key}": not the key of a label')
+    if faults := identifiers.label_key(key):
+        raise SelectorError(f'unable to parse requirement: <nil>: Invalid value: "{key}": {"; ".join(faults)}')
 
 
 def _checked(key: str, value: str) -> str:
-    if len(value) > LENGTH:
-        why = f"must be no more than {LENGTH} bytes"
-    elif not VALUE.fullmatch(value):
-        why = "not the value of a label"
-    else:
-        return value
-    raise SelectorError(f'unable to parse requirement: values[0][{key}]: Invalid value: "{value}": {why}')
+    if faults := identifiers.label_value(value):
+        why = "; ".join(faults)
+        raise SelectorError(f'unable to parse requirement: values[0][{key}]: Invalid value: "{value}": {why}')
+    return value
 
 
 def _field_term(term: str, supported: dict[str, Callable[[Object], str]]) -> Predicate:
