@@ -164,7 +164,6 @@ class Executor:
         return entry
 
     async def _carry_out(self, command: Command, act: Act, rule: Rule, call: Call) -> Answer:
-        labels = {"topic": command.topic, "runtime": command.message.device}
         try:
             await self._wait_for_turn(command, rule, call)
             answer = await act(command.message, call)
@@ -173,12 +172,12 @@ class Executor:
         except Settled as settled:
             return settled.answer
         except errors.EdgeError as error:
-            log.info("%s refused: %s", command.topic, error, extra=labels)
+            log.info("%s refused: %s", command.topic, error, extra=_about(command, call))
             return answers.refusal(error)
         except Exception:
-            log.exception("%s failed", command.topic, extra=labels)
+            log.exception("%s failed", command.topic, extra=_about(command, call))
             return answers.error(answers.INTERNAL_ERROR)
-        log.info("%s: %s", command.topic, answer.get("status"), extra=labels)
+        log.info("%s: %s", command.topic, answer.get("status"), extra=_about(command, call))
         return answer
 
     async def _wait_for_turn(self, command: Command, rule: Rule, call: Call) -> None:
@@ -189,6 +188,11 @@ class Executor:
         if rule is Rule.LAST_WISH:
             call.turn.interrupt_those_before(f"cancelled: {command.topic} came after it")
         await call.turn.start()
+
+
+def _about(command: Command, call: Call) -> dict[str, str]:
+    """What a line of the log is about; a command that has not begun has no name yet."""
+    return {"runtime": command.message.device, **({"command": call.name} if call.name else {})}
 
 
 def _outcome(answer: Answer) -> Phase:

@@ -38,7 +38,9 @@ class Forwarding:
         """The runtime's answer; an HTTP status of 400 or more counts as an error."""
         node, request = await self._prepare(message)
         await call.begin()
-        return _answer(await node.request(request, max(call.turn.seconds_left, 0.0)))
+        if call.turn.seconds_left <= 0:
+            raise CommandError("not sent: the commands before it took all its time; send it again")
+        return _answer(await node.request(request, call.turn.seconds_left))
 
     async def _prepare(self, message: RunCommand) -> tuple[Node, HttpRequest]:
         runtime = await self._devices.get(message.device_id)
