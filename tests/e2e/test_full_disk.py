@@ -1,0 +1,82 @@
+"""The disk of the state fills up under the real service: it says so, it starts all the same, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.apiserver.storage.reserve import PAGE, PAGES
+from controller.console.server import Cloud
+from tests.cluster.control_plane import free_ports
+from tests.support import small_disk
+from tests.support.dockerd import Engine
+from tests.support.lan import Lan
+from tests.support.site import AGENT, Site, connected, eventually
+from tests.support.small_disk import SmallDisk
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """The file system of the state directory."""
+    with small_disk.tmpfs(tmp_path / "state", size="24m") as made:
+        yield made
+
+
+@pytest.fixture
+async def site(
+    tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud, disk: SmallDisk
+) -> AsyncIterator[Site]:
+    """A host with a small disk, whose API has a port of its own as on a real host."""
+    host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
+    host.environment["EDGE_API_LISTEN"] = f"127.0.0.1:{free_ports(1)[0]}"
+    async with connected(host) as site:
+        yield site
+
+
+async def started(client: Any, name: str) -> tuple[str, str]:
+    """Which container it is, and since when it runs."""
+    found = await asyncio.to_thread(client.inspect_container, name)
+    return found["Id"], found["State"]["StartedAt"]
+
+
+async def is_full(site: Site, status: str) -> None:
+    """Wait until the EdgeNode says whether the disk is full."""
+    await site.kubectl("wait", "edgenode/test-node", f"--for=condition=DiskFull={status}", "--timeout=60s")
+
+
+async def test_a_full_disk_costs_no_runtime_whatever_way_the_controller_starts(
+    site: Site, lan: Lan, disk: SmallDisk, docker_api: Any
+) -> None:
+    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
+    await site.wait_running("plc-1")
+    await site.wait_condition("plc-1", "Ready")
+    before = await started(docker_api, "plc-1")
+    database = site.state / "api" / "objects.db"
+
+    async def has_reserve() -> bool:
+        return (await asyncio.to_thread(database.stat)).st_size > PAGES * PAGE
+
+    await eventually(has_reserve, "the reserve")
+    await asyncio.to_thread(disk.fill)
+    await is_full(site, "true")
+    refused = await site.create("plc-2", lan.parent, f"{lan.address(61)}/24")
+    assert refused["status"] == "error"
+    assert "DiskFull" in refused["error"]
+    for end in (site.kill, site.stop):
+        await end()
+        await asyncio.to_thread(disk.fill)
+        await site.start()
+        await site.wait_condition("plc-1", "Ready")
+    assert "DiskFull" in await site.kubectl("get", "events", "--all-namespaces")
+    await asyncio.to_thread(disk.free)
+    await is_full(site, "false")
+    await site.create("plc-2", lan.parent, f"{lan.address(61)}/24")
+    await site.wait_running("plc-2")
+    assert await started(docker_api, "plc-1") == before
+    assert "Traceback" not in site.log_text()
