@@ -1,4 +1,4 @@
-"""The root of a running container as its processes see it, opened without trusting it.
+"""A running container's first process, and its root as its processes see it, opened without trusting either.
 
 A process id is proof of nothing: it may belong to another process by the time it is used. ``/proc/PID`` is therefore
 held by a descriptor, which the kernel ties to that one process, and the process's cgroup must name the container.
@@ -34,6 +34,11 @@ class Process:
         except OSError:
             return False
 
+    def network(self) -> int:
+        """A descriptor of its network namespace, for the caller to close. Raises OSError."""
+        with self.opened() as process:
+            return os.open("ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
+
     @contextlib.contextmanager
     def opened(self, proc: Path = PROC) -> Iterator[int]:
         """A descriptor of ``/proc/PID``, proven to be the container's. Raises OSError."""
@@ -43,6 +48,10 @@ class Process:
                 if not self.container or self.container.encode() not in os.read(cgroup, _CGROUP_LIMIT):
                     raise ProcessLookupError(errno.ESRCH, f"process {self.pid} is not the container's")
             yield process
+
+
+NONE = Process(0, "")
+"""Of a container that does not run."""
 
 
 @contextlib.contextmanager

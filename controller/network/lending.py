@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from controller import errors, files
 from controller.boottime import BOOT_ID
+from controller.container_root import Process
 from controller.network import commands, interfaces, wiring
 from controller.network.interfaces import HostInterface
 from controller.network.namespace import Link, Namespace
@@ -62,7 +64,7 @@ class Lending:
             HostInterface(loan.name, loan.kind, loan.up, loan.mac_address) for loan in (await self.loans()).values()
         ]
 
-    async def lend(self, name: str, owner: tuple[str, str], pid: int) -> None:
+    async def lend(self, name: str, owner: tuple[str, str], process: Process) -> None:
         """Move the interface into the namespace of the container's first process, up, under its own name.
 
         Where the engine has that name for a link of its own it is NAME-nic. One that is there already stays. Raises
@@ -70,21 +72,21 @@ class Lending:
         """
         async with self._one_at_a_time:
             loan = (await self.loans()).get(name)
-            if loan is None or not await _stands(loan, pid):
+            if loan is None or not await _stands(loan, process):
                 if loan:
                     await self._take_back(loan)
                 loan = await _described(name, owner)
-                await self._hold(loan, pid)
-                async with Namespace(pid) as namespace:
+                await self._hold(loan, process)
+                async with Namespace(process) as namespace:
                     await namespace.take_in(name, _temporary(loan))
                 log.info("lent %s to %s", name, owner[1])
-            async with Namespace(pid) as namespace:
+            async with Namespace(process) as namespace:
                 await _settle(namespace, loan)
 
-    async def stands(self, name: str, pid: int) -> bool:
+    async def stands(self, name: str, process: Process) -> bool:
         """Whether the interface is in the container, up and named."""
         loan = (await self.loans()).get(name)
-        return loan is not None and await _stands(loan, pid, settled=True)
+        return loan is not None and await _stands(loan, process, settled=True)
 
     async def take_back(self, owner: tuple[str, str], *, but: str | None = None) -> None:
         """Give the host back what an owner has, except one interface. Raises errors.Retry(STEP_FAILED)."""
@@ -93,19 +95,19 @@ class Lending:
                 if loan.owner == owner and loan.name != but:
                     await self._take_back(loan)
 
-    async def catch_up(self, owner: tuple[str, str], pid: int) -> None:
-        """Hold the namespace of ``pid`` as long as an owner's interfaces are in it, and give back what is not there.
+    async def catch_up(self, owner: tuple[str, str], process: Process) -> None:
+        """Hold the process's namespace as long as an owner's interfaces are in it, and give back what is not there.
 
-        A mount of ours is gone with a service that had its own; ``pid`` 0: no container runs.
+        A mount of ours is gone with a service that had its own; number 0: no container runs.
         """
         async with self._one_at_a_time:
             for loan in (await self.loans()).values():
                 if loan.owner != owner:
                     continue
-                if not pid or not await _stands(loan, pid):
+                if not process.pid or not await _stands(loan, process):
                     await self._take_back(loan)
-                elif not await asyncio.to_thread(_is_held, self._mount(loan.name), pid):
-                    await self._hold(loan, pid)
+                elif not await asyncio.to_thread(_is_held, self._mount(loan.name), process):
+                    await self._hold(loan, process)
 
     async def _take_back(self, loan: Loan) -> None:
         """In steps that can be broken off and repeated: the record goes last."""
@@ -127,10 +129,13 @@ class Lending:
                     if _find((await namespace.snapshot()).links, loan):
                         raise
 
-    async def _hold(self, loan: Loan, pid: int) -> None:
+    async def _hold(self, loan: Loan, process: Process) -> None:
         """Keep the namespace, and what the interface was like."""
         await asyncio.to_thread(self._write, loan)
-        await commands.run(["mount", "--bind", f"/proc/{pid}/ns/net", str(self._mount(loan.name))])
+        await commands.run(["mount", "--bind", f"/proc/{process.pid}/ns/net", str(self._mount(loan.name))])
+        if not await asyncio.to_thread(_is_held, self._mount(loan.name), process):
+            await commands.run(["umount", str(self._mount(loan.name))])
+            raise errors.Retry(reasons.STEP_FAILED, "The container ended meanwhile; it is tried again")
 
     async def _let_go(self, loan: Loan) -> None:
         if await asyncio.to_thread(self._is_mounted, loan.name):
@@ -172,9 +177,10 @@ def _loan(path: Path) -> Loan | None:
         return None
 
 
-def _is_held(mount: Path, pid: int) -> bool:
+def _is_held(mount: Path, process: Process) -> bool:
     try:
-        return mount.stat().st_ino == Path(f"/proc/{pid}/ns/net").stat().st_ino
+        with process.opened() as held:
+            return mount.stat().st_ino == os.stat("ns/net", dir_fd=held).st_ino
     except OSError:
         return False
 
@@ -223,8 +229,8 @@ async def _restored(loan: Loan) -> bool:
     return True
 
 
-async def _stands(loan: Loan, pid: int, *, settled: bool = False) -> bool:
-    async with Namespace(pid) as namespace:
+async def _stands(loan: Loan, process: Process, *, settled: bool = False) -> bool:
+    async with Namespace(process) as namespace:
         link = _find((await namespace.snapshot()).links, loan)
     return link is not None and (not settled or (link.up and link.name != _temporary(loan)))
 

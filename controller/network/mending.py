@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Sequence
 
 from controller import errors
+from controller.container_root import Process
 from controller.network import wiring
 from controller.network.namespace import Namespace
 from controller.network.wiring import WantedLink
@@ -20,13 +21,13 @@ log = logging.getLogger(__name__)
 _LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
 
 
-async def mend(pid: int, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> bool:
-    """Bring the links of the process's namespace to what is wanted; whether anything was to be done.
+async def mend(process: Process, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> bool:
+    """Bring the links of the container's namespace to what is wanted; whether anything was to be done.
 
     ``held_macs`` are links that the engine made. The parents of all wanted links must be there.
     Raises errors.Retry(STEP_FAILED) with the words of ``ip``.
     """
-    async with Namespace(pid) as namespace:
+    async with Namespace(process) as namespace:
         snapshot = await namespace.snapshot()
         surplus = wiring.surplus(snapshot, wanted, held_macs)
         faults = wiring.faults(snapshot, wanted)
@@ -41,9 +42,9 @@ async def mend(pid: int, wanted: Sequence[WantedLink], held_macs: Collection[str
         return True
 
 
-async def remove_link(pid: int, mac_address: str) -> None:
+async def remove_link(process: Process, mac_address: str) -> None:
     """Remove the link with this MAC address, if it is there."""
-    async with Namespace(pid) as namespace:
+    async with Namespace(process) as namespace:
         if link := (await namespace.snapshot()).by_mac(mac_address):
             await namespace.apply([("link", "delete", "dev", link.name)])
 

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from controller import errors
+from controller.container_root import Process
 from controller.network import commands
 from controller.resources import reasons
 
@@ -57,7 +58,7 @@ class Namespace:
     Raises errors.Retry(STEP_FAILED) when it is gone or the host's.
     """
 
-    def __init__(self, where: int | Path) -> None:
+    def __init__(self, where: Process | Path) -> None:
         self._where = where
         self._descriptor = -1
 
@@ -106,11 +107,10 @@ class Namespace:
         return await commands.run([*enter, *_IP], batch, [self._descriptor])
 
 
-def _open(where: int | Path) -> int:
-    path = where if isinstance(where, Path) else Path(f"/proc/{where}/ns/net")
-    told = path if isinstance(where, Path) else f"process {where}"
+def _open(where: Process | Path) -> int:
+    told = where if isinstance(where, Path) else f"process {where.pid}"
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC) if isinstance(where, Path) else where.network()
     except OSError as error:
         raise errors.Retry(reasons.STEP_FAILED, f"The network of {told} cannot be entered: {error.strerror}") from error
     if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat

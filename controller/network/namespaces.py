@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from controller.container_root import Process
+
 T = TypeVar("T")
 
 _CLONE_NEWNET = 0x40000000
@@ -22,8 +24,8 @@ Instruction = tuple[int, int, int, int]
 """One of classic BPF: code, jump if true, jump if false, operand (kernel: networking/filter)."""
 
 
-def inside(pid: int, work: Callable[[], T]) -> T:
-    """The result of ``work`` in the namespace of a process. Raises what it raises, and OSError.
+def inside(process: Process, work: Callable[[], T]) -> T:
+    """The result of ``work`` in the namespace of a container. Raises what it raises, and OSError.
 
     It runs in a thread of its own: one that has moved is of no other use.
     """
@@ -32,7 +34,7 @@ def inside(pid: int, work: Callable[[], T]) -> T:
 
     def run() -> None:
         try:
-            _enter(pid)
+            _enter(process)
             results.append(work())
         except BaseException as error:  # noqa: BLE001 - handed to who waits
             problems.append(error)
@@ -52,12 +54,12 @@ def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> Non
     packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
 
 
-def _enter(pid: int) -> None:
+def _enter(process: Process) -> None:
     """Move this thread. Raises OSError, also when the namespace is the host's."""
-    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = process.network()
     try:
         if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
-            raise OSError(0, f"process {pid} is in the host's network")
+            raise OSError(0, f"process {process.pid} is in the host's network")
         # os.setns is there from Python 3.12 on.
         if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "the network namespace cannot be entered")

@@ -41,12 +41,12 @@ async def interface(
     """What is found of one interface of a runtime that runs. Raises errors.Retry when it ends meanwhile."""
     shown = {each.name: each for each in await asyncio.to_thread(host.snapshot, include_virtual=True)}
     status = {each.name: each for each in runtime.status.interfaces}
-    async with Namespace(process.pid) as namespace:
+    async with Namespace(process) as namespace:
         snapshot = await namespace.snapshot()
     link = _link(snapshot, wished, status.get(wished.name))
     gateway = _gateway(wished, status.get(wished.name))
     gateways = [each.name for each in runtime.spec.interfaces if _gateway(each, status.get(each.name))]
-    inside = await _who_has(gateway, link.name if link and link.up else "", process.pid)
+    inside = await _who_has(gateway, link.name if link and link.up else "", process)
     parent = shown.get(wished.parent_interface)
     return Circumstances(
         wished=wished,
@@ -92,13 +92,13 @@ async def _rival(guard: AddressGuard, wished: Interface, link: Link | None) -> s
     return (await guard.probe([held])).get(held, "")
 
 
-async def _who_has(address: str, link: str, pid: int = 0) -> str:
+async def _who_has(address: str, link: str, process: Process | None = None) -> str:
     """Who answers for the address on a link of the host, or of a process; "" also where nobody can be asked."""
     if not address or not link:
         return ""
     asking = partial(question.who_has, link, IPv4Address(address))
     try:
-        return await asyncio.to_thread(namespaces.inside, pid, asking) if pid else await asyncio.to_thread(asking)
+        return await asyncio.to_thread(partial(namespaces.inside, process, asking) if process else asking)
     except OSError:
         return ""
 

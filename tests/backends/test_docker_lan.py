@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,7 +36,7 @@ def other_lan(docker_machine: None) -> Iterator[Lan]:
 
 async def links_of(bench: Bench, target: Target) -> Snapshot:
     """The links inside the runtime."""
-    async with Namespace(await pid_of(bench, target)) as namespace:
+    async with Namespace(await process_of(bench, target)) as namespace:
         return await namespace.snapshot()
 
 
@@ -332,10 +333,10 @@ async def test_name_servers_change_in_place_and_hold_over_a_restart(bench: Bench
     assert not all(found.in_order for found in (await bench.backend.observe(wish)).interfaces)
 
     await bench.run(wish, base.RepairNetworks)
-    assert resolver.name_servers(await process_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
+    assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
     await bench.run(wish, base.RestartContainer)
 
-    assert resolver.name_servers(await process_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
+    assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
     assert await in_order(bench, wish)
 
 

@@ -91,13 +91,13 @@ async def _leased(container: BareContainer, folder: Path) -> str:
     changes = keeper.changes()
     while (lease := keeper.standing(key, container.link).lease) is None:
         await anext(changes)
-    run("nsenter", "-t", str(container.link.pid), "-n", "ip", "addr", "add", str(lease.address), "dev", "lan0")
+    run("nsenter", "-t", str(container.link.process.pid), "-n", "ip", "addr", "add", str(lease.address), "dev", "lan0")
     keeper.close()
     return str(lease.address.ip)
 
 
 def _udhcpc(container: BareContainer, script: Path) -> str:
-    pid = str(container.link.pid)
+    pid = str(container.link.process.pid)
     run("nsenter", "-t", pid, "-n", "busybox", "udhcpc", "-f", "-n", "-q", "-i", "lan0", "-s", str(script))
     shown = run("nsenter", "-t", pid, "-n", "ip", "-4", "-o", "addr", "show", "dev", "lan0").stdout
     return shown.split()[3].split("/")[0]

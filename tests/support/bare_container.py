@@ -9,6 +9,7 @@ from controller.network.dhcp.client import Link
 from controller.network.dhcp.machine import Client
 from tests.support.command import run
 from tests.support.lan import Lan
+from tests.support.processes import bare
 
 
 def _namespace_of(pid: str) -> int:
@@ -31,7 +32,7 @@ class BareContainer:
         while run("nsenter", "-t", pid, "-n", "ip", "link", "set", "lan0", "up", check=False).returncode:
             assert self._process.poll() is None
         self.client = Client(bytes.fromhex(mac.replace(":", "")), f"plc-{pid}")
-        self.link = Link(self._process.pid, "lan0", 7)
+        self.link = Link(bare(self._process.pid), "lan0", 7)
 
     def end(self) -> None:
         """Kill it."""

@@ -20,6 +20,7 @@ from controller.backends.docker.engine import Engine
 from controller.backends.docker.leasing import Leasing
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
+from controller.container_root import NONE, Process
 from controller.network import mending, resolver
 from controller.network.arp import announcement
 from controller.network.arp.announcement import Claim
@@ -66,7 +67,7 @@ class Attachments:
         errors.Waiting(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
         """
         container = await self._containers.current(target.identity)
-        await self._dedication.catch_up(target.identity, container.pid if container else 0)
+        await self._dedication.catch_up(target.identity, container.process if container else NONE)
         if container is None:
             return
         await self.provide(target)
@@ -86,7 +87,7 @@ class Attachments:
     def wishes(self, target: Target, container: Container) -> tuple[Wish, ...]:
         """Every interface of the spec with the MAC address that it has on this container, and with its lease."""
         wished = making.wishes(target, labels.mac_addresses(container.labels))
-        return self._leasing.standing(target.identity, wished, container.pid, self.parents(wished))
+        return self._leasing.standing(target.identity, wished, container.process, self.parents(wished))
 
     def parents(self, wishes: Sequence[Wish]) -> dict[str, int]:
         """The kernel's numbers of the wishes' parent interfaces, 0 for one that the host does not have now."""
@@ -124,7 +125,7 @@ class Attachments:
     async def _disconnect(self, container: Container, endpoint: Endpoint) -> None:
         # An engine forgets a link that we renamed, and leaves it behind with its addresses.
         if container.pid and endpoint.mac_address:
-            await mending.remove_link(container.pid, endpoint.mac_address)
+            await mending.remove_link(container.process, endpoint.mac_address)
         await self._engine.change(
             lambda client: client.disconnect_container_from_network(container.id, endpoint.network, force=True)
         )
@@ -133,7 +134,7 @@ class Attachments:
     async def _make_way(self, container: Container, attachment: Attachment) -> None:
         """Remove the link that stood in for Docker's: two with one MAC address cannot be."""
         if container.pid:
-            await mending.remove_link(container.pid, attachment.wish.mac_address)
+            await mending.remove_link(container.process, attachment.wish.mac_address)
 
     async def _mend_running(
         self, target: Target, container: Container, parents: Mapping[str, int], *, started: bool
@@ -144,19 +145,19 @@ class Attachments:
         held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
         # A parent that is not there by its name may only have another one: what stands on it may work.
         held += [wish.mac_address for wish, number in numbered if not number]
-        mended = await mending.mend(container.pid, links, held)
+        mended = await mending.mend(container.process, links, held)
         if mended or started:
-            await _announce(container.pid, links)
-        await self._leasing.keep(target.identity, wishes, container.pid, parents)
+            await _announce(container.process, links)
+        await self._leasing.keep(target.identity, wishes, container.process, parents)
         wanted = making.name_servers(wishes)
         found = await asyncio.to_thread(resolver.name_servers, container.process)
         if not any(wish.pending for wish in wishes) and resolves_otherwise(container, wanted, found):
             await asyncio.to_thread(resolver.write, container.process, wanted)
             log.info("wrote name servers of %s", container.name, extra={"runtime": target.name})
-        await self._dedication.place(target, container.pid)
+        await self._dedication.place(target, container.process)
 
 
-async def _announce(pid: int, links: Sequence[WantedLink]) -> None:
+async def _announce(process: Process, links: Sequence[WantedLink]) -> None:
     """Tell the LAN who has the addresses, so that switches and neighbours learn it at once."""
     claims = [
         Claim(link.name, bytes.fromhex(link.mac_address.replace(":", "")), link.address.ip)
@@ -164,7 +165,7 @@ async def _announce(pid: int, links: Sequence[WantedLink]) -> None:
         if link.address
     ]
     try:
-        await asyncio.to_thread(announcement.announce, pid, claims)
+        await asyncio.to_thread(announcement.announce, process, claims)
     except OSError as error:
         log.info("Addresses could not be announced: %s", error.strerror)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from controller import errors
 from controller.backends.base import Identity, Target
 from controller.backends.docker.networks import Networks
+from controller.container_root import Process
 from controller.network.interfaces import HostInterface
 from controller.network.lending import Lending
 from controller.resources import reasons
@@ -33,19 +34,19 @@ class Dedication:
         self._networks = networks
         self._snapshot = snapshot
 
-    async def standing(self, target: Target, pid: int) -> Dedicated:
-        """How it stands; ``pid`` is the container's first process, 0 while it does not run."""
+    async def standing(self, target: Target, process: Process) -> Dedicated:
+        """How it stands; ``process`` is the container's first one, number 0 while it does not run."""
         name, loans = target.spec.dedicated_interface, await self._lending.loans()
         ours = {loan.name for loan in loans.values() if loan.owner == _owner(target.identity)}
         obstacle = await self._obstacle(target, name) if name and name not in ours else None
-        if not pid:
+        if not process.pid:
             return Dedicated(obstacle=obstacle, lent=bool(ours))
-        if name and not await self._lending.stands(name, pid):
+        if name and not await self._lending.stands(name, process):
             return Dedicated(obstacle[1] if obstacle else f"{name} is not in the runtime", obstacle, bool(ours))
         surplus = ours - {name}
         return Dedicated(f"{', '.join(surplus)} is not asked for any more" if surplus else "", None, bool(ours))
 
-    async def place(self, target: Target, pid: int) -> None:
+    async def place(self, target: Target, process: Process) -> None:
         """Move what the spec asks for into the running container, and all else back.
 
         Raises errors.Stalled(DEDICATED_REFUSED) and errors.Waiting(PARENT_MISSING) when it may not or cannot be.
@@ -57,14 +58,14 @@ class Dedication:
         loan = (await self._lending.loans()).get(name)
         if (loan is None or loan.owner != owner) and (obstacle := await self._obstacle(target, name)):
             raise (errors.Waiting if obstacle[0] == reasons.PARENT_MISSING else errors.Stalled)(*obstacle)
-        await self._lending.lend(name, owner, pid)
+        await self._lending.lend(name, owner, process)
 
-    async def catch_up(self, whose: Identity, pid: int) -> None:
-        """Hold what is in the container of ``pid``, and give the host back what an earlier run had; 0: none runs.
+    async def catch_up(self, whose: Identity, process: Process) -> None:
+        """Hold what is in the container, and give the host back what an earlier run had; number 0: none runs.
 
         Before links are mended: a namespace that is held keeps all its links, and their MAC addresses, busy.
         """
-        await self._lending.catch_up(_owner(whose), pid)
+        await self._lending.catch_up(_owner(whose), process)
 
     async def take_back(self, whose: Identity) -> None:
         """Give the host back what a runtime has that does not run any more."""

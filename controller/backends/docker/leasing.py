@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from controller.backends.base import Identity, ObservedInterface, ObservedLease
 from controller.backends.docker.arrangement import Wish
+from controller.container_root import Process
 from controller.network.dhcp.client import Link
 from controller.network.dhcp.keeper import LeaseKeeper, LeaseKey
 from controller.network.dhcp.leases import FOREVER, Lease
@@ -33,20 +34,20 @@ class Leasing:
         self._keeper = keeper
 
     def standing(
-        self, whose: Identity, wishes: Iterable[Wish], pid: int, parents: Mapping[str, int]
+        self, whose: Identity, wishes: Iterable[Wish], process: Process, parents: Mapping[str, int]
     ) -> tuple[Wish, ...]:
-        """The wishes with how their leases stand, for the run of the container whose first process is ``pid``."""
+        """The wishes with how their leases stand, for the run of the container whose first one is ``process``."""
         return tuple(
-            replace(wish, standing=self._keeper.standing(_key(whose, wish), _link(wish, pid, parents)))
+            replace(wish, standing=self._keeper.standing(_key(whose, wish), _link(wish, process, parents)))
             if wish.leased
             else wish
             for wish in wishes
         )
 
-    async def keep(self, whose: Identity, wishes: Iterable[Wish], pid: int, parents: Mapping[str, int]) -> None:
+    async def keep(self, whose: Identity, wishes: Iterable[Wish], process: Process, parents: Mapping[str, int]) -> None:
         """See that the leases of all links that can be there are kept. Raises errors.Retry(STEP_FAILED)."""
         for wish in wishes:
-            link = _link(wish, pid, parents)
+            link = _link(wish, process, parents)
             if wish.leased and link.parent_index:
                 client = Client(bytes.fromhex(wish.mac_address.replace(":", "")), whose.device_id[:_HOST_NAME_LIMIT])
                 await self._keeper.keep(_key(whose, wish), link, client)
@@ -87,5 +88,5 @@ def _key(whose: Identity, wish: Wish) -> LeaseKey:
     return LeaseKey(whose.namespace, whose.device_id, wish.interface.name)
 
 
-def _link(wish: Wish, pid: int, parents: Mapping[str, int]) -> Link:
-    return Link(pid, wish.interface.name, parents.get(wish.interface.parent_interface, 0))
+def _link(wish: Wish, process: Process, parents: Mapping[str, int]) -> Link:
+    return Link(process, wish.interface.name, parents.get(wish.interface.parent_interface, 0))

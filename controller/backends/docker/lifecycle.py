@@ -67,7 +67,7 @@ class Lifecycle:
     async def stop(self, target: Target) -> None:
         """Stop the container within the grace period of the spec; the host gets its interface back."""
         container = await self._containers.require(target.identity)
-        await self._dedication.catch_up(target.identity, container.pid)
+        await self._dedication.catch_up(target.identity, container.process)
         await self._stop(container, target)
         await self._dedication.take_back(target.identity)
 

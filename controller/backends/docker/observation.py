@@ -18,6 +18,7 @@ from controller.backends.docker.lifecycle import host_capacity
 from controller.backends.docker.networks import Networks
 from controller.backends.docker.occupancy import Occupancy
 from controller.backends.docker.ports import Ports
+from controller.container_root import NONE
 from controller.network import interfaces, resolver, wiring
 from controller.network.interfaces import ABSENT, LinkState
 from controller.network.namespace import Namespace, Snapshot
@@ -71,7 +72,7 @@ class Observer:
         if found is None or not is_of(found, whose):
             neighbour = labels.taken(found.labels, whose.install_id) if found else ""
             wishes = making.wishes(target, {})
-            dedicated = await self._dedication.standing(target, 0)
+            dedicated = await self._dedication.standing(target, NONE)
             return Observed(
                 obstacles=await self._obstacles(target, wishes, dedicated, running=False),
                 lent=dedicated.lent,
@@ -143,7 +144,7 @@ class Observer:
 
     async def _dedicated(self, target: Target, container: Container) -> Dedicated:
         try:
-            return await self._dedication.standing(target, container.pid)
+            return await self._dedication.standing(target, container.process)
         except errors.Retry:
             return Dedicated()  # it ended between the two looks: an event brings the next one
 
@@ -161,7 +162,7 @@ class Observer:
         if container.state["Status"] != "running":
             return tuple(_stopped_interface(wish, container.endpoints) for wish in wishes)
         try:
-            async with Namespace(container.pid) as namespace:
+            async with Namespace(container.process) as namespace:
                 snapshot = await namespace.snapshot()
         except errors.Retry:
             # It ended between the two looks: an event brings the next one.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from controller.container_root import Process
 from controller.network import namespaces
 from controller.network.arp import packets
 
@@ -23,10 +24,10 @@ class Claim(NamedTuple):
     address: IPv4Address
 
 
-def announce(pid: int, claims: Sequence[Claim]) -> None:
+def announce(process: Process, claims: Sequence[Claim]) -> None:
     """Tell the LANs of a container what it has. For a thread; raises OSError."""
     if claims:
-        namespaces.inside(pid, lambda: _announce(claims))
+        namespaces.inside(process, lambda: _announce(claims))
 
 
 def _announce(claims: Sequence[Claim]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from controller.boottime import now
+from controller.container_root import Process
 from controller.network.dhcp import messages
 from controller.network.dhcp.machine import Machine, Send
 from controller.network.dhcp.sockets import LinkSocket, open_link
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 class Link(NamedTuple):
     """A link inside a container: its first process on the host, the name inside, and the number of its parent."""
 
-    pid: int
+    process: Process
     name: str
     parent_index: int
 
@@ -57,8 +58,8 @@ class LeaseClient:
     async def start(self) -> None:
         """Begin to ask. Raises OSError when the link or the container is gone."""
         # Held before the socket is opened, so that a container that ends in between is noticed.
-        self._process = os.pidfd_open(self.link.pid)
-        opening = asyncio.ensure_future(asyncio.to_thread(open_link, self.link.pid, self.link.name))
+        self._process = os.pidfd_open(self.link.process.pid)
+        opening = asyncio.ensure_future(asyncio.to_thread(open_link, self.link.process, self.link.name))
         try:
             opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -133,7 +134,7 @@ class LeaseClient:
                 self._lost(error)
 
     def _lost(self, error: OSError) -> None:
-        log.info("%s of process %s does not carry packets: %s", self.link.name, self.link.pid, error.strerror)
+        log.info("%s of process %s does not carry packets: %s", self.link.name, self.link.process.pid, error.strerror)
         self.close()
         self._changed()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from ipaddress import IPv4Address
 
+from controller.container_root import Process
 from controller.network import namespaces
 from controller.network.dhcp import frames
 from controller.network.dhcp.machine import Send
@@ -59,9 +60,9 @@ class LinkSocket:
             self._port.close()
 
 
-def open_link(pid: int, link: str) -> LinkSocket:
+def open_link(process: Process, link: str) -> LinkSocket:
     """A socket on a link in the network namespace of a process. Raises OSError."""
-    return namespaces.inside(pid, lambda: _open(link))
+    return namespaces.inside(process, lambda: _open(link))
 
 
 def _open(link: str) -> LinkSocket:

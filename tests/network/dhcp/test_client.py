@@ -13,6 +13,7 @@ import pytest
 from controller.network.dhcp import client as dhcp_client
 from controller.network.dhcp.client import LeaseClient, Link
 from controller.network.dhcp.machine import Client, Machine
+from tests.support.processes import bare
 
 
 class SlowSocket:
@@ -40,7 +41,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowSocket]:
 
 def lease_client() -> LeaseClient:
     return LeaseClient(
-        Link(os.getpid(), "lan0", 1), Machine(Client(b"\x02" * 6, "plc-1"), None, lambda: 0.5), lambda: None
+        Link(bare(os.getpid()), "lan0", 1), Machine(Client(b"\x02" * 6, "plc-1"), None, lambda: 0.5), lambda: None
     )
 
 

@@ -19,6 +19,7 @@ from tests.support.bare_container import BareContainer
 from tests.support.command import run
 from tests.support.dhcp_server import SHORTEST_LEASE, DhcpServer
 from tests.support.lan import Lan
+from tests.support.processes import bare
 
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine]  # for root and a LAN, not for an engine
 KEY = LeaseKey("edge", "plc-1", "lan0")
@@ -114,7 +115,7 @@ async def test_a_link_that_vanishes_is_told_of(
     await keeper.keep(KEY, container.link, CLIENT)
     await until(keeper, container.link, has_lease)
 
-    run("nsenter", "-t", str(container.link.pid), "-n", "ip", "link", "delete", "lan0")
+    run("nsenter", "-t", str(container.link.process.pid), "-n", "ip", "link", "delete", "lan0")
 
     await until(keeper, container.link, lambda standing: not standing.kept)
     with pytest.raises(errors.Retry, match="No address can be asked for on lan0"):
@@ -127,14 +128,14 @@ async def test_a_link_that_was_down_for_a_while_goes_on(
     server.stop()
     await keeper.keep(KEY, container.link, CLIENT)
     for state in ("down", "up"):
-        run("nsenter", "-t", str(container.link.pid), "-n", "ip", "link", "set", "lan0", state)
+        run("nsenter", "-t", str(container.link.process.pid), "-n", "ip", "link", "set", "lan0", state)
     server.start()
     await until(keeper, container.link, has_lease)
 
 
 async def test_the_host_itself_is_never_asked_for(keeper: LeaseKeeper) -> None:
     with pytest.raises(errors.Retry, match="in the host's network"):
-        await keeper.keep(KEY, Link(os.getpid(), "lo", 1), CLIENT)
+        await keeper.keep(KEY, Link(bare(os.getpid()), "lo", 1), CLIENT)
 
 
 async def test_a_file_that_cannot_be_read_costs_the_lease_of_last_time_only(
