@@ -21,7 +21,7 @@ find_python() {
 system_packages() {
     scripts/apt.sh \
         dockerd:docker.io containerd:containerd runc:runc ip:iproute2 ping:iputils-ping arping:iputils-arping \
-        /bin/busybox:busybox-static dnsmasq:dnsmasq-base nft:nftables
+        /bin/busybox:busybox-static dnsmasq:dnsmasq-base nft:nftables faketime:faketime
     # The runtime image for tests holds the system's own Python.
     /usr/bin/python3 -c 'import http.server, ssl' 2>/dev/null || scripts/apt.sh python3
 }

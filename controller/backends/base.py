@@ -6,12 +6,13 @@ Every step is idempotent: executed twice, or after a crash half-way, it ends in 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
-from controller.resources import runtimes
+from controller import errors
+from controller.resources import reasons, runtimes
 
 
 class Identity(NamedTuple):
@@ -260,6 +261,16 @@ class RemoveNetworks(Step):
 
 Progress = Callable[[str, str], Awaitable[None]]
 """``await progress(reason, message)``: tells how a long step goes; the reconciler writes it into the status."""
+
+Action = Callable[[Target, Progress], Awaitable[Target]]
+
+
+def action_for(actions: Mapping[type[Step], Action], step: Step) -> Action:
+    """What a backend does for a step. Raises errors.Stalled where it has nothing for it."""
+    if type(step) not in actions:
+        message = f"This backend cannot do {type(step).__name__}: leave out what of the spec asks for it"
+        raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message)
+    return actions[type(step)]
 
 
 class RunningContainer(NamedTuple):

@@ -86,7 +86,7 @@ async def _watch(disk: Disk, changed: Callable[[], None]) -> None:
 def _sources(disk: Disk, here: NodePart, uplink: Uplink | None, address: NodeApi | None) -> Sources:
     return Sources(
         host=lambda: here.sampler.host,
-        interfaces=partial(here.local.interfaces, include_virtual=False),
+        interfaces=here.local.own_interfaces,
         devices=here.local.serial_devices,
         engine=here.backend.check,
         disk=lambda: disk.fault,

@@ -58,7 +58,7 @@ class Metrics:
         registry.register(_States(sources))
 
     def reconciled(self, outcome: str, seconds: float) -> None:
-        """A reconcile pass ended: ``done``, ``waiting``, ``retry``, ``stalled`` or ``error``."""
+        """A reconcile pass ended: ``ready``, ``paused``, ``gone``, ``waiting``, ``retry``, ``stalled`` or ``error``."""
         self._reconciles.labels(outcome).observe(seconds)
 
     def commanded(self, topic: str, outcome: str, seconds: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
@@ -141,6 +142,20 @@ def lower(name: str, sys_class_net: Path = Path("/sys/class/net")) -> list[str]:
 def may_be_parent(kind: str) -> bool:
     """Whether it is shown to those who look for a parent."""
     return kind in _PARENT_KINDS
+
+
+def of_host(found: Iterable[HostInterface]) -> list[HostInterface]:
+    """Those by which the host itself is reached: what can be a parent, and a bridge or the like in the place of one.
+
+    Such a bridge has a parent as its port, or the default route; those of engines and hypervisors have neither.
+    """
+    known = list(found)
+    above = {upper for each in known if may_be_parent(each.kind) for upper in each.used_by}
+    return [
+        each
+        for each in known
+        if may_be_parent(each.kind) or each.name in above or (each.kind == "bridge" and each.gateway)
+    ]
 
 
 def default_gateways(routes: Path = Path("/proc/net/route")) -> dict[str, str]:

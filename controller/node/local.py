@@ -17,7 +17,7 @@ from controller.devices.serial import SerialDevice
 from controller.metrics import host
 from controller.metrics.history import Sample
 from controller.metrics.sampler import Sampler
-from controller.network.interfaces import HostInterface, HostInterfaces, may_be_parent
+from controller.network.interfaces import HostInterface, HostInterfaces, may_be_parent, of_host
 from controller.node.proxy import Proxy
 
 
@@ -48,8 +48,8 @@ class LocalNode:
         return Reading(replace(self._sampler.host, uptime=int(boottime.now())), self._cpu_count)
 
     async def host_facts(self) -> HostFacts:
-        """What the host is; addresses are those of interfaces that can be parents."""
-        facts, interfaces = await asyncio.gather(asyncio.to_thread(host.facts), self.interfaces(include_virtual=False))
+        """What the host is; addresses are those by which it is reached."""
+        facts, interfaces = await asyncio.gather(asyncio.to_thread(host.facts), self.own_interfaces())
         reading = self._sampler.host
         addresses = [(interface.name, address) for interface in interfaces for address in interface.ipv4_addresses]
         return HostFacts(facts.os, facts.kernel, facts.cpu_count, reading.memory_total, reading.disk_total, addresses)
@@ -69,6 +69,10 @@ class LocalNode:
             asyncio.to_thread(self._interfaces.snapshot, include_virtual=include_virtual), self._lent()
         )
         return [*found, *(each for each in lent if include_virtual or may_be_parent(each.kind))]
+
+    async def own_interfaces(self) -> Sequence[HostInterface]:
+        """Those by which the host itself is reached: parents, and a bridge in the place of one."""
+        return of_host(await self.interfaces(include_virtual=True))
 
     async def serial_devices(self) -> Sequence[SerialDevice]:
         """As they were at most a second ago."""

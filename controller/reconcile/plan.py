@@ -111,7 +111,8 @@ def _absent(desired: Desired, observed: base.Observed) -> Plan:
     if refusal := _refusal(desired, observed, checked=new_image):
         return Plan(refusal, operation="creating" if refusal.kind == "waiting" else None)
     steps = (base.ResolveImage(), base.CreateContainer(), base.StartContainer())
-    return _acting("Creating the container", *steps, operation="creating", restart=_satisfied(desired))
+    image = desired.target.image or desired.target.spec.image_reference
+    return _acting(f"Creating the container from {image}", *steps, operation="creating", restart=_satisfied(desired))
 
 
 def _refusal(desired: Desired, observed: base.Observed, *, checked: bool) -> Outcome | None:
@@ -132,7 +133,8 @@ def _existing(desired: Desired, observed: base.Observed) -> Plan:
     if change and (refusal := _refusal(desired, observed, checked=True)):
         return Plan(refusal, upkeep, "updating")
     if change == "resolve":
-        return _acting("Getting the image", *upkeep, base.ResolveImage(), operation="updating")
+        message = f"Getting the image {desired.target.spec.image_reference}"
+        return _acting(message, *upkeep, base.ResolveImage(), operation="updating")
     if change == "replace":
         return _replacing(desired)
     if observed.state in ("created", "exited"):

@@ -24,7 +24,7 @@ class HostInterface(Model):
     subnet: ShortText = ""
     gateway: ShortText = ""
     addresses: tuple[ShortText, ...] = Field(default=(), max_length=16, json_schema_extra=ATOMIC_LIST)
-    kind: ShortText = Field(default="", description="physical, vlan, wifi or bond.")
+    kind: ShortText = Field(default="", description="physical, vlan, wifi, bond, bridge or virtual.")
     up: bool = False
     carrier: bool = Field(default=False, description="Whether something is at the other end of the cable.")
     speed_mbps: int | None = Field(default=None, description="Mbit/s, where the driver tells it.")

@@ -189,7 +189,7 @@ TABLE: tuple[Reason, ...] = (
     Reason(DELETED, "event", "The container and its networks were removed."),
     Reason(REPAIRED, "event", "Something changed by hand was put right."),
     Reason(NODE_READY, "condition", "EdgeNode: Docker answers, runtimes can be started and changed."),
-    Reason(NODE_AWAY, "condition", "The node is not heard of, so nobody knows; nothing is deleted or moved meanwhile."),
+    Reason(NODE_AWAY, "waiting", "The node is not heard of, so nobody knows; nothing is deleted or moved meanwhile."),
     Reason(UNPLACEABLE, "stalled", "No node has what the spec asks for; the message tells which node has what."),
     Reason(DISK_HAS_ROOM, "condition", "EdgeNode: the disk of EDGE_STATE_DIR has room."),
     Reason(CONNECTED, "condition", "EdgeNode: the link to the cloud is up."),

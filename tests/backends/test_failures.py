@@ -35,7 +35,9 @@ SAID = [read(line) for line in LINES if not line.startswith("#")]
 
 @pytest.mark.parametrize("said", SAID, ids=[f"{row.when}-{row.reason}" for row in SAID])
 def test_words_of_engines_have_a_meaning(said: Said) -> None:
-    outcome = failures.outcome(Refusal(said.status, said.words), pulling=said.when == "pull")
+    outcome = failures.outcome(
+        Refusal(said.status, said.words), pulling="registry/plc:1" if said.when == "pull" else ""
+    )
 
     assert (type(outcome), outcome.reason) == (said.outcome, said.reason)
     assert said.words[:40] in str(outcome)
@@ -52,6 +54,12 @@ def test_a_link_in_the_way_is_told_from_an_address_that_is_taken() -> None:
     words = [said.words for said in SAID if said.reason == reasons.ADDRESS_CONFLICT]
 
     assert [failures.is_lingering_link(Refusal(500, text)) for text in words] == [False, True]
+
+
+@pytest.mark.parametrize("words", ["toomanyrequests", "pull access denied", "manifest unknown", "connection refused"])
+def test_what_waits_for_an_image_names_it(words: str) -> None:
+    reference = "registry.plant.example/plc/runtime:4.2@sha256:0123"
+    assert reference in str(failures.outcome(Refusal(500, words), pulling=reference))
 
 
 def test_a_long_text_is_cut() -> None:

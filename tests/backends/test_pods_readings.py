@@ -16,7 +16,8 @@ DIGEST = f"sha256:{'1' * 64}"
 def pod(*, leaving: bool = False, conditions: list[dict[str, Any]] | None = None, **container: Any) -> Pod:
     status = {"containerStatuses": [container] if container else [], "conditions": conditions or []}
     metadata = {"name": "plc1-0", "uid": "1", **({"deletionTimestamp": "now"} if leaving else {})}
-    return Pod({"metadata": metadata, "spec": {"nodeName": "node1", "containers": [{}]}, "status": status})
+    spec = {"nodeName": "node1", "containers": [{"image": "ghcr.io/a/b:9"}]}
+    return Pod({"metadata": metadata, "spec": spec, "status": status})
 
 
 RUNNING: dict[str, Any] = {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
@@ -120,3 +121,21 @@ def test_a_pod_without_a_sandbox_is_explained_by_its_newest_warning(message: str
 )
 def test_the_pin_is_what_another_node_can_pull_again(reference: str, image_id: str, expected: str) -> None:
     assert readings.pin(reference, image_id) == expected
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [waiting("ContainerCreating"), waiting("ErrImagePull", DENIED), waiting("ErrImagePull", NOT_FOUND)],
+    ids=["being pulled", "refused", "named by the kubelet"],
+)
+def test_what_waits_for_an_image_names_it_once(seen: Pod) -> None:
+    message = readings.hindrance(seen, ()).message
+    assert "ghcr.io/a/b:9" in message
+    assert not message.startswith("ghcr.io/a/b:9: ErrImagePull: failed to pull and unpack image")
+
+
+def test_every_hindrance_is_the_outcome_that_its_reason_stands_for() -> None:
+    table = {row.name: row.outcome for row in reasons.TABLE}
+    assert {row.reason: table[row.reason] for row in readings.MEANINGS} == {
+        row.reason: row.kind for row in readings.MEANINGS
+    }

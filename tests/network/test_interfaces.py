@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.network import interfaces
 from controller.network.interfaces import HostInterface, HostInterfaces, default_gateways
 from tests.support import ownership, requirements
 from tests.support.command import run
@@ -93,11 +94,11 @@ def test_a_real_interface_has_its_addresses_mac_and_subnet(bridge: str) -> None:
     run("ip", "link", "set", bridge, "address", "02:00:5e:00:53:01", "up")
     run("ip", "addr", "add", "198.51.100.9/28", "dev", bridge)
     run("ip", "addr", "add", "198.51.100.77/32", "dev", bridge, "label", f"{bridge[:12]}:x"[:15])
-    interfaces = HostInterfaces(POOL)
-    (found,) = [one for one in interfaces.snapshot(include_virtual=True) if one.name == bridge]
+    snapshots = HostInterfaces(POOL)
+    (found,) = [one for one in snapshots.snapshot(include_virtual=True) if one.name == bridge]
     assert (found.kind, found.is_up, found.mac_address) == ("bridge", True, "02:00:5e:00:53:01")
     assert (found.ip_address, found.subnet, found.gateway) == ("198.51.100.9", "198.51.100.0/28", "")
-    assert bridge not in {one.name for one in interfaces.snapshot()}
+    assert bridge not in {one.name for one in snapshots.snapshot()}
 
 
 def test_the_controllers_own_bridges_and_their_ports_are_never_shown(bridge: str) -> None:
@@ -158,3 +159,34 @@ def test_the_gateway_is_that_of_the_default_route_with_the_lowest_metric(tmp_pat
     path = tmp_path / "route"
     path.write_text(NO_ROUTES + "".join(lines))
     assert default_gateways(path) == {"eth0": "192.0.2.254", "wlan0": "198.51.100.1"}
+
+
+def link(name: str, kind: str, *used_by: str, gateway: str = "") -> HostInterface:
+    return HostInterface(name, kind, is_up=True, ipv4_addresses=("192.0.2.7",), gateway=gateway, used_by=used_by)
+
+
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        ([link("br0", "bridge"), link("eth0", "physical", "br0")], ["br0", "eth0"]),
+        ([link("bond0", "bond", "br0"), link("br0", "bridge"), link("eth0", "physical", "bond0")], None),
+        ([link("br0", "bridge", gateway="192.0.2.1")], ["br0"]),
+        ([link("eth0", "physical", "team0"), link("team0", "virtual")], ["eth0", "team0"]),
+        ([link("docker0", "bridge"), link("eth0", "physical"), link("veth1", "virtual")], ["eth0"]),
+        ([link("eth0", "physical"), link("virbr0", "bridge"), link("wg0", "virtual", gateway="192.0.2.1")], ["eth0"]),
+    ],
+    ids=["a port", "a bond as port", "the default route", "a team", "docker0", "hypervisor and VPN"],
+)
+def test_a_host_is_reached_by_its_parents_and_by_a_bridge_in_their_place(
+    found: list[HostInterface], names: list[str] | None
+) -> None:
+    assert [each.name for each in interfaces.of_host(found)] == (names or [each.name for each in found])
+
+
+def test_a_real_bridge_over_a_parent_is_the_hosts(tmp_path: Path) -> None:
+    made = Sysfs(tmp_path)
+    made.add("br0", "bridge", devtype="bridge")
+    made.add("eth0", "device", "upper_br0")
+    made.add("docker0", "bridge", devtype="bridge")
+    found = HostInterfaces(POOL, sys_class_net=made.root, routes=made.routes).snapshot(include_virtual=True)
+    assert [each.name for each in interfaces.of_host(found)] == ["br0", "eth0"]

@@ -7,7 +7,10 @@ import base64
 import json
 from typing import Any
 
+import pytest
+
 from controller import errors
+from controller.backends import base
 from controller.resources import kinds, reasons
 from controller.resources.kinds import Kind
 from tests.reconcile.world import KEY, World
@@ -161,3 +164,22 @@ async def test_an_interruption_without_another_wish_lets_a_pull_go_on(world: Wor
     world.backend.pull_gate.set()
     assert (await task).settled
     assert world.backend.pulls_abandoned == 0
+
+
+@pytest.mark.parametrize("spec", [{}, {"version": None, "digest": f"sha256:{1:064}"}], ids=["tag", "digest"])
+async def test_what_waits_for_an_image_names_it(world: World, spec: dict[str, Any]) -> None:
+    reference = f"registry/plc@{spec['digest']}" if spec else "registry/plc:1"
+    world.backend.registry[reference] = "pin"
+    seen: list[str] = []
+
+    def look(when: str, step: base.Step) -> None:
+        if when == "before" and isinstance(step, base.ResolveImage):
+            seen.append(world.condition("Ready")["message"])
+
+    world.backend.fault = look
+    await world.create(**spec)
+    await world.reconcile()
+    world.backend.registry["registry/plc:2"] = "pin-2"
+    await world.change(version="2", digest=None)
+    await world.reconcile()
+    assert seen == [f"Creating the container from {reference}", "Getting the image registry/plc:2"]

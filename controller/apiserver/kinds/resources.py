@@ -142,19 +142,29 @@ def of_definition(definition: Object) -> list[Resource]:
     names = spec["names"]
     return [
         Resource(
-            spec["group"], version["name"], names["plural"], names["kind"], spec["scope"] == "Namespaced",
-            names.get("singular") or names["kind"].lower(), tuple(names.get("shortNames", ())),
-            tuple(names.get("categories", ())), _subresources(version.get("subresources") or {}),
-            version.get("schema", {}).get("openAPIV3Schema", {"type": "object"}),
-            tuple(_column(c) for c in version.get("additionalPrinterColumns", ())) or (AGE,),
-            tuple(Selectable(f["jsonPath"].lstrip(".")) for f in version.get("selectableFields", ())),
-            names.get("listKind", ""), has_generation=True, status_alone=True, unconditional=False,
+            group=spec["group"],
+            version=version["name"],
+            plural=names["plural"],
+            kind=names["kind"],
+            namespaced=spec["scope"] == "Namespaced",
+            singular=names.get("singular") or names["kind"].lower(),
+            short_names=tuple(names.get("shortNames", ())),
+            categories=tuple(names.get("categories", ())),
+            subresources=_subresources(version.get("subresources") or {}),
+            schema=version.get("schema", {}).get("openAPIV3Schema", {"type": "object"}),
+            columns=tuple(_column(c) for c in version.get("additionalPrinterColumns", ())) or (AGE,),
+            selectable=tuple(Selectable(f["jsonPath"].lstrip(".")) for f in version.get("selectableFields", ())),
+            list_kind=names.get("listKind", ""),
+            has_generation=True,
+            status_alone=True,
+            unconditional=False,
             terminating="deletionTimestamp" in definition["metadata"],
             defined_at=int(definition["metadata"].get("resourceVersion") or 0),
             storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
         )
-        for version in spec["versions"] if version.get("served")
-    ]  # fmt: skip
+        for version in spec["versions"]
+        if version.get("served")
+    ]
 
 
 def _subresources(given: Object) -> tuple[Subresource, ...]:

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 
 class Attachments:
+    """Connects containers to their networks, and puts in order inside them what the engine cannot."""
+
     def __init__(
         self,
         engine: Engine,
@@ -165,7 +167,7 @@ async def _announce(process: Process, links: Sequence[WantedLink]) -> None:
         if link.address
     ]
     try:
-        await asyncio.to_thread(announcement.announce, process, claims)
+        await announcement.announce(process, claims)
     except OSError as error:
         log.info("Addresses could not be announced: %s", error.strerror)
 

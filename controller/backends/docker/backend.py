@@ -43,8 +43,6 @@ T = TypeVar("T")
 
 DEFAULT_PIDS_LIMIT = 4096  # a compiler in a PLC runtime uses some hundred
 
-_Action = Callable[[Target, Progress], Awaitable[Target]]
-
 
 class DockerBackend:
     """Runtimes as containers of the engine at ``url``, for one installation.
@@ -104,7 +102,7 @@ class DockerBackend:
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Do one step; see base.Backend."""
-        return await _told(self._actions[type(step)](target, progress))
+        return await _told(base.action_for(self._actions, step)(target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
         """Whether RepairNetworks can bring the interfaces to the spec on this container.
@@ -174,7 +172,7 @@ class DockerBackend:
         """Give up the connection to the engine; runtimes run on."""
         self._engine.close()
 
-    def _table(self) -> dict[type[Step], _Action]:
+    def _table(self) -> dict[type[Step], base.Action]:
         lifecycle = self._lifecycle
         return {
             base.ResolveImage: self._images.resolve,
@@ -219,7 +217,7 @@ class DockerBackend:
         await self._parents.remove_unused(set().union(*used))
 
 
-def _plain(action: Callable[[Target], Awaitable[None]]) -> _Action:
+def _plain(action: Callable[[Target], Awaitable[None]]) -> base.Action:
     """An action that has nothing to tell and finds nothing to add to the target."""
 
     async def act(target: Target, _progress: Progress) -> Target:

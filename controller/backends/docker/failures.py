@@ -91,14 +91,18 @@ _PULL_OTHERWISE = Meaning("", errors.Retry, reasons.IMAGE_PULL_FAILED, "the pull
 _OTHERWISE = Meaning("", errors.Retry, reasons.STEP_FAILED, "it is tried again")
 
 
-def outcome(refusal: Refusal, *, pulling: bool = False) -> errors.ReconcileError:
-    """The outcome of a pass in which the engine refused something; ``pulling`` an image, its words mean more."""
+def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
+    """The outcome of a pass in which the engine refused something.
+
+    ``pulling`` is the reference of the image that it was asked for: its words mean more then.
+    """
     rows = (_ANY[0], *_PULL, *_ANY[1:]) if pulling else _ANY
     otherwise = _PULL_OTHERWISE if pulling else _OTHERWISE
     found = next((row for row in rows if re.search(row.pattern, refusal.words, re.IGNORECASE)), otherwise)
     if found is _OTHERWISE and refusal.status == 400:
         found = Meaning("", errors.Stalled, reasons.SPEC_IMPOSSIBLE, "correct the spec")
-    return found.outcome(found.reason, f"Docker said: {_shortened(refusal.words)}; {found.remedy}")
+    what = f"{pulling}: " if pulling else ""
+    return found.outcome(found.reason, f"{what}Docker said: {_shortened(refusal.words)}; {found.remedy}")
 
 
 def is_realtime_refusal(refusal: Refusal) -> bool:

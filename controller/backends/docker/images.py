@@ -122,7 +122,7 @@ class Images:
                         told = self._clock()
                         await progress(reasons.IMAGE_PULLING, download.describe())
         except failures.Refusal as refusal:
-            raise failures.outcome(refusal, pulling=True) from refusal
+            raise failures.outcome(refusal, pulling=reference) from refusal
         except errors.Waiting as waiting:
             if waiting.reason != reasons.DAEMON_SLOW:
                 raise

@@ -22,8 +22,6 @@ from controller.resources.client import ApiClient
 
 T = TypeVar("T")
 
-_Action = Callable[[Target, Progress], Awaitable[Target]]
-
 
 class PodsBackend:
     """Runtimes as pods of the cluster behind ``api``, for one installation.
@@ -52,7 +50,7 @@ class PodsBackend:
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Do one step; see base.Backend."""
-        return await _told(self._actions[type(step)](target, progress))
+        return await _told(base.action_for(self._actions, step)(target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
         """Never: a pod has the interfaces that it was started with."""
@@ -108,7 +106,7 @@ class PodsBackend:
         except errors.ApiError as error:
             raise errors.Waiting(reasons.DAEMON_UNREACHABLE, f"Pods cannot be managed: {error}") from error
 
-    def _table(self) -> dict[type[Step], _Action]:
+    def _table(self) -> dict[type[Step], base.Action]:
         lifecycle, replacement = self._lifecycle, self._replacement
         return {
             base.ResolveImage: self._images.resolve,
@@ -125,7 +123,7 @@ class PodsBackend:
             base.RemoveNetworks: _plain(lifecycle.remove_networks),
         }
 
-    def _with_image(self, action: Callable[[Target], Awaitable[None]]) -> _Action:
+    def _with_image(self, action: Callable[[Target], Awaitable[None]]) -> base.Action:
         """An action for which the image must be known."""
 
         async def act(target: Target, progress: Progress) -> Target:
@@ -136,7 +134,7 @@ class PodsBackend:
         return act
 
 
-def _plain(action: Callable[[Target], Awaitable[None]]) -> _Action:
+def _plain(action: Callable[[Target], Awaitable[None]]) -> base.Action:
     """An action that has nothing to tell and finds nothing to add to the target."""
 
     async def act(target: Target, _progress: Progress) -> Target:

@@ -43,7 +43,7 @@ MEANINGS = (
         "it goes on when the node has the interface",
     ),
     Meaning(
-        r"dhcp.sock", "waiting", reasons.MULTUS_MISSING,
+        r"dhcp.sock", "stalled", reasons.MULTUS_MISSING,
         "run the CNI DHCP daemon on the node (manifests.dhcpDaemonSet=true of rke2-charts/rke2-multus)",
     ),
     Meaning(r"Unschedulable", "waiting", reasons.UNSCHEDULABLE, "it goes on when a node fits"),
@@ -57,6 +57,7 @@ MEANINGS = (
     ),
 )  # fmt: skip
 _OTHERWISE = Meaning("", "waiting", reasons.PROGRESSING, "")
+_OF_IMAGES = (reasons.IMAGE_REFUSED, reasons.IMAGE_NOT_FOUND, reasons.IMAGE_PULL_FAILED, reasons.SPEC_IMPOSSIBLE)
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,9 @@ def hindrance(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Hindrance:
     words = _words(pod) or _newest(events)
     meaning = next((row for row in MEANINGS if re.search(row.pattern, words, re.IGNORECASE)), _OTHERWISE)
     text = " ".join(words.split())[:400] or _stage(pod)
+    image = str(pod.container.get("image"))
+    if meaning.reason in _OF_IMAGES and image not in text:
+        text = f"{image}: {text}"
     return Hindrance(meaning.kind, meaning.reason, f"{text}; {meaning.remedy}" if meaning.remedy else text)
 
 
@@ -189,4 +193,6 @@ def _newest(events: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _stage(pod: Pod) -> str:
-    return f"The pod is being started on {pod.node}" if pod.node else "The pod waits for a node"
+    if not pod.node:
+        return "The pod waits for a node"
+    return f"The pod is being started on {pod.node} from {pod.container.get('image')}"

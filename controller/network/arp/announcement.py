@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-import time
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import NamedTuple
@@ -24,16 +24,18 @@ class Claim(NamedTuple):
     address: IPv4Address
 
 
-def announce(process: Process, claims: Sequence[Claim]) -> None:
-    """Tell the LANs of a container what it has. For a thread; raises OSError."""
-    if claims:
-        namespaces.inside(process, lambda: _announce(claims))
-
-
-def _announce(claims: Sequence[Claim]) -> None:
-    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as speaker:
+async def announce(process: Process, claims: Sequence[Claim]) -> None:
+    """Tell the LANs of a container what it has. Raises OSError."""
+    if not claims:
+        return
+    with await asyncio.to_thread(namespaces.inside, process, _open) as speaker:
         for number in range(_TIMES):
-            time.sleep(_SECONDS_BETWEEN if number else 0)
+            await asyncio.sleep(_SECONDS_BETWEEN if number else 0)
             for claim in claims:
                 packet = packets.announcement(claim.mac, claim.address)
                 speaker.sendto(packet, (claim.link, packets.ETHERTYPE, 0, 0, packets.EVERYBODY))
+
+
+def _open() -> socket.socket:
+    """Speaks in the network namespace in which it is made."""
+    return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)

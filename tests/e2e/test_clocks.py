@@ -1,0 +1,94 @@
+"""A clock that starts in 1970, jumps by decades and steps back, under the real program: only the time changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.lan import Lan
+from tests.support.site import Site, eventually
+from tests.support.time_of_day import TimeOfDay
+
+pytestmark = pytest.mark.docker
+
+CRASH = [("Stopped", "Crashed", "exit code 137"), ("Started", "Crashed", "exit code 137")]
+LINK_SECONDS = 90  # an attempt to connect, and the longest pause between two
+
+
+async def records(site: Site) -> list[tuple[str, str, str]]:
+    """Event, cause and detail of each record after the first start."""
+    _, *others = (await site.runtime("plc-1"))["status"]["restarts"]
+    return [(record["event"], record["cause"], record["detail"]) for record in others]
+
+
+async def crash(site: Site, docker_api: Any, times: int) -> None:
+    """Kill the program and wait until the status tells of ``times`` starts."""
+    state = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["State"]
+    os.kill(state["Pid"], signal.SIGKILL)
+
+    async def told() -> bool:
+        try:
+            status = (await site.runtime("plc-1"))["status"]
+        except AssertionError:  # a jump ends the client's certificate too; a new one is there within seconds
+            return False
+        ready = {condition["type"]: condition["status"] for condition in status["conditions"]}["Ready"]
+        return bool(status["restartCount"] == times and ready == "True")
+
+    await eventually(told, f"start {times} is told (see {site.log})", seconds=60)
+
+
+async def serves(site: Site) -> None:
+    """Wait until the API answers."""
+
+    async def answers() -> bool:
+        return await site.kubectl("get", "--raw=/readyz", check=False) == "ok"
+
+    await eventually(answers, f"the API answers (see {site.log})")
+
+
+async def link(site: Site, status: str, word: str) -> None:
+    """Wait until the EdgeNode tells that of the link."""
+
+    async def told() -> bool:
+        (node,) = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
+        found = next(c for c in node["status"]["conditions"] if c["type"] == "CloudConnected")
+        return bool(found["status"] == status and word in found["message"])
+
+    await eventually(told, f"the link is {status}: {word} (see {site.log})", seconds=LINK_SECONDS)
+
+
+async def test_the_clock_is_set_while_a_runtime_runs(site: Site, lan: Lan, docker_api: Any, tmp_path: Path) -> None:
+    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
+    await site.wait_condition("plc-1", "Ready")
+    await site.kill()
+    clock = TimeOfDay(tmp_path)
+    clock.set_to(1970)
+    await site.start(connected=False, within=clock.within)
+    await serves(site)
+    await site.wait_condition("plc-1", "Ready")
+    assert await records(site) == [], "a start of the controller in 1970 is no start of the runtime"
+    await link(site, "False", "this host's clock is probably wrong")
+
+    await crash(site, docker_api, 1)
+    clock.set_to(2080)
+    await crash(site, docker_api, 2)
+    clock.set(0)
+    await crash(site, docker_api, 3)
+    clock.set(-3600)
+    await crash(site, docker_api, 4)
+    assert await records(site) == 4 * CRASH
+
+    clock.set(0)
+    await link(site, "True", "")
+    uptimes = [(await site.send("get_device_status", device_id="plc-1"))["uptime_seconds"]]
+    for step in (-3600, 3600):
+        clock.set(step)
+        uptimes.append((await site.send("get_device_status", device_id="plc-1"))["uptime_seconds"])
+    assert 0 <= uptimes[0] <= uptimes[1] <= uptimes[2] < 600
+    assert len(list((site.state / "backups").glob("*.db"))) <= 1, "a jump is no reason for a backup"

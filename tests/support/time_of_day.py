@@ -1,0 +1,38 @@
+"""A time of day that a test sets while a program runs, by libfaketime; the clocks that nobody sets are left alone."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.support import requirements
+
+_LIBRARY = "faketime/libfaketimeMT.so.1"
+
+
+class TimeOfDay:
+    """``within`` goes before the command of the program; it starts with the real time."""
+
+    def __init__(self, folder: Path) -> None:
+        requirements.programs("faketime")
+        self._file = folder / "time-of-day"
+        self.set(0)
+        library = next(Path("/usr/lib").glob(f"*/{_LIBRARY}"))
+        self.within = (
+            "env",
+            f"LD_PRELOAD={library}",
+            f"FAKETIME_TIMESTAMP_FILE={self._file}",
+            "FAKETIME_NO_CACHE=1",
+            "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        )
+
+    def set(self, seconds: float) -> None:
+        """Have it differ from the real time by that much from now on."""
+        made = self._file.with_suffix(".new")
+        made.write_text(f"{seconds:+.0f}\n")
+        made.replace(self._file)
+
+    def set_to(self, year: int) -> None:
+        """Have it be a moment after the beginning of that year, now."""
+        self.set(datetime(year, 1, 1, 0, 1, tzinfo=UTC).timestamp() - time.time())
