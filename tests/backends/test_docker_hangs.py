@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -184,6 +185,23 @@ async def test_a_call_that_was_given_up_before_it_was_sent_is_never_sent(stub: S
 
     assert "POST /containers/plc2/start" not in stub.asked
     engine.close()
+
+
+async def test_closing_sends_nothing_more(stub: StubEngine) -> None:
+    engine = Engine(stub.url, dataclasses.replace(LIMITS, changes=1))
+    stub.manners["/containers/plc1/start"] = Manner.SILENT
+    first = asyncio.create_task(reason_of(start(engine)))
+    await stub.arrived("POST /containers/plc1/start")
+    queued = asyncio.create_task(start(engine, "plc2"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    engine.close()
+
+    for thread in [thread for thread in threading.enumerate() if thread.name.startswith("docker-change")]:
+        await asyncio.to_thread(thread.join)
+    await asyncio.wait_for(asyncio.gather(first, queued, return_exceptions=True), 20)
+    assert "POST /containers/plc2/start" not in stub.asked
 
 
 async def test_a_subscription_that_is_not_answered_is_made_again(stub: StubEngine, host: Host) -> None:

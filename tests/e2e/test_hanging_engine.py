@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,35 @@ async def test_an_engine_that_hangs_takes_nothing_along(
     for name in eight:
         await site.wait_condition(name, "Ready")
     assert await starts(client) == before
+
+
+def wait_event(client: Any, since: float, event: str) -> None:
+    """Wait until the engine has had such an event of plc-1 since then."""
+    filters = {"container": "plc-1", "event": event}
+    with contextlib.closing(client.events(since=since, filters=filters, decode=True)) as events:
+        next(events)
+
+
+def events_since(client: Any, since: float, event: str) -> int:
+    """How many such events of plc-1 there were."""
+    filters = {"container": "plc-1", "event": event}
+    return len(list(client.events(since=since, until=time.time(), filters=filters, decode=True)))
+
+
+@pytest.mark.parametrize("event", ["kill", "start"])
+async def test_a_restart_that_the_engine_hung_in_is_made_once(
+    site: Site, lan: Lan, engine: Engine, docker_client: Any, event: str
+) -> None:
+    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
+    await site.wait_condition("plc-1", "Ready")
+    since = time.time()
+    answer = asyncio.create_task(site.send("restart_device", device_id="plc-1"))
+    await asyncio.to_thread(wait_event, docker_client.api, since, event)
+
+    with hanging(engine):
+        await wait_reason(site, "plc-1", "DockerUnreachable")
+        await answer
+    await site.wait_condition("plc-1", "Ready")
+
+    assert events_since(docker_client.api, since, "start") == 1
+    assert (await site.runtime("plc-1"))["status"]["restartCount"] == 1

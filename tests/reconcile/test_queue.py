@@ -44,6 +44,17 @@ async def test_keys_run_at_once_up_to_the_number_of_workers(queue: Queue, passes
     assert passes.most_under_way == 2
 
 
+async def test_a_hundred_slow_passes_hold_up_no_other(passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+    queue = Queue(passes.reconcile)
+    for number in range(100):
+        queue.add(Key("edge", f"slow-{number}"))
+    queue.add(OTHER)
+    await passes.wait(101)
+    assert OTHER in passes.started
+    await queue.stop(0)
+
+
 async def test_who_waits_gets_a_pass_that_started_after_the_call(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     first = asyncio.create_task(queue.reconcile(KEY))

@@ -26,16 +26,21 @@ class Workers:
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
+        self._closed = False
 
     async def run(self, function: Callable[[], T]) -> T:
-        """The function's result or error, from a thread of the pool."""
+        """The function's result or error, from a thread of the pool; cancelled when the pool is closed."""
         future: Future[T] = Future()
-        self._jobs.put((future, function))
-        self._grow()
+        if self._closed:
+            future.cancel()
+        else:
+            self._jobs.put((future, function))
+            self._grow()
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Begin no more jobs, and let the threads end when they have done what they are at; waits for none."""
+        self._closed = True
         with contextlib.suppress(queue.Empty):
             while job := self._jobs.get_nowait():
                 job[0].cancel()
