@@ -146,6 +146,17 @@ async def test_a_command_that_somebody_removed_is_a_new_one(api: FakeApi, proces
     assert await kept(api) == names(command(1))
 
 
+async def test_a_command_whose_creation_seemed_to_fail_is_known_when_it_comes_again(
+    api: FakeApi, process: Process
+) -> None:
+    await process.do(command(1))
+    await Process(api).journal.open(command(2))  # it is there, and this process was not told
+    assert (await process.journal.open(command(2))).redelivered
+    process.elapsed.now += journals.KEPT_SECONDS + 1
+    await process.journal.prune()
+    assert await kept(api) == set()
+
+
 async def test_after_a_change_of_key_a_command_is_still_known(api: FakeApi, process: Process) -> None:
     await process.journal.open(command(1))
     renewed = Process(api, Seal(b"another private key"))

@@ -71,14 +71,14 @@ class Journal:
         if earlier := register.earlier(command, seal):
             if whole := self._memory.get(earlier.name):
                 return Entry(earlier.name, earlier.spec.sequence, redelivered=True, answer=whole)
-            if found := await self._again(earlier.name):
+            if found := await self._again(register, earlier.name):
                 return found
         name, spec = command.name(seal), self._spec(command, seal, register.next_sequence())
         metadata = {"name": name, "namespace": self._namespace}
         try:
             await self._api.create(kinds.RUNTIME_COMMANDS, {"metadata": metadata, "spec": spec.wire()})
         except errors.AlreadyExistsError:
-            if found := await self._again(name):
+            if found := await self._again(register, name):
                 return found
             raise
         register.add(Known(name, spec, self._elapsed()))
@@ -129,14 +129,14 @@ class Journal:
             await self._remove(name)
             register.forget(name)
 
-    async def _again(self, name: str) -> Entry | None:
+    async def _again(self, register: Register, name: str) -> Entry | None:
         """The entry of a command that came before; None when somebody removed it."""
         try:
             found = await self._api.get(kinds.RUNTIME_COMMANDS, name, self._namespace)
         except errors.NotFoundError:
             return None
-        sequence = runtimecommands.RuntimeCommandSpec.model_validate(found["spec"]).sequence
-        return Entry(name, sequence, redelivered=True, answer=records.answer(found))
+        known = register.learn(found, self._elapsed())
+        return Entry(name, known.spec.sequence, redelivered=True, answer=records.answer(found))
 
     def _spec(self, command: Command, seal: Seal, sequence: int) -> runtimecommands.RuntimeCommandSpec:
         return runtimecommands.RuntimeCommandSpec(

@@ -49,6 +49,11 @@ class Register:
         """Remember a command."""
         self._known[known.name] = known
 
+    def learn(self, command: dict[str, Any], now: float) -> Known:
+        """What is known of a command that is there; one whose creation seemed to fail is new."""
+        found = _known(command, now)
+        return self._known.setdefault(found.name, found)
+
     def answered(self, name: str, outcome: Phase) -> None:
         """Note how a command ended."""
         if known := self._known.get(name):
@@ -80,10 +85,10 @@ class Register:
 
         One without an answer may be at work, and is not removed for another.
         """
-        old = [known for known in self._known.values() if known.known_since < before and not known.unfinished]
-        rest = [known for known in self._known.values() if known not in old]
+        old = {known.name for known in self._known.values() if known.known_since < before and not known.unfinished}
+        rest = [known for name, known in self._known.items() if name not in old]
         done = sorted((known for known in rest if known.outcome != "Pending"), key=_worth)
-        return [known.name for known in old + done[: max(0, len(rest) - most)]]
+        return [*old, *(known.name for known in done[: max(0, len(rest) - most)])]
 
 
 def _is_same(spec: RuntimeCommandSpec, command: Command, seal: Seal) -> bool:
