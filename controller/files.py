@@ -60,11 +60,14 @@ def make_private(path: Path) -> None:
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    path.chmod(0o600)
+    tighten(path, 0o600)
 
 
 def tighten(path: Path, mode: int) -> None:
-    """Take from a file or folder what the mode does not give; one that is not ours, or on a read-only disk, stays."""
+    """Take from a file or folder what the mode does not give.
+
+    One that is not ours, or on a file system that is read-only or has no modes (a USB stick), stays as it is.
+    """
     with contextlib.suppress(OSError):
         found = path.stat().st_mode & 0o777
         if found & ~mode:
