@@ -79,6 +79,14 @@ def test_it_is_done_once(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_file_without_tables_is_left_alone(tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "objects.db"
+    path.touch()
+    erasure.erase(path)
+    assert caplog.text == ""
+    assert path.read_bytes() == b""
+
+
 def test_a_failure_does_not_end_the_start_and_is_tried_again(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
     path = tmp_path / "objects.db"
     database_of_0_1(path)

@@ -33,6 +33,8 @@ def erase(path: Path) -> None:
     try:
         with database.hold(path):
             told = database.facts(path)
+            if database.is_blank(path):
+                return
             if told.get(_FACT) != _DONE and int(told.get("format", 1)) <= database.FORMAT:
                 _erase(path)
                 database.keep_facts(path, {_FACT: _DONE})
