@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.apiserver import bounds
 from controller.apiserver.http import bodies, yaml_bodies
-from controller.apiserver.objects import bounds
 
 MEGABYTES = 3 << 20
 # What YAML and JSON both take as it is: no control characters, no line breaks of Unicode.

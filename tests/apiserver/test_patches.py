@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.apiserver.objects import bounds, patches, strategic
+from controller.apiserver import bounds
+from controller.apiserver.objects import patches, strategic
 
 ODD: tuple[Any, ...] = (None, 1, "x", [], [1], {}, {"a": 1})
 NAMES = st.sampled_from(["", "a", "l", "0", "1", "-", "-1", "01", "²", "~", "~0", "~1", "conditions", "type"])

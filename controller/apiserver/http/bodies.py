@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from controller.apiserver.objects import bounds
+from controller.apiserver import bounds
 
 Object = dict[str, Any]
 

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 from yaml import events
 
+from controller.apiserver import bounds
 from controller.apiserver.http import bodies
 from controller.apiserver.http.bodies import DUPLICATES, INT_DIGITS, Decoded
-from controller.apiserver.objects import bounds
 
 Object = dict[str, Any]
 

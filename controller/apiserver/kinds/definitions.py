@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from controller.apiserver import times
-from controller.apiserver.schemas import rules, strings, structural
+from controller.apiserver.schemas import soundness, structural
 from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
 
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+TEXT: Object = {"type": "string"}
+EMPTY: Object = {"type": "string", "maxLength": 0}
+# Labels as in RFC 1035, which kinds are but for their capitals.
+LABEL: Object = {"type": "string", "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63}
+KIND: Object = {"type": "string", "pattern": "^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$", "maxLength": 63}
+SCALE: Object = {
+    "type": "object",
+    "required": ["specReplicasPath", "statusReplicasPath"],
+    "properties": {
+        "specReplicasPath": {"type": "string", "pattern": r"^\.spec\.[^.]"},
+        "statusReplicasPath": {"type": "string", "pattern": r"^\.status\.[^.]"},
+        "labelSelectorPath": TEXT,
+    },
+}
 SHAPE: Object = {
     "type": "object",
     "required": ["spec"],
@@ -20,18 +33,18 @@ SHAPE: Object = {
             "type": "object",
             "required": ["group", "names", "scope", "versions"],
             "properties": {
-                "group": {"type": "string", "minLength": 1},
+                "group": {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "maxLength": 253},
                 "scope": {"type": "string", "enum": ["Cluster", "Namespaced"]},
                 "names": {
                     "type": "object",
                     "required": ["plural", "kind"],
                     "properties": {
-                        "plural": {"type": "string"},
-                        "kind": {"type": "string"},
-                        "singular": {"type": "string"},
-                        "listKind": {"type": "string"},
-                        "shortNames": {"type": "array", "items": {"type": "string"}},
-                        "categories": {"type": "array", "items": {"type": "string"}},
+                        "plural": LABEL,
+                        "kind": KIND,
+                        "singular": {"anyOf": [LABEL, EMPTY], "type": "string"},
+                        "listKind": {"anyOf": [KIND, EMPTY], "type": "string"},
+                        "shortNames": {"type": "array", "nullable": True, "items": LABEL},
+                        "categories": {"type": "array", "nullable": True, "items": LABEL},
                     },
                 },
                 "versions": {
@@ -41,10 +54,14 @@ SHAPE: Object = {
                         "type": "object",
                         "required": ["name", "served", "storage", "schema"],
                         "properties": {
-                            "name": {"type": "string"},
+                            "name": LABEL,
                             "served": {"type": "boolean"},
                             "storage": {"type": "boolean"},
-                            "subresources": {"type": "object"},
+                            "subresources": {
+                                "type": "object",
+                                "nullable": True,
+                                "properties": {"scale": {**SCALE, "nullable": True}},
+                            },
                             "schema": {
                                 "type": "object",
                                 "required": ["openAPIV3Schema"],
@@ -52,11 +69,20 @@ SHAPE: Object = {
                             },
                             "additionalPrinterColumns": {
                                 "type": "array",
-                                "items": {"type": "object", "required": ["name", "type", "jsonPath"]},
+                                "nullable": True,
+                                "items": {
+                                    "type": "object",
+                                    "required": ["name", "type", "jsonPath"],
+                                    "properties": {
+                                        **dict.fromkeys(("name", "type", "jsonPath", "description"), TEXT),
+                                        "priority": {"type": "integer", "nullable": True},
+                                    },
+                                },
                             },
                             "selectableFields": {
                                 "type": "array",
-                                "items": {"type": "object", "required": ["jsonPath"]},
+                                "nullable": True,
+                                "items": {"type": "object", "required": ["jsonPath"], "properties": {"jsonPath": TEXT}},
                             },
                         },
                     },
@@ -80,14 +106,18 @@ def faults(item: Object) -> list[Cause]:
     if sum(bool(version["storage"]) for version in spec["versions"]) != 1:
         message = "Invalid value: must have exactly one version marked as storage version"
         causes.append(Cause("FieldValueInvalid", message, "spec.versions"))
+    if len({version["name"] for version in spec["versions"]}) != len(spec["versions"]):
+        message = "Invalid value: must contain unique version names"
+        causes.append(Cause("FieldValueInvalid", message, "spec.versions"))
     for index, version in enumerate(spec["versions"]):
         path = f"spec.versions[{index}].schema.openAPIV3Schema"
-        causes += _schema_faults(version["schema"]["openAPIV3Schema"], path)
+        causes += soundness.faults(version["schema"]["openAPIV3Schema"], path)
     return causes
 
 
 def accepted(item: Object, old: Object | None) -> Object:
     """The definition with the status that an accepted one has. One with faults stays as it is, to be refused."""
+    item = _tidied(item)
     if faults(item):
         return item
     spec_names = item["spec"]["names"]
@@ -99,6 +129,21 @@ def accepted(item: Object, old: Object | None) -> Object:
     status = {"acceptedNames": names, "conditions": _conditions(before), "storedVersions": [*known, *stored]}
     spec = {"conversion": {"strategy": "None"}, **item["spec"], "names": names}
     return {**item, "spec": spec, "status": status}
+
+
+def _tidied(item: Object) -> Object:
+    """The definition with its schemas tidied, when it is far enough one."""
+    spec = item.get("spec")
+    if not isinstance(spec, dict) or not isinstance(spec.get("versions"), list):
+        return item
+    return {**item, "spec": {**spec, "versions": [_tidied_version(version) for version in spec["versions"]]}}
+
+
+def _tidied_version(version: Any) -> Any:
+    schema = version.get("schema") if isinstance(version, dict) else None
+    if not isinstance(schema, dict) or "openAPIV3Schema" not in schema:
+        return version
+    return {**version, "schema": {**schema, "openAPIV3Schema": soundness.tidied(schema["openAPIV3Schema"])}}
 
 
 def _conditions(before: Object) -> list[Object]:
@@ -113,29 +158,3 @@ def _conditions(before: Object) -> list[Object]:
         )
         if type_ not in there
     ]
-
-
-def _schema_faults(schema: Any, path: str) -> list[Cause]:
-    """Patterns and rules that do not compile, in the whole schema."""
-    if not isinstance(schema, dict):
-        return [Cause("FieldValueTypeInvalid", f"Invalid value: {path} must be an object", path)]
-    causes = [
-        *_pattern_faults(schema, path),
-        *rules.faults(schema, path),
-    ]
-    for name, part in (schema.get("properties") or {}).items():
-        causes += _schema_faults(part, f"{path}.properties[{name}]")
-    for name in ("items", "additionalProperties"):
-        if name in schema and not isinstance(schema[name], bool):
-            causes += _schema_faults(schema[name], f"{path}.{name}")
-    return causes
-
-
-def _pattern_faults(schema: Object, path: str) -> list[Cause]:
-    try:
-        strings.compiled(schema.get("pattern", ""))
-    except (re.error, TypeError, RecursionError) as error:
-        return [
-            Cause("FieldValueInvalid", f"Invalid value: must be a valid regular expression: {error}", f"{path}.pattern")
-        ]
-    return []

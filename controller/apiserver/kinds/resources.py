@@ -148,12 +148,12 @@ def of_definition(definition: Object) -> list[Resource]:
             kind=names["kind"],
             namespaced=spec["scope"] == "Namespaced",
             singular=names.get("singular") or names["kind"].lower(),
-            short_names=tuple(names.get("shortNames", ())),
-            categories=tuple(names.get("categories", ())),
+            short_names=tuple(names.get("shortNames") or ()),
+            categories=tuple(names.get("categories") or ()),
             subresources=_subresources(version.get("subresources") or {}),
             schema=version.get("schema", {}).get("openAPIV3Schema", {"type": "object"}),
-            columns=tuple(_column(c) for c in version.get("additionalPrinterColumns", ())) or (AGE,),
-            selectable=tuple(Selectable(f["jsonPath"].lstrip(".")) for f in version.get("selectableFields", ())),
+            columns=tuple(_column(c) for c in version.get("additionalPrinterColumns") or ()) or (AGE,),
+            selectable=tuple(Selectable(f["jsonPath"].lstrip(".")) for f in version.get("selectableFields") or ()),
             list_kind=names.get("listKind", ""),
             has_generation=True,
             status_alone=True,
@@ -168,8 +168,8 @@ def of_definition(definition: Object) -> list[Resource]:
 
 
 def _subresources(given: Object) -> tuple[Subresource, ...]:
-    status = (STATUS,) if "status" in given else ()
-    return (*status, scale(given["scale"])) if "scale" in given else status
+    status = (STATUS,) if given.get("status") is not None else ()
+    return (*status, scale(given["scale"])) if given.get("scale") else status
 
 
 def _priority(version: str) -> tuple[int, int, int, str]:
@@ -182,7 +182,7 @@ def _priority(version: str) -> tuple[int, int, int, str]:
 
 def _column(column: Object) -> Column:
     return Column(
-        column["name"], column["jsonPath"], column["type"], column.get("priority", 0), column.get("description", "")
+        column["name"], column["jsonPath"], column["type"], column.get("priority") or 0, column.get("description") or ""
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from controller.apiserver import failures
+from controller.apiserver import bounds, failures
 from controller.apiserver.kinds.resources import Resource
-from controller.apiserver.objects import bounds, metadata
+from controller.apiserver.objects import metadata
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.schemas import rules, structural
 from controller.apiserver.schemas.causes import Cause

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonpatch
 
-from controller.apiserver.objects import bounds
+from controller.apiserver import bounds
 
 Object = dict[str, Any]
 

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 NOWHERE = "<nil>"  # how Kubernetes writes the field of a fault that has none
 
 
+SHOWN = 1000  # characters of a value
+
+
 class Cause(NamedTuple):
     """One fault, as in ``details.causes`` of a Status."""
 
@@ -40,7 +43,7 @@ def kind_of(value: Any) -> str:
 def quoted(value: Any) -> str:
     """A value as field errors show it."""
     if isinstance(value, str):
-        return f'"{value}"'
+        return f'"{value}"' if len(value) <= SHOWN else f'"{value[:SHOWN]}..."'
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return str(value) if isinstance(value, (int, float)) else f'"{"array" if isinstance(value, list) else "object"}"'

@@ -9,9 +9,11 @@ import ipaddress
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from controller.apiserver.schemas import strings
 
 SUFFIXES = {
     "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1), "k": Decimal("1e3"),
@@ -21,10 +23,21 @@ SUFFIXES = {
 QUANTITY = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?")
 
 
+MAGNITUDE = 40  # digits before or after the point of a quantity; Kubernetes takes up to 2**63
+TEXT_LENGTH = 1 << 20  # of a text that a function makes
+
+
 def _amount(text: str) -> Decimal:
-    found = QUANTITY.fullmatch(text)
+    amount = _parsed(text)
+    if abs(amount.adjusted()) > MAGNITUDE:
+        raise ValueError("the quantity is out of range")
+    return amount
+
+
+def _parsed(text: str) -> Decimal:
+    found = QUANTITY.fullmatch(text) if len(text) <= 2 * MAGNITUDE else None
     if not found:
-        raise ValueError(f"{text} is not a quantity")
+        raise ValueError(f"{text[:MAGNITUDE]} is not a quantity")
     suffix = found[2] or ""
     try:
         return (
@@ -95,9 +108,34 @@ def _substring(text: str, begin: int, end: int | None = None) -> str:
     return text[begin:end]
 
 
+def _replace(text: str, old: str, new: str, limit: int = -1) -> str:
+    count = text.count(old) if limit < 0 else min(limit, text.count(old))
+    if len(text) + count * len(new) > TEXT_LENGTH:
+        raise ValueError("the text becomes too long")
+    return text.replace(old, new, limit)
+
+
+def _join(parts: list[str], separator: str = "") -> str:
+    if sum(map(len, parts)) + len(parts) * len(separator) > TEXT_LENGTH:
+        raise ValueError("the text becomes too long")
+    return separator.join(parts)
+
+
 def _find(text: str, pattern: str) -> str:
-    found = re.search(pattern, text)
+    found = _compiled(pattern).search(text)
     return found[0] if found else ""
+
+
+def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
+    found = (match[0] for match in _compiled(pattern).finditer(text))
+    return list(found if limit < 0 else islice(found, limit))
+
+
+def _compiled(pattern: str) -> Any:
+    """Raises ValueError."""
+    if why := strings.pattern_fault(pattern):
+        raise ValueError(f"the pattern does not compile: {why}")
+    return strings.compiled(pattern)
 
 
 def _port(text: str) -> str:
@@ -112,15 +150,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lastIndexOf": _last_index,
     "lowerAscii": lambda text: text.lower(),
     "upperAscii": lambda text: text.upper(),
-    "replace": lambda text, old, new, *limit: text.replace(old, new, *limit),
+    "replace": _replace,
     "split": lambda text, separator, *limit: text.split(separator, *(count - 1 for count in limit)),
     "substring": _substring,
     "trim": lambda text: text.strip(),
-    "join": lambda parts, separator="": separator.join(parts),
+    "join": _join,
     "find": _find,
-    "findAll": lambda text, pattern, *limit: [found[0] for found in re.finditer(pattern, text)][
-        : (limit or (None,))[0]
-    ],
+    "findAll": _find_all,
     # lists
     "isSorted": lambda items: all(left <= right for left, right in pairwise(items)),
     "sum": sum,

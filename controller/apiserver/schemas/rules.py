@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
 from controller.apiserver.schemas import correlation
 from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
 from controller.apiserver.schemas.correlation import NOTHING, is_unchanged
+from controller.apiserver.schemas.rule_costs import RULE_LENGTH, Budget
 from controller.apiserver.schemas.rule_functions import FUNCTIONS
 from controller.apiserver.schemas.structural import PRESERVE
 
@@ -35,6 +36,8 @@ UNCHECKED = (
 # What a schema says that makes rules meaningless.
 BLOCKING = ("FieldValueTypeInvalid", "FieldValueRequired", "FieldValueNotSupported", "FieldValueTooLong",
             "FieldValueTooMany")  # fmt: skip
+# What the evaluation of a rule raises.
+EVALUATION = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError)
 REASONS = ("FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate")
 
 
@@ -53,7 +56,7 @@ def _has_rules(schema: Object) -> bool:
 
 def check(schema: Object, item: Any, old: Any) -> list[Cause]:
     """The rules that the value breaks, in an update only those of what it changes; ``old`` is None when it is new."""
-    return list(_walk(schema, item, NOTHING if old is None else old, ""))
+    return list(_walk(schema, item, NOTHING if old is None else old, "", Budget()))
 
 
 def faults(schema: Object, path: str) -> list[Cause]:
@@ -101,26 +104,28 @@ def _undefined(schema: Object, names: list[str]) -> str:
     return ""
 
 
-def _walk(schema: Object, value: Any, old: Any, path: str) -> Iterator[Cause]:
+def _walk(schema: Object, value: Any, old: Any, path: str, budget: Budget) -> Iterator[Cause]:
     if value is None:
         return
     given = schema.get("x-kubernetes-validations", ())
     unchanged = bool(given) and is_unchanged(value, old)
     for rule in given:
         if not unchanged or "oldSelf" in rule["rule"]:
-            yield from _faults_of(rule, value, old, path)
+            yield from _faults_of(rule, value, old, path, budget)
     if isinstance(value, dict):
         for name, part in value.items():
             extra = schema.get("additionalProperties")
             inner = schema.get("properties", {}).get(name) or (extra if isinstance(extra, dict) else None)
             if inner:
-                yield from _walk(inner, part, correlation.member(old, name), f"{path}.{name}" if path else name)
+                before = correlation.member(old, name)
+                yield from _walk(inner, part, before, f"{path}.{name}" if path else name, budget)
     elif isinstance(value, list) and "items" in schema:
         for index, entry in enumerate(value):
-            yield from _walk(schema["items"], entry, correlation.entry(old, entry, schema), f"{path}[{index}]")
+            before = correlation.entry(old, entry, schema)
+            yield from _walk(schema["items"], entry, before, f"{path}[{index}]", budget)
 
 
-def _faults_of(rule: Object, value: Any, old: Any, path: str) -> Iterator[Cause]:
+def _faults_of(rule: Object, value: Any, old: Any, path: str, budget: Budget) -> Iterator[Cause]:
     text = rule["rule"]
     known: Object = {"self": value}
     if "oldSelf" in text:
@@ -129,8 +134,9 @@ def _faults_of(rule: Object, value: Any, old: Any, path: str) -> Iterator[Cause]
             return
         known["oldSelf"] = before
     try:
+        budget.spend(text, known)
         holds = bool(_evaluated(text, known))
-    except (LookupError, ValueError, TypeError, RuntimeError) as error:
+    except EVALUATION as error:
         why = f"no such key: {error.args[0]}" if isinstance(error, KeyError) else str(error)
         told = f'Invalid value: "{kind_of(value)}": {why} evaluating rule: {_plain_message(rule)}'
         yield Cause("FieldValueInvalid", told, path)
@@ -155,7 +161,7 @@ def _message(rule: Object, known: Object) -> str:
     if expression := rule.get("messageExpression"):
         try:
             return str(_evaluated(expression, known))
-        except (LookupError, ValueError, TypeError, RuntimeError):
+        except EVALUATION:
             pass  # as Kubernetes does: the plain message stands in
     return _plain_message(rule)
 
@@ -165,16 +171,30 @@ def _plain_message(rule: Object) -> str:
 
 
 def _evaluated(rule: str, known: Object) -> Any:
+    """Raises EVALUATION."""
     program = _program(rule)
     context = _cel().Context(known)
     for name in FUNCTIONS.keys() & set(program.functions()):
         context.add_function(name, FUNCTIONS[name])
-    return program.execute(context)
+    return _guarded(program.execute, context)
 
 
 @lru_cache(256)
 def _program(rule: str) -> Any:
-    return _cel().compile(rule)
+    """Raises ValueError."""
+    if len(rule) > RULE_LENGTH:
+        raise ValueError(f"the rule is longer than {RULE_LENGTH} characters")
+    return _guarded(_cel().compile, rule)
+
+
+def _guarded(run: Callable[[Any], Any], given: Any) -> Any:
+    """A panic of the evaluator is no Exception, and would end the request without an answer. Raises EVALUATION."""
+    try:
+        return run(given)
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise ValueError("the rule cannot be evaluated") from error
+        raise
 
 
 def _cel() -> Any:

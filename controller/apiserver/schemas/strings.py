@@ -1,4 +1,7 @@
-"""What schemas say of strings: lengths, patterns (RE2), formats. Pure."""
+"""What schemas say of strings: lengths, patterns, formats. Pure.
+
+Patterns are RE2's, as in Kubernetes: no pattern takes longer than the text is long.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import re2
+
 Schema = dict[str, Any]
 
-# An escaped pair, a class, or a lone dollar sign.
-_DOLLAR = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+PATTERN_BYTES = 1 << 20  # that a compiled pattern may take
 
 
 class Fault(NamedTuple):
@@ -31,17 +35,34 @@ def faults(value: str, schema: Schema) -> Iterator[Fault]:
         yield Fault("FieldValueTooLong", f"may not be more than {longest} bytes")
     elif shortest is not None and len(value) < shortest:
         yield Fault("FieldValueInvalid", f"should be at least {shortest} chars long")
-    elif (pattern := schema.get("pattern")) and not compiled(pattern).search(value):
+    elif (pattern := schema.get("pattern")) and not matches(pattern, value):
         yield Fault("FieldValueInvalid", f"should match '{pattern}'")
     form = schema.get("format", "")
     if form in FORMATS and not _is(form, value):
         yield Fault("FieldValueTypeInvalid", f"must be of type {form}")
 
 
-@lru_cache(512)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern; ``$`` is the very end, as in RE2, not also before a last line break. Raises re.error."""
-    return re.compile(_DOLLAR.sub(lambda found: r"\Z" if found[0] == "$" else found[0], pattern))
+def matches(pattern: str, value: str) -> bool:
+    """Whether the pattern is found in it. One that does not compile, of a definition from before, asks for nothing."""
+    return bool(pattern_fault(pattern)) or compiled(pattern).search(value) is not None
+
+
+def pattern_fault(pattern: str) -> str:
+    """Why a pattern does not compile, "" when it does."""
+    try:
+        compiled(pattern)
+    except re2.error as error:
+        return error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+    return ""
+
+
+@lru_cache(128)
+def compiled(pattern: str) -> Any:
+    """The pattern. Raises re2.error."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = PATTERN_BYTES
+    return re2.compile(pattern, options)
 
 
 def _is(form: str, value: str) -> bool:

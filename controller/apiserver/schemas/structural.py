@@ -6,6 +6,8 @@ One walk for each of the three. CEL rules are in rules.py.
 from __future__ import annotations
 
 import copy
+import json
+from collections import Counter
 from typing import Any
 
 from controller.apiserver.schemas import correlation, strings
@@ -121,7 +123,9 @@ def _of_branches(path: str, what: str) -> Cause:
 def _is(value: Any, kind: str) -> bool:
     if isinstance(value, bool) and kind != "boolean":
         return False
-    return isinstance(value, TYPES[kind]) or (kind == "integer" and isinstance(value, float) and value.is_integer())
+    return isinstance(value, TYPES.get(kind, ())) or (
+        kind == "integer" and isinstance(value, float) and value.is_integer()
+    )
 
 
 def _type(value: Any, path: str, kind: str) -> Cause:
@@ -186,7 +190,7 @@ def _duplicates(value: list[Any], schema: Schema, path: str) -> list[Cause]:
     kind, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys", [])
     if kind not in ("map", "set"):
         return []
-    seen: list[Any] = []
+    seen: Counter[str] = Counter()
     causes = []
     for index, item in enumerate(value):
         place = f"{path}[{index}]"
@@ -195,9 +199,10 @@ def _duplicates(value: list[Any], schema: Schema, path: str) -> list[Cause]:
             causes.append(Cause("FieldValueInvalid", message, place))
             continue
         identity = {key: item.get(key) for key in keys} if kind == "map" and item is not None else item
-        if seen.count(identity) == 1:  # each is told once, however often it comes
+        known = json.dumps(identity, sort_keys=True)
+        if seen[known] == 1:  # each is told once, however often it comes
             causes.append(Cause("FieldValueDuplicate", f"Duplicate value: {_identity(identity)}", place))
-        seen.append(identity)
+        seen[known] += 1
     return causes
 
 

@@ -9,7 +9,9 @@ from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import tables
 from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.schemas import structural
 from controller.apiserver.schemas.causes import Cause
+from controller.apiserver.schemas.structural import PRESERVE
 from controller.apiserver.verbs import writing
 from controller.apiserver.verbs.reading import Reading
 from controller.apiserver.verbs.writing import Place, Verbs, Written
@@ -21,6 +23,8 @@ MERGED = {writing.STRATEGIC_PATCH: writing.MERGE_PATCH}
 SHOWN = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
+_PART: Object = {"type": "object", "nullable": True, PRESERVE: True}
+_SHAPE: Object = {"type": "object", "properties": {"metadata": _PART, "spec": _PART}}
 REPLICAS = "spec.replicas"
 GUARDS = ("name", "uid", "resourceVersion")
 
@@ -70,11 +74,11 @@ def of(resource: Resource, item: Object) -> Object:
 
 def taken(resource: Resource, item: Object, scale: Any) -> Object:
     """The object with the count that a scale asks for. Raises failures.Failure (400, 422)."""
-    if not isinstance(scale, dict) or (scale.get("apiVersion"), scale.get("kind")) != (API_VERSION, KIND):
+    if structural.validate(scale, _SHAPE) or (scale.get("apiVersion"), scale.get("kind")) != (API_VERSION, KIND):
         raise failures.bad_request(f"the body must be a {KIND} of {API_VERSION}")
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     name = item["metadata"]["name"]
-    if not isinstance(replicas, int) or replicas < 0:
+    if type(replicas) is not int or replicas < 0:
         cause = Cause("FieldValueInvalid", f"Invalid value: {replicas}: should be a non-negative integer", REPLICAS)
         raise failures.invalid(resource, name, [cause])
     guard = {field: value for field in GUARDS if (value := (scale.get("metadata") or {}).get(field))}
@@ -94,4 +98,5 @@ def _paths(resource: Resource) -> Object:
 
 def _written(item: Object, path: list[str], value: int) -> Object:
     name, *rest = path
-    return {**item, name: _written(item.get(name) or {}, rest, value) if rest else value}
+    held = item.get(name)
+    return {**item, name: _written(held if isinstance(held, dict) else {}, rest, value) if rest else value}

@@ -92,7 +92,8 @@ class Verbs:
 
     async def update(self, place: Place, body: Any, options: WriteOptions) -> Written:
         """Replace by the body."""
-        given = str((body.get("metadata") or {}).get("name") or "") if isinstance(body, dict) else ""
+        metadata = body.get("metadata") if isinstance(body, dict) else None
+        given = str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
         if not given:
             why = f"the name of the object ({place.name} based on URL) was undeterminable: name must be provided"
             raise failures.bad_request(why)

@@ -1,0 +1,99 @@
+"""Whether a schema of a definition is itself sound: what it says has the types that validation relies on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from controller.apiserver.schemas import rules, strings, structural
+from controller.apiserver.schemas.causes import Cause, quoted
+from controller.apiserver.schemas.structural import PRESERVE, TYPES
+
+Schema = dict[str, Any]
+
+_TEXT = {"type": "string"}
+_FLAG = {"type": "boolean"}
+_NUMBER = {"type": "number"}
+_COUNT = {"type": "integer", "minimum": 0}
+_ANY_OBJECT = {"type": "object", PRESERVE: True}
+_TEXTS = {"type": "array", "items": _TEXT}
+_SCHEMAS = {"type": "array", "items": _ANY_OBJECT}
+_RULE = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("rule", "message", "messageExpression", "fieldPath"), _TEXT),
+        "reason": {"type": "string", "enum": list(rules.REASONS)},
+        "optionalOldSelf": {"type": "boolean", "nullable": True},
+    },
+}
+# One schema, without those in it, which are looked at one by one.
+_SHAPE: Schema = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "enum": ["", *TYPES]},
+        **dict.fromkeys(("pattern", "format", "title", "description"), _TEXT),
+        **dict.fromkeys(("minimum", "maximum"), _NUMBER),
+        "multipleOf": {"type": "number", "minimum": 0, "exclusiveMinimum": True},
+        **dict.fromkeys(("exclusiveMinimum", "exclusiveMaximum", "nullable"), _FLAG),
+        **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), _COUNT),
+        "enum": {"type": "array"},
+        "required": _TEXTS,
+        "properties": {"type": "object", "additionalProperties": _ANY_OBJECT},
+        "items": _ANY_OBJECT,
+        **dict.fromkeys(("allOf", "anyOf", "oneOf"), _SCHEMAS),
+        "not": _ANY_OBJECT,
+        PRESERVE: {"type": "boolean", "nullable": True},
+        **dict.fromkeys(("x-kubernetes-int-or-string", "x-kubernetes-embedded-resource"), _FLAG),
+        "x-kubernetes-list-type": {"type": "string", "enum": ["atomic", "set", "map"]},
+        "x-kubernetes-list-map-keys": _TEXTS,
+        "x-kubernetes-map-type": {"type": "string", "enum": ["granular", "atomic"]},
+        "x-kubernetes-validations": {"type": "array", "items": _RULE},
+    },
+}
+
+
+def faults(schema: Any, path: str) -> list[Cause]:
+    """Everything that is wrong with a schema and those in it: types, patterns and rules that do not compile."""
+    if causes := structural.validate(schema, _SHAPE, path):
+        return causes
+    causes = [*_pattern_faults(schema, path), *rules.faults(schema, path)]
+    for place, part in _parts(schema):
+        causes += faults(part, f"{path}.{place}")
+    return causes
+
+
+def _parts(schema: Schema) -> Iterator[tuple[str, Any]]:
+    """The schemas in a schema, and where they are."""
+    for name, part in schema.get("properties", {}).items():
+        yield f"properties[{name}]", part
+    for name in ("items", "not", "additionalProperties"):
+        if name in schema and not (name == "additionalProperties" and isinstance(schema[name], bool)):
+            yield name, schema[name]
+    for name in ("allOf", "anyOf", "oneOf"):
+        for index, part in enumerate(schema.get(name, ())):
+            yield f"{name}[{index}]", part
+
+
+def _pattern_faults(schema: Schema, path: str) -> list[Cause]:
+    why = strings.pattern_fault(schema.get("pattern", ""))
+    if not why:
+        return []
+    message = f"Invalid value: {quoted(schema['pattern'])}: must be a valid regular expression, but isn't: {why}"
+    return [Cause("FieldValueInvalid", message, f"{path}.pattern")]
+
+
+def tidied(schema: Any) -> Any:
+    """The schema without what is null in it, which in Kubernetes is as good as left out."""
+    if not isinstance(schema, dict):
+        return schema
+    return {name: _tidied_part(name, part) for name, part in schema.items() if part is not None or name == "default"}
+
+
+def _tidied_part(name: str, part: Any) -> Any:
+    if name in ("items", "not", "additionalProperties"):
+        return tidied(part)
+    if name == "properties" and isinstance(part, dict):
+        return {inner: tidied(each) for inner, each in part.items()}
+    if name in ("allOf", "anyOf", "oneOf") and isinstance(part, list):
+        return [tidied(each) for each in part]
+    return part

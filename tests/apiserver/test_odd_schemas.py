@@ -1,0 +1,133 @@
+"""Definitions that mean harm, or are odd: refused, or good for what follows; no rule or pattern runs away."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller.apiserver.kinds import definitions
+from controller.apiserver.kinds.resources import of_definition
+from controller.apiserver.objects import fieldsets
+from controller.apiserver.schemas import rule_costs, rule_functions, rules, soundness, strings, structural
+
+WIDGETS = yaml.safe_load((Path(__file__).parents[1] / "api" / "widgets.yaml").read_text())
+OBJECT = {"spec": {"size": 1, "color": "Red", "parts": [{"name": "a"}, {"name": "b"}]}, "status": {"phase": "x"}}
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [None, 0, -1, 1.5, True, "x", "", [], [1], {}, {"a": 1}, [{}], ["x"], "foo", {"x": {"type": "foo"}}, "(", "/"]
+)
+KEYWORDS = st.sampled_from(
+    ["type", "pattern", "format", "minimum", "maximum", "multipleOf", "exclusiveMinimum", "maxLength", "minItems",
+     "maxProperties", "enum", "required", "properties", "items", "additionalProperties", "allOf", "anyOf", "oneOf",
+     "not",
+     "nullable", "default", "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+     "x-kubernetes-int-or-string", "x-kubernetes-embedded-resource", structural.PRESERVE]
+)  # fmt: skip
+SCHEMAS = st.recursive(
+    ODD | st.sampled_from(["string", "integer", "number", "array", "object", "set", "map"]),
+    lambda inner: (
+        st.dictionaries(KEYWORDS, inner | st.lists(inner, max_size=2), max_size=4)
+        | st.dictionaries(st.sampled_from(["spec", "status", "size", "parts", "name"]), inner, max_size=2)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(schema=SCHEMAS)
+def test_a_schema_that_is_sound_holds_for_any_object(schema: Any) -> None:
+    schema = soundness.tidied(schema)
+    if soundness.faults(schema, "schema"):
+        return
+    for value in (OBJECT, None, 1, "x", [1, {"name": "a"}], {"size": [None]}):
+        item = copy.deepcopy(value)
+        structural.prune(item, schema)
+        structural.apply_defaults(item, schema)
+        json.dumps([structural.validate(item, schema), rules.check(schema, item, None)])
+        if isinstance(item, dict):
+            fieldsets.of_object(item, schema)
+
+
+def _keys(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+
+
+@given(data=st.data())
+def test_a_definition_with_odd_parts_is_refused_or_served(data: st.DataObject) -> None:
+    item: Any = copy.deepcopy(WIDGETS)
+    around: Any = item
+    name: Any = "spec"
+    while data.draw(st.booleans()) and (keys := _keys(around[name])):
+        around, name = around[name], data.draw(st.sampled_from(keys))
+    around[name] = data.draw(ODD)
+    made = definitions.accepted(item, None)
+    if not definitions.faults(made):
+        for resource in of_definition(made):
+            json.dumps(resource.schema)
+            assert resource.kind
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "foo"}, {"type": ["string"]}, {"pattern": "("}, {"pattern": "(?=a)"}, {"pattern": "((a{99}){99}){99}"},
+        {"properties": []}, {"properties": {"a": 1}}, {"items": [{}]}, {"allOf": {}}, {"allOf": [{"pattern": "["}]},
+        {"not": {"type": "foo"}}, {"required": "a"}, {"required": [1]}, {"multipleOf": 0}, {"maxLength": "1"},
+        {"x-kubernetes-list-type": "odd"}, {"x-kubernetes-list-map-keys": [{}]}, {"x-kubernetes-validations": [1]},
+        {"x-kubernetes-validations": [{"rule": "1" + "+1" * 20_000}]}, {"x-kubernetes-validations": [{"rule": {}}]},
+    ],
+)  # fmt: skip
+def test_a_schema_that_says_nothing_sound_is_refused(schema: Any) -> None:
+    assert soundness.faults({"type": "object", "properties": {"a": schema}}, "")
+
+
+@pytest.mark.parametrize("part", ["kind", "plural", "listKind", "singular"])
+@pytest.mark.parametrize("name", ["a/b", "a b", "..", "a\n", "x" * 64, 1])
+def test_an_odd_name_of_a_kind_is_refused(part: str, name: Any) -> None:
+    item = copy.deepcopy(WIDGETS)
+    item["spec"]["names"][part] = name
+    assert definitions.faults(definitions.accepted(item, None))
+
+
+def test_a_type_that_an_older_server_let_through_fits_no_value() -> None:
+    assert structural.validate("x", {"type": "foo"})
+    assert not structural.validate("x", {"type": "string", "pattern": "(?=x)"})
+
+
+def test_a_pattern_takes_no_longer_than_the_text_is_long() -> None:
+    assert not strings.matches("^(a+)+$", "a" * 100_000 + "b")
+    assert not strings.matches("^a$", "a\n")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["1 / 0 == 1", "9223372036854775807 + self > 0", "int(1e300) > 0", "[1][5] == 1", "isInteger('1e99999999')",
+     "quantity('1e99999999').asInteger() > 0", "'aaaa'.replace('', 'b'.replace('b', self)) == ''",
+     "'a'.find('(') == ''",
+     "'x'.matches('(')", "timestamp('9999-12-31T23:59:59Z') + duration('99999h') > timestamp('2020-01-01T00:00:00Z')"],
+)  # fmt: skip
+def test_a_rule_that_cannot_be_evaluated_is_a_fault_of_the_object(rule: str) -> None:
+    value: Any = "y" * rule_functions.TEXT_LENGTH if "replace" in rule else 1
+    (cause,) = rules.check({"x-kubernetes-validations": [{"rule": rule}]}, value, None)
+    assert cause.reason == "FieldValueInvalid"
+
+
+def test_what_rules_cost_is_bounded() -> None:
+    nested = {"x-kubernetes-validations": [{"rule": "self.all(x, self.all(y, self.all(z, x + y + z >= 0)))"}]}
+    (cause,) = rules.check(nested, list(range(200)), None)
+    assert rule_costs.EXCEEDED in cause.message
+    assert not rules.check(nested, list(range(10)), None)
+    one = {"x-kubernetes-validations": [{"rule": "self.all(x, x >= 0) && self.all(x, x < 50000)"}]}
+    assert not rules.check(one, list(range(20_000)), None)
+
+
+def test_duplicates_in_a_long_list_are_found_in_linear_time() -> None:
+    schema = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    items = [{"name": str(number)} for number in range(20_000)]
+    assert len(structural.validate([*items, items[0]], schema)) == 1
