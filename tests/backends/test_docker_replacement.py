@@ -24,15 +24,16 @@ class Crash(BaseException):
 def crash_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the backend's process die after so many calls that change something."""
     reached = iter(range(calls))
-    call = Engine.call
+    run = Engine._run
 
-    async def limited_call(self: Engine, function: Callable[[Any], Any]) -> Any:
-        result = await call(self, function)
-        if function.__qualname__.startswith(("Lifecycle", "Creation")) and next(reached, None) is None:
+    async def limited_run(self: Engine, lane: Any, function: Callable[[Any], Any]) -> Any:
+        result = await run(self, lane, function)
+        name = getattr(function, "func", function).__qualname__
+        if name.startswith(("Lifecycle", "Engine.stop", "_create")) and next(reached, None) is None:
             raise Crash
         return result
 
-    monkeypatch.setattr(Engine, "call", limited_call)
+    monkeypatch.setattr(Engine, "_run", limited_run)
 
 
 # Stop, rename, create, start, removal of the old one: the process dies after each.
