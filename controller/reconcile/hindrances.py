@@ -39,8 +39,11 @@ def _missing_parent(observed: base.Observed) -> Outcome | None:
 
 def _missing_device(observed: base.Observed) -> Outcome | None:
     """A device without which the runtime shall not be started."""
-    missing = [device for device in observed.devices if device.required and not device.path]
-    return Outcome("waiting", reasons.DEVICE_MISSING, f"{missing[0].detail}: plug it in") if missing else None
+    missing = next((device for device in observed.devices if device.required and not device.path), None)
+    if missing is None:
+        return None
+    detail = f"the device of {missing.name} is not there" if missing.needs_new_container else missing.detail
+    return Outcome("waiting", reasons.DEVICE_MISSING, f"{detail}: plug it in")
 
 
 def _disorder(spec: runtimes.RuntimeSpec, observed: base.Observed) -> Outcome | None:
