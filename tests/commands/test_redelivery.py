@@ -152,6 +152,29 @@ async def test_a_redelivered_request_with_another_payload_is_another_one(site: C
 
 
 @pytest.mark.parametrize("topic", ["start_device", "stop_device", "restart_device"])
+async def test_no_answer_is_given_before_its_outcome_is_kept(
+    site: CommandSite, operator: Operator, monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
+    await site.dispatch("create_new_runtime", [creation(site)])
+    await settled(site)
+    keeping, written, close = asyncio.Event(), asyncio.Event(), site.journal.close
+
+    async def slowly(*arguments: Any) -> None:
+        keeping.set()
+        await written.wait()
+        await close(*arguments)
+
+    monkeypatch.setattr(site.journal, "close", slowly)
+    sending = asyncio.create_task(site.send(topic, device_id="plc-1"))
+    await keeping.wait()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not sending.done()
+    written.set()
+    assert (await sending)["success"] is True
+
+
+@pytest.mark.parametrize("topic", ["start_device", "stop_device", "restart_device"])
 async def test_the_outcome_is_on_disk_when_the_answer_is_given(
     site: CommandSite, after_restart: CommandSite, operator: Operator, topic: str
 ) -> None:
