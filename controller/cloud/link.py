@@ -90,9 +90,10 @@ class Link:
     async def _connect_and_serve(self) -> str:
         """One connection, from the certificates to its end; says what ended it or kept it from coming."""
         try:
-            transport.check(self._url)
             identity = await asyncio.to_thread(self._load_identity)
             self._change(agent_id=identity.agent_id, certificate_end=identity.not_after)
+            # Not when settings are read: a box that was given such a URL once must start after an upgrade.
+            transport.check(self._url)
             async with Connection(self._url, identity, self._answers, self._connect_seconds) as connection:
                 await self._serve(connection)
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the link is tried again

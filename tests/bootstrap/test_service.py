@@ -58,12 +58,12 @@ async def node_condition(api: ApiClient, kind: str, reason: str = "") -> dict[st
     return condition
 
 
-async def cause(api: ApiClient) -> str:
-    """What the EdgeNode says of the link once it knows why it is down."""
+async def cause(api: ApiClient, word: str = "missing") -> str:
+    """What the EdgeNode says of the link once it knows why it is down; ``word`` is in it."""
 
     async def told() -> str:
         message: str = (await node_condition(api, "CloudConnected"))["message"]
-        return message if "missing" in message else ""
+        return message if word in message else ""
 
     text: str = await eventually(told, "the cause stands in the condition", seconds=30)
     return text
@@ -170,6 +170,15 @@ async def test_without_a_cloud_there_is_no_link_and_no_error(site: Site) -> None
     await site.start({"EDGE_CLOUD_URL": ""}, connected=False)
     api = await kubernetes(site)
     assert (await node_condition(api, "CloudConnected"))["reason"] == "NoCloud"
+    await api.close()
+
+
+async def test_a_cloud_without_encryption_costs_the_link_alone(site: Site) -> None:
+    await site.start({"EDGE_CLOUD_URL": "http://plant.example"}, connected=False)
+    api = await kubernetes(site)
+    assert "give it as https://HOST" in await cause(api, "unencrypted")
+    assert (await node_condition(api, "CloudConnected"))["reason"] == "Disconnected"
+    assert await api.list(kinds.RUNTIMES, "edge") == []
     await api.close()
 
 

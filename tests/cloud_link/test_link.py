@@ -195,7 +195,9 @@ async def test_a_cause_is_logged_once_and_again_when_it_changes(
             folder.mkdir()
             (folder / "client.crt").write_text("damaged")
             await agent.until(lambda state: "PEM" in str(state.last_error) and state.attempts >= 6)
-            await cloud.enroll(AGENT, folder)
+            issued = await cloud.enroll(AGENT, tmp_path / "issued")
+            for name in ("ca.crt", "client.key", "client.crt"):  # the one that is damaged last
+                (issued / name).replace(folder / name)
             await agent.connected()
     told = [record.getMessage() for record in caplog.records]
     assert [next(w for w in ("missing", "PEM", "connected") if w in line) for line in told] == [
