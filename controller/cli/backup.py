@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,11 +57,14 @@ def restore(settings: Settings, source: Path | None, latest: bool) -> None:
     if bool(source) == latest:
         raise click.UsageError("give a FILE or --latest")
     state = State(settings.state_dir)
-    with state.lock():
-        restored = archive.Archive(settings.state_dir, time.time).restore(source)
+
+    def adopt(facts: Mapping[str, str]) -> None:
         for name in (INSTALL_ID, NODE_NAME):
-            if name in restored.facts and not (state.directory / name).exists():
-                state.write(name, restored.facts[name])
+            if name in facts and not (state.directory / name).exists():
+                state.write(name, facts[name])
+
+    with state.lock():
+        restored = archive.Archive(settings.state_dir, time.time).restore(source, adopt)
     click.echo(f"restored {restored.source}, written by version {restored.facts.get('version', 'unknown')}")
     if restored.replaced:
         click.echo(f"the replaced database is kept as {restored.replaced}")

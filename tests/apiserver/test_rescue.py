@@ -21,7 +21,8 @@ from controller.apiserver.storage import database, rescue
 from controller.apiserver.storage.archive import Archive
 from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.store import Store
-from tests.apiserver.test_backups import damage
+from controller.state import INSTALL_ID, State
+from tests.apiserver.test_backups import damage, invoke
 from tests.apiserver.test_store import put
 from tests.support import power_cut, small_disk
 
@@ -281,7 +282,7 @@ def test_a_power_cut_at_any_step_of_a_rescue_loses_neither_the_backup_nor_the_wo
 def test_a_power_cut_at_any_step_of_a_restore_leaves_the_old_or_the_new(pristine: Box) -> None:
     box = pristine
     for number in power_cut.at_every_step(
-        lambda: reset(box), lambda: Archive(box.directory, lambda: 0.0).restore(None)
+        lambda: reset(box), lambda: Archive(box.directory, lambda: 0.0).restore(None, lambda _: None)
     ):
         assert not box.open_to_others()
         _, names = box.start()
@@ -293,6 +294,23 @@ def test_a_file_that_the_power_left_empty_at_a_first_start_is_no_loss(tmp_path: 
     box = Box(tmp_path / "new")
     box.path.touch()
     assert box.start() == ("", [])
+
+
+def test_a_power_cut_at_any_step_of_a_restore_on_a_new_host_leaves_no_objects_without_their_identity(
+    box: Box, tmp_path: Path
+) -> None:
+    usb, new = tmp_path / "usb.db", tmp_path / "new"
+    database.keep_facts(box.path, {INSTALL_ID: "plant-7"})
+    database.copy(box.path, usb)
+
+    def restore() -> None:
+        invoke(new, "restore", str(usb))
+
+    for number in power_cut.at_every_step(lambda: shutil.rmtree(new, ignore_errors=True), restore):
+        path = new / "api" / "objects.db"
+        rescue.prepare(path, Backups(new / "backups", lambda: 0.0), __version__)
+        assert State(new).known_install_id() == "plant-7" or not path.exists(), f"after step {number}"
+    assert database.is_sound(path)
 
 
 def test_a_backup_is_ours_alone_from_its_first_byte(pristine: Box) -> None:

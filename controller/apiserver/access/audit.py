@@ -17,6 +17,7 @@ from controller.apiserver.access.authorization import Identity
 logger = logging.getLogger("edge.audit")
 
 ROUTINE = ("events", "leases")
+DISK_FULL = 507  # which is told once, when the disk fills up
 QUESTIONS = ("authentication.k8s.io", "authorization.k8s.io")  # asked by creating a review
 AGENT_LENGTH = 120
 NAME = web.RequestKey("name", str)  # of what a request created, where its URL does not say
@@ -26,7 +27,7 @@ def note(request: web.Request, who: Identity, wanted: Attributes, code: int, sec
     """Tell of one answered request. Reads are not told."""
     if wanted.reads or wanted.group in QUESTIONS:
         return
-    routine = (wanted.resource in ROUTINE or wanted.subresource == "status") and code < 400
+    routine = (wanted.resource in ROUTINE or wanted.subresource == "status") and (code < 400 or code == DISK_FULL)
     logger.log(
         logging.DEBUG if routine else logging.INFO,
         "API write",

@@ -39,15 +39,19 @@ class Archive:
             raise errors.SettingError(f"the backup failed ({error}): {trouble.remedy(error)}") from error
         return target
 
-    def restore(self, source: Path | None) -> Restored:
-        """Put a backup, by default the newest sound one, in the place of the database."""
+    def restore(self, source: Path | None, adopt: Callable[[Mapping[str, str]], None]) -> Restored:
+        """Put a backup, by default the newest sound one, in the place of the database.
+
+        ``adopt`` gets the facts of the backup before the database is there: a power cut in between must not leave the
+        objects to a host with an identity of its own.
+        """
         source = source or self._newest()
         if source is None:
             raise errors.SettingError("there is no backup that could be restored: give a FILE")
         if not source.exists():
             raise errors.SettingError(f"{source} does not exist: `edge-controller backup --list` shows what there is")
         try:
-            return self._put(source)
+            return self._put(source, adopt)
         except (sqlite3.Error, OSError) as error:
             raise errors.SettingError(f"{source} cannot be restored ({error}): {trouble.remedy(error)}") from error
 
@@ -57,10 +61,11 @@ class Archive:
         except (sqlite3.Error, OSError) as error:
             raise errors.SettingError(f"the backups cannot be read ({error}): {trouble.remedy(error)}") from error
 
-    def _put(self, source: Path) -> Restored:
+    def _put(self, source: Path, adopt: Callable[[Mapping[str, str]], None]) -> Restored:
         if not database.is_sound(source):
             raise errors.SettingError(f"{source} cannot be restored, it is damaged or no backup: give another one")
         self._database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = database.facts(source)
+        adopt(facts)
         fresh = replacement.prepare(source, self._database)
         return Restored(source, facts, replacement.finish(fresh, self._database, "replaced"))
