@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from controller import errors
-from controller.backends.base import Contact, Identity, Target
+from controller.backends.base import Contact, CreateContainer, Identity, Target
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.engine import Engine
@@ -213,6 +213,18 @@ async def test_a_subscription_that_is_not_answered_is_made_again(stub: StubEngin
         await stub.arrived("GET /events")
         stub.manners["/events"] = Manner.OPEN
         assert await first is Contact.STANDS
+    backend.close()
+
+
+async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(stub: StubEngine, host: Host) -> None:
+    backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
+    stub.statuses |= {"/containers/create": "409 Conflict", "/containers/plc1/json": "404 Not Found"}
+    stub.answers |= {f"/images/{name}/json": {"Id": "sha256:1"} for name in ("pin", "registry.test/plc1:1")}
+
+    with pytest.raises(errors.Retry):
+        await backend.execute(CreateContainer(), dataclasses.replace(target("plc1"), image="pin"), Told())
+
+    assert "POST /containers/create" in stub.asked
     backend.close()
 
 

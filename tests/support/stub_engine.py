@@ -36,6 +36,7 @@ class StubEngine:
         self.version = "1.41"
         self.asked: list[str] = []
         self.manners: dict[str, Manner] = {}
+        self.statuses: dict[str, str] = {}  # by path, where it is not 200
         self.answers: dict[str, Any] = {"/containers/json": [], "/networks": []}
         self.running = asyncio.Event()
         self.running.set()
@@ -84,9 +85,10 @@ class StubEngine:
         self._arrived[f"{method} {path}"].release()
         manner = self.manners.get(path, Manner.WHOLE)
         if manner is not Manner.SILENT:
-            body = json.dumps(self.answers.get(path, {})).encode()
+            body = json.dumps(self.answers.get(path, {"message": "so it is"})).encode()
             length = len(body) if manner is Manner.WHOLE else 2**30
-            writer.write(f"HTTP/1.1 200 OK\r\nApi-Version: {self.version}\r\nContent-Length: {length}\r\n\r\n".encode())
+            status = f"HTTP/1.1 {self.statuses.get(path, '200 OK')}\r\nApi-Version: {self.version}\r\n"
+            writer.write(f"{status}Content-Length: {length}\r\n\r\n".encode())
             writer.write(body if manner is Manner.WHOLE else b"")
             await writer.drain()
         while manner is Manner.TRICKLE:
