@@ -119,9 +119,9 @@ def test_a_backup_is_taken_once_a_day_and_the_oldest_go(tmp_path: Path) -> None:
     backups = Backups(tmp_path / "backups", lambda: now)
     for day in range(KEPT + 3):
         now = day * DAY
-        assert backups.is_due()
+        assert backups.due_in() <= 0
         backups.take(source)
-        assert not backups.is_due()
+        assert backups.due_in() == DAY
     assert [backup.number for backup in backups.all()] == list(range(KEPT + 3, 3, -1))
 
 

@@ -61,12 +61,8 @@ class Backups:
         for partial in self._folder.glob(".*.partial*"):
             partial.unlink(missing_ok=True)
 
-    def is_due(self) -> bool:
-        """Whether a day has passed since the last one, or the clock was set by more than that."""
-        return self.due_in() <= 0
-
     def due_in(self) -> float:
-        """In how many seconds the next one is due, by the time of day."""
+        """In how many seconds a day has passed since the last one, by the time of day; 0 without one."""
         known = self.all()
         return DAY - abs(self._clock() - known[0].taken) if known else 0.0
 
