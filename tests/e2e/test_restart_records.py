@@ -190,7 +190,9 @@ async def test_a_crash_without_its_parent_interface_is_told_with_both(
 
 
 async def test_a_crash_without_a_serial_device_is_told_with_both(site: Site, running: str, docker_api: Any) -> None:
-    await change(site, running, {"serialPorts": [{"name": "line", "deviceId": "usb-plc", "containerPath": "/dev/l0"}]})
+    port = {"name": "line", "deviceId": "usb-plc", "containerPath": "/dev/l0"}
+    # A first port comes with the next start that is asked for.
+    await change(site, running, {"serialPorts": [port], "restartedAt": "2026-01-01T00:00:00Z"})
     await missed(site, running, "DevicesAttached", "DeviceMissing")
     before = (await site.runtime(running))["status"]
     await asyncio.to_thread(kill_program, docker_api, running)
