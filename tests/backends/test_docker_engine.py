@@ -54,7 +54,7 @@ async def test_an_engine_that_is_away_is_waited_for(host: Host) -> None:
     backend = DockerBackend("unix:///nonexistent/docker.sock", "x", INTERNAL_POOL, host)
 
     with pytest.raises(errors.Waiting) as away:
-        await backend.health()
+        await backend.survey()
 
     assert away.value.reason == reasons.DAEMON_UNREACHABLE
     backend.close()

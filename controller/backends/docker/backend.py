@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import IPv4Network
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from controller import names
 from controller.backends import base
@@ -158,11 +158,6 @@ class DockerBackend:
     async def survey(self) -> Findings:
         """What `check` tells of the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         return await _told(survey.take(self._engine))
-
-    async def health(self) -> dict[str, Any]:
-        """The engine's versions, for a person. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
-        version = await _told(self._engine.call(lambda client: client.version()))
-        return {"version": version.get("Version", ""), "apiVersion": version.get("ApiVersion", "")}
 
     async def check(self) -> None:
         """Ask whether the engine answers, which costs it nothing. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
