@@ -20,6 +20,7 @@ LONGEST_SECONDS = 60.0
 LEAST_SECONDS = 0.001  # who gives less can have no answer
 RETRY_SECONDS = 1
 
+DURATION_LENGTH = 64
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _UNIT = "|".join(sorted(UNITS, key=len, reverse=True))
 _PART = re.compile(rf"(\d+\.?\d*|\.\d+)({_UNIT})")
@@ -69,6 +70,8 @@ def allotted(timeout: str) -> float:
     """The seconds that a request gets, by its ``timeout`` parameter (a duration as Go writes it)."""
     if not timeout:
         return LONGEST_SECONDS
+    if len(timeout) > DURATION_LENGTH:  # it may come from anyone, and the pattern below tries each part of it
+        raise failures.bad_request("invalid timeout specified in the request URL")
     sign, text = ("-", timeout[1:]) if timeout[0] == "-" else ("", timeout.removeprefix("+"))
     parts = _PART.findall(text)
     if text != "0" and ("".join(number + unit for number, unit in parts) != text or not parts):

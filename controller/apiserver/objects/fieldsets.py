@@ -82,9 +82,11 @@ def encode(fields: Iterable[Path]) -> Object:
 
 
 def decode(node: Object, path: Path = ()) -> set[Path]:
-    """From FieldsV1."""
+    """From FieldsV1. Raises ValueError."""
     found: set[Path] = set()
     for element, below in node.items():
+        if not isinstance(below, dict) or not _is_element(element):
+            raise ValueError(f"{element} is no field")
         if element == ".":
             found.add(path)
         elif not below:
@@ -92,6 +94,13 @@ def decode(node: Object, path: Path = ()) -> set[Path]:
         else:
             found |= decode(below, (*path, element))
     return found
+
+
+def _is_element(text: str) -> bool:
+    """Raises ValueError."""
+    if text.startswith("k:"):
+        return isinstance(json.loads(text[2:]), dict)
+    return text == "." or text.startswith(("f:", "v:", "i:"))
 
 
 def shown(path: Path) -> str:

@@ -15,6 +15,7 @@ from controller.apiserver.schemas.causes import Cause
 WATCH_SECONDS = 1800.0
 LONGEST_WATCH_SECONDS = 3600.0  # who may watch is looked at when a watch begins
 NOW = -1  # the revision of a continued list that does not insist on that of its first page
+LAST = 1 << 63
 TRUE, FALSE = ("true", "1"), ("false", "0")
 EXACT, NOT_OLDER = "Exact", "NotOlderThan"
 
@@ -150,6 +151,8 @@ def _continue(token: str) -> Continue | None:
         return None
     try:
         revision, namespace, name = json.loads(base64.urlsafe_b64decode(token))
-        return Continue(int(revision), str(namespace), str(name))
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise failures.bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+        raise failures.bad_request("invalid continue token: continue key is not valid") from error
+    if type(revision) is not int or not NOW <= revision < LAST or not {type(namespace), type(name)} == {str}:
+        raise failures.bad_request("invalid continue token: continue key is not valid")
+    return Continue(revision, namespace, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 from controller.apiserver.objects import fieldsets
@@ -37,12 +38,15 @@ def read(metadata: Object) -> Managers:
     found: Managers = {}
     for entry in metadata.get("managedFields") or ():
         fields = entry.get("fieldsV1") if isinstance(entry, dict) else None
-        if isinstance(fields, dict) and fields:
+        with contextlib.suppress(ValueError):
+            decoded = fieldsets.decode(fields) if isinstance(fields, dict) else ()
+            if not decoded:
+                continue
             manager = Manager(
                 str(entry.get("manager", "")), str(entry.get("operation", UPDATE)), str(entry.get("apiVersion", "")),
                 str(entry.get("subresource", "")),
             )  # fmt: skip
-            found[manager] = Entry(frozenset(fieldsets.decode(fields)), str(entry.get("time", "")))
+            found[manager] = Entry(frozenset(decoded), str(entry.get("time", "")))
     return found
 
 

@@ -13,6 +13,7 @@ Predicate = Callable[[Object], bool]
 Requirement = Callable[[dict[str, str]], bool]
 
 TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
+DIGITS = 19  # of a number that is compared
 COMPARISONS = ("=", "==", "!=", "<", ">")
 END = ""
 GENERAL = ("metadata.name", "metadata.namespace")  # fields that every kind has
@@ -108,7 +109,7 @@ def _comparison(key: str, operator: str, value: str) -> Requirement:
 
 
 def _is_number(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
+    return len(text) <= DIGITS and text.isascii() and text.removeprefix("-").isdecimal()
 
 
 def _check_key(key: str) -> None:

@@ -59,7 +59,10 @@ def replaced(resource: Resource, old: Object, item: Object, options: WriteOption
         metadata = old["metadata"]
     kept = {field: old["metadata"][field] for field in OWNED if field in old["metadata"]}
     wished = {name: value for name, value in metadata.items() if name not in OWNED}
-    kept["resourceVersion"] = old["metadata"]["resourceVersion"]
+    # A patch may have taken the whole metadata away.
+    kept |= {
+        field: old["metadata"][field] for field in ("name", "namespace", "resourceVersion") if field in old["metadata"]
+    }
     item = admission.admit(resource, {**item, "metadata": {**wished, **kept}}, old)
     if resource.has_generation and _wish(item, resource) != _wish(old, resource):
         generation = old["metadata"].get("generation", 0) + 1
