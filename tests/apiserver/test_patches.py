@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.apiserver import bounds
-from controller.apiserver.objects import patches, strategic
+from controller.apiserver.objects import apply, managers, patches, strategic
+from controller.apiserver.objects.managers import Manager
 
 ODD: tuple[Any, ...] = (None, 1, "x", [], [1], {}, {"a": 1})
 NAMES = st.sampled_from(["", "a", "l", "0", "1", "-", "-1", "01", "²", "~", "~0", "~1", "conditions", "type"])
@@ -143,3 +144,13 @@ def test_long_lists_merge_in_linear_time() -> None:
         {"conditions": entries, "finalizers": names}, {"conditions": entries[::-1], "finalizers": names[::-1]}
     )
     assert merged == {"conditions": entries, "finalizers": names}
+
+
+def test_thousands_of_applied_fields_are_given_up_in_linear_time() -> None:
+    manager = Manager("m", "Apply", "v1")
+    config = {"metadata": {"name": "one"}, "data": {str(number): "" for number in range(20_000)}}
+    made, owned = apply.apply({}, config, manager, None, "now", force=False)
+    made["metadata"] = {**made["metadata"], "managedFields": managers.write(owned)}
+    left, _ = apply.apply(made, {"metadata": {"name": "one"}}, manager, None, "now", force=False)
+    assert left.get("data", {}) == {}
+    assert len(made["data"]) == 20_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -85,32 +86,37 @@ def _merge_lists(live: list[Any], config: list[Any], schema: Object) -> list[Any
 
 def _without(item: Object, gone: Iterable[Path], kept: list[frozenset[Path]], schema: Object) -> Object:
     """The object without the fields that nobody wants any more, nor what that leaves empty."""
+    item = copy.deepcopy(item)  # once: a copy for each field would take the square of the time
     wanted = {path[:length] for fields in kept for path in fields for length in range(1, len(path) + 1)}
     # Shortest first: a list item goes as a whole, before the fields that name it.
     for path in sorted(gone, key=len):
         if path not in wanted:
-            item = _remove(item, path, schema)
+            _remove(item, path, schema)
         for length in range(len(path) - 1, 1, -1):
             if path[:length] not in wanted and _find(item, path[:length], schema) in ({}, []):
-                item = _remove(item, path[:length], schema)
+                _remove(item, path[:length], schema)
     return item
 
 
-def _remove(value: Any, path: Path, schema: Object) -> Any:
+def _remove(value: Any, path: Path, schema: Object) -> None:
+    """Remove a field in place."""
     element, rest = path[0], path[1:]
     kind, _, text = element.partition(":")
     if kind == "f":
-        if not isinstance(value, dict) or text not in value:
-            return value
-        if not rest:
-            return {name: part for name, part in value.items() if name != text}
-        return {**value, text: _remove(value[text], rest, fieldsets.child_schema(schema, text))}
+        if isinstance(value, dict) and text in value:
+            if rest:
+                _remove(value[text], rest, fieldsets.child_schema(schema, text))
+            else:
+                del value[text]
+        return
     if not isinstance(value, list):
-        return value
-    items = schema.get("items", {})
+        return
     if not rest:
-        return [item for item in value if fieldsets.item_element(item, schema) != element]
-    return [_remove(i, rest, items) if fieldsets.item_element(i, schema) == element else i for i in value]
+        value[:] = [item for item in value if fieldsets.item_element(item, schema) != element]
+        return
+    for item in value:
+        if fieldsets.item_element(item, schema) == element:
+            _remove(item, rest, schema.get("items", {}))
 
 
 def _find(value: Any, path: Path, schema: Object) -> Any:
