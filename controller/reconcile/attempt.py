@@ -47,8 +47,8 @@ class Surroundings:
 class Case:
     """The Runtime that a pass is about; ``known`` is its status, with what was not written yet.
 
-    ``watched``: this process has seen it before. ``outdated``: the API does not answer and this is the Runtime as it
-    was last read, so that only repairs are made.
+    ``watched``: this process has observed its container before. ``outdated``: the API does not answer and this is the
+    Runtime as it was last read, so that only repairs are made.
     """
 
     runtime: runtimes.Runtime
@@ -94,6 +94,11 @@ class Attempt:
             await self._look_again(outcome)
         self.held_seconds = await self._case.writer.write_paced(status.after(self._previous, self._report(outcome)))
         return outcome
+
+    @property
+    def observed(self) -> bool:
+        """Whether the status that this pass reports comes from a look at the container."""
+        return self._observed is not None
 
     async def _converge(self) -> Outcome:
         done: set[tuple[base.Step, ...]] = set()

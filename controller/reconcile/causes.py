@@ -66,8 +66,8 @@ class Circumstances:
     that step began, both by the time of day: for people only. ``boot_id`` names this boot of the host, "" where none
     is told apart, and ``elapsed`` is the time since then in seconds. ``request`` words who
     wished the spec as it is; ``stop_wished``: it asks for a stop. ``found_stopped``: a step of this pass started what
-    had been stopped. ``watched``: this process saw the runtime before. ``adopted``: the container was made for an
-    earlier object.
+    had been stopped. ``watched``: this process observed the container before. ``adopted``: the container was made for
+    an earlier object.
     """
 
     now: float = 0.0

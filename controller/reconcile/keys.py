@@ -27,9 +27,8 @@ class KeyIndex:
         self._parents: dict[Key, frozenset[str]] = {}
         self._with_devices: set[Key] = set()
 
-    def remember(self, identity: Identity, key: Key, parents: Iterable[str] = (), *, devices: bool = False) -> bool:
-        """Note that they belong together; whether that was known already. ``devices``: it has serial ports."""
-        known = self._keys.get(identity) == key
+    def remember(self, identity: Identity, key: Key, parents: Iterable[str] = (), *, devices: bool = False) -> None:
+        """Note that they belong together. ``devices``: it has serial ports."""
         self._keys[identity] = key
         self._identities[key] = identity
         self._parents[key] = frozenset(parents)
@@ -37,7 +36,6 @@ class KeyIndex:
             self._with_devices.add(key)
         else:
             self._with_devices.discard(key)
-        return known
 
     def forget(self, key: Key) -> None:
         """The Runtime is gone."""

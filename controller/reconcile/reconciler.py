@@ -79,6 +79,7 @@ class Reconciler:
         self._pace = Pace(around.boot.elapsed)
         self._owners = Owners(around.api, around.backend, install_id, index, scope)
         self._seen: dict[Key, _Seen] = {}
+        self._observed: set[Key] = set()
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
         """Bring one Runtime nearer to its wish; ``interrupted`` is set when its object changes meanwhile.
@@ -111,6 +112,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         """What this process knows of it: it is gone, or owns no container."""
         self._index.forget(key)
+        self._observed.discard(key)
         if seen := self._seen.pop(key, None):
             self._pace.forget(seen.runtime.metadata.uid)
 
@@ -136,6 +138,8 @@ class Reconciler:
             outage = refusal
         finally:
             self._note_written(key, case.writer.written)
+            if attempt.observed:
+                self._observed.add(key)
         if outage is None:
             if not attempt.held_seconds:
                 self._tell_transition(objects.subject(key, case.target.uid), case.runtime, outcome)
@@ -250,6 +254,9 @@ class Reconciler:
         interrupted: asyncio.Event,
         outage: errors.ApiError | None = None,
     ) -> Case:
+        self._index.remember(
+            target.identity, key, objects.parent_interfaces(runtime), devices=bool(runtime.spec.serial_ports)
+        )
         return Case(
             runtime=runtime,
             target=target,
@@ -257,9 +264,7 @@ class Reconciler:
             known=self._pace.held(target.uid) or runtime.status,
             writer=StatusWriter(self._around.api, key, standing, runtime.status, self._pace, target.uid, outage),
             notes=StepNotes(self._recorder, objects.subject(key, target.uid)),
-            watched=self._index.remember(
-                target.identity, key, objects.parent_interfaces(runtime), devices=bool(runtime.spec.serial_ports)
-            ),
+            watched=key in self._observed,
             outdated=outage is not None,
         )
 

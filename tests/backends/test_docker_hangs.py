@@ -228,6 +228,18 @@ async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(st
     backend.close()
 
 
+async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers(stub: StubEngine, host: Host) -> None:
+    backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
+    stub.manners["/events"] = Manner.OPEN
+    stub.running.clear()
+    stream: Any = backend.changes()
+    async with asyncio.timeout(20), aclosing(stream) as changes:
+        assert await anext(changes) is Contact.LOST
+        stub.running.set()
+        assert await anext(changes) is Contact.STANDS
+    backend.close()
+
+
 async def test_events_are_followed_again_after_the_engine_hung(stub: StubEngine, host: Host) -> None:
     backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
     stub.manners["/events"] = Manner.OPEN

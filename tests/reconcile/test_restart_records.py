@@ -145,6 +145,19 @@ async def test_a_restart_of_the_controller_is_no_cause(running: World) -> None:
     assert running.status() == before
 
 
+async def test_what_happened_before_the_first_answer_of_the_engine_is_not_laid_to_a_person(running: World) -> None:
+    running.restart_controller()
+    container = running.backend.only()
+    running.backend.end(container, "exited", 137)
+    running.backend.crash(container)
+    container.restart_count = 0
+    running.backend.unreachable = True
+    await running.reconcile()
+    running.backend.unreachable = False
+    await running.reconcile()
+    assert running.records() == both("Unknown", "It happened while the controller was away")
+
+
 async def test_a_replacement_that_failed_is_told_once(running: World) -> None:
     running.backend.does_not_run.add("pin-2")
     await running.change(version="2")

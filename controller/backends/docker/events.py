@@ -46,7 +46,10 @@ class Events:
         self._known: dict[str, Identity] = {}
 
     async def changes(self) -> AsyncIterator[Identity | Contact]:
-        """Identities of runtimes that changed, for ever; STANDS at first and after a gap, LOST when one begins."""
+        """Identities of runtimes that changed, for ever; STANDS at first and after a gap, LOST when one begins.
+
+        An engine that is away at first is a gap as well.
+        """
         pending: dict[Identity | Contact, None] = {}
         arrived = asyncio.Event()
 
@@ -69,9 +72,8 @@ class Events:
             await asyncio.gather(follower, return_exceptions=True)
 
     async def _follow_for_ever(self, keep: Callable[[Identity | Contact], None]) -> None:
-        delay, told = _FIRST_DELAY, ""
+        delay, told, stood = _FIRST_DELAY, "", True
         while True:
-            stood = False
             try:
                 async with aclosing(self._subscription()) as subscription:
                     async for change in subscription:
@@ -83,6 +85,7 @@ class Events:
                 told = str(error)
             if stood:
                 keep(Contact.LOST)
+                stood = False
             await self._engine.pause(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
             delay = min(delay * 2, _LAST_DELAY)
 
