@@ -13,6 +13,7 @@ from typing import Any
 import kopf
 
 from controller import names
+from controller.operator.backoff import EndlessBackoff
 from controller.reconcile.keys import Key
 from controller.reconcile.reconciler import Result
 from controller.resources import kinds
@@ -20,7 +21,8 @@ from controller.resources.client import Endpoint
 
 PATIENCE_SECONDS = 0.5  # longer, and a pull would keep kopf from seeing the next change of the object
 CLEANUP_SECONDS = 30.0
-CLEANUP_AGAIN_SECONDS = 2.0
+CLEANUP_AGAIN_SECONDS = (2.0, 15.0)  # the first pause and the longest
+CLEANUP_CALL_SECONDS = 600.0  # kopf keeps every change of the object in memory meanwhile
 
 Submit = Callable[[Key], Awaitable[Result]]
 """Hands a key to the work queue, from kopf's loop, and gives the result of the pass."""
@@ -35,11 +37,13 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
         await _within(PATIENCE_SECONDS, submit(Key(namespace or "", name)))
 
     async def deleted(*, namespace: str | None, name: str, **_: Any) -> None:
-        """Hand the key in and hold the finalizer until the cleanup is done."""
-        result = await _within(CLEANUP_SECONDS, submit(Key(namespace or "", name)))
-        if result is None or not result.settled:
-            message = result.outcome.message if result else "the cleanup takes long"
-            raise kopf.TemporaryError(message, delay=CLEANUP_AGAIN_SECONDS)
+        """Hold the finalizer until the cleanup is done."""
+        key = Key(namespace or "", name)
+        try:
+            await asyncio.wait_for(_clean_up(key, submit), CLEANUP_CALL_SECONDS)
+        except TimeoutError:
+            message = f"{key} is still being deleted: its condition Ready says what it waits for"
+            raise kopf.TemporaryError(message, delay=CLEANUP_AGAIN_SECONDS[0]) from None
 
     def login(**_: Any) -> kopf.ConnectionInfo:
         return connection(endpoint)
@@ -66,6 +70,15 @@ def connection(endpoint: Endpoint) -> kopf.ConnectionInfo:
         private_key_data=endpoint.client_data,
         token=token,
     )
+
+
+async def _clean_up(key: Key, submit: Submit) -> None:
+    """Hand the key in until its cleanup is done; each call that fails would be an error in the log and a write."""
+    for pause in EndlessBackoff(*CLEANUP_AGAIN_SECONDS):
+        result = await _within(CLEANUP_SECONDS, submit(key))
+        if result is not None and result.settled:
+            return
+        await asyncio.sleep(pause)
 
 
 async def _within(seconds: float, work: Awaitable[Result]) -> Result | None:

@@ -10,14 +10,19 @@ from typing import Any
 import kopf
 import pytest
 
-from controller import names
+from controller import errors, names
 from controller.operator.memory import SpecDigest
 from controller.reconcile.keys import Key
-from controller.resources import kinds
+from controller.resources import kinds, reasons
 from controller.resources.client import ApiClient
 from tests.operator.conftest import Restartable, Site, is_ready
 
 PREFIX = f"{names.GROUP}/"
+
+
+def ready_reason(found: dict[str, Any]) -> str:
+    """The reason of the condition Ready."""
+    return next(c["reason"] for c in found["status"]["conditions"] if c["type"] == names.READY)
 
 
 async def test_a_runtime_of_a_person_gets_a_finalizer_a_node_and_runs(site: Site) -> None:
@@ -76,6 +81,30 @@ async def test_a_failing_cleanup_holds_the_runtime(site: Site) -> None:
     site.backend.fault = lambda when, step: None
     await site.until("plc-1", lambda o: o == {})
     assert site.backend.containers == {}
+
+
+async def test_a_deletion_that_waits_for_docker_is_neither_logged_nor_written_again_and_again(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    await site.create()
+    await site.ready()
+    tries = asyncio.Semaphore(0)
+
+    def fail(when: str, step: object) -> None:
+        tries.release()
+        raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
+
+    site.backend.fault = fail
+    await site.api.delete(kinds.RUNTIMES, "plc-1", "edge")
+    await tries.acquire()
+    await site.until("plc-1", lambda o: ready_reason(o) == reasons.DAEMON_UNREACHABLE)
+    await tries.acquire()
+    waiting = await site.get("plc-1")
+    await tries.acquire()
+    assert (await site.get("plc-1"))["metadata"]["annotations"] == waiting["metadata"]["annotations"]
+    assert [r.getMessage() for r in caplog.records if r.name.startswith("kopf")] == []
+    site.backend.fault = lambda when, step: None
+    await site.until("plc-1", lambda o: o == {})
 
 
 async def test_a_deletion_ends_a_pull(site: Site) -> None:
