@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Collection, Sequence
 
 from controller import errors
@@ -16,13 +15,11 @@ from controller.network import wiring
 from controller.network.namespace import Namespace
 from controller.network.wiring import WantedLink
 
-log = logging.getLogger(__name__)
-
 _LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
 
 
-async def mend(process: Process, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> bool:
-    """Bring the links of the container's namespace to what is wanted; whether anything was to be done.
+async def mend(process: Process, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> list[str]:
+    """Bring the links of the container's namespace to what is wanted; what was wrong, in words.
 
     ``held_macs`` are links that the engine made. The parents of all wanted links must be there.
     Raises errors.Retry(STEP_FAILED) with the words of ``ip``.
@@ -32,14 +29,13 @@ async def mend(process: Process, wanted: Sequence[WantedLink], held_macs: Collec
         surplus = wiring.surplus(snapshot, wanted, held_macs)
         faults = wiring.faults(snapshot, wanted)
         if not surplus and not faults:
-            return False
-        log.info("mending links: %s", "; ".join([*faults.values(), *(" ".join(command) for command in surplus)]))
+            return []
         await namespace.apply(surplus)
         for link in wiring.missing(await namespace.snapshot(), wanted):
             await namespace.add_macvlan(wiring.temporary_name(link), link.parent, link.mac_address)
         await _rename(namespace, wanted)
         await _give_addresses(namespace, wanted)
-        return True
+        return [*faults.values(), *(f"{command[-1]} is not wanted" for command in surplus)]
 
 
 async def remove_link(process: Process, mac_address: str) -> None:

@@ -66,9 +66,15 @@ def _fault(wanted: WantedLink, link: Link | None) -> str:
     if link.name != wanted.name:
         return f"{wanted.name} is called {link.name}"
     if not wanted.pending and link.addresses != _wished_addresses(wanted):
-        held = ", ".join(map(str, link.addresses)) or "no address"
-        return f"{wanted.name} has {held} instead of {wanted.address or 'none'}"
+        return _address_fault(wanted, link)
     return "" if link.up else f"{wanted.name} is down"
+
+
+def _address_fault(wanted: WantedLink, link: Link) -> str:
+    held = ", ".join(map(str, link.addresses))
+    if not held:
+        return f"{wanted.name} has not got its address {wanted.address} yet"
+    return f"{wanted.name} has {held} instead of {wanted.address or 'none'}"
 
 
 def _wished_addresses(wanted: WantedLink) -> tuple[IPv4Interface, ...]:

@@ -33,6 +33,12 @@ FAULTS = [
         [wanted("lan0", A)],
         {"lan0": "lan0 has 10.0.0.3/24 instead of 10.0.0.2/24"},
     ),
+    (
+        "no address yet",
+        Snapshot((link("lan0", A),)),
+        [wanted("lan0", A)],
+        {"lan0": "lan0 has not got its address 10.0.0.2/24 yet"},
+    ),
     ("down", Snapshot((link("lan0", A, "10.0.0.2/24", up=False),)), [wanted("lan0", A)], {"lan0": "lan0 is down"}),
     (
         "parent",

@@ -147,8 +147,9 @@ class Attachments:
         held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
         # A parent that is not there by its name may only have another one: what stands on it may work.
         held += [wish.mac_address for wish, number in numbered if not number]
-        mended = await mending.mend(container.process, links, held)
-        if mended or started:
+        if faults := await mending.mend(container.process, links, held):
+            log.info("repaired links: %s", "; ".join(faults), extra={"runtime": target.name})
+        if faults or started:
             await _announce(container.process, links)
         await self._leasing.keep(target.identity, wishes, container.process, parents)
         wanted = making.name_servers(wishes)
