@@ -22,7 +22,7 @@ PREFIX = f"{names.GROUP}/"
 
 def ready_reason(found: dict[str, Any]) -> str:
     """The reason of the condition Ready."""
-    return next(c["reason"] for c in found["status"]["conditions"] if c["type"] == names.READY)
+    return next(str(c["reason"]) for c in found["status"]["conditions"] if c["type"] == names.READY)
 
 
 async def test_a_runtime_of_a_person_gets_a_finalizer_a_node_and_runs(site: Site) -> None:
