@@ -8,14 +8,19 @@ import gzip
 import json
 import logging
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from yarl import URL
 
+from controller.apiserver.http import protobuf, yaml_bodies
+from controller.apiserver.http.bodies import Decoded
+from controller.apiserver.objects import forms
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, acting, handed_out
 
@@ -108,13 +113,99 @@ async def test_an_odd_question_is_refused(admin: aiohttp.ClientSession) -> None:
         assert {await sent(admin, path, review) for review in REVIEWS} == {400}
 
 
+def odd_token(text: str) -> str:
+    """A list's query with what says it is a place to continue."""
+    return "limit=1&continue=" + base64.urlsafe_b64encode(text.encode()).decode()
+
+
+SELECTORS = [
+    "labelSelector=" + "%20" * 10_000,
+    "labelSelector=" + "!a," * 10_000 + "b",
+    "labelSelector=a%20in%20(" + "b," * 15_000 + ")",
+    "fieldSelector=" + "a" * 32_000 + "%5C",
+    "fieldSelector=" + "metadata.name!=a," * 1900,
+    *map(odd_token, ("[" * 20_000, '[1e999,"a","b"]', '[[],"a","b"]', '{"a":1}', "1" * 5000)),
+]
+
+
+@pytest.mark.parametrize("query", SELECTORS, ids=lambda query: str(query)[:30])
+async def test_a_query_is_bounded_in_what_it_costs(viewer: aiohttp.ClientSession, query: str) -> None:
+    path = URL(f"/api/v1/namespaces?{query}", encoded=True)
+    async with viewer.get(path) as answer:
+        assert answer.status == (200 if query.endswith("%20") else 400)
+
+
+async def test_a_long_time_to_wait_is_refused_before_it_is_read(server: ApiServer) -> None:
+    for text in ("1" * 30_000, "1." * 15_000, "1h" * 15_000):
+        assert await exchange(server, f"GET /healthz?timeout={text} HTTP/1.1\r\nHost: x\r\n".encode()) == 400
+
+
+async def test_no_more_of_accept_is_read_than_clients_send(server: ApiServer) -> None:
+    refused = b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\n"
+    assert await exchange(server, refused + b"Accept: a%sb\r\n" % (b" " * 4000) * 50) == 403
+    ranges = ",".join(["a/b"] * 2000 + ["application/yaml"])
+    assert not forms.prefers_yaml(ranges)
+    assert forms.prefers_yaml("application/yaml," + ranges)
+
+
+async def test_headers_that_are_long_or_many_are_refused(server: ApiServer) -> None:
+    for fields in (b"X: %s\r\n" % (b"x" * 5000), b"X: x\r\n" * 70):
+        assert await exchange(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + fields) == 400
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A length-delimited field of a protobuf message that is shorter than 128 bytes."""
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+REVIEW = field(1, field(1, b"authorization.k8s.io/v1") + field(2, b"SelfSubjectAccessReview"))
+NUMBER = b"\x10\x05"
+MISTYPED = {
+    "no envelope": b"\x08\x01",
+    "no type": field(1, b"\x08\x01"),
+    "no message": REVIEW + b"\x10\x01",
+    "a number for a message": REVIEW + field(2, NUMBER),
+    "a number for a text": REVIEW + field(2, field(1, b"\x08\x05")),
+    "a number for a map": REVIEW + field(2, field(1, b"\x58\x05")),
+    "a text for a number": REVIEW + field(2, field(1, field(7, b"abc"))),
+    "a time beyond the calendar": REVIEW + field(2, field(1, field(8, b"\x08" + b"\xff" * 8 + b"\x3f"))),
+}
+
+
+@pytest.mark.parametrize("message", MISTYPED.values(), ids=MISTYPED)
+async def test_protobuf_of_other_types_is_refused(viewer: aiohttp.ClientSession, message: bytes) -> None:
+    assert await sent(viewer, MAY_I, b"k8s\x00" + message, protobuf.CONTENT_TYPE) == 400
+
+
+async def test_parameters_of_a_content_type_are_not_read(
+    viewer: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web.BaseRequest, "content_type", None, raising=False)
+    assert await sent(viewer, WHOAMI, {}, JSON + ";a=b" * 900) == 201
+
+
+async def test_yaml_is_read_beside_the_event_loop(
+    viewer: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    read = yaml_bodies.of_yaml
+
+    def noted(raw: bytes) -> Decoded:
+        threads.append(threading.current_thread().name)
+        return read(raw)
+
+    monkeypatch.setattr(yaml_bodies, "of_yaml", noted)
+    assert await sent(viewer, WHOAMI, b"a: [" + b"1," * 30_000 + b"]", YAML) == 201
+    assert threads != [threading.current_thread().name]
+
+
 async def test_an_answer_holds_no_more_than_the_question_has(viewer: aiohttp.ClientSession) -> None:
     async with viewer.post(WHOAMI, json={"more": "x", "spec": {"more": "x"}}) as answer:
         assert "more" not in await answer.text()
 
 
 async def test_an_odd_token_is_nobodys(server: ApiServer) -> None:
-    for token in (b"\xff\xfe", b"\xc3\xa9", b"x" * 20_000, b""):
+    for token in (b"\xff\xfe", b"\xc3\xa9", b"x" * 4000, b""):
         assert await exchange(server, b"GET /api HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % token) == 401
 
 

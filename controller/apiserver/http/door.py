@@ -21,7 +21,9 @@ HANDSHAKE_SECONDS = 10.0
 FIRST_SECONDS = 20.0  # in which a connection must have made its first request; it may take twice as long
 IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients of Kubernetes keep theirs for 90 s
 SHUTDOWN_SECONDS = 0.5
-LINE_BYTES = 32 << 10  # of a URL or a header: selectors and tokens are long
+LINE_BYTES = 32 << 10  # of a URL: selectors are long
+# Of each header, and how many: a connection that never ends them holds them in memory, before it is known who it is.
+FIELD_BYTES, FIELDS = 4 << 10, 64
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -69,7 +71,8 @@ class Door:
             shutdown_timeout=SHUTDOWN_SECONDS,
             keepalive_timeout=IDLE_SECONDS,
             max_line_size=LINE_BYTES,
-            max_field_size=LINE_BYTES,
+            max_field_size=FIELD_BYTES,
+            max_headers=FIELDS,
         )
         await self._runner.setup()
         loop = asyncio.get_running_loop()

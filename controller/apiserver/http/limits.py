@@ -23,7 +23,7 @@ RETRY_SECONDS = 1
 DURATION_LENGTH = 64
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _UNIT = "|".join(sorted(UNITS, key=len, reverse=True))
-_PART = re.compile(rf"(\d+\.?\d*|\.\d+)({_UNIT})")
+_PART = re.compile(rf"(\d++(?:\.\d*+)?|\.\d++)({_UNIT})")
 
 
 class Limits:

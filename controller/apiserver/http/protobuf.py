@@ -7,12 +7,12 @@ message; field numbers come from core_types.
 from __future__ import annotations
 
 import base64
-import json
 import struct
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from controller.apiserver.http import bodies
 from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.core_types import Field
 
@@ -26,6 +26,14 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - shown with the Z of UTC
 
 def decode(body: bytes) -> Object:
     """The object in a body. Raises ValueError for a kind without a type, or a damaged body."""
+    try:
+        return _object(body)
+    except (AttributeError, OverflowError, TypeError, struct.error) as error:
+        # A field whose wire type is not the one that its schema gives it, or a time beyond all calendars.
+        raise ValueError("a field of the protobuf message has a value that is not of its type") from error
+
+
+def _object(body: bytes) -> Object:
     if not body.startswith(MAGIC):
         raise ValueError("the body does not begin as a Kubernetes protobuf message")
     envelope = dict(_fields(body[len(MAGIC) :]))
@@ -92,7 +100,7 @@ def _string(raw: bytes) -> str:
 
 def _json(raw: bytes) -> Any:
     text = dict(_fields(raw)).get(1, b"")
-    return json.loads(text) if text else None
+    return bodies.of_json(text).object if text else None
 
 
 def _quantity(raw: bytes) -> str:

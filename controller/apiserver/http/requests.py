@@ -150,11 +150,11 @@ class Requests:
             done = await self._scales.update(place, body, wish)
         else:
             body, wish = await _given(request, wish, PATCHES[:3])
-            done = await self._scales.patch(place, body, request.content_type, wish)
+            done = await self._scales.patch(place, body, wire.media_type(request), wish)
         return wire.answer(done.object, 200, done.warnings)
 
     async def _patch(self, request: web.Request, place: Place, wish: WriteOptions) -> Written:
-        kind = request.content_type
+        kind = wire.media_type(request)
         if kind == APPLY_PATCH:
             if "fieldManager" not in request.query:
                 raise failures.manager_required()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,7 +150,7 @@ def _continue(token: str) -> Continue | None:
         return None
     try:
         revision, namespace, name = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise failures.bad_request("invalid continue token: continue key is not valid") from error
     if type(revision) is not int or not NOW <= revision < LAST or not {type(namespace), type(name)} == {str}:
         raise failures.bad_request("invalid continue token: continue key is not valid")

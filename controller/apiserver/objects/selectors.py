@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sized
 from typing import Any
 
 from controller.apiserver.schemas import identifiers
@@ -12,15 +13,19 @@ Object = dict[str, Any]
 Predicate = Callable[[Object], bool]
 Requirement = Callable[[dict[str, str]], bool]
 
-TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
+# Each pattern matches wherever it is tried, or fails at the first character: the time is linear in the text.
+TOKEN = re.compile(r"==|!=|[=!<>(),]|[^\s=!<>(),]++")
 DIGITS = 19  # of a number that is compared
 COMPARISONS = ("=", "==", "!=", "<", ">")
 END = ""
 GENERAL = ("metadata.name", "metadata.namespace")  # fields that every kind has
+# Each requirement is asked of each object, and each value is checked: more of them would hold up the event loop.
+REQUIREMENTS, TOKENS = 256, 4096
 EXPECTED = "in, notin, =, ==, !=, gt, lt"
 
 # One term of a field selector: PATH, sign, value in which a backslash escapes.
-TERM = re.compile(r"((?:\\.|[^\\,])*)(?:,|$)", re.DOTALL)
+TERM = re.compile(r"((?:\\.?|[^\\,])*+)(?:,|$)", re.DOTALL)
+ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 SIGN = re.compile(r"!=|==|=")
 
 
@@ -30,13 +35,16 @@ class SelectorError(ValueError):
 
 def labels(text: str) -> Predicate:
     """A label selector as a predicate over objects."""
-    tests = list(_Parser(text).requirements())
+    tests = _Parser(text).requirements()
+    _check_count(tests)
     return lambda item: all(test(item["metadata"].get("labels") or {}) for test in tests)
 
 
 def fields(text: str, supported: dict[str, Callable[[Object], str]]) -> Predicate:
     """A field selector over the fields that the kind supports."""
-    tests = [_field_term(term, supported) for term in TERM.findall(text) if term.strip()]
+    terms = [term for term in TERM.findall(text) if term.strip()]
+    _check_count(terms)
+    tests = [_field_term(term, supported) for term in terms]
     return lambda item: all(test(item) for test in tests)
 
 
@@ -44,11 +52,13 @@ class _Parser:
     """A label selector, read from left to right."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = [*TOKEN.findall(text), END]
+        self._tokens = deque([*TOKEN.findall(text), END])
+        if len(self._tokens) > TOKENS:
+            raise SelectorError(f"the selector has more than {TOKENS} parts")
 
     def requirements(self) -> list[Requirement]:
         """One for each term; all of them must hold."""
-        if self._tokens == [END]:
+        if self._tokens[0] == END:
             return []
         found = [self._requirement()]
         while (token := self._take()) == ",":
@@ -88,7 +98,7 @@ class _Parser:
         return values
 
     def _take(self) -> str:
-        return self._tokens.pop(0) if len(self._tokens) > 1 else END
+        return self._tokens.popleft() if len(self._tokens) > 1 else END
 
 
 def _is_word(token: str) -> bool:
@@ -112,6 +122,11 @@ def _is_number(text: str) -> bool:
     return len(text) <= DIGITS and text.isascii() and text.removeprefix("-").isdecimal()
 
 
+def _check_count(requirements: Sized) -> None:
+    if len(requirements) > REQUIREMENTS:
+        raise SelectorError(f"the selector has more than {REQUIREMENTS} requirements")
+
+
 def _check_key(key: str) -> None:
     if faults := identifiers.label_key(key):
         raise SelectorError(f'unable to parse requirement: <nil>: Invalid value: "{key}": {"; ".join(faults)}')
@@ -128,7 +143,7 @@ def _field_term(term: str, supported: dict[str, Callable[[Object], str]]) -> Pre
     sign = SIGN.search(term)
     if sign is None:
         raise SelectorError(f"invalid selector: '{term}'; can't understand '{term}'")
-    name, value = term[: sign.start()].strip(), re.sub(r"\\(.)", r"\1", term[sign.end() :])
+    name, value = term[: sign.start()].strip(), ESCAPED.sub(r"\1", term[sign.end() :])
     if name not in supported:
         raise SelectorError(_not_supported(name, supported))
     read, wanted = supported[name], sign[0] != "!="
