@@ -31,7 +31,7 @@ from controller.apiserver.http.requests import Requests
 from controller.apiserver.kinds import cluster_kinds, core_types
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
-from controller.apiserver.storage import database, replacement, rescue, trouble
+from controller.apiserver.storage import database, erasure, replacement, rescue, trouble
 from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.keeping import Keeping
 from controller.apiserver.storage.store import Store
@@ -114,7 +114,8 @@ class ApiServer:
             rescue.prepare, self._database, self._backups, __version__, backup_required=self._backup_required
         )
         await self._store.open()
-        await self._keep(self._facts)
+        new = self._store.revision == 0
+        await self._keep({**self._facts, **(erasure.NOTHING_TO_ERASE if new else {})})
         seed.serve_definitions(self._store, self._registry)
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
         furnishings = Furnishings(self._store, ca)

@@ -109,6 +109,17 @@ async def start_and_stop(state: Path) -> None:
     await server.stop()
 
 
+def test_a_database_of_this_version_has_nothing_to_erase(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+    asyncio.run(start_and_stop(tmp_path))
+
+    def full(path: Path) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(erasure, "_erase", full)
+    asyncio.run(start_and_stop(tmp_path))
+    assert "could not be erased" not in caplog.text
+
+
 def test_a_server_that_starts_erases_the_backups_as_well(tmp_path: Path) -> None:
     path, folder = tmp_path / "api/objects.db", tmp_path / "backups"
     database_of_0_1(path)

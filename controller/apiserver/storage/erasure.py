@@ -17,6 +17,7 @@ from controller.apiserver.storage import database
 logger = logging.getLogger(__name__)
 
 _FACT, _DONE = "answers-erased", "1"
+NOTHING_TO_ERASE = {_FACT: _DONE}  # the fact of a new database
 _ANSWER = "json_extract(object, '$.status.answer')"
 # The text of the answer is JSON inside JSON; "|| ''" makes a text of it again.
 _STRIP = f"""
@@ -37,7 +38,7 @@ def erase(path: Path) -> None:
                 return
             if told.get(_FACT) != _DONE and int(told.get("format", 1)) <= database.FORMAT:
                 _erase(path)
-                database.keep_facts(path, {_FACT: _DONE})
+                database.keep_facts(path, NOTHING_TO_ERASE)
     except (sqlite3.Error, OSError) as error:
         logger.warning("What version 0.1 kept of requests could not be erased from %s: %s", path, error)
 
