@@ -181,7 +181,7 @@ class Resync:
             await asyncio.sleep(self._every)
 
     async def _try_to_look(self) -> None:
-        """Look; an obstacle is logged when it is another one than the last time."""
+        """Look; an obstacle is logged when it is another one than the last time, and not the engine's to tell."""
         obstacle = ""
         try:
             async with asyncio.timeout(self._within):
@@ -189,7 +189,8 @@ class Resync:
         except TimeoutError:
             obstacle = f"no answer within {self._within:.0f} s"
         except errors.EdgeError as error:
-            obstacle = str(error)
+            away = isinstance(error, errors.Waiting) and error.reason == reasons.DAEMON_UNREACHABLE
+            obstacle = "" if away else str(error)
         if obstacle not in ("", self._obstacle):
             log.warning("Not everything could be looked at: %s", obstacle)
         self._obstacle = obstacle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -228,7 +229,9 @@ async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(st
     backend.close()
 
 
-async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers(stub: StubEngine, host: Host) -> None:
+async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers_and_is_told_once(
+    stub: StubEngine, host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
     backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
     stub.manners["/events"] = Manner.OPEN
     stub.running.clear()
@@ -238,6 +241,8 @@ async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers(s
         stub.running.set()
         assert await anext(changes) is Contact.STANDS
     backend.close()
+    loud = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert loud == [f"Docker at {stub.url} does not answer: timed out"]
 
 
 async def test_events_are_followed_again_after_the_engine_hung(stub: StubEngine, host: Host) -> None:

@@ -139,6 +139,22 @@ async def test_the_slow_timer_beats_while_the_engine_hangs(world: World, keys: K
         await beats.get()
 
 
+async def test_the_slow_timer_leaves_it_to_the_engine_to_tell_that_it_is_away(
+    world: World, keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks: asyncio.Queue[None] = asyncio.Queue()
+
+    async def known() -> list[base.Orphan]:
+        looks.put_nowait(None)
+        raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
+
+    world.backend.known = known  # type: ignore[method-assign]
+    async with running(resync(world, keys).run), asyncio.timeout(10):
+        await looks.get()
+        await looks.get()
+    assert caplog.text == ""
+
+
 async def test_the_slow_timer_adds_this_nodes_runtimes_and_beats_even_when_the_api_is_away(
     world: World, keys: Keys
 ) -> None:

@@ -21,6 +21,7 @@ from controller.backends.docker.containers import Containers
 from controller.backends.docker.endings import Endings
 from controller.backends.docker.engine import Engine, url
 from controller.backends.docker.streams import json_lines
+from controller.resources import reasons
 from controller.supervise import while_running
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Events:
                         keep(change)
                 log.warning("the event stream of Docker ended")
             except (errors.ReconcileError, failures.Refusal, ValueError) as error:
-                log.log(logging.DEBUG if str(error) == told else logging.WARNING, "no events from Docker: %s", error)
+                log.log(_level(error, told), "no events from Docker: %s", error)
                 told = str(error)
             if stood:
                 keep(Contact.LOST)
@@ -119,3 +120,9 @@ class Events:
         elif identity:
             self._known[container] = identity
         return identity
+
+
+def _level(error: Exception, told: str) -> int:
+    """Loud once; that the engine does not answer is the breaker's to tell."""
+    away = isinstance(error, errors.Waiting) and error.reason == reasons.DAEMON_UNREACHABLE
+    return logging.DEBUG if away or str(error) == told else logging.WARNING
