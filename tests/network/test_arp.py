@@ -78,6 +78,28 @@ async def test_a_conflict_is_told_when_it_begins_and_when_it_ends(guard: Address
     assert guard.other(ours) == ""
 
 
+async def test_claims_with_ever_new_addresses_name_one_machine_a_minute(
+    docker_machine: None, lan: Lan, caplog: pytest.LogCaptureFixture
+) -> None:
+    time = [0.0]
+    guard, ours = AddressGuard(clock=lambda: time[0]), held(lan, 60)
+    guard.guard("edge", "plc-1", [ours])
+    claims = [
+        packets.Heard(ours.address, bytes.fromhex("02ef0000") + number.to_bytes(2, "big")) for number in range(500)
+    ]
+    try:
+        for claim in claims:
+            guard._heard(lan.parent, claim)
+        assert guard.other(ours) == claims[0].mac.hex(":")
+        time[0] = 60.0
+        for claim in claims[1:]:
+            guard._heard(lan.parent, claim)
+        assert guard.other(ours) == claims[1].mac.hex(":")
+    finally:
+        guard.close()
+    assert len([record for record in caplog.records if "is also" in record.getMessage()]) == 2
+
+
 async def test_what_is_given_up_is_not_listened_for(guard: AddressGuard, lan: Lan) -> None:
     ours = held(lan, 60)
     guard.guard("edge", "plc-1", [ours])

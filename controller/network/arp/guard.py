@@ -19,6 +19,7 @@ from controller.network.arp.packets import Heard
 # Shorter than RFC 5227's, which are for any link there may be: on a wired LAN an answer takes a millisecond.
 _PROBES, _PROBE_SECONDS, _LAST_PROBE_SECONDS = 3, 0.1, 0.15
 _CHECK_SECONDS = 5.0
+_NAME_SECONDS = 60.0  # before another machine is named: anyone on the LAN can claim with a new address each time
 _DEFEND_SECONDS = 10.0  # two that defend must not storm (RFC 5227 section 2.4)
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class AddressGuard:
         self._answered: dict[Held, tuple[float, bytes]] = {}  # when and by whom somebody else claimed it last
         self._conflicts: dict[Held, bytes] = {}
         self._defended: dict[Held, float] = {}
+        self._named: dict[Held, float] = {}  # when the machine in ``_conflicts`` was named
         self._changed: dict[tuple[str, str], None] = {}
         self._wake = asyncio.Event()
 
@@ -71,6 +73,7 @@ class AddressGuard:
             self._conflicts.pop(lost, None)
             self._answered.pop(lost, None)
             self._defended.pop(lost, None)
+            self._named.pop(lost, None)
         self._listen()
 
     async def probe(self, wanted: Collection[Held]) -> dict[Held, str]:
@@ -140,12 +143,13 @@ class AddressGuard:
                 self._dispute(held, claim.mac)
 
     def _dispute(self, held: Held, other: bytes) -> None:
-        if self._conflicts.get(held) != other:
-            self._conflicts[held] = other
+        known, now = self._conflicts.get(held), self._clock()
+        if known is None or (known != other and now - self._named[held] >= _NAME_SECONDS):
+            self._conflicts[held], self._named[held] = other, now
             log.warning("%s on %s is also %s", held.address, held.parent, other.hex(":"))
             self._tell(held)
-        if self._clock() - self._defended.get(held, float("-inf")) >= _DEFEND_SECONDS:
-            self._defended[held] = self._clock()
+        if now - self._defended.get(held, float("-inf")) >= _DEFEND_SECONDS:
+            self._defended[held] = now
             self._listeners.defend(held.parent, held.address, held.mac)
 
     def _tell(self, held: Held) -> None:
