@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from controller import boottime
-from controller.backends.base import Backend
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host import Host
 from controller.backends.docker.limits import EngineLimits
+from controller.backends.protocol import Backend
 from controller.bootstrap import operation
 from controller.bootstrap.installation import Installation
 from controller.bootstrap.operation import Operation

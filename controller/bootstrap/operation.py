@@ -7,7 +7,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 
-from controller.backends.base import Backend
+from controller.backends.protocol import Backend
 from controller.bootstrap.installation import Installation
 from controller.boottime import Boot
 from controller.metrics import counted

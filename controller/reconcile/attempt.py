@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from controller import errors, names
 from controller.backends import base
+from controller.backends.protocol import Reconcilable
 from controller.boottime import Boot
 from controller.reconcile import image_policy, plan, pull_secrets, secret_env, status
 from controller.reconcile.causes import Circumstances, EngineContact
@@ -35,7 +36,7 @@ class Surroundings:
     """What every pass needs of its controller. ``image_prefixes`` empty: every image is allowed."""
 
     api: ApiClient
-    backend: base.Reconcilable
+    backend: Reconcilable
     node: str
     image_prefixes: tuple[str, ...]
     clock: Callable[[], float]

@@ -16,6 +16,7 @@ import pydantic
 
 from controller import errors, names
 from controller.backends import base
+from controller.backends.protocol import Reconcilable
 from controller.reconcile import objects
 from controller.reconcile.keys import Key, KeyIndex
 from controller.reconcile.scope import Scope
@@ -39,9 +40,7 @@ class Standing(NamedTuple):
 class Owners:
     """Decides for the Runtimes of one scope; passes over the same deviceId decide one after the other."""
 
-    def __init__(
-        self, api: ApiClient, backend: base.Reconcilable, install_id: str, index: KeyIndex, scope: Scope
-    ) -> None:
+    def __init__(self, api: ApiClient, backend: Reconcilable, install_id: str, index: KeyIndex, scope: Scope) -> None:
         self._api = api
         self._backend = backend
         self._install_id = install_id

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from controller import boottime, errors
 from controller.backends import base
+from controller.backends.protocol import Reconcilable
 from controller.network import interfaces
 from controller.network.interfaces import ABSENT, LinkState
 from controller.reconcile.causes import EngineContact
@@ -148,7 +149,7 @@ class Resync:
     def __init__(
         self,
         api: ApiClient,
-        backend: base.Reconcilable,
+        backend: Reconcilable,
         queue: Keys,
         recorder: EventRecorder,
         beat: Callable[[], None],

@@ -18,6 +18,7 @@ from controller.apiserver.access.kubeconfigs import HandOut
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.server import ApiServer
 from controller.resources import endpoint
+from tests.apiserver.box import Box, written
 from tests.support import command
 
 CONFIG_MAPS = "/api/v1/namespaces/edge/configmaps"
@@ -88,3 +89,9 @@ async def kubectl(kubeconfig: Path, *arguments: str) -> str:
     own = (str(Path(sys.executable).parent / "kubectl"), f"--kubeconfig={kubeconfig}")
     home = {"HOME": str(kubeconfig.parent)}
     return (await asyncio.to_thread(command.run, *own, *arguments, environment=home)).stdout
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    """A box that has written, with a backup of before the last write."""
+    return written(tmp_path / "state")

@@ -1,12 +1,10 @@
-"""A start that finds its database damaged, missing, or not to be had now; and power cuts while one is put in place."""
+"""A start that finds its database damaged, missing, or not to be had now."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import resource
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,13 +16,9 @@ import pytest
 
 from controller import __version__, errors
 from controller.apiserver.storage import database, rescue
-from controller.apiserver.storage.archive import Archive
-from controller.apiserver.storage.backups import Backups
-from controller.apiserver.storage.store import Store
-from controller.state import INSTALL_ID, State
-from tests.apiserver.test_backups import damage, invoke
-from tests.apiserver.test_store import put
-from tests.support import power_cut, small_disk
+from tests.apiserver.box import Box, written
+from tests.apiserver.test_backups import damage
+from tests.support import small_disk
 
 LOCKER = """
 import sqlite3, sys
@@ -37,72 +31,11 @@ sys.stdin.read()
 """
 
 
-class Box:
-    """A state directory with a database."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.path = directory / "api" / "objects.db"
-        self.backups = Backups(directory / "backups", lambda: 0.0)
-        self.path.parent.mkdir(parents=True)
-
-    def write(self, *names: str) -> None:
-        """Have objects of these names."""
-        asyncio.run(self._write(names))
-
-    async def _write(self, names: tuple[str, ...]) -> None:
-        store = Store(self.path)
-        await store.open()
-        for name in names:
-            await put(store, name)
-        await store.close()
-
-    def start(self) -> tuple[str, list[str]]:
-        """What a start says is lost, and the objects that it finds."""
-        lost = rescue.prepare(self.path, self.backups, __version__)
-        return lost, asyncio.run(self._read())
-
-    async def _read(self) -> list[str]:
-        store = Store(self.path)
-        await store.open()
-        names = [item["metadata"]["name"] for item in store.select("things", "")]
-        await store.close()
-        return names
-
-    def files(self) -> dict[str, int]:
-        """Every file but SQLite's index of the log, with its inode."""
-        found = [path for path in self.directory.rglob("*") if path.is_file() and not path.name.endswith("-shm")]
-        return {str(path.relative_to(self.directory)): path.stat().st_ino for path in found}
-
-    def open_to_others(self) -> list[str]:
-        """Files that somebody else may read or write."""
-        return [name for name in self.files() if (self.directory / name).stat().st_mode & 0o077]
-
-    def forget_log(self) -> None:
-        """As release 0.1 left the folder after a clean stop."""
-        for suffix in database.SIDE_FILES:
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-
-
-@pytest.fixture
-def box(tmp_path: Path) -> Box:
-    """A box that has written, with a backup of before the last write."""
-    made = Box(tmp_path / "state")
-    made.write("kept")
-    made.backups.take(made.path)
-    made.write("newer")
-    return made
-
-
 @contextlib.contextmanager
 def on_small_disk(tmp_path: Path, inodes: int = 0) -> Iterator[tuple[Box, small_disk.SmallDisk]]:
     """A box on a file system of its own."""
     with small_disk.tmpfs(tmp_path / "disk", size="16m", inodes=inodes) as disk:
-        made = Box(disk.path / "state")
-        made.write("kept")
-        made.backups.take(made.path)
-        made.write("newer")
-        yield made, disk
+        yield written(disk.path / "state"), disk
 
 
 def refused(box: Box) -> str:
@@ -249,78 +182,6 @@ def test_a_damaged_database_stays_in_place_while_its_replacement_has_no_space(tm
         lost, names = box.start()
         assert "damaged" in lost
         assert names == ["kept"]
-
-
-@pytest.fixture
-def pristine(box: Box) -> Box:
-    """A box that can be brought back to how it was."""
-    shutil.copytree(box.directory, box.directory.with_name("pristine"))
-    return box
-
-
-def reset(box: Box) -> None:
-    """Back to how it was."""
-    shutil.rmtree(box.directory)
-    shutil.copytree(box.directory.with_name("pristine"), box.directory)
-
-
-def test_a_power_cut_at_any_step_of_a_rescue_loses_neither_the_backup_nor_the_word(pristine: Box) -> None:
-    box = pristine
-
-    def damaged() -> None:
-        reset(box)
-        damage(box.path)
-
-    cuts = 0
-    for cuts in power_cut.at_every_step(damaged, lambda: rescue.prepare(box.path, box.backups, __version__)):
-        assert not box.open_to_others()
-        lost, names = box.start()
-        assert (names, bool(lost)) == (["kept"], True), f"after step {cuts}"
-    assert cuts > 10
-
-
-def test_a_power_cut_at_any_step_of_a_restore_leaves_the_old_or_the_new(pristine: Box) -> None:
-    box = pristine
-    for number in power_cut.at_every_step(
-        lambda: reset(box), lambda: Archive(box.directory, lambda: 0.0).restore(None, lambda _: None)
-    ):
-        assert not box.open_to_others()
-        _, names = box.start()
-        assert names in (["kept"], ["kept", "newer"]), f"after step {number}"
-    assert names == ["kept"]
-
-
-def test_a_file_that_the_power_left_empty_at_a_first_start_is_no_loss(tmp_path: Path) -> None:
-    box = Box(tmp_path / "new")
-    box.path.touch()
-    assert box.start() == ("", [])
-
-
-def test_a_power_cut_at_any_step_of_a_restore_on_a_new_host_leaves_no_objects_without_their_identity(
-    box: Box, tmp_path: Path
-) -> None:
-    usb, new = tmp_path / "usb.db", tmp_path / "new"
-    database.keep_facts(box.path, {INSTALL_ID: "plant-7"})
-    database.copy(box.path, usb)
-
-    def restore() -> None:
-        invoke(new, "restore", str(usb))
-
-    for number in power_cut.at_every_step(lambda: shutil.rmtree(new, ignore_errors=True), restore):
-        path = new / "api" / "objects.db"
-        rescue.prepare(path, Backups(new / "backups", lambda: 0.0), __version__)
-        assert State(new).known_install_id() == "plant-7" or not path.exists(), f"after step {number}"
-    assert database.is_sound(path)
-
-
-def test_a_backup_is_ours_alone_from_its_first_byte(pristine: Box) -> None:
-    box = pristine
-    target = box.directory / "usb.db"
-    for number in power_cut.at_every_step(
-        lambda: reset(box), lambda: Archive(box.directory, lambda: 0.0).back_up(target)
-    ):
-        assert not box.open_to_others(), f"after step {number}"
-    assert database.is_sound(target)
 
 
 def upgraded(box: Box) -> None:

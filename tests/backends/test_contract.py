@@ -1,4 +1,4 @@
-"""What every backend must do, told over base.Backend alone: on a Docker engine, and on a real cluster."""
+"""What every backend must do, told over protocol.Backend alone: on a Docker engine, and on a real cluster."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from controller.reconcile.queue import Queue
+from tests.reconcile.cell import Cell
 from tests.reconcile.passes import Passes
 from tests.reconcile.world import World
 
@@ -26,3 +27,12 @@ async def queue(passes: Passes) -> AsyncIterator[Queue]:
     made = Queue(passes.reconcile, workers=2)
     yield made
     await made.stop(0)
+
+
+@pytest.fixture
+async def cell() -> Cell:
+    """``a`` runs."""
+    made = Cell()
+    await made.add("a")
+    await made.look("a")
+    return made

@@ -1,6 +1,6 @@
 """A backend in memory: an engine's containers without an engine, for tests that need faults and crashes at will.
 
-It is what reconciling uses of one (base.Reconcilable). Each step is idempotent, as that asks. ``effects`` lists what
+It is what reconciling uses of one (protocol.Reconcilable); each step is idempotent, as that asks. ``effects`` is what
 really happened to a container, so that a test can tell that nothing was done twice.
 """
 

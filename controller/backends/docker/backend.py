@@ -1,4 +1,4 @@
-"""The Docker backend: one object that satisfies backends/base.Backend, put together from its parts.
+"""The Docker backend: one object that satisfies backends/protocol.Backend, put together from its parts.
 
 Each part does one thing; what happens here is the choice of the part, and turning the engine's refusals into outcomes.
 """
@@ -101,7 +101,7 @@ class DockerBackend:
         return await _told(self._observer.observe(target))
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
-        """Do one step; see base.Backend."""
+        """Do one step; see protocol.Backend."""
         return await _told(base.action_for(self._actions, step)(target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's

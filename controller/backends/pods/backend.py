@@ -1,4 +1,4 @@
-"""The pods backend: one object that satisfies backends/base.Backend, put together from its parts."""
+"""The pods backend: one object that satisfies backends/protocol.Backend, put together from its parts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PodsBackend:
         return await self._observer.observe(target)
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
-        """Do one step; see base.Backend."""
+        """Do one step; see protocol.Backend."""
         return await _told(base.action_for(self._actions, step)(target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's

@@ -1,0 +1,68 @@
+"""A state directory with a database, a backup of it, and starts that find them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from controller import __version__
+from controller.apiserver.storage import database, rescue
+from controller.apiserver.storage.backups import Backups
+from controller.apiserver.storage.store import Store
+from tests.apiserver.test_store import put
+
+
+class Box:
+    """A state directory with a database."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "api" / "objects.db"
+        self.backups = Backups(directory / "backups", lambda: 0.0)
+        self.path.parent.mkdir(parents=True)
+
+    def write(self, *names: str) -> None:
+        """Have objects of these names."""
+        asyncio.run(self._write(names))
+
+    async def _write(self, names: tuple[str, ...]) -> None:
+        store = Store(self.path)
+        await store.open()
+        for name in names:
+            await put(store, name)
+        await store.close()
+
+    def start(self) -> tuple[str, list[str]]:
+        """What a start says is lost, and the objects that it finds."""
+        lost = rescue.prepare(self.path, self.backups, __version__)
+        return lost, asyncio.run(self._read())
+
+    async def _read(self) -> list[str]:
+        store = Store(self.path)
+        await store.open()
+        names = [item["metadata"]["name"] for item in store.select("things", "")]
+        await store.close()
+        return names
+
+    def files(self) -> dict[str, int]:
+        """Every file but SQLite's index of the log, with its inode."""
+        found = [path for path in self.directory.rglob("*") if path.is_file() and not path.name.endswith("-shm")]
+        return {str(path.relative_to(self.directory)): path.stat().st_ino for path in found}
+
+    def open_to_others(self) -> list[str]:
+        """Files that somebody else may read or write."""
+        return [name for name in self.files() if (self.directory / name).stat().st_mode & 0o077]
+
+    def forget_log(self) -> None:
+        """As release 0.1 left the folder after a clean stop."""
+        for suffix in database.SIDE_FILES:
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+
+def written(directory: Path) -> Box:
+    """A box that has written, with a backup of before the last write."""
+    made = Box(directory)
+    made.write("kept")
+    made.backups.take(made.path)
+    made.write("newer")
+    return made
