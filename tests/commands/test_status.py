@@ -1,4 +1,4 @@
-"""get_device_status: how long a runtime has been up is told by a clock that nobody sets."""
+"""get_device_status: how long a runtime has been up, and that nobody can see how it stands."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from controller import errors
+from controller import errors, names
 from controller.cloud.node import Reading
 from controller.resources import kinds
-from tests.support.command_site import NAMESPACE, CommandSite, vnic
+from tests.support.command_site import NAMESPACE, CommandSite, condition, vnic
 from tests.support.fake_api import FakeApi
 
 HOST_UPTIME = 3600  # of FakeNode
@@ -46,3 +46,15 @@ async def test_without_an_answer_of_the_host_none_is_told(
 
 async def test_of_a_pod_it_is_the_time_of_day(site: CommandSite, api: FakeApi) -> None:
     assert await uptime(site, api, startedAt="2025-12-31T23:50:00Z") == 600
+
+
+@pytest.mark.parametrize(("generation", "word", "field"), [(1, "success", "message"), (-1, "creating", "step")])
+async def test_an_engine_that_does_not_answer_is_told(
+    site: CommandSite, api: FakeApi, generation: int, word: str, field: str
+) -> None:
+    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
+    ready = condition(names.READY, "Unknown", 1, "Docker does not answer: start it")
+    known = {"observedGeneration": generation, "state": "running", "conditions": [ready]}
+    await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": known}, subresource="status")
+    answer = await site.send("get_device_status", device_id="plc-1")
+    assert (answer["status"], answer[field]) == (word, "Docker does not answer: start it")

@@ -117,7 +117,14 @@ def _progress(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
         return {"status": "creating", **_operation(runtime, status, "creating")}
     if status.get("error") and not convergence.is_ready(runtime, 0):
         return error(status["error"])
-    return {"status": "success", **(_operation(runtime, status, operation) if operation else {})}
+    told = {"message": unseen} if (unseen := _unseen(runtime)) else {}
+    return {"status": "success", **told, **(_operation(runtime, status, operation) if operation else {})}
+
+
+def _unseen(runtime: RuntimeObject) -> str:
+    """Why nobody can tell now how it stands, such as an engine that does not answer; "" where it is known."""
+    ready = convergence.condition(runtime, names.READY)
+    return str(ready.get("message", "")) if ready.get("status") == "Unknown" else ""
 
 
 def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Answer:
@@ -126,7 +133,8 @@ def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Ans
     asked_at = metadata.get("deletionTimestamp") or metadata.get("creationTimestamp")
     operation = status.get("operation") or {}
     if operation.get("name") != name:
-        operation = {"step": "waiting for the controller", "startedAt": asked_at, "updatedAt": asked_at}
+        step = _unseen(runtime) or "waiting for the controller"
+        operation = {"step": step, "startedAt": asked_at, "updatedAt": asked_at}
     return {
         "operation": name,
         "step": operation.get("message") or operation.get("step") or "",
