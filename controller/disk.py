@@ -79,6 +79,15 @@ class Disk:
             logger.info("The disk of %s has room again", self.directory)
 
 
+def is_full(directory: Path) -> bool:
+    """Whether hardly anything can be written there. A directory that cannot be asked about is not full."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return False
+    return _room(found) < LEAST_BYTES or _inodes(found) < LEAST_INODES
+
+
 def _room(found: os.statvfs_result) -> int:
     """What root may use of the blocks that are kept for it counts as room, as dockerd writes as root too."""
     if os.geteuid():

@@ -6,6 +6,7 @@ A container of another installation, or without our labels, is not ours, whateve
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from controller import errors
@@ -42,6 +43,12 @@ class Container:
     def state(self) -> dict[str, Any]:
         """Its state (API reference: ContainerState)."""
         return self.document["State"]  # type: ignore[no-any-return]
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the engine keeps it on the host, None when the engine does not say."""
+        file = self.document.get("ResolvConfPath")
+        return Path(file).parent if file else None
 
     @property
     def host_config(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Awaitable
 
-from controller import errors
+from controller import disk, errors
 from controller.backends.base import Identity, Target
 from controller.backends.docker import failures, labels, making
 from controller.backends.docker.attachments import Attachments
@@ -72,7 +72,8 @@ class Lifecycle:
         await self._dedication.take_back(target.identity)
 
     async def restart(self, target: Target) -> None:
-        """Stop, and start."""
+        """Stop, and start. Raises errors.Retry(DISK_FULL) before (require_room)."""
+        await require_room(await self._containers.require(target.identity))
         await self.stop(target)
         await self._start_over(target)
 
@@ -144,6 +145,14 @@ class Lifecycle:
                 await self._engine.change(lambda client: client.remove_volume(volume))
 
         await _tolerating_absence(remove())
+
+
+async def require_room(container: Container) -> None:
+    """Before what runs is stopped: on a full disk the engine starts nothing. Raises errors.Retry(DISK_FULL)."""
+    folder = container.folder
+    if container.running and folder and await asyncio.to_thread(disk.is_full, folder):
+        message = f"the disk of Docker ({folder.parent}) is full: {container.name} runs on, as no start would succeed"
+        raise errors.Retry(reasons.DISK_FULL, f"{message}; free space")
 
 
 async def _tolerating_absence(work: Awaitable[None]) -> None:

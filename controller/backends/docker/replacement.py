@@ -19,7 +19,7 @@ from controller.backends.docker.attachments import Attachments
 from controller.backends.docker.containers import Container, Containers
 from controller.backends.docker.creation import Creation, fresh
 from controller.backends.docker.images import Images
-from controller.backends.docker.lifecycle import Lifecycle
+from controller.backends.docker.lifecycle import Lifecycle, require_room
 from controller.resources import reasons
 
 log = logging.getLogger(__name__)
@@ -48,11 +48,15 @@ class Replacement:
         self._settle_seconds = settle_seconds
 
     async def replace(self, target: Target) -> Target:
-        """Put a container of the target in the place of the current one. Raises errors.Stalled(REPLACE_FAILED)."""
+        """Put a container of the target in the place of the current one.
+
+        Raises errors.Stalled(REPLACE_FAILED), and before anything is stopped errors.Retry(DISK_FULL).
+        """
         old = await self._containers.previous(target.identity)
         if old is None:
             old = await self._containers.require(target.identity)
             await self._attachments.require_unclaimed(target)
+            await require_room(old)
             await self._lifecycle.halt(old, target.spec.termination_grace_period_seconds)
             await self._lifecycle.rename(old, labels.previous_name(target.identity))
         try:

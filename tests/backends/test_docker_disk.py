@@ -1,0 +1,37 @@
+"""The disk of Docker is full: nothing that runs is stopped for a start that could not succeed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import disk, errors
+from controller.backends import base
+from controller.resources import reasons
+from tests.backends.conftest import Bench
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.mark.parametrize("step", [base.RestartContainer, base.ReplaceContainer])
+async def test_what_runs_is_not_stopped_while_the_disk_of_docker_is_full(
+    bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch, step: type[base.Step]
+) -> None:
+    target = await bench.up(bench.target())
+    name = target.identity.device_id
+    before = api.inspect_container(name)
+    folder = Path(before["ResolvConfPath"]).parent
+    assert folder.is_dir()
+
+    with monkeypatch.context() as full:
+        full.setattr(disk, "is_full", lambda asked: asked == folder)
+        with pytest.raises(errors.Retry) as refused:
+            await bench.run(target, step)
+
+    assert refused.value.reason == reasons.DISK_FULL
+    assert str(folder.parent) in str(refused.value)
+    assert api.inspect_container(name)["State"] == before["State"]
+    await bench.run(target, step)
+    assert api.inspect_container(name)["State"]["StartedAt"] != before["State"]["StartedAt"]
