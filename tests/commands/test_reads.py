@@ -42,6 +42,7 @@ def test_a_read(message: RunCommand) -> None:
         "/api/status/../start-plc", "/api/status/%2e%2e/start-plc", "/api/x/../status", "/api/./status",
         "/api//status", "/api/%73tatus", "/api/status%00", "/api/status%3fx", "/api/status%2f", "/api/status%20",
         "/api/stat\u0075\u0301s", "/API/status", "/start-plc?/api/status", "/api/status.json",
+        "/api/status?_method=POST", "/api/status?a=1&%5FMethod=POST",
     ],
 )  # fmt: skip
 def test_another_path(api: str) -> None:
@@ -62,6 +63,10 @@ def test_another_method(method: str) -> None:
         {"files": {"f": {"filename": "a", "content_base64": ""}}},
         {"headers": {"X-HTTP-Method-Override": "POST"}},
         {"headers": {"x-original-url": "/api/start-plc"}},
+        {"headers": {"X_HTTP_Method_Override": "POST"}},
+        {"headers": {"X-Script-Name": "/api/start-plc"}},
+        {"headers": {"X-Of-Some-Framework": "x"}},
+        {"params": {"_method": "POST"}},
     ],
     ids=str,
 )

@@ -14,10 +14,15 @@ from controller.cloud.contracts.commands import RunCommand
 
 CONTROL_PORT = 8443
 _METHODS = ("GET", "HEAD")
-# Headers by which common web frameworks take another method or path than those of the request line.
-_OVERRIDES = frozenset(
-    {"x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"}
-)
+# Headers that no web framework takes for another method or path. Those that some take cannot be listed: CGI and WSGI
+# read X_HTTP_METHOD_OVERRIDE like X-HTTP-Method-Override, and recipes for X-Script-Name, X-Original-URI abound.
+_HEADERS = frozenset(
+    {
+        "accept", "accept-charset", "accept-encoding", "accept-language", "authorization", "cache-control", "cookie",
+        "content-type", "if-modified-since", "if-none-match", "origin", "pragma", "referer", "user-agent",
+        "x-correlation-id", "x-csrf-token", "x-request-id", "x-requested-with",
+    }
+)  # fmt: skip
 
 
 class Reads:
@@ -32,15 +37,20 @@ class Reads:
             and message.port in (None, CONTROL_PORT)
             and message.data is None
             and not message.files
-            and _OVERRIDES.isdisjoint(name.lower() for name in message.headers)
+            and _HEADERS.issuperset(name.lower() for name in message.headers)
             and message.api.partition("?")[0] in self._paths
-            and _sent(message.api) in self._paths
+            and self._is_sent_as_read(message)
         )
 
+    def _is_sent_as_read(self, message: RunCommand) -> bool:
+        """Whether the URL as the HTTP client writes it has such a path, and no parameter that names a method."""
+        try:
+            url = URL(f"https://runtime{message.api}")
+        except ValueError:
+            return False
+        return url.raw_path in self._paths and not any(map(_names_method, (*url.query, *message.params)))
 
-def _sent(path: str) -> str:
-    """The path on the request line, as the HTTP client writes it."""
-    try:
-        return URL(f"https://runtime{path}").raw_path
-    except ValueError:
-        return ""
+
+def _names_method(parameter: str) -> bool:
+    """Whether a framework may take it for the method: ``_method`` in Rails, Laravel, Symfony and recipes for Flask."""
+    return "method" in parameter.lower()
