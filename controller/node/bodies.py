@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any, NamedTuple, NoReturn
 
 LIMIT = 512 * 1024  # bytes of a body; base64 makes 683 kB of them, and a message may have 900 kB
 ENCODED_LIMIT = 700_000  # characters of a body as JSON text, where every character may become six
+
+
+_TYPE_LENGTH = 256  # characters of a Content-Type that are read
+_BINARY = "application/octet-stream"
+_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s;"]+)', re.IGNORECASE)
 
 
 class Body(NamedTuple):
@@ -16,6 +22,13 @@ class Body(NamedTuple):
     value: Any
     encoding: str = ""
     truncated: bool = False
+
+
+def declared(header: str) -> tuple[str, str | None]:
+    """Media type and charset of a Content-Type; the HTTP client reads it in time quadratic in its parameters."""
+    shortened = header[:_TYPE_LENGTH]
+    charset = _CHARSET.search(shortened)
+    return shortened.partition(";")[0].strip().lower() or _BINARY, charset and charset[1]
 
 
 def of(content: bytes, content_type: str, charset: str | None, *, cut: bool) -> Body:
@@ -46,7 +59,7 @@ def _decoded(content: bytes, content_type: str, charset: str | None, *, cut: boo
     if content_type.startswith("text/") or (cut and content_type.endswith(("json", "xml"))):
         try:
             return content.decode(charset or "utf-8", errors="replace")
-        except LookupError:  # a charset that nobody knows
+        except (LookupError, ValueError):  # a charset that nobody knows, or one that replaces nothing (idna)
             return content.decode(errors="replace")
     if b"\0" in content:
         return None

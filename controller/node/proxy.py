@@ -153,7 +153,7 @@ def _text(value: Any) -> str:
 
 async def _read(response: aiohttp.ClientResponse) -> HttpResponse:
     content, cut = await _content(response)
-    body = bodies.of(content, response.content_type, response.charset, cut=cut)
+    body = bodies.of(content, *bodies.declared(response.headers.get("Content-Type", "")), cut=cut)
     headers: dict[str, str] = {}
     for name, value in response.headers.items():
         if name.lower() not in _RESPONSE_HEADERS_LEFT_OUT:

@@ -22,6 +22,8 @@ from controller.node import bodies
         ("grün".encode(), "application/octet-stream", None, "grün", ""),
         ("grün".encode("latin-1"), "text/plain", "latin-1", "grün", ""),
         (b"a\xff", "text/plain", "no-such-charset", "a\ufffd", ""),
+        (b"a\xff", "text/plain", "idna", "a\ufffd", ""),
+        (b"a\xff", "text/plain", "undefined", "a\ufffd", ""),
         (b"\x00\x01", "application/octet-stream", None, "AAE=", "base64"),
         (b"\xff\xd8", "image/jpeg", None, "/9g=", "base64"),
     ],
@@ -37,3 +39,18 @@ def test_a_text_that_grows_in_json_is_cut_to_what_a_message_can_carry(text: str)
     body = bodies.of(text.encode(), "text/plain", None, cut=False)
     assert body.truncated
     assert 0.9 * bodies.ENCODED_LIMIT < len(json.dumps(body.value)) <= bodies.ENCODED_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("header", "media", "charset"),
+    [
+        ("", "application/octet-stream", None),
+        ("text/plain", "text/plain", None),
+        ("Text/HTML; Charset=latin-1", "text/html", "latin-1"),
+        ('application/json;a=b ; charset = "utf-8";x', "application/json", "utf-8"),
+        ("text/plain" + ";a=b" * 2000 + ";charset=latin-1", "text/plain", None),
+        ("a" * 5000, "a" * 256, None),
+    ],
+)
+def test_no_more_of_a_content_type_is_read_than_programs_send(header: str, media: str, charset: str | None) -> None:
+    assert bodies.declared(header) == (media, charset)
