@@ -224,12 +224,12 @@ def continue_expired(inconsistent: str) -> Failure:
 
 
 def undeclared(resource: Resource, metadata: dict[str, Any], fields: list[str]) -> Failure:
-    """500, as Kubernetes has it: an applied configuration has fields that the schema does not."""
+    """400: an applied configuration has fields that the schema does not. Kubernetes says so with 500."""
     told = [f".{field}: field not declared in schema" for field in fields]
     listed = told[0] if len(told) == 1 else "errors:" + "".join(f"\n  {line}" for line in told)
     named = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
     kind = f"{resource.api_version}, Kind={resource.kind}"
-    return Failure(500, "", f"failed to create typed patch object ({named}; {kind}): {listed}")
+    return bad_request(f"failed to create typed patch object ({named}; {kind}): {listed}")
 
 
 def manager_required() -> Failure:

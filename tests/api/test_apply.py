@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from tests.api.conftest import Api, widget
 
 
@@ -123,3 +125,13 @@ async def test_edit_changes_the_object_and_not_what_was_applied(api: Api, tmp_pa
     assert (await api.get("widget", "one"))["spec"]["size"] == 6
     last = await api.kubectl("apply", "view-last-applied", "wd/one", "-o", "json")
     assert json.loads(last)["spec"]["size"] == 1
+
+
+@pytest.mark.differs(
+    "A field that no schema declares is refused with 400 when it is applied; Kubernetes says the same with 500",
+    "it is the client that is wrong, and a 500 of a box is looked into",
+)
+async def test_a_field_that_no_schema_declares_cannot_be_applied(api: Api) -> None:
+    said = await apply(api, widget("one", extra=1), "alice", fails=True)
+    assert ".spec.extra: field not declared in schema" in said
+    assert ("BadRequest" in said) == api.embedded

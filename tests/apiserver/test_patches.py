@@ -154,3 +154,47 @@ def test_thousands_of_applied_fields_are_given_up_in_linear_time() -> None:
     left, _ = apply.apply(made, {"metadata": {"name": "one"}}, manager, None, "now", force=False)
     assert left.get("data", {}) == {}
     assert len(made["data"]) == 20_000
+
+
+PARTS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "parts": {
+            "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+            "items": {"type": "object", "properties": {"name": {"type": "string"}, "size": {"type": "integer"}}},
+        },
+        "names": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+    },
+}  # fmt: skip
+ALICE, BOB = Manager("alice", managers.APPLY, "v1"), Manager("bob", managers.APPLY, "v1")
+
+
+def applied(live: Any, manager: Manager, **fields: Any) -> dict[str, Any]:
+    """The object once a manager applied these fields to it."""
+    config = {"metadata": {"name": "one"}, **fields}
+    made, owned = apply.apply(live, config, manager, PARTS, "now", force=True)
+    return {**made, "metadata": {"name": "one", "managedFields": managers.write(owned)}}
+
+
+def test_items_of_lists_that_nobody_applies_any_more_go_in_linear_time() -> None:
+    many = [str(number) for number in range(10_000)]
+    made = applied({}, ALICE, names=many, parts=[{"name": name} for name in many])
+    made = applied(made, BOB, names=["7", "x"], parts=[{"name": "8", "size": 1}])
+    left = applied(made, ALICE)
+    assert (left["names"], left["parts"]) == (["7", "x"], [{"name": "8", "size": 1}])
+
+
+def test_a_field_of_an_item_goes_alone_while_another_holds_the_item() -> None:
+    made = applied({}, ALICE, parts=[{"name": "a", "size": 1}])
+    made = applied(made, BOB, parts=[{"name": "a"}])
+    assert applied(made, ALICE)["parts"] == [{"name": "a"}]
+
+
+def test_what_kubectl_noted_may_be_any_text() -> None:
+    made = applied({}, BOB, names=["a"], parts=[])
+    for text in ("[" * 100_000, '{"a":' * 900 + "1" + "}" * 900, "1", "NaN", "x"):
+        noted = {**made, "spec": 1, "metadata": {**made["metadata"], "annotations": {apply.LAST_APPLIED: text}}}
+        owned = managers.write({BOB: managers.Entry(frozenset({("f:spec",)}), "now")})
+        noted["metadata"]["managedFields"] = owned
+        with pytest.raises(apply.Conflicts):
+            apply.apply(noted, {"spec": 2}, Manager("kubectl", managers.APPLY, "v1"), PARTS, "now", force=False)

@@ -1,17 +1,20 @@
 """Bodies in Kubernetes' protobuf encoding, which Go clients use for Kubernetes' own kinds.
 
 Decoding only; answers are JSON, which every client takes. The envelope is four magic bytes and a runtime.Unknown
-message; field numbers come from core_types.
+message; field numbers come from core_types. Messages are views of the body, so that nesting copies nothing; whatever
+does not have the type of its field is refused, as in Go.
 """
 
 from __future__ import annotations
 
 import base64
+import math
 import struct
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from controller.apiserver import bounds
 from controller.apiserver.http import bodies
 from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.core_types import Field
@@ -20,107 +23,168 @@ Object = dict[str, Any]
 
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
-DEPTH = 200  # messages within messages
+_NOTHING = memoryview(b"")
+_FIXED = {1: 8, 5: 4}  # wire types of a fixed length (protobuf encoding guide), and their bytes
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - shown with the Z of UTC
 
 
 def decode(body: bytes) -> Object:
-    """The object in a body. Raises ValueError for a kind without a type, or a damaged body."""
-    try:
-        return _object(body)
-    except (AttributeError, OverflowError, TypeError, struct.error) as error:
-        # A field whose wire type is not the one that its schema gives it, or a time beyond all calendars.
-        raise ValueError("a field of the protobuf message has a value that is not of its type") from error
-
-
-def _object(body: bytes) -> Object:
+    """The object in a body. Raises ValueError for a kind without a type, or a damaged or too large body."""
     if not body.startswith(MAGIC):
         raise ValueError("the body does not begin as a Kubernetes protobuf message")
-    envelope = dict(_fields(body[len(MAGIC) :]))
-    identity = dict(_fields(envelope.get(1, b"")))
-    api_version, kind = identity.get(1, b"").decode(), identity.get(2, b"").decode()
+    reader = _Reader()
+    envelope = reader.message(memoryview(body)[len(MAGIC) :])
+    identity = reader.message(envelope.get(1, _NOTHING))
+    api_version, kind = _string(reader, identity.get(1, _NOTHING)), _string(reader, identity.get(2, _NOTHING))
     name = core_types.name_of(api_version, kind)
     if name is None:
         raise ValueError(f"{kind or 'an object without kind'} is taken as JSON or YAML only")
-    return {"apiVersion": api_version, "kind": kind, **_message(envelope.get(2, b""), name, DEPTH)}
+    found = _message(reader, envelope.get(2, _NOTHING), name, bounds.DEPTH)
+    return {"apiVersion": api_version, "kind": kind, **found}
 
 
-def _message(data: bytes, name: str, depth: int) -> Object:
+class _Reader:
+    """Takes messages apart, and counts what comes out: a field of two bytes becomes an object of a hundred."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def fields(self, raw: Any) -> Iterator[tuple[int, Any]]:
+        """Field numbers and values: an int for a varint, a view of what is delimited, bytes of fixed length."""
+        data, place = _delimited(raw), 0
+        while place < len(data):
+            self._add(1)
+            tag, place = _varint(data, place)
+            number, wire = tag >> 3, tag & 7
+            if wire == 0:
+                value, place = _varint(data, place)
+                yield number, value
+                continue
+            # Groups, and types that do not exist, are longer than any message.
+            size, place = _varint(data, place) if wire == 2 else (_FIXED.get(wire, len(data) + 1), place)
+            if place + size > len(data):
+                raise ValueError("the protobuf message is cut off or damaged")
+            found = data[place : place + size]
+            yield number, found if wire == 2 else found.tobytes()
+            place += size
+
+    def message(self, raw: Any) -> dict[int, Any]:
+        """The fields of a message of which each counts once."""
+        return dict(self.fields(raw))
+
+    def json(self, raw: Any) -> Any:
+        """The value of a text of JSON."""
+        value = bodies.of_json(_delimited(raw).tobytes()).object
+        self._add(bounds.check(value))
+        return value
+
+    def _add(self, count: int) -> None:
+        self._count += count
+        bounds.check_figures(self._count, 0)
+
+
+def _message(reader: _Reader, raw: Any, name: str, depth: int) -> Object:
     if not depth:
         raise ValueError("the protobuf message is nested too deeply")
     table = {field.number: field for field in core_types.types()[name].fields}
     found: Object = {}
-    for number, raw in _fields(data):
+    for number, value in reader.fields(raw):
         if field := table.get(number):
-            _take(found, field, raw, depth - 1)
+            _take(reader, found, field, value, depth - 1)
     return found
 
 
-def _take(found: Object, field: Field, raw: Any, depth: int) -> None:
+def _take(reader: _Reader, found: Object, field: Field, raw: Any, depth: int) -> None:
     """Put a field's value into the object, as its JSON would have it."""
     kind = field.kind
     if kind.startswith("map[string]"):
-        entry = dict(_fields(raw))
-        value = _value(entry.get(2, b""), kind.removeprefix("map[string]"), depth)
-        found.setdefault(field.name, {})[entry.get(1, b"").decode()] = value
+        entry = reader.message(raw)
+        value = _value(reader, entry.get(2, _NOTHING), kind.removeprefix("map[string]"), depth)
+        found.setdefault(field.name, {})[_string(reader, entry.get(1, _NOTHING))] = value
     elif kind.startswith("[]"):
-        found.setdefault(field.name, []).append(_value(raw, kind.removeprefix("[]"), depth))
+        found.setdefault(field.name, []).append(_value(reader, raw, kind.removeprefix("[]"), depth))
     else:
-        value = _value(raw, kind.removeprefix("*"), depth)
+        value = _value(reader, raw, kind.removeprefix("*"), depth)
         # Go writes a field that is no pointer also when it is zero; its JSON leaves that out.
         if value is not None and (value or kind.startswith("*") or field.zero):
             found[field.name] = value
 
 
-def _value(raw: Any, kind: str, depth: int) -> Any:
+def _value(reader: _Reader, raw: Any, kind: str, depth: int) -> Any:
     if kind.startswith("[]"):  # a list as the value of a map
-        return [_value(item, kind.removeprefix("[]"), depth) for _, item in _fields(raw)]
+        return [_value(reader, item, kind.removeprefix("[]"), depth) for _, item in reader.fields(raw)]
     if kind in _SCALARS:
-        return _SCALARS[kind](raw)
+        return _SCALARS[kind](reader, raw)
     if kind in _SCHEMAS:
-        return _SCHEMAS[kind](raw, depth)
-    return _message(raw, kind, depth)
+        return _SCHEMAS[kind](reader, raw, depth)
+    return _message(reader, raw, kind, depth)
 
 
-def _signed(value: int) -> int:
+def _delimited(raw: Any) -> memoryview:
+    """Raises ValueError when a field has another wire type than length-delimited."""
+    if not isinstance(raw, memoryview):
+        raise ValueError("a field of the protobuf message has the wrong wire type")
+    return raw
+
+
+def _unsigned(raw: Any) -> int:
+    if not isinstance(raw, int):
+        raise ValueError("a field of the protobuf message has the wrong wire type")
+    return raw
+
+
+def _signed(raw: Any) -> int:
+    value = _unsigned(raw)
     return value - (1 << 64) if value >> 63 else value
 
 
-def _time(raw: bytes, unit: str = "seconds") -> str | None:
-    parts = dict(_fields(raw))
+def _float(raw: Any) -> float:
+    if not isinstance(raw, bytes) or len(raw) != _FIXED[1]:
+        raise ValueError("a field of the protobuf message has the wrong wire type")
+    value: float = struct.unpack("<d", raw)[0]
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a JSON value")
+    return value
+
+
+def _time(reader: _Reader, raw: Any, unit: str = "seconds") -> str | None:
+    parts = reader.message(raw)
     if not parts.get(1):
         return None
-    seconds = timedelta(seconds=_signed(parts[1]), microseconds=parts.get(2, 0) // 1000)
-    return f"{(_EPOCH + seconds).isoformat(timespec=unit)}Z"
+    try:
+        since = timedelta(seconds=_signed(parts[1]), microseconds=_signed(parts.get(2, 0)) // 1000)
+        return f"{(_EPOCH + since).isoformat(timespec=unit)}Z"
+    except OverflowError as error:
+        raise ValueError("a time of the protobuf message is out of range") from error
 
 
-def _string(raw: bytes) -> str:
-    return raw.decode()
+def _string(_: _Reader, raw: Any) -> str:
+    return _delimited(raw).tobytes().decode()
 
 
-def _json(raw: bytes) -> Any:
-    text = dict(_fields(raw)).get(1, b"")
-    return bodies.of_json(text).object if text else None
+def _json(reader: _Reader, raw: Any) -> Any:
+    text = reader.message(raw).get(1)
+    return reader.json(text) if text else None
 
 
-def _quantity(raw: bytes) -> str:
-    return str(dict(_fields(raw)).get(1, b"").decode())
+def _quantity(reader: _Reader, raw: Any) -> str:
+    return _string(reader, reader.message(raw).get(1, _NOTHING))
 
 
-def _int_or_string(raw: bytes) -> int | str:
-    parts = dict(_fields(raw))
-    return parts.get(3, b"").decode() if parts.get(1) else _signed(parts.get(2, 0))
+def _int_or_string(reader: _Reader, raw: Any) -> int | str:
+    parts = reader.message(raw)
+    return _string(reader, parts.get(3, _NOTHING)) if parts.get(1) else _signed(parts.get(2, 0))
 
 
-_SCALARS: dict[str, Callable[[Any], Any]] = {
+_SCALARS: dict[str, Callable[[_Reader, Any], Any]] = {
     "string": _string,
-    "bool": bool,
-    "int32": _signed,
-    "int64": _signed,
-    "float64": lambda raw: struct.unpack("<d", raw)[0],
-    "bytes": lambda raw: base64.b64encode(raw).decode(),
+    "bool": lambda _, raw: bool(_unsigned(raw)),
+    "int32": lambda _, raw: _signed(raw),
+    "int64": lambda _, raw: _signed(raw),
+    "float64": lambda _, raw: _float(raw),
+    "bytes": lambda _, raw: base64.b64encode(_delimited(raw)).decode(),
     "time": _time,
-    "microtime": lambda raw: _time(raw, "microseconds"),
+    "microtime": lambda reader, raw: _time(reader, raw, "microseconds"),
     "json": _json,
     "fields": _json,
     "raw": _json,
@@ -129,52 +193,43 @@ _SCALARS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _schema(raw: bytes, depth: int) -> Object:
-    return _message(raw, "extensions.JSONSchemaProps", depth)
+def _schema(reader: _Reader, raw: Any, depth: int) -> Object:
+    return _message(reader, raw, "extensions.JSONSchemaProps", depth)
 
 
-def _schema_or_bool(raw: bytes, depth: int) -> Any:
-    parts = dict(_fields(raw))
-    return _schema(parts[2], depth) if 2 in parts else bool(parts.get(1))
+def _schema_or_bool(reader: _Reader, raw: Any, depth: int) -> Any:
+    parts = reader.message(raw)
+    return _schema(reader, parts[2], depth) if 2 in parts else bool(_unsigned(parts.get(1, 0)))
 
 
-def _schema_or_array(raw: bytes, depth: int) -> Any:
-    parts = list(_fields(raw))
+def _schema_or_array(reader: _Reader, raw: Any, depth: int) -> Any:
+    parts = list(reader.fields(raw))
     one = dict(parts).get(1)
-    return _schema(one, depth) if one is not None else [_schema(item, depth) for number, item in parts if number == 2]
+    return (
+        _schema(reader, one, depth)
+        if one is not None
+        else [_schema(reader, item, depth) for number, item in parts if number == 2]
+    )
 
 
-def _schema_or_strings(raw: bytes, depth: int) -> Any:
-    parts = list(_fields(raw))
+def _schema_or_strings(reader: _Reader, raw: Any, depth: int) -> Any:
+    parts = list(reader.fields(raw))
     one = dict(parts).get(1)
-    return _schema(one, depth) if one is not None else [item.decode() for number, item in parts if number == 2]
+    return (
+        _schema(reader, one, depth)
+        if one is not None
+        else [_string(reader, item) for number, item in parts if number == 2]
+    )
 
 
-_SCHEMAS: dict[str, Callable[[bytes, int], Any]] = {
+_SCHEMAS: dict[str, Callable[[_Reader, Any, int], Any]] = {
     "schemaorbool": _schema_or_bool,
     "schemaorarray": _schema_or_array,
     "schemaorstrings": _schema_or_strings,
 }
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Field numbers and raw values (protobuf encoding guide: varints, 64-bit, length-delimited, 32-bit)."""
-    place = 0
-    while place < len(data):
-        tag, place = _varint(data, place)
-        number, wire = tag >> 3, tag & 7
-        if wire == 0:
-            value, place = _varint(data, place)
-            yield number, value
-            continue
-        size, place = _varint(data, place) if wire == 2 else ({1: 8, 5: 4}.get(wire, len(data) + 1), place)
-        if place + size > len(data):
-            raise ValueError("the protobuf message is cut off or damaged")
-        yield number, data[place : place + size]
-        place += size
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
+def _varint(data: memoryview, place: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 64, 7):
         if place >= len(data):
@@ -182,6 +237,6 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         byte = data[place]
         place += 1
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        if byte < 0x80 and value < 1 << 64:
             return value, place
     raise ValueError("the protobuf message holds a number of more than 64 bits")

@@ -25,7 +25,7 @@ EXPECTED = "in, notin, =, ==, !=, gt, lt"
 
 # One term of a field selector: PATH, sign, value in which a backslash escapes.
 TERM = re.compile(r"((?:\\.?|[^\\,])*+)(?:,|$)", re.DOTALL)
-ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+ESCAPED = re.compile(r"\\([\\,=])")
 SIGN = re.compile(r"!=|==|=")
 
 
@@ -143,7 +143,10 @@ def _field_term(term: str, supported: dict[str, Callable[[Object], str]]) -> Pre
     sign = SIGN.search(term)
     if sign is None:
         raise SelectorError(f"invalid selector: '{term}'; can't understand '{term}'")
-    name, value = term[: sign.start()].strip(), ESCAPED.sub(r"\1", term[sign.end() :])
+    name, text = term[: sign.start()].strip(), term[sign.end() :]
+    if "\\" in ESCAPED.sub("", text):
+        raise SelectorError(f"invalid field selector: invalid escape sequence in '{text}'")
+    value = ESCAPED.sub(r"\1", text)
     if name not in supported:
         raise SelectorError(_not_supported(name, supported))
     read, wanted = supported[name], sign[0] != "!="

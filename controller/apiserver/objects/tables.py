@@ -12,7 +12,7 @@ from controller.apiserver.kinds.resources import Column, Resource
 Object = dict[str, Any]
 
 _TOKEN = re.compile(
-    r"""\.([A-Za-z0-9_-]+)|\['([^']+)'\]|\[(\d+|\*)\]|\[\?\(@\.([A-Za-z0-9_.]+)\s*==\s*["']([^"']*)["']\)\]"""
+    r"""\.([A-Za-z0-9_-]+)|\['([^']+)'\]|\[(\d{1,9}|\*)\]|\[\?\(@\.([A-Za-z0-9_.]+)\s*==\s*["']([^"']*)["']\)\]"""
 )
 
 NAME = Column("Name", ".metadata.name", description="Name of the object")
@@ -80,6 +80,8 @@ def age(timestamp: str) -> str:
     try:
         then = datetime.fromisoformat(timestamp)
     except ValueError:
+        return "<invalid>"
+    if then.tzinfo is None:  # a column may show any text; a time of Kubernetes says its zone
         return "<invalid>"
     return duration(max(0, int((datetime.now(UTC) - then).total_seconds())))
 

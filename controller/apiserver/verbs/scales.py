@@ -52,18 +52,20 @@ class Scales:
         resource = place.resource
 
         def scaled(item: Object) -> Object:
-            return taken(resource, item, make(of(resource, item)))
+            return taken(resource, item, make(of(resource, item, missing=0)))
 
         done = await self._verbs.change(place, scaled, options)
         return done._replace(object=of(resource, done.object))
 
 
-def of(resource: Resource, item: Object) -> Object:
-    """The scale of an object. Raises failures.Failure (500) where it has no count of replicas."""
+def of(resource: Resource, item: Object, missing: int | None = None) -> Object:
+    """The scale of an object. ``missing``: the count of an object that has none; without it failures.Failure (422)."""
     paths = _paths(resource)
-    replicas = tables.read(item, paths["specReplicasPath"])
+    replicas = tables.read(item, paths["specReplicasPath"]) or ([] if missing is None else [missing])
     if not replicas:
-        raise failures.internal(f"the spec replicas field {json_path(paths)} does not exist")
+        why = "Required value: the object has no count of replicas; set one"
+        cause = Cause("FieldValueRequired", why, json_path(paths))
+        raise failures.invalid(resource, item["metadata"]["name"], [cause])
     status: Object = {"replicas": next(iter(tables.read(item, paths["statusReplicasPath"])), 0)}
     if (path := paths.get("labelSelectorPath")) and (selector := tables.read(item, path)):
         status["selector"] = selector[0]
