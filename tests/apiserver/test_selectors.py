@@ -55,6 +55,6 @@ def test_a_selector_has_so_many_requirements() -> None:
         assert selectors.labels(text)(ITEM)
     with pytest.raises(SelectorError, match="requirements"):
         selectors.labels(",".join(["!x"] * (selectors.REQUIREMENTS + 1)))
-    for text in ("," * LINE, "a" * LINE + "\\"):
+    for text in (",".join(["metadata.name=a"] * (selectors.REQUIREMENTS + 1)), "a" * LINE + "\\"):
         with pytest.raises(SelectorError):
             selectors.fields(text, SUPPORTED)
