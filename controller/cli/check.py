@@ -63,6 +63,7 @@ async def _engine(settings: Settings) -> list[Finding]:
         backend.close()
     return [
         Finding("OK", "Docker", f"version {found.version}, apiVersion {found.api_version}"),
+        *inspection.engine_space(found.root),
         *inspection.engine_limits(found.bounds),
         inspection.confinement(found.unconfined),
     ]

@@ -80,13 +80,19 @@ def state_directory(path: Path) -> Finding:
     return Finding("OK", subject, f"{path} can be written" if place == path else f"{path} can be made")
 
 
-def free_space(path: Path) -> Finding:
-    """Room for the state, and for images."""
+def free_space(path: Path, subject: str = "disk") -> Finding:
+    """Room for the state, or for images and containers."""
     free = shutil.disk_usage(_nearest(path)).free
     text = f"{free / (1 << 30):.1f} GB free for {path}"
     if free < DISK_LEAST:
-        return Finding("FAIL", "disk", f"{text}: free some space")
-    return Finding("WARN", "disk", f"{text}: images need more") if free < DISK_NOTICE else Finding("OK", "disk", text)
+        return Finding("FAIL", subject, f"{text}: free some space")
+    return Finding("WARN", subject, f"{text}: images need more") if free < DISK_NOTICE else Finding("OK", subject, text)
+
+
+def engine_space(root: str) -> Iterator[Finding]:
+    """Room where the engine keeps images and containers, if that can be seen from here."""
+    if root and Path(root).is_dir():
+        yield free_space(Path(root), "Docker's disk")
 
 
 def cloud(settings: Settings) -> Finding:

@@ -11,6 +11,7 @@ from controller import disk, errors
 from controller.backends import base
 from controller.resources import reasons
 from tests.backends.conftest import Bench
+from tests.support.dockerd import Engine
 
 pytestmark = pytest.mark.docker
 
@@ -35,3 +36,7 @@ async def test_what_runs_is_not_stopped_while_the_disk_of_docker_is_full(
     assert api.inspect_container(name)["State"] == before["State"]
     await bench.run(target, step)
     assert api.inspect_container(name)["State"]["StartedAt"] != before["State"]["StartedAt"]
+
+
+async def test_the_folder_of_the_engine_is_told(bench: Bench, engine: Engine) -> None:
+    assert (await bench.backend.survey()).root == f"{engine.root}/data"

@@ -13,6 +13,7 @@ from controller import settings
 from controller.cloud.identity import Identity
 from controller.network.interfaces import HostInterface
 from controller.node import inspection
+from tests.support import small_disk
 from tests.support.certificates import Authority, Pair
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -38,6 +39,15 @@ def test_a_clock_behind_the_release_or_the_last_start_is_wrong(tmp_path: Path, n
 def test_a_state_directory_that_can_be_made_is_fine_and_is_not_made(tmp_path: Path) -> None:
     finding = inspection.state_directory(tmp_path / "a" / "b")
     assert (finding.level, list(tmp_path.iterdir())) == ("OK", [])
+
+
+def test_a_full_disk_of_docker_fails_and_one_that_cannot_be_seen_is_not_judged(tmp_path: Path) -> None:
+    with small_disk.tmpfs(tmp_path / "docker", size="4m") as disk:
+        (finding,) = inspection.engine_space(str(disk.path))
+        assert (finding.level, finding.subject) == ("FAIL", "Docker's disk")
+        assert str(disk.path) in finding.text
+    assert list(inspection.engine_space("/nonexistent")) == []
+    assert list(inspection.engine_space("")) == []
 
 
 def test_a_state_directory_below_a_file_system_of_the_kernel_fails() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from controller import names
@@ -10,12 +11,16 @@ from controller.backends.docker.engine import Engine
 
 
 class Findings(NamedTuple):
-    """``bounds``: which limits the host's kernel can set; ``unconfined``: containers with more rights than new ones."""
+    """``bounds``: which limits the host's kernel can set; ``unconfined``: containers with more rights than new ones.
+
+    ``root``: the host's folder of images and containers, "" when the engine does not tell.
+    """
 
     version: str
     api_version: str
     bounds: frozenset[str]
     unconfined: tuple[str, ...]
+    root: str
 
 
 # As the engine names them (API reference: SystemInfo); one that does not tell has no trouble with it.
@@ -24,7 +29,10 @@ _LIMITS = {"memory": "MemoryLimit", "swap": "SwapLimit", "processes": "PidsLimit
 
 async def bounds(engine: Engine) -> frozenset[str]:
     """What the host's kernel can bound: "memory", "swap", "processes". Raises Refusal and errors.Waiting."""
-    info = await engine.call(lambda client: client.info())
+    return _bounds(await engine.call(lambda client: client.info()))
+
+
+def _bounds(info: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name, field in _LIMITS.items() if info.get(field, True))
 
 
@@ -36,7 +44,14 @@ async def take(engine: Engine) -> Findings:
     ours = [entry["Id"] for entry in entries if names.INSTALL_LABEL in (entry.get("Labels") or {})]
     documents = [await _inspect(engine, found) for found in ours]
     unconfined = sorted(each["Name"].lstrip("/") for each in documents if confinement.excess(each["HostConfig"]))
-    return Findings(version.get("Version", ""), version.get("ApiVersion", ""), await bounds(engine), tuple(unconfined))
+    info = await engine.call(lambda client: client.info())
+    return Findings(
+        version=version.get("Version", ""),
+        api_version=version.get("ApiVersion", ""),
+        bounds=_bounds(info),
+        unconfined=tuple(unconfined),
+        root=info.get("DockerRootDir", ""),
+    )
 
 
 async def _inspect(engine: Engine, container: str) -> dict[str, Any]:
