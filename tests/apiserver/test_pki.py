@@ -59,6 +59,18 @@ def test_what_a_power_cut_damaged_is_made_anew(tmp_path: Path, damage: Callable[
     assert sound(tmp_path)
 
 
+def test_that_an_authority_is_another_one_is_told_with_what_to_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Pki(tmp_path).ensure(NOW)
+    assert caplog.text == ""
+    (tmp_path / "ca.key").write_bytes(b"")
+    Pki(tmp_path).ensure(NOW)
+    Pki(tmp_path).ensure(NOW)
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "edge-controller kubeconfig" in told
+
+
 def test_certificates_are_renewed_before_they_end_and_tokens_stay(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     pki.ensure(NOW)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import logging
 import secrets
 import ssl
 from collections.abc import Callable, Iterable
@@ -20,6 +21,8 @@ from controller.apiserver.access import certificates
 from controller.apiserver.access.authorization import AUTHENTICATED, CONTROLLER, MASTERS, Identity
 from controller.apiserver.access.certificates import Pair
 
+log = logging.getLogger(__name__)
+
 AUTHORITY_DAYS = 36500  # a clock that jumps by decades must not end the trust of those who hold it
 LEAF_DAYS = 365
 RENEW_DAYS = 60
@@ -29,6 +32,7 @@ RENEW_AUTHORITY_DAYS = LEAF_DAYS + RENEW_DAYS
 USERS = {"admin": MASTERS, CONTROLLER: ""}
 # Users for whom certificates are handed out, and their group.
 PEOPLE = {"admin": MASTERS, "viewer": ""}
+REMEDY = "kubeconfigs that were handed out are refused; `edge-controller kubeconfig` prints new ones"
 LOCAL_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "::1")
 
 
@@ -108,6 +112,8 @@ class Pki:
         if found and not _ends_within(found, now, RENEW_AUTHORITY_DAYS):
             return found, False
         end = now + datetime.timedelta(days=AUTHORITY_DAYS)
+        if not found and self._path("ca", "crt").exists():
+            log.warning("The API's authority was damaged and is another one now: %s", REMEDY)
         made = certificates.authority(end, found.key if found else None)
         self._store("ca", made)
         return made, True
