@@ -18,7 +18,7 @@ from controller.apiserver.schemas.structural import PRESERVE
 
 Object = dict[str, Any]
 GROUPS = ("authentication.k8s.io", "authorization.k8s.io")
-MAX_BODY = 64 << 10  # bytes: whoever has any rights may ask, and a question is short
+MAX_BODY = 8 << 10  # bytes: whoever has any rights may ask, and a question is short
 
 _TEXT: Object = {"type": "string", "nullable": True}
 _TEXTS: Object = {"type": "array", "nullable": True, "items": {"type": "string"}}

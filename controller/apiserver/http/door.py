@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 from typing_extensions import override
 
-from controller.apiserver.http import wire
+from controller.apiserver.http import encodings, wire
 
 CONNECTIONS = 400  # of the 1024 descriptors that a service usually gets
 HANDSHAKE_SECONDS = 10.0
@@ -23,7 +23,7 @@ IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients
 SHUTDOWN_SECONDS = 0.5
 LINE_BYTES = 32 << 10  # of a URL: selectors are long
 # Of each header, and how many: a connection that never ends them holds them in memory, before it is known who it is.
-FIELD_BYTES, FIELDS = 4 << 10, 64
+FIELD_BYTES, FIELDS = 4 << 10, 32
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,6 +63,7 @@ class Door:
     async def open(self, host: str, port: int, context: ssl.SSLContext) -> int:
         """Listen; the port, which was taken freely for 0. Raises OSError."""
         app = web.Application(client_max_size=wire.MAX_BODY)
+        app[encodings.CONVERTING] = asyncio.Lock()
         app.router.add_route("*", "/{path:(?s:.*)}", self._answer)
         self._runner = web.AppRunner(
             app,

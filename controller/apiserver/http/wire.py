@@ -51,7 +51,10 @@ async def decoded(request: web.Request, accepted: Collection[str] = BODIES, most
     try:
         # What takes long leaves the loop to others meanwhile.
         large = len(raw) > (LARGE_JSON_BYTES if "json" in kind else LARGE_BYTES)
-        return await asyncio.to_thread(_parsed, raw, kind) if large else _parsed(raw, kind)
+        if not large:
+            return _parsed(raw, kind)
+        async with request.app[encodings.CONVERTING]:
+            return await asyncio.to_thread(_parsed, raw, kind)
     except (ValueError, yaml.YAMLError) as error:
         raise failures.bad_request(f"the object provided is unrecognized: {str(error)[:TOLD]}") from error
 
