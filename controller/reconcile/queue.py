@@ -36,6 +36,7 @@ class _Entry:
     """What is known of one key while there is anything to do for it.
 
     ``heard`` counts the events since the last pass began; ``echo`` is how many a failing pass leaves behind.
+    ``obstacle`` is why the last pass could not be made, "" when it was.
     """
 
     wanted: bool = False
@@ -47,6 +48,7 @@ class _Entry:
     worker: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     failures: int = 0
+    obstacle: str = ""
     deaf_until: float = 0.0
 
 
@@ -154,10 +156,13 @@ class Queue:
         return result
 
     async def _guarded(self, key: Key, entry: _Entry) -> Result:
+        before, entry.obstacle = entry.obstacle, ""
         try:
             return await self._reconcile(key, entry.interrupted)
         except errors.EdgeError as error:
-            log.warning("No pass over %s: %s", key, error, extra={"runtime": str(key)})
+            entry.obstacle = str(error)
+            level = logging.DEBUG if entry.obstacle == before else logging.WARNING
+            log.log(level, "No pass over %s: %s", key, error, extra={"runtime": str(key)})
             return reconciler.result_of(error)
         except Exception as error:
             log.exception("A pass over %s failed", key, extra={"runtime": str(key)})

@@ -113,6 +113,32 @@ async def test_an_error_of_a_pass_is_a_result_to_try_again(error: Exception) -> 
     await queue.stop(0)
 
 
+async def test_an_obstacle_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    obstacles: list[errors.EdgeError | None] = [
+        errors.DiskFullError("full"),
+        errors.DiskFullError("full"),
+        errors.ApiUnavailableError("no answer"),
+        None,
+        errors.ApiUnavailableError("no answer"),
+    ]
+    over = asyncio.Event()
+
+    async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
+        obstacle = obstacles.pop(0)
+        if not obstacles:
+            over.set()
+        if obstacle:
+            raise obstacle
+        return READY
+
+    queue = Queue(reconcile)
+    while not over.is_set():
+        await queue.reconcile(KEY)
+    await queue.stop(1)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [f"No pass over {KEY}: {words}" for words in ("full", "no answer", "no answer")]
+
+
 async def test_stop_lets_passes_end_and_takes_no_more(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     waiting = asyncio.create_task(queue.reconcile(KEY))
