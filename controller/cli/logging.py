@@ -24,21 +24,27 @@ FIELDS = (
 QUIET = ("aiohttp.access", "engineio", "socketio", "kopf", "urllib3", "docker", "asyncio")
 ANONYMOUS = "system:anonymous"  # who gives no proof to the embedded API
 PACE_SECONDS = 60.0
+REFUSALS = 20  # of one user that are logged in that time: who may only read must not fill the disk by trying to write
+FORBIDDEN = 403
 LONGEST = 4096  # characters of a message
 LONGEST_FIELD = 512
 _PLAIN = re.compile(r"[\w./:@+,-]*")
 
 
 class Paced(logging.Filter):
-    """Lets one record of a kind through in a minute, with the count of those it held back before."""
+    """Lets the first records of a kind in a minute through, with the count of those it held back before."""
 
     def __init__(
-        self, kind_of: Callable[[logging.LogRecord], str | None], clock: Callable[[], float] = time.monotonic
+        self,
+        kind_of: Callable[[logging.LogRecord], str | None],
+        clock: Callable[[], float] = time.monotonic,
+        most: int = 1,
     ) -> None:
-        """``kind_of`` is one of a few; None is never held back."""
+        """``kind_of`` is one of a few; None is never held back. ``most``: records of a kind in a minute."""
         super().__init__()
         self._kind_of = kind_of
         self._clock = clock
+        self._most = most
         self._told: dict[str, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -46,14 +52,13 @@ class Paced(logging.Filter):
         kind, now = self._kind_of(record), self._clock()
         if kind is None:
             return True
-        last, held = self._told.get(kind, (now - PACE_SECONDS, 0))
-        if now - last < PACE_SECONDS:
-            self._told[kind] = last, held + 1
-            return False
-        self._told[kind] = now, 0
-        if held:
-            record.held_back = held
-        return True
+        began, seen = self._told.get(kind, (now - PACE_SECONDS, 0))
+        if now - began >= PACE_SECONDS:
+            if seen > self._most:
+                record.held_back = seen - self._most
+            began, seen = now, 0
+        self._told[kind] = began, seen + 1
+        return seen < self._most
 
 
 class JsonFormatter(logging.Formatter):
@@ -104,10 +109,17 @@ def set_up(form: str, level: str) -> None:
     # Whoever reaches a port can cause these without a proof of who it is.
     logging.getLogger("aiohttp.server").addFilter(Paced(lambda record: str(record.msg)))
     logging.getLogger("edge.audit").addFilter(Paced(_anonymous))
+    logging.getLogger("edge.audit").addFilter(Paced(refused_to, most=REFUSALS))
 
 
 def _anonymous(record: logging.LogRecord) -> str | None:
     return ANONYMOUS if getattr(record, "user", "") == ANONYMOUS else None
+
+
+def refused_to(record: logging.LogRecord) -> str | None:
+    """The user that a write was refused to. Whoever acts as others counts as one."""
+    user = str(getattr(record, "impersonator", "") or getattr(record, "user", ""))
+    return user if getattr(record, "code", 0) == FORBIDDEN and user != ANONYMOUS else None
 
 
 def _field(value: object) -> str:

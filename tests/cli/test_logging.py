@@ -69,3 +69,29 @@ def test_strangers_are_told_of_once_a_minute_with_their_number() -> None:
     later = entry("paced")
     assert paced.filter(later)
     assert "[held_back=999]" in logs.ConsoleFormatter().format(later)
+
+
+def refusal(user: str, code: int = 403, **fields: object) -> logging.LogRecord:
+    """The audit entry of a write."""
+    return entry("API write", user=user, code=code, **fields)
+
+
+def test_who_may_not_write_does_not_fill_the_log_by_trying() -> None:
+    paced = logs.Paced(logs.refused_to, lambda: 0.0, logs.REFUSALS)
+    shown = [paced.filter(refusal("viewer")) for _ in range(1000)]
+    assert shown == [True] * logs.REFUSALS + [False] * (1000 - logs.REFUSALS)
+    acting = [paced.filter(refusal(f"user-{number}", impersonator="admin")) for number in range(1000)]
+    assert sum(acting) == logs.REFUSALS
+    assert all(paced.filter(refusal("viewer", code)) for code in (200, 201, 404, 409) * 100)
+    assert paced.filter(refusal("another"))
+
+
+def test_the_number_held_back_is_what_was_not_shown() -> None:
+    now = [0.0]
+    paced = logs.Paced(logs.refused_to, lambda: now[0], 3)
+    for _ in range(10):
+        paced.filter(refusal("viewer"))
+    now[0] = logs.PACE_SECONDS
+    later = refusal("viewer")
+    assert paced.filter(later)
+    assert "held_back=7" in logs.ConsoleFormatter().format(later)

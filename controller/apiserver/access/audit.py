@@ -2,7 +2,7 @@
 
 The logger has its own name, so that its lines can be sent elsewhere. What a healthy box writes all day (status,
 events, leases) is told at DEBUG: the log lies on the same SD card, and those objects tell it themselves. A write that
-was refused is always told.
+was refused is logged too, paced for each user (cli/logging.py).
 """
 
 from __future__ import annotations
