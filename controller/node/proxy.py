@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import socket
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +22,9 @@ from controller.errors import CommandError
 from controller.node import bodies
 
 CONNECTIONS = 64
+# Of the kernel's buffer, and so of what is parsed at once: 256 KiB are ten thousand interim answers (100), for which
+# the event loop would stand still for half a second.
+BUFFER_BYTES = 16 << 10
 # RFC 9110 section 7.6.1, and what the client sets by itself.
 _REQUEST_HEADERS_LEFT_OUT = frozenset(
     {
@@ -82,12 +86,21 @@ class Proxy:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=False, force_close=True, limit=CONNECTIONS),
+                connector=aiohttp.TCPConnector(ssl=False, force_close=True, limit=CONNECTIONS, socket_factory=_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers={"User-Agent": "edge-controller"},
             )
         return self._session
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket with a small buffer; ``address`` is a row of getaddrinfo."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    return made
 
 
 def _reason(error: Exception) -> str:

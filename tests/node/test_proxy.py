@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.client_proto import ResponseHandler
 
 from controller.cloud.node import File, HttpRequest, HttpResponse
 from controller.errors import CommandError
 from controller.node import bodies
-from controller.node.proxy import Proxy
+from controller.node.proxy import BUFFER_BYTES, Proxy
 from tests.support.certificates import Authority
 
 
@@ -236,6 +237,22 @@ async def test_a_body_beyond_the_bound_is_cut_and_says_so(
     answer = await proxy.send(request_, 10)
     assert len(answer.body) == bodies.LIMIT
     assert answer.truncated is (size > bodies.LIMIT)
+
+
+async def test_what_a_runtime_sends_is_parsed_in_small_pieces(
+    proxy: Proxy, runtime: Runtime, request_: HttpRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    received = ResponseHandler.data_received
+
+    def noted(handler: ResponseHandler, data: bytes) -> None:
+        sizes.append(len(data))
+        received(handler, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", noted)
+    runtime.response = web.Response(body=b"x" * (4 << 20))
+    assert (await proxy.send(request_, 10)).truncated
+    assert 0 < max(sizes) <= 2 * BUFFER_BYTES  # the kernel doubles what it is given (socket(7))
 
 
 async def test_a_bomb_is_cut_as_well(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
