@@ -18,8 +18,9 @@ def end_on_signals() -> None:
     """
     for each in _SIGNALS:
         signal.signal(each, _interrupt)
-    if _status(os.getppid(), "Name") in ("make", "gmake"):
-        threading.Thread(target=_follow_make, args=(os.getppid(),), daemon=True).start()
+    make = os.getppid()
+    if _status(make, "Name") in ("make", "gmake"):
+        threading.Thread(target=_follow_make, args=(make, _status(make, "SigCgt")), daemon=True).start()
 
 
 def _interrupt(*_: object) -> None:
@@ -28,12 +29,11 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _follow_make(make: int) -> None:
+def _follow_make(make: int, caught: str) -> None:
     """End when make has ended or has taken SIGINT: it then only waits for its recipe, and passes nothing on.
 
     make resets its own handler as it takes the signal (proc_pid_status(5): SigCgt).
     """
-    caught = _status(make, "SigCgt")
     never = threading.Event()
     while os.getppid() == make and _status(make, "SigCgt") == caught:
         never.wait(_LOOK_SECONDS)

@@ -37,7 +37,7 @@ async def shown(api: ApiClient) -> dict[str, Any]:
 async def test_the_word_of_the_leader_stands_beside_the_nodes_own(api: ApiClient, node: NodeStatus) -> None:
     await Notice(api, lambda: UP).write()
     before = await shown(api)
-    assert before["conditions"] == {"Ready": "True", "CloudConnected": "True"}
+    assert before["conditions"] == {"Ready": "True", "CloudConnected": "True", "DiskFull": "False"}
     assert (before["agentId"], before["cloud"]["url"]) == ("07048933", "https://cloud")
     node._written = float("-inf")  # a minute later
     await node.look()
