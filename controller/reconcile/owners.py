@@ -61,17 +61,24 @@ class Owners:
         Raises errors.EdgeError; done again, it ends in the same state.
         """
         able = [(other, read) for other in others if (read := self._able(other, owner))]
-        if not able:
-            return None
-        heir, read = min(able, key=lambda one: (one[1].spec.paused, one[1].metadata.name))
-        async with self._lock(owner):
-            await self._backend.hand_over(objects.target(self._install_id, read))
-            await self._appoint(heir)
-        return _key(heir)
+        for heir, read in sorted(able, key=lambda one: (one[1].spec.paused, one[1].metadata.name)):
+            async with self._lock(owner):
+                await self._backend.hand_over(objects.target(self._install_id, read))
+                if await self._appoint(heir):
+                    return _key(heir)
+        return None
 
-    async def _appoint(self, heir: Body) -> None:
+    async def _appoint(self, heir: Body) -> bool:
+        """Have it claim the deviceId; whether it will look after the container.
+
+        One whose deletion came in between may have been let go already, as one that owns nothing.
+        """
         try:
-            await self._write(heir, heir["metadata"]["uid"])
+            now = await self._write(heir, heir["metadata"]["uid"])
+            if claims.is_deleting(now):
+                await self._write(heir, None)
+                return False
+            return True
         except (errors.NotFoundError, errors.ConflictError) as error:
             message = f"{_key(heir)} was to take the container over and is gone: it is tried again"
             raise errors.Retry(reasons.STEP_FAILED, message) from error
@@ -132,10 +139,10 @@ class Owners:
         found = await self._api.list(kinds.RUNTIMES, described["namespace"], field_selector=selector)
         return [other for other in found if other["metadata"]["uid"] != described["uid"]]
 
-    async def _write(self, runtime: Body, claim: str | None) -> None:
+    async def _write(self, runtime: Body, claim: str | None) -> Body:
         patch = {"metadata": {"uid": runtime["metadata"]["uid"], "annotations": {names.CLAIM: claim}}}
         key = _key(runtime)
-        await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, patch)
+        return await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, patch)
 
     def _identity(self, runtime: Body) -> base.Identity:
         return base.Identity(self._install_id, runtime["metadata"]["namespace"], runtime["spec"]["deviceId"])

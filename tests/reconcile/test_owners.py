@@ -9,6 +9,7 @@ import pytest
 from controller import names
 from controller.reconcile.keys import Key
 from controller.resources import kinds, reasons
+from controller.resources.kinds import Kind
 from tests.reconcile.cell import SPEC, Cell
 from tests.reconcile.world import IDENTITY
 
@@ -40,6 +41,26 @@ async def test_the_deletion_of_one_that_was_never_looked_at_touches_nothing(cell
     before = list(cell.world.backend.effects)
     assert (await cell.delete("b")).settled
     assert cell.world.backend.effects == before
+
+
+@pytest.mark.parametrize("third", [False, True])
+async def test_two_deleted_at_once_leave_no_container_behind(cell: Cell, third: bool) -> None:
+    for name in ("b", "c") if third else ("b",):
+        await cell.add(name)
+        await cell.look(name)
+    api = cell.world.api
+
+    def fault(verb: str, kind: Kind) -> None:
+        """The heir is deleted after the owner has chosen it, and before it is told."""
+        if verb == "patch":
+            cell.body("b")["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+
+    await api.delete(kinds.RUNTIMES, "a", "edge")
+    api.fault = fault
+    assert (await cell.look("a")).settled
+    api.fault = lambda verb, kind: None
+    assert names.CLAIM not in cell.body("b")["metadata"].get("annotations", {})
+    assert len(cell.world.backend.containers) == (1 if third else 0)
 
 
 async def test_two_made_at_once_make_one_container_once() -> None:
