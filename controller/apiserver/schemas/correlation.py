@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 Schema = dict[str, Any]
@@ -24,10 +25,15 @@ def member(old: Any, name: str) -> Any:
     return old.get(name, NOTHING) if isinstance(old, dict) else NOTHING
 
 
-def entry(old: Any, new: Any, schema: Schema) -> Any:
-    """The item of a list with the keys of the new one; other lists have no items that could be compared."""
+def entries(old: Any, schema: Schema) -> Callable[[Any], Any]:
+    """What gives the item of a list with the keys of a new one; other lists have no items that could be compared."""
     keys = schema.get("x-kubernetes-list-map-keys")
-    if not keys or not isinstance(old, list) or not isinstance(new, dict):
-        return NOTHING
-    wanted = [new.get(key) for key in keys]
-    return next((one for one in old if isinstance(one, dict) and [one.get(key) for key in keys] == wanted), NOTHING)
+    if not keys or not isinstance(old, list):
+        return lambda _: NOTHING
+
+    def named(item: Any) -> str:
+        return json.dumps([item.get(key) for key in keys], sort_keys=True)
+
+    # Of several with the same keys the first counts. An index: a search for each would take the square of the time.
+    found = {named(item): item for item in reversed(old) if isinstance(item, dict)}
+    return lambda new: found.get(named(new), NOTHING) if isinstance(new, dict) else NOTHING

@@ -120,9 +120,9 @@ def _walk(schema: Object, value: Any, old: Any, path: str, budget: Budget) -> It
                 before = correlation.member(old, name)
                 yield from _walk(inner, part, before, f"{path}.{name}" if path else name, budget)
     elif isinstance(value, list) and "items" in schema:
+        entries = correlation.entries(old, schema)
         for index, entry in enumerate(value):
-            before = correlation.entry(old, entry, schema)
-            yield from _walk(schema["items"], entry, before, f"{path}[{index}]", budget)
+            yield from _walk(schema["items"], entry, entries(entry), f"{path}[{index}]", budget)
 
 
 def _faults_of(rule: Object, value: Any, old: Any, path: str, budget: Budget) -> Iterator[Cause]:

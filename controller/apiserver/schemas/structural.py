@@ -181,8 +181,9 @@ def _list(value: list[Any], schema: Schema, path: str, old: Any) -> list[Cause]:
         causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: must have at most {most} items", path))
     if (least := schema.get("minItems")) is not None and len(value) < least:
         causes.append(_invalid(len(value), path, f"should have at least {least} items"))
+    before = correlation.entries(old, schema)
     for index, item in enumerate(value):
-        causes += validate(item, schema.get("items", {}), f"{path}[{index}]", correlation.entry(old, item, schema))
+        causes += validate(item, schema.get("items", {}), f"{path}[{index}]", before(item))
     return causes + _duplicates(value, schema, path)
 
 
