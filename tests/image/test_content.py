@@ -16,6 +16,7 @@ from tests.support.controller_image import REFERENCE
 from tests.support.dockerd import Engine
 from tests.support.locks import locked
 
+pytestmark = pytest.mark.timeout(300)  # an image is built
 LIMIT_BYTES = 100 << 20  # of what is added to the base
 
 
