@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller import errors
+from controller import errors, names
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage.reserve import PAGE, PAGES, Urgency
 from controller.apiserver.storage.store import SHORT_HISTORY, Store
@@ -54,12 +54,12 @@ async def opened(disk: SmallDisk) -> Store:
 async def put(store: Store, name: str, value: object, urgency: Urgency = Urgency.ORDINARY) -> None:
     """Write an object of the size of a status."""
     item = thing(name, value=value, filler="x" * STATUS_BYTES)
-    await store.write(key(name), lambda _: item, lambda _: urgency)
+    await store.write(key(name), lambda _: item, lambda *_: urgency)
 
 
 async def remove(store: Store, name: str) -> None:
     """Delete an object."""
-    await store.write(key(name), lambda _: None, lambda _: Urgency.DELETION)
+    await store.write(key(name), lambda _: None, lambda *_: Urgency.DELETION)
 
 
 async def use_up(store: Store) -> None:
@@ -214,6 +214,7 @@ async def test_the_api_says_disk_full_and_recovers_by_itself(
     with pytest.raises(errors.DiskFullError):
         await api.patch(kinds.RUNTIMES, "one", "edge", {"spec": {"version": "2"}})
     await api.patch(kinds.RUNTIMES, "one", "edge", {"status": {"observedGeneration": 1}}, subresource="status")
+    await api.patch(kinds.RUNTIMES, "one", "edge", {"metadata": {"annotations": {names.CLAIM: "its uid"}}})
     await api.delete(kinds.RUNTIMES, "two", "edge")
     command = {"metadata": {"name": "c1", "namespace": "edge"}, "spec": COMMAND}
     await api.create(kinds.RUNTIME_COMMANDS, command)

@@ -126,13 +126,13 @@ class Store:
         self,
         key: Key,
         change: Callable[[Object | None], Object | None],
-        urgency: Callable[[Object | None], Urgency] = lambda _: Urgency.ORDINARY,
+        urgency: Callable[[Object | None, Object | None], Urgency] = lambda *_: Urgency.ORDINARY,
     ) -> Change:
         """Replace the object by what ``change`` makes of the current one; None deletes it.
 
-        An unchanged object is not written. What ``change`` raises is raised here. ``urgency`` says, of what was made,
-        whether it must be written on a full disk. Raises errors.DiskFullError, and errors.ApiUnavailableError when
-        the disk fails. Who is cancelled while waiting has written all the same.
+        An unchanged object is not written. What ``change`` raises is raised here. ``urgency`` says, of what was there
+        and what was made of it, whether that must be written on a full disk. Raises errors.DiskFullError, and
+        errors.ApiUnavailableError when the disk fails. Who is cancelled while waiting has written all the same.
         """
         task = asyncio.create_task(self._write(key, change, urgency))
         self._writes.add(task)
@@ -178,7 +178,7 @@ class Store:
         self,
         key: Key,
         change: Callable[[Object | None], Object | None],
-        urgency: Callable[[Object | None], Urgency],
+        urgency: Callable[[Object | None, Object | None], Urgency],
     ) -> Change:
         async with self._lock:
             before = self.get(key)
@@ -188,7 +188,7 @@ class Store:
             if before is not None and after == before:
                 return Change(self.revision, key, "UNCHANGED", before, before)
             kind = "DELETED" if after is None else "MODIFIED" if before is not None else "ADDED"
-            return await self._commit(key, kind, after or before or {}, before, urgency(after))
+            return await self._commit(key, kind, after or before or {}, before, urgency(before, after))
 
     async def _commit(self, key: Key, kind: str, item: Object, before: Object | None, urgency: Urgency) -> Change:
         revision = self.revision + 1

@@ -1,4 +1,4 @@
-"""What must be written on a full disk: statuses, leases, the journal of commands, and deletions with all they take.
+"""What must be written on a full disk: statuses, marks in the metadata, leases, the journal of commands, and deletions.
 
 Whatever else is refused then, above all what makes the database larger.
 """
@@ -16,10 +16,17 @@ from controller.apiserver.storage.reserve import Urgency
 NECESSARY = ("leases.coordination.k8s.io", f"runtimecommands.{names.GROUP}")
 
 
-def of(resource: Resource, made: dict[str, Any] | None, options: WriteOptions) -> Urgency:
+def of(
+    resource: Resource, options: WriteOptions, before: dict[str, Any] | None, made: dict[str, Any] | None
+) -> Urgency:
     """The urgency of a write that makes this of the object, None when it deletes it."""
     if made is None or "deletionTimestamp" in made["metadata"]:
         return Urgency.DELETION
     if options.necessary or options.subresource == "status" or resource.key in NECESSARY:
         return Urgency.NECESSARY
-    return Urgency.ORDINARY
+    return Urgency.NECESSARY if before and _content(before) == _content(made) else Urgency.ORDINARY
+
+
+def _content(item: dict[str, Any]) -> dict[str, Any]:
+    """All but the metadata: a deletion may need a mark on another object, such as who owns the container now."""
+    return {name: value for name, value in item.items() if name != "metadata"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -187,7 +188,7 @@ class Verbs:
             kind = "DELETED" if after is None else "ADDED" if current is None else "MODIFIED"
             done = Change(0, place.key, kind, made, current)
         else:
-            done = await self._store.write(place.key, step, lambda after: urgency.of(place.resource, after, options))
+            done = await self._store.write(place.key, step, partial(urgency.of, place.resource, options))
         # Who took the last finalizer sees what that made of the object; watchers see what was stored.
         shown_ = made if done.type == "DELETED" else done.object
         written = shown(place.resource, shown_)
