@@ -25,7 +25,7 @@ from tests.support.dockerd import Engine
 from tests.support.lan import Lan
 from tests.support.site import AGENT, Site, connected, eventually
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(900)]
 
 FULL_LENGTH = os.environ.get("EDGE_TEST_FULL_LENGTH") == "1"
 # Longer than every limit of a call and than what a loop may be silent; the pulls, which wait longest, are not used.

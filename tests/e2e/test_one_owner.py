@@ -11,7 +11,7 @@ import pytest
 from tests.support.lan import Lan
 from tests.support.site import Site
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 
 def manifest(site: Site, lan: Lan, name: str, namespace: str = "edge") -> str:

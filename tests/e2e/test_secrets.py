@@ -15,7 +15,7 @@ from tests.support import command
 from tests.support.lan import Lan
 from tests.support.site import AGENT, Site
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 # Each at another place of a request; the runtime answers with all of them, and with cookies made from the body.
 PASSWORD, BEARER, COOKIE, QUERY, PARAMETER, FILE = (f"hunter2-{place}-9c1e" for place in "abcdef")
