@@ -185,8 +185,7 @@ def demonstrate(folder: Path, *, once: bool, dhcp: bool) -> None:
             tour.pull_the_parent(controller)
         if not once:
             say(f"running until Ctrl-C; try: kubectl --kubeconfig {tour.environment['KUBECONFIG']} get runtimes -w")
-            controller.process.wait()
-            controller.check()
+            controller.wait()
 
 
 def _free_port() -> int:

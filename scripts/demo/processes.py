@@ -31,6 +31,16 @@ class Service:
         if self.process.poll() is not None:
             raise ServiceEnded(f"{self.log.stem} ended with status {self.process.returncode}:\n{self.last_words()}")
 
+    def wait(self) -> None:
+        """Wait without end. Raises ServiceEnded when it ends by itself.
+
+        In steps, because a signal that comes just before a wait without an end would not end it.
+        """
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
+            self.check()
+
     def last_words(self) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])

@@ -115,7 +115,7 @@ UNUSABLE: list[tuple[Any, int]] = [
     ([1], 400),
     ([{"op": "remove", "path": ""}], 422),
     ([{"op": "move", "path": "/spec/size"}], 422),
-    ([{"op": "add", "path": 1, "value": 1}], 422),
+    ([{"op": "add", "path": 1, "value": 1}], 400),
     ([{"op": "nonsense", "path": "/spec/size"}], 422),
     ([{"op": "remove", "path": "/spec/none"}], 422),
     ([{"op": "add", "path": "/spec/parts/²", "value": {"name": "b"}}], 422),

@@ -228,4 +228,6 @@ async def test_explain_tells_the_same_of_the_older_document(api: Api) -> None:
 
 
 async def test_all_is_a_category_also_where_nothing_is_in_it(api: Api) -> None:
-    assert await api.kubectl("get", "all") == "No resources found in edge namespace.\n"
+    assert (
+        await api.kubectl("get", "all", "--namespace=kube-public") == "No resources found in kube-public namespace.\n"
+    )

@@ -9,6 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from controller.apiserver.schemas.causes import NOWHERE
+from controller.apiserver.schemas.rules import UNCHECKED
 from tests.api.conftest import Api, Session, widget
 from tests.api.shared_server import NAMESPACE
 from tests.api.test_clients import PATH
@@ -51,7 +53,8 @@ REFUSED: list[tuple[Object, list[str]]] = [
     ({"labels": {"a": "é" * 32}}, [f'{LABELS}: Invalid value: "{"é" * 32}": must be no more than 63 bytes',
                                    f'{LABELS}: Invalid value: "{"é" * 32}": {VALUE}']),
     ({"annotations": {"A_b/c": ""}}, [f'{ANNOTATIONS}: Invalid value: "A_b/c": prefix part {SUBDOMAIN}']),
-    ({"annotations": {"a": "é" * (128 << 10)}}, [f"{ANNOTATIONS}: Too long: may not be more than 262144 bytes"]),
+    ({"annotations": {"a": "é" * (128 << 10)}},
+     [f"{ANNOTATIONS}: Too long: may not be more than 262144 bytes", f"{NOWHERE}: {UNCHECKED}"]),
     ({"finalizers": ["a b"]}, [f'{FINALIZERS}: Invalid value: "a b": name part {PART}']),
     ({"finalizers": ["orphan", "foregroundDeletion"]},
      [f'{FINALIZERS}: Invalid value: ["orphan","foregroundDeletion"]: {CLASHING}']),

@@ -20,7 +20,8 @@ from scripts.demo.signals import end_on_signals
 end_on_signals()
 try:
     print("up", flush=True)
-    threading.Event().wait()
+    while True:  # a signal just before a wait without an end would not end it
+        threading.Event().wait(0.1)
 except KeyboardInterrupt:
     print("put away", flush=True)
 """

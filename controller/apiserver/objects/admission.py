@@ -95,19 +95,19 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     causes = metadata.faults(resource, item["metadata"], old["metadata"] if old else None)
     causes += [*resource.check(item), *(resource.check_change(item, old) if old is not None else [])]
     if resource.schema is not None:
-        item, of_schema = _by_schema(resource.schema, item, old)
+        item, of_schema = _by_schema(resource.schema, item, old, causes)
         causes += of_schema
     if causes:
         raise failures.invalid(resource, item["metadata"].get("name") or "", causes)
     return item
 
 
-def _by_schema(schema: Object, item: Object, old: Object | None) -> tuple[Object, list[Cause]]:
-    """A custom resource with its defaults, and what its schema finds wrong with it."""
+def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cause]) -> tuple[Object, list[Cause]]:
+    """A custom resource with its defaults, and what its schema finds wrong with it, besides what is ``known``."""
     schema = _without_envelope(schema)
     body, before = _defaulted(item, schema), _defaulted(old, schema) if old else None
     causes = structural.validate(body, schema, old=NOTHING if before is None else before)
-    causes += rules.unchecked(schema, causes) or rules.check(schema, body, before)
+    causes += rules.unchecked(schema, [*known, *causes]) or rules.check(schema, body, before)
     return {**{key: item[key] for key in ENVELOPE}, **body}, causes
 
 

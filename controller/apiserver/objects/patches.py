@@ -46,6 +46,8 @@ def apply_json(target: Any, operations: Any) -> Any:
     """RFC 6902. Raises PatchError."""
     if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
         raise MalformedPatchError("a JSON patch is a list of operations")
+    if not all(isinstance(operation.get("path", ""), str) for operation in operations):
+        raise MalformedPatchError("the path of an operation is a text")
     if len(operations) > OPERATIONS:
         raise TooManyOperationsError(
             f"The allowed maximum operations in a JSON patch is {OPERATIONS}, got {len(operations)}"
