@@ -7,7 +7,7 @@ LOCK = --generate-hashes --no-header --no-annotate --allow-unsafe --no-emit-inde
 ARGS ?=
 ENGINES ?=
 # Each process has an engine, LANs and servers of its own, so the tests of one never meet those of another.
-PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=worksteal
+PARALLEL = --numprocesses=3 --dist=worksteal
 
 help: ## this list
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'

@@ -18,7 +18,7 @@ from controller import errors
 from tests.support.lan import Lan
 from tests.support.site import Site
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 CREATE_STEPS = [
     pytest.param(("network", "create"), 1, id="first-network-created"),

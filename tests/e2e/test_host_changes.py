@@ -14,7 +14,7 @@ from tests.support.command import run
 from tests.support.lan import Lan
 from tests.support.site import Site, eventually
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 NAMES = ("plc-1", "plc-2", "plc-3")
 HOSTS = range(60, 64)  # the third has two

@@ -11,7 +11,7 @@ from tests.support.dockerd import Engine
 from tests.support.lan import Lan
 from tests.support.site import AGENT, Site, eventually
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 
 @pytest.fixture
