@@ -1,4 +1,4 @@
-"""How large an object may be: values within it and levels of nesting. Pure.
+"""How large an object may be: values and characters within it, and levels of nesting. Pure.
 
 Bytes alone bound neither time nor memory: three megabytes of ``[],`` are a million lists, and every walk over objects
 recurses once for each level.
@@ -10,10 +10,49 @@ from typing import Any
 
 VALUES = 50_000  # in a body; the largest definitions in use have some ten thousand
 DEPTH = 128  # objects and lists within each other; CPython allows 1000 calls, and a walk makes up to three a level
+CHARACTERS = 3 << 20  # of keys and texts; as many as the bytes of a request
 
 
 class ExceededError(ValueError):
     """The object is too large or nested too deeply."""
+
+
+class Room:
+    """What may still be added to an object; taking never raises, as a stored object may be of any size."""
+
+    def __init__(self, value: Any) -> None:
+        self._values, self._characters = VALUES, CHARACTERS
+        self.exceeded = False
+        self.take(value)
+
+    def take(self, value: Any) -> bool:
+        """Count a value that is added; False when it does not fit, and from then on."""
+        if not self.exceeded:
+            values, characters = measured(value)
+            self._values -= values
+            self._characters -= characters
+            self.exceeded = self._values < 0 or self._characters < 0
+        return not self.exceeded
+
+    def check(self) -> None:
+        """Raises ExceededError when something did not fit."""
+        if self.exceeded:
+            raise ExceededError(
+                f"with its defaults it has more than {VALUES} values or {CHARACTERS} characters; "
+                "split it into smaller objects"
+            )
+
+
+def measured(value: Any) -> tuple[int, int]:
+    """How many values there are, and characters of all keys and texts. Does not recurse."""
+    values, characters, level = 0, 0, [value]
+    while level:
+        values += len(level)
+        characters += sum(len(item) for item in level if isinstance(item, str))
+        characters += sum(len(name) for item in level if isinstance(item, dict) for name in item)
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list))]
+        level = [part for parts in inner for part in parts]
+    return values, characters
 
 
 def check(value: Any) -> int:

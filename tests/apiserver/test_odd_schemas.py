@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from controller.apiserver import bounds, failures
 from controller.apiserver.kinds import definitions
-from controller.apiserver.kinds.resources import of_definition
-from controller.apiserver.objects import fieldsets
+from controller.apiserver.kinds.resources import Resource, of_definition
+from controller.apiserver.objects import admission, fieldsets
 from controller.apiserver.schemas import rule_costs, rule_functions, rules, soundness, strings, structural
 
 WIDGETS = yaml.safe_load((Path(__file__).parents[1] / "api" / "widgets.yaml").read_text())
@@ -48,7 +50,7 @@ def test_a_schema_that_is_sound_holds_for_any_object(schema: Any) -> None:
     for value in (OBJECT, None, 1, "x", [1, {"name": "a"}], {"size": [None]}):
         item = copy.deepcopy(value)
         structural.prune(item, schema)
-        structural.apply_defaults(item, schema)
+        structural.apply_defaults(item, schema, bounds.Room(item))
         json.dumps([structural.validate(item, schema), rules.check(schema, item, None)])
         if isinstance(item, dict):
             fieldsets.of_object(item, schema)
@@ -131,3 +133,88 @@ def test_duplicates_in_a_long_list_are_found_in_linear_time() -> None:
     schema = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
     items = [{"name": str(number)} for number in range(20_000)]
     assert len(structural.validate([*items, items[0]], schema)) == 1
+
+
+TEXT = "x" * 200_000
+LONG = "x" * 1_000_000
+BAD_RULE = {"x-kubernetes-validations": [{"rule": "false", "messageExpression": "['x']" + ".map(a, a+a)" * 24 + "[0]"}]}
+
+
+def _kind_with_defaults(default: Any) -> Resource:
+    item = copy.deepcopy(WIDGETS)
+    inner = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    part = {"type": "object", "properties": {"note": {**inner, "default": {"text": default}}}}
+    properties = {"spec": {"type": "object", "properties": {"parts": {"type": "array", "items": part}}}}
+    for version in item["spec"]["versions"]:
+        version["schema"] = {"openAPIV3Schema": {"type": "object", "properties": properties}}
+    return of_definition(definitions.accepted(item, None))[0]
+
+
+def _identity(kind: Resource) -> dict[str, Any]:
+    metadata = {"name": "a", "namespace": "edge"}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+
+
+@pytest.mark.parametrize("default", [TEXT, [[]] * 10_000])
+def test_defaults_that_make_an_object_too_large_are_refused(default: Any) -> None:
+    kind = _kind_with_defaults(default)
+    item = {**_identity(kind), "spec": {"parts": [{} for _ in range(20_000)]}}
+    with pytest.raises(failures.Failure) as refused:
+        admission.admit(kind, item, None)
+    assert refused.value.code == 413
+    small = admission.admit(kind, {**item, "spec": {"parts": [{}]}}, None)
+    assert small["spec"]["parts"][0]["note"] == {"text": default}
+
+
+@pytest.mark.parametrize("default", [TEXT, [[]] * 10_000])
+def test_a_stored_object_is_read_without_the_defaults_that_do_not_fit(default: Any) -> None:
+    kind = _kind_with_defaults(default)
+    item = {**_identity(kind), "spec": {"parts": [{} for _ in range(20_000)]}}
+    parts = admission.refreshed(kind, item)["spec"]["parts"]
+    assert parts[0]["note"] == {"text": default}
+    assert parts[-1] == {}
+    assert all(bounds.measured(parts)[place] <= most for place, most in enumerate((bounds.VALUES, bounds.CHARACTERS)))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["[" + ",".join(["self"] * 100) + "].map(x, x+x+x+x).size() > 0", "['x']" + ".map(a, a+a)" * 24 + ".size() > 0",
+     "[[1]]" + ".map(a, a+a)" * 20 + ".size() > 0", r"[r'\']" + ".map(a, a+a)" * 24 + r".size() > 0 && r'\' != ''",
+     "['''a'b''']" + ".map(a, a+a)" * 24 + ".size() > 0 && '''a'b''' != ''",
+     "[1]" + ".map(a, [a,a])" * 18, "[" + ",".join(["self"] * 100) + "]", "size(" + "+".join(["self"] * 50) + ") > 0",
+     "[" + ",".join(["self"] * 100) + "].map(x, string(x)).size() > 0",
+     "[" + ",".join(["self"] * 100) + "].join() != ''",
+     "[" + ",".join(["1"] * 100) + "].map(x, 'aaaa'.replace('', self)).size() > 0"],
+)  # fmt: skip
+def test_a_rule_that_multiplies_texts_is_refused_within_bounded_memory(rule: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (cause,) = rules.check(
+        {"x-kubernetes-validations": [{"rule": rule}]}, LONG[: 200_000 if "replace" in rule else None], None
+    )
+    assert cause.reason == "FieldValueInvalid"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
+    if "size" in rule:
+        assert rule_costs.TOO_LONG in cause.message or rule_costs.EXCEEDED in cause.message
+
+
+def test_a_message_is_made_within_the_cost_budget_too() -> None:
+    (cause,) = rules.check(BAD_RULE, 1, None)
+    assert "failed rule: false" in cause.message
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        (
+            "self.all(a, self.exists_one(b, b.name == a.name))",
+            [{"name": str(n), "v": TEXT[:30_000]} for n in range(64)],
+        ),
+        ("self.map(part, part.a + ':' + part.b).size() > 0", [{"a": TEXT[:20_000], "b": "z"}] * 64),
+        ("(has(self.a)?1:0)+" * 12 + "0 <= 12", {"a": TEXT[:65_536]}),
+        ("[has(self.a), has(self.b)].exists_one(x, x)", {"a": LONG}),
+        ("self.all(x, x.startsWith('x') && x.matches('^x+$')) // as it is", [TEXT[:60_000]] * 40),
+        (f"self == '{'x' * 4000}' || self.size() > 1{' ' * 60}", LONG),
+    ],
+)
+def test_a_usual_rule_may_look_at_long_texts(rule: str, value: Any) -> None:
+    assert not rules.check({"x-kubernetes-validations": [{"rule": rule}]}, value, None)

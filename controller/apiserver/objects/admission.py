@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from controller.apiserver import bounds, failures
@@ -105,32 +107,45 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
 def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cause]) -> tuple[Object, list[Cause]]:
     """A custom resource with its defaults, and what its schema finds wrong with it, besides what is ``known``."""
     schema = _without_envelope(schema)
-    body, before = _defaulted(item, schema), _defaulted(old, schema) if old else None
+    body, room = _defaulted(item, schema)
+    with _bounded():
+        room.check()
+    before = _defaulted(old, schema)[0] if old else None
     causes = structural.validate(body, schema, old=NOTHING if before is None else before)
     causes += rules.unchecked(schema, [*known, *causes]) or rules.check(schema, body, before)
     return {**{key: item[key] for key in ENVELOPE}, **body}, causes
 
 
-def _defaulted(item: Object, schema: Object) -> Object:
-    """The object without its envelope, filled with the defaults."""
+def _defaulted(item: Object, schema: Object) -> tuple[Object, bounds.Room]:
+    """The object without its envelope, filled with the defaults for which there is room."""
     body = {key: copy.deepcopy(value) for key, value in item.items() if key not in ENVELOPE}
-    structural.apply_defaults(body, schema)
-    return body
+    room = bounds.Room(body)
+    structural.apply_defaults(body, schema, room)
+    return body, room
 
 
 def refreshed(resource: Resource, item: Object) -> Object:
-    """A stored object as the schema of today has it: with its defaults, without what it no longer knows."""
+    """A stored object as the schema of today has it: with its defaults, without what it no longer knows.
+
+    It can be read whatever it is: defaults for which there is no room are left out.
+    """
     item = copy.deepcopy(item)
     if resource.schema is not None:
         structural.prune(item, _with_envelope(resource.schema))
-        structural.apply_defaults(item, _without_envelope(resource.schema))
+        structural.apply_defaults(item, _without_envelope(resource.schema), bounds.Room(item))
     return item
 
 
 def _check_bounds(item: Object) -> None:
     """Patches and applied configurations add to what is there. Raises failures.Failure (413)."""
-    try:
+    with _bounded():
         bounds.check(item)
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    try:
+        yield
     except bounds.ExceededError as error:
         raise failures.unbounded(error) from error
 

@@ -38,6 +38,8 @@ BLOCKING = ("FieldValueTypeInvalid", "FieldValueRequired", "FieldValueNotSupport
             "FieldValueTooMany")  # fmt: skip
 # What the evaluation of a rule raises.
 EVALUATION = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError)
+# No other result leaves the evaluator: a list would be copied with all that it shares.
+TRUTH, TEXT = "({}\n) == true", "({}\n) + ''"
 REASONS = ("FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate")
 
 
@@ -134,8 +136,7 @@ def _faults_of(rule: Object, value: Any, old: Any, path: str, budget: Budget) ->
             return
         known["oldSelf"] = before
     try:
-        budget.spend(text, known)
-        holds = bool(_evaluated(text, known))
+        holds = bool(_evaluated(TRUTH, text, known, budget))
     except EVALUATION as error:
         why = f"no such key: {error.args[0]}" if isinstance(error, KeyError) else str(error)
         told = f'Invalid value: "{kind_of(value)}": {why} evaluating rule: {_plain_message(rule)}'
@@ -144,7 +145,7 @@ def _faults_of(rule: Object, value: Any, old: Any, path: str, budget: Budget) ->
     if not holds:
         field = f"{path}{rule.get('fieldPath', '')}".lstrip(".")
         reason = rule.get("reason", REASONS[0])
-        yield Cause(reason, ": ".join(_words(reason, value, _message(rule, known))), field)
+        yield Cause(reason, ": ".join(_words(reason, value, _message(rule, known, budget))), field)
 
 
 def _words(reason: str, value: Any, message: str) -> list[str]:
@@ -157,10 +158,10 @@ def _words(reason: str, value: Any, message: str) -> list[str]:
     }.get(reason, ["Invalid value", *shown, message])
 
 
-def _message(rule: Object, known: Object) -> str:
+def _message(rule: Object, known: Object, budget: Budget) -> str:
     if expression := rule.get("messageExpression"):
         try:
-            return str(_evaluated(expression, known))
+            return str(_evaluated(TEXT, expression, known, budget))
         except EVALUATION:
             pass  # as Kubernetes does: the plain message stands in
     return _plain_message(rule)
@@ -170,21 +171,22 @@ def _plain_message(rule: Object) -> str:
     return str(rule.get("message") or f"failed rule: {rule['rule']}").strip()
 
 
-def _evaluated(rule: str, known: Object) -> Any:
+def _evaluated(form: str, rule: str, known: Object, budget: Budget) -> Any:
     """Raises EVALUATION."""
-    program = _program(rule)
+    budget.spend(rule, known)
+    program = _program(rule, form)
     context = _cel().Context(known)
     for name in FUNCTIONS.keys() & set(program.functions()):
-        context.add_function(name, FUNCTIONS[name])
+        context.add_function(name, budget.metered(FUNCTIONS[name]))
     return _guarded(program.execute, context)
 
 
 @lru_cache(256)
-def _program(rule: str) -> Any:
+def _program(rule: str, form: str = "{}") -> Any:
     """Raises ValueError."""
     if len(rule) > RULE_LENGTH:
         raise ValueError(f"the rule is longer than {RULE_LENGTH} characters")
-    return _guarded(_cel().compile, rule)
+    return _guarded(_cel().compile, form.format(rule))
 
 
 def _guarded(run: Callable[[Any], Any], given: Any) -> Any:

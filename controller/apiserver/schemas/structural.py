@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from controller.apiserver.bounds import Room
 from controller.apiserver.schemas import correlation, strings
 from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
 from controller.apiserver.schemas.correlation import NOTHING, is_unchanged
@@ -27,23 +28,23 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def apply_defaults(value: Any, schema: Schema) -> None:
-    """Fill defaults in place; a null that may not be one counts as left out."""
+def apply_defaults(value: Any, schema: Schema, room: Room) -> None:
+    """Fill defaults in place, as far as there is room; a null that may not be one counts as left out."""
     if isinstance(value, dict):
         _drop_nulls(value, schema)
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
         for name, part in properties.items():
-            if "default" in part and name not in value:
+            if "default" in part and name not in value and room.take(part["default"]):
                 value[name] = copy.deepcopy(part["default"])
             if name in value:
-                apply_defaults(value[name], part)
+                apply_defaults(value[name], part, room)
         if isinstance(extra, dict):
             for name, part in value.items():
                 if name not in properties:
-                    apply_defaults(part, extra)
+                    apply_defaults(part, extra, room)
     elif isinstance(value, list) and "items" in schema:
         for item in value:
-            apply_defaults(item, schema["items"])
+            apply_defaults(item, schema["items"], room)
 
 
 def _drop_nulls(value: dict[str, Any], schema: Schema) -> None:
