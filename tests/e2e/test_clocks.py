@@ -15,7 +15,7 @@ from tests.support.lan import Lan
 from tests.support.site import Site, eventually
 from tests.support.time_of_day import TimeOfDay
 
-pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(300)]
 
 CRASH = [("Stopped", "Crashed", "exit code 137"), ("Started", "Crashed", "exit code 137")]
 LINK_SECONDS = 90  # an attempt to connect, and the longest pause between two

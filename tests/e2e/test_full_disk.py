@@ -18,7 +18,7 @@ from tests.support.lan import Lan
 from tests.support.site import AGENT, Site, connected, eventually
 from tests.support.small_disk import SmallDisk
 
-pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

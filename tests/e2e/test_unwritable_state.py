@@ -17,7 +17,7 @@ from tests.support.dhcp_server import DhcpServer
 from tests.support.lan import Lan
 from tests.support.site import Site, eventually
 
-pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(300)]
 
 
 @contextmanager
