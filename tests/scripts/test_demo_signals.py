@@ -33,7 +33,13 @@ def demonstration(folder: Path, command: list[str]) -> Iterator[subprocess.Popen
     """One that is up, started by this command, as the Makefile of the project starts it."""
     (folder / "demonstration.py").write_text(DEMONSTRATION)
     (folder / "Makefile").write_text(f'.SILENT:\nrun:\n\tONCE="" exec {sys.executable} demonstration.py\n')
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    # make test must not make this make its child.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
