@@ -6,6 +6,7 @@ recurses once for each level.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 VALUES = 50_000  # in a body; the largest definitions in use have some ten thousand
@@ -43,15 +44,21 @@ class Room:
             )
 
 
+def levels(values: list[Any]) -> Iterator[list[Any]]:
+    """The values, then what they hold, and so on. Does not recurse."""
+    while values:
+        yield values
+        inner = [item.values() if isinstance(item, dict) else item for item in values if isinstance(item, (dict, list))]
+        values = [part for parts in inner for part in parts]
+
+
 def measured(value: Any) -> tuple[int, int]:
-    """How many values there are, and characters of all keys and texts. Does not recurse."""
-    values, characters, level = 0, 0, [value]
-    while level:
+    """How many values there are, and characters of all keys and texts."""
+    values, characters = 0, 0
+    for level in levels([value]):
         values += len(level)
         characters += sum(len(item) for item in level if isinstance(item, str))
         characters += sum(len(name) for item in level if isinstance(item, dict) for name in item)
-        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list))]
-        level = [part for parts in inner for part in parts]
     return values, characters
 
 

@@ -33,7 +33,7 @@ from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.storage import database, erasure, replacement, rescue, trouble
 from controller.apiserver.storage.backups import Backups
-from controller.apiserver.storage.keeping import Keeping
+from controller.apiserver.storage.keeping import BY_ITSELF, Keeping
 from controller.apiserver.storage.store import Store
 from controller.apiserver.upkeep import schedule, seed
 from controller.apiserver.upkeep.backing_up import BackingUp
@@ -65,7 +65,7 @@ class ApiServer:
         clock: Callable[[], float] = time.time,
         addresses: Callable[[], Iterable[str]] = tuple,
         limits: Limits | None = None,
-        keeping: Keeping = Keeping(),  # noqa: B008 - it is frozen
+        keeping: Keeping = BY_ITSELF,
         elapsed: Callable[[], float] = boottime.now,
     ) -> None:
         self._directory = state_dir / "api"

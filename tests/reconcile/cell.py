@@ -10,16 +10,7 @@ from controller import names
 from controller.reconcile.keys import Key
 from controller.reconcile.reconciler import Result
 from controller.resources import kinds, reasons
-from tests.reconcile.world import LAN, World
-
-SPEC = {
-    "deviceId": "plc-1",
-    "nodeName": "node-1",
-    "backend": "Docker",
-    "image": "registry/plc",
-    "version": "1",
-    "interfaces": [LAN],
-}
+from tests.reconcile.world import SPEC, World
 
 
 @dataclass

@@ -10,8 +10,8 @@ from controller import names
 from controller.reconcile.keys import Key
 from controller.resources import kinds, reasons
 from controller.resources.kinds import Kind
-from tests.reconcile.cell import SPEC, Cell
-from tests.reconcile.world import IDENTITY
+from tests.reconcile.cell import Cell
+from tests.reconcile.world import IDENTITY, SPEC
 
 
 async def test_a_copied_device_id_replaces_nothing_and_says_who_owns_it(cell: Cell) -> None:

@@ -30,6 +30,14 @@ LAN = {
     "subnet": "10.0.0.0/24",
 }
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
+SPEC = {
+    "deviceId": "plc-1",
+    "nodeName": "node-1",
+    "backend": "Docker",
+    "image": "registry/plc",
+    "version": "1",
+    "interfaces": [LAN],
+}
 
 
 @dataclass
@@ -85,16 +93,8 @@ class World:
 
     async def create(self, **spec: Any) -> None:
         """A Runtime as the cloud makes it."""
-        whole = {
-            "deviceId": "plc-1",
-            "nodeName": "node-1",
-            "backend": "Docker",
-            "image": "registry/plc",
-            "version": "1",
-            "interfaces": [LAN],
-        }
         metadata = {"name": KEY.name, "namespace": KEY.namespace, "finalizers": [names.FINALIZER]}
-        await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": whole | spec})
+        await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": SPEC | spec})
 
     async def change(self, **spec: Any) -> None:
         await self.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, {"spec": spec})

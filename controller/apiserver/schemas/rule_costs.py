@@ -76,10 +76,8 @@ def _rounds(shape: Shape, length: int) -> int:
 
 def _longest(known: dict[str, Any], *, texts: bool) -> tuple[int, int]:
     """The length of the longest list, object or text that a rule makes a list of, and that of the longest text."""
-    longest, text, level = 1, 0, list(known.values())
-    while level:
+    longest, text = 1, 0
+    for level in bounds.levels(list(known.values())):
         text = max(text, *(len(part) for part in level if isinstance(part, str)), 0)
         longest = max(longest, *(len(part) for part in level if isinstance(part, (dict, list))), 1)
-        inner = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, (dict, list))]
-        level = [part for parts in inner for part in parts]
     return max(longest, text) if texts else longest, text

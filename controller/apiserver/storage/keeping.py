@@ -21,3 +21,7 @@ class Keeping:
     disk: Disk | None = None
     subject: Mapping[str, str] | None = None
     backup_required: bool = True
+
+
+BY_ITSELF = Keeping()
+"""Without anything to keep beside the objects."""
