@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,25 @@ async def kubectl(kubeconfig: Path, *arguments: str) -> str:
 def box(tmp_path: Path) -> Box:
     """A box that has written, with a backup of before the last write."""
     return written(tmp_path / "state")
+
+
+@pytest.fixture
+def no_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Nothing that a test sends is the server's fault."""
+    yield
+    faults = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not faults
+
+
+@pytest.fixture
+async def viewer(server: ApiServer, tmp_path: Path, clock: Clock) -> AsyncIterator[aiohttp.ClientSession]:
+    """Who may read."""
+    async with handed_out(tmp_path, "viewer", 60, clock) as made:
+        yield made
+
+
+@pytest.fixture
+async def admin(server: ApiServer, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    """Who may everything."""
+    async with acting(server, tmp_path, "admin") as made:
+        yield made

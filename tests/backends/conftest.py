@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import docker
 import pytest
 
+from controller import errors
 from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.backend import DockerBackend
@@ -30,6 +31,7 @@ from controller.resources.client import ApiClient
 from tests.cluster import nodes
 from tests.support import dockerd, image
 from tests.support.lan import Lan
+from tests.support.stub_engine import StubEngine
 
 INTERNAL_POOL = IPv4Network("10.213.0.0/16")
 
@@ -231,3 +233,24 @@ def docker_bench(new_backend: NewBackend, install_id: str, runtime_image: str) -
 def api(docker_client: docker.DockerClient) -> Any:
     """The engine's own API, to look at what the backend did and to meddle."""
     return docker_client.api
+
+
+@pytest.fixture
+def other_lan(docker_machine: None) -> Iterator[Lan]:
+    """A second LAN of the test's own."""
+    with Lan() as made:
+        yield made
+
+
+@pytest.fixture
+async def stub(tmp_path: Path) -> AsyncIterator[StubEngine]:
+    """A stub of an engine, which a test has hang or answer otherwise."""
+    async with StubEngine(tmp_path / "s").serving() as stub:
+        yield stub
+
+
+async def reason_of(work: Any) -> str:
+    """Why it has to wait."""
+    with pytest.raises(errors.Waiting) as waiting:
+        await work
+    return waiting.value.reason

@@ -1,9 +1,8 @@
-"""An address that another machine on the LAN has: not taken by a start of ours, told and kept where a runtime runs."""
+"""An address that a machine on the LAN or another runtime has: not taken by a start, told and kept where one runs."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from controller.backends import base
 from controller.network.arp.guard import AddressGuard
 from controller.resources import reasons
 from tests.backends.conftest import Bench, interface
+from tests.backends.inside import changed
 from tests.support.lan import Lan
 
 pytestmark = pytest.mark.docker
@@ -56,8 +56,7 @@ async def test_an_address_given_to_a_running_runtime_is_asked_for_before(bench: 
     target = await bench.up(bench.target(interfaces=[interface(lan, 32)]))
     await bench.backend.observe(target)
     await asyncio.to_thread(lan.take, lan.address(33))
-    wire = target.spec.wire() | {"interfaces": [interface(lan, 33)]}
-    moved = dataclasses.replace(target, generation=2, spec=type(target.spec).model_validate(wire))
+    moved = changed(target, interfaces=[interface(lan, 33)])
 
     with pytest.raises(errors.Waiting) as refused:
         await bench.run(moved, base.RepairNetworks)
@@ -109,3 +108,26 @@ async def test_a_restart_that_is_asked_for_waits_while_the_address_is_contested(
     ((reason, _),) = (await bench.backend.observe(target)).obstacles
 
     assert reason == reasons.ADDRESS_CONFLICT
+
+
+async def test_an_address_that_another_runtime_has_is_a_conflict(bench: Bench, lan: Lan) -> None:
+    await bench.up(bench.target("plc1", interfaces=[interface(lan, 10)]))
+
+    with pytest.raises(errors.Waiting) as conflict:
+        await bench.up(bench.target("plc2", interfaces=[interface(lan, 10)]))
+
+    assert conflict.value.reason == reasons.ADDRESS_CONFLICT
+
+
+async def test_an_address_made_in_a_namespace_conflicts_too(bench: Bench, lan: Lan) -> None:
+    # Docker knows nothing of the second interface on the same parent.
+    two = bench.target("plc1", interfaces=[interface(lan, 10), interface(lan, 11, "cell")])
+    await bench.up(two)
+    await bench.backend.observe(two)
+
+    with pytest.raises(errors.Waiting) as conflict:
+        await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
+    await bench.down(two)
+    await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
+
+    assert conflict.value.reason == reasons.ADDRESS_CONFLICT

@@ -17,7 +17,7 @@ from controller.backends.base import Target
 from controller.network.lending import Lending
 from controller.resources import reasons
 from tests.backends.conftest import Bench, NewBackend, interface
-from tests.backends.test_docker_lan import links_of, wished
+from tests.backends.inside import changed, links_of
 from tests.support.command import run
 from tests.support.lan import Lan
 from tests.support.site import eventually
@@ -173,7 +173,7 @@ async def test_it_is_given_and_taken_while_the_runtime_runs(bench: Bench, nic: L
     before = on_host(nic.parent)
     target = await bench.up(bench.target(interfaces=[]))
     started = (await bench.backend.observe(target)).started_at
-    wish = wished(target, dedicatedInterface=nic.parent)
+    wish = changed(target, dedicatedInterface=nic.parent)
     assert (await bench.backend.observe(wish)).dedicated_fault
 
     await bench.run(wish, base.RepairNetworks)

@@ -12,11 +12,11 @@ import pytest
 
 from controller.backends import base
 from controller.backends.base import Observed, Target
-from controller.container_root import Process
 from controller.network import resolver
 from controller.network.dhcp.keeper import LeaseKeeper
 from controller.resources import reasons
 from tests.backends.conftest import Bench, NewBackend
+from tests.backends.inside import process_of
 from tests.support.dhcp_server import DhcpServer
 from tests.support.lan import Lan
 
@@ -88,17 +88,6 @@ def in_order(observed: Observed) -> bool:
 def waiting_for(reason: str) -> Callable[[Observed], bool]:
     """Whether its first interface waits for this."""
     return lambda observed: observed.interfaces[0].awaits == reason
-
-
-async def pid_of(bench: Bench, target: Target) -> int:
-    """The number of the runtime's first process."""
-    return (await process_of(bench, target)).pid
-
-
-async def process_of(bench: Bench, target: Target) -> Process:
-    """The runtime's first process."""
-    running: list[base.RunningContainer] = await bench.backend.running()
-    return next(Process(found.pid, found.container) for found in running if found.identity == target.identity)
 
 
 async def test_a_runtime_answers_at_the_address_that_the_server_gave(

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 import threading
 from collections.abc import AsyncIterator
-from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller import errors
-from controller.backends.base import Contact, CreateContainer, Identity, Target
+from controller.backends.base import CreateContainer, Identity, Target
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.containers import Containers
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.host import Host
 from controller.backends.docker.images import Images
-from controller.backends.docker.limits import EngineLimits
 from controller.resources import reasons, runtimes
-from tests.backends.conftest import INTERNAL_POOL, Told
-from tests.support.stub_engine import Manner, StubEngine
+from tests.backends.conftest import INTERNAL_POOL, Told, reason_of
+from tests.support.stub_engine import LIMITS, Manner, StubEngine
 
-LIMITS = EngineLimits(
-    ping_seconds=1, question_seconds=1, change_seconds=1, pull_seconds=1, probe_seconds=(0.05, 0.2), settle_seconds=0.05
-)
 PATIENT = dataclasses.replace(LIMITS, question_seconds=600, change_seconds=600, pull_seconds=600)
-
-
-@pytest.fixture
-async def stub(tmp_path: Path) -> AsyncIterator[StubEngine]:
-    """The engine."""
-    async with StubEngine(tmp_path / "s").serving() as stub:
-        yield stub
 
 
 @pytest.fixture
@@ -62,13 +48,6 @@ async def question(engine: Engine, name: str = "plc1") -> Any:
 async def start(engine: Engine, name: str = "plc1") -> None:
     """Have a container started."""
     await engine.change(lambda client: client.start(name))
-
-
-async def reason_of(work: Any) -> str:
-    """Why it has to wait."""
-    with pytest.raises(errors.Waiting) as waiting:
-        await work
-    return waiting.value.reason
 
 
 async def hang(stub: StubEngine, engine: Engine) -> None:
@@ -205,18 +184,6 @@ async def test_closing_sends_nothing_more(stub: StubEngine) -> None:
     assert "POST /containers/plc2/start" not in stub.asked
 
 
-async def test_a_subscription_that_is_not_answered_is_made_again(stub: StubEngine, host: Host) -> None:
-    backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
-    stub.manners["/events"] = Manner.SILENT
-    stream: Any = backend.changes()
-    async with asyncio.timeout(20), aclosing(stream) as changes:
-        first = asyncio.create_task(anext(changes))
-        await stub.arrived("GET /events")
-        stub.manners["/events"] = Manner.OPEN
-        assert [await first, await anext(changes)] == [Contact.LOST, Contact.STANDS]
-    backend.close()
-
-
 async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(stub: StubEngine, host: Host) -> None:
     backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
     stub.statuses |= {"/containers/create": "409 Conflict", "/containers/plc1/json": "404 Not Found"}
@@ -226,36 +193,6 @@ async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(st
         await backend.execute(CreateContainer(), dataclasses.replace(target("plc1"), image="pin"), Told())
 
     assert "POST /containers/create" in stub.asked
-    backend.close()
-
-
-async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers_and_is_told_once(
-    stub: StubEngine, host: Host, caplog: pytest.LogCaptureFixture
-) -> None:
-    backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
-    stub.manners["/events"] = Manner.OPEN
-    stub.running.clear()
-    stream: Any = backend.changes()
-    async with asyncio.timeout(20), aclosing(stream) as changes:
-        assert await anext(changes) is Contact.LOST
-        stub.running.set()
-        assert await anext(changes) is Contact.STANDS
-    backend.close()
-    loud = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert loud == [f"Docker at {stub.url} does not answer: timed out"]
-
-
-async def test_events_are_followed_again_after_the_engine_hung(stub: StubEngine, host: Host) -> None:
-    backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
-    stub.manners["/events"] = Manner.OPEN
-    stream: Any = backend.changes()
-    async with asyncio.timeout(20), aclosing(stream) as changes:
-        assert await anext(changes) is Contact.STANDS
-        stub.running.clear()
-        assert await reason_of(backend.check()) == reasons.DAEMON_UNREACHABLE
-        assert await anext(changes) is Contact.LOST
-        stub.running.set()
-        assert await anext(changes) is Contact.STANDS
     backend.close()
 
 

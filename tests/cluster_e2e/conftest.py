@@ -1,17 +1,20 @@
-"""An installation of several processes on a real API without nodes; the cluster with nodes is in tests/conftest.py."""
+"""Installations of several processes: on a real API without nodes, and on the cluster of tests/conftest.py."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from controller.console.server import Cloud
-from tests.cluster import programs
+from tests.cluster import nodes, programs
 from tests.cluster.control_plane import PROGRAMS, ControlPlane
+from tests.cluster_e2e.pods import NODE
+from tests.support import image, multus_stub
 from tests.support.cluster_site import ClusterSite
-from tests.support.site import AGENT
+from tests.support.site import AGENT, Site, eventually
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +32,50 @@ async def cluster_site(tmp_path: Path, control_plane: ControlPlane, cloud: Cloud
     await site.prepare()
     yield site
     await site.close()
+
+
+@pytest.fixture
+async def site(tmp_path: Path, cluster: nodes.Cluster, cloud: Cloud) -> AsyncIterator[ClusterSite]:
+    """An installation on the cluster; what it made there is gone afterwards."""
+    made = ClusterSite(tmp_path, cluster.programs / "kubectl", cluster.kubeconfig, cloud, await cloud.enroll(AGENT))
+    await made.prepare()
+    yield made
+    await made.close()
+    for kind in ("statefulsets", "services", "pods", "persistentvolumeclaims"):
+        await made.kubectl("delete", kind, "--all", "--wait", "--grace-period=1")
+
+
+@pytest.fixture
+async def controller(site: ClusterSite) -> Site:
+    """The leader, which is the agent of the node too; the cloud sees it."""
+    settings = {"EDGE_RUNTIME_IMAGE": image.REPOSITORY, "EDGE_RUNTIME_TEMPLATE": "{}"}
+    made = site.process(NODE, "link,pods,node", **settings)
+    await made.start(connected=False)
+    await site.cloud.wait_agent(AGENT, timeout=60)
+    return made
+
+
+@pytest.fixture
+async def parent(site: ClusterSite, controller: Site) -> str:
+    """An interface that the agent tells of: one of this machine's NICs, on which nothing is made without Multus."""
+
+    async def told() -> str:
+        found = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
+        listed = [(node.get("status") or {}) for node in found]
+        return next((one["interfaces"][0]["name"] for one in listed if one.get("api") and one.get("interfaces")), "")
+
+    name: str = await eventually(told, "the node tells where it answers, and which interfaces it has")
+    return name
+
+
+@pytest.fixture
+async def multus_kind(site: ClusterSite) -> AsyncIterator[None]:
+    """Multus' kind, for as long as a test needs it."""
+    await site.apply(multus_stub.KIND)
+    await site.kubectl("wait", "--for=condition=Established", f"crd/{multus_stub.NAME}")
+    await site.kubectl("get", "network-attachment-definitions")
+    yield
+    await site.kubectl("delete", "crd", multus_stub.NAME)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ from controller import errors, names
 from controller.backends import base
 from controller.reconcile import pace
 from controller.resources import kinds, reasons
+from tests.reconcile.starts import both
 from tests.reconcile.world import KEY, World
 
 COMMAND = "restart-device-0123456789abcdef"
@@ -28,10 +29,6 @@ async def command(world: World, topic: str, **spec: Any) -> None:
     patch = {"metadata": {"annotations": {names.REQUESTED_BY: f"{topic} {name}"}}, "spec": spec}
     await world.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, patch)
     await world.reconcile()
-
-
-def both(cause: str, detail: str) -> list[tuple[str, str, str]]:
-    return [("Stopped", cause, detail), ("Started", cause, detail)]
 
 
 async def test_a_crash_is_told_with_its_exit_code(running: World) -> None:

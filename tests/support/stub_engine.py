@@ -11,7 +11,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from controller.backends.docker.limits import EngineLimits
+
 _TRICKLE_SECONDS = 0.2
+# Of a connection to it: a second for everything.
+LIMITS = EngineLimits(
+    ping_seconds=1, question_seconds=1, change_seconds=1, pull_seconds=1, probe_seconds=(0.05, 0.2), settle_seconds=0.05
+)
 
 
 class Manner(Enum):

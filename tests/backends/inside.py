@@ -1,0 +1,42 @@
+"""What is inside a runtime of the Docker backend, and whether it is as the spec asks."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from controller.backends import base
+from controller.backends.base import Target
+from controller.container_root import Process
+from controller.network.namespace import Namespace, Snapshot
+from tests.backends.conftest import Bench
+
+
+async def links_of(bench: Bench, target: Target) -> Snapshot:
+    """The links inside the runtime."""
+    async with Namespace(await process_of(bench, target)) as namespace:
+        return await namespace.snapshot()
+
+
+async def pid_of(bench: Bench, target: Target) -> int:
+    """The number of the runtime's first process."""
+    return (await process_of(bench, target)).pid
+
+
+async def process_of(bench: Bench, target: Target) -> Process:
+    """The runtime's first process."""
+    running: list[base.RunningContainer] = await bench.backend.running()
+    return next(Process(found.pid, found.container) for found in running if found.identity == target.identity)
+
+
+def changed(target: Target, **spec: Any) -> Target:
+    """The target of a changed spec."""
+    wire = target.spec.wire() | spec
+    return dataclasses.replace(target, generation=2, spec=type(target.spec).model_validate(wire))
+
+
+async def in_order(bench: Bench, target: Target) -> bool:
+    """Whether the backend finds all interfaces as the spec asks, and no other."""
+    observed = await bench.backend.observe(target)
+    assert {found.name: found.detail for found in observed.interfaces if not found.in_order} == {}
+    return observed.internal_attached and len(observed.interfaces) == len(target.spec.interfaces)

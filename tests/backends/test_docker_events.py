@@ -1,0 +1,62 @@
+"""Following an engine that hangs: the loss is told once, and the changes are followed again by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from controller.backends.base import Contact
+from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.host import Host
+from controller.resources import reasons
+from tests.backends.conftest import INTERNAL_POOL, reason_of
+from tests.support.stub_engine import LIMITS, Manner, StubEngine
+
+
+@pytest.fixture
+async def backend(stub: StubEngine, host: Host) -> AsyncIterator[DockerBackend]:
+    """The backend on the stub."""
+    made = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
+    yield made
+    made.close()
+
+
+async def test_a_subscription_that_is_not_answered_is_made_again(stub: StubEngine, backend: DockerBackend) -> None:
+    stub.manners["/events"] = Manner.SILENT
+    stream: Any = backend.changes()
+    async with asyncio.timeout(20), aclosing(stream) as changes:
+        first = asyncio.create_task(anext(changes))
+        await stub.arrived("GET /events")
+        stub.manners["/events"] = Manner.OPEN
+        assert [await first, await anext(changes)] == [Contact.LOST, Contact.STANDS]
+
+
+async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers_and_is_told_once(
+    stub: StubEngine, backend: DockerBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    stub.manners["/events"] = Manner.OPEN
+    stub.running.clear()
+    stream: Any = backend.changes()
+    async with asyncio.timeout(20), aclosing(stream) as changes:
+        assert await anext(changes) is Contact.LOST
+        stub.running.set()
+        assert await anext(changes) is Contact.STANDS
+    loud = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert loud == [f"Docker at {stub.url} does not answer: timed out"]
+
+
+async def test_events_are_followed_again_after_the_engine_hung(stub: StubEngine, backend: DockerBackend) -> None:
+    stub.manners["/events"] = Manner.OPEN
+    stream: Any = backend.changes()
+    async with asyncio.timeout(20), aclosing(stream) as changes:
+        assert await anext(changes) is Contact.STANDS
+        stub.running.clear()
+        assert await reason_of(backend.check()) == reasons.DAEMON_UNREACHABLE
+        assert await anext(changes) is Contact.LOST
+        stub.running.set()
+        assert await anext(changes) is Contact.STANDS

@@ -1,0 +1,113 @@
+"""What a person or Docker does to the networks of a runtime: repaired in place, or left alone where it is theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.resources import reasons
+from tests.backends.conftest import Bench, interface
+from tests.backends.inside import in_order, links_of, pid_of
+from tests.support.command import run
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker
+
+
+async def test_a_restart_by_docker_itself_is_mended_in_place(bench: Bench, lan: Lan, api: Any) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10, "plant"), interface(lan, 11, "cell")]))
+    api.restart(target.identity.device_id, timeout=1)
+    before = await bench.backend.observe(target)
+    assert "cell" in {found.name for found in before.interfaces if not found.in_order}
+
+    await bench.run(target, base.RepairNetworks)
+
+    assert await in_order(bench, target)
+    assert (await bench.backend.observe(target)).started_at == before.started_at
+    assert lan.ping(lan.address(11))
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+async def test_a_network_disconnected_by_hand_is_connected_again(
+    bench: Bench, lan: Lan, api: Any, running: bool
+) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    mac = lan.mac_of(lan.address(10))
+    if not running:
+        await bench.run(target, base.StopContainer)
+    name = target.identity.device_id
+    for network in api.inspect_container(name)["NetworkSettings"]["Networks"]:
+        api.disconnect_container_from_network(name, network, force=True)
+    assert not (await bench.backend.observe(target)).internal_attached
+
+    await bench.run(target, base.RepairNetworks, base.StartContainer)
+
+    assert await in_order(bench, target)
+    assert lan.mac_of(lan.address(10)) == mac
+
+
+async def test_an_internal_network_removed_by_hand_comes_back(bench: Bench, lan: Lan, api: Any) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    await bench.run(target, base.StopContainer)
+    for network in api.networks(filters={"label": f"getedge.me/install-id={bench.install_id}"}):
+        api.remove_network(network["Id"])
+
+    await bench.run(target, base.StartContainer)
+
+    assert await in_order(bench, target)
+    assert lan.ping(lan.address(10))
+
+
+async def test_a_network_that_a_person_connects_is_left_alone(bench: Bench, lan: Lan, other_lan: Lan, api: Any) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    pools, options = {"Config": [{"Subnet": str(other_lan.subnet)}]}, {"parent": other_lan.parent}
+    name = f"foreign-{bench.install_id}"
+    foreign = api.create_network(name, driver="macvlan", options=options, ipam=pools)["Id"]
+    try:
+        api.connect_container_to_network(target.identity.device_id, foreign)
+        assert await in_order(bench, target)
+        await bench.run(target, base.RepairNetworks)
+        connected = api.inspect_container(target.identity.device_id)["NetworkSettings"]["Networks"]
+        await bench.down(target)
+    finally:
+        api.remove_network(foreign)
+
+    assert name in connected
+
+
+async def test_a_subnet_of_another_docker_network_is_an_overlap(bench: Bench, lan: Lan, api: Any) -> None:
+    pools = {"Config": [{"Subnet": str(lan.subnet)}]}
+    foreign = api.create_network(f"foreign-{bench.install_id}", driver="bridge", ipam=pools)["Id"]
+    try:
+        with pytest.raises(errors.Stalled) as overlap:
+            await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    finally:
+        api.remove_network(foreign)
+
+    assert overlap.value.reason == reasons.POOL_OVERLAP
+
+
+async def test_somebody_elses_macvlan_network_on_the_same_lan_is_no_obstacle(bench: Bench, lan: Lan, api: Any) -> None:
+    pools = {"Config": [{"Subnet": str(lan.subnet)}]}
+    options = {"parent": lan.parent}
+    foreign = api.create_network(f"foreign-{bench.install_id}", driver="macvlan", options=options, ipam=pools)["Id"]
+    try:
+        target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+        assert await in_order(bench, target)
+        assert lan.ping(lan.address(10))
+        await bench.down(target)
+    finally:
+        api.remove_network(foreign)
+
+
+async def test_a_link_of_the_runtimes_own_is_not_ours_to_keep_or_lose(bench: Bench, lan: Lan) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    pid = str(await pid_of(bench, target))
+    run("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "link", "add", "own0", "type", "veth", "peer", "name", "own1")
+
+    await bench.run(target, base.RepairNetworks)
+
+    assert "own0" in {link.name for link in (await links_of(bench, target)).links}

@@ -1,0 +1,126 @@
+"""The interfaces of the host that runtimes sit on: missing, pulled and plugged in, Wi-Fi, VLANs, several on one LAN."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.host import Host
+from controller.network.parents import Parents
+from controller.resources import reasons
+from tests.backends.conftest import INTERNAL_POOL, Bench, interface
+from tests.backends.inside import in_order, pid_of
+from tests.support.command import run
+from tests.support.dockerd import Engine
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker
+
+
+async def test_a_parent_that_was_pulled_and_plugged_in_again_is_used_again(bench: Bench, lan: Lan) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    mac = lan.mac_of(lan.address(10))
+    lan.unplug()
+    without = await bench.backend.observe(target)
+    with pytest.raises(errors.Waiting) as missing:
+        await bench.run(target, base.RepairNetworks)
+    lan.plug()
+
+    await bench.run(target, base.RepairNetworks)
+
+    assert without.running
+    assert without.missing_parents == (lan.parent,)
+    assert missing.value.reason == reasons.PARENT_MISSING
+    assert lan.mac_of(lan.address(10)) == mac
+    assert (await bench.backend.observe(target)).started_at == without.started_at
+
+
+async def test_a_start_waits_for_a_parent_that_is_missing(bench: Bench, lan: Lan) -> None:
+    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    mac = lan.mac_of(lan.address(10))
+    await bench.run(target, base.StopContainer)
+    lan.unplug()
+
+    with pytest.raises(errors.Waiting) as missing:
+        await bench.run(target, base.StartContainer)
+    lan.plug()
+    await bench.run(target, base.RepairNetworks, base.StartContainer)
+
+    assert missing.value.reason == reasons.PARENT_MISSING
+    assert lan.mac_of(lan.address(10)) == mac
+
+
+async def test_a_creation_waits_for_a_parent_that_is_missing(bench: Bench, lan: Lan) -> None:
+    wish = bench.target(interfaces=[interface(lan, 10) | {"parentInterface": "nosuch0"}])
+
+    with pytest.raises(errors.Waiting) as missing:
+        await bench.run(wish, base.ResolveImage, base.CreateContainer)
+
+    assert missing.value.reason == reasons.PARENT_MISSING
+
+
+async def test_two_parents_on_one_lan_each_have_their_own(bench: Bench, lan: Lan) -> None:
+    second = lan.second_parent()
+    wished = [interface(lan, 10), interface(lan, 11, "cell") | {"parentInterface": second, "gateway": None}]
+    target = await bench.up(bench.target(interfaces=wished))
+    macs = {each.name: each.mac_address for each in (await bench.backend.observe(target)).interfaces}
+
+    assert await in_order(bench, target)
+    assert lan.macs_of(lan.address(10)) == {macs["lan0"]}
+    assert lan.macs_of(lan.address(11)) == {macs["cell"]}
+    assert lan.ping(lan.address(10))
+    assert lan.ping(lan.address(11))
+
+
+async def test_an_address_outside_the_parents_own_subnet_answers(bench: Bench, lan: Lan) -> None:
+    run("ip", "addr", "add", "192.0.2.7/24", "dev", lan.parent)
+    run("ip", "addr", "add", f"{lan.address(7)}/24", "dev", lan.parent)
+
+    await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    outside = interface(lan, 10, "cell") | {"address": "198.51.100.5", "subnet": "198.51.100.0/24", "gateway": None}
+    await bench.up(bench.target("plc2", interfaces=[outside]))
+
+    run("ip", "-n", lan.namespace, "addr", "add", "198.51.100.1/24", "dev", "lan0")
+    assert lan.ping(lan.address(10))
+    assert lan.ping("198.51.100.5")
+
+
+async def test_a_wifi_parent_is_refused_with_the_remedy(engine: Engine, host: Host, bench: Bench, lan: Lan) -> None:
+    wifi = DockerBackend(engine.url, bench.install_id, INTERNAL_POOL, host, interface_kind=lambda _: "wifi")
+    try:
+        ((reason, message),) = (await wifi.observe(bench.target(interfaces=[interface(lan, 10)]))).obstacles
+    finally:
+        wifi.close()
+
+    assert reason == reasons.WIFI_PARENT
+    assert "wired" in message
+
+
+async def test_a_vlan_is_made_for_a_runtime_comes_back_with_its_nic_and_goes_with_it(
+    engine: Engine, host: Host, install_id: str, runtime_image: str, lan: Lan
+) -> None:
+    # Not every kernel has VLANs: a macvlan of that name stands in for one.
+    parents = Parents(install_id, lambda _: "macvlan mode bridge")
+    backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host, parents=parents)
+    bench, name = Bench(backend, install_id, runtime_image), f"{lan.parent}.10"
+    wish = interface(lan, 10) | {"parentInterface": name, "subnet": str(lan.subnet), "gateway": lan.gateway}
+    try:
+        target = await bench.up(bench.target(interfaces=[wish]))
+        assert lan.ping(lan.address(10))
+        before = await pid_of(bench, target)
+
+        lan.unplug()
+        assert (await backend.observe(target)).missing_parents == (name,)
+        lan.plug()
+        assert (await backend.observe(target)).missing_parents == ()
+        await bench.run(target, base.RepairNetworks)
+
+        assert lan.ping(lan.address(10))
+        assert await pid_of(bench, target) == before
+        await bench.down(target)
+        assert parents.numbers([name]) == {name: 0}
+    finally:
+        await backend.purge(volumes=True)
+        backend.close()

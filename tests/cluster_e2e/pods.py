@@ -1,0 +1,54 @@
+"""Runtimes as pods on the cluster with nodes: their pods, and what Multus would tell of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from controller.backends.pods import multus
+from tests.support import multus_stub
+from tests.support.cluster_site import ClusterSite
+from tests.support.site import Site, eventually
+
+NODE = "node1"
+ADDRESS = "10.64.7.50/24"
+
+
+async def pod_of(site: ClusterSite, name: str) -> dict[str, Any] | None:
+    """The pod of a runtime."""
+    found = json.loads(await site.kubectl("get", "pods", "-o", "json"))["items"]
+    return next((pod for pod in found if pod["metadata"]["name"] == f"{name}-0"), None)
+
+
+async def running_pod(site: ClusterSite, name: str) -> dict[str, Any]:
+    """The pod of a runtime, once its program runs."""
+
+    async def runs() -> dict[str, Any] | None:
+        pod = await pod_of(site, name)
+        told = ((pod or {}).get("status") or {}).get("containerStatuses") or [{}]
+        return pod if pod and "running" in (told[0].get("state") or {}) else None
+
+    found: dict[str, Any] = await eventually(runs, f"the pod of {name} runs")
+    return found
+
+
+def program(pod: dict[str, Any]) -> tuple[str, int, str]:
+    """Which start of which container it is."""
+    (told,) = pod["status"]["containerStatuses"]
+    return told["containerID"], told["restartCount"], told["state"]["running"]["startedAt"]
+
+
+async def tell_as_multus(site: ClusterSite, pod: dict[str, Any]) -> None:
+    """Write on the pod what Multus writes when it did what the pod asks for."""
+    note = f"{multus.NETWORK_STATUS}={multus_stub.told(pod)}"
+    await site.kubectl("annotate", "pod", pod["metadata"]["name"], note, "--overwrite")
+
+
+async def come_up(site: ClusterSite, controller: Site, parent: str, name: str) -> dict[str, Any]:
+    """A runtime of the cloud that is Ready; its pod."""
+    answer = await controller.create(name, parent, ADDRESS)
+    assert answer["status"] in ("success", "creating"), answer
+    pod = await running_pod(site, name)
+    await tell_as_multus(site, pod)
+    await site.kubectl("wait", f"runtime/{name}", "--for=condition=Ready", "--timeout=90s")
+    return pod
