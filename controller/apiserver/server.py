@@ -77,15 +77,13 @@ class ApiServer:
         self._elapsed = elapsed
         self._registry = Registry((*CORE, *cluster_kinds.resources()))
         self._advice: dict[str, Advice] = {}
-        self._facts = {**keeping.facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
         self._database = self._directory / "objects.db"
         self._backups = Backups(state_dir / "backups", clock)
         self._disk = keeping.disk or Disk(self._directory)
         daily = Daily(self._backups, clock, elapsed)
         self._back_up = BackingUp(self._database, self._backups, daily, self._disk)
         self._store = Store(self._database, disk=self._disk)
-        self._subject = keeping.subject or {"apiVersion": "v1", "kind": "Namespace", "name": default_namespace}
-        self._backup_required = keeping.backup_required
+        self._keeping = keeping
         self._pki = Pki(self._directory / "pki", lambda: (_reachable(host), *addresses()))
         self._limits = limits or Limits()
         self._door: Door | None = None
@@ -111,11 +109,12 @@ class ApiServer:
         await asyncio.to_thread(core_types.types)  # read from a file once; requests must not wait for that
         tokens = await asyncio.to_thread(self._pki.tokens)
         lost = await asyncio.to_thread(
-            rescue.prepare, self._database, self._backups, __version__, backup_required=self._backup_required
+            rescue.prepare, self._database, self._backups, __version__, backup_required=self._keeping.backup_required
         )
         await self._store.open()
         new = self._store.revision == 0
-        await self._keep({**self._facts, **(erasure.NOTHING_TO_ERASE if new else {})})
+        facts = {**self._keeping.facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
+        await self._keep({**facts, **(erasure.NOTHING_TO_ERASE if new else {})})
         seed.serve_definitions(self._store, self._registry)
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
         furnishings = Furnishings(self._store, ca)
@@ -146,7 +145,8 @@ class ApiServer:
             ) from error
 
     async def _tell(self, reason: str, message: str) -> None:
-        await seed.tell(self._store, self._namespace, self._subject, reason, message)
+        subject = self._keeping.subject or {"apiVersion": "v1", "kind": "Namespace", "name": self._namespace}
+        await seed.tell(self._store, self._namespace, subject, reason, message)
 
     def _front(self, tokens: dict[str, Identity]) -> Front:
         policy = Policy(self._registry)

@@ -14,17 +14,12 @@ from controller.backends.base import Target
 from controller.backends.docker import arrangement, labels, making
 from controller.backends.docker.arrangement import Arrangement, Attachment, Endpoint, Lans, Network, Wish
 from controller.backends.docker.capabilities import Capabilities
-from controller.backends.docker.containers import Container, Containers
-from controller.backends.docker.dedication import Dedication
-from controller.backends.docker.engine import Engine
-from controller.backends.docker.leasing import Leasing
-from controller.backends.docker.networks import Networks
-from controller.backends.docker.occupancy import Occupancy
+from controller.backends.docker.containers import Container
+from controller.backends.docker.parts import Parts
 from controller.container_root import NONE, Process
 from controller.network import mending, resolver
 from controller.network.arp import announcement
 from controller.network.arp.announcement import Claim
-from controller.network.parents import Parents
 from controller.network.wiring import WantedLink
 from controller.resources import reasons
 
@@ -34,23 +29,14 @@ log = logging.getLogger(__name__)
 class Attachments:
     """Connects containers to their networks, and puts in order inside them what the engine cannot."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        networks: Networks,
-        containers: Containers,
-        occupancy: Occupancy,
-        leasing: Leasing,
-        dedication: Dedication,
-        parents: Parents,
-    ) -> None:
-        self._engine = engine
-        self._networks = networks
-        self._containers = containers
-        self._occupancy = occupancy
-        self._leasing = leasing
-        self._dedication = dedication
-        self._parents = parents
+    def __init__(self, parts: Parts) -> None:
+        self._engine = parts.engine
+        self._networks = parts.networks
+        self._containers = parts.containers
+        self._occupancy = parts.occupancy
+        self._leasing = parts.leasing
+        self._dedication = parts.dedication
+        self._parents = parts.parents
 
     async def require_unclaimed(self, target: Target) -> None:
         """Raise errors.Waiting(ADDRESS_CONFLICT) when somebody has an address that a start would take."""

@@ -10,33 +10,23 @@ from ipaddress import IPv4Network
 from typing import TypeVar
 
 from controller import names
-from controller.backends import base
 from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
 from controller.backends.docker import failures, labels, survey
 from controller.backends.docker.attachments import Attachments
 from controller.backends.docker.capabilities import Capabilities
-from controller.backends.docker.containers import Containers
-from controller.backends.docker.creation import Creation, fresh
-from controller.backends.docker.dedication import Dedication
 from controller.backends.docker.endings import Endings
 from controller.backends.docker.engine import Engine
 from controller.backends.docker.events import Events
 from controller.backends.docker.host import Host
-from controller.backends.docker.images import Images
-from controller.backends.docker.leasing import Leasing
-from controller.backends.docker.lifecycle import Lifecycle
 from controller.backends.docker.limits import LIMITS, EngineLimits
 from controller.backends.docker.logs import Logs
-from controller.backends.docker.networks import Networks
 from controller.backends.docker.observation import Observer
-from controller.backends.docker.occupancy import Occupancy
-from controller.backends.docker.ports import Ports
+from controller.backends.docker.parts import assemble
 from controller.backends.docker.processes import Processes
 from controller.backends.docker.purge import Purge
-from controller.backends.docker.replacement import Replacement
+from controller.backends.docker.steps import Steps
 from controller.backends.docker.survey import Findings
 from controller.network import interfaces
-from controller.network.interfaces import HostInterfaces
 from controller.network.parents import Parents
 
 T = TypeVar("T")
@@ -70,30 +60,18 @@ class DockerBackend:
     ) -> None:
         self._install_id = install_id
         self._engine = engine = Engine(url, limits)
-        self._containers = containers = Containers(engine)
-        self._networks = networks = Networks(engine, install_id, internal_pool)
-        self._occupancy = occupancy = Occupancy(host.guard)
-        self._ports = ports = Ports(containers, host.devices)
-        self._leasing = leasing = Leasing(host.leases)
-        shown = HostInterfaces(internal_pool)
-        self._dedication = dedication = Dedication(host.lending, networks, lambda: shown.snapshot(include_virtual=True))
-        self._parents = parents = parents or Parents(install_id)
-        attachments = Attachments(engine, networks, containers, occupancy, leasing, dedication, parents)
-        self._creation = creation = Creation(engine, networks, containers, occupancy, ports, parents, pids_limit)
-        self._lifecycle = lifecycle = Lifecycle(engine, containers, creation, attachments, dedication)
-        self._images = images = Images(engine, containers, limits)
-        self._attachments = attachments
-        self._replacement = Replacement(containers, creation, lifecycle, attachments, images, settle_seconds)
-        endings = Endings()
-        self._observer = Observer(
-            containers, networks, attachments, occupancy, dedication, ports, parents, interface_kind, endings
+        self._parts = parts = assemble(engine, install_id, internal_pool, host, parents or Parents(install_id))
+        self._containers = containers = parts.containers
+        attachments, endings = Attachments(parts), Endings()
+        self._steps = Steps(
+            parts, attachments, install_id, settle_seconds=settle_seconds, pids_limit=pids_limit, limits=limits
         )
+        self._observer = Observer(parts, attachments, interface_kind, endings)
         self._events = Events(engine, containers, endings, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)
-        self._purge = Purge(engine, containers, networks, parents, install_id)
+        self._purge = Purge(engine, containers, parts.networks, parts.parents, install_id)
         self._capabilities: Capabilities | None = None
-        self._actions = self._table()
 
     async def observe(self, target: Target) -> Observed:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) when it cannot be seen."""
@@ -102,7 +80,7 @@ class DockerBackend:
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Do one step; see protocol.Backend."""
-        return await _told(base.action_for(self._actions, step)(target, progress))
+        return await _told(self._steps.execute(step, target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
         """Whether RepairNetworks can bring the interfaces to the spec on this container.
@@ -152,7 +130,7 @@ class DockerBackend:
 
     async def purge(self, *, volumes: bool) -> list[str]:
         """Remove everything of this installation; what was removed."""
-        await self._dedication.take_all_back()
+        await self._parts.dedication.take_all_back()
         return await _told(self._purge.run(volumes=volumes))
 
     async def survey(self) -> Findings:
@@ -166,60 +144,6 @@ class DockerBackend:
     def close(self) -> None:
         """Give up the connection to the engine; runtimes run on."""
         self._engine.close()
-
-    def _table(self) -> dict[type[Step], base.Action]:
-        lifecycle = self._lifecycle
-        return {
-            base.ResolveImage: self._images.resolve,
-            base.CreateContainer: self._create,
-            base.StartContainer: _plain(lifecycle.start),
-            base.StopContainer: _plain(lifecycle.stop),
-            base.RestartContainer: _plain(lifecycle.restart),
-            base.ReplaceContainer: self._replace,
-            base.FinishReplacement: _plain(self._replacement.finish),
-            base.RepairNetworks: _plain(self._attachments.repair),
-            base.AttachDevices: _plain(self._ports.attach),
-            base.UpdateResources: _plain(lifecycle.update_limits),
-            base.RemoveContainer: _plain(self._remove),
-            base.RemoveNetworks: _plain(self._remove_networks),
-        }
-
-    async def _create(self, target: Target, progress: Progress) -> Target:
-        target = await self._with_image(target, progress)
-        how = fresh(target, pulled=self._images.was_pulled(target.image or ""))
-        return await self._creation.create(target, how)
-
-    async def _replace(self, target: Target, progress: Progress) -> Target:
-        return await self._replacement.replace(await self._with_image(target, progress))
-
-    async def _with_image(self, target: Target, progress: Progress) -> Target:
-        """The target with an image; resolved before, but a person may have removed it since."""
-        return target if target.image else await self._images.resolve(target, progress)
-
-    async def _remove(self, target: Target) -> None:
-        await self._lifecycle.remove(target)
-        self._leasing.forget(target.identity)
-        self._ports.forget(target.identity)
-        self._occupancy.note(target.identity, ())
-        self._occupancy.claim(target.identity, ())
-        self._parents.note(target.identity, ())
-
-    async def _remove_networks(self, target: Target) -> None:
-        await self._networks.remove_internal(target.identity)
-        await self._networks.remove_unused_lans()
-        standing = await self._containers.of_install(self._install_id)
-        used = (labels.parents(entry["Labels"]) for _, entry in standing)
-        await self._parents.remove_unused(set().union(*used))
-
-
-def _plain(action: Callable[[Target], Awaitable[None]]) -> base.Action:
-    """An action that has nothing to tell and finds nothing to add to the target."""
-
-    async def act(target: Target, _progress: Progress) -> Target:
-        await action(target)
-        return target
-
-    return act
 
 
 async def _told(work: Awaitable[T]) -> T:

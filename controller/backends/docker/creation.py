@@ -16,12 +16,8 @@ from controller import errors
 from controller.backends.base import Target
 from controller.backends.docker import arrangement, confinement, failures, labels, making, naming
 from controller.backends.docker.arrangement import Arrangement, Lans, Network
-from controller.backends.docker.containers import Containers, is_of
-from controller.backends.docker.engine import Engine
-from controller.backends.docker.networks import Networks
-from controller.backends.docker.occupancy import Occupancy
-from controller.backends.docker.ports import Ports
-from controller.network.parents import Parents
+from controller.backends.docker.containers import is_of
+from controller.backends.docker.parts import Parts
 from controller.resources import reasons
 
 _IPV6 = Path("/proc/sys/net/ipv6")
@@ -32,22 +28,13 @@ log = logging.getLogger(__name__)
 class Creation:
     """Makes containers. That the host refuses realtime is remembered while the process lives."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        networks: Networks,
-        containers: Containers,
-        occupancy: Occupancy,
-        ports: Ports,
-        parents: Parents,
-        pids_limit: int,
-    ) -> None:
-        self._engine = engine
-        self._networks = networks
-        self._containers = containers
-        self._occupancy = occupancy
-        self._ports = ports
-        self._parents = parents
+    def __init__(self, parts: Parts, pids_limit: int) -> None:
+        self._engine = parts.engine
+        self._networks = parts.networks
+        self._containers = parts.containers
+        self._occupancy = parts.occupancy
+        self._ports = parts.ports
+        self._parents = parts.parents
         self._pids_limit = pids_limit
         self._realtime_refused = False
 

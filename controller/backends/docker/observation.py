@@ -11,18 +11,15 @@ from controller.backends.base import Observed, ObservedInterface, Target
 from controller.backends.docker import confinement, labels, leasing, making
 from controller.backends.docker.arrangement import Endpoint, Wish
 from controller.backends.docker.attachments import Attachments, resolves_otherwise
-from controller.backends.docker.containers import Container, Containers, is_of
-from controller.backends.docker.dedication import Dedicated, Dedication
+from controller.backends.docker.containers import Container, is_of
+from controller.backends.docker.dedication import Dedicated
 from controller.backends.docker.endings import Ending, Endings
 from controller.backends.docker.lifecycle import host_capacity
-from controller.backends.docker.networks import Networks
-from controller.backends.docker.occupancy import Occupancy
-from controller.backends.docker.ports import Ports
+from controller.backends.docker.parts import Parts
 from controller.container_root import NONE
 from controller.network import interfaces, resolver, wiring
 from controller.network.interfaces import ABSENT, LinkState
 from controller.network.namespace import Namespace, Snapshot
-from controller.network.parents import Parents
 from controller.resources import quantities, reasons, runtimes
 
 _WIFI = "{} is Wi-Fi, and access points let no foreign MAC address through: give a wired parentInterface"
@@ -33,24 +30,15 @@ class Observer:
     """Observes runtimes."""
 
     def __init__(
-        self,
-        containers: Containers,
-        networks: Networks,
-        attachments: Attachments,
-        occupancy: Occupancy,
-        dedication: Dedication,
-        ports: Ports,
-        parents: Parents,
-        interface_kind: Callable[[str], str],
-        endings: Endings,
+        self, parts: Parts, attachments: Attachments, interface_kind: Callable[[str], str], endings: Endings
     ) -> None:
-        self._containers = containers
-        self._networks = networks
+        self._containers = parts.containers
+        self._networks = parts.networks
         self._attachments = attachments
-        self._occupancy = occupancy
-        self._dedication = dedication
-        self._ports = ports
-        self._parents = parents
+        self._occupancy = parts.occupancy
+        self._dedication = parts.dedication
+        self._ports = parts.ports
+        self._parents = parts.parents
         self._interface_kind = interface_kind
         self._endings = endings
 
@@ -90,36 +78,19 @@ class Observer:
         parents = self._attachments.parents(wishes)
         interfaces = await self._interfaces(container, wishes, parents)
         dedicated = await self._dedicated(target, container)
-        state, health = container.state, container.state.get("Health") or {}
-        ending = self._ending(container)
-        how, internal = labels.making(container.labels), labels.internal_network_name(target.identity)
         unbounded = await self._lacks_memory_limit(container, target.spec.resources)
-        return Observed(
-            state=state["Status"],
-            container_id=container.id,
-            image=how.image,
-            image_source=how.image_source,
-            made_from=labels.made_from(container.labels),
-            uid=container.labels.get(names.UID_LABEL, ""),
-            started_at=_time(state.get("StartedAt")),
+        return replace(
+            _described(container, labels.internal_network_name(target.identity), self._ending(container)),
             started_seconds=await asyncio.to_thread(boottime.process_start, container.pid) if container.pid else None,
-            finished_at=_time(state.get("FinishedAt")),
-            exit_code=ending.exit_code if ending else None,
-            oom_killed=bool(ending and ending.out_of_memory),
-            error=state.get("Error", ""),
-            restart_count=_restarts(container),
-            health=health.get("Status", "none"),
-            internal_ip=container.address_on(internal),
             interfaces=interfaces,
             devices=await self._ports.observe(target, container),
-            internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
             resources=_resources(container, target.spec.resources, unbounded=unbounded),
             predecessor=predecessor,
             missing_parents=self._parents.lacking(parents),
             obstacles=await self._obstacles(target, wishes, dedicated, running=container.running),
             dedicated_fault=dedicated.fault,
             lent=dedicated.lent,
-            warnings=_warnings(container, how, target, unbounded=unbounded),
+            warnings=_warnings(container, target, unbounded=unbounded),
         )
 
     async def _obstacles(
@@ -174,6 +145,28 @@ class Observer:
         )
         seen = _running_interfaces(wishes, parents, container, snapshot, wrong_servers=wrong_servers)
         return tuple(_with_parent(found, states.get(found.parent_interface, ABSENT)) for found in seen)
+
+
+def _described(container: Container, internal: str, ending: Ending | None) -> Observed:
+    """What the engine tells of a container; ``internal`` names its internal network."""
+    state, how = container.state, labels.making(container.labels)
+    return Observed(
+        state=state["Status"],
+        container_id=container.id,
+        image=how.image,
+        image_source=how.image_source,
+        made_from=labels.made_from(container.labels),
+        uid=container.labels.get(names.UID_LABEL, ""),
+        started_at=_time(state.get("StartedAt")),
+        finished_at=_time(state.get("FinishedAt")),
+        exit_code=ending.exit_code if ending else None,
+        oom_killed=bool(ending and ending.out_of_memory),
+        error=state.get("Error", ""),
+        restart_count=_restarts(container),
+        health=(state.get("Health") or {}).get("Status", "none"),
+        internal_ip=container.address_on(internal),
+        internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
+    )
 
 
 def _running_interfaces(
@@ -273,11 +266,9 @@ def _restarts(container: Container) -> int:
     return max(0, counted - 1) if container.state["Status"] == "restarting" else counted
 
 
-def _warnings(
-    container: Container, how: labels.Making, target: Target, *, unbounded: bool
-) -> tuple[tuple[str, str], ...]:
+def _warnings(container: Container, target: Target, *, unbounded: bool) -> tuple[tuple[str, str], ...]:
     found = [(reasons.MEMORY_UNBOUNDED, reasons.meaning(reasons.MEMORY_UNBOUNDED))] if unbounded else []
-    if target.spec.realtime.enabled and not how.realtime:
+    if target.spec.realtime.enabled and not labels.making(container.labels).realtime:
         found.append((reasons.REALTIME_UNAVAILABLE, reasons.meaning(reasons.REALTIME_UNAVAILABLE)))
     if excess := confinement.excess(container.host_config):
         remedy = f"its next new container may not; `docker rm -f {container.name}` has it made now"

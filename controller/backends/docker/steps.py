@@ -1,0 +1,94 @@
+"""Which part does which step of a pass, and what a step leaves to forget."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from controller.backends import base
+from controller.backends.base import Progress, Step, Target
+from controller.backends.docker import labels
+from controller.backends.docker.attachments import Attachments
+from controller.backends.docker.creation import Creation, fresh
+from controller.backends.docker.images import Images
+from controller.backends.docker.lifecycle import Lifecycle
+from controller.backends.docker.limits import EngineLimits
+from controller.backends.docker.parts import Parts
+from controller.backends.docker.replacement import Replacement
+
+
+class Steps:
+    """Does the steps for the installation ``install_id``; the rest is as DockerBackend's."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        attachments: Attachments,
+        install_id: str,
+        *,
+        settle_seconds: float,
+        pids_limit: int,
+        limits: EngineLimits,
+    ) -> None:
+        self._parts = parts
+        self._install_id = install_id
+        self._creation = creation = Creation(parts, pids_limit)
+        self._lifecycle = lifecycle = Lifecycle(parts.engine, parts.containers, creation, attachments, parts.dedication)
+        self._images = images = Images(parts.engine, parts.containers, limits)
+        self._replacement = replacement = Replacement(
+            parts.containers, creation, lifecycle, attachments, images, settle_seconds
+        )
+        self._actions: dict[type[Step], base.Action] = {
+            base.ResolveImage: images.resolve,
+            base.CreateContainer: self._create,
+            base.StartContainer: _plain(lifecycle.start),
+            base.StopContainer: _plain(lifecycle.stop),
+            base.RestartContainer: _plain(lifecycle.restart),
+            base.ReplaceContainer: self._replace,
+            base.FinishReplacement: _plain(replacement.finish),
+            base.RepairNetworks: _plain(attachments.repair),
+            base.AttachDevices: _plain(parts.ports.attach),
+            base.UpdateResources: _plain(lifecycle.update_limits),
+            base.RemoveContainer: _plain(self._remove),
+            base.RemoveNetworks: _plain(self._remove_networks),
+        }
+
+    async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
+        """Do one step; see protocol.Backend. Raises Refusal too."""
+        return await base.action_for(self._actions, step)(target, progress)
+
+    async def _create(self, target: Target, progress: Progress) -> Target:
+        target = await self._with_image(target, progress)
+        how = fresh(target, pulled=self._images.was_pulled(target.image or ""))
+        return await self._creation.create(target, how)
+
+    async def _replace(self, target: Target, progress: Progress) -> Target:
+        return await self._replacement.replace(await self._with_image(target, progress))
+
+    async def _with_image(self, target: Target, progress: Progress) -> Target:
+        """The target with an image; resolved before, but a person may have removed it since."""
+        return target if target.image else await self._images.resolve(target, progress)
+
+    async def _remove(self, target: Target) -> None:
+        await self._lifecycle.remove(target)
+        self._parts.leasing.forget(target.identity)
+        self._parts.ports.forget(target.identity)
+        self._parts.occupancy.note(target.identity, ())
+        self._parts.occupancy.claim(target.identity, ())
+        self._parts.parents.note(target.identity, ())
+
+    async def _remove_networks(self, target: Target) -> None:
+        await self._parts.networks.remove_internal(target.identity)
+        await self._parts.networks.remove_unused_lans()
+        left = await self._parts.containers.of_install(self._install_id)
+        used = (labels.parents(entry["Labels"]) for _, entry in left)
+        await self._parts.parents.remove_unused(set().union(*used))
+
+
+def _plain(action: Callable[[Target], Awaitable[None]]) -> base.Action:
+    """An action that reports no progress and adds nothing to the target."""
+
+    async def act(target: Target, _progress: Progress) -> Target:
+        await action(target)
+        return target
+
+    return act
