@@ -126,6 +126,16 @@ async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
     assert _sockets() <= before
 
 
+async def test_a_link_that_stops_beside_a_frozen_cloud_leaves_no_socket_open(
+    cloud_process: CloudProcess, load_identity: Callable[[], Identity]
+) -> None:
+    before = _sockets()
+    async with Watched(cloud_process.url, load_identity, interval=3600) as agent:
+        await agent.connected()
+        cloud_process.freeze()
+    assert _sockets() <= before
+
+
 @pytest.mark.parametrize(
     ("interval", "times"), [(3600, 2), (0.05, 3)], ids=["nothing acknowledged yet", "in the moment of a heartbeat"]
 )
