@@ -14,6 +14,12 @@ ENCODED_LIMIT = 700_000  # characters of a body as JSON text, where every charac
 _TYPE_LENGTH = 256  # characters of a Content-Type that are read
 _BINARY = "application/octet-stream"
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s;"]+)', re.IGNORECASE)
+# Charsets of the web. Python knows more, and some of them (punycode, idna) take minutes for a body.
+_KNOWN = re.compile(
+    r"utf-?8|utf-?(16|32)(-?[bl]e)?|(us-)?ascii|iso-8859-\d\d?|latin-?1|(windows-|cp)125\d"
+    r"|gb(k|2312|18030)|big5|shift_jis|euc-(jp|kr)|koi8-[ru]",
+    re.IGNORECASE,
+)
 
 
 class Body(NamedTuple):
@@ -57,9 +63,10 @@ def _refuse(constant: str) -> NoReturn:
 
 def _decoded(content: bytes, content_type: str, charset: str | None, *, cut: bool) -> str | None:
     if content_type.startswith("text/") or (cut and content_type.endswith(("json", "xml"))):
+        known = charset if charset and _KNOWN.fullmatch(charset) else "utf-8"
         try:
-            return content.decode(charset or "utf-8", errors="replace")
-        except (LookupError, ValueError):  # a charset that nobody knows, or one that replaces nothing (idna)
+            return content.decode(known, errors="replace")
+        except LookupError:  # windows-1259
             return content.decode(errors="replace")
     if b"\0" in content:
         return None
