@@ -41,7 +41,7 @@ async def test_what_was_begun_before_a_crash_is_finished_after_it(tmp_path: Path
     await store.open()
     changes = store.subscribe()
     collecting = asyncio.create_task(Garbage(store, Registry(CORE)).run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(left := store.select(CONFIG_MAPS.key, "edge")) > 1:
             await changes.queue.get()
     assert [(item["metadata"]["name"], item["metadata"].get("ownerReferences")) for item in left] == [("orphan", None)]

@@ -224,7 +224,7 @@ async def test_a_pull_can_be_abandoned(bench: Bench, registry: Registry, wish: C
     pulling.cancel()
 
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(pulling, 5)
+        await asyncio.wait_for(pulling, 30)
     assert await bench.backend.known() == []
 
 

@@ -48,12 +48,12 @@ async def cloud_process(tmp_path: Path) -> AsyncIterator[CloudProcess]:
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
-    first_line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+    first_line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
     url = next(word.rstrip(";") for word in first_line.split() if word.startswith("https://"))
     yield CloudProcess(directory, process, url)
     process.send_signal(signal.SIGCONT)
     process.terminate()
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ async def test_stop_closes_the_connection_and_ends_run(cloud: Cloud, load_identi
         await agent.connected()
         session = await cloud.wait_agent(AGENT)
         await agent.link.stop()
-        await asyncio.wait_for(session.gone.wait(), 5)
+        await asyncio.wait_for(session.gone.wait(), 30)
     assert agent._task.done()
     assert not agent.link.state.connected
 

@@ -33,18 +33,18 @@ class Served:
         """Serve on a free port."""
         self.process = await self._spawn("serve", "--listen", "127.0.0.1:0")
         assert self.process.stdout is not None
-        line = (await asyncio.wait_for(self.process.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(self.process.stdout.readline(), 60)).decode()
         self.url = next(word.rstrip(";") for word in line.split() if word.startswith("https://"))
 
     async def stop(self) -> int:
         """Stop it as Ctrl-C does; the exit status."""
         self.process.send_signal(signal.SIGINT)
-        return await asyncio.wait_for(self.process.wait(), 10)
+        return await asyncio.wait_for(self.process.wait(), 30)
 
     async def run(self, *arguments: str, stdin: str = "") -> tuple[int | None, str, str]:
         """Run one command: exit status, output, errors."""
         process = await self._spawn(*arguments)
-        output, errors = await asyncio.wait_for(process.communicate(stdin.encode()), 20)
+        output, errors = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
         return process.returncode, output.decode(), errors.decode()
 
     async def _spawn(self, *arguments: str) -> asyncio.subprocess.Process:

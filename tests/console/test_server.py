@@ -49,7 +49,7 @@ async def test_an_agent_that_connects_again_replaces_its_older_connection(cloud:
         older = await cloud.wait_agent(AGENT)
         newer = identity_in(cloud.directory / "agents" / AGENT)
         async with Watched(cloud.url, newer):
-            await asyncio.wait_for(older.gone.wait(), 10)
+            await asyncio.wait_for(older.gone.wait(), 30)
             assert (await cloud.wait_agent(AGENT)).sid != older.sid
 
 

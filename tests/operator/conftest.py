@@ -71,7 +71,7 @@ class Site:
 
     async def until(self, name: str, wanted: Any) -> dict[str, Any]:
         """The Runtime once ``wanted(object)`` is true of it; it is {} once it is gone."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             found = await self.get(name)
             while not wanted(found):
                 found = await self._next(name, found)

@@ -43,7 +43,7 @@ class Lives:
         await asyncio.Event().wait()
 
     async def wait(self) -> None:
-        assert await asyncio.to_thread(self.begun.acquire, timeout=10)
+        assert await asyncio.to_thread(self.begun.acquire, timeout=30)
 
 
 async def reconcile(key: Key) -> Result:

@@ -74,7 +74,7 @@ async def test_a_change_of_the_object_interrupts_the_pass_and_a_mere_event_does_
     queue.add(KEY)
     assert not passes.interruptions[0].is_set()
     waiting = asyncio.create_task(queue.reconcile(KEY))
-    await asyncio.wait_for(passes.interruptions[0].wait(), 5)
+    await asyncio.wait_for(passes.interruptions[0].wait(), 30)
     passes.gate.set()
     await waiting
 

@@ -33,7 +33,7 @@ class Keys:
         self.added.put_nowait(key)
 
     async def next(self) -> Key:
-        return await asyncio.wait_for(self.added.get(), 5)
+        return await asyncio.wait_for(self.added.get(), 30)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ async def test_the_slow_timer_beats_while_the_engine_hangs(world: World, keys: K
 
     world.backend.known = known  # type: ignore[method-assign]
     beats: asyncio.Queue[None] = asyncio.Queue()
-    async with running(resync(world, keys, lambda: beats.put_nowait(None)).run), asyncio.timeout(10):
+    async with running(resync(world, keys, lambda: beats.put_nowait(None)).run), asyncio.timeout(30):
         await beats.get()
         await beats.get()
 
@@ -149,7 +149,7 @@ async def test_the_slow_timer_leaves_it_to_the_engine_to_tell_that_it_is_away(
         raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
 
     world.backend.known = known  # type: ignore[method-assign]
-    async with running(resync(world, keys).run), asyncio.timeout(10):
+    async with running(resync(world, keys).run), asyncio.timeout(30):
         await looks.get()
         await looks.get()
     assert caplog.text == ""

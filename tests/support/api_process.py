@@ -15,7 +15,7 @@ from pathlib import Path
 from controller.apiserver.server import ApiServer
 
 NAMESPACE = "edge"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 class ApiProcess:

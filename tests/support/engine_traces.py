@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.support.command import run
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_END_SECONDS = 10
+_END_SECONDS = 30
 
 
 def remove(root: Path) -> None:

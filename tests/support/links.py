@@ -14,7 +14,7 @@ from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
 from controller.cloud.link import Link, LinkState
 
-SECONDS = 20  # nothing here takes so long; it only ends a test that hangs
+SECONDS = 30  # nothing here takes so long; it only ends a test that hangs
 
 
 async def echo(event: str, arguments: list[Any]) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Watched:
         dispatch: Dispatch = echo,
         *,
         interval: float = 0.2,
-        connect_seconds: float = 5,
+        connect_seconds: float = 20,
     ) -> None:
         self.states: list[LinkState] = []
         self._changed = asyncio.Condition()

@@ -112,7 +112,7 @@ class Site:
                 start_new_session=True,
             )
         if connected:
-            await self.cloud.wait_agent(AGENT, timeout=30)
+            await self.cloud.wait_agent(AGENT, timeout=60)
 
     async def kill(self) -> None:
         """A power cut for the controller alone."""
@@ -135,7 +135,7 @@ class Site:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), 10)
+        return await asyncio.wait_for(self.process.wait(), 30)
 
     async def close(self) -> None:
         """Stop the process, whatever state it is in."""

@@ -65,7 +65,7 @@ class StubEngine:
     async def arrived(self, request: str, times: int = 1) -> None:
         """Wait until a request came, so many times since the last wait for it."""
         for _ in range(times):
-            await asyncio.wait_for(self._arrived[request].acquire(), 20)
+            await asyncio.wait_for(self._arrived[request].acquire(), 30)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))

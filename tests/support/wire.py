@@ -64,7 +64,7 @@ class WireCloud:
 
     async def packet(self, kind: str) -> str:
         """The next packet of a kind, without the kind."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not (frame := await self.packets.get()).startswith(kind):
                 pass
         return frame[len(kind) :]
