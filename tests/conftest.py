@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import docker
+import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
 
@@ -23,6 +24,12 @@ from tests.support import dockerd, engine_traces, image, ownership, requirements
 from tests.support import lan as lans
 from tests.support.certificates import Authority
 from tests.support.embedded_api import EmbeddedApi
+
+# An example may be drawn, or run, while other processes have the machine.
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
 
 _DEFAULT_NETWORKS = {"bridge", "host", "none"}
 

@@ -27,7 +27,6 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 TIMED_OUT = 504  # a request may name less time than anything takes
 BOUNDED = settings(
     derandomize=True,
-    deadline=None,
     database=None,
     max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.apiserver import bounds, failures
@@ -41,7 +41,6 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(schema=SCHEMAS)
 def test_a_schema_that_is_sound_holds_for_any_object(schema: Any) -> None:
     schema = soundness.tidied(schema)

@@ -81,7 +81,7 @@ async def _acknowledged(cloud: CloudProcess) -> None:
 async def test_an_idle_link_to_a_frozen_cloud_is_given_up_and_made_again(
     cloud_process: CloudProcess, load_identity: Callable[[], Identity]
 ) -> None:
-    async with Watched(cloud_process.url, load_identity, interval=0.5, connect_seconds=1) as agent:
+    async with Watched(cloud_process.url, load_identity, interval=1, connect_seconds=1) as agent:
         await agent.connected()
         await _acknowledged(cloud_process)
         cloud_process.freeze()
@@ -107,7 +107,7 @@ async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
 
     before = _sockets()
     others = asyncio.all_tasks()
-    async with Watched(cloud_process.url, load_identity, large, interval=0.5, connect_seconds=1) as agent:
+    async with Watched(cloud_process.url, load_identity, large, interval=1, connect_seconds=1) as agent:
         await agent.connected()
         await _acknowledged(cloud_process)
         asks = [asyncio.create_task(cloud_process.client.send(AGENT, "large", {}, 60)) for _ in range(40)]

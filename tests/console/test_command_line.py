@@ -73,7 +73,7 @@ async def _enrolled(served: Served, name: str, folder: Path) -> Watched:
     status, output, errors = await served.run("enroll", name, "--out", str(folder))
     assert (status, errors) == (0, "")
     assert str(folder) in output
-    return Watched(served.url, identity_in(folder), _dispatch)
+    return Watched(served.url, identity_in(folder), _dispatch, interval=3600)
 
 
 async def test_an_enrolled_agent_connects_is_listed_and_answers(served: Served, tmp_path: Path) -> None:

@@ -95,9 +95,9 @@ async def test_one_that_cannot_renew_stops_leading_before_the_next_begins(api: A
     assert not second.opened.is_set()
     await until(second.opened)
     assert leading == ["second"]
+    first.opened.clear()
     first.api.away = False
     await second.stop()
-    first.opened.clear()
     await until(first.opened)
     await first.stop()
 
