@@ -6,12 +6,14 @@ recurses once for each level.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 VALUES = 50_000  # in a body; the largest definitions in use have some ten thousand
 DEPTH = 128  # objects and lists within each other; CPython allows 1000 calls, and a walk makes up to three a level
 CHARACTERS = 3 << 20  # of keys and texts; as many as the bytes of a request
+# Work on more takes milliseconds, which an event loop does not have.
+LARGE_VALUES, LARGE_CHARACTERS = 1000, 256 << 10
 
 
 class ExceededError(ValueError):
@@ -60,6 +62,17 @@ def measured(value: Any) -> tuple[int, int]:
         characters += sum(len(item) for item in level if isinstance(item, str))
         characters += sum(len(name) for item in level if isinstance(item, dict) for name in item)
     return values, characters
+
+
+def are_large(values: Collection[Any]) -> bool:
+    """Whether work on them all must not be done in an event loop. Looks no further than it has to."""
+    count, characters = len(values), 0
+    for level in levels(list(values)):
+        count += sum(len(item) for item in level if isinstance(item, (dict, list)))
+        characters += sum(len(item) for item in level if isinstance(item, str))
+        if count > LARGE_VALUES or characters > LARGE_CHARACTERS:
+            return True
+    return False
 
 
 def check(value: Any) -> int:

@@ -15,6 +15,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from controller.apiserver.http import encodings, wire
+from controller.apiserver.worker import Worker
 
 CONNECTIONS = 400  # of the 1024 descriptors that a service usually gets
 HANDSHAKE_SECONDS = 10.0
@@ -59,11 +60,12 @@ class Door:
         self._sweeping: asyncio.TimerHandle | None = None
         self._socket: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
+        self._worker = Worker()
 
     async def open(self, host: str, port: int, context: ssl.SSLContext) -> int:
         """Listen; the port, which was taken freely for 0. Raises OSError."""
         app = web.Application(client_max_size=wire.MAX_BODY)
-        app[encodings.CONVERTING] = asyncio.Lock()
+        app[encodings.WORKER] = self._worker
         app.router.add_route("*", "/{path:(?s:.*)}", self._answer)
         self._runner = web.AppRunner(
             app,
@@ -91,6 +93,7 @@ class Door:
             self._socket.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        self._worker.close()
         self._socket = self._runner = None
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

@@ -8,19 +8,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Callable
+from functools import partial
 
 import yaml
 from aiohttp import web
 
 from controller.apiserver.objects import forms
+from controller.apiserver.worker import Worker
 
 GZIP_BYTES = 128 << 10  # as with Kubernetes: below, compressing costs more than it saves
 GZIP_LEVEL = 1
 TRUE = ("1", "true")
-# Held while a large body is read or written: many threads at once would keep the interpreter from the event loop, and
-# each other call that needs a thread waiting.
-CONVERTING = web.AppKey("converting", asyncio.Lock)
+WORKER = web.AppKey("worker", Worker)
 
 
 async def encode(request: web.Request, answer: web.Response) -> None:
@@ -28,16 +27,11 @@ async def encode(request: web.Request, answer: web.Response) -> None:
     if answer.content_type != forms.JSON or not isinstance(answer.body, bytes) or "Vary" in answer.headers:
         return
     if forms.prefers_yaml(",".join(request.headers.getall("Accept", ()))):
-        answer.body = await _converted(request, _to_yaml, answer.body)
+        answer.body = await request.app[WORKER].run(partial(_to_yaml, answer.body))
         answer.headers["Content-Type"] = forms.YAML
     elif request.query.get("pretty") in TRUE:
-        answer.body = await _converted(request, _indented, answer.body)
+        answer.body = await request.app[WORKER].run(partial(_indented, answer.body))
     await _compress(request, answer)
-
-
-async def _converted(request: web.Request, convert: Callable[[bytes], bytes], body: bytes) -> bytes:
-    async with request.app[CONVERTING]:
-        return await asyncio.to_thread(convert, body)
 
 
 async def _compress(request: web.Request, answer: web.Response) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,20 +17,21 @@ from controller.apiserver.access.authorization import Identity
 from controller.apiserver.access.reviews import GROUPS, MAX_BODY, Reviews
 from controller.apiserver.documents.catalogue import Documents
 from controller.apiserver.documents.openapi import OpenApi
-from controller.apiserver.http import wire
+from controller.apiserver.http import encodings, wire
 from controller.apiserver.http.health import ENDPOINTS, Health
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects import deletions, list_options, write_options
 from controller.apiserver.objects.forms import Form
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.store import Store
-from controller.apiserver.verbs import writing
+from controller.apiserver.verbs import scales, writing
 from controller.apiserver.verbs.reading import Reading, predicate
 from controller.apiserver.verbs.scales import Scales
 from controller.apiserver.verbs.watches import Watch
 from controller.apiserver.verbs.writing import Advice, Place, Verbs, Written
 
 Object = dict[str, Any]
+View = Callable[[Resource, Object], Object]
 
 APPLY_PATCH = "application/apply-patch+yaml"
 PATCHES = (writing.JSON_PATCH, writing.MERGE_PATCH, writing.STRATEGIC_PATCH, APPLY_PATCH)
@@ -46,7 +47,7 @@ class Requests:
     ) -> None:
         self._verbs = Verbs(store, advice)
         self._reading = Reading(store)
-        self._scales = Scales(self._verbs, self._reading)
+        self._scales = Scales(self._verbs)
         self._documents = Documents(registry, health.paths())
         self._openapi = OpenApi(registry)
         self._registry = registry
@@ -112,12 +113,12 @@ class Requests:
         match request.method:
             case "GET":
                 items, metadata = await self._reading.select(place, list_options.of_list(request.query))
-                return wire.answer(form.of_list(place.resource, items, metadata))
+                return await _listed(request, place.resource, items, metadata, form)
             case "POST" if place.resource.namespaced == bool(place.namespace):
                 body, wish = await _given(request, wish)
                 made = await self._verbs.create(place, body, wish)
                 request[audit.NAME] = made.object["metadata"]["name"]
-                return wire.answer(form.of_object(place.resource, made.object), 201, made.warnings)
+                return await _done(request, place.resource, made, form.of_object)
             case "DELETE":
                 return await self._delete_collection(request, place, wish, form)
         raise failures.method_not_allowed()
@@ -125,9 +126,8 @@ class Requests:
     async def _on_object(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
         match request.method:
             case "GET":
-                return wire.answer(
-                    form.of_object(place.resource, self._reading.get(place, list_options.revision_of(request.query)))
-                )
+                found = self._reading.get(place, list_options.revision_of(request.query))
+                return await _shown(request, place.resource, found, form.of_object)
             case "PUT":
                 body, wish = await _given(request, wish)
                 done = await self._verbs.update(place, body, wish)
@@ -136,22 +136,23 @@ class Requests:
             case "DELETE":
                 asked = deletions.read(await wire.body(request), request.query)
                 done = await self._verbs.delete(place, asked, replace(wish, dry=asked.dry))
-                shown = done.object if done.type != "DELETED" else failures.success(place.resource, done.object)
-                return wire.answer(shown)
+                if done.type == "DELETED":
+                    return wire.answer(failures.success(place.resource, done.object))
+                return await _done(request, place.resource, done, Form().of_object)
             case _:
                 raise failures.method_not_allowed()
-        return wire.answer(form.of_object(place.resource, done.object), 201 if done.created else 200, done.warnings)
+        return await _done(request, place.resource, done, form.of_object)
 
     async def _on_scale(self, request: web.Request, place: Place, wish: WriteOptions) -> web.Response:
         if request.method not in ("PUT", "PATCH"):
-            return wire.answer(self._scales.get(place))
+            return await _shown(request, place.resource, self._reading.get(place), scales.of)
         if request.method == "PUT":
             body, wish = await _given(request, wish)
             done = await self._scales.update(place, body, wish)
         else:
             body, wish = await _given(request, wish, PATCHES[:3])
             done = await self._scales.patch(place, body, wire.media_type(request), wish)
-        return wire.answer(done.object, 200, done.warnings)
+        return await _done(request, place.resource, done, scales.of)
 
     async def _patch(self, request: web.Request, place: Place, wish: WriteOptions) -> Written:
         kind = wire.media_type(request)
@@ -171,13 +172,13 @@ class Requests:
             one = Place(place.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
             with contextlib.suppress(failures.NotFound):
                 await self._verbs.delete(one, asked, replace(wish, dry=asked.dry))
-        return wire.answer(form.of_list(place.resource, items, metadata))
+        return await _listed(request, place.resource, items, metadata, form)
 
     async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
         wish = list_options.of_watch(request.query)
         field = ",".join(filter(None, (wish.field, f"metadata.name={place.name}" if place.name else "")))
         matches = predicate(place.resource, wish.label, field)
-        watch = Watch(self._store, place, matches, wire.form(request, streaming=True))
+        watch = Watch(self._store, place, matches, wire.form(request, streaming=True), request.app[encodings.WORKER])
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         async with contextlib.aclosing(await watch.open(wish)) as stream:
             # A client that goes away in the middle of a write has ended its watch, and that is all.
@@ -186,6 +187,33 @@ class Requests:
                 async for line in stream:
                     await _send(request, response, line)
         return response
+
+
+async def _listed(
+    request: web.Request, resource: Resource, items: list[Object], metadata: Object, form: Form
+) -> web.Response:
+    """The answer with a list of stored objects. Raises failures.Failure (406)."""
+
+    def made() -> Object:
+        return form.of_list(resource, [writing.shown(resource, item) for item in items], metadata)
+
+    return await wire.answer_about(request, items, made)
+
+
+async def _done(request: web.Request, resource: Resource, done: Written, view: View) -> web.Response:
+    """The answer to a write."""
+    return await _shown(request, resource, done.object, view, 201 if done.created else 200, done.warnings)
+
+
+async def _shown(
+    request: web.Request, resource: Resource, item: Object, view: View, status: int = 200, warnings: Sequence[str] = ()
+) -> web.Response:
+    """The answer with one stored object, in this view of it. Raises failures.Failure (406)."""
+
+    def made() -> Object:
+        return view(resource, writing.shown(resource, item))
+
+    return await wire.answer_about(request, [item], made, status, warnings)
 
 
 def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import yaml
@@ -20,8 +20,8 @@ from controller.apiserver.objects.forms import Form
 Object = dict[str, Any]
 
 MAX_BODY = 3 << 20  # bytes, as with Kubernetes
-# Of a body that is read in a thread: YAML and protobuf take twenty times as long as JSON.
-LARGE_JSON_BYTES, LARGE_BYTES = 64 << 10, 4 << 10
+# Of a body that the worker reads: YAML and protobuf take twenty times as long as JSON.
+LARGE_JSON_BYTES, LARGE_BYTES = 16 << 10, 4 << 10
 TOLD = 500  # characters of what is wrong with a body
 PLAIN = "identity"
 # Characters of warnings: of all, and where they are more, of each.
@@ -49,12 +49,10 @@ async def decoded(request: web.Request, accepted: Collection[str] = BODIES, most
     if not raw:
         return Decoded({}, ())
     try:
-        # What takes long leaves the loop to others meanwhile.
         large = len(raw) > (LARGE_JSON_BYTES if "json" in kind else LARGE_BYTES)
         if not large:
             return _parsed(raw, kind)
-        async with request.app[encodings.CONVERTING]:
-            return await asyncio.to_thread(_parsed, raw, kind)
+        return await request.app[encodings.WORKER].run(partial(_parsed, raw, kind))
     except (ValueError, yaml.YAMLError) as error:
         raise failures.bad_request(f"the object provided is unrecognized: {str(error)[:TOLD]}") from error
 
@@ -91,13 +89,39 @@ def form(request: web.Request, *, streaming: bool = False) -> Form:
     )
 
 
-def answer(item: Object, status: int = 200, warnings: Iterable[str] = (), kind: str = forms.JSON) -> web.Response:
-    """An object as JSON (RFC 9110 and RFC 7234 for warnings)."""
-    return web.Response(
-        body=json.dumps(item, separators=(",", ":")).encode(),
-        status=status,
-        headers=[("Content-Type", kind), *(("Warning", f"299 - {json.dumps(text)}") for text in _bounded(warnings))],
-    )
+def answer(item: Object, status: int = 200, kind: str = forms.JSON) -> web.Response:
+    """What is never large, as JSON."""
+    return _response(_encode(item), status, kind=kind)
+
+
+async def answer_about(
+    request: web.Request,
+    objects: Collection[Object],
+    make: Callable[[], Object],
+    status: int = 200,
+    warnings: Iterable[str] = (),
+) -> web.Response:
+    """What is made of these objects, as JSON, with warnings (RFC 7234). Raises what ``make`` raises."""
+    body = await request.app[encodings.WORKER].handle(objects, lambda: _encode(make()))
+    return _response(body, status, warnings)
+
+
+def _response(body: bytes, status: int, warnings: Iterable[str] = (), kind: str = forms.JSON) -> web.Response:
+    told = (("Warning", f"299 - {json.dumps(text)}") for text in _bounded(warnings))
+    return web.Response(body=body, status=status, headers=[("Content-Type", kind), *told])
+
+
+def _encode(item: Object) -> bytes:
+    """The items of a list one by one: each is one call, which no other thread can interrupt."""
+    parts = (f"{json.dumps(name)}:{_encode_part(part)}" for name, part in item.items())
+    return f"{{{','.join(parts)}}}".encode()
+
+
+def _encode_part(part: Any) -> str:
+    return f"[{','.join(map(_dumped, part))}]" if isinstance(part, list) else _dumped(part)
+
+
+_dumped = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _bounded(warnings: Iterable[str]) -> Iterator[str]:

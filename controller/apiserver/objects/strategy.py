@@ -24,8 +24,23 @@ SUFFIX_LENGTH = 5
 GENERATED_LENGTH = 63 - SUFFIX_LENGTH  # what is longer is cut, so that the name may be a label's value
 
 
+def given(body: Any, field: str) -> str:
+    """A text in the metadata of a body that nobody has checked yet; "" where there is none."""
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    found = metadata.get(field) if isinstance(metadata, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def name_of(body: Any) -> str:
+    """The name that a new object gets: its own, or one made from its ``generateName``; "" where it has neither."""
+    name, beginning = given(body, "name"), given(body, "generateName")
+    if name or not beginning:
+        return name
+    return beginning[:GENERATED_LENGTH] + "".join(secrets.choice(SUFFIX) for _ in range(SUFFIX_LENGTH))
+
+
 def created(resource: Resource, item: Object, namespace: str, options: WriteOptions) -> Object:
-    """The object to store, from one that admission.typed gave. Raises failures.Failure."""
+    """The object to store, from one that admission.typed gave and that has a name. Raises failures.Failure."""
     placed = _placed(resource, item["metadata"], namespace)
     metadata = {name: value for name, value in placed.items() if name not in OWNED}
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": times.now()}
@@ -89,15 +104,12 @@ def is_done(item: Object) -> bool:
 
 
 def _placed(resource: Resource, metadata: Object, namespace: str) -> Object:
-    """Metadata with the name and the namespace that the object gets."""
-    name = metadata.get("name") or ""
-    if not name and (beginning := metadata.get("generateName")):
-        name = beginning[:GENERATED_LENGTH] + "".join(secrets.choice(SUFFIX) for _ in range(SUFFIX_LENGTH))
+    """Metadata with the namespace that the object gets."""
     if not resource.namespaced:
-        return {key: value for key, value in metadata.items() if key != "namespace"} | {"name": name}
+        return {key: value for key, value in metadata.items() if key != "namespace"}
     if (metadata.get("namespace") or namespace) != namespace:
         raise failures.bad_request(OTHER_NAMESPACE)
-    return {**metadata, "name": name, "namespace": namespace}
+    return {**metadata, "namespace": namespace}
 
 
 def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:

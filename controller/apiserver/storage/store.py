@@ -1,7 +1,7 @@
 """The store of the embedded API: every revision a row on disk, the current objects in memory, watchers fed at once.
 
 A write is on disk before it becomes visible; then the index and the watchers see it, in the order of revisions.
-Nothing here knows what an object means.
+SQLite has a thread, and what makes an object runs there too: it may take a second. Nothing here knows what one means.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -56,7 +57,7 @@ class Subscription:
 
 
 class Store:
-    """One database. All methods are called in one event loop; SQLite has a thread of its own."""
+    """One database. All methods are called in one event loop, but ``get`` also in a ``change`` (see ``write``)."""
 
     def __init__(self, path: Path, history: int = HISTORY, disk: Disk | None = None) -> None:
         self._path = path
@@ -75,14 +76,17 @@ class Store:
         loop = asyncio.get_running_loop()
         try:
             self._rows = await loop.run_in_executor(self._thread, Rows, self._path, self._disk)
-            found = await loop.run_in_executor(self._thread, self._rows.as_of, self._rows.last)
+            found = await loop.run_in_executor(self._thread, self._load)
         except (sqlite3.Error, OSError) as error:
             raise errors.SettingError(
                 f"the database {self._path} cannot be opened ({error}): {trouble.remedy(error)}; nothing was changed"
             ) from error
-        for row in found:
-            self._objects.setdefault(row.key.resource, {})[row.key.namespace, row.key.name] = self._read(row)
+        for key, item in found:
+            self._objects.setdefault(key.resource, {})[key.namespace, key.name] = item
         self.revision = self._rows.last
+
+    def _load(self) -> list[tuple[Key, Object]]:
+        return [(row.key, self._read(row)) for row in self._rows.as_of(self._rows.last)]
 
     def _read(self, row: Row) -> Object:
         try:
@@ -112,29 +116,36 @@ class Store:
         """The objects as they were at a revision, or None when it is compacted or yet to come."""
         if not self._knows(revision):
             return None
-        rows = await self._call(lambda: self._rows.as_of(revision, resource, namespace))
-        return [json.loads(row.text) for row in rows] if self._knows(revision) else None
+        items = await self._call(
+            lambda: [json.loads(row.text) for row in self._rows.as_of(revision, resource, namespace)]
+        )
+        return items if self._knows(revision) else None
 
     async def changes(self, since: int, until: int, resource: str) -> list[Change] | None:
         """The changes of a resource after ``since``, up to ``until``, or None when they are compacted."""
         if not self._knows(since):
             return None
-        rows = await self._call(lambda: self._rows.changes(since, until, resource)) if since < until else []
-        return [_change(row) for row in rows] if self._knows(since) else None
+        if since >= until:
+            return []
+        found = await self._call(lambda: [_change(row) for row in self._rows.changes(since, until, resource)])
+        return found if self._knows(since) else None
 
     async def write(
         self,
         key: Key,
         change: Callable[[Object | None], Object | None],
         urgency: Callable[[Object | None, Object | None], Urgency] = lambda *_: Urgency.ORDINARY,
+        *,
+        dry: bool = False,
     ) -> Change:
         """Replace the object by what ``change`` makes of the current one; None deletes it.
 
-        An unchanged object is not written. What ``change`` raises is raised here. ``urgency`` says, of what was there
-        and what was made of it, whether that must be written on a full disk. Raises errors.DiskFullError, and
+        An unchanged object is not written; with ``dry`` none is. What ``change`` raises is raised here. ``urgency``
+        says, of what was there and what was made of it, whether that must be written on a full disk. Both run in the
+        store's thread, and until they are done nothing else is written. Raises errors.DiskFullError, and
         errors.ApiUnavailableError when the disk fails. Who is cancelled while waiting has written all the same.
         """
-        task = asyncio.create_task(self._write(key, change, urgency))
+        task = asyncio.create_task(self._write(partial(self._make, key, change, None if dry else urgency)))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
@@ -174,37 +185,45 @@ class Store:
     def _knows(self, revision: int) -> bool:
         return self._rows.floor <= revision <= self.revision
 
-    async def _write(
+    async def _write(self, make: Callable[[], Change]) -> Change:
+        async with self._lock:
+            done = await self._call(make)
+            if done.revision > self.revision:
+                self._publish(done)
+            return done
+
+    def _make(
         self,
         key: Key,
         change: Callable[[Object | None], Object | None],
-        urgency: Callable[[Object | None, Object | None], Urgency],
+        urgency: Callable[[Object | None, Object | None], Urgency] | None,
     ) -> Change:
-        async with self._lock:
-            before = self.get(key)
-            after = change(before)
-            if after is None and before is None:
-                raise ValueError("an object that does not exist cannot be deleted")
-            if before is not None and after == before:
-                return Change(self.revision, key, "UNCHANGED", before, before)
-            kind = "DELETED" if after is None else "MODIFIED" if before is not None else "ADDED"
-            return await self._commit(key, kind, after or before or {}, before, urgency(before, after))
-
-    async def _commit(self, key: Key, kind: str, item: Object, before: Object | None, urgency: Urgency) -> Change:
+        """Make the object and put it on disk, in the store's thread; without an urgency it is only made."""
+        before = self.get(key)
+        after = change(before)
+        if after is None and before is None:
+            raise ValueError("an object that does not exist cannot be deleted")
+        if before is not None and after == before:
+            return Change(self.revision, key, "UNCHANGED", before, before)
+        kind = "DELETED" if after is None else "MODIFIED" if before is not None else "ADDED"
+        item: Object = after or before or {}
+        if urgency is None:
+            return Change(self.revision, key, kind, item, before)
         revision = self.revision + 1
         item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(revision)}}
         row = Row(revision, key, kind == "DELETED", json.dumps(item, separators=(",", ":")))
-        await self._call(lambda: self._rows.insert(row, urgency))
-        self.revision, self.keeps = revision, True
-        place = (key.namespace, key.name)
-        if kind == "DELETED":
-            del self._objects[key.resource][place]
+        self._rows.insert(row, urgency(before, after))
+        return Change(revision, key, kind, item, before)
+
+    def _publish(self, done: Change) -> None:
+        self.revision, self.keeps = done.revision, True
+        objects, place = self._objects.setdefault(done.key.resource, {}), (done.key.namespace, done.key.name)
+        if done.type == "DELETED":
+            del objects[place]
         else:
-            self._objects.setdefault(key.resource, {})[place] = item
-        done = Change(revision, key, kind, item, before)
+            objects[place] = done.object
         for listener in self._listeners:
             listener(done)
-        return done
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._told, work)

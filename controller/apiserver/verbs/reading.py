@@ -1,4 +1,4 @@
-"""The verbs that read: get and list, whole or in pages as of one revision."""
+"""The verbs that read: get and list, whole or in pages as of one revision. What they find is as it is stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from controller.apiserver.kinds.resources import Resource, Selectable
 from controller.apiserver.objects import selectors, tables
 from controller.apiserver.objects.list_options import NOW, Continue, ListOptions
 from controller.apiserver.storage.store import Store
-from controller.apiserver.verbs.writing import Place, shown
+from controller.apiserver.verbs.writing import Place
 
 Object = dict[str, Any]
 
@@ -27,7 +27,7 @@ class Reading:
         found = self._store.get(place.key)
         if found is None:
             raise failures.not_found(place.resource, place.name)
-        return shown(place.resource, found)
+        return found
 
     async def select(self, place: Place, wish: ListOptions) -> tuple[list[Object], Object]:
         """The chosen objects, and the metadata of their list."""
@@ -44,7 +44,7 @@ class Reading:
                 metadata["remainingItemCount"] = len(items) - wish.limit
             items = items[: wish.limit]
             metadata["continue"] = Continue(revision, *_place_of(items[-1])).encode()
-        return [shown(resource, item) for item in items], metadata
+        return items, metadata
 
     def _check_reached(self, revision: int) -> None:
         if revision > self._store.revision:

@@ -13,7 +13,6 @@ from controller.apiserver.schemas import structural
 from controller.apiserver.schemas.causes import Cause
 from controller.apiserver.schemas.structural import PRESERVE
 from controller.apiserver.verbs import writing
-from controller.apiserver.verbs.reading import Reading
 from controller.apiserver.verbs.writing import Place, Verbs, Written
 
 Object = dict[str, Any]
@@ -30,15 +29,10 @@ GUARDS = ("name", "uid", "resourceVersion")
 
 
 class Scales:
-    """Reads and writes scales. Raises failures.Failure."""
+    """Writes scales; what is written is the whole object. Raises failures.Failure."""
 
-    def __init__(self, verbs: Verbs, reading: Reading) -> None:
+    def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs
-        self._reading = reading
-
-    def get(self, place: Place) -> Object:
-        """The scale of one object."""
-        return of(place.resource, self._reading.get(place))
 
     async def update(self, place: Place, body: Any, options: WriteOptions) -> Written:
         """Replace by the body."""
@@ -54,8 +48,7 @@ class Scales:
         def scaled(item: Object) -> Object:
             return taken(resource, item, make(of(resource, item, missing=0)))
 
-        done = await self._verbs.change(place, scaled, options)
-        return done._replace(object=of(resource, done.object))
+        return await self._verbs.change(place, scaled, options)
 
 
 def of(resource: Resource, item: Object, missing: int | None = None) -> Object:

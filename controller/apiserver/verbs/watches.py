@@ -5,26 +5,37 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.apiserver import failures
 from controller.apiserver.objects.forms import Form
 from controller.apiserver.objects.list_options import WatchOptions
 from controller.apiserver.storage.store import Change, Store, Subscription
 from controller.apiserver.verbs.writing import Place, shown
+from controller.apiserver.worker import Worker
 
 Object = dict[str, Any]
 BOOKMARK_SECONDS = 30.0
 
 
+class Event(NamedTuple):
+    """What happened to an object that a watcher sees."""
+
+    type: str
+    object: Object  # as it is stored
+
+
 class Watch:
     """One client's view of one collection, in the form that was agreed on."""
 
-    def __init__(self, store: Store, place: Place, matches: Callable[[Object], bool], form: Form) -> None:
+    def __init__(
+        self, store: Store, place: Place, matches: Callable[[Object], bool], form: Form, worker: Worker
+    ) -> None:
         self._store = store
         self._place = place
         self._matches = matches
         self._form = form
+        self._worker = worker
 
     async def open(self, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
         """The events until the time is up, or the one error of a revision that cannot be had."""
@@ -38,33 +49,33 @@ class Watch:
         except BaseException:
             self._store.unsubscribe(subscription)
             raise
-        if wish.initial and wish.bookmarks:
-            backlog.append(self._bookmark(until, {"k8s.io/initial-events-end": "true"}))
-        return self._stream(backlog, subscription, wish)
+        return self._stream(backlog, until, subscription, wish)
 
     async def _stream(
-        self, backlog: list[bytes], subscription: Subscription, wish: WatchOptions
+        self, backlog: list[Event], until: int, subscription: Subscription, wish: WatchOptions
     ) -> AsyncGenerator[bytes, None]:
         try:
-            if backlog:
-                yield b"".join(backlog)
+            for event in backlog:
+                yield await self._line(event)
+            if wish.initial and wish.bookmarks:
+                yield self._bookmark(until, {"k8s.io/initial-events-end": "true"})
             async for line in self._live(subscription, wish):
                 yield line
         finally:
             self._store.unsubscribe(subscription)
 
-    async def _backlog(self, wish: WatchOptions, until: int) -> list[bytes]:
+    async def _backlog(self, wish: WatchOptions, until: int) -> list[Event]:
         if wish.since > until and wish.initial is not None:
             raise failures.too_large_version(wish.since, until)
         if wish.initial is False and not wish.since:
             return []
         if wish.initial or not wish.since:
             found = self._store.select(self._place.resource.key, self._place.namespace)
-            return [self._line("ADDED", item) for item in found if self._matches(item)]
+            return [Event("ADDED", item) for item in found if self._matches(item)]
         changes = await self._store.changes(wish.since, until, self._place.resource.key)
         if changes is None:
             raise failures.expired(wish.since, self._store.revision)
-        return [line for change in changes if (line := self._event(change))]
+        return [event for change in changes if (event := self._event(change))]
 
     async def _live(self, subscription: Subscription, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
@@ -76,10 +87,10 @@ class Watch:
                 if wish.bookmarks and subscription.queue.empty():
                     yield self._bookmark(self._store.revision, {})
                 continue
-            if line := self._event(change):
-                yield line
+            if event := self._event(change):
+                yield await self._line(event)
 
-    def _event(self, change: Change) -> bytes | None:
+    def _event(self, change: Change) -> Event | None:
         """What the change is to this watcher: selectors may turn a MODIFIED into ADDED or DELETED."""
         if change.key.resource != self._place.resource.key:
             return None
@@ -88,11 +99,14 @@ class Watch:
         before = change.before is not None and self._matches(change.before)
         after = change.type != "DELETED" and self._matches(change.object)
         if after:
-            return self._line("MODIFIED" if before else "ADDED", change.object)
-        return self._line("DELETED", change.object) if before else None
+            return Event("MODIFIED" if before else "ADDED", change.object)
+        return Event("DELETED", change.object) if before else None
 
-    def _line(self, kind: str, item: Object) -> bytes:
-        return self._encoded(kind, shown(self._place.resource, item))
+    async def _line(self, event: Event) -> bytes:
+        """The event as the client sees it; others have a turn between two lines."""
+        await asyncio.sleep(0)
+        kind, item = event
+        return await self._worker.handle([item], lambda: self._encoded(kind, shown(self._place.resource, item)))
 
     def _bookmark(self, revision: int, annotations: dict[str, str]) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}

@@ -16,7 +16,7 @@ from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.managers import Manager
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.schemas.causes import Cause
-from controller.apiserver.storage.store import Change, Key, Store
+from controller.apiserver.storage.store import Key, Store
 from controller.apiserver.verbs import urgency
 
 Object = dict[str, Any]
@@ -35,7 +35,7 @@ _PATCH_CODES = {patches.MalformedPatchError: 400, patches.TooManyOperationsError
 class Written(NamedTuple):
     """What a write made, for its answer."""
 
-    object: Object
+    object: Object  # as it is stored
     warnings: list[str]
     type: str  # as in store.Change
 
@@ -70,31 +70,29 @@ class Verbs:
 
     async def create(self, place: Place, body: Any, options: WriteOptions) -> Written:
         """Create; the name is in the body, or made from its ``generateName``."""
-        typed, warnings = admission.typed(place.resource, body, options)
-        generated = not typed["metadata"].get("name")
-        for _ in range(NAME_ATTEMPTS if generated else 0):
+        for _ in range(0 if strategy.given(body, "name") else NAME_ATTEMPTS):
             with contextlib.suppress(failures.AlreadyExists):  # another name is tried
-                return await self._create(place, typed, warnings, options)
-        return await self._create(place, typed, warnings, options)
+                return await self._create(place, body, options)
+        return await self._create(place, body, options)
 
-    async def _create(self, place: Place, typed: Object, warnings: list[str], options: WriteOptions) -> Written:
-        self._check_room(place, typed["metadata"].get("name") or "")
-        item = strategy.created(place.resource, typed, place.namespace, options)
-        name = item["metadata"]["name"]
+    async def _create(self, place: Place, body: Any, options: WriteOptions) -> Written:
+        place = place._replace(name=strategy.name_of(body))
+        warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
-            # Once more, now that nobody else writes: the namespace may just have begun to end.
-            self._check_room(place, name)
+            typed, warnings[:] = admission.typed(place.resource, body, options)
+            self._check_room(place)
+            typed["metadata"]["name"] = place.name
+            item = strategy.created(place.resource, typed, place.namespace, options)
             if current is not None:
-                raise failures.already_exists(place.resource, name)
+                raise failures.already_exists(place.resource, place.name)
             return item
 
-        return await self._write(place._replace(name=name), change, warnings, options)
+        return await self._write(place, change, warnings, options)
 
     async def update(self, place: Place, body: Any, options: WriteOptions) -> Written:
         """Replace by the body."""
-        metadata = body.get("metadata") if isinstance(body, dict) else None
-        given = str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
+        given = strategy.given(body, "name")
         if not given:
             why = f"the name of the object ({place.name} based on URL) was undeterminable: name must be provided"
             raise failures.bad_request(why)
@@ -102,7 +100,7 @@ class Verbs:
             why = f"the name of the object ({given}) does not match the name on the URL ({place.name})"
             raise failures.bad_request(why)
         if place.resource.by_update and self._store.get(place.key) is None:
-            return await self.create(place._replace(name=""), body, options)
+            return await self.create(place, body, options)
         return await self.change(place, lambda _: body, options)
 
     async def patch(self, place: Place, patch: Any, kind: str, options: WriteOptions) -> Written:
@@ -114,13 +112,12 @@ class Verbs:
     async def apply(self, place: Place, body: Any, options: WriteOptions) -> Written:
         """Server-side apply: creates the object when it is not there."""
         resource = place.resource
-        typed, warnings = admission.applied(resource, body, options)
-        if typed["metadata"].get("managedFields"):
-            raise failures.bad_request("metadata.managedFields must be nil")
-        config = _applicable(place, typed, options.subresource)
         manager = Manager(options.manager, managers.APPLY, resource.api_version, options.subresource)
+        warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
+            typed, warnings[:] = admission.applied(resource, body, options)
+            config = _applicable(place, typed, options.subresource)
             if current is None and options.subresource:
                 raise failures.not_found(resource, place.name)
             live = shown(resource, current) if current else {}
@@ -131,7 +128,7 @@ class Verbs:
                     resource, place.name, apply.message(conflicts), apply.causes(conflicts)
                 ) from conflicts
             if current is None:
-                self._check_room(place, place.name)
+                self._check_room(place)
                 return strategy.managed(strategy.created(resource, merged, place.namespace, options), owned)
             return strategy.managed(strategy.replaced(resource, current, merged, options), owned)
 
@@ -182,16 +179,9 @@ class Verbs:
                 warnings.extend(metadata.warnings(place.resource, made["metadata"], before))
             return None if strategy.is_done(made) else made
 
-        if options.dry:
-            current = self._store.get(place.key)
-            after = step(current)
-            kind = "DELETED" if after is None else "ADDED" if current is None else "MODIFIED"
-            done = Change(0, place.key, kind, made, current)
-        else:
-            done = await self._store.write(place.key, step, partial(urgency.of, place.resource, options))
+        done = await self._store.write(place.key, step, partial(urgency.of, place.resource, options), dry=options.dry)
         # Who took the last finalizer sees what that made of the object; watchers see what was stored.
-        shown_ = made if done.type == "DELETED" else done.object
-        written = shown(place.resource, shown_)
+        written = made if done.type == "DELETED" else done.object
         return Written(written, [*warnings, *self._advised(place, written, options)], done.type)
 
     def _advised(self, place: Place, written: Object, options: WriteOptions) -> list[str]:
@@ -200,7 +190,7 @@ class Verbs:
             return []
         return advise(written, self._store.select(place.resource.key, ""))
 
-    def _check_room(self, place: Place, name: str) -> None:
+    def _check_room(self, place: Place) -> None:
         """Whether something new may come there. Raises failures.Failure."""
         if place.resource.terminating:
             why = "create not allowed while custom resource definition is terminating"
@@ -214,7 +204,7 @@ class Verbs:
             message = f"namespace {place.namespace} is being terminated"
             why = f"unable to create new content in namespace {place.namespace} because it is being terminated"
             cause = Cause("NamespaceTerminating", message, "metadata.namespace")
-            raise failures.forbidden(place.resource, name, why, cause)
+            raise failures.forbidden(place.resource, place.name, why, cause)
 
 
 def patcher(patch: Any, kind: str) -> Callable[[Object], Object]:
@@ -241,8 +231,10 @@ def shown(resource: Resource, item: Object) -> Object:
 
 
 def _applicable(place: Place, item: Object, subresource: str) -> Object:
-    """The part of an applied configuration that this path writes."""
+    """The part of an applied configuration that this path writes. Raises failures.Failure (400)."""
     resource = place.resource
+    if item["metadata"].get("managedFields"):
+        raise failures.bad_request("metadata.managedFields must be nil")
     metadata = {**item["metadata"], "name": item["metadata"].get("name") or place.name}
     part = resource.subresource(subresource)
     if subresource == "status" and resource.status_alone:

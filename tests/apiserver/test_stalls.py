@@ -1,0 +1,153 @@
+"""What takes long goes on beside the event loop: meanwhile others are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from controller.apiserver import bounds
+from controller.apiserver.kinds.core import CONFIG_MAPS
+from controller.apiserver.objects import admission, list_options
+from controller.apiserver.objects.forms import Form
+from controller.apiserver.server import ApiServer
+from controller.apiserver.storage.store import Store
+from controller.apiserver.verbs import watches, writing
+from controller.apiserver.verbs.watches import Watch
+from controller.apiserver.verbs.writing import Place
+from controller.apiserver.worker import Worker
+from tests.apiserver.conftest import CONFIG_MAPS as PATH
+from tests.apiserver.conftest import acting
+from tests.apiserver.test_store import put
+
+SMALL = {"metadata": {"name": "one"}, "data": {"a": "b"}}
+LARGE = {"metadata": {"name": "large"}, "data": {f"key-{number}": "x" for number in range(2 * bounds.LARGE_VALUES)}}
+APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+WRITES = {
+    "create": ("POST", PATH, "application/json", {"metadata": {"name": "two"}}),
+    "create with a name of the server's": ("POST", PATH, "application/json", {"metadata": {"generateName": "two-"}}),
+    "dry run": ("POST", f"{PATH}?dryRun=All", "application/json", {"metadata": {"name": "two"}}),
+    "update": ("PUT", f"{PATH}/one", "application/json", {**SMALL, "data": {"a": "c"}}),
+    "patch": ("PATCH", f"{PATH}/one", MERGE, {"data": {"a": "c"}}),
+    "apply": ("PATCH", f"{PATH}/two?fieldManager=me", APPLY, {"apiVersion": "v1", "kind": "ConfigMap"}),
+}
+
+
+class Gate:
+    """Work that is not done before another request was answered."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._begun = asyncio.Event()
+        self._answered = threading.Event()
+
+    def before(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The work, held up."""
+
+        def held(*given: Any) -> Any:
+            self._loop.call_soon_threadsafe(self._begun.set)
+            assert self._answered.wait(10), "nobody was answered meanwhile"
+            return work(*given)
+
+        return held
+
+    async def pass_by(self, http: aiohttp.ClientSession, method: str, path: str, **given: Any) -> int:
+        """The status of a request that begins with the work; another one is answered in the middle of it."""
+        asked = asyncio.create_task(status(http, method, path, **given))
+        await self._begun.wait()
+        assert await status(http, "GET", "/healthz") == 200
+        self._answered.set()
+        return await asked
+
+
+async def status(http: aiohttp.ClientSession, method: str, path: str, **given: Any) -> int:
+    """What a request is answered with, once the first of the answer is there."""
+    async with http.request(method, path, **given) as answer:
+        await answer.content.readany()
+        return answer.status
+
+
+@pytest.fixture
+async def admin(server: ApiServer, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    """Who may everything, beside a small and a large object."""
+    async with acting(server, tmp_path, "admin") as made:
+        for body in (SMALL, LARGE):
+            assert await status(made, "POST", PATH, json=body) == 201
+        yield made
+
+
+@pytest.mark.parametrize("what", WRITES)
+async def test_an_object_is_made_while_others_are_answered(
+    admin: aiohttp.ClientSession, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, (method, path, kind, body) = Gate(), WRITES[what]
+    monkeypatch.setattr(admission, "_shaped", gate.before(admission._shaped))
+    monkeypatch.setattr(admission, "admit", gate.before(admission.admit))
+    assert await gate.pass_by(admin, method, path, json=body, headers={"Content-Type": kind}) in (200, 201)
+
+
+@pytest.mark.parametrize("path", ["", "/large", "/large?watch=1"])
+async def test_large_objects_are_shown_while_others_are_answered(
+    admin: aiohttp.ClientSession, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    for module in (writing, watches):
+        monkeypatch.setattr(module, "shown", gate.before(writing.shown))
+    assert await gate.pass_by(admin, "GET", f"{PATH}{path}") == 200
+
+
+async def test_small_objects_are_shown_at_once(admin: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, found, shown = threading.get_ident(), list[int](), writing.shown
+
+    def noted(*given: Any) -> Any:
+        found.append(threading.get_ident())
+        return shown(*given)
+
+    monkeypatch.setattr(writing, "shown", noted)
+    assert await status(admin, "GET", f"{PATH}/one") == 200
+    assert found == [loop]
+
+
+async def test_others_have_a_turn_between_two_events_of_a_watch(tmp_path: Path) -> None:
+    store, turns, lines = Store(tmp_path / "objects.db"), 0, 0
+    await store.open()
+    for name in ("a", "b", "c"):
+        await put(store, name)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(others())
+    things = Place(replace(CONFIG_MAPS, plural="things"), "edge")
+    watch = Watch(store, things, lambda _: True, Form(), Worker())
+    async for _ in await watch.open(list_options.of_watch({"timeoutSeconds": "1"})):
+        lines += 1
+        assert turns >= lines
+    running.cancel()
+    await store.close()
+    assert lines == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "large"),
+    [
+        ([], False),
+        ([SMALL] * 3, False),
+        ([LARGE], True),
+        ([SMALL] * (bounds.LARGE_VALUES + 1), True),
+        ([{"a": [[{}] * bounds.LARGE_VALUES]}], True),
+        ([{"a": ["x" * (bounds.LARGE_CHARACTERS + 1)]}], True),
+        ([{"a": "x" * 1000}] * 100, False),
+    ],
+)
+def test_what_is_large_has_many_values_or_characters(values: list[Any], large: bool) -> None:
+    assert bounds.are_large(values) is large
