@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(90
 FULL_LENGTH = os.environ.get("EDGE_TEST_FULL_LENGTH") == "1"
 # Longer than every limit of a call and than what a loop may be silent; the pulls, which wait longest, are not used.
 HANG_SECONDS = operation.RESYNC_SECONDS + 90 if FULL_LENGTH else 2 * hurried.LIMITS.question_seconds + 4
-BEAT_SECONDS = 1
+BEAT_SECONDS = 2  # the link ends where the busy test cannot acknowledge two of them
 RUNTIMES = [f"plc-{number}" for number in range(1, 9)]
 
 
@@ -55,7 +55,7 @@ def free_port() -> int:
 
 @pytest.fixture
 async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud, free_port: int) -> AsyncIterator[Site]:
-    """A host whose controller is connected, with a heartbeat each second."""
+    """A host whose controller is connected, with a quick heartbeat."""
     module = "controller" if FULL_LENGTH else "tests.support.hurried"
     host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1", module)
     host.environment |= {

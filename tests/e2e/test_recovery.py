@@ -104,7 +104,7 @@ async def test_a_restart_of_the_cloud_ends_with_the_agent_connected_and_nothing_
     before = (await inspect(docker_api, running))["State"]["StartedAt"]
     await site.cloud.stop()
     await site.cloud.start()
-    await site.cloud.wait_agent(AGENT, timeout=30)
+    await site.cloud.wait_agent(AGENT, timeout=60)
     await site.wait_running(running)
     assert (await inspect(docker_api, running))["State"]["StartedAt"] == before
 
