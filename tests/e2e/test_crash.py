@@ -53,7 +53,7 @@ class EventTrigger:
 
     async def wait(self) -> None:
         """Wait until it fired."""
-        assert await asyncio.to_thread(self.fired.wait, 30), "the event never came"
+        assert await asyncio.to_thread(self.fired.wait, 60), "the event never came"
         await asyncio.to_thread(self._stream.close)
 
 

@@ -53,7 +53,7 @@ async def test_the_container_goes_from_the_old_name_to_the_new_without_a_restart
     assert (await site.status("plc-1"))["is_running"]
 
     await site.kubectl("delete", "runtime", "old")
-    await site.wait_condition("new", "Ready", seconds=20)
+    await site.wait_condition("new", "Ready")
     after = docker_api.inspect_container("plc-1")
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     assert (await site.runtime("new"))["status"]["startedAt"] == before["State"]["StartedAt"]
