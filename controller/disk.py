@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 MIB = 1 << 20
 LEAST_BYTES, ENOUGH_BYTES = MIB, 2 * MIB  # below the first it is full; above the second it has room again
 LEAST_INODES, ENOUGH_INODES = 16, 64
+PROBE_BYTES = 4 * MIB  # as much as the largest row takes
 DISTRUST_SECONDS = 30.0  # after a write failed although the file system shows room, as with a quota
 EXT4_RESERVED_BLOCKS = 4096  # at most; ext4 gives them to nobody, not even to root (ext4_calculate_resv_blocks)
 REMEDY = "free space, for example with `docker system prune`; work goes on by itself"
@@ -49,7 +51,19 @@ class Disk:
         """A write failed for want of space: the disk counts as full for a while, whatever the file system shows."""
         with self._lock:
             self._distrusted = self._clock() + DISTRUST_SECONDS
-            self._turn(self._shortage() or f"the disk of {self.directory} is full ({error})")
+            why = error.strerror if isinstance(error, OSError) else error
+            self._turn(self._shortage() or f"the disk of {self.directory} is full ({why})")
+
+    def probe(self) -> OSError | None:
+        """What keeps a file of 4 MiB from being written there, such as a quota; it goes at once. Blocking."""
+        try:
+            with tempfile.TemporaryFile(dir=self.directory) as file:
+                file.write(bytes(PROBE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            return error
+        return None
 
     def room(self) -> int:
         """Bytes that we could still write, 0 when that is unknown."""

@@ -111,7 +111,7 @@ class Rows:
         try:
             self._connection.execute(INSERT, values)
         except sqlite3.OperationalError as error:
-            if not trouble.is_full(error):
+            if not (trouble.is_full(error) or trouble.may_be_space(error)):
                 raise
             # Begin the log anew: its length is on the disk already.
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")

@@ -232,13 +232,14 @@ class Store:
         """Do the work in the store's thread; its failure as one that a client can be told."""
         try:
             return work()
-        except sqlite3.Error as error:
-            if trouble.is_full(error) or (trouble.may_be_space(error) and self._disk.look()):
-                self._disk.refused(error)
+        except (sqlite3.Error, OSError) as error:
+            cause = trouble.behind(error, self._disk.probe)
+            if trouble.is_full(cause) or (trouble.may_be_space(error) and self._disk.look()):
+                self._disk.refused(cause)
                 raise reserve.refusal(self._disk) from error
             self.keeps = False
             raise errors.ApiUnavailableError(
-                f"the database {self._path} cannot be used ({error}): {trouble.remedy(error)}",
+                f"the database {self._path} cannot be used ({error}): {trouble.remedy(cause)}",
                 code=503,
                 reason="ServiceUnavailable",
             ) from error

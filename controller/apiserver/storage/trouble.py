@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from collections.abc import Callable
 
 from controller import files
 
@@ -34,8 +35,13 @@ def is_full(error: Exception) -> bool:
 
 
 def may_be_space(error: Exception) -> bool:
-    """Whether a full disk can be behind it: SQLite does not say so of every write, nor of a file it cannot make."""
+    """Whether a full disk can be behind it: SQLite does not say so of a quota, nor of a file it cannot make."""
     return _code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+
+
+def behind(error: Exception, probe: Callable[[], OSError | None]) -> Exception:
+    """What is behind an error: that of a write to the same disk now, where SQLite does not tell."""
+    return (probe() or error) if may_be_space(error) else error
 
 
 def remedy(error: Exception) -> str:
