@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.apiserver import times
-from controller.apiserver.schemas import soundness, structural
+from controller.apiserver.schemas import rules, soundness, structural
 from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
@@ -109,6 +109,9 @@ def faults(item: Object) -> list[Cause]:
     if len({version["name"] for version in spec["versions"]}) != len(spec["versions"]):
         message = "Invalid value: must contain unique version names"
         causes.append(Cause("FieldValueInvalid", message, "spec.versions"))
+    if sum(rules.characters(version["schema"]["openAPIV3Schema"]) for version in spec["versions"]) > rules.CHARACTERS:
+        message = f"Forbidden: x-kubernetes-validations have more than {rules.CHARACTERS} characters; shorten the rules"
+        return [*causes, Cause("FieldValueForbidden", message, "spec.versions")]
     for index, version in enumerate(spec["versions"]):
         path = f"spec.versions[{index}].schema.openAPIV3Schema"
         causes += soundness.faults(version["schema"]["openAPIV3Schema"], path)

@@ -13,11 +13,11 @@ NOTHING: Final = object()  # there was no such part, or none that could be told 
 
 def is_unchanged(value: Any, old: Any) -> bool:
     """Whether it is the same in type too: True is no 1."""
-    return (
-        old is not NOTHING
-        and bool(value == old)
-        and json.dumps(value, sort_keys=True) == json.dumps(old, sort_keys=True)
-    )
+    return old is not NOTHING and bool(value == old) and _written(value) == _written(old)
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=repr)  # rules see times as times
 
 
 def member(old: Any, name: str) -> Any:
@@ -32,7 +32,7 @@ def entries(old: Any, schema: Schema) -> Callable[[Any], Any]:
         return lambda _: NOTHING
 
     def named(item: Any) -> str:
-        return json.dumps([item.get(key) for key in keys], sort_keys=True)
+        return _written([item.get(key) for key in keys])
 
     # Of several with the same keys the first counts. An index: a search for each would take the square of the time.
     found = {named(item): item for item in reversed(old) if isinstance(item, dict)}

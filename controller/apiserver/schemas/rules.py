@@ -1,34 +1,29 @@
 """CEL rules of a schema (x-kubernetes-validations), transition rules with ``oldSelf`` included.
 
-The evaluator is the `common-expression-language` package (cel-rust); it is loaded when the first rule is met.
+What they may cost is Kubernetes' for one rule, and less for all rules of an object, as they hold up the event loop.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-import types
-from collections.abc import Callable, Iterator
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from controller.apiserver.schemas import correlation
 from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
+from controller.apiserver.schemas.cel import names
+from controller.apiserver.schemas.cel.compiler import compiled
+from controller.apiserver.schemas.cel.failures import CostError, EvaluationError, ExpressionError
+from controller.apiserver.schemas.cel.meter import Meter
+from controller.apiserver.schemas.cel.parser import parsed
+from controller.apiserver.schemas.cel.typed import typed
+from controller.apiserver.schemas.cel.values import Optional
 from controller.apiserver.schemas.correlation import NOTHING, is_unchanged
-from controller.apiserver.schemas.rule_costs import RULE_LENGTH, Budget
-from controller.apiserver.schemas.rule_functions import FUNCTIONS
-from controller.apiserver.schemas.structural import PRESERVE
 
 Object = dict[str, Any]
 
-LITERAL = re.compile(r"""r?"(?:[^"\\]|\\.)*"|r?'(?:[^'\\]|\\.)*'""")
-# Field selections from the value itself; the last name of a chain may be a method's, which is left out.
-CHAIN = re.compile(r"\b(?:self|oldSelf)((?:\.[A-Za-z_]\w*(?![\w(]))+)")
-BUILT_IN = ("all", "bool", "bytes", "contains", "double", "duration", "dyn", "endsWith", "exists", "existsOne",
-            "exists_one", "filter", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear",
-            "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds", "has", "int", "map", "matches",
-            "optional", "of", "none", "orValue", "hasValue", "value", "size", "startsWith", "string", "timestamp",
-            "type", "uint")  # fmt: skip
+COST_OF_RULE = 1_000_000  # as in Kubernetes
+COST_OF_OBJECT = 2_000_000  # a fifth of what Kubernetes has
+CHARACTERS = 256 << 10  # of all rules of a definition, at some microseconds each; large ones have twenty thousand
 UNCHECKED = (
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation"
@@ -36,10 +31,6 @@ UNCHECKED = (
 # What a schema says that makes rules meaningless.
 BLOCKING = ("FieldValueTypeInvalid", "FieldValueRequired", "FieldValueNotSupported", "FieldValueTooLong",
             "FieldValueTooMany")  # fmt: skip
-# What the evaluation of a rule raises.
-EVALUATION = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError)
-# No other result leaves the evaluator: a list would be copied with all that it shares.
-TRUTH, TEXT = "({}\n) == true", "({}\n) + ''"
 REASONS = ("FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate")
 
 
@@ -51,101 +42,132 @@ def unchecked(schema: Object, causes: list[Cause]) -> list[Cause]:
 
 
 def _has_rules(schema: Object) -> bool:
-    extra = schema.get("additionalProperties")
-    parts = [*schema.get("properties", {}).values(), schema.get("items"), extra]
-    return bool(schema.get("x-kubernetes-validations")) or any(_has_rules(p) for p in parts if isinstance(p, dict))
+    return bool(schema.get("x-kubernetes-validations")) or any(map(_has_rules, _parts(schema)))
+
+
+def _parts(schema: Object) -> list[Object]:
+    """The schemas of what a value holds."""
+    properties = schema.get("properties")
+    parts = [*(properties.values() if isinstance(properties, dict) else ()),
+             schema.get("items"), schema.get("additionalProperties")]  # fmt: skip
+    return [part for part in parts if isinstance(part, dict)]
+
+
+def characters(schema: Object) -> int:
+    """How long the rules of a schema are together, with those of the schemas in it."""
+    own = sum(len(text) for rule in schema.get("x-kubernetes-validations") or () if isinstance(rule, dict)
+              for text in (rule.get("rule"), rule.get("messageExpression")) if isinstance(text, str))  # fmt: skip
+    return own + sum(map(characters, _parts(schema)))
+
+
+class Budget:
+    """What the rules of an object may still cost."""
+
+    def __init__(self) -> None:
+        self._left = COST_OF_OBJECT
+
+    def evaluated(self, rule: str, known: Object) -> Any:
+        """What a rule gives. Raises EvaluationError, CostError."""
+        meter = Meter(min(self._left, COST_OF_RULE), dict(known))
+        given = meter.left
+        try:
+            return compiled(rule)(meter)
+        except RecursionError as error:
+            raise EvaluationError("the rule or the value is nested too deeply") from error
+        except ExpressionError as error:  # of a definition from before
+            raise EvaluationError(str(error)) from error
+        finally:
+            self._left -= given - max(meter.left, 0)
 
 
 def check(schema: Object, item: Any, old: Any) -> list[Cause]:
     """The rules that the value breaks, in an update only those of what it changes; ``old`` is None when it is new."""
-    return list(_walk(schema, item, NOTHING if old is None else old, "", Budget()))
+    if not _has_rules(schema):
+        return []
+    before = NOTHING if old is None else typed(old, schema)
+    return list(_walk(schema, _Part("", item, typed(item, schema), before), Budget()))
 
 
 def faults(schema: Object, path: str) -> list[Cause]:
     """The rules of this schema that do not compile."""
     causes = []
     for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        place = f"{path}.x-kubernetes-validations[{index}].rule"
+        place = f"{path}.x-kubernetes-validations[{index}]"
         text = rule.get("rule") if isinstance(rule, dict) else None
         if not isinstance(text, str) or not text:
-            causes.append(Cause("FieldValueRequired", "Required value: rule is not specified", place))
+            causes.append(Cause("FieldValueRequired", "Required value: rule is not specified", f"{place}.rule"))
             continue
-        if fault := _fault(schema, text):
-            message = f"Invalid value: {quoted(text)}: compilation failed: {fault}"
-            causes.append(Cause("FieldValueInvalid", message, place))
+        for name in ("rule", "messageExpression"):
+            if fault := _fault(schema, rule.get(name) or "true", optional=bool(rule.get("optionalOldSelf"))):
+                message = f"Invalid value: {quoted(rule[name])}: {name} compilation failed: {fault}"
+                causes.append(Cause("FieldValueInvalid", message.replace("rule compilation", "compilation"),
+                                    f"{place}.{name}"))  # fmt: skip
     return causes
 
 
-def _fault(schema: Object, rule: str) -> str:
-    """Why a rule cannot be used with this schema, "" when it can."""
+def _fault(schema: Object, text: str, *, optional: bool) -> str:
+    """Why an expression cannot be used with this schema, "" when it can."""
     try:
-        program = _program(rule)
-    except ValueError as error:
+        compiled(text)
+        return names.undeclared(parsed(text), {"self": schema, "oldSelf": None if optional else schema})
+    except (ExpressionError, RecursionError) as error:
         return str(error)
-    unknown = [name for name in program.functions() if name.isidentifier() and name not in {*FUNCTIONS, *BUILT_IN}]
-    if unknown:
-        return f"undeclared reference to '{unknown[0]}'"
-    for chain in CHAIN.findall(LITERAL.sub("''", rule)):
-        if undefined := _undefined(schema, chain.split(".")[1:]):
-            return f"undefined field '{undefined}'"
-    return ""
 
 
-def _undefined(schema: Object, names: list[str]) -> str:
-    """The first name that the schema does not have, as far as it tells; CEL writes the dash as __dash__."""
-    for name in names:
-        properties = schema.get("properties")
-        if not properties or schema.get(PRESERVE):
-            return ""
-        wanted = name.replace("__dash__", "-").replace("__dot__", ".").replace("__slash__", "/")
-        if wanted.strip("_") in properties and wanted not in properties:
-            wanted = wanted.strip("_")
-        if wanted not in properties:
-            return name
-        schema = properties[wanted]
-    return ""
+class _Part(NamedTuple):
+    """A part of the object."""
+
+    path: str
+    value: Any
+    seen: Any  # as expressions see it
+    old: Any  # as expressions saw what was there before
 
 
-def _walk(schema: Object, value: Any, old: Any, path: str, budget: Budget) -> Iterator[Cause]:
-    if value is None:
+def _walk(schema: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
+    if part.value is None:
         return
     given = schema.get("x-kubernetes-validations", ())
-    unchanged = bool(given) and is_unchanged(value, old)
+    unchanged = bool(given) and is_unchanged(part.seen, part.old)
     for rule in given:
         if not unchanged or "oldSelf" in rule["rule"]:
-            yield from _faults_of(rule, value, old, path, budget)
+            yield from _faults_of(rule, part, budget)
+    for inner, each in _parts_of(schema, part):
+        yield from _walk(inner, each, budget)
+
+
+def _parts_of(schema: Object, part: _Part) -> Iterator[tuple[Object, _Part]]:
+    """The parts of a part that a schema describes."""
+    value = part.value
     if isinstance(value, dict):
-        for name, part in value.items():
-            extra = schema.get("additionalProperties")
+        extra = schema.get("additionalProperties")
+        for name in value:
             inner = schema.get("properties", {}).get(name) or (extra if isinstance(extra, dict) else None)
             if inner:
-                before = correlation.member(old, name)
-                yield from _walk(inner, part, before, f"{path}.{name}" if path else name, budget)
+                place = f"{part.path}.{name}" if part.path else name
+                yield inner, _Part(place, value[name], part.seen.get(name), correlation.member(part.old, name))
     elif isinstance(value, list) and "items" in schema:
-        entries = correlation.entries(old, schema)
-        for index, entry in enumerate(value):
-            yield from _walk(schema["items"], entry, entries(entry), f"{path}[{index}]", budget)
+        entries = correlation.entries(part.old, schema)
+        for index, (entry, seen) in enumerate(zip(value, part.seen, strict=True)):
+            yield schema["items"], _Part(f"{part.path}[{index}]", entry, seen, entries(seen))
 
 
-def _faults_of(rule: Object, value: Any, old: Any, path: str, budget: Budget) -> Iterator[Cause]:
-    text = rule["rule"]
-    known: Object = {"self": value}
-    if "oldSelf" in text:
-        before = None if old is NOTHING else old
-        if before is None and not rule.get("optionalOldSelf"):
+def _faults_of(rule: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
+    known: Object = {"self": part.seen}
+    if "oldSelf" in rule["rule"]:
+        is_new = part.old is NOTHING or part.old is None
+        if is_new and not rule.get("optionalOldSelf"):
             return
-        known["oldSelf"] = before
+        known["oldSelf"] = part.old if not rule.get("optionalOldSelf") else Optional(() if is_new else (part.old,))
     try:
-        holds = bool(_evaluated(TRUTH, text, known, budget))
-    except EVALUATION as error:
-        why = f"no such key: {error.args[0]}" if isinstance(error, KeyError) else str(error)
-        told = f'Invalid value: "{kind_of(value)}": {why} evaluating rule: {_plain_message(rule)}'
-        yield Cause("FieldValueInvalid", told, path)
+        holds = budget.evaluated(rule["rule"], known) is True
+    except (EvaluationError, CostError) as error:
+        told = f'Invalid value: "{kind_of(part.value)}": {error} evaluating rule: {_plain_message(rule)}'
+        yield Cause("FieldValueInvalid", told, part.path)
         return
     if not holds:
-        field = f"{path}{rule.get('fieldPath', '')}".lstrip(".")
+        field = f"{part.path}{rule.get('fieldPath', '')}".lstrip(".")
         reason = rule.get("reason", REASONS[0])
-        yield Cause(reason, ": ".join(_words(reason, value, _message(rule, known, budget))), field)
+        yield Cause(reason, ": ".join(_words(reason, part.value, _message(rule, known, budget))), field)
 
 
 def _words(reason: str, value: Any, message: str) -> list[str]:
@@ -161,47 +183,12 @@ def _words(reason: str, value: Any, message: str) -> list[str]:
 def _message(rule: Object, known: Object, budget: Budget) -> str:
     if expression := rule.get("messageExpression"):
         try:
-            return str(_evaluated(TEXT, expression, known, budget))
-        except EVALUATION:
+            if type(message := budget.evaluated(expression, known)) is str and message.strip():
+                return message
+        except (EvaluationError, CostError):
             pass  # as Kubernetes does: the plain message stands in
     return _plain_message(rule)
 
 
 def _plain_message(rule: Object) -> str:
     return str(rule.get("message") or f"failed rule: {rule['rule']}").strip()
-
-
-def _evaluated(form: str, rule: str, known: Object, budget: Budget) -> Any:
-    """Raises EVALUATION."""
-    budget.spend(rule, known)
-    program = _program(rule, form)
-    context = _cel().Context(known)
-    for name in FUNCTIONS.keys() & set(program.functions()):
-        context.add_function(name, budget.metered(FUNCTIONS[name]))
-    return _guarded(program.execute, context)
-
-
-@lru_cache(256)
-def _program(rule: str, form: str = "{}") -> Any:
-    """Raises ValueError."""
-    if len(rule) > RULE_LENGTH:
-        raise ValueError(f"the rule is longer than {RULE_LENGTH} characters")
-    return _guarded(_cel().compile, form.format(rule))
-
-
-def _guarded(run: Callable[[Any], Any], given: Any) -> Any:
-    """A panic of the evaluator is no Exception, and would end the request without an answer. Raises EVALUATION."""
-    try:
-        return run(given)
-    except BaseException as error:
-        if type(error).__name__ == "PanicException":
-            raise ValueError("the rule cannot be evaluated") from error
-        raise
-
-
-def _cel() -> Any:
-    # The package imports its own command line (rich, typer: 25 MB) at once; an empty module in its place costs nothing.
-    sys.modules.setdefault("cel.cli", types.ModuleType("cel.cli"))
-    import cel  # noqa: PLC0415 - only where a schema has rules
-
-    return cel

@@ -1,0 +1,235 @@
+"""Syntax trees as closures, which evaluate at a counted cost (language definition: Evaluation)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from controller.apiserver.schemas.cel import folds, meter
+from controller.apiserver.schemas.cel.failures import EvaluationError, ExpressionError
+from controller.apiserver.schemas.cel.functions import FUNCTIONS
+from controller.apiserver.schemas.cel.meter import Meter
+from controller.apiserver.schemas.cel.names import plain
+from controller.apiserver.schemas.cel.operators import OPERATORS
+from controller.apiserver.schemas.cel.parser import parsed
+from controller.apiserver.schemas.cel.syntax import (
+    Call,
+    Choice,
+    Fold,
+    Index,
+    ListOf,
+    Literal,
+    Logic,
+    MapOf,
+    Name,
+    Node,
+    Select,
+)
+from controller.apiserver.schemas.cel.values import NUMBERS, TYPES, Optional, no_overload
+
+Program = Callable[[Meter], Any]
+SHORT = 512  # characters of most expressions
+SHORT_TYPES = ("bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint")
+
+
+def compiled(text: str) -> Program:
+    """What evaluates an expression; it raises EvaluationError, CostError. Raises ExpressionError."""
+    return _kept(text) if len(text) <= SHORT else _kept_long(text)
+
+
+def _made(text: str) -> Program:
+    return _program(parsed(text))
+
+
+# A program takes some 200 bytes for each character.
+_kept, _kept_long = lru_cache(512)(_made), lru_cache(24)(_made)
+
+
+def _program(node: Node) -> Program:
+    return _MAKERS[type(node)](node)
+
+
+def _literal(node: Literal) -> Program:
+    value = node.value
+    return lambda _: value
+
+
+def _name(node: Name) -> Program:
+    name = node.name
+
+    def run(meter: Meter) -> Any:
+        meter.left -= 1  # whether anything is left is asked at calls, of which every loop has one
+        try:
+            return meter.variables[name]
+        except KeyError:
+            if name in TYPES and (name in SHORT_TYPES):
+                return TYPES[name]
+            raise EvaluationError(f"no such attribute(s): {name}") from None
+
+    return run
+
+
+def _select(node: Select) -> Program:
+    operand, name, field = _program(node.operand), node.field, plain(node.field)
+    if node.optional:
+        return lambda meter: _looked_up(meter, operand(meter), name)
+    if node.tested:
+        return lambda meter: bool(_looked_up(meter, operand(meter), name).found)
+
+    def run(meter: Meter) -> Any:
+        value = operand(meter)
+        meter.left -= 1
+        if type(value) is dict:
+            if name in value:
+                return value[name]
+            if field in value:
+                return value[field]
+            raise EvaluationError(f"no such key: {name}")
+        if type(value) is Optional:
+            return _looked_up(meter, value, name)
+        raise no_overload(f"select .{name}", value)
+
+    return run
+
+
+def _looked_up(meter: Meter, value: Any, name: str) -> Optional:
+    """A field under its name, or under the one that it has in expressions."""
+    found = folds.looked_up(meter, value, name)
+    return found if found.found or plain(name) == name else folds.looked_up(meter, value, plain(name))
+
+
+def _index(node: Index) -> Program:
+    operand, key = _program(node.operand), _program(node.key)
+    if node.optional:
+        return lambda meter: folds.looked_up(meter, operand(meter), key(meter))
+
+    def run(meter: Meter) -> Any:
+        value, wanted = operand(meter), key(meter)
+        meter.charge(1)
+        if type(value) is Optional:
+            return folds.looked_up(meter, value, wanted)
+        found = folds.looked_up(meter, Optional((value,)), wanted)
+        if not found.found:
+            raise EvaluationError(f"no such key: {wanted}" if type(value) is dict else f"index out of bounds: {wanted}")
+        return found.found[0]
+
+    return run
+
+
+def _call(node: Call) -> Program:
+    arguments = tuple(map(_program, node.arguments))
+    if node.function in OPERATORS:
+        return _operation(OPERATORS[node.function], arguments)
+    function = FUNCTIONS.get(node.function)
+    if function is None:
+        raise ExpressionError(f"undeclared reference to '{node.function}'")
+
+    def run(meter: Meter) -> Any:
+        meter.charge(1)
+        given = [argument(meter) for argument in arguments]
+        try:
+            return function(meter, *given)
+        except (TypeError, AttributeError) as error:  # a value of another type, or another number of them
+            raise no_overload(node.function, *given) from error
+        except (OverflowError, ArithmeticError) as error:
+            raise EvaluationError(f"{node.function}: out of range") from error
+
+    return run
+
+
+def _operation(operator: Callable[..., Any], operands: tuple[Program, ...]) -> Program:
+    if len(operands) == 2:
+        left, right = operands
+
+        def run(meter: Meter) -> Any:
+            meter.charge(1)
+            return operator(meter, left(meter), right(meter))
+
+        return run
+
+    def run_row(meter: Meter) -> Any:
+        meter.charge(len(operands))
+        value = operands[0](meter)
+        if len(operands) == 1:
+            return operator(meter, value)
+        for operand in operands[1:]:
+            value = operator(meter, value, operand(meter))
+        return value
+
+    return run_row
+
+
+def _logic(node: Logic) -> Program:
+    parts, deciding = tuple(map(_program, node.parts)), node.either
+
+    def run(meter: Meter) -> bool:
+        fault: EvaluationError | None = None
+        for part in parts:
+            try:
+                value = part(meter)
+            except EvaluationError as error:
+                fault = fault or error
+                continue
+            if value is deciding:
+                return bool(value)
+            if type(value) is not bool:
+                fault = fault or no_overload("||" if deciding else "&&", value)
+        if fault:
+            raise fault
+        return not deciding
+
+    return run
+
+
+def _choice(node: Choice) -> Program:
+    condition, then, other = map(_program, (node.condition, node.then, node.other))
+
+    def run(meter: Meter) -> Any:
+        decided = condition(meter)
+        if type(decided) is not bool:
+            raise no_overload("_?_:_", decided)
+        return then(meter) if decided else other(meter)
+
+    return run
+
+
+def _list(node: ListOf) -> Program:
+    items = tuple((_program(item), optional) for item, optional in node.items)
+
+    def run(scope: Meter) -> list[Any]:
+        scope.charge(meter.LIST + len(items))
+        found: list[Any] = []
+        for item, optional in items:
+            value = item(scope)
+            found += folds.unpacked(value) if optional else (value,)
+        return found
+
+    return run
+
+
+def _map(node: MapOf) -> Program:
+    entries = tuple((_program(key), _program(value), optional) for key, value, optional in node.entries)
+
+    def run(scope: Meter) -> dict[Any, Any]:
+        scope.charge(meter.MAP + len(entries))
+        found: dict[Any, Any] = {}
+        for key, value, optional in entries:
+            name, part = key(scope), value(scope)
+            if type(name) not in (*NUMBERS, str, bool):
+                raise EvaluationError("unsupported key type")
+            for each in folds.unpacked(part) if optional else (part,):
+                found[name] = each
+        return found
+
+    return run
+
+
+def _fold(node: Fold) -> Program:
+    return folds.program(node.macro, _program(node.source), node.variables, tuple(map(_program, node.parts)))
+
+
+_MAKERS: dict[type, Callable[[Any], Program]] = {
+    Literal: _literal, Name: _name, Select: _select, Index: _index, Call: _call, Logic: _logic, Choice: _choice,
+    ListOf: _list, MapOf: _map, Fold: _fold,
+}  # fmt: skip

@@ -1,0 +1,167 @@
+"""Macros over lists, maps and optional values: the variables take each item in turn, and the parts see them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from controller.apiserver.schemas.cel.failures import EvaluationError
+from controller.apiserver.schemas.cel.meter import Meter
+from controller.apiserver.schemas.cel.values import Optional, before, no_overload
+
+Program = Callable[[Meter], Any]
+Items = Iterator[tuple[Any, Any]]  # the first is the one that a single variable takes
+
+
+def program(macro: str, source: Program, variables: tuple[str, ...], parts: tuple[Program, ...]) -> Program:
+    """What evaluates a macro; it raises EvaluationError, CostError."""
+    if macro in ("optMap", "optFlatMap"):
+        return lambda meter: _of_optional(macro, meter, source(meter), variables[0], parts[0])
+    fold = _FOLDS[macro]
+
+    def run(meter: Meter) -> Any:
+        value = source(meter)
+        with_hidden = {name: meter.variables[name] for name in variables if name in meter.variables}
+        try:
+            return fold(meter, _items(meter, value, variables), parts)
+        finally:
+            for name in variables:
+                meter.variables.pop(name, None)
+            meter.variables.update(with_hidden)
+
+    return run
+
+
+def _items(meter: Meter, value: Any, variables: tuple[str, ...]) -> Items:
+    """Each item as the variables take it. They are set again for each, as folds within may use the same names."""
+    if not isinstance(value, (list, dict)):
+        raise no_overload("comprehension", value)
+    known = meter.variables
+    if len(variables) == 1:
+        for item in value:
+            meter.charge(1)
+            known[variables[0]] = item
+            yield item, None
+        return
+    for place, item in value.items() if type(value) is dict else enumerate(value):
+        meter.charge(1)
+        known[variables[0]], known[variables[1]] = place, item
+        yield place, item
+
+
+def _holding(meter: Meter, items: Items, part: Program, *, deciding: bool) -> bool:
+    """Whether the part is once what decides; a fault counts only where nothing decided."""
+    fault: EvaluationError | None = None
+    for _ in items:
+        try:
+            value = part(meter)
+        except EvaluationError as error:
+            fault = fault or error
+            continue
+        if value is deciding:
+            return True
+        if type(value) is not bool:
+            fault = fault or no_overload("comprehension", value)
+    if fault:
+        raise fault
+    return False
+
+
+def _all(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
+    return not _holding(meter, items, parts[0], deciding=False)
+
+
+def _exists(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
+    return _holding(meter, items, parts[0], deciding=True)
+
+
+def _exists_one(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
+    return sum(_true(parts[0](meter)) for _ in items) == 1
+
+
+def _true(value: Any) -> bool:
+    if type(value) is not bool:
+        raise no_overload("comprehension", value)
+    return value
+
+
+def _filter(meter: Meter, items: Items, parts: tuple[Program, ...]) -> list[Any]:
+    return [item for item, _ in items if _true(parts[0](meter))]
+
+
+def _map(meter: Meter, items: Items, parts: tuple[Program, ...]) -> list[Any]:
+    return [parts[-1](meter) for _ in items if len(parts) == 1 or _true(parts[0](meter))]
+
+
+def _transform_map(meter: Meter, items: Items, parts: tuple[Program, ...]) -> dict[Any, Any]:
+    return {place: parts[-1](meter) for place, _ in items if len(parts) == 1 or _true(parts[0](meter))}
+
+
+def _transform_entries(meter: Meter, items: Items, parts: tuple[Program, ...]) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for _ in items:
+        if len(parts) == 1 or _true(parts[0](meter)):
+            for name, value in parts[-1](meter).items():
+                put(found, name, value)
+    return found
+
+
+def _sort_by(meter: Meter, items: Items, parts: tuple[Program, ...]) -> list[Any]:
+    pairs = [(parts[0](meter), item) for item, _ in items]
+    return [item for _, item in ordered(meter, pairs, lambda pair: pair[0])]
+
+
+def ordered(meter: Meter, items: list[Any], key: Callable[[Any], Any]) -> list[Any]:
+    """The items by their keys. Raises EvaluationError, CostError."""
+
+    def compare(left: Any, right: Any) -> int:
+        meter.charge(1)
+        return before(key(right), key(left)) - before(key(left), key(right))
+
+    return sorted(items, key=functools.cmp_to_key(compare))
+
+
+_FOLDS: dict[str, Callable[[Meter, Items, tuple[Program, ...]], Any]] = {
+    "all": _all, "exists": _exists, "exists_one": _exists_one, "existsOne": _exists_one, "filter": _filter,
+    "map": _map, "transformList": _map, "transformMap": _transform_map, "transformMapEntry": _transform_entries,
+    "sortBy": _sort_by,
+}  # fmt: skip
+
+
+def _of_optional(macro: str, meter: Meter, value: Any, variable: str, part: Program) -> Optional:
+    if type(value) is not Optional:
+        raise no_overload(macro, value)
+    if not value.found:
+        return value
+    run = program("map", lambda _: [value.found[0]], (variable,), (part,))
+    (made,) = run(meter)
+    return made if macro == "optFlatMap" else Optional((made,))
+
+
+def looked_up(meter: Meter, value: Any, key: Any) -> Optional:
+    """``value[?key]``: of an optional value too. Raises EvaluationError, CostError."""
+    meter.charge(1)
+    if type(value) is Optional:
+        return looked_up(meter, value.found[0], key) if value.found else value
+    if type(value) is dict:
+        if type(key) in (list, dict):
+            raise no_overload("_[_]", value, key)
+        return Optional((value[key],)) if key in value and type(key) is not bool else Optional()
+    if isinstance(value, list) and type(key) is not bool and isinstance(key, (int, float)) and key == int(key):
+        return Optional((value[int(key)],)) if 0 <= key < len(value) else Optional()
+    raise no_overload("_[_]", value, key)
+
+
+def unpacked(value: Any) -> tuple[Any, ...]:
+    """What an optional item or entry puts there. Raises EvaluationError."""
+    if type(value) is not Optional:
+        raise no_overload("optional", value)
+    return value.found
+
+
+def put(into: dict[Any, Any], name: Any, value: Any) -> None:
+    """Raises EvaluationError for a key that is there."""
+    if name in into:
+        raise EvaluationError(f"Failed with repeated key: {name}")
+    into[name] = value
