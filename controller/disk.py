@@ -20,22 +20,36 @@ MIB = 1 << 20
 LEAST_BYTES, ENOUGH_BYTES = MIB, 2 * MIB  # below the first it is full; above the second it has room again
 LEAST_INODES, ENOUGH_INODES = 16, 64
 PROBE_BYTES = 4 * MIB  # as much as the largest row takes
+HOST_ROOT = Path("/proc/1/root")  # as the host's first process sees it; in a container our root is another one
 DISTRUST_SECONDS = 30.0  # after a write failed although the file system shows room, as with a quota
 EXT4_RESERVED_BLOCKS = 4096  # at most; ext4 gives them to nobody, not even to root (ext4_calculate_resv_blocks)
-REMEDY = "free space, for example with `docker system prune`; work goes on by itself"
+REMEDY = "free space, for example with `docker image prune`; work goes on by itself"
+MEANWHILE = "only what must be written is"
 
 
 class Disk:
-    """The file system of one directory. Any thread may ask; ``look`` and ``room`` are one system call each."""
+    """The file system of one directory. Any thread may ask; ``look`` and ``room`` are one system call each.
+
+    ``whose`` names its owner where that is not us; ``meanwhile`` says what follows while it is full, and ``remedy``
+    what to do.
+    """
 
     def __init__(
         self,
         directory: Path,
         statvfs: Callable[[Path], os.statvfs_result] = os.statvfs,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        whose: str = "",
+        meanwhile: str = MEANWHILE,
+        remedy: str = REMEDY,
     ) -> None:
         self.directory = directory
         self.fault = ""  # as of the last look: what is full and what to do, "" while there is room
+        self.visible = True  # as of the last look: a container may have no such directory
+        self._whose = whose
+        self._meanwhile = meanwhile
+        self._remedy = remedy
         self._statvfs = statvfs
         self._clock = clock
         self._distrusted = float("-inf")
@@ -52,7 +66,7 @@ class Disk:
         with self._lock:
             self._distrusted = self._clock() + DISTRUST_SECONDS
             why = error.strerror if isinstance(error, OSError) else error
-            self._turn(self._shortage() or f"the disk of {self.directory} is full ({why})")
+            self._turn(self._shortage() or f"the {self._name} is full ({why})")
 
     def probe(self) -> OSError | None:
         """What keeps a file of 4 MiB from being written there, such as a quota; it goes at once. Blocking."""
@@ -76,30 +90,44 @@ class Disk:
         try:
             found = self._statvfs(self.directory)
         except OSError:
+            self.visible = False
             return ""
+        self.visible = True
         full = bool(self.fault)
         room, inodes = _room(found), _inodes(found)
         if room < (ENOUGH_BYTES if full else LEAST_BYTES):
-            return f"the disk of {self.directory} is full ({room // 1024} KiB of {_total(found)} MiB are left)"
+            return f"the {self._name} is full ({room // 1024} KiB of {_total(found)} MiB are left)"
         if inodes < (ENOUGH_INODES if full else LEAST_INODES):
-            return f"the disk of {self.directory} has no inodes left ({inodes} of {found.f_files})"
+            return f"the {self._name} has no inodes left ({inodes} of {found.f_files})"
         return self.fault.partition(": ")[0] if self._clock() < self._distrusted else ""
 
+    @property
+    def _name(self) -> str:
+        return f"disk of {self._whose} ({self.directory})" if self._whose else f"disk of {self.directory}"
+
     def _turn(self, shortage: str) -> None:
-        was, self.fault = self.fault, f"{shortage}: {REMEDY}" if shortage else ""
+        was, self.fault = self.fault, f"{shortage}: {self._remedy}" if shortage else ""
         if self.fault and not was:
-            logger.error("Until there is room, only what must be written is: %s", self.fault)
+            logger.error("Until there is room, %s: %s", self._meanwhile, self.fault)
         elif was and not self.fault:
-            logger.info("The disk of %s has room again", self.directory)
+            logger.info("The %s has room again", self._name)
 
 
 def is_full(directory: Path) -> bool:
-    """Whether hardly anything can be written there. A directory that cannot be asked about is not full."""
+    """Whether hardly anything can be written in that directory of the host; not where it cannot be asked about."""
     try:
-        found = os.statvfs(directory)
+        found = on_host(directory)
     except OSError:
         return False
     return _room(found) < LEAST_BYTES or _inodes(found) < LEAST_INODES
+
+
+def on_host(directory: Path) -> os.statvfs_result:
+    """As os.statvfs, of a directory that the host calls so. Raises OSError."""
+    try:
+        return os.statvfs(HOST_ROOT.joinpath(*directory.parts[1:]))
+    except OSError:  # not everybody may look there
+        return os.statvfs(directory)
 
 
 def _room(found: os.statvfs_result) -> int:

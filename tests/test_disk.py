@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from controller import disk
 from tests.support import small_disk
+from tests.support.command import run
 
 
 def test_a_disk_is_full_until_it_has_room_again(tmp_path: Path) -> None:
@@ -25,3 +27,16 @@ def test_a_disk_without_inodes_is_full(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_not_full(tmp_path: Path) -> None:
     assert not disk.is_full(tmp_path / "nowhere")
+
+
+def test_a_container_asks_about_the_folder_of_the_host(tmp_path: Path) -> None:
+    folder, ask = tmp_path / "docker", tmp_path / "ask.py"
+    folder.mkdir()
+    ask.write_text(f"import pathlib, controller.disk as d; print(d.is_full(pathlib.Path('{folder}')))")
+    # The first process of a namespace stands for the host's; the one below it sees another disk at the same path.
+    container = f"umount {folder}; {sys.executable} {ask}"
+    host = f"mount -t tmpfs -o size=512k tmpfs {folder}; unshare --mount sh -c '{container}'; exit $?"
+
+    found = run("unshare", "--pid", "--fork", "--mount", "--mount-proc", "sh", "-c", host)
+
+    assert found.stdout == "True\n"

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from controller import __version__, names
 from controller.bootstrap import member, node
+from controller.bootstrap.installation import Installation
 from controller.bootstrap.node import NodePart
+from controller.bootstrap.operation import Operation
 from controller.bootstrap.surroundings import Surroundings
 from controller.bootstrap.uplink import Uplink
 from controller.disk import Disk
 from controller.metrics.prometheus import Metrics
 from controller.metrics.prometheus import Sources as MetricsSources
 from controller.metrics.server import Check
+from controller.node import disks
+from controller.node.disks import Disks
 from controller.node.kubernetes_node import KubernetesNode
 from controller.node.status import NodeStatus, Sources
-from controller.reconcile.queue import Queue
+from controller.reconcile.events import Subject
+from controller.resources import kinds, reasons
 from controller.resources.edgenodes import NodeApi
 
 OPERATOR_SECONDS = 2.0
-DISK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -32,35 +35,37 @@ class HostPart:
     here: NodePart
     metrics: Metrics
     status: NodeStatus
-    queue: Queue
+    disks: Disks
+    operation: Operation
 
 
 async def start(around: Surroundings, here: NodePart, uplink: Uplink) -> HostPart:
     """Reconcile from now on, as far as keys come; kopf is not started yet."""
     site, api = around.site, around.api
     address = None if site.embedded else await member.start(site, around.endpoint, api, here.local)
+    seen = Disks(site.disk, disks.of_docker())
 
     async def returned() -> None:
-        await reconciling.resync.look()
+        await operation.resync.look()
 
     status = NodeStatus(
         api,
         site.node_name,
         __version__,
-        _sources(site.disk, here, uplink if site.embedded else None, address),
+        _sources(seen, here, uplink if site.embedded else None, address),
         node=KubernetesNode(api, site.node_name, __version__) if site.embedded else None,
         returned=returned,
     )
-    metrics = Metrics(__version__, uplink.topics(), _shown(site.disk, here, status))
-    reconciling = node.start_reconciling(site, api, here, metrics)
-    return HostPart(here, metrics, status, reconciling.queue)
+    metrics = Metrics(__version__, uplink.topics(), _shown(seen, here, status))
+    operation = node.start_reconciling(site, api, here, metrics)
+    return HostPart(here, metrics, status, seen, operation)
 
 
 def operate(around: Surroundings, host: HostPart) -> Mapping[str, Check]:
     """Have kopf bring the keys, and keep the EdgeNode; what /readyz asks of both."""
-    operator = node.start_operator(around.site, around.endpoint, host.queue)
+    operator = node.start_operator(around.site, around.endpoint, host.operation.queue)
     around.site.supervisor.start("the EdgeNode", host.status.run)
-    around.site.supervisor.start("the watch over the disk", partial(_watch, around.site.disk, host.status.poke))
+    _watch_disks(around.site, host)
 
     async def docker() -> None:
         await host.here.backend.check()
@@ -68,37 +73,57 @@ def operate(around: Surroundings, host: HostPart) -> Mapping[str, Check]:
     async def kopf() -> str | None:
         return None if await operator.responds(OPERATOR_SECONDS) else "it has not started yet, or is stuck"
 
-    async def disk() -> str | None:
-        return f"{names.DISK_FULL}: {fault}" if (fault := around.site.disk.fault) else None
-
-    return {"docker": docker, "operator": kopf, "disk": disk}
-
-
-async def _watch(disk: Disk, changed: Callable[[], None]) -> None:
-    """Look at the disk again and again; whoever shows its state is called when it fills up and when it has room."""
-    while True:
-        before = disk.fault
-        if bool(await asyncio.to_thread(disk.look)) != bool(before):
-            changed()
-        await asyncio.sleep(DISK_SECONDS)
+    return {
+        "docker": docker,
+        "operator": kopf,
+        "disk": _has_room(host.disks.state),
+        "docker-disk": _has_room(host.disks.docker),
+    }
 
 
-def _sources(disk: Disk, here: NodePart, uplink: Uplink | None, address: NodeApi | None) -> Sources:
+def _watch_disks(site: Installation, host: HostPart) -> None:
+    """Each disk on its own: one that hangs does not hide the other."""
+    docker, root = host.disks.docker, host.here.backend.root
+
+    def tell() -> None:
+        host.status.poke()
+        if fault := docker.fault:  # of the state's disk, the API tells by itself
+            edge_node = Subject(kinds.EDGE_NODES, site.node_name)
+            host.operation.recorder.record(edge_node, "Warning", reasons.DISK_FULL, fault)
+
+    async def watch_docker() -> None:
+        await disks.locate(docker, root)  # first, as the default may be another disk, and full
+        await disks.watch(docker, tell)
+
+    start = site.supervisor.start
+    start("the watch over the disk", partial(disks.watch, host.disks.state, host.status.poke))
+    start("the watch over Docker's disk", watch_docker)
+    start("the place of Docker's disk", partial(disks.follow, docker, root))
+
+
+def _has_room(disk: Disk) -> Check:
+    async def check() -> str | None:
+        return f"{names.DISK_FULL}: {disk.fault}" if disk.fault else None
+
+    return check
+
+
+def _sources(seen: Disks, here: NodePart, uplink: Uplink | None, address: NodeApi | None) -> Sources:
     return Sources(
         host=lambda: here.sampler.host,
         interfaces=here.local.own_interfaces,
         devices=here.local.serial_devices,
         engine=here.backend.check,
-        disk=lambda: disk.fault,
+        disks=seen.faults,
         api=address,
         cloud=uplink.cloud if uplink else None,
     )
 
 
-def _shown(disk: Disk, here: NodePart, status: NodeStatus) -> MetricsSources:
+def _shown(seen: Disks, here: NodePart, status: NodeStatus) -> MetricsSources:
     return MetricsSources(
         host=lambda: here.sampler.host,
         containers=lambda: here.sampler.containers,
         runtimes=lambda: status.runtimes,
-        disk=lambda: disk.fault,
+        disks=seen.faults,
     )

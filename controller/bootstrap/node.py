@@ -47,7 +47,7 @@ SAMPLER_SECONDS = 60.0  # how long its loop may be silent before it counts as st
 class NodePart:
     """What others need of the node."""
 
-    backend: Backend
+    backend: DockerBackend
     leases: LeaseKeeper
     guard: AddressGuard
     devices: DeviceWatch

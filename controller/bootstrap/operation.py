@@ -35,11 +35,12 @@ OPERATOR_GRACE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Operation:
-    """The queue, what it knows of Runtimes, and the slow timer."""
+    """The queue, what it knows of Runtimes, the slow timer, and who posts Events."""
 
     queue: Queue
     index: KeyIndex
     resync: Resync
+    recorder: EventRecorder
 
 
 def start(
@@ -68,7 +69,7 @@ def start(
     site.stack.push_async_callback(_flush, recorder)
     site.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
     site.supervisor.start(f"the events of {scope.backend} runtimes", recorder.run)
-    return Operation(queue, index, _start_resync(site, around, queue, recorder, scope))
+    return Operation(queue, index, _start_resync(site, around, queue, recorder, scope), recorder)
 
 
 def _start_resync(

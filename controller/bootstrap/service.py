@@ -23,6 +23,7 @@ from controller.cluster.notice import Notice
 from controller.metrics.prometheus import Metrics
 from controller.metrics.prometheus import Sources as MetricsSources
 from controller.metrics.server import Check, StatusServer
+from controller.node.disks import STATE
 from controller.node.only import OnlyNode
 from controller.resources import kinds
 from controller.settings import Settings
@@ -106,7 +107,7 @@ class Service:
         site, fleet = around.site, self._fleet(around)
         site.stack.push_async_callback(site.supervisor.stop)
         uplink = Uplink(site, around.api, fleet, around.marker, self._leave)
-        sources = MetricsSources(host=None, containers=dict, runtimes=dict, disk=lambda: site.disk.fault)
+        sources = MetricsSources(host=None, containers=dict, runtimes=dict, disks=lambda: {STATE: site.disk.fault})
         metrics = Metrics(__version__, uplink.topics(), sources)
         self._stand(around, fleet, uplink, metrics)
         await _start_http(site, metrics, {"api": _answers(around)})

@@ -25,13 +25,13 @@ class Sources:
     """Where the states come from; each is called once a scrape, in the event loop, and must not block.
 
     ``runtimes`` gives the number of Runtimes by condition type and status, ``containers`` the usage by runtime,
-    ``disk`` what is full, "" while there is room.
+    ``disks`` by disk what is full, "" while there is room.
     """
 
     host: Callable[[], HostReading] | None  # None: this process looks at no host
     containers: Callable[[], Mapping[str, ContainerReading]]
     runtimes: Callable[[], Mapping[tuple[str, str], int]]
-    disk: Callable[[], str] = str  # by default it always has room
+    disks: Callable[[], Mapping[str, str]] = dict
 
 
 class Metrics:
@@ -94,8 +94,12 @@ class _States(Collector):
         for labels, count in self._sources.runtimes().items():
             runtimes.add_metric(labels, count)
         yield runtimes
-        full = 1.0 if self._sources.disk() else 0.0
-        yield GaugeMetricFamily("edge_disk_full", "1 while the disk of EDGE_STATE_DIR is full", full)
+        full = GaugeMetricFamily(
+            "edge_disk_full", "1 while the disk is full: EDGE_STATE_DIR's, Docker's", labels=["disk"]
+        )
+        for disk, fault in self._sources.disks().items():
+            full.add_metric([disk], 1.0 if fault else 0.0)
+        yield full
 
 
 def _host_families(host: HostReading) -> Iterable[GaugeMetricFamily]:

@@ -49,7 +49,8 @@ class Cloud(NamedTuple):
 class Sources:
     """Where the facts come from. ``engine`` raises errors.Waiting while the engine does not answer.
 
-    ``disk`` says what is full, "" while there is room. ``api`` is where this node answers the leader of a cluster.
+    ``disks`` says by disk what is full, "" while there is room. ``api`` is where this node answers the leader of a
+    cluster.
     """
 
     host: Callable[[], HostReading]
@@ -58,7 +59,7 @@ class Sources:
     engine: Callable[[], Awaitable[Any]]
     api: edgenodes.NodeApi | None = None
     cloud: Callable[[], Cloud] | None = None  # None: another process has the link
-    disk: Callable[[], str] = str  # by default it always has room
+    disks: Callable[[], Mapping[str, str]] = dict
 
 
 class NodeStatus:
@@ -146,9 +147,11 @@ class NodeStatus:
         return self._condition(names.READY, "True", reasons.NODE_READY, "Docker answers")
 
     def _disk(self) -> conditions.Condition:
-        if fault := self._sources.disk():
-            return self._condition(names.DISK_FULL, "True", reasons.DISK_FULL, fault)
-        return self._condition(names.DISK_FULL, "False", reasons.DISK_HAS_ROOM, "The disk of the state has room")
+        faults = self._sources.disks()
+        if full := "; ".join(fault for fault in faults.values() if fault):
+            return self._condition(names.DISK_FULL, "True", reasons.DISK_FULL, full)
+        room = f"There is room on every disk: {', '.join(faults)}"
+        return self._condition(names.DISK_FULL, "False", reasons.DISK_HAS_ROOM, room)
 
     def _connected(self, cloud: Cloud) -> conditions.Condition:
         return self._condition(names.CLOUD_CONNECTED, cloud.status, cloud.reason, cloud.message)

@@ -191,7 +191,7 @@ TABLE: tuple[Reason, ...] = (
     Reason(NODE_READY, "condition", "EdgeNode: Docker answers, runtimes can be started and changed."),
     Reason(NODE_AWAY, "waiting", "The node is not heard of, so nobody knows; nothing is deleted or moved meanwhile."),
     Reason(UNPLACEABLE, "stalled", "No node has what the spec asks for; the message tells which node has what."),
-    Reason(DISK_HAS_ROOM, "condition", "EdgeNode: the disk of EDGE_STATE_DIR has room."),
+    Reason(DISK_HAS_ROOM, "condition", "EdgeNode: the disks of EDGE_STATE_DIR and of Docker have room."),
     Reason(CONNECTED, "condition", "EdgeNode: the link to the cloud is up."),
     Reason(DISCONNECTED, "condition", "EdgeNode: the link to the cloud is down; the message tells why."),
     Reason(NO_CLOUD, "condition", "EdgeNode: EDGE_CLOUD_URL is empty, there is no cloud to connect to."),

@@ -40,3 +40,4 @@ async def test_what_runs_is_not_stopped_while_the_disk_of_docker_is_full(
 
 async def test_the_folder_of_the_engine_is_told(bench: Bench, engine: Engine) -> None:
     assert (await bench.backend.survey()).root == f"{engine.root}/data"
+    assert await bench.backend.root() == f"{engine.root}/data"

@@ -1,11 +1,16 @@
-"""One host for each test: a started controller, the local cloud, and the session's Docker engine."""
+"""One host for each test: a started controller, the local cloud, and the session's Docker engine, which may hang."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import docker
 import pytest
 
@@ -26,3 +31,32 @@ async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud)
     host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
     async with connected(host) as site:
         yield site
+
+
+class Probe:
+    """Asks the status port of a site."""
+
+    def __init__(self, port: int) -> None:
+        self._base = f"http://127.0.0.1:{port}"
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status and text."""
+        async with aiohttp.ClientSession() as session, session.get(self._base + path) as answer:
+            return answer.status, await answer.text()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nothing uses."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@contextlib.contextmanager
+def hanging(engine: Engine) -> Iterator[None]:
+    """The engine stopped, but not ended."""
+    os.kill(engine.process_id, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(engine.process_id, signal.SIGCONT)

@@ -8,18 +8,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from controller.bootstrap import operation
 from controller.console.server import Cloud
+from tests.e2e.conftest import Probe, hanging
 from tests.support import hurried
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan
@@ -32,25 +30,6 @@ FULL_LENGTH = os.environ.get("EDGE_TEST_FULL_LENGTH") == "1"
 HANG_SECONDS = operation.RESYNC_SECONDS + 90 if FULL_LENGTH else 2 * hurried.LIMITS.question_seconds + 4
 BEAT_SECONDS = 2  # the link ends where the busy test cannot acknowledge two of them
 RUNTIMES = [f"plc-{number}" for number in range(1, 9)]
-
-
-class Probe:
-    """Asks the status port of a site."""
-
-    def __init__(self, port: int) -> None:
-        self._base = f"http://127.0.0.1:{port}"
-
-    async def get(self, path: str) -> tuple[int, str]:
-        """Status and text."""
-        async with aiohttp.ClientSession() as session, session.get(self._base + path) as answer:
-            return answer.status, await answer.text()
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port that nothing uses."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture
@@ -75,16 +54,6 @@ async def eight(site: Site, lan: Lan) -> list[str]:
     for name in RUNTIMES:
         await site.wait_condition(name, "Ready", seconds=120)
     return RUNTIMES
-
-
-@contextlib.contextmanager
-def hanging(engine: Engine) -> Iterator[None]:
-    """The engine stopped, but not ended."""
-    os.kill(engine.process_id, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(engine.process_id, signal.SIGCONT)
 
 
 async def starts(client: Any) -> dict[str, tuple[str, str, int]]:

@@ -25,7 +25,7 @@ class Site:
     now: float = 0.0
     reason: str | None = None
     raises: Exception | None = None
-    disk: str = ""
+    disks: dict[str, str] = field(default_factory=lambda: {"state": "", "docker": ""})
     containers: dict[str, ContainerReading] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -34,7 +34,7 @@ class Site:
             host=lambda: HostReading(12.5, 1, 2, 3, 4, 5),
             containers=lambda: self.containers,
             runtimes=lambda: {("Ready", "True"): 3, ("Ready", "False"): 1},
-            disk=lambda: self.disk,
+            disks=lambda: self.disks,
         )
         self.metrics = Metrics("1.2.3", {"create_new_runtime"}, sources)
         self.server = StatusServer("127.0.0.1", 0, self.beats, {"docker": self._check}, self.metrics)
@@ -104,9 +104,10 @@ async def test_prometheus_reads_states_as_they_are_at_the_scrape(site: Site) -> 
     assert values["edge_runtime_cpu_percent", "edge/plc"] == 150.0
     assert values["edge_runtime_memory_bytes", "edge/plc"] == 1024
     assert values["edge_runtimes", "Ready", "True"] == 3
-    assert values["edge_disk_full",] == 0
-    site.disk = "the disk is full"
-    assert (await site.values())["edge_disk_full",] == 1
+    assert (values["edge_disk_full", "state"], values["edge_disk_full", "docker"]) == (0, 0)
+    site.disks["docker"] = "the disk of Docker is full"
+    values = await site.values()
+    assert (values["edge_disk_full", "state"], values["edge_disk_full", "docker"]) == (0, 1)
     assert values["edge_build_info", "1.2.3"] == 1
     site.containers.clear()
     assert ("edge_runtime_cpu_percent", "edge/plc") not in await site.values()

@@ -47,7 +47,7 @@ class Host:
     def __init__(self, api: ApiClient) -> None:
         self.now = 1_800_000_000.0
         self.engine_error: errors.ReconcileError | None = None
-        self.disk = ""
+        self.disks = {"state": "", "docker": ""}
         self.cloud = Cloud("True", reasons.CONNECTED, "Connected to the cloud", "07048933")
         self.status = self.begin(api)
 
@@ -59,7 +59,7 @@ class Host:
             devices=self._devices,
             engine=self._engine,
             cloud=lambda: self.cloud,
-            disk=lambda: self.disk,
+            disks=lambda: self.disks,
         )
         return NodeStatus(api, NAME, "1.2.3", sources, lambda: self.now, node)
 
@@ -212,10 +212,21 @@ async def test_a_change_during_a_look_is_looked_at_again(host: Host, monkeypatch
 
 
 async def test_a_full_disk_is_a_condition_until_there_is_room(api: ApiClient, host: Host) -> None:
-    host.disk = "the disk of /var/lib/edge-controller is full: free space"
+    host.disks["state"] = "the disk of /var/lib/edge-controller is full: free space"
     await host.status.look()
     full = (await shown(api))["conditions"]["DiskFull"]
-    assert (full["status"], full["reason"], full["message"]) == ("True", "DiskFull", host.disk)
-    host.disk = ""
+    assert (full["status"], full["reason"], full["message"]) == ("True", "DiskFull", host.disks["state"])
+    host.disks["state"] = ""
     await host.status.look()
-    assert (await shown(api))["conditions"]["DiskFull"]["reason"] == "DiskHasRoom"
+    room = (await shown(api))["conditions"]["DiskFull"]
+    assert (room["reason"], room["message"]) == ("DiskHasRoom", "There is room on every disk: state, docker")
+
+
+async def test_every_full_disk_is_named_by_the_condition(api: ApiClient, host: Host) -> None:
+    host.disks["docker"] = "the disk of Docker (/data) is full: free space"
+    await host.status.look()
+    assert (await shown(api))["conditions"]["DiskFull"]["message"] == host.disks["docker"]
+    host.disks["state"] = "the disk of /var is full: free space"
+    await host.status.look()
+    both = f"{host.disks['state']}; {host.disks['docker']}"
+    assert (await shown(api))["conditions"]["DiskFull"]["message"] == both

@@ -137,6 +137,10 @@ class DockerBackend:
         """What `check` tells of the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         return await _told(survey.take(self._engine))
 
+    async def root(self) -> str:
+        """Where the engine keeps images and containers, or "". Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        return await _told(survey.root(self._engine))
+
     async def check(self) -> None:
         """Ask whether the engine answers, which costs it nothing. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         await self._engine.check()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from controller.backends.docker.failures import Refusal
-from controller.backends.docker.workers import Workers
+from controller.workers import Workers
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -36,6 +36,15 @@ def _bounds(info: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name, field in _LIMITS.items() if info.get(field, True))
 
 
+async def root(engine: Engine) -> str:
+    """The host's folder of images and containers, or "". Raises Refusal and errors.Waiting."""
+    return _root(await engine.call(lambda client: client.info()))
+
+
+def _root(info: Mapping[str, Any]) -> str:
+    return str(info.get("DockerRootDir") or "")
+
+
 async def take(engine: Engine) -> Findings:
     """Look at an engine, and at the containers of every installation. Raises Refusal and errors.Waiting."""
     version = await engine.call(lambda client: client.version())
@@ -50,7 +59,7 @@ async def take(engine: Engine) -> Findings:
         api_version=version.get("ApiVersion", ""),
         bounds=_bounds(info),
         unconfined=tuple(unconfined),
-        root=info.get("DockerRootDir", ""),
+        root=_root(info),
     )
 
 

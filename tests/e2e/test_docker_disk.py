@@ -1,0 +1,110 @@
+"""The disk of Docker fills up under the real service: it says so, also while Docker hangs, and stops no runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.console.server import Cloud
+from tests.e2e.conftest import Probe, hanging
+from tests.support import dockerd, image, ownership, small_disk
+from tests.support.dockerd import Engine
+from tests.support.image import Image
+from tests.support.lan import Lan
+from tests.support.site import AGENT, Site, connected, eventually
+from tests.support.small_disk import SmallDisk
+
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def small_engine(engine: Engine) -> Iterator[Engine]:
+    """An engine of the session's kind, whose images and containers are on a small disk."""
+    made = Engine(
+        engine.binary, Path(tempfile.gettempdir()) / ownership.new_name(dockerd.PREFIX), runtime=engine.runtime
+    )
+    data = made.root / "data"
+    data.mkdir(mode=0o700, parents=True)
+    small_disk.run("mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(data))
+    with made:  # which unmounts all that is below its root
+        yield made
+
+
+@pytest.fixture
+def disk(small_engine: Engine) -> SmallDisk:
+    """That disk."""
+    return SmallDisk(small_engine.root / "data")
+
+
+@pytest.fixture
+async def site(
+    tmp_path: Path, small_engine: Engine, runtime_images: dict[str, Image], cloud: Cloud, free_port: int
+) -> AsyncIterator[Site]:
+    """A host whose state is on another disk than Docker's."""
+    with contextlib.closing(small_engine.client()) as client:
+        await asyncio.to_thread(image.load, client, [runtime_images["1"]])
+    host = Site(tmp_path, small_engine.url, cloud, await cloud.enroll(AGENT), image.REPOSITORY, "1")
+    host.environment["EDGE_HTTP_LISTEN"] = f"127.0.0.1:{free_port}"
+    async with connected(host) as site:
+        yield site
+
+
+async def said(site: Site, status: str) -> str:
+    """The message of the EdgeNode's condition, once it has this status."""
+    await site.kubectl("wait", "edgenode/test-node", f"--for=condition=DiskFull={status}", "--timeout=60s")
+    found = json.loads(await site.kubectl("get", "edgenode", "test-node", "-o", "json"))["status"]["conditions"]
+    return next(str(condition["message"]) for condition in found if condition["type"] == "DiskFull")
+
+
+async def since(site: Site, name: str) -> str:
+    """When the runtime was started."""
+    return str((await site.runtime(name))["status"]["startedAt"])
+
+
+async def test_a_full_disk_of_docker_is_said_and_a_restart_waits_for_room(
+    site: Site, disk: SmallDisk, small_engine: Engine, lan: Lan, free_port: int
+) -> None:
+    probe = Probe(free_port)
+    await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
+    await site.wait_condition("plc-1", "Ready")
+    started = await since(site, "plc-1")
+    assert await probe.get("/readyz") == (200, "ok\n")
+
+    await asyncio.to_thread(disk.fill)
+    message = await said(site, "true")
+
+    assert message.startswith(f"the disk of Docker ({disk.path}) is full")
+    assert await probe.get("/readyz") == (503, f"docker-disk: DiskFull: {message}\n")
+    assert await probe.get("/healthz") == (200, "ok\n")
+    assert await site.kubectl("get", "--raw=/readyz") == "ok"
+    _, metrics = await probe.get("/metrics")
+    assert 'edge_disk_full{disk="docker"} 1.0' in metrics
+    assert 'edge_disk_full{disk="state"} 0.0' in metrics
+
+    async def posted() -> bool:
+        events = await site.kubectl("get", "events", "-n", "default", "-o", "json")
+        return message in [each["message"] for each in json.loads(events)["items"] if each["reason"] == "DiskFull"]
+
+    await eventually(posted, "the Event DiskFull")
+    refused = await site.send("restart_device", device_id="plc-1")
+    assert "plc-1 runs on" in refused["error"]
+    assert await since(site, "plc-1") == started
+
+    with hanging(small_engine):
+        await asyncio.to_thread(disk.free)
+        assert await said(site, "false") == "There is room on every disk: state, docker"
+        await asyncio.to_thread(disk.fill)
+        assert (await said(site, "true")).startswith(f"the disk of Docker ({disk.path}) is full")
+        await asyncio.to_thread(disk.free)
+        await said(site, "false")
+
+    async def restarted() -> bool:
+        return await since(site, "plc-1") != started
+
+    await eventually(restarted, "the restart that was asked for is made")
