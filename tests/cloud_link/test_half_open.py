@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +15,7 @@ from controller.cloud.identity import Identity
 from controller.console.authority import Authority as LocalAuthority
 from controller.console.client import Client
 from tests.support.certificates import Authority
+from tests.support.descriptors import opened
 from tests.support.links import Watched, echo, identity_in
 from tests.support.wire import WireCloud
 
@@ -63,15 +63,6 @@ async def load_identity(cloud_process: CloudProcess, tmp_path: Path) -> Callable
     return identity_in(folder)
 
 
-def _sockets() -> int:
-    """How many sockets this process has open."""
-    count = 0
-    for link in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the folder's own descriptor, closed by now
-            count += str(link.readlink()).startswith("socket:")
-    return count
-
-
 async def _acknowledged(cloud: CloudProcess) -> None:
     """Two commands answered: the first heartbeat left before these answers, so its acknowledgement came between."""
     for _ in range(2):
@@ -105,7 +96,7 @@ async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
         await gate.wait()
         return {"action": event, "body": "x" * 800_000}
 
-    before = _sockets()
+    before = opened("socket:")
     others = asyncio.all_tasks()
     async with Watched(cloud_process.url, load_identity, large, interval=1, connect_seconds=1) as agent:
         await agent.connected()
@@ -123,17 +114,17 @@ async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
             ask.cancel()
         await asyncio.wait(asks)
     assert asyncio.all_tasks() - others == set()
-    assert _sockets() <= before
+    assert opened("socket:") <= before
 
 
 async def test_a_link_that_stops_beside_a_frozen_cloud_leaves_no_socket_open(
     cloud_process: CloudProcess, load_identity: Callable[[], Identity]
 ) -> None:
-    before = _sockets()
+    before = opened("socket:")
     async with Watched(cloud_process.url, load_identity, interval=3600) as agent:
         await agent.connected()
         cloud_process.freeze()
-    assert _sockets() <= before
+    assert opened("socket:") <= before
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,13 @@ import pytest
 from controller.metrics import cgroups, processes
 from controller.metrics.containers import ContainerReader
 from tests.support import ownership, requirements
+from tests.support.descriptors import opened
 
 MIB = 1 << 20
 CONTAINER = "ab" * 32
+CGROUPS = "/sys/fs/cgroup/"
 V1_STAT = "cache 1\ninactive_file 5\ntotal_cache 9\ntotal_inactive_file 1048576\n"
 V2_STAT = "anon 1\nfile 2\ninactive_anon 7\ninactive_file 1048576\n"
-
-
-def open_files() -> int:
-    """How many files this process has open."""
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 class Machine:
@@ -187,11 +184,10 @@ def test_a_process_that_is_gone_has_no_figures_and_no_complaint(
 def test_what_is_not_asked_for_any_more_is_closed(machine: Machine) -> None:
     machine.process(10, "0::/a\n")
     machine.v2("/a", 0, MIB)
-    before = open_files()
     machine.reader.read({"plc": 10})
-    assert open_files() == before + 3
+    assert opened(str(machine.cgroup)) == 3
     machine.reader.read({})
-    assert open_files() == before
+    assert opened(str(machine.cgroup)) == 0
 
 
 # Memory is charged to the cgroup in which a page is first touched, so the process takes its own once it is there.
@@ -250,9 +246,9 @@ def test_a_real_cgroup_shows_its_busy_process_until_it_is_removed(busy_process: 
     reading = reader.read(pids)["plc"]
     assert reading.cpu_percent > 0
     assert BUSY_MEMORY <= reading.memory_used < 200 * MIB
-    before = open_files()
+    before = opened(CGROUPS)
     busy_process.end()
     assert reader.read(pids) == {}
-    assert open_files() == before - 3
+    assert opened(CGROUPS) == before - 3
     assert reader.read(pids) == {}
     reader.close()

@@ -17,6 +17,7 @@ from controller.network.dhcp.keeper import LeaseKeeper, LeaseKey, Standing
 from controller.network.dhcp.machine import Client
 from tests.support.bare_container import BareContainer
 from tests.support.command import run
+from tests.support.descriptors import opened
 from tests.support.dhcp_server import SHORTEST_LEASE, DhcpServer
 from tests.support.lan import Lan
 from tests.support.processes import bare
@@ -67,7 +68,7 @@ def has_lease(standing: Standing) -> bool:
 def traces() -> tuple[int, list[str]]:
     """Open files, and threads that are not of the loop's pool."""
     threads = [thread.name for thread in threading.enumerate() if not thread.name.startswith("asyncio_")]
-    return len(list(Path("/proc/self/fd").iterdir())), threads
+    return opened(), threads
 
 
 async def test_a_lease_stands_with_the_time_of_day(
