@@ -37,8 +37,14 @@ def demonstration(folder: Path, command: list[str]) -> Iterator[subprocess.Popen
     environment = {
         name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     }
+    # The suite may run where SIGINT is ignored, as in the background of a script; make would ignore it as well.
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ["env", "--default-signal=INT", *command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         assert process.stdout is not None
