@@ -6,6 +6,7 @@ caller.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -18,6 +19,7 @@ from typing import Literal, NamedTuple
 from controller import RELEASED, errors
 from controller.cloud import transport
 from controller.cloud.identity import Identity
+from controller.disk import on_host
 from controller.network.interfaces import HostInterface
 from controller.settings import Settings
 
@@ -80,19 +82,24 @@ def state_directory(path: Path) -> Finding:
     return Finding("OK", subject, f"{path} can be written" if place == path else f"{path} can be made")
 
 
-def free_space(path: Path, subject: str = "disk") -> Finding:
-    """Room for the state, or for images and containers."""
-    free = shutil.disk_usage(_nearest(path)).free
-    text = f"{free / (1 << 30):.1f} GB free for {path}"
-    if free < DISK_LEAST:
-        return Finding("FAIL", subject, f"{text}: free some space")
-    return Finding("WARN", subject, f"{text}: images need more") if free < DISK_NOTICE else Finding("OK", subject, text)
+def free_space(path: Path) -> Finding:
+    """Room for the state."""
+    return _space("disk", path, shutil.disk_usage(_nearest(path)).free)
 
 
 def engine_space(root: str) -> Iterator[Finding]:
     """Room where the engine keeps images and containers, if that can be seen from here."""
-    if root and Path(root).is_dir():
-        yield free_space(Path(root), "Docker's disk")
+    if root:
+        with contextlib.suppress(OSError):
+            found = on_host(Path(root))
+            yield _space("Docker's disk", Path(root), found.f_bavail * found.f_frsize)
+
+
+def _space(subject: str, path: Path, free: int) -> Finding:
+    text = f"{free / (1 << 30):.1f} GB free for {path}"
+    if free < DISK_LEAST:
+        return Finding("FAIL", subject, f"{text}: free some space")
+    return Finding("WARN", subject, f"{text}: images need more") if free < DISK_NOTICE else Finding("OK", subject, text)
 
 
 def cloud(settings: Settings) -> Finding:

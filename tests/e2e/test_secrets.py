@@ -64,15 +64,10 @@ def fetch(url: str) -> bytes:
         return content
 
 
-async def test_nothing_of_a_login_is_kept(site: Site, running: str, unused_tcp_port: int) -> None:
-    await site.stop()
-    await site.start({"EDGE_LOG_LEVEL": "debug", "EDGE_HTTP_LISTEN": f"127.0.0.1:{unused_tcp_port}"})
-    first = login(site, running)
-    answer = await send(site, first)
-    assert answer["http_response"]["headers"]["Set-Cookie"].startswith("session=")
-    assert all(secret in str(answer) for secret in (PASSWORD, BEARER, COOKIE, QUERY, PARAMETER))
+def other_logins(site: Site, running: str) -> list[dict[str, Any]]:
+    """Logins that carry a file, fail at the runtime or on the way, or are refused."""
     file = {"filename": FILE, "content_base64": base64.b64encode(FILE.encode()).decode()}
-    others = [
+    return [
         login(site, running, files={"program": file}),
         login(site, running, "/api/error/500"),
         login(site, running, "/api/status", method="GET", data=None),
@@ -81,7 +76,16 @@ async def test_nothing_of_a_login_is_kept(site: Site, running: str, unused_tcp_p
         login(site, running, headers={"X": f"{PASSWORD}\n"}),
         login(site, running, data=PASSWORD),
     ]
-    for message in others:
+
+
+async def test_nothing_of_a_login_is_kept(site: Site, running: str, unused_tcp_port: int) -> None:
+    await site.stop()
+    await site.start({"EDGE_LOG_LEVEL": "debug", "EDGE_HTTP_LISTEN": f"127.0.0.1:{unused_tcp_port}"})
+    first = login(site, running)
+    answer = await send(site, first)
+    assert answer["http_response"]["headers"]["Set-Cookie"].startswith("session=")
+    assert all(secret in str(answer) for secret in (PASSWORD, BEARER, COOKIE, QUERY, PARAMETER))
+    for message in other_logins(site, running):
         await send(site, message)
     assert await send(site, first) == answer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller import settings
+from controller import disk, settings
 from controller.cloud.identity import Identity
 from controller.network.interfaces import HostInterface
 from controller.node import inspection
@@ -42,12 +42,19 @@ def test_a_state_directory_that_can_be_made_is_fine_and_is_not_made(tmp_path: Pa
 
 
 def test_a_full_disk_of_docker_fails_and_one_that_cannot_be_seen_is_not_judged(tmp_path: Path) -> None:
-    with small_disk.tmpfs(tmp_path / "docker", size="4m") as disk:
-        (finding,) = inspection.engine_space(str(disk.path))
+    with small_disk.tmpfs(tmp_path / "docker", size="4m") as small:
+        (finding,) = inspection.engine_space(str(small.path))
         assert (finding.level, finding.subject) == ("FAIL", "Docker's disk")
-        assert str(disk.path) in finding.text
+        assert str(small.path) in finding.text
     assert list(inspection.engine_space("/nonexistent")) == []
     assert list(inspection.engine_space("")) == []
+
+
+def test_a_container_looks_at_the_disk_of_docker_on_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "HOST_ROOT", tmp_path)
+    with small_disk.tmpfs(tmp_path / "docker", size="4m"):
+        (finding,) = inspection.engine_space("/docker")
+    assert (finding.level, finding.text) == ("FAIL", "0.0 GB free for /docker: free some space")
 
 
 def test_a_state_directory_below_a_file_system_of_the_kernel_fails() -> None:
