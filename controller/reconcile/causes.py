@@ -105,7 +105,7 @@ def _told(previous: RuntimeStatus, observed: base.Observed, around: Circumstance
 
 
 def _of_end(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> Why:
-    if _again_by_itself(previous, observed):
+    if again_by_itself(previous, observed):
         return _crash(previous, observed)
     if _by_engine(previous, observed, around):
         return Why(causes.DAEMON_RESTARTED, "Docker was restarted")
@@ -118,7 +118,7 @@ def _of_start(previous: RuntimeStatus, observed: base.Observed, around: Circumst
         return Why(causes.DAEMON_RESTARTED, "Docker was restarted")
     if stop := _last_stop(previous):
         return Why(stop.cause, stop.detail)
-    crashed = _again_by_itself(previous, observed)
+    crashed = again_by_itself(previous, observed)
     return _crash(previous, observed) if crashed else _by_hand(previous, observed, around)
 
 
@@ -130,7 +130,8 @@ def _by_hand(previous: RuntimeStatus, observed: base.Observed, around: Circumsta
     return Why(causes.UNKNOWN, "It happened while the controller was away")
 
 
-def _again_by_itself(previous: RuntimeStatus, observed: base.Observed) -> bool:
+def again_by_itself(previous: RuntimeStatus, observed: base.Observed) -> bool:
+    """Whether the engine started it again after a crash."""
     more = observed.restart_count > previous.engine_restart_count
     return same_container(previous, observed) and (observed.state == "restarting" or more)
 

@@ -42,7 +42,7 @@ def starts(previous: RuntimeStatus, observed: base.Observed) -> int:
 
 def history(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> History:
     """What is known after this look; several starts since the previous one are one record that says how many."""
-    new, ended = starts(previous, observed), _ended(previous, observed)
+    new, ended = starts(previous, observed), _ended(previous, observed, around)
     why = causes.why(previous, observed, around, ended=ended) if new or ended else Why(restart_causes.UNKNOWN)
     found = [_record(_end_time(observed, around), "Stopped", why)] if ended else []
     last = previous.last_restart
@@ -57,14 +57,17 @@ def history(previous: RuntimeStatus, observed: base.Observed, around: Circumstan
     return History(previous.restart_count + new, (*previous.restarts, *found)[-RESTARTS_KEPT:], last)
 
 
-def _ended(previous: RuntimeStatus, observed: base.Observed) -> bool:
+def _ended(previous: RuntimeStatus, observed: base.Observed, around: Circumstances) -> bool:
     """Whether a run that the status knows of ended; every run after it, up to a look, counts as started only."""
     if previous.started_at is None:
         return False
     if causes.same_container(previous, observed):
         changed = bool(observed.finished_at) and observed.finished_at != previous.finished_at
-        # A start that the engine tried and failed is told as another end of the same run.
-        return changed and (observed.started_at != previous.started_at or not _is_over(previous))
+        if not _is_over(previous):
+            return changed
+        # A start that the engine tried and failed, also for us, is told as another end of the same run.
+        ours = around.found_stopped and not causes.again_by_itself(previous, observed)
+        return changed and observed.started_at != previous.started_at and not ours
     return previous.state in _UP
 
 

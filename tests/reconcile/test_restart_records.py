@@ -225,3 +225,20 @@ async def test_a_start_is_told_once_also_when_the_first_attempt_at_it_fails(runn
     await running.reconcile()
     await running.reconcile()
     assert running.records() == both("ByHand", "exit code 0")
+
+
+async def test_a_start_that_needs_a_second_attempt_of_the_same_step_is_one_start(running: World) -> None:
+    container = running.backend.only()
+    running.backend.missing_parents.add("eth0")
+    running.backend.end(container, "exited", 137)
+    await running.reconcile()
+
+    def fail_inside(when: str, step: base.Step) -> None:
+        if when == "before" and isinstance(step, base.StartContainer):
+            running.now += 1
+            running.backend.end(container, "exited", 128)  # the engine tells of a failed start as of another end
+
+    running.backend.fault = fail_inside
+    running.backend.missing_parents.clear()
+    await running.reconcile()
+    assert [record[:2] for record in running.records()] == [("Stopped", "ByHand"), ("Started", "ParentGone")]
