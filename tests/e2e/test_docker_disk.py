@@ -67,6 +67,22 @@ async def since(site: Site, name: str) -> str:
     return str((await site.runtime(name))["status"]["startedAt"])
 
 
+async def told_everywhere(site: Site, probe: Probe, message: str) -> None:
+    """The controller is not ready and the API is; metrics and an Event tell of the disk."""
+    assert await probe.get("/readyz") == (503, f"docker-disk: DiskFull: {message}\n")
+    assert await probe.get("/healthz") == (200, "ok\n")
+    assert await site.kubectl("get", "--raw=/readyz") == "ok"
+    _, metrics = await probe.get("/metrics")
+    assert 'edge_disk_full{disk="docker"} 1.0' in metrics
+    assert 'edge_disk_full{disk="state"} 0.0' in metrics
+
+    async def posted() -> bool:
+        events = await site.kubectl("get", "events", "-n", "default", "-o", "json")
+        return message in [each["message"] for each in json.loads(events)["items"] if each["reason"] == "DiskFull"]
+
+    await eventually(posted, "the Event DiskFull")
+
+
 async def test_a_full_disk_of_docker_is_said_and_a_restart_waits_for_room(
     site: Site, disk: SmallDisk, small_engine: Engine, lan: Lan, free_port: int
 ) -> None:
@@ -80,18 +96,7 @@ async def test_a_full_disk_of_docker_is_said_and_a_restart_waits_for_room(
     message = await said(site, "true")
 
     assert message.startswith(f"the disk of Docker ({disk.path}) is full")
-    assert await probe.get("/readyz") == (503, f"docker-disk: DiskFull: {message}\n")
-    assert await probe.get("/healthz") == (200, "ok\n")
-    assert await site.kubectl("get", "--raw=/readyz") == "ok"
-    _, metrics = await probe.get("/metrics")
-    assert 'edge_disk_full{disk="docker"} 1.0' in metrics
-    assert 'edge_disk_full{disk="state"} 0.0' in metrics
-
-    async def posted() -> bool:
-        events = await site.kubectl("get", "events", "-n", "default", "-o", "json")
-        return message in [each["message"] for each in json.loads(events)["items"] if each["reason"] == "DiskFull"]
-
-    await eventually(posted, "the Event DiskFull")
+    await told_everywhere(site, probe, message)
     refused = await site.send("restart_device", device_id="plc-1")
     assert "plc-1 runs on" in refused["error"]
     assert await since(site, "plc-1") == started
