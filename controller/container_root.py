@@ -87,13 +87,14 @@ def _make_folder(name: str, parent: int) -> bool:
 def regular_file(parent: int, name: str, flags: int) -> Iterator[int]:
     """The regular file of this name, opened with ``flags``. Raises OSError for anything else.
 
-    Only a file that was seen to be regular is opened: to open a device can be enough to set it off.
+    Only a file that was seen to be regular is opened: to open a device can be enough to set it off. A lease that a
+    program of the container holds on it is not waited for, which could take 45 s (fcntl(2), F_SETLEASE).
     """
     with contextlib.ExitStack() as opened:
         found = opened.enter_context(_closing(os.open(name, _FILE, dir_fd=parent)))
         if not stat.S_ISREG(os.fstat(found).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
-        yield opened.enter_context(_closing(os.open(by_descriptor(found), flags | os.O_CLOEXEC)))
+        yield opened.enter_context(_closing(os.open(by_descriptor(found), flags | os.O_NONBLOCK | os.O_CLOEXEC)))
 
 
 @contextlib.contextmanager

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,14 @@ from controller.network import resolver
 
 PROCESS = Process(7, "c0ffee")
 
+_HOLD_A_LEASE = """
+import fcntl, os, signal, sys, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)  # what the kernel asks the holder with
+fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+time.sleep(600)
+"""
+
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Path:
@@ -24,6 +35,16 @@ def configuration(tmp_path: Path) -> Path:
     (tmp_path / "7/cgroup").write_text("0::/docker/c0ffee\n")
     file.write_text("# a comment\nsearch plant\nnameserver 10.0.0.1\nnameserver\nnameserver  10.0.0.2 \n")
     return file
+
+
+@pytest.fixture
+def holder(configuration: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that holds a lease on the file."""
+    with subprocess.Popen([sys.executable, "-c", _HOLD_A_LEASE, configuration], stdout=subprocess.PIPE) as started:
+        assert started.stdout
+        assert started.stdout.readline() == b"held\n"
+        yield started
+        started.kill()
 
 
 def test_name_servers_are_read_in_order(tmp_path: Path, configuration: Path) -> None:
@@ -102,3 +123,15 @@ def test_a_device_in_the_place_of_the_file_is_not_opened(
     with pytest.raises(errors.Retry, match="no regular file"):
         resolver.write(PROCESS, ["10.0.0.9"], tmp_path)
     assert set(opened) == {"cgroup"}
+
+
+def test_a_lease_that_a_program_of_the_runtime_holds_is_not_waited_for(
+    tmp_path: Path, configuration: Path, holder: subprocess.Popen[bytes]
+) -> None:
+    assert resolver.name_servers(PROCESS, tmp_path) == ()
+    with pytest.raises(errors.Retry, match="temporarily unavailable"):
+        resolver.write(PROCESS, ["10.0.0.9"], tmp_path)
+    assert holder.poll() is None
+    holder.kill()
+    holder.wait()
+    assert resolver.name_servers(PROCESS, tmp_path)[0] == "10.0.0.1"
