@@ -18,6 +18,8 @@ def event(action: str, container: str = "c1", at: float = AT, **attributes: str)
 
 DIED = event("die", exitCode="3")
 KILLED = event("die", exitCode="137")
+# Labels of an image that the engine tells in the place of its own exit code.
+LABELS = ("abc", "", "-1", "256", "٣", "9" * 5000)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,8 @@ KILLED = event("die", exitCode="137")
         pytest.param([event("oom"), event("start"), KILLED], (137, False), id="out of memory in a run before"),
         pytest.param([event("die", at=AT - 1, exitCode="3")], None, id="an end before"),
         pytest.param([event("die", "c2", exitCode="3")], None, id="another container"),
+        *(pytest.param([event("die", exitCode=label)], None, id=f"label {label[:4]}") for label in LABELS),
+        pytest.param([event("die", at=AT - 1, exitCode="3"), event("die", exitCode="x")], None, id="a label later"),
         pytest.param([DIED, event("destroy")], None, id="removed"),
         pytest.param([], None, id="nothing was told"),
     ],

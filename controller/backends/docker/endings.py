@@ -1,15 +1,19 @@
 """How the containers' last runs ended, as the engine's events told: it forgets that at the next start. No I/O.
 
-Bounded by the number of containers: one ending of each, forgotten when the container is removed.
+Bounded by the number of containers: one ending of each, forgotten when the container is removed. An engine lets the
+labels of an image take the place of what it tells itself, so nothing in an event but the name is certain to be its own.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from controller.resources import timestamps
 
 TOLD_SECONDS = 60.0  # by the engine's clock, from an end to its event
+_BYTE = re.compile(r"[0-9]{1,3}", re.ASCII)
 KILLED = 137  # 128 + SIGKILL: how the kernel ends a program for lack of memory
 
 
@@ -35,9 +39,10 @@ class Endings:
             case "oom":
                 self._short_of_memory.add(container)
             case "die":
-                code = int(attributes.get("exitCode") or 0)
-                killed = container in self._short_of_memory and code == KILLED
-                self._last[container] = Ending(_time(event), code, killed)
+                self._last.pop(container, None)
+                if (code := _exit_code(attributes)) is not None:
+                    killed = container in self._short_of_memory and code == KILLED
+                    self._last[container] = Ending(_time(event), code, killed)
             case "start":
                 self._short_of_memory.discard(container)
             case "destroy":
@@ -49,6 +54,12 @@ class Endings:
         last, finished = self._last.get(container), timestamps.seconds(finished_at)
         told = timestamps.seconds(last.at) if last else None
         return last if told is not None and finished is not None and 0 <= told - finished < TOLD_SECONDS else None
+
+
+def _exit_code(attributes: Mapping[str, Any]) -> int | None:
+    """None for what no exit code is (wait(2): a byte)."""
+    text = str(attributes.get("exitCode", ""))
+    return int(text) if _BYTE.fullmatch(text) and int(text) < 256 else None
 
 
 def _time(event: dict[str, Any]) -> str:
