@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from controller.network.dhcp import messages
@@ -11,7 +11,8 @@ from controller.network.dhcp.messages import Message
 
 FOREVER = float("inf")
 _INFINITE = 0xFFFFFFFF
-_SHORTEST = 10.0  # seconds; a server that gives less would be asked without end
+_SHORTEST, _SOONEST = 10.0, 5.0  # seconds of a lease, and until it is renewed; with less it is asked without end
+_THIS_NETWORK = IPv4Network("0.0.0.0/8")
 NAME_SERVERS_KEPT = 3
 
 
@@ -44,10 +45,18 @@ class Lease:
         return replace(self, obtained=self.obtained + seconds, renewed=self.renewed + seconds)
 
 
+def is_host(address: IPv4Address) -> bool:
+    """Whether a machine on a LAN can have it (RFC 6890)."""
+    return not (address in _THIS_NETWORK or address.is_loopback or address.is_multicast or address.is_reserved)
+
+
 def of_acknowledgement(message: Message, now: float, server_mac: bytes, before: Lease | None) -> Lease | None:
-    """The lease that a DHCPACK gives, None when it lacks what it must have (RFC 2131 table 3)."""
-    seconds, servers = message.number(messages.LEASE_SECONDS), message.addresses(messages.SERVER)
-    if not seconds or not servers or message.your_address.is_unspecified:
+    """The lease that a DHCPACK gives, None when it lacks what it must have (RFC 2131 table 3).
+
+    A gateway that cannot be reached from the address is left out: the kernel takes no route over it.
+    """
+    seconds, server = message.number(messages.LEASE_SECONDS), message.server
+    if not seconds or server is None or not is_host(message.your_address):
         return None
     duration = FOREVER if seconds == _INFINITE else max(float(seconds), _SHORTEST)
     rebind = _within(message.number(messages.REBINDING_SECONDS), duration, 0.875)
@@ -55,21 +64,25 @@ def of_acknowledgement(message: Message, now: float, server_mac: bytes, before: 
     same = before is not None and before.address == address
     return Lease(
         address=address,
-        server=servers[0],
+        server=server,
         obtained=before.obtained if before is not None and same else now,
         renewed=now,
         duration=duration,
         renew_after=_within(message.number(messages.RENEWAL_SECONDS), rebind, 4 / 7),
         rebind_after=rebind,
-        gateway=next((router for router in message.addresses(messages.ROUTER) if not router.is_unspecified), None),
-        name_servers=message.addresses(messages.NAME_SERVERS)[:NAME_SERVERS_KEPT],
+        gateway=next((router for router in message.addresses(messages.ROUTER) if _is_gateway(router, address)), None),
+        name_servers=tuple(filter(is_host, message.addresses(messages.NAME_SERVERS)))[:NAME_SERVERS_KEPT],
         server_mac=server_mac,
     )
 
 
 def _within(seconds: int | None, limit: float, share: float) -> float:
     """What the server says where that makes sense, else the RFC's share of the lease (section 4.4.5)."""
-    return float(seconds) if seconds and seconds < limit else limit * share
+    return float(seconds) if seconds and _SOONEST <= seconds < limit else limit * share
+
+
+def _is_gateway(router: IPv4Address, address: IPv4Interface) -> bool:
+    return router in address.network and router != address.ip and is_host(router)
 
 
 def _prefix(message: Message) -> int:

@@ -121,7 +121,7 @@ class Machine:
         return self._repeat(now)
 
     def _offered(self, message: Message, now: float) -> list[Send]:
-        if message.kind != messages.OFFER or not message.addresses(messages.SERVER):
+        if message.kind != messages.OFFER or message.server is None or not leases.is_host(message.your_address):
             return []
         self._offer = message
         return self._enter(State.REQUESTING, now)
@@ -130,7 +130,7 @@ class Machine:
         """Of an offer's server only, where an offer was taken; the address must not be used any more."""
         offer = self._offer
         if self.state is State.REQUESTING and offer is not None:
-            if message.options.get(messages.SERVER) != offer.options[messages.SERVER]:
+            if message.server != offer.server:
                 return []
         elif self.lease is not None or self._remembered is not None:
             self.trouble = Trouble.REFUSED
@@ -200,9 +200,9 @@ class Machine:
         options = {messages.CLIENT_ID: b"\x01" + self._client.mac}
         if self._client.host_name:
             options[messages.HOST_NAME] = self._client.host_name.encode()
-        if self._offer is not None:
+        if self._offer is not None and self._offer.server is not None:
             options[messages.REQUESTED_ADDRESS] = self._offer.your_address.packed
-            options[messages.SERVER] = self._offer.options[messages.SERVER]
+            options[messages.SERVER] = self._offer.server.packed
         elif self._remembered is not None and self.lease is None:
             options[messages.REQUESTED_ADDRESS] = self._remembered.address.packed[:4]
         return options

@@ -50,6 +50,12 @@ class Message:
         value = self.options.get(option, b"")
         return tuple(IPv4Address(value[at : at + 4]) for at in range(0, len(value) - len(value) % 4, 4))
 
+    @property
+    def server(self) -> IPv4Address | None:
+        """Which server sent it, None where it does not say so in four bytes (RFC 2132 section 9.7)."""
+        value = self.options.get(SERVER, b"")
+        return IPv4Address(value) if len(value) == 4 else None
+
     def number(self, option: int) -> int | None:
         """The 32-bit number in an option."""
         value = self.options.get(option, b"")

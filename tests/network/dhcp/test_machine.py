@@ -88,6 +88,7 @@ def test_at_its_end_the_address_is_given_up_and_the_same_is_asked_for() -> None:
     ({"lease": 3600}, 1800, 3150),
     ({"lease": 3600, "renew": 100, "rebind": 200}, 100, 200),
     ({"lease": 3600, "renew": 5000, "rebind": 9000}, 1800, 3150),
+    ({"lease": 3600, "renew": 1, "rebind": 2}, 1800, 3150),
     ({"lease": 1}, 5, 8.75),
 ])  # fmt: skip
 def test_t1_and_t2_are_the_servers_where_they_make_sense(given: dict[str, int], renewed: float, rebound: float) -> None:
