@@ -22,10 +22,10 @@ from controller.resources import reasons
 
 def stands(process: Process, path: str, proc: Path = PROC) -> int | None:
     """The number of the device node at this path in the container, None when there is none."""
-    place = PurePosixPath(path)
     try:
-        with folder(process, place.parent, proc=proc) as parent:
-            status = os.stat(place.name, dir_fd=parent, follow_symlinks=False)
+        where = _place(path)
+        with folder(process, where.parent, proc=proc) as parent:
+            status = os.stat(where.name, dir_fd=parent, follow_symlinks=False)
     except OSError:
         return None
     return status.st_rdev if stat.S_ISCHR(status.st_mode) else None
@@ -36,8 +36,8 @@ def place(process: Process, path: str, device: SerialDevice, proc: Path = PROC) 
 
     Raises errors.Retry(STEP_FAILED) when something else is at that path, or the container is gone.
     """
-    where = PurePosixPath(path)
     try:
+        where = _place(path)
         with folder(process, where.parent, make=True, proc=proc) as parent:
             _require_replaceable(where.name, parent, path)
             _put(where.name, parent, device)
@@ -48,10 +48,19 @@ def place(process: Process, path: str, device: SerialDevice, proc: Path = PROC) 
 
 def remove(process: Process, path: str, proc: Path = PROC) -> None:
     """Take the node of a device away that is gone: its number may be another device's tomorrow."""
+    with contextlib.suppress(OSError):
+        where = _place(path)
+        with folder(process, where.parent, proc=proc) as parent:
+            if stat.S_ISCHR(os.stat(where.name, dir_fd=parent, follow_symlinks=False).st_mode):
+                os.unlink(where.name, dir_fd=parent)
+
+
+def _place(path: str) -> PurePosixPath:
+    """The path, of which specs of earlier versions may be anything. Raises OSError."""
     where = PurePosixPath(path)
-    with contextlib.suppress(OSError), folder(process, where.parent, proc=proc) as parent:
-        if stat.S_ISCHR(os.stat(where.name, dir_fd=parent, follow_symlinks=False).st_mode):
-            os.unlink(where.name, dir_fd=parent)
+    if ".." in where.parts or not where.name or "\0" in path:
+        raise OSError(errno.EINVAL, "it is no path of a file")
+    return where
 
 
 def _require_replaceable(name: str, parent: int, path: str) -> None:

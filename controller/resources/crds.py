@@ -6,6 +6,7 @@ leaving a field out cannot get round it (API conventions: validation with CEL).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -65,6 +66,16 @@ def unique(items: str, field: str) -> Rule:
     return Rule(("spec",), rule, f"{field} must be unique among {items}")
 
 
+def plain_path(items: str, field: str) -> Iterator[Rule]:
+    """A path in a runtime is what it looks like, and not in what the kernel shows there."""
+    place = ("spec", items, "[]")
+    odd = r"//|(^|/)[.][.]?(/|$)|[\\x00-\\x1f\\x7f]"
+    yield Rule(
+        place, f"!self.{field}.matches('{odd}')", f"{field} may not have '.', '..', '//' or control characters in it"
+    )
+    yield Rule(place, f"!self.{field}.matches('^/(proc|sys)(/|$)')", f"{field} may not be in /proc or /sys")
+
+
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
 RUNTIME = Definition(
@@ -78,6 +89,14 @@ RUNTIME = Definition(
         set_once("nodeName"),
         unique("volumes", "mountPath"),
         unique("serialPorts", "containerPath"),
+        *plain_path("volumes", "mountPath"),
+        *plain_path("serialPorts", "containerPath"),
+        Rule(("spec", "volumes", "[]"), "!self.mountPath.matches('^/dev/?$')", "mountPath may not be /dev itself"),
+        Rule(
+            ("spec", "env", "[]"),
+            r"!has(self.value) || !self.value.matches('\\x00')",
+            "value may not have a null character in it",
+        ),
         Rule(
             ("spec", "env", "[]"),
             "!has(self.valueFrom) || !has(self.value) || self.value == ''",

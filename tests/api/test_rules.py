@@ -21,6 +21,14 @@ INTERFACE = {
     "address": "10.0.0.5",
     "subnet": "10.0.0.0/24",
 }
+PORT = {"name": "line", "deviceId": "usb-plc"}
+ODD_PATHS = [
+    *(
+        (path, "may not have '.', '..'")
+        for path in ("/..", "/a/../b", "/a/./b", "/a/..", "/a//b", "//", "/a\0", "/a\n", "/a\x7f")
+    ),
+    *((path, "may not be in /proc or /sys") for path in ("/proc", "/proc/", "/sys/fs/cgroup", "/proc/x")),
+]
 COMMAND = {"topic": "start_device", "receivedAt": "2026-01-01T00:00:00Z"}
 
 
@@ -75,6 +83,10 @@ def without(mapping: dict[str, Any], *keys: str) -> dict[str, Any]:
             "mountPath must be unique among volumes",
         ),
         ({"volumes": [{"name": "a", "mountPath": "data"}]}, "mountPath", "Invalid value"),
+        *(({"volumes": [{"name": "a", "mountPath": path}]}, "spec.volumes[0]", part) for path, part in ODD_PATHS),
+        ({"volumes": [{"name": "a", "mountPath": "/dev/"}]}, "spec.volumes[0]", "may not be /dev itself"),
+        *(({"serialPorts": [{**PORT, "containerPath": path}]}, "serialPorts[0]", part) for path, part in ODD_PATHS),
+        ({"env": [{"name": "A", "value": "a\0b"}]}, "spec.env[0]", "may not have a null character"),
         ({"env": [{"name": "A=B", "value": "c"}]}, "spec.env[0].name", "Invalid value"),
         ({"env": [{"name": "A", "value": 1}]}, "spec.env[0].value", "string"),
         (
@@ -101,6 +113,15 @@ async def test_a_runtime_that_cannot_be_is_refused_with_its_field(
 async def test_a_variable_may_come_from_a_secret(person: ApiClient) -> None:
     made = await person.create(kinds.RUNTIMES, runtime(env=[{"name": "A", "valueFrom": FROM_SECRET}]))
     assert made["spec"]["env"][0]["valueFrom"]["secretKeyRef"].items() >= FROM_SECRET["secretKeyRef"].items()
+
+
+async def test_paths_and_values_that_only_look_odd_are_taken(person: ApiClient) -> None:
+    paths = ["/data/", "/.config", "/a..b/...", "/process", "/dev/shm", "/system, data", "/système"]
+    volumes = [{"name": f"v{number}", "mountPath": path} for number, path in enumerate(paths)]
+    ports = [{**PORT, "name": f"p{number}", "containerPath": path} for number, path in enumerate(paths)]
+    env = [{"name": f"A{number}", "value": "\t\u0080\n" + "x" * 4093} for number in range(64)]
+    made = await person.create(kinds.RUNTIMES, runtime(volumes=volumes, serialPorts=ports, env=env))
+    assert [volume["mountPath"] for volume in made["spec"]["volumes"]] == paths
 
 
 async def test_a_runtime_needs_a_device_and_an_image_only(person: ApiClient) -> None:

@@ -11,6 +11,7 @@ from controller.apiserver import failures
 from controller.apiserver.kinds.resources import Resource, of_definition
 from controller.apiserver.objects import strategy
 from controller.apiserver.objects.write_options import WriteOptions
+from controller.resources import crds
 
 Object = dict[str, Any]
 OLD_METADATA = {
@@ -116,3 +117,21 @@ def test_a_part_that_is_demanded_today_must_come_with_the_next_change(samples: R
     item = copy.deepcopy(STORED)
     item["spec"]["n"] = 2
     assert _refused(samples, item) == {"spec.owner"} | {"<nil>"}
+
+
+def test_a_runtime_whose_paths_are_refused_today_can_be_changed_elsewhere() -> None:
+    (runtimes,) = of_definition(crds.manifest(crds.RUNTIME))
+    paths = {"mountPath": "/data/../x"}, {"containerPath": "/dev//x", "deviceId": "usb"}
+    volume, port = ({"name": "a", **path} for path in paths)
+    spec = {"deviceId": "plc-1", "image": "plc", "volumes": [volume], "serialPorts": [port]}
+    metadata = {"name": "plc-1", "namespace": "edge", "uid": "u", "resourceVersion": "1", "generation": 1}
+    stored = {"apiVersion": "getedge.me/v1alpha1", "kind": "Runtime", "metadata": metadata, "spec": spec}
+
+    changed = {**stored, "spec": {**spec, "paused": True, "env": [{"name": "A", "value": "b"}]}}
+    assert (
+        strategy.changed(runtimes, stored, changed, WriteOptions())["spec"]["volumes"][0]["mountPath"] == "/data/../x"
+    )
+
+    changed = {**stored, "spec": {**spec, "volumes": [{**volume, "mountPath": "/data/../y"}]}}
+    with pytest.raises(failures.Failure, match="mountPath may not have"):
+        strategy.changed(runtimes, stored, changed, WriteOptions())

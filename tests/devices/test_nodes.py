@@ -54,11 +54,13 @@ def test_what_is_no_device_is_never_replaced_or_removed(proc: Path) -> None:
     assert nodes.stands(PROCESS, "/dev/plc0", proc) is None
 
 
-@pytest.mark.parametrize("path", ["/link/plc0", "/dev/../../../../etc/plc0"])
+@pytest.mark.parametrize("path", ["/link/plc0", "/dev/../../../../etc/plc0", "/..", "/dev/..", "/", "/dev/a\0b"])
 def test_no_way_out_of_the_container_is_followed(proc: Path, path: str) -> None:
     (proc / "7/root/link").symlink_to("/tmp")
     with pytest.raises(errors.Retry, match="cannot be made"):
         nodes.place(PROCESS, path, DEVICE, proc)
+    assert nodes.stands(PROCESS, path, proc) is None
+    nodes.remove(PROCESS, path, proc)
 
 
 def test_a_link_in_the_place_of_the_node_is_not_followed(proc: Path, tmp_path: Path) -> None:

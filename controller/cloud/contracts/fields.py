@@ -110,7 +110,11 @@ ImageTag = Annotated[
     _matches(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "must be an image tag such as v4.0.1"),
 ]
 AbsolutePath = Annotated[
-    Text, _matches(r"/[^:\x00-\x1f]+", "must be an absolute path without ':' such as /dev/ttyUSB0")
+    Text,
+    _matches(
+        r"(/(?!\.{1,2}(/|$))[^:/\x00-\x1f\x7f]+)+/?",
+        "must be an absolute path without ':', '.' and '..' such as /dev/ttyUSB0",
+    ),
 ]
 
 NodeName = Annotated[
