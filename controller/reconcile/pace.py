@@ -1,4 +1,5 @@
-"""How often the status of a crash loop is written: twice at once, then once in ten seconds. No I/O.
+"""How often the status of a crash loop, or of a health that swings, is written: twice at once, then once in ten
+seconds. No I/O.
 
 Passes go on at every crash, for each start needs its networks put in order. What they find is kept here between the
 writes, and while the API takes none, so that no record is lost as long as this process lives.
@@ -19,6 +20,8 @@ FORGOTTEN_SECONDS = 60.0
 _BY_ITSELF = (causes.CRASHED, causes.OUT_OF_MEMORY, causes.PARENT_GONE, causes.DEVICE_GONE)
 # What others wait for, or what must survive this process: it is written whenever it changes.
 _PROMPT = ("node", "observed_generation", "applied_generation", "failed_generation", "container_id", "image", "restart")
+
+_OF_HEALTH = ("health", "conditions", "operation", "error")
 
 
 @dataclass
@@ -74,7 +77,9 @@ class Pace:
 
     def _may_wait(self, standing: RuntimeStatus, new: RuntimeStatus) -> bool:
         news = [record for record in new.restarts if record not in standing.restarts]
-        if not news or any(record.cause not in _BY_ITSELF for record in news):
+        if not news:
+            return _only_health_differs(standing, new)
+        if any(record.cause not in _BY_ITSELF for record in news):
             return False
         return all(getattr(standing, name) == getattr(new, name) for name in _PROMPT)
 
@@ -87,3 +92,17 @@ class Pace:
         budget.writes = min(AT_ONCE, budget.writes + (now - budget.at) / EVERY_SECONDS)
         budget.at = now
         return budget
+
+
+def _only_health_differs(standing: RuntimeStatus, new: RuntimeStatus) -> bool:
+    """A program answers its own health check, which an image may have asked a thousand times a second.
+
+    Where the health is what it was, only times may differ.
+    """
+    if standing == new or standing.model_copy(update={name: getattr(new, name) for name in _OF_HEALTH}) != new:
+        return False
+    return standing.health != new.health or _timeless(standing) == _timeless(new)
+
+
+def _timeless(status: RuntimeStatus) -> list[tuple[str, str, str]]:
+    return [(condition.type, condition.status, condition.message) for condition in status.conditions]

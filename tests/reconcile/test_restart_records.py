@@ -242,3 +242,17 @@ async def test_a_start_that_needs_a_second_attempt_of_the_same_step_is_one_start
     running.backend.missing_parents.clear()
     await running.reconcile()
     assert [record[:2] for record in running.records()] == [("Stopped", "ByHand"), ("Started", "ParentGone")]
+
+
+async def test_a_health_that_swings_is_written_at_the_same_pace_and_not_lost(running: World) -> None:
+    writes, began = running.status_writes(), running.now
+    while running.now < began + 50:
+        running.backend.only().health = "healthy" if running.backend.only().health == "unhealthy" else "unhealthy"
+        running.now += 0.5
+        held = await running.reconcile()
+    assert running.status_writes() - writes <= 50 / pace.EVERY_SECONDS + pace.AT_ONCE
+    running.backend.only().health = "unhealthy"
+    running.now += held.held_seconds + pace.EVERY_SECONDS
+    await running.reconcile()
+    assert running.status()["health"] == "unhealthy"
+    assert running.condition(names.HEALTHY)["status"] == "False"
