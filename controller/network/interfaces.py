@@ -106,6 +106,12 @@ class HostInterfaces:
         """Whether it exists and is administratively up (it may still have no carrier)."""
         return self.exists(name) and bool(_flags(self._sys_class_net / name) & _IFF_UP)
 
+    def is_internal(self, name: str) -> bool:
+        """Whether it is the bridge of an internal network."""
+        return (self._sys_class_net / name / "bridge").is_dir() and self._is_own_bridge(
+            name, _addresses().get(name, [])
+        )
+
     def _is_own_bridge(self, name: str, addresses: list[IPv4Interface]) -> bool:
         if not (self._sys_class_net / name / "bridge").is_dir():
             return False

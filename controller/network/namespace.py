@@ -48,8 +48,9 @@ class Snapshot:
     default_routes: tuple[tuple[str, str], ...] = ()
 
     def by_mac(self, mac_address: str) -> Link | None:
-        """The link with this MAC address, or None."""
-        return next((link for link in self.links if link.mac_address == mac_address.lower()), None)
+        """The macvlan link with this MAC address, or None: a spec may ask for that of the engine's internal link."""
+        wanted = mac_address.lower()
+        return next((link for link in self.links if link.kind == "macvlan" and link.mac_address == wanted), None)
 
 
 class Namespace:

@@ -50,16 +50,20 @@ def with_lower(names: Iterable[str]) -> set[str]:
 
 
 class Parents:
-    """``install_id`` marks what is ours, ``link_type`` says how it is made. One task at a time makes and removes."""
+    """``install_id`` marks what is ours, ``link_type`` says how it is made, ``is_internal`` names what is no LAN: the
+    internal network of a runtime. One task at a time makes and removes.
+    """
 
     def __init__(
         self,
         install_id: str,
         link_type: Callable[[Vlan], str] = Vlan.link_type,
+        is_internal: Callable[[str], bool] = lambda _: False,
         sys_class_net: Path = Path("/sys/class/net"),
     ) -> None:
         self._mark = f"edge-controller {install_id}"
         self._link_type = link_type
+        self._is_internal = is_internal
         self._sys_class_net = sys_class_net
         self._users: dict[Hashable, frozenset[str]] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -81,10 +85,13 @@ class Parents:
     async def provide(self, names: Iterable[str]) -> None:
         """Make the VLANs among them that are not there.
 
-        Raises errors.Stalled(VLAN_UNSUPPORTED), and errors.Retry(STEP_FAILED) with the words of ``ip``.
+        Raises errors.Stalled(VLAN_UNSUPPORTED), with SPEC_IMPOSSIBLE for what is no LAN, and errors.Retry(STEP_FAILED)
+        with the words of ``ip``.
         """
+        asked = list(dict.fromkeys(names))
+        await asyncio.to_thread(self._require_lans, asked)
         async with self._one_at_a_time:
-            for name in dict.fromkeys(names):
+            for name in asked:
                 if wanted := self._wanting(name):
                     await self._make(name, wanted)
 
@@ -101,6 +108,11 @@ class Parents:
     async def ours(self) -> list[str]:
         """The VLANs that were made here and are still there."""
         return await asyncio.to_thread(self._marked)
+
+    def _require_lans(self, names: Iterable[str]) -> None:
+        if internal := next(filter(self._is_internal, names), ""):
+            message = f"{internal} is the internal network of a runtime: give a parentInterface that leads to a LAN"
+            raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message)
 
     def _wanting(self, name: str) -> Vlan | None:
         """The VLAN to be made for an interface to be there; None when it is, or its lower one is not."""

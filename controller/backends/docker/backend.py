@@ -60,7 +60,7 @@ class DockerBackend:
     ) -> None:
         self._install_id = install_id
         self._engine = engine = Engine(url, limits)
-        self._parts = parts = assemble(engine, install_id, internal_pool, host, parents or Parents(install_id))
+        self._parts = parts = assemble(engine, install_id, internal_pool, host, parents)
         self._containers = containers = parts.containers
         attachments, endings = Attachments(parts), Endings()
         self._steps = Steps(

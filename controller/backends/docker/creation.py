@@ -53,6 +53,7 @@ class Creation:
             lans = Lans(target.identity.install_id, networks, capabilities)
             return arrangement.at_creation(wishes, lans, capabilities)
 
+        await self._require_volumes(target)
         await self._parents.provide(wish.interface.parent_interface for wish in wishes)
         arranged = await self._networks.prepare(target.identity, arrange)
         confined = confinement.at_creation(self._ports.rules(target.spec), self._pids_limit)
@@ -60,6 +61,18 @@ class Creation:
         body = making.body(target, how, arranged.connect, capabilities, confined, has_ipv6=has_ipv6)
         await self._make_named(target, body, naming.shown(how))
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
+
+    async def _require_volumes(self, target: Target) -> None:
+        """Check that the volumes that are there are not another runtime's. Raises Refusal and errors.Stalled."""
+        for volume in target.spec.volumes:
+            name = labels.volume_name(target.identity, volume.name)
+            try:
+                found = await self._engine.call(partial(_inspect_volume, name=name))
+            except failures.Refusal as refusal:
+                if refusal.status != 404:
+                    raise
+            else:
+                labels.require_of(found.get("Labels"), target.identity, f"volume {name}")
 
     async def recreate_without_realtime(self, target: Target) -> None:
         """Make the stopped container again as it was, but for realtime, which this host cannot give."""
@@ -112,6 +125,10 @@ class Creation:
 
 def _create(client: Any, body: dict[str, Any], name: str) -> dict[str, Any]:
     return client.create_container_from_config(body, name)  # type: ignore[no-any-return]
+
+
+def _inspect_volume(client: Any, name: str) -> dict[str, Any]:
+    return client.inspect_volume(name)  # type: ignore[no-any-return]
 
 
 def fresh(target: Target, *, pulled: bool) -> labels.Making:

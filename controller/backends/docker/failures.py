@@ -81,7 +81,7 @@ _ANY = (
     Meaning(r"no such image", errors.Stalled, reasons.IMAGE_NOT_FOUND, "correct spec.image or spec.version"),
     Meaning(
         r"does not belong to any of this network's subnets|invalid address|minimum memory limit|range of cpus"
-        r"|executable file not found|no command specified|exec format error",
+        r"|executable file not found|no command specified|exec format error|cannot unmarshal number",
         errors.Stalled,
         reasons.SPEC_IMPOSSIBLE,
         "correct the spec",

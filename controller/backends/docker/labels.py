@@ -14,9 +14,9 @@ from ipaddress import IPv4Network
 
 import pydantic
 
-from controller import names
+from controller import errors, names
 from controller.backends.base import Identity, Target
-from controller.resources import runtimes
+from controller.resources import reasons, runtimes
 
 INTERNAL, LAN = "internal", "lan"
 
@@ -101,6 +101,17 @@ def taken(labels: Mapping[str, str], install_id: str) -> str:
         return ""
     runtime = f"Runtime {whose.namespace}/{labels.get(names.NAME_LABEL) or whose.device_id}"
     return f"{runtime} has the container {whose.device_id}: give one of the two another deviceId"
+
+
+def require_of(labels: Mapping[str, str] | None, identity_: Identity, what: str) -> None:
+    """Check that nobody else of ours has what is named after the runtime: names hold 48 bits of a hash only.
+
+    Raises errors.Stalled(NAME_TAKEN).
+    """
+    whose = identity(labels, identity_.install_id)
+    if whose is not None and whose != identity_:
+        message = f"The {what} is of {whose.namespace}/{whose.device_id}: give one of the two another deviceId"
+        raise errors.Stalled(reasons.NAME_TAKEN, message)
 
 
 def made_from(labels: Mapping[str, str]) -> runtimes.RuntimeSpec | None:

@@ -206,7 +206,9 @@ def _with_parent(seen: ObservedInterface, parent: LinkState) -> ObservedInterfac
 
 def _kept_otherwise(wish: Wish, endpoint: Endpoint | None) -> str:
     """Docker would bring another address at the next start."""
-    if endpoint is None or endpoint.address == (wish.interface.address or ""):
+    if endpoint is None or not labels.is_lan_name(endpoint.network):
+        return ""
+    if endpoint.address == (wish.interface.address or ""):
         return ""
     return f"Docker keeps {endpoint.address} for {wish.interface.name}"
 

@@ -32,10 +32,10 @@ class Parts:
     parents: Parents
 
 
-def assemble(engine: Engine, install_id: str, internal_pool: IPv4Network, host: Host, parents: Parents) -> Parts:
+def assemble(engine: Engine, install_id: str, internal_pool: IPv4Network, host: Host, parents: Parents | None) -> Parts:
     """The parts of this installation; nothing is asked yet."""
     containers, networks = Containers(engine), Networks(engine, install_id, internal_pool)
-    everything = partial(HostInterfaces(internal_pool).snapshot, include_virtual=True)
+    interfaces = HostInterfaces(internal_pool)
     return Parts(
         engine=engine,
         containers=containers,
@@ -43,6 +43,6 @@ def assemble(engine: Engine, install_id: str, internal_pool: IPv4Network, host: 
         occupancy=Occupancy(host.guard),
         ports=Ports(containers, host.devices),
         leasing=Leasing(host.leases),
-        dedication=Dedication(host.lending, networks, everything),
-        parents=parents,
+        dedication=Dedication(host.lending, networks, partial(interfaces.snapshot, include_virtual=True)),
+        parents=parents or Parents(install_id, is_internal=interfaces.is_internal),
     )

@@ -1,0 +1,114 @@
+"""What an image, a runtime and whoever writes its spec cannot do to the host, to other runtimes and to us."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import Any
+
+import docker
+import pytest
+
+from controller import errors
+from controller.backends import base
+from controller.backends.base import Contact
+from controller.backends.docker import labels
+from controller.resources import reasons
+from tests.backends.conftest import Bench, interface
+from tests.support import image
+from tests.support.command import run
+from tests.support.image import Image
+from tests.support.lan import Lan
+
+pytestmark = pytest.mark.docker
+
+
+def links(api: Any, device_id: str) -> dict[str, str]:
+    """Names of the links in a running container, by their kinds."""
+    pid = str(api.inspect_container(device_id)["State"]["Pid"])
+    found = json.loads(run("nsenter", "-t", pid, "-n", "ip", "-j", "-d", "link", "show").stdout)
+    return {entry["linkinfo"]["info_kind"]: entry["ifname"] for entry in found if "linkinfo" in entry}
+
+
+async def test_labels_of_an_image_in_the_place_of_what_an_event_tells_lose_no_event(
+    bench: Bench, api: Any, docker_client: docker.DockerClient, runtime_images: dict[str, Image]
+) -> None:
+    labelled = {**runtime_images["1"].settings, "Labels": {"exitCode": "none", "execID": "x", "container": "y"}}
+    image.load(docker_client, [Image(f"{image.REPOSITORY}:labelled", runtime_images["1"].layer, labelled)])
+    target = await bench.up(bench.target(version="labelled"))
+    async with asyncio.timeout(30), aclosing(bench.backend.changes()) as changes:
+        assert await anext(changes) is Contact.STANDS
+        await asyncio.to_thread(api.restart, target.identity.device_id, timeout=0)
+        assert await anext(changes) == target.identity
+        observed = await bench.backend.observe(target)
+    assert (observed.running, observed.exit_code) == (True, None)
+
+
+async def test_a_link_of_the_engine_with_the_mac_address_of_the_spec_is_left_alone(
+    bench: Bench, api: Any, lan: Lan
+) -> None:
+    target = await bench.up(bench.target())
+    (network,) = api.inspect_container(target.identity.device_id)["NetworkSettings"]["Networks"].values()
+    before = links(api, target.identity.device_id)["veth"]
+
+    target = bench.target(interfaces=[interface(lan, 10, macAddress=network["MacAddress"])])
+    await bench.run(target, base.RepairNetworks)
+
+    assert links(api, target.identity.device_id) == {"veth": before, "macvlan": "lan0"}
+    (seen,) = (await bench.backend.observe(target)).interfaces
+    assert (seen.in_order, seen.address) == (True, lan.address(10))
+
+
+@pytest.mark.parametrize("mode", ["Dhcp", "Static"])
+async def test_no_runtime_gets_into_the_internal_network_of_another(bench: Bench, api: Any, mode: str) -> None:
+    victim = await bench.up(bench.target("victim"))
+    (network,) = api.inspect_container(victim.identity.device_id)["NetworkSettings"]["Networks"].values()
+    bridge = f"br-{network['NetworkID'][:12]}"
+    static = {"address": "192.0.2.5", "subnet": "192.0.2.0/24"} if mode == "Static" else {}
+    intruder = bench.target("intruder", interfaces=[{"name": "x", "parentInterface": bridge, "mode": mode, **static}])
+
+    with pytest.raises(errors.Stalled, match="is the internal network of a runtime"):
+        await bench.begun(intruder)
+    plain = dataclasses.replace(intruder, spec=bench.target("intruder").spec)
+    await bench.up(plain)
+    with pytest.raises(errors.Stalled, match="is the internal network of a runtime"):
+        await bench.run(intruder, base.RepairNetworks)
+
+    assert "macvlan" not in links(api, intruder.identity.device_id)
+
+
+@pytest.fixture
+def neighbours_volume(bench: Bench, api: Any) -> Iterator[str]:
+    """The name of the volume ``data`` of the test's runtime, which another namespace's has already."""
+    whose = bench.target().identity
+    name = labels.volume_name(whose, "data")
+    api.create_volume(name, labels=labels.of_identity(whose._replace(namespace="other")))
+    yield name
+    api.remove_volume(name)
+
+
+async def test_a_volume_of_another_runtime_is_never_mounted(bench: Bench, api: Any, neighbours_volume: str) -> None:
+    with pytest.raises(errors.Stalled, match=f"{neighbours_volume} is of other/") as refused:
+        await bench.begun(bench.target(volumes=[{"name": "data", "mountPath": "/data"}]))
+    assert refused.value.reason == reasons.NAME_TAKEN
+    assert await bench.backend.known() == []
+
+
+async def test_a_volume_that_a_person_made_is_mounted(bench: Bench, api: Any) -> None:
+    target = bench.target(volumes=[{"name": "data", "mountPath": "/data"}])
+    name = labels.volume_name(target.identity, "data")
+    await asyncio.to_thread(api.create_volume, name)
+    await bench.up(target)
+    await bench.down(target)
+    await asyncio.to_thread(api.remove_volume, name)
+
+
+async def test_the_internal_network_of_another_runtime_is_never_joined(bench: Bench, api: Any) -> None:
+    target = bench.target()
+    other = target.identity._replace(namespace="other")
+    api.create_network(labels.internal_network_name(target.identity), "bridge", labels=labels.of_internal(other))
+    with pytest.raises(errors.Stalled, match="is of other/"):
+        await bench.begun(target)
