@@ -20,7 +20,7 @@ from blockbuster import blockbuster_ctx
 from controller.console.server import Cloud
 from controller.resources import crds
 from tests.cluster import nodes
-from tests.support import dockerd, engine_traces, image, ownership, requirements
+from tests.support import dockerd, engine_traces, image, ownership, ports, requirements
 from tests.support import lan as lans
 from tests.support.certificates import Authority
 from tests.support.embedded_api import EmbeddedApi
@@ -68,6 +68,12 @@ def no_unseen_failure() -> Iterator[None]:
 def certificates(tmp_path: Path) -> Authority:
     """A certificate authority of the test's own."""
     return Authority(tmp_path / "certificates")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port for a server of another process."""
+    return ports.free_port()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import aiohttp
 import pytest
 
 from controller.apiserver.access.pki import Pki
-from tests.cluster.control_plane import free_ports
 from tests.support.api_process import ApiProcess
+from tests.support.ports import free_port
 
 KILLS = 200
 LIFE_SECONDS = (0.002, 0.12)  # how long a server lives under load
@@ -139,7 +139,7 @@ async def test_two_hundred_kills_lose_nothing_that_was_acknowledged(tmp_path: Pa
     seed = secrets.randbits(32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    (port,) = free_ports(1)
+    port = free_port()
     url, server = f"https://127.0.0.1:{port}", ApiProcess(tmp_path, port)
     await asyncio.to_thread(server.start)
     writers = [Writer(f"w{number}") for number in range(WRITERS)]

@@ -212,11 +212,9 @@ async def test_a_port_in_use_ends_the_start_with_one_sentence(site: Site, settin
     assert not any("Traceback" in line for line in lines)
 
 
-async def test_health_readiness_and_metrics_stand_on_one_port(site: Site) -> None:
-    with socket.create_server((HERE, 0)) as free:
-        port = free.getsockname()[1]
-    await site.start({"EDGE_HTTP_LISTEN": f"{HERE}:{port}"})
-    async with aiohttp.ClientSession(f"http://{HERE}:{port}") as session:
+async def test_health_readiness_and_metrics_stand_on_one_port(site: Site, free_port: int) -> None:
+    await site.start({"EDGE_HTTP_LISTEN": f"{HERE}:{free_port}"})
+    async with aiohttp.ClientSession(f"http://{HERE}:{free_port}") as session:
         health, ready, metrics = [await session.get(path) for path in ("/healthz", "/readyz", "/metrics")]
         assert (health.status, ready.status, metrics.status) == (200, 503, 200)
         assert "docker: " in await ready.text()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from tests.cluster.certificates import Certificates
 from tests.cluster.daemon import Daemon
+from tests.support.ports import free_port
 
 READY_SECONDS = 60.0
 SERVICE_NETWORK = "10.96.0"
@@ -43,7 +43,7 @@ class ControlPlane:
         self._address = address
         self._has_nodes = address != LOOPBACK
         self._daemons: dict[str, Daemon] = {}
-        self._etcd, self._etcd_peer, api = free_ports(3)
+        self._etcd, self._etcd_peer, api = free_port(), free_port(), free_port()
         self._port = api
         self.url = f"https://{address}:{api}"
         self.kubeconfig = folder / "admin.kubeconfig"
@@ -155,12 +155,3 @@ class ControlPlane:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that are free now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from tests.cluster.control_plane import free_ports
 from tests.cluster_e2e.test_fleet import NODES, Fleet
 from tests.support import dockerd, image
 from tests.support.cluster_site import ClusterSite
 from tests.support.lan import Lan
+from tests.support.ports import free_port
 from tests.support.site import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -41,7 +41,7 @@ async def fleet(cluster_site: ClusterSite, engines: dict[str, dockerd.Engine]) -
         node.environment |= {
             "DOCKER_HOST": engines[name].url,
             "EDGE_INTERNAL_POOL": pool,
-            "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_ports(1)[0]}",
+            "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
         }
     await fleet.start()
     yield fleet

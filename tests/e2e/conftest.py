@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,13 +42,6 @@ class Probe:
         """Status and text."""
         async with aiohttp.ClientSession() as session, session.get(self._base + path) as answer:
             return answer.status, await answer.text()
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port that nothing uses."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @contextlib.contextmanager

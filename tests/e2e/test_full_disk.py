@@ -11,10 +11,10 @@ import pytest
 
 from controller.apiserver.storage.reserve import PAGE, PAGES
 from controller.console.server import Cloud
-from tests.cluster.control_plane import free_ports
 from tests.support import small_disk
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan
+from tests.support.ports import free_port
 from tests.support.site import AGENT, Site, connected, eventually
 from tests.support.small_disk import SmallDisk
 
@@ -34,7 +34,7 @@ async def site(
 ) -> AsyncIterator[Site]:
     """A host with a small disk, whose API has a port of its own as on a real host."""
     host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
-    host.environment["EDGE_API_LISTEN"] = f"127.0.0.1:{free_ports(1)[0]}"
+    host.environment["EDGE_API_LISTEN"] = f"127.0.0.1:{free_port()}"
     async with connected(host) as site:
         yield site
 

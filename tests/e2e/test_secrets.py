@@ -78,9 +78,9 @@ def other_logins(site: Site, running: str) -> list[dict[str, Any]]:
     ]
 
 
-async def test_nothing_of_a_login_is_kept(site: Site, running: str, unused_tcp_port: int) -> None:
+async def test_nothing_of_a_login_is_kept(site: Site, running: str, free_port: int) -> None:
     await site.stop()
-    await site.start({"EDGE_LOG_LEVEL": "debug", "EDGE_HTTP_LISTEN": f"127.0.0.1:{unused_tcp_port}"})
+    await site.start({"EDGE_LOG_LEVEL": "debug", "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port}"})
     first = login(site, running)
     answer = await send(site, first)
     assert answer["http_response"]["headers"]["Set-Cookie"].startswith("session=")
@@ -92,7 +92,7 @@ async def test_nothing_of_a_login_is_kept(site: Site, running: str, unused_tcp_p
     backup = [sys.executable, "-m", "controller", "backup"]
     await asyncio.to_thread(command.run, *backup, environment=site.environment)
     objects = await site.kubectl("get", KINDS, "-A", "-o", "json", "--show-managed-fields")
-    metrics = await asyncio.to_thread(fetch, f"http://127.0.0.1:{unused_tcp_port}/metrics")
+    metrics = await asyncio.to_thread(fetch, f"http://127.0.0.1:{free_port}/metrics")
     assert "run-command-" in objects
     assert b"run_command" in metrics
     assert leaks(objects.encode() + metrics) == []

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import re
 import shlex
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from controller.console.server import Cloud
 from tests.support.controller_image import PROJECT, REFERENCE
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan
+from tests.support.ports import free_port
 from tests.support.site import AGENT, Site, connected, eventually
 
 pytestmark = pytest.mark.timeout(300)  # an image is built
@@ -45,7 +45,7 @@ class ContainerSite(Site):
         """Make the container as the compose file says, on this test's paths."""
         own = {"EDGE_CLIENT_CERT", "EDGE_CLIENT_KEY", "EDGE_STATE_DIR", "DOCKER_HOST"}
         given = {name: value for name, value in self.environment.items() if name not in own}
-        given |= {"EDGE_CLOUD_CA": "/root/.mtls/ca.crt", "EDGE_HTTP_LISTEN": f"127.0.0.1:{_free_port()}"}
+        given |= {"EDGE_CLOUD_CA": "/root/.mtls/ca.crt", "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port()}"}
         self.state.mkdir()
         await asyncio.to_thread(self._run, given)
         if connected:
@@ -146,10 +146,3 @@ def _oom_score() -> int:
     """The service's, where this machine lets anybody lower one (capabilities(7): CAP_SYS_RESOURCE is bit 24)."""
     bounds = int(Path("/proc/self/status").read_text().partition("CapBnd:")[2].split()[0], 16)
     return int(SERVICE["oom_score_adj"]) if bounds >> 24 & 1 else 0
-
-
-def _free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        port: int = opened.getsockname()[1]
-        return port

@@ -167,11 +167,11 @@ async def test_cookies_are_not_kept(proxy: Proxy, runtime: Runtime, request_: Ht
 
 @pytest.mark.parametrize("error", ["refused", "silent", "late", "nonsense"])
 async def test_no_answer_is_an_error_that_says_why(
-    proxy: Proxy, runtime: Runtime, request_: HttpRequest, unused_tcp_port: int, error: str
+    proxy: Proxy, runtime: Runtime, request_: HttpRequest, free_port: int, error: str
 ) -> None:
     runtime.silent = True
     cases = {
-        "refused": (replace(request_, port=unused_tcp_port), 5.0, "cannot be reached at port"),
+        "refused": (replace(request_, port=free_port), 5.0, "cannot be reached at port"),
         "silent": (request_, 0.05, "did not answer within"),
         "late": (request_, 0.0, "not sent"),
         "nonsense": (replace(request_, scheme="https"), 5.0, "reached|failed"),
