@@ -45,6 +45,7 @@ class Target:
     spec: runtimes.RuntimeSpec
     image: str | None = None
     mac_addresses: dict[str, str] = field(default_factory=dict)
+    container_id: str = ""  # of the container as it was last observed: found by it when somebody renamed it
     rival: str = ""  # another Runtime that needs the dedicated interface, for a person
     pull_credentials: tuple[dict[str, str], ...] = field(default=(), repr=False)  # registry, username, password
     secret_env: dict[str, str] = field(default_factory=dict, repr=False)  # values of spec.env[].valueFrom, by name
@@ -133,6 +134,7 @@ class Observed:
     resources: runtimes.Resources = field(default_factory=runtimes.Resources)
     neighbour: str = ""  # that a Runtime of another namespace has the container of this name, for a person
     foreign: str = ""  # a container of this name that is not ours: what it is, for a person
+    renamed: str = ""  # the name that somebody gave to its container
     predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
     leftovers: bool = False  # networks of ours for this runtime stand although the container is absent
     missing_parents: tuple[str, ...] = ()
@@ -190,6 +192,13 @@ class StartContainer(Step):
 @dataclass(frozen=True)
 class StopContainer(Step):
     """Stop it within the spec's grace period; it stays stopped over a restart of the engine."""
+
+    repeatable = True
+
+
+@dataclass(frozen=True)
+class RestoreName(Step):
+    """Give the container that was observed as ``renamed`` its name back, running or not."""
 
     repeatable = True
 

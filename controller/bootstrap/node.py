@@ -132,7 +132,7 @@ def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metric
     contact, boot = EngineContact(), boottime.current()
     made = operation.start(site, api, here.backend, scope(site), metrics, engine=contact, boot=boot)
     queue, index = made.queue, made.index
-    events = EngineEvents("Docker", partial(here.tracking.watched, here.backend), queue, index, contact)
+    events = EngineEvents(partial(here.tracking.watched, here.backend), queue, index, contact)
     site.supervisor.start("the engine's events", events.run)
     for name, told in (("the leases", here.leases.changes), ("the addresses of others", here.guard.changes)):
         site.supervisor.start(name, RuntimeChanges(told, queue, index, site.install_id).run)

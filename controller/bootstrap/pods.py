@@ -21,6 +21,6 @@ def start(site: Installation, endpoint: Endpoint, api: ApiClient, metrics: Metri
     backend = PodsBackend(api, site.install_id, site.settings.namespace)
     # No engine and no host starts pods: their kubelets tell of crashes.
     made = operation.start(site, api, backend, SCOPE, metrics, engine=EngineContact(), boot=Boot())
-    events = EngineEvents("The cluster", backend.changes, made.queue, made.index, EngineContact())
+    events = EngineEvents(backend.changes, made.queue, made.index, EngineContact())
     site.supervisor.start("the changes of pods", events.run)
     operation.start_kopf(site, endpoint, made.queue, SCOPE)

@@ -6,12 +6,14 @@ fill the disk: whatever is not printable is escaped, long texts are cut, and wha
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 FIELDS = (
@@ -31,8 +33,19 @@ LONGEST_FIELD = 512
 _PLAIN = re.compile(r"[\w./:@+,-]*")
 
 
+@dataclass
+class _Window:
+    """A minute of one kind: when it began, how many records it has seen, and the last of those it held back."""
+
+    began: float
+    seen: int = 0
+    held: logging.LogRecord | None = None
+
+
 class Paced(logging.Filter):
-    """Lets the first records of a kind in a minute through, with the count of those it held back before."""
+    """Lets the first records of a kind in a minute through, and tells how many it held back when the minute is over:
+    with the next record, or by ``tell`` when there is none.
+    """
 
     def __init__(
         self,
@@ -45,20 +58,32 @@ class Paced(logging.Filter):
         self._kind_of = kind_of
         self._clock = clock
         self._most = most
-        self._told: dict[str, tuple[float, int]] = {}
+        self._windows: dict[str, _Window] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is told now."""
         kind, now = self._kind_of(record), self._clock()
         if kind is None:
             return True
-        began, seen = self._told.get(kind, (now - PACE_SECONDS, 0))
-        if now - began >= PACE_SECONDS:
-            if seen > self._most:
-                record.held_back = seen - self._most
-            began, seen = now, 0
-        self._told[kind] = began, seen + 1
-        return seen < self._most
+        window = self._windows.setdefault(kind, _Window(now))
+        if now - window.began >= PACE_SECONDS:
+            if window.held:
+                record.held_back = window.seen - self._most
+            window = self._windows[kind] = _Window(now)
+        window.seen += 1
+        if window.seen <= self._most:
+            return True
+        window.held = record
+        return False
+
+    def tell(self) -> None:
+        """Log the last record that was held back in each minute that is over, with the number of those before it."""
+        now = self._clock()
+        over = [kind for kind, window in self._windows.items() if now - window.began >= PACE_SECONDS]
+        for window in map(self._windows.pop, over):
+            if record := window.held:
+                record.held_back = window.seen - self._most - 1
+                logging.getLogger(record.name).callHandlers(record)
 
 
 class JsonFormatter(logging.Formatter):
@@ -99,17 +124,28 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def set_up(form: str, level: str) -> None:
-    """Send the log to standard error; called once, by the service."""
+def set_up(form: str, level: str) -> list[Paced]:
+    """Send the log to standard error; called once, by the service, which runs ``tell_held_back`` of the result."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Whoever reaches a port can cause these without a proof of who it is.
-    logging.getLogger("aiohttp.server").addFilter(Paced(lambda record: str(record.msg)))
-    logging.getLogger("edge.audit").addFilter(Paced(_anonymous))
-    logging.getLogger("edge.audit").addFilter(Paced(refused_to, most=REFUSALS))
+    strangers, anonymous = Paced(lambda record: str(record.msg)), Paced(_anonymous)
+    refused = Paced(refused_to, most=REFUSALS)
+    logging.getLogger("aiohttp.server").addFilter(strangers)
+    logging.getLogger("edge.audit").addFilter(anonymous)
+    logging.getLogger("edge.audit").addFilter(refused)
+    return [strangers, anonymous, refused]
+
+
+async def tell_held_back(paced: Iterable[Paced]) -> None:
+    """Tell of what was held back when its minute is over, until cancelled."""
+    while True:
+        await asyncio.sleep(PACE_SECONDS / 4)
+        for each in paced:
+            each.tell()
 
 
 def _anonymous(record: logging.LogRecord) -> str | None:

@@ -38,13 +38,13 @@ def run(settings: Settings) -> None:
 def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
     """Run until a signal comes. Raises errors.SettingError."""
     sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
-    logs.set_up(settings.log_format, settings.log_level)
+    paced = logs.set_up(settings.log_format, settings.log_level)
     os.umask(0o077)
     state = State(settings.state_dir)
     with state.lock():
         state.tighten()
         try:
-            asyncio.run(_serve(settings, state, limits))
+            asyncio.run(_serve(settings, state, limits, paced))
         except OSError as error:
             if error.errno not in files.REMEDIES:
                 raise
@@ -53,11 +53,15 @@ def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
             ) from error
 
 
-async def _serve(settings: Settings, state: State, limits: EngineLimits) -> None:
+async def _serve(settings: Settings, state: State, limits: EngineLimits, paced: list[logs.Paced]) -> None:
     from controller.bootstrap.service import Service  # noqa: PLC0415 - everything; only this command needs it
 
     service = Service(settings, state, os.environ, limits)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop)
-    await service.run()
+    told = asyncio.create_task(logs.tell_held_back(paced), name="what the log held back")
+    try:
+        await service.run()
+    finally:
+        told.cancel()

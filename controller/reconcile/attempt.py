@@ -15,7 +15,7 @@ from controller import errors, names
 from controller.backends import base
 from controller.backends.protocol import Reconcilable
 from controller.boottime import Boot
-from controller.reconcile import image_policy, plan, pull_secrets, secret_env, status
+from controller.reconcile import difference, image_policy, plan, pull_secrets, secret_env, status
 from controller.reconcile.causes import Circumstances, EngineContact
 from controller.reconcile.doings import Doings, last_command
 from controller.reconcile.outcome import Outcome, of_error
@@ -102,16 +102,18 @@ class Attempt:
         return self._observed is not None
 
     async def _converge(self) -> Outcome:
-        done: set[tuple[base.Step, ...]] = set()
+        done: set[tuple[tuple[base.Step, ...], str]] = set()
         while True:
             current = await self._plan()
             self._restart = current.restart or self._restart
             self._operation = current.operation or self._operation
             if not current.steps:
                 return current.outcome
-            if current.steps in done:
+            # The same steps for another disorder are progress: a link that was made gets the address that came since.
+            trial = current.steps, difference.summary(self._target.spec, self._observed) if self._observed else ""
+            if trial in done:
                 return _ineffective(current)
-            done.add(current.steps)
+            done.add(trial)
             await self._execute(current)
 
     async def _plan(self) -> plan.Plan:
@@ -194,7 +196,8 @@ class Attempt:
         else:
             made = await self._around.backend.execute(step, self._target, self._progress)
             self._target = replace(made, secret_env={})
-        self._case.notes.done(step)
+        if not _is_deleted(self._case.known):
+            self._case.notes.done(step)
 
     async def _resolve(self, step: base.ResolveImage) -> base.Target:
         """The one step that may take minutes and leaves nothing behind: abandoned when the wish changes."""
@@ -254,6 +257,12 @@ class Attempt:
             watched=self._case.watched,
             adopted=self._observed is not None and self._observed.uid != self._target.uid,
         )
+
+
+def _is_deleted(standing: RuntimeStatus) -> bool:
+    """Whether a pass before this one removed everything: until the finalizer goes, it is only made sure of."""
+    ready = conditions.find(standing.conditions, names.READY)
+    return ready is not None and ready.reason == reasons.DELETED
 
 
 def _told_failure(standing: RuntimeStatus) -> str:

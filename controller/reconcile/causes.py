@@ -50,12 +50,10 @@ class EngineContact:
         """It went away."""
         self.absence = Absence(now)
 
-    def found(self, now: float) -> bool:
-        """It answers; whether it had been away."""
-        away = self.absence is not None and self.absence.until is None
-        if self.absence and away:
+    def found(self, now: float) -> None:
+        """It answers."""
+        if self.absence and self.absence.until is None:
             self.absence = self.absence._replace(until=now)
-        return away
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,11 @@ def awaited(found: list[Disorder]) -> str:
     return "" if not found or repairable(found) else found[0].awaits
 
 
+def summary(spec: runtimes.RuntimeSpec, observed: base.Observed) -> str:
+    """Everything about networks and devices that is not as the spec asks, in one sentence; "" for nothing."""
+    return describe([*disorders(spec, observed), *device_disorders(observed)])
+
+
 def describe(found: list[Disorder]) -> str:
     """The disorders in one sentence."""
     return "; ".join(f"{disorder.name}: {disorder.detail}" for disorder in found)

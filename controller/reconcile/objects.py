@@ -29,6 +29,7 @@ def target(install_id: str, runtime: runtimes.Runtime, rival: str = "") -> base.
             for interface in runtime.status.interfaces
             if interface.mac_address and interface.name not in pinned
         },
+        container_id=runtime.status.container_id or "",
         rival=rival,
     )
 

@@ -69,6 +69,8 @@ def make(desired: Desired, observed: base.Observed) -> Plan:
         )
     if hands_off := _hands_off(desired, observed):
         return Plan(hands_off)
+    if observed.renamed:
+        return _acting(f"Renaming the container back from {observed.renamed}", base.RestoreName(), operation="updating")
     if observed.predecessor:
         return _acting("Finishing a replacement", base.FinishReplacement(), operation="updating")
     if desired.target.spec.desired_state == "Stopped":

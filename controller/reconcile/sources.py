@@ -41,14 +41,12 @@ class EngineEvents:
 
     def __init__(
         self,
-        name: str,
         changes: Callable[[], AsyncIterator[base.Identity | base.Contact]],
         queue: Keys,
         index: KeyIndex,
         contact: EngineContact,
         clock: Callable[[], float] = boottime.now,
     ) -> None:
-        self._name = name
         self._changes = changes
         self._queue = queue
         self._index = index
@@ -66,8 +64,8 @@ class EngineEvents:
     def _note(self, contact: base.Contact) -> None:
         if contact is base.Contact.LOST:
             self._contact.lost(self._clock())
-        elif self._contact.found(self._clock()):
-            log.info("%s is reached again", self._name)
+        else:
+            self._contact.found(self._clock())
         for key in self._index.all():
             self._queue.add(key)
 

@@ -26,6 +26,7 @@ NOTES: dict[type[base.Step], Note] = {
     base.RestartContainer: Note(reasons.RESTARTED, "Restarted the container, as spec.restartedAt asks"),
     base.ReplaceContainer: Note(reasons.REPLACED, "Replaced the container by one of the new spec"),
     base.FinishReplacement: Note(reasons.REPLACED, "Finished a replacement that had been broken off"),
+    base.RestoreName: Note(reasons.REPAIRED, "Gave the container its name back, without a restart"),
     base.RepairNetworks: Note(reasons.REPAIRED, "Put the networks in order, without a restart"),
     base.UpdateResources: Note(reasons.UPDATED, "Changed the limits, without a restart"),
     base.RemoveNetworks: Note(reasons.DELETED, "Removed the container and its networks"),

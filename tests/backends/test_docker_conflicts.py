@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -87,6 +88,19 @@ async def test_of_two_that_ask_for_one_address_the_second_is_told_at_once(bench:
     assert (await bench.backend.observe(first)).obstacles == ()
     await bench.down(first)
     assert (await bench.backend.observe(second)).obstacles == ()
+
+
+async def test_of_two_that_ask_for_one_container_and_one_address_the_second_is_told_of_the_container(
+    bench: Bench, lan: Lan
+) -> None:
+    first = bench.target("plc1", interfaces=[interface(lan, 37)])
+    second = dataclasses.replace(first, identity=first.identity._replace(namespace="other"))
+    await bench.backend.observe(first)
+
+    ((reason, message),) = (await bench.backend.observe(second)).obstacles
+
+    assert reason == reasons.NAME_TAKEN
+    assert f"namespace edge asked for the container {first.identity.device_id}" in message
 
 
 async def test_a_runtime_that_shall_stand_still_asks_for_no_address(bench: Bench, lan: Lan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -16,7 +17,7 @@ from controller.backends import base
 from controller.backends.base import Contact, Identity
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host import Host
-from controller.resources import reasons
+from controller.resources import reasons, runtimes
 from tests.backends.conftest import INTERNAL_POOL, Bench, interface
 from tests.support import dockerd, image
 from tests.support.descriptors import opened
@@ -164,3 +165,38 @@ async def close(backend: DockerBackend) -> None:
 def own_threads() -> list[threading.Thread]:
     """The backends' threads that live."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("docker")]
+
+
+async def test_a_lan_is_used_again_when_its_parent_was_missing_as_the_engine_started(
+    own_bench: Bench, own_engine: dockerd.Engine, lan: Lan
+) -> None:
+    target = await own_bench.up(own_bench.target(interfaces=[interface(lan, 10)]))
+    mac = lan.mac_of(lan.address(10))
+    await asyncio.to_thread(own_engine.stop)
+    lan.unplug()
+    await asyncio.to_thread(own_engine.start)
+    lan.plug()
+
+    await own_bench.run(target, base.StartContainer)
+
+    assert lan.mac_of(lan.address(10)) == mac
+    await own_bench.backend.purge(volumes=True)
+
+
+async def test_a_running_container_joins_a_lan_whose_parent_was_missing_as_the_engine_started(
+    own_bench: Bench, own_engine: dockerd.Engine, lan: Lan
+) -> None:
+    await own_bench.up(own_bench.target(interfaces=[interface(lan, 10)]))
+    second = await own_bench.up(own_bench.target("plc2", interfaces=[]))
+    await asyncio.to_thread(own_engine.stop)
+    lan.unplug()
+    await asyncio.to_thread(own_engine.start)
+    lan.plug()
+    await own_bench.run(second, base.StartContainer)
+    spec = runtimes.RuntimeSpec.model_validate(second.spec.wire() | {"interfaces": [interface(lan, 11)]})
+    second = dataclasses.replace(second, spec=spec)
+
+    await own_bench.run(second, base.RepairNetworks)
+
+    assert lan.ping(lan.address(11))
+    await own_bench.backend.purge(volumes=True)

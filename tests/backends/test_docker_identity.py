@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from docker import errors as docker_errors
 
 from controller import errors, names
 from controller.backends import base
+from controller.backends.base import Target
 from controller.backends.docker.backend import DockerBackend
 from controller.reconcile import plan
 from controller.resources import reasons
@@ -74,6 +76,51 @@ async def test_a_name_that_another_namespace_has_names_its_runtime_and_neither_t
     assert not stalled.steps
     after = api.inspect_container(name)
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+
+
+async def renamed(bench: Bench, api: Any) -> tuple[Target, dict[str, Any]]:
+    """A running container that somebody gave another name, as a status knows it; and what it was before."""
+    target = await bench.up(bench.target())
+    before = api.inspect_container(target.identity.device_id)
+    api.rename(before["Id"], f"other-{bench.install_id}")
+    return dataclasses.replace(target, container_id=before["Id"]), before
+
+
+async def test_a_container_renamed_by_hand_gets_its_name_back_running(bench: Bench, api: Any) -> None:
+    target, before = await renamed(bench, api)
+
+    observed = await bench.backend.observe(target)
+    steps = plan.make(plan.Desired(target), observed).steps
+    await bench.run(target, base.RestoreName)
+
+    assert (observed.running, observed.renamed) == (True, f"other-{bench.install_id}")
+    assert steps == (base.RestoreName(),)
+    after = api.inspect_container(target.identity.device_id)
+    assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+    assert not (await bench.backend.observe(target)).renamed
+
+
+async def test_a_container_renamed_by_hand_is_no_second_one_while_its_name_is_taken(
+    bench: Bench, api: Any, strangers: list[str]
+) -> None:
+    target, before = await renamed(bench, api)
+    look_alike(api, strangers, bench, target.identity.device_id, {})
+
+    observed = await bench.backend.observe(target)
+    stalled = plan.make(plan.Desired(target), observed)
+
+    assert (observed.running, observed.container_id) == (True, before["Id"])
+    assert (stalled.outcome.reason, stalled.steps) == (reasons.NAME_TAKEN, ())
+    await bench.down(target)
+
+
+async def test_a_container_renamed_by_hand_goes_with_its_runtime(bench: Bench, api: Any) -> None:
+    target, before = await renamed(bench, api)
+
+    await bench.down(target)
+
+    with pytest.raises(docker_errors.NotFound):
+        api.inspect_container(before["Id"])
 
 
 async def test_labels_alone_make_nothing_ours(bench: Bench, api: Any, strangers: list[str]) -> None:

@@ -71,6 +71,24 @@ def test_strangers_are_told_of_once_a_minute_with_their_number() -> None:
     assert "[held_back=999]" in logs.ConsoleFormatter().format(later)
 
 
+def test_what_was_held_back_is_told_when_the_minute_is_over_and_no_other_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+    paced = logs.Paced(lambda record: "kind", lambda: now[0])
+    for number in range(10):
+        paced.filter(entry(f"record {number}"))
+    paced.tell()
+    assert caplog.records == []
+
+    now[0] = logs.PACE_SECONDS
+    paced.tell()
+    paced.tell()
+
+    (told,) = caplog.records
+    assert logs.ConsoleFormatter().format(told).endswith("record 9 [held_back=8]")
+
+
 def refusal(user: str, code: int = 403, **fields: object) -> logging.LogRecord:
     """The audit entry of a write."""
     return entry("API write", user=user, code=code, **fields)

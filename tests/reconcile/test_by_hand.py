@@ -83,6 +83,21 @@ async def test_a_repair_that_does_not_help_is_told_and_not_repeated_without_end(
     assert world.condition("NetworkAttached")["status"] == "False"
 
 
+async def test_a_repair_that_comes_half_way_is_gone_on_with_and_not_told_as_a_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running(world)
+    whole = world.backend.only().attached.pop("lan0")
+    left = [runtimes.Interface.model_validate({**LAN, "address": "10.0.0.99"}), whole]
+
+    async def one_more(target: base.Target, progress: base.Progress) -> None:
+        world.backend.only().attached["lan0"] = left.pop(0)
+
+    monkeypatch.setattr(world.backend, "_RepairNetworks", one_more)
+    assert (await world.reconcile()).settled
+    assert ("Warning", reasons.DETACHED) not in await world.events()
+
+
 async def test_an_address_changes_on_the_running_container(world: World) -> None:
     await running(world)
     started = world.backend.only().started_at

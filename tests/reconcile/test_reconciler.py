@@ -69,6 +69,18 @@ async def test_a_deleted_runtime_leaves_nothing(world: World) -> None:
     assert ("Normal", reasons.DELETED) in await world.events()
 
 
+async def test_a_deletion_is_told_once_while_the_finalizer_is_still_there(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await world.create()
+    await world.reconcile()
+    await world.delete()
+    await world.reconcile()
+    await world.reconcile()
+    assert caplog.messages.count("Removed the container and its networks") == 1
+
+
 async def test_a_deletion_that_fails_is_told_and_tried_again(world: World) -> None:
     await world.create()
     await world.reconcile()

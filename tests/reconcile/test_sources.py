@@ -53,7 +53,7 @@ async def running(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 def engine_events(world: World, keys: Keys) -> EngineEvents:
-    return EngineEvents("Docker", world.backend.changes, keys, world.index, world.engine, world.elapsed)
+    return EngineEvents(world.backend.changes, keys, world.index, world.engine, world.elapsed)
 
 
 async def test_an_event_of_the_engine_adds_the_runtime_it_belongs_to(world: World, keys: Keys) -> None:
@@ -78,6 +78,18 @@ async def test_after_a_gap_everything_is_looked_at_and_the_engine_counts_as_rest
         world.backend.events.put_nowait(base.Contact.STANDS)
         assert await keys.next() == KEY
         assert world.engine.absence == (pytest.approx(world.elapsed()), pytest.approx(world.elapsed()))
+
+
+async def test_that_the_engine_is_back_is_left_to_the_engine_to_tell(
+    world: World, keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    world.index.remember(IDENTITY, KEY)
+    async with running(engine_events(world, keys).run):
+        for contact in (base.Contact.LOST, base.Contact.STANDS):
+            world.backend.events.put_nowait(contact)
+            assert await keys.next() == KEY
+    assert caplog.text == ""
 
 
 async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobody_else(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from controller import errors
 from controller.backends.base import Target
-from controller.backends.docker import arrangement, labels, making
+from controller.backends.docker import arrangement, failures, labels, making
 from controller.backends.docker.arrangement import Arrangement, Attachment, Endpoint, Lans, Network, Wish
 from controller.backends.docker.capabilities import Capabilities
 from controller.backends.docker.containers import Container
@@ -65,12 +65,22 @@ class Attachments:
         else:
             await self._occupancy.require_unclaimed(target.identity, wishes)
         parents = self.parents(wishes)
-        await self._arrange_endpoints(target, container, wishes, parents)
+        try:
+            await self._arrange_endpoints(target, container, wishes, parents)
+        except failures.Refusal as refusal:
+            if not await self._networks.drop_unusable(refusal):
+                raise
+            await self._arrange_endpoints(target, await self._containers.require(target.identity), wishes, parents)
         container = await self._containers.require(target.identity)
         if container.state["Status"] == "running":
             await self._mend_running(target, container, parents, started=started)
         if missing := [name for name, number in parents.items() if not number]:
             raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {', '.join(missing)} now")
+
+    async def reconnect(self, target: Target, refusal: failures.Refusal) -> None:
+        """Repair a container whose start was refused because a network of it is gone or cannot be used."""
+        await self._networks.drop_unusable(refusal)
+        await self.repair(target)
 
     def wishes(self, target: Target, container: Container) -> tuple[Wish, ...]:
         """Every interface of the spec with the MAC address that it has on this container, and with its lease."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import errors
-from controller.backends.base import Identity
+from controller.backends.base import Identity, Target
 from controller.backends.docker import failures, labels, survey
 from controller.backends.docker.arrangement import Endpoint
 from controller.backends.docker.engine import Engine
@@ -102,15 +102,9 @@ class Containers:
 
     async def named(self, name: str) -> Container | None:
         """Whatever container has this name, or None."""
-        try:
-            document = await self._engine.call(lambda client: client.inspect_container(name))
-        except failures.Refusal as refusal:
-            if refusal.status == 404:
-                return None
-            raise
+        found = await self._inspect(name)
         # The engine also finds by the beginning of an id.
-        found = Container(document)
-        return found if found.name == name else None
+        return found if found and found.name == name else None
 
     async def current(self, identity: Identity) -> Container | None:
         """The runtime's container, or None."""
@@ -127,6 +121,15 @@ class Containers:
         """The old container that a replacement keeps, or None."""
         return await self._of(identity, labels.previous_name(identity))
 
+    async def renamed(self, target: Target) -> Container | None:
+        """The runtime's container when somebody gave it another name. Labels alone prove nothing, its id does."""
+        if not target.container_id:
+            return None
+        found = await self._inspect(target.container_id)
+        if found is None or found.id != target.container_id or not is_of(found, target.identity):
+            return None
+        return None if labels.is_name_of(found.name, target.identity) else found
+
     async def of_install(self, install_id: str, **filters: Any) -> list[tuple[Identity, dict[str, Any]]]:
         """Containers of ours as the engine lists them, running or not, with their identities."""
         chosen = labels.selector(labels.of_install(install_id)) | filters
@@ -137,6 +140,14 @@ class Containers:
     async def have_bounded_memory(self) -> bool:
         """Whether the host's kernel can bound their memory."""
         return "memory" in await survey.bounds(self._engine)
+
+    async def _inspect(self, reference: str) -> Container | None:
+        try:
+            return Container(await self._engine.call(lambda client: client.inspect_container(reference)))
+        except failures.Refusal as refusal:
+            if refusal.status == 404:
+                return None
+            raise
 
     async def _of(self, identity: Identity, name: str) -> Container | None:
         found = await self.named(name)

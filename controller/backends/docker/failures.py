@@ -120,6 +120,12 @@ def is_lost_network(refusal: Refusal) -> bool:
     return bool(re.search(r"network .* not found|could not find a network", refusal.words, re.IGNORECASE))
 
 
+def lost_network(refusal: Refusal) -> str:
+    """The id of the network that was lost, "" where the words have none."""
+    found = re.search(r"\b[0-9a-f]{64}\b", refusal.words) if is_lost_network(refusal) else None
+    return found[0] if found else ""
+
+
 def is_overlap(refusal: Refusal) -> bool:
     """Whether a subnet is taken by another network."""
     return "overlaps" in refusal.words.lower()

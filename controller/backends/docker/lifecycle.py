@@ -58,7 +58,7 @@ class Lifecycle:
             if failures.is_realtime_refusal(refusal):
                 await self._creation.recreate_without_realtime(target)
             elif failures.is_lost_network(refusal):
-                await self._attachments.repair(target)
+                await self._attachments.reconnect(target, refusal)
             else:
                 raise
             await self._start(target)
@@ -90,7 +90,8 @@ class Lifecycle:
     async def remove(self, target: Target) -> None:
         """Stop and remove the container, the one it replaced, and the volumes that the spec gives up."""
         whose = target.identity
-        for container in (await self._containers.current(whose), await self._containers.previous(whose)):
+        found = (self._containers.current(whose), self._containers.previous(whose), self._containers.renamed(target))
+        for container in await asyncio.gather(*found):
             if container is not None:
                 await self._stop(container, target)
                 await self.discard(container)
@@ -107,6 +108,14 @@ class Lifecycle:
     async def rename(self, container: Container, name: str) -> None:
         """Give the container another name."""
         await self._engine.change(lambda client: client.rename(container.id, name))
+
+    async def restore_name(self, target: Target) -> None:
+        """Give a container that somebody renamed its name back."""
+        if found := await self._containers.renamed(target):
+            await self.rename(found, target.identity.device_id)
+            log.info(
+                "renamed container %s to %s", found.name, target.identity.device_id, extra={"runtime": target.name}
+            )
 
     async def halt(self, container: Container, seconds: int) -> None:
         """Stop a container; it has ``seconds`` to end by itself."""

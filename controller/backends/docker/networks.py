@@ -68,6 +68,17 @@ class Networks:
             ours = [network for network in await self.all() if labels.is_lan(network.labels, self._install_id)]
             return [network.name for network in ours if network.name not in used and await self._remove(network)]
 
+    async def drop_unusable(self, refusal: failures.Refusal) -> bool:
+        """Remove the LAN network that the engine lists and cannot use, so that it is made again; whether there was one.
+
+        An engine that starts while a parent is missing keeps such networks, and never uses them again.
+        """
+        lost = failures.lost_network(refusal)
+        async with self._one_at_a_time:
+            ours = [network for network in await self.all() if labels.is_lan(network.labels, self._install_id)]
+            found = next((network for network in ours if network.id == lost), None)
+            return found is not None and await self._remove(found)
+
     async def of_install(self) -> list[str]:
         """The names of this installation's networks."""
         return [network.name for network in await self.all() if self._is_ours(network)]

@@ -57,21 +57,29 @@ class Observer:
             self._containers.named(whose.device_id), self._containers.previous(whose)
         )
         predecessor = previous.id if previous else ""
-        if found is None or not is_of(found, whose):
-            neighbour = labels.taken(found.labels, whose.install_id) if found else ""
-            wishes = making.wishes(target, {})
-            dedicated = await self._dedication.standing(target, NONE)
-            return Observed(
-                obstacles=await self._obstacles(target, wishes, dedicated, running=False),
-                lent=dedicated.lent,
-                neighbour=neighbour,
-                foreign=found.describe() if found and not neighbour else "",
-                predecessor=predecessor,
-                leftovers=await self._networks.internal_exists(whose),
-                missing_parents=self._parents.lacking(wish.interface.parent_interface for wish in wishes),
-                devices=await self._ports.observe(target, None),
-            )
-        return await self._container(target, found, predecessor)
+        if found and is_of(found, whose):
+            return await self._container(target, found, predecessor)
+        neighbour = labels.taken(found.labels, whose.install_id) if found else ""
+        renamed = await self._containers.renamed(target)
+        observed = await (self._container(target, renamed, predecessor) if renamed else self._absent(target))
+        return replace(
+            observed,
+            renamed=renamed.name if renamed else "",
+            neighbour=neighbour,
+            foreign=found.describe() if found and not neighbour else "",
+            predecessor=predecessor,
+        )
+
+    async def _absent(self, target: Target) -> Observed:
+        wishes = making.wishes(target, {})
+        dedicated = await self._dedication.standing(target, NONE)
+        return Observed(
+            obstacles=await self._obstacles(target, wishes, dedicated, running=False),
+            lent=dedicated.lent,
+            leftovers=await self._networks.internal_exists(target.identity),
+            missing_parents=self._parents.lacking(wish.interface.parent_interface for wish in wishes),
+            devices=await self._ports.observe(target, None),
+        )
 
     async def _container(self, target: Target, container: Container, predecessor: str) -> Observed:
         wishes = self._attachments.wishes(target, container)
@@ -99,13 +107,13 @@ class Observer:
         """Why a start of ours may not be made."""
         shall_run = running or target.spec.desired_state == "Running"
         self._occupancy.claim(target.identity, wishes if shall_run else ())
-        claimed = self._occupancy.claimed(target.identity, wishes) if shall_run else ""
+        claimed = self._occupancy.claimed(target.identity, wishes) if shall_run else None
         parents = dict.fromkeys(wish.interface.parent_interface for wish in wishes)
         kinds = await asyncio.to_thread(lambda: {name: self._interface_kind(name) for name in parents})
         return (
             *([dedicated.obstacle] if dedicated.obstacle else []),
             *((reasons.WIFI_PARENT, _WIFI.format(name)) for name, kind in kinds.items() if kind == "wifi"),
-            *([(reasons.ADDRESS_CONFLICT, claimed)] if claimed else []),
+            *([claimed] if claimed else []),
         )
 
     async def _lacks_memory_limit(self, container: Container, wished: runtimes.Resources) -> bool:

@@ -16,6 +16,8 @@ from controller.backends.docker.arrangement import Wish
 from controller.network.arp.guard import AddressGuard, Held
 from controller.resources import reasons
 
+_NAMESAKE = "A Runtime of namespace {} asked for the container {} first: give one of the two another deviceId"
+
 
 class Occupancy:
     """Addresses by runtime; ``guard`` knows of the machines that are not ours."""
@@ -42,13 +44,18 @@ class Occupancy:
         for place in wanted:
             self._claims.setdefault(place, whose)
 
-    def claimed(self, whose: Identity, wishes: Sequence[Wish]) -> str:
-        """Who of our runtimes has or asked first for an address of the wishes, in one sentence; "" for nobody."""
+    def claimed(self, whose: Identity, wishes: Sequence[Wish]) -> tuple[str, str] | None:
+        """Why a start may not be made, reason and message, when another runtime of ours has or asked first for an
+        address of the wishes. Where both would have one container, that is what a person must mend.
+        """
         for wish in wishes:
             holder = self._claims.get(_place(wish), whose)
-            if holder != whose:
-                return _taken(holder.device_id, *_place(wish))
-        return ""
+            if holder == whose:
+                continue
+            if holder.device_id == whose.device_id:
+                return reasons.NAME_TAKEN, _NAMESAKE.format(*holder[1:])
+            return reasons.ADDRESS_CONFLICT, _taken(holder.device_id, *_place(wish))
+        return None
 
     def judged(self, found: ObservedInterface) -> ObservedInterface:
         """What was observed, and whether another machine has the address too."""

@@ -43,6 +43,7 @@ class Steps:
             base.StartContainer: _plain(lifecycle.start),
             base.StopContainer: _plain(lifecycle.stop),
             base.RestartContainer: _plain(lifecycle.restart),
+            base.RestoreName: _plain(lifecycle.restore_name),
             base.ReplaceContainer: self._replace,
             base.FinishReplacement: _plain(replacement.finish),
             base.RepairNetworks: _plain(attachments.repair),
