@@ -10,9 +10,9 @@ import gzip
 import json
 from functools import partial
 
-import yaml
 from aiohttp import web
 
+from controller.apiserver.http import yaml_answers
 from controller.apiserver.objects import forms
 from controller.apiserver.worker import Worker
 
@@ -52,8 +52,7 @@ def takes_gzip(request: web.Request) -> bool:
 
 
 def _to_yaml(body: bytes) -> bytes:
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(json.loads(body), Dumper=dumper, allow_unicode=True).encode()
+    return yaml_answers.encode(json.loads(body))
 
 
 def _indented(body: bytes) -> bytes:
