@@ -224,7 +224,7 @@ async def test_the_api_says_disk_full_and_recovers_by_itself(
     async def told() -> bool:
         return any(event["reason"] == "DiskFull" for event in await api.list(kinds.EVENTS))
 
-    await eventually(told, "the Event", seconds=20)
+    await eventually(told, "the Event")
     await asyncio.to_thread(disk.free)
     await api.create(kinds.RUNTIMES, runtime("three"))
     await ready(served, 200)
@@ -241,7 +241,7 @@ async def has_reserve(disk: SmallDisk) -> None:
     async def made() -> bool:
         return (await asyncio.to_thread(file.stat)).st_size > PAGES * PAGE
 
-    await eventually(made, "the reserve", seconds=20)
+    await eventually(made, "the reserve")
 
 
 async def ready(server: ApiServer, status: int) -> str:

@@ -93,7 +93,7 @@ async def test_meddling_by_hand_is_told(bench: Bench, api: Any, lan: Lan, meddli
         "disconnect": lambda: api.disconnect_container_from_network(name, networks[0]),
         "remove": lambda: api.remove_container(name, force=True),
     }
-    async with asyncio.timeout(20), aclosing(bench.backend.changes()) as changes:
+    async with asyncio.timeout(60), aclosing(bench.backend.changes()) as changes:
         await until(changes, Contact.STANDS)
         await asyncio.to_thread(deeds[meddling])
         await until(changes, target.identity)
@@ -101,7 +101,7 @@ async def test_meddling_by_hand_is_told(bench: Bench, api: Any, lan: Lan, meddli
 
 async def test_changes_that_nobody_takes_are_kept_once(bench: Bench, api: Any) -> None:
     target = await bench.up(bench.target())
-    async with asyncio.timeout(20), aclosing(bench.backend.changes()) as changes:
+    async with asyncio.timeout(60), aclosing(bench.backend.changes()) as changes:
         await until(changes, Contact.STANDS)
         for _ in range(5):
             await asyncio.to_thread(api.restart, target.identity.device_id, 0)
@@ -146,7 +146,7 @@ async def test_creating_and_deleting_leaves_nothing_behind(
 async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str, host: Host) -> None:
     backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host)
     stream: Any = backend.changes()  # a generator, which its type does not say
-    async with asyncio.timeout(20), aclosing(stream) as changes:
+    async with asyncio.timeout(60), aclosing(stream) as changes:
         await until(changes, Contact.STANDS)
 
     await close(backend)

@@ -29,7 +29,7 @@ async def backend(stub: StubEngine, host: Host) -> AsyncIterator[DockerBackend]:
 async def test_a_subscription_that_is_not_answered_is_made_again(stub: StubEngine, backend: DockerBackend) -> None:
     stub.manners["/events"] = Manner.SILENT
     stream: Any = backend.changes()
-    async with asyncio.timeout(20), aclosing(stream) as changes:
+    async with asyncio.timeout(60), aclosing(stream) as changes:
         first = asyncio.create_task(anext(changes))
         await stub.arrived("GET /events")
         stub.manners["/events"] = Manner.OPEN
@@ -42,7 +42,7 @@ async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers_a
     stub.manners["/events"] = Manner.OPEN
     stub.running.clear()
     stream: Any = backend.changes()
-    async with asyncio.timeout(20), aclosing(stream) as changes:
+    async with asyncio.timeout(60), aclosing(stream) as changes:
         assert await anext(changes) is Contact.LOST
         stub.running.set()
         assert await anext(changes) is Contact.STANDS
@@ -53,7 +53,7 @@ async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers_a
 async def test_events_are_followed_again_after_the_engine_hung(stub: StubEngine, backend: DockerBackend) -> None:
     stub.manners["/events"] = Manner.OPEN
     stream: Any = backend.changes()
-    async with asyncio.timeout(20), aclosing(stream) as changes:
+    async with asyncio.timeout(60), aclosing(stream) as changes:
         assert await anext(changes) is Contact.STANDS
         stub.running.clear()
         assert await reason_of(backend.check()) == reasons.DAEMON_UNREACHABLE

@@ -87,7 +87,7 @@ async def test_calls_under_way_end_when_the_engine_is_found_to_hang(stub: StubEn
 
     await hang(stub, patient)
 
-    assert await asyncio.wait_for(asyncio.gather(*waiting), 20) == [reasons.DAEMON_UNREACHABLE] * 2
+    assert await asyncio.wait_for(asyncio.gather(*waiting), 60) == [reasons.DAEMON_UNREACHABLE] * 2
 
 
 async def test_work_goes_on_as_soon_as_the_engine_answers_again(stub: StubEngine, engine: Engine) -> None:
@@ -95,7 +95,7 @@ async def test_work_goes_on_as_soon_as_the_engine_answers_again(stub: StubEngine
     back = asyncio.create_task(engine.pause(600))
     stub.running.set()
 
-    await asyncio.wait_for(back, 20)
+    await asyncio.wait_for(back, 60)
 
     await question(engine)
 
@@ -180,7 +180,7 @@ async def test_closing_sends_nothing_more(stub: StubEngine) -> None:
 
     for thread in [thread for thread in threading.enumerate() if thread.name.startswith("docker-change")]:
         await asyncio.to_thread(thread.join)
-    await asyncio.wait_for(asyncio.gather(first, queued, return_exceptions=True), 20)
+    await asyncio.wait_for(asyncio.gather(first, queued, return_exceptions=True), 60)
     assert "POST /containers/plc2/start" not in stub.asked
 
 
@@ -215,7 +215,7 @@ async def test_pulls_from_a_silent_registry_wait_in_line_and_hold_up_nothing_els
         (reasons.IMAGE_PULLING, f"Waiting to pull registry.test/plc{PATIENT.pulls}:1: other images are pulled first")
     ]
     await question(patient)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         events = await patient.events(lambda client: client.get(f"{client.base_url}/v1.41/events", stream=True))
         await events.aclose()
     await cancelled(pulls)

@@ -10,7 +10,7 @@ from controller.apiserver.server import ApiServer
 from controller.resources import crds
 from tests.cluster.daemon import Daemon
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 KUBECONFIG = "admin.kubeconfig"
 
 

@@ -23,7 +23,7 @@ class NodeNetwork:
     def __init__(self, name: str, folder: Path) -> None:
         self._link = name
         self._holder = Daemon("network", folder, ["unshare", "--net", "tail", "-f", f"{folder}/network.log"])
-        self._holder.wait_until(lambda: is_apart(self._holder.process_id, "net"), seconds=10)
+        self._holder.wait_until(lambda: is_apart(self._holder.process_id, "net"), seconds=30)
         inside("net", self._holder.process_id, "ip", "link", "add", "name", _BRIDGE, "up", "type", "bridge")
         run(
             "ip",

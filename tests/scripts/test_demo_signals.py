@@ -25,7 +25,7 @@ try:
 except KeyboardInterrupt:
     print("put away", flush=True)
 """
-END_SECONDS = 20
+END_SECONDS = 60
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from tests.support.command import SYSTEM_PATH
 from tests.support.lan import Lan
 
 SHORTEST_LEASE = 120  # seconds; dnsmasq gives none that is shorter
-_READY_SECONDS = 20
+_READY_SECONDS = 60
 
 
 class DhcpServer:
