@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import aiohttp
 import pytest
 import yaml
 
@@ -12,6 +13,7 @@ from controller.apiserver.access import pki
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import AUTHENTICATED, Identity, Policy, Rule
 from controller.apiserver.access.kubeconfigs import HandOut
+from controller.apiserver.http.guests import Guests
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, acting, handed_out, kubectl, status
@@ -30,6 +32,19 @@ async def test_a_viewer_reads_all_but_secrets_and_writes_nothing(
         assert await status(viewer, "POST", CONFIG_MAPS, CONFIG_MAP) == 403
         assert await status(viewer, "DELETE", CONFIG_MAPS) == 403
         assert await status(viewer, "GET", "/metrics") == 403
+
+
+async def test_a_connection_is_known_once_its_user_is(
+    server: ApiServer, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[object] = []
+    monkeypatch.setattr(Guests, "know", lambda _, connection: known.append(connection))
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/healthz", ssl=False) as answer:
+        assert answer.status == 200
+    assert known == []
+    async with handed_out(tmp_path, "viewer", 3600, clock) as viewer:
+        assert await status(viewer, "GET", "/api/v1/secrets") == 403
+    assert len(known) == 1
 
 
 async def test_the_rules_of_a_viewer_are_listed_without_secrets(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
+import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -14,50 +15,9 @@ from aiohttp import web
 from yarl import URL
 
 from controller.apiserver.access.pki import Pki
-from controller.apiserver.http.door import Door, Late
-
-
-class Connection:
-    """What Late is given: where it comes from, and what becomes of it."""
-
-    def __init__(self, peer: tuple[str, int] | None) -> None:
-        self._peer = peer
-        self.protocol: Any = None
-        self.ended = False
-
-    def get_extra_info(self, _: str) -> tuple[str, int] | None:
-        return self._peer
-
-    def set_protocol(self, protocol: Any) -> None:
-        self.protocol = protocol
-
-    def abort(self) -> None:
-        self.ended = True
-
-
-class Answering(asyncio.Protocol):
-    """The protocol that would answer."""
-
-    made = False
-
-    def connection_made(self, transport: Any) -> None:
-        self.made = True
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.7", "::1"])
-def test_the_box_itself_always_finds_room(host: str) -> None:
-    connection = Connection((host, 1))
-    Late(Answering).connection_made(connection)
-    assert connection.protocol.made
-    assert not connection.ended
-
-
-@pytest.mark.parametrize("peer", [("192.168.1.9", 1), ("fe80::1%eth0", 1), None])
-def test_a_connection_too_many_from_elsewhere_is_ended(peer: tuple[str, int] | None) -> None:
-    connection = Connection(peer)
-    Late(Answering).connection_made(connection)
-    assert connection.ended
-    assert connection.protocol is None
+from controller.apiserver.http import door, guests
+from controller.apiserver.http.door import KNOWN, Door
+from controller.apiserver.http.guests import Guests
 
 
 @pytest.fixture
@@ -74,23 +34,83 @@ async def answer(request: web.Request) -> web.Response:
     return web.Response(text=request.path)
 
 
-async def test_two_connections_of_the_box_where_there_is_room_for_one(
+async def test_the_box_itself_is_let_in_where_there_is_room_for_nobody(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    door = Door(answer, connections=1)
-    url = f"https://127.0.0.1:{await door.open('127.0.0.1', 0, contexts[0])}"
+    made = Door(answer, Guests(most=0))
+    url = f"https://127.0.0.1:{await made.open('127.0.0.1', 0, contexts[0])}"
     async with aiohttp.ClientSession() as first, aiohttp.ClientSession() as second:
         for session in (first, second, first, second):
             async with session.get(url, ssl=contexts[1]) as answered:
                 assert await answered.text() == "/"
-    await door.close()
+    await made.close()
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the box's own connections count as those of another host, which takes all the time it likes."""
+    monkeypatch.setattr(guests, "_is_loopback", lambda _: False)
+    monkeypatch.setattr(door, "HANDSHAKE_SECONDS", 600.0)
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_connections_count_before_their_handshake_has_begun(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    made = Door(answer, Guests(most=1))
+    port = await made.open("127.0.0.1", 0, contexts[0])
+    _, kept = await asyncio.open_connection("127.0.0.1", port)
+    refused, _ = await asyncio.open_connection("127.0.0.1", port)
+    assert await refused.read() == b""
+    kept.close()
+    await made.close()
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_the_oldest_that_has_not_shown_who_it_is_goes_for_one_more(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    async def known(request: web.Request) -> web.Response:
+        request[KNOWN]()
+        return web.Response(text="known")
+
+    made = Door(known, Guests(strangers=1))
+    port = await made.open("127.0.0.1", 0, contexts[0])
+    url = f"https://127.0.0.1:{port}"
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1], limit=1)) as http:
+        for _ in range(2):
+            async with http.get(url) as answered:
+                assert await answered.text() == "known"
+            handshaking, first = await asyncio.open_connection("127.0.0.1", port)
+            silent, second = await asyncio.open_connection("127.0.0.1", port, ssl=contexts[1])
+            assert await handshaking.read() == b""
+            _, third = await asyncio.open_connection("127.0.0.1", port)
+            with contextlib.suppress(ConnectionResetError):
+                assert await silent.read() == b""
+            for writer in (first, second, third):
+                writer.close()
+    await made.close()
+
+
+async def test_a_connection_takes_little_memory(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    made = Door(answer)
+    port = await made.open("127.0.0.1", 0, contexts[0])
+    async with aiohttp.ClientSession() as http, http.get(f"https://127.0.0.1:{port}", ssl=contexts[1]):
+        tracemalloc.start()
+        opened = [await asyncio.open_connection("127.0.0.1", port, ssl=contexts[1]) for _ in range(10)]
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    for _, writer in opened:
+        writer.transport.abort()
+    await made.close()
+    assert taken < 20 * 128 << 10  # both ends of each
 
 
 async def test_who_asks_for_nothing_loses_its_place_and_who_has_asked_keeps_it(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    door = Door(answer, first=0.1)
-    port = await door.open("127.0.0.1", 0, contexts[0])
+    made = Door(answer, first=0.1)
+    port = await made.open("127.0.0.1", 0, contexts[0])
     silent, halfway = await asyncio.open_connection("127.0.0.1", port, ssl=contexts[1])
     halfway.write(b"GET / HTTP/1.1\r\nHost:")
     asking, writer = await asyncio.open_connection("127.0.0.1", port, ssl=contexts[1])
@@ -99,14 +119,14 @@ async def test_who_asks_for_nothing_loses_its_place_and_who_has_asked_keeps_it(
         assert (await asking.readuntil(b"/a")).startswith(b"HTTP/1.1 200")
         async with asyncio.timeout(30):
             assert await silent.read() == b""
-    await door.close()
+    await made.close()
 
 
 async def test_a_path_with_a_line_break_comes_to_the_handler_too(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    door = Door(answer)
-    url = f"https://127.0.0.1:{await door.open('127.0.0.1', 0, contexts[0])}/a%0Ab"
+    made = Door(answer)
+    url = f"https://127.0.0.1:{await made.open('127.0.0.1', 0, contexts[0])}/a%0Ab"
     async with aiohttp.ClientSession() as http, http.get(URL(url, encoded=True), ssl=contexts[1]) as answered:
         assert await answered.text() == "/a\nb"
-    await door.close()
+    await made.close()

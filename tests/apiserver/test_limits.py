@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import Identity
-from controller.apiserver.http.limits import LONGEST_SECONDS, Limits, allotted
+from controller.apiserver.http.limits import LISTS, LONGEST_SECONDS, Limits, allotted, time
 
-ADMIN, CONTROLLER = Identity("admin"), Identity("controller")
+ADMIN, CONTROLLER, VIEWER = Identity("admin"), Identity("controller"), Identity("viewer")
 LIST = Attributes("list", "/api/v1/nodes", "", "v1", "nodes")
 WATCH = LIST._replace(verb="watch")
 HEALTH = Attributes("get", "/readyz")
@@ -20,7 +21,7 @@ HEALTH = Attributes("get", "/readyz")
 async def refused(limits: Limits, who: Identity, wanted: Attributes) -> int:
     """The code of a refusal, 0 for none."""
     try:
-        async with limits.hold(who, wanted, ""):
+        async with limits.place(who, wanted):
             return 0
     except failures.Failure as failure:
         return failure.code
@@ -28,17 +29,57 @@ async def refused(limits: Limits, who: Identity, wanted: Attributes) -> int:
 
 async def test_who_comes_when_there_is_no_room_is_asked_to_come_again() -> None:
     limits = Limits(in_flight=1)
-    async with limits.hold(ADMIN, LIST, ""):
+    async with limits.place(ADMIN, LIST):
         assert await refused(limits, ADMIN, LIST) == 429
     assert await refused(limits, ADMIN, LIST) == 0
 
 
 async def test_watches_health_and_the_controller_have_room_of_their_own() -> None:
     limits = Limits(in_flight=1, watches=1)
-    async with limits.hold(ADMIN, LIST, ""), limits.hold(ADMIN, WATCH, ""):
+    async with limits.place(ADMIN, LIST), limits.place(ADMIN, WATCH):
         assert await refused(limits, ADMIN, WATCH) == 429
         for who, wanted in ((ADMIN, HEALTH), (CONTROLLER, LIST), (CONTROLLER, WATCH)):
             assert await refused(limits, who, wanted) == 0
+
+
+async def test_one_user_leaves_room_to_others() -> None:
+    limits = Limits(in_flight=4, watches=4)
+    for wanted in (LIST, WATCH):
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(3):
+                await held.enter_async_context(limits.place(VIEWER, wanted))
+            assert await refused(limits, VIEWER, wanted) == 429
+            assert await refused(limits, ADMIN._replace(name="x", impersonator="viewer"), wanted) == 429
+            assert await refused(limits, ADMIN, wanted) == 0
+        assert await refused(limits, VIEWER, wanted) == 0
+
+
+async def test_a_user_has_some_lists_at_once_and_the_next_one_waits() -> None:
+    limits = Limits()
+    async with contextlib.AsyncExitStack() as held:
+        for _ in range(LISTS):
+            await held.enter_async_context(limits.place(VIEWER, LIST))
+        waiting = asyncio.create_task(refused(limits, VIEWER, LIST))
+        assert await refused(limits, ADMIN, LIST) == 0
+        assert await refused(limits, VIEWER, LIST._replace(verb="get")) == 0
+        assert not waiting.done()
+    assert await waiting == 0
+
+
+async def test_others_come_in_between_two_turns() -> None:
+    turn, done = Limits().turn(VIEWER), list[str]()
+
+    async def take() -> None:
+        async with turn:
+            done.append("turn")
+
+    async def other() -> None:
+        while done.count("turn") < 3:
+            done.append("other")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(take(), take(), take(), other())
+    assert "turn turn" not in " ".join(done)
 
 
 async def test_a_server_that_stops_answers_only_for_its_health() -> None:
@@ -51,7 +92,7 @@ async def test_a_server_that_stops_answers_only_for_its_health() -> None:
 async def test_a_refusal_tells_when_to_come_again() -> None:
     limits = Limits(in_flight=0)
     with pytest.raises(failures.Failure) as refusal:
-        async with limits.hold(ADMIN, LIST, ""):
+        async with limits.place(ADMIN, LIST):
             pass
     assert refusal.value.retry_after == 1
     assert refusal.value.status()["details"] == {"retryAfterSeconds": 1}
@@ -59,7 +100,7 @@ async def test_a_refusal_tells_when_to_come_again() -> None:
 
 async def test_who_has_no_time_gets_504() -> None:
     with pytest.raises(failures.Failure) as refusal:
-        async with Limits().hold(ADMIN, LIST, "10ms"):
+        async with time(LIST, "10ms"):
             await asyncio.Event().wait()
     assert (refusal.value.code, refusal.value.reason) == (504, "Timeout")
 

@@ -128,8 +128,8 @@ async def test_others_have_a_turn_between_two_events_of_a_watch(tmp_path: Path) 
 
     running = asyncio.create_task(others())
     things = Place(replace(CONFIG_MAPS, plural="things"), "edge")
-    watch = Watch(store, things, lambda _: True, Form(), Worker())
-    async for _ in await watch.open(list_options.of_watch({"timeoutSeconds": "1"})):
+    watch = Watch(store, things, lambda _: True, Form(), Worker(), asyncio.Lock())
+    async for _ in watch.events(list_options.of_watch({"timeoutSeconds": "1"})):
         lines += 1
         assert turns >= lines
     running.cancel()

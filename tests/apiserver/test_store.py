@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from controller import errors
-from controller.apiserver.storage import database
+from controller.apiserver.storage import database, rows
 from controller.apiserver.storage.store import SUBSCRIBER_LIMIT, Change, Key, Object, Store
 
 # Writes objects as fast as it can and prints each name once its write was acknowledged.
@@ -117,6 +117,19 @@ async def test_changes_since_a_revision_are_complete_or_refused(store: Store) ->
     assert await values(store, store.revision - 3) == [("MODIFIED", 12), ("MODIFIED", 13), ("MODIFIED", 14)]
     assert await values(store, store.revision - 12) is None
     assert await values(store, store.revision + 1) is None
+
+
+async def test_a_long_history_is_read_a_piece_at_a_time(store: Store) -> None:
+    since = store.revision
+    for number in range(3):
+        await put(store, "one", value=number, text="x" * rows.CHARACTERS)
+    found: list[Any] = []
+    while (changes := await store.changes(since, store.revision, "things")) != []:
+        assert changes is not None
+        assert len(changes) == 1
+        since = changes[0].revision
+        found.append(changes[0].object["value"])
+    assert found == [0, 1, 2]
 
 
 async def test_changes_know_what_they_replaced_also_after_opening_again(store: Store, tmp_path: Path) -> None:

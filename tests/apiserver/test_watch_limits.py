@@ -1,15 +1,19 @@
-"""Watches are bounded: in number, and in how long a reader may be silent."""
+"""Watches and answers are bounded: in number, and in how long a reader may be silent."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
+from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest import mock
 
+import aiohttp
 import pytest
 
-from controller.apiserver.http import requests
+from controller.apiserver.http import wire
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAPS, acting, status
 
@@ -23,10 +27,9 @@ async def test_one_watch_too_many_is_asked_to_come_again(server: ApiServer, tmp_
         assert await status(admin, "GET", CONFIG_MAPS) == 200
 
 
-async def test_a_watcher_that_stops_reading_loses_its_place(
-    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(requests, "STALLED_SECONDS", 0.1)
+@contextlib.asynccontextmanager
+async def unread(server: ApiServer, path: str) -> AsyncIterator[None]:
+    """A request whose client reads the first line of the answer, and no more."""
     found = await asyncio.to_thread(server.credentials, "admin")
     context = await asyncio.to_thread(ssl.create_default_context, cafile=str(found.ca))
     with socket.socket() as connection:
@@ -36,13 +39,41 @@ async def test_a_watcher_that_stops_reading_loses_its_place(
         reader, writer = await asyncio.open_connection(
             sock=connection, ssl=context, server_hostname="localhost", limit=64
         )
-        head = f"GET {CONFIG_MAPS}?watch=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {found.token}\r\n\r\n"
-        writer.write(head.encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {found.token}\r\n\r\n".encode())
         await reader.readline()
-        async with acting(server, tmp_path, "admin") as admin:
-            for number in range(12):
-                body = {"metadata": {"name": f"large-{number}"}, "data": {"text": "x" * 900_000}}
-                assert await status(admin, "POST", CONFIG_MAPS, body) == 201
-            while await status(admin, "GET", f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=0") == 429:
-                pass  # the next request is the wait
+        yield
         writer.transport.abort()
+
+
+async def fill(admin: aiohttp.ClientSession) -> None:
+    """Have more than what lies on the way fits in."""
+    for number in range(12):
+        body = {"metadata": {"name": f"large-{number}"}, "data": {"text": "x" * 900_000}}
+        assert await status(admin, "POST", CONFIG_MAPS, body) == 201
+
+
+async def test_a_watcher_that_stops_reading_loses_its_place(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "STALLED_SECONDS", 0.1)
+    async with acting(server, tmp_path, "admin") as admin, unread(server, f"{CONFIG_MAPS}?watch=true"):
+        await fill(admin)
+        while await status(admin, "GET", f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=0") == 429:
+            pass  # the next request is the wait
+
+
+async def test_an_answer_holds_its_place_until_it_is_read(server: ApiServer, tmp_path: Path) -> None:
+    async with acting(server, tmp_path, "admin") as admin:
+        await fill(admin)
+        async with unread(server, CONFIG_MAPS), unread(server, CONFIG_MAPS):  # as many as the server answers at once
+            assert await status(admin, "GET", "/api/v1/namespaces/edge") == 429
+        while await status(admin, "GET", "/api/v1/namespaces/edge") == 429:
+            pass  # the next request is the wait
+
+
+async def test_a_client_that_reads_no_more_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "STALLED_SECONDS", 0.01)
+    request = mock.Mock()
+    with pytest.raises(ConnectionResetError, match="stopped reading"):
+        await wire.send(request, asyncio.get_running_loop().create_future())
+    request.transport.abort.assert_called_once()

@@ -1,23 +1,25 @@
-"""The socket of the API: TLS, and no more connections than a box has file descriptors to spare.
+"""The socket of the API: TLS, and no more connections than a box has memory and file descriptors to spare.
 
-Who is on the box itself is always let in: it lives from its own API.
+Connections are taken here and not by asyncio's server: that begins the TLS handshake before anyone sees who comes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import contextlib
+import logging
+import socket
 import ssl
+from asyncio import sslproto
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from typing_extensions import override
 
 from controller.apiserver.http import encodings, wire
+from controller.apiserver.http.guests import Guests
 from controller.apiserver.worker import Worker
 
-CONNECTIONS = 400  # of the 1024 descriptors that a service usually gets
 HANDSHAKE_SECONDS = 10.0
 FIRST_SECONDS = 20.0  # in which a connection must have made its first request; it may take twice as long
 IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients of Kubernetes keep theirs for 90 s
@@ -26,39 +28,35 @@ LINE_BYTES = 32 << 10  # of a URL: selectors are long
 # Of each header, and how many: a connection that never ends them holds them in memory, before it is known who it is.
 FIELD_BYTES, FIELDS = 4 << 10, 32
 
+BACKLOG = 100
+RETRY_SECONDS = 1.0  # after which another connection is taken, when none could be
+
+# What asyncio reads at once for each TLS connection, and keeps from its first byte on: by default 256 KiB, a hundred
+# megabytes for all of them. A record of TLS has 16 KiB.
+sslproto.SSLProtocol.max_size = 32 << 10
+
+# To be called when it is known who asks.
+KNOWN: web.RequestKey[Callable[[], None]] = web.RequestKey("known")
+
+logger = logging.getLogger(__name__)
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Late(asyncio.Protocol):
-    """A connection too many: goes to a ``protocol`` when it comes from the box itself, else it is ended."""
-
-    def __init__(self, protocol: Callable[[], asyncio.BaseProtocol] | None) -> None:
-        self._protocol = protocol
-
-    @override
-    def connection_made(self, transport: Any) -> None:
-        """Called by the event loop, after the TLS handshake."""
-        host = str((transport.get_extra_info("peername") or ("",))[0])
-        if self._protocol is None or not _is_loopback(host):
-            transport.abort()
-            return
-        protocol = self._protocol()
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
 
 
 class Door:
     """One listening socket, and the HTTP connections that came through it."""
 
-    def __init__(self, handler: Handler, connections: int = CONNECTIONS, first: float = FIRST_SECONDS) -> None:
+    def __init__(self, handler: Handler, guests: Guests | None = None, first: float = FIRST_SECONDS) -> None:
         """``first``: seconds between two looks for connections that have asked for nothing."""
         self._handler = handler
-        self._connections = connections
+        self._guests = guests or Guests()
         self._first = first
         self._heard: set[Any] = set()
         self._silent: set[Any] = set()
         self._sweeping: asyncio.TimerHandle | None = None
-        self._socket: asyncio.Server | None = None
+        self._sockets: list[socket.socket] = []
+        self._doormen: list[asyncio.Task[None]] = []
+        self._arriving: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
         self._worker = Worker()
 
@@ -78,47 +76,93 @@ class Door:
             max_headers=FIELDS,
         )
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
-        self._socket = await loop.create_server(
-            self._accept, host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
-        )
-        self._sweeping = loop.call_later(self._first, self._sweep)
-        return int(self._socket.sockets[0].getsockname()[1])
+        self._sockets = await _listening(host, port)
+        self._doormen = [asyncio.create_task(self._let_in(one, context)) for one in self._sockets]
+        self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
+        return int(self._sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Let nobody in any more, and end what is open. Does nothing when it was never open."""
         if self._sweeping is not None:
             self._sweeping.cancel()
-        if self._socket is not None:
-            self._socket.close()
+        tasks = [*self._doormen, *self._arriving]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for listening in self._sockets:
+            listening.close()
         if self._runner is not None:
             await self._runner.cleanup()
         self._worker.close()
-        self._socket = self._runner = None
+        self._sockets, self._doormen, self._runner = [], [], None
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self._heard.add(request.protocol)
+        request[KNOWN] = lambda: self._guests.know(request.protocol)
         return await self._handler(request)
 
     def _sweep(self) -> None:
         """End the connections that were silent at the last look and still are: each holds a place."""
-        server = self._runner.server if self._runner else None
-        there = set(server.connections if server else ())
+        there = set(self._runner.server.connections if self._runner and self._runner.server else ())
         self._heard &= there
         for connection in there & (self._silent - self._heard):
             connection.force_close()
         self._silent = there - self._heard
         self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
 
-    def _accept(self) -> asyncio.BaseProtocol:
-        server = self._runner.server if self._runner else None
-        if server is None:
-            return Late(None)
-        return server() if len(server.connections) < self._connections else Late(server)
+    async def _let_in(self, listening: socket.socket, context: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        while self._runner and (server := self._runner.server):
+            try:
+                connection, (host, *_) = await loop.sock_accept(listening)
+            except OSError as error:  # no file descriptor is left, or the client has gone
+                logger.debug("no connection could be taken: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._guests.keep({*server.connections, *self._arriving})
+            if not self._guests.has_room(host):
+                connection.close()
+                continue
+            arriving = asyncio.create_task(_greet(connection, server, context))
+            self._arriving.add(arriving)
+            arriving.add_done_callback(self._arrived)
+            _end(self._guests.add(arriving, host))
+
+    def _arrived(self, arriving: asyncio.Task[Any]) -> None:
+        self._arriving.discard(arriving)
+        if not arriving.cancelled() and (protocol := arriving.result()) is not None:
+            self._guests.replace(arriving, protocol)
 
 
-def _is_loopback(host: str) -> bool:
+async def _greet(connection: socket.socket, server: web.Server, context: ssl.SSLContext) -> Any:
+    """The HTTP connection after its TLS handshake; None when there was none."""
+    loop = asyncio.get_running_loop()
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        transport, protocol = await loop.connect_accepted_socket(
+            server, connection, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+        )
+    except OSError:
+        return None
+    transport.set_write_buffer_limits(wire.PIECE_BYTES)
+    return protocol
+
+
+def _end(connection: Any) -> None:
+    """End a connection, or what is to become one, whatever it does."""
+    if isinstance(connection, asyncio.Task):
+        connection.cancel()
+    elif connection is not None and connection.transport is not None:
+        connection.transport.abort()
+
+
+async def _listening(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of the host. Raises OSError."""
+    loop, made = asyncio.get_running_loop(), []
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    with contextlib.ExitStack() as opened:
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+            one = opened.enter_context(socket.create_server(address, family=family, backlog=BACKLOG))
+            one.setblocking(False)
+            made.append(one)
+        opened.pop_all()
+    return made

@@ -5,14 +5,16 @@ Whatever takes long runs in a thread.
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from aiohttp import web
 
 from controller.apiserver.http import yaml_answers
+from controller.apiserver.http.limits import TURN
 from controller.apiserver.objects import forms
 from controller.apiserver.worker import Worker
 
@@ -21,17 +23,25 @@ GZIP_LEVEL = 1
 TRUE = ("1", "true")
 WORKER = web.AppKey("worker", Worker)
 
+T = TypeVar("T")
+
 
 async def encode(request: web.Request, answer: web.Response) -> None:
     """Change the answer to a request in place. Streams, texts, and what has its form already, are left as they are."""
     if answer.content_type != forms.JSON or not isinstance(answer.body, bytes) or "Vary" in answer.headers:
         return
     if forms.prefers_yaml(",".join(request.headers.getall("Accept", ()))):
-        answer.body = await request.app[WORKER].run(partial(_to_yaml, answer.body))
+        answer.body = await in_turn(request, partial(_to_yaml, answer.body))
         answer.headers["Content-Type"] = forms.YAML
     elif request.query.get("pretty") in TRUE:
-        answer.body = await request.app[WORKER].run(partial(_indented, answer.body))
+        answer.body = await in_turn(request, partial(_indented, answer.body))
     await _compress(request, answer)
+
+
+async def in_turn(request: web.Request, work: Callable[[], T]) -> T:
+    """Have the worker do it, one thing at a time for each user: nobody waits for all that another one asks for."""
+    async with request[TURN]:
+        return await request.app[WORKER].run(work)
 
 
 async def _compress(request: web.Request, answer: web.Response) -> None:
@@ -40,7 +50,7 @@ async def _compress(request: web.Request, answer: web.Response) -> None:
         return
     answer.headers["Vary"] = "Accept-Encoding"
     if takes_gzip(request):
-        answer.body = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL)
+        answer.body = await in_turn(request, partial(gzip.compress, body, GZIP_LEVEL))
         answer.headers["Content-Encoding"] = "gzip"
 
 

@@ -6,6 +6,7 @@ objects: whatever goes wrong below becomes a Status here.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,8 @@ from controller.apiserver.access import attributes, audit
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import ANONYMOUS, Identity, Policy
 from controller.apiserver.access.users import Users
-from controller.apiserver.http import encodings, wire
+from controller.apiserver.http import encodings, limits, wire
+from controller.apiserver.http.door import KNOWN
 from controller.apiserver.http.limits import Limits
 
 Inner = Callable[[web.Request, Attributes, Identity], Awaitable[web.StreamResponse]]
@@ -39,25 +41,47 @@ class Front:
         self._inner = inner
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer any request."""
-        begun, wanted, who = time.monotonic(), attributes.of(request), ANONYMOUS
+        """Answer any request; what is not a stream is sent as long as its place is held."""
+        begun, wanted = time.monotonic(), attributes.of(request)
+        async with contextlib.AsyncExitStack() as held:
+            answer, who = await self._answer(request, wanted, held)
+            audit.note(request, who, wanted, answer.status, time.monotonic() - begun)
+            if isinstance(answer, web.Response):
+                with contextlib.suppress(ConnectionError):
+                    return await wire.deliver(request, answer)
+        return answer
+
+    async def _answer(
+        self, request: web.Request, wanted: Attributes, held: contextlib.AsyncExitStack
+    ) -> tuple[web.StreamResponse, Identity]:
+        """The answer, and to whom; ``held`` gets its place."""
+        who = ANONYMOUS
+        request[limits.TURN] = self._limits.turn(who)
         try:
             who = self._users.of(request)
+            request[limits.TURN] = self._limits.turn(who)
+            if who.name != ANONYMOUS.name:
+                request[KNOWN]()
             self._policy.check(who, wanted)
-            async with self._limits.hold(who, wanted, request.query.get("timeout", "")):
+            async with limits.time(wanted, request.query.get("timeout", "")):
+                await held.enter_async_context(self._limits.place(who, wanted))
                 answer = await self._inner(request, wanted, who)
+                return await _finished(request, answer), who
         except failures.Failure as failure:
-            answer = wire.failed(failure)
+            failed = wire.failed(failure)
         except errors.ApiError as error:
             # A full disk is said once, when it fills up.
             level = logging.DEBUG if isinstance(error, errors.DiskFullError) else logging.ERROR
             logger.log(level, "%s %s failed: %s", request.method, request.path, error)
-            answer = wire.failed(failures.Failure(error.code, error.reason, str(error)))
+            failed = wire.failed(failures.Failure(error.code, error.reason, str(error)))
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
-            answer = wire.failed(failures.internal("see the log of the controller"))
-        audit.note(request, who, wanted, answer.status, time.monotonic() - begun)
-        if isinstance(answer, web.Response):
-            answer.headers.update(HEADERS)
-            await encodings.encode(request, answer)
-        return answer
+            failed = wire.failed(failures.internal("see the log of the controller"))
+        return await _finished(request, failed), who
+
+
+async def _finished(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+    if isinstance(answer, web.Response):
+        answer.headers.update(HEADERS)
+        await encodings.encode(request, answer)
+    return answer

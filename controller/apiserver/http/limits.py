@@ -1,6 +1,7 @@
 """How much at once, and how long at most: requests in flight, open watches, seconds for an answer.
 
-The controller itself is never refused: it is bounded by its own design, and the box lives from it.
+The controller itself is never refused: it is bounded by its own design, and the box lives from it. A user gets three
+quarters of the room, so that whoever may only look leaves some to whoever may act.
 """
 
 from __future__ import annotations
@@ -8,7 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from aiohttp import web
+from typing_extensions import override
 
 from controller.apiserver import failures
 from controller.apiserver.access.attributes import Attributes
@@ -16,6 +22,7 @@ from controller.apiserver.access.authorization import CONTROLLER, HEALTH, Identi
 
 IN_FLIGHT = 256
 WATCHES = 256
+LISTS = 16  # of one user, until they are sent: each is in memory as a whole
 LONGEST_SECONDS = 60.0
 LEAST_SECONDS = 0.001  # who gives less can have no answer
 RETRY_SECONDS = 1
@@ -26,44 +33,84 @@ _UNIT = "|".join(sorted(UNITS, key=len, reverse=True))
 _PART = re.compile(rf"(\d++(?:\.\d*+)?|\.\d++)({_UNIT})")
 
 
+class Turn(asyncio.Lock):
+    """Held by a user's request while something costly is made for it, in the event loop or in a thread.
+
+    One at a time: many at once would keep the loop and the interpreter from everybody else.
+    """
+
+    @override
+    async def acquire(self) -> Literal[True]:
+        """Wait for the turn, and for what others have to do in the event loop."""
+        await super().acquire()
+        try:
+            await asyncio.sleep(0)  # else those that came in the same moment would all be done in it, one by one
+        except BaseException:
+            self.release()
+            raise
+        return True
+
+
+TURN = web.RequestKey("turn", Turn)
+
+
+class Share:
+    """What one user has under way."""
+
+    def __init__(self) -> None:
+        self.turn = Turn()
+        self.lists = asyncio.Semaphore(LISTS)
+        self.used = {False: 0, True: 0}
+
+
 class Limits:
     """Counts what is under way on one server."""
 
     def __init__(self, in_flight: int = IN_FLIGHT, watches: int = WATCHES) -> None:
         self._room = {False: in_flight, True: watches}
+        self._most = {streams: room - room // 4 for streams, room in self._room.items()}  # of one user
+        self._shares: defaultdict[str, Share] = defaultdict(Share)
         self.stopping = False
 
+    def turn(self, who: Identity) -> Turn:
+        """The turn of a user; whoever acts as another keeps their own."""
+        return self._share(who).turn
+
     @contextlib.asynccontextmanager
-    async def hold(self, who: Identity, wanted: Attributes, wish: str) -> AsyncIterator[None]:
-        """The time in which a request is answered; ``wish`` is its ``timeout``.
-
-        Raises failures.Failure (400, 429, 503, 504).
-        """
-        seconds = None if wanted.verb == "watch" else allotted(wish)
-        if seconds is not None and seconds < LEAST_SECONDS:
-            raise failures.timed_out()
-        with self._place(who, wanted):
-            try:
-                async with asyncio.timeout(seconds):
-                    yield
-            except TimeoutError as error:
-                raise failures.timed_out() from error
-
-    @contextlib.contextmanager
-    def _place(self, who: Identity, wanted: Attributes) -> Iterator[None]:
+    async def place(self, who: Identity, wanted: Attributes) -> AsyncIterator[None]:
+        """Room for a request until its answer is sent. Raises failures.Failure (429, 503)."""
         if wanted.path in HEALTH or who.name == CONTROLLER:
             yield
             return
         if self.stopping:
             raise failures.stopping(RETRY_SECONDS)
-        streams = wanted.verb == "watch"
-        if self._room[streams] == 0:
+        share, streams = self._share(who), wanted.verb == "watch"
+        if self._room[streams] == 0 or share.used[streams] >= self._most[streams]:
             raise failures.too_many_requests(RETRY_SECONDS)
         self._room[streams] -= 1
+        share.used[streams] += 1
         try:
-            yield
+            async with share.lists if wanted.verb == "list" else contextlib.nullcontext():
+                yield
         finally:
             self._room[streams] += 1
+            share.used[streams] -= 1
+
+    def _share(self, who: Identity) -> Share:
+        return self._shares[who.impersonator or who.name]
+
+
+@contextlib.asynccontextmanager
+async def time(wanted: Attributes, wish: str) -> AsyncIterator[None]:
+    """The time in which a request is answered; ``wish`` is its ``timeout``. Raises failures.Failure (400, 504)."""
+    seconds = None if wanted.verb == "watch" else allotted(wish)
+    if seconds is not None and seconds < LEAST_SECONDS:
+        raise failures.timed_out()
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise failures.timed_out() from error
 
 
 def allotted(timeout: str) -> float:

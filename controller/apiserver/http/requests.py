@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from controller.apiserver.documents.catalogue import Documents
 from controller.apiserver.documents.openapi import OpenApi
 from controller.apiserver.http import encodings, wire
 from controller.apiserver.http.health import ENDPOINTS, Health
+from controller.apiserver.http.limits import TURN
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects import deletions, list_options, write_options
 from controller.apiserver.objects.forms import Form
@@ -35,7 +35,6 @@ View = Callable[[Resource, Object], Object]
 
 APPLY_PATCH = "application/apply-patch+yaml"
 PATCHES = (writing.JSON_PATCH, writing.MERGE_PATCH, writing.STRATEGIC_PATCH, APPLY_PATCH)
-STALLED_SECONDS = 60.0  # in which a client of a watch must take something
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -112,8 +111,9 @@ class Requests:
     async def _on_collection(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
         match request.method:
             case "GET":
-                items, metadata = await self._reading.select(place, list_options.of_list(request.query))
-                return await _listed(request, place.resource, items, metadata, form)
+                async with request[TURN]:
+                    items, metadata = await self._reading.select(place, list_options.of_list(request.query))
+                    return await _listed(request, place.resource, items, metadata, form)
             case "POST" if place.resource.namespaced == bool(place.namespace):
                 body, wish = await _given(request, wish)
                 made = await self._verbs.create(place, body, wish)
@@ -178,14 +178,15 @@ class Requests:
         wish = list_options.of_watch(request.query)
         field = ",".join(filter(None, (wish.field, f"metadata.name={place.name}" if place.name else "")))
         matches = predicate(place.resource, wish.label, field)
-        watch = Watch(self._store, place, matches, wire.form(request, streaming=True), request.app[encodings.WORKER])
+        form, worker = wire.form(request, streaming=True), request.app[encodings.WORKER]
+        watch = Watch(self._store, place, matches, form, worker, request[TURN])
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        async with contextlib.aclosing(await watch.open(wish)) as stream:
+        async with contextlib.aclosing(watch.events(wish)) as stream:
             # A client that goes away in the middle of a write has ended its watch, and that is all.
             with contextlib.suppress(ConnectionResetError):
                 await response.prepare(request)
                 async for line in stream:
-                    await _send(request, response, line)
+                    await wire.send(request, response.write(line))
         return response
 
 
@@ -225,17 +226,6 @@ def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:
         raise failures.method_not_allowed()
     if part is None and wanted.verb not in resource.verbs:
         raise failures.not_for_this_api(resource)
-
-
-async def _send(request: web.Request, response: web.StreamResponse, line: bytes) -> None:
-    """Raises ConnectionResetError when the client has gone, or reads no more: it must not hold a place for ever."""
-    try:
-        async with asyncio.timeout(STALLED_SECONDS):
-            await response.write(line)
-    except TimeoutError as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the client of a watch stopped reading") from error
 
 
 async def _given(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import yaml
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from controller.apiserver import failures
 from controller.apiserver.documents.openapi import Published
@@ -22,10 +23,13 @@ Object = dict[str, Any]
 MAX_BODY = 3 << 20  # bytes, as with Kubernetes
 # Of a body that the worker reads: YAML and protobuf take twenty times as long as JSON.
 LARGE_JSON_BYTES, LARGE_BYTES = 16 << 10, 4 << 10
+PIECE_BYTES = 64 << 10  # of an answer that are written at once, and that a connection holds back
+STALLED_SECONDS = 60.0  # in which a client must take an answer, or a piece of a watch
 TOLD = 500  # characters of what is wrong with a body
 PLAIN = "identity"
 # Characters of warnings: of all, and where they are more, of each.
 WARNINGS_LENGTH, WARNING_LENGTH = 4096, 256
+BROKEN_OFF = (ConnectionError, web.RequestPayloadError, http_exceptions.PayloadEncodingError)
 BODIES = (forms.JSON, forms.YAML, protobuf.CONTENT_TYPE)
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -46,13 +50,15 @@ async def decoded(request: web.Request, accepted: Collection[str] = BODIES, most
         raw = await request.clone(client_max_size=most).read()
     except web.HTTPRequestEntityTooLarge as error:
         raise failures.too_large(most) from error
+    except BROKEN_OFF as error:  # as often as a client likes: nothing for the log
+        raise failures.bad_request("the body broke off") from error
     if not raw:
         return Decoded({}, ())
     try:
         large = len(raw) > (LARGE_JSON_BYTES if "json" in kind else LARGE_BYTES)
         if not large:
             return _parsed(raw, kind)
-        return await request.app[encodings.WORKER].run(partial(_parsed, raw, kind))
+        return await encodings.in_turn(request, partial(_parsed, raw, kind))
     except (ValueError, yaml.YAMLError) as error:
         raise failures.bad_request(f"the object provided is unrecognized: {str(error)[:TOLD]}") from error
 
@@ -67,6 +73,41 @@ def _parsed(raw: bytes, kind: str) -> Decoded:
     if kind == protobuf.CONTENT_TYPE:
         return Decoded(protobuf.decode(raw), ())
     return yaml_bodies.of_yaml(raw) if "yaml" in kind else bodies.of_json(raw)
+
+
+async def send(request: web.Request, sending: Awaitable[None]) -> None:
+    """Raises ConnectionResetError when the client has gone, or reads no more: it must not hold a place for ever."""
+    try:
+        async with asyncio.timeout(STALLED_SECONDS):
+            await sending
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client stopped reading") from error
+
+
+async def deliver(request: web.Request, answer: web.Response) -> web.StreamResponse:
+    """Send an answer as its client takes it: what was sent. Raises ConnectionError as ``send``.
+
+    In pieces: asyncio takes a single write of any size at once, as if the client had read it.
+    """
+    body = answer.body
+    if request.method == "HEAD" or not isinstance(body, bytes) or len(body) <= PIECE_BYTES:
+        pieces: list[bytes] = []
+        stream: web.StreamResponse = answer
+    else:
+        pieces = [body[begin : begin + PIECE_BYTES] for begin in range(0, len(body), PIECE_BYTES)]
+        stream = web.StreamResponse(status=answer.status, headers=answer.headers)
+        stream.content_length = len(body)
+    await send(request, _written(request, stream, pieces))
+    return stream
+
+
+async def _written(request: web.Request, stream: web.StreamResponse, pieces: list[bytes]) -> None:
+    await stream.prepare(request)
+    for piece in pieces:
+        await stream.write(piece)
+    await stream.write_eof()
 
 
 def failed(failure: failures.Failure) -> web.Response:

@@ -60,6 +60,10 @@ DELETE FROM revisions WHERE id IN (
 """  # noqa: S608
 
 
+# Of changes that are read at once: a history may be a hundred times as large, and whoever may watch may ask for it.
+CHARACTERS = 128 << 10
+
+
 class Key(NamedTuple):
     """An object's place: ``plural.group``, namespace ("" for cluster scope), name."""
 
@@ -123,9 +127,17 @@ class Rows:
         return list(_rows(self._connection.execute(AS_OF, wanted)))
 
     def changes(self, since: int, until: int, resource: str) -> list[Row]:
-        """What happened to a resource after ``since``, up to and with ``until``."""
+        """The next of what happened to a resource after ``since``, up to and with ``until``; none when that was all."""
         wanted = {"since": since, "until": until, "resource": resource}
-        return list(_rows(self._connection.execute(CHANGES, wanted)))
+        found: list[Row] = []
+        room = CHARACTERS
+        with contextlib.closing(self._connection.execute(CHANGES, wanted)) as cursor:
+            for row in _rows(cursor):
+                found.append(row)
+                room -= len(row.text) + len(row.before or "")
+                if room <= 0:
+                    break
+        return found
 
     def compact(self, floor: int) -> bool:
         """One step of compaction; whether there is more to do. The floor is on disk before any row goes."""

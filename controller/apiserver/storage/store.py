@@ -122,7 +122,10 @@ class Store:
         return items if self._knows(revision) else None
 
     async def changes(self, since: int, until: int, resource: str) -> list[Change] | None:
-        """The changes of a resource after ``since``, up to ``until``, or None when they are compacted."""
+        """The next changes of a resource after ``since``, up to ``until``; None when they are compacted.
+
+        Not all at once: whoever wants the rest asks again from the last one on, until there are none.
+        """
         if not self._knows(since):
             return None
         if since >= until:

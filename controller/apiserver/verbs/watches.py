@@ -29,53 +29,57 @@ class Watch:
     """One client's view of one collection, in the form that was agreed on."""
 
     def __init__(
-        self, store: Store, place: Place, matches: Callable[[Object], bool], form: Form, worker: Worker
-    ) -> None:
+        self, store: Store, place: Place, matches: Callable[[Object], bool], form: Form, worker: Worker,
+        turn: asyncio.Lock,
+    ) -> None:  # fmt: skip
+        """``turn`` is held while a piece of the history is read."""
         self._store = store
         self._place = place
         self._matches = matches
         self._form = form
         self._worker = worker
+        self._turn = turn
 
-    async def open(self, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
-        """The events until the time is up, or the one error of a revision that cannot be had."""
-        # Subscribed before the backlog is read, so that nothing falls between the two.
+    async def events(self, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
+        """The events until the time is up, or an error where a revision cannot be had."""
+        # Subscribed before the past is read, so that nothing falls between the two.
         subscription, until = self._store.subscribe(), self._store.revision
         try:
-            backlog = await self._backlog(wish, until)
-        except failures.Failure as failure:
-            self._store.unsubscribe(subscription)
-            return _only({"type": "ERROR", "object": failure.status()})
-        except BaseException:
-            self._store.unsubscribe(subscription)
-            raise
-        return self._stream(backlog, until, subscription, wish)
-
-    async def _stream(
-        self, backlog: list[Event], until: int, subscription: Subscription, wish: WatchOptions
-    ) -> AsyncGenerator[bytes, None]:
-        try:
-            for event in backlog:
+            async for event in self._past(wish, until):
                 yield await self._line(event)
             if wish.initial and wish.bookmarks:
                 yield self._bookmark(until, {"k8s.io/initial-events-end": "true"})
             async for line in self._live(subscription, wish):
                 yield line
+        except failures.Failure as failure:
+            yield _encode({"type": "ERROR", "object": failure.status()})
         finally:
             self._store.unsubscribe(subscription)
 
-    async def _backlog(self, wish: WatchOptions, until: int) -> list[Event]:
+    async def _past(self, wish: WatchOptions, until: int) -> AsyncGenerator[Event, None]:
+        """What is there or has happened since, a piece at a time. Raises failures.Failure."""
         if wish.since > until and wish.initial is not None:
             raise failures.too_large_version(wish.since, until)
         if wish.initial is False and not wish.since:
-            return []
+            return
         if wish.initial or not wish.since:
-            found = self._store.select(self._place.resource.key, self._place.namespace)
-            return [Event("ADDED", item) for item in found if self._matches(item)]
-        changes = await self._store.changes(wish.since, until, self._place.resource.key)
+            for item in self._store.select(self._place.resource.key, self._place.namespace):
+                if self._matches(item):
+                    yield Event("ADDED", item)
+            return
+        since = wish.since
+        while changes := await self._next(since, until):
+            for change in changes:
+                if event := self._event(change):
+                    yield event
+            since = changes[-1].revision
+
+    async def _next(self, since: int, until: int) -> list[Change]:
+        async with self._turn:
+            changes = await self._store.changes(since, until, self._place.resource.key)
         if changes is None:
-            raise failures.expired(wish.since, self._store.revision)
-        return [event for change in changes if (event := self._event(change))]
+            raise failures.expired(since, self._store.revision)
+        return changes
 
     async def _live(self, subscription: Subscription, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
@@ -122,10 +126,6 @@ class Watch:
         if not self._form.headless:
             self._form = self._form.without_columns
         return _encode(event)
-
-
-async def _only(event: Object) -> AsyncGenerator[bytes, None]:
-    yield _encode(event)
 
 
 def _encode(event: Object) -> bytes:
