@@ -65,7 +65,7 @@ def _ended(previous: RuntimeStatus, observed: base.Observed, around: Circumstanc
         changed = bool(observed.finished_at) and observed.finished_at != previous.finished_at
         if not _is_over(previous):
             return changed
-        # A start that the engine tried and failed, also for us, is told as another end of the same run.
+        # An engine that fails to start it dates the same end another time; we may start it before that was seen.
         ours = around.found_stopped and not causes.again_by_itself(previous, observed)
         return changed and observed.started_at != previous.started_at and not ours
     return previous.state in _UP

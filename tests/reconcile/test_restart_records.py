@@ -227,21 +227,15 @@ async def test_a_start_is_told_once_also_when_the_first_attempt_at_it_fails(runn
     assert running.records() == both("ByHand", "exit code 0")
 
 
-async def test_a_start_that_needs_a_second_attempt_of_the_same_step_is_one_start(running: World) -> None:
+async def test_a_start_of_ours_after_one_that_the_engine_failed_at_tells_of_no_second_stop(running: World) -> None:
     container = running.backend.only()
-    running.backend.missing_parents.add("eth0")
-    running.backend.end(container, "exited", 137)
+    running.backend.end(container, "restarting", 137)
+    container.restart_count += 1
     await running.reconcile()
-
-    def fail_inside(when: str, step: base.Step) -> None:
-        if when == "before" and isinstance(step, base.StartContainer):
-            running.now += 1
-            running.backend.end(container, "exited", 128)  # the engine tells of a failed start as of another end
-
-    running.backend.fault = fail_inside
-    running.backend.missing_parents.clear()
+    running.now += 1
+    running.backend.end(container, "exited", 137)  # having failed, the engine gives the same end another time
     await running.reconcile()
-    assert [record[:2] for record in running.records()] == [("Stopped", "ByHand"), ("Started", "ParentGone")]
+    assert running.records() == both("Crashed", "exit code 137")
 
 
 async def test_a_health_that_swings_is_written_at_the_same_pace_and_not_lost(running: World) -> None:
