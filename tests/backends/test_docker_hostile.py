@@ -12,7 +12,7 @@ from typing import Any
 import docker
 import pytest
 
-from controller import errors
+from controller import errors, names
 from controller.backends import base
 from controller.backends.base import Contact
 from controller.backends.docker import labels
@@ -33,11 +33,26 @@ def links(api: Any, device_id: str) -> dict[str, str]:
     return {entry["linkinfo"]["info_kind"]: entry["ifname"] for entry in found if "linkinfo" in entry}
 
 
+def load(client: docker.DockerClient, like: Image, labelled: dict[str, str]) -> None:
+    """Have the image ``labelled``, with these labels."""
+    image.load(client, [Image(f"{image.REPOSITORY}:labelled", like.layer, {**like.settings, "Labels": labelled})])
+
+
+async def test_labels_of_an_image_never_count_as_ours(
+    bench: Bench, api: Any, docker_client: docker.DockerClient, runtime_images: dict[str, Image]
+) -> None:
+    ours = {name for name in vars(names) if name.endswith("_LABEL")} - {"ROLE_LABEL", "ORIGIN_LABEL", "LEASE_LABEL"}
+    load(docker_client, runtime_images["1"], {getattr(names, name): "unavailable" for name in ours})
+    target = await bench.up(bench.target(version="labelled"))
+    made = api.inspect_container(target.identity.device_id)["Config"]["Labels"]
+    assert "unavailable" not in made.values()
+    assert (labels.making(made).realtime, labels.making(made).pulled) == (True, False)
+
+
 async def test_labels_of_an_image_in_the_place_of_what_an_event_tells_lose_no_event(
     bench: Bench, api: Any, docker_client: docker.DockerClient, runtime_images: dict[str, Image]
 ) -> None:
-    labelled = {**runtime_images["1"].settings, "Labels": {"exitCode": "none", "execID": "x", "container": "y"}}
-    image.load(docker_client, [Image(f"{image.REPOSITORY}:labelled", runtime_images["1"].layer, labelled)])
+    load(docker_client, runtime_images["1"], {"exitCode": "none", "execID": "x", "container": "y"})
     target = await bench.up(bench.target(version="labelled"))
     async with asyncio.timeout(30), aclosing(bench.backend.changes()) as changes:
         assert await anext(changes) is Contact.STANDS

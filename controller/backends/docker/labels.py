@@ -19,6 +19,7 @@ from controller.backends.base import Identity, Target
 from controller.resources import reasons, runtimes
 
 INTERNAL, LAN = "internal", "lan"
+_UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def of_identity(identity: Identity) -> dict[str, str]:
 
 
 def of_container(target: Target, making: Making) -> dict[str, str]:
-    """Labels of a new container."""
-    labels = of_identity(target.identity) | {
+    """Labels of a new container: each of ours, or one that its image has would count."""
+    return of_identity(target.identity) | {
         names.NAME_LABEL: target.name,
         names.UID_LABEL: target.uid,
         names.SPEC_LABEL: _json(target.spec.wire()),
@@ -56,12 +57,9 @@ def of_container(target: Target, making: Making) -> dict[str, str]:
         names.IMAGE_LABEL: making.image,
         names.IMAGE_SOURCE_LABEL: making.image_source,
         names.PREVIOUS_IMAGE_LABEL: making.previous_image,
+        names.PULLED_LABEL: "true" if making.pulled else "false",
+        names.REALTIME_LABEL: "available" if making.realtime else _UNAVAILABLE,
     }
-    if making.pulled:
-        labels[names.PULLED_LABEL] = "true"
-    if not making.realtime:
-        labels[names.REALTIME_LABEL] = "unavailable"
-    return labels
 
 
 def of_internal(identity: Identity) -> dict[str, str]:
@@ -145,7 +143,7 @@ def making(labels: Mapping[str, str]) -> Making:
         mac_addresses=mac_addresses(labels),
         previous_image=labels.get(names.PREVIOUS_IMAGE_LABEL, ""),
         pulled=labels.get(names.PULLED_LABEL) == "true",
-        realtime=names.REALTIME_LABEL not in labels,
+        realtime=labels.get(names.REALTIME_LABEL) != _UNAVAILABLE,
     )
 
 
