@@ -165,7 +165,7 @@ TABLE: tuple[Reason, ...] = (
     Reason(
         EXCESS_RIGHTS,
         "condition",
-        "An earlier version made the container with rights that its spec does not ask for; the next one has them not.",
+        "The container was made with rights that its spec does not ask for now; the next one does not have them.",
     ),
     Reason(
         MEMORY_UNBOUNDED,

@@ -192,8 +192,13 @@ async def test_a_port_that_is_given_up_is_taken_out_of_the_runtime(
     assert (await seen(bench, target)).detail == "it is not in the spec any more"
     await bench.run(target, base.AttachDevices)
 
-    assert (await bench.backend.observe(target)).devices == ()
+    observed = await bench.backend.observe(target)
+    assert observed.devices == ()
     assert "No such file" in inside(api, target, WRITE.format("nobody"))
+    # What the runtime kept open, or under another name, no engine can take back.
+    assert [reason for reason, _ in observed.warnings] == [reasons.EXCESS_RIGHTS]
+    await bench.run(target, base.ReplaceContainer)
+    assert (await bench.backend.observe(target)).warnings == ()
 
 
 SWAP = """

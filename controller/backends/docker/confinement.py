@@ -30,12 +30,17 @@ def at_creation(device_rules: list[str], pids_limit: int) -> dict[str, Any]:
     }
 
 
-def excess(host_config: Mapping[str, Any]) -> str:
-    """What a container may do that a new one may not, "" for nothing; capabilities and rules are never taken back."""
+def excess(host_config: Mapping[str, Any], *, has_ports: bool = True) -> str:
+    """What a container may do that a new one may not, "" for nothing; capabilities and rules are never taken back.
+
+    ``has_ports``: whether its spec asks for a serial port. One that it gave up lost its node; a program that kept a
+    link or a descriptor of that can open it still.
+    """
     dropped = {str(name).upper().removeprefix("CAP_") for name in host_config.get("CapDrop") or ()}
     rules = [str(rule) for rule in host_config.get("DeviceCgroupRules") or ()]
     found = [
         *(["make device nodes"] if not dropped & {_UNNEEDED, "ALL"} else []),
+        *(["open serial devices, of which its spec has none"] if rules and not has_ports else []),
         *(["open the host's consoles"] if any(rule.startswith(_CONSOLES) for rule in rules) else []),
     ]
     return " and ".join(found)

@@ -280,9 +280,9 @@ def _warnings(container: Container, target: Target, *, unbounded: bool) -> tuple
     found = [(reasons.MEMORY_UNBOUNDED, reasons.meaning(reasons.MEMORY_UNBOUNDED))] if unbounded else []
     if target.spec.realtime.enabled and not labels.making(container.labels).realtime:
         found.append((reasons.REALTIME_UNAVAILABLE, reasons.meaning(reasons.REALTIME_UNAVAILABLE)))
-    if excess := confinement.excess(container.host_config):
+    if excess := confinement.excess(container.host_config, has_ports=bool(target.spec.serial_ports)):
         remedy = f"its next new container may not; `docker rm -f {container.name}` has it made now"
-        found.append((reasons.EXCESS_RIGHTS, f"Made by an earlier version, it may {excess}: {remedy}"))
+        found.append((reasons.EXCESS_RIGHTS, f"Made with more rights than it needs now, it may {excess}: {remedy}"))
     return tuple(found)
 
 
