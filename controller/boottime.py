@@ -54,8 +54,8 @@ def start_ticks(pid: int, proc: Path = Path("/proc")) -> int:
 
     Raises OSError, ValueError and IndexError when there is none.
     """
-    # The command, field 2, is in parentheses and may hold spaces and parentheses itself.
-    fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    # The command, field 2, is in parentheses; a program gives itself any, with parentheses and bytes that are no text.
+    fields = (proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
     return int(fields[19])
 
 
