@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from typing import Any
 
 import pytest
 
 from controller.apiserver.schemas import rules
+from controller.apiserver.schemas.cel import compiler, functions, operators
+from controller.apiserver.schemas.cel.failures import CostError, EvaluationError, ExpressionError
+from controller.apiserver.schemas.cel.meter import Meter
 
 NAMED = {
     "type": "array",
@@ -81,12 +86,13 @@ HOLD = [
 FAIL = [
     "self.list[9] == 1", "self.list[-1] == 1", "self.map.x == 'y'", "1 / 0 == 1", "9223372036854775807 + 1 > 0",
     "self.list.all(x, 1 / (x - 1) > 0)", "self.list[9] == 1 || false", "optional.none().value() == 1",
-    "dyn('a') + 1 == 1", "dyn(1) + 1.0 == 2.0", "timestamp('2023') == self.at", "ip('x').family() == 4",
+    "dyn('a') + 1 == 1", "dyn(1) + 1.0 == 2.0", "timestamp(self.s) == self.at", "ip('x').family() == 4",
     "quantity('1.5').asInteger() == 1", "self.s", "self.list.slice(0, 9) == []", "[].min() == 1",
 ]  # fmt: skip
 REFUSED = [
     "self.", "self.s == 'a", "(true", "self.list.all(x)", "self.list.all(x.y, true)", "has(self)", "foo == 1",
     "foo(1)", "self.s.foo()", "self.absent == 1", "self.refs.all(x, x.absent == '')", "self.refs[0].absent == ''",
+    "self.s.matches('(')", "self.s.find('[') == ''", "duration('1x') > self.every", "timestamp('2023') == self.at",
     "cel.bind(x, 1, x == 1)", "self.`a-b` == ''", "1 == 9223372036854775808", "'\\z' == ''", "true" + " || (true" * 80,
 ]  # fmt: skip
 
@@ -111,6 +117,36 @@ def test_these_cannot_be_evaluated(rule: str) -> None:
 def test_these_are_refused_with_the_definition(rule: str) -> None:
     (cause,) = rules.faults(_rule(rule), "spec")
     assert "compilation failed" in cause.message
+
+
+VALUES = [
+    "1", "2u", "1.5", "1.0 / 0.0", "true", "null", "'abc'", "''", "b'a'", "[]", "[1, 2]", "['a']", "{}", "{'a': 1}",
+    "int", "optional.none()", "optional.of([1])", "duration('1h')", "timestamp('0001-01-01T00:00:00Z')",
+    "quantity('1Gi')", "ip('::1')", "cidr('10.0.0.0/8')", "url('https://a.b')", "semver('1.2.3')", "format.date()",
+    "9223372036854775807",
+]  # fmt: skip
+FORMS = [
+    *(f"{name}({{}})" for name in functions.FUNCTIONS), *(f"{name}({{}}, {{}})" for name in functions.FUNCTIONS),
+    *(f"{{}} {sign} {{}}" for sign in operators.OPERATORS if not sign.endswith("_")),
+    "{}[{}]", "{}[?{}]", "{}.all(x, {})", "{}.transformMapEntry(x, y, {})", "{}.map(x, y, {})", "{}.optMap(x, {})",
+    "[{}, {}].sort()", "{{{}: {}}}", "'%s %d'.format([{}, {}])", "{} ? {} : 1", "{} && {}", "[?{}, {}]", "has({}.a)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_value_of_another_type_is_no_fault_of_the_server(form: str) -> None:
+    seen = {f"v{place}": compiler.compiled(text)(Meter(1000, {})) for place, text in enumerate(VALUES)}
+    for names in itertools.product(seen, repeat=form.count("{}")):
+        program = _compiled(form.format(*names))
+        with contextlib.suppress(EvaluationError, CostError):
+            if program:
+                program(Meter(1000, dict(seen)))
+
+
+def _compiled(text: str) -> compiler.Program | None:
+    with contextlib.suppress(ExpressionError):
+        return compiler._made(text)
+    return None
 
 
 def test_an_old_value_may_be_optional() -> None:

@@ -137,8 +137,13 @@ AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
 
 def of_definition(definition: Object) -> list[Resource]:
-    """The resources that a CustomResourceDefinition serves."""
+    """The resources that a CustomResourceDefinition serves.
+
+    Of versions that only a webhook can convert it is the stored one: no webhook runs here, and an object of one version
+    under the name of another would be read wrongly.
+    """
     spec = definition["spec"]
+    by_webhook = (spec.get("conversion") or {}).get("strategy") == "Webhook"
     names = spec["names"]
     return [
         Resource(
@@ -163,7 +168,7 @@ def of_definition(definition: Object) -> list[Resource]:
             storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
         )
         for version in spec["versions"]
-        if version.get("served")
+        if version.get("served") and (version.get("storage") or not by_webhook)
     ]
 
 

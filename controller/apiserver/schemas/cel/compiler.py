@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from controller.apiserver.schemas.cel import folds, meter
-from controller.apiserver.schemas.cel.failures import EvaluationError, ExpressionError
+from controller.apiserver.schemas.cel.failures import CostError, EvaluationError, ExpressionError
 from controller.apiserver.schemas.cel.functions import FUNCTIONS
 from controller.apiserver.schemas.cel.meter import Meter
 from controller.apiserver.schemas.cel.names import plain
@@ -30,6 +30,7 @@ from controller.apiserver.schemas.cel.values import NUMBERS, TYPES, Optional, no
 
 Program = Callable[[Meter], Any]
 SHORT = 512  # characters of most expressions
+_LITERALS = {"duration": 0, "timestamp": 0, "matches": 1, "find": 1, "findAll": 1}  # which argument is looked at
 SHORT_TYPES = ("bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint")
 
 
@@ -118,6 +119,7 @@ def _index(node: Index) -> Program:
 
 
 def _call(node: Call) -> Program:
+    _check_literal(node)
     arguments = tuple(map(_program, node.arguments))
     if node.function in OPERATORS:
         return _operation(OPERATORS[node.function], arguments)
@@ -130,12 +132,25 @@ def _call(node: Call) -> Program:
         given = [argument(meter) for argument in arguments]
         try:
             return function(meter, *given)
-        except (TypeError, AttributeError) as error:  # a value of another type, or another number of them
+        except (EvaluationError, CostError):
+            raise
+        except (TypeError, AttributeError, LookupError) as error:  # a value of another type, or another number of them
             raise no_overload(node.function, *given) from error
-        except (OverflowError, ArithmeticError) as error:
+        except (ValueError, ArithmeticError, OSError) as error:
             raise EvaluationError(f"{node.function}: out of range") from error
 
     return run
+
+
+def _check_literal(node: Call) -> None:
+    """Raises ExpressionError for a pattern, a time or a duration in the expression itself that is none."""
+    place = _LITERALS.get(node.function, len(node.arguments))
+    literal = node.arguments[place] if place < len(node.arguments) else None
+    if isinstance(literal, Literal) and type(literal.value) is str:
+        try:
+            FUNCTIONS[node.function](Meter(1 << 20, {}), *[""] * place, literal.value)
+        except EvaluationError as error:
+            raise ExpressionError(f"invalid {node.function} argument: {error}") from error
 
 
 def _operation(operator: Callable[..., Any], operands: tuple[Program, ...]) -> Program:

@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.apiserver.schemas.cel.failures import EvaluationError
 from controller.apiserver.schemas.cel.meter import Meter
-from controller.apiserver.schemas.cel.values import Optional, before, no_overload
+from controller.apiserver.schemas.cel.values import NUMBERS, Optional, before, no_overload
 
 Program = Callable[[Meter], Any]
 Items = Iterator[tuple[Any, Any]]  # the first is the one that a single variable takes
@@ -102,7 +102,10 @@ def _transform_entries(meter: Meter, items: Items, parts: tuple[Program, ...]) -
     found: dict[Any, Any] = {}
     for _ in items:
         if len(parts) == 1 or _true(parts[0](meter)):
-            for name, value in parts[-1](meter).items():
+            made = parts[-1](meter)
+            if type(made) is not dict:
+                raise no_overload("transformMapEntry", made)
+            for name, value in made.items():
                 put(found, name, value)
     return found
 
@@ -144,12 +147,10 @@ def looked_up(meter: Meter, value: Any, key: Any) -> Optional:
     meter.charge(1)
     if type(value) is Optional:
         return looked_up(meter, value.found[0], key) if value.found else value
-    if type(value) is dict:
-        if type(key) in (list, dict):
-            raise no_overload("_[_]", value, key)
-        return Optional((value[key],)) if key in value and type(key) is not bool else Optional()
-    if isinstance(value, list) and type(key) is not bool and isinstance(key, (int, float)) and key == int(key):
-        return Optional((value[int(key)],)) if 0 <= key < len(value) else Optional()
+    if type(value) is dict and (type(key) is str or type(key) in NUMBERS):
+        return Optional((value[key],)) if key in value else Optional()
+    if isinstance(value, list) and type(key) in NUMBERS:
+        return Optional((value[int(key)],)) if 0 <= key < len(value) and key == int(key) else Optional()
     raise no_overload("_[_]", value, key)
 
 

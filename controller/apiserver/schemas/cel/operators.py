@@ -56,7 +56,7 @@ def contained(meter: Meter, item: Any, within: Any) -> bool:
     """``item in within``. Raises CostError, EvaluationError."""
     if type(within) is dict:
         meter.charge(1)
-        return type(item) is not bool and _hashable(item) in within
+        return (type(item) is str or type(item) in NUMBERS) and item in within
     if not isinstance(within, list):
         raise no_overload("@in", item, within)
     if type(item) is str:  # at the speed of C; nothing else equals a text
@@ -67,10 +67,6 @@ def contained(meter: Meter, item: Any, within: Any) -> bool:
         if equal(meter, item, each):
             return True
     return False
-
-
-def _hashable(item: Any) -> Any:
-    return None if isinstance(item, (list, dict)) else item
 
 
 def _add(meter: Meter, left: Any, right: Any) -> Any:
