@@ -43,7 +43,7 @@ def _made(text: str) -> Program:
     return _program(parsed(text))
 
 
-# A program takes some 200 bytes for each character.
+# A program takes some 50 bytes for each character.
 _kept, _kept_long = lru_cache(512)(_made), lru_cache(24)(_made)
 
 
