@@ -109,7 +109,12 @@ class ApiServer:
         await asyncio.to_thread(core_types.types)  # read from a file once; requests must not wait for that
         tokens = await asyncio.to_thread(self._pki.tokens)
         lost = await asyncio.to_thread(
-            rescue.prepare, self._database, self._backups, __version__, backup_required=self._keeping.backup_required
+            rescue.prepare,
+            self._database,
+            self._backups,
+            __version__,
+            backup_required=self._keeping.backup_required,
+            witness=self._keeping.witness,
         )
         await self._store.open()
         new = self._store.revision == 0

@@ -44,6 +44,7 @@ async def embedded(site: Installation) -> Endpoint:
             site.disk,
             {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": site.node_name},
             backup_required=not settings.upgrade_without_backup,
+            witness=site.state.directory / KUBECONFIG,
         ),
     )
     server.advise(kinds.RUNTIMES.qualified, claims.advice)

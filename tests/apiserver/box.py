@@ -34,7 +34,7 @@ class Box:
 
     def start(self) -> tuple[str, list[str]]:
         """What a start says is lost, and the objects that it finds."""
-        lost = rescue.prepare(self.path, self.backups, __version__)
+        lost = rescue.prepare(self.path, self.backups, __version__, witness=self.directory / "kubeconfig")
         return lost, asyncio.run(self._read())
 
     async def _read(self) -> list[str]:

@@ -155,6 +155,12 @@ def test_a_first_start_has_nothing_to_tell(tmp_path: Path) -> None:
     assert Box(tmp_path / "new").start() == ("", [])
 
 
+def test_a_missing_database_of_which_nothing_is_left_is_told(tmp_path: Path) -> None:
+    box = Box(tmp_path / "served")
+    (box.directory / "kubeconfig").touch()
+    assert box.start() == ("the database was missing and there is no backup: everything begins anew", [])
+
+
 def test_a_missing_database_of_which_nothing_can_be_read_is_told(box: Box) -> None:
     damage(box.backups.all()[0].path)
     box.path.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from controller.disk import Disk
 
@@ -14,13 +15,15 @@ class Keeping:
 
     ``facts`` are written to it, for whoever restores a backup on another host. ``subject`` is the reference of the
     object that Events about the database are about, by default the namespace. ``backup_required``: no upgrade without
-    a backup. ``disk`` is by default the one of the database.
+    a backup. ``disk`` is by default the one of the database. ``witness`` is a file that the first start leaves behind:
+    a database that is missing beside it was lost.
     """
 
     facts: Mapping[str, str] = field(default_factory=dict)
     disk: Disk | None = None
     subject: Mapping[str, str] | None = None
     backup_required: bool = True
+    witness: Path | None = None
 
 
 BY_ITSELF = Keeping()

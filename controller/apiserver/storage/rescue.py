@@ -23,14 +23,18 @@ VERSION = "version"  # the facts of every file
 FORMAT = "format"
 
 
-def prepare(path: Path, backups: Backups, version: str, *, backup_required: bool = True) -> str:
+def prepare(
+    path: Path, backups: Backups, version: str, *, backup_required: bool = True, witness: Path | None = None
+) -> str:
     """Leave a file that can be opened, or none; what was lost in a sentence, "" for nothing.
+
+    ``witness`` is a file that is written after the first start: with it, a missing database is no first start.
 
     Raises errors.SettingError for a file that a later program made, for one that cannot be read or replaced now, and
     when an upgrade needs a backup that cannot be taken.
     """
     try:
-        lost = _restored(path, backups)
+        lost = _restored(path, backups, witness)
         if not path.exists():
             return lost
         with database.hold(path):
@@ -45,18 +49,18 @@ def prepare(path: Path, backups: Backups, version: str, *, backup_required: bool
     return lost or told.get(NOTICE, "")
 
 
-def _restored(path: Path, backups: Backups) -> str:
+def _restored(path: Path, backups: Backups, witness: Path | None) -> str:
     """Have a sound database in place, if there ever was one; what was lost."""
     backups.sweep()
     if not path.exists():
-        return _resume(path, backups)
+        return _resume(path, backups, witness)
     with database.hold(path):
         fault = database.fault(path)
         blank = not fault and database.is_blank(path)
     if fault:
         return _replace(path, backups, fault)
     if blank:
-        return _resume(path, backups)
+        return _resume(path, backups, witness)
     replacement.sweep(path)
     return ""
 
@@ -74,13 +78,14 @@ def _replace(path: Path, backups: Backups, fault: str) -> str:
     return _told(f"{lost}; the damaged file is kept as {aside.name if aside else path.name}")
 
 
-def _resume(path: Path, backups: Backups) -> str:
+def _resume(path: Path, backups: Backups, witness: Path | None) -> str:
     """Where the database is missing or blank: finish what was broken off. A first start has nothing to finish."""
     if found := replacement.leftover(path):
         return _put(found, path, "the database was missing: finished the restore that was broken off")
     remains = replacement.remains(path, backups)
     if not remains:
-        return ""
+        known = witness is not None and witness.exists()
+        return _told("the database was missing and there is no backup: everything begins anew") if known else ""
     source = replacement.best(path, backups)
     if source is None:
         names = ", ".join(sorted(file.name for file in remains))
