@@ -142,7 +142,8 @@ EDGE_NODE = Definition(
         Column("Runtimes", ".status.runtimes.total", "integer"),
         Column("Version", ".status.version"),
         AGE,
-        Column("Message", condition(names.CLOUD_CONNECTED, "message"), priority=1),
+        Column("Message", condition(names.READY, "message"), priority=1),
+        Column("Cloud-Message", condition(names.CLOUD_CONNECTED, "message"), priority=1),
     ),
 )
 

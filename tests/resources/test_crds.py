@@ -90,3 +90,10 @@ def test_every_rule_says_what_must_be_done_in_a_short_message() -> None:
     ]
     assert len(rules) >= 6
     assert all(rule["rule"] and 0 < len(rule["message"]) <= 80 for rule in rules)
+
+
+@pytest.mark.parametrize("kind", ["runtimes", "edgenodes"])
+def test_the_message_shown_is_that_of_the_readiness_shown(kind: str) -> None:
+    shown = MANIFESTS[f"{kind}.getedge.me"]["spec"]["versions"][0]["additionalPrinterColumns"]
+    paths = {column["name"]: column["jsonPath"] for column in shown}
+    assert paths["Message"].removesuffix("message") == paths["Ready"].removesuffix("status")
