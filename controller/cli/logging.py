@@ -24,6 +24,7 @@ FIELDS = (
 )  # fmt: skip
 # Libraries that tell at INFO what we tell ourselves, or at every request.
 QUIET = ("aiohttp.access", "engineio", "socketio", "kopf", "urllib3", "docker", "asyncio")
+CLOUD = ("controller.cloud.answers", "controller.cloud.dispatcher")  # tell of each command that is refused
 ANONYMOUS = "system:anonymous"  # who gives no proof to the embedded API
 PACE_SECONDS = 60.0
 REFUSALS = 20  # of one user that are logged in that time: who may only read must not fill the disk by trying to write
@@ -131,13 +132,21 @@ def set_up(form: str, level: str) -> list[Paced]:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    return pace()
+
+
+def pace() -> list[Paced]:
+    """Bound what others can cause as often as they like."""
     # Whoever reaches a port can cause these without a proof of who it is.
     strangers, anonymous = Paced(lambda record: str(record.msg)), Paced(_anonymous)
     refused = Paced(refused_to, most=REFUSALS)
+    cloud = Paced(lambda record: str(record.msg), most=REFUSALS)
+    for name in CLOUD:
+        logging.getLogger(name).addFilter(cloud)
     logging.getLogger("aiohttp.server").addFilter(strangers)
     logging.getLogger("edge.audit").addFilter(anonymous)
     logging.getLogger("edge.audit").addFilter(refused)
-    return [strangers, anonymous, refused]
+    return [strangers, anonymous, refused, cloud]
 
 
 async def tell_held_back(paced: Iterable[Paced]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.cli import logging as logs
+from controller.cloud import answers
 
 FORGED = "x\n2026-11-27T00:00:00.000Z INFO    API write [user=admin verb=delete]"
 
@@ -113,3 +114,13 @@ def test_the_number_held_back_is_what_was_not_shown() -> None:
     later = refusal("viewer")
     assert paced.filter(later)
     assert "held_back=7" in logs.ConsoleFormatter().format(later)
+
+
+def test_a_cloud_whose_commands_are_refused_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    paced = logs.pace()
+    for _ in range(1000):
+        answers.log.warning("%s refused: %s", "run_command", "the message cannot be read")
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.filters = [one for one in logger.filters if one not in paced]
+    assert len(caplog.records) == logs.REFUSALS
