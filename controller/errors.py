@@ -11,7 +11,7 @@
     │   ├── ExpiredError (410)
     │   └── ApiUnavailableError (no answer, 429, 5xx: try again)
     │       └── DiskFullError   ... because the disk of the API is full (507)
-    └── ReconcileError          a pass ended without the desired state; carries a reason of resources/reasons.py
+    └── ReconcileError          a pass ended without the desired state; carries a reason of api/reasons.py
         ├── Waiting             something is missing that will come: Reconciling=True, counted as waiting
         ├── Retry               a step failed: Reconciling=True, own backoff
         └── Stalled             a person is needed: Stalled=True, still tried by the slow timer
@@ -100,7 +100,7 @@ class DiskFullError(ApiUnavailableError):
 
 
 class ReconcileError(EdgeError):
-    """A reconcile pass ended before the desired state; ``reason`` is one of resources/reasons.py."""
+    """A reconcile pass ended before the desired state; ``reason`` is one of api/reasons.py."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

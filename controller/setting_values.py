@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import yaml
 from pydantic import AfterValidator, BeforeValidator
 
-from controller.resources import runtimes
+from controller.api import runtimes
 
 MAX_READS = 64
 

@@ -17,8 +17,8 @@ import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
 
-from controller.console.server import Cloud
-from controller.resources import crds
+from controller.api import crds
+from controller.localcloud.server import Cloud
 from tests.cluster import nodes
 from tests.support import dockerd, engine_traces, image, ownership, ports, requirements
 from tests.support import lan as lans

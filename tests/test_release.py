@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from controller import RELEASED
-from controller.resources import timestamps
+from controller.machinery import timestamps
 
 RELEASES = Path(__file__).parent / "upgrades" / "releases"
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from controller.supervise import while_running
+from controller.machinery.supervisor import while_running
 
 
 async def fail() -> None:

@@ -225,8 +225,8 @@ def continue_expired(inconsistent: str) -> Failure:
 
 def undeclared(resource: Resource, metadata: dict[str, Any], fields: list[str]) -> Failure:
     """400: an applied configuration has fields that the schema does not. Kubernetes says so with 500."""
-    told = [f".{field}: field not declared in schema" for field in fields]
-    listed = told[0] if len(told) == 1 else "errors:" + "".join(f"\n  {line}" for line in told)
+    causes = [f".{field}: field not declared in schema" for field in fields]
+    listed = causes[0] if len(causes) == 1 else "errors:" + "".join(f"\n  {line}" for line in causes)
     named = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
     kind = f"{resource.api_version}, Kind={resource.kind}"
     return bad_request(f"failed to create typed patch object ({named}; {kind}): {listed}")

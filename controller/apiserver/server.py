@@ -23,10 +23,18 @@ from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.access.pki import Credentials, Pki
 from controller.apiserver.access.reviews import Reviews
 from controller.apiserver.access.users import Users
-from controller.apiserver.http.door import Door
-from controller.apiserver.http.front import Front
+from controller.apiserver.controllers import schedule, seed
+from controller.apiserver.controllers.backup_schedule import BackupSchedule
+from controller.apiserver.controllers.daily import Daily
+from controller.apiserver.controllers.garbage_collector import GarbageCollector
+from controller.apiserver.controllers.namespace_defaults import NamespaceDefaults
+from controller.apiserver.controllers.namespace_deletion import NamespaceDeletion
+from controller.apiserver.controllers.schedule import ControllerSchedule
+from controller.apiserver.controllers.space import Space
+from controller.apiserver.http.filter_chain import FilterChain
 from controller.apiserver.http.health import Health
 from controller.apiserver.http.limits import Limits
+from controller.apiserver.http.listener import Listener
 from controller.apiserver.http.requests import Requests
 from controller.apiserver.kinds import cluster_kinds, core_types
 from controller.apiserver.kinds.core import CORE
@@ -35,14 +43,6 @@ from controller.apiserver.storage import database, erasure, replacement, rescue,
 from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.keeping import BY_ITSELF, Keeping
 from controller.apiserver.storage.store import Store
-from controller.apiserver.upkeep import schedule, seed
-from controller.apiserver.upkeep.backing_up import BackingUp
-from controller.apiserver.upkeep.daily import Daily
-from controller.apiserver.upkeep.furnishings import Furnishings
-from controller.apiserver.upkeep.garbage import Garbage
-from controller.apiserver.upkeep.schedule import Upkeep
-from controller.apiserver.upkeep.space import Space
-from controller.apiserver.upkeep.terminations import Terminations
 from controller.apiserver.verbs.writing import Advice
 from controller.disk import Disk
 
@@ -81,12 +81,12 @@ class ApiServer:
         self._backups = Backups(state_dir / "backups", clock)
         self._disk = keeping.disk or Disk(self._directory)
         daily = Daily(self._backups, clock, elapsed)
-        self._back_up = BackingUp(self._database, self._backups, daily, self._disk)
+        self._back_up = BackupSchedule(self._database, self._backups, daily, self._disk)
         self._store = Store(self._database, disk=self._disk)
         self._keeping = keeping
         self._pki = Pki(self._directory / "pki", lambda: (_reachable(host), *addresses()))
         self._limits = limits or Limits()
-        self._door: Door | None = None
+        self._door: Listener | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._kubeconfig: Path | None = None
 
@@ -122,24 +122,26 @@ class ApiServer:
         await self._keep({**facts, **(erasure.NOTHING_TO_ERASE if new else {})})
         seed.serve_definitions(self._store, self._registry)
         await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
-        furnishings = Furnishings(self._store, ca)
+        furnishings = NamespaceDefaults(self._store, ca)
         renewed = self._renewed(context, furnishings)
-        self._upkeep = Upkeep(self._store, self._pki, self._clock, renewed, self._back_up, self._elapsed)
+        self._schedule = ControllerSchedule(self._store, self._pki, self._clock, renewed, self._back_up, self._elapsed)
         if lost:
-            await self._tell("DatabaseRestored", lost)
+            await self._record_event("DatabaseRestored", lost)
             await self._keep({replacement.NOTICE: ""})
         self._tasks = [
-            asyncio.create_task(schedule.keep("terminations", Terminations(self._store, self._registry).run)),
-            asyncio.create_task(schedule.keep("garbage collection", Garbage(self._store, self._registry).run)),
+            asyncio.create_task(schedule.keep("terminations", NamespaceDeletion(self._store, self._registry).run)),
+            asyncio.create_task(schedule.keep("garbage collection", GarbageCollector(self._store, self._registry).run)),
             asyncio.create_task(schedule.keep("furnishings", furnishings.run)),
-            asyncio.create_task(schedule.keep("upkeep", self._upkeep.run)),
-            asyncio.create_task(schedule.keep("watch over the disk", Space(self._store, self._disk, self._tell).run)),
+            asyncio.create_task(schedule.keep("upkeep", self._schedule.run)),
+            asyncio.create_task(
+                schedule.keep("watch over the disk", Space(self._store, self._disk, self._record_event).run)
+            ),
         ]
         await self._listen(self._front(tokens), context)
 
     async def maintain(self) -> None:
         """One round of what is done each minute: expiry, compaction, certificates, the daily backup."""
-        await self._upkeep.once()
+        await self._schedule.once()
 
     async def _keep(self, facts: Mapping[str, str]) -> None:
         try:
@@ -149,11 +151,11 @@ class ApiServer:
                 f"the database {self._database} cannot be written ({error}): {trouble.remedy(error)}"
             ) from error
 
-    async def _tell(self, reason: str, message: str) -> None:
+    async def _record_event(self, reason: str, message: str) -> None:
         subject = self._keeping.subject or {"apiVersion": "v1", "kind": "Namespace", "name": self._namespace}
-        await seed.tell(self._store, self._namespace, subject, reason, message)
+        await seed.record_event(self._store, self._namespace, subject, reason, message)
 
-    def _front(self, tokens: dict[str, Identity]) -> Front:
+    def _front(self, tokens: dict[str, Identity]) -> FilterChain:
         policy = Policy(self._registry)
         users = Users(tokens, policy, self._clock)
         health = Health(
@@ -165,7 +167,7 @@ class ApiServer:
             },
         )
         requests = Requests(self._registry, self._store, Reviews(policy, users), health, self._advice)
-        return Front(users, policy, self._limits, requests.answer)
+        return FilterChain(users, policy, self._limits, requests.answer)
 
     async def stop(self) -> None:
         """Stop listening and close the store."""
@@ -179,8 +181,8 @@ class ApiServer:
         self._tasks = []
         await self._store.close()
 
-    async def _listen(self, front: Front, context: ssl.SSLContext) -> None:
-        self._door = Door(front.answer)
+    async def _listen(self, front: FilterChain, context: ssl.SSLContext) -> None:
+        self._door = Listener(front.answer)
         try:
             self._port = await self._door.open(self._host, self._port, context)
         except OSError as error:
@@ -207,7 +209,7 @@ class ApiServer:
         if not files.is_secret(path, content):  # a start on a full disk needs no space
             files.write_secret(path, content)
 
-    def _renewed(self, context: ssl.SSLContext, furnishings: Furnishings) -> Callable[[], Awaitable[None]]:
+    def _renewed(self, context: ssl.SSLContext, furnishings: NamespaceDefaults) -> Callable[[], Awaitable[None]]:
         """What to do once certificates were renewed: new connections, namespaces and the kubeconfig get the new one."""
 
         async def take_up() -> None:

@@ -1,6 +1,6 @@
 """What every backend offers: observe one runtime, execute one step, tell when something changed.
 
-A backend decides nothing: the plan (reconcile/plan.py) turns what is desired and what is observed into steps.
+A backend decides nothing: the plan (runtimes/plan.py) turns what is desired and what is observed into steps.
 Every step is idempotent: executed twice, or after a crash half-way, it ends in the same state.
 """
 
@@ -12,7 +12,7 @@ from enum import Enum
 from typing import ClassVar, Literal, NamedTuple
 
 from controller import errors
-from controller.resources import reasons, runtimes
+from controller.api import reasons, runtimes
 
 
 class Identity(NamedTuple):
@@ -26,7 +26,7 @@ class Identity(NamedTuple):
 class Contact(Enum):
     """How the backend stands to what it follows; after each change of this, anything may have changed."""
 
-    STANDS = "stands"
+    CONNECTED = "stands"
     LOST = "lost"
 
 
@@ -82,8 +82,8 @@ class ObservedInterface:
     remark: str = ""  # the reason when it is in order, but a person should know something
 
 
-class Hindrance(NamedTuple):
-    """Why a runtime that was started does not run yet, or is not gone; ``reason`` is one of resources/reasons.py."""
+class Blocker(NamedTuple):
+    """Why a runtime that was started does not run yet, or is not gone; ``reason`` is one of api/reasons.py."""
 
     kind: Literal["waiting", "retry", "stalled"]
     reason: str
@@ -108,7 +108,7 @@ class ObservedDevice:
 
 @dataclass(frozen=True)
 class Observed:
-    """What a backend found of one runtime. ``state`` is Docker's word, "absent", or "starting" with a ``hindrance``.
+    """What a backend found of one runtime. ``state`` is Docker's word, "absent", or "starting" with a ``blocker``.
 
     ``made_from`` is the spec the container was created from (its label), None when absent or unreadable.
     """
@@ -138,10 +138,10 @@ class Observed:
     predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
     leftovers: bool = False  # networks of ours for this runtime stand although the container is absent
     missing_parents: tuple[str, ...] = ()
-    obstacles: tuple[tuple[str, str], ...] = ()  # (reason, message) of what a start of ours has to wait for
+    start_blockers: tuple[tuple[str, str], ...] = ()  # (reason, message) of what a start of ours has to wait for
     dedicated_fault: str = ""  # what is not in order with the dedicated interface, for a person
     lent: bool = False  # an interface of the host is lent to it
-    hindrance: Hindrance | None = None
+    blocker: Blocker | None = None
     unpinned: bool = False  # at its next start the image would be resolved anew: PinImage mends that
     warnings: tuple[tuple[str, str], ...] = ()  # (reason, message): e.g. realtime options left out
 

@@ -25,7 +25,7 @@ class Reconcilable(Protocol):
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Do one step; returns the target, completed by what the step found (image pin, MAC addresses).
 
-        Raises errors.Waiting, errors.Retry or errors.Stalled with a reason of resources/reasons.py.
+        Raises errors.Waiting, errors.Retry or errors.Stalled with a reason of api/reasons.py.
         """
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:
@@ -37,7 +37,7 @@ class Reconcilable(Protocol):
         Raises errors.Waiting(DAEMON_UNREACHABLE).
         """
 
-    async def hand_over(self, heir: Target) -> None:
+    async def hand_over(self, successor: Target) -> None:
         """Have what is there outlive the Runtime that owned it, for this one; nothing is restarted.
 
         Raises errors.EdgeError.

@@ -6,8 +6,9 @@ import asyncio
 from typing import Any, NamedTuple
 
 from controller import errors, names
-from controller.resources import kinds, reasons
-from controller.resources.client import ApiClient
+from controller.api import kinds, reasons
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 
 POLL_SECONDS = 2.0
 
@@ -24,11 +25,11 @@ async def until_well(api: ApiClient, seconds: float, expected: Expected) -> list
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         try:
-            told = await faults(api, expected)
+            faulty = await faults(api, expected)
         except errors.ApiUnavailableError as error:
-            told = [str(error)]
-        if not told or asyncio.get_running_loop().time() >= deadline:
-            return told
+            faulty = [str(error)]
+        if not faulty or asyncio.get_running_loop().time() >= deadline:
+            return faulty
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -36,12 +37,12 @@ async def faults(api: ApiClient, expected: Expected) -> list[str]:
     """What is not as it should be, a sentence each. Raises errors.ApiError, which says what is missing."""
     await api.list(kinds.RUNTIMES)
     found = await api.list(kinds.EDGE_NODES)
-    told = [_of_node(node) for node in found]
+    faulty = [_of_node(node) for node in found]
     if expected.nodes and not found:
-        told.append("no node has published an EdgeNode: look at the pods of the DaemonSet and their logs")
+        faulty.append("no node has published an EdgeNode: look at the pods of the DaemonSet and their logs")
     if expected.leader_namespace:
-        told.append(await _of_leader(api, expected.leader_namespace))
-    return [fault for fault in told if fault]
+        faulty.append(await _of_leader(api, expected.leader_namespace))
+    return [fault for fault in faulty if fault]
 
 
 def _of_node(node: dict[str, Any]) -> str:
@@ -61,7 +62,7 @@ def _has_no_docker(status: dict[str, Any], ready: dict[str, Any]) -> bool:
 
 async def _of_leader(api: ApiClient, namespace: str) -> str:
     try:
-        lease = await api.get(kinds.LEASES, names.LEADER_LEASE, namespace)
+        lease = await api.get(core_kinds.LEASES, names.LEADER_LEASE, namespace)
     except errors.NotFoundError:
         lease = {}
     if lease.get("spec", {}).get("holderIdentity"):

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from controller import errors, names
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.api import kinds
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 
 POLL_SECONDS = 1.0
 
@@ -25,7 +26,9 @@ async def release(api: ApiClient, namespace: str, release_name: str, say: Say) -
     Raises errors.ApiError; may be repeated.
     """
     selector = f"app.kubernetes.io/instance={release_name},app.kubernetes.io/component in (controller,node)"
-    await _until_none(lambda: api.list(kinds.PODS, namespace, label_selector=selector), "the controller's pods", say)
+    await _until_none(
+        lambda: api.list(core_kinds.PODS, namespace, label_selector=selector), "the controller's pods", say
+    )
     released = 0
     while held := [item for item in await api.list(kinds.RUNTIMES) if names.FINALIZER in _finalizers(item)]:
         for runtime in held:

@@ -89,7 +89,7 @@ def crds(folder: Path | None, expected: Path | None) -> None:
 
 
 def _texts() -> dict[str, str]:
-    from controller.resources import crds as definitions  # noqa: PLC0415 - pydantic models, only for this command
+    from controller.api import crds as definitions  # noqa: PLC0415 - pydantic models, only for this command
 
     return {
         f"{manifest['metadata']['name']}.yaml": HEADER + yaml.safe_dump(manifest, sort_keys=False, width=118)
@@ -123,12 +123,12 @@ def reset(settings: Settings) -> None:
 
 
 async def _reset_in_cluster(namespace: str) -> bool:
-    from controller.cluster.facts import Facts  # noqa: PLC0415 - aiohttp, only for this command
-    from controller.resources.client import ApiClient  # noqa: PLC0415
-    from controller.resources.endpoint import of_cluster  # noqa: PLC0415
+    from controller.machinery.client import ApiClient  # noqa: PLC0415
+    from controller.machinery.endpoint import of_cluster  # noqa: PLC0415
+    from controller.nodes.cluster.installation_config import InstallationConfig  # noqa: PLC0415 - aiohttp, only for this command
 
     api = ApiClient(of_cluster(os.environ))
     try:
-        return await Facts(api, namespace).reset()
+        return await InstallationConfig(api, namespace).reset()
     finally:
         await api.close()

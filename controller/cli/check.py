@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import click
 
 from controller import errors
-from controller.backends.docker import host
+from controller.backends.docker import host_services
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
 from controller.network.interfaces import HostInterfaces
-from controller.node import inspection
-from controller.node.inspection import Finding
+from controller.nodes import preflight
+from controller.nodes.preflight import Finding
 from controller.settings import Settings
 
 COLORS = {"OK": "green", "WARN": "yellow", "FAIL": "red"}
@@ -41,7 +41,7 @@ def check(settings: Settings) -> None:
       DOCKER_HOST=unix:///run/docker.sock edge-controller check
     """
     interfaces = HostInterfaces(settings.internal_pool).snapshot()
-    findings = [*inspection.host(settings, interfaces, datetime.now(UTC)), *asyncio.run(_engine(settings))]
+    findings = [*preflight.host(settings, interfaces, datetime.now(UTC)), *asyncio.run(_engine(settings))]
     for finding in findings:
         level = click.style(f"{finding.level:<4}", fg=COLORS[finding.level])
         click.echo(f"{level}  {finding.subject + ':':<19} {finding.text}")
@@ -52,7 +52,9 @@ def check(settings: Settings) -> None:
 
 
 async def _engine(settings: Settings) -> list[Finding]:
-    backend = DockerBackend(settings.docker_host, "", settings.internal_pool, host.onlooker(settings.state_dir))
+    backend = DockerBackend(
+        settings.docker_host, "", settings.internal_pool, host_services.read_only(settings.state_dir)
+    )
     try:
         found = await asyncio.wait_for(backend.survey(), ENGINE_SECONDS)
     except errors.ReconcileError as error:
@@ -63,7 +65,7 @@ async def _engine(settings: Settings) -> list[Finding]:
         backend.close()
     return [
         Finding("OK", "Docker", f"version {found.version}, apiVersion {found.api_version}"),
-        *inspection.engine_space(found.root),
-        *inspection.engine_limits(found.bounds),
-        inspection.confinement(found.unconfined),
+        *preflight.engine_space(found.root),
+        *preflight.engine_limits(found.bounds),
+        preflight.confinement(found.unconfined),
     ]

@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from controller import errors
-from controller.console.api import Api
-from controller.console.authority import Authority
-from controller.console.client import Client
-from controller.console.server import ANSWER_SECONDS, Cloud
+from controller.localcloud.api import Api
+from controller.localcloud.authority import Authority
+from controller.localcloud.client import Client
+from controller.localcloud.server import ANSWER_SECONDS, Cloud
 
 DEFAULT_DIRECTORY = "~/.local/state/edge-controller-cloud"
 DEFAULT_LISTEN = "127.0.0.1:7443"

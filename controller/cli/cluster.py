@@ -11,8 +11,8 @@ import click
 from controller import errors
 from controller.chart import status as installation
 from controller.chart import uninstall
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import of_cluster
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import of_cluster
 
 
 @click.group()
@@ -35,14 +35,14 @@ def cluster() -> None:
 @click.option("--wait", "seconds", default=0, type=click.IntRange(0, 3600), help="Seconds until it must work.")
 def status(seconds: int, leader: str, *, nodes: bool) -> None:
     """Tell whether all works; ends with 1 when something does not. `helm test` runs it."""
-    told: list[str] = []
+    faults: list[str] = []
 
     async def ask(api: ApiClient) -> None:
-        told.extend(await installation.until_well(api, seconds, installation.Expected(nodes, leader)))
+        faults.extend(await installation.until_well(api, seconds, installation.Expected(nodes, leader)))
 
     _run(ask)
-    if told:
-        raise errors.SettingError("; ".join(told))
+    if faults:
+        raise errors.SettingError("; ".join(faults))
     click.echo("the installation works")
 
 

@@ -10,12 +10,12 @@ import click
 
 from controller import errors
 from controller.backends.base import Identity
-from controller.backends.docker import host
+from controller.backends.docker import host_services
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
-from controller.cluster import loss
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import of_cluster
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import of_cluster
+from controller.nodes.cluster import decommission
 from controller.settings import Settings
 from controller.state import State
 
@@ -100,7 +100,7 @@ def _list(belongings: list[str], *, done: bool = False) -> None:
 async def _lost(node: str, namespace: str, *, yes: bool) -> list[str]:
     api = ApiClient(of_cluster(os.environ))
     try:
-        return await (loss.release(api, namespace, node) if yes else loss.belongings(api, node))
+        return await (decommission.release(api, namespace, node) if yes else decommission.belongings(api, node))
     finally:
         await api.close()
 
@@ -122,4 +122,6 @@ async def _purge(settings: Settings, install_id: str, *, volumes: bool) -> list[
 
 
 def _backend(settings: Settings, install_id: str) -> DockerBackend:
-    return DockerBackend(settings.docker_host, install_id, settings.internal_pool, host.onlooker(settings.state_dir))
+    return DockerBackend(
+        settings.docker_host, install_id, settings.internal_pool, host_services.read_only(settings.state_dir)
+    )

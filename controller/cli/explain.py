@@ -12,18 +12,19 @@ import click
 import pydantic
 
 from controller import errors
+from controller.api import claims, kinds
+from controller.api.runtimes import Runtime
 from controller.backends.base import Identity
-from controller.backends.docker import host
+from controller.backends.docker import host_services
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
 from controller.container_root import Process
+from controller.machinery import endpoint
+from controller.machinery.client import ApiClient
 from controller.network.arp.guard import AddressGuard
 from controller.network.interfaces import HostInterfaces
-from controller.node import explanation, soundings
-from controller.node.explanation import Step
-from controller.resources import claims, endpoint, kinds
-from controller.resources.client import ApiClient
-from controller.resources.runtimes import Runtime
+from controller.nodes import diagnosis, probes
+from controller.nodes.diagnosis import Step
 from controller.settings import Settings
 from controller.state import KUBECONFIG, State
 
@@ -55,15 +56,15 @@ def explain_network(settings: Settings, runtime: str, output: str) -> None:
 async def _ways(settings: Settings, name: str) -> list[Way]:
     runtime = await _runtime(settings, name)
     process = await _process(settings, runtime)
-    container = list(explanation.container(await soundings.container(runtime, process)))
+    container = list(diagnosis.container(await probes.container(runtime, process)))
     ways: list[Way] = [("container", container)]
     if process is None:
         return ways
     shown, guard = HostInterfaces(settings.internal_pool), AddressGuard()
     try:
-        for wished in runtime.spec.interfaces:
-            found = await soundings.interface(runtime, wished, process, shown, guard)
-            ways.append((wished.name, list(explanation.interface(found))))
+        for desired in runtime.spec.interfaces:
+            found = await probes.interface(runtime, desired, process, shown, guard)
+            ways.append((desired.name, list(diagnosis.interface(found))))
     finally:
         guard.close()
     return ways
@@ -93,18 +94,20 @@ async def _runtime(settings: Settings, name: str) -> Runtime:
 async def _process(settings: Settings, runtime: Runtime) -> Process | None:
     """The container's first process on this host, None when it does not run here."""
     install_id = State(settings.state_dir).known_install_id() or ""
-    backend = DockerBackend(settings.docker_host, install_id, settings.internal_pool, host.onlooker(settings.state_dir))
-    whose = Identity(install_id, runtime.metadata.namespace, runtime.spec.device_id)
+    backend = DockerBackend(
+        settings.docker_host, install_id, settings.internal_pool, host_services.read_only(settings.state_dir)
+    )
+    identity = Identity(install_id, runtime.metadata.namespace, runtime.spec.device_id)
     try:
-        found = next((each for each in await backend.running() if each.identity == whose), None)
+        found = next((each for each in await backend.running() if each.identity == identity), None)
         return Process(found.pid, found.container) if found else None
     finally:
         backend.close()
 
 
 def _as_json(ways: Sequence[Way]) -> str:
-    told = [{"interface": name, "steps": [step._asdict() for step in steps]} for name, steps in ways]
-    return json.dumps({"ok": all(step.ok for _, steps in ways for step in steps), "ways": told}, indent=2)
+    report = [{"interface": name, "steps": [step._asdict() for step in steps]} for name, steps in ways]
+    return json.dumps({"ok": all(step.ok for _, steps in ways for step in steps), "ways": report}, indent=2)
 
 
 def _as_text(ways: Sequence[Way]) -> str:

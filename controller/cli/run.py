@@ -10,7 +10,7 @@ from asyncio import sslproto
 import click
 
 from controller import errors, files
-from controller.backends.docker.limits import LIMITS, EngineLimits
+from controller.backends.docker.engine.limits import LIMITS, EngineLimits
 from controller.cli import logging as logs
 from controller.cli.options import with_settings
 from controller.settings import Settings
@@ -54,9 +54,9 @@ def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
 
 
 async def _serve(settings: Settings, state: State, limits: EngineLimits, paced: list[logs.Paced]) -> None:
-    from controller.bootstrap.service import Service  # noqa: PLC0415 - everything; only this command needs it
+    from controller.manager.manager import Manager  # noqa: PLC0415 - everything; only this command needs it
 
-    service = Service(settings, state, os.environ, limits)
+    service = Manager(settings, state, os.environ, limits)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop)

@@ -10,7 +10,7 @@ from controller import errors
 from controller.cloud.commands import answers
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.command import Command
-from controller.cloud.commands.executor import Executor, Rule
+from controller.cloud.commands.executor import Executor, Semantics
 from controller.cloud.contracts import base
 from controller.cloud.echo import echo
 from controller.cloud.topics import Topic
@@ -47,5 +47,5 @@ class Dispatcher:
         message = base.validate(topic.contract, event, arguments[0], self._mode, topic.limit)
         if question := topic.question(message):
             return await question(message)
-        command = Command.of(event, arguments[0], message, changes=topic.rule is not Rule.ONCE)
+        command = Command.of(event, arguments[0], message, changes=topic.rule is not Semantics.AT_MOST_ONCE)
         return await self._executor.execute(command, topic.command, topic.rule)

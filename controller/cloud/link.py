@@ -14,10 +14,10 @@ from datetime import datetime
 
 from controller.cloud import causes, transport
 from controller.cloud.answers import Answers, Dispatch
-from controller.cloud.backoff import Backoff
 from controller.cloud.connection import CONNECT_SECONDS, Connection
 from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
+from controller.machinery.backoff import Backoff
 
 GOOD_SECONDS = 10.0  # a connection that lasted so long was a good one: the next attempt comes soon
 
@@ -68,7 +68,7 @@ class Link:
         self._backoff = backoff or Backoff()
         self._connect_seconds = connect_seconds
         self._clock = clock
-        self._told: set[str] = set()  # causes logged since the last connection; a refusal shows in several ways
+        self._logged: set[str] = set()  # causes logged since the last connection; a refusal shows in several ways
         self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -103,7 +103,7 @@ class Link:
     async def _serve(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         start = loop.time()
-        self._told.clear()
+        self._logged.clear()
         log.info("connected to %s as %s", self._url, self.state.agent_id)
         self._change(connected_since=self._clock(), last_error=None, attempts=0)
         try:
@@ -114,9 +114,9 @@ class Link:
                 self._backoff.reset()
 
     def _failed(self, cause: str) -> None:
-        if cause not in self._told:
+        if cause not in self._logged:
             log.warning("the link is down: %s", cause)
-            self._told.add(cause)
+            self._logged.add(cause)
         self._change(last_error=cause, attempts=self.state.attempts + 1)
 
     def _change(self, **changes: object) -> None:

@@ -86,7 +86,7 @@ class Reading(NamedTuple):
     cpu_count: int
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """Where a new Runtime goes: ``spec.nodeName`` and ``spec.backend``."""
 
     node_name: str
@@ -121,7 +121,7 @@ class Node(Protocol):
         """What container of this name is not ours, for a person, or "". Raises errors.ReconcileError."""
 
 
-class Nodes(Protocol):
+class NodeDirectory(Protocol):
     """The nodes of this agent: one on a host of its own, any number in a cluster."""
 
     async def running(self, runtime: Mapping[str, Any]) -> Node:
@@ -130,5 +130,5 @@ class Nodes(Protocol):
     async def present(self) -> Mapping[str, Node]:
         """Every node that is not away, by name."""
 
-    async def place(self, spec: Mapping[str, Any]) -> Place:
+    async def place(self, spec: Mapping[str, Any]) -> Placement:
         """Where a Runtime of that spec goes. Raises errors.CommandError that says which node has what."""

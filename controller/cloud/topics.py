@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.consumption import Consumption
-from controller.cloud.commands.executor import Rule
+from controller.cloud.commands.executor import Semantics
 from controller.cloud.commands.forwarding import Forwarding
 from controller.cloud.commands.hardware import Hardware
 from controller.cloud.commands.lifecycle import Lifecycle
@@ -35,13 +35,13 @@ class Topic(NamedTuple):
     name: str
     contract: type[Message]
     command: Callable[..., Awaitable[Answer]]
-    rule: Rule
+    rule: Semantics
     limit: int = SMALL  # characters of text in the payload
     read: Read | None = None
 
     def question(self, message: Message) -> Callable[[Any], Awaitable[Answer]] | None:
         """What answers the message at once, without order and record; None where it is no question."""
-        if self.rule is Rule.QUESTION:
+        if self.rule is Semantics.QUERY:
             return self.command
         return self.read.command if self.read and self.read.matches(message) else None
 
@@ -63,21 +63,21 @@ def table(commands: Commands) -> tuple[Topic, ...]:
     """All topics of the protocol."""
     read = Read(commands.forwarding.is_read, commands.forwarding.read)
     return (
-        Topic("create_new_runtime", CreateNewRuntime, commands.lifecycle.create, Rule.WISH),
-        Topic("delete_device", DeviceMessage, commands.lifecycle.delete, Rule.LAST_WISH),
-        Topic("start_device", DeviceMessage, commands.power.start, Rule.WISH),
-        Topic("stop_device", DeviceMessage, commands.power.stop, Rule.WISH),
-        Topic("restart_device", DeviceMessage, commands.power.restart, Rule.WISH),
-        Topic("run_command", RunCommand, commands.forwarding.run, Rule.ONCE, LARGE, read),
-        Topic("get_device_status", DeviceMessage, commands.status.get, Rule.QUESTION),
-        Topic("get_consumption_device", GetConsumptionDevice, commands.consumption.of_device, Rule.QUESTION),
+        Topic("create_new_runtime", CreateNewRuntime, commands.lifecycle.create, Semantics.IDEMPOTENT),
+        Topic("delete_device", DeviceMessage, commands.lifecycle.delete, Semantics.SUPERSEDING),
+        Topic("start_device", DeviceMessage, commands.power.start, Semantics.IDEMPOTENT),
+        Topic("stop_device", DeviceMessage, commands.power.stop, Semantics.IDEMPOTENT),
+        Topic("restart_device", DeviceMessage, commands.power.restart, Semantics.IDEMPOTENT),
+        Topic("run_command", RunCommand, commands.forwarding.run, Semantics.AT_MOST_ONCE, LARGE, read),
+        Topic("get_device_status", DeviceMessage, commands.status.get, Semantics.QUERY),
+        Topic("get_consumption_device", GetConsumptionDevice, commands.consumption.of_device, Semantics.QUERY),
         Topic(
             "get_consumption_orchestrator",
             GetConsumptionOrchestrator,
             commands.consumption.of_orchestrator,
-            Rule.QUESTION,
+            Semantics.QUERY,
         ),
-        Topic("get_host_interfaces", GetHostInterfaces, commands.hardware.interfaces, Rule.QUESTION),
-        Topic("get_serial_devices", Message, commands.hardware.serial_devices, Rule.QUESTION),
-        Topic("delete_orchestrator", Message, commands.retirement.delete_orchestrator, Rule.WISH),
+        Topic("get_host_interfaces", GetHostInterfaces, commands.hardware.interfaces, Semantics.QUERY),
+        Topic("get_serial_devices", Message, commands.hardware.serial_devices, Semantics.QUERY),
+        Topic("delete_orchestrator", Message, commands.retirement.delete_orchestrator, Semantics.IDEMPOTENT),
     )

@@ -15,12 +15,12 @@ import stat
 from pathlib import Path, PurePosixPath
 
 from controller import errors
+from controller.api import reasons
 from controller.container_root import PROC, Process, by_descriptor, character_device, folder
 from controller.devices.serial import SerialDevice
-from controller.resources import reasons
 
 
-def stands(process: Process, path: str, proc: Path = PROC) -> int | None:
+def find_node(process: Process, path: str, proc: Path = PROC) -> int | None:
     """The number of the device node at this path in the container, None when there is none."""
     try:
         where = _place(path)

@@ -163,7 +163,7 @@ class SerialDevices:
             return ""
 
 
-def find(devices: Iterable[SerialDevice], wished: str) -> SerialDevice | None:
+def find(devices: Iterable[SerialDevice], interface: str) -> SerialDevice | None:
     """The device that is asked for: by its id, its place (by-path) or its node, with or without the folder."""
-    bare = wished.removeprefix("/dev/serial/by-id/").removeprefix("/dev/serial/by-path/")
-    return next((device for device in devices if {wished, bare} & set(device.names)), None)
+    bare = interface.removeprefix("/dev/serial/by-id/").removeprefix("/dev/serial/by-path/")
+    return next((device for device in devices if {interface, bare} & set(device.names)), None)

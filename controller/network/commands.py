@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from controller import errors
-from controller.resources import reasons
+from controller.api import reasons
 
 _SECONDS = 10
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller import errors
+from controller.api import reasons
 from controller.network import commands, interfaces
-from controller.resources import reasons
 
 log = logging.getLogger(__name__)
 

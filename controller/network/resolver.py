@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from controller import errors
+from controller.api import reasons
 from controller.container_root import PROC, Process, folder, regular_file
-from controller.resources import reasons
 
 _LIMIT = 64 * 1024
 _FOLDER, _NAME = PurePosixPath("/etc"), "resolv.conf"

@@ -21,8 +21,8 @@ import kubernetes
 import pytest
 import yaml
 
+from controller.api import crds
 from controller.apiserver.server import ApiServer
-from controller.resources import crds
 from tests.api.shared_server import NAMESPACE, SharedServer
 
 DEFINITION = yaml.safe_load((Path(__file__).parent / "widgets.yaml").read_text())

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from controller import errors
-from controller.resources import endpoint, kinds
-from controller.resources.client import ApiClient
+from controller.api import kinds
+from controller.machinery import endpoint
+from controller.machinery.client import ApiClient
 from tests.api.conftest import Api
 
 FROM_SECRET = {"secretKeyRef": {"name": "plc", "key": "password"}}

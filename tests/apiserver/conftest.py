@@ -18,7 +18,7 @@ import yaml
 from controller.apiserver.access.kubeconfigs import HandOut
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.server import ApiServer
-from controller.resources import endpoint
+from controller.machinery import endpoint
 from tests.apiserver.box import Box, written
 from tests.support import command
 

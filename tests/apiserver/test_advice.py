@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from controller.apiserver.controllers import seed
 from controller.apiserver.kinds import core_types
 from controller.apiserver.kinds.core import CONFIG_MAPS
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.store import Store
-from controller.apiserver.upkeep import seed
-from controller.apiserver.verbs.writing import MERGE_PATCH, Place, Verbs
+from controller.apiserver.verbs.writing import MERGE_PATCH, ResourceRef, Verbs
 
-PLACE = Place(CONFIG_MAPS, "edge")
+PLACE = ResourceRef(CONFIG_MAPS, "edge")
 HOLD = {"finalizers": ["example.com/hold"]}
 
 

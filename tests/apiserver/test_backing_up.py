@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from controller.apiserver.controllers.backup_schedule import BackupSchedule
+from controller.apiserver.controllers.daily import Daily
 from controller.apiserver.storage.backups import Backups
-from controller.apiserver.upkeep.backing_up import BackingUp
-from controller.apiserver.upkeep.daily import Daily
 from controller.disk import Disk
 from tests.apiserver.test_backups import empty
 from tests.support import small_disk
@@ -36,7 +36,7 @@ def backups(disk: SmallDisk) -> Backups:
 def back_up(disk: SmallDisk, backups: Backups) -> Callable[[], None]:
     """What is called again and again; a backup is due."""
     database = empty(disk.path / "objects.db")
-    return BackingUp(database, backups, Daily(backups, lambda: NOW, lambda: NOW), Disk(disk.path))
+    return BackupSchedule(database, backups, Daily(backups, lambda: NOW, lambda: NOW), Disk(disk.path))
 
 
 def test_a_backup_that_would_fill_the_disk_is_not_taken_and_that_is_said_once(

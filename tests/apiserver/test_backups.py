@@ -20,9 +20,9 @@ from controller.apiserver.storage.rows import Rows
 from controller.apiserver.storage.store import Key, Store
 from controller.cli.main import cli
 from controller.disk import Disk
-from controller.resources import kinds
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import Endpoint
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
 from controller.state import State
 from tests.apiserver.test_store import key, put, thing
 
@@ -45,12 +45,12 @@ async def serve(directory: Path, work: Served) -> None:
 
 async def keep_a_lease(api: ApiClient) -> None:
     """Write one object."""
-    await api.create(kinds.LEASES, {"metadata": {"name": "kept", "namespace": "edge"}})
+    await api.create(core_kinds.LEASES, {"metadata": {"name": "kept", "namespace": "edge"}})
 
 
 async def leases(api: ApiClient) -> list[str]:
     """The names of what was written."""
-    return [lease["metadata"]["name"] for lease in await api.list(kinds.LEASES)]
+    return [lease["metadata"]["name"] for lease in await api.list(core_kinds.LEASES)]
 
 
 def empty(path: Path) -> Path:
@@ -87,7 +87,7 @@ async def test_a_damaged_database_gives_way_to_the_newest_sound_backup(tmp_path:
 
     async def look(api: ApiClient) -> None:
         assert await leases(api) == ["kept"]
-        told = [event for event in await api.list(kinds.EVENTS) if event["reason"] == "DatabaseRestored"]
+        told = [event for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"]
         assert "what is newer is lost" in told[0]["message"]
 
     await serve(tmp_path, look)
@@ -219,7 +219,7 @@ async def test_a_backup_is_taken_and_restored_by_command(tmp_path: Path) -> None
     async def work(api: ApiClient) -> None:
         await keep_a_lease(api)
         await command(state, "backup", str(file))
-        await api.create(kinds.LEASES, {"metadata": {"name": "newer", "namespace": "edge"}})
+        await api.create(core_kinds.LEASES, {"metadata": {"name": "newer", "namespace": "edge"}})
 
     async def look(api: ApiClient) -> None:
         assert await leases(api) == ["kept"]
@@ -241,7 +241,9 @@ async def test_what_was_lost_is_told_once_even_when_the_power_went_before_it_cou
     told: list[str] = []
 
     async def look(api: ApiClient) -> None:
-        told.extend(event["message"] for event in await api.list(kinds.EVENTS) if event["reason"] == "DatabaseRestored")
+        told.extend(
+            event["message"] for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"
+        )
 
     for _ in range(2):
         await serve(tmp_path, look)

@@ -10,7 +10,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 
 from controller.apiserver import failures
-from controller.apiserver.http import wire
+from controller.apiserver.http import codec
 
 FAULTS = (
     ConnectionResetError("Connection lost"),
@@ -27,5 +27,5 @@ async def test_a_body_that_breaks_off_is_refused(fault: Exception) -> None:
     payload.set_exception(fault)
     headers = {"Content-Type": "application/json", "Content-Length": "9"}
     with pytest.raises(failures.Failure, match="broke off") as refusal:
-        await wire.body(make_mocked_request("POST", "/", headers, payload=payload))
+        await codec.body(make_mocked_request("POST", "/", headers, payload=payload))
     assert refusal.value.code == 400

@@ -15,7 +15,7 @@ from controller.apiserver.access import certificates, kubeconfigs
 from controller.apiserver.access.kubeconfigs import HandOut
 from controller.apiserver.access.pki import AUTHORITY_DAYS, RENEW_AUTHORITY_DAYS, Pki
 from controller.apiserver.server import ApiServer
-from controller.resources import endpoint
+from controller.machinery import endpoint
 from tests.apiserver.conftest import CONFIG_MAPS, Clock, handed_out, kubectl, session, status
 
 DAY = 86_400.0

@@ -15,9 +15,9 @@ from aiohttp import web
 from yarl import URL
 
 from controller.apiserver.access.pki import Pki
-from controller.apiserver.http import door, guests
-from controller.apiserver.http.door import KNOWN, Door
+from controller.apiserver.http import guests
 from controller.apiserver.http.guests import Guests
+from controller.apiserver.http.listener import KNOWN, Listener
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def answer(request: web.Request) -> web.Response:
 async def test_the_box_itself_is_let_in_where_there_is_room_for_nobody(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    made = Door(answer, Guests(most=0))
+    made = Listener(answer, Guests(most=0))
     url = f"https://127.0.0.1:{await made.open('127.0.0.1', 0, contexts[0])}"
     async with aiohttp.ClientSession() as first, aiohttp.ClientSession() as second:
         for session in (first, second, first, second):
@@ -57,7 +57,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_connections_count_before_their_handshake_has_begun(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    made = Door(answer, Guests(most=1))
+    made = Listener(answer, Guests(most=1))
     port = await made.open("127.0.0.1", 0, contexts[0])
     _, kept = await asyncio.open_connection("127.0.0.1", port)
     refused, _ = await asyncio.open_connection("127.0.0.1", port)
@@ -74,7 +74,7 @@ async def test_the_oldest_that_has_not_shown_who_it_is_goes_for_one_more(
         request[KNOWN]()
         return web.Response(text="known")
 
-    made = Door(known, Guests(strangers=1))
+    made = Listener(known, Guests(strangers=1))
     port = await made.open("127.0.0.1", 0, contexts[0])
     url = f"https://127.0.0.1:{port}"
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1], limit=1)) as http:
@@ -93,7 +93,7 @@ async def test_the_oldest_that_has_not_shown_who_it_is_goes_for_one_more(
 
 
 async def test_a_connection_takes_little_memory(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    made = Door(answer)
+    made = Listener(answer)
     port = await made.open("127.0.0.1", 0, contexts[0])
     async with aiohttp.ClientSession() as http, http.get(f"https://127.0.0.1:{port}", ssl=contexts[1]):
         tracemalloc.start()
@@ -109,7 +109,7 @@ async def test_a_connection_takes_little_memory(contexts: tuple[ssl.SSLContext, 
 async def test_who_asks_for_nothing_loses_its_place_and_who_has_asked_keeps_it(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    made = Door(answer, first=0.1)
+    made = Listener(answer, first=0.1)
     port = await made.open("127.0.0.1", 0, contexts[0])
     silent, halfway = await asyncio.open_connection("127.0.0.1", port, ssl=contexts[1])
     halfway.write(b"GET / HTTP/1.1\r\nHost:")
@@ -125,7 +125,7 @@ async def test_who_asks_for_nothing_loses_its_place_and_who_has_asked_keeps_it(
 async def test_a_path_with_a_line_break_comes_to_the_handler_too(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    made = Door(answer)
+    made = Listener(answer)
     url = f"https://127.0.0.1:{await made.open('127.0.0.1', 0, contexts[0])}/a%0Ab"
     async with aiohttp.ClientSession() as http, http.get(URL(url, encoded=True), ssl=contexts[1]) as answered:
         assert await answered.text() == "/a\nb"

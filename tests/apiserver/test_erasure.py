@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from controller.api import crds
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage import database, erasure
 from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.rows import Key, Row, Rows
 from controller.disk import Disk
-from controller.resources import crds
 
 SECRET = "hunter2-7f3a"
 RESOURCE = "runtimecommands.getedge.me"

@@ -12,13 +12,14 @@ import aiohttp
 import pytest
 
 from controller import errors, names
+from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage.reserve import PAGE, PAGES, Urgency
 from controller.apiserver.storage.store import SHORT_HISTORY, Store
 from controller.disk import Disk
-from controller.resources import crds, kinds
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import Endpoint
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
 from tests.apiserver.test_store import key, thing
 from tests.support import small_disk
 from tests.support.site import eventually
@@ -222,7 +223,7 @@ async def test_the_api_says_disk_full_and_recovers_by_itself(
     assert "DiskFull" in await ready(served, 500)
 
     async def told() -> bool:
-        return any(event["reason"] == "DiskFull" for event in await api.list(kinds.EVENTS))
+        return any(event["reason"] == "DiskFull" for event in await api.list(core_kinds.EVENTS))
 
     await eventually(told, "the Event")
     await asyncio.to_thread(disk.free)

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
+from controller.api import crds
 from controller.apiserver.http import protobuf
 from controller.apiserver.server import ApiServer
-from controller.resources import crds
 from tests.api.conftest import DEFINITION, widget
 from tests.apiserver.conftest import acting
 

@@ -6,16 +6,16 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from controller.apiserver.controllers import seed
+from controller.apiserver.controllers.garbage_collector import GarbageCollector
 from controller.apiserver.kinds.core import CONFIG_MAPS, CORE
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.store import Store
-from controller.apiserver.upkeep import seed
-from controller.apiserver.upkeep.garbage import Garbage
-from controller.apiserver.verbs.writing import Place, Verbs
+from controller.apiserver.verbs.writing import ResourceRef, Verbs
 
-PLACE = Place(CONFIG_MAPS, "edge")
+PLACE = ResourceRef(CONFIG_MAPS, "edge")
 
 
 async def make(store: Store, name: str, **metadata: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ async def test_what_was_begun_before_a_crash_is_finished_after_it(tmp_path: Path
     store = Store(tmp_path / "objects.db")
     await store.open()
     changes = store.subscribe()
-    collecting = asyncio.create_task(Garbage(store, Registry(CORE)).run())
+    collecting = asyncio.create_task(GarbageCollector(store, Registry(CORE)).run())
     async with asyncio.timeout(30):
         while len(left := store.select(CONFIG_MAPS.key, "edge")) > 1:
             await changes.queue.get()

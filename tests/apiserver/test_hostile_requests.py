@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from controller.apiserver.objects import forms
+from controller.apiserver.objects import representation
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS
 from tests.apiserver.hostile import exchange, sent
@@ -47,8 +47,8 @@ async def test_no_more_of_accept_is_read_than_clients_send(server: ApiServer) ->
     refused = b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\n"
     assert await exchange(server, refused + b"Accept: a%sb\r\n" % (b" " * 4000) * 25) == 403
     ranges = ",".join(["a/b"] * 2000 + ["application/yaml"])
-    assert not forms.prefers_yaml(ranges)
-    assert forms.prefers_yaml("application/yaml," + ranges)
+    assert not representation.prefers_yaml(ranges)
+    assert representation.prefers_yaml("application/yaml," + ranges)
 
 
 async def test_headers_that_are_long_or_many_are_refused(server: ApiServer) -> None:

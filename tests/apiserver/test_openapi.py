@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from controller.api import crds
 from controller.apiserver.documents import openapi_protobuf
 from controller.apiserver.documents.openapi import PROTOBUF, OpenApi
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
-from controller.resources import crds
 
 V2 = ["v2"]
 

@@ -13,16 +13,16 @@ import aiohttp
 import pytest
 
 from controller import errors
+from controller.apiserver.controllers import seed
+from controller.apiserver.controllers.expiry import Expiry
 from controller.apiserver.kinds.core import EVENTS
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage.store import Store
-from controller.apiserver.upkeep import seed
-from controller.apiserver.upkeep.expiry import Expiry
-from controller.apiserver.verbs.writing import Place, Verbs
-from controller.resources import kinds
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import Endpoint
+from controller.apiserver.verbs.writing import ResourceRef, Verbs
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_credentials_and_objects_outlive_a_restart(tmp_path: Path) -> None
 async def test_a_bearer_token_is_as_good_as_a_certificate(server: ApiServer) -> None:
     found = await asyncio.to_thread(server.credentials, "admin")
     client = ApiClient(Endpoint(server.url, ca_file=found.ca, token=found.token))
-    names = [item["metadata"]["name"] for item in await client.list(kinds.NAMESPACES)]
+    names = [item["metadata"]["name"] for item in await client.list(core_kinds.NAMESPACES)]
     await client.close()
     assert names == ["default", "edge", "kube-system"]
 
@@ -80,11 +80,11 @@ async def test_events_expire_an_hour_after_they_were_last_seen(tmp_path: Path) -
     elapsed = 0.0
     expiry = Expiry(store, lambda: elapsed)
     for body in (event("once"), event("often"), event("of-1970", lastTimestamp="1970-01-01T00:00:00Z")):
-        await Verbs(store).create(Place(EVENTS, "edge"), body, WriteOptions())
+        await Verbs(store).create(ResourceRef(EVENTS, "edge"), body, WriteOptions())
     await expiry.sweep()
     elapsed = 50 * 60
     merge = "application/merge-patch+json"
-    await Verbs(store).patch(Place(EVENTS, "edge", "often"), {"count": 2}, merge, WriteOptions())
+    await Verbs(store).patch(ResourceRef(EVENTS, "edge", "often"), {"count": 2}, merge, WriteOptions())
     await expiry.sweep()
     elapsed = 60 * 60
     await expiry.sweep()
@@ -110,12 +110,12 @@ async def test_a_write_that_cannot_be_kept_is_refused_and_the_next_one_works(
     database = sqlite3.connect(tmp_path / "api" / "objects.db", isolation_level=None)
     database.execute("CREATE TRIGGER full BEFORE INSERT ON revisions BEGIN SELECT RAISE(ABORT, 'disk full'); END")
     with pytest.raises(errors.ApiUnavailableError, match=r"cannot be used.*disk full.*has space"):
-        await api.create(kinds.EVENTS, event("one"))
+        await api.create(core_kinds.EVENTS, event("one"))
     assert "[-]store failed: the last write failed, see the log" in await readiness(server)
     database.execute("DROP TRIGGER full")
     database.close()
-    await api.create(kinds.EVENTS, event("one"))
-    assert [item["metadata"]["name"] for item in await api.list(kinds.EVENTS)] == ["one"]
+    await api.create(core_kinds.EVENTS, event("one"))
+    assert [item["metadata"]["name"] for item in await api.list(core_kinds.EVENTS)] == ["one"]
     assert "[+]store ok" in await readiness(server)
 
 

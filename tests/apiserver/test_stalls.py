@@ -15,12 +15,12 @@ import pytest
 from controller.apiserver import bounds
 from controller.apiserver.kinds.core import CONFIG_MAPS
 from controller.apiserver.objects import admission, list_options
-from controller.apiserver.objects.forms import Form
+from controller.apiserver.objects.representation import Form
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs import watches, writing
 from controller.apiserver.verbs.watches import Watch
-from controller.apiserver.verbs.writing import Place
+from controller.apiserver.verbs.writing import ResourceRef
 from controller.apiserver.worker import Worker
 from tests.apiserver.conftest import CONFIG_MAPS as PATH
 from tests.apiserver.conftest import acting
@@ -127,7 +127,7 @@ async def test_others_have_a_turn_between_two_events_of_a_watch(tmp_path: Path) 
             await asyncio.sleep(0)
 
     running = asyncio.create_task(others())
-    things = Place(replace(CONFIG_MAPS, plural="things"), "edge")
+    things = ResourceRef(replace(CONFIG_MAPS, plural="things"), "edge")
     watch = Watch(store, things, lambda _: True, Form(), Worker(), asyncio.Lock())
     async for _ in watch.events(list_options.of_watch({"timeoutSeconds": "1"})):
         lines += 1

@@ -10,10 +10,10 @@ import pytest
 
 from controller import RELEASED
 from controller.apiserver.access.pki import Pki
+from controller.apiserver.controllers.daily import Daily
+from controller.apiserver.controllers.schedule import ControllerSchedule
 from controller.apiserver.storage.backups import DAY, Backups
 from controller.apiserver.storage.store import Store
-from controller.apiserver.upkeep.daily import Daily
-from controller.apiserver.upkeep.schedule import Upkeep
 from tests.apiserver.test_backups import empty
 from tests.support import virtual_time
 
@@ -72,7 +72,7 @@ def test_without_the_time_a_day_of_running_counts(tmp_path: Path) -> None:
     assert box.run(600) == 1
 
 
-class Rounds(Upkeep):
+class Rounds(ControllerSchedule):
     """Counts its rounds and does nothing else."""
 
     def __init__(self, clock: Callable[[], float], elapsed: Callable[[], float]) -> None:

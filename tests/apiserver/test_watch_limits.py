@@ -13,7 +13,7 @@ from unittest import mock
 import aiohttp
 import pytest
 
-from controller.apiserver.http import wire
+from controller.apiserver.http import codec
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAPS, acting, status
 
@@ -75,5 +75,5 @@ async def test_a_client_that_reads_no_more_is_cut_off(monkeypatch: pytest.Monkey
     monkeypatch.setattr(wire, "STALLED_SECONDS", 0.01)
     request = mock.Mock()
     with pytest.raises(ConnectionResetError, match="stopped reading"):
-        await wire.send(request, asyncio.get_running_loop().create_future())
+        await codec.send(request, asyncio.get_running_loop().create_future())
     request.transport.abort.assert_called_once()

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from controller.apiserver.kinds.core import CORE
-from controller.apiserver.objects.forms import Form
 from controller.apiserver.objects.list_options import of_watch
+from controller.apiserver.objects.representation import Form
 from controller.apiserver.storage.store import Key, Store
 from controller.apiserver.verbs.watches import Watch
-from controller.apiserver.verbs.writing import Place
+from controller.apiserver.verbs.writing import ResourceRef
 from controller.apiserver.worker import Worker
 
 CONFIG_MAPS = next(resource for resource in CORE if resource.kind == "ConfigMap")
@@ -42,7 +42,7 @@ async def write(store: Store, name: str, value: str) -> None:
 
 def watching(store: Store, query: dict[str, str], turn: asyncio.Lock | None = None) -> AsyncGenerator[bytes, None]:
     """The pieces of a watch."""
-    place = Place(CONFIG_MAPS, "edge")
+    place = ResourceRef(CONFIG_MAPS, "edge")
     watch = Watch(store, place, lambda _: True, Form(), Worker(), turn or asyncio.Lock())
     return watch.events(of_watch(query))
 

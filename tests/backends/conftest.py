@@ -16,18 +16,19 @@ import docker
 import pytest
 
 from controller import errors
+from controller.api import kinds, runtimes
 from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host import Host
+from controller.backends.docker.host_services import HostServices
 from controller.backends.pods import naming
 from controller.backends.pods.backend import PodsBackend
 from controller.devices.serial import SerialDevice
+from controller.machinery import endpoint
+from controller.machinery.client import ApiClient
 from controller.network.arp.guard import AddressGuard
-from controller.network.dhcp.keeper import LeaseKeeper
-from controller.network.lending import Lending
-from controller.resources import endpoint, kinds, runtimes
-from controller.resources.client import ApiClient
+from controller.network.dhcp.lease_manager import LeaseManager
+from controller.network.interface_passthrough import InterfacePassthrough
 from tests.cluster import nodes
 from tests.support import dockerd, image
 from tests.support.lan import Lan
@@ -98,7 +99,7 @@ class Bench:
     async def hindered(self, target: Target, reason: str) -> base.Observed:
         """What stands once a hindrance has this reason."""
         return await self._until(
-            target, lambda observed: observed.hindrance is not None and observed.hindrance.reason == reason
+            target, lambda observed: observed.blocker is not None and observed.blocker.reason == reason
         )
 
     async def _until(self, target: Target, wanted: Callable[[base.Observed], bool]) -> base.Observed:
@@ -138,14 +139,14 @@ def install_id() -> str:
 class NewBackend(Protocol):
     """Makes a backend for an installation."""
 
-    def __call__(self, install_id: str, kept: LeaseKeeper = ...) -> DockerBackend:
+    def __call__(self, install_id: str, kept: LeaseManager = ...) -> DockerBackend:
         """Another one."""
 
 
 @pytest.fixture
-async def leases(tmp_path: Path) -> AsyncIterator[LeaseKeeper]:
+async def leases(tmp_path: Path) -> AsyncIterator[LeaseManager]:
     """The leases of the test."""
-    keeper = LeaseKeeper(tmp_path / "leases")
+    keeper = LeaseManager(tmp_path / "leases")
     yield keeper
     keeper.close()
 
@@ -159,9 +160,9 @@ async def guard() -> AsyncIterator[AddressGuard]:
 
 
 @pytest.fixture
-def lending(tmp_path: Path) -> Lending:
+def passthrough(tmp_path: Path) -> InterfacePassthrough:
     """The host's interfaces in containers of the test."""
-    return Lending(tmp_path / "lent")
+    return InterfacePassthrough(tmp_path / "lent")
 
 
 @pytest.fixture
@@ -171,20 +172,26 @@ def devices() -> list[SerialDevice]:
 
 
 @pytest.fixture
-def host(leases: LeaseKeeper, guard: AddressGuard, lending: Lending, devices: list[SerialDevice]) -> Host:
+def host(
+    leases: LeaseManager, guard: AddressGuard, passthrough: InterfacePassthrough, devices: list[SerialDevice]
+) -> HostServices:
     """What the backend uses beside the engine."""
-    return Host(leases, guard, lending, lambda: tuple(devices))
+    return HostServices(leases, guard, passthrough, lambda: tuple(devices))
 
 
 @pytest.fixture
 async def new_backend(
-    engine: dockerd.Engine, leases: LeaseKeeper, guard: AddressGuard, lending: Lending, devices: list[SerialDevice]
+    engine: dockerd.Engine,
+    leases: LeaseManager,
+    guard: AddressGuard,
+    passthrough: InterfacePassthrough,
+    devices: list[SerialDevice],
 ) -> AsyncIterator[NewBackend]:
     """Makes backends on the session's engine; what they made is purged afterwards."""
     made: list[DockerBackend] = []
 
-    def make(install_id: str, kept: LeaseKeeper = leases) -> DockerBackend:
-        host = Host(kept, guard, lending, lambda: tuple(devices))
+    def make(install_id: str, kept: LeaseManager = leases) -> DockerBackend:
+        host = HostServices(kept, guard, passthrough, lambda: tuple(devices))
         backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
         made.append(backend)
         return backend

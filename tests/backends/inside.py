@@ -8,7 +8,7 @@ from typing import Any
 from controller.backends import base
 from controller.backends.base import Target
 from controller.container_root import Process
-from controller.network.namespace import Namespace, Snapshot
+from controller.network.netns import Namespace, Snapshot
 from tests.backends.conftest import Bench
 
 

@@ -10,8 +10,8 @@ from contextlib import aclosing
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
-from controller.resources import reasons
 from tests.backends.conftest import Bench
 
 pytestmark = pytest.mark.timeout(300)
@@ -71,16 +71,16 @@ async def test_every_step_done_twice_changes_nothing_more(bench: Bench) -> None:
 async def test_a_runtime_is_handed_over_as_it_runs(bench: Bench) -> None:
     target = await bench.up(bench.target())
     before = await bench.settled(target, healthy=True)
-    heir = dataclasses.replace(target, name=f"{target.name}-b")
+    successor = dataclasses.replace(target, name=f"{target.name}-b")
     if bench.own:
-        heir = dataclasses.replace(heir, uid=await bench.own(heir))
+        successor = dataclasses.replace(successor, uid=await bench.own(successor))
 
     made_for = await bench.backend.made_for(target.identity)
-    await bench.backend.hand_over(heir)
-    await bench.backend.hand_over(heir)
+    await bench.backend.hand_over(successor)
+    await bench.backend.hand_over(successor)
 
     assert made_for == target.uid
-    assert await bench.backend.observe(heir) == before
+    assert await bench.backend.observe(successor) == before
 
 
 async def test_a_runtime_that_does_not_exist_was_made_for_nobody_and_can_be_handed_over(bench: Bench) -> None:
@@ -184,7 +184,7 @@ async def test_a_replacement_of_a_runtime_that_is_to_stand_still_starts_nothing(
 async def test_changes_begin_with_everything_and_then_name_the_runtime(bench: Bench) -> None:
     target = bench.target()
     async with aclosing(bench.backend.changes()) as changes, asyncio.timeout(60):
-        assert await anext(changes) is base.Contact.STANDS
+        assert await anext(changes) is base.Contact.CONNECTED
         await bench.up(target)
         assert await anext(changes) == target.identity
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
 from controller.network.arp.guard import AddressGuard
-from controller.resources import reasons
 from tests.backends.conftest import Bench, interface
 from tests.backends.inside import changed
 from tests.support.lan import Lan
@@ -79,15 +79,15 @@ async def test_of_two_that_ask_for_one_address_the_second_is_told_at_once(bench:
     first = bench.target("plc1", interfaces=[interface(lan, 35)])
     second = bench.target("plc2", interfaces=[interface(lan, 35)])
 
-    assert (await bench.backend.observe(first)).obstacles == ()
-    ((reason, message),) = (await bench.backend.observe(second)).obstacles
+    assert (await bench.backend.observe(first)).start_blockers == ()
+    ((reason, message),) = (await bench.backend.observe(second)).start_blockers
     assert reason == reasons.ADDRESS_CONFLICT
     assert first.identity.device_id in message
 
     await bench.up(first)
-    assert (await bench.backend.observe(first)).obstacles == ()
+    assert (await bench.backend.observe(first)).start_blockers == ()
     await bench.down(first)
-    assert (await bench.backend.observe(second)).obstacles == ()
+    assert (await bench.backend.observe(second)).start_blockers == ()
 
 
 async def test_of_two_that_ask_for_one_container_and_one_address_the_second_is_told_of_the_container(
@@ -97,7 +97,7 @@ async def test_of_two_that_ask_for_one_container_and_one_address_the_second_is_t
     second = dataclasses.replace(first, identity=first.identity._replace(namespace="other"))
     await bench.backend.observe(first)
 
-    ((reason, message),) = (await bench.backend.observe(second)).obstacles
+    ((reason, message),) = (await bench.backend.observe(second)).start_blockers
 
     assert reason == reasons.NAME_TAKEN
     assert f"namespace edge asked for the container {first.identity.device_id}" in message
@@ -106,7 +106,7 @@ async def test_of_two_that_ask_for_one_container_and_one_address_the_second_is_t
 async def test_a_runtime_that_shall_stand_still_asks_for_no_address(bench: Bench, lan: Lan) -> None:
     await bench.backend.observe(bench.target("plc1", interfaces=[interface(lan, 36)], desiredState="Stopped"))
 
-    assert (await bench.backend.observe(bench.target("plc2", interfaces=[interface(lan, 36)]))).obstacles == ()
+    assert (await bench.backend.observe(bench.target("plc2", interfaces=[interface(lan, 36)]))).start_blockers == ()
 
 
 async def test_a_restart_that_is_asked_for_waits_while_the_address_is_contested(
@@ -119,7 +119,7 @@ async def test_a_restart_that_is_asked_for_waits_while_the_address_is_contested(
     async with asyncio.timeout(30):
         await anext(guard.changes())
 
-    ((reason, _),) = (await bench.backend.observe(target)).obstacles
+    ((reason, _),) = (await bench.backend.observe(target)).start_blockers
 
     assert reason == reasons.ADDRESS_CONFLICT
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
-from controller.network.lending import Lending
-from controller.resources import reasons
+from controller.network.interface_passthrough import InterfacePassthrough
 from tests.backends.conftest import Bench, NewBackend, interface
 from tests.backends.inside import changed, links_of
 from tests.support.command import run
@@ -162,11 +162,11 @@ async def test_it_is_refused_while_another_runtime_needs_it(bench: Bench, nic: L
     wish = bench.target(interfaces=[], dedicatedInterface=nic.parent)
     rivalled = dataclasses.replace(wish, rival="eth1 is a parent of plc-9")
 
-    assert (await bench.backend.observe(rivalled)).obstacles == (
+    assert (await bench.backend.observe(rivalled)).start_blockers == (
         (reasons.DEDICATED_REFUSED, "eth1 is a parent of plc-9"),
     )
     target = await bench.up(wish)
-    assert (await bench.backend.observe(dataclasses.replace(target, rival=rivalled.rival))).obstacles == ()
+    assert (await bench.backend.observe(dataclasses.replace(target, rival=rivalled.rival))).start_blockers == ()
 
 
 async def test_it_is_given_and_taken_while_the_runtime_runs(bench: Bench, nic: Lan) -> None:
@@ -203,7 +203,7 @@ async def test_a_second_runtime_is_refused(bench: Bench, nic: Lan) -> None:
     first = await bench.up(bench.target("plc1", interfaces=[], dedicatedInterface=nic.parent))
     second = bench.target("plc2", interfaces=[], dedicatedInterface=nic.parent)
 
-    ((reason, message),) = (await bench.backend.observe(second)).obstacles
+    ((reason, message),) = (await bench.backend.observe(second)).start_blockers
     with pytest.raises(errors.Stalled) as refused:
         await bench.up(second)
 
@@ -215,7 +215,7 @@ async def test_a_second_runtime_is_refused(bench: Bench, nic: Lan) -> None:
 async def refusal(bench: Bench, name: str, **spec: Any) -> tuple[str, str]:
     """Why a runtime may not have the interface."""
     observed: base.Observed = await bench.backend.observe(bench.target("plc9", dedicatedInterface=name, **spec))
-    return observed.obstacles[0]
+    return observed.start_blockers[0]
 
 
 async def test_what_the_host_or_a_runtime_needs_is_refused(bench: Bench, lan: Lan, nic: Lan) -> None:
@@ -235,7 +235,7 @@ async def test_what_the_host_or_a_runtime_needs_is_refused(bench: Bench, lan: La
 async def test_one_that_is_not_plugged_in_is_waited_for(bench: Bench, nic: Lan) -> None:
     wish = bench.target(interfaces=[], dedicatedInterface=nic.parent)
     await asyncio.to_thread(nic.unplug)
-    assert (await bench.backend.observe(wish)).obstacles[0][0] == reasons.PARENT_MISSING
+    assert (await bench.backend.observe(wish)).start_blockers[0][0] == reasons.PARENT_MISSING
     await asyncio.to_thread(nic.plug)
 
     target = await bench.up(wish)
@@ -258,7 +258,7 @@ async def test_one_that_is_pulled_while_it_is_lent_comes_back_to_the_runtime(ben
 
 
 async def test_nothing_of_an_earlier_boot_is_taken_for_lent(tmp_path: Path, nic: Lan) -> None:
-    lending = Lending(tmp_path)
+    passthrough = InterfacePassthrough(tmp_path)
     record = {
         "name": nic.parent,
         "owner": ["edge", "plc"],
@@ -271,7 +271,7 @@ async def test_nothing_of_an_earlier_boot_is_taken_for_lent(tmp_path: Path, nic:
     (tmp_path / f"{nic.parent}.json").write_text(json.dumps({**record, "boot": "another"}))
     (tmp_path / "broken.json").write_text("{")
 
-    assert await lending.loans() == {}
+    assert await passthrough.passthroughs() == {}
 
 
 async def test_one_whose_name_is_taken_on_the_host_is_not_lost(bench: Bench, nic: Lan) -> None:

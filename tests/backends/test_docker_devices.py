@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import ObservedDevice, Target
-from controller.backends.docker import confinement
 from controller.backends.docker.backend import DEFAULT_PIDS_LIMIT
+from controller.backends.docker.containers import confinement
 from controller.container_root import Process
 from controller.devices import nodes
 from controller.devices.serial import SerialDevice, SerialDevices
-from controller.resources import reasons
 from tests.backends.conftest import Bench
 from tests.support.serial_port import Far, Host
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Observed, Target
 from controller.network import resolver
-from controller.network.dhcp.keeper import LeaseKeeper
-from controller.resources import reasons
+from controller.network.dhcp.lease_manager import LeaseManager
 from tests.backends.conftest import Bench, NewBackend
 from tests.backends.inside import process_of
 from tests.support.dhcp_server import DhcpServer
@@ -38,7 +38,7 @@ def dhcp(lan: Lan, name: str = "lan0", **more: Any) -> dict[str, Any]:
 class Controller:
     """Does what the controller does at every change of a lease."""
 
-    def __init__(self, bench: Bench, leases: LeaseKeeper) -> None:
+    def __init__(self, bench: Bench, leases: LeaseManager) -> None:
         self._bench = bench
         self._leases = leases
         self._changed = asyncio.Event()
@@ -74,7 +74,7 @@ class Controller:
 
 
 @pytest.fixture
-async def controller(bench: Bench, leases: LeaseKeeper) -> AsyncIterator[Controller]:
+async def controller(bench: Bench, leases: LeaseManager) -> AsyncIterator[Controller]:
     """Follows the leases of the test's backend."""
     async with Controller(bench, leases) as following:
         yield following
@@ -138,7 +138,7 @@ async def test_the_address_stays_when_it_is_made_anew_and_the_server_forgot_it(
 
 async def test_another_controller_takes_over_without_taking_the_address_away(
     bench: Bench,
-    leases: LeaseKeeper,
+    leases: LeaseManager,
     controller: Controller,
     lan: Lan,
     server: DhcpServer,
@@ -151,7 +151,7 @@ async def test_another_controller_takes_over_without_taking_the_address_away(
     leases.close()
     server.stop()
 
-    later = LeaseKeeper(tmp_path / "leases")
+    later = LeaseManager(tmp_path / "leases")
     bench.backend = new_backend(bench.install_id, later)
     found = await bench.backend.observe(target)
     assert (found.interfaces[0].address, found.interfaces[0].detail) == (address, "nobody keeps its lease")

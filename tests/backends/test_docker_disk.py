@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from controller import disk, errors
+from controller.api import reasons
 from controller.backends import base
-from controller.resources import reasons
 from tests.backends.conftest import Bench
 from tests.support.dockerd import Engine
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import reasons, runtimes
 from controller.backends import base
 from controller.backends.base import Contact, Identity
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host import Host
-from controller.resources import reasons, runtimes
+from controller.backends.docker.host_services import HostServices
 from tests.backends.conftest import INTERNAL_POOL, Bench, interface
 from tests.support import dockerd, image
 from tests.support.descriptors import opened
@@ -37,7 +37,7 @@ def own_engine(engine: dockerd.Engine, runtime_images: dict[str, image.Image]) -
 
 
 @pytest.fixture
-async def own_bench(own_engine: dockerd.Engine, install_id: str, host: Host) -> AsyncIterator[Bench]:
+async def own_bench(own_engine: dockerd.Engine, install_id: str, host: HostServices) -> AsyncIterator[Bench]:
     """A backend on that engine."""
     backend = DockerBackend(own_engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
     yield Bench(backend, install_id, image.REPOSITORY)
@@ -51,7 +51,7 @@ async def until(changes: AsyncIterator[Identity | Contact], wanted: Identity | C
             return
 
 
-async def test_an_engine_that_is_away_is_waited_for(host: Host) -> None:
+async def test_an_engine_that_is_away_is_waited_for(host: HostServices) -> None:
     backend = DockerBackend("unix:///nonexistent/docker.sock", "x", INTERNAL_POOL, host)
 
     with pytest.raises(errors.Waiting) as away:
@@ -66,12 +66,12 @@ async def test_everything_goes_on_after_a_restart_of_the_engine(
 ) -> None:
     target = await own_bench.up(own_bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
     async with asyncio.timeout(60), aclosing(own_bench.backend.changes()) as changes:
-        await until(changes, Contact.STANDS)
+        await until(changes, Contact.CONNECTED)
         await asyncio.to_thread(own_engine.stop)
         with pytest.raises(errors.Waiting):
             await own_bench.backend.observe(target)
         await asyncio.to_thread(own_engine.start)
-        await until(changes, Contact.STANDS)
+        await until(changes, Contact.CONNECTED)
 
     await own_bench.run(target, base.RepairNetworks)
 
@@ -94,7 +94,7 @@ async def test_meddling_by_hand_is_told(bench: Bench, api: Any, lan: Lan, meddli
         "remove": lambda: api.remove_container(name, force=True),
     }
     async with asyncio.timeout(60), aclosing(bench.backend.changes()) as changes:
-        await until(changes, Contact.STANDS)
+        await until(changes, Contact.CONNECTED)
         await asyncio.to_thread(deeds[meddling])
         await until(changes, target.identity)
 
@@ -102,13 +102,13 @@ async def test_meddling_by_hand_is_told(bench: Bench, api: Any, lan: Lan, meddli
 async def test_changes_that_nobody_takes_are_kept_once(bench: Bench, api: Any) -> None:
     target = await bench.up(bench.target())
     async with asyncio.timeout(60), aclosing(bench.backend.changes()) as changes:
-        await until(changes, Contact.STANDS)
+        await until(changes, Contact.CONNECTED)
         for _ in range(5):
             await asyncio.to_thread(api.restart, target.identity.device_id, 0)
         await until(changes, target.identity)
 
 
-async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench, host: Host) -> None:
+async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench, host: HostServices) -> None:
     tiny = DockerBackend(engine.url, bench.install_id, IPv4Network("10.214.255.240/28"), host)
     bench.backend, kept = tiny, bench.backend
     await bench.up(bench.target("plc1"))
@@ -122,7 +122,7 @@ async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench, ho
 
 
 async def test_creating_and_deleting_leaves_nothing_behind(
-    engine: dockerd.Engine, bench: Bench, lan: Lan, install_id: str, host: Host
+    engine: dockerd.Engine, bench: Bench, lan: Lan, install_id: str, host: HostServices
 ) -> None:
     before = opened()
     kept, bench.backend = (
@@ -143,11 +143,11 @@ async def test_creating_and_deleting_leaves_nothing_behind(
     assert own_threads() == []
 
 
-async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str, host: Host) -> None:
+async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str, host: HostServices) -> None:
     backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host)
     stream: Any = backend.changes()  # a generator, which its type does not say
     async with asyncio.timeout(60), aclosing(stream) as changes:
-        await until(changes, Contact.STANDS)
+        await until(changes, Contact.CONNECTED)
 
     await close(backend)
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
+from controller.api import reasons
 from controller.backends.base import Contact
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host import Host
-from controller.resources import reasons
+from controller.backends.docker.host_services import HostServices
 from tests.backends.conftest import INTERNAL_POOL, reason_of
 from tests.support.stub_engine import LIMITS, Manner, StubEngine
 
 
 @pytest.fixture
-async def backend(stub: StubEngine, host: Host) -> AsyncIterator[DockerBackend]:
+async def backend(stub: StubEngine, host: HostServices) -> AsyncIterator[DockerBackend]:
     """The backend on the stub."""
     made = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
     yield made
@@ -33,7 +33,7 @@ async def test_a_subscription_that_is_not_answered_is_made_again(stub: StubEngin
         first = asyncio.create_task(anext(changes))
         await stub.arrived("GET /events")
         stub.manners["/events"] = Manner.OPEN
-        assert [await first, await anext(changes)] == [Contact.LOST, Contact.STANDS]
+        assert [await first, await anext(changes)] == [Contact.LOST, Contact.CONNECTED]
 
 
 async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers_and_is_told_once(
@@ -45,7 +45,7 @@ async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers_a
     async with asyncio.timeout(60), aclosing(stream) as changes:
         assert await anext(changes) is Contact.LOST
         stub.running.set()
-        assert await anext(changes) is Contact.STANDS
+        assert await anext(changes) is Contact.CONNECTED
     loud = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert loud == [f"Docker at {stub.url} does not answer: timed out"]
 
@@ -54,9 +54,9 @@ async def test_events_are_followed_again_after_the_engine_hung(stub: StubEngine,
     stub.manners["/events"] = Manner.OPEN
     stream: Any = backend.changes()
     async with asyncio.timeout(60), aclosing(stream) as changes:
-        assert await anext(changes) is Contact.STANDS
+        assert await anext(changes) is Contact.CONNECTED
         stub.running.clear()
         assert await reason_of(backend.check()) == reasons.DAEMON_UNREACHABLE
         assert await anext(changes) is Contact.LOST
         stub.running.set()
-        assert await anext(changes) is Contact.STANDS
+        assert await anext(changes) is Contact.CONNECTED

@@ -11,14 +11,14 @@ import docker
 import pytest
 
 from controller import names
+from controller.api import kinds
 from controller.boottime import Boot
-from controller.reconcile.attempt import Surroundings
-from controller.reconcile.causes import EngineContact
-from controller.reconcile.events import EventRecorder
-from controller.reconcile.keys import Key, KeyIndex
-from controller.reconcile.reconciler import Reconciler, Result
-from controller.reconcile.scope import Scope
-from controller.resources import kinds
+from controller.machinery.event_recorder import EventRecorder
+from controller.runtimes.keys import Key, KeyIndex
+from controller.runtimes.reconciler import Reconciler, Result
+from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.restart_context import EngineContact
+from controller.runtimes.scope import Scope
 from tests.backends.conftest import Bench, interface
 from tests.support.fake_api import FakeApi
 from tests.support.lan import Lan
@@ -39,7 +39,7 @@ class Cell:
     def __post_init__(self) -> None:
         scope, index = Scope("Docker", NODE, claims=True), KeyIndex()
         recorder = EventRecorder(self.api, NODE, time.time)
-        around = Surroundings(
+        around = ReconcilerDependencies(
             api=self.api,
             backend=self.bench.backend,
             node=NODE,

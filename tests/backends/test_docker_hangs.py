@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import reasons, runtimes
 from controller.backends.base import CreateContainer, Identity, Target
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.containers import Containers
-from controller.backends.docker.engine import Engine
-from controller.backends.docker.host import Host
-from controller.backends.docker.images import Images
-from controller.resources import reasons, runtimes
+from controller.backends.docker.containers.inventory import Containers
+from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.host_services import HostServices
+from controller.backends.docker.images.images import Images
 from tests.backends.conftest import INTERNAL_POOL, Told, reason_of
 from tests.support.stub_engine import LIMITS, Manner, StubEngine
 
@@ -184,7 +184,9 @@ async def test_closing_sends_nothing_more(stub: StubEngine) -> None:
     assert "POST /containers/plc2/start" not in stub.asked
 
 
-async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(stub: StubEngine, host: Host) -> None:
+async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(
+    stub: StubEngine, host: HostServices
+) -> None:
     backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
     stub.statuses |= {"/containers/create": "409 Conflict", "/containers/plc1/json": "404 Not Found"}
     stub.answers |= {f"/images/{name}/json": {"Id": "sha256:1"} for name in ("pin", "registry.test/plc1:1")}

@@ -13,10 +13,10 @@ import docker
 import pytest
 
 from controller import errors, names
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Contact
-from controller.backends.docker import labels
-from controller.resources import reasons
+from controller.backends.docker.containers import labels
 from tests.backends.conftest import Bench, interface
 from tests.support import image
 from tests.support.command import run
@@ -55,7 +55,7 @@ async def test_labels_of_an_image_in_the_place_of_what_an_event_tells_lose_no_ev
     load(docker_client, runtime_images["1"], {"exitCode": "none", "execID": "x", "container": "y"})
     target = await bench.up(bench.target(version="labelled"))
     async with asyncio.timeout(30), aclosing(bench.backend.changes()) as changes:
-        assert await anext(changes) is Contact.STANDS
+        assert await anext(changes) is Contact.CONNECTED
         await asyncio.to_thread(api.restart, target.identity.device_id, timeout=0)
         assert await anext(changes) == target.identity
         observed = await bench.backend.observe(target)

@@ -11,11 +11,11 @@ import pytest
 from docker import errors as docker_errors
 
 from controller import errors, names
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.docker.backend import DockerBackend
-from controller.reconcile import plan
-from controller.resources import reasons
+from controller.runtimes import plan
 from tests.backends.conftest import Bench
 
 pytestmark = pytest.mark.docker

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
-from controller.backends.docker import naming
-from controller.backends.docker.engine import Engine
-from controller.resources import reasons
+from controller.backends.docker.containers import naming
+from controller.backends.docker.engine.client import Engine
 from tests.backends.conftest import Bench
 from tests.support.image import Image, Layer
 from tests.support.registry import Registry

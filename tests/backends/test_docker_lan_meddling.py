@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
-from controller.resources import reasons
 from tests.backends.conftest import Bench, interface
 from tests.backends.inside import in_order, links_of, pid_of
 from tests.support.command import run

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host import Host
+from controller.backends.docker.host_services import HostServices
 from controller.network.parents import Parents
-from controller.resources import reasons
 from tests.backends.conftest import INTERNAL_POOL, Bench, interface
 from tests.backends.inside import in_order, pid_of
 from tests.support.command import run
@@ -87,10 +87,12 @@ async def test_an_address_outside_the_parents_own_subnet_answers(bench: Bench, l
     assert lan.ping("198.51.100.5")
 
 
-async def test_a_wifi_parent_is_refused_with_the_remedy(engine: Engine, host: Host, bench: Bench, lan: Lan) -> None:
+async def test_a_wifi_parent_is_refused_with_the_remedy(
+    engine: Engine, host: HostServices, bench: Bench, lan: Lan
+) -> None:
     wifi = DockerBackend(engine.url, bench.install_id, INTERNAL_POOL, host, interface_kind=lambda _: "wifi")
     try:
-        ((reason, message),) = (await wifi.observe(bench.target(interfaces=[interface(lan, 10)]))).obstacles
+        ((reason, message),) = (await wifi.observe(bench.target(interfaces=[interface(lan, 10)]))).start_blockers
     finally:
         wifi.close()
 
@@ -99,7 +101,7 @@ async def test_a_wifi_parent_is_refused_with_the_remedy(engine: Engine, host: Ho
 
 
 async def test_a_vlan_is_made_for_a_runtime_comes_back_with_its_nic_and_goes_with_it(
-    engine: Engine, host: Host, install_id: str, runtime_image: str, lan: Lan
+    engine: Engine, host: HostServices, install_id: str, runtime_image: str, lan: Lan
 ) -> None:
     # Not every kernel has VLANs: a macvlan of that name stands in for one.
     parents = Parents(install_id, lambda _: "macvlan mode bridge")

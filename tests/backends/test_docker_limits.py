@@ -7,10 +7,10 @@ from typing import Any
 import docker
 import pytest
 
+from controller.api import reasons
 from controller.backends import base
-from controller.backends.docker import making
-from controller.reconcile import difference
-from controller.resources import reasons
+from controller.backends.docker.containers import create_body
+from controller.runtimes import drift
 from tests.backends.conftest import Bench
 
 pytestmark = pytest.mark.docker
@@ -24,12 +24,12 @@ async def test_a_memory_limit_that_the_host_cannot_give_is_told_and_not_tried_ag
     assert "memory" in (await bench.backend.survey()).bounds
     # As an engine does on a host without the memory cgroup, such as a Raspberry Pi as it is delivered.
     monkeypatch.setattr(docker.APIClient, "info", lambda self: {**known, "MemoryLimit": False})
-    monkeypatch.setattr(making, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
+    monkeypatch.setattr(create_body, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
     target = await bench.up(bench.target(resources={"memory": "64Mi"}))
 
     observed: base.Observed = await bench.backend.observe(target)
 
-    assert not difference.resources_differ(target.spec.resources, observed.resources)
+    assert not drift.resources_differ(target.spec.resources, observed.resources)
     assert [reason for reason, _ in observed.warnings] == [reasons.MEMORY_UNBOUNDED]
     assert (await bench.backend.observe(bench.target())).warnings == ()
     assert "memory" not in (await bench.backend.survey()).bounds
@@ -39,8 +39,8 @@ async def test_a_limit_that_somebody_took_away_is_no_shortcoming_of_the_host(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr(making, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
+        before.setattr(create_body, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
         target = await bench.up(bench.target(resources={"memory": "64Mi"}))
     observed: base.Observed = await bench.backend.observe(target)
-    assert difference.resources_differ(target.spec.resources, observed.resources)
+    assert drift.resources_differ(target.spec.resources, observed.resources)
     assert observed.warnings == ()

@@ -10,7 +10,7 @@ import pytest
 from controller import errors
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.engine import Engine
+from controller.backends.docker.engine.client import Engine
 from tests.backends.conftest import Bench, interface
 from tests.support.lan import Lan
 

@@ -10,7 +10,7 @@ import pytest
 
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.host import Host
+from controller.backends.docker.host_services import HostServices
 from tests.backends.conftest import INTERNAL_POOL, Bench, interface
 from tests.support import dockerd, image
 from tests.support.lan import Lan
@@ -28,13 +28,13 @@ def older(engine: dockerd.Engine, runtime_images: dict[str, image.Image]) -> Ite
         yield made
 
 
-def backend_of(engine: dockerd.Engine, install_id: str, host: Host) -> DockerBackend:
+def backend_of(engine: dockerd.Engine, install_id: str, host: HostServices) -> DockerBackend:
     """A backend on an engine."""
     return DockerBackend(engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
 
 
 async def test_address_and_mac_stay_over_an_upgrade_of_the_engine(
-    older: dockerd.Engine, engine: dockerd.Engine, install_id: str, host: Host, lan: Lan, runtime_image: str
+    older: dockerd.Engine, engine: dockerd.Engine, install_id: str, host: HostServices, lan: Lan, runtime_image: str
 ) -> None:
     bench = Bench(backend_of(older, install_id, host), install_id, runtime_image)
     wished = [interface(lan, 40), interface(lan, 41, "cell0", gateway=None)]

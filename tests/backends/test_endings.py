@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.backends.docker.endings import Endings
+from controller.backends.docker.containers.exits import ContainerExits
 
 AT = 1_767_265_200  # 2026-01-01T11:00:00Z
 NOW = "2026-01-01T11:00:00Z"
@@ -40,7 +40,7 @@ LABELS = ("abc", "", "-1", "256", "٣", "9" * 5000)
     ],
 )
 def test_how_the_run_that_finished_then_ended(events: list[dict[str, Any]], ending: tuple[int, bool] | None) -> None:
-    endings = Endings()
+    endings = ContainerExits()
     for told in events:
         endings.note(told)
     found = endings.of("c1", NOW)

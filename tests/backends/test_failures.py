@@ -8,9 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from controller import errors
-from controller.backends.docker import failures
-from controller.backends.docker.failures import Refusal
-from controller.resources import reasons
+from controller.api import reasons
+from controller.backends.docker.engine import failures
+from controller.backends.docker.engine.failures import Refusal
 
 
 class Said(NamedTuple):

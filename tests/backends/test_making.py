@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.api import runtimes
 from controller.backends.base import Identity, Target
-from controller.backends.docker import confinement, device_rules, labels, making, pulling
-from controller.backends.docker.arrangement import Attachment
-from controller.backends.docker.capabilities import Capabilities
-from controller.backends.docker.failures import Refusal
-from controller.backends.docker.streams import Stream, json_lines, payloads
+from controller.backends.docker.containers import confinement, create_body, labels
+from controller.backends.docker.devices import cgroup_rules
+from controller.backends.docker.engine.capabilities import Capabilities
+from controller.backends.docker.engine.failures import Refusal
+from controller.backends.docker.engine.streams import Stream, json_lines, payloads
+from controller.backends.docker.images import pulling
+from controller.backends.docker.networking.endpoint_plan import Attachment
 from controller.devices import serial
-from controller.resources import runtimes
 
 IDENTITY = Identity("install", "edge", "plc1")
 
@@ -36,13 +38,18 @@ def lan(name: str, **more: Any) -> dict[str, Any]:
     return {**fixed, **more}
 
 
-def body(wish: Target, version: str, *, has_ipv6: bool = True) -> dict[str, Any]:
+def body(desired: Target, version: str, *, has_ipv6: bool = True) -> dict[str, Any]:
     """The creation of a container with its first interface on a LAN network."""
-    wishes = making.wishes(wish, {})
-    connected = (Attachment(wishes[0], "edge-lan-x"),)
-    how = labels.Making("plc@sha256:1", "plc:1", {})
-    return making.body(
-        wish, how, connected, Capabilities.of(version), confinement.at_creation(["c 188:* rw"], 512), has_ipv6=has_ipv6
+    desired_interfaces = create_body.desired_interfaces(desired, {})
+    connected = (Attachment(desired_interfaces[0], "edge-lan-x"),)
+    how = labels.ContainerProvenance("plc@sha256:1", "plc:1", {})
+    return create_body.body(
+        desired,
+        how,
+        connected,
+        Capabilities.of(version),
+        confinement.at_creation(["c 188:* rw"], 512),
+        has_ipv6=has_ipv6,
     )
 
 
@@ -97,7 +104,7 @@ BOARD = serial.SerialDevice("ttyS1", "/dev/ttyS1", os.makedev(4, 65), 0o660, 0, 
 )
 def test_a_container_may_open_what_its_ports_can_be_and_nothing_else(ports: list[str], expected: list[str]) -> None:
     wished = [{"name": f"p{i}", "deviceId": id_, "containerPath": f"/dev/p{i}"} for i, id_ in enumerate(ports)]
-    assert device_rules.of(target(serialPorts=wished).spec.serial_ports, [USB, ACM, BOARD]) == expected
+    assert cgroup_rules.of(target(serialPorts=wished).spec.serial_ports, [USB, ACM, BOARD]) == expected
 
 
 @pytest.mark.parametrize(
@@ -119,7 +126,7 @@ def test_a_container_may_open_what_its_ports_can_be_and_nothing_else(ports: list
 def test_what_a_container_was_made_for_is_known(
     rules: list[str], device: serial.SerialDevice | None, expected: bool
 ) -> None:
-    assert device_rules.allow(rules, device) == expected
+    assert cgroup_rules.allow(rules, device) == expected
 
 
 def test_an_old_engine_pins_the_mac_of_the_network_of_its_mode() -> None:
@@ -154,9 +161,11 @@ def test_a_new_engine_pins_every_endpoint_and_names_it() -> None:
 def test_a_mac_address_that_is_known_wins(
     asked: str | None, on_container: str | None, remembered: str, expected: str
 ) -> None:
-    wish = Target(IDENTITY, "", "", 1, target(interfaces=[lan("a", macAddress=asked)]).spec, None, {"a": remembered})
+    desired = Target(IDENTITY, "", "", 1, target(interfaces=[lan("a", macAddress=asked)]).spec, None, {"a": remembered})
 
-    assert making.wishes(wish, {"a": on_container} if on_container else {})[0].mac_address == expected
+    assert (
+        create_body.desired_interfaces(desired, {"a": on_container} if on_container else {})[0].mac_address == expected
+    )
 
 
 def test_name_servers_are_three_at_most_and_each_once() -> None:
@@ -164,11 +173,11 @@ def test_name_servers_are_three_at_most_and_each_once() -> None:
         interfaces=[lan("a", dns=["10.0.0.1", "10.0.0.2"]), lan("b", dns=["10.0.0.1", "10.0.0.3", "10.0.0.4"])]
     )
 
-    assert making.name_servers(making.wishes(wished, {})) == ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    assert create_body.name_servers(create_body.desired_interfaces(wished, {})) == ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 
 
 def test_labels_tell_how_a_container_was_made() -> None:
-    how = labels.Making(
+    how = labels.ContainerProvenance(
         "plc@sha256:1", "plc:1", {"a": "02:00:00:00:00:01"}, "plc@sha256:0", pulled=True, realtime=False
     )
 
@@ -189,7 +198,7 @@ def test_the_environment_has_the_values_of_secrets_and_the_labels_only_their_nam
     assert made["Env"] == ["A=1", "S=a=b"]
     assert "a=b" not in json.dumps(made["Labels"])
     assert labels.made_from(made["Labels"]) == wished.spec
-    assert making.secret_env(wished.spec, ["PATH=/bin", *made["Env"]]) == {"S": "a=b"}
+    assert create_body.secret_env(wished.spec, ["PATH=/bin", *made["Env"]]) == {"S": "a=b"}
 
 
 @pytest.mark.parametrize("damaged", ["", "no JSON", "[]", '{"a":'])

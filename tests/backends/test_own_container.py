@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from controller.backends.docker import own_container
+from controller.backends.docker.containers import own_container
 from tests.support.dockerd import Engine
 
 IDENTIFIER = "a" * 64

@@ -9,8 +9,8 @@ import pytest
 
 from controller.backends.base import Contact, Identity
 from controller.backends.pods.changes import Changes
-from controller.resources import kinds
-from controller.resources.kinds import Kind
+from controller.machinery import kinds as core_kinds
+from controller.machinery.kinds import Kind
 from tests.support.fake_api import FakeApi
 
 
@@ -20,7 +20,7 @@ async def exhausted(stream: AsyncIterator[Identity | Contact]) -> None:
         pass
 
 
-@pytest.mark.parametrize("watched", [kinds.PODS, kinds.EVENTS])
+@pytest.mark.parametrize("watched", [core_kinds.PODS, core_kinds.EVENTS])
 async def test_the_failure_of_a_watch_ends_the_stream(watched: Kind) -> None:
     api = FakeApi()
 

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.pods import naming, template
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
-from controller.reconcile import plan
-from controller.resources import kinds, reasons
+from controller.machinery import kinds as core_kinds
+from controller.runtimes import plan
 from tests.backends.conftest import Bench
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -113,7 +114,7 @@ async def test_another_control_port_moves_the_service_and_touches_no_pod(bench: 
     before = await bench.backend.observe(moved)
     await bench.run(moved, base.RepairNetworks)
 
-    service = await workloads.find(kinds.SERVICES, target.identity)
+    service = await workloads.find(core_kinds.SERVICES, target.identity)
     assert (before.internal_attached, (await bench.backend.observe(moved)).internal_attached) == (False, True)
     assert service is not None
     assert [port["port"] for port in service["spec"]["ports"]] == [9000]
@@ -137,8 +138,8 @@ async def test_an_image_that_the_node_cannot_have_hinders_a_first_start(bench: B
     observed = await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
 
     assert observed.state == "starting"
-    assert observed.hindrance is not None
-    assert observed.hindrance.kind == "stalled"
+    assert observed.blocker is not None
+    assert observed.blocker.kind == "stalled"
 
 
 async def test_an_image_that_the_node_cannot_have_leaves_what_runs_alone(bench: Bench, workloads: Workloads) -> None:
@@ -161,7 +162,7 @@ async def test_a_replacement_that_was_broken_off_is_finished(
     made = template.make(wished, wished.spec.image_reference)
     await workloads.rebuild(target.identity, made, f"{pod.uid}/{pod.revision}")
     if pod_is_gone:
-        await workloads.delete(kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
+        await workloads.delete(core_kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
 
     broken_off = await bench.backend.observe(wished)
     await bench.run(wished, base.FinishReplacement)
@@ -181,13 +182,13 @@ async def test_what_never_ran_gives_way_to_a_corrected_spec(bench: Bench) -> Non
     assert (await bench.settled(corrected)).running
 
 
-@pytest.mark.parametrize("kind", [kinds.SERVICES, kinds.STATEFUL_SETS], ids=lambda kind: kind.kind)
+@pytest.mark.parametrize("kind", [core_kinds.SERVICES, core_kinds.STATEFUL_SETS], ids=lambda kind: kind.kind)
 async def test_what_is_not_ours_is_not_touched(bench: Bench, workloads: Workloads, kind: Any) -> None:
     target = bench.target()
     name, labels = naming.workload(target.identity), {"app": "somebody-elses"}
     spec = {
-        kinds.SERVICES: {"ports": [{"port": 80}], "selector": labels},
-        kinds.STATEFUL_SETS: {
+        core_kinds.SERVICES: {"ports": [{"port": 80}], "selector": labels},
+        core_kinds.STATEFUL_SETS: {
             "replicas": 0,
             "serviceName": name,
             "selector": {"matchLabels": labels},
@@ -216,6 +217,6 @@ async def test_what_a_runtime_stored_is_there_when_it_is_made_again(bench: Bench
 
     await bench.down(target)
 
-    claims = await workloads.of_runtime(kinds.PERSISTENT_VOLUME_CLAIMS, target.identity)
+    claims = await workloads.of_runtime(core_kinds.PERSISTENT_VOLUME_CLAIMS, target.identity)
     left = [claim["metadata"]["name"] for claim in claims if not claim["metadata"].get("deletionTimestamp")]
     assert left == [naming.claim(target.identity, "data")]

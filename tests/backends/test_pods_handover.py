@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from controller.api import runtimes
 from controller.backends.base import Identity, Target
 from controller.backends.pods import manifests, multus
 from controller.backends.pods.backend import PodsBackend
-from controller.resources import kinds, runtimes
-from controller.resources.kinds import Kind
+from controller.machinery import kinds as core_kinds
+from controller.machinery.kinds import Kind
 from tests.support.fake_api import FakeApi
 
 LAN = {"name": "lan0", "parentInterface": "eth1", "mode": "Dhcp"}
@@ -20,9 +21,9 @@ OWNER = Target(Identity("install", "edge", "plc1"), "a", "uid-a", 1, runtimes.Ru
 HEIR = dataclasses.replace(OWNER, name="b", uid="uid-b")
 (DEFINITION,) = multus.definitions(OWNER)
 OBJECTS: list[tuple[Kind, dict[str, Any]]] = [
-    (kinds.STATEFUL_SETS, manifests.stateful_set(OWNER, "image")),
-    (kinds.SERVICES, manifests.service(OWNER)),
-    (kinds.NETWORK_ATTACHMENT_DEFINITIONS, DEFINITION),
+    (core_kinds.STATEFUL_SETS, manifests.stateful_set(OWNER, "image")),
+    (core_kinds.SERVICES, manifests.service(OWNER)),
+    (core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, DEFINITION),
 ]
 
 
@@ -51,16 +52,16 @@ async def test_everything_goes_with_the_heir_and_says_the_same(api: FakeApi, bac
         assert (owner["kind"], owner["name"], owner["uid"]) == ("Runtime", "b", "uid-b")
         assert found["spec"] == body["spec"]
         assert found["metadata"]["labels"] == body["metadata"]["labels"]
-    assert ("delete", kinds.PODS.plural) not in api.requests
-    assert api.requests.count(("delete", kinds.NETWORK_ATTACHMENT_DEFINITIONS.plural)) == 1
+    assert ("delete", core_kinds.PODS.plural) not in api.requests
+    assert api.requests.count(("delete", core_kinds.NETWORK_ATTACHMENT_DEFINITIONS.plural)) == 1
 
 
 async def test_what_is_not_ours_goes_with_whom_it_went(api: FakeApi, backend: PodsBackend) -> None:
     name = OBJECTS[0][1]["metadata"]["name"]
     theirs = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}
-    await api.patch(kinds.STATEFUL_SETS, name, "edge", theirs)
+    await api.patch(core_kinds.STATEFUL_SETS, name, "edge", theirs)
     await backend.hand_over(HEIR)
 
-    found = await api.get(kinds.STATEFUL_SETS, name, "edge")
+    found = await api.get(core_kinds.STATEFUL_SETS, name, "edge")
     assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-a"
     assert await backend.made_for(OWNER.identity) == ""

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from controller import errors, names
+from controller.api import reasons, runtimes
 from controller.backends.base import Identity, Target
 from controller.backends.pods import lifecycle, manifests, multus, naming, template
 from controller.network import addresses
-from controller.resources import reasons, runtimes
 
 IDENTITY = Identity("install", "edge", "plc1")
 STATIC = {

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from controller.api import reasons
 from controller.backends.pods import readings
 from controller.backends.pods.readings import Pod
-from controller.resources import reasons
 
 DIGEST = f"sha256:{'1' * 64}"
 
@@ -83,7 +83,7 @@ NO_ROUTE = 'failed to do request: Head "https://ghcr.io/v2/a/b": dial tcp: looku
     ],
 )
 def test_what_hinders_a_pod_has_a_reason_and_says_what_to_do(seen: Pod, kind: str, reason: str) -> None:
-    found = readings.hindrance(seen, ())
+    found = readings.blocker(seen, ())
 
     assert (found.kind, found.reason) == (kind, reason)
     assert found.message
@@ -102,7 +102,7 @@ def test_a_pod_without_a_sandbox_is_explained_by_its_newest_warning(message: str
     older = {"type": "Warning", "reason": "FailedMount", "message": "old", "lastTimestamp": "2026-01-01T00:00:00Z"}
     newest = {**older, "reason": "FailedCreatePodSandBox", "message": message, "lastTimestamp": "2026-01-02T00:00:00Z"}
 
-    found = readings.hindrance(waiting("ContainerCreating"), [newest, older, {"type": "Normal"}])
+    found = readings.blocker(waiting("ContainerCreating"), [newest, older, {"type": "Normal"}])
 
     assert found.reason == reason
     assert message in found.message
@@ -129,7 +129,7 @@ def test_the_pin_is_what_another_node_can_pull_again(reference: str, image_id: s
     ids=["being pulled", "refused", "named by the kubelet"],
 )
 def test_what_waits_for_an_image_names_it_once(seen: Pod) -> None:
-    message = readings.hindrance(seen, ()).message
+    message = readings.blocker(seen, ()).message
     assert "ghcr.io/a/b:9" in message
     assert not message.startswith("ghcr.io/a/b:9: ErrImagePull: failed to pull and unpack image")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
-from controller.resources import reasons
 
 
 async def act(target: base.Target, progress: base.Progress) -> base.Target:

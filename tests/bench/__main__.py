@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
 from tests.bench import api, devices, failover, healing, leases, many, measures, pods
 from tests.cluster.programs import Unavailable
 from tests.support import image

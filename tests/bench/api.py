@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import yaml
 
-from controller.resources import crds
+from controller.api import crds
 from tests.bench import process
 from tests.cluster import programs
 from tests.cluster.control_plane import ControlPlane

@@ -45,7 +45,7 @@ async def replug(site: Site, lan: Lan, engine: Engine, host: Host, rounds: int) 
 
 
 def _stands(process: Process, number: int | None) -> Callable[[], Awaitable[bool]]:
-    async def stands() -> bool:
-        return await asyncio.to_thread(nodes.stands, process, "/dev/line0") == number
+    async def find_node() -> bool:
+        return await asyncio.to_thread(nodes.find_node, process, "/dev/line0") == number
 
-    return stands
+    return find_node

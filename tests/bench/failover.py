@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
 from tests.cluster import programs
 from tests.cluster.control_plane import PROGRAMS, ControlPlane
 from tests.support.cluster_site import ClusterSite

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from controller.network.dhcp.keeper import LeaseKeeper, LeaseKey
+from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager
 from tests.bench import process
 from tests.support.bare_container import BareContainer
 from tests.support.command import run
@@ -51,7 +51,7 @@ def ours_and_udhcpc(rounds: int) -> list[Row]:
 async def many(seconds: float) -> list[Row]:
     """Processor and memory of fifty leases, which are renewed each minute."""
     with Lan() as lan, tempfile.TemporaryDirectory() as name, DhcpServer(lan, Path(name), first=20, last=250):
-        keeper = LeaseKeeper(Path(name) / "leases")
+        keeper = LeaseManager(Path(name) / "leases")
         containers = [BareContainer(lan, f"02:ab:00:03:00:{number:02x}") for number in range(LEASES)]
         before = _resident_mib()
         try:
@@ -85,11 +85,11 @@ def _lease(container: BareContainer, folder: Path) -> str:
 
 
 async def _leased(container: BareContainer, folder: Path) -> str:
-    keeper = LeaseKeeper(folder / "leases")
+    keeper = LeaseManager(folder / "leases")
     key = LeaseKey("edge", container.client.host_name, "lan0")
     await keeper.keep(key, container.link, container.client)
     changes = keeper.changes()
-    while (lease := keeper.standing(key, container.link).lease) is None:
+    while (lease := keeper.lease_state(key, container.link).lease) is None:
         await anext(changes)
     run("nsenter", "-t", str(container.link.process.pid), "-n", "ip", "addr", "add", str(lease.address), "dev", "lan0")
     keeper.close()

@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from controller import names
+from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
 from controller.boottime import Boot
-from controller.operator.thread import OperatorThread
-from controller.reconcile.attempt import Surroundings
-from controller.reconcile.causes import EngineContact
-from controller.reconcile.events import EventRecorder, Subject
-from controller.reconcile.keys import Key, KeyIndex
-from controller.reconcile.queue import Queue
-from controller.reconcile.reconciler import Reconciler, Result
-from controller.reconcile.scope import Scope
-from controller.reconcile.sources import RESYNC_SECONDS, Resync
-from controller.resources import crds, kinds
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import Endpoint
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
+from controller.machinery.event_recorder import EventRecorder, Subject
+from controller.runtimes.event_sources import RESYNC_SECONDS, Resync
+from controller.runtimes.keys import Key, KeyIndex
+from controller.runtimes.operator.thread import OperatorThread
+from controller.runtimes.queue import Queue
+from controller.runtimes.reconciler import Reconciler, Result
+from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.restart_context import EngineContact
+from controller.runtimes.scope import Scope
 from tests.bench import process
 from tests.support.fake_backend import FakeBackend
 
@@ -100,7 +100,7 @@ async def _serve(folder: Path, count: int) -> Figures:
     began = time.perf_counter()
     backend: Any = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, NODE, time.time)
-    around = Surroundings(api, backend, NODE, (), time.time, Boot(), EngineContact())
+    around = ReconcilerDependencies(api, backend, NODE, (), time.time, Boot(), EngineContact())
     scope, subject = Scope("Docker", NODE, claims=True), Subject(kinds.EDGE_NODES, NODE)
     settled = _Settled(Reconciler(around, INSTALL, recorder, KeyIndex(), scope), count)
     queue = Queue(settled.reconcile)

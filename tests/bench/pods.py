@@ -11,9 +11,10 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from controller.console.server import Cloud
-from controller.resources import endpoint, kinds
-from controller.resources.client import ApiClient
+from controller.localcloud.server import Cloud
+from controller.machinery import endpoint
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 from tests.cluster import nodes
 from tests.support import image, multus_stub
 from tests.support.cluster_site import ClusterSite
@@ -126,5 +127,5 @@ async def _ready(api: ApiClient, name: str) -> float:
 
 
 async def _events(api: ApiClient) -> AsyncGenerator[dict[str, Any]]:
-    async for event in api.watch(kinds.PODS, NAMESPACE):
+    async for event in api.watch(core_kinds.PODS, NAMESPACE):
         yield event.object

@@ -17,9 +17,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller.console.server import Cloud
-from controller.resources import endpoint, kinds
-from controller.resources.client import ApiClient
+from controller.api import kinds
+from controller.localcloud.server import Cloud
+from controller.machinery import endpoint
+from controller.machinery.client import ApiClient
 from controller.state import State
 from tests.support.certificates import Authority
 from tests.support.site import AGENT, Site, eventually

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from controller import settings
-from controller.bootstrap.uplink import Uplink
+from controller.api import kinds
 from controller.cloud.commands import journal
-from controller.resources import kinds
+from controller.manager.cloud_link import CloudLinkManager
 from tests.support.command_site import NAMESPACE
 from tests.support.fake_api import FakeApi
 
@@ -48,7 +48,7 @@ async def test_old_commands_are_removed_without_a_link(
             stack=stack,
             embedded=True,
         )
-        uplink = Uplink(site, api, NOTHING, Marker(retired), NOTHING)
+        uplink = CloudLinkManager(site, api, NOTHING, Marker(retired), NOTHING)
         await uplink.open(site, NOTHING, NOTHING, NOTHING)
         await api.until(lambda: not api.objects)
     for task in tasks:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.cloud.identity import Identity
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
 from tests.support.certificates import Authority
 from tests.support.links import identity_in
 from tests.support.wire import WireCloud

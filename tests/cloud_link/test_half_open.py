@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from controller.cloud.identity import Identity
-from controller.console.authority import Authority as LocalAuthority
-from controller.console.client import Client
+from controller.localcloud.authority import Authority as LocalAuthority
+from controller.localcloud.client import Client
 from tests.support.certificates import Authority
 from tests.support.descriptors import opened
 from tests.support.links import Watched, echo, identity_in

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.cloud.identity import Identity
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
 from tests.cloud_link.conftest import AGENT
 from tests.support.certificates import Authority
 from tests.support.links import Watched, echo, identity_in

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from controller.cloud import transport
 from controller.cloud.identity import Identity
-from controller.console.server import Cloud
 from controller.errors import LinkError
+from controller.localcloud.server import Cloud
 from tests.cloud_link.conftest import AGENT
 from tests.support.certificates import Authority
 from tests.support.links import Watched

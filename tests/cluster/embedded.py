@@ -6,8 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+from controller.api import crds
 from controller.apiserver.server import ApiServer
-from controller.resources import crds
 from tests.cluster.daemon import Daemon
 
 READY_SECONDS = 60.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
 from tests.cluster import nodes, programs
 from tests.cluster.control_plane import PROGRAMS, ControlPlane
 from tests.cluster_e2e.pods import NODE

@@ -15,9 +15,9 @@ import pytest
 from aiohttp import web
 
 from controller import errors, names
-from controller.cluster import certificate
-from controller.cluster.remote_node import Address, RemoteNode
 from controller.metrics.host import gigabytes
+from controller.nodes.cluster import certificate
+from controller.nodes.cluster.remote_node import Address, RemoteNode
 from tests.support.cluster_site import ClusterSite
 from tests.support.site import AGENT, NAMESPACE, eventually
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 NODES = ("node-1", "node-2")
 
 
-class Fleet:
+class ClusterNodeDirectory:
     """The processes, and what the cloud says to them."""
 
     def __init__(self, site: ClusterSite) -> None:
@@ -68,8 +68,8 @@ class Fleet:
 
 
 @pytest.fixture
-async def fleet(cluster_site: ClusterSite) -> Fleet:
-    fleet = Fleet(cluster_site)
+async def fleet(cluster_site: ClusterSite) -> ClusterNodeDirectory:
+    fleet = ClusterNodeDirectory(cluster_site)
     await fleet.start()
     return fleet
 
@@ -113,7 +113,7 @@ async def web_server() -> AsyncIterator[WebServer]:
 
 
 @pytest.fixture
-async def runs(fleet: Fleet, web_server: WebServer) -> None:
+async def runs(fleet: ClusterNodeDirectory, web_server: WebServer) -> None:
     """``plc-1`` runs on the second node, and answers at the port of the web server."""
     await fleet.runtime("plc-1", "node-2")
 
@@ -124,7 +124,7 @@ async def runs(fleet: Fleet, web_server: WebServer) -> None:
     await fleet.patch_status("runtime", "plc-1", {"state": "running", "internalIP": "127.0.0.1"})
 
 
-async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
+async def test_two_nodes_are_one_agent(fleet: ClusterNodeDirectory) -> None:
     async def both() -> bool:
         beat = await fleet.site.cloud.next_heartbeat(AGENT, timeout=60)
         return bool(beat["memory_total"] == gigabytes(2 * psutil.virtual_memory().total) and beat["uptime"] > 0)
@@ -147,7 +147,9 @@ async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
 
 
 @pytest.mark.usefixtures("runs")
-async def test_a_request_reaches_the_runtime_through_its_node(fleet: Fleet, web_server: WebServer) -> None:
+async def test_a_request_reaches_the_runtime_through_its_node(
+    fleet: ClusterNodeDirectory, web_server: WebServer
+) -> None:
     fields: dict[str, Any] = {"device_id": "plc-1", "method": "POST", "api": "/api/load?a=b", "port": web_server.port}
     answer = await fleet.leader.send("run_command", **fields)
     assert answer["http_response"]["body"] == {"asked": "POST"}
@@ -155,7 +157,9 @@ async def test_a_request_reaches_the_runtime_through_its_node(fleet: Fleet, web_
 
 
 @pytest.mark.usefixtures("runs")
-async def test_a_request_under_way_is_not_sent_again_by_the_next_leader(fleet: Fleet, web_server: WebServer) -> None:
+async def test_a_request_under_way_is_not_sent_again_by_the_next_leader(
+    fleet: ClusterNodeDirectory, web_server: WebServer
+) -> None:
     second = fleet.site.process("leader-2", "link")
     await second.start(connected=False)
     web_server.open.clear()
@@ -176,7 +180,7 @@ async def test_a_request_under_way_is_not_sent_again_by_the_next_leader(fleet: F
     assert web_server.asked == ["/api/load"]
 
 
-async def test_only_the_account_of_the_leader_may_ask_a_node(fleet: Fleet) -> None:
+async def test_only_the_account_of_the_leader_may_ask_a_node(fleet: ClusterNodeDirectory) -> None:
     site, address = fleet.site, await fleet.address("node-1")
     metadata = {"name": "stranger", "namespace": NAMESPACE}
     await site.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
@@ -199,7 +203,7 @@ async def test_only_the_account_of_the_leader_may_ask_a_node(fleet: Fleet) -> No
     await node.close()
 
 
-async def test_the_leader_shows_its_token_to_no_other_node(fleet: Fleet) -> None:
+async def test_the_leader_shows_its_token_to_no_other_node(fleet: ClusterNodeDirectory) -> None:
     address, other = await fleet.address("node-1"), await asyncio.to_thread(certificate.make)
     node = RemoteNode(address._replace(certificate=other.pem), fleet.site.token)
     with pytest.raises(errors.CommandError, match="certificate verify failed"):
@@ -207,7 +211,9 @@ async def test_the_leader_shows_its_token_to_no_other_node(fleet: Fleet) -> None
     await node.close()
 
 
-async def test_a_runtime_goes_where_the_message_says_or_the_answer_says_who_has_what(fleet: Fleet) -> None:
+async def test_a_runtime_goes_where_the_message_says_or_the_answer_says_who_has_what(
+    fleet: ClusterNodeDirectory,
+) -> None:
     interfaces = (await fleet.leader.send("get_host_interfaces"))["interfaces"]
     parent = interfaces[0]["name"]
     refused = await fleet.leader.create("plc-1", "missing0", "192.0.2.50/24")
@@ -228,7 +234,7 @@ async def test_a_runtime_goes_where_the_message_says_or_the_answer_says_who_has_
     assert (spec["nodeName"], spec["backend"]) == ("node-2", "Docker")
 
 
-async def test_a_node_away_is_told_and_nothing_else_is_done(fleet: Fleet) -> None:
+async def test_a_node_away_is_told_and_nothing_else_is_done(fleet: ClusterNodeDirectory) -> None:
     await fleet.runtime("plc-1", "node-1")
     await fleet.runtime("plc-2", "node-2")
     before = (await fleet.site.get("runtime", "plc-1"))["spec"]

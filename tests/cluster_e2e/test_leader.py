@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from controller import names
+from controller.api import reasons
 from controller.cloud.commands.retirement import LINGER_SECONDS
-from controller.resources import reasons
 from tests.support.cluster_site import ClusterSite
 from tests.support.site import AGENT, NAMESPACE, Site, eventually
 

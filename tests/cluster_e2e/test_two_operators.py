@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from controller import names
-from controller.resources import kinds
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import Endpoint
+from controller.api import kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
 from tests.cluster.control_plane import ControlPlane
 from tests.operator.conftest import operating
 from tests.support.cluster_site import ClusterSite

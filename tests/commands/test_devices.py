@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller import errors, names
+from controller.api import kinds
 from controller.cloud.commands.devices import Devices
-from controller.resources import kinds
 from tests.support.fake_api import FakeApi
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from controller import errors
+from controller.api import kinds
 from controller.cloud.commands import journal as journals
 from controller.cloud.commands.command import Command
 from controller.cloud.commands.journal import Journal
 from controller.cloud.commands.seal import Seal
 from controller.cloud.contracts.base import DeviceMessage
-from controller.resources import kinds
 from tests.support.command_site import NAMESPACE, NOW
 from tests.support.fake_api import FakeApi
 

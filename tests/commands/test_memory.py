@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from controller.cloud.commands.memory import AnswerMemory
+from controller.cloud.commands.answer_memory import AnswerMemory
 from tests.support import virtual_time
 
 ANSWER = {"body": "x" * 88}  # 100 bytes of JSON

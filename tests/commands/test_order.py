@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from controller.resources import kinds
+from controller.api import kinds
 from tests.support.command_site import NAMESPACE, CommandSite, Operator, vnic
 from tests.support.fake_api import FakeApi
 
@@ -124,7 +124,7 @@ async def test_a_create_does_not_wait_for_ever(api: FakeApi) -> None:
 async def test_the_lane_of_a_device_is_gone_when_nobody_is_on_it(site: CommandSite) -> None:
     await create(site, "plc-1", "plc-2")
     await asyncio.sleep(0)
-    assert site.executor._lanes._last == {}
+    assert site.executor._queues._last == {}
     assert site.executor._at_work == {}
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from controller import names
+from controller.api import kinds
 from controller.cloud.commands import ownership
-from controller.resources import kinds
 from tests.support.command_site import NAMESPACE, CommandSite, Operator, vnic
 
 HELM = {"labels": {names.MANAGED_LABEL: "Helm"}, "annotations": {"meta.helm.sh/release-name": "plant"}}

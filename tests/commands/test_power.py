@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller import names
-from controller.resources import kinds
+from controller.api import kinds
 from tests.support.command_site import NAMESPACE, CommandSite, Operator, condition, vnic
 from tests.support.fake_api import FakeApi
 

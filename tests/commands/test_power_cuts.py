@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from controller.resources import kinds
-from controller.resources.kinds import Kind
+from controller.api import kinds
+from controller.machinery.kinds import Kind
 from tests.commands.conftest import creation, settled
 from tests.support.command_site import CommandSite, Operator, vnic
 from tests.support.fake_api import FakeApi

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import kinds
 from controller.cloud.node import HttpResponse
-from controller.resources import kinds
-from controller.resources.kinds import Kind
+from controller.machinery.kinds import Kind
 from tests.commands.conftest import creation, settled
 from tests.support.command_site import NAMESPACE, CommandSite, Operator
 from tests.support.fake_api import FakeApi

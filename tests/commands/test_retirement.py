@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from controller import errors
-from controller.resources import kinds
-from controller.resources.kinds import Kind
+from controller.api import kinds
+from controller.machinery.kinds import Kind
 from tests.support.command_site import NAMESPACE, CommandSite, Operator, vnic
 from tests.support.fake_api import FakeApi
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from controller import errors, names
+from controller.api import kinds
 from controller.cloud.node import Reading
-from controller.resources import kinds
 from tests.support.command_site import NAMESPACE, CommandSite, condition, vnic
 from tests.support.fake_api import FakeApi
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from controller.console.authority import CA_FILE, Authority
 from controller.errors import CommandError, SettingError
+from controller.localcloud.authority import CA_FILE, Authority
 
 
 def _mode(path: Path) -> int:

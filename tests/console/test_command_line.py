@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from controller.cli.cloud import cloud as command
-from controller.console.api import SOCKET_FILE
 from controller.errors import SettingError
+from controller.localcloud.api import SOCKET_FILE
 from tests.support.links import Watched, echo, identity_in
 
 AGENT = "07048933"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from controller.console.server import Cloud
 from controller.errors import LinkError, SettingError
+from controller.localcloud.server import Cloud
 from tests.support.links import Watched, echo, identity_in
 
 AGENT = "07048933"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from controller.resources import kinds
+from controller.machinery import kinds as core_kinds
 from tests.support.embedded_api import EmbeddedApi
 
 
@@ -14,9 +14,9 @@ from tests.support.embedded_api import EmbeddedApi
 async def empty_api(embedded_api: EmbeddedApi) -> AsyncIterator[EmbeddedApi]:
     """The server without any Runtime or command, and with two namespaces beside ours."""
     client = embedded_api.client(user="admin")
-    present = {namespace["metadata"]["name"] for namespace in await client.list(kinds.NAMESPACES)}
+    present = {namespace["metadata"]["name"] for namespace in await client.list(core_kinds.NAMESPACES)}
     for name in {"a", "b"} - present:
-        await client.create(kinds.NAMESPACES, {"metadata": {"name": name}})
+        await client.create(core_kinds.NAMESPACES, {"metadata": {"name": name}})
     await client.close()
     yield embedded_api
     await embedded_api.clear()

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
+from controller.api import kinds
 from controller.cloud.node import HttpResponse
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.machinery.client import ApiClient
 from tests.support.command_site import NAMESPACE, CommandSite, Operator
 from tests.support.embedded_api import EmbeddedApi
 from tests.support.fake_api import FakeApi

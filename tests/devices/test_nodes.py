@@ -34,13 +34,13 @@ def test_a_node_has_number_owner_and_mode_of_the_hosts(proc: Path) -> None:
     status = (proc / "7/root/dev/plc/line0").stat()
     assert stat.S_ISCHR(status.st_mode)
     assert (status.st_rdev, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (DEVICE.number, 0o640, 3, 4)
-    assert nodes.stands(PROCESS, "/dev/plc/line0", proc) == DEVICE.number
+    assert nodes.find_node(PROCESS, "/dev/plc/line0", proc) == DEVICE.number
 
 
 def test_a_node_of_another_number_takes_its_place_and_nothing_else_is_left(proc: Path) -> None:
     os.mknod(proc / "7/root/dev/plc0", stat.S_IFCHR | 0o600, os.makedev(188, 9))
     nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
-    assert nodes.stands(PROCESS, "/dev/plc0", proc) == DEVICE.number
+    assert nodes.find_node(PROCESS, "/dev/plc0", proc) == DEVICE.number
     assert [path.name for path in (proc / "7/root/dev").iterdir()] == ["plc0"]
 
 
@@ -51,7 +51,7 @@ def test_what_is_no_device_is_never_replaced_or_removed(proc: Path) -> None:
         nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
     nodes.remove(PROCESS, "/dev/plc0", proc)
     assert file.read_text() == "precious"
-    assert nodes.stands(PROCESS, "/dev/plc0", proc) is None
+    assert nodes.find_node(PROCESS, "/dev/plc0", proc) is None
 
 
 @pytest.mark.parametrize("path", ["/link/plc0", "/dev/../../../../etc/plc0", "/..", "/dev/..", "/", "/dev/a\0b"])
@@ -59,7 +59,7 @@ def test_no_way_out_of_the_container_is_followed(proc: Path, path: str) -> None:
     (proc / "7/root/link").symlink_to("/tmp")
     with pytest.raises(errors.Retry, match="cannot be made"):
         nodes.place(PROCESS, path, DEVICE, proc)
-    assert nodes.stands(PROCESS, path, proc) is None
+    assert nodes.find_node(PROCESS, path, proc) is None
     nodes.remove(PROCESS, path, proc)
 
 
@@ -67,7 +67,7 @@ def test_a_link_in_the_place_of_the_node_is_not_followed(proc: Path, tmp_path: P
     target = tmp_path / "target"
     os.mknod(target, stat.S_IFCHR | 0o600, DEVICE.number)
     (proc / "7/root/dev/plc0").symlink_to(target)
-    assert nodes.stands(PROCESS, "/dev/plc0", proc) is None
+    assert nodes.find_node(PROCESS, "/dev/plc0", proc) is None
     nodes.remove(PROCESS, "/dev/plc0", proc)
     assert target.exists()
 
@@ -76,7 +76,7 @@ def test_a_node_is_removed_and_one_that_is_not_there_is_no_fault(proc: Path) -> 
     nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
     nodes.remove(PROCESS, "/dev/plc0", proc)
     nodes.remove(PROCESS, "/dev/plc0", proc)
-    assert nodes.stands(PROCESS, "/dev/plc0", proc) is None
+    assert nodes.find_node(PROCESS, "/dev/plc0", proc) is None
     nodes.remove(Process(8, "c0ffee"), "/dev/plc0", proc)
 
 

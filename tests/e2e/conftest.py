@@ -13,7 +13,7 @@ import aiohttp
 import docker
 import pytest
 
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
 from tests.support.dockerd import Engine
 from tests.support.site import AGENT, Site, connected
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
 from tests.e2e.conftest import Probe, hanging
 from tests.support import dockerd, image, ownership, small_disk
 from tests.support.dockerd import Engine

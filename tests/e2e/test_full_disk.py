@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from controller.apiserver.storage.reserve import PAGE, PAGES
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
 from tests.support import small_disk
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from controller.bootstrap import operation
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
+from controller.manager import runtime_operator
 from tests.e2e.conftest import Probe, hanging
 from tests.support import hurried
 from tests.support.dockerd import Engine
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(90
 
 FULL_LENGTH = os.environ.get("EDGE_TEST_FULL_LENGTH") == "1"
 # Longer than every limit of a call and than what a loop may be silent; the pulls, which wait longest, are not used.
-HANG_SECONDS = operation.RESYNC_SECONDS + 90 if FULL_LENGTH else 2 * hurried.LIMITS.question_seconds + 4
+HANG_SECONDS = runtime_operator.RESYNC_SECONDS + 90 if FULL_LENGTH else 2 * hurried.LIMITS.question_seconds + 4
 BEAT_SECONDS = 2  # the link ends where the busy test cannot acknowledge two of them
 RUNTIMES = [f"plc-{number}" for number in range(1, 9)]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from controller.reconcile import pace
+from controller.runtimes import status_throttle
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan
 from tests.support.site import Site, eventually
@@ -104,7 +104,7 @@ async def test_the_status_of_a_crash_loop_is_written_seldom_and_tells_all(
 
     told = await restarted(site, running, crashes)
 
-    assert len(written) <= pace.AT_ONCE + (time.monotonic() - began) / pace.EVERY_SECONDS
+    assert len(written) <= status_throttle.AT_ONCE + (time.monotonic() - began) / status_throttle.EVERY_SECONDS
     assert {(cause, detail[:13]) for _, cause, detail in told} == {("Crashed", "exit code 137")}
     assert (await site.runtime(running))["status"]["restartCount"] == crashes
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from typing_extensions import override
 
-from controller.console.server import Cloud
+from controller.localcloud.server import Cloud
 from tests.support.controller_image import PROJECT, REFERENCE
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan

@@ -10,7 +10,7 @@ import pytest
 from controller.metrics import archive
 from controller.metrics.archive import Archive
 from controller.metrics.history import HOUR, History, Sample
-from controller.metrics.keeper import Keeper
+from controller.metrics.history_store import Keeper
 
 NOW = 1_732_235_400  # half past an hour
 SERIES = "device/edge/plc-1"

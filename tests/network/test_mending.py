@@ -13,9 +13,9 @@ import pytest
 
 from controller import errors
 from controller.container_root import Process
-from controller.network import mending, wiring
-from controller.network.namespace import Namespace, Snapshot
-from controller.network.wiring import WantedLink
+from controller.network import link_plan, link_reconciler
+from controller.network.link_plan import WantedLink
+from controller.network.netns import Namespace, Snapshot
 from tests.support.command import run
 from tests.support.lan import Lan
 from tests.support.processes import bare
@@ -53,40 +53,40 @@ async def snapshot_of(container: Process) -> Snapshot:
 async def test_links_are_made_and_answer(lan: Lan, container: Process) -> None:
     wanted = [wish(lan, 10, "plant", lan.gateway), wish(lan, 11, "cell")]
 
-    assert await mending.mend(container, wanted, [])
-    assert not await mending.mend(container, wanted, [])
+    assert await link_reconciler.reconcile_links(container, wanted, [])
+    assert not await link_reconciler.reconcile_links(container, wanted, [])
 
-    assert wiring.faults(await snapshot_of(container), wanted) == {}
+    assert link_plan.faults(await snapshot_of(container), wanted) == {}
     assert lan.ping(lan.address(10))
     assert lan.mac_of(lan.address(11)) == wanted[1].mac_address
 
 
 async def test_names_are_swapped_and_addresses_changed_on_links_that_are_up(lan: Lan, container: Process) -> None:
-    await mending.mend(container, [wish(lan, 10, "plant", lan.gateway), wish(lan, 11, "cell")], [])
+    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant", lan.gateway), wish(lan, 11, "cell")], [])
     swapped = [wish(lan, 10, "cell", lan.gateway), wish(lan, 11, "plant")]
 
-    await mending.mend(container, swapped, [])
+    await link_reconciler.reconcile_links(container, swapped, [])
 
-    assert wiring.faults(await snapshot_of(container), swapped) == {}
+    assert link_plan.faults(await snapshot_of(container), swapped) == {}
 
 
 async def test_a_name_that_an_engine_gave_can_be_used_again(lan: Lan, container: Process) -> None:
-    await mending.mend(container, [wish(lan, 10, "eth0")], [])
-    await mending.mend(container, [wish(lan, 10, "plant")], [])
+    await link_reconciler.reconcile_links(container, [wish(lan, 10, "eth0")], [])
+    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant")], [])
     kept = (await snapshot_of(container)).links[0].alternative_names
     again = [wish(lan, 10, "plant"), wish(lan, 11, "eth0")]
 
-    await mending.mend(container, again, [])
+    await link_reconciler.reconcile_links(container, again, [])
 
     assert kept == ("eth0",)
-    assert wiring.faults(await snapshot_of(container), again) == {}
+    assert link_plan.faults(await snapshot_of(container), again) == {}
 
 
 async def test_a_mac_that_is_still_in_use_is_waited_for(lan: Lan, container: Process) -> None:
     lingering = ("ip", "link", "add", "lingering", "link", lan.parent, "address", wish(lan, 10, "").mac_address)
     run(*lingering, "type", "macvlan", "mode", "bridge")
     run("ip", "link", "set", "lingering", "up")
-    mended = asyncio.create_task(mending.mend(container, [wish(lan, 10, "plant")], []))
+    mended = asyncio.create_task(link_reconciler.reconcile_links(container, [wish(lan, 10, "plant")], []))
     await eventually(lambda: made(container), "the link is made")
 
     run("ip", "link", "delete", "lingering")
@@ -101,36 +101,36 @@ async def made(container: Process) -> bool:
 
 
 async def test_renaming_works_where_the_kernel_wants_links_down(lan: Lan, container: Process) -> None:
-    await mending.mend(container, [wish(lan, 10, "plant", lan.gateway)], [])
+    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant", lan.gateway)], [])
     renamed = [wish(lan, 10, "cell", lan.gateway)]
     async with Namespace(container) as namespace:
-        await namespace.apply(wiring.renames(await namespace.snapshot(), renamed, live=False))
+        await namespace.apply(link_plan.renames(await namespace.snapshot(), renamed, live=False))
 
     # The route went with the link that was down.
-    await mending.mend(container, renamed, [])
+    await link_reconciler.reconcile_links(container, renamed, [])
 
-    assert wiring.faults(await snapshot_of(container), renamed) == {}
+    assert link_plan.faults(await snapshot_of(container), renamed) == {}
     assert lan.ping(lan.address(10))
 
 
 async def test_a_link_that_is_not_wanted_any_more_goes(lan: Lan, container: Process) -> None:
-    await mending.mend(container, [wish(lan, 10, "plant"), wish(lan, 11, "cell")], [])
+    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant"), wish(lan, 11, "cell")], [])
 
-    await mending.mend(container, [wish(lan, 10, "plant")], [])
+    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant")], [])
 
     assert [link.name for link in (await snapshot_of(container)).links] == ["plant"]
 
 
 async def test_the_hosts_own_network_is_never_entered() -> None:
     with pytest.raises(errors.Retry, match="host's network"):
-        await mending.mend(bare(os.getpid()), [], [])
+        await link_reconciler.reconcile_links(bare(os.getpid()), [], [])
 
 
 async def test_a_process_id_that_was_given_again_is_not_entered(container: Process) -> None:
     with pytest.raises(errors.Retry, match="is not the container's"):
-        await mending.mend(Process(container.pid, "c0ffee"), [], [])
+        await link_reconciler.reconcile_links(Process(container.pid, "c0ffee"), [], [])
 
 
 async def test_a_process_that_is_gone_is_told() -> None:
     with pytest.raises(errors.Retry, match="cannot be entered"):
-        await mending.mend(bare(2**22 + 1), [], [])
+        await link_reconciler.reconcile_links(bare(2**22 + 1), [], [])

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.network import interfaces, parents
 from controller.network.parents import Parents, Vlan
-from controller.resources import reasons
 from tests.support.command import run
 from tests.support.lan import Lan
 

@@ -6,9 +6,9 @@ from ipaddress import IPv4Interface
 
 import pytest
 
-from controller.network import wiring
-from controller.network.namespace import Command, Link, Snapshot
-from controller.network.wiring import WantedLink
+from controller.network import link_plan
+from controller.network.link_plan import WantedLink
+from controller.network.netns import Command, Link, Snapshot
 
 A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
 
@@ -70,7 +70,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("_case", "snapshot", "links", "expected"), FAULTS, ids=[row[0] for row in FAULTS])
 def test_faults_are_named(_case: str, snapshot: Snapshot, links: list[WantedLink], expected: dict[str, str]) -> None:
-    assert wiring.faults(snapshot, links) == expected
+    assert link_plan.faults(snapshot, links) == expected
 
 
 def names_after(commands: list[Command], before: dict[str, str]) -> dict[str, str]:
@@ -100,7 +100,7 @@ def test_every_link_gets_its_name(_case: str, before: dict[str, str], after: dic
     kinds = {mac: "macvlan" if mac in after else "veth" for mac in before}
     snapshot = Snapshot(tuple(link(name, mac, kind=kinds[mac]) for mac, name in before.items()))
 
-    commands = wiring.renames(snapshot, [wanted(name, mac) for mac, name in after.items()], live=live)
+    commands = link_plan.renames(snapshot, [wanted(name, mac) for mac, name in after.items()], live=live)
 
     assert names_after(commands, before).items() >= after.items()
     assert all(len(name) <= 15 for name in names_after(commands, before).values())
@@ -112,13 +112,13 @@ def test_the_engines_name_is_kept_as_an_alternative_one() -> None:
     links = [wanted("lan0", A), wanted("cell", B), wanted("eth0", C)]
 
     # eth0 is another link's name now, and "plant" was none of the engine's.
-    assert wiring.engine_names(snapshot, links) == [("link", "property", "add", "dev", "eth0", "altname", "eth2")]
+    assert link_plan.engine_names(snapshot, links) == [("link", "property", "add", "dev", "eth0", "altname", "eth2")]
 
 
 def test_an_alternative_name_gives_way_to_a_wanted_one() -> None:
     snapshot = Snapshot((Link("lan0", A, "macvlan", True, (), 0, ("eth0",)), link("eth1", B)))
 
-    commands = wiring.renames(snapshot, [wanted("lan0", A), wanted("eth0", B)])
+    commands = link_plan.renames(snapshot, [wanted("lan0", A), wanted("eth0", B)])
 
     assert commands[0] == ("link", "property", "del", "dev", "lan0", "altname", "eth0")
 
@@ -126,19 +126,19 @@ def test_an_alternative_name_gives_way_to_a_wanted_one() -> None:
 def test_a_link_that_nobody_asks_for_goes_and_one_that_the_engine_holds_stays() -> None:
     snapshot = Snapshot((link("a", A), link("b", B), link("c", C), link("own", "02:00:00:00:00:0d", kind="veth")))
 
-    assert wiring.surplus(snapshot, [wanted("a", A)], [B.upper()]) == [("link", "delete", "dev", "c")]
+    assert link_plan.surplus(snapshot, [wanted("a", A)], [B.upper()]) == [("link", "delete", "dev", "c")]
 
 
 def test_a_link_on_another_parent_is_made_anew() -> None:
     snapshot = Snapshot((link("a", A, parent=3),))
 
-    assert wiring.surplus(snapshot, [wanted("a", A, parent=7)], []) == [("link", "delete", "dev", "a")]
+    assert link_plan.surplus(snapshot, [wanted("a", A, parent=7)], []) == [("link", "delete", "dev", "a")]
 
 
 def test_an_address_that_changes_is_given_again_with_its_route() -> None:
     snapshot = Snapshot((link("lan0", A, "10.0.0.3/24"),), (("10.0.0.1", "lan0"),))
 
-    commands = wiring.addressing(snapshot, [wanted("lan0", A, gateway="10.0.0.1")])
+    commands = link_plan.addressing(snapshot, [wanted("lan0", A, gateway="10.0.0.1")])
 
     assert [" ".join(command) for command in commands] == [
         "address delete 10.0.0.3/24 dev lan0",
@@ -150,4 +150,4 @@ def test_an_address_that_changes_is_given_again_with_its_route() -> None:
 def test_the_default_route_goes_over_the_first_link_with_a_gateway() -> None:
     links = [wanted("a", A), wanted("b", B, gateway="10.0.1.1"), wanted("c", C, gateway="10.0.2.1")]
 
-    assert wiring.default_route(links) == ("10.0.1.1", "b")
+    assert link_plan.default_route(links) == ("10.0.1.1", "b")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.node import bodies
+from controller.nodes import bodies
 
 
 @pytest.mark.parametrize(

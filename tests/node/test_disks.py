@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from controller import errors
+from controller.api import reasons
 from controller.disk import Disk
-from controller.node import disks
-from controller.node.disks import Disks
-from controller.resources import reasons
+from controller.nodes import disks
+from controller.nodes.disks import Disks
 from tests.support import small_disk
 from tests.support.small_disk import SmallDisk
 

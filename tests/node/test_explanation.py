@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from controller.api.runtime_status import InterfaceStatus
+from controller.api.runtimes import Interface
 from controller.network.interfaces import HostInterface
-from controller.network.namespace import Link
-from controller.node import explanation
-from controller.node.explanation import Circumstances, Container
-from controller.resources.runtime_status import InterfaceStatus
-from controller.resources.runtimes import Interface
+from controller.network.netns import Link
+from controller.nodes import diagnosis
+from controller.nodes.diagnosis import Container, NetworkFacts
 
 MAC = "02:ab:00:00:00:01"
 WISHED = Interface.model_validate(
@@ -29,8 +29,8 @@ WISHED = Interface.model_validate(
 )
 NIC = HostInterface("eth0", "physical", True, "52:54:00:00:00:01", carrier=True, speed=1000)
 LINK = Link("lan0", MAC, "macvlan", True, (IPv4Interface("10.0.0.5/24"),), 2)
-WELL = Circumstances(
-    wished=WISHED,
+WELL = NetworkFacts(
+    desired=WISHED,
     status=InterfaceStatus(name="lan0", address="10.0.0.5", mac_address=MAC),
     parents=["eth0", "eth1"],
     parent=NIC,
@@ -60,7 +60,7 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("another parent", {"link": replace(LINK, parent_index=7)}, "link", "another interface than eth0"),
     ("the link is down", {"link": replace(LINK, up=False)}, "link", "is down inside"),
     ("no address", {"link": replace(LINK, addresses=())}, "address", "none instead of 10.0.0.5"),
-    ("no lease", {"wished": LEASED, "link": replace(LINK, addresses=())}, "address", "DHCP"),
+    ("no lease", {"desired": LEASED, "link": replace(LINK, addresses=())}, "address", "DHCP"),
     ("a conflict", {"rival": "52:54:00:00:00:77"}, "conflict", "52:54:00:00:00:77"),
     ("a gateway elsewhere", {"gateway": "10.9.0.1"}, "gateway", "outside 10.0.0.0/24"),
     ("no route", {"routes": ()}, "gateway", "default route"),
@@ -74,7 +74,7 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
 def test_the_first_broken_step_is_the_last_one_and_says_what_to_mend(
     _case: str, fault: dict[str, Any], subject: str, words: str
 ) -> None:
-    *before, last = explanation.interface(replace(WELL, **fault))
+    *before, last = diagnosis.interface(replace(WELL, **fault))
 
     assert (last.subject, last.ok) == (subject, False)
     assert words in last.text
@@ -87,13 +87,13 @@ FINE: dict[str, dict[str, Any]] = {
     "Docker's resolver asks the right ones": {"found_servers": ("127.0.0.11",)},
     "another interface has the default route": {"is_default": False, "routes": (("10.1.0.1", "lan1"),)},
     "a VLAN": {"parent": replace(NIC, kind="vlan"), "lower": NIC},
-    "leased": {"wished": LEASED},
+    "leased": {"desired": LEASED},
 }
 
 
 @pytest.mark.parametrize("case", FINE)
 def test_nothing_is_broken_where_all_is_well(case: str) -> None:
-    steps = list(explanation.interface(replace(WELL, **FINE[case])))
+    steps = list(diagnosis.interface(replace(WELL, **FINE[case])))
 
     assert [step.subject for step in steps if not step.ok] == []
     assert steps[-1].subject == "DNS"
@@ -108,11 +108,11 @@ def test_nothing_is_broken_where_all_is_well(case: str) -> None:
     ],
 )
 def test_a_container_that_does_not_run_or_is_not_reached_is_told(found: Container, broken: str, words: str) -> None:
-    last = list(explanation.container(found))[-1]
+    last = list(diagnosis.container(found))[-1]
 
     assert (last.subject, last.ok) == (broken, False)
     assert words in last.text
 
 
 def test_a_container_that_runs_and_is_reached_is_well() -> None:
-    assert all(step.ok for step in explanation.container(Container("running", "", "10.213.0.2", True)))
+    assert all(step.ok for step in diagnosis.container(Container("running", "", "10.213.0.2", True)))

@@ -12,7 +12,7 @@ import pytest
 from controller import disk, settings
 from controller.cloud.identity import Identity
 from controller.network.interfaces import HostInterface
-from controller.node import inspection
+from controller.nodes import preflight
 from tests.support import small_disk
 from tests.support.certificates import Authority, Pair
 
@@ -33,32 +33,32 @@ def test_a_clock_behind_the_release_or_the_last_start_is_wrong(tmp_path: Path, n
     (tmp_path / "install-id").write_text("x")
     yesterday = (NOW - timedelta(days=1)).timestamp()
     os.utime(tmp_path / "install-id", (yesterday, yesterday))
-    assert inspection.clock(now, tmp_path).level == level
+    assert preflight.clock(now, tmp_path).level == level
 
 
 def test_a_state_directory_that_can_be_made_is_fine_and_is_not_made(tmp_path: Path) -> None:
-    finding = inspection.state_directory(tmp_path / "a" / "b")
+    finding = preflight.state_directory(tmp_path / "a" / "b")
     assert (finding.level, list(tmp_path.iterdir())) == ("OK", [])
 
 
 def test_a_full_disk_of_docker_fails_and_one_that_cannot_be_seen_is_not_judged(tmp_path: Path) -> None:
     with small_disk.tmpfs(tmp_path / "docker", size="4m") as small:
-        (finding,) = inspection.engine_space(str(small.path))
+        (finding,) = preflight.engine_space(str(small.path))
         assert (finding.level, finding.subject) == ("FAIL", "Docker's disk")
         assert str(small.path) in finding.text
-    assert list(inspection.engine_space("/nonexistent")) == []
-    assert list(inspection.engine_space("")) == []
+    assert list(preflight.engine_space("/nonexistent")) == []
+    assert list(preflight.engine_space("")) == []
 
 
 def test_a_container_looks_at_the_disk_of_docker_on_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "HOST_ROOT", tmp_path)
     with small_disk.tmpfs(tmp_path / "docker", size="4m"):
-        (finding,) = inspection.engine_space("/docker")
+        (finding,) = preflight.engine_space("/docker")
     assert (finding.level, finding.text) == ("FAIL", "0.0 GB free for /docker: free some space")
 
 
 def test_a_state_directory_below_a_file_system_of_the_kernel_fails() -> None:
-    finding = inspection.state_directory(Path("/proc/state"))
+    finding = preflight.state_directory(Path("/proc/state"))
     assert finding.level == "FAIL"
     assert "EDGE_STATE_DIR" in finding.text
 
@@ -68,11 +68,11 @@ def test_a_state_directory_below_a_file_system_of_the_kernel_fails() -> None:
     [("", "OK"), ("https://cloud.test", "OK"), ("http://localhost:1", "OK"), ("http://cloud.test", "FAIL")],
 )
 def test_a_cloud_without_encryption_fails(url: str, level: str) -> None:
-    assert inspection.cloud(settings.load({}, {"EDGE_CLOUD_URL": url}, None)).level == level
+    assert preflight.cloud(settings.load({}, {"EDGE_CLOUD_URL": url}, None)).level == level
 
 
 def test_a_good_certificate_is_shown_with_agent_and_end(certificates: Authority) -> None:
-    finding = inspection.certificate(with_certificate(certificates.agent("07048933")), datetime.now(UTC))
+    finding = preflight.certificate(with_certificate(certificates.agent("07048933")), datetime.now(UTC))
     assert finding.level == "OK"
     assert "agent 07048933, valid until" in finding.text
 
@@ -80,19 +80,19 @@ def test_a_good_certificate_is_shown_with_agent_and_end(certificates: Authority)
 def test_a_certificate_near_its_end_warns(certificates: Authority) -> None:
     configured = with_certificate(certificates.agent("07048933"))
     end = Identity.load(configured.client_cert, configured.client_key).not_after
-    assert inspection.certificate(configured, end - timedelta(days=5)).level == "WARN"
+    assert preflight.certificate(configured, end - timedelta(days=5)).level == "WARN"
 
 
 @pytest.mark.parametrize("kind", ["expired", "not_yet_valid", "mismatched"])
 def test_an_unusable_certificate_fails(certificates: Authority, kind: str) -> None:
     pair = getattr(certificates, kind)("07048933")
-    finding = inspection.certificate(with_certificate(pair), datetime.now(UTC))
+    finding = preflight.certificate(with_certificate(pair), datetime.now(UTC))
     assert finding.level == "FAIL"
 
 
 def test_without_a_cloud_no_certificate_is_needed(certificates: Authority) -> None:
     configured = with_certificate(certificates.expired("07048933"), EDGE_CLOUD_URL="")
-    assert inspection.certificate(configured, NOW).level == "OK"
+    assert preflight.certificate(configured, NOW).level == "OK"
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_without_a_cloud_no_certificate_is_needed(certificates: Authority) -> No
 )
 def test_the_capabilities_are_read_from_the_kernel(tmp_path: Path, effective: str, level: str, missing: str) -> None:
     (tmp_path / "status").write_text(f"Name:\tx\nCapEff:\t{effective}\nCapBnd:\t0\n")
-    finding = inspection.privileges(tmp_path / "status")
+    finding = preflight.privileges(tmp_path / "status")
     assert finding.level == level
     assert missing in finding.text
 
 
 def test_a_missing_program_is_named_with_its_package() -> None:
     found = {
-        finding.subject: finding for finding in inspection.programs(lambda name: "/sbin/ip" if name == "ip" else None)
+        finding.subject: finding for finding in preflight.programs(lambda name: "/sbin/ip" if name == "ip" else None)
     }
     assert found["program ip"].level == "OK"
     assert (found["program nsenter"].level, "util-linux" in found["program nsenter"].text) == ("FAIL", True)
@@ -134,7 +134,7 @@ def test_macvlan_is_looked_for_in_the_kernel_and_its_modules(
             (folder / name).write_text(text)
     if loaded:
         (tmp_path / "loaded" / "macvlan").mkdir(parents=True)
-    assert inspection.macvlan(tmp_path / "modules", tmp_path / "loaded").level == level
+    assert preflight.macvlan(tmp_path / "modules", tmp_path / "loaded").level == level
 
 
 @pytest.mark.parametrize(
@@ -144,20 +144,20 @@ def test_macvlan_is_looked_for_in_the_kernel_and_its_modules(
 def test_the_cgroup_version_is_told(tmp_path: Path, entries: list[str], text: str) -> None:
     for entry in entries:
         (tmp_path / entry).mkdir()
-    assert text in inspection.cgroups(tmp_path).text
+    assert text in preflight.cgroups(tmp_path).text
 
 
 def test_parents_that_are_all_down_warn() -> None:
     down = HostInterface("eth0", "physical", is_up=False)
     up = HostInterface("eth1", "physical", is_up=True, ipv4_addresses=("192.168.1.2",))
-    assert inspection.parents([]).level == "WARN"
-    assert inspection.parents([down]).level == "WARN"
-    assert inspection.parents([down, up]).text == "eth0 (no address, down), eth1 (192.168.1.2)"
+    assert preflight.parents([]).level == "WARN"
+    assert preflight.parents([down]).level == "WARN"
+    assert preflight.parents([down, up]).text == "eth0 (no address, down), eth1 (192.168.1.2)"
 
 
 def test_this_host_can_be_looked_at(tmp_path: Path) -> None:
     configured = settings.load({}, {"EDGE_STATE_DIR": str(tmp_path)}, None)
-    subjects = [finding.subject for finding in inspection.host(configured, [], datetime.now(UTC))]
+    subjects = [finding.subject for finding in preflight.host(configured, [], datetime.now(UTC))]
     assert len(subjects) == len(set(subjects)) >= 9
 
 
@@ -175,14 +175,14 @@ def test_a_host_that_cannot_bound_runtimes_is_named_with_the_remedy(
     tmp_path: Path, bounds: set[str], swap: int, expected: dict[str, str]
 ) -> None:
     (tmp_path / "meminfo").write_text(f"MemTotal: 16 kB\nSwapTotal:    {swap} kB\n")
-    found = {f.subject: f.text for f in inspection.engine_limits(bounds, tmp_path / "meminfo") if f.level == "WARN"}
+    found = {f.subject: f.text for f in preflight.engine_limits(bounds, tmp_path / "meminfo") if f.level == "WARN"}
     assert found.keys() == expected.keys()
     assert all(expected[subject] in text for subject, text in found.items())
 
 
 def test_containers_with_old_capabilities_are_listed() -> None:
-    assert inspection.confinement([]).level == "OK"
-    finding = inspection.confinement([f"plc-{number}" for number in range(25)])
+    assert preflight.confinement([]).level == "OK"
+    finding = preflight.confinement([f"plc-{number}" for number in range(25)])
     assert finding.level == "WARN"
     assert "plc-0, plc-1," in finding.text
     assert "and 5 more" in finding.text

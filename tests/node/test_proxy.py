@@ -15,8 +15,8 @@ from aiohttp.client_proto import ResponseHandler
 
 from controller.cloud.node import File, HttpRequest, HttpResponse
 from controller.errors import CommandError
-from controller.node import bodies
-from controller.node.proxy import BUFFER_BYTES, Proxy
+from controller.nodes import bodies
+from controller.nodes.proxy import BUFFER_BYTES, Proxy
 from tests.support.certificates import Authority
 
 

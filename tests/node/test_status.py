@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import kinds, reasons
 from controller.devices.serial import SerialDevice
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
-from controller.node import status as node_status
-from controller.node.kubernetes_node import KubernetesNode
-from controller.node.status import Cloud, NodeStatus, Sources
-from controller.resources import kinds, reasons
-from controller.resources.client import ApiClient
+from controller.nodes import edgenode_status as node_status
+from controller.nodes.edgenode_status import Cloud, NodeStatus, Sources
+from controller.nodes.kubernetes_node import KubernetesNode
 from tests.support.embedded_api import EmbeddedApi
 
 NAME = "node-1"
@@ -180,7 +181,7 @@ async def test_an_edge_node_that_somebody_deleted_comes_back(api: ApiClient, per
 async def test_the_node_beside_it_is_ready_as_the_edge_node_is(api: ApiClient, person: ApiClient, host: Host) -> None:
     host.status = host.begin(api, KubernetesNode(api, NAME, "1.2.3"))
     await host.status.look()
-    node = await person.get(kinds.NODES, NAME)
+    node = await person.get(core_kinds.NODES, NAME)
     (ready,) = node["status"]["conditions"]
     assert (ready["type"], ready["status"], ready["lastHeartbeatTime"]) == ("Ready", "True", "2027-01-15T08:00:00Z")
     assert node["status"]["addresses"][0] == {"type": "InternalIP", "address": "10.0.0.2"}
@@ -188,9 +189,9 @@ async def test_the_node_beside_it_is_ready_as_the_edge_node_is(api: ApiClient, p
     assert node["metadata"]["labels"]["kubernetes.io/os"] == "linux"
     host.engine_error = errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
     await host.status.look()
-    (ready,) = (await person.get(kinds.NODES, NAME))["status"]["conditions"]
+    (ready,) = (await person.get(core_kinds.NODES, NAME))["status"]["conditions"]
     assert (ready["status"], ready["message"]) == ("False", "Docker does not answer")
-    await person.delete(kinds.NODES, NAME)
+    await person.delete(core_kinds.NODES, NAME)
 
 
 async def test_a_change_during_a_look_is_looked_at_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

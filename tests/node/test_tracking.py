@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 
+from controller.api import reasons
 from controller.backends.base import Identity, RunningContainer
 from controller.errors import Waiting
 from controller.metrics.containers import ContainerReader
@@ -12,8 +13,7 @@ from controller.metrics.disks import Disks
 from controller.metrics.history import History
 from controller.metrics.host import HostReader
 from controller.metrics.sampler import Sampler
-from controller.node.tracking import Tracking
-from controller.resources import reasons
+from controller.nodes.container_tracker import ContainerTracker
 
 
 class Told(Sampler):
@@ -21,11 +21,11 @@ class Told(Sampler):
 
     def __init__(self) -> None:
         super().__init__(HostReader(Disks()), ContainerReader(), History())
-        self.told: asyncio.Queue[dict[str, int]] = asyncio.Queue()
+        self.fault: asyncio.Queue[dict[str, int]] = asyncio.Queue()
 
     def set_containers(self, pids: Mapping[str, int]) -> None:
         super().set_containers(pids)
-        self.told.put_nowait(dict(pids))
+        self.fault.put_nowait(dict(pids))
 
 
 class Engine:
@@ -51,15 +51,15 @@ class Engine:
 
 async def test_every_source_is_measured_and_one_that_is_away_as_it_was() -> None:
     docker, pods, sampler = Engine(plc1=10), Engine(plc2=20), Told()
-    tracking = Tracking((docker, pods), sampler)
+    tracking = ContainerTracker((docker, pods), sampler)
     tasks = [asyncio.create_task(work) for work in (tracking.follow(docker), tracking.follow(pods), tracking.run())]
     try:
         async with asyncio.timeout(30):
             docker.change()
-            both = await sampler.told.get()
+            both = await sampler.fault.get()
             docker.away, pods.pids = True, {"plc2": 21}
             pods.change()
-            one_away = await sampler.told.get()
+            one_away = await sampler.fault.get()
     finally:
         for task in tasks:
             task.cancel()

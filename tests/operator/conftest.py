@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from controller import names
+from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
 from controller.boottime import Boot
-from controller.operator.thread import OperatorThread
-from controller.reconcile.attempt import Surroundings
-from controller.reconcile.causes import EngineContact
-from controller.reconcile.events import EventRecorder
-from controller.reconcile.keys import KeyIndex
-from controller.reconcile.queue import Queue
-from controller.reconcile.reconciler import Reconciler
-from controller.reconcile.scope import Scope
-from controller.resources import crds, kinds
-from controller.resources.client import ApiClient, Endpoint
+from controller.machinery.client import ApiClient, Endpoint
+from controller.machinery.event_recorder import EventRecorder
+from controller.runtimes.keys import KeyIndex
+from controller.runtimes.operator.thread import OperatorThread
+from controller.runtimes.queue import Queue
+from controller.runtimes.reconciler import Reconciler
+from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.restart_context import EngineContact
+from controller.runtimes.scope import Scope
 from tests.support.fake_backend import FakeBackend
 
 NODE = "node-1"
@@ -118,7 +118,7 @@ async def operating(
     api = ApiClient(endpoint)
     backend = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, node, time.time)
-    around = Surroundings(api, backend, node, (), time.time, Boot(), EngineContact())
+    around = ReconcilerDependencies(api, backend, node, (), time.time, Boot(), EngineContact())
     queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims)).reconcile)
     operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
     operator.start()

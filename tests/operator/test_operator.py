@@ -11,10 +11,11 @@ import kopf
 import pytest
 
 from controller import errors, names
-from controller.operator.memory import SpecDigest
-from controller.reconcile.keys import Key
-from controller.resources import kinds, reasons
-from controller.resources.client import ApiClient
+from controller.api import kinds, reasons
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.runtimes.keys import Key
+from controller.runtimes.operator.diffbase import SpecDigest
 from tests.operator.conftest import Restartable, Site, is_ready
 
 PREFIX = f"{names.GROUP}/"
@@ -149,7 +150,7 @@ async def test_kopf_keeps_to_its_own_names_and_out_of_the_status(
     assert all(name.startswith(PREFIX) for name in found["metadata"]["annotations"])
     assert "kopf" not in json.dumps(found["status"])
     assert "inconsistencies" not in caplog.text
-    posted = await person.list(kinds.EVENTS, "edge")
+    posted = await person.list(core_kinds.EVENTS, "edge")
     assert {event["source"]["component"] for event in posted} <= {"edge-controller"}
 
 

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from controller.operator.backoff import EndlessBackoff
-from controller.operator.thread import OperatorThread, Reconcile, Serve
-from controller.reconcile.keys import Key
-from controller.reconcile.outcome import Outcome
-from controller.reconcile.reconciler import Result
-from controller.resources import reasons
-from controller.resources.client import Endpoint
+from controller.api import reasons
+from controller.machinery.client import Endpoint
+from controller.runtimes.keys import Key
+from controller.runtimes.operator.backoff import EndlessBackoff
+from controller.runtimes.operator.thread import OperatorThread, Reconcile, Serve
+from controller.runtimes.outcome import Outcome
+from controller.runtimes.reconciler import Result
 
 KEY = Key("edge", "plc-1")
 READY = Result(Outcome("ready", reasons.RUNNING, "it runs"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from controller import names
-from controller.resources import kinds
-from controller.resources.client import Endpoint
+from controller.api import kinds
+from controller.machinery.client import Endpoint
 from tests.operator.conftest import operating
 
 

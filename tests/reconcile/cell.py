@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller import names
-from controller.reconcile.keys import Key
-from controller.reconcile.reconciler import Result
-from controller.resources import kinds, reasons
+from controller.api import kinds, reasons
+from controller.runtimes.keys import Key
+from controller.runtimes.reconciler import Result
 from tests.reconcile.world import SPEC, World
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from controller.reconcile.queue import Queue
+from controller.runtimes.queue import Queue
 from tests.reconcile.cell import Cell
 from tests.reconcile.passes import Passes
 from tests.reconcile.world import World

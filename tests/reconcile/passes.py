@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from controller.reconcile.keys import Key
-from controller.reconcile.outcome import Kind, Outcome
-from controller.reconcile.queue import Queue
-from controller.reconcile.reconciler import Result
-from controller.resources import reasons
+from controller.api import reasons
+from controller.runtimes.keys import Key
+from controller.runtimes.outcome import Kind, Outcome
+from controller.runtimes.queue import Queue
+from controller.runtimes.reconciler import Result
 
 KEY = Key("edge", "plc-1")
 OTHER = Key("edge", "plc-2")

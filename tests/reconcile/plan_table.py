@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from controller.api import reasons, runtimes
 from controller.backends import base
-from controller.reconcile import plan
-from controller.resources import reasons, runtimes
+from controller.runtimes import plan
 
 LAN = runtimes.Interface(name="lan0", parent_interface="eth0", mode="Static", address="10.0.0.5", subnet="10.0.0.0/24")
 SPEC = runtimes.RuntimeSpec(device_id="plc-1", image="registry/plc", version="1", interfaces=(LAN,))

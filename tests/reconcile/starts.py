@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.api.runtime_status import RuntimeStatus
 from controller.backends import base
-from controller.reconcile import restarts
-from controller.reconcile.causes import Circumstances
-from controller.resources.runtime_status import RuntimeStatus
+from controller.runtimes import restarts
+from controller.runtimes.restart_context import RestartContext
 
 FIRST = "2026-01-01T10:00:00.5Z"
 BEFORE_LAST = "2026-01-01T09:59:00Z"
@@ -45,7 +45,7 @@ def down(**values: Any) -> base.Observed:
 def told(previous: RuntimeStatus, observed: base.Observed, **around: Any) -> list[tuple[str, str, str]]:
     """The new records, as event, cause and detail."""
     known: dict[str, Any] = {"boot_id": "this", "elapsed": UP + 1}
-    records = restarts.history(previous, observed, Circumstances(**(known | around))).records
+    records = restarts.history(previous, observed, RestartContext(**(known | around))).records
     return [(record.event, record.cause, record.detail) for record in records[len(previous.restarts) :]]
 
 

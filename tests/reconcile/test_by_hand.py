@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller import errors
+from controller.api import reasons, runtimes
 from controller.backends import base
-from controller.resources import reasons, runtimes
 from tests.reconcile.world import IDENTITY, LAN, World
 
 

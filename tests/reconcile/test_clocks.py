@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from controller.api import reasons
 from controller.backends import base
-from controller.reconcile import attempt, pace
-from controller.resources import reasons
+from controller.runtimes import reconciliation, status_throttle
 from tests.reconcile.world import World
 
 HOUR, DECADES = 3600.0, 54 * 365 * 86400.0
@@ -50,16 +50,16 @@ async def test_nothing_happened_when_nothing_happened(running: World, step: str)
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_crash_loop_is_written_at_its_pace(running: World, step: str) -> None:
-    for _ in range(2 * pace.AT_ONCE):
+    for _ in range(2 * status_throttle.AT_ONCE):
         crash(running)
         result = await running.reconcile()
-    assert 0 < result.held_seconds <= pace.EVERY_SECONDS
+    assert 0 < result.held_seconds <= status_throttle.EVERY_SECONDS
     running.set_clock(running.now + STEPS[step])
     crash(running)
-    assert 0 < (await running.reconcile()).held_seconds <= pace.EVERY_SECONDS
-    running.now += pace.EVERY_SECONDS
+    assert 0 < (await running.reconcile()).held_seconds <= status_throttle.EVERY_SECONDS
+    running.now += status_throttle.EVERY_SECONDS
     assert not (await running.reconcile()).held_seconds
-    assert running.status()["restartCount"] == 2 * pace.AT_ONCE + 1
+    assert running.status()["restartCount"] == 2 * status_throttle.AT_ONCE + 1
 
 
 async def test_the_progress_of_a_pull_goes_on_when_the_clock_is_set_back(world: World) -> None:
@@ -70,7 +70,7 @@ async def test_the_progress_of_a_pull_goes_on_when_the_clock_is_set_back(world: 
     async def pull(target: base.Target, progress: base.Progress) -> None:
         await progress(reasons.IMAGE_PULLING, "Pulling: 10 %")
         world.set_clock(world.now - HOUR)
-        world.now += attempt.PROGRESS_SECONDS
+        world.now += reconciliation.PROGRESS_SECONDS
         await progress(reasons.IMAGE_PULLING, "Pulling: 20 %")
         written.set()
         await asyncio.Event().wait()

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from controller.api import kinds, runtimes
 from controller.backends import base
-from controller.reconcile import dedication
-from controller.resources import kinds, metadata, runtimes
+from controller.machinery import metadata
+from controller.runtimes import exclusive_interface
 from tests.reconcile.plan_table import DEDICATED
 from tests.reconcile.world import World
 
@@ -36,7 +37,7 @@ def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
     ],
 )
 def test_the_other_runtime_that_needs_it_is_named(other: dict[str, Any], told: str) -> None:
-    assert dedication.rival(OWN, [other]).partition(":")[0] == told
+    assert exclusive_interface.rival(OWN, [other]).partition(":")[0] == told
 
 
 async def test_the_backend_is_told_of_the_other_runtime(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

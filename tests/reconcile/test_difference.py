@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from controller.reconcile import difference
-from controller.resources import runtimes
+from controller.api import runtimes
+from controller.runtimes import drift
 
 
 def spec(**fields: Any) -> runtimes.RuntimeSpec:
@@ -43,4 +43,4 @@ def spec(**fields: Any) -> runtimes.RuntimeSpec:
 def test_which_fields_of_the_spec_changed(
     now: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec, fields: tuple[str, ...]
 ) -> None:
-    assert difference.changed_fields(now, made_from) == fields
+    assert drift.changed_fields(now, made_from) == fields

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from controller import errors
-from controller.reconcile import events
-from controller.reconcile.events import EventRecorder, Subject
-from controller.resources import kinds
-from controller.resources.kinds import Kind
+from controller.api import kinds
+from controller.machinery import event_recorder
+from controller.machinery.event_recorder import EventRecorder, Subject
+from controller.machinery.kinds import Kind
 from tests.support.fake_api import FakeApi
 
 PLC = Subject(kinds.RUNTIMES, "plc-1", "edge", "uid-1")
@@ -97,7 +97,7 @@ async def test_an_event_that_is_gone_or_old_is_posted_anew(
     if gone == "expired":
         api.objects.clear()
     else:
-        clock.elapsed += events.REPEAT_SECONDS
+        clock.elapsed += event_recorder.REPEAT_SECONDS
     recorder.record(PLC, "Normal", "Started", "Started the container")
     await recorder.flush()
     assert [event["count"] for event in posted(api)] == [1] * (1 if gone == "expired" else 2)
@@ -129,11 +129,11 @@ async def test_an_api_that_refuses_events_is_no_concern_of_a_pass(api: FakeApi, 
 
 async def test_more_events_than_fit_are_dropped_and_counted(api: FakeApi, caplog: pytest.LogCaptureFixture) -> None:
     idle = EventRecorder(api, "node-1", Clock())
-    for number in range(events.QUEUE_LIMIT + 10):
+    for number in range(event_recorder.QUEUE_LIMIT + 10):
         idle.record(PLC, "Normal", "Started", str(number))
     task = asyncio.create_task(idle.run())
     await idle.flush()
     await asyncio.sleep(0)
     task.cancel()
-    assert len(posted(api)) == events.QUEUE_LIMIT
+    assert len(posted(api)) == event_recorder.QUEUE_LIMIT
     assert [record.message for record in caplog.records] == ["10 events were not posted: too many came at once"]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import kinds, reasons
 from controller.backends import base
-from controller.reconcile.keys import Key
-from controller.resources import kinds, reasons
-from controller.resources.kinds import Kind
+from controller.machinery.kinds import Kind
+from controller.runtimes.keys import Key
 from tests.reconcile.cell import Cell
 from tests.reconcile.world import IDENTITY
 
@@ -182,8 +182,8 @@ async def test_a_handover_that_cannot_be_written_holds_the_old_one_until_it_can(
 async def test_an_heir_that_is_gone_at_that_moment_does_not_end_the_deletion(cell: Cell) -> None:
     await cell.add("b")
 
-    async def vanish(heir: base.Target) -> None:
-        cell.world.api.remove(kinds.RUNTIMES, heir.name, "edge")
+    async def vanish(successor: base.Target) -> None:
+        cell.world.api.remove(kinds.RUNTIMES, successor.name, "edge")
 
     cell.world.backend.hand_over = vanish  # type: ignore[method-assign]
     with pytest.raises(errors.Retry):

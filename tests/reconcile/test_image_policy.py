@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.reconcile import image_policy
-from controller.resources.runtimes import RuntimeSpec
+from controller.api.runtimes import RuntimeSpec
+from controller.runtimes import image_policy
 
 component = st.text("ab1", min_size=1, max_size=4)
 registry = st.sampled_from(["ghcr.io", "127.0.0.1", "localhost", "registry.plant.example"])

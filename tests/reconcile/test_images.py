@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from controller import errors
+from controller.api import kinds, reasons
 from controller.backends import base
-from controller.resources import kinds, reasons
-from controller.resources.kinds import Kind
+from controller.machinery import kinds as core_kinds
+from controller.machinery.kinds import Kind
 from tests.reconcile.world import KEY, World
 
 
@@ -104,7 +105,7 @@ async def test_pull_secrets_go_to_the_step_that_pulls_and_no_further(world: Worl
     auth = base64.b64encode(b"robot:hunter2").decode()
     document = base64.b64encode(json.dumps({"auths": {"registry": {"auth": auth}}}).encode()).decode()
     secret = {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": document}}
-    await world.api.create(kinds.SECRETS, {"metadata": {"name": "pull", "namespace": "edge"}, **secret})
+    await world.api.create(core_kinds.SECRETS, {"metadata": {"name": "pull", "namespace": "edge"}, **secret})
     await world.create(imagePullSecrets=[{"name": "missing"}, {"name": "pull"}])
     assert (await world.reconcile()).settled
     assert world.backend.credentials == ({"registry": "registry", "username": "robot", "password": "hunter2"},)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from controller import errors
-from controller.resources import kinds
-from controller.resources.kinds import Kind
+from controller.api import kinds
+from controller.machinery.kinds import Kind
 from tests.reconcile.world import KEY, World
 from tests.support.fake_backend import Container
 

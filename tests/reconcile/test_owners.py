@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from controller import names
-from controller.reconcile.keys import Key
-from controller.resources import kinds, reasons
-from controller.resources.kinds import Kind
+from controller.api import kinds, reasons
+from controller.machinery.kinds import Kind
+from controller.runtimes.keys import Key
 from tests.reconcile.cell import Cell
 from tests.reconcile.world import IDENTITY, SPEC
 

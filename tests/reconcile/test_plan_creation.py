@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from controller.api import reasons, runtimes
 from controller.backends import base
-from controller.reconcile import plan
-from controller.resources import reasons, runtimes
+from controller.runtimes import plan
 from tests.reconcile.plan_table import (
     ABSENT,
     CREATE,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.resources import reasons, runtimes
+from controller.api import reasons, runtimes
 from tests.reconcile.plan_table import (
     DETACHED,
     MISSING,

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from controller.api import reasons
+from controller.api.runtime_status import RestartIntent
 from controller.backends import base
-from controller.reconcile import plan
-from controller.resources import reasons
-from controller.resources.runtime_status import RestartIntent
+from controller.runtimes import plan
 from tests.reconcile.plan_table import (
     ABSENT,
     CREATE,
@@ -69,21 +69,21 @@ CASES = [
     Case(
         "no start while another machine has the address",
         desired(),
-        replace(EXITED, obstacles=((reasons.ADDRESS_CONFLICT, "it is taken"),)),
+        replace(EXITED, start_blockers=((reasons.ADDRESS_CONFLICT, "it is taken"),)),
         [],
         ("waiting", reasons.ADDRESS_CONFLICT),
     ),
     Case(
         "no restart while another machine has the address",
         desired(RESTART, changed=True),
-        replace(RUNNING, obstacles=((reasons.ADDRESS_CONFLICT, "it is taken"),)),
+        replace(RUNNING, start_blockers=((reasons.ADDRESS_CONFLICT, "it is taken"),)),
         [],
         ("waiting", reasons.ADDRESS_CONFLICT),
     ),
     Case(
         "no start with a dedicated interface that is refused",
         desired(),
-        replace(EXITED, obstacles=((reasons.DEDICATED_REFUSED, "it is Wi-Fi"),)),
+        replace(EXITED, start_blockers=((reasons.DEDICATED_REFUSED, "it is Wi-Fi"),)),
         [],
         ("stalled", reasons.DEDICATED_REFUSED),
     ),

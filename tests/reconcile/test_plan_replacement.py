@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.reconcile import plan
-from controller.resources import reasons, runtimes
+from controller.api import reasons, runtimes
+from controller.runtimes import plan
 from tests.reconcile.plan_table import (
     ENV,
     EXITED,

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from controller import errors
-from controller.reconcile.keys import Key
-from controller.reconcile.queue import Queue
-from controller.reconcile.reconciler import Result
+from controller.runtimes.keys import Key
+from controller.runtimes.queue import Queue
+from controller.runtimes.reconciler import Result
 from tests.reconcile.passes import KEY, OTHER, READY, Passes, ended, idle
 
 
@@ -114,7 +114,7 @@ async def test_an_error_of_a_pass_is_a_result_to_try_again(error: Exception) -> 
 
 
 async def test_an_obstacle_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    obstacles: list[errors.EdgeError | None] = [
+    start_blockers: list[errors.EdgeError | None] = [
         errors.DiskFullError("full"),
         errors.DiskFullError("full"),
         errors.ApiUnavailableError("no answer"),
@@ -124,8 +124,8 @@ async def test_an_obstacle_that_lasts_is_logged_once(caplog: pytest.LogCaptureFi
     over = asyncio.Event()
 
     async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
-        obstacle = obstacles.pop(0)
-        if not obstacles:
+        obstacle = start_blockers.pop(0)
+        if not start_blockers:
             over.set()
         if obstacle:
             raise obstacle

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.reconcile.outcome import Kind
-from controller.reconcile.queue import ECHO_SECONDS, Queue
+from controller.runtimes.outcome import Kind
+from controller.runtimes.queue import ECHO_SECONDS, Queue
 from tests.reconcile.passes import KEY, READY, Passes, ended, idle
 from tests.support import virtual_time
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from controller import errors, names
+from controller.api import kinds, reasons
 from controller.backends import base
-from controller.resources import kinds, reasons
-from controller.resources.kinds import Kind
+from controller.machinery.kinds import Kind
 from tests.reconcile.world import IDENTITY, KEY, LAN, World
 
 

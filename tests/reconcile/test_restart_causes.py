@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from controller import names
+from controller.api import reasons
+from controller.api.runtime_status import RestartIntent, RestartRecord, RuntimeStatus
 from controller.backends import base
-from controller.reconcile.causes import Absence, Why
-from controller.resources import reasons
-from controller.resources.conditions import Condition
-from controller.resources.runtime_status import RestartIntent, RestartRecord, RuntimeStatus
+from controller.machinery.conditions import Condition
+from controller.runtimes.restart_context import Absence, Attribution
 from tests.reconcile.starts import BEFORE_LAST, ENDED, FIRST, SECOND, UP, before, both, down, found, told
 
 
@@ -34,7 +34,7 @@ HAND = {"watched": True}
         pytest.param(
             before(),
             found(),
-            {"own": Why("Requested", "restart_device, command c-1"), "boot_id": "another", "elapsed": 9.0},
+            {"own": Attribution("Requested", "restart_device, command c-1"), "boot_id": "another", "elapsed": 9.0},
             both("Requested", "restart_device, command c-1"),
             id="our own step, whatever else",
         ),
@@ -55,7 +55,7 @@ HAND = {"watched": True}
         pytest.param(
             before(),
             down(),
-            {"stop_wished": True},
+            {"stop_requested": True},
             [("Stopped", "Requested", "spec.desiredState is Stopped")],
             id="a stop, the controller was killed",
         ),

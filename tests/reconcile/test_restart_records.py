@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from controller import errors, names
+from controller.api import kinds, reasons
 from controller.backends import base
-from controller.reconcile import pace
-from controller.resources import kinds, reasons
+from controller.runtimes import status_throttle
 from tests.reconcile.starts import both
 from tests.reconcile.world import KEY, World
 
@@ -178,8 +178,8 @@ async def crash_loop(world: World, *, times: int, every: float) -> None:
 async def test_a_crash_loop_is_written_once_in_ten_seconds_and_loses_no_record(running: World) -> None:
     writes = running.status_writes()
     await crash_loop(running, times=20, every=2.5)
-    assert running.status_writes() - writes <= 50 / pace.EVERY_SECONDS + pace.AT_ONCE
-    running.now += pace.EVERY_SECONDS
+    assert running.status_writes() - writes <= 50 / status_throttle.EVERY_SECONDS + status_throttle.AT_ONCE
+    running.now += status_throttle.EVERY_SECONDS
     assert not (await running.reconcile()).held_seconds
     assert running.records() == both("Crashed", "exit code 3") * 20
     assert running.status()["restartCount"] == 20
@@ -189,7 +189,7 @@ async def test_what_was_held_back_is_written_when_its_time_has_come(running: Wor
     await crash_loop(running, times=1, every=1)
     running.backend.end(running.backend.only(), "restarting", 3)
     held = await running.reconcile()
-    assert 0 < held.held_seconds <= pace.EVERY_SECONDS
+    assert 0 < held.held_seconds <= status_throttle.EVERY_SECONDS
     assert len(running.records()) == 2
     running.now += held.held_seconds
     assert not (await running.reconcile()).held_seconds
@@ -244,9 +244,9 @@ async def test_a_health_that_swings_is_written_at_the_same_pace_and_not_lost(run
         running.backend.only().health = "healthy" if running.backend.only().health == "unhealthy" else "unhealthy"
         running.now += 0.5
         held = await running.reconcile()
-    assert running.status_writes() - writes <= 50 / pace.EVERY_SECONDS + pace.AT_ONCE
+    assert running.status_writes() - writes <= 50 / status_throttle.EVERY_SECONDS + status_throttle.AT_ONCE
     running.backend.only().health = "unhealthy"
-    running.now += held.held_seconds + pace.EVERY_SECONDS
+    running.now += held.held_seconds + status_throttle.EVERY_SECONDS
     await running.reconcile()
     assert running.status()["health"] == "unhealthy"
     assert running.condition(names.HEALTHY)["status"] == "False"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.reconcile.reconciler import NOT_HELD
-from controller.resources import reasons
+from controller.api import reasons
+from controller.runtimes.reconciler import NOT_HELD
 from tests.reconcile.world import World
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from controller.resources import kinds, reasons
-from controller.resources.kinds import Kind
+from controller.api import reasons
+from controller.machinery import kinds as core_kinds
+from controller.machinery.kinds import Kind
 from tests.reconcile.world import World
 
 VALUE = "hunter2-7f3a"
@@ -25,12 +26,12 @@ async def keep(world: World, value: str | bytes = VALUE, key: str = "password") 
     """Make the Secret."""
     raw = value if isinstance(value, bytes) else value.encode()
     data = {key: base64.b64encode(raw).decode()}
-    await world.api.create(kinds.SECRETS, {"metadata": {"name": "plc", "namespace": "edge"}, "data": data})
+    await world.api.create(core_kinds.SECRETS, {"metadata": {"name": "plc", "namespace": "edge"}, "data": data})
 
 
 async def change_secret(world: World, value: str) -> None:
     data = {"password": base64.b64encode(value.encode()).decode()}
-    await world.api.patch(kinds.SECRETS, "plc", "edge", {"data": data})
+    await world.api.patch(core_kinds.SECRETS, "plc", "edge", {"data": data})
 
 
 async def test_a_container_gets_the_value_and_nothing_of_ours_shows_it(
@@ -41,7 +42,7 @@ async def test_a_container_gets_the_value_and_nothing_of_ours_shows_it(
     await world.create(env=[variable(), {"name": "MODE", "value": "run"}])
     assert (await world.reconcile()).settled
     assert world.backend.secret_env == {"PASSWORD": VALUE}
-    others = [found for (plural, _, _), found in world.api.objects.items() if plural != kinds.SECRETS.plural]
+    others = [found for (plural, _, _), found in world.api.objects.items() if plural != core_kinds.SECRETS.plural]
     assert VALUE not in json.dumps(others) + json.dumps(await world.events()) + caplog.text
 
 
@@ -125,14 +126,14 @@ async def test_a_start_needs_no_secret(world: World) -> None:
     await world.reconcile()
     await world.change(desiredState="Stopped")
     await world.reconcile()
-    world.api.remove(kinds.SECRETS, "plc", "edge")
+    world.api.remove(core_kinds.SECRETS, "plc", "edge")
     await world.change(desiredState="Running")
     assert (await world.reconcile()).settled
 
 
 async def test_a_backend_whose_nodes_read_secrets_is_given_none(world: World) -> None:
     def refuse(verb: str, kind: Kind) -> None:
-        assert kind is not kinds.SECRETS
+        assert kind is not core_kinds.SECRETS
 
     world.backend.needs_secrets = False
     world.api.fault = refuse

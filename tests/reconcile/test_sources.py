@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from controller import errors
+from controller.api import kinds, reasons
 from controller.backends import base
+from controller.machinery.event_recorder import Subject
+from controller.machinery.kinds import Kind
 from controller.network.interfaces import LinkState
-from controller.reconcile.events import Subject
-from controller.reconcile.keys import Key
-from controller.reconcile.scope import Scope
-from controller.reconcile.sources import EngineEvents, NetworkChanges, Resync
-from controller.resources import kinds, reasons
-from controller.resources.kinds import Kind
+from controller.runtimes.event_sources import EngineEvents, NetworkChanges, Resync
+from controller.runtimes.keys import Key
+from controller.runtimes.scope import Scope
 from tests.reconcile.world import IDENTITY, KEY, World
 
 OTHER = Key("edge", "plc-2")
@@ -69,13 +69,13 @@ async def test_an_event_of_the_engine_adds_the_runtime_it_belongs_to(world: Worl
 async def test_after_a_gap_everything_is_looked_at_and_the_engine_counts_as_restarted(world: World, keys: Keys) -> None:
     world.index.remember(IDENTITY, KEY)
     async with running(engine_events(world, keys).run):
-        world.backend.events.put_nowait(base.Contact.STANDS)
+        world.backend.events.put_nowait(base.Contact.CONNECTED)
         assert await keys.next() == KEY
         assert world.engine.absence is None
         world.backend.events.put_nowait(base.Contact.LOST)
         assert await keys.next() == KEY
         assert world.engine.absence == (pytest.approx(world.elapsed()), None)
-        world.backend.events.put_nowait(base.Contact.STANDS)
+        world.backend.events.put_nowait(base.Contact.CONNECTED)
         assert await keys.next() == KEY
         assert world.engine.absence == (pytest.approx(world.elapsed()), pytest.approx(world.elapsed()))
 
@@ -86,7 +86,7 @@ async def test_that_the_engine_is_back_is_left_to_the_engine_to_tell(
     caplog.set_level("INFO")
     world.index.remember(IDENTITY, KEY)
     async with running(engine_events(world, keys).run):
-        for contact in (base.Contact.LOST, base.Contact.STANDS):
+        for contact in (base.Contact.LOST, base.Contact.CONNECTED):
             world.backend.events.put_nowait(contact)
             assert await keys.next() == KEY
     assert caplog.text == ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller import names
+from controller.api import reasons, runtimes
+from controller.api.runtime_status import RuntimeStatus
 from controller.backends import base
-from controller.reconcile import status
-from controller.reconcile.outcome import Outcome
-from controller.resources import conditions, reasons, runtimes
-from controller.resources.runtime_status import RuntimeStatus
+from controller.machinery import conditions
+from controller.runtimes import status
+from controller.runtimes.outcome import Outcome
 from tests.reconcile.plan_table import RUNNING, desired, spec
 
 LINE = runtimes.SerialPort(name="line", device_id="usb-plc", container_path="/dev/line0")

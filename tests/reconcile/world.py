@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller import names
+from controller.api import kinds
 from controller.backends import base
 from controller.boottime import Boot
-from controller.reconcile.attempt import Surroundings
-from controller.reconcile.causes import EngineContact
-from controller.reconcile.events import EventRecorder
-from controller.reconcile.keys import Key, KeyIndex
-from controller.reconcile.reconciler import Reconciler, Result
-from controller.reconcile.scope import Scope
-from controller.resources import kinds
+from controller.machinery import kinds as core_kinds
+from controller.machinery.event_recorder import EventRecorder
+from controller.runtimes.keys import Key, KeyIndex
+from controller.runtimes.reconciler import Reconciler, Result
+from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.restart_context import EngineContact
+from controller.runtimes.scope import Scope
 from tests.support.fake_api import FakeApi
 from tests.support.fake_backend import FakeBackend
 
@@ -78,7 +79,7 @@ class World:
         self.index = KeyIndex()
         self.engine = EngineContact()
         self.recorder = EventRecorder(self.api, "node-1", self.clock, self.elapsed)
-        around = Surroundings(
+        around = ReconcilerDependencies(
             api=self.api,
             backend=self.backend,
             node=self.node,
@@ -134,5 +135,5 @@ class World:
         posting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await posting
-        found = [o for (plural, _, _), o in self.api.objects.items() if plural == kinds.EVENTS.plural]
+        found = [o for (plural, _, _), o in self.api.objects.items() if plural == core_kinds.EVENTS.plural]
         return [(event["type"], event["reason"]) for event in found for _ in range(event["count"])]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from controller.resources.client import ApiClient, Endpoint
+from controller.machinery.client import ApiClient, Endpoint
 from tests.support.certificates import Authority
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller import names
-from controller.resources import claims
+from controller.api import claims
 
 
 def runtime(name: str, namespace: str = "edge", *, claims_it: bool = False, **metadata: Any) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import pytest
 from aiohttp import web
 
 from controller import errors
-from controller.resources import client as clients
-from controller.resources import kinds
-from controller.resources.client import ApiClient, Endpoint
+from controller.api import kinds
+from controller.machinery import client as clients
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient, Endpoint
 from tests.resources.conftest import Server, answering
 from tests.support.certificates import Authority
 
@@ -28,9 +29,9 @@ from tests.support.certificates import Authority
             "GET",
             "/apis/getedge.me/v1alpha1/namespaces/edge/runtimes?labelSelector=a%3Db&fieldSelector=spec.deviceId%3Dc&limit=200",
         ),
-        (lambda a: a.create(kinds.NAMESPACES, {"metadata": {"name": "n"}}), "POST", "/api/v1/namespaces"),
+        (lambda a: a.create(core_kinds.NAMESPACES, {"metadata": {"name": "n"}}), "POST", "/api/v1/namespaces"),
         (
-            lambda a: a.replace(kinds.SECRETS, {"metadata": {"name": "s", "namespace": "edge"}}),
+            lambda a: a.replace(core_kinds.SECRETS, {"metadata": {"name": "s", "namespace": "edge"}}),
             "PUT",
             "/api/v1/namespaces/edge/secrets/s",
         ),
@@ -39,7 +40,7 @@ from tests.support.certificates import Authority
             "PATCH",
             "/apis/getedge.me/v1alpha1/namespaces/edge/runtimes/x/status",
         ),
-        (lambda a: a.delete(kinds.NAMESPACES, "edge"), "DELETE", "/api/v1/namespaces/edge"),
+        (lambda a: a.delete(core_kinds.NAMESPACES, "edge"), "DELETE", "/api/v1/namespaces/edge"),
     ],
 )
 async def test_a_verb_is_one_request(

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from controller import errors
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.api import kinds
+from controller.machinery.client import ApiClient
 from tests.resources.conftest import Handler, Server, answering, streaming
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.resources import crds
-from controller.resources.runtimes import RuntimeSpec
+from controller.api import crds
+from controller.api.runtimes import RuntimeSpec
 
 FOLDER = Path(__file__).parents[2] / "crds"
 MANIFESTS = {manifest["metadata"]["name"]: manifest for manifest in crds.manifests()}

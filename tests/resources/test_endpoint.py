@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from controller import errors
-from controller.resources import endpoint
+from controller.machinery import endpoint
 from tests.support.certificates import Authority
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.resources import reasons, restart_causes
+from controller.api import reasons, restart_causes
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "conditions.md"
 

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.api import kinds
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 from tests.support.embedded_api import NAMESPACE, EmbeddedApi
 
 
@@ -17,7 +18,11 @@ async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
     api = embedded_api.client(user="admin")
     yield api
     await embedded_api.clear()
-    for kind, namespace in ((kinds.LEASES, NAMESPACE), (kinds.EDGE_NODES, ""), (kinds.CONFIG_MAPS, NAMESPACE)):
+    for kind, namespace in (
+        (core_kinds.LEASES, NAMESPACE),
+        (kinds.EDGE_NODES, ""),
+        (core_kinds.CONFIG_MAPS, NAMESPACE),
+    ):
         for found in await api.list(kind, namespace):
             await api.delete(kind, found["metadata"]["name"], namespace)
     await api.close()

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from controller.cluster.absence import Absence
-from controller.cluster.node_lease import NodeLease
+from controller.api import kinds
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
-from controller.node.status import NodeStatus, Sources
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.nodes.cluster.node_lease import NodeLease
+from controller.nodes.cluster.node_lifecycle import NodeLifecycle
+from controller.nodes.edgenode_status import NodeStatus, Sources
 from tests.support.command_site import CommandSite, condition
 from tests.support.embedded_api import NAMESPACE
 
@@ -40,9 +41,9 @@ async def heard(api: ApiClient, node: str) -> None:
     await NodeLease(api, NAMESPACE, node, lambda: None).renew()
 
 
-async def looked(api: ApiClient, *heard_of: str) -> Absence:
+async def looked(api: ApiClient, *heard_of: str) -> NodeLifecycle:
     """The watch, after nodes had time to be silent and ``heard_of`` were not."""
-    absence = Absence(api, NAMESPACE, away_seconds=AWAY_SECONDS)
+    absence = NodeLifecycle(api, NAMESPACE, away_seconds=AWAY_SECONDS)
     await absence.look()
     await asyncio.sleep(2 * AWAY_SECONDS)
     for node in heard_of:
@@ -51,7 +52,7 @@ async def looked(api: ApiClient, *heard_of: str) -> Absence:
     return absence
 
 
-async def ready(api: ApiClient, kind: kinds.Kind, name: str, namespace: str = "") -> dict[str, Any]:
+async def ready(api: ApiClient, kind: core_kinds.Kind, name: str, namespace: str = "") -> dict[str, Any]:
     found = await api.get(kind, name, namespace)
     conditions = (found.get("status") or {}).get("conditions", [])
     return next((c for c in conditions if c["type"] == "Ready"), {})

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from controller.cloud.node import Node, Place
-from controller.cluster import placement
-from controller.cluster.assignment import Assignment
-from controller.cluster.placement import Candidate
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.api import kinds
+from controller.cloud.node import Node, Placement
+from controller.machinery.client import ApiClient
+from controller.nodes.cluster import placement
+from controller.nodes.cluster.placement import Candidate
+from controller.nodes.cluster.scheduler import Scheduler
 from tests.support.embedded_api import NAMESPACE
 from tests.support.site import eventually
 
 
-class Fleet:
+class ClusterNodeDirectory:
     """The nodes that a test says there are."""
 
     def __init__(self, *candidates: Candidate) -> None:
@@ -30,7 +30,7 @@ class Fleet:
     async def present(self) -> Mapping[str, Node]:
         raise NotImplementedError
 
-    async def place(self, spec: Mapping[str, Any]) -> Place:
+    async def place(self, spec: Mapping[str, Any]) -> Placement:
         return placement.choose(self.candidates, spec, pods=False)
 
 
@@ -50,7 +50,7 @@ async def runtime(api: ApiClient) -> dict[str, Any]:
 
 async def test_it_gets_the_node_that_has_its_parent(api: ApiClient) -> None:
     await create(api)
-    await Assignment(api, Fleet(ONE)).look()
+    await Scheduler(api, ClusterNodeDirectory(ONE)).look()
     assert {name: (await runtime(api))["spec"][name] for name in ("nodeName", "backend")} == {
         "nodeName": "one",
         "backend": "Docker",
@@ -59,8 +59,8 @@ async def test_it_gets_the_node_that_has_its_parent(api: ApiClient) -> None:
 
 async def test_what_fits_nowhere_is_stalled_and_says_who_has_what(api: ApiClient) -> None:
     await create(api)
-    fleet = Fleet(Candidate("two", {"eth5": ""}, ("Docker",)))
-    assignment = Assignment(api, fleet)
+    fleet = ClusterNodeDirectory(Candidate("two", {"eth5": ""}, ("Docker",)))
+    assignment = Scheduler(api, fleet)
     await assignment.look()
     found = await runtime(api)
     conditions = {c["type"]: (c["status"], c["reason"], c["message"]) for c in found["status"]["conditions"]}
@@ -76,7 +76,7 @@ async def test_what_fits_nowhere_is_stalled_and_says_who_has_what(api: ApiClient
 
 @pytest.mark.parametrize("again", [0.2, 3600.0], ids=["by time", "by change"])
 async def test_one_that_comes_later_is_seen(api: ApiClient, again: float) -> None:
-    task = asyncio.create_task(Assignment(api, Fleet(ONE), again=again).run())
+    task = asyncio.create_task(Scheduler(api, ClusterNodeDirectory(ONE), again=again).run())
     await asyncio.sleep(0)
     await create(api)
 

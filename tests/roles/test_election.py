@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from controller import errors
-from controller.cluster.election import Election, Timing
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.leader_election import Election, Timing
 from tests.support.embedded_api import NAMESPACE
 
 QUICK = Timing(duration=2.0, deadline=1.0, every=0.1)
@@ -74,7 +74,7 @@ async def two(api: ApiClient) -> tuple[Candidate, Candidate, list[str]]:
 
 
 async def holder(api: ApiClient) -> str:
-    found: str = (await api.get(kinds.LEASES, "test", NAMESPACE))["spec"].get("holderIdentity", "")
+    found: str = (await api.get(core_kinds.LEASES, "test", NAMESPACE))["spec"].get("holderIdentity", "")
     return found
 
 
@@ -109,7 +109,7 @@ async def test_one_that_is_killed_is_followed_after_its_lease(api: ApiClient) ->
     assert await holder(api) == "first"
     await until(second.opened)
     assert leading == ["second"]
-    assert (await api.get(kinds.LEASES, "test", NAMESPACE))["spec"]["leaseTransitions"] == 1
+    assert (await api.get(core_kinds.LEASES, "test", NAMESPACE))["spec"]["leaseTransitions"] == 1
     await second.stop()
 
 
@@ -117,7 +117,7 @@ async def test_a_leader_whose_lease_was_taken_stops_at_once(api: ApiClient) -> N
     first, second, _ = await two(api)
     await second.stop()
     usurped = {"holderIdentity": "somebody", "leaseDurationSeconds": 3600}
-    await api.patch(kinds.LEASES, "test", NAMESPACE, {"spec": usurped})
+    await api.patch(core_kinds.LEASES, "test", NAMESPACE, {"spec": usurped})
     await until(first.closed)
     assert await holder(api) == "somebody"
     await first.stop()
@@ -126,7 +126,7 @@ async def test_a_leader_whose_lease_was_taken_stops_at_once(api: ApiClient) -> N
 async def test_a_lease_that_somebody_deleted_is_made_again(api: ApiClient) -> None:
     first, second, leading = await two(api)
     await second.stop()
-    await api.delete(kinds.LEASES, "test", NAMESPACE)
+    await api.delete(core_kinds.LEASES, "test", NAMESPACE)
 
     async def held() -> None:
         while True:

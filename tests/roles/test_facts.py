@@ -6,33 +6,35 @@ import asyncio
 from typing import Any
 
 from controller import errors
-from controller.cluster.facts import NAME, Facts
-from controller.resources import kinds
-from controller.resources.client import ApiClient
-from controller.resources.kinds import Kind
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.kinds import Kind
+from controller.nodes.cluster.installation_config import NAME, InstallationConfig
 from tests.support.embedded_api import NAMESPACE
 from tests.support.fake_api import FakeApi
 
 
 async def test_the_first_to_ask_names_the_installation_for_all(api: ApiClient) -> None:
-    assert await Facts(api, NAMESPACE).install_id("07048933") == "07048933"
-    assert await Facts(api, NAMESPACE).install_id("another") == "07048933"
-    assert await Facts(api, NAMESPACE).install_id(None) == "07048933"
+    assert await InstallationConfig(api, NAMESPACE).install_id("07048933") == "07048933"
+    assert await InstallationConfig(api, NAMESPACE).install_id("another") == "07048933"
+    assert await InstallationConfig(api, NAMESPACE).install_id(None) == "07048933"
 
 
 async def test_many_at_once_agree(api: ApiClient) -> None:
-    found = await asyncio.gather(*(Facts(api, NAMESPACE).install_id(f"id-{number}") for number in range(8)))
+    found = await asyncio.gather(
+        *(InstallationConfig(api, NAMESPACE).install_id(f"id-{number}") for number in range(8))
+    )
     assert len(set(found)) == 1
 
 
 async def test_without_a_preference_an_id_is_made_and_kept(api: ApiClient) -> None:
-    made = await Facts(api, NAMESPACE).install_id(None)
+    made = await InstallationConfig(api, NAMESPACE).install_id(None)
     assert len(made) == 8
-    assert await Facts(api, NAMESPACE).install_id(None) == made
+    assert await InstallationConfig(api, NAMESPACE).install_id(None) == made
 
 
 async def test_a_retirement_is_known_to_all_until_it_is_reset(api: ApiClient) -> None:
-    one, other = Facts(api, NAMESPACE), Facts(api, NAMESPACE)
+    one, other = InstallationConfig(api, NAMESPACE), InstallationConfig(api, NAMESPACE)
     await one.install_id("07048933")
     assert not await other.retired()
     await one.retire()
@@ -56,6 +58,6 @@ async def test_an_api_that_is_away_is_waited_for(api: ApiClient) -> None:
             return {"data": {"install-id": "07048933"}}
 
     away = Away()
-    assert await Facts(away, NAMESPACE).install_id(None) == "07048933"
+    assert await InstallationConfig(away, NAMESPACE).install_id(None) == "07048933"
     assert away.asked == 2
-    assert NAME not in [found["metadata"]["name"] for found in await api.list(kinds.CONFIG_MAPS, NAMESPACE)]
+    assert NAME not in [found["metadata"]["name"] for found in await api.list(core_kinds.CONFIG_MAPS, NAMESPACE)]

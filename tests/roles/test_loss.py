@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from controller import errors, names
-from controller.cluster import loss, node_lease
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.api import kinds
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.nodes.cluster import decommission, node_lease
 from tests.support.embedded_api import NAMESPACE
 
 AWAY = {"type": "Ready", "status": "Unknown", "reason": "NodeAway", "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -28,7 +29,11 @@ async def node(api: ApiClient, name: str, *, away: bool) -> None:
 
 
 async def left(api: ApiClient) -> set[str]:
-    found = [*await api.list(kinds.RUNTIMES), *await api.list(kinds.EDGE_NODES), *await api.list(kinds.LEASES, "edge")]
+    found = [
+        *await api.list(kinds.RUNTIMES),
+        *await api.list(kinds.EDGE_NODES),
+        *await api.list(core_kinds.LEASES, "edge"),
+    ]
     return {f"{entry['kind']} {entry['metadata']['name']}" for entry in found}
 
 
@@ -42,10 +47,10 @@ async def nodes(api: ApiClient) -> None:
 @pytest.mark.usefixtures("nodes")
 async def test_all_that_it_held_is_let_go_and_nothing_else(api: ApiClient) -> None:
     before = await left(api)
-    lines = await loss.belongings(api, "lost")
+    lines = await decommission.belongings(api, "lost")
     assert await left(api) == before
     assert lines == ["Runtime edge/plc-lost", "EdgeNode lost"]
-    assert await loss.release(api, NAMESPACE, "lost") == lines
+    assert await decommission.release(api, NAMESPACE, "lost") == lines
     assert await left(api) == {"Runtime plc-here", "EdgeNode here", "Lease edgenode-here"}
 
 
@@ -56,5 +61,5 @@ async def test_all_that_it_held_is_let_go_and_nothing_else(api: ApiClient) -> No
 async def test_a_node_that_is_there_is_left_alone(api: ApiClient, name: str, sentence: str) -> None:
     before = await left(api)
     with pytest.raises(errors.SettingError, match=sentence):
-        await loss.release(api, NAMESPACE, name)
+        await decommission.release(api, NAMESPACE, name)
     assert await left(api) == before

@@ -15,15 +15,16 @@ import aiohttp
 import pytest
 
 from controller import errors, names
+from controller.api import kinds, reasons
 from controller.cloud.contracts.periods import Between, Last
 from controller.cloud.node import File, HttpRequest, HttpResponse
-from controller.cluster import certificate, questions
-from controller.cluster.access import Access
-from controller.cluster.fleet import Fleet
-from controller.cluster.node_server import NodeServer
-from controller.cluster.remote_node import Address, RemoteNode
-from controller.resources import kinds, reasons
-from controller.resources.kinds import Kind
+from controller.machinery import kinds as core_kinds
+from controller.machinery.kinds import Kind
+from controller.nodes.cluster import certificate, node_api
+from controller.nodes.cluster.directory import ClusterNodeDirectory
+from controller.nodes.cluster.node_authorizer import NodeAuthorizer
+from controller.nodes.cluster.node_server import NodeServer
+from controller.nodes.cluster.remote_node import Address, RemoteNode
 from tests.support.command_site import FakeNode
 from tests.support.fake_api import FakeApi
 
@@ -37,13 +38,13 @@ class ReviewingApi(FakeApi):
     reviews = 0
 
     async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
-        if kind == kinds.TOKEN_REVIEWS:
+        if kind == core_kinds.TOKEN_REVIEWS:
             self.reviews += 1
             spec = body["spec"]
             known = spec["token"] in ("leader", "person") and spec["audiences"] == [names.NODE_AUDIENCE]
             user = {"username": spec["token"], "groups": ["g"]}
             return {"status": {"authenticated": known, "user": user, "audiences": spec["audiences"] if known else []}}
-        if kind == kinds.ACCESS_REVIEWS:
+        if kind == core_kinds.ACCESS_REVIEWS:
             return {"status": {"allowed": body["spec"]["user"] == "leader"}}
         return await super().create(kind, body)
 
@@ -57,7 +58,9 @@ class Served:
         self.token = folder / "token"
         self.token.write_text("leader\n")
         self.own = certificate.make()
-        self.server = NodeServer("127.0.0.1", 0, self.own.context, Access(self.api, NAME), self.node, self.api, NAME)
+        self.server = NodeServer(
+            "127.0.0.1", 0, self.own.context, NodeAuthorizer(self.api, NAME), self.node, self.api, NAME
+        )
 
     @property
     def address(self) -> Address:
@@ -111,7 +114,7 @@ async def test_the_answer_is_the_one_of_the_node_itself(
 
 def test_every_question_of_a_node_can_travel() -> None:
     asked = {name for name in vars(RemoteNode) if not name.startswith("_")} - {"close"}
-    assert asked == set(questions.TABLE)
+    assert asked == set(node_api.TABLE)
 
 
 async def test_a_request_is_passed_on_whole(served: Served, remote: RemoteNode) -> None:
@@ -222,7 +225,7 @@ async def test_only_tls_is_spoken(served: Served) -> None:
 
 async def test_the_fleet_asks_the_node_where_its_edge_node_says(served: Served) -> None:
     await served.announce(served.own.pem)
-    fleet = Fleet(served.api, served.token, pods=False)
+    fleet = ClusterNodeDirectory(served.api, served.token, pods=False)
     assert list(await fleet.present()) == [NAME]
     runtime = {"spec": {"nodeName": NAME, "deviceId": "plc-1"}}
     assert await (await fleet.running(runtime)).host_facts() == await served.node.host_facts()
@@ -240,7 +243,7 @@ async def test_the_fleet_asks_the_node_where_its_edge_node_says(served: Served) 
 )
 async def test_a_runtime_whose_node_cannot_be_found(served: Served, node: str | None, sentence: str) -> None:
     await served.announce("")
-    fleet = Fleet(served.api, served.token, pods=False)
+    fleet = ClusterNodeDirectory(served.api, served.token, pods=False)
     with pytest.raises(errors.CommandError, match=sentence):
         await fleet.running({"spec": {"nodeName": node, "deviceId": "plc-1"}})
     await fleet.close()
@@ -250,7 +253,7 @@ async def test_a_parent_that_the_edge_node_does_not_list_is_asked_for(served: Se
     await served.announce(served.own.pem)
     status = {"backends": ["Docker"], "interfaces": [{"name": "eth7"}]}
     await served.api.patch(kinds.EDGE_NODES, NAME, "", {"status": status}, subresource="status")
-    fleet = Fleet(served.api, served.token, pods=False)
+    fleet = ClusterNodeDirectory(served.api, served.token, pods=False)
     assert await fleet.place({"interfaces": [{"parentInterface": "br0"}]}) == (NAME, "Docker")
     with pytest.raises(errors.CommandError, match=r"no node has wlan0 \(node-1: it has eth7\)"):
         await fleet.place({"interfaces": [{"parentInterface": "wlan0"}]})

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from controller.cluster.notice import Notice
+from controller.api import edgenodes, kinds
+from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
-from controller.node.status import Cloud, NodeStatus, Sources
-from controller.resources import edgenodes, kinds
-from controller.resources.client import ApiClient
+from controller.nodes.cluster.cloud_status_publisher import CloudStatusPublisher
+from controller.nodes.edgenode_status import Cloud, NodeStatus, Sources
 
 UP = Cloud("True", "Connected", "Connected to https://cloud", "07048933", edgenodes.CloudLink(url="https://cloud"))
 DOWN = Cloud("False", "Disconnected", "the cloud cannot be reached", "07048933")
@@ -35,7 +35,7 @@ async def shown(api: ApiClient) -> dict[str, Any]:
 
 
 async def test_the_word_of_the_leader_stands_beside_the_nodes_own(api: ApiClient, node: NodeStatus) -> None:
-    await Notice(api, lambda: UP).write()
+    await CloudStatusPublisher(api, lambda: UP).write()
     before = await shown(api)
     assert before["conditions"] == {"Ready": "True", "CloudConnected": "True", "DiskFull": "False"}
     assert (before["agentId"], before["cloud"]["url"]) == ("07048933", "https://cloud")
@@ -49,7 +49,7 @@ async def test_the_word_of_the_leader_stands_beside_the_nodes_own(api: ApiClient
 
 async def test_it_is_written_when_it_changed_and_else_not(api: ApiClient, node: NodeStatus) -> None:
     clouds = [UP, UP, DOWN]
-    notice = Notice(api, lambda: clouds.pop(0))
+    notice = CloudStatusPublisher(api, lambda: clouds.pop(0))
     versions = []
     for _ in range(3):
         await notice.write()

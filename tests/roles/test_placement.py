@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from controller import errors
-from controller.cluster import placement
-from controller.cluster.placement import Candidate
+from controller.nodes.cluster import placement
+from controller.nodes.cluster.placement import Candidate
 
 OFFICE, HALL = "192.168.1.0/24", "10.0.0.0/24"
 ONE = Candidate("one", {"eth0": OFFICE, "eth1": ""}, ("Docker",), runtimes=5)

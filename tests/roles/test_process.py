@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
-from controller.console.server import Cloud
-from controller.resources import crds, endpoint, kinds
-from controller.resources.client import ApiClient
+from controller.localcloud.server import Cloud
+from controller.machinery import endpoint
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 from tests.support import command
 from tests.support.site import AGENT, NAMESPACE, Site, eventually
 
@@ -45,18 +47,18 @@ async def api_server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 async def test_it_leads_and_gives_the_lease_back(leader: Site, api_server: ApiServer, tmp_path: Path) -> None:
     await leader.start()
     api = ApiClient(await asyncio.to_thread(endpoint.of_kubeconfig, tmp_path / "kubeconfig"))
-    assert (await api.get(kinds.LEASES, "edge-controller", NAMESPACE))["spec"]["holderIdentity"]
+    assert (await api.get(core_kinds.LEASES, "edge-controller", NAMESPACE))["spec"]["holderIdentity"]
     assert (await leader.send("get_device_status", device_id="plc-1"))["status"] == "not_found"
     refused = await leader.create("plc-1", "eth0", "10.0.0.5/24")
     assert refused["error"].startswith("there is no node here yet")
     assert await api.list(kinds.EDGE_NODES) == []
     assert await leader.stop() == 0
-    assert not (await api.get(kinds.LEASES, "edge-controller", NAMESPACE))["spec"].get("holderIdentity")
+    assert not (await api.get(core_kinds.LEASES, "edge-controller", NAMESPACE))["spec"].get("holderIdentity")
     await api.close()
 
 
 def test_a_process_without_a_node_loads_neither_docker_nor_kopf() -> None:
-    code = "import sys, controller.bootstrap.service; print([m for m in ('docker', 'kopf') if m in sys.modules])"
+    code = "import sys, controller.manager.manager; print([m for m in ('docker', 'kopf') if m in sys.modules])"
     assert command.run(sys.executable, "-c", code).stdout.strip() == "[]"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller import errors
-from controller.cloud.commands import sums
+from controller.cloud.commands import aggregation
 from controller.cloud.node import HostFacts, Point, Reading, Usage
 from controller.metrics.host import HostReading
 
@@ -14,17 +14,17 @@ SMALL = Reading(HostReading(20.0, 1, 2, 5, 30, 9000), 2)
 
 
 def test_a_reading_of_all_hosts() -> None:
-    assert sums.reading([BIG, SMALL]) == Reading(HostReading(65.0, 7, 18, 25, 130, 9000), 8)
+    assert aggregation.reading([BIG, SMALL]) == Reading(HostReading(65.0, 7, 18, 25, 130, 9000), 8)
 
 
 def test_without_a_host_it_is_nothing() -> None:
-    assert sums.reading([]) == Reading(HostReading(0, 0, 0, 0, 0, 0), 0)
+    assert aggregation.reading([]) == Reading(HostReading(0, 0, 0, 0, 0, 0), 0)
 
 
 def test_facts_of_all_hosts() -> None:
     one = HostFacts("Debian 12", "6.1", 6, 16, 100, [("eth0", "10.0.0.1")])
     two = HostFacts("Debian 12", "6.6", 2, 2, 30, [("eth0", "10.0.0.2")])
-    assert sums.facts([one, two]) == HostFacts(
+    assert aggregation.facts([one, two]) == HostFacts(
         "Debian 12", "6.1, 6.6", 8, 18, 130, [("eth0", "10.0.0.1"), ("eth0", "10.0.0.2")]
     )
 
@@ -32,19 +32,19 @@ def test_facts_of_all_hosts() -> None:
 def test_curves_meet_at_the_nearest_samples() -> None:
     one = Usage([Point(100, 80.0), Point(105, 40.0)], [Point(100, 10.0), Point(105, 12.0)])
     two = Usage([Point(102, 20.0)], [Point(102, 4.0)])
-    assert sums.usage([(6, one), (2, two)]) == Usage(
+    assert aggregation.usage([(6, one), (2, two)]) == Usage(
         cpu=[Point(100, 65.0), Point(105, 35.0)], memory=[Point(100, 14.0), Point(105, 16.0)]
     )
 
 
 def test_a_host_without_samples_near_adds_nothing() -> None:
     one, two = Usage([], [Point(1000, 10.0)]), Usage([], [Point(10, 4.0)])
-    assert sums.usage([(4, one), (4, two)]).memory == [Point(1000, 10.0)]
+    assert aggregation.usage([(4, one), (4, two)]).memory == [Point(1000, 10.0)]
 
 
 def test_the_curve_of_one_host_is_its_own() -> None:
     usage = Usage([Point(1, 12.5)], [Point(1, 3.5), Point(6, 3.5)])
-    assert sums.usage([(4, usage)]) == usage
+    assert aggregation.usage([(4, usage)]) == usage
 
 
 async def test_one_that_does_not_answer_is_left_out_unless_nobody_does() -> None:
@@ -53,7 +53,7 @@ async def test_one_that_does_not_answer_is_left_out_unless_nobody_does() -> None
             raise errors.CommandError("it cannot be asked")
         return text
 
-    assert await sums.answered([answer("a"), answer(""), answer("b")]) == ["a", "b"]
+    assert await aggregation.answered([answer("a"), answer(""), answer("b")]) == ["a", "b"]
     with pytest.raises(errors.CommandError, match="cannot be asked"):
-        await sums.answered([answer(""), answer("")])
-    assert await sums.answered([]) == []
+        await aggregation.answered([answer(""), answer("")])
+    assert await aggregation.answered([]) == []

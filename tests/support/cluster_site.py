@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from controller import names
-from controller.resources import crds
+from controller.api import crds
 from tests.support.site import NAMESPACE, Site
 
 ACCOUNT = "edge-controller"  # of who leads

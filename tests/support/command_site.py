@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from controller import errors, names
+from controller.api import kinds
 from controller.cloud import topics
 from controller.cloud.commands.consumption import Consumption
 from controller.cloud.commands.devices import Devices
@@ -30,11 +31,11 @@ from controller.cloud.contracts.periods import Period
 from controller.cloud.dispatcher import Dispatcher
 from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
 from controller.devices.serial import SerialDevice
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
-from controller.node.only import OnlyNode
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.nodes.single_node import SingleNode
 
 NAMESPACE = "edge"
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -154,7 +155,7 @@ class CommandSite:
         departure = Departure(self._retire, self._leave, linger_seconds)
         self.retirement = Retirement(api, self.journal, departure, lambda: NOW)
         self.left = asyncio.Event()
-        devices, nodes = Devices(api, NAMESPACE), OnlyNode(NODE_NAME, self.node, "Docker")
+        devices, nodes = Devices(api, NAMESPACE), SingleNode(NODE_NAME, self.node, "Docker")
         commands = topics.Commands(
             lifecycle=Lifecycle(api, devices, BLUEPRINT, nodes, self.retirement.under_way),
             power=Power(api, devices),
@@ -183,7 +184,7 @@ class CommandSite:
         found: dict[str, Any] = await self.api.get(kinds.RUNTIMES, name, NAMESPACE)
         return found
 
-    async def api_has(self, verb: str, times: int, kind: kinds.Kind = kinds.RUNTIMES) -> None:
+    async def api_has(self, verb: str, times: int, kind: core_kinds.Kind = kinds.RUNTIMES) -> None:
         """Wait until the fake API has seen a verb so many times."""
         await self.api.until(lambda: self.api.requests.count((verb, kind.plural)) >= times)
 

@@ -7,10 +7,10 @@ import threading
 from pathlib import Path
 
 from controller import errors
+from controller.api import crds, kinds
 from controller.apiserver.server import ApiServer
-from controller.resources import crds, kinds
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import Endpoint
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
 
 NAMESPACE = "edge"
 

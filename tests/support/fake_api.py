@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 from controller import errors
-from controller.resources.client import ApiClient, Patch, WatchEvent
-from controller.resources.endpoint import Endpoint
-from controller.resources.kinds import Kind
+from controller.machinery.client import ApiClient, Patch, WatchEvent
+from controller.machinery.endpoint import Endpoint
+from controller.machinery.kinds import Kind
 
 Key = tuple[str, str, str]
 

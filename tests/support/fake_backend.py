@@ -13,8 +13,9 @@ from itertools import count
 from typing import Any
 
 from controller import boottime, errors
+from controller.api import reasons, runtimes
 from controller.backends import base
-from controller.resources import reasons, runtimes, timestamps
+from controller.machinery import timestamps
 
 
 class Crash(BaseException):
@@ -101,8 +102,8 @@ class FakeBackend:
             raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
         return self.containers[identity].uid if identity in self.containers else ""
 
-    async def hand_over(self, heir: base.Target) -> None:
-        self.heirs.append(heir.name)
+    async def hand_over(self, successor: base.Target) -> None:
+        self.heirs.append(successor.name)
 
     def changes_in_place(self, target: base.Target, observed: base.Observed) -> bool:
         return self.in_place

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from controller.cloud.answers import Dispatch
-from controller.cloud.backoff import Backoff
 from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
 from controller.cloud.link import Link, LinkState
+from controller.machinery.backoff import Backoff
 
 SECONDS = 30  # nothing here takes so long; it only ends a test that hangs
 

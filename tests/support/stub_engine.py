@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from controller.backends.docker.limits import EngineLimits
+from controller.backends.docker.engine.limits import EngineLimits
 
 _TRICKLE_SECONDS = 0.2
 # Of a connection to it: a second for everything.

@@ -11,15 +11,16 @@ from typing import Any
 import yaml
 
 from controller import __version__, names
+from controller.api import crds, kinds
+from controller.api.runtimes import RuntimeSpec
 from controller.apiserver.server import ApiServer
 from controller.apiserver.storage.keeping import Keeping
 from controller.backends.base import Identity, Target
-from controller.backends.docker import labels
-from controller.backends.docker.labels import Making
-from controller.resources import crds, kinds
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import of_kubeconfig
-from controller.resources.runtimes import RuntimeSpec
+from controller.backends.docker.containers import labels
+from controller.backends.docker.containers.labels import ContainerProvenance
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import of_kubeconfig
 from tests.upgrades.release import FOLDER, FULL_SPEC, INSTALL_ID, NAMESPACE, STATUS, Release, runtime
 
 
@@ -53,7 +54,7 @@ async def _fill(api: ApiClient) -> list[dict[str, Any]]:
     await api.create(kinds.RUNTIMES, runtime("least", {"deviceId": "least", "image": "registry.test/plc"}))
     await api.patch(kinds.RUNTIMES, "full", NAMESPACE, {"status": STATUS}, subresource="status")
     secret = {"metadata": {"name": "registry", "namespace": NAMESPACE}, "stringData": {"password": "x"}}
-    await api.create(kinds.SECRETS, secret)
+    await api.create(core_kinds.SECRETS, secret)
     command = {"topic": "stop_device", "deviceId": "full", "payloadHash": "0" * 64,
                "receivedAt": "2026-01-01T00:00:00.000000Z", "sequence": 1}  # fmt: skip
     metadata = {"name": "stop-device-1", "namespace": NAMESPACE}
@@ -62,7 +63,7 @@ async def _fill(api: ApiClient) -> list[dict[str, Any]]:
     return [
         await api.get(kinds.RUNTIMES, "full", NAMESPACE),
         await api.get(kinds.RUNTIMES, "least", NAMESPACE),
-        await api.get(kinds.SECRETS, "registry", NAMESPACE),
+        await api.get(core_kinds.SECRETS, "registry", NAMESPACE),
         await api.get(kinds.RUNTIME_COMMANDS, "stop-device-1", NAMESPACE),
         await api.get(kinds.EDGE_NODES, "box"),
     ]
@@ -73,7 +74,7 @@ def _labels(full: dict[str, Any]) -> dict[str, str]:
     spec = RuntimeSpec.model_validate(full["spec"])
     target = Target(Identity(INSTALL_ID, NAMESPACE, "full"), "full", full["metadata"]["uid"], 1, spec)
     macs = {interface.name: interface.mac_address or "" for interface in spec.interfaces}
-    return labels.of_container(target, Making("sha256:" + "1" * 64, spec.image_reference, macs))
+    return labels.of_container(target, ContainerProvenance("sha256:" + "1" * 64, spec.image_reference, macs))
 
 
 if __name__ == "__main__":

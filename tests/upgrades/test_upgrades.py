@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 
 from controller import __version__
+from controller.api import crds, kinds
+from controller.api.runtimes import RuntimeSpec
 from controller.apiserver.server import ApiServer
 from controller.backends.base import Identity
-from controller.backends.docker import labels
-from controller.resources import crds, kinds
-from controller.resources.client import ApiClient
-from controller.resources.endpoint import of_kubeconfig
-from controller.resources.runtimes import RuntimeSpec
+from controller.backends.docker.containers import labels
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import of_kubeconfig
 from tests.upgrades.compatibility import narrowed, schema
 from tests.upgrades.release import INSTALL_ID, NAMESPACE, Release, all_kept
 
 RELEASES = pytest.mark.parametrize("release", all_kept(), ids=lambda release: release.folder.name)
-KINDS = {each.kind: each for each in (kinds.RUNTIMES, kinds.RUNTIME_COMMANDS, kinds.SECRETS, kinds.EDGE_NODES)}
+KINDS = {each.kind: each for each in (kinds.RUNTIMES, kinds.RUNTIME_COMMANDS, core_kinds.SECRETS, kinds.EDGE_NODES)}
 TODAY = {each["metadata"]["name"]: each for each in crds.manifests()}
 
 

@@ -51,8 +51,8 @@ def of_json(raw: bytes) -> Decoded:
     )
     if "\\ud" in text.lower():
         json.dumps(item, ensure_ascii=False).encode()  # a UnicodeError, which is a ValueError, for half a character
-    told = islice(_paths(item, repeated, ""), DUPLICATES) if repeated else ()
-    return Decoded(item, tuple(f'duplicate field "{path}"' for path in told))
+    reported = islice(_paths(item, repeated, ""), DUPLICATES) if repeated else ()
+    return Decoded(item, tuple(f'duplicate field "{path}"' for path in reported))
 
 
 def integer(text: str) -> int | float:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from controller.apiserver.http import yaml_answers
 from controller.apiserver.http.limits import TURN
-from controller.apiserver.objects import forms
+from controller.apiserver.objects import representation
 from controller.apiserver.worker import Worker
 
 GZIP_BYTES = 128 << 10  # as with Kubernetes: below, compressing costs more than it saves
@@ -28,11 +28,11 @@ T = TypeVar("T")
 
 async def encode(request: web.Request, answer: web.Response) -> None:
     """Change the answer to a request in place. Streams, texts, and what has its form already, are left as they are."""
-    if answer.content_type != forms.JSON or not isinstance(answer.body, bytes) or "Vary" in answer.headers:
+    if answer.content_type != representation.JSON or not isinstance(answer.body, bytes) or "Vary" in answer.headers:
         return
-    if forms.prefers_yaml(",".join(request.headers.getall("Accept", ()))):
+    if representation.prefers_yaml(",".join(request.headers.getall("Accept", ()))):
         answer.body = await in_turn(request, partial(_to_yaml, answer.body))
-        answer.headers["Content-Type"] = forms.YAML
+        answer.headers["Content-Type"] = representation.YAML
     elif request.query.get("pretty") in TRUE:
         answer.body = await in_turn(request, partial(_indented, answer.body))
     await _compress(request, answer)

@@ -101,9 +101,9 @@ class Limits:
 
 
 @contextlib.asynccontextmanager
-async def time(wanted: Attributes, wish: str) -> AsyncIterator[None]:
-    """The time in which a request is answered; ``wish`` is its ``timeout``. Raises failures.Failure (400, 504)."""
-    seconds = None if wanted.verb == "watch" else allotted(wish)
+async def time(wanted: Attributes, options: str) -> AsyncIterator[None]:
+    """The time in which a request is answered; ``options`` is its ``timeout``. Raises failures.Failure (400, 504)."""
+    seconds = None if wanted.verb == "watch" else allotted(options)
     if seconds is not None and seconds < LEAST_SECONDS:
         raise failures.timed_out()
     try:

@@ -16,19 +16,19 @@ from controller.apiserver.access.authorization import Identity
 from controller.apiserver.access.reviews import GROUPS, MAX_BODY, Reviews
 from controller.apiserver.documents.catalogue import Documents
 from controller.apiserver.documents.openapi import OpenApi
-from controller.apiserver.http import encodings, wire
+from controller.apiserver.http import codec, encodings
 from controller.apiserver.http.health import ENDPOINTS, Health
 from controller.apiserver.http.limits import TURN
 from controller.apiserver.kinds.resources import Registry, Resource
 from controller.apiserver.objects import deletions, list_options, write_options
-from controller.apiserver.objects.forms import Form
+from controller.apiserver.objects.representation import Form
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs import scales, writing
 from controller.apiserver.verbs.reading import Reading, predicate
 from controller.apiserver.verbs.scales import Scales
 from controller.apiserver.verbs.watches import Watch
-from controller.apiserver.verbs.writing import Advice, Place, Verbs, Written
+from controller.apiserver.verbs.writing import Advice, ResourceRef, Verbs, Written
 
 Object = dict[str, Any]
 View = Callable[[Resource, Object], Object]
@@ -64,18 +64,18 @@ class Requests:
             return await self._review(request, wanted, who)
         if wanted.verb == "watch":
             return await self._watch(request, place)
-        wish = write_options.of_write(request.query, request.headers.get("User-Agent", ""), wanted.subresource)
-        form = wire.form(request)  # before anything is done: what nobody takes must not be written
+        options = write_options.of_write(request.query, request.headers.get("User-Agent", ""), wanted.subresource)
+        form = codec.form(request)  # before anything is done: what nobody takes must not be written
         if wanted.subresource == "scale":
-            return await self._on_scale(request, place, wish)
+            return await self._on_scale(request, place, options)
         if place.name:
-            return await self._on_object(request, place, wish, form)
-        return await self._on_collection(request, place, wish, form)
+            return await self._on_object(request, place, options, form)
+        return await self._on_collection(request, place, options, form)
 
     async def _review(self, request: web.Request, wanted: Attributes, who: Identity) -> web.Response:
-        if kind := wire.form(request).kind:
+        if kind := codec.form(request).kind:
             raise failures.not_acceptable(f"{wanted.qualified} are answered as they are, not as {kind}")
-        return wire.answer(self._reviews.answer(who, wanted, await wire.body(request, MAX_BODY)), 201)
+        return codec.answer(self._reviews.answer(who, wanted, await codec.body(request, MAX_BODY)), 201)
 
     async def _document(self, request: web.Request) -> web.Response:
         if request.method not in ("GET", "HEAD"):
@@ -89,15 +89,15 @@ class Requests:
         document = self._documents.find(parts, aggregated=aggregated)
         if document is None:
             raise failures.unknown_path()
-        return wire.answer(document, kind=wire.DISCOVERY) if aggregated else wire.answer(document)
+        return codec.answer(document, kind=codec.DISCOVERY) if aggregated else codec.answer(document)
 
     async def _schemas(self, request: web.Request, parts: list[str]) -> web.Response:
-        found = await self._openapi.find(parts, wire.ranges(request))
+        found = await self._openapi.find(parts, codec.ranges(request))
         if found is None:
             raise failures.unknown_path()
-        return wire.published(request, found)
+        return codec.published(request, found)
 
-    def _place(self, wanted: Attributes) -> Place:
+    def _place(self, wanted: Attributes) -> ResourceRef:
         resource = self._registry.find(wanted.group, wanted.version, wanted.resource)
         if resource is None or wanted.rest:
             raise failures.unknown_path()
@@ -106,87 +106,91 @@ class Requests:
         namespace = "" if (wanted.group, wanted.resource) == ("", "namespaces") else wanted.namespace
         if (namespace and not resource.namespaced) or (wanted.name and resource.namespaced and not namespace):
             raise failures.unknown_path()
-        return Place(resource, namespace, wanted.name)
+        return ResourceRef(resource, namespace, wanted.name)
 
-    async def _on_collection(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
+    async def _on_collection(
+        self, request: web.Request, place: ResourceRef, options: WriteOptions, form: Form
+    ) -> web.Response:
         match request.method:
             case "GET":
                 async with request[TURN]:
                     items, metadata = await self._reading.select(place, list_options.of_list(request.query))
                     return await _listed(request, place.resource, items, metadata, form)
             case "POST" if place.resource.namespaced == bool(place.namespace):
-                body, wish = await _given(request, wish)
-                made = await self._verbs.create(place, body, wish)
+                body, options = await _given(request, options)
+                made = await self._verbs.create(place, body, options)
                 request[audit.NAME] = made.object["metadata"]["name"]
                 return await _done(request, place.resource, made, form.of_object)
             case "DELETE":
-                return await self._delete_collection(request, place, wish, form)
+                return await self._delete_collection(request, place, options, form)
         raise failures.method_not_allowed()
 
-    async def _on_object(self, request: web.Request, place: Place, wish: WriteOptions, form: Form) -> web.Response:
+    async def _on_object(
+        self, request: web.Request, place: ResourceRef, options: WriteOptions, form: Form
+    ) -> web.Response:
         match request.method:
             case "GET":
                 found = self._reading.get(place, list_options.revision_of(request.query))
                 return await _shown(request, place.resource, found, form.of_object)
             case "PUT":
-                body, wish = await _given(request, wish)
-                done = await self._verbs.update(place, body, wish)
+                body, options = await _given(request, options)
+                done = await self._verbs.update(place, body, options)
             case "PATCH":
-                done = await self._patch(request, place, wish)
+                done = await self._patch(request, place, options)
             case "DELETE":
-                asked = deletions.read(await wire.body(request), request.query)
-                done = await self._verbs.delete(place, asked, replace(wish, dry=asked.dry))
+                asked = deletions.read(await codec.body(request), request.query)
+                done = await self._verbs.delete(place, asked, replace(options, dry=asked.dry))
                 if done.type == "DELETED":
-                    return wire.answer(failures.success(place.resource, done.object))
+                    return codec.answer(failures.success(place.resource, done.object))
                 return await _done(request, place.resource, done, Form().of_object)
             case _:
                 raise failures.method_not_allowed()
         return await _done(request, place.resource, done, form.of_object)
 
-    async def _on_scale(self, request: web.Request, place: Place, wish: WriteOptions) -> web.Response:
+    async def _on_scale(self, request: web.Request, place: ResourceRef, options: WriteOptions) -> web.Response:
         if request.method not in ("PUT", "PATCH"):
             return await _shown(request, place.resource, self._reading.get(place), scales.of)
         if request.method == "PUT":
-            body, wish = await _given(request, wish)
-            done = await self._scales.update(place, body, wish)
+            body, options = await _given(request, options)
+            done = await self._scales.update(place, body, options)
         else:
-            body, wish = await _given(request, wish, PATCHES[:3])
-            done = await self._scales.patch(place, body, wire.media_type(request), wish)
+            body, options = await _given(request, options, PATCHES[:3])
+            done = await self._scales.patch(place, body, codec.media_type(request), options)
         return await _done(request, place.resource, done, scales.of)
 
-    async def _patch(self, request: web.Request, place: Place, wish: WriteOptions) -> Written:
-        kind = wire.media_type(request)
+    async def _patch(self, request: web.Request, place: ResourceRef, options: WriteOptions) -> Written:
+        kind = codec.media_type(request)
         if kind == APPLY_PATCH:
             if "fieldManager" not in request.query:
                 raise failures.manager_required()
-            return await self._verbs.apply(place, *await _given(request, wish, PATCHES))
-        body, wish = await _given(request, wish, PATCHES)
-        return await self._verbs.patch(place, body, kind, wish)
+            return await self._verbs.apply(place, *await _given(request, options, PATCHES))
+        body, options = await _given(request, options, PATCHES)
+        return await self._verbs.patch(place, body, kind, options)
 
     async def _delete_collection(
-        self, request: web.Request, place: Place, wish: WriteOptions, form: Form
+        self, request: web.Request, place: ResourceRef, options: WriteOptions, form: Form
     ) -> web.Response:
-        asked = deletions.read(await wire.body(request), request.query)
+        asked = deletions.read(await codec.body(request), request.query)
         items, metadata = await self._reading.select(place, list_options.of_list(request.query))
         for item in items:
-            one = Place(place.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+            one = ResourceRef(place.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
             with contextlib.suppress(failures.NotFound):
-                await self._verbs.delete(one, asked, replace(wish, dry=asked.dry))
+                await self._verbs.delete(one, asked, replace(options, dry=asked.dry))
         return await _listed(request, place.resource, items, metadata, form)
 
-    async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
-        wish = list_options.of_watch(request.query)
-        field = ",".join(filter(None, (wish.field, f"metadata.name={place.name}" if place.name else "")))
-        matches = predicate(place.resource, wish.label, field)
-        form, worker = wire.form(request, streaming=True), request.app[encodings.WORKER]
+    async def _watch(self, request: web.Request, place: ResourceRef) -> web.StreamResponse:
+        options = list_options.of_watch(request.query)
+        field = ",".join(filter(None, (options.field, f"metadata.name={place.name}" if place.name else "")))
+        matches = predicate(place.resource, options.label, field)
+        form, worker = codec.form(request, streaming=True), request.app[encodings.WORKER]
         watch = Watch(self._store, place, matches, form, worker, request[TURN])
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        async with contextlib.aclosing(watch.events(wish)) as stream:
+        async with contextlib.aclosing(watch.events(options)) as stream:
             # A client that goes away in the middle of a write has ended its watch, and that is all.
             with contextlib.suppress(ConnectionResetError):
                 await response.prepare(request)
                 async for line in stream:
-                    await wire.send(request, response.write(line))
+                    await codec.send(request, response.write(line))
         return response
 
 
@@ -198,7 +202,7 @@ async def _listed(
     def made() -> Object:
         return form.of_list(resource, [writing.shown(resource, item) for item in items], metadata)
 
-    return await wire.answer_about(request, items, made)
+    return await codec.answer_about(request, items, made)
 
 
 async def _done(request: web.Request, resource: Resource, done: Written, view: View) -> web.Response:
@@ -214,7 +218,7 @@ async def _shown(
     def made() -> Object:
         return view(resource, writing.shown(resource, item))
 
-    return await wire.answer_about(request, [item], made, status, warnings)
+    return await codec.answer_about(request, [item], made, status, warnings)
 
 
 def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:
@@ -229,8 +233,8 @@ def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:
 
 
 async def _given(
-    request: web.Request, wish: WriteOptions, accepted: Collection[str] = wire.BODIES
+    request: web.Request, options: WriteOptions, accepted: Collection[str] = codec.BODIES
 ) -> tuple[Any, WriteOptions]:
     """The body, and the options with what is wrong with it."""
-    decoded = await wire.decoded(request, accepted)
-    return decoded.object, replace(wish, duplicates=decoded.duplicates)
+    decoded = await codec.decoded(request, accepted)
+    return decoded.object, replace(options, duplicates=decoded.duplicates)

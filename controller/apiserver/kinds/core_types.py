@@ -39,8 +39,8 @@ def types() -> dict[str, Type]:
     for line in FILE.read_text().splitlines():
         if line.startswith("  "):
             name, number, kind, *marks = line.split()
-            told = dict(mark.partition("=")[::2] for mark in marks)
-            field = Field(name, int(number), kind, told.pop("zero", None) is not None, told)
+            parsed = dict(mark.partition("=")[::2] for mark in marks)
+            field = Field(name, int(number), kind, parsed.pop("zero", None) is not None, parsed)
             found[current] = Type((*found[current].fields, field), found[current].atomic)
         elif not line.startswith("#"):
             current, _, mark = line.partition(" ")

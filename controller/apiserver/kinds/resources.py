@@ -31,7 +31,7 @@ def _as_it_is(item: Object) -> Object:
     return item
 
 
-def _unhindered(_: Object, __: Object) -> list[Cause]:
+def _accepts_all(_: Object, __: Object) -> list[Cause]:
     return []
 
 
@@ -95,7 +95,7 @@ class Resource:
     leave: Callable[[Object], Object] = _as_it_is  # how a stored object is shown
     ending: Callable[[Object], Object] = _as_it_is  # what the beginning of its deletion changes
     check: Callable[[Object], list[Cause]] = _faultless  # faults that no schema tells
-    check_change: Callable[[Object, Object], list[Cause]] = _unhindered  # of a new state beside the old
+    check_change: Callable[[Object, Object], list[Cause]] = _accepts_all  # of a new state beside the old
 
     @cached_property
     def structure(self) -> Object | None:

@@ -46,8 +46,8 @@ METADATA: Object = {
 def typed(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
     """The body as an object of this kind with sound metadata, and its unknown fields. Raises failures.Failure."""
     item, unknown = _shaped(resource, body)
-    told = [f'unknown field "{field}"' for field in unknown]
-    faults = [*options.duplicates, *told] if resource.schema else [*told, *options.duplicates]
+    warnings = [f'unknown field "{field}"' for field in unknown]
+    faults = [*options.duplicates, *warnings] if resource.schema else [*warnings, *options.duplicates]
     if faults and options.validation == "Strict":
         raise failures.bad_request(f"{_cannot_be_handled(resource)}: strict decoding error: {', '.join(faults)}")
     return item, faults if options.validation == "Warn" else []
@@ -56,9 +56,9 @@ def typed(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object,
 def applied(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
     """As ``typed``, for server-side apply, which never drops what it does not know."""
     if options.duplicates and options.validation == "Strict":
-        told = "".join(f"\n  {duplicate}" for duplicate in options.duplicates)
+        warnings = "".join(f"\n  {duplicate}" for duplicate in options.duplicates)
         raise failures.bad_request(
-            f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{told}"
+            f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{warnings}"
         )
     item, unknown = _shaped(resource, body)
     if unknown:

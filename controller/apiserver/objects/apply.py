@@ -56,9 +56,9 @@ def _are_kubectls_own(
     if manager.name != "kubectl" or not text:
         return False
     try:
-        told = json.loads(text)
-        bounds.check(told)
-        written = fieldsets.of_applied(told, schema)
+        parsed = json.loads(text)
+        bounds.check(parsed)
+        written = fieldsets.of_applied(parsed, schema)
     except (ValueError, AttributeError, RecursionError):  # an annotation may hold any text
         return False
     updates = all(other.operation == managers.UPDATE for other in conflicts)

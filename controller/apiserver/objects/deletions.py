@@ -52,21 +52,21 @@ def read(body: Any, query: Mapping[str, str]) -> Deletion:
     return Deletion(uid, version, policy, bool(given.get("dryRun")))
 
 
-def check(resource: Resource, item: Object, wish: Deletion) -> None:
+def check(resource: Resource, item: Object, options: Deletion) -> None:
     """Whether it is this object that is meant. Raises failures.Failure (409)."""
     metadata = item["metadata"]
-    wanted = (("UID", wish.uid, metadata["uid"], "have been deleted and then recreated"),
-              ("ResourceVersion", wish.version, metadata["resourceVersion"], "have been modified"))  # fmt: skip
+    wanted = (("UID", options.uid, metadata["uid"], "have been deleted and then recreated"),
+              ("ResourceVersion", options.version, metadata["resourceVersion"], "have been modified"))  # fmt: skip
     for field, asked, found, guess in wanted:
         if asked and asked != found:
             why = f"the {field} in the precondition ({asked}) does not match the {field} in record ({found})."
             raise failures.conflict_of_kind(resource, metadata["name"], f"{why} The object might {guess}")
 
 
-def begun(resource: Resource, item: Object, wish: Deletion) -> Object:
+def begun(resource: Resource, item: Object, options: Deletion) -> Object:
     """The object once its deletion has begun; nothing holds it when it has no finalizers."""
     metadata = item["metadata"]
-    finalizers = _finalizers(metadata.get("finalizers") or [], wish.policy)
+    finalizers = _finalizers(metadata.get("finalizers") or [], options.policy)
     rest = {name: value for name, value in metadata.items() if name != "finalizers"}
     item = {**item, "metadata": {**rest, "finalizers": finalizers} if finalizers else rest}
     return item if "deletionTimestamp" in metadata else resource.ending(_marked(item))
@@ -104,7 +104,7 @@ def _faults(given: Object) -> list[Cause]:
         message = f'Unsupported value: "{policy}": supported values: {SUPPORTED}'
         causes.append(Cause("FieldValueNotSupported", message, "propagationPolicy"))
     if dry and dry != ["All"]:
-        told = ",".join(f'"{value}"' for value in dry) if isinstance(dry, list) else dry
-        message = f'Unsupported value: [{told}]: supported values: "All"'
+        shown = ",".join(f'"{value}"' for value in dry) if isinstance(dry, list) else dry
+        message = f'Unsupported value: [{shown}]: supported values: "All"'
         causes.append(Cause("FieldValueNotSupported", message, "dryRun"))
     return causes

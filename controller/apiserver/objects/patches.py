@@ -13,7 +13,7 @@ from controller.apiserver import bounds
 Object = dict[str, Any]
 
 OPERATIONS = 10_000
-TOLD = 500  # characters of what is wrong
+MESSAGE_LIMIT = 500  # characters of what is wrong
 COPIED_BYTES = 3 << 20  # as JSON, by all operations of a patch together
 
 
@@ -85,7 +85,7 @@ def _operate(document: Any, operation: Object, room: _Room) -> Any:
     except jsonpatch.JsonPatchTestFailed as error:
         raise PatchError(f"testing value {operation['path']} failed: test failed") from error
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, bounds.ExceededError) as error:
-        raise PatchError(f"{operation.get('op')} {operation.get('path')}: {error}"[:TOLD]) from error
+        raise PatchError(f"{operation.get('op')} {operation.get('path')}: {error}"[:MESSAGE_LIMIT]) from error
     except (TypeError, RecursionError) as error:
         raise PatchError("the operation is malformed, or leads too deep") from error
 

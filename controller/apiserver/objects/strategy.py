@@ -73,13 +73,13 @@ def replaced(resource: Resource, old: Object, item: Object, options: WriteOption
     if options.subresource == "status" and resource.status_alone:
         metadata = old["metadata"]
     kept = {field: old["metadata"][field] for field in OWNED if field in old["metadata"]}
-    wished = {name: value for name, value in metadata.items() if name not in OWNED}
+    desired = {name: value for name, value in metadata.items() if name not in OWNED}
     # A patch may have taken the whole metadata away.
     kept |= {
         field: old["metadata"][field] for field in ("name", "namespace", "resourceVersion") if field in old["metadata"]
     }
-    item = admission.admit(resource, {**item, "metadata": {**wished, **kept}}, old)
-    if resource.has_generation and _wish(item, resource) != _wish(old, resource):
+    item = admission.admit(resource, {**item, "metadata": {**desired, **kept}}, old)
+    if resource.has_generation and _requested(item, resource) != _requested(old, resource):
         generation = old["metadata"].get("generation", 0) + 1
         item = {**item, "metadata": {**item["metadata"], "generation": generation}}
     return item
@@ -155,7 +155,7 @@ def _with(item: Object, source: Object, fields: Collection[str]) -> Object:
     return rest | {name: source[name] for name in fields if name in source}
 
 
-def _wish(item: Object, resource: Resource) -> Object:
+def _requested(item: Object, resource: Resource) -> Object:
     skipped = {"metadata", "status", "apiVersion"} if resource.has_status else {"metadata", "apiVersion"}
     return {k: v for k, v in item.items() if k not in skipped}
 

@@ -161,8 +161,8 @@ def _faults_of(rule: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
     try:
         holds = budget.evaluated(rule["rule"], known) is True
     except (EvaluationError, CostError) as error:
-        told = f'Invalid value: "{kind_of(part.value)}": {error} evaluating rule: {_plain_message(rule)}'
-        yield Cause("FieldValueInvalid", told, part.path)
+        message = f'Invalid value: "{kind_of(part.value)}": {error} evaluating rule: {_plain_message(rule)}'
+        yield Cause("FieldValueInvalid", message, part.path)
         return
     if not holds:
         field = f"{part.path}{rule.get('fieldPath', '')}".lstrip(".")

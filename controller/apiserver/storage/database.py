@@ -75,18 +75,18 @@ def facts(path: Path) -> dict[str, str]:
     return {}
 
 
-def keep_facts(path: Path, told: Mapping[str, str]) -> None:
+def keep_facts(path: Path, written: Mapping[str, str]) -> None:
     """Write facts that are new or have changed."""
     with hold(path), connected(path) as connection:
         connection.execute(FACTS)
         known = dict(connection.execute("SELECT name, value FROM facts"))
-        for name, value in told.items():
+        for name, value in written.items():
             if known.get(name) != value:
                 connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
 
-def copy(source: Path, target: Path, told: Mapping[str, str] | None = None) -> None:
-    """Write a sound copy, marked as a backup, whole or not at all; ``told`` are facts for it alone.
+def copy(source: Path, target: Path, written: Mapping[str, str] | None = None) -> None:
+    """Write a sound copy, marked as a backup, whole or not at all; ``written`` are facts for it alone.
 
     Raises sqlite3.Error and OSError.
     """
@@ -97,8 +97,8 @@ def copy(source: Path, target: Path, told: Mapping[str, str] | None = None) -> N
         with hold(source), connected(source) as connection:
             connection.execute("VACUUM INTO ?", (str(partial),))
         mark(partial)
-        if told:
-            keep_facts(partial, told)
+        if written:
+            keep_facts(partial, written)
         put(partial, target)
     finally:
         partial.unlink(missing_ok=True)

@@ -33,10 +33,10 @@ def erase(path: Path) -> None:
     """Do it, unless it was done. A failure is logged, and the next start tries again."""
     try:
         with database.hold(path):
-            told = database.facts(path)
+            facts_read = database.facts(path)
             if database.is_blank(path):
                 return
-            if told.get(_FACT) != _DONE and int(told.get("format", 1)) <= database.FORMAT:
+            if facts_read.get(_FACT) != _DONE and int(facts_read.get("format", 1)) <= database.FORMAT:
                 _erase(path)
                 database.keep_facts(path, NOTHING_TO_ERASE)
     except (sqlite3.Error, OSError) as error:

@@ -38,15 +38,15 @@ def prepare(
         if not path.exists():
             return lost
         with database.hold(path):
-            told = database.facts(path)
+            facts_read = database.facts(path)
             for kept in (path, *(backup.path for backup in backups.all())):
                 erasure.erase(kept)
-            _before_upgrade(path, backups, version, told, backup_required=backup_required)
+            _before_upgrade(path, backups, version, facts_read, backup_required=backup_required)
     except (sqlite3.Error, OSError) as error:
         raise errors.SettingError(
             f"the database {path} cannot be used now ({error}): {trouble.remedy(error)}; nothing was changed"
         ) from error
-    return lost or told.get(NOTICE, "")
+    return lost or facts_read.get(NOTICE, "")
 
 
 def _restored(path: Path, backups: Backups, witness: Path | None) -> str:
@@ -75,7 +75,7 @@ def _replace(path: Path, backups: Backups, fault: str) -> str:
     else:
         lost = f"{what}: restored {source.name}, what is newer is lost"
         aside = replacement.finish(replacement.prepare(source, path, lost), path, "damaged")
-    return _told(f"{lost}; the damaged file is kept as {aside.name if aside else path.name}")
+    return _report(f"{lost}; the damaged file is kept as {aside.name if aside else path.name}")
 
 
 def _resume(path: Path, backups: Backups, witness: Path | None) -> str:
@@ -85,11 +85,11 @@ def _resume(path: Path, backups: Backups, witness: Path | None) -> str:
     remains = replacement.remains(path, backups)
     if not remains:
         known = witness is not None and witness.exists()
-        return _told("the database was missing and there is no backup: everything begins anew") if known else ""
+        return _report("the database was missing and there is no backup: everything begins anew") if known else ""
     source = replacement.best(path, backups)
     if source is None:
         names = ", ".join(sorted(file.name for file in remains))
-        return _told(f"the database was missing and nothing beside it can be read ({names}): everything begins anew")
+        return _report(f"the database was missing and nothing beside it can be read ({names}): everything begins anew")
     lost = f"the database was missing: restored {source.name}, what is newer is lost"
     return _put(replacement.prepare(source, path, lost), path, lost)
 
@@ -97,10 +97,10 @@ def _resume(path: Path, backups: Backups, witness: Path | None) -> str:
 def _put(fresh: Path, path: Path, lost: str) -> str:
     path.unlink(missing_ok=True)  # it was blank
     replacement.finish(fresh, path, "damaged")
-    return _told(lost)
+    return _report(lost)
 
 
-def _told(lost: str) -> str:
+def _report(lost: str) -> str:
     logger.error("%s", lost)
     return lost
 

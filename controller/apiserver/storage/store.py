@@ -229,9 +229,9 @@ class Store:
             listener(done)
 
     async def _call(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._told, work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._checked, work)
 
-    def _told(self, work: Callable[[], T]) -> T:
+    def _checked(self, work: Callable[[], T]) -> T:
         """Do the work in the store's thread; its failure as one that a client can be told."""
         try:
             return work()

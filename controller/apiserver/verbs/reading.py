@@ -10,7 +10,7 @@ from controller.apiserver.kinds.resources import Resource, Selectable
 from controller.apiserver.objects import selectors, tables
 from controller.apiserver.objects.list_options import NOW, Continue, ListOptions
 from controller.apiserver.storage.store import Store
-from controller.apiserver.verbs.writing import Place
+from controller.apiserver.verbs.writing import ResourceRef
 
 Object = dict[str, Any]
 
@@ -21,7 +21,7 @@ class Reading:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def get(self, place: Place, least: int = 0) -> Object:
+    def get(self, place: ResourceRef, least: int = 0) -> Object:
         """One object, not older than that revision."""
         self._check_reached(least)
         found = self._store.get(place.key)
@@ -29,20 +29,20 @@ class Reading:
             raise failures.not_found(place.resource, place.name)
         return found
 
-    async def select(self, place: Place, wish: ListOptions) -> tuple[list[Object], Object]:
+    async def select(self, place: ResourceRef, options: ListOptions) -> tuple[list[Object], Object]:
         """The chosen objects, and the metadata of their list."""
         resource = place.resource
-        matches = predicate(resource, wish.label, wish.field)
-        self._check_reached(max(wish.at, wish.least))
-        revision = self._revision(wish)
-        items = [item for item in await self._as_of(place, revision, wish) if matches(item)]
+        matches = predicate(resource, options.label, options.field)
+        self._check_reached(max(options.at, options.least))
+        revision = self._revision(options)
+        items = [item for item in await self._as_of(place, revision, options) if matches(item)]
         metadata: Object = {"resourceVersion": str(revision)}
-        if wish.start:
-            items = [item for item in items if _place_of(item) > (wish.start.namespace, wish.start.name)]
-        if wish.limit and len(items) > wish.limit:
-            if not wish.label and not wish.field:
-                metadata["remainingItemCount"] = len(items) - wish.limit
-            items = items[: wish.limit]
+        if options.start:
+            items = [item for item in items if _place_of(item) > (options.start.namespace, options.start.name)]
+        if options.limit and len(items) > options.limit:
+            if not options.label and not options.field:
+                metadata["remainingItemCount"] = len(items) - options.limit
+            items = items[: options.limit]
             metadata["continue"] = Continue(revision, *_place_of(items[-1])).encode()
         return items, metadata
 
@@ -50,17 +50,17 @@ class Reading:
         if revision > self._store.revision:
             raise failures.too_large_version(revision, self._store.revision)
 
-    def _revision(self, wish: ListOptions) -> int:
-        if wish.start and wish.start.revision != NOW:
-            return wish.start.revision
-        return wish.at or self._store.revision
+    def _revision(self, options: ListOptions) -> int:
+        if options.start and options.start.revision != NOW:
+            return options.start.revision
+        return options.at or self._store.revision
 
-    async def _as_of(self, place: Place, revision: int, wish: ListOptions) -> list[Object]:
+    async def _as_of(self, place: ResourceRef, revision: int, options: ListOptions) -> list[Object]:
         if revision == self._store.revision:
             return self._store.select(place.resource.key, place.namespace)
         items = await self._store.select_at(revision, place.resource.key, place.namespace)
-        if items is None and wish.start:
-            raise failures.continue_expired(wish.start._replace(revision=NOW).encode())
+        if items is None and options.start:
+            raise failures.continue_expired(options.start._replace(revision=NOW).encode())
         if items is None:
             raise failures.list_expired()
         return items

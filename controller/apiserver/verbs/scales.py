@@ -13,7 +13,7 @@ from controller.apiserver.schemas import structural
 from controller.apiserver.schemas.causes import Cause
 from controller.apiserver.schemas.structural import PRESERVE
 from controller.apiserver.verbs import writing
-from controller.apiserver.verbs.writing import Place, Verbs, Written
+from controller.apiserver.verbs.writing import ResourceRef, Verbs, Written
 
 Object = dict[str, Any]
 
@@ -34,15 +34,15 @@ class Scales:
     def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs
 
-    async def update(self, place: Place, body: Any, options: WriteOptions) -> Written:
+    async def update(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Replace by the body."""
         return await self._change(place, lambda _: body, options)
 
-    async def patch(self, place: Place, patch: Any, kind: str, options: WriteOptions) -> Written:
+    async def patch(self, place: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
         """Patch by content type; a scale has no lists, so a strategic patch is a merge patch."""
         return await self._change(place, writing.patcher(patch, MERGED.get(kind, kind)), options)
 
-    async def _change(self, place: Place, make: Callable[[Object], Any], options: WriteOptions) -> Written:
+    async def _change(self, place: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
         resource = place.resource
 
         def scaled(item: Object) -> Object:

@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
 
 from controller.apiserver import failures
-from controller.apiserver.objects.forms import Form
 from controller.apiserver.objects.list_options import WatchOptions
+from controller.apiserver.objects.representation import Form
 from controller.apiserver.storage.store import Change, Store, Subscription
-from controller.apiserver.verbs.writing import Place, shown
+from controller.apiserver.verbs.writing import ResourceRef, shown
 from controller.apiserver.worker import Worker
 
 Object = dict[str, Any]
@@ -29,7 +29,7 @@ class Watch:
     """One client's view of one collection, in the form that was agreed on."""
 
     def __init__(
-        self, store: Store, place: Place, matches: Callable[[Object], bool], form: Form, worker: Worker,
+        self, store: Store, place: ResourceRef, matches: Callable[[Object], bool], form: Form, worker: Worker,
         turn: asyncio.Lock,
     ) -> None:  # fmt: skip
         """``turn`` is held while a piece of the history is read."""
@@ -40,34 +40,34 @@ class Watch:
         self._worker = worker
         self._turn = turn
 
-    async def events(self, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
+    async def events(self, options: WatchOptions) -> AsyncGenerator[bytes, None]:
         """The events until the time is up, or an error where a revision cannot be had."""
         # Subscribed before the past is read, so that nothing falls between the two.
         subscription, until = self._store.subscribe(), self._store.revision
         try:
-            async for event in self._past(wish, until):
+            async for event in self._past(options, until):
                 yield await self._line(event)
-            if wish.initial and wish.bookmarks:
+            if options.initial and options.bookmarks:
                 yield self._bookmark(until, {"k8s.io/initial-events-end": "true"})
-            async for line in self._live(subscription, wish):
+            async for line in self._live(subscription, options):
                 yield line
         except failures.Failure as failure:
             yield _encode({"type": "ERROR", "object": failure.status()})
         finally:
             self._store.unsubscribe(subscription)
 
-    async def _past(self, wish: WatchOptions, until: int) -> AsyncGenerator[Event, None]:
+    async def _past(self, options: WatchOptions, until: int) -> AsyncGenerator[Event, None]:
         """What is there or has happened since, a piece at a time. Raises failures.Failure."""
-        if wish.since > until and wish.initial is not None:
-            raise failures.too_large_version(wish.since, until)
-        if wish.initial is False and not wish.since:
+        if options.since > until and options.initial is not None:
+            raise failures.too_large_version(options.since, until)
+        if options.initial is False and not options.since:
             return
-        if wish.initial or not wish.since:
+        if options.initial or not options.since:
             for item in self._store.select(self._place.resource.key, self._place.namespace):
                 if self._matches(item):
                     yield Event("ADDED", item)
             return
-        since = wish.since
+        since = options.since
         while changes := await self._next(since, until):
             for change in changes:
                 if event := self._event(change):
@@ -81,14 +81,14 @@ class Watch:
             raise failures.expired(since, self._store.revision)
         return changes
 
-    async def _live(self, subscription: Subscription, wish: WatchOptions) -> AsyncGenerator[bytes, None]:
+    async def _live(self, subscription: Subscription, options: WatchOptions) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + wish.seconds
+        deadline = loop.time() + options.seconds
         while (left := deadline - loop.time()) > 0 and not subscription.lost:
             try:
                 change = await asyncio.wait_for(subscription.queue.get(), min(left, BOOKMARK_SECONDS))
             except TimeoutError:
-                if wish.bookmarks and subscription.queue.empty():
+                if options.bookmarks and subscription.queue.empty():
                     yield self._bookmark(self._store.revision, {})
                 continue
             if event := self._event(change):

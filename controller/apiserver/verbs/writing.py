@@ -45,7 +45,7 @@ class Written(NamedTuple):
         return self.type == "ADDED"
 
 
-class Place(NamedTuple):
+class ResourceRef(NamedTuple):
     """One object of a resource; the name is "" for a collection."""
 
     resource: Resource
@@ -68,14 +68,14 @@ class Verbs:
         self._store = store
         self._advice = advice
 
-    async def create(self, place: Place, body: Any, options: WriteOptions) -> Written:
+    async def create(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Create; the name is in the body, or made from its ``generateName``."""
         for _ in range(0 if strategy.given(body, "name") else NAME_ATTEMPTS):
             with contextlib.suppress(failures.AlreadyExists):  # another name is tried
                 return await self._create(place, body, options)
         return await self._create(place, body, options)
 
-    async def _create(self, place: Place, body: Any, options: WriteOptions) -> Written:
+    async def _create(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
         place = place._replace(name=strategy.name_of(body))
         warnings: list[str] = []
 
@@ -90,7 +90,7 @@ class Verbs:
 
         return await self._write(place, change, warnings, options)
 
-    async def update(self, place: Place, body: Any, options: WriteOptions) -> Written:
+    async def update(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Replace by the body."""
         given = strategy.given(body, "name")
         if not given:
@@ -103,13 +103,13 @@ class Verbs:
             return await self.create(place, body, options)
         return await self.change(place, lambda _: body, options)
 
-    async def patch(self, place: Place, patch: Any, kind: str, options: WriteOptions) -> Written:
+    async def patch(self, place: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
         """Patch by content type."""
         if kind == STRATEGIC_PATCH and place.resource.schema is not None:
             raise failures.unsupported_media((JSON_PATCH, MERGE_PATCH))
         return await self.change(place, patcher(patch, kind), options)
 
-    async def apply(self, place: Place, body: Any, options: WriteOptions) -> Written:
+    async def apply(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Server-side apply: creates the object when it is not there."""
         resource = place.resource
         manager = Manager(options.manager, managers.APPLY, resource.api_version, options.subresource)
@@ -134,18 +134,18 @@ class Verbs:
 
         return await self._write(place, change, warnings, options)
 
-    async def delete(self, place: Place, wish: Deletion, options: WriteOptions) -> Written:
+    async def delete(self, place: ResourceRef, request: Deletion, options: WriteOptions) -> Written:
         """Delete, or begin to, while finalizers hold the object."""
 
         def change(current: Object | None) -> Object:
             if current is None:
                 raise failures.not_found(place.resource, place.name)
-            deletions.check(place.resource, current, wish)
-            return deletions.begun(place.resource, current, wish)
+            deletions.check(place.resource, current, request)
+            return deletions.begun(place.resource, current, request)
 
         return await self._write(place, change, [], options)
 
-    async def release(self, place: Place, without: Callable[[Object], Object]) -> None:
+    async def release(self, place: ResourceRef, without: Callable[[Object], Object]) -> None:
         """Take what the server itself held a deleted object with; it goes when no one else holds it."""
 
         def change(current: Object | None) -> Object:
@@ -155,7 +155,7 @@ class Verbs:
 
         await self._write(place, change, [], WriteOptions())
 
-    async def change(self, place: Place, make: Callable[[Object], Any], options: WriteOptions) -> Written:
+    async def change(self, place: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
         """Replace the object by what is made of it."""
         resource = place.resource
         warnings: list[str] = []
@@ -168,7 +168,7 @@ class Verbs:
 
         return await self._write(place, change, warnings, options)
 
-    async def _write(self, place: Place, change: Step, warnings: list[str], options: WriteOptions) -> Written:
+    async def _write(self, place: ResourceRef, change: Step, warnings: list[str], options: WriteOptions) -> Written:
         made: Object = {}
 
         def step(current: Object | None) -> Object | None:
@@ -184,20 +184,20 @@ class Verbs:
         written = made if done.type == "DELETED" else done.object
         return Written(written, [*warnings, *self._advised(place, written, options)], done.type)
 
-    def _advised(self, place: Place, written: Object, options: WriteOptions) -> list[str]:
+    def _advised(self, place: ResourceRef, written: Object, options: WriteOptions) -> list[str]:
         advise = self._advice.get(place.resource.key)
         if advise is None or options.subresource or "deletionTimestamp" in written["metadata"]:
             return []
         return advise(written, self._store.select(place.resource.key, ""))
 
-    def _check_room(self, place: Place) -> None:
+    def _check_room(self, place: ResourceRef) -> None:
         """Whether something new may come there. Raises failures.Failure."""
         if place.resource.terminating:
             why = "create not allowed while custom resource definition is terminating"
             raise failures.Failure(405, "MethodNotAllowed", why)
         if not place.resource.namespaced:
             return
-        found = self._store.get(Place(NAMESPACES, "", place.namespace).key)
+        found = self._store.get(ResourceRef(NAMESPACES, "", place.namespace).key)
         if found is None:
             raise failures.not_found(NAMESPACES, place.namespace)
         if "deletionTimestamp" in found["metadata"]:
@@ -230,7 +230,7 @@ def shown(resource: Resource, item: Object) -> Object:
     return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
 
 
-def _applicable(place: Place, item: Object, subresource: str) -> Object:
+def _applicable(place: ResourceRef, item: Object, subresource: str) -> Object:
     """The part of an applied configuration that this path writes. Raises failures.Failure (400)."""
     resource = place.resource
     if item["metadata"].get("managedFields"):

@@ -11,21 +11,22 @@ from typing import TypeVar
 
 from controller import names
 from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
-from controller.backends.docker import failures, labels, survey
-from controller.backends.docker.attachments import Attachments
-from controller.backends.docker.capabilities import Capabilities
-from controller.backends.docker.endings import Endings
-from controller.backends.docker.engine import Engine
-from controller.backends.docker.events import Events
-from controller.backends.docker.host import Host
-from controller.backends.docker.limits import LIMITS, EngineLimits
-from controller.backends.docker.logs import Logs
-from controller.backends.docker.observation import Observer
+from controller.backends.docker.containers import labels
+from controller.backends.docker.containers.exits import ContainerExits
+from controller.backends.docker.containers.logs import Logs
+from controller.backends.docker.containers.observation import ContainerObserver
+from controller.backends.docker.containers.processes import Processes
+from controller.backends.docker.containers.purge import Purge
+from controller.backends.docker.engine import failures, survey
+from controller.backends.docker.engine.capabilities import Capabilities
+from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.engine.events import Events
+from controller.backends.docker.engine.limits import LIMITS, EngineLimits
+from controller.backends.docker.engine.survey import SurveyFindings
+from controller.backends.docker.host_services import HostServices
+from controller.backends.docker.networking.attachments import Attachments
 from controller.backends.docker.parts import assemble
-from controller.backends.docker.processes import Processes
-from controller.backends.docker.purge import Purge
 from controller.backends.docker.steps import Steps
-from controller.backends.docker.survey import Findings
 from controller.network import interfaces
 from controller.network.parents import Parents
 
@@ -50,7 +51,7 @@ class DockerBackend:
         url: str,
         install_id: str,
         internal_pool: IPv4Network,
-        host: Host,
+        host: HostServices,
         *,
         settle_seconds: float = 5.0,
         pids_limit: int = DEFAULT_PIDS_LIMIT,
@@ -62,11 +63,11 @@ class DockerBackend:
         self._engine = engine = Engine(url, limits)
         self._parts = parts = assemble(engine, install_id, internal_pool, host, parents)
         self._containers = containers = parts.containers
-        attachments, endings = Attachments(parts), Endings()
+        attachments, endings = Attachments(parts), ContainerExits()
         self._steps = Steps(
             parts, attachments, install_id, settle_seconds=settle_seconds, pids_limit=pids_limit, limits=limits
         )
-        self._observer = Observer(parts, attachments, interface_kind, endings)
+        self._observer = ContainerObserver(parts, attachments, interface_kind, endings)
         self._events = Events(engine, containers, endings, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)
@@ -75,12 +76,12 @@ class DockerBackend:
 
     async def observe(self, target: Target) -> Observed:
         """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) when it cannot be seen."""
-        self._capabilities = await _told(self._engine.capabilities())
-        return await _told(self._observer.observe(target))
+        self._capabilities = await _with_failures(self._engine.capabilities())
+        return await _with_failures(self._observer.observe(target))
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Do one step; see protocol.Backend."""
-        return await _told(self._steps.execute(step, target, progress))
+        return await _with_failures(self._steps.execute(step, target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
         """Whether RepairNetworks can bring the interfaces to the spec on this container.
@@ -94,10 +95,10 @@ class DockerBackend:
 
     async def made_for(self, identity: Identity) -> str:
         """Uid of the Runtime that the container was made for, "" without one."""
-        found = await _told(self._containers.current(identity))
+        found = await _with_failures(self._containers.current(identity))
         return found.labels.get(names.UID_LABEL, "") if found else ""
 
-    async def hand_over(self, heir: Target) -> None:
+    async def hand_over(self, successor: Target) -> None:
         """Nothing to do: no label of a container can be changed, and none of the engine's objects has an owner."""
 
     def changes(self) -> AsyncIterator[Identity | Contact]:
@@ -106,40 +107,40 @@ class DockerBackend:
 
     async def running(self) -> list[RunningContainer]:
         """All running containers of ours."""
-        return await _told(self._processes.running())
+        return await _with_failures(self._processes.running())
 
     async def known(self) -> list[Orphan]:
         """All containers of ours, running or not."""
-        found = await _told(self._containers.of_install(self._install_id))
+        found = await _with_failures(self._containers.of_install(self._install_id))
         return [Orphan(identity, entry["Names"][0].lstrip("/"), entry["Id"]) for identity, entry in found]
 
     async def foreign_container(self, name: str) -> str:
         """What container of this name is not ours, or ""."""
-        found = await _told(self._containers.named(name))
+        found = await _with_failures(self._containers.named(name))
         if found is None or labels.identity(found.labels, self._install_id):
             return ""
         return found.describe()
 
     async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
         """The runtime's output. Raises errors.NotFoundError."""
-        return await _told(self._logs.read(identity, tail=tail, follow=follow))
+        return await _with_failures(self._logs.read(identity, tail=tail, follow=follow))
 
     async def belongings(self, *, volumes: bool) -> list[str]:
         """Everything of this installation, for a person."""
-        return await _told(self._purge.belongings(volumes=volumes))
+        return await _with_failures(self._purge.belongings(volumes=volumes))
 
     async def purge(self, *, volumes: bool) -> list[str]:
         """Remove everything of this installation; what was removed."""
         await self._parts.dedication.take_all_back()
-        return await _told(self._purge.run(volumes=volumes))
+        return await _with_failures(self._purge.run(volumes=volumes))
 
-    async def survey(self) -> Findings:
+    async def survey(self) -> SurveyFindings:
         """What `check` tells of the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
-        return await _told(survey.take(self._engine))
+        return await _with_failures(survey.take(self._engine))
 
     async def root(self) -> str:
         """Where the engine keeps images and containers, or "". Raises errors.Waiting(DAEMON_UNREACHABLE)."""
-        return await _told(survey.root(self._engine))
+        return await _with_failures(survey.root(self._engine))
 
     async def check(self) -> None:
         """Ask whether the engine answers, which costs it nothing. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
@@ -150,7 +151,7 @@ class DockerBackend:
         self._engine.close()
 
 
-async def _told(work: Awaitable[T]) -> T:
+async def _with_failures(work: Awaitable[T]) -> T:
     """The result of ``work``, with the engine's refusals as outcomes of a pass."""
     try:
         return await work

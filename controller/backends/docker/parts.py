@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network
 
-from controller.backends.docker.containers import Containers
-from controller.backends.docker.dedication import Dedication
-from controller.backends.docker.engine import Engine
-from controller.backends.docker.host import Host
-from controller.backends.docker.leasing import Leasing
-from controller.backends.docker.networks import Networks
-from controller.backends.docker.occupancy import Occupancy
-from controller.backends.docker.ports import Ports
+from controller.backends.docker.containers.inventory import Containers
+from controller.backends.docker.devices.serial_ports import SerialPorts
+from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.host_services import HostServices
+from controller.backends.docker.networking.address_registry import AddressRegistry
+from controller.backends.docker.networking.dedicated_interface import DedicatedInterfaces
+from controller.backends.docker.networking.dhcp_leases import DhcpLeases
+from controller.backends.docker.networking.networks import Networks
 from controller.network.interfaces import HostInterfaces
 from controller.network.parents import Parents
 
@@ -25,14 +25,16 @@ class Parts:
     engine: Engine
     containers: Containers
     networks: Networks
-    occupancy: Occupancy
-    ports: Ports
-    leasing: Leasing
-    dedication: Dedication
+    occupancy: AddressRegistry
+    ports: SerialPorts
+    leasing: DhcpLeases
+    dedication: DedicatedInterfaces
     parents: Parents
 
 
-def assemble(engine: Engine, install_id: str, internal_pool: IPv4Network, host: Host, parents: Parents | None) -> Parts:
+def assemble(
+    engine: Engine, install_id: str, internal_pool: IPv4Network, host: HostServices, parents: Parents | None
+) -> Parts:
     """The parts of this installation; nothing is asked yet."""
     containers, networks = Containers(engine), Networks(engine, install_id, internal_pool)
     interfaces = HostInterfaces(internal_pool)
@@ -40,9 +42,9 @@ def assemble(engine: Engine, install_id: str, internal_pool: IPv4Network, host: 
         engine=engine,
         containers=containers,
         networks=networks,
-        occupancy=Occupancy(host.guard),
-        ports=Ports(containers, host.devices),
-        leasing=Leasing(host.leases),
-        dedication=Dedication(host.lending, networks, partial(interfaces.snapshot, include_virtual=True)),
+        occupancy=AddressRegistry(host.guard),
+        ports=SerialPorts(containers, host.devices),
+        leasing=DhcpLeases(host.leases),
+        dedication=DedicatedInterfaces(host.passthrough, networks, partial(interfaces.snapshot, include_virtual=True)),
         parents=parents or Parents(install_id, is_internal=interfaces.is_internal),
     )

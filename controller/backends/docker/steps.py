@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 
 from controller.backends import base
 from controller.backends.base import Progress, Step, Target
-from controller.backends.docker import labels
-from controller.backends.docker.attachments import Attachments
-from controller.backends.docker.creation import Creation, fresh
-from controller.backends.docker.images import Images
-from controller.backends.docker.lifecycle import Lifecycle
-from controller.backends.docker.limits import EngineLimits
+from controller.backends.docker.containers import labels
+from controller.backends.docker.containers.creator import ContainerCreator, fresh
+from controller.backends.docker.containers.lifecycle import Lifecycle
+from controller.backends.docker.containers.replacement import Replacement
+from controller.backends.docker.engine.limits import EngineLimits
+from controller.backends.docker.images.images import Images
+from controller.backends.docker.networking.attachments import Attachments
 from controller.backends.docker.parts import Parts
-from controller.backends.docker.replacement import Replacement
 
 
 class Steps:
@@ -31,7 +31,7 @@ class Steps:
     ) -> None:
         self._parts = parts
         self._install_id = install_id
-        self._creation = creation = Creation(parts, pids_limit)
+        self._creation = creation = ContainerCreator(parts, pids_limit)
         self._lifecycle = lifecycle = Lifecycle(parts.engine, parts.containers, creation, attachments, parts.dedication)
         self._images = images = Images(parts.engine, parts.containers, limits)
         self._replacement = replacement = Replacement(

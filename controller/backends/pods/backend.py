@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from controller import errors
+from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
 from controller.backends.pods import naming
@@ -17,8 +18,8 @@ from controller.backends.pods.observation import Observer
 from controller.backends.pods.replacement import Replacement
 from controller.backends.pods.template import CONTAINER
 from controller.backends.pods.workloads import Workloads
-from controller.resources import kinds, reasons
-from controller.resources.client import ApiClient
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class PodsBackend:
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Do one step; see protocol.Backend."""
-        return await _told(base.action_for(self._actions, step)(target, progress))
+        return await _with_failures(base.action_for(self._actions, step)(target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
         """Never: a pod has the interfaces that it was started with."""
@@ -61,9 +62,9 @@ class PodsBackend:
         found = await self._workloads.stateful_set(identity)
         return naming.owner_of(found) if found else ""
 
-    async def hand_over(self, heir: Target) -> None:
+    async def hand_over(self, successor: Target) -> None:
         """Have what stands go with this Runtime instead of the one before; the pod runs on."""
-        await _told(self._lifecycle.hand_over(heir))
+        await _with_failures(self._lifecycle.hand_over(successor))
 
     def changes(self) -> AsyncIterator[Identity | Contact]:
         """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""
@@ -80,7 +81,7 @@ class PodsBackend:
     async def foreign_container(self, name: str) -> str:
         """What StatefulSet or Service has the name that a runtime of this device id would get, and is not ours."""
         identity = Identity(self._install_id, self._namespace, name)
-        for kind in (kinds.STATEFUL_SETS, kinds.SERVICES):
+        for kind in (core_kinds.STATEFUL_SETS, core_kinds.SERVICES):
             found = await self._workloads.find(kind, identity)
             if found and naming.identity_of(found, self._install_id) != identity:
                 return f"the {kind.kind} {found['metadata']['name']} in {self._namespace}"
@@ -89,7 +90,7 @@ class PodsBackend:
     async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
         """The runtime's output. Raises errors.NotFoundError."""
         params = {"container": CONTAINER, "tailLines": str(tail), "follow": str(follow).lower()}
-        return await self._api.text(kinds.PODS, naming.pod(identity), identity.namespace, "log", params)
+        return await self._api.text(core_kinds.PODS, naming.pod(identity), identity.namespace, "log", params)
 
     async def belongings(self, *, volumes: bool) -> list[str]:
         """Everything of this installation, for a person."""
@@ -102,7 +103,7 @@ class PodsBackend:
     async def check(self) -> None:
         """That pods can be seen. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         try:
-            await self._api.list(kinds.STATEFUL_SETS, self._namespace)
+            await self._api.list(core_kinds.STATEFUL_SETS, self._namespace)
         except errors.ApiError as error:
             raise errors.Waiting(reasons.DAEMON_UNREACHABLE, f"Pods cannot be managed: {error}") from error
 
@@ -144,7 +145,7 @@ def _plain(action: Callable[[Target], Awaitable[None]]) -> base.Action:
     return act
 
 
-async def _told(work: Awaitable[T]) -> T:
+async def _with_failures(work: Awaitable[T]) -> T:
     """The result of ``work``, with the API's refusals as outcomes of a pass."""
     try:
         return await work

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from controller import errors
 from controller.backends.base import Contact, Identity
 from controller.backends.pods import naming, watching
-from controller.resources import kinds
-from controller.resources.client import ApiClient, WatchEvent
-from controller.supervise import while_running
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient, WatchEvent
+from controller.machinery.supervisor import while_running
 
 log = logging.getLogger(__name__)
 
@@ -31,31 +31,31 @@ class Changes:
 
         Raises what ends one of the watches: without it nothing would be told any more.
         """
-        told: asyncio.Queue[Identity | Contact] = asyncio.Queue(maxsize=1)
-        tasks = [asyncio.create_task(work) for work in (self._follow_pods(told), self._follow_events(told))]
+        changes: asyncio.Queue[Identity | Contact] = asyncio.Queue(maxsize=1)
+        tasks = [asyncio.create_task(work) for work in (self._follow_pods(changes), self._follow_events(changes))]
         try:
             while True:
-                yield await while_running(told.get(), *tasks)
+                yield await while_running(changes.get(), *tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow_pods(self, told: asyncio.Queue[Identity | Contact]) -> None:
+    async def _follow_pods(self, changes: asyncio.Queue[Identity | Contact]) -> None:
         async for event in watching.pods(self._api, self._install_id):
             if event is None:
-                await told.put(Contact.STANDS)
+                await changes.put(Contact.CONNECTED)
             elif identity := self._of_pod(event):
-                await told.put(identity)
+                await changes.put(identity)
 
-    async def _follow_events(self, told: asyncio.Queue[Identity | Contact]) -> None:
+    async def _follow_events(self, changes: asyncio.Queue[Identity | Contact]) -> None:
         """Only what makes a watched pod's state clearer: nothing is lost when it breaks off."""
         while True:
             try:
-                async for event in self._api.watch(kinds.EVENTS, field_selector=_WARNINGS):
+                async for event in self._api.watch(core_kinds.EVENTS, field_selector=_WARNINGS):
                     about = event.object.get("involvedObject") or {}
                     if identity := self._known.get(str(about.get("uid"))):
-                        await told.put(identity)
+                        await changes.put(identity)
             except errors.ApiError as error:
                 log.debug("Events cannot be watched: %s", error)
                 await asyncio.sleep(watching.AGAIN_SECONDS)

@@ -10,12 +10,13 @@ import dataclasses
 from typing import Any
 
 from controller import errors, names
+from controller.api import reasons
 from controller.backends.base import Progress, Target
 from controller.backends.pods import naming, readings
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
-from controller.resources import kinds, reasons
-from controller.resources.client import ApiClient
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
 
 PULL = "pull"
 _OUTCOMES = {"stalled": errors.Stalled, "retry": errors.Retry}
@@ -42,15 +43,15 @@ class Images:
 
     async def _pull(self, target: Target, node: str) -> str:
         """The pin of the image, which the node has then."""
-        whose, name = target.identity, f"{naming.workload(target.identity)}-{PULL}"
+        identity, name = target.identity, f"{naming.workload(target.identity)}-{PULL}"
         # One that a crash left may be of another image.
-        await self._workloads.delete(kinds.PODS, whose, name)
+        await self._workloads.delete(core_kinds.PODS, identity, name)
         await self._until_gone(target, name)
         try:
-            await self._api.create(kinds.PODS, _body(target, name, node))
+            await self._api.create(core_kinds.PODS, _body(target, name, node))
             return await self._outcome(target, name)
         finally:
-            await self._workloads.delete(kinds.PODS, whose, name)
+            await self._workloads.delete(core_kinds.PODS, identity, name)
 
     async def _outcome(self, target: Target, name: str) -> str:
         while True:
@@ -61,7 +62,7 @@ class Images:
                 )
             if image_id := readings.program(pod).image_id:
                 return readings.pin(target.spec.image_reference, image_id)
-            found = readings.hindrance(pod, ())
+            found = readings.blocker(pod, ())
             if found.reason in _PULL_REASONS or found.kind == "stalled":
                 raise _OUTCOMES[found.kind](found.reason, found.message)
 
@@ -74,7 +75,7 @@ class Images:
 def _is_decided(pod: Pod | None) -> bool:
     if pod is None or readings.program(pod).image_id:
         return True
-    return readings.hindrance(pod, ()).kind in _OUTCOMES
+    return readings.blocker(pod, ()).kind in _OUTCOMES
 
 
 def _body(target: Target, name: str, node: str) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from controller import errors
 from controller.backends.base import Identity, Orphan
 from controller.backends.pods import naming
-from controller.resources import kinds
-from controller.resources.client import ApiClient
-from controller.resources.kinds import Kind
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.kinds import Kind
 
 
 class Group(NamedTuple):
@@ -20,11 +20,11 @@ class Group(NamedTuple):
 
 
 _GROUPS = (
-    Group(kinds.STATEFUL_SETS, "container"),
-    Group(kinds.SERVICES, "network"),
-    Group(kinds.NETWORK_ATTACHMENT_DEFINITIONS, "network"),
+    Group(core_kinds.STATEFUL_SETS, "container"),
+    Group(core_kinds.SERVICES, "network"),
+    Group(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, "network"),
 )
-_VOLUMES = Group(kinds.PERSISTENT_VOLUME_CLAIMS, "volume")
+_VOLUMES = Group(core_kinds.PERSISTENT_VOLUME_CLAIMS, "volume")
 
 
 class Inventory:
@@ -38,7 +38,7 @@ class Inventory:
         """All workloads, with their identities."""
         return [
             Orphan(identity, body["metadata"]["name"], body["metadata"]["uid"])
-            for identity, body in await self._of(kinds.STATEFUL_SETS)
+            for identity, body in await self._of(core_kinds.STATEFUL_SETS)
         ]
 
     async def belongings(self, *, volumes: bool) -> list[str]:
@@ -79,4 +79,4 @@ def _groups(volumes: bool) -> tuple[Group, ...]:
 
 
 def _called(group: Group, identity: Identity, body: dict[str, Any]) -> str:
-    return identity.device_id if group.kind is kinds.STATEFUL_SETS else body["metadata"]["name"]
+    return identity.device_id if group.kind is core_kinds.STATEFUL_SETS else body["metadata"]["name"]

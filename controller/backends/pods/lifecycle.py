@@ -9,11 +9,12 @@ import logging
 from typing import Any
 
 from controller import errors, names
+from controller.api import reasons, runtimes
 from controller.backends.base import Identity, Target
 from controller.backends.pods import naming, observation, template
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads, escaped
-from controller.resources import kinds, reasons, runtimes
+from controller.machinery import kinds as core_kinds
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +38,15 @@ class Lifecycle:
 
     async def start(self, target: Target) -> None:
         """Have a pod; it comes up on its own time."""
-        whose = await self._own(target)
+        owner = await self._own(target)
         await self._workloads.surround(target)
         await self._workloads.refresh(target)
-        await self._workloads.scale(whose, 1)
+        await self._workloads.scale(owner, 1)
 
     async def stop(self, target: Target) -> None:
         """Scale to zero, and wait for the end. Raises errors.Waiting when the node does not tell of it."""
-        whose = await self._own(target)
-        await self._workloads.scale(whose, 0)
+        owner = await self._own(target)
+        await self._workloads.scale(owner, 0)
         await self.gone(target)
 
     async def restart(self, target: Target) -> None:
@@ -58,7 +59,7 @@ class Lifecycle:
 
     async def end(self, target: Target, pod: Pod) -> None:
         """Delete this very pod, and wait until it is gone. Raises errors.Waiting."""
-        await self._workloads.delete(kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
+        await self._workloads.delete(core_kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
         await self.gone(target, pod.uid)
 
     async def gone(self, target: Target, uid: str = "") -> None:
@@ -73,60 +74,62 @@ class Lifecycle:
 
     async def update_limits(self, target: Target) -> None:
         """Change CPU and memory limits of the running pod and of those that follow. Raises errors.Stalled."""
-        whose = await self._own(target)
-        wished = template.resources(target.spec.resources)
+        owner = await self._own(target)
+        desired = template.resources(target.spec.resources)
         await self._workloads.patch(
-            kinds.STATEFUL_SETS, whose, [_replaced(f"{template.CONTAINER_PATH}/resources", wished)]
+            core_kinds.STATEFUL_SETS, owner, [_replaced(f"{template.CONTAINER_PATH}/resources", desired)]
         )
-        pod = await self._workloads.pod(whose)
+        pod = await self._workloads.pod(owner)
         if pod is None or pod.leaving:
             return
-        resized = await self._without_removal(pod, wished)
+        resized = await self._without_removal(pod, desired)
         try:
             patch = [_replaced("/spec/containers/0/resources", resized)]
-            await self._workloads.patch(kinds.PODS, whose, patch, name=naming.pod(whose), subresource="resize")
+            await self._workloads.patch(core_kinds.PODS, owner, patch, name=naming.pod(owner), subresource="resize")
         except errors.NotFoundError as error:
             message = "This cluster cannot change limits without a restart (Kubernetes 1.33 can): set spec.restartedAt"
             raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message) from error
 
     async def pin(self, target: Target) -> None:
         """Have the pods that follow run the image that runs now, whatever its tag means by then."""
-        whose = await self._own(target)
+        owner = await self._own(target)
         image = image_of(target)
         patch = [_replaced(f"{template.CONTAINER_PATH}/image", image), _replaced(_IMAGE_NOTE, image)]
-        await self._workloads.patch(kinds.STATEFUL_SETS, whose, patch)
+        await self._workloads.patch(core_kinds.STATEFUL_SETS, owner, patch)
 
     async def remove(self, target: Target) -> None:
         """Stop and remove the workload, and the claims that the spec gives up."""
-        whose = target.identity
-        if await self._workloads.stateful_set(whose):
+        owner = target.identity
+        if await self._workloads.stateful_set(owner):
             await self.stop(target)
-            await self._workloads.delete(kinds.STATEFUL_SETS, whose)
+            await self._workloads.delete(core_kinds.STATEFUL_SETS, owner)
         for volume in target.spec.volumes:
             if volume.reclaim_policy == "Delete":
-                await self._remove_owned(kinds.PERSISTENT_VOLUME_CLAIMS, whose, naming.claim(whose, volume.name))
+                await self._remove_owned(core_kinds.PERSISTENT_VOLUME_CLAIMS, owner, naming.claim(owner, volume.name))
 
     async def remove_networks(self, target: Target) -> None:
         """Remove the Service and the network definitions."""
-        await self._remove_owned(kinds.SERVICES, target.identity, naming.workload(target.identity))
-        for found in await self._workloads.of_runtime(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity):
-            await self._remove_owned(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity, found["metadata"]["name"])
+        await self._remove_owned(core_kinds.SERVICES, target.identity, naming.workload(target.identity))
+        for found in await self._workloads.of_runtime(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity):
+            await self._remove_owned(
+                core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity, found["metadata"]["name"]
+            )
 
-    async def hand_over(self, heir: Target) -> None:
+    async def hand_over(self, successor: Target) -> None:
         """Have the runtime's objects go with another Runtime than before; the pod belongs to its workload and runs on.
 
         A network definition is made anew: its pod was given its interface, and we may not change definitions.
         """
-        whose, owners = heir.identity, naming.owner_references(heir)
-        for kind in (kinds.STATEFUL_SETS, kinds.SERVICES):
-            found = await self._workloads.find(kind, whose)
-            if found and naming.identity_of(found, whose.install_id) == whose:
-                await self._workloads.patch(kind, whose, {"metadata": {"ownerReferences": owners}})
-        for found in await self._workloads.of_runtime(kinds.NETWORK_ATTACHMENT_DEFINITIONS, whose):
-            if naming.owner_of(found) != heir.uid:
-                await self._workloads.make_again(kinds.NETWORK_ATTACHMENT_DEFINITIONS, heir, found)
+        owner, owners = successor.identity, naming.owner_references(successor)
+        for kind in (core_kinds.STATEFUL_SETS, core_kinds.SERVICES):
+            found = await self._workloads.find(kind, owner)
+            if found and naming.identity_of(found, owner.install_id) == owner:
+                await self._workloads.patch(kind, owner, {"metadata": {"ownerReferences": owners}})
+        for found in await self._workloads.of_runtime(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, owner):
+            if naming.owner_of(found) != successor.uid:
+                await self._workloads.make_again(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, successor, found)
 
-    async def _remove_owned(self, kind: kinds.Kind, identity: Identity, name: str) -> None:
+    async def _remove_owned(self, kind: core_kinds.Kind, identity: Identity, name: str) -> None:
         found = await self._workloads.find(kind, identity, name)
         if found and naming.identity_of(found, identity.install_id) == identity:
             await self._workloads.delete(kind, identity, name)
@@ -136,14 +139,14 @@ class Lifecycle:
         await self._workloads.require(target.identity)
         return target.identity
 
-    async def _without_removal(self, pod: Pod, wished: dict[str, Any]) -> dict[str, Any]:
+    async def _without_removal(self, pod: Pod, desired: dict[str, Any]) -> dict[str, Any]:
         """No limit can be taken from a running pod: the whole node stands for none."""
-        standing = template.limits(template.limits_of(pod.container))
-        if not standing:
-            return wished
+        limits_now = template.limits(template.limits_of(pod.container))
+        if not limits_now:
+            return desired
         whole = template.limits(await self._workloads.capacity(pod.node))
-        given = {name: whole[name] for name in standing} | wished.get("limits", {})
-        return {**wished, "limits": given}
+        given = {name: whole[name] for name in limits_now} | desired.get("limits", {})
+        return {**desired, "limits": given}
 
 
 def refuse_impossible(spec: runtimes.RuntimeSpec) -> None:

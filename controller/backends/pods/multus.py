@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controller.api import runtimes
 from controller.backends.base import ObservedInterface, Target
 from controller.backends.pods import naming
 from controller.network import addresses
-from controller.resources import runtimes
 
 NETWORKS = "k8s.v1.cni.cncf.io/networks"
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
@@ -30,12 +30,12 @@ MISSING = (
 def mac_addresses(target: Target) -> dict[str, str]:
     """Every interface's MAC address: as the spec asks, else as the target remembers it, else derived."""
     return {
-        wished.name: (
-            wished.mac_address
-            or target.mac_addresses.get(wished.name)
-            or addresses.derived_mac(*target.identity, wished.name)
+        desired.name: (
+            desired.mac_address
+            or target.mac_addresses.get(desired.name)
+            or addresses.derived_mac(*target.identity, desired.name)
         ).lower()
-        for wished in target.spec.interfaces
+        for desired in target.spec.interfaces
     }
 
 
@@ -50,8 +50,8 @@ def definitions(target: Target) -> list[dict[str, Any]]:
 
 def definition_name(target: Target, interface: runtimes.Interface) -> str:
     """Another configuration is another name: what a running pod was made with stays as it is."""
-    told = f"{interface.name} {json.dumps(_config(interface), sort_keys=True)}"
-    return f"{naming.workload(target.identity)}-{naming.digest(told)}"
+    name = f"{interface.name} {json.dumps(_config(interface), sort_keys=True)}"
+    return f"{naming.workload(target.identity)}-{naming.digest(name)}"
 
 
 def networks(target: Target) -> dict[str, str]:
@@ -94,45 +94,47 @@ def interfaces(
 ) -> tuple[ObservedInterface, ...]:
     """The interfaces of the spec, as ``network-status`` of the pod tells them."""
     asked = {one["interface"]: one for one in _listed(annotations.get(NETWORKS))}
-    told = {str(one.get("interface")): one for one in _listed(annotations.get(NETWORK_STATUS)) if one.get("interface")}
+    name = {str(one.get("interface")): one for one in _listed(annotations.get(NETWORK_STATUS)) if one.get("interface")}
     return tuple(
-        _interface(wished, asked.get(wished.name), told.get(wished.name), running) for wished in spec.interfaces
+        _interface(desired, asked.get(desired.name), name.get(desired.name), running) for desired in spec.interfaces
     )
 
 
 def _interface(
-    wished: runtimes.Interface, asked: dict[str, Any] | None, told: dict[str, Any] | None, running: bool
+    desired: runtimes.Interface, asked: dict[str, Any] | None, name: dict[str, Any] | None, running: bool
 ) -> ObservedInterface:
-    detail = _fault(wished, asked, told, running)
-    known = (told or {}).get("mac") or (asked or {}).get("mac") or ""
+    detail = _fault(desired, asked, name, running)
+    known = (name or {}).get("mac") or (asked or {}).get("mac") or ""
     return ObservedInterface(
-        name=wished.name,
-        parent_interface=wished.parent_interface,
-        attached=told is not None or (asked is not None and not running),
-        address=_address(told),
+        name=desired.name,
+        parent_interface=desired.parent_interface,
+        attached=name is not None or (asked is not None and not running),
+        address=_address(name),
         mac_address=known.lower(),
-        gateway=wished.gateway or "",
+        gateway=desired.gateway or "",
         in_order=not detail,
         detail=detail,
     )
 
 
-def _fault(wished: runtimes.Interface, asked: dict[str, Any] | None, told: dict[str, Any] | None, running: bool) -> str:
+def _fault(
+    desired: runtimes.Interface, asked: dict[str, Any] | None, name: dict[str, Any] | None, running: bool
+) -> str:
     """What is not as the spec asks. A pod that does not run has what its template asks for."""
     if asked is None:
         return "the pod was made without it"
-    if running and told is None:
+    if running and name is None:
         return "Multus tells nothing of it: see whether it runs on the pod's node"
-    standing = _address(told) if told else str((asked.get("ips") or [""])[0]).partition("/")[0]
-    if wished.mode == "Static" and standing != (wished.address or ""):
+    standing = _address(name) if name else str((asked.get("ips") or [""])[0]).partition("/")[0]
+    if desired.mode == "Static" and standing != (desired.address or ""):
         return f"it has {standing or 'no address'}"
-    if wished.mac_address and str(asked.get("mac", "")).lower() != wished.mac_address.lower():
+    if desired.mac_address and str(asked.get("mac", "")).lower() != desired.mac_address.lower():
         return f"it has the MAC address {asked.get('mac')}"
     return ""
 
 
-def _address(told: dict[str, Any] | None) -> str:
-    found = (told or {}).get("ips") or [""]
+def _address(name: dict[str, Any] | None) -> str:
+    found = (name or {}).get("ips") or [""]
     return str(found[0]).partition("/")[0]
 
 

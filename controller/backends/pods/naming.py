@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller import names
+from controller.api.kinds import RUNTIMES
 from controller.backends.base import Identity, Target
-from controller.resources.kinds import RUNTIMES
 
 # A StatefulSet's name and the hash of its template make a label, of at most 63 characters (apps/v1: 11 for the hash).
 NAME_LIMIT = 50

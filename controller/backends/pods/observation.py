@@ -6,11 +6,12 @@ import asyncio
 from typing import Any
 
 from controller import names
-from controller.backends.base import Hindrance, Observed, ObservedDevice, Target
+from controller.api import quantities, reasons, runtimes
+from controller.backends.base import Blocker, Observed, ObservedDevice, Target
 from controller.backends.pods import manifests, multus, naming, readings, template
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
-from controller.resources import kinds, quantities, reasons, runtimes
+from controller.machinery import kinds as core_kinds
 
 REALTIME = "Kubernetes sets no limits for rtprio and memlock: the capabilities SYS_NICE and IPC_LOCK are given instead"
 DEVICES = "Pods get no serial devices: run this Runtime with spec.backend Docker on the node that has them"
@@ -25,33 +26,33 @@ class Observer:
 
     async def observe(self, target: Target) -> Observed:
         """What stands now."""
-        whose = target.identity
+        identity = target.identity
         workload, pod, service = await asyncio.gather(
-            self._workloads.find(kinds.STATEFUL_SETS, whose),
-            self._workloads.pod(whose),
-            self._workloads.find(kinds.SERVICES, whose),
+            self._workloads.find(core_kinds.STATEFUL_SETS, identity),
+            self._workloads.pod(identity),
+            self._workloads.find(core_kinds.SERVICES, identity),
         )
         for kind, found in (("StatefulSet", workload), ("Pod", pod and pod.body), ("Service", service)):
-            if found and naming.identity_of(found, whose.install_id) != whose:
-                return Observed(foreign=f"the {kind} {found['metadata']['name']} in {whose.namespace}")
+            if found and naming.identity_of(found, identity.install_id) != identity:
+                return Observed(foreign=f"the {kind} {found['metadata']['name']} in {identity.namespace}")
         if workload is None:
             return Observed(leftovers=service is not None)
-        return await self._standing(target, workload, pod, service)
+        return await self._observed(target, workload, pod, service)
 
-    async def _standing(
+    async def _observed(
         self, target: Target, workload: dict[str, Any], pod: Pod | None, service: dict[str, Any] | None
     ) -> Observed:
-        wished = workload["spec"]["template"]
-        told = pod.annotations if pod else wished["metadata"].get("annotations") or {}
+        desired = workload["spec"]["template"]
+        given = pod.annotations if pod else desired["metadata"].get("annotations") or {}
         program = readings.program(pod) if pod else readings.Program(_without_pod(workload))
-        running, image = program.state == "running", _image(told, program)
+        running, image = program.state == "running", _image(given, program)
         return Observed(
             state=program.state,
-            container_id=f"{workload['metadata']['name']}-{naming.digest(told.get(names.SPEC_LABEL, ''))}",
+            container_id=f"{workload['metadata']['name']}-{naming.digest(given.get(names.SPEC_LABEL, ''))}",
             image=image,
-            image_source=told.get(names.IMAGE_SOURCE_LABEL, ""),
-            made_from=template.made_from(told),
-            uid=told.get(names.UID_LABEL, ""),
+            image_source=given.get(names.IMAGE_SOURCE_LABEL, ""),
+            made_from=template.made_from(given),
+            uid=given.get(names.UID_LABEL, ""),
             started_at=program.started_at,
             finished_at=program.finished_at,
             exit_code=program.exit_code,
@@ -59,33 +60,33 @@ class Observer:
             restart_count=program.restart_count,
             health=_health(pod) if running else "none",
             internal_ip=str(pod.status.get("podIP") or "") if pod else "",
-            interfaces=multus.interfaces(target.spec, told, running=running),
+            interfaces=multus.interfaces(target.spec, given, running=running),
             internal_attached=service is not None and manifests.serves(target, service),
             devices=_devices(target.spec),
             dedicated_fault=DEDICATED if target.spec.dedicated_interface else "",
-            obstacles=((reasons.SPEC_IMPOSSIBLE, DEDICATED),) if target.spec.dedicated_interface else (),
-            resources=await self._limits(target, pod, wished),
+            start_blockers=((reasons.SPEC_IMPOSSIBLE, DEDICATED),) if target.spec.dedicated_interface else (),
+            resources=await self._limits(target, pod, desired),
             predecessor=(workload["metadata"].get("annotations") or {}).get(names.PREDECESSOR, ""),
             warnings=_warnings(target.spec),
-            hindrance=await self._hindrance(pod, program.state),
-            unpinned=running and image != wished["spec"]["containers"][0]["image"],
+            blocker=await self._blocker(pod, program.state),
+            unpinned=running and image != desired["spec"]["containers"][0]["image"],
         )
 
-    async def _hindrance(self, pod: Pod | None, state: str) -> Hindrance | None:
+    async def _blocker(self, pod: Pod | None, state: str) -> Blocker | None:
         """Why it does not run although it shall, is not gone, or nobody knows."""
         if pod and pod.node and not pod.ready and (message := await self._workloads.away(pod.node)):
-            return Hindrance("waiting", reasons.NODE_AWAY, message)
+            return Blocker("waiting", reasons.NODE_AWAY, message)
         if state == readings.STARTING:
             if pod is None:
-                return Hindrance("waiting", reasons.PROGRESSING, "The cluster is about to make the pod")
-            return readings.hindrance(pod, await self._workloads.events(pod))
+                return Blocker("waiting", reasons.PROGRESSING, "The cluster is about to make the pod")
+            return readings.blocker(pod, await self._workloads.events(pod))
         if state == readings.REMOVING and pod and pod.node:
-            return Hindrance("waiting", reasons.PROGRESSING, f"{pod.node} is ending the pod")
+            return Blocker("waiting", reasons.PROGRESSING, f"{pod.node} is ending the pod")
         return None
 
-    async def _limits(self, target: Target, pod: Pod | None, wished: dict[str, Any]) -> runtimes.Resources:
+    async def _limits(self, target: Target, pod: Pod | None, desired: dict[str, Any]) -> runtimes.Resources:
         """The limits; those of the whole node count as none where none is wished, for they cannot be taken away."""
-        container = pod.container if pod else wished["spec"]["containers"][0]
+        container = pod.container if pod else desired["spec"]["containers"][0]
         found = template.limits_of(container)
         spec = target.spec.resources
         lifted = found.cpu and not spec.cpu, found.memory and not spec.memory
@@ -103,8 +104,8 @@ def _without_pod(workload: dict[str, Any]) -> str:
     return readings.STARTING if workload["spec"].get("replicas") else "exited"
 
 
-def _image(told: Any, program: readings.Program) -> str:
-    return readings.pin(told.get(names.IMAGE_LABEL, ""), program.image_id)
+def _image(given: Any, program: readings.Program) -> str:
+    return readings.pin(given.get(names.IMAGE_LABEL, ""), program.image_id)
 
 
 def _health(pod: Pod | None) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from controller.backends.base import Hindrance
-from controller.resources import reasons
+from controller.api import reasons
+from controller.backends.base import Blocker
 
 _DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 STARTING, REMOVING = "starting", "removing"
@@ -95,9 +95,9 @@ class Pod:
     @property
     def container_id(self) -> str:
         """Which container runs, as the node's runtime calls it; "" when none does (API reference: ContainerStatus)."""
-        told: Mapping[str, Any] = next(iter(self.status.get("containerStatuses") or ()), {})
-        runs = "running" in (told.get("state") or {})
-        return str(told.get("containerID") or "").partition("://")[2] if runs else ""
+        status: Mapping[str, Any] = next(iter(self.status.get("containerStatuses") or ()), {})
+        runs = "running" in (status.get("state") or {})
+        return str(status.get("containerID") or "").partition("://")[2] if runs else ""
 
     @property
     def status(self) -> Mapping[str, Any]:
@@ -135,16 +135,16 @@ class Program:
 
 def program(pod: Pod) -> Program:
     """How the program stands."""
-    told: Mapping[str, Any] = next(iter(pod.status.get("containerStatuses") or ()), {})
-    state = told.get("state") or {}
-    end = state.get("terminated") or (told.get("lastState") or {}).get("terminated") or {}
+    status: Mapping[str, Any] = next(iter(pod.status.get("containerStatuses") or ()), {})
+    state = status.get("state") or {}
+    end = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
     facts: dict[str, Any] = {
         "started_at": (state.get("running") or {}).get("startedAt", ""),
         "finished_at": end.get("finishedAt") or "",
         "exit_code": end.get("exitCode"),
         "oom_killed": end.get("reason") == "OOMKilled",
-        "restart_count": int(told.get("restartCount") or 0),
-        "image_id": told.get("imageID") or "",
+        "restart_count": int(status.get("restartCount") or 0),
+        "image_id": status.get("imageID") or "",
         "waiting": state.get("waiting") or {},
     }
     if pod.leaving:
@@ -154,7 +154,7 @@ def program(pod: Pod) -> Program:
     return Program("restarting" if end else STARTING, **facts)
 
 
-def hindrance(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Hindrance:
+def blocker(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Blocker:
     """Why a pod that is on its way does not run yet: the words of its status, else of its newest warning."""
     words = _words(pod) or _newest(events)
     meaning = next((row for row in MEANINGS if re.search(row.pattern, words, re.IGNORECASE)), _OTHERWISE)
@@ -162,7 +162,7 @@ def hindrance(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Hindrance:
     image = str(pod.container.get("image"))
     if meaning.reason in _OF_IMAGES and image not in text:
         text = f"{image}: {text}"
-    return Hindrance(meaning.kind, meaning.reason, f"{text}; {meaning.remedy}" if meaning.remedy else text)
+    return Blocker(meaning.kind, meaning.reason, f"{text}; {meaning.remedy}" if meaning.remedy else text)
 
 
 def pin(reference: str, image_id: str) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 
 from controller import errors, names
+from controller.api import reasons
 from controller.backends.base import Target
 from controller.backends.pods import lifecycle, multus, readings, template
 from controller.backends.pods.lifecycle import Lifecycle
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
-from controller.resources import kinds, reasons
+from controller.machinery import kinds as core_kinds
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +34,13 @@ class Replacement:
     async def replace(self, target: Target) -> None:
         """Do it. Raises errors.Stalled(REPLACE_FAILED) after it went back."""
         lifecycle.refuse_impossible(target.spec)
-        image, whose = lifecycle.image_of(target), target.identity
-        await self._workloads.require(whose)
+        image, identity = lifecycle.image_of(target), target.identity
+        await self._workloads.require(identity)
         await self._workloads.surround(target)
-        pod = await self._workloads.pod(whose)
+        pod = await self._workloads.pod(identity)
         runs = pod is not None and readings.program(pod).state == "running"
         note = f"{pod.uid}/{pod.revision}" if pod and runs else ""
-        await self._workloads.rebuild(whose, template.make(target, image), note)
+        await self._workloads.rebuild(identity, template.make(target, image), note)
         if note:
             await self.finish(target)
         elif pod is not None:
@@ -73,15 +74,15 @@ class Replacement:
 
     async def _failure(self, target: Target, uid: str) -> tuple[str, Pod | None]:
         """Why the pod after the one of this uid does not keep running, "" when it does."""
-        whose = target.identity
+        identity = target.identity
 
         def decided(pod: Pod | None) -> bool:
             return pod is not None and pod.uid != uid and (_runs(pod) or _is_hopeless(pod))
 
-        pod, _ = await self._workloads.until(whose, decided, COMES_UP_SECONDS)
+        pod, _ = await self._workloads.until(identity, decided, COMES_UP_SECONDS)
         if pod is not None and _runs(pod):
             pod, ended = await self._workloads.until(
-                whose, lambda pod: pod is None or not _runs(pod), self._settle_seconds
+                identity, lambda pod: pod is None or not _runs(pod), self._settle_seconds
             )
             if not ended:
                 return "", pod
@@ -93,7 +94,7 @@ class Replacement:
         program = readings.program(pod)
         if program.exit_code is not None:
             return "out of memory" if program.oom_killed else f"its program ended with exit code {program.exit_code}"
-        return readings.hindrance(pod, await self._workloads.events(pod)).message
+        return readings.blocker(pod, await self._workloads.events(pod)).message
 
     async def _go_back(self, target: Target, pod: Pod | None, note: str, revision: str) -> None:
         """The old template again, and a pod of it."""
@@ -109,9 +110,9 @@ class Replacement:
     async def _remove_stale_networks(self, target: Target) -> None:
         """Network definitions that the spec no longer asks for."""
         asked = {definition["metadata"]["name"] for definition in multus.definitions(target)}
-        for found in await self._workloads.of_runtime(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity):
+        for found in await self._workloads.of_runtime(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity):
             if (name := found["metadata"]["name"]) not in asked:
-                await self._workloads.delete(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity, name)
+                await self._workloads.delete(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity, name)
 
 
 def _runs(pod: Pod) -> bool:
@@ -123,4 +124,4 @@ def _is_hopeless(pod: Pod) -> bool:
     """Whether waiting does not help: it ended by itself, or something of the spec is refused."""
     program = readings.program(pod)
     ended = program.state == "restarting" or program.restart_count > 0
-    return ended or readings.hindrance(pod, ()).kind == "stalled"
+    return ended or readings.blocker(pod, ()).kind == "stalled"

@@ -13,9 +13,9 @@ from typing import Any
 import pydantic
 
 from controller import names
+from controller.api import quantities, runtimes
 from controller.backends.base import Target
 from controller.backends.pods import multus, naming
-from controller.resources import quantities, runtimes
 
 CONTAINER = "runtime"
 POD_PATH = "/spec/template/spec"  # in a StatefulSet (RFC 6901)
@@ -62,9 +62,9 @@ def limits(resources: runtimes.Resources) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def resources(wished: runtimes.Resources) -> dict[str, Any]:
+def resources(desired: runtimes.Resources) -> dict[str, Any]:
     """``resources`` of the container (API reference: ResourceRequirements)."""
-    given = limits(wished)
+    given = limits(desired)
     return {"requests": _REQUESTS, **({"limits": given} if given else {})}
 
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 from controller import errors
 from controller.backends.pods import naming
-from controller.resources import kinds
-from controller.resources.client import ApiClient, WatchEvent
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient, WatchEvent
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ async def pods(api: ApiClient, install_id: str, *, node: str = "") -> AsyncItera
         if not version:
             yield None
         try:
-            watch = api.watch(kinds.PODS, label_selector=selector, field_selector=place, resource_version=version)
+            watch = api.watch(core_kinds.PODS, label_selector=selector, field_selector=place, resource_version=version)
             async for event in watch:
                 version = str(event.object["metadata"]["resourceVersion"])
                 if event.type != "BOOKMARK":

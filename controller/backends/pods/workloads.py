@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from controller import errors, names
+from controller.api import reasons, runtimes
 from controller.backends.base import Identity, Target
 from controller.backends.pods import manifests, multus, naming, template
 from controller.backends.pods.readings import Pod
-from controller.resources import kinds, reasons, runtimes
-from controller.resources.client import ApiClient, Patch
-from controller.resources.kinds import Kind
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient, Patch
+from controller.machinery.kinds import Kind
 
 POLL_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)  # the last one goes on
 
@@ -37,7 +38,7 @@ class Workloads:
 
     async def stateful_set(self, identity: Identity) -> dict[str, Any] | None:
         """The workload, None when there is none of ours."""
-        found = await self.find(kinds.STATEFUL_SETS, identity)
+        found = await self.find(core_kinds.STATEFUL_SETS, identity)
         return found if found and naming.identity_of(found, identity.install_id) == identity else None
 
     async def require(self, identity: Identity) -> dict[str, Any]:
@@ -49,55 +50,55 @@ class Workloads:
 
     async def pod(self, identity: Identity, name: str = "") -> Pod | None:
         """The runtime's pod, or another one of its namespace; None when there is none."""
-        found = await self.find(kinds.PODS, identity, name or naming.pod(identity))
+        found = await self.find(core_kinds.PODS, identity, name or naming.pod(identity))
         return Pod(found) if found else None
 
     async def events(self, pod: Pod) -> Sequence[dict[str, Any]]:
         """What was told of this very pod."""
         namespace = pod.body["metadata"]["namespace"]
-        return await self._api.list(kinds.EVENTS, namespace, field_selector=f"involvedObject.uid={pod.uid}")
+        return await self._api.list(core_kinds.EVENTS, namespace, field_selector=f"involvedObject.uid={pod.uid}")
 
     async def away(self, node: str) -> str:
         """Why nobody knows how the pods of a node are, "" when its kubelet is heard of."""
         try:
-            found = (await self._api.get(kinds.NODES, node)).get("status") or {}
+            found = (await self._api.get(core_kinds.NODES, node)).get("status") or {}
         except errors.NotFoundError:
             return f"Node {node} is gone from the cluster"
-        told: dict[str, Any] = next((one for one in found.get("conditions") or () if one["type"] == "Ready"), {})
-        if told.get("status") == "True":
+        ready: dict[str, Any] = next((one for one in found.get("conditions") or () if one["type"] == "Ready"), {})
+        if ready.get("status") == "True":
             return ""
         return (
-            f"Node {node} is not heard of ({told.get('reason') or 'NotReady'}): nothing is deleted or moved meanwhile"
+            f"Node {node} is not heard of ({ready.get('reason') or 'NotReady'}): nothing is deleted or moved meanwhile"
         )
 
     async def capacity(self, node: str) -> runtimes.Resources:
         """What a node can give to pods, at most. Raises errors.ApiError."""
-        given = (await self._api.get(kinds.NODES, node))["status"]["allocatable"]
+        given = (await self._api.get(core_kinds.NODES, node))["status"]["allocatable"]
         return runtimes.Resources(cpu=given["cpu"], memory=given["memory"])
 
     async def surround(self, target: Target) -> None:
         """Make what the pod needs around it: networks, Service, claims. Raises errors.Stalled(MULTUS_MISSING)."""
         for definition in multus.definitions(target):
             try:
-                await self._make(kinds.NETWORK_ATTACHMENT_DEFINITIONS, target, definition)
+                await self._make(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, target, definition)
             except errors.NotFoundError as error:
                 raise errors.Stalled(reasons.MULTUS_MISSING, multus.MISSING) from error
         service = manifests.service(target)
-        made = await self._make(kinds.SERVICES, target, service)
+        made = await self._make(core_kinds.SERVICES, target, service)
         if not manifests.serves(target, made):
-            await self.patch(kinds.SERVICES, target.identity, {"spec": {"ports": service["spec"]["ports"]}})
+            await self.patch(core_kinds.SERVICES, target.identity, {"spec": {"ports": service["spec"]["ports"]}})
         for claim in manifests.claims(target):
-            await self._make(kinds.PERSISTENT_VOLUME_CLAIMS, target, claim)
+            await self._make(core_kinds.PERSISTENT_VOLUME_CLAIMS, target, claim)
 
     async def create(self, target: Target, image: str) -> None:
         """Make the workload, scaled to zero."""
-        await self._make(kinds.STATEFUL_SETS, target, manifests.stateful_set(target, image))
+        await self._make(core_kinds.STATEFUL_SETS, target, manifests.stateful_set(target, image))
 
     async def refresh(self, target: Target) -> None:
         """Have the next pod be as the spec asks in what needs no other pod; the one that runs is left alone."""
         changes = template.without_restart(target.spec).items()
         patch: Patch = [{"op": "add", "path": path, "value": value} for path, value in changes]
-        await self.patch(kinds.STATEFUL_SETS, target.identity, patch)
+        await self.patch(core_kinds.STATEFUL_SETS, target.identity, patch)
 
     async def rebuild(self, identity: Identity, template: dict[str, Any], predecessor: str) -> None:
         """Give the workload a new template, and note the pod that ran before, together; what runs is left alone."""
@@ -105,15 +106,15 @@ class Workloads:
             {"op": "add", "path": "/spec/template", "value": template},
             {"op": "add", "path": f"/metadata/annotations/{escaped(names.PREDECESSOR)}", "value": predecessor},
         ]
-        await self.patch(kinds.STATEFUL_SETS, identity, patch)
+        await self.patch(core_kinds.STATEFUL_SETS, identity, patch)
 
     async def forget_predecessor(self, identity: Identity) -> None:
         """The replacement is finished."""
-        await self.patch(kinds.STATEFUL_SETS, identity, {"metadata": {"annotations": {names.PREDECESSOR: None}}})
+        await self.patch(core_kinds.STATEFUL_SETS, identity, {"metadata": {"annotations": {names.PREDECESSOR: None}}})
 
     async def scale(self, identity: Identity, replicas: int) -> None:
         """Have this many pods: one or none."""
-        await self.patch(kinds.STATEFUL_SETS, identity, {"spec": {"replicas": replicas}})
+        await self.patch(core_kinds.STATEFUL_SETS, identity, {"spec": {"replicas": replicas}})
 
     async def patch(
         self, kind: Kind, identity: Identity, patch: Patch, *, name: str = "", subresource: str = ""
@@ -124,7 +125,7 @@ class Workloads:
 
     async def revision(self, identity: Identity, name: str) -> dict[str, Any] | None:
         """The template that a ControllerRevision keeps, None when it is gone."""
-        found = await self.find(kinds.CONTROLLER_REVISIONS, identity, name)
+        found = await self.find(core_kinds.CONTROLLER_REVISIONS, identity, name)
         if found is None:
             return None
         # "$patch" is a word of the strategic merge that the StatefulSet controller makes of it.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from controller.cloud.commands import sums
+from controller.cloud.commands import aggregation
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.devices import Devices
 from controller.cloud.contracts.questions import GetConsumptionDevice, GetConsumptionOrchestrator
-from controller.cloud.node import Nodes, Usage
+from controller.cloud.node import NodeDirectory, Usage
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -19,7 +19,7 @@ _UNITS = {"Ki": 1 << 10, "Mi": MIB, "Gi": GIB, "k": 10**3, "M": 10**6, "G": 10**
 class Consumption:
     """CPU is in percent, memory in MB of 2^20 bytes, disk in GB of 2^30."""
 
-    def __init__(self, devices: Devices, nodes: Nodes) -> None:
+    def __init__(self, devices: Devices, nodes: NodeDirectory) -> None:
         self._devices = devices
         self._nodes = nodes
 
@@ -43,9 +43,11 @@ class Consumption:
         """What the hosts are together and what they used together; one that does not answer is left out."""
         nodes = (await self._nodes.present()).values()
         cpu, memory = message.cpu_period, message.memory_period
-        found = await sums.answered(asyncio.gather(node.host_facts(), node.host_usage(cpu, memory)) for node in nodes)
-        facts = sums.facts([facts for facts, _ in found])
-        usage = sums.usage([(facts.cpu_count, usage) for facts, usage in found])
+        found = await aggregation.answered(
+            asyncio.gather(node.host_facts(), node.host_usage(cpu, memory)) for node in nodes
+        )
+        facts = aggregation.facts([facts for facts, _ in found])
+        usage = aggregation.usage([(facts.cpu_count, usage) for facts, usage in found])
         return {
             "status": "success",
             "ip_addresses": [{"interface": name, "ip_address": address} for name, address in facts.addresses],

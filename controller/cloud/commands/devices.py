@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from controller.api import away, claims, kinds
 from controller.cloud.commands import ownership
 from controller.errors import CommandError
-from controller.resources import away, claims, kinds
-from controller.resources.client import ApiClient
+from controller.machinery.client import ApiClient
 
 RuntimeObject = dict[str, Any]  # a Runtime as the API sends it
 

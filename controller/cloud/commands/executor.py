@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from controller import errors, names
+from controller.api.runtimecommands import Phase
 from controller.cloud.commands import answers
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.command import Command
+from controller.cloud.commands.device_queue import DeviceQueues, Slot
 from controller.cloud.commands.journal import Entry, Journal
-from controller.cloud.commands.lanes import Lanes, Turn
-from controller.resources.runtimecommands import Phase
 
 STOP_SECONDS = 2.0
 OUTCOME_UNKNOWN = answers.error("outcome unknown: the controller stopped while the runtime carried it out")
@@ -27,13 +27,13 @@ OUTCOME_UNKNOWN = answers.error("outcome unknown: the controller stopped while t
 log = logging.getLogger(__name__)
 
 
-class Rule(Enum):
+class Semantics(Enum):
     """How a topic is carried out."""
 
-    QUESTION = "question"  # answered at once, not written down
-    WISH = "wish"  # idempotent: safe to carry out again when its end is unknown
-    LAST_WISH = "last wish"  # a wish that ends the waits of those before it
-    ONCE = "once"  # never carried out a second time
+    QUERY = "question"  # answered at once, not written down
+    IDEMPOTENT = "wish"  # idempotent: safe to carry out again when its end is unknown
+    SUPERSEDING = "last wish"  # a wish that ends the waits of those before it
+    AT_MOST_ONCE = "once"  # never carried out a second time
 
 
 class Call:
@@ -43,7 +43,7 @@ class Call:
     which is being written while the command looks around: "" until it has begun.
     """
 
-    def __init__(self, command: Command, turn: Turn, settle: Callable[[], Awaitable[Entry]]) -> None:
+    def __init__(self, command: Command, turn: Slot, settle: Callable[[], Awaitable[Entry]]) -> None:
         self.identity = command.identity
         self.name = ""
         self.turn = turn
@@ -66,7 +66,7 @@ class Call:
         return entry.redelivered
 
 
-class Settled(Exception):  # noqa: N818 - an outcome: unwinds a command whose answer is there already
+class AlreadyAnswered(Exception):  # noqa: N818 - an outcome: unwinds a command whose answer is there already
     """Carries that answer."""
 
     def __init__(self, answer: Answer) -> None:
@@ -89,12 +89,12 @@ class Executor:
 
     def __init__(self, journal: Journal, seconds: float) -> None:
         self._journal = journal
-        self._lanes = Lanes()
+        self._queues = DeviceQueues()
         self._seconds = seconds
         self._at_work: dict[str, Work] = {}
         self._being_kept: set[str] = set()
 
-    async def execute(self, command: Command, act: Act, rule: Rule) -> Answer:
+    async def execute(self, command: Command, act: Act, rule: Semantics) -> Answer:
         """The command's answer; the same command again, even at the same time, gets the same one."""
         work = self._at_work.get(command.identity) or self._begin(command, act, rule)
         return await asyncio.shield(work.answer)
@@ -111,15 +111,17 @@ class Executor:
         if works:
             await asyncio.wait([work.task for work in works.values()], timeout=STOP_SECONDS)
 
-    def _begin(self, command: Command, act: Act, rule: Rule) -> Work:
+    def _begin(self, command: Command, act: Act, rule: Semantics) -> Work:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        turn = self._lanes.enter(command.message.device, self._seconds)
+        turn = self._queues.enter(command.message.device, self._seconds)
         task = asyncio.create_task(self._run(command, act, rule, turn, answer), name=command.topic)
         work = self._at_work[command.identity] = Work(answer, task)
         task.add_done_callback(lambda _: self._at_work.pop(command.identity, None))
         return work
 
-    async def _run(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:
+    async def _run(
+        self, command: Command, act: Act, rule: Semantics, turn: Slot, answer: asyncio.Future[Answer]
+    ) -> None:
         try:
             await self._once(command, act, rule, turn, answer)
         except errors.EdgeError as error:  # it could not even be written down
@@ -131,7 +133,9 @@ class Executor:
         finally:
             answer.cancel()  # does nothing to one that was given
 
-    async def _once(self, command: Command, act: Act, rule: Rule, turn: Turn, answer: asyncio.Future[Answer]) -> None:
+    async def _once(
+        self, command: Command, act: Act, rule: Semantics, turn: Slot, answer: asyncio.Future[Answer]
+    ) -> None:
         opening = asyncio.create_task(self._journal.open(command))
         try:
             call = Call(command, turn, partial(self._settle, command, rule, opening))
@@ -152,24 +156,24 @@ class Executor:
         finally:
             self._being_kept.discard(command.identity)
 
-    async def _settle(self, command: Command, rule: Rule, opening: asyncio.Task[Entry]) -> Entry:
+    async def _settle(self, command: Command, rule: Semantics, opening: asyncio.Task[Entry]) -> Entry:
         """The command's entry. Raises Settled, or errors.CommandError when it was overtaken."""
         entry = await asyncio.shield(opening)
         if entry.answer is not None:
-            raise Settled(entry.answer)
-        if entry.redelivered and rule is Rule.ONCE:
-            raise Settled(OUTCOME_UNKNOWN)
+            raise AlreadyAnswered(entry.answer)
+        if entry.redelivered and rule is Semantics.AT_MOST_ONCE:
+            raise AlreadyAnswered(OUTCOME_UNKNOWN)
         if entry.redelivered and (later := await self._journal.overtaken_by(entry, command.message.device)):
             raise errors.CommandError(f"not carried out again: {later} for the same device came after it")
         return entry
 
-    async def _carry_out(self, command: Command, act: Act, rule: Rule, call: Call) -> Answer:
+    async def _carry_out(self, command: Command, act: Act, rule: Semantics, call: Call) -> Answer:
         try:
             await self._wait_for_turn(command, rule, call)
             answer = await act(command.message, call)
             if not call.begun:
                 raise RuntimeError("the command acted before it was written down")
-        except Settled as settled:
+        except AlreadyAnswered as settled:
             return settled.answer
         except errors.EdgeError as error:
             log.info("%s refused: %s", command.topic, error, extra=_about(command, call))
@@ -180,12 +184,12 @@ class Executor:
         log.info("%s: %s", command.topic, answer.get("status"), extra=_about(command, call))
         return answer
 
-    async def _wait_for_turn(self, command: Command, rule: Rule, call: Call) -> None:
+    async def _wait_for_turn(self, command: Command, rule: Semantics, call: Call) -> None:
         """What is settled need not wait, and only a wish that is to be carried out may end the waits of others."""
         if not call.turn.must_wait:
             return
         await call.begin()
-        if rule is Rule.LAST_WISH:
+        if rule is Semantics.SUPERSEDING:
             call.turn.interrupt_those_before(f"cancelled: {command.topic} came after it")
         await call.turn.start()
 

@@ -10,7 +10,7 @@ from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.commands.executor import Call
 from controller.cloud.commands.reads import Reads
 from controller.cloud.contracts.commands import RunCommand
-from controller.cloud.node import File, HttpRequest, HttpResponse, Node, Nodes
+from controller.cloud.node import File, HttpRequest, HttpResponse, Node, NodeDirectory
 from controller.errors import CommandError
 
 HTTPS_PORT = 8443  # runtimes serve HTTPS there with a certificate of their own
@@ -19,7 +19,7 @@ HTTPS_PORT = 8443  # runtimes serve HTTPS there with a certificate of their own
 class Forwarding:
     """Passes requests on through the node that runs the device; ``seconds`` is the time in which one is answered."""
 
-    def __init__(self, devices: Devices, nodes: Nodes, reads: Reads, seconds: float) -> None:
+    def __init__(self, devices: Devices, nodes: NodeDirectory, reads: Reads, seconds: float) -> None:
         self._devices = devices
         self._nodes = nodes
         self._reads = reads

@@ -6,21 +6,21 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from controller.cloud.commands import sums
+from controller.api import kinds
+from controller.cloud.commands import aggregation
 from controller.cloud.commands.answers import Answer
 from controller.cloud.contracts.base import Message
 from controller.cloud.contracts.questions import GetHostInterfaces
-from controller.cloud.node import Node, Nodes
+from controller.cloud.node import Node, NodeDirectory
 from controller.devices.serial import SerialDevice
+from controller.machinery.client import ApiClient
 from controller.network.interfaces import HostInterface
-from controller.resources import kinds
-from controller.resources.client import ApiClient
 
 
 class Hardware:
     """Interfaces come from the nodes; which runtime has one to itself comes from the Runtimes."""
 
-    def __init__(self, api: ApiClient, nodes: Nodes) -> None:
+    def __init__(self, api: ApiClient, nodes: NodeDirectory) -> None:
         self._api = api
         self._nodes = nodes
 
@@ -37,7 +37,7 @@ class Hardware:
                 **(_detailed(interface, users[name, interface.name]) if message.detailed else {}),
                 **({"node_name": name} if several else {}),
             }
-            for name, interfaces in await sums.answered(questions)
+            for name, interfaces in await aggregation.answered(questions)
             for interface in interfaces
         ]
         return {"status": "success", "interfaces": described}
@@ -48,7 +48,7 @@ class Hardware:
         several = len(nodes) > 1
         devices = [
             {**_device(device), **({"node_name": name} if several else {})}
-            for name, found in await sums.answered(_devices_on(name, node) for name, node in nodes.items())
+            for name, found in await aggregation.answered(_devices_on(name, node) for name, node in nodes.items())
             for device in found
         ]
         return {"status": "success", "devices": devices, "count": len(devices)}

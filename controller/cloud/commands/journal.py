@@ -13,15 +13,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from controller import boottime, errors
+from controller.api import kinds, runtimecommands
 from controller.cloud.commands import records
+from controller.cloud.commands.answer_memory import AnswerMemory
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.command import Command
-from controller.cloud.commands.memory import AnswerMemory
 from controller.cloud.commands.register import Known, Register
 from controller.cloud.commands.seal import Seal
-from controller.resources import kinds, runtimecommands
-from controller.resources.client import ApiClient
-from controller.resources.timestamps import rfc3339_micro
+from controller.machinery.client import ApiClient
+from controller.machinery.timestamps import rfc3339_micro
 
 KEPT_SECONDS = 24 * 3600
 KEPT_COUNT = 500

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from controller import errors
-from controller.cloud.commands import convergence, specs
+from controller.api import kinds
+from controller.cloud.commands import rollout, specs
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.devices import (
     Devices,
@@ -20,18 +21,17 @@ from controller.cloud.commands.devices import (
 from controller.cloud.commands.executor import Call
 from controller.cloud.contracts.base import DeviceMessage
 from controller.cloud.contracts.runtimes import CreateNewRuntime
-from controller.cloud.node import Nodes, Place
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.cloud.node import NodeDirectory, Placement
+from controller.machinery.client import ApiClient
 
 # A dead engine must not hold up the answer: the name is looked at again before the container is made.
 NAME_CHECK_SECONDS = 2
 
 
-class Room(NamedTuple):
+class Schedule(NamedTuple):
     """Where a new Runtime can go, or why it cannot go anywhere."""
 
-    place: Place | None
+    place: Placement | None
     obstacle: str = ""
 
 
@@ -39,7 +39,12 @@ class Lifecycle:
     """``retiring`` tells whether the orchestrator is being deleted: then nothing new is made."""
 
     def __init__(
-        self, api: ApiClient, devices: Devices, blueprint: specs.Blueprint, nodes: Nodes, retiring: Callable[[], bool]
+        self,
+        api: ApiClient,
+        devices: Devices,
+        blueprint: specs.Blueprint,
+        nodes: NodeDirectory,
+        retiring: Callable[[], bool],
     ) -> None:
         self._api = api
         self._devices = devices
@@ -77,7 +82,7 @@ class Lifecycle:
             await self._delete(runtime)
         return {"status": "deleting", "device_id": device_id, "message": f"the runtime {device_id} is being deleted"}
 
-    async def _write(self, message: CreateNewRuntime, room: Room, call: Call) -> None:
+    async def _write(self, message: CreateNewRuntime, room: Schedule, call: Call) -> None:
         if room.place is None:
             raise errors.CommandError(room.obstacle)
         manifest = self._blueprint.manifest(message, room.place, call.mark)
@@ -98,25 +103,25 @@ class Lifecycle:
     async def _wait_until_deleted(self, runtime: RuntimeObject, call: Call) -> None:
         try:
             async with call.turn.patience():
-                await convergence.wait_gone(self._api, runtime)
+                await rollout.wait_gone(self._api, runtime)
         except TimeoutError:
             name = runtime["spec"]["deviceId"]
             raise errors.CommandError(
                 f"{name} is still being deleted: send the command again when it is gone"
             ) from None
 
-    async def _room(self, message: CreateNewRuntime) -> Room:
+    async def _room(self, message: CreateNewRuntime) -> Schedule:
         """Where it would go, or why it cannot: only a device that does not stand yet needs it."""
         name = message.container_name
         try:
             place = await self._nodes.place({**self._blueprint.template, **specs.carried(message)})
         except errors.CommandError as error:
-            return Room(None, str(error))
-        if stranger := await self._stranger(place, name):
-            return Room(None, f"the name {name} is taken by {stranger}: rename or remove it")
-        return Room(place)
+            return Schedule(None, str(error))
+        if foreign := await self._foreign(place, name):
+            return Schedule(None, f"the name {name} is taken by {foreign}: rename or remove it")
+        return Schedule(place)
 
-    async def _stranger(self, place: Place, name: str) -> str:
+    async def _foreign(self, place: Placement, name: str) -> str:
         """What container of this name is not ours, or "" where that cannot be told now."""
         try:
             async with asyncio.timeout(NAME_CHECK_SECONDS):

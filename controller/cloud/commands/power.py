@@ -7,14 +7,14 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
-from controller.cloud.commands import convergence
+from controller.api import kinds
+from controller.cloud.commands import rollout
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.commands.executor import Call
 from controller.cloud.contracts.base import DeviceMessage
 from controller.errors import CommandError
-from controller.resources import kinds
-from controller.resources.client import ApiClient
+from controller.machinery.client import ApiClient
 
 
 class Power:
@@ -26,39 +26,39 @@ class Power:
 
     async def start(self, message: DeviceMessage, call: Call) -> Answer:
         """Answers once the container runs."""
-        return await self._wish(message, call, {"desiredState": "Running"})
+        return await self._change(message, call, {"desiredState": "Running"})
 
     async def stop(self, message: DeviceMessage, call: Call) -> Answer:
         """Answers once the container is stopped."""
-        return await self._wish(message, call, {"desiredState": "Stopped"})
+        return await self._change(message, call, {"desiredState": "Stopped"})
 
     async def restart(self, message: DeviceMessage, call: Call) -> Answer:
         """Answers once the container runs again; a stopped one is started."""
         token = restart_token(message.requested_at, call.identity)
-        return await self._wish(message, call, {"desiredState": "Running", "restartedAt": token})
+        return await self._change(message, call, {"desiredState": "Running", "restartedAt": token})
 
-    async def _wish(self, message: DeviceMessage, call: Call, wish: dict[str, Any]) -> Answer:
+    async def _change(self, message: DeviceMessage, call: Call, change: dict[str, Any]) -> Answer:
         runtime = await self._devices.get_own(message.device_id)
         if runtime["metadata"].get("deletionTimestamp"):
             raise CommandError(f"{message.device_id} is being deleted")
         await call.begin()
         metadata = runtime["metadata"]
-        patch = {"metadata": {"annotations": call.mark}, "spec": wish}
+        patch = {"metadata": {"annotations": call.mark}, "spec": change}
         written = await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)
-        await self._wait(written, call, wish["desiredState"])
+        await self._wait(written, call, change["desiredState"])
         return {"status": "success", "success": True, "device_id": message.device_id}
 
     async def _wait(self, written: RuntimeObject, call: Call, state: str) -> None:
         latest = written
         try:
-            async with call.turn.patience(), aclosing(convergence.follow(self._api, written)) as changes:
+            async with call.turn.patience(), aclosing(rollout.follow(self._api, written)) as changes:
                 async for runtime in changes:
-                    latest = _still_wished(runtime, written, state)
-                    if convergence.is_ready(latest, written["metadata"]["generation"]):
+                    latest = _still_desired(runtime, written, state)
+                    if rollout.is_ready(latest, written["metadata"]["generation"]):
                         return
                     _refuse_when_stalled(latest, written["metadata"]["generation"])
         except TimeoutError:
-            raise _unmet(latest, convergence.waits_for(latest)) from None
+            raise _unmet(latest, rollout.waits_for(latest)) from None
 
 
 def restart_token(requested_at: str | None, command: str) -> str:
@@ -72,7 +72,7 @@ def restart_token(requested_at: str | None, command: str) -> str:
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}{digits:06d}Z"
 
 
-def _still_wished(runtime: RuntimeObject | None, written: RuntimeObject, state: str) -> RuntimeObject:
+def _still_desired(runtime: RuntimeObject | None, written: RuntimeObject, state: str) -> RuntimeObject:
     device_id = written["spec"]["deviceId"]
     if runtime is None or runtime["metadata"].get("deletionTimestamp"):
         raise CommandError(f"{device_id} was deleted meanwhile")
@@ -84,7 +84,7 @@ def _still_wished(runtime: RuntimeObject | None, written: RuntimeObject, state: 
 
 
 def _refuse_when_stalled(runtime: RuntimeObject, generation: int) -> None:
-    reason = convergence.stall(runtime, generation)
+    reason = rollout.stall(runtime, generation)
     if reason:
         raise _unmet(runtime, reason)
 

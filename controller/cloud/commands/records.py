@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from controller.api import runtimecommands
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.seal import Seal
-from controller.resources import runtimecommands
 
 _RESPONSE = "http_response"
 

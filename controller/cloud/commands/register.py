@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from controller.api.runtimecommands import Phase, RuntimeCommandSpec
 from controller.cloud.commands.command import Command
 from controller.cloud.commands.seal import Seal
-from controller.resources.runtimecommands import Phase, RuntimeCommandSpec
 
 
 @dataclass

@@ -12,15 +12,15 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from controller import errors, names
-from controller.cloud.commands import convergence, ownership
+from controller.api import kinds
+from controller.cloud.commands import ownership, rollout
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.devices import RuntimeObject
 from controller.cloud.commands.executor import Call
 from controller.cloud.commands.journal import Journal
 from controller.cloud.contracts.base import ORCHESTRATOR, Message
-from controller.resources import kinds
-from controller.resources.client import ApiClient
-from controller.resources.timestamps import rfc3339_micro
+from controller.machinery.client import ApiClient
+from controller.machinery.timestamps import rfc3339_micro
 
 TOPIC = "delete_orchestrator"
 LINGER_SECONDS = 30.0  # the link stays for the last question about the progress
@@ -88,7 +88,7 @@ class Retirement:
     def _begin(self, command: str) -> None:
         started_at = rfc3339_micro(self._clock())
         self._progress = {"status": "deleting", "operation": "deleting", "started_at": started_at}
-        self._tell("starting")
+        self._report("starting")
         self._task = asyncio.create_task(self._work(command), name=TOPIC)
 
     async def _work(self, command: str) -> None:
@@ -96,7 +96,7 @@ class Retirement:
         while True:
             try:
                 await self._delete_runtimes()
-                self._tell("done", status="success")
+                self._report("done", status="success")
                 await asyncio.sleep(self._departure.linger_seconds)
                 await self._departure.retire()
                 await self._journal.finish(command)
@@ -104,10 +104,10 @@ class Retirement:
                 return
             except errors.EdgeError as error:
                 log.warning("deleting the orchestrator: %s; trying again", error)
-                self._tell(f"trying again: {error}")
+                self._report(f"trying again: {error}")
             except Exception:
                 log.exception("deleting the orchestrator failed; trying again")
-                self._tell("trying again after an internal error", status="deleting")
+                self._report("trying again after an internal error", status="deleting")
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _delete_runtimes(self) -> None:
@@ -118,8 +118,8 @@ class Retirement:
         for runtime in runtimes:
             await self._delete(runtime)
         for done, runtime in enumerate(runtimes):
-            self._tell(f"{done} of {len(runtimes)} runtimes removed, waiting for {runtime['spec']['deviceId']}")
-            await convergence.wait_gone(self._api, runtime)
+            self._report(f"{done} of {len(runtimes)} runtimes removed, waiting for {runtime['spec']['deviceId']}")
+            await rollout.wait_gone(self._api, runtime)
 
     async def _delete(self, runtime: RuntimeObject) -> None:
         metadata = runtime["metadata"]
@@ -128,7 +128,7 @@ class Retirement:
         except errors.NotFoundError:
             return
 
-    def _tell(self, step: str, status: str = "deleting") -> None:
+    def _report(self, step: str, status: str = "deleting") -> None:
         self._progress = {
             **self._progress,
             "status": status,

@@ -9,7 +9,7 @@ from typing import Any
 
 from controller import names
 from controller.cloud.contracts import runtimes as contract
-from controller.cloud.node import Place
+from controller.cloud.node import Placement
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123
 _SLUG_LENGTH = 54  # with a dash and eight digits of hash a DNS label of 63
@@ -27,7 +27,7 @@ class Blueprint:
     version: str
     template: dict[str, Any]
 
-    def manifest(self, message: contract.CreateNewRuntime, place: Place, mark: dict[str, str]) -> dict[str, Any]:
+    def manifest(self, message: contract.CreateNewRuntime, place: Placement, mark: dict[str, str]) -> dict[str, Any]:
         """The whole object, with ``mark`` as annotations.
 
         It carries the finalizer from the start, so that no deletion can pass unseen.
@@ -75,28 +75,28 @@ def carried(message: contract.CreateNewRuntime) -> dict[str, Any]:
     return {**spec, **_given(optional)}
 
 
-def difference(wished: Any, stands: Any, path: str = "") -> str:
+def difference(desired: Any, current: Any, path: str = "") -> str:
     """Where what stands is not what is wished, as the path of a field, or "". Only what is wished counts."""
-    if isinstance(wished, dict) and isinstance(stands, dict):
-        pairs = ((f"{path}.{key}".lstrip("."), wished[key], stands.get(key)) for key in wished)
+    if isinstance(desired, dict) and isinstance(current, dict):
+        pairs = ((f"{path}.{key}".lstrip("."), desired[key], current.get(key)) for key in desired)
         return next((found for at, a, b in pairs if (found := difference(a, b, at))), "")
-    if isinstance(wished, list) and wished and isinstance(wished[0], dict):
-        return _list_difference(wished, stands or [], path)
-    return "" if _same(wished, stands, path) else path
+    if isinstance(desired, list) and desired and isinstance(desired[0], dict):
+        return _list_difference(desired, current or [], path)
+    return "" if _same(desired, current, path) else path
 
 
-def _same(wished: Any, stands: Any, path: str) -> bool:
+def _same(desired: Any, current: Any, path: str) -> bool:
     if path.endswith("macAddress"):
-        return str(wished).lower() == str(stands).lower()
-    return bool(wished == stands) or (wished == [] and stands is None)
+        return str(desired).lower() == str(current).lower()
+    return bool(desired == current) or (desired == [] and current is None)
 
 
-def _list_difference(wished: list[dict[str, Any]], stands: list[dict[str, Any]], path: str) -> str:
+def _list_difference(desired: list[dict[str, Any]], current: list[dict[str, Any]], path: str) -> str:
     """Lists of named entries are compared by name, as Kubernetes merges them."""
-    by_name = {entry["name"]: entry for entry in stands}
-    if set(by_name) != {entry["name"] for entry in wished}:
+    by_name = {entry["name"]: entry for entry in current}
+    if set(by_name) != {entry["name"] for entry in desired}:
         return path
-    pairs = ((f"{path}[{entry['name']}]", entry, by_name[entry["name"]]) for entry in wished)
+    pairs = ((f"{path}[{entry['name']}]", entry, by_name[entry["name"]]) for entry in desired)
     return next((found for at, a, b in pairs if (found := difference(a, b, at))), "")
 
 

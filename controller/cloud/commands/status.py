@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from controller import errors, names
-from controller.cloud.commands import convergence
+from controller.api import away
+from controller.cloud.commands import rollout
 from controller.cloud.commands.answers import Answer, error
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.contracts.base import ORCHESTRATOR, DeviceMessage
-from controller.cloud.node import Node, Nodes
-from controller.resources import away, timestamps
+from controller.cloud.node import Node, NodeDirectory
+from controller.machinery import timestamps
 
 
 class DeviceStatus:
@@ -22,7 +23,7 @@ class DeviceStatus:
     def __init__(
         self,
         devices: Devices,
-        nodes: Nodes,
+        nodes: NodeDirectory,
         orchestrator: Callable[[], Answer],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -46,9 +47,9 @@ class DeviceStatus:
 
     async def _unknown(self, device_id: str) -> Answer:
         nodes = (await self._nodes.present()).values()
-        found = await asyncio.gather(*(_stranger(node, device_id) for node in nodes))
-        if stranger := next(filter(None, found), ""):
-            return error(f"the name {device_id} is taken by {stranger}, which this orchestrator does not manage")
+        found = await asyncio.gather(*(_foreign(node, device_id) for node in nodes))
+        if foreign := next(filter(None, found), ""):
+            return error(f"the name {device_id} is taken by {foreign}, which this orchestrator does not manage")
         return {"status": "not_found", "message": f"there is no device {device_id} here"}
 
     async def _of(self, runtime: RuntimeObject) -> Answer:
@@ -110,20 +111,20 @@ def _progress(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
     """The status word, with the work under way where there is some."""
     if runtime["metadata"].get("deletionTimestamp"):
         return {"status": "deleting", **_operation(runtime, status, "deleting")}
-    if convergence.condition(runtime, names.STALLED).get("status") == "True":
-        return error(convergence.waits_for(runtime))
+    if rollout.condition(runtime, names.STALLED).get("status") == "True":
+        return error(rollout.waits_for(runtime))
     operation = (status.get("operation") or {}).get("name")
     if operation == "creating" or status.get("observedGeneration", -1) < 0:
         return {"status": "creating", **_operation(runtime, status, "creating")}
-    if status.get("error") and not convergence.is_ready(runtime, 0):
+    if status.get("error") and not rollout.is_ready(runtime, 0):
         return error(status["error"])
-    told = {"message": unseen} if (unseen := _unseen(runtime)) else {}
-    return {"status": "success", **told, **(_operation(runtime, status, operation) if operation else {})}
+    extra = {"message": unseen} if (unseen := _unseen(runtime)) else {}
+    return {"status": "success", **extra, **(_operation(runtime, status, operation) if operation else {})}
 
 
 def _unseen(runtime: RuntimeObject) -> str:
     """Why nobody can tell now how it stands, such as an engine that does not answer; "" where it is known."""
-    ready = convergence.condition(runtime, names.READY)
+    ready = rollout.condition(runtime, names.READY)
     return str(ready.get("message", "")) if ready.get("status") == "Unknown" else ""
 
 
@@ -143,7 +144,7 @@ def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Ans
     }
 
 
-async def _stranger(node: Node, name: str) -> str:
+async def _foreign(node: Node, name: str) -> str:
     """What container of this name is not ours, or "" while node or engine cannot be asked."""
     try:
         return await node.foreign_container(name)

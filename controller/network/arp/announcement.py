@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from controller.container_root import Process
-from controller.network import namespaces
+from controller.network import setns
 from controller.network.arp import packets
 
 # RFC 5227 waits two seconds between them; a pass does not.
@@ -28,7 +28,7 @@ async def announce(process: Process, claims: Sequence[Claim]) -> None:
     """Tell the LANs of a container what it has. Raises OSError."""
     if not claims:
         return
-    with await asyncio.to_thread(namespaces.inside, process, _open) as speaker:
+    with await asyncio.to_thread(setns.inside, process, _open) as speaker:
         for number in range(_TIMES):
             await asyncio.sleep(_SECONDS_BETWEEN if number else 0)
             for claim in claims:

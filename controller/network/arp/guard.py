@@ -1,7 +1,7 @@
 """The addresses of our runtimes: probed on the LAN before they are taken, guarded while they are used (RFC 5227).
 
 A conflict is told and defended against, never given way to: a running control program keeps its address, and a person
-decides. Own runtimes on the same parent are not heard here; they are known (backends/docker/occupancy.py).
+decides. Own runtimes on the same parent are not heard here; they are known (backends/docker/networking/address_registry.py).
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ class AddressGuard:
 
     def guard(self, namespace: str, device_id: str, held: Collection[Held]) -> None:
         """Listen for others with the addresses that a runtime has; none when it does not run."""
-        whose, wanted = (namespace, device_id), frozenset(held)
-        before = self._guarded.get(whose, frozenset())
+        device, wanted = (namespace, device_id), frozenset(held)
+        before = self._guarded.get(device, frozenset())
         if not self._enabled or (wanted == before and all(self._listeners.on(each.parent) for each in wanted)):
             return
-        self._guarded[whose] = wanted
+        self._guarded[device] = wanted
         if not wanted:
-            del self._guarded[whose]
+            del self._guarded[device]
         for lost in before - wanted:
             self._conflicts.pop(lost, None)
             self._answered.pop(lost, None)
@@ -105,7 +105,7 @@ class AddressGuard:
                 if held not in still and held in self._conflicts:
                     del self._conflicts[held]
                     log.info("%s on %s is nobody else's any more", held.address, held.parent)
-                    self._tell(held)
+                    self._report(held)
 
     async def changes(self) -> AsyncIterator[tuple[str, str]]:
         """Namespace and device id of each runtime with an address that came into conflict or out of it, for ever."""
@@ -113,8 +113,8 @@ class AddressGuard:
             await self._wake.wait()
             self._wake.clear()
             changed, self._changed = self._changed, {}
-            for whose in changed:
-                yield whose
+            for device in changed:
+                yield device
 
     def close(self) -> None:
         """Hear no more."""
@@ -147,11 +147,11 @@ class AddressGuard:
         if known is None or (known != other and now - self._named[held] >= _NAME_SECONDS):
             self._conflicts[held], self._named[held] = other, now
             log.warning("%s on %s is also %s", held.address, held.parent, other.hex(":"))
-            self._tell(held)
+            self._report(held)
         if now - self._defended.get(held, float("-inf")) >= _DEFEND_SECONDS:
             self._defended[held] = now
             self._listeners.defend(held.parent, held.address, held.mac)
 
-    def _tell(self, held: Held) -> None:
-        self._changed |= dict.fromkeys(whose for whose, group in self._guarded.items() if held in group)
+    def _report(self, held: Held) -> None:
+        self._changed |= dict.fromkeys(device for device, group in self._guarded.items() if held in group)
         self._wake.set()

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 
-from controller.network import namespaces
+from controller.network import setns
 from controller.network.arp import packets
 from controller.network.arp.packets import Heard
 
@@ -33,7 +33,7 @@ class ArpSocket:
 
     def listen(self, addresses: Iterable[IPv4Address]) -> None:
         """Hear these senders and no others."""
-        namespaces.attach_filter(self._socket, packets.sent_by(addresses))
+        setns.attach_filter(self._socket, packets.sent_by(addresses))
 
     def probe(self, address: IPv4Address) -> None:
         """Ask whether anybody has it."""

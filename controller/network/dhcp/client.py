@@ -48,7 +48,7 @@ class LeaseClient:
         self._socket: LinkSocket | None = None
         self._process = -1
         self._timer: asyncio.TimerHandle | None = None
-        self._told = (machine.lease, machine.trouble)
+        self._reported = (machine.lease, machine.trouble)
 
     @property
     def alive(self) -> bool:
@@ -119,8 +119,8 @@ class LeaseClient:
             return
         self._set_timer()
         found = (self.machine.lease, self.machine.trouble)
-        if found != self._told:
-            self._told = found
+        if found != self._reported:
+            self._reported = found
             self._changed()
 
     def _send(self, what: Send) -> None:

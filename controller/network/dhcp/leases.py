@@ -9,7 +9,7 @@ from typing import Any
 from controller.network.dhcp import messages
 from controller.network.dhcp.messages import Message
 
-FOREVER = float("inf")
+INFINITE = float("inf")
 _INFINITE = 0xFFFFFFFF
 _SHORTEST, _SOONEST = 10.0, 5.0  # seconds of a lease, and until it is renewed; with less it is asked without end
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
@@ -58,7 +58,7 @@ def of_acknowledgement(message: Message, now: float, server_mac: bytes, before: 
     seconds, server = message.number(messages.LEASE_SECONDS), message.server
     if not seconds or server is None or not is_host(message.your_address):
         return None
-    duration = FOREVER if seconds == _INFINITE else max(float(seconds), _SHORTEST)
+    duration = INFINITE if seconds == _INFINITE else max(float(seconds), _SHORTEST)
     rebind = _within(message.number(messages.REBINDING_SECONDS), duration, 0.875)
     address = IPv4Interface((message.your_address, _prefix(message)))
     same = before is not None and before.address == address
@@ -103,9 +103,9 @@ def to_document(lease: Lease) -> dict[str, Any]:
         "server": str(lease.server),
         "obtained": lease.obtained,
         "renewed": lease.renewed,
-        "duration": None if lease.duration == FOREVER else lease.duration,
-        "renewAfter": None if lease.duration == FOREVER else lease.renew_after,
-        "rebindAfter": None if lease.duration == FOREVER else lease.rebind_after,
+        "duration": None if lease.duration == INFINITE else lease.duration,
+        "renewAfter": None if lease.duration == INFINITE else lease.renew_after,
+        "rebindAfter": None if lease.duration == INFINITE else lease.rebind_after,
         "gateway": str(lease.gateway) if lease.gateway else None,
         "nameServers": [str(server) for server in lease.name_servers],
         "serverMac": lease.server_mac.hex(),
@@ -115,7 +115,7 @@ def to_document(lease: Lease) -> dict[str, Any]:
 def of_document(document: dict[str, Any]) -> Lease:
     """The lease of such a document. Raises KeyError, TypeError or ValueError."""
     duration, renew, rebind = (
-        FOREVER if document[name] is None else float(document[name])
+        INFINITE if document[name] is None else float(document[name])
         for name in ("duration", "renewAfter", "rebindAfter")
     )
     return Lease(

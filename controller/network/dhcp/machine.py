@@ -78,7 +78,7 @@ class Machine:
         self.state = State.SELECTING
         self.lease: Lease | None = None
         self.trouble: Trouble | None = None
-        self.deadline = leases.FOREVER
+        self.deadline = leases.INFINITE
 
     @property
     def settled(self) -> bool:

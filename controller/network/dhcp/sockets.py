@@ -10,7 +10,7 @@ import socket
 from ipaddress import IPv4Address
 
 from controller.container_root import Process
-from controller.network import namespaces
+from controller.network import setns
 from controller.network.dhcp import frames
 from controller.network.dhcp.machine import Send
 
@@ -62,14 +62,14 @@ class LinkSocket:
 
 def open_link(process: Process, link: str) -> LinkSocket:
     """A socket on a link in the network namespace of a process. Raises OSError."""
-    return namespaces.inside(process, lambda: _open(link))
+    return setns.inside(process, lambda: _open(link))
 
 
 def _open(link: str) -> LinkSocket:
     # Without a protocol nothing arrives before the filter is there.
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
     try:
-        namespaces.attach_filter(packets, frames.FILTER)
+        setns.attach_filter(packets, frames.FILTER)
         packets.bind((link, _ETH_P_IP))
         return LinkSocket(packets, _port(link), link)
     except OSError:

@@ -13,7 +13,7 @@ import pytest
 
 from controller import errors
 from controller.network.dhcp.client import Link
-from controller.network.dhcp.keeper import LeaseKeeper, LeaseKey, Standing
+from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager, LeaseState
 from controller.network.dhcp.machine import Client
 from tests.support.bare_container import BareContainer
 from tests.support.command import run
@@ -44,25 +44,25 @@ def container(lan: Lan) -> Iterator[BareContainer]:
 
 
 @pytest.fixture
-async def keeper(tmp_path: Path) -> AsyncIterator[LeaseKeeper]:
+async def keeper(tmp_path: Path) -> AsyncIterator[LeaseManager]:
     """A keeper with a folder of its own."""
-    made = LeaseKeeper(tmp_path / "leases")
+    made = LeaseManager(tmp_path / "leases")
     yield made
     made.close()
 
 
-async def until(keeper: LeaseKeeper, link: Link, wanted: Callable[[Standing], bool]) -> Standing:
+async def until(keeper: LeaseManager, link: Link, wanted: Callable[[LeaseState], bool]) -> LeaseState:
     """Wait for how the lease stands."""
     async with asyncio.timeout(30):
         changes = keeper.changes()
-        while not wanted(keeper.standing(KEY, link)):
+        while not wanted(keeper.lease_state(KEY, link)):
             await anext(changes)
-        return keeper.standing(KEY, link)
+        return keeper.lease_state(KEY, link)
 
 
-def has_lease(standing: Standing) -> bool:
+def has_lease(lease_state: LeaseState) -> bool:
     """Whether there is one."""
-    return standing.lease is not None
+    return lease_state.lease is not None
 
 
 def traces() -> tuple[int, list[str]]:
@@ -72,20 +72,20 @@ def traces() -> tuple[int, list[str]]:
 
 
 async def test_a_lease_stands_with_the_time_of_day(
-    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
+    keeper: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
 
-    standing = await until(keeper, container.link, has_lease)
+    lease_state = await until(keeper, container.link, has_lease)
 
-    assert standing.lease is not None
-    assert str(standing.lease.address.ip) == server.given()[MAC][0]
-    assert 0 < standing.lease.expires - time.time() <= SHORTEST_LEASE
-    assert standing.kept
+    assert lease_state.lease is not None
+    assert str(lease_state.lease.address.ip) == server.given()[MAC][0]
+    assert 0 < lease_state.lease.expires - time.time() <= SHORTEST_LEASE
+    assert lease_state.kept
 
 
 async def test_asking_again_for_the_same_link_changes_nothing(
-    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
+    keeper: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
     for _ in range(3):
         await keeper.keep(KEY, container.link, CLIENT)
@@ -95,13 +95,13 @@ async def test_asking_again_for_the_same_link_changes_nothing(
 
 
 async def test_a_container_that_ends_is_let_go_of(
-    keeper: LeaseKeeper, lan: Lan, container: BareContainer, server: DhcpServer
+    keeper: LeaseManager, lan: Lan, container: BareContainer, server: DhcpServer
 ) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
     await until(keeper, container.link, has_lease)
 
     container.end()
-    await until(keeper, container.link, lambda standing: not standing.kept)
+    await until(keeper, container.link, lambda lease_state: not lease_state.kept)
 
     again = BareContainer(lan, MAC)  # the same hardware address can be used again
     await keeper.keep(KEY, again.link, CLIENT)
@@ -111,20 +111,20 @@ async def test_a_container_that_ends_is_let_go_of(
 
 
 async def test_a_link_that_vanishes_is_told_of(
-    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
+    keeper: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
     await until(keeper, container.link, has_lease)
 
     run("nsenter", "-t", str(container.link.process.pid), "-n", "ip", "link", "delete", "lan0")
 
-    await until(keeper, container.link, lambda standing: not standing.kept)
+    await until(keeper, container.link, lambda lease_state: not lease_state.kept)
     with pytest.raises(errors.Retry, match="No address can be asked for on lan0"):
         await keeper.keep(KEY, container.link, CLIENT)
 
 
 async def test_a_link_that_was_down_for_a_while_goes_on(
-    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
+    keeper: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
     server.stop()
     await keeper.keep(KEY, container.link, CLIENT)
@@ -134,13 +134,13 @@ async def test_a_link_that_was_down_for_a_while_goes_on(
     await until(keeper, container.link, has_lease)
 
 
-async def test_the_host_itself_is_never_asked_for(keeper: LeaseKeeper) -> None:
+async def test_the_host_itself_is_never_asked_for(keeper: LeaseManager) -> None:
     with pytest.raises(errors.Retry, match="in the host's network"):
         await keeper.keep(KEY, Link(bare(os.getpid()), "lo", 1), CLIENT)
 
 
 async def test_a_file_that_cannot_be_read_costs_the_lease_of_last_time_only(
-    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer, tmp_path: Path
+    keeper: LeaseManager, container: BareContainer, server: DhcpServer, tmp_path: Path
 ) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
     await until(keeper, container.link, has_lease)
@@ -148,7 +148,7 @@ async def test_a_file_that_cannot_be_read_costs_the_lease_of_last_time_only(
     (kept,) = (tmp_path / "leases").glob("*.json")
     kept.write_text('{"lease": {"address": 7}}')
 
-    later = LeaseKeeper(tmp_path / "leases")
+    later = LeaseManager(tmp_path / "leases")
     await later.keep(KEY, container.link, CLIENT)
 
     await until(later, container.link, has_lease)
@@ -156,7 +156,7 @@ async def test_a_file_that_cannot_be_read_costs_the_lease_of_last_time_only(
 
 
 async def test_beginning_and_ending_many_times_leaves_nothing_behind(
-    keeper: LeaseKeeper, container: BareContainer, server: DhcpServer
+    keeper: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
     await keeper.keep(KEY, container.link, CLIENT)
     await until(keeper, container.link, has_lease)

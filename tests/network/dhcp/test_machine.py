@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.network.dhcp import messages
-from controller.network.dhcp.leases import FOREVER
+from controller.network.dhcp.leases import INFINITE
 from controller.network.dhcp.machine import BROADCAST, State, Trouble
 from controller.network.dhcp.messages import ACK, DISCOVER, NAK, OFFER, REQUEST
 from tests.network.dhcp.server import ADDRESS, MAC, SERVER, SERVER_MAC, Conversation, reply
@@ -99,7 +99,7 @@ def test_t1_and_t2_are_the_servers_where_they_make_sense(given: dict[str, int], 
 
 def test_an_endless_lease_is_never_renewed() -> None:
     talk = Conversation().bound(lease=0xFFFFFFFF)
-    assert talk.machine.deadline == FOREVER
+    assert talk.machine.deadline == INFINITE
 
 
 def test_a_refusal_gives_the_address_up_at_once() -> None:

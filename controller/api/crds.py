@@ -1,0 +1,238 @@
+"""The CustomResourceDefinitions of our kinds: schema from the models, rules and printer columns from the tables here.
+
+``edge-controller crds`` prints them; crds/ holds what it printed. A rule across fields stands on the parent, so that
+leaving a field out cannot get round it (API conventions: validation with CEL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from controller import names
+from controller.api import schema
+from controller.api.edgenodes import EdgeNodeSpec, EdgeNodeStatus
+from controller.api.kinds import EDGE_NODES, RUNTIME_COMMANDS, RUNTIMES
+from controller.api.runtime_status import RuntimeStatus
+from controller.api.runtimecommands import RuntimeCommandSpec, RuntimeCommandStatus
+from controller.api.runtimes import RuntimeSpec
+from controller.machinery.kinds import Kind
+
+
+class Rule(NamedTuple):
+    """A CEL rule at a place of the schema (path of property names; ``[]`` steps into a list)."""
+
+    path: tuple[str, ...]
+    rule: str
+    message: str
+
+
+class Column(NamedTuple):
+    """A column of ``kubectl get``; priority 1 shows with ``-o wide`` only."""
+
+    name: str
+    json_path: str
+    kind: str = "string"
+    priority: int = 0
+
+
+class Definition(NamedTuple):
+    """Everything a CRD says of one kind."""
+
+    kind: Kind
+    short_name: str
+    spec: type[BaseModel]
+    status: type[BaseModel]
+    rules: tuple[Rule, ...] = ()
+    columns: tuple[Column, ...] = ()
+    selectable: tuple[str, ...] = ()
+
+
+def condition(kind: str, field: str) -> str:
+    """JSONPath of a field of one condition."""
+    return f'.status.conditions[?(@.type=="{kind}")].{field}'
+
+
+def set_once(field: str) -> Rule:
+    """The field may be set when it is empty, and then neither changed nor cleared."""
+    rule = f"!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})"
+    return Rule(("spec",), rule, f"{field} is immutable once set")
+
+
+def unique(items: str, field: str) -> Rule:
+    """No two entries of a list have the same value in a field."""
+    rule = f"!has(self.{items}) || self.{items}.all(a, self.{items}.exists_one(b, b.{field} == a.{field}))"
+    return Rule(("spec",), rule, f"{field} must be unique among {items}")
+
+
+def plain_path(items: str, field: str) -> Iterator[Rule]:
+    """A path in a runtime is what it looks like, and not in what the kernel shows there."""
+    place = ("spec", items, "[]")
+    odd = r"//|(^|/)[.][.]?(/|$)|[\\x00-\\x1f\\x7f]"
+    yield Rule(
+        place, f"!self.{field}.matches('{odd}')", f"{field} may not have '.', '..', '//' or control characters in it"
+    )
+    yield Rule(place, f"!self.{field}.matches('^/(proc|sys)(/|$)')", f"{field} may not be in /proc or /sys")
+
+
+AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+RUNTIME = Definition(
+    RUNTIMES,
+    "rt",
+    RuntimeSpec,
+    RuntimeStatus,
+    rules=(
+        Rule(("spec",), "self.deviceId == oldSelf.deviceId", "deviceId is immutable"),
+        set_once("backend"),
+        set_once("nodeName"),
+        unique("volumes", "mountPath"),
+        unique("serialPorts", "containerPath"),
+        *plain_path("volumes", "mountPath"),
+        *plain_path("serialPorts", "containerPath"),
+        Rule(("spec", "volumes", "[]"), "!self.mountPath.matches('^/dev/?$')", "mountPath may not be /dev itself"),
+        Rule(
+            ("spec", "env", "[]"),
+            r"!has(self.value) || !self.value.matches('\\x00')",
+            "value may not have a null character in it",
+        ),
+        Rule(
+            ("spec", "env", "[]"),
+            "!has(self.valueFrom) || !has(self.value) || self.value == ''",
+            "value may not be given with valueFrom",
+        ),
+        Rule(
+            ("spec", "interfaces", "[]"),
+            "self.mode != 'Static' || (has(self.address) && has(self.subnet))",
+            "address and subnet must be given with mode Static",
+        ),
+        Rule(
+            ("spec", "interfaces", "[]"),
+            "self.mode != 'Dhcp' || !has(self.address)",
+            "address may not be given with mode Dhcp",
+        ),
+    ),
+    columns=(
+        Column("Ready", condition(names.READY, "status")),
+        Column("State", ".status.state"),
+        Column("Node", ".status.node"),
+        Column("IP", ".status.interfaces[0].address"),
+        Column("Image", ".status.imageSource"),
+        Column("Restarts", ".status.restartCount", "integer"),
+        AGE,
+        Column("Internal-IP", ".status.internalIP", priority=1),
+        Column("MAC", ".status.interfaces[0].macAddress", priority=1),
+        Column("Lease-Until", ".status.interfaces[0].lease.expiresAt", priority=1),
+        Column("Last-Restart", ".status.lastRestart.cause", priority=1),
+        Column("Message", condition(names.READY, "message"), priority=1),
+    ),
+    selectable=(".spec.nodeName", ".spec.backend", ".spec.deviceId"),
+)
+
+EDGE_NODE = Definition(
+    EDGE_NODES,
+    "en",
+    EdgeNodeSpec,
+    EdgeNodeStatus,
+    columns=(
+        Column("Ready", condition(names.READY, "status")),
+        Column("Cloud", condition(names.CLOUD_CONNECTED, "status")),
+        Column("Agent", ".status.agentId"),
+        Column("Runtimes", ".status.runtimes.total", "integer"),
+        Column("Version", ".status.version"),
+        AGE,
+        Column("Message", condition(names.READY, "message"), priority=1),
+        Column("Cloud-Message", condition(names.CLOUD_CONNECTED, "message"), priority=1),
+    ),
+)
+
+RUNTIME_COMMAND = Definition(
+    RUNTIME_COMMANDS,
+    "rtc",
+    RuntimeCommandSpec,
+    RuntimeCommandStatus,
+    rules=(Rule(("spec",), "self == oldSelf", "spec is immutable"),),
+    columns=(
+        Column("Topic", ".spec.topic"),
+        Column("Device", ".spec.deviceId"),
+        Column("Outcome", ".status.outcome"),
+        Column("Requested", ".spec.requestedAt"),
+        AGE,
+        Column("Message", ".status.message", priority=1),
+    ),
+)
+
+DEFINITIONS = (RUNTIME, EDGE_NODE, RUNTIME_COMMAND)
+
+
+def manifests() -> list[dict[str, Any]]:
+    """The CRDs as the API takes them."""
+    return [manifest(definition) for definition in DEFINITIONS]
+
+
+def manifest(definition: Definition) -> dict[str, Any]:
+    """One CRD (apiextensions.k8s.io/v1)."""
+    kind = definition.kind
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{kind.group}"},
+        "spec": {
+            "group": kind.group,
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": [definition.short_name],
+                "categories": [names.CATEGORY],
+            },
+            "versions": [_version(definition)],
+        },
+    }
+
+
+def _version(definition: Definition) -> dict[str, Any]:
+    version: dict[str, Any] = {
+        "name": definition.kind.version,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": _object_schema(definition)},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [_column(column) for column in definition.columns],
+    }
+    if definition.selectable:
+        version["selectableFields"] = [{"jsonPath": path} for path in definition.selectable]
+    return version
+
+
+def _object_schema(definition: Definition) -> dict[str, Any]:
+    root: dict[str, Any] = {
+        "type": "object",
+        "required": ["spec"] if definition.spec.model_fields else [],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": schema.of(definition.spec),
+            "status": schema.of(definition.status),
+        },
+    }
+    for rule in definition.rules:
+        node = _at(root, rule.path)
+        node.setdefault("x-kubernetes-validations", []).append({"rule": rule.rule, "message": rule.message})
+    return {key: value for key, value in root.items() if value != []}
+
+
+def _at(node: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    for part in path:
+        node = node["items"] if part == "[]" else node["properties"][part]
+    return node
+
+
+def _column(column: Column) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": column.name, "type": column.kind, "jsonPath": column.json_path}
+    return {**entry, "priority": column.priority} if column.priority else entry

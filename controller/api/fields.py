@@ -1,0 +1,42 @@
+"""The bounded field types that the models of our kinds share.
+
+Every string has a maximum length and every list a maximum count: the API server's cost limit for CEL rules
+needs them, and nothing a person or the cloud writes may grow without bound. No I/O here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+IPV4_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+IPV4_PATTERN = rf"^{IPV4_OCTET}(\.{IPV4_OCTET}){{3}}$"
+
+Text = Annotated[str, Field(max_length=1024)]
+ShortText = Annotated[str, Field(max_length=253)]
+Ipv4 = Annotated[str, Field(max_length=15, pattern=IPV4_PATTERN)]
+Subnet = Annotated[str, Field(max_length=18, pattern=rf"{IPV4_PATTERN[:-1]}/([89]|[12][0-9]|30)$")]
+MacAddress = Annotated[str, Field(max_length=17, pattern=r"^[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$")]
+# IFNAMSIZ leaves 15 bytes; "." and ":" name VLANs and aliases on the host.
+ParentInterface = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^[a-zA-Z0-9_.:-]+$")]
+InterfaceName = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")]
+PortName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")]
+# What Docker accepts as a container's name.
+DeviceId = Annotated[str, Field(min_length=2, max_length=128, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")]
+EnvName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+AbsolutePath = Annotated[str, Field(min_length=2, max_length=255, pattern=r"^/[^:]*$")]
+ObjectName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+# Repository with an optional registry host and port, without tag or digest (distribution reference grammar).
+ImageRepository = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9._/-]*$",
+    ),
+]
+ImageTag = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+ImageDigest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
+CpuQuantity = Annotated[str, Field(max_length=16, pattern=r"^([0-9]{1,4}(\.[0-9]{1,3})?|[0-9]{1,7}m)$")]
+MemoryQuantity = Annotated[str, Field(max_length=20, pattern=r"^[1-9][0-9]{0,14}(Ki|Mi|Gi|k|M|G)?$")]

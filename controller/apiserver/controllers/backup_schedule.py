@@ -1,0 +1,44 @@
+"""Taking the daily backup when the disk has room for it; a failure is said once. Blocking."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from controller.apiserver.controllers.daily import Daily
+from controller.apiserver.storage import trouble
+from controller.apiserver.storage.backups import Backups
+from controller.disk import ENOUGH_BYTES, Disk
+
+logger = logging.getLogger(__name__)
+
+
+class BackupSchedule:
+    """Takes the backups of one database."""
+
+    def __init__(self, database: Path, backups: Backups, daily: Daily, disk: Disk) -> None:
+        self._database = database
+        self._backups = backups
+        self._daily = daily
+        self._disk = disk
+        self._failing = False
+
+    def __call__(self) -> None:
+        """Take one if it is due; a backup must not be what fills the disk."""
+        if not self._daily.is_due() or self._disk.look():
+            return
+        need = self._database.stat().st_size + 2 * ENOUGH_BYTES
+        if self._disk.room() < need:
+            self._fail(f"{need >> 20} MiB are needed on the disk of {self._database}")
+            return
+        try:
+            logger.info("Backed up as %s", self._backups.take(self._database))
+            self._daily.taken()
+            self._failing = False
+        except (sqlite3.Error, OSError) as error:
+            self._fail(f"{error}: {trouble.remedy(error)}")
+
+    def _fail(self, why: str) -> None:
+        logger.log(logging.DEBUG if self._failing else logging.WARNING, "The daily backup was not taken: %s", why)
+        self._failing = True

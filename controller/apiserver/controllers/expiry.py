@@ -1,0 +1,56 @@
+"""Objects that go by themselves some time after their last sign of life: events, and leases that nobody renews.
+
+A sign of life is a write, and its time is when we saw it, by a clock that is never set: the times in the objects are
+those of clocks that jump. After a start of the server each object gets its time once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from controller.apiserver import failures
+from controller.apiserver.kinds.core import CORE
+from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.objects.deletions import Deletion
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.storage.store import Key, Store
+from controller.apiserver.verbs.writing import ResourceRef, Verbs
+
+
+class _Sign(NamedTuple):
+    """The last write of an object, and when it was first seen."""
+
+    version: str
+    at: float
+
+
+class Expiry:
+    """``elapsed`` in seconds; only the one who sweeps regularly sees signs of life in time."""
+
+    def __init__(self, store: Store, elapsed: Callable[[], float]) -> None:
+        self._store = store
+        self._elapsed = elapsed
+        self._signs: dict[Key, _Sign] = {}
+
+    async def sweep(self) -> None:
+        """Note what was written since the last sweep, and delete what has expired."""
+        verbs, before, self._signs = Verbs(self._store), self._signs, {}
+        for resource in (kind for kind in CORE if kind.expires and not kind.storage):
+            for place, sign in self._look(resource, before):
+                if self._elapsed() - sign.at <= resource.expires:
+                    self._signs[place.key] = sign
+                    continue
+                with contextlib.suppress(failures.NotFound):
+                    await verbs.delete(place, Deletion(), WriteOptions())
+
+    def _look(self, resource: Resource, before: dict[Key, _Sign]) -> list[tuple[ResourceRef, _Sign]]:
+        found = []
+        for item in self._store.select(resource.key, ""):
+            metadata = item["metadata"]
+            place = ResourceRef(resource, metadata["namespace"], metadata["name"])
+            sign = _Sign(metadata["resourceVersion"], self._elapsed())
+            known = before.get(place.key)
+            found.append((place, known if known and known.version == sign.version else sign))
+        return found

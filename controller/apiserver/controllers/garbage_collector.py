@@ -1,0 +1,181 @@
+"""What goes with its owners: dependents whose owners are gone, and owners that wait for their dependents.
+
+What Kubernetes' garbage collector does (Kubernetes documentation: garbage collection). All that it has to remember
+stands in the objects - ownerReferences, the finalizers ``orphan`` and ``foregroundDeletion`` - so it begins anew at
+every start. It never touches an object that names an owner of a kind that nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, NamedTuple
+
+from controller.apiserver import failures
+from controller.apiserver.controllers.ownership import Ownership, references
+from controller.apiserver.kinds.core import DEFINITIONS
+from controller.apiserver.kinds.resources import Registry, Resource
+from controller.apiserver.objects.deletions import FOREGROUND, ORPHAN, Deletion
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.storage.store import Change, Key, Store
+from controller.apiserver.verbs.writing import MERGE_PATCH, ResourceRef, Verbs
+
+Object = dict[str, Any]
+logger = logging.getLogger(__name__)
+
+COLLECTOR = WriteOptions(manager="edge-controller")
+
+
+class Owners(NamedTuple):
+    """The references of one object, by what became of the owners."""
+
+    solid: list[Object]  # there, and to stay
+    waiting: list[Object]  # in deletion, until their dependents are gone
+    gone: list[Object]
+
+
+class GarbageCollector:
+    """Collects. ``run`` must be kept running by whoever owns it."""
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+        self._verbs = Verbs(store)
+        self._ownership = Ownership()
+        self._uncollected: dict[Key, None] = {}  # in order, each once
+        self._gone: set[str] = set()  # uids of owners whose deletion is being worked on
+        self._wakeup = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._store.attach(self._on_change)
+        try:
+            self._begin()
+            while True:
+                await self._wakeup.wait()
+                await self._work()
+        finally:
+            self._store.detach(self._on_change)
+
+    def _begin(self) -> None:
+        self._ownership = Ownership()
+        for resource in {resource.key: resource for resource in self._registry.all()}.values():
+            for item in self._store.select(resource.key, ""):
+                metadata = item["metadata"]
+                key = Key(resource.key, metadata.get("namespace", ""), metadata["name"])
+                self._ownership.add(key, item)
+                self._uncollected[key] = None
+        self._wakeup.set()
+
+    def _on_change(self, change: Change) -> None:
+        self._ownership.follow(change)
+        if change.type == "DELETED":
+            self._gone.add(change.object["metadata"]["uid"])
+        self._uncollected |= dict.fromkeys(self._ownership.touched(change))
+        if change.key.resource == DEFINITIONS.key:  # a kind of owner may have become known
+            self._uncollected |= dict.fromkeys(self._ownership.all_dependents())
+        self._wakeup.set()
+
+    async def _work(self) -> None:
+        self._wakeup.clear()
+        while self._uncollected:
+            key = next(iter(self._uncollected))
+            del self._uncollected[key]
+            try:
+                await self._attend(key)
+            except failures.Failure as failure:
+                # Changed or gone meanwhile, and then it is pending again; or refused, and then nothing can be done.
+                logger.debug("Garbage collection leaves %s for now: %s", key, failure)
+        self._gone.clear()
+
+    async def _attend(self, key: Key) -> None:
+        item, resource = self._store.get(key), self._registry.stored_as(key.resource)
+        if item is None or resource is None:
+            return
+        place = ResourceRef(resource, key.namespace, key.name)
+        finalizers = item["metadata"].get("finalizers") or ()
+        ends = "deletionTimestamp" in item["metadata"]
+        if ends and ORPHAN in finalizers:
+            await self._orphan(place, item)
+        elif ends and FOREGROUND in finalizers:
+            await self._await_dependents(place, item)
+        elif references(item) and not ends:
+            await self._judge(place, item)
+
+    async def _orphan(self, place: ResourceRef, owner: Object) -> None:
+        """Let the dependents of an owner stay, and the owner go."""
+        uid = owner["metadata"]["uid"]
+        for key in self._ownership.dependents(uid):
+            resource, item = self._registry.stored_as(key.resource), self._store.get(key)
+            if resource is not None and item is not None:
+                kept = [reference for reference in references(item) if reference["uid"] != uid]
+                await self._set(ResourceRef(resource, key.namespace, key.name), item, "ownerReferences", kept)
+        await self._lift(place, owner, ORPHAN)
+
+    async def _await_dependents(self, place: ResourceRef, owner: Object) -> None:
+        """See its dependents on their way; let the owner go once none is left that it has to wait for."""
+        uid = owner["metadata"]["uid"]
+        blocking = [key for key in self._ownership.dependents(uid) if _blocks(self._store.get(key), uid)]
+        if not blocking:
+            await self._lift(place, owner, FOREGROUND)
+        for key in blocking:
+            if "deletionTimestamp" not in (self._store.get(key) or owner)["metadata"]:
+                self._uncollected[key] = None
+
+    async def _judge(self, place: ResourceRef, item: Object) -> None:
+        """Delete a dependent that no owner keeps; else drop the owners that are gone from its references."""
+        found = self._owners(place, item)
+        if found is None or not (found.gone or found.waiting):
+            return
+        if found.solid:
+            await self._set(place, item, "ownerReferences", found.solid)
+            return
+        metadata = item["metadata"]
+        dependents = self._ownership.dependents(metadata["uid"])
+        if found.waiting and any(_waits(self._store.get(key)) for key in dependents):
+            # A circle: someone has to be the first to go.
+            free = [{**reference, "blockOwnerDeletion": False} for reference in references(item)]
+            await self._set(place, item, "ownerReferences", free)
+            return
+        policy = "Foreground" if found.waiting and dependents else None
+        await self._verbs.delete(place, Deletion(metadata["uid"], metadata["resourceVersion"], policy), COLLECTOR)
+
+    def _owners(self, place: ResourceRef, item: Object) -> Owners | None:
+        """None while the kind of one is not known: it may be there, unseen."""
+        found = Owners([], [], [])
+        for reference in references(item):
+            resource = self._kind(reference)
+            if reference["uid"] in self._gone:
+                found.gone.append(reference)
+            elif resource is None or (resource.namespaced and not place.resource.namespaced):
+                return None
+            else:
+                owner = self._store.get(ResourceRef(resource, place.namespace, reference["name"]).key)
+                there = owner is not None and owner["metadata"]["uid"] == reference["uid"]
+                (found.gone if not there else found.waiting if _waits(owner) else found.solid).append(reference)
+        return found
+
+    def _kind(self, reference: Object) -> Resource | None:
+        group = reference["apiVersion"].rpartition("/")[0]
+        return next((r for r in self._registry.all() if (r.group, r.kind) == (group, reference["kind"])), None)
+
+    async def _lift(self, place: ResourceRef, item: Object, finalizer: str) -> None:
+        finalizers = [name for name in item["metadata"]["finalizers"] if name != finalizer]
+        await self._set(place, item, "finalizers", finalizers)
+
+    async def _set(self, place: ResourceRef, item: Object, field: str, value: list[Any]) -> None:
+        """Only if the object is as it was seen: another version is looked at anew."""
+        metadata = {"uid": item["metadata"]["uid"], "resourceVersion": item["metadata"]["resourceVersion"]}
+        patch = {"metadata": {**metadata, field: value or None}}
+        await self._verbs.patch(place, patch, MERGE_PATCH, COLLECTOR)
+
+
+def _waits(item: Object | None) -> bool:
+    """Whether an object is in deletion until its dependents are gone."""
+    metadata = item["metadata"] if item else {}
+    return "deletionTimestamp" in metadata and FOREGROUND in (metadata.get("finalizers") or ())
+
+
+def _blocks(dependent: Object | None, owner: str) -> bool:
+    found = references(dependent) if dependent else []
+    return any(reference["uid"] == owner and reference.get("blockOwnerDeletion") for reference in found)

@@ -1,0 +1,69 @@
+"""What every namespace has: the ServiceAccount ``default`` and the ConfigMap ``kube-root-ca.crt``, as clients expect.
+
+What Kubernetes' serviceaccount and root-ca-cert-publisher controllers do. It follows the store: what is deleted or
+changed is put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from controller.apiserver import failures
+from controller.apiserver.controllers import following
+from controller.apiserver.kinds.core import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.storage.store import Store, Subscription
+from controller.apiserver.verbs.writing import ResourceRef, Verbs
+
+Object = dict[str, Any]
+
+ACCOUNT = "default"
+ROOT_CA = "kube-root-ca.crt"
+PUBLISHER = WriteOptions(manager="edge-controller")
+ABOUT = {"kubernetes.io/description": "The certificate of the authority that signs for this API, for its clients."}
+
+
+class NamespaceDefaults:
+    """Keeps namespaces furnished. ``run`` must be kept running by whoever owns it."""
+
+    def __init__(self, store: Store, ca: str) -> None:
+        self._store = store
+        self._verbs = Verbs(store)
+        self._data = {"ca.crt": ca}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await following.keep(self._store, self._follow)
+
+    async def publish(self, ca: str) -> None:
+        """Tell every namespace of the authority's renewed certificate."""
+        self._data = {"ca.crt": ca}
+        await self._furnish_all()
+
+    async def _furnish_all(self) -> None:
+        for namespace in self._store.select(NAMESPACES.key, ""):
+            await self._furnish(namespace["metadata"]["name"])
+
+    async def _follow(self, subscription: Subscription) -> None:
+        await self._furnish_all()
+        while not subscription.lost:
+            key = (await subscription.queue.get()).key
+            if key.resource == NAMESPACES.key:
+                await self._furnish(key.name)
+            elif (key.resource, key.name) in ((SERVICE_ACCOUNTS.key, ACCOUNT), (CONFIG_MAPS.key, ROOT_CA)):
+                await self._furnish(key.namespace)
+
+    async def _furnish(self, namespace: str) -> None:
+        """In a namespace that ends or has gone nothing can be made, and nothing is needed."""
+        with contextlib.suppress(failures.Failure):
+            await self._ensure(ResourceRef(SERVICE_ACCOUNTS, namespace, ACCOUNT), {})
+            await self._ensure(ResourceRef(CONFIG_MAPS, namespace, ROOT_CA), {"data": self._data})
+
+    async def _ensure(self, place: ResourceRef, content: Object) -> None:
+        found = self._store.get(place.key)
+        if found is None:
+            metadata = {"name": place.name, **({"annotations": ABOUT} if content else {})}
+            await self._verbs.create(place._replace(name=""), {"metadata": metadata, **content}, PUBLISHER)
+        elif any(found.get(field) != value for field, value in content.items()):
+            await self._verbs.update(place, {**found, **content}, PUBLISHER)

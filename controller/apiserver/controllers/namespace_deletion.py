@@ -1,0 +1,85 @@
+"""Namespaces and definitions that are being deleted: their content goes first, then they do.
+
+What Kubernetes' namespace and finalizing controllers do. It follows the store, so that a crash in the middle is made
+good at the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+from controller.apiserver import failures
+from controller.apiserver.controllers import following
+from controller.apiserver.kinds import definitions
+from controller.apiserver.kinds.core import DEFINITIONS, NAMESPACES
+from controller.apiserver.kinds.resources import Registry, Resource
+from controller.apiserver.objects.deletions import Deletion
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.storage.store import Store, Subscription
+from controller.apiserver.verbs.writing import ResourceRef, Verbs
+
+Object = dict[str, Any]
+logger = logging.getLogger(__name__)
+
+
+class NamespaceDeletion:
+    """Ends what is marked. ``run`` must be kept running by whoever owns it."""
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+        self._verbs = Verbs(store)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await following.keep(self._store, self._follow)
+
+    async def _follow(self, subscription: Subscription) -> None:
+        await self._sweep()
+        while not subscription.lost:
+            change = await subscription.queue.get()
+            marked = "deletionTimestamp" in change.object["metadata"]
+            of_interest = marked and change.key.resource in (NAMESPACES.key, DEFINITIONS.key)
+            if of_interest or change.type == "DELETED":
+                await self._sweep()
+
+    async def _sweep(self) -> None:
+        for resource in (NAMESPACES, DEFINITIONS):
+            for item in self._store.select(resource.key, ""):
+                if "deletionTimestamp" in item["metadata"]:
+                    await self._end(resource, item["metadata"]["name"])
+
+    async def _end(self, resource: Resource, name: str) -> None:
+        content = self._content(resource, name)
+        for place in content:
+            with contextlib.suppress(failures.NotFound):
+                await self._verbs.delete(place, Deletion(), WriteOptions())
+        if self._content(resource, name):
+            return
+        with contextlib.suppress(failures.NotFound):
+            await self._verbs.release(ResourceRef(resource, "", name), _released)
+            logger.info("The content of %s %s is gone, so it went too", resource.singular, name)
+
+    def _content(self, resource: Resource, name: str) -> list[ResourceRef]:
+        if resource is NAMESPACES:
+            inside = {r.key: r for r in self._registry.all() if r.namespaced}.values()
+            return [place for kind in inside for place in self._places(kind, name)]
+        served = [kind for kind in self._registry.all() if kind.key == name]
+        return self._places(served[0], "") if served else []
+
+    def _places(self, resource: Resource, namespace: str) -> list[ResourceRef]:
+        found = [item["metadata"] for item in self._store.select(resource.key, namespace)]
+        return [ResourceRef(resource, metadata.get("namespace", ""), metadata["name"]) for metadata in found]
+
+
+def _released(item: Object) -> Object:
+    """Without what the server held it with."""
+    metadata = dict(item["metadata"])
+    finalizers = [name for name in metadata.pop("finalizers", ()) if name != definitions.CLEANUP]
+    result = {**item, "metadata": {**metadata, "finalizers": finalizers} if finalizers else metadata}
+    if item["kind"] != "Namespace":
+        return result
+    held = [name for name in (item.get("spec") or {}).get("finalizers") or () if name != "kubernetes"]
+    return {**result, "spec": {"finalizers": held} if held else {}}

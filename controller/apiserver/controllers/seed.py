@@ -1,0 +1,74 @@
+"""What is there from the start: namespaces and the given definitions; and the registry, kept in step with the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from controller.apiserver import times
+from controller.apiserver.kinds.core import DEFINITIONS, EVENTS, NAMESPACES, SERVICES
+from controller.apiserver.kinds.resources import Registry
+from controller.apiserver.objects.write_options import WriteOptions
+from controller.apiserver.storage.store import Change, Store
+from controller.apiserver.verbs.writing import ResourceRef, Verbs
+
+Object = dict[str, Any]
+MESSAGE_LENGTH = 1024
+OPTIONS = WriteOptions(manager="edge-controller")
+# Clients look here for the API; its address is the first of the range that Kubernetes gives to Services by default.
+API_SERVICE = {
+    "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+    "spec": {
+        "type": "ClusterIP",
+        "clusterIP": "10.96.0.1",
+        "clusterIPs": ["10.96.0.1"],
+        "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+    },
+}
+
+
+def serve_definitions(store: Store, registry: Registry) -> None:
+    """Serve what the stored definitions say, from now on and after each change of them."""
+
+    def define(change: Change | None) -> None:
+        if change is None or change.key.resource == DEFINITIONS.key:
+            registry.define(store.select(DEFINITIONS.key, ""))
+
+    define(None)
+    store.attach(define)
+
+
+async def plant(store: Store, namespaces: Iterable[str], crds: Sequence[Object]) -> None:
+    """Make the namespaces that are missing, and the definitions as they are given. Objects stay as they are."""
+    verbs = Verbs(store)
+    for name in namespaces:
+        if store.get(ResourceRef(NAMESPACES, "", name).key) is None:
+            await verbs.create(ResourceRef(NAMESPACES, ""), {"metadata": {"name": name}}, OPTIONS)
+    if store.get(ResourceRef(SERVICES, "default", "kubernetes").key) is None:
+        await verbs.create(ResourceRef(SERVICES, "default"), API_SERVICE, OPTIONS)
+    for definition in crds:
+        place = ResourceRef(DEFINITIONS, "", definition["metadata"]["name"])
+        current = store.get(place.key)
+        if current is None:
+            await verbs.create(place, definition, OPTIONS)
+        else:
+            await verbs.update(place, {**current, "spec": definition["spec"]}, OPTIONS)
+
+
+async def record_event(store: Store, namespace: str, subject: Mapping[str, str], reason: str, message: str) -> None:
+    """Something about this API that a person must know, as a warning Event on the subject; also on a full disk."""
+    now = times.now()
+    place = ResourceRef(EVENTS, namespace if subject["kind"] == "Namespace" else "default")
+    body = {
+        "metadata": {"generateName": "api-", "namespace": place.namespace},
+        "involvedObject": {**subject, "namespace": place.namespace},
+        "reason": reason,
+        "message": message[:MESSAGE_LENGTH],
+        "type": "Warning",
+        "source": {"component": "edge-controller"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+    await Verbs(store).create(place, body, replace(OPTIONS, necessary=True))

@@ -1,0 +1,53 @@
+"""The store while its disk is full: what it says, how it makes space inside, and the reserve before and after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from controller import errors, names
+from controller.apiserver.storage.store import Store
+from controller.disk import Disk
+
+SECONDS = 5.0
+FIRST_SECONDS = 1.0  # a start has other things to write first
+REFILL_ROUNDS = 12  # the reserve is looked after once a minute
+
+
+class Space:
+    """``notify`` makes an Event of a reason and a message."""
+
+    def __init__(self, store: Store, disk: Disk, notify: Callable[[str, str], Awaitable[None]]) -> None:
+        self._store = store
+        self._disk = disk
+        self._notify = notify
+        self._reported = False
+        self._round = 0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await asyncio.sleep(FIRST_SECONDS)
+        while True:
+            await self.once()
+            await asyncio.sleep(SECONDS)
+
+    async def once(self) -> None:
+        """Say that the disk is full and go on with short history; else see to the reserve."""
+        fault = await asyncio.to_thread(self._disk.look)
+        try:
+            await (self._last_with(fault) if fault else self._keep_reserve())
+        except errors.DiskFullError:
+            return  # said once, by the disk itself
+
+    async def _last_with(self, fault: str) -> None:
+        self._round = 0
+        await self._store.compact()
+        if not self._reported:
+            await self._notify(names.DISK_FULL, fault)
+            self._reported = True
+
+    async def _keep_reserve(self) -> None:
+        self._reported = False
+        if self._round == 0:
+            await self._store.refill()
+        self._round = (self._round + 1) % REFILL_ROUNDS

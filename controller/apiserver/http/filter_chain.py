@@ -1,0 +1,87 @@
+"""What every request passes before it is answered, and every answer before it goes out.
+
+Who asks, whether they may, whether there is room and time; then the log of writes, and the encoding. Knows nothing of
+objects: whatever goes wrong below becomes a Status here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from controller import errors
+from controller.apiserver import failures
+from controller.apiserver.access import attributes, audit
+from controller.apiserver.access.attributes import Attributes
+from controller.apiserver.access.authorization import ANONYMOUS, Identity, Policy
+from controller.apiserver.access.users import Users
+from controller.apiserver.http import codec, encodings, limits
+from controller.apiserver.http.limits import Limits
+from controller.apiserver.http.listener import KNOWN
+
+Inner = Callable[[web.Request, Attributes, Identity], Awaitable[web.StreamResponse]]
+
+# No proxy or browser keeps what may be a secret, or takes it for what it is not.
+HEADERS = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff", "Server": "edge-controller"}
+
+logger = logging.getLogger(__name__)
+
+
+class FilterChain:
+    """The one handler of the server, around the one that knows what to answer."""
+
+    def __init__(self, users: Users, policy: Policy, limits: Limits, inner: Inner) -> None:
+        self._users = users
+        self._policy = policy
+        self._limits = limits
+        self._inner = inner
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer any request; what is not a stream is sent as long as its place is held."""
+        begun, wanted = time.monotonic(), attributes.of(request)
+        async with contextlib.AsyncExitStack() as held:
+            answer, who = await self._answer(request, wanted, held)
+            audit.note(request, who, wanted, answer.status, time.monotonic() - begun)
+            if isinstance(answer, web.Response):
+                with contextlib.suppress(ConnectionError):
+                    return await codec.deliver(request, answer)
+        return answer
+
+    async def _answer(
+        self, request: web.Request, wanted: Attributes, held: contextlib.AsyncExitStack
+    ) -> tuple[web.StreamResponse, Identity]:
+        """The answer, and to whom; ``held`` gets its place."""
+        who = ANONYMOUS
+        request[limits.TURN] = self._limits.turn(who)
+        try:
+            who = self._users.of(request)
+            request[limits.TURN] = self._limits.turn(who)
+            if who.name != ANONYMOUS.name:
+                request[KNOWN]()
+            self._policy.check(who, wanted)
+            async with limits.time(wanted, request.query.get("timeout", "")):
+                await held.enter_async_context(self._limits.place(who, wanted))
+                answer = await self._inner(request, wanted, who)
+                return await _finished(request, answer), who
+        except failures.Failure as failure:
+            failed = codec.failed(failure)
+        except errors.ApiError as error:
+            # A full disk is said once, when it fills up.
+            level = logging.DEBUG if isinstance(error, errors.DiskFullError) else logging.ERROR
+            logger.log(level, "%s %s failed: %s", request.method, request.path, error)
+            failed = codec.failed(failures.Failure(error.code, error.reason, str(error)))
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            failed = codec.failed(failures.internal("see the log of the controller"))
+        return await _finished(request, failed), who
+
+
+async def _finished(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+    if isinstance(answer, web.Response):
+        answer.headers.update(HEADERS)
+        await encodings.encode(request, answer)
+    return answer

@@ -1,0 +1,168 @@
+"""The socket of the API: TLS, and no more connections than a box has memory and file descriptors to spare.
+
+Connections are taken here and not by asyncio's server: that begins the TLS handshake before anyone sees who comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from asyncio import sslproto
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from controller.apiserver.http import codec, encodings
+from controller.apiserver.http.guests import Guests
+from controller.apiserver.worker import Worker
+
+HANDSHAKE_SECONDS = 10.0
+FIRST_SECONDS = 20.0  # in which a connection must have made its first request; it may take twice as long
+IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients of Kubernetes keep theirs for 90 s
+SHUTDOWN_SECONDS = 0.5
+LINE_BYTES = 32 << 10  # of a URL: selectors are long
+# Of each header, and how many: a connection that never ends them holds them in memory, before it is known who it is.
+FIELD_BYTES, FIELDS = 4 << 10, 32
+
+BACKLOG = 100
+RETRY_SECONDS = 1.0  # after which another connection is taken, when none could be
+
+# What asyncio reads at once for each TLS connection, and keeps from its first byte on: by default 256 KiB, a hundred
+# megabytes for all of them. A record of TLS has 16 KiB.
+sslproto.SSLProtocol.max_size = 32 << 10
+
+# To be called when it is known who asks.
+KNOWN: web.RequestKey[Callable[[], None]] = web.RequestKey("known")
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Listener:
+    """One listening socket, and the HTTP connections that came through it."""
+
+    def __init__(self, handler: Handler, guests: Guests | None = None, first: float = FIRST_SECONDS) -> None:
+        """``first``: seconds between two looks for connections that have asked for nothing."""
+        self._handler = handler
+        self._guests = guests or Guests()
+        self._first = first
+        self._heard: set[Any] = set()
+        self._silent: set[Any] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._sockets: list[socket.socket] = []
+        self._doormen: list[asyncio.Task[None]] = []
+        self._arriving: set[asyncio.Task[Any]] = set()
+        self._runner: web.AppRunner | None = None
+        self._worker = Worker()
+
+    async def open(self, host: str, port: int, context: ssl.SSLContext) -> int:
+        """Listen; the port, which was taken freely for 0. Raises OSError."""
+        app = web.Application(client_max_size=codec.MAX_BODY)
+        app[encodings.WORKER] = self._worker
+        app.router.add_route("*", "/{path:(?s:.*)}", self._answer)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            auto_decompress=False,  # a small body must not become a large one before anyone looks at it
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            keepalive_timeout=IDLE_SECONDS,
+            max_line_size=LINE_BYTES,
+            max_field_size=FIELD_BYTES,
+            max_headers=FIELDS,
+        )
+        await self._runner.setup()
+        self._sockets = await _listening(host, port)
+        self._doormen = [asyncio.create_task(self._let_in(one, context)) for one in self._sockets]
+        self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
+        return int(self._sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Let nobody in any more, and end what is open. Does nothing when it was never open."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        tasks = [*self._doormen, *self._arriving]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for listening in self._sockets:
+            listening.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._worker.close()
+        self._sockets, self._doormen, self._runner = [], [], None
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self._heard.add(request.protocol)
+        request[KNOWN] = lambda: self._guests.know(request.protocol)
+        return await self._handler(request)
+
+    def _sweep(self) -> None:
+        """End the connections that were silent at the last look and still are: each holds a place."""
+        there = set(self._runner.server.connections if self._runner and self._runner.server else ())
+        self._heard &= there
+        for connection in there & (self._silent - self._heard):
+            connection.force_close()
+        self._silent = there - self._heard
+        self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
+
+    async def _let_in(self, listening: socket.socket, context: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        while self._runner and (server := self._runner.server):
+            try:
+                connection, (host, *_) = await loop.sock_accept(listening)
+            except OSError as error:  # no file descriptor is left, or the client has gone
+                logger.debug("no connection could be taken: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._guests.keep({*server.connections, *self._arriving})
+            if not self._guests.has_room(host):
+                connection.close()
+                continue
+            arriving = asyncio.create_task(_greet(connection, server, context))
+            self._arriving.add(arriving)
+            arriving.add_done_callback(self._arrived)
+            _end(self._guests.add(arriving, host))
+
+    def _arrived(self, arriving: asyncio.Task[Any]) -> None:
+        self._arriving.discard(arriving)
+        if not arriving.cancelled() and (protocol := arriving.result()) is not None:
+            self._guests.replace(arriving, protocol)
+
+
+async def _greet(connection: socket.socket, server: web.Server, context: ssl.SSLContext) -> Any:
+    """The HTTP connection after its TLS handshake; None when there was none."""
+    loop = asyncio.get_running_loop()
+    try:
+        transport, protocol = await loop.connect_accepted_socket(
+            server, connection, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+        )
+    except OSError:
+        return None
+    transport.set_write_buffer_limits(codec.PIECE_BYTES)
+    return protocol
+
+
+def _end(connection: Any) -> None:
+    """End a connection, or what is to become one, whatever it does."""
+    if isinstance(connection, asyncio.Task):
+        connection.cancel()
+    elif connection is not None and connection.transport is not None:
+        connection.transport.abort()
+
+
+async def _listening(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of the host. Raises OSError."""
+    loop, made = asyncio.get_running_loop(), []
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    with contextlib.ExitStack() as opened:
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+            one = opened.enter_context(socket.create_server(address, family=family, backlog=BACKLOG))
+            one.setblocking(False)
+            made.append(one)
+        opened.pop_all()
+    return made

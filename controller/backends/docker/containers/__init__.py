@@ -1,0 +1,1 @@
+"""The containers of runtimes: create, start, stop, replace, observe, log, purge."""

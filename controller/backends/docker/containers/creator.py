@@ -1,0 +1,140 @@
+"""Making a runtime's container with its networks, not started.
+
+Made twice is made once: a container that is there already is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from controller import errors
+from controller.api import reasons
+from controller.backends.base import Target
+from controller.backends.docker.containers import confinement, create_body, labels, naming
+from controller.backends.docker.containers.inventory import is_of
+from controller.backends.docker.engine import failures
+from controller.backends.docker.networking import endpoint_plan
+from controller.backends.docker.networking.endpoint_plan import EndpointPlan, LanNetworks, Network
+from controller.backends.docker.parts import Parts
+
+_IPV6 = Path("/proc/sys/net/ipv6")
+
+log = logging.getLogger(__name__)
+
+
+class ContainerCreator:
+    """Makes containers. That the host refuses realtime is remembered while the process lives."""
+
+    def __init__(self, parts: Parts, pids_limit: int) -> None:
+        self._engine = parts.engine
+        self._networks = parts.networks
+        self._containers = parts.containers
+        self._occupancy = parts.occupancy
+        self._ports = parts.ports
+        self._parents = parts.parents
+        self._pids_limit = pids_limit
+        self._realtime_refused = False
+
+    async def create(self, target: Target, how: labels.ContainerProvenance) -> Target:
+        """Make the container; returns the target with its MAC addresses.
+
+        Raises Refusal, and errors.Waiting(ADDRESS_CONFLICT) when another runtime has one of its addresses.
+        """
+        capabilities = await self._engine.capabilities()
+        desired_interfaces = create_body.desired_interfaces(target, dict(how.mac_addresses))
+        self._occupancy.require_free(target.identity, desired_interfaces)
+        macs = {desired.interface.name: desired.mac_address for desired in desired_interfaces}
+        how = dataclasses.replace(how, mac_addresses=macs, realtime=how.realtime and not self._realtime_refused)
+
+        def arrange(networks: list[Network]) -> EndpointPlan:
+            lans = LanNetworks(target.identity.install_id, networks, capabilities)
+            return endpoint_plan.at_creation(desired_interfaces, lans, capabilities)
+
+        await self._require_volumes(target)
+        await self._parents.provide(desired.interface.parent_interface for desired in desired_interfaces)
+        arranged = await self._networks.prepare(target.identity, arrange)
+        confined = confinement.at_creation(self._ports.rules(target.spec), self._pids_limit)
+        has_ipv6 = await asyncio.to_thread(_IPV6.exists)
+        body = create_body.body(target, how, arranged.connect, capabilities, confined, has_ipv6=has_ipv6)
+        await self._make_named(target, body, naming.shown(how))
+        return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
+
+    async def _require_volumes(self, target: Target) -> None:
+        """Check that the volumes that are there are not another runtime's. Raises Refusal and errors.Stalled."""
+        for volume in target.spec.volumes:
+            name = labels.volume_name(target.identity, volume.name)
+            try:
+                found = await self._engine.call(partial(_inspect_volume, name=name))
+            except failures.Refusal as refusal:
+                if refusal.status != 404:
+                    raise
+            else:
+                labels.require_of(found.get("Labels"), target.identity, f"volume {name}")
+
+    async def recreate_without_realtime(self, target: Target) -> None:
+        """Make the stopped container again as it was, but for realtime, which this host cannot give."""
+        log.warning("the host refuses realtime; made without it", extra={"runtime": target.name})
+        self._realtime_refused = True
+        refused = await self._containers.require(target.identity)
+        how = labels.making(refused.labels)
+        await self._engine.change(lambda client: client.remove_container(refused.id, force=True))
+        values = create_body.secret_env(target.spec, refused.document["Config"].get("Env") or ())
+        await self.create(dataclasses.replace(target, secret_env=values), how)
+
+    async def _make_named(self, target: Target, body: dict[str, Any], name: str) -> None:
+        """Make it of the pinned image that ``body`` has, under ``name`` where that leads to the same image."""
+        pin = body["Image"]
+        if not await naming.leads_to(self._engine, name, pin):
+            name = pin
+        await self._make(target, body | {"Image": name})
+        if naming.may_move(name) and not await naming.leads_to(self._engine, name, pin):
+            made = await self._containers.require(target.identity)
+            await self._engine.change(lambda client: client.remove_container(made.id, force=True))
+            await self._make(target, body)
+
+    async def _make(self, target: Target, body: dict[str, Any]) -> None:
+        name, internal = target.identity.device_id, labels.internal_network_name(target.identity)
+
+        try:
+            made = await self._engine.change(partial(_create, body=body, name=name))
+            if internal not in body["NetworkingConfig"]["EndpointsConfig"]:
+                await self._engine.change(lambda client: client.connect_container_to_network(made["Id"], internal))
+        except failures.Refusal as refusal:
+            if refusal.status != 409:
+                raise
+            await self._require_own(target, refusal)
+            return
+        log.info("created container %s from %s", name, body["Image"], extra={"runtime": target.name})
+
+    async def _require_own(self, target: Target, refusal: failures.Refusal) -> None:
+        """Check that what has the name is the runtime's own. Raises Refusal, errors.Retry and errors.Stalled."""
+        name = target.identity.device_id
+        there = await self._containers.named(name)
+        if there is None:  # a call that was given up is still making or removing it
+            message = f"The engine is still at work on the container {name}; it is looked at again"
+            raise errors.Retry(reasons.STEP_FAILED, message) from refusal
+        if is_of(there, target.identity):
+            return
+        if neighbour := labels.taken(there.labels, target.identity.install_id):
+            raise errors.Stalled(reasons.NAME_TAKEN, neighbour) from refusal
+        raise refusal
+
+
+def _create(client: Any, body: dict[str, Any], name: str) -> dict[str, Any]:
+    return client.create_container_from_config(body, name)  # type: ignore[no-any-return]
+
+
+def _inspect_volume(client: Any, name: str) -> dict[str, Any]:
+    return client.inspect_volume(name)  # type: ignore[no-any-return]
+
+
+def fresh(target: Target, *, pulled: bool) -> labels.ContainerProvenance:
+    """How a container is made that takes nobody's place. Raises errors.Retry without an image."""
+    if target.image is None:
+        raise errors.Retry(reasons.STEP_FAILED, "The image is not resolved yet")
+    return labels.ContainerProvenance(target.image, target.spec.image_reference, {}, pulled=pulled)

@@ -1,0 +1,164 @@
+"""Containers of runtimes, found by name and labels: what they are, never changed here.
+
+A container of another installation, or without our labels, is not ours, whatever its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controller import errors
+from controller.api import reasons
+from controller.backends.base import Identity, Target
+from controller.backends.docker.containers import labels
+from controller.backends.docker.engine import failures, survey
+from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.networking.endpoint_plan import Endpoint
+from controller.container_root import Process
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as the engine inspects it (API reference: ContainerInspect)."""
+
+    document: dict[str, Any] = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return str(self.document["Id"])
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.document["Name"]).lstrip("/")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        return self.document["Config"].get("Labels") or {}
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Its state (API reference: ContainerState)."""
+        return self.document["State"]  # type: ignore[no-any-return]
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the engine keeps it on the host, None when the engine does not say."""
+        file = self.document.get("ResolvConfPath")
+        return Path(file).parent if file else None
+
+    @property
+    def host_config(self) -> dict[str, Any]:
+        """How it was asked to run (API reference: HostConfig)."""
+        return self.document["HostConfig"]  # type: ignore[no-any-return]
+
+    @property
+    def running(self) -> bool:
+        """Whether its program runs."""
+        return self.state["Status"] in ("running", "paused")
+
+    @property
+    def pid(self) -> int:
+        """Its first process on the host; 0 when it does not run."""
+        return int(self.state.get("Pid") or 0)
+
+    @property
+    def process(self) -> Process:
+        """Its first process on the host, to be proven where it is used; number 0 when it does not run."""
+        return Process(self.pid, self.id)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The networks that it is configured for."""
+        return tuple(self._endpoint(name, settings) for name, settings in self._networks.items())
+
+    def address_on(self, network: str) -> str:
+        """Its address on the network, "" when it has none."""
+        return str((self._networks.get(network) or {}).get("IPAddress") or "")
+
+    @property
+    def _networks(self) -> dict[str, dict[str, Any]]:
+        return self.document["NetworkSettings"].get("Networks") or {}
+
+    def _endpoint(self, network: str, settings: dict[str, Any]) -> Endpoint:
+        configured = (settings.get("IPAMConfig") or {}).get("IPv4Address", "")
+        # The MAC address of a stopped container is what was asked for last, not what it will have.
+        mac_address = settings.get("MacAddress", "") if self.running else ""
+        return Endpoint(network, settings.get("NetworkID", ""), configured, mac_address)
+
+    def describe(self) -> str:
+        """What it is, for a person who did not expect it."""
+        return f"container {self.id[:12]} of image {self.document['Config'].get('Image', '?')}"
+
+
+class Containers:
+    """Looks containers up."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def named(self, name: str) -> Container | None:
+        """Whatever container has this name, or None."""
+        found = await self._inspect(name)
+        # The engine also finds by the beginning of an id.
+        return found if found and found.name == name else None
+
+    async def current(self, identity: Identity) -> Container | None:
+        """The runtime's container, or None."""
+        return await self._of(identity, identity.device_id)
+
+    async def require(self, identity: Identity) -> Container:
+        """The runtime's container. Raises errors.Retry when it is gone."""
+        found = await self.current(identity)
+        if found is None:
+            raise errors.Retry(reasons.STEP_FAILED, "The container is gone; it is made again")
+        return found
+
+    async def previous(self, identity: Identity) -> Container | None:
+        """The old container that a replacement keeps, or None."""
+        return await self._of(identity, labels.previous_name(identity))
+
+    async def renamed(self, target: Target) -> Container | None:
+        """The runtime's container when somebody gave it another name. Labels alone prove nothing, its id does."""
+        if not target.container_id:
+            return None
+        found = await self._inspect(target.container_id)
+        if found is None or found.id != target.container_id or not is_of(found, target.identity):
+            return None
+        return None if labels.is_name_of(found.name, target.identity) else found
+
+    async def of_install(self, install_id: str, **filters: Any) -> list[tuple[Identity, dict[str, Any]]]:
+        """Containers of ours as the engine lists them, running or not, with their identities."""
+        chosen = labels.selector(labels.of_install(install_id)) | filters
+        entries = await self._engine.call(lambda client: client.containers(all=True, filters=chosen))
+        found = ((labels.identity(entry.get("Labels"), install_id), entry) for entry in entries)
+        return [(identity, entry) for identity, entry in found if identity and _has_name_of(entry, identity)]
+
+    async def have_bounded_memory(self) -> bool:
+        """Whether the host's kernel can bound their memory."""
+        return "memory" in await survey.bounds(self._engine)
+
+    async def _inspect(self, reference: str) -> Container | None:
+        try:
+            return Container(await self._engine.call(lambda client: client.inspect_container(reference)))
+        except failures.Refusal as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+
+    async def _of(self, identity: Identity, name: str) -> Container | None:
+        found = await self.named(name)
+        return found if found is not None and is_of(found, identity) else None
+
+
+def is_of(container: Container, identity: Identity) -> bool:
+    """Whether its labels are those of the runtime."""
+    return labels.identity(container.labels, identity.install_id) == identity
+
+
+def _has_name_of(entry: dict[str, Any], identity: Identity) -> bool:
+    return any(labels.is_name_of(name.lstrip("/"), identity) for name in entry.get("Names") or ())

@@ -1,0 +1,185 @@
+"""Labels: what makes a container, network or volume ours, and what a container remembers of how it was made.
+
+Pure. An object is ours only with our install id; a container, moreover, only under a name that we give: an image
+made from one of our containers (`docker commit`) hands its labels on to strangers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+import pydantic
+
+from controller import errors, names
+from controller.api import reasons, runtimes
+from controller.backends.base import Identity, Target
+
+INTERNAL, LAN = "internal", "lan"
+_UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True)
+class ContainerProvenance:
+    """What a container is made with, beyond the spec, and remembers."""
+
+    image: str
+    image_source: str
+    mac_addresses: Mapping[str, str]
+    previous_image: str = ""
+    pulled: bool = False
+    realtime: bool = True
+
+
+def of_install(install_id: str) -> dict[str, str]:
+    """Labels of everything that this installation makes."""
+    return {names.MANAGED_LABEL: names.MANAGED_VALUE, names.INSTALL_LABEL: install_id}
+
+
+def of_identity(identity: Identity) -> dict[str, str]:
+    """Labels of what belongs to one runtime."""
+    return of_install(identity.install_id) | {
+        names.NAMESPACE_LABEL: identity.namespace,
+        names.DEVICE_LABEL: identity.device_id,
+    }
+
+
+def of_container(target: Target, making: ContainerProvenance) -> dict[str, str]:
+    """Labels of a new container: each of ours, or one that its image has would count."""
+    return of_identity(target.identity) | {
+        names.NAME_LABEL: target.name,
+        names.UID_LABEL: target.uid,
+        names.SPEC_LABEL: _json(target.spec.wire()),
+        names.MAC_LABEL: _json(making.mac_addresses),
+        names.IMAGE_LABEL: making.image,
+        names.IMAGE_SOURCE_LABEL: making.image_source,
+        names.PREVIOUS_IMAGE_LABEL: making.previous_image,
+        names.PULLED_LABEL: "true" if making.pulled else "false",
+        names.REALTIME_LABEL: "available" if making.realtime else _UNAVAILABLE,
+    }
+
+
+def of_internal(identity: Identity) -> dict[str, str]:
+    """Labels of a runtime's internal network."""
+    return of_identity(identity) | {names.ROLE_LABEL: INTERNAL}
+
+
+def of_lan(install_id: str) -> dict[str, str]:
+    """Labels of a LAN network, which runtimes share."""
+    return of_install(install_id) | {names.ROLE_LABEL: LAN}
+
+
+def is_lan(labels: Mapping[str, str], install_id: str) -> bool:
+    """Whether they are those of a LAN network of this installation."""
+    return all(labels.get(name) == value for name, value in of_lan(install_id).items())
+
+
+def selector(labels: Mapping[str, str]) -> dict[str, list[str]]:
+    """The engine's list filter for objects with all these labels."""
+    return {"label": [f"{name}={value}" for name, value in labels.items()]}
+
+
+def identity(labels: Mapping[str, str] | None, install_id: str) -> Identity | None:
+    """Whose object this is, or None when it is not ours."""
+    labels = labels or {}
+    ours = of_install(install_id)
+    if any(labels.get(name) != value for name, value in ours.items()):
+        return None
+    namespace, device_id = labels.get(names.NAMESPACE_LABEL, ""), labels.get(names.DEVICE_LABEL, "")
+    return Identity(install_id, namespace, device_id) if namespace and device_id else None
+
+
+def taken(labels: Mapping[str, str], install_id: str) -> str:
+    """That the Runtime of this container of ours has its name, for another one; "" when it is not ours."""
+    found = identity(labels, install_id)
+    if found is None:
+        return ""
+    runtime = f"Runtime {found.namespace}/{labels.get(names.NAME_LABEL) or found.device_id}"
+    return f"{runtime} has the container {found.device_id}: give one of the two another deviceId"
+
+
+def require_of(labels: Mapping[str, str] | None, identity_: Identity, what: str) -> None:
+    """Check that nobody else of ours has what is named after the runtime: names hold 48 bits of a hash only.
+
+    Raises errors.Stalled(NAME_TAKEN).
+    """
+    found = identity(labels, identity_.install_id)
+    if found is not None and found != identity_:
+        message = f"The {what} is of {found.namespace}/{found.device_id}: give one of the two another deviceId"
+        raise errors.Stalled(reasons.NAME_TAKEN, message)
+
+
+def made_from(labels: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
+    """The spec a container was made from, read by today's model; None when it cannot be read."""
+    try:
+        return runtimes.RuntimeSpec.model_validate_json(labels.get(names.SPEC_LABEL, ""))
+    except pydantic.ValidationError:
+        return None
+
+
+def parents(labels: Mapping[str, str]) -> set[str]:
+    """The parent interfaces that a container was made for."""
+    spec = made_from(labels)
+    return {interface.parent_interface for interface in spec.interfaces} if spec else set()
+
+
+def mac_addresses(labels: Mapping[str, str]) -> dict[str, str]:
+    """Interface name -> MAC address, as a container was made."""
+    try:
+        found = json.loads(labels.get(names.MAC_LABEL, "{}"))
+    except ValueError:
+        return {}
+    return {str(name): str(mac) for name, mac in found.items()} if isinstance(found, dict) else {}
+
+
+def making(labels: Mapping[str, str]) -> ContainerProvenance:
+    """How a container was made, for one that takes its place unchanged."""
+    return ContainerProvenance(
+        image=labels.get(names.IMAGE_LABEL, ""),
+        image_source=labels.get(names.IMAGE_SOURCE_LABEL, ""),
+        mac_addresses=mac_addresses(labels),
+        previous_image=labels.get(names.PREVIOUS_IMAGE_LABEL, ""),
+        pulled=labels.get(names.PULLED_LABEL) == "true",
+        realtime=labels.get(names.REALTIME_LABEL) != _UNAVAILABLE,
+    )
+
+
+def previous_name(identity: Identity) -> str:
+    """The name of the old container that a replacement keeps until the new one runs."""
+    return f"edge-previous-{_short(*identity)}"
+
+
+def is_name_of(name: str, identity: Identity) -> bool:
+    """Whether we give a container of this runtime that name."""
+    return name in (identity.device_id, previous_name(identity))
+
+
+def internal_network_name(identity: Identity) -> str:
+    """The name of a runtime's internal network."""
+    return f"edge-{_short(*identity)}"
+
+
+def lan_network_name(install_id: str, parent: str, subnet: IPv4Network) -> str:
+    """The name of the network that stands for one subnet on one parent interface."""
+    return f"edge-lan-{_short(install_id, parent, str(subnet))}"
+
+
+def is_lan_name(name: str) -> bool:
+    """Whether a network's name is one that we give to LAN networks."""
+    return name.startswith("edge-lan-")
+
+
+def volume_name(identity: Identity, name: str) -> str:
+    """The name of a runtime's volume; the same after delete and create."""
+    return f"edge-{_short(*identity)}-{name}"
+
+
+def _short(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,184 @@
+"""Starting, stopping, limiting and removing containers that exist.
+
+A start never replaces what runs, and a stop always leaves the program its grace period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable
+
+from controller import disk, errors
+from controller.api import reasons
+from controller.backends.base import Identity, Target
+from controller.backends.docker.containers import create_body, labels
+from controller.backends.docker.containers.creator import ContainerCreator
+from controller.backends.docker.containers.inventory import Container, Containers
+from controller.backends.docker.engine import failures
+from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.networking.attachments import Attachments
+from controller.backends.docker.networking.dedicated_interface import DedicatedInterfaces
+
+_LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
+
+log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """What happens to one container after its creation."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        containers: Containers,
+        creation: ContainerCreator,
+        attachments: Attachments,
+        dedication: DedicatedInterfaces,
+    ) -> None:
+        self._dedication = dedication
+        self._engine = engine
+        self._containers = containers
+        self._creation = creation
+        self._attachments = attachments
+
+    async def start(self, target: Target) -> None:
+        """Start the container and put its networks in order. A running one is only put in order.
+
+        Raises errors.Waiting(ADDRESS_CONFLICT) before when somebody else has one of its addresses.
+        """
+        await self._attachments.require_unclaimed(target)
+        await self._start_over(target)
+
+    async def launch(self, target: Target) -> None:
+        """Start the container; made again without what this host cannot give. Raises Refusal."""
+        try:
+            await self._start(target)
+        except failures.Refusal as refusal:
+            if failures.is_realtime_refusal(refusal):
+                await self._creation.recreate_without_realtime(target)
+            elif failures.is_lost_network(refusal):
+                await self._attachments.reconnect(target, refusal)
+            else:
+                raise
+            await self._start(target)
+        log.info("started container %s", target.identity.device_id, extra={"runtime": target.name})
+
+    async def stop(self, target: Target) -> None:
+        """Stop the container within the grace period of the spec; the host gets its interface back."""
+        container = await self._containers.require(target.identity)
+        await self._dedication.catch_up(target.identity, container.process)
+        await self._stop(container, target)
+        await self._dedication.take_back(target.identity)
+
+    async def restart(self, target: Target) -> None:
+        """Stop, and start. Raises errors.Retry(DISK_FULL) before (require_room)."""
+        await require_room(await self._containers.require(target.identity))
+        await self.stop(target)
+        await self._start_over(target)
+
+    async def update_limits(self, target: Target) -> None:
+        """Change CPU and memory limits, without a restart."""
+        container = await self._containers.require(target.identity)
+        wanted = create_body.limits(target.spec.resources)
+        # No engine can take a limit away from a container: the whole host stands for none.
+        cpus, memory = host_capacity()
+        given = wanted | ({} if wanted["NanoCpus"] else {"NanoCpus": cpus * 10**9})
+        given |= {} if wanted["Memory"] else {"Memory": memory, "MemorySwap": memory}
+        await self._engine.post(f"/containers/{container.id}/update", given)
+
+    async def remove(self, target: Target) -> None:
+        """Stop and remove the container, the one it replaced, and the volumes that the spec gives up."""
+        identity = target.identity
+        found = (
+            self._containers.current(identity),
+            self._containers.previous(identity),
+            self._containers.renamed(target),
+        )
+        for container in await asyncio.gather(*found):
+            if container is not None:
+                await self._stop(container, target)
+                await self.discard(container)
+        await self._dedication.take_back(identity)
+        for volume in target.spec.volumes:
+            if volume.reclaim_policy == "Delete":
+                await self._remove_volume(target.identity, volume.name)
+
+    async def discard(self, container: Container) -> None:
+        """Remove a container that has been stopped; its volumes stay."""
+        remove = self._engine.change(lambda client: client.remove_container(container.id, force=True))
+        await _tolerating_absence(remove)
+
+    async def rename(self, container: Container, name: str) -> None:
+        """Give the container another name."""
+        await self._engine.change(lambda client: client.rename(container.id, name))
+
+    async def restore_name(self, target: Target) -> None:
+        """Give a container that somebody renamed its name back."""
+        if found := await self._containers.renamed(target):
+            await self.rename(found, target.identity.device_id)
+            log.info(
+                "renamed container %s to %s", found.name, target.identity.device_id, extra={"runtime": target.name}
+            )
+
+    async def halt(self, container: Container, seconds: int) -> None:
+        """Stop a container; it has ``seconds`` to end by itself."""
+        await _tolerating_absence(self._engine.stop(container.id, seconds))
+        log.info("stopped container %s", container.name)
+
+    async def _start_over(self, target: Target) -> None:
+        await self._attachments.provide(target)
+        await self.launch(target)
+        await self._attachments.repair(target, started=True)
+
+    async def _start(self, target: Target) -> None:
+        """Start it; a link of the run before that the kernel is still removing is waited for."""
+        # By its id: the name may be that of another namespace's runtime by now.
+        container = (await self._containers.require(target.identity)).id
+        for attempt in range(_LINGERING_LINK_ATTEMPTS):
+            try:
+                await self._engine.change(lambda client: client.start(container))
+            except failures.Refusal as refusal:
+                if not failures.is_lingering_link(refusal) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
+                    raise
+            else:
+                return
+            await asyncio.sleep(_LINGERING_LINK_SECONDS)
+
+    async def _stop(self, container: Container, target: Target) -> None:
+        if container.state["Status"] not in ("exited", "created", "dead"):
+            await self.halt(container, target.spec.termination_grace_period_seconds)
+
+    async def _remove_volume(self, identity: Identity, name: str) -> None:
+        volume = labels.volume_name(identity, name)
+
+        async def remove() -> None:
+            found = await self._engine.call(lambda client: client.inspect_volume(volume))
+            if labels.identity(found.get("Labels"), identity.install_id) == identity:
+                await self._engine.change(lambda client: client.remove_volume(volume))
+
+        await _tolerating_absence(remove())
+
+
+async def require_room(container: Container) -> None:
+    """Before what runs is stopped: on a full disk the engine starts nothing. Raises errors.Retry(DISK_FULL)."""
+    folder = container.folder
+    if container.running and folder and await asyncio.to_thread(disk.is_full, folder):
+        message = f"the disk of Docker ({folder.parent}) is full: {container.name} runs on, as no start would succeed"
+        raise errors.Retry(reasons.DISK_FULL, f"{message}; free space")
+
+
+async def _tolerating_absence(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except failures.Refusal as refusal:
+        if refusal.status == 409 and "removal" in refusal.words:
+            raise errors.Retry(reasons.STEP_FAILED, "The engine is still removing the container") from refusal
+        if refusal.status != 404:
+            raise
+
+
+def host_capacity() -> tuple[int, int]:
+    """Cores and bytes of memory of this host."""
+    return os.cpu_count() or 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,291 @@
+"""What stands of one runtime: container, interfaces, networks. Looks only; at most four calls and one ``ip``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from controller import boottime, errors, names
+from controller.api import quantities, reasons, runtimes
+from controller.backends.base import Observed, ObservedInterface, Target
+from controller.backends.docker.containers import confinement, create_body, labels
+from controller.backends.docker.containers.exits import ContainerExit, ContainerExits
+from controller.backends.docker.containers.inventory import Container, is_of
+from controller.backends.docker.containers.lifecycle import host_capacity
+from controller.backends.docker.networking import dhcp_leases
+from controller.backends.docker.networking.attachments import Attachments, resolves_otherwise
+from controller.backends.docker.networking.dedicated_interface import DedicatedLink
+from controller.backends.docker.networking.endpoint_plan import DesiredInterface, Endpoint
+from controller.backends.docker.parts import Parts
+from controller.container_root import NONE
+from controller.network import interfaces, link_plan, resolver
+from controller.network.interfaces import ABSENT, LinkState
+from controller.network.netns import Namespace, Snapshot
+
+_WIFI = "{} is Wi-Fi, and access points let no foreign MAC address through: give a wired parentInterface"
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+class ContainerObserver:
+    """Observes runtimes."""
+
+    def __init__(
+        self, parts: Parts, attachments: Attachments, interface_kind: Callable[[str], str], endings: ContainerExits
+    ) -> None:
+        self._containers = parts.containers
+        self._networks = parts.networks
+        self._attachments = attachments
+        self._occupancy = parts.occupancy
+        self._dedication = parts.dedication
+        self._ports = parts.ports
+        self._parents = parts.parents
+        self._interface_kind = interface_kind
+        self._endings = endings
+
+    async def observe(self, target: Target) -> Observed:
+        """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
+        self._parents.note(target.identity, (desired.parent_interface for desired in target.spec.interfaces))
+        observed = await self._observe(target)
+        self._occupancy.note(target.identity, observed.interfaces)
+        judged = tuple(self._occupancy.judged(found) for found in observed.interfaces)
+        contested = ((found.awaits, found.detail) for found in judged if found.awaits == reasons.ADDRESS_CONFLICT)
+        return replace(observed, interfaces=judged, start_blockers=(*observed.start_blockers, *contested))
+
+    async def _observe(self, target: Target) -> Observed:
+        identity = target.identity
+        found, previous = await asyncio.gather(
+            self._containers.named(identity.device_id), self._containers.previous(identity)
+        )
+        predecessor = previous.id if previous else ""
+        if found and is_of(found, identity):
+            return await self._container(target, found, predecessor)
+        neighbour = labels.taken(found.labels, identity.install_id) if found else ""
+        renamed = await self._containers.renamed(target)
+        observed = await (self._container(target, renamed, predecessor) if renamed else self._absent(target))
+        return replace(
+            observed,
+            renamed=renamed.name if renamed else "",
+            neighbour=neighbour,
+            foreign=found.describe() if found and not neighbour else "",
+            predecessor=predecessor,
+        )
+
+    async def _absent(self, target: Target) -> Observed:
+        desired_interfaces = create_body.desired_interfaces(target, {})
+        dedicated = await self._dedication.lease_state(target, NONE)
+        return Observed(
+            start_blockers=await self._obstacles(target, desired_interfaces, dedicated, running=False),
+            lent=dedicated.lent,
+            leftovers=await self._networks.internal_exists(target.identity),
+            missing_parents=self._parents.lacking(desired.interface.parent_interface for desired in desired_interfaces),
+            devices=await self._ports.observe(target, None),
+        )
+
+    async def _container(self, target: Target, container: Container, predecessor: str) -> Observed:
+        desired_interfaces = self._attachments.desired_interfaces(target, container)
+        parents = self._attachments.parents(desired_interfaces)
+        interfaces = await self._interfaces(container, desired_interfaces, parents)
+        dedicated = await self._dedicated(target, container)
+        unbounded = await self._lacks_memory_limit(container, target.spec.resources)
+        return replace(
+            _described(container, labels.internal_network_name(target.identity), self._ending(container)),
+            started_seconds=await asyncio.to_thread(boottime.process_start, container.pid) if container.pid else None,
+            interfaces=interfaces,
+            devices=await self._ports.observe(target, container),
+            resources=_resources(container, target.spec.resources, unbounded=unbounded),
+            predecessor=predecessor,
+            missing_parents=self._parents.lacking(parents),
+            start_blockers=await self._obstacles(target, desired_interfaces, dedicated, running=container.running),
+            dedicated_fault=dedicated.fault,
+            lent=dedicated.lent,
+            warnings=_warnings(container, target, unbounded=unbounded),
+        )
+
+    async def _obstacles(
+        self, target: Target, desired_interfaces: Sequence[DesiredInterface], dedicated: DedicatedLink, *, running: bool
+    ) -> tuple[tuple[str, str], ...]:
+        """Why a start of ours may not be made."""
+        should_run = running or target.spec.desired_state == "Running"
+        self._occupancy.claim(target.identity, desired_interfaces if should_run else ())
+        claimed = self._occupancy.claimed(target.identity, desired_interfaces) if should_run else None
+        parents = dict.fromkeys(desired.interface.parent_interface for desired in desired_interfaces)
+        kinds = await asyncio.to_thread(lambda: {name: self._interface_kind(name) for name in parents})
+        return (
+            *([dedicated.obstacle] if dedicated.obstacle else []),
+            *((reasons.WIFI_PARENT, _WIFI.format(name)) for name, kind in kinds.items() if kind == "wifi"),
+            *([claimed] if claimed else []),
+        )
+
+    async def _lacks_memory_limit(self, container: Container, desired: runtimes.Resources) -> bool:
+        """Whether the engine left the wished limit out because the host has none to give; asked only then."""
+        missing = quantities.memory_bytes(desired.memory) and not container.host_config.get("Memory")
+        return bool(missing) and not await self._containers.have_bounded_memory()
+
+    async def _dedicated(self, target: Target, container: Container) -> DedicatedLink:
+        try:
+            return await self._dedication.lease_state(target, container.process)
+        except errors.Retry:
+            return DedicatedLink()  # it ended between the two looks: an event brings the next one
+
+    def _ending(self, container: Container) -> ContainerExit | None:
+        """How the last run ended; the engine forgets it when it starts the container again."""
+        state = container.state
+        finished = _time(state.get("FinishedAt"))
+        if state["Status"] in ("exited", "restarting", "dead"):
+            return ContainerExit(finished, state.get("ExitCode") or 0, bool(state.get("OOMKilled")))
+        return self._endings.of(container.id, finished) if finished else None
+
+    async def _interfaces(
+        self, container: Container, desired_interfaces: Sequence[DesiredInterface], parents: Mapping[str, int]
+    ) -> tuple[ObservedInterface, ...]:
+        if container.state["Status"] != "running":
+            return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
+        try:
+            async with Namespace(container.process) as namespace:
+                snapshot = await namespace.snapshot()
+        except errors.Retry:
+            # It ended between the two looks: an event brings the next one.
+            return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
+        servers = await asyncio.to_thread(resolver.name_servers, container.process)
+        states = await asyncio.to_thread(_states, parents)
+        wrong_servers = not any(desired.pending for desired in desired_interfaces) and resolves_otherwise(
+            container, create_body.name_servers(desired_interfaces), servers
+        )
+        seen = _running_interfaces(desired_interfaces, parents, container, snapshot, wrong_servers=wrong_servers)
+        return tuple(_with_parent(found, states.get(found.parent_interface, ABSENT)) for found in seen)
+
+
+def _described(container: Container, internal: str, ending: ContainerExit | None) -> Observed:
+    """What the engine tells of a container; ``internal`` names its internal network."""
+    state, how = container.state, labels.making(container.labels)
+    return Observed(
+        state=state["Status"],
+        container_id=container.id,
+        image=how.image,
+        image_source=how.image_source,
+        made_from=labels.made_from(container.labels),
+        uid=container.labels.get(names.UID_LABEL, ""),
+        started_at=_time(state.get("StartedAt")),
+        finished_at=_time(state.get("FinishedAt")),
+        exit_code=ending.exit_code if ending else None,
+        oom_killed=bool(ending and ending.out_of_memory),
+        error=state.get("Error", ""),
+        restart_count=_restarts(container),
+        health=(state.get("Health") or {}).get("Status", "none"),
+        internal_ip=container.address_on(internal),
+        internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
+    )
+
+
+def _running_interfaces(
+    desired_interfaces: Sequence[DesiredInterface],
+    parents: Mapping[str, int],
+    container: Container,
+    snapshot: Snapshot,
+    *,
+    wrong_servers: bool,
+) -> tuple[ObservedInterface, ...]:
+    links = [desired.link(parents[desired.interface.parent_interface]) for desired in desired_interfaces]
+    faults = link_plan.faults(snapshot, links)
+    configured = {endpoint.mac_address.lower(): endpoint for endpoint in container.endpoints}
+    seen = []
+    for desired in desired_interfaces:
+        link = snapshot.by_mac(desired.mac_address)
+        detail = faults.get(desired.interface.name) or _kept_otherwise(desired, configured.get(desired.mac_address))
+        if not detail and wrong_servers and desired.name_servers:
+            detail = "other name servers are asked"
+        address = str(link.addresses[0].ip) if link and link.addresses else ""
+        seen.append(dhcp_leases.with_lease(desired, _interface(desired, link is not None, address, detail)))
+    return (*_surplus(snapshot, links, configured), *seen)
+
+
+def _states(parents: Iterable[str]) -> dict[str, LinkState]:
+    return {name: interfaces.state(name) for name in parents}
+
+
+def _with_parent(seen: ObservedInterface, parent: LinkState) -> ObservedInterface:
+    """What is in order inside and leads nowhere is told; it heals when the parent does."""
+    if not seen.in_order or not parent.number or parent.carrier:
+        return seen
+    what = "has no carrier: plug its cable in" if parent.up else "is down: run `ip link set {} up`"
+    detail = f"{seen.parent_interface} {what.format(seen.parent_interface)}"
+    return replace(seen, in_order=False, detail=detail, awaits=reasons.PARENT_DOWN)
+
+
+def _kept_otherwise(desired: DesiredInterface, endpoint: Endpoint | None) -> str:
+    """Docker would bring another address at the next start."""
+    if endpoint is None or not labels.is_lan_name(endpoint.network):
+        return ""
+    if endpoint.address == (desired.interface.address or ""):
+        return ""
+    return f"Docker keeps {endpoint.address} for {desired.interface.name}"
+
+
+def _surplus(
+    snapshot: Snapshot, links: Sequence[link_plan.WantedLink], configured: Mapping[str, Endpoint]
+) -> list[ObservedInterface]:
+    """macvlan links that the spec does not ask for, made by Docker or by us."""
+    wanted = {link.mac_address for link in links}
+    # A network that a person connected is left to that person.
+    foreign = {mac for mac, endpoint in configured.items() if not labels.is_lan_name(endpoint.network)}
+    return [
+        ObservedInterface(
+            link.name, attached=True, mac_address=link.mac_address, in_order=False, detail="not in the spec"
+        )
+        for link in snapshot.links
+        if link.kind == "macvlan" and link.mac_address not in wanted | foreign
+    ]
+
+
+def _stopped_interface(desired: DesiredInterface, endpoints: Sequence[Endpoint]) -> ObservedInterface:
+    held = desired.interface.address in {endpoint.address for endpoint in endpoints}
+    return _interface(desired, held, "", "" if held else "made at the next start")
+
+
+def _interface(desired: DesiredInterface, attached: bool, address: str, detail: str) -> ObservedInterface:
+    return ObservedInterface(
+        name=desired.interface.name,
+        parent_interface=desired.interface.parent_interface,
+        attached=attached,
+        address=address,
+        mac_address=desired.mac_address,
+        gateway=desired.gateway,
+        in_order=attached and not detail,
+        detail=detail,
+    )
+
+
+def _resources(container: Container, desired: runtimes.Resources, *, unbounded: bool) -> runtimes.Resources:
+    """The limits; one of the whole host counts as none where none is wished, for it cannot be taken away.
+
+    ``unbounded``: the host cannot bound memory, so that nothing is done about it.
+    """
+    cpus, memory = host_capacity()
+    nano, limit = container.host_config.get("NanoCpus") or 0, container.host_config.get("Memory") or 0
+    if nano >= cpus * 10**9 and not quantities.nano_cpus(desired.cpu):
+        nano = 0
+    if limit >= memory and not quantities.memory_bytes(desired.memory):
+        limit = 0
+    limit = quantities.memory_bytes(desired.memory) if unbounded else limit
+    return runtimes.Resources(cpu=f"{nano // 10**6}m" if nano else None, memory=str(limit) if limit else None)
+
+
+def _restarts(container: Container) -> int:
+    """The engine counts a start before it makes it."""
+    counted = int(container.document.get("RestartCount") or 0)
+    return max(0, counted - 1) if container.state["Status"] == "restarting" else counted
+
+
+def _warnings(container: Container, target: Target, *, unbounded: bool) -> tuple[tuple[str, str], ...]:
+    found = [(reasons.MEMORY_UNBOUNDED, reasons.meaning(reasons.MEMORY_UNBOUNDED))] if unbounded else []
+    if target.spec.realtime.enabled and not labels.making(container.labels).realtime:
+        found.append((reasons.REALTIME_UNAVAILABLE, reasons.meaning(reasons.REALTIME_UNAVAILABLE)))
+    if excess := confinement.excess(container.host_config, has_ports=bool(target.spec.serial_ports)):
+        remedy = f"its next new container may not; `docker rm -f {container.name}` has it made now"
+        found.append((reasons.EXCESS_RIGHTS, f"Made with more rights than it needs now, it may {excess}: {remedy}"))
+    return tuple(found)
+
+
+def _time(text: str | None) -> str:
+    return text if text and text != _NEVER else ""

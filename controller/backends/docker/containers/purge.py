@@ -1,0 +1,62 @@
+"""Everything of this installation on the engine: listed, and removed - containers, then networks, then volumes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from controller.backends.docker.containers import labels
+from controller.backends.docker.containers.inventory import Containers
+from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.networking.networks import Networks
+from controller.network.parents import Parents
+
+_GRACE_SECONDS = 10
+
+
+class Purge:
+    """What carries the installation's labels, and nothing else. Volumes hold what runtimes stored: only on demand."""
+
+    def __init__(
+        self, engine: Engine, containers: Containers, networks: Networks, parents: Parents, install_id: str
+    ) -> None:
+        self._engine = engine
+        self._containers = containers
+        self._networks = networks
+        self._parents = parents
+        self._install_id = install_id
+
+    async def belongings(self, *, volumes: bool) -> list[str]:
+        """All of it, for a person."""
+        containers = await self._containers.of_install(self._install_id)
+        found = [f"container {entry['Names'][0].lstrip('/')}" for _, entry in containers]
+        found += [f"network {name}" for name in await self._networks.of_install()]
+        found += [f"interface {name}" for name in await self._parents.ours()]
+        return found + [f"volume {name}" for name in (await self._volumes() if volumes else [])]
+
+    async def run(self, *, volumes: bool) -> list[str]:
+        """Remove it; what was removed."""
+        removed = []
+        for identity, entry in await self._containers.of_install(self._install_id):
+            await self._end(entry["Id"])
+            removed.append(f"container {identity.device_id}")
+        removed += [f"network {name}" for name in await self._networks.remove_all()]
+        removed += [f"interface {name}" for name in await self._parents.remove_unused()]
+        for name in await self._volumes() if volumes else []:
+            await self._engine.change(partial(_remove_volume, name=name))
+            removed.append(f"volume {name}")
+        return removed
+
+    async def _end(self, container: str) -> None:
+        found = await self._engine.call(lambda client: client.inspect_container(container))
+        await self._engine.stop(container, found["Config"].get("StopTimeout") or _GRACE_SECONDS)
+        await self._engine.change(lambda client: client.remove_container(container, force=True))
+
+    async def _volumes(self) -> list[str]:
+        wanted = labels.selector(labels.of_install(self._install_id))
+        found: dict[str, Any] = await self._engine.call(lambda client: client.volumes(filters=wanted))
+        return [volume["Name"] for volume in found.get("Volumes") or []]
+
+
+def _remove_volume(client: Any, name: str) -> None:
+    client.remove_volume(name)

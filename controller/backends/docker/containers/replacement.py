@@ -1,0 +1,144 @@
+"""A new container in the place of an old one, which is kept until the new one runs and comes back if it fails.
+
+The old one is stopped and renamed; its name says what it is, for labels cannot change. Broken off at any point,
+``finish`` goes on from what stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from typing import NoReturn
+
+from controller import errors
+from controller.api import reasons
+from controller.backends.base import Target
+from controller.backends.docker.containers import labels
+from controller.backends.docker.containers.creator import ContainerCreator, fresh
+from controller.backends.docker.containers.inventory import Container, Containers
+from controller.backends.docker.containers.lifecycle import Lifecycle, require_room
+from controller.backends.docker.engine import failures
+from controller.backends.docker.images.images import Images
+from controller.backends.docker.networking.attachments import Attachments
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.25
+_UNKNOWN = (reasons.DAEMON_UNREACHABLE, reasons.DAEMON_SLOW)
+
+
+class Replacement:
+    """``settle_seconds``: how long a new container must run without ending before the old one is given up."""
+
+    def __init__(
+        self,
+        containers: Containers,
+        creation: ContainerCreator,
+        lifecycle: Lifecycle,
+        attachments: Attachments,
+        images: Images,
+        settle_seconds: float,
+    ) -> None:
+        self._containers = containers
+        self._creation = creation
+        self._lifecycle = lifecycle
+        self._attachments = attachments
+        self._images = images
+        self._settle_seconds = settle_seconds
+
+    async def replace(self, target: Target) -> Target:
+        """Put a container of the target in the place of the current one.
+
+        Raises errors.Stalled(REPLACE_FAILED), and before anything is stopped errors.Retry(DISK_FULL).
+        """
+        old = await self._containers.previous(target.identity)
+        if old is None:
+            old = await self._containers.require(target.identity)
+            await self._attachments.require_unclaimed(target)
+            await require_room(old)
+            await self._lifecycle.halt(old, target.spec.termination_grace_period_seconds)
+            await self._lifecycle.rename(old, labels.previous_name(target.identity))
+        try:
+            target = await self._creation.create(target, self._making(target, old))
+        except (failures.Refusal, errors.ReconcileError) as error:
+            await self._go_back(target, error)
+        await self._settle(target, old)
+        return target
+
+    async def finish(self, target: Target) -> None:
+        """Go on after a replacement was broken off. Raises errors.Stalled(REPLACE_FAILED)."""
+        old = await self._containers.previous(target.identity)
+        if old is None:
+            return
+        if await self._containers.current(target.identity) is None:
+            await self._restore(target, old)
+        else:
+            await self._settle(target, old)
+
+    def _making(self, target: Target, old: Container) -> labels.ContainerProvenance:
+        before = labels.making(old.labels)
+        pulled = self._images.was_pulled(target.image or "") or (before.pulled and before.image == target.image)
+        # Only what was pulled for us is remembered, for what is remembered is removed one day.
+        superseded = before.image if before.pulled else ""
+        previous = superseded if before.image != target.image else before.previous_image
+        how = fresh(target, pulled=pulled)
+        return dataclasses.replace(how, mac_addresses=before.mac_addresses, previous_image=previous)
+
+    async def _settle(self, target: Target, old: Container) -> None:
+        """Keep the new container when it runs, else go back to the old one."""
+        try:
+            await self._prove(target)
+        except (failures.Refusal, errors.ReconcileError) as error:
+            await self._go_back(target, error)
+        await self._give_up(target, old)
+
+    async def _prove(self, target: Target) -> None:
+        """Start the new container and see it run; nothing is started that should stand still."""
+        if target.spec.desired_state == "Stopped":
+            return
+        await self._lifecycle.launch(target)
+        with contextlib.suppress(
+            errors.ReconcileError, failures.Refusal
+        ):  # networks are mended later, whichever container stays
+            await self._attachments.repair(target, started=True)
+        first = await self._containers.require(target.identity)
+        waited = 0.0
+        while waited < self._settle_seconds:
+            await asyncio.sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+            _require_steady(first, await self._containers.require(target.identity))
+
+    async def _go_back(self, target: Target, error: Exception) -> NoReturn:
+        if isinstance(error, errors.Waiting) and error.reason in _UNKNOWN:
+            raise error  # nothing is known of the new container, and nothing can be put back now
+        log.warning("the new container failed, going back: %s", error, extra={"runtime": target.name})
+        if new := await self._containers.current(target.identity):
+            await self._lifecycle.discard(new)
+        if old := await self._containers.previous(target.identity):
+            await self._restore(target, old)
+        message = f"The new container did not run ({error}); the old one was started again: correct the spec"
+        raise errors.Stalled(reasons.REPLACE_FAILED, message) from error
+
+    async def _restore(self, target: Target, old: Container) -> None:
+        """Give the old container its name back; started, it has the interfaces it was made with."""
+        await self._lifecycle.rename(old, target.identity.device_id)
+        if target.spec.desired_state == "Running":
+            spec = labels.made_from(old.labels) or target.spec
+            await self._lifecycle.start(dataclasses.replace(target, spec=spec))
+
+    async def _give_up(self, target: Target, old: Container) -> None:
+        before = labels.making(old.labels)
+        await self._lifecycle.discard(old)
+        if before.previous_image:
+            await self._images.remove_superseded(target, before.previous_image)
+        log.info("replaced container %s", target.identity.device_id, extra={"runtime": target.name})
+
+
+def _require_steady(first: Container, now: Container) -> None:
+    restarted = int(now.document.get("RestartCount") or 0) > 0
+    if now.running and not restarted and now.state["StartedAt"] == first.state["StartedAt"]:
+        return
+    why = "out of memory" if now.state.get("OOMKilled") else f"exit code {now.state.get('ExitCode')}"
+    raise errors.Retry(reasons.CRASHED, now.state.get("Error") or f"its program ended by itself, {why}")

@@ -1,0 +1,1 @@
+"""Serial ports inside a container, and the cgroup rules that allow them."""

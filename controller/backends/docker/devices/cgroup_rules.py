@@ -1,0 +1,65 @@
+"""Which devices a container may open: cgroup rules for the serial ports that its spec asks for, and no others. Pure.
+
+An engine takes rules at creation only (API reference: DeviceCgroupRules), and a rule is for one minor number or for
+all. A device that is plugged in again has another minor, so its rule is for the whole major; a port on the board
+never moves, and gets its own minor: of major 4 the rest are the host's consoles (kernel: devices.txt).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from controller.api.runtimes import SerialPort
+from controller.devices import serial
+from controller.devices.serial import SerialDevice
+
+_PLUGGED_IN_LATER = (188, 166)  # ttyUSB, ttyACM: what nobody can tell apart before it is there
+_ON_BOARD = {"ttyS": (4, 64, 192), "ttyAMA": (204, 64, 16)}  # major, first minor, how many
+_ON_BOARD_NAME = re.compile(r"(ttyS|ttyAMA)([0-9]{1,3})")
+
+
+def of(ports: Iterable[SerialPort], devices: Sequence[SerialDevice]) -> list[str]:
+    """The rules of a container for these ports, as the host's devices are now."""
+    return list(dict.fromkeys(rule for port in ports for rule in _rules(port, devices)))
+
+
+def allow(rules: Sequence[str], device: SerialDevice | None) -> bool:
+    """Whether a container that was made with ``rules`` may open the device.
+
+    None is one that is not there: that a container has any rule tells that it may have been made for it.
+    """
+    return any(_covers(rule, _rule_of(device)) for rule in rules) if device else bool(rules)
+
+
+def _rules(port: SerialPort, devices: Sequence[SerialDevice]) -> Iterator[str]:
+    if device := serial.find(devices, port.device_id):
+        yield _rule_of(device)
+    elif number := _on_board(port.device_id.removeprefix("/dev/")):
+        yield _rule(*number)
+    else:
+        yield from (_rule(major) for major in _PLUGGED_IN_LATER)
+
+
+def _rule_of(device: SerialDevice) -> str:
+    return _rule(os.major(device.number), None if device.moves else os.minor(device.number))
+
+
+def _on_board(name: str) -> tuple[int, int] | None:
+    """Major and minor of a port on the board that goes by its kernel name."""
+    found = _ON_BOARD_NAME.fullmatch(name)
+    major, first, count = _ON_BOARD[found[1]] if found else (0, 0, 0)
+    return (major, first + int(found[2])) if found and int(found[2]) < count else None
+
+
+def _rule(major: int, minor: int | None = None) -> str:
+    return f"c {major}:{'*' if minor is None else minor} rw"
+
+
+def _covers(rule: str, wanted: str) -> bool:
+    """Whether a rule, perhaps of an earlier version, allows all of a wanted one (cgroup-v1/devices)."""
+    kind, _, rest = rule.partition(" ")
+    major, _, minor = rest.partition(" ")[0].partition(":")
+    wanted_major, _, wanted_minor = wanted.split()[1].partition(":")
+    return kind == "a" or (kind == "c" and major in ("*", wanted_major) and minor in ("*", wanted_minor))

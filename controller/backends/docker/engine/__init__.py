@@ -1,0 +1,1 @@
+"""The Docker Engine API: client, thread pools with timeouts, circuit breaker, events."""

@@ -1,0 +1,148 @@
+"""Whether the engine answers: a circuit breaker. While it does not, every call fails at once instead of waiting.
+
+A call without an answer says little: the engine may be slow. So it is pinged, which costs it nothing. Only when that
+is not answered either does the breaker open; from then on one ping at a time finds out when the engine is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from controller import errors
+from controller.api import reasons
+from controller.backends.docker.engine.failures import Refusal
+from controller.backends.docker.engine.lane import Unanswered
+from controller.backends.docker.engine.limits import EngineLimits
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Breaker:
+    """``ping`` gives the version of the API that the engine at ``url`` speaks. Raises Refusal and Unanswered.
+
+    Belongs to one event loop.
+    """
+
+    def __init__(self, url: str, ping: Callable[[], Awaitable[str]], limits: EngineLimits) -> None:
+        self._url = url
+        self._ping = ping
+        self._limits = limits
+        self._version = ""
+        self._obstacle = ""  # why it is open, "" while it is closed
+        self._opened: asyncio.Future[None] | None = None
+        self._closed = asyncio.Event()
+        self._asking: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
+
+    async def version(self) -> str:
+        """The version of the API. Raises errors.Waiting(DAEMON_UNREACHABLE), at once while it is open."""
+        self._require()
+        if not self._version:
+            await self.check()
+        return self._version
+
+    async def check(self) -> None:
+        """Ask the engine whether it answers now. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        self._require()
+        await self._ask()
+        self._require()
+
+    async def during(self, work: Awaitable[T]) -> T:
+        """The result of ``work``, given up when the breaker opens: its own limit may be minutes away.
+
+        Raises errors.Waiting(DAEMON_UNREACHABLE).
+        """
+        if self._opened is None:
+            self._opened = asyncio.get_running_loop().create_future()
+        task = asyncio.ensure_future(work)
+        either: set[asyncio.Future[Any]] = {task, self._opened}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            task.cancel()
+        raise self._unreachable()
+
+    async def explain(self, unanswered: Unanswered) -> errors.Waiting:
+        """What it means that a call got no answer, by another ping."""
+        if not self._obstacle:
+            await self._ask()
+        if self._obstacle:
+            return self._unreachable()
+        if unanswered.late:
+            message = f"Docker at {self._url} is slow: it has not finished in time, and is looked at again"
+            return errors.Waiting(reasons.DAEMON_SLOW, message)
+        message = f"Docker at {self._url} broke off its answer ({unanswered}); it is asked again"
+        return errors.Waiting(reasons.DAEMON_UNREACHABLE, message)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until the breaker closes again."""
+        self._closed.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), seconds)
+
+    def close(self) -> None:
+        """Ask no more."""
+        for task in (self._asking, self._probing):
+            if task is not None:
+                task.cancel()
+
+    def _require(self) -> None:
+        if self._obstacle:
+            raise self._unreachable()
+
+    def _unreachable(self) -> errors.Waiting:
+        message = f"Docker at {self._url} does not answer: start it or correct DOCKER_HOST ({self._obstacle})"
+        return errors.Waiting(reasons.DAEMON_UNREACHABLE, message)
+
+    async def _ask(self) -> None:
+        """Take part in a ping; one that gives up waiting does not end it for the others."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._note_ping(), name="the ping of Docker")
+        await asyncio.shield(self._asking)
+
+    async def _note_ping(self) -> None:
+        if obstacle := await self._obstacle_now():
+            self._open(obstacle)
+
+    async def _obstacle_now(self) -> str:
+        try:
+            self._version = await self._ping()
+        except (Unanswered, Refusal) as error:
+            return str(error)
+        return ""
+
+    def _open(self, obstacle: str) -> None:
+        self._obstacle = obstacle
+        log.warning("Docker at %s does not answer: %s", self._url, obstacle)
+        if self._opened is not None:
+            self._opened.set_result(None)
+            self._opened = None
+        self._probing = asyncio.create_task(self._probe(), name="the search for Docker")
+
+    async def _probe(self) -> None:
+        """Ping until it answers, and let it first carry out what it was asked before it hung."""
+        try:
+            await self._until_it_answers()
+            await asyncio.sleep(self._limits.settle_seconds)
+        except Exception:
+            log.exception("The search for Docker failed; the next call tries by itself")
+        self._obstacle = ""
+        self._closed.set()
+        log.info("Docker at %s answers again", self._url)
+
+    async def _until_it_answers(self) -> None:
+        pause, longest = self._limits.probe_seconds
+        while True:
+            await asyncio.sleep(pause)
+            if not (obstacle := await self._obstacle_now()):
+                return
+            self._obstacle = obstacle
+            pause = min(pause * 2, longest)

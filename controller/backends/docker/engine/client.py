@@ -1,0 +1,142 @@
+"""The connection to the engine: every call in a thread, with a time limit, and errors that the rest understands.
+
+Questions, changes, stops, pulls and events each have threads of their own: eight slow stops or a silent registry
+hold up nothing else. The SDK is imported at the first connection. Knows nothing of runtimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from controller.backends.docker.engine.breaker import Breaker
+from controller.backends.docker.engine.capabilities import Capabilities
+from controller.backends.docker.engine.lane import Lane, Unanswered
+from controller.backends.docker.engine.limits import LIMITS, EngineLimits
+from controller.backends.docker.engine.streams import Stream
+
+if TYPE_CHECKING:
+    from docker import APIClient
+    from requests import Response
+
+T = TypeVar("T")
+
+_PING_VERSION = "1.24"  # the least that the SDK takes; the path of a ping has no version
+
+
+class Engine:
+    """One Docker engine at ``url``.
+
+    Everything raises Refusal when the engine says no, and errors.Waiting: DAEMON_UNREACHABLE when it does not answer,
+    DAEMON_SLOW when it does but not to this. What came of the call is unknown then.
+    """
+
+    def __init__(self, url: str, limits: EngineLimits = LIMITS) -> None:
+        patience, ping = limits.question_seconds, limits.ping_seconds
+        self._questions = Lane(url, "docker", limits.questions, patience, 3 * patience)
+        self._changes = Lane(url, "docker-change", limits.changes, limits.change_seconds)
+        self._stops = Lane(url, "docker-stop", limits.stops, limits.change_seconds)
+        # A pull that was given up before it began keeps its thread until the registry is given up.
+        self._pulls = Lane(url, "docker-pull", 4 * limits.pulls, limits.pull_seconds)
+        self._logs = Lane(url, "docker-log", limits.logs, patience)
+        self._events = Lane(url, "docker-events", 4, patience, patience)
+        self._pings = Lane(url, "docker-ping", 2, ping, 2 * ping)
+        self._breaker = Breaker(url, self._ping, limits)
+        self._lanes = (self._questions, self._changes, self._stops, self._pulls, self._logs, self._events, self._pings)
+
+    async def call(self, function: Callable[[APIClient], T]) -> T:
+        """The result of a question, asked in a thread."""
+        return await self._run(self._questions, function)
+
+    async def change(self, function: Callable[[APIClient], T]) -> T:
+        """The result of one request that changes something.
+
+        One only: the thread goes on with a call that was given up, and a second request would come when it is no
+        longer expected.
+        """
+        return await self._run(self._changes, function)
+
+    async def stop(self, container: str, grace: int) -> None:
+        """Stop a container; it has ``grace`` seconds to end by itself."""
+        await self._run(self._stops, lambda client: client.stop(container, timeout=grace))
+
+    async def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Post JSON to a path of the API, for what the SDK does not offer; the answer's JSON or None."""
+
+        def send(client: APIClient) -> Any:
+            answer = client.post(url(client, path), json=body, timeout=client.timeout)
+            answer.raise_for_status()
+            return answer.json() if answer.content else None
+
+        return await self.change(send)
+
+    async def capabilities(self) -> Capabilities:
+        """What this engine can do."""
+        return Capabilities.of(await self._breaker.version())
+
+    async def check(self) -> None:
+        """Ask whether it answers."""
+        await self._breaker.check()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so long, or until an engine that did not answer does again."""
+        await self._breaker.pause(seconds)
+
+    async def pull(self, opened: Callable[[APIClient], Response]) -> Stream:
+        """A pull, once the engine has begun it; an engine that hangs for a while goes on with it."""
+        return await self._stream(self._pulls, opened)
+
+    async def logs(self, opened: Callable[[APIClient], Response]) -> Stream:
+        """The output of a container."""
+        return await self._stream(self._logs, opened)
+
+    async def events(self, opened: Callable[[APIClient], Response]) -> Stream:
+        """The stream of events; it fails when the engine no longer answers, so that it is made again."""
+        response = await self._run(self._events, _begun(opened))
+        return Stream(response, lambda read: self._answer(self._breaker.during(self._events.read(read))))
+
+    def close(self) -> None:
+        """Give up the connections; calls under way end by themselves, and nothing waits for them."""
+        self._breaker.close()
+        for lane in self._lanes:
+            lane.close()
+
+    async def _run(self, lane: Lane, function: Callable[[APIClient], T]) -> T:
+        version = await self._breaker.version()
+        return await self._answer(self._breaker.during(lane.run(version, function)))
+
+    async def _stream(self, lane: Lane, opened: Callable[[APIClient], Response]) -> Stream:
+        response = await self._run(lane, _begun(opened))
+        return Stream(response, lambda read: self._answer(lane.read(read)))
+
+    async def _answer(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except Unanswered as error:
+            raise await self._breaker.explain(error) from error
+
+    async def _ping(self) -> str:
+        return await self._pings.run(_PING_VERSION, _api_version)
+
+
+def url(client: APIClient, path: str) -> str:
+    """The address of a path of the API, in the version that was agreed on."""
+    return f"{client.base_url}/v{client.api_version}{path}"
+
+
+def _begun(opened: Callable[[APIClient], Response]) -> Callable[[APIClient], Response]:
+    def checked(client: APIClient) -> Response:
+        answer = opened(client)
+        answer.raise_for_status()
+        return answer
+
+    return checked
+
+
+def _api_version(client: APIClient) -> str:
+    answer = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
+    answer.raise_for_status()
+    version = answer.headers.get("Api-Version")
+    if version is None:
+        raise OSError("what answers there is no Docker engine")
+    return str(version)

@@ -1,0 +1,169 @@
+"""Images: resolved to a pin once, pulled with progress, and removed when they are superseded.
+
+A pin is ``repository@sha256:...``, or the image id of an image that came from no registry. Only images that were
+pulled for a runtime are ever removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from controller import errors, names
+from controller.api import reasons
+from controller.backends.base import Progress, Target
+from controller.backends.docker.containers.inventory import Containers
+from controller.backends.docker.engine import failures
+from controller.backends.docker.engine.client import Engine, url
+from controller.backends.docker.engine.limits import LIMITS, EngineLimits
+from controller.backends.docker.engine.streams import Stream, json_lines
+from controller.backends.docker.images.pulling import Download, credentials_for, repository_of
+
+if TYPE_CHECKING:
+    from docker import APIClient
+    from requests import Response
+
+log = logging.getLogger(__name__)
+
+_PROGRESS_SECONDS = 1.0
+
+
+class Images:
+    """``clock`` is a monotonic clock in seconds."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        containers: Containers,
+        limits: EngineLimits = LIMITS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._silence = limits.pull_seconds
+        self._turns = asyncio.Semaphore(limits.pulls)
+        self._containers = containers
+        self._clock = clock
+        self._pulled: set[str] = set()
+
+    def was_pulled(self, pin: str) -> bool:
+        """Whether this process pulled it."""
+        return pin in self._pulled
+
+    async def resolve(self, target: Target, progress: Progress) -> Target:
+        """The target with its pin; the image is on the host. A pin that is given is kept.
+
+        Raises errors.Stalled(IMAGE_NOT_FOUND, IMAGE_REFUSED), errors.Retry(IMAGE_PULL_FAILED, DISK_FULL).
+        """
+        reference, policy = target.image or target.spec.image_reference, target.spec.image_pull_policy
+        refresh = policy == "Always" and target.image is None
+        found = None if refresh else await self._inspect(reference)
+        if found is not None:
+            return dataclasses.replace(target, image=target.image or _pin(found, target.spec.image))
+        self._require_pullable(reference, policy)
+        await self._pull(reference, target, progress)
+        found = await self._inspect(reference)
+        if found is None:
+            raise errors.Retry(reasons.IMAGE_PULL_FAILED, f"{reference} was pulled but is not there; it is tried again")
+        pin = target.image or _pin(found, target.spec.image)
+        self._pulled.add(pin)
+        return dataclasses.replace(target, image=pin)
+
+    async def remove_superseded(self, target: Target, pin: str) -> None:
+        """Remove an image that was pulled for the runtime, unless a container of ours still needs or remembers it."""
+        if "@" not in pin:
+            return
+        in_use = await self._containers.of_install(target.identity.install_id)
+        remembered = {entry["Labels"].get(label) for _, entry in in_use for label in _IMAGE_LABELS}
+        if pin in remembered:
+            return
+        try:
+            await self._engine.change(lambda client: client.remove_image(pin))
+            log.info("removed the superseded image %s", pin, extra={"runtime": target.name})
+        except failures.Refusal as refusal:
+            # Gone, or used by a container that is not ours: both are fine.
+            log.debug("kept image %s: %s", pin, refusal)
+
+    def _require_pullable(self, reference: str, policy: str) -> None:
+        if policy == "Never":
+            message = f"{reference} is not on the host and spec.imagePullPolicy is Never: load it or allow the pull"
+            raise errors.Stalled(reasons.IMAGE_NOT_FOUND, message)
+        if reference.startswith("sha256:"):
+            message = f"The image {reference[:19]} was removed and came from no registry: load it again"
+            raise errors.Stalled(reasons.IMAGE_NOT_FOUND, message)
+
+    async def _inspect(self, reference: str) -> dict[str, Any] | None:
+        try:
+            return await self._engine.call(lambda client: _inspect(client, reference))
+        except failures.Refusal as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+
+    async def _pull(self, reference: str, target: Target, progress: Progress) -> None:
+        if self._turns.locked():
+            await progress(reasons.IMAGE_PULLING, f"Waiting to pull {reference}: other images are pulled first")
+        async with self._turns:
+            await self._pull_now(reference, target, progress)
+        log.info("pulled %s", reference, extra={"runtime": target.name})
+
+    async def _pull_now(self, reference: str, target: Target, progress: Progress) -> None:
+        download, reported_at = Download(reference), -_PROGRESS_SECONDS
+        await progress(reasons.IMAGE_PULLING, download.describe())
+        try:
+            async with aclosing(json_lines(await self._open(reference, target))) as lines:
+                async for line in lines:
+                    download.take(line)
+                    if self._clock() - reported_at >= _PROGRESS_SECONDS:
+                        reported_at = self._clock()
+                        await progress(reasons.IMAGE_PULLING, download.describe())
+        except failures.Refusal as refusal:
+            raise failures.outcome(refusal, pulling=reference) from refusal
+        except errors.Waiting as waiting:
+            if waiting.reason != reasons.DAEMON_SLOW:
+                raise
+            message = f"The registry sent nothing of {reference} for {self._silence:.0f} s; the pull is tried again"
+            raise errors.Retry(reasons.IMAGE_PULL_FAILED, message) from waiting
+
+    async def _open(self, reference: str, target: Target) -> Stream:
+        name, tag = repository_of(reference)
+        credentials = credentials_for(name, target.pull_credentials)
+
+        def opened(client: APIClient) -> Response:
+            import docker.auth  # noqa: PLC0415 - with the SDK, at the first use
+
+            headers = {"X-Registry-Auth": docker.auth.encode_header(credentials)} if credentials else {}
+            return client.post(
+                url(client, "/images/create"),
+                params={"fromImage": name, "tag": tag},
+                headers=headers,
+                stream=True,
+                timeout=(5.0, self._silence),
+            )
+
+        return await self._engine.pull(opened)
+
+
+_IMAGE_LABELS = (names.IMAGE_LABEL, names.PREVIOUS_IMAGE_LABEL)
+
+
+def _inspect(client: Any, reference: str) -> dict[str, Any]:
+    return client.inspect_image(reference)  # type: ignore[no-any-return]
+
+
+def _pin(image: dict[str, Any], repository: str) -> str:
+    """The digest under which the repository has the image, else its id."""
+    wanted = _familiar(repository)
+    digests = image.get("RepoDigests") or []
+    return next((digest for digest in digests if digest.rpartition("@")[0] == wanted), str(image["Id"]))
+
+
+def _familiar(repository: str) -> str:
+    """The short form that engines use for Docker Hub's images (distribution reference: familiar name)."""
+    for prefix in ("docker.io/library/", "docker.io/", "index.docker.io/library/", "index.docker.io/"):
+        repository = repository.removeprefix(prefix)
+    return repository.removeprefix("library/")

@@ -1,0 +1,73 @@
+"""What an image pull says, as progress for a person; whose credentials it takes. Pure.
+
+Messages: API reference, ImageCreate: lines with ``id``, ``status``, ``progressDetail`` or ``error``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from controller.backends.docker.engine.failures import Refusal
+
+_DOCKER_HUB = "docker.io"
+_HUB_NAMES = (_DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "https://index.docker.io/v1/")
+
+
+class Download:
+    """How far one pull is."""
+
+    def __init__(self, reference: str) -> None:
+        self._reference = reference
+        self._layers: dict[str, tuple[int, int]] = {}
+
+    def take(self, line: dict[str, Any]) -> None:
+        """Take one message. Raises Refusal when it tells of a failure."""
+        if "error" in line:
+            raise Refusal(500, str((line.get("errorDetail") or {}).get("message") or line["error"]))
+        detail, layer = line.get("progressDetail") or {}, line.get("id", "")
+        if line.get("status") == "Downloading" and detail.get("total"):
+            self._layers[layer] = (int(detail.get("current", 0)), int(detail["total"]))
+        elif line.get("status") in ("Download complete", "Pull complete") and layer in self._layers:
+            total = self._layers[layer][1]
+            self._layers[layer] = (total, total)
+
+    def describe(self) -> str:
+        """One sentence."""
+        done = sum(current for current, _ in self._layers.values())
+        total = sum(size for _, size in self._layers.values())
+        if not total:
+            return f"Pulling {self._reference}"
+        megabytes = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+        return f"Pulling {self._reference}: {100 * done // total} % ({megabytes})"
+
+
+def repository_of(reference: str) -> tuple[str, str]:
+    """Repository, and tag or digest, as the engine takes them for a pull."""
+    if "@" in reference:
+        repository, _, digest = reference.partition("@")
+        return repository, digest
+    repository, _, tag = reference.rpartition(":")
+    return repository, tag
+
+
+def credentials_for(repository: str, credentials: Sequence[dict[str, str]]) -> dict[str, str] | None:
+    """The credentials for the repository's registry, in the form of the engine (API reference: AuthConfig)."""
+    wanted = _registry(repository)
+    for given in credentials:
+        if _same_registry(given.get("registry", ""), wanted):
+            user, password = given.get("username", ""), given.get("password", "")
+            return {"username": user, "password": password, "serveraddress": given["registry"]}
+    return None
+
+
+def _registry(repository: str) -> str:
+    """The registry's host: what is before the first slash, when it looks like a host (distribution reference)."""
+    first, slash, _ = repository.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else _DOCKER_HUB
+
+
+def _same_registry(given: str, wanted: str) -> bool:
+    if wanted == _DOCKER_HUB:
+        return given in _HUB_NAMES
+    return given.removeprefix("https://").removeprefix("http://").split("/")[0] == wanted

@@ -1,0 +1,1 @@
+"""MACVLAN networks and their endpoints, DHCP leases, dedicated interfaces, addresses in use."""

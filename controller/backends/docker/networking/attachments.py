@@ -1,0 +1,205 @@
+"""A container's interfaces brought to the spec in place: Docker's endpoints first, then the rest in its namespace.
+
+Works on a running and on a stopped container, and never restarts one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from controller import errors
+from controller.api import reasons
+from controller.backends.base import Target
+from controller.backends.docker.containers import create_body, labels
+from controller.backends.docker.containers.inventory import Container
+from controller.backends.docker.engine import failures
+from controller.backends.docker.engine.capabilities import Capabilities
+from controller.backends.docker.networking import endpoint_plan
+from controller.backends.docker.networking.endpoint_plan import (
+    Attachment,
+    DesiredInterface,
+    Endpoint,
+    EndpointPlan,
+    LanNetworks,
+    Network,
+)
+from controller.backends.docker.parts import Parts
+from controller.container_root import NONE, Process
+from controller.network import link_reconciler, resolver
+from controller.network.arp import announcement
+from controller.network.arp.announcement import Claim
+from controller.network.link_plan import WantedLink
+
+log = logging.getLogger(__name__)
+
+
+class Attachments:
+    """Connects containers to their networks, and puts in order inside them what the engine cannot."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._engine = parts.engine
+        self._networks = parts.networks
+        self._containers = parts.containers
+        self._occupancy = parts.occupancy
+        self._leasing = parts.leasing
+        self._dedication = parts.dedication
+        self._parents = parts.parents
+
+    async def require_unclaimed(self, target: Target) -> None:
+        """Raise errors.Waiting(ADDRESS_CONFLICT) when somebody has an address that a start would take."""
+        await self.provide(target)
+        container = await self._containers.require(target.identity)
+        await self._occupancy.require_unclaimed(target.identity, self.desired_interfaces(target, container))
+
+    async def provide(self, target: Target) -> None:
+        """Make the VLANs that its interfaces stand on, see Parents.provide."""
+        await self._parents.provide(interfaces.parent_interface for interfaces in target.spec.interfaces)
+
+    async def repair(self, target: Target, *, started: bool = False) -> None:
+        """Put everything in order that can be now; ``started``: after a start of ours, whose addresses were free.
+
+        Raises errors.Waiting(PARENT_MISSING) afterwards when an interface had to be left out, and
+        errors.Waiting(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
+        """
+        container = await self._containers.current(target.identity)
+        await self._dedication.catch_up(target.identity, container.process if container else NONE)
+        if container is None:
+            return
+        await self.provide(target)
+        desired_interfaces = self.desired_interfaces(target, container)
+        if started:
+            self._occupancy.require_free(target.identity, desired_interfaces)
+        else:
+            await self._occupancy.require_unclaimed(target.identity, desired_interfaces)
+        parents = self.parents(desired_interfaces)
+        try:
+            await self._arrange_endpoints(target, container, desired_interfaces, parents)
+        except failures.Refusal as refusal:
+            if not await self._networks.drop_unusable(refusal):
+                raise
+            await self._arrange_endpoints(
+                target, await self._containers.require(target.identity), desired_interfaces, parents
+            )
+        container = await self._containers.require(target.identity)
+        if container.state["Status"] == "running":
+            await self._repair_running(target, container, parents, started=started)
+        if missing := [name for name, number in parents.items() if not number]:
+            raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {', '.join(missing)} now")
+
+    async def reconnect(self, target: Target, refusal: failures.Refusal) -> None:
+        """Repair a container whose start was refused because a network of it is gone or cannot be used."""
+        await self._networks.drop_unusable(refusal)
+        await self.repair(target)
+
+    def desired_interfaces(self, target: Target, container: Container) -> tuple[DesiredInterface, ...]:
+        """Every interface of the spec with the MAC address that it has on this container, and with its lease."""
+        interfaces = create_body.desired_interfaces(target, labels.mac_addresses(container.labels))
+        return self._leasing.lease_state(target.identity, interfaces, container.process, self.parents(interfaces))
+
+    def parents(self, desired_interfaces: Sequence[DesiredInterface]) -> dict[str, int]:
+        """The kernel's numbers of the wishes' parent interfaces, 0 for one that the host does not have now."""
+        return self._parents.numbers(desired.interface.parent_interface for desired in desired_interfaces)
+
+    async def _arrange_endpoints(
+        self,
+        target: Target,
+        container: Container,
+        desired_interfaces: Sequence[DesiredInterface],
+        parents: Mapping[str, int],
+    ) -> None:
+        capabilities = await self._engine.capabilities()
+
+        def can_pin(attachment: Attachment) -> bool:
+            present = parents[attachment.desired.interface.parent_interface]
+            return bool(present) and pins_mac(container, attachment, capabilities)
+
+        def arrange(networks: list[Network]) -> EndpointPlan:
+            lans = LanNetworks(target.identity.install_id, networks, capabilities)
+            return endpoint_plan.on_container(desired_interfaces, container.endpoints, lans, can_pin)
+
+        arranged = await self._networks.prepare(target.identity, arrange)
+        for endpoint in (*arranged.lost, *arranged.disconnect):
+            await self._disconnect(container, endpoint)
+        for attachment in arranged.connect:
+            await self._make_way(container, attachment)
+            settings = create_body.endpoint(attachment, capabilities, target.spec)
+            await self._connect(container, attachment.network, settings)
+        internal = labels.internal_network_name(target.identity)
+        if internal not in {endpoint.network for endpoint in container.endpoints if endpoint not in arranged.lost}:
+            await self._connect(container, internal, create_body.internal_endpoint(capabilities, target.spec))
+
+    async def _connect(self, container: Container, network: str, settings: dict[str, object]) -> None:
+        body = {"Container": container.id, "EndpointConfig": settings}
+        await self._engine.post(f"/networks/{network}/connect", body)
+        log.info("connected %s to network %s", container.name, network)
+
+    async def _disconnect(self, container: Container, endpoint: Endpoint) -> None:
+        # An engine forgets a link that we renamed, and leaves it behind with its addresses.
+        if container.pid and endpoint.mac_address:
+            await link_reconciler.remove_link(container.process, endpoint.mac_address)
+        await self._engine.change(
+            lambda client: client.disconnect_container_from_network(container.id, endpoint.network, force=True)
+        )
+        log.info("disconnected %s from network %s", container.name, endpoint.network)
+
+    async def _make_way(self, container: Container, attachment: Attachment) -> None:
+        """Remove the link that stood in for Docker's: two with one MAC address cannot be."""
+        if container.pid:
+            await link_reconciler.remove_link(container.process, attachment.desired.mac_address)
+
+    async def _repair_running(
+        self, target: Target, container: Container, parents: Mapping[str, int], *, started: bool
+    ) -> None:
+        desired_interfaces = self.desired_interfaces(target, container)
+        numbered = [(desired, parents[desired.interface.parent_interface]) for desired in desired_interfaces]
+        links = [desired.link(number) for desired, number in numbered if number]
+        held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
+        # A parent that is not there by its name may only have another one: what stands on it may work.
+        held += [desired.mac_address for desired, number in numbered if not number]
+        if faults := await link_reconciler.reconcile_links(container.process, links, held):
+            log.info("repaired links: %s", "; ".join(faults), extra={"runtime": target.name})
+        if faults or started:
+            await _announce(container.process, links)
+        await self._leasing.keep(target.identity, desired_interfaces, container.process, parents)
+        wanted = create_body.name_servers(desired_interfaces)
+        found = await asyncio.to_thread(resolver.name_servers, container.process)
+        if not any(desired.pending for desired in desired_interfaces) and resolves_otherwise(container, wanted, found):
+            await asyncio.to_thread(resolver.write, container.process, wanted)
+            log.info("wrote name servers of %s", container.name, extra={"runtime": target.name})
+        await self._dedication.place(target, container.process)
+
+
+async def _announce(process: Process, links: Sequence[WantedLink]) -> None:
+    """Tell the LAN who has the addresses, so that switches and neighbours learn it at once."""
+    claims = [
+        Claim(link.name, bytes.fromhex(link.mac_address.replace(":", "")), link.address.ip)
+        for link in links
+        if link.address
+    ]
+    try:
+        await announcement.announce(process, claims)
+    except OSError as error:
+        log.info("Addresses could not be announced: %s", error.strerror)
+
+
+def pins_mac(container: Container, attachment: Attachment, capabilities: Capabilities) -> bool:
+    """Whether the interface gets the wish's MAC address when this container is connected to the network."""
+    if capabilities.several_endpoints:
+        return capabilities.connect_pins_mac
+    own = container.document["Config"].get("MacAddress", "").lower() == attachment.desired.mac_address
+    return own and container.host_config.get("NetworkMode") == attachment.network
+
+
+def resolves_otherwise(container: Container, wanted: Sequence[str], found: Sequence[str]) -> bool:
+    """Whether the runtime asks other name servers than the wanted ones.
+
+    Docker's own resolver (127.0.0.11) asks those that the container was created with.
+    """
+    given = container.host_config.get("Dns") or []
+    return (
+        bool(wanted)
+        and list(found) != list(wanted)
+        and not (list(found) == ["127.0.0.11"] and list(given) == list(wanted))
+    )

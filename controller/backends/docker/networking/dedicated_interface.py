@@ -1,0 +1,119 @@
+"""The host interface that a runtime has to itself: whether it may have it, and moving it in and back.
+
+Between a spec and the lending of interfaces, which knows neither Docker nor a Runtime.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from controller import errors
+from controller.api import reasons
+from controller.backends.base import Identity, Target
+from controller.backends.docker.networking.networks import Networks
+from controller.container_root import Process
+from controller.network.interface_passthrough import InterfacePassthrough
+from controller.network.interfaces import HostInterface
+
+
+class DedicatedLink(NamedTuple):
+    """How the interface of a runtime stands: what is not in order, and why that cannot be mended now."""
+
+    fault: str = ""
+    obstacle: tuple[str, str] | None = None  # reason and message
+    lent: bool = False  # the host lacks an interface for this runtime
+
+
+class DedicatedInterfaces:
+    """``snapshot`` gives all interfaces of the host, virtual ones too."""
+
+    def __init__(
+        self, passthrough: InterfacePassthrough, networks: Networks, snapshot: Callable[[], Sequence[HostInterface]]
+    ) -> None:
+        self._passthrough = passthrough
+        self._networks = networks
+        self._snapshot = snapshot
+
+    async def lease_state(self, target: Target, process: Process) -> DedicatedLink:
+        """How it stands; ``process`` is the container's first one, number 0 while it does not run."""
+        name, passthroughs = target.spec.dedicated_interface, await self._passthrough.passthroughs()
+        ours = {
+            passthrough.name for passthrough in passthroughs.values() if passthrough.owner == _owner(target.identity)
+        }
+        obstacle = await self._obstacle(target, name) if name and name not in ours else None
+        if not process.pid:
+            return DedicatedLink(obstacle=obstacle, lent=bool(ours))
+        if name and not await self._passthrough.in_place(name, process):
+            return DedicatedLink(obstacle[1] if obstacle else f"{name} is not in the runtime", obstacle, bool(ours))
+        surplus = ours - {name}
+        return DedicatedLink(f"{', '.join(surplus)} is not asked for any more" if surplus else "", None, bool(ours))
+
+    async def place(self, target: Target, process: Process) -> None:
+        """Move what the spec asks for into the running container, and all else back.
+
+        Raises errors.Stalled(DEDICATED_REFUSED) and errors.Waiting(PARENT_MISSING) when it may not or cannot be.
+        """
+        name, owner = target.spec.dedicated_interface, _owner(target.identity)
+        await self._passthrough.take_back(owner, but=name)
+        if name is None:
+            return
+        passthrough = (await self._passthrough.passthroughs()).get(name)
+        if (passthrough is None or passthrough.owner != owner) and (obstacle := await self._obstacle(target, name)):
+            raise (errors.Waiting if obstacle[0] == reasons.PARENT_MISSING else errors.Stalled)(*obstacle)
+        await self._passthrough.move_in(name, owner, process)
+
+    async def catch_up(self, identity: Identity, process: Process) -> None:
+        """Hold what is in the container, and give the host back what an earlier run had; number 0: none runs.
+
+        Before links are mended: a namespace that is held keeps all its links, and their MAC addresses, busy.
+        """
+        await self._passthrough.catch_up(_owner(identity), process)
+
+    async def take_back(self, identity: Identity) -> None:
+        """Give the host back what a runtime has that does not run any more."""
+        await self._passthrough.take_back(_owner(identity))
+
+    async def take_all_back(self) -> None:
+        """Give the host back everything."""
+        for passthrough in (await self._passthrough.passthroughs()).values():
+            await self._passthrough.take_back(passthrough.owner)
+
+    async def _obstacle(self, target: Target, name: str) -> tuple[str, str] | None:
+        """Why the interface may not be moved now."""
+        if passthrough := (await self._passthrough.passthroughs()).get(name):
+            return _refused(f"{name} is dedicated to {passthrough.owner[1]}: give another one, or take it from there")
+        if target.rival:
+            return _refused(target.rival)
+        found = {interface.name: interface for interface in await asyncio.to_thread(self._snapshot)}
+        interface = found.get(name)
+        if interface is None:
+            return reasons.PARENT_MISSING, f"The host has no interface {name} now: plug it in"
+        if use := _use(interface):
+            return _refused(use)
+        parents = {declared.parent_interface for declared in target.spec.interfaces}
+        parents |= {network.parent for network in await self._networks.all()}
+        if any(parent == name or parent.startswith(f"{name}.") for parent in parents):
+            return _refused(f"{name} is the parent of runtimes on its LAN: dedicate an interface that has none")
+        return None
+
+
+def _use(interface: HostInterface) -> str:
+    """Why the host itself cannot do without it, "" when it can."""
+    name = interface.name
+    if interface.kind == "wifi":
+        return f"{name} is Wi-Fi: field buses need a wired interface"
+    if interface.gateway:
+        return f"The host's default route goes over {name}: the host would lose its network"
+    if interface.used_by:
+        return f"{', '.join(interface.used_by)} of the host stands on {name}: remove it, or give another one"
+    return ""
+
+
+def _owner(identity: Identity) -> tuple[str, str]:
+    return identity.namespace, identity.device_id
+
+
+def _refused(message: str) -> tuple[str, str]:
+    return reasons.DEDICATED_REFUSED, message

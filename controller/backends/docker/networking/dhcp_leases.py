@@ -1,0 +1,107 @@
+"""The leases of a runtime's interfaces: where they are asked for, and what is told of them.
+
+Between the wishes of a container and the keeper of leases, which knows neither Docker nor a spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from controller.api import reasons
+from controller.backends.base import Identity, ObservedInterface, ObservedLease
+from controller.backends.docker.networking.endpoint_plan import DesiredInterface
+from controller.container_root import Process
+from controller.machinery import timestamps
+from controller.network.dhcp.client import Link
+from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager
+from controller.network.dhcp.leases import INFINITE, Lease
+from controller.network.dhcp.machine import Client, Trouble
+
+_HOST_NAME_LIMIT = 63
+
+_AWAITED = {
+    None: (reasons.ADDRESS_PENDING, "a DHCP server is being asked"),
+    Trouble.SILENT: (reasons.DHCP_SILENT, "no DHCP server answers"),
+    Trouble.REFUSED: (reasons.LEASE_REFUSED, "the DHCP server took the address back; it is asked for another one"),
+    Trouble.EXPIRED: (reasons.LEASE_EXPIRED, "the lease ended and no DHCP server answered"),
+}
+
+
+class DhcpLeases:
+    """The leases of all runtimes of one engine."""
+
+    def __init__(self, keeper: LeaseManager) -> None:
+        self._keeper = keeper
+
+    def lease_state(
+        self,
+        identity: Identity,
+        desired_interfaces: Iterable[DesiredInterface],
+        process: Process,
+        parents: Mapping[str, int],
+    ) -> tuple[DesiredInterface, ...]:
+        """The wishes with how their leases stand, for the run of the container whose first one is ``process``."""
+        return tuple(
+            replace(
+                desired, lease_state=self._keeper.lease_state(_key(identity, desired), _link(desired, process, parents))
+            )
+            if desired.leased
+            else desired
+            for desired in desired_interfaces
+        )
+
+    async def keep(
+        self,
+        identity: Identity,
+        desired_interfaces: Iterable[DesiredInterface],
+        process: Process,
+        parents: Mapping[str, int],
+    ) -> None:
+        """See that the leases of all links that can be there are kept. Raises errors.Retry(STEP_FAILED)."""
+        for desired in desired_interfaces:
+            link = _link(desired, process, parents)
+            if desired.leased and link.parent_index:
+                client = Client(
+                    bytes.fromhex(desired.mac_address.replace(":", "")), identity.device_id[:_HOST_NAME_LIMIT]
+                )
+                await self._keeper.keep(_key(identity, desired), link, client)
+
+    def forget(self, identity: Identity) -> None:
+        """Ask no more for a runtime that is gone."""
+        self._keeper.forget(identity.namespace, identity.device_id)
+
+
+def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedInterface:
+    """What was seen of a leased interface, with its lease and what it waits for."""
+    if not desired.leased or not seen.attached:
+        return seen
+    lease_state = desired.lease_state
+    if not lease_state.kept:
+        return replace(seen, in_order=False, detail=seen.detail or "nobody keeps its lease")
+    if lease_state.lease is None:
+        awaits, detail = _AWAITED[lease_state.trouble]
+        return replace(seen, in_order=False, detail=seen.detail or detail, awaits="" if seen.detail else awaits)
+    remark = reasons.LEASE_UNRENEWED if lease_state.trouble is Trouble.UNRENEWED else ""
+    return replace(seen, lease=_observed(lease_state.lease), remark=remark)
+
+
+def _observed(lease: Lease) -> ObservedLease:
+    return ObservedLease(
+        address=str(lease.address.ip),
+        prefix_length=lease.address.network.prefixlen,
+        gateway=str(lease.gateway or ""),
+        dns=tuple(map(str, lease.name_servers)),
+        server=str(lease.server),
+        obtained_at=timestamps.rfc3339(lease.obtained),
+        renewed_at=timestamps.rfc3339(lease.renewed),
+        expires_at="" if lease.duration == INFINITE else timestamps.rfc3339(lease.expires),
+    )
+
+
+def _key(identity: Identity, desired: DesiredInterface) -> LeaseKey:
+    return LeaseKey(identity.namespace, identity.device_id, desired.interface.name)
+
+
+def _link(desired: DesiredInterface, process: Process, parents: Mapping[str, int]) -> Link:
+    return Link(process, desired.interface.name, parents.get(desired.interface.parent_interface, 0))

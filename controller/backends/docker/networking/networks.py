@@ -1,0 +1,178 @@
+"""The engine's networks: an internal bridge for each runtime, and LAN networks that runtimes share.
+
+One task at a time makes or removes networks, so that a free subnet is still free when it is used and a network
+is not removed between being found and being used. A network without our labels is never touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from ipaddress import IPv4Network
+from typing import Any
+
+from controller import errors
+from controller.api import reasons
+from controller.backends.base import Identity
+from controller.backends.docker.containers import labels
+from controller.backends.docker.engine import failures
+from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.networking.endpoint_plan import DesiredInterface, EndpointPlan, Network
+from controller.network import addresses
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 8
+
+
+class Networks:
+    """``internal_pool`` is the range of the internal /28 networks."""
+
+    def __init__(self, engine: Engine, install_id: str, internal_pool: IPv4Network) -> None:
+        self._engine = engine
+        self._install_id = install_id
+        self._internal_pool = internal_pool
+        self._one_at_a_time = asyncio.Lock()
+
+    async def all(self) -> list[Network]:
+        """Every network of the engine."""
+        return [_network(entry) for entry in await self._engine.call(lambda client: client.networks())]
+
+    async def internal_exists(self, identity: Identity) -> bool:
+        """Whether the runtime's internal network stands."""
+        return self._find(labels.internal_network_name(identity), await self.all()) is not None
+
+    async def prepare(self, identity: Identity, arrange: Callable[[list[Network]], EndpointPlan]) -> EndpointPlan:
+        """Make the internal network and what the arrangement needs; ``arrange`` is given the engine's networks.
+
+        Raises errors.Stalled(POOL_EXHAUSTED, NAME_TAKEN) and Refusal.
+        """
+        async with self._one_at_a_time:
+            known = await self.all()
+            endpoint_plan = arrange(known)
+            await self._ensure_internal(identity, known)
+            for desired in endpoint_plan.create:
+                await self._ensure_lan(desired, await self.all())
+            return endpoint_plan
+
+    async def remove_internal(self, identity: Identity) -> bool:
+        """Remove the runtime's internal network; whether there was one."""
+        async with self._one_at_a_time:
+            network = self._find(labels.internal_network_name(identity), await self.all())
+            return network is not None and await self._remove(network)
+
+    async def remove_unused_lans(self) -> list[str]:
+        """Remove LAN networks of ours that no container is configured for; their names."""
+        async with self._one_at_a_time:
+            used = await self._engine.call(_used_networks)
+            ours = [network for network in await self.all() if labels.is_lan(network.labels, self._install_id)]
+            return [network.name for network in ours if network.name not in used and await self._remove(network)]
+
+    async def drop_unusable(self, refusal: failures.Refusal) -> bool:
+        """Remove the LAN network that the engine lists and cannot use, so that it is made again; whether there was one.
+
+        An engine that starts while a parent is missing keeps such networks, and never uses them again.
+        """
+        lost = failures.lost_network(refusal)
+        async with self._one_at_a_time:
+            ours = [network for network in await self.all() if labels.is_lan(network.labels, self._install_id)]
+            found = next((network for network in ours if network.id == lost), None)
+            return found is not None and await self._remove(found)
+
+    async def of_install(self) -> list[str]:
+        """The names of this installation's networks."""
+        return [network.name for network in await self.all() if self._is_ours(network)]
+
+    async def remove_all(self) -> list[str]:
+        """Remove every network of this installation; their names."""
+        async with self._one_at_a_time:
+            ours = [network for network in await self.all() if self._is_ours(network)]
+            return [network.name for network in ours if await self._remove(network)]
+
+    async def _ensure_internal(self, identity: Identity, known: list[Network]) -> None:
+        name = labels.internal_network_name(identity)
+        if found := self._find(name, known):
+            labels.require_of(found.labels, identity, f"network {name}")
+            return None
+        taken = [subnet for network in known for subnet in network.subnets]
+        taken += await asyncio.to_thread(addresses.host_routes)
+        for attempt, subnet in enumerate(addresses.free_subnets(self._internal_pool, taken)):
+            try:
+                return await self._create(name, "bridge", [{"Subnet": str(subnet)}], labels.of_internal(identity))
+            except failures.Refusal as refusal:
+                # Another program may have made a network since we looked.
+                if not failures.is_overlap(refusal) or attempt == _ATTEMPTS:
+                    raise
+        message = f"No /28 of {self._internal_pool} is free: make EDGE_INTERNAL_POOL larger"
+        raise errors.Stalled(reasons.POOL_EXHAUSTED, message)
+
+    async def _ensure_lan(self, desired: DesiredInterface, known: list[Network]) -> None:
+        subnet, parent = desired.subnet, desired.interface.parent_interface
+        assert subnet is not None  # noqa: S101 - Docker holds static addresses only
+        name = labels.lan_network_name(self._install_id, parent, subnet)
+        if self._find(name, known):
+            return
+        # Docker takes an address of each pool for a gateway, also where the LAN has none.
+        gateway = desired.interface.gateway or addresses.spare_address(subnet, desired.interface.address)
+        pools = [{"Subnet": str(subnet), "Gateway": gateway}]
+        await self._create(name, "macvlan", pools, labels.of_lan(self._install_id), parent=parent)
+
+    async def _create(
+        self, name: str, driver: str, pools: list[dict[str, str]], given: dict[str, str], parent: str = ""
+    ) -> None:
+        body: dict[str, Any] = {
+            "Name": name,
+            "Driver": driver,
+            "CheckDuplicate": True,
+            "Internal": driver == "bridge",
+            "IPAM": {"Driver": "default", "Config": pools},
+            "Options": {"parent": parent} if parent else {},
+            "Labels": given,
+        }
+        await self._engine.post("/networks/create", body)
+        log.info("made network %s (%s)", name, ", ".join(pool["Subnet"] for pool in pools))
+
+    async def _remove(self, network: Network) -> bool:
+        try:
+            await self._engine.change(lambda client: client.remove_network(network.id))
+        except failures.Refusal as refusal:
+            if refusal.status == 403 and labels.is_lan(network.labels, self._install_id):
+                return False  # a container that is not ours joined it
+            if refusal.status != 404:
+                raise
+        log.info("removed network %s", network.name)
+        return True
+
+    def _find(self, name: str, known: list[Network]) -> Network | None:
+        """Our network of that name, or None; raises errors.Stalled(NAME_TAKEN) when it is another's."""
+        found = next((network for network in known if network.name == name), None)
+        if found and not self._is_ours(found):
+            message = f"The network {name} is not ours: rename or remove it"
+            raise errors.Stalled(reasons.NAME_TAKEN, message)
+        return found
+
+    def _is_ours(self, network: Network) -> bool:
+        ours = labels.of_install(self._install_id)
+        return all(network.labels.get(label) == value for label, value in ours.items())
+
+
+def _network(entry: dict[str, Any]) -> Network:
+    pools = (entry.get("IPAM") or {}).get("Config") or []
+    subnets = [IPv4Network(pool["Subnet"], strict=False) for pool in pools if "." in pool.get("Subnet", "")]
+    return Network(
+        id=entry["Id"],
+        name=entry["Name"],
+        driver=entry.get("Driver", ""),
+        parent=(entry.get("Options") or {}).get("parent", ""),
+        subnets=tuple(subnets),
+        gateways=tuple(pool["Gateway"] for pool in pools if pool.get("Gateway")),
+        labels=entry.get("Labels") or {},
+    )
+
+
+def _used_networks(client: Any) -> set[str]:
+    """Networks that a container is connected to, or named by its NetworkMode: without that one it cannot start."""
+    containers = client.containers(all=True)
+    connected = {name for found in containers for name in (found.get("NetworkSettings") or {}).get("Networks") or {}}
+    return connected | {(found.get("HostConfig") or {}).get("NetworkMode", "") for found in containers}

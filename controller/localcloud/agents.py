@@ -1,0 +1,105 @@
+"""Who is connected to the local cloud, and what each agent last said. Holds no socket and sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+KEPT_HEARTBEATS = 2000  # of each agent: over two and a half hours
+
+
+class Heartbeat(NamedTuple):
+    """One heartbeat: when it came (Unix seconds) and what it said."""
+
+    received: float
+    payload: Any
+
+
+@dataclass(eq=False)
+class Session:
+    """One connection of an agent; ``gone`` is set when it ends."""
+
+    sid: str
+    since: float
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(eq=False)
+class Agent:
+    """What is known of an agent; ``session`` is None while it is away."""
+
+    common_name: str
+    session: Session | None = None
+    heartbeats: deque[Heartbeat] = field(default_factory=lambda: deque(maxlen=KEPT_HEARTBEATS))
+
+
+class Agents:
+    """All agents that were ever connected since the cloud started, by common name."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._agents: dict[str, Agent] = {}
+        self._names: dict[str, str] = {}  # sid -> common name
+        self._changed = asyncio.Condition()
+
+    def all(self) -> list[Agent]:
+        """Every agent, by name."""
+        return [self._agents[name] for name in sorted(self._agents)]
+
+    def heartbeats(self, common_name: str) -> list[Heartbeat]:
+        """The agent's last heartbeats, oldest first."""
+        agent = self._agents.get(common_name)
+        return list(agent.heartbeats) if agent else []
+
+    async def connected(self, common_name: str, sid: str) -> Session | None:
+        """Note a new connection; returns the one it replaces, if any."""
+        agent = self._agents.setdefault(common_name, Agent(common_name))
+        replaced = agent.session
+        if replaced:
+            replaced.gone.set()
+        agent.session = Session(sid, self._clock())
+        self._names[sid] = common_name
+        await self._publish()
+        return replaced
+
+    def disconnected(self, sid: str) -> str | None:
+        """Note the end of a connection; returns whose it was."""
+        name = self._names.pop(sid, None)
+        session = self._agents[name].session if name else None
+        if name and session and session.sid == sid:
+            session.gone.set()
+            self._agents[name].session = None
+        return name
+
+    async def beat(self, sid: str, payload: Any) -> None:
+        """Note a heartbeat."""
+        if name := self._names.get(sid):
+            self._agents[name].heartbeats.append(Heartbeat(self._clock(), payload))
+            await self._publish()
+
+    async def wait(self, common_name: str) -> Session:
+        """The agent's connection, as soon as there is one."""
+        async with self._changed:
+            while (session := self.session(common_name)) is None:
+                await self._changed.wait()
+        return session
+
+    async def next_heartbeat(self, common_name: str) -> Heartbeat:
+        """The next heartbeat that comes from the agent."""
+        last = self.heartbeats(common_name)[-1:]
+        async with self._changed:
+            while (beats := self.heartbeats(common_name)[-1:]) == last:
+                await self._changed.wait()
+        return beats[0]
+
+    def session(self, common_name: str) -> Session | None:
+        """The agent's connection, or None while it is away."""
+        agent = self._agents.get(common_name)
+        return agent.session if agent else None
+
+    async def _publish(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,235 @@
+"""The one client of the Kubernetes API, for the embedded server and for a cluster alike: a URL and credentials.
+
+Seven verbs on aiohttp; objects are plain dictionaries as the API sends them. It knows no kind's meaning, keeps no
+cache and retries nothing: who calls decides. One client serves one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from controller import errors, names
+from controller.machinery import failures
+from controller.machinery.endpoint import Endpoint
+from controller.machinery.kinds import Kind
+
+REQUEST_SECONDS = 30
+CONNECT_SECONDS = 5
+REQUESTS_AT_ONCE = 8  # further ones wait for a connection: each costs memory on both sides
+WATCH_SECONDS = 290  # the server ends the stream in good order; a reader that stays silent longer is dead
+WATCH_IDLE_SECONDS = 330
+PAGE = 200  # objects of a list in one answer
+LINE_LIMIT = 8 << 20  # bytes of one watch event; an object is at most 3 MB on the wire
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+# The name that stands in managedFields: of no role or process, so that who owns a field never changes by itself.
+_AS_US = {"fieldManager": names.FIELD_MANAGER}
+
+__all__ = ["ApiClient", "Endpoint", "Patch", "WatchEvent"]
+
+Patch = dict[str, Any] | list[dict[str, Any]]
+
+
+class WatchEvent(NamedTuple):
+    """One event of a watch: ADDED, MODIFIED, DELETED or BOOKMARK."""
+
+    type: str
+    object: dict[str, Any]
+
+
+class ApiClient:
+    """The verbs of the API. Raises the ApiError classes of controller.errors; no other error leaves it."""
+
+    def __init__(self, endpoint: Endpoint, user_agent: str = "edge-controller") -> None:
+        self._endpoint = endpoint
+        self._user_agent = user_agent
+        self._bearer = {} if endpoint.token_file else endpoint.authorization()
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._opening = asyncio.Lock()
+
+    async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
+        """One object."""
+        return await self._request("GET", kind.path(namespace, name))
+
+    async def list(
+        self, kind: Kind, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+    ) -> list[dict[str, Any]]:
+        """All objects of a kind, in one namespace or in all; read in parts, so that no answer grows without bound."""
+        params = _given(labelSelector=label_selector, fieldSelector=field_selector)
+        try:
+            return [item async for item in self._pages(kind.path(namespace), params)]
+        except errors.ExpiredError:  # the parts took longer than the server remembers
+            return (await self._request("GET", kind.path(namespace), params=params)).get("items") or []
+
+    async def _pages(self, path: str, params: dict[str, str]) -> AsyncGenerator[dict[str, Any]]:
+        """API concepts: retrieving large result sets in chunks."""
+        position: dict[str, str] = {}
+        while True:
+            answer = await self._request("GET", path, params={**params, "limit": str(PAGE), **position})
+            for item in answer.get("items") or ():
+                yield item
+            if not (token := answer.get("metadata", {}).get("continue")):
+                return
+            position = {"continue": token}
+
+    async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
+        """Create; the namespace is the one in ``metadata``."""
+        namespace = body["metadata"].get("namespace", "")
+        whole = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
+        return await self._request("POST", kind.path(namespace), params=_AS_US, json_body=whole)
+
+    async def replace(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
+        """Put the whole object; its resourceVersion guards it."""
+        metadata = body["metadata"]
+        path = kind.path(metadata.get("namespace", ""), metadata["name"])
+        return await self._request("PUT", path, params=_AS_US, json_body=body)
+
+    async def patch(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str,
+        patch: Patch,
+        *,
+        subresource: str = "",
+    ) -> dict[str, Any]:
+        """Merge patch (RFC 7396) for a dictionary, JSON patch (RFC 6902) for a list."""
+        content_type = JSON_PATCH if isinstance(patch, list) else MERGE_PATCH
+        path = kind.path(namespace, name, subresource)
+        return await self._request("PATCH", path, params=_AS_US, json_body=patch, content_type=content_type)
+
+    async def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> dict[str, Any]:
+        """Delete; with ``uid`` only that very object."""
+        options = {"preconditions": {"uid": uid}} if uid else {}
+        return await self._request("DELETE", kind.path(namespace, name), json_body=options)
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncGenerator[WatchEvent]:
+        """One stream of changes until the server ends it.
+
+        Raises errors.ExpiredError when ``resource_version`` is compacted: list again.
+        """
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+            **_given(resourceVersion=resource_version, labelSelector=label_selector, fieldSelector=field_selector),
+        }
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
+        try:
+            session = await self._open(watching=True)
+            headers = await self._authorization()
+            url = self._endpoint.url + kind.path(namespace)
+            async with session.get(url, params=params, headers=headers, timeout=timeout) as response:
+                await failures.raise_for_status(response)
+                async for line in response.content:
+                    yield _event_of(line)
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            raise await self._failure(f"the watch of {kind.plural} broke off", error) from error
+
+    async def text(
+        self, kind: Kind, name: str, namespace: str, subresource: str, params: dict[str, str]
+    ) -> AsyncIterator[bytes]:
+        """What a subresource that is no object holds, such as a log, as it comes. Raises before the first part."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        try:
+            session = await self._open(watching=True)
+            headers = await self._authorization()
+            url = self._endpoint.url + kind.path(namespace, name, subresource)
+            response = await session.get(url, params=params, headers=headers, timeout=timeout)
+            await failures.raise_for_status(response)
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            raise await self._failure(f"the {subresource} of {name} could not be read", error) from error
+        return _parts(response)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
+
+    async def _open(self, *, watching: bool) -> aiohttp.ClientSession:
+        """One session for requests and one for watches, which hold their connections for minutes."""
+        async with self._opening:
+            if watching not in self._sessions:
+                context = await asyncio.to_thread(self._endpoint.ssl_context)
+                limit = 0 if watching else REQUESTS_AT_ONCE
+                self._sessions[watching] = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(ssl=context, limit=limit),
+                    headers={"User-Agent": self._user_agent},
+                    read_bufsize=LINE_LIMIT,
+                )
+            return self._sessions[watching]
+
+    async def _authorization(self) -> dict[str, str]:
+        return await asyncio.to_thread(self._endpoint.authorization) if self._endpoint.token_file else self._bearer
+
+    async def _failure(self, what: str, error: Exception) -> errors.ApiUnavailableError:
+        """The error to raise; after one of TLS the next session reads the certificates anew."""
+        if isinstance(error, aiohttp.ClientSSLError):
+            await self.close()
+        return errors.ApiUnavailableError(f"{what}: {str(error) or type(error).__name__}")
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str] | None = None,
+        json_body: Any = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        data = None if json_body is None else json.dumps(json_body).encode()
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
+        try:
+            session = await self._open(watching=False)
+            headers = {"Content-Type": content_type, "Accept": "application/json", **await self._authorization()}
+            async with session.request(
+                method, self._endpoint.url + path, params=params, data=data, headers=headers, timeout=timeout
+            ) as response:
+                await failures.raise_for_status(response)
+                return _object_of(await response.read())
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            what = f"the Kubernetes API at {self._endpoint.url} did not answer"
+            raise await self._failure(what, error) from error
+
+
+async def _parts(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async with response:
+        async for part in response.content.iter_any():
+            yield part
+
+
+def _given(**params: str) -> dict[str, str]:
+    """The query parameters that say something."""
+    return {name: value for name, value in params.items() if value}
+
+
+def _event_of(line: bytes) -> WatchEvent:
+    event = _object_of(line)
+    body = event.get("object")
+    if not isinstance(body, dict):
+        raise ValueError("an event without an object came")
+    if event.get("type") == "ERROR":
+        raise failures.of_status(body)
+    return WatchEvent(str(event.get("type")), body)
+
+
+def _object_of(text: bytes) -> dict[str, Any]:
+    parsed = json.loads(text)
+    if not isinstance(parsed, dict):
+        raise ValueError("what came is not an object")
+    return parsed

@@ -1,0 +1,44 @@
+"""Conditions in the metav1.Condition shape (API conventions: typical status properties).
+
+``lastTransitionTime`` moves only when ``status`` flips, so that it tells since when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from controller.machinery.model import Model, Timestamp
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Condition(Model):
+    """One observed aspect of an object."""
+
+    type: Annotated[str, Field(max_length=63)]
+    status: ConditionStatus
+    reason: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
+    message: Annotated[str, Field(max_length=1024)] = ""
+    last_transition_time: Timestamp
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+
+
+def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """The condition of that type, or None."""
+    return next((c for c in conditions if c.type == kind), None)
+
+
+def merge(previous: Iterable[Condition], current: Iterable[Condition]) -> tuple[Condition, ...]:
+    """``current`` with the transition times of ``previous`` where the status did not flip."""
+    before = {c.type: c for c in previous}
+
+    def keep_time(condition: Condition) -> Condition:
+        old = before.get(condition.type)
+        if old is None or old.status != condition.status:
+            return condition
+        return condition.model_copy(update={"last_transition_time": old.last_transition_time})
+
+    return tuple(keep_time(c) for c in current)

@@ -1,0 +1,55 @@
+"""A failure ``Status`` of the API as an error of ours (API reference: meta/v1 Status)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aiohttp
+
+from controller import errors, names
+
+TEXT_LIMIT = 500  # characters of an answer that is no Status, such as a proxy's page
+
+_CLASSES = {
+    400: errors.InvalidError,
+    404: errors.NotFoundError,
+    409: errors.ConflictError,
+    410: errors.ExpiredError,
+    422: errors.InvalidError,
+    429: errors.ApiUnavailableError,
+}
+
+
+async def raise_for_status(response: aiohttp.ClientResponse) -> None:
+    """Raise the error that stands for the answer, if it is a failure."""
+    if response.status < 400:
+        return
+    text = await response.text(errors="replace")
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = None
+    if not isinstance(status, dict):
+        status = {"message": text[:TEXT_LIMIT] or response.reason}
+    raise of_status({**status, "code": response.status})
+
+
+def of_status(status: dict[str, Any]) -> errors.ApiError:
+    """The error of a ``Status``, its message unchanged."""
+    code, reason = _code(status), str(status.get("reason") or "")
+    message = str(status.get("message") or f"the Kubernetes API answered {code} {reason}".rstrip())
+    return _class_of(code, reason)(message, code=code, reason=reason)
+
+
+def _code(status: dict[str, Any]) -> int:
+    code = status.get("code")
+    return code if isinstance(code, int) and code >= 400 else 500
+
+
+def _class_of(code: int, reason: str) -> type[errors.ApiError]:
+    if reason == "AlreadyExists":
+        return errors.AlreadyExistsError
+    if reason == names.DISK_FULL:
+        return errors.DiskFullError
+    return errors.ApiUnavailableError if code >= 500 else _CLASSES.get(code, errors.ApiError)

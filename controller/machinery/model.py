@@ -1,0 +1,20 @@
+"""The base of every model of an object: camelCase on the wire, immutable in the process. No I/O."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Timestamp = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
+
+
+class Model(BaseModel):
+    """A part of a resource: camelCase on the wire, immutable here, fields of newer versions ignored."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    def wire(self) -> dict[str, Any]:
+        """The part as JSON values with camelCase names, fields without a value left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

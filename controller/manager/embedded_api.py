@@ -1,0 +1,67 @@
+"""The Kubernetes API that everything else uses: our own, started here, or a cluster's."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+
+from controller import names
+from controller.api import claims, crds, kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
+from controller.manager.installation import Installation
+from controller.network.interfaces import HostInterfaces
+from controller.settings import Settings
+from controller.state import INSTALL_ID, KUBECONFIG, NODE_NAME
+
+USER = "controller"
+
+
+def connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:
+    """A client of the API, until ``stack`` is closed."""
+    client = ApiClient(endpoint)
+    stack.push_async_callback(client.close)
+    return client
+
+
+async def embedded(site: Installation) -> Endpoint:
+    """Start our own API. Raises errors.SettingError."""
+    from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
+    from controller.apiserver.storage.keeping import Keeping  # noqa: PLC0415 - this too
+
+    settings = site.settings
+    server = ApiServer(
+        site.state.directory,
+        settings.api_listen.host,
+        settings.api_listen.port,
+        crds.manifests(),
+        settings.namespace,
+        addresses=_addresses(settings) if settings.api_expose else tuple,
+        keeping=Keeping(
+            {INSTALL_ID: site.install_id, NODE_NAME: site.node_name},
+            site.disk,
+            {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": site.node_name},
+            backup_required=not settings.upgrade_without_backup,
+            witness=site.state.directory / KUBECONFIG,
+        ),
+    )
+    server.advise(kinds.RUNTIMES.qualified, claims.advice)
+    await server.start()
+    site.stack.push_async_callback(server.stop)
+    await asyncio.to_thread(server.write_kubeconfig, site.state.directory / KUBECONFIG)
+    ours = await asyncio.to_thread(server.credentials, USER)
+    # By token: the certificate is renewed each year, and a client reads it only once.
+    return Endpoint(server.url, ca_file=ours.ca, token=ours.token)
+
+
+def _addresses(settings: Settings) -> Callable[[], Iterable[str]]:
+    """Under what other hosts know this one; asked again and again, as addresses come and go."""
+    interfaces = HostInterfaces(settings.internal_pool)
+
+    def now() -> Iterable[str]:
+        addresses = [address for interface in interfaces.snapshot() for address in interface.ipv4_addresses]
+        return [name for name in (socket.gethostname(), *addresses) if name.isascii()]
+
+    return now

@@ -1,0 +1,99 @@
+"""The link's part: the cloud's commands and the heartbeat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from controller.cloud import topics
+from controller.cloud.commands.consumption import Consumption
+from controller.cloud.commands.devices import Devices
+from controller.cloud.commands.executor import Executor
+from controller.cloud.commands.forwarding import Forwarding
+from controller.cloud.commands.hardware import Hardware
+from controller.cloud.commands.journal import Journal
+from controller.cloud.commands.lifecycle import Lifecycle
+from controller.cloud.commands.power import Power
+from controller.cloud.commands.reads import Reads
+from controller.cloud.commands.retirement import Departure, Retirement
+from controller.cloud.commands.seal import Seal
+from controller.cloud.commands.specs import Blueprint
+from controller.cloud.commands.status import DeviceStatus
+from controller.cloud.dispatcher import Dispatcher
+from controller.cloud.heartbeat import Heartbeat
+from controller.cloud.identity import Identity
+from controller.cloud.link import Link, LinkState
+from controller.cloud.node import NodeDirectory
+from controller.machinery.client import ApiClient
+from controller.manager.installation import Installation
+from controller.metrics import host, instrumentation
+from controller.metrics.host import HostReading
+from controller.metrics.prometheus import Metrics
+
+
+@dataclass(frozen=True)
+class LinkPart:
+    """Everything behind the link: what the cloud may ask for, and what carries it out."""
+
+    topics: Sequence[topics.Topic]
+    journal: Journal
+    executor: Executor
+    retirement: Retirement
+
+
+def build(site: Installation, api: ApiClient, nodes: NodeDirectory, departure: Departure) -> LinkPart:
+    """Build it; nothing runs yet."""
+    journal = Journal(api, site.settings.namespace, partial(Seal.load, site.settings.client_key))
+    executor = Executor(journal, site.settings.command_seconds)
+    retirement = Retirement(api, journal, departure)
+    return LinkPart(topics.table(_commands(site, api, nodes, retirement)), journal, executor, retirement)
+
+
+def start(
+    site: Installation,
+    part: LinkPart,
+    metrics: Metrics,
+    reading: Callable[[], HostReading],
+    on_state: Callable[[LinkState], None],
+) -> Link:
+    """Connect to the cloud and serve it from now on."""
+    settings = site.settings
+    dispatcher = Dispatcher(part.topics, part.executor, settings.contracts)
+    link = Link(
+        settings.cloud_url,
+        partial(Identity.load, settings.client_cert, settings.client_key, settings.cloud_ca),
+        instrumentation.dispatch(dispatcher, metrics),
+        Heartbeat(
+            lambda agent_id: host.heartbeat(agent_id, reading(), time.time()),
+            settings.heartbeat_seconds,
+            metrics.heartbeat_sent,
+        ),
+        on_state,
+    )
+    for stop in (part.executor.stop, part.retirement.stop, link.stop):
+        site.stack.push_async_callback(stop)
+    site.supervisor.start("the deletion of the orchestrator", part.retirement.resume)
+    site.supervisor.start("the cloud link", link.run)
+    return link
+
+
+def _commands(site: Installation, api: ApiClient, nodes: NodeDirectory, retirement: Retirement) -> topics.Commands:
+    settings = site.settings
+    devices = Devices(api, settings.namespace)
+    blueprint = Blueprint(
+        namespace=settings.namespace,
+        image=settings.runtime_image,
+        version=settings.runtime_version,
+        template=settings.runtime_template,
+    )
+    return topics.Commands(
+        lifecycle=Lifecycle(api, devices, blueprint, nodes, retirement.under_way),
+        power=Power(api, devices),
+        forwarding=Forwarding(devices, nodes, Reads(settings.runtime_reads), settings.command_seconds),
+        status=DeviceStatus(devices, nodes, retirement.progress),
+        consumption=Consumption(devices, nodes),
+        hardware=Hardware(api, nodes),
+        retirement=retirement,
+    )

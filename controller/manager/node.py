@@ -1,0 +1,142 @@
+"""The node's part: what runs here, kept as wished, and what it uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from controller import boottime
+from controller.backends.docker.backend import DockerBackend
+from controller.backends.docker.engine.limits import EngineLimits
+from controller.backends.docker.host_services import HostServices
+from controller.backends.protocol import Backend
+from controller.devices.serial import Roots, SerialDevices
+from controller.devices.watch import DeviceWatch
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
+from controller.manager import runtime_operator
+from controller.manager.installation import Installation
+from controller.manager.runtime_operator import RuntimeOperator
+from controller.metrics.archive import Archive
+from controller.metrics.containers import ContainerReader
+from controller.metrics.disks import Disks
+from controller.metrics.history import History
+from controller.metrics.history_store import Keeper
+from controller.metrics.host import HostReader
+from controller.metrics.prometheus import Metrics
+from controller.metrics.sampler import Sampler
+from controller.network import changes
+from controller.network.arp.guard import AddressGuard
+from controller.network.dhcp.lease_manager import LeaseManager
+from controller.network.interface_passthrough import InterfacePassthrough
+from controller.network.interfaces import HostInterfaces
+from controller.nodes.container_tracker import ContainerTracker
+from controller.nodes.local_node import LocalNode
+from controller.nodes.proxy import Proxy
+from controller.runtimes.event_sources import DeviceChanges, EngineEvents, NetworkChanges, RuntimeChanges
+from controller.runtimes.operator.thread import OperatorThread
+from controller.runtimes.queue import Queue
+from controller.runtimes.restart_context import EngineContact
+from controller.runtimes.scope import Scope
+from controller.state import LEASES, LENT
+
+SAMPLER_SECONDS = 60.0  # how long its loop may be silent before it counts as stuck
+
+
+@dataclass(frozen=True)
+class NodePart:
+    """What others need of the node."""
+
+    backend: DockerBackend
+    leases: LeaseManager
+    guard: AddressGuard
+    devices: DeviceWatch
+    tracking: ContainerTracker
+    sampler: Sampler
+    interfaces: HostInterfaces
+    local: LocalNode
+
+
+async def start(site: Installation, api: ApiClient, limits: EngineLimits) -> NodePart:
+    """Measure from now on; nothing is changed yet."""
+    settings = site.settings
+    leases = LeaseManager(site.state.directory / LEASES)
+    site.stack.callback(leases.close)
+    guard = AddressGuard(enabled=settings.address_probe)
+    site.stack.callback(guard.close)
+    site.supervisor.start("the addresses in conflict", guard.check)
+    devices = DeviceWatch(SerialDevices(Roots(settings.dev_dir, settings.sys_dir)).scan)
+    await devices.look()
+    passthrough = InterfacePassthrough(site.state.directory / LENT)
+    host = HostServices(leases, guard, passthrough, lambda: devices.current)
+    backend = DockerBackend(
+        settings.docker_host,
+        site.install_id,
+        settings.internal_pool,
+        host,
+        pids_limit=settings.pids_limit,
+        limits=limits,
+    )
+    site.stack.callback(backend.close)
+    proxy = Proxy()
+    site.stack.push_async_callback(proxy.close)
+    sampler = await _start_sampling(site)
+    tracking = _track(site, api, backend, sampler)
+    interfaces = HostInterfaces(settings.internal_pool)
+    local = LocalNode(
+        sampler, interfaces, proxy, backend.foreign_container, passthrough.interfaces, lambda: devices.current
+    )
+    return NodePart(backend, leases, guard, devices, tracking, sampler, interfaces, local)
+
+
+def _track(site: Installation, api: ApiClient, backend: Backend, sampler: Sampler) -> ContainerTracker:
+    """Have the sampler know what runs here: containers of the engine, and in a cluster pods of the kubelet too."""
+    if site.embedded:
+        tracking = ContainerTracker((backend,), sampler)
+    else:
+        from controller.nodes.pod_containers import PodContainers  # noqa: PLC0415 - only a cluster has pods
+
+        pods = PodContainers(api, site.install_id, site.node_name)
+        tracking = ContainerTracker((backend, pods), sampler)
+        site.supervisor.start("the pods of this node", partial(tracking.follow, pods))
+    site.supervisor.start("the usage of containers", tracking.run)
+    return tracking
+
+
+async def _start_sampling(site: Installation) -> Sampler:
+    """Sample the host and keep the history on disk."""
+    history = History()
+    sampler = Sampler(HostReader(Disks()), ContainerReader(), history)
+    keeper = Keeper(history, Archive(site.state.directory / "metrics"))
+    await sampler.start()
+    site.stack.push_async_callback(sampler.stop)
+    site.stack.push_async_callback(keeper.stop)
+    beat = site.beats.expect("the metrics sampler", SAMPLER_SECONDS)
+    site.supervisor.start("the metrics sampler", lambda: sampler.run(beat))
+    site.supervisor.start("the metrics archive", keeper.run)
+    return sampler
+
+
+def scope(site: Installation) -> Scope:
+    """This node's Docker runtimes; where we are the only node every Runtime is ours to look at."""
+    return Scope("Docker", site.node_name, claims=site.embedded)
+
+
+def start_operator(site: Installation, endpoint: Endpoint, queue: Queue) -> OperatorThread:
+    """Have kopf bring the keys."""
+    return runtime_operator.start_kopf(site, endpoint, queue, scope(site))
+
+
+def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metrics: Metrics) -> RuntimeOperator:
+    """The work queue and what feeds it, but for kopf."""
+    contact, boot = EngineContact(), boottime.current()
+    made = runtime_operator.start(site, api, here.backend, scope(site), metrics, engine=contact, boot=boot)
+    queue, index = made.queue, made.index
+    events = EngineEvents(partial(here.tracking.watched, here.backend), queue, index, contact)
+    site.supervisor.start("the engine's events", events.run)
+    for name, subscribe in (("the leases", here.leases.changes), ("the addresses of others", here.guard.changes)):
+        site.supervisor.start(name, RuntimeChanges(subscribe, queue, index, site.install_id).run)
+    site.supervisor.start("the serial devices", DeviceChanges(here.devices.changes, queue, index).run)
+    moved = partial(changes.differences, here.interfaces.fingerprint)
+    site.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
+    return made

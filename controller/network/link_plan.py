@@ -1,0 +1,210 @@
+"""What is not in order with a runtime's links, and the commands that mend it while the runtime runs.
+
+Pure: from a snapshot of the network namespace and the links that are wanted. A link is known by its MAC address,
+for engines give other names at every start. Nothing here takes a link down that can be mended without.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+
+from controller.network.netns import Command, Link, Snapshot
+
+_TEMPORARY = "edgetmp"
+_ENGINE_NAME = re.compile(r"eth[0-9]+")
+
+
+@dataclass(frozen=True)
+class WantedLink:
+    """One macvlan link as the spec asks; ``address`` None: it may have none.
+
+    ``parent_index`` is the kernel's number of the host's interface ``parent``. ``pending``: what address and gateway it
+    may have is not known yet, and those that stand stay.
+    """
+
+    name: str
+    parent: str
+    parent_index: int
+    mac_address: str
+    address: IPv4Interface | None = None
+    gateway: str = ""
+    pending: bool = False
+
+
+def faults(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> dict[str, str]:
+    """What is not in order, by the wanted link's name; a link that is in order has no entry."""
+    found = {link.name: fault for link in wanted if (fault := _fault(link, snapshot.by_mac(link.mac_address)))}
+    if not _route_pends(snapshot, wanted):
+        found |= _route_fault(snapshot, wanted, found)
+    return found
+
+
+def _route_fault(snapshot: Snapshot, wanted: Sequence[WantedLink], found: Collection[str]) -> dict[str, str]:
+    route = default_route(wanted)
+    if route and route[1] not in found and snapshot.default_routes != (route,):
+        return {route[1]: f"the default route does not go over {route[0]}"}
+    if wanted and route is None and snapshot.default_routes and wanted[0].name not in found:
+        return {wanted[0].name: "there is a default route, but no gateway"}
+    return {}
+
+
+def _route_pends(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> bool:
+    """Whether the default route goes over a link of which nobody knows yet whether it may."""
+    pending = {link.mac_address.lower() for link in wanted if link.pending}
+    names = {link.name for link in snapshot.links if link.mac_address in pending}
+    return any(link in names for _, link in snapshot.default_routes)
+
+
+def _fault(wanted: WantedLink, link: Link | None) -> str:
+    if link is None:
+        return f"{wanted.name} does not exist in the runtime"
+    if _is_elsewhere(wanted, link):
+        return f"{wanted.name} is not on {wanted.parent}"
+    if link.name != wanted.name:
+        return f"{wanted.name} is called {link.name}"
+    if not wanted.pending and link.addresses != _desired_addresses(wanted):
+        return _address_fault(wanted, link)
+    return "" if link.up else f"{wanted.name} is down"
+
+
+def _address_fault(wanted: WantedLink, link: Link) -> str:
+    held = ", ".join(map(str, link.addresses))
+    if not held:
+        return f"{wanted.name} has not got its address {wanted.address} yet"
+    return f"{wanted.name} has {held} instead of {wanted.address or 'none'}"
+
+
+def _desired_addresses(wanted: WantedLink) -> tuple[IPv4Interface, ...]:
+    return (wanted.address,) if wanted.address else ()
+
+
+def default_route(wanted: Sequence[WantedLink]) -> tuple[str, str] | None:
+    """Gateway and link of the one default route: of the first link with a gateway."""
+    return next(((link.gateway, link.name) for link in wanted if link.gateway), None)
+
+
+def missing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[WantedLink]:
+    """The links that have to be made."""
+    return [link for link in wanted if snapshot.by_mac(link.mac_address) is None]
+
+
+def surplus(snapshot: Snapshot, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> list[Command]:
+    """Commands that remove our macvlan links which nothing asks for: not wanted there, and not held by the engine."""
+    desired_links = {link.mac_address.lower(): link for link in wanted}
+    held = {mac.lower() for mac in held_macs}
+    ours = [link for link in snapshot.links if link.kind == "macvlan" and link.mac_address not in held]
+    gone = [
+        link
+        for link in ours
+        if (desired := desired_links.get(link.mac_address)) is None or _is_elsewhere(desired, link)
+    ]
+    return [("link", "delete", "dev", link.name) for link in gone]
+
+
+def _is_elsewhere(wanted: WantedLink, link: Link) -> bool:
+    """Whether the link is on another parent; links whose parent is not known are taken as they are."""
+    return 0 not in (link.parent_index, wanted.parent_index) and link.parent_index != wanted.parent_index
+
+
+def temporary_name(wanted: WantedLink) -> str:
+    """The name under which a link is made, so that no link is in its way."""
+    return f"{_TEMPORARY}{wanted.mac_address.replace(':', '')[-8:]}"
+
+
+def renames(snapshot: Snapshot, wanted: Sequence[WantedLink], *, live: bool = True) -> list[Command]:
+    """Commands that give every link its wanted name; a stranger in the way gets a free one.
+
+    Kernels before 6.2 rename a link only while it is down: ``live=False`` takes it down for that moment.
+    """
+    # First everything out of the way, then everything into place: two links may swap their names.
+    targets = {link.name for link in wanted}
+    cleared = [
+        _forget(link.name, alias) for link in snapshot.links for alias in link.alternative_names if alias in targets
+    ]
+    ours = {link.mac_address: link for desired in wanted if (link := snapshot.by_mac(desired.mac_address))}
+    foreign_links = [link for link in snapshot.links if link.name in targets and link.mac_address not in ours]
+    free = _free_names(targets | {link.name for link in snapshot.links})
+    aside = [_rename(link.name, next(free), live=live) for link in foreign_links]
+    into_place = []
+    for desired in wanted:
+        link = ours.get(desired.mac_address.lower())
+        if link is None or link.name == desired.name:
+            continue
+        passing = temporary_name(desired)
+        if link.name != passing:
+            aside.append(_rename(link.name, passing, live=live))
+        into_place.append(_rename(passing, desired.name, live=live))
+    return cleared + [command for group in (*aside, *into_place) for command in group]
+
+
+def engine_names(before: Snapshot, wanted: Sequence[WantedLink]) -> list[Command]:
+    """Commands that keep the engine's name of a renamed link as an alternative one (kernel 5.5, ip-link(8)).
+
+    The engine looks its links up by name to take them down when the runtime ends; one that it does not find keeps its
+    MAC address busy for a moment, and the next start may fail.
+    """
+    taken = {link.name for link in wanted}
+    found = [(desired, link) for desired in wanted if (link := before.by_mac(desired.mac_address))]
+    renamed = [(desired, link) for desired, link in found if desired.name != link.name and link.name not in taken]
+    return [
+        ("link", "property", "add", "dev", desired.name, "altname", link.name)
+        for desired, link in renamed
+        if _ENGINE_NAME.fullmatch(link.name)
+    ]
+
+
+def _forget(name: str, alias: str) -> Command:
+    return ("link", "property", "del", "dev", name, "altname", alias)
+
+
+def _rename(old: str, new: str, *, live: bool) -> list[Command]:
+    rename: Command = ("link", "set", "dev", old, "name", new)
+    if live:
+        return [rename]
+    return [("link", "set", "dev", old, "down"), rename, ("link", "set", "dev", new, "up")]
+
+
+def _free_names(taken: Collection[str]) -> Iterator[str]:
+    return (name for number in range(1000) if (name := f"internal{number}") not in taken)
+
+
+def addressing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[Command]:
+    """Commands for addresses, state and the default route, for links that have their names."""
+    commands: list[Command] = []
+    for desired in wanted:
+        if link := snapshot.by_mac(desired.mac_address):
+            commands += _addresses(desired, link)
+    if _route_pends(snapshot, wanted):
+        return commands
+    route = default_route([link for link in wanted if snapshot.by_mac(link.mac_address)])
+    # A route goes with the address it needs, and when its link goes down: first those that must, last the one to stay.
+    needed = route and (commands or route not in snapshot.default_routes)
+    return [*_surplus_routes(snapshot, route), *commands, *([_route(*route)] if route and needed else [])]
+
+
+def _addresses(wanted: WantedLink, link: Link) -> list[Command]:
+    commands: list[Command] = []
+    if not wanted.pending:
+        gone = [address for address in link.addresses if address != wanted.address]
+        commands += [("address", "delete", str(address), "dev", wanted.name) for address in gone]
+        # The kernel removes a secondary address with its primary one: the wanted one is given again.
+        if wanted.address and (gone or wanted.address not in link.addresses):
+            commands.append(("address", "replace", str(wanted.address), "broadcast", "+", "dev", wanted.name))
+    if not link.up:
+        commands.append(("link", "set", "dev", wanted.name, "up"))
+    return commands
+
+
+def _surplus_routes(snapshot: Snapshot, route: tuple[str, str] | None) -> list[Command]:
+    """Commands that remove the other default routes, such as an engine's over another network."""
+    others = [(gateway, link) for gateway, link in snapshot.default_routes if (gateway, link) != route]
+    return [
+        ("route", "delete", "default", *(("via", gateway) if gateway else ()), "dev", link) for gateway, link in others
+    ]
+
+
+def _route(gateway: str, link: str) -> Command:
+    return ("route", "replace", "default", "via", gateway, "dev", link)

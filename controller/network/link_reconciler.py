@@ -1,0 +1,69 @@
+"""Putting the links of a running container in order, without a restart.
+
+In small steps that can be broken off and repeated: each begins from what stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Sequence
+
+from controller import errors
+from controller.container_root import Process
+from controller.network import link_plan
+from controller.network.link_plan import WantedLink
+from controller.network.netns import Namespace
+
+_LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
+
+
+async def reconcile_links(process: Process, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> list[str]:
+    """Bring the links of the container's namespace to what is wanted; what was wrong, in words.
+
+    ``held_macs`` are links that the engine made. The parents of all wanted links must be there.
+    Raises errors.Retry(STEP_FAILED) with the words of ``ip``.
+    """
+    async with Namespace(process) as namespace:
+        snapshot = await namespace.snapshot()
+        surplus = link_plan.surplus(snapshot, wanted, held_macs)
+        faults = link_plan.faults(snapshot, wanted)
+        if not surplus and not faults:
+            return []
+        await namespace.apply(surplus)
+        for link in link_plan.missing(await namespace.snapshot(), wanted):
+            await namespace.add_macvlan(link_plan.temporary_name(link), link.parent, link.mac_address)
+        await _rename(namespace, wanted)
+        await _give_addresses(namespace, wanted)
+        return [*faults.values(), *(f"{command[-1]} is not wanted" for command in surplus)]
+
+
+async def remove_link(process: Process, mac_address: str) -> None:
+    """Remove the macvlan link with this MAC address, if it is there."""
+    async with Namespace(process) as namespace:
+        if link := (await namespace.snapshot()).by_mac(mac_address):
+            await namespace.apply([("link", "delete", "dev", link.name)])
+
+
+async def _give_addresses(namespace: Namespace, wanted: Sequence[WantedLink]) -> None:
+    """Addresses, state and route; a link of the run before that the kernel is still removing is waited for."""
+    for attempt in range(_LINGERING_LINK_ATTEMPTS):
+        try:
+            await namespace.apply(link_plan.addressing(await namespace.snapshot(), wanted))
+        except errors.Retry as error:
+            if "already in use" not in str(error) or attempt == _LINGERING_LINK_ATTEMPTS - 1:
+                raise
+        else:
+            return
+        await asyncio.sleep(_LINGERING_LINK_SECONDS)
+
+
+async def _rename(namespace: Namespace, wanted: Sequence[WantedLink]) -> None:
+    before = await namespace.snapshot()
+    try:
+        await namespace.apply(link_plan.renames(before, wanted))
+    except errors.Retry:
+        # Kernels before 6.2 refuse while a link is up.
+        await namespace.apply(link_plan.renames(await namespace.snapshot(), wanted, live=False))
+    with contextlib.suppress(errors.Retry):  # kernels before 5.5 have no alternative names
+        await namespace.apply(link_plan.engine_names(before, wanted))

@@ -1,0 +1,98 @@
+"""The leader's word on the link to the cloud, written on every EdgeNode: ``kubectl get edgenodes`` shows it anywhere.
+
+A node keeps what stands there when it writes its own conditions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from controller import errors, names
+from controller.api import kinds
+from controller.machinery import conditions
+from controller.machinery.client import ApiClient
+from controller.machinery.timestamps import rfc3339
+from controller.nodes.edgenode_status import Cloud
+
+EVERY_SECONDS = 15.0  # a node that joined is told within this
+AGAIN_SECONDS = 2.0  # at least, between two looks: a link that flaps is not written each time
+
+log = logging.getLogger(__name__)
+
+
+class CloudStatusPublisher:
+    """``cloud`` tells how the link stands; ``poke`` says that this changed."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        cloud: Callable[[], Cloud],
+        *,
+        every: float = EVERY_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._cloud = cloud
+        self._every = every
+        self._clock = clock
+        self._changed = asyncio.Event()
+
+    def poke(self) -> None:
+        """It changed: write it soon."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Keep it written, for ever."""
+        while True:
+            self._changed.clear()
+            try:
+                await self.write()
+            except errors.ApiError as error:
+                log.warning("How the link stands is not written on EdgeNodes: %s", error)
+            await asyncio.sleep(AGAIN_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._every)
+
+    async def write(self) -> None:
+        """Write it where something else stands. Raises errors.ApiError."""
+        cloud = self._cloud()
+        for node in await self._api.list(kinds.EDGE_NODES):
+            await self._publish(node, cloud)
+
+    async def _publish(self, node: dict[str, Any], cloud: Cloud) -> None:
+        status = node.get("status") or {}
+        previous = [conditions.Condition.model_validate(c) for c in status.get("conditions") or ()]
+        before = conditions.find(previous, names.CLOUD_CONNECTED)
+        if before and (before.status, before.reason, before.message) == (cloud.status, cloud.reason, cloud.message):
+            return
+        merged = conditions.merge(previous, [self._condition(cloud)])
+        others = [condition for condition in previous if condition.type != names.CLOUD_CONNECTED]
+        cleared = dict.fromkeys(("connectedSince", "lastError", "certificateNotAfter"))
+        patch = {
+            "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},
+            "status": {
+                "agentId": cloud.agent_id,
+                "cloud": {**cleared, **cloud.link.wire()},
+                "conditions": [condition.wire() for condition in (*others, *merged)],
+            },
+        }
+        try:
+            await self._api.patch(kinds.EDGE_NODES, node["metadata"]["name"], "", patch, subresource="status")
+        except errors.ConflictError:  # the node wrote meanwhile: the next look, which is soon, writes it
+            self.poke()
+        except errors.NotFoundError:
+            pass
+
+    def _condition(self, cloud: Cloud) -> conditions.Condition:
+        return conditions.Condition(
+            type=names.CLOUD_CONNECTED,
+            status=cloud.status,
+            reason=cloud.reason,
+            message=cloud.message[:1024],
+            last_transition_time=rfc3339(self._clock()),
+        )

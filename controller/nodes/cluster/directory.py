@@ -1,0 +1,133 @@
+"""The nodes of a cluster as the leader sees them: satisfies cloud.node.Nodes. EdgeNodes say who they are and where.
+
+``reading`` is what the heartbeat sends: all hosts together, asked for every few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from controller import errors
+from controller.api import away, kinds
+from controller.cloud.commands import aggregation
+from controller.cloud.node import Node, Placement, Reading
+from controller.machinery.client import ApiClient
+from controller.nodes.cluster import placement
+from controller.nodes.cluster.placement import Candidate
+from controller.nodes.cluster.remote_node import Address, RemoteNode
+
+READ_SECONDS = 5.0
+
+
+class ClusterNodeDirectory:
+    """``token`` is the file of our token for nodes; ``pods``: Runtimes may go to nodes without Docker."""
+
+    def __init__(self, api: ApiClient, token: Path, *, pods: bool) -> None:
+        self._api = api
+        self._token = token
+        self._pods = pods
+        self._clients: dict[Address, RemoteNode] = {}
+        self._readings: dict[str, Reading] = {}
+
+    async def close(self) -> None:
+        """Close what is open."""
+        clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            await client.close()
+
+    async def running(self, runtime: Mapping[str, Any]) -> Node:
+        """The node of a Runtime. Raises errors.CommandError when it has none, or when that node is away."""
+        name = runtime["spec"].get("nodeName")
+        if not name:
+            raise errors.CommandError(f"{runtime['spec']['deviceId']} has no node yet: try again in a moment")
+        try:
+            found = await self._api.get(kinds.EDGE_NODES, name)
+        except errors.NotFoundError:
+            raise errors.CommandError(f"there is no node {name}: start the controller there") from None
+        if reason := away.why(found):
+            raise errors.CommandError(reason)
+        address = _address(found)
+        if address is None:
+            raise errors.CommandError(f"node {name} has not told where it answers: look at the controller there")
+        return self._client(address)
+
+    async def present(self) -> Mapping[str, Node]:
+        """Every node that is not away and says where it answers, by name."""
+        found = [node for node in await self._api.list(kinds.EDGE_NODES) if not away.why(node)]
+        addresses = [address for node in found if (address := _address(node))]
+        await self._forget_all_but(addresses)
+        return {address.name: self._client(address) for address in addresses}
+
+    async def place(self, spec: Mapping[str, Any]) -> Placement:
+        """Where a Runtime of that spec goes. Raises errors.CommandError that says which node has what.
+
+        An EdgeNode lists no bridges and is up to a minute old: before a wish is refused the nodes are asked themselves.
+        """
+        found = await self._api.list(kinds.EDGE_NODES)
+        try:
+            return placement.choose([Candidate.of(node) for node in found], spec, pods=self._pods)
+        except errors.CommandError as refusal:
+            asked = await asyncio.gather(*(self._asked(node) for node in found))
+            try:
+                return placement.choose(asked, spec, pods=self._pods)
+            except errors.CommandError:
+                raise refusal from None
+
+    @property
+    def reading(self) -> Reading:
+        """All hosts together, as they answered last."""
+        return aggregation.reading(list(self._readings.values()))
+
+    async def run(self) -> None:
+        """Read all hosts again and again, for ever."""
+        while True:
+            await self.read()
+            await asyncio.sleep(READ_SECONDS)
+
+    async def read(self) -> None:
+        """Read all hosts; one that does not answer keeps its last reading until it is away."""
+        try:
+            nodes = await self.present()
+        except errors.ApiError:
+            return
+        found = await asyncio.gather(*(_reading(node) for node in nodes.values()))
+        latest = {name: reading for name, reading in zip(nodes, found, strict=True) if reading is not None}
+        self._readings = {name: value for name, value in (self._readings | latest).items() if name in nodes}
+
+    async def _asked(self, edge_node: Mapping[str, Any]) -> Candidate:
+        """The node with the interfaces it has now, of every kind; as its EdgeNode says when it does not answer."""
+        candidate, address = Candidate.of(edge_node), _address(edge_node)
+        if candidate.away or address is None:
+            return candidate
+        try:
+            interfaces = await self._client(address).interfaces(include_virtual=True)
+        except (errors.CommandError, errors.ReconcileError):
+            return candidate
+        return candidate._replace(interfaces={interface.name: interface.subnet for interface in interfaces})
+
+    def _client(self, address: Address) -> RemoteNode:
+        if address not in self._clients:
+            self._clients[address] = RemoteNode(address, self._token)
+        return self._clients[address]
+
+    async def _forget_all_but(self, addresses: list[Address]) -> None:
+        """A node that started again is another one: it has a certificate of its own."""
+        for address in self._clients.keys() - set(addresses):
+            await self._clients.pop(address).close()
+
+
+async def _reading(node: Node) -> Reading | None:
+    try:
+        return await node.reading()
+    except (errors.CommandError, errors.ReconcileError):
+        return None
+
+
+def _address(edge_node: Mapping[str, Any]) -> Address | None:
+    api = (edge_node.get("status") or {}).get("api") or {}
+    if not api.get("url") or not api.get("certificate"):
+        return None
+    return Address(edge_node["metadata"]["name"], api["url"], api["certificate"])

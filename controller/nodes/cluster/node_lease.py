@@ -1,0 +1,77 @@
+"""The Lease by which a node says that it is there (API reference: coordination.k8s.io/v1 Lease), renewed every 10 s."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from controller import errors, names
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.timestamps import rfc3339_micro
+
+RENEW_SECONDS = 10.0
+AWAY_SECONDS = 40.0  # a node that was not heard of for so long is away
+
+log = logging.getLogger(__name__)
+
+
+def name_of(node: str) -> str:
+    """The name of a node's Lease."""
+    return f"edgenode-{node}"
+
+
+class NodeLease:
+    """Keeps the Lease of ``node``; ``beat`` hears of every attempt."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        namespace: str,
+        node: str,
+        beat: Callable[[], None],
+        *,
+        every: float = RENEW_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._node = node
+        self._beat = beat
+        self._every = every
+        self._clock = clock
+        self._failing = False
+
+    async def run(self) -> None:
+        """Renew it, for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(self._every):
+                    await self.renew()
+                self._failing = False
+            except (errors.ApiError, TimeoutError) as error:
+                level = logging.DEBUG if self._failing else logging.WARNING
+                log.log(level, "The Lease of this node is not renewed: %s", error or "the API is slow")
+                self._failing = True
+            self._beat()
+            await asyncio.sleep(self._every)
+
+    async def renew(self) -> None:
+        """Renew it once. Raises errors.ApiError."""
+        lease, spec = name_of(self._node), self._spec()
+        try:
+            await self._api.patch(core_kinds.LEASES, lease, self._namespace, {"spec": spec})
+        except errors.NotFoundError:
+            labels = {names.LEASE_LABEL: names.NODE_LEASE}
+            metadata = {"name": lease, "namespace": self._namespace, "labels": labels}
+            await self._api.create(core_kinds.LEASES, {"metadata": metadata, "spec": spec})
+
+    def _spec(self) -> dict[str, Any]:
+        return {
+            "holderIdentity": self._node,
+            "leaseDurationSeconds": round(AWAY_SECONDS),
+            "renewTime": rfc3339_micro(self._clock()),
+        }

@@ -1,0 +1,118 @@
+"""Answers the leader's questions on a node of a cluster, over TLS, to those who may ask (access.py).
+
+It passes requests on to this node's own runtimes and nowhere else, whoever asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pydantic
+from aiohttp import web
+
+from controller import errors
+from controller.api import kinds
+from controller.cloud.node import HttpRequest, Node
+from controller.machinery.client import ApiClient
+from controller.nodes.cluster import node_api
+from controller.nodes.cluster.node_authorizer import NodeAuthorizer
+
+REFUSED = 422  # the question was understood, and its answer is an error
+
+log = logging.getLogger(__name__)
+
+
+class NodeServer:
+    """Listens on ``host:port`` (port 0: any free one, see ``port``) for the node ``name``."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        context: ssl.SSLContext,
+        access: NodeAuthorizer,
+        node: Node,
+        api: ApiClient,
+        name: str,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._context = context
+        self._access = access
+        self._node = node
+        self._api = api
+        self._name = name
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return self._runner.addresses[0][1] if self._runner and self._runner.addresses else self._port
+
+    async def start(self) -> None:
+        """Listen. Raises errors.SettingError when the address cannot be had."""
+        app = web.Application(middlewares=[self._admit], client_max_size=node_api.LIMIT)
+        app.add_routes([web.post(node_api.PATH + "{question}", self._answer)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port, ssl_context=self._context).start()
+        except OSError as error:
+            await self.stop()
+            raise errors.SettingError(
+                f"EDGE_NODE_LISTEN: {self._host}:{self._port} cannot be listened on ({error.strerror}); end the "
+                "program that uses it or choose another port"
+            ) from error
+
+    async def stop(self) -> None:
+        """Stop listening and drop what is connected."""
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @web.middleware
+    async def _admit(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Judge who asks before anything of the question is read."""
+        try:
+            verdict = await self._access.judge(request.headers.get("Authorization", ""))
+        except errors.ApiError as error:
+            return _refusal(503, f"it cannot be told who asks: {error}")
+        if verdict.status != 200:
+            log.warning("%s was refused: %s", request.remote, verdict.reason)
+            return _refusal(verdict.status, verdict.reason)
+        return await handler(request)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        question = node_api.TABLE.get(request.match_info["question"])
+        if question is None:
+            return _refusal(404, "this version of the controller knows no such question")
+        try:
+            parameters = question.parameters.model_validate_json(await request.read())
+            await self._check(parameters)
+            ask = getattr(self._node, question.name)
+            result = await ask(**{name: getattr(parameters, name) for name in type(parameters).model_fields})
+        except pydantic.ValidationError as error:
+            return _refusal(400, f"the question is malformed: {error.errors()[0]['msg']}")
+        except errors.ReconcileError as error:
+            return _refusal(REFUSED, str(error), error.reason)
+        except errors.EdgeError as error:
+            return _refusal(REFUSED, str(error))
+        return web.Response(body=question.result.dump_json(result), content_type="application/json")
+
+    async def _check(self, parameters: Any) -> None:
+        """Raises errors.CommandError for a request to an address that no runtime of this node has."""
+        request = getattr(parameters, "request", None)
+        if not isinstance(request, HttpRequest):
+            return
+        runtimes = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
+        if request.address not in {(runtime.get("status") or {}).get("internalIP") for runtime in runtimes}:
+            raise errors.CommandError(f"{request.address} is not the address of a runtime on {self._name}")
+
+
+def _refusal(status: int, message: str, reason: str = "") -> web.Response:
+    return web.json_response({"error": message, "reason": reason}, status=status)

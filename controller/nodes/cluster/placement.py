@@ -1,0 +1,128 @@
+"""Where a Runtime goes: the node that has the parent interfaces it asks for. Pure.
+
+Two nodes may both have an eth0 and be on different LANs, so a choice between them is made only where their subnets
+say that they are on the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from controller.api import away
+from controller.cloud.node import Placement
+from controller.errors import CommandError
+from controller.network.parents import vlan
+
+DOCKER, POD = "Docker", "Pod"
+
+
+class Candidate(NamedTuple):
+    """A node as placement sees it: subnets by interface, why it is away ("" when it is not), Runtimes it has."""
+
+    name: str
+    interfaces: Mapping[str, str]
+    backends: tuple[str, ...]
+    away: str = ""
+    runtimes: int = 0
+    devices: frozenset[str] = frozenset()  # every name under which a serial device can be asked for
+
+    def reaches(self, parent: str) -> bool:
+        """Whether it has the interface, or can make it a VLAN of one that it has."""
+        wanted = vlan(parent)
+        return parent in self.interfaces or (wanted is not None and wanted.lower in self.interfaces)
+
+    @classmethod
+    def of(cls, edge_node: Mapping[str, Any]) -> Candidate:
+        """From an EdgeNode."""
+        status = edge_node.get("status") or {}
+        return cls(
+            name=edge_node["metadata"]["name"],
+            interfaces={entry["name"]: entry.get("subnet", "") for entry in status.get("interfaces") or ()},
+            backends=tuple(status.get("backends") or ()),
+            away=away.why(edge_node),
+            runtimes=(status.get("runtimes") or {}).get("total", 0),
+            devices=frozenset(
+                device[name]
+                for device in status.get("serialDevices") or ()
+                for name in ("deviceId", "byPath", "path")
+                if device.get(name)
+            ),
+        )
+
+
+def choose(candidates: Sequence[Candidate], spec: Mapping[str, Any], *, pods: bool) -> Placement:
+    """The place for a Runtime of that spec; ``pods``: nodes without Docker can run it as a pod.
+
+    Raises errors.CommandError, one sentence that says which node has what.
+    """
+    parents = _parents(spec)
+    fitting = [node for node in candidates if not _obstacle(node, spec, parents, pods)]
+    if not fitting:
+        raise CommandError(_nothing_fits(candidates, spec, parents, pods))
+    chosen = _best(_with_devices(fitting, candidates, spec, parents), spec, parents)
+    return Placement(chosen.name, spec.get("backend") or (DOCKER if DOCKER in chosen.backends else POD))
+
+
+def _parents(spec: Mapping[str, Any]) -> list[str]:
+    desired = [interface["parentInterface"] for interface in spec.get("interfaces") or ()]
+    return list(dict.fromkeys([*desired, *filter(None, [spec.get("dedicatedInterface")])]))
+
+
+def _obstacle(node: Candidate, spec: Mapping[str, Any], parents: Sequence[str], pods: bool) -> str:
+    """Why the node cannot take it, "" when it can."""
+    if spec.get("nodeName") not in (None, node.name):
+        return "it is not the one asked for"
+    if node.away:
+        return "it is away"
+    backend = spec.get("backend")
+    if backend != POD and DOCKER not in node.backends and (backend == DOCKER or not pods):
+        return "it has no Docker"
+    missing = [parent for parent in parents if not node.reaches(parent)]
+    return f"it has {_listed(node.interfaces)}" if missing else ""
+
+
+def _nothing_fits(candidates: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str], pods: bool) -> str:
+    if not candidates:
+        return "there is no node here yet: start the controller with the role node on one"
+    asked = [node for node in candidates if node.name == spec.get("nodeName")]
+    if spec.get("nodeName") and not asked:
+        return f"there is no node {spec['nodeName']}: there is {_listed(node.name for node in candidates)}"
+    desired = f"has {_listed(parents)}" if parents else "can run it"
+    if asked:
+        if asked[0].away:
+            return asked[0].away
+        obstacle = _obstacle(asked[0], spec, parents, pods)
+        return f"node {asked[0].name} cannot run it: {obstacle}, and asked for is {_listed(parents)}"
+    found = "; ".join(f"{node.name}: {_obstacle(node, spec, parents, pods)}" for node in candidates)
+    return f"no node {desired} ({found})"
+
+
+def _with_devices(
+    fitting: Sequence[Candidate], candidates: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]
+) -> Sequence[Candidate]:
+    """Those that have the serial devices; one that nobody has yet may still be plugged in, where there is no choice."""
+    devices = {port["deviceId"] for port in spec.get("serialPorts") or ()}
+    having = [node for node in fitting if devices <= node.devices]
+    elsewhere = any(devices & node.devices for node in candidates)
+    if having or spec.get("nodeName") or (len(fitting) == 1 and not elsewhere):
+        return having or fitting
+    desired = [*parents, *sorted(devices)]
+    shown = {node.name: [*node.interfaces, *sorted(devices & node.devices)] for node in candidates}
+    found = "; ".join(f"{name}: it has {_listed(has)}" for name, has in shown.items())
+    raise CommandError(f"no node has {_listed(desired)} ({found}): plug the device in there, or give node_name")
+
+
+def _best(fitting: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]) -> Candidate:
+    """Of several nodes on the same LANs the one with the fewest Runtimes."""
+    desired = {i["parentInterface"]: i["subnet"] for i in spec.get("interfaces") or () if i.get("subnet")}
+    matching = [node for node in fitting if all(node.interfaces.get(name) == net for name, net in desired.items())]
+    rest = matching or fitting
+    if len({tuple(node.interfaces.get(parent, "") for parent in parents) for node in rest}) > 1:
+        found = "; ".join(f"{n.name}: {_listed(n.interfaces.get(p) or 'no address' for p in parents)}" for n in rest)
+        raise CommandError(f"several nodes have {_listed(parents)}, on different LANs ({found}): give node_name")
+    return min(rest, key=lambda node: (node.runtimes, node.name))
+
+
+def _listed(items: Any) -> str:
+    return ", ".join(items) or "nothing"

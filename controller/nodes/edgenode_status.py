@@ -1,0 +1,249 @@
+"""The EdgeNode of this host: looked at every few seconds, written once a minute or when a condition changes.
+
+Fast figures go to the cloud and to /metrics; this is what a person sees with ``kubectl get edgenodes``. It changes
+nothing but the EdgeNode's status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pydantic
+
+from controller import errors, names
+from controller.api import edgenodes, kinds, reasons
+from controller.devices.serial import SerialDevice
+from controller.machinery import conditions
+from controller.machinery.client import ApiClient
+from controller.machinery.model import Model
+from controller.machinery.timestamps import rfc3339
+from controller.metrics.host import MIB, HostReading
+from controller.network.interfaces import HostInterface
+from controller.nodes.kubernetes_node import KubernetesNode
+
+LOOK_SECONDS = 10.0
+WRITE_SECONDS = 60.0
+INTERFACES_SHOWN = 64
+ADDRESSES_SHOWN, USERS_SHOWN = 16, 64
+
+log = logging.getLogger(__name__)
+
+
+class Cloud(NamedTuple):
+    """How the link to the cloud stands: the condition's status, reason and message, and the facts behind them."""
+
+    status: conditions.ConditionStatus
+    reason: str
+    message: str
+    agent_id: str | None = None
+    link: edgenodes.CloudLink = edgenodes.CloudLink()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the facts come from. ``engine`` raises errors.Waiting while the engine does not answer.
+
+    ``disks`` says by disk what is full, "" while there is room. ``api`` is where this node answers the leader of a
+    cluster.
+    """
+
+    host: Callable[[], HostReading]
+    interfaces: Callable[[], Awaitable[Sequence[HostInterface]]]
+    devices: Callable[[], Awaitable[Sequence[SerialDevice]]]
+    engine: Callable[[], Awaitable[Any]]
+    api: edgenodes.NodeApi | None = None
+    cloud: Callable[[], Cloud] | None = None  # None: another process has the link
+    disks: Callable[[], Mapping[str, str]] = dict
+
+
+class NodeStatus:
+    """Keeps the EdgeNode ``name``, and the Node beside it where there is no kubelet; ``poke`` has it look at once.
+
+    ``runtimes`` counts this node's Runtimes by condition type and status, as at the last look. ``returned`` is awaited
+    after the node was taken for away, and is not any more.
+    """
+
+    def __init__(
+        self,
+        api: ApiClient,
+        name: str,
+        version: str,
+        sources: Sources,
+        clock: Callable[[], float] = time.time,
+        node: KubernetesNode | None = None,
+        returned: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._api = api
+        self._name = name
+        self._version = version
+        self._sources = sources
+        self._clock = clock
+        self._node = node
+        self._returned = returned
+        self._backends: tuple[str, ...] = ()
+        self._changed = asyncio.Event()
+        self._written = float("-inf")  # on the monotonic clock of the loop
+        self._failing = False
+        self.runtimes: Mapping[tuple[str, str], int] = {}
+
+    def poke(self) -> None:
+        """Something may have changed: look soon."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Look and write, for ever."""
+        while True:
+            self._changed.clear()  # before the look: what changes during it is looked at again
+            try:
+                await self.look()
+                self._failing = False
+            except errors.ApiError as error:
+                log.log(logging.DEBUG if self._failing else logging.WARNING, "The EdgeNode is not written: %s", error)
+                self._failing = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Look once, and write when it is time. Raises errors.ApiError."""
+        previous = await self._previous()
+        now = asyncio.get_running_loop().time()
+        found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
+        self.runtimes = count(found)
+        cloud = self._sources.cloud() if self._sources.cloud else None
+        current_conditions = [await self._ready(), self._disk(), *([] if cloud is None else [self._connected(cloud)])]
+        others = [c for c in previous if c.type not in {own.type for own in current_conditions}]  # the leader's
+        current = (*conditions.merge(previous, current_conditions), *others)
+        if now - self._written >= WRITE_SECONDS or _comparable(previous) != _comparable(current):
+            await self._write(current, cloud, [runtime["spec"] for runtime in found])
+            self._written = now
+        if self._returned is not None and any(c.reason == reasons.NODE_AWAY for c in previous):
+            await self._returned()
+
+    async def _previous(self) -> tuple[conditions.Condition, ...]:
+        """The conditions that stand, so that they keep their times; makes the EdgeNode when there is none."""
+        try:
+            found = await self._api.get(kinds.EDGE_NODES, self._name)
+        except errors.NotFoundError:
+            with contextlib.suppress(errors.AlreadyExistsError):
+                await self._api.create(kinds.EDGE_NODES, {"metadata": {"name": self._name}, "spec": {}})
+            return ()
+        try:
+            return edgenodes.EdgeNode.model_validate(found).status.conditions
+        except pydantic.ValidationError:  # of another version: written anew
+            return ()
+
+    async def _ready(self) -> conditions.Condition:
+        try:
+            await self._sources.engine()
+        except errors.ReconcileError as error:
+            return self._condition(names.READY, "False", error.reason, str(error))
+        self._backends = ("Docker",)  # from now on: an engine that stops is waited for
+        return self._condition(names.READY, "True", reasons.NODE_READY, "Docker answers")
+
+    def _disk(self) -> conditions.Condition:
+        faults = self._sources.disks()
+        if full := "; ".join(fault for fault in faults.values() if fault):
+            return self._condition(names.DISK_FULL, "True", reasons.DISK_FULL, full)
+        room = f"There is room on every disk: {', '.join(faults)}"
+        return self._condition(names.DISK_FULL, "False", reasons.DISK_HAS_ROOM, room)
+
+    def _connected(self, cloud: Cloud) -> conditions.Condition:
+        return self._condition(names.CLOUD_CONNECTED, cloud.status, cloud.reason, cloud.message)
+
+    def _condition(
+        self, kind: str, status: conditions.ConditionStatus, reason: str, message: str
+    ) -> conditions.Condition:
+        return conditions.Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=message[:1024],
+            last_transition_time=rfc3339(self._clock()),
+        )
+
+    async def _write(
+        self, current: tuple[conditions.Condition, ...], cloud: Cloud | None, specs: Sequence[dict[str, Any]]
+    ) -> None:
+        host, now = self._sources.host(), rfc3339(self._clock())
+        interfaces = await self._sources.interfaces()
+        status = edgenodes.EdgeNodeStatus(
+            agent_id=cloud and cloud.agent_id,
+            version=self._version,
+            cpu_percent=round(host.cpu_percent),
+            memory_used_mib=host.memory_used // MIB,
+            memory_total_mib=host.memory_total // MIB,
+            disk_used_mib=host.disk_used // MIB,
+            disk_total_mib=host.disk_total // MIB,
+            uptime_seconds=host.uptime,
+            last_heartbeat_time=now,
+            interfaces=tuple(_shown(i, specs) for i in interfaces[:INTERFACES_SHOWN]),
+            serial_devices=tuple(_device(found) for found in await self._sources.devices()),
+            runtimes=edgenodes.RuntimeCounts(total=len(specs), ready=self.runtimes.get((names.READY, "True"), 0)),
+            backends=self._backends,
+            api=self._sources.api,
+            conditions=current,
+        )
+        await self._api.patch(kinds.EDGE_NODES, self._name, "", {"status": _whole(status, cloud)}, subresource="status")
+        if self._node is not None:
+            ready = next(condition for condition in current if condition.type == names.READY)
+            await self._node.write(ready, now, host, interfaces[:INTERFACES_SHOWN])
+
+
+def count(runtimes: Sequence[Mapping[str, Any]]) -> Mapping[tuple[str, str], int]:
+    """How many Runtimes have each condition with each status."""
+    found = ((runtime.get("status") or {}).get("conditions") or () for runtime in runtimes)
+    return Counter((c["type"], c["status"]) for conditions_ in found for c in conditions_)
+
+
+def _comparable(found: tuple[conditions.Condition, ...]) -> set[tuple[str, str, str, str]]:
+    """What a person reads; a new cause counts as much as a flip."""
+    return {(c.type, c.status, c.reason, c.message) for c in found}
+
+
+def _shown(interface: HostInterface, specs: Sequence[dict[str, Any]]) -> edgenodes.HostInterface:
+    """The interface with what uses it: links of the host, and this node's runtimes."""
+    name = interface.name
+    users = [
+        spec["deviceId"]
+        for spec in specs
+        if any(desired["parentInterface"] == name for desired in spec.get("interfaces") or ())
+    ]
+    alone = next((spec["deviceId"] for spec in specs if spec.get("dedicatedInterface") == name), "")
+    return edgenodes.HostInterface(
+        name=interface.name,
+        address=interface.ip_address,
+        mac_address=interface.mac_address,
+        subnet=interface.subnet,
+        gateway=interface.gateway,
+        addresses=interface.ipv4_addresses[:ADDRESSES_SHOWN],
+        kind=interface.kind,
+        up=interface.is_up,
+        carrier=interface.carrier,
+        speed_mbps=interface.speed,
+        used_by=(*interface.used_by, *users)[:USERS_SHOWN],
+        dedicated_to=alone,
+    )
+
+
+def _device(found: SerialDevice) -> edgenodes.SerialDevice:
+    shown = {name: getattr(found, name)[:128] for name in edgenodes.SerialDevice.model_fields}
+    return edgenodes.SerialDevice(**shown)
+
+
+def _whole(status: edgenodes.EdgeNodeStatus, cloud: Cloud | None) -> dict[str, Any]:
+    """The status as a merge patch that also clears what is no longer so; what the leader writes is left to it."""
+    whole = {**_cleared(edgenodes.EdgeNodeStatus), **status.wire()}
+    if cloud is None:
+        return {name: value for name, value in whole.items() if name not in ("agentId", "cloud")}
+    return {**whole, "cloud": {**_cleared(edgenodes.CloudLink), **cloud.link.wire()}}
+
+
+def _cleared(model: type[Model]) -> dict[str, None]:
+    return {field.alias or name: None for name, field in model.model_fields.items()}

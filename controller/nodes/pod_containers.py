@@ -1,0 +1,47 @@
+"""The pods of ours that run on this node, for its metrics: the cluster says which, /proc says as what processes.
+
+Looks only; pods are cared for by the one process that leads (manager/pods.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from controller.backends.base import Identity, RunningContainer
+from controller.backends.pods import naming, watching
+from controller.backends.pods.readings import Pod
+from controller.machinery.client import ApiClient, WatchEvent
+from controller.metrics import processes
+
+
+class PodContainers:
+    """Satisfies tracking.Source for the pods of one installation on ``node``."""
+
+    def __init__(self, api: ApiClient, install_id: str, node: str, proc: Path = processes.PROC) -> None:
+        self._api = api
+        self._install_id = install_id
+        self._node = node
+        self._proc = proc
+        self._containers: dict[str, Identity] = {}  # by the container's id
+
+    async def changes(self) -> AsyncIterator[Identity]:
+        """Whose pod changed, for ever."""
+        async for event in watching.pods(self._api, self._install_id, node=self._node):
+            if event and (identity := self._note(event)):
+                yield identity
+
+    async def running(self) -> list[RunningContainer]:
+        """All that run. One without a process is forgotten: its pod is told of again when it has another container."""
+        asked = list(self._containers)
+        found = await asyncio.to_thread(processes.first, asked, self._proc)
+        for ended in set(asked) - set(found):
+            del self._containers[ended]
+        return [RunningContainer(self._containers[container], pid) for container, pid in found.items()]
+
+    def _note(self, event: WatchEvent) -> Identity | None:
+        identity = naming.identity_of(event.object, self._install_id)
+        if identity and (container := Pod(event.object).container_id):
+            self._containers[container] = identity
+        return identity

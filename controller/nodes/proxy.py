@@ -1,0 +1,192 @@
+"""Sends one HTTP request to a runtime on this host, at its internal address: once, bounded, and nowhere else.
+
+A runtime's certificate is its own, so it is not verified; redirects are returned, not followed; cookies, proxies of
+the environment and connections kept alive are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import socket
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from controller.cloud.node import HttpRequest, HttpResponse
+from controller.errors import CommandError
+from controller.nodes import bodies
+
+CONNECTIONS = 64
+# Of the kernel's buffer, and so of what is parsed at once: 256 KiB are ten thousand interim answers (100), for which
+# the event loop would stand still for half a second.
+BUFFER_BYTES = 16 << 10
+# RFC 9110 section 7.6.1, and what the client sets by itself.
+_REQUEST_HEADERS_LEFT_OUT = frozenset(
+    {
+        "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate",
+        "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+_RESPONSE_HEADERS_LEFT_OUT = _REQUEST_HEADERS_LEFT_OUT | {"content-encoding"}
+_FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
+
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientConnectionError, "the runtime broke off the connection"),
+    (aiohttp.ClientPayloadError, "the runtime broke off its answer"),
+    (aiohttp.ClientResponseError, "the runtime's answer is not HTTP"),
+    (aiohttp.InvalidURL, "its path is not valid"),
+)
+
+
+class Proxy:
+    """The HTTP client for runtimes; belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: HttpRequest, seconds: float) -> HttpResponse:
+        """The runtime's answer. Raises errors.CommandError when there is none within ``seconds``."""
+        if seconds <= 0:
+            raise CommandError("not sent: it waited too long for other commands of this device; send it again")
+        try:
+            async with asyncio.timeout(seconds), self._send(request) as response:
+                return await _read(response)
+        except TimeoutError:
+            raise CommandError(f"the runtime did not answer within {seconds:.0f} s") from None
+        except aiohttp.ClientConnectorError as error:
+            reason = error.os_error.strerror or str(error.os_error)
+            raise CommandError(f"the runtime cannot be reached at port {request.port}: {reason}") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise CommandError(f"the request to the runtime failed: {_reason(error)}") from error
+
+    async def close(self) -> None:
+        """Close what is open."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _send(self, request: HttpRequest) -> Any:
+        headers, data = _headers_and_data(request)
+        return self._open().request(
+            request.method,
+            _url(request),
+            headers=headers,
+            data=data,
+            allow_redirects=False,
+            middlewares=[_only_once()],
+        )
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=False, force_close=True, limit=CONNECTIONS, socket_factory=_socket),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                headers={"User-Agent": "edge-controller"},
+            )
+        return self._session
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket with a small buffer; ``address`` is a row of getaddrinfo."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    return made
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the client's own words: these may quote the URL, and lines that the runtime sent."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return next((sentence for kind, sentence in _REASONS if isinstance(error, kind)), type(error).__name__)
+
+
+def _only_once() -> aiohttp.ClientMiddlewareType:
+    """Refuse the client's second attempt: it repeats a GET, PUT or DELETE when the connection breaks off."""
+    attempts = itertools.count(1)
+
+    async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if next(attempts) > 1:
+            raise aiohttp.ClientConnectionError("the runtime broke off the connection")
+        return await handler(request)
+
+    return send
+
+
+def _url(request: HttpRequest) -> URL:
+    """The runtime's own address and nothing else, whatever the path says."""
+    if not request.path.startswith("/"):
+        raise CommandError("the path of a request must start with /")
+    url = URL(f"{request.scheme}://{request.address}:{request.port}{request.path}")
+    return url.extend_query([(name, value) for name, values in request.params.items() for value in values])
+
+
+def _headers_and_data(request: HttpRequest) -> tuple[CIMultiDict[str], Any]:
+    headers = CIMultiDict(
+        (name, value) for name, value in request.headers.items() if name.lower() not in _REQUEST_HEADERS_LEFT_OUT
+    )
+    if request.files:
+        headers.popall("Content-Type", None)  # the form's own carries its boundary
+        return headers, _multipart(request)
+    if request.data is None:
+        return headers, None
+    content_type = headers.setdefault("Content-Type", _JSON).partition(";")[0].strip().lower()
+    return headers, _encoded(request.data, content_type)
+
+
+def _encoded(data: Any, content_type: str) -> bytes:
+    if content_type == _FORM and isinstance(data, dict):
+        return urlencode({name: _text(value) for name, value in data.items()}).encode()
+    if isinstance(data, str) and content_type != _JSON:
+        return data.encode()
+    return json.dumps(data).encode()
+
+
+def _multipart(request: HttpRequest) -> aiohttp.FormData:
+    form = aiohttp.FormData()
+    for name, value in (request.data or {}).items():
+        form.add_field(name, _text(value))
+    for name, file in request.files.items():
+        form.add_field(name, file.content, filename=file.filename, content_type=file.content_type)
+    return form
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+async def _read(response: aiohttp.ClientResponse) -> HttpResponse:
+    content, cut = await _content(response)
+    body = bodies.of(content, *bodies.declared(response.headers.get("Content-Type", "")), cut=cut)
+    headers: dict[str, str] = {}
+    for name, value in response.headers.items():
+        if name.lower() not in _RESPONSE_HEADERS_LEFT_OUT:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return HttpResponse(
+        status_code=response.status,
+        headers=headers,
+        body=body.value,
+        content_type=response.headers.get("Content-Type", ""),
+        encoding=body.encoding,
+        truncated=body.truncated,
+    )
+
+
+async def _content(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """The body up to the bound, and whether there is more."""
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        content += chunk
+        if len(content) > bodies.LIMIT:
+            response.close()
+            return bytes(content[: bodies.LIMIT]), True
+    return bytes(content), False

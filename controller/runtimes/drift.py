@@ -1,0 +1,137 @@
+"""What of a spec is not in effect on a container: pure comparisons, the plan decides what follows.
+
+A container is compared with the spec it was made from, parsed by today's model, so that a default which a new
+version brings compares equal; what can change in place is compared with what stands.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from controller.api import quantities, reasons, runtimes
+from controller.backends import base
+
+# The rest changes in place.
+_MADE_FROM = {"image", "version", "digest", "env", "volumes", "realtime", "interfaces", "serial_ports"}
+
+
+def needs_new_container(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec) -> bool:
+    """Whether a field differs that no engine can change on a container that exists (the image apart)."""
+    return _fixed_at_creation(spec) != _fixed_at_creation(made_from)
+
+
+def _fixed_at_creation(spec: runtimes.RuntimeSpec) -> tuple[object, ...]:
+    return (
+        {variable.name: (variable.value, variable.value_from) for variable in spec.env},
+        {volume.name: (volume.mount_path, volume.read_only) for volume in spec.volumes},
+        spec.realtime if spec.realtime.enabled else None,
+    )
+
+
+def changed_fields(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec) -> tuple[str, ...]:
+    """The fields that differ of those which a container is made from, as paths.
+
+    Entries of a list are told by name, and never a value, for it may be secret.
+    """
+    desired, made_with = (
+        whole.model_dump(mode="json", by_alias=True, include=_MADE_FROM) for whole in (spec, made_from)
+    )
+    return tuple(sorted(_changed("spec", desired, made_with)))
+
+
+def _changed(path: str, desired: object, made_with: object) -> list[str]:
+    if desired == made_with:
+        return []
+    if isinstance(desired, dict) and isinstance(made_with, dict):
+        fields = desired.keys() | made_with.keys()
+        return [
+            found for name in fields for found in _changed(f"{path}.{name}", desired.get(name), made_with.get(name))
+        ]
+    if (ours := _by_name(desired)) is not None and (theirs := _by_name(made_with)) is not None:
+        return [f"{path}[{name}]" for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+    return [path]
+
+
+def _by_name(value: object) -> dict[str, object] | None:
+    """The entries of a list of named ones; None of anything else."""
+    if not isinstance(value, list):
+        return None
+    return {entry["name"]: entry for entry in value if isinstance(entry, dict) and "name" in entry}
+
+
+def resources_differ(desired: runtimes.Resources, actual: runtimes.Resources) -> bool:
+    """Whether the limits differ as numbers ("500m" is "0.5")."""
+    return _limits(desired) != _limits(actual)
+
+
+def _limits(resources: runtimes.Resources) -> tuple[int, int]:
+    return quantities.nano_cpus(resources.cpu), quantities.memory_bytes(resources.memory)
+
+
+class Drift(NamedTuple):
+    """One interface that is not as the spec asks; ``awaits`` is the reason when no step of ours can mend it now."""
+
+    name: str
+    detail: str
+    awaits: str = ""
+
+
+def network_drift(spec: runtimes.RuntimeSpec, observed: base.Observed) -> list[Drift]:
+    """Everything about the networks that is not as the spec asks."""
+    attached = {interface.name: interface for interface in observed.interfaces}
+    found = [
+        Drift(desired.name, detail, _awaited(desired, interface, observed))
+        for desired in spec.interfaces
+        if (detail := _fault(interface := attached.pop(desired.name, None)))
+    ]
+    found += [Drift(name, f"{name} is not in the spec") for name in attached]
+    if observed.dedicated_fault:
+        awaits = observed.start_blockers[0][0] if observed.start_blockers else ""
+        found.append(Drift("dedicated interface", observed.dedicated_fault, awaits))
+    if not observed.internal_attached:
+        found.append(Drift("internal", "the internal network is not attached"))
+    return found
+
+
+def _fault(interface: base.ObservedInterface | None) -> str:
+    if interface is None:
+        return "it does not exist"
+    if not interface.attached:
+        return f"{interface.name} is not attached"
+    return "" if interface.in_order else interface.detail or f"{interface.name} is not as the spec asks"
+
+
+def device_drift(observed: base.Observed) -> list[Drift]:
+    """Every serial port that is not as the spec asks."""
+    return [Drift(device.name, device.detail, device.awaits) for device in observed.devices if not device.in_order]
+
+
+def needs_rights(observed: base.Observed) -> bool:
+    """Whether a serial port of the spec needs a container that is made for it."""
+    return any(device.needs_new_container for device in observed.devices)
+
+
+def _awaited(desired: runtimes.Interface, interface: base.ObservedInterface | None, observed: base.Observed) -> str:
+    if desired.parent_interface in observed.missing_parents:
+        return reasons.PARENT_MISSING
+    return interface.awaits if interface else ""
+
+
+def repairable(found: list[Drift]) -> bool:
+    """Whether anything can be mended now; an interface whose parent is missing waits for it."""
+    return any(not disorder.awaits for disorder in found)
+
+
+def awaited(found: list[Drift]) -> str:
+    """The reason for which all disorders stand that no step can mend, "" when one can be mended."""
+    return "" if not found or repairable(found) else found[0].awaits
+
+
+def summary(spec: runtimes.RuntimeSpec, observed: base.Observed) -> str:
+    """Everything about networks and devices that is not as the spec asks, in one sentence; "" for nothing."""
+    return describe([*network_drift(spec, observed), *device_drift(observed)])
+
+
+def describe(found: list[Drift]) -> str:
+    """The disorders in one sentence."""
+    return "; ".join(f"{disorder.name}: {disorder.detail}" for disorder in found)

@@ -1,0 +1,222 @@
+"""Where keys come from besides kopf: the engine's events, the host's network, and a slow look at everything.
+
+Three loops for a supervisor. Each only adds keys: what is to be done, the pass finds out by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from controller import boottime, errors
+from controller.api import kinds, reasons
+from controller.backends import base
+from controller.backends.protocol import Reconcilable
+from controller.machinery.client import ApiClient
+from controller.machinery.event_recorder import EventRecorder, Subject
+from controller.network import interfaces
+from controller.network.interfaces import ABSENT, LinkState
+from controller.runtimes.keys import Key, KeyIndex
+from controller.runtimes.restart_context import EngineContact
+from controller.runtimes.scope import Scope
+
+log = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 60.0
+LOOK_SECONDS = 60.0  # an API or an engine that takes longer is left for the next look
+
+
+class Keys(Protocol):
+    """Takes the keys that want a pass (queue.Queue)."""
+
+    def add(self, key: Key) -> None:
+        """Have a pass over the key soon."""
+
+
+class EngineEvents:
+    """Adds the key of every runtime that the engine tells of, and all of them after a gap (Backend.changes)."""
+
+    def __init__(
+        self,
+        changes: Callable[[], AsyncIterator[base.Identity | base.Contact]],
+        queue: Keys,
+        index: KeyIndex,
+        contact: EngineContact,
+        clock: Callable[[], float] = boottime.now,
+    ) -> None:
+        self._changes = changes
+        self._queue = queue
+        self._index = index
+        self._contact = contact
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Follow the engine, for ever."""
+        async for change in self._changes():
+            if isinstance(change, base.Contact):
+                self._note(change)
+            elif key := self._index.key_of(change):
+                self._queue.add(key)
+
+    def _note(self, contact: base.Contact) -> None:
+        if contact is base.Contact.LOST:
+            self._contact.lost(self._clock())
+        else:
+            self._contact.found(self._clock())
+        for key in self._index.all():
+            self._queue.add(key)
+
+
+class RuntimeChanges:
+    """Adds the key of every runtime that ``changes`` tells of, by namespace and device id: its lease, its addresses."""
+
+    def __init__(
+        self, changes: Callable[[], AsyncIterator[tuple[str, str]]], queue: Keys, index: KeyIndex, install_id: str
+    ) -> None:
+        self._changes = changes
+        self._queue = queue
+        self._index = index
+        self._install_id = install_id
+
+    async def run(self) -> None:
+        """Follow them, for ever."""
+        async for namespace, device_id in self._changes():
+            if key := self._index.key_of(base.Identity(self._install_id, namespace, device_id)):
+                self._queue.add(key)
+
+
+class DeviceChanges:
+    """Adds the keys of the Runtimes with serial ports when a device came or went."""
+
+    def __init__(self, changes: Callable[[], AsyncIterator[None]], queue: Keys, index: KeyIndex) -> None:
+        self._changes = changes
+        self._queue = queue
+        self._index = index
+
+    async def run(self) -> None:
+        """Follow the devices, for ever."""
+        async for _ in self._changes():
+            for key in self._index.with_devices():
+                self._queue.add(key)
+
+
+class NetworkChanges:
+    """Adds the keys whose parent interface came, went, or changed; whatever else changes on the host is none of theirs.
+
+    A parent that was pulled and put back has another number, one that was renamed has none by its old name.
+    """
+
+    def __init__(
+        self,
+        changes: Callable[[], AsyncGenerator[None, None]],
+        queue: Keys,
+        index: KeyIndex,
+        state: Callable[[str], LinkState] = interfaces.state,
+    ) -> None:
+        self._changes = changes
+        self._queue = queue
+        self._index = index
+        self._state = state
+
+    async def run(self) -> None:
+        """Follow the host's network, for ever."""
+        before: dict[str, LinkState] = {}
+        async with aclosing(self._changes()) as changes:
+            async for _ in changes:
+                parents = self._index.parents()
+                names: frozenset[str] = frozenset().union(*parents.values())
+                now = await asyncio.to_thread(self._look, names)
+                moved = {name for name in names if before.get(name, ABSENT) != now[name]}
+                before = now
+                for key in (key for key, needed in parents.items() if needed & moved):
+                    self._queue.add(key)
+
+    def _look(self, names: Iterable[str]) -> dict[str, LinkState]:
+        return {name: self._state(name) for name in names}
+
+
+class Resync:
+    """The slow timer: adds every Runtime of the scope, and reports containers of ours that have none.
+
+    ``subject`` is what such an event is about; ``orphans`` is the count at the last look.
+    """
+
+    def __init__(
+        self,
+        api: ApiClient,
+        backend: Reconcilable,
+        queue: Keys,
+        recorder: EventRecorder,
+        beat: Callable[[], None],
+        *,
+        install_id: str,
+        scope: Scope,
+        subject: Subject,
+        every: float = RESYNC_SECONDS,
+        within: float = LOOK_SECONDS,
+    ) -> None:
+        self._api = api
+        self._backend = backend
+        self._queue = queue
+        self._recorder = recorder
+        self._beat = beat
+        self._install_id = install_id
+        self._scope = scope
+        self._subject = subject
+        self._every = every
+        self._within = within
+        self._reported: set[base.Orphan] = set()
+        self._obstacle = ""
+        self.orphans = 0
+
+    async def run(self) -> None:
+        """Look at everything now and then every minute, for ever."""
+        while True:
+            await self._try_to_look()
+            self._beat()
+            await asyncio.sleep(self._every)
+
+    async def _try_to_look(self) -> None:
+        """Look; an obstacle is logged when it is another one than the last time, and not the engine's to tell."""
+        obstacle = ""
+        try:
+            async with asyncio.timeout(self._within):
+                await self.look()
+        except TimeoutError:
+            obstacle = f"no answer within {self._within:.0f} s"
+        except errors.EdgeError as error:
+            away = isinstance(error, errors.Waiting) and error.reason == reasons.DAEMON_UNREACHABLE
+            obstacle = "" if away else str(error)
+        if obstacle not in ("", self._obstacle):
+            log.warning("Not everything could be looked at: %s", obstacle)
+        self._obstacle = obstacle
+
+    async def look(self) -> None:
+        """Add every Runtime of the scope, then compare with the backend's containers. Raises errors.EdgeError."""
+        found = await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
+        for body in found:
+            if not self._scope.elsewhere(body["spec"]):
+                self._queue.add(_key(body))
+        await self._report_orphans({self._identity(body) for body in found})
+
+    async def _report_orphans(self, identities: set[base.Identity]) -> None:
+        orphans = {orphan for orphan in await self._backend.known() if orphan.identity not in identities}
+        for orphan in orphans - self._reported:
+            self._report(orphan)
+        self._reported = orphans
+        self.orphans = len(orphans)
+
+    def _report(self, orphan: base.Orphan) -> None:
+        message = f"Container {orphan.name} has no Runtime: create it again to adopt it, or run `docker rm -f`"
+        log.warning("%s", message)
+        self._recorder.record(self._subject, "Warning", reasons.ORPHANED, message)
+
+    def _identity(self, body: dict[str, Any]) -> base.Identity:
+        return base.Identity(self._install_id, body["metadata"]["namespace"], body["spec"]["deviceId"])
+
+
+def _key(body: dict[str, Any]) -> Key:
+    return Key(body["metadata"]["namespace"], body["metadata"]["name"])

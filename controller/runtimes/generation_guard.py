@@ -1,0 +1,60 @@
+"""Whether a Runtime still asks for what a pass set out to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from controller import errors
+from controller.api import kinds, runtimes
+from controller.machinery.client import ApiClient
+
+T = TypeVar("T")
+
+
+class Superseded(Exception):  # noqa: N818 - not an error: another pass follows
+    """The Runtime was deleted or its spec changed while the pass was under way."""
+
+
+class GenerationGuard:
+    """The wish of one Runtime as a pass read it; ``interrupted`` is set by whoever knows that the object changed."""
+
+    def __init__(self, api: ApiClient, runtime: runtimes.Runtime, interrupted: asyncio.Event) -> None:
+        self._api = api
+        self._metadata = runtime.metadata
+        self._interrupted = interrupted
+
+    async def check(self) -> None:
+        """Raise Superseded when the wish is another one by now. Costs a request only after an interruption."""
+        if not self._interrupted.is_set():
+            return
+        self._interrupted.clear()
+        read = self._metadata
+        now = (await self._api.get(kinds.RUNTIMES, read.name, read.namespace))["metadata"]
+        deleted = bool(now.get("deletionTimestamp")) and read.deletion_timestamp is None
+        if deleted or now.get("uid") != read.uid or now.get("generation") != read.generation:
+            raise Superseded
+
+    async def unless_changed(self, work: Awaitable[T]) -> T:
+        """The result of ``work``, which is cancelled when the wish changes. Raises Superseded then."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not await self._finished(task):
+                await self.check()
+            return task.result()
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, errors.EdgeError):
+                await task
+
+    async def _finished(self, task: asyncio.Future[T]) -> bool:
+        """Wait for the task or an interruption; whether the task is done."""
+        interruption = asyncio.ensure_future(self._interrupted.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {task, interruption}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            interruption.cancel()
+        return task.done()

@@ -1,0 +1,66 @@
+"""The object of a Runtime in the terms of a pass: what it asks of a backend, and as much as can be read of it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+
+from controller.api import kinds, runtimes
+from controller.api.runtime_status import RuntimeStatus
+from controller.backends import base
+from controller.machinery import metadata
+from controller.machinery.event_recorder import Subject
+from controller.network import parents
+from controller.runtimes.keys import Key
+
+
+def target(install_id: str, runtime: runtimes.Runtime, rival: str = "") -> base.Target:
+    """The Runtime as the backend needs it; a MAC address that the spec pins wins over the one it had."""
+    spec, described = runtime.spec, runtime.metadata
+    pinned = {interface.name for interface in spec.interfaces if interface.mac_address}
+    return base.Target(
+        identity=base.Identity(install_id, described.namespace, spec.device_id),
+        name=described.name,
+        uid=described.uid,
+        generation=described.generation,
+        spec=spec,
+        mac_addresses={
+            interface.name: interface.mac_address
+            for interface in runtime.status.interfaces
+            if interface.mac_address and interface.name not in pinned
+        },
+        container_id=runtime.status.container_id or "",
+        rival=rival,
+    )
+
+
+def subject(key: Key, uid: str) -> Subject:
+    """What events about the Runtime refer to."""
+    return Subject(kinds.RUNTIMES, key.name, key.namespace, uid)
+
+
+def parent_interfaces(runtime: runtimes.Runtime) -> set[str]:
+    """The interfaces of the host that it needs, one of its own and what VLANs stand on too."""
+    dedicated = runtime.spec.dedicated_interface
+    named = (interface.parent_interface for interface in runtime.spec.interfaces)
+    return parents.with_lower(named) | ({dedicated} if dedicated else set())
+
+
+def fault(error: pydantic.ValidationError) -> str:
+    """What of an object of a newer version, or one that got round the schema, cannot be read."""
+    found = error.errors()[0]
+    return f"This version cannot read {'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
+
+
+def bare(body: dict[str, Any]) -> runtimes.Runtime:
+    """The Runtime as far as it can be read: its identity, which is all that a deletion needs."""
+    try:
+        known = RuntimeStatus.model_validate(body.get("status") or {})
+    except pydantic.ValidationError:
+        known = RuntimeStatus()
+    return runtimes.Runtime(
+        metadata=metadata.ObjectMeta.model_validate(body["metadata"]),
+        spec=runtimes.RuntimeSpec.model_construct(device_id=body["spec"]["deviceId"], image=""),
+        status=known,
+    )

@@ -1,0 +1,89 @@
+"""The handlers: every change of a Runtime becomes a key for the work queue.
+
+None of them raises but the one for deletion: an unfinished pass is the queue's to try again, while the finalizer
+must stay until the cleanup is done. Each has an explicit id: kopf keeps its progress under it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import kopf
+
+from controller import names
+from controller.api import kinds
+from controller.machinery.client import Endpoint
+from controller.runtimes.keys import Key
+from controller.runtimes.operator.backoff import EndlessBackoff
+from controller.runtimes.reconciler import Result
+
+PATIENCE_SECONDS = 0.5  # longer, and a pull would keep kopf from seeing the next change of the object
+CLEANUP_SECONDS = 30.0
+CLEANUP_AGAIN_SECONDS = (2.0, 15.0)  # the first pause and the longest
+CLEANUP_CALL_SECONDS = 600.0  # kopf keeps every change of the object in memory meanwhile
+
+Submit = Callable[[Key], Awaitable[Result]]
+"""Hands a key to the work queue, from kopf's loop, and gives the result of the pass."""
+
+
+def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
+    """A registry of its own with the login and the handlers of Runtimes."""
+    registry = kopf.OperatorRegistry()
+
+    async def changed(*, namespace: str | None, name: str, **_: Any) -> None:
+        """Hand the key in; wait a moment, so that kopf notes a quick change as handled after it took effect."""
+        await _within(PATIENCE_SECONDS, submit(Key(namespace or "", name)))
+
+    async def deleted(*, namespace: str | None, name: str, **_: Any) -> None:
+        """Hold the finalizer until the cleanup is done."""
+        key = Key(namespace or "", name)
+        try:
+            await asyncio.wait_for(_clean_up(key, submit), CLEANUP_CALL_SECONDS)
+        except TimeoutError:
+            message = f"{key} is still being deleted: its condition Ready says what it waits for"
+            raise kopf.TemporaryError(message, delay=CLEANUP_AGAIN_SECONDS[0]) from None
+
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        return connection(endpoint)
+
+    kopf.on.login(id="login", registry=registry)(login)
+    runtimes = (names.GROUP, names.VERSION, kinds.RUNTIMES.plural)
+    kopf.on.create(*runtimes, id="runtime-created", registry=registry)(changed)
+    kopf.on.resume(*runtimes, id="runtime-resumed", registry=registry)(changed)
+    kopf.on.update(*runtimes, id="runtime-changed", field="spec", registry=registry)(changed)
+    kopf.on.delete(*runtimes, id="runtime-deleted", registry=registry)(deleted)
+    return registry
+
+
+def connection(endpoint: Endpoint) -> kopf.ConnectionInfo:
+    """The endpoint in kopf's terms, its files read by kopf."""
+    token = endpoint.token_file.read_text().strip() if endpoint.token_file else endpoint.token
+    return kopf.ConnectionInfo(
+        server=endpoint.url,
+        ca_path=None if endpoint.ca_data else endpoint.ca_file,
+        ca_data=endpoint.ca_data,
+        certificate_path=None if endpoint.client_data else endpoint.client_cert,
+        certificate_data=endpoint.client_data,  # holds certificate and key
+        private_key_path=None if endpoint.client_data else endpoint.client_key,
+        private_key_data=endpoint.client_data,
+        token=token,
+    )
+
+
+async def _clean_up(key: Key, submit: Submit) -> None:
+    """Hand the key in until its cleanup is done; each call that fails would be an error in the log and a write."""
+    for pause in EndlessBackoff(*CLEANUP_AGAIN_SECONDS):
+        result = await _within(CLEANUP_SECONDS, submit(key))
+        if result is not None and result.settled:
+            return
+        await asyncio.sleep(pause)
+
+
+async def _within(seconds: float, work: Awaitable[Result]) -> Result | None:
+    """The result, None when it takes longer; the pass goes on then."""
+    try:
+        return await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        return None

@@ -1,0 +1,18 @@
+"""kopf's operator with our handlers and settings. Importing this imports kopf: do it in kopf's thread."""
+
+from __future__ import annotations
+
+import kopf
+
+from controller.machinery.client import Endpoint
+from controller.runtimes.operator import handlers, settings
+
+
+async def serve(endpoint: Endpoint, submit: handlers.Submit, node: str, field_selector: str) -> None:
+    """Watch the Runtimes until cancelled. Raises whatever ends kopf."""
+    await kopf.operator(
+        registry=handlers.make_registry(endpoint, submit),
+        settings=settings.make(node, field_selector),
+        clusterwide=True,
+        standalone=True,
+    )

@@ -1,0 +1,46 @@
+"""kopf's settings for an edge host: never give up, keep to ourselves, say little."""
+
+from __future__ import annotations
+
+import kopf
+
+from controller import names
+from controller.api import kinds
+from controller.runtimes.operator.backoff import EndlessBackoff
+from controller.runtimes.operator.diffbase import SpecDigest
+
+
+def make(node: str, field_selector: str = "") -> kopf.OperatorSettings:
+    """The settings; ``field_selector`` narrows on the server which Runtimes are watched ("" for all)."""
+    settings = kopf.OperatorSettings()
+    _network(settings)
+    _storage(settings)
+    if field_selector:
+        settings.watching.field_selectors[names.GROUP, names.VERSION, kinds.RUNTIMES.plural] = field_selector
+    settings.queueing.error_delays = (1, 2, 5, 10, 30)
+    settings.execution.default_backoff = 15
+    settings.execution.max_workers = 2
+    settings.posting.enabled = False  # the reconciler posts its own events, on transitions only
+    settings.posting.reporting_component = names.FIELD_MANAGER
+    settings.posting.reporting_instance = node
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.process.ultimate_exiting_timeout = None
+    return settings
+
+
+def _network(settings: kopf.OperatorSettings) -> None:
+    settings.networking.error_backoffs = EndlessBackoff()
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 5
+    settings.watching.reconnect_backoff = 1.0
+
+
+def _storage(settings: kopf.OperatorSettings) -> None:
+    """Names of our own: kopf's defaults would collide with every other operator built on it."""
+    settings.persistence.finalizer = names.FINALIZER
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP, v1=False)
+    settings.persistence.diffbase_storage = SpecDigest()

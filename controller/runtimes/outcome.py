@@ -1,0 +1,53 @@
+"""How a pass over a Runtime ended, in the terms of its conditions (kstatus): ready, waiting, retry or stalled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from controller import errors
+from controller.api import reasons
+
+Kind = Literal["ready", "waiting", "retry", "stalled", "paused", "gone"]
+
+
+class Outcome(NamedTuple):
+    """``reason`` is one of api/reasons.py, ``message`` one sentence for a person."""
+
+    kind: Kind
+    reason: str
+    message: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong, as opposed to being done or under way."""
+        return self.kind in ("retry", "stalled")
+
+
+def owned_by(owner: Mapping[str, Any]) -> Outcome:
+    """The outcome for a Runtime whose deviceId another one owns."""
+    name, device_id = owner["metadata"]["name"], owner["spec"]["deviceId"]
+    node = owner["spec"].get("nodeName")
+    if owner["metadata"].get("deletionTimestamp"):
+        message = f"Runtime {name}, which owns deviceId {device_id}, is being deleted: this one follows it"
+        return Outcome("waiting", reasons.DELETING, message)
+    message = (
+        f"Runtime {name}{f' on node {node}' if node else ''} owns deviceId {device_id}: delete it, and this one takes "
+        "its place, or delete this one"
+    )
+    return Outcome("stalled", reasons.DEVICE_ID_TAKEN, message)
+
+
+def of_error(error: Exception) -> Outcome:
+    """The outcome that a pass ends with when ``error`` stopped it."""
+    match error:
+        case errors.Waiting():
+            return Outcome("waiting", error.reason, str(error))
+        case errors.Stalled():
+            return Outcome("stalled", error.reason, str(error))
+        case errors.ReconcileError():
+            return Outcome("retry", error.reason, str(error))
+        case errors.EdgeError():
+            return Outcome("retry", reasons.STEP_FAILED, str(error))
+        case _:
+            return Outcome("retry", reasons.STEP_FAILED, f"Internal error, see the log: {type(error).__name__}")

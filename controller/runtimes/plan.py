@@ -1,0 +1,254 @@
+"""The plan: what is desired and what stands -> the next steps, and what the status says when none is left.
+
+Pure: no I/O, no clock, no state. The rules that keep a running PLC running live here: a container is changed only
+where a generation after the applied one changed its spec, networks are mended in place, and nothing that runs is
+stopped unless the spec says so. The reconciler runs the steps, observes again and plans again until no step is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from controller.api import reasons
+from controller.api.runtime_status import RestartIntent
+from controller.backends import base
+from controller.runtimes import drift, preconditions
+from controller.runtimes.outcome import Outcome
+
+Operation = Literal["creating", "updating", "starting", "stopping", "restarting", "deleting"]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """One Runtime as the plan needs it: its target and what its status remembers.
+
+    ``failure`` is what was last told to have failed, ``image_source`` the reference that ``target.image`` was resolved
+    from ("" when nothing is known), ``in_place`` whether the backend can bring the interfaces to the spec on the
+    container as it stands.
+    """
+
+    target: base.Target
+    deleting: bool = False
+    applied_generation: int | None = None
+    failed_generation: int | None = None
+    failure: str = ""
+    image_source: str = ""
+    restart: RestartIntent | None = None
+    image_allowed: bool = True
+    in_place: bool = True
+
+    @property
+    def spec_changed(self) -> bool:
+        """Whether there is a wish that has not taken effect yet: without one, no difference changes a container."""
+        return self.target.generation not in (self.applied_generation, self.failed_generation)
+
+    @property
+    def replacement_failed(self) -> bool:
+        """Whether the replacement for this very generation was tried and rolled back."""
+        return self.target.generation == self.failed_generation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``restart`` must be on disk before the first step, so that a restart is made once, whatever happens between."""
+
+    outcome: Outcome
+    steps: tuple[base.Step, ...] = ()
+    operation: Operation | None = None
+    restart: RestartIntent | None = None
+
+
+def make(desired: Desired, observed: base.Observed) -> Plan:
+    """The next steps for this Runtime; without steps, ``outcome`` is how things stand."""
+    if desired.deleting:
+        return Plan(
+            Outcome("gone", reasons.DELETED, "Container and networks are removed"),
+            (base.RemoveContainer(), base.RemoveNetworks()),
+            "deleting",
+        )
+    if hands_off := _hands_off(desired, observed):
+        return Plan(hands_off)
+    if observed.renamed:
+        return _acting(f"Renaming the container back from {observed.renamed}", base.RestoreName(), operation="updating")
+    if observed.predecessor:
+        return _acting("Finishing a replacement", base.FinishReplacement(), operation="updating")
+    if desired.target.spec.desired_state == "Stopped":
+        return _stopped(observed)
+    return _existing(desired, observed) if observed.exists else _absent(desired, observed)
+
+
+def _acting(message: str, *steps: base.Step, operation: Operation, restart: RestartIntent | None = None) -> Plan:
+    return Plan(Outcome("waiting", reasons.PROGRESSING, message), steps, operation, restart)
+
+
+def _hands_off(desired: Desired, observed: base.Observed) -> Outcome | None:
+    """Why nothing may be touched, if so."""
+    if desired.target.spec.paused:
+        return Outcome("paused", reasons.PAUSED, "spec.paused is set: nothing is reconciled")
+    if observed.neighbour:
+        return Outcome("stalled", reasons.NAME_TAKEN, observed.neighbour)
+    if observed.foreign:
+        return Outcome("stalled", reasons.NAME_TAKEN, f"The name is taken by {observed.foreign}: rename or remove it")
+    if observed.state == "paused":
+        return Outcome("stalled", reasons.CONTAINER_PAUSED, "The container is paused: run `docker unpause`")
+    if observed.state in ("dead", "removing"):
+        message = f"The engine is still removing a container ({observed.state})"
+        return Outcome(*(observed.blocker or ("waiting", reasons.PROGRESSING, message)))
+    return None
+
+
+def _stopped(observed: base.Observed) -> Plan:
+    """What is to be stopped is stopped and left alone: other changes of the spec take effect when it starts."""
+    if observed.state in ("running", "restarting", "starting"):
+        return _acting("Stopping the container", base.StopContainer(), operation="stopping")
+    if observed.lent:
+        return _acting("Giving the dedicated interface back", base.RepairNetworks(), operation="stopping")
+    return Plan(Outcome("ready", reasons.STOPPED, "The container is stopped, as the spec asks"))
+
+
+def _absent(desired: Desired, observed: base.Observed) -> Plan:
+    # What was allowed once is made again: a refusal binds only images that are new.
+    new_image = desired.image_source != desired.target.spec.image_reference
+    if refusal := _refusal(desired, observed, checked=new_image):
+        return Plan(refusal, operation="creating" if refusal.kind == "waiting" else None)
+    steps = (base.ResolveImage(), base.CreateContainer(), base.StartContainer())
+    image = desired.target.image or desired.target.spec.image_reference
+    return _acting(f"Creating the container from {image}", *steps, operation="creating", restart=_satisfied(desired))
+
+
+def _refusal(desired: Desired, observed: base.Observed, *, checked: bool) -> Outcome | None:
+    """Why a start of ours may not be made now; ``checked``: its image must be an allowed one.
+
+    Only starts that we make are gated; what runs is left running.
+    """
+    spec = desired.target.spec
+    if checked and not desired.image_allowed:
+        message = f"{spec.image} is outside EDGE_IMAGE_PREFIXES: correct the image or the setting"
+        return Outcome("stalled", reasons.IMAGE_NOT_ALLOWED, message)
+    return preconditions.to_start(observed)
+
+
+def _existing(desired: Desired, observed: base.Observed) -> Plan:
+    change = _change(desired, observed)
+    maintenance = _maintenance(desired, observed)
+    if change and (refusal := _refusal(desired, observed, checked=True)):
+        return Plan(refusal, maintenance, "updating")
+    if change == "resolve":
+        message = f"Getting the image {desired.target.spec.image_reference}"
+        return _acting(message, *maintenance, base.ResolveImage(), operation="updating")
+    if change == "replace":
+        return _replacing(desired)
+    if observed.state in ("created", "exited"):
+        return _start(desired, observed)
+    return _running(desired, observed, maintenance)
+
+
+def _change(desired: Desired, observed: base.Observed) -> Literal["resolve", "replace"] | None:
+    """Whether the changed spec needs the image resolved anew, or another container."""
+    target, made_from = desired.target, observed.made_from
+    if not desired.spec_changed:
+        return None
+    if _unreadable(desired, observed):
+        return None
+    if desired.image_source != target.spec.image_reference:
+        return "resolve"
+    if made_from is None or _image_differs(target, observed):
+        return "replace"
+    if drift.needs_new_container(target.spec, made_from):
+        return "replace"
+    rewired = target.spec.interfaces != made_from.interfaces and drift.network_drift(target.spec, observed)
+    return "replace" if rewired and not desired.in_place else None
+
+
+def _unreadable(desired: Desired, observed: base.Observed) -> bool:
+    """Adopted, and nobody can tell what it was made from: it is left as it is until the spec changes."""
+    return observed.made_from is None and desired.applied_generation is None
+
+
+def _image_differs(target: base.Target, observed: base.Observed) -> bool:
+    """Two references to one image are no difference, and neither is another way to write the same reference's pin."""
+    return observed.image_source != target.spec.image_reference and observed.image != target.image
+
+
+def _start(desired: Desired, observed: base.Observed) -> Plan:
+    if refusal := _refusal(desired, observed, checked=False):
+        return Plan(refusal, operation="starting" if refusal.kind == "waiting" else None)
+    if _due_for_replacement(desired, observed):
+        return _replacing(desired)
+    disordered = drift.network_drift(desired.target.spec, observed)
+    steps = (*([base.RepairNetworks()] if disordered else []), *_new_limits(desired, observed), base.StartContainer())
+    return _acting("Starting the container", *steps, operation="starting", restart=_satisfied(desired))
+
+
+def _running(desired: Desired, observed: base.Observed, maintenance: tuple[base.Step, ...]) -> Plan:
+    intent = _restart_asked(desired, observed)
+    if intent and observed.started_at and intent.previous_started_at == observed.started_at:
+        if refusal := _refusal(desired, observed, checked=False):
+            return Plan(refusal, maintenance, "restarting")
+        if _due_for_replacement(desired, observed):
+            return _replacing(desired)
+        return _acting("Restarting the container", base.RestartContainer(), operation="restarting", restart=intent)
+    if maintenance:
+        return Plan(_current_outcome(desired, observed), maintenance, "updating", intent)
+    return Plan(_current_outcome(desired, observed), (), "starting" if observed.state == "starting" else None, intent)
+
+
+def _replacing(desired: Desired) -> Plan:
+    restart = _satisfied(desired)
+    return _acting("Replacing the container", base.ReplaceContainer(), operation="updating", restart=restart)
+
+
+def _due_for_replacement(desired: Desired, observed: base.Observed) -> bool:
+    """Whether a start that is to be made anyway takes a new container, for a port that the old one may not open.
+
+    What runs is never replaced for it: the program would stop for what was said to change in place.
+    """
+    return drift.needs_rights(observed) and not desired.replacement_failed
+
+
+def _maintenance(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
+    """What is put right on a running container without a restart."""
+    if not observed.running:
+        return (base.RepairNetworks(),) if observed.lent else ()
+    found = drift.network_drift(desired.target.spec, observed)
+    repair = (base.RepairNetworks(),) if drift.repairable(found) else ()
+    attach = (base.AttachDevices(),) if drift.repairable(drift.device_drift(observed)) else ()
+    pin = (base.PinImage(),) if observed.unpinned else ()
+    return (*repair, *attach, *pin, *_new_limits(desired, observed))
+
+
+def _new_limits(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
+    if not desired.spec_changed or _unreadable(desired, observed):
+        return ()
+    desired_resources = desired.target.spec.resources
+    return (base.UpdateResources(),) if drift.resources_differ(desired_resources, observed.resources) else ()
+
+
+def _restart_asked(desired: Desired, observed: base.Observed) -> RestartIntent | None:
+    """The restart that ``spec.restartedAt`` asks for, with the start it must end; "" when it needs none."""
+    token = desired.target.spec.restarted_at
+    if token is None or (desired.restart and desired.restart.token == token):
+        return desired.restart
+    made_with_it = observed.made_from is not None and observed.made_from.restarted_at == token
+    adopted = desired.applied_generation is None and observed.uid != desired.target.uid
+    needless = made_with_it or adopted
+    return RestartIntent(token=token, previous_started_at="" if needless else observed.started_at)
+
+
+def _satisfied(desired: Desired) -> RestartIntent | None:
+    """The start about to be made is also the restart that ``spec.restartedAt`` asks for."""
+    token = desired.target.spec.restarted_at
+    return RestartIntent(token=token) if token else None
+
+
+def _current_outcome(desired: Desired, observed: base.Observed) -> Outcome:
+    """How a container stands for which nothing can be done now."""
+    if desired.replacement_failed:
+        message = "The new container did not run and the old one was started again: correct the spec"
+        return Outcome("stalled", reasons.REPLACE_FAILED, desired.failure or message)
+    if blocker := preconditions.to_run_as_asked(desired.target.spec, observed):
+        return blocker
+    if observed.health == "unhealthy":
+        return Outcome("waiting", reasons.UNHEALTHY, "The image's health check fails")
+    return Outcome("ready", reasons.RUNNING, "The container runs as the spec asks")

@@ -1,0 +1,215 @@
+"""The one work queue: keys of Runtimes from every source, equal ones together, one pass a key at a time.
+
+It knows when to try again (backoff by the outcome of the pass) and nothing of what a pass does. Everything happens
+in the event loop that called ``start``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from controller import errors
+from controller.runtimes import reconciler
+from controller.runtimes.keys import Key
+from controller.runtimes.outcome import of_error
+from controller.runtimes.reconciler import Result
+
+log = logging.getLogger(__name__)
+
+# A pass mostly waits, for minutes where it pulls or stops; what is done at once is bounded by the backend.
+WORKERS = 256
+RETRY_FIRST_SECONDS = 1.0
+RETRY_LAST_SECONDS = 60.0
+WAITING_SECONDS = (5.0, 15.0)
+STALLED_SECONDS = (50.0, 70.0)
+ECHO_SECONDS = 0.5  # the engine's events of our own steps arrive within milliseconds
+
+Reconcile = Callable[[Key, asyncio.Event], Awaitable[Result]]
+
+
+@dataclass
+class _Entry:
+    """What is known of one key while there is anything to do for it.
+
+    ``heard`` counts the events since the last pass began; ``echo`` is how many a failing pass leaves behind.
+    ``obstacle`` is why the last pass could not be made, "" when it was.
+    """
+
+    wanted: bool = False
+    passing: bool = False
+    heard: int = 0
+    echo: int = 0
+    waiters: list[asyncio.Future[Result]] = field(default_factory=list)
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    worker: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+    failures: int = 0
+    obstacle: str = ""
+    deaf_until: float = 0.0
+
+
+class Queue:
+    """``reconcile(key, interrupted)`` is called for each key that was added; see Reconciler."""
+
+    def __init__(
+        self, reconcile: Reconcile, *, workers: int = WORKERS, jitter: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        self._reconcile = reconcile
+        self._jitter = jitter
+        self._slots = asyncio.Semaphore(workers)
+        self._entries: dict[Key, _Entry] = {}
+        self._stopping = False
+
+    @property
+    def depth(self) -> int:
+        """How many keys wait for a pass or are in one."""
+        return sum(1 for entry in self._entries.values() if entry.worker is not None)
+
+    def add(self, key: Key) -> None:
+        """Have a pass over the key soon; nothing more when one is wanted already.
+
+        The echo of steps that failed does not count: it would try them again and again without a pause. It is told
+        from news by its number: the same steps leave the same events.
+        """
+        entry = self._entry(key)
+        entry.heard += 1
+        if entry.passing:
+            return  # judged when the pass is over
+        if asyncio.get_running_loop().time() >= entry.deaf_until:
+            self._want(entry, key)
+        elif entry.heard > entry.echo:
+            self._arm(key, entry, entry.deaf_until)
+
+    async def reconcile(self, key: Key) -> Result:
+        """The result of the first pass that starts from now on.
+
+        For those who know that the object changed: a pass under way looks at the object again and gives way when the
+        wish is another one (a delete ends a pull). Giving up waiting does not end the pass.
+        """
+        entry = self._entry(key)
+        waiter: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        entry.waiters.append(waiter)
+        entry.interrupted.set()
+        self._want(entry, key)
+        return await waiter
+
+    async def stop(self, grace: float) -> None:
+        """Take no more keys; let passes end within ``grace`` seconds, then cancel them."""
+        self._stopping = True
+        workers = [entry.worker for entry in self._entries.values() if entry.worker]
+        for entry in self._entries.values():
+            self._disarm(entry)
+            entry.wanted = False
+        if workers:
+            _, pending = await asyncio.wait(workers, timeout=grace)
+            for worker in pending:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        for entry in self._entries.values():
+            _answer(entry.waiters, reconciler.STOPPING)
+        self._entries.clear()
+
+    def _entry(self, key: Key) -> _Entry:
+        return self._entries.setdefault(key, _Entry())
+
+    def _want(self, entry: _Entry, key: Key) -> None:
+        if self._stopping:
+            _answer(entry.waiters, reconciler.STOPPING)
+            return
+        self._disarm(entry)
+        entry.wanted = True
+        if entry.worker is None:
+            entry.worker = asyncio.get_running_loop().create_task(self._work(key, entry), name=f"reconcile {key}")
+
+    async def _work(self, key: Key, entry: _Entry) -> None:
+        """Passes over one key, as long as one is wanted."""
+        try:
+            while entry.wanted:
+                async with self._slots:
+                    result = await self._one_pass(key, entry)
+                self._schedule(key, entry, result)
+                for other in result.wake:
+                    self.add(other)
+                await asyncio.sleep(0)  # a key that is always wanted leaves the others their turn
+        finally:
+            entry.worker = None
+            if entry.timer is None and not entry.waiters:
+                self._entries.pop(key, None)
+
+    async def _one_pass(self, key: Key, entry: _Entry) -> Result:
+        entry.wanted, entry.passing = False, True
+        entry.echo, entry.heard = max(entry.echo, entry.heard) if entry.deaf_until else 0, 0
+        entry.interrupted.clear()
+        waiters, entry.waiters = entry.waiters, []
+        try:
+            result = await self._guarded(key, entry)
+        except BaseException:
+            _answer(waiters, reconciler.STOPPING)
+            raise
+        finally:
+            entry.passing = False
+        _answer(waiters, result)
+        return result
+
+    async def _guarded(self, key: Key, entry: _Entry) -> Result:
+        before, entry.obstacle = entry.obstacle, ""
+        try:
+            return await self._reconcile(key, entry.interrupted)
+        except errors.EdgeError as error:
+            entry.obstacle = str(error)
+            level = logging.DEBUG if entry.obstacle == before else logging.WARNING
+            log.log(level, "No pass over %s: %s", key, error, extra={"runtime": str(key)})
+            return reconciler.result_of(error)
+        except Exception as error:
+            log.exception("A pass over %s failed", key, extra={"runtime": str(key)})
+            return Result(of_error(error))
+
+    def _schedule(self, key: Key, entry: _Entry, result: Result) -> None:
+        """When the key is tried again by itself: never, when it is settled and nothing changes."""
+        now = asyncio.get_running_loop().time()
+        entry.failures = entry.failures + 1 if result.outcome.kind == "retry" else 0
+        failed_steps = result.acted and not result.settled and not result.again
+        entry.deaf_until = now + ECHO_SECONDS if failed_steps else 0.0
+        entry.wanted |= not self._stopping and (result.again or (entry.heard > 0 and not failed_steps))
+        if not entry.wanted and (delay := self._delay(entry, result)) is not None:
+            self._arm(key, entry, now + delay)
+
+    def _delay(self, entry: _Entry, result: Result) -> float | None:
+        news = ECHO_SECONDS if entry.heard > entry.echo else None
+        delays = (self._by_outcome(entry, result), result.held_seconds or None, news)
+        return min((delay for delay in delays if delay is not None), default=None)
+
+    def _arm(self, key: Key, entry: _Entry, when: float) -> None:
+        """Have a pass at that time of the loop, unless one comes sooner."""
+        if self._stopping or (entry.timer is not None and entry.timer.when() <= when):
+            return
+        self._disarm(entry)
+        entry.timer = asyncio.get_running_loop().call_at(when, self._want, entry, key)
+
+    def _by_outcome(self, entry: _Entry, result: Result) -> float | None:
+        match result.outcome.kind:
+            case "retry":
+                longest = min(RETRY_FIRST_SECONDS * 2 ** (entry.failures - 1), RETRY_LAST_SECONDS)
+                return self._jitter(longest / 2, longest)
+            case "waiting":
+                return self._jitter(*WAITING_SECONDS)
+            case "stalled":
+                return self._jitter(*STALLED_SECONDS)
+            case _:
+                return None
+
+    def _disarm(self, entry: _Entry) -> None:
+        if entry.timer is not None:
+            entry.timer.cancel()
+            entry.timer = None
+
+
+def _answer(waiters: list[asyncio.Future[Result]], result: Result) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(result)
+    waiters.clear()

@@ -1,0 +1,83 @@
+"""What a pass itself does to a runtime, and on whose wish: the part of the causes that need not be guessed."""
+
+from __future__ import annotations
+
+from controller import names
+from controller.api import reasons, runtimes
+from controller.api import restart_causes as causes
+from controller.api.runtime_status import RuntimeStatus
+from controller.backends import base
+from controller.machinery import conditions
+from controller.runtimes import drift
+from controller.runtimes.restart_context import Attribution
+
+# What a start of ours waited for, by the reason that the status told.
+_WAITED_FOR = {reasons.PARENT_MISSING: causes.PARENT_GONE, reasons.DEVICE_MISSING: causes.DEVICE_GONE}
+
+
+class RestartAttribution:
+    """What one pass did: ``why`` when that explains a start or stop, ``began_at`` the time of the step that did it.
+
+    ``request`` words the command that wished the spec as it is, "" when none did. ``found_stopped``: a step started
+    what had been stopped.
+    """
+
+    def __init__(self, runtime: runtimes.Runtime) -> None:
+        self._runtime = runtime
+        self.request = _request(runtime.metadata.annotations, runtime.status)
+        self.why: Attribution | None = None
+        self.began_at = 0.0
+        self.found_stopped = False
+
+    def begin(self, step: base.Step, observed: base.Observed, now: float) -> None:
+        """A step begins, on what was observed."""
+        if isinstance(step, _STARTING_OR_STOPPING):
+            self.began_at = now
+            self.why = self._why(step, observed) or self.why
+            self.found_stopped = isinstance(step, base.StartContainer)
+
+    def _why(self, step: base.Step, observed: base.Observed) -> Attribution | None:
+        spec = self._runtime.spec
+        match step:
+            case base.ReplaceContainer() | base.FinishReplacement():
+                fields = drift.changed_fields(spec, observed.made_from) if observed.made_from else ()
+                return Attribution(
+                    causes.SPEC_CHANGED, "; ".join(part for part in (", ".join(fields), self.request) if part)
+                )
+            case base.RestartContainer():
+                return Attribution(causes.REQUESTED, self.request or f"spec.restartedAt {spec.restarted_at}")
+            case base.StopContainer():
+                return Attribution(causes.REQUESTED, self.request or "spec.desiredState is Stopped")
+            case _:
+                return self._wait_before()
+
+    def _wait_before(self) -> Attribution | None:
+        """What a start had waited for, None when nothing held it up."""
+        status = self._runtime.status
+        ready = conditions.find(status.conditions, names.READY)
+        if ready is None or status.started_at is None:
+            return None
+        if ready.reason == reasons.STOPPED:
+            return Attribution(causes.REQUESTED, self.request or "spec.desiredState is Running")
+        waited_for = _WAITED_FOR.get(ready.reason)
+        return Attribution(waited_for, f"it waited: {ready.message}") if waited_for else None
+
+
+_STARTING_OR_STOPPING = (
+    base.StartContainer,
+    base.StopContainer,
+    base.RestartContainer,
+    base.ReplaceContainer,
+    base.FinishReplacement,
+)
+
+
+def _request(annotations: dict[str, str], status: RuntimeStatus) -> str:
+    """Topic and command of an annotation, unless the command's wish took effect before."""
+    topic, _, command = annotations.get(names.REQUESTED_BY, "").partition(" ")
+    return f"{topic}, command {command}" if command and command != status.last_command else ""
+
+
+def last_command(runtime: runtimes.Runtime) -> str | None:
+    """The command that wrote the object last, None when none did."""
+    return runtime.metadata.annotations.get(names.REQUESTED_BY, "").partition(" ")[2] or None

@@ -1,0 +1,56 @@
+"""What is told of a step once it is done: an event and a log line."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from controller.api import reasons
+from controller.backends import base
+from controller.machinery.event_recorder import EventRecorder, Subject
+
+log = logging.getLogger(__name__)
+
+
+class Note(NamedTuple):
+    """Reason and message of a step's event."""
+
+    reason: str
+    message: str
+
+
+NOTES: dict[type[base.Step], Note] = {
+    base.CreateContainer: Note(reasons.CREATED, "Created the container"),
+    base.StartContainer: Note(reasons.STARTED, "Started the container"),
+    base.StopContainer: Note(reasons.STOPPED, "Stopped the container, as the spec asks"),
+    base.RestartContainer: Note(reasons.RESTARTED, "Restarted the container, as spec.restartedAt asks"),
+    base.ReplaceContainer: Note(reasons.REPLACED, "Replaced the container by one of the new spec"),
+    base.FinishReplacement: Note(reasons.REPLACED, "Finished a replacement that had been broken off"),
+    base.RestoreName: Note(reasons.REPAIRED, "Gave the container its name back, without a restart"),
+    base.RepairNetworks: Note(reasons.REPAIRED, "Put the networks in order, without a restart"),
+    base.UpdateResources: Note(reasons.UPDATED, "Changed the limits, without a restart"),
+    base.RemoveNetworks: Note(reasons.DELETED, "Removed the container and its networks"),
+}
+
+
+class StepNotes:
+    """Tells of the steps of one pass."""
+
+    def __init__(self, recorder: EventRecorder, subject: Subject) -> None:
+        self._recorder = recorder
+        self._subject = subject
+        self.extra = {"runtime": f"{subject.namespace}/{subject.name}"}
+
+    def done(self, step: base.Step) -> None:
+        """A step was done."""
+        note = NOTES.get(type(step))
+        if note is not None:
+            self._record(note)
+
+    def adopted(self) -> None:
+        """A container of the same identity was found, made for an earlier object."""
+        self._record(Note(reasons.ADOPTED, "Took over the container of an earlier object of the same identity"))
+
+    def _record(self, note: Note) -> None:
+        log.info("%s", note.message, extra=self.extra)
+        self._recorder.record(self._subject, "Normal", note.reason, note.message)
