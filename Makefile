@@ -3,7 +3,7 @@ LOCK = --generate-hashes --no-header --no-annotate --allow-unsafe --no-emit-inde
 .PHONY: help setup builds run test install-test test-engines conformance cluster-test lint bench crds lock clean
 .SILENT:
 
-# More arguments for pytest, as in: make test ARGS="tests/api -x"
+# More arguments for pytest, as in: make test ARGS="tests/apiserver -x"
 ARGS ?=
 ENGINES ?=
 # Each process has an engine, LANs and servers of its own, so the tests of one never meet those of another.
@@ -31,7 +31,7 @@ install-test: setup ## the README's installation on a stock Debian 12, in a fold
 test-engines: setup ## the Docker tests on engines 20.10, 28.5 and 29 (ENGINES: some of them; builds the last two, once)
 	ENGINES="$(ENGINES)" tests/engines/run.sh $(PARALLEL) $(ARGS)
 
-conformance: setup ## tests/api on a real kube-apiserver and ours, Kubernetes' own tests on ours (builds them, once)
+conformance: setup ## tests/conformance on a real kube-apiserver and ours, Kubernetes' own tests on ours (builds them, once)
 	.venv/bin/python -m tests.cluster.conformance $(ARGS)
 
 cluster-test: setup ## the tests on a real Kubernetes cluster with two nodes (needs root; builds it, once)

@@ -9,7 +9,7 @@ from controller import __version__
 from controller.apiserver.storage import database, rescue
 from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.store import Store
-from tests.apiserver.test_store import put
+from tests.apiserver.storage.test_store import put
 
 
 class Box:

@@ -20,7 +20,7 @@ from controller.disk import Disk
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
-from tests.apiserver.test_store import key, thing
+from tests.apiserver.storage.test_store import key, thing
 from tests.support import small_disk
 from tests.support.site import eventually
 from tests.support.small_disk import SmallDisk

@@ -19,8 +19,8 @@ from yarl import URL
 from controller.api import crds
 from controller.apiserver.http import protobuf
 from controller.apiserver.server import ApiServer
-from tests.api.conftest import DEFINITION, widget
 from tests.apiserver.conftest import acting
+from tests.conformance.conftest import DEFINITION, widget
 
 JSON, MERGE = "application/json", "application/merge-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"

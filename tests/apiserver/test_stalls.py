@@ -24,7 +24,7 @@ from controller.apiserver.verbs.writing import ResourceRef
 from controller.apiserver.worker import Worker
 from tests.apiserver.conftest import CONFIG_MAPS as PATH
 from tests.apiserver.conftest import acting
-from tests.apiserver.test_store import put
+from tests.apiserver.storage.test_store import put
 
 SMALL = {"metadata": {"name": "one"}, "data": {"a": "b"}}
 LARGE = {"metadata": {"name": "large"}, "data": {f"key-{number}": "x" for number in range(2 * bounds.LARGE_VALUES)}}

@@ -14,7 +14,7 @@ from controller import errors, files
 from controller.apiserver.storage import trouble
 from controller.apiserver.storage.store import Store
 from controller.disk import Disk
-from tests.apiserver.test_store import put
+from tests.apiserver.storage.test_store import put
 
 
 def of_sqlite(code: int) -> sqlite3.Error:

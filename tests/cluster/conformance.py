@@ -44,8 +44,10 @@ def main() -> int:
 
 def _suites(binaries: Path, folder: Path) -> bool:
     with ControlPlane(binaries, folder / "real") as real:
-        on_real = _suite("tests/api", "kube-apiserver", binaries, {"EDGE_TEST_KUBECONFIG": str(real.kubeconfig)})
-    on_embedded = _suite("tests/api", "embedded", binaries, {})
+        on_real = _suite(
+            "tests/conformance", "kube-apiserver", binaries, {"EDGE_TEST_KUBECONFIG": str(real.kubeconfig)}
+        )
+    on_embedded = _suite("tests/conformance", "embedded", binaries, {})
     return _suite("tests/helm", "chart", binaries, {}) and on_embedded and on_real
 
 

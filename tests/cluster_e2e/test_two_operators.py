@@ -14,7 +14,7 @@ from controller.api import kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
 from tests.cluster.control_plane import ControlPlane
-from tests.operator.conftest import operating
+from tests.runtimes.operator.conftest import operating
 from tests.support.cluster_site import ClusterSite
 from tests.support.site import NAMESPACE
 

@@ -1,0 +1,298 @@
+"""Backups and what they are for: a damaged database, an upgrade, another host."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from controller import __version__, errors
+from controller.apiserver.server import ApiServer
+from controller.apiserver.storage import database, rescue
+from controller.apiserver.storage.backups import DAY, KEPT, Backups
+from controller.apiserver.storage.keeping import Keeping
+from controller.apiserver.storage.rows import Rows
+from controller.apiserver.storage.store import Key, Store
+from controller.cli.main import cli
+from controller.disk import Disk
+from controller.machinery import kinds as core_kinds
+from controller.machinery.client import ApiClient
+from controller.machinery.endpoint import Endpoint
+from controller.state import State
+from tests.apiserver.storage.test_store import key, put, thing
+
+FACTS = {"install-id": "plant-7", "node-name": "press"}
+Served = Callable[[ApiClient], Awaitable[object]]
+
+
+async def serve(directory: Path, work: Served) -> None:
+    """Run a server on the directory while ``work`` is done with a client of it."""
+    server = ApiServer(directory, "127.0.0.1", 0, [], "edge", keeping=Keeping(FACTS))
+    await server.start()
+    ours = await asyncio.to_thread(server.credentials, "admin")
+    api = ApiClient(Endpoint(server.url, ca_file=ours.ca, client_cert=ours.certificate, client_key=ours.key))
+    try:
+        await work(api)
+    finally:
+        await api.close()
+        await server.stop()
+
+
+async def keep_a_lease(api: ApiClient) -> None:
+    """Write one object."""
+    await api.create(core_kinds.LEASES, {"metadata": {"name": "kept", "namespace": "edge"}})
+
+
+async def leases(api: ApiClient) -> list[str]:
+    """The names of what was written."""
+    return [lease["metadata"]["name"] for lease in await api.list(core_kinds.LEASES)]
+
+
+def empty(path: Path) -> Path:
+    """A database with nothing in it."""
+    Rows(path, Disk(path.parent)).close()
+    return path
+
+
+def damage(path: Path) -> None:
+    """Overwrite what follows the first page, as a worn-out card would."""
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 65536)
+
+
+async def command(directory: Path, *arguments: str) -> str:
+    """Run ``edge-controller``; what it printed. Raises errors.SettingError as the program would end with it."""
+    return await asyncio.to_thread(invoke, directory, *arguments)
+
+
+def invoke(directory: Path, *arguments: str) -> str:
+    """As ``command``, where no event loop runs."""
+    done = CliRunner().invoke(cli, [*arguments, "--state-dir", str(directory)], catch_exceptions=True)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+async def test_a_damaged_database_gives_way_to_the_newest_sound_backup(tmp_path: Path) -> None:
+    await serve(tmp_path, keep_a_lease)
+    await command(tmp_path, "backup")
+    damage(tmp_path / "api" / "objects.db")
+
+    async def look(api: ApiClient) -> None:
+        assert await leases(api) == ["kept"]
+        told = [event for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"]
+        assert "what is newer is lost" in told[0]["message"]
+
+    await serve(tmp_path, look)
+    assert (tmp_path / "api" / "objects.db.damaged-1").exists()
+
+
+async def test_without_a_backup_a_damaged_database_is_kept_and_everything_begins_anew(tmp_path: Path) -> None:
+    await serve(tmp_path, keep_a_lease)
+    damage(tmp_path / "api" / "objects.db")
+
+    async def look(api: ApiClient) -> None:
+        assert await leases(api) == []
+        await keep_a_lease(api)
+
+    await serve(tmp_path, look)
+    assert (tmp_path / "api" / "objects.db.damaged-1").exists()
+
+
+async def test_a_damaged_backup_is_passed_over(tmp_path: Path) -> None:
+    await serve(tmp_path, keep_a_lease)
+    first, second = [Path((await command(tmp_path, "backup")).strip()) for _ in range(2)]
+    damage(second)
+    assert await asyncio.to_thread(Backups(tmp_path / "backups", lambda: 0.0).newest_sound) == first
+
+
+def test_a_backup_is_taken_once_a_day_and_the_oldest_go(tmp_path: Path) -> None:
+    source = empty(tmp_path / "objects.db")
+    now = 0.0
+    backups = Backups(tmp_path / "backups", lambda: now)
+    for day in range(KEPT + 3):
+        now = day * DAY
+        assert backups.due_in() <= 0
+        backups.take(source)
+        assert backups.due_in() == DAY
+    assert [backup.number for backup in backups.all()] == list(range(KEPT + 3, 3, -1))
+
+
+def holding(path: Path, *names: str, uid: str = "first") -> Path:
+    """A database with these objects, begun as the one of that uid."""
+
+    async def write() -> None:
+        store = Store(path)
+        await store.open()
+        default = {"metadata": {"name": "default", "uid": uid}}
+        await store.write(Key("namespaces", "", "default"), lambda _: default)
+        for name in names:
+            await put(store, name)
+        await store.close()
+
+    asyncio.run(write())
+    return path
+
+
+def numbers(backups: Backups) -> list[int]:
+    """Which backups there are, the newest first."""
+    return [backup.number for backup in backups.all()]
+
+
+def test_the_last_two_backups_before_upgrades_outlive_the_daily_ones(tmp_path: Path) -> None:
+    source = empty(tmp_path / "objects.db")
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    for version in ("1.0", "1.1", "1.2"):
+        backups.take(source, f"before-{version}")
+    for _ in range(2 * KEPT):
+        backups.take(source)
+    assert [backup.note for backup in backups.all()] == [*[""] * KEPT, "before-1.2", "before-1.1"]
+
+
+@pytest.mark.parametrize(
+    ("names", "uid"),
+    [((), "first"), (("one", "two", "three", "four"), "second")],
+    ids=["much less in it", "begun anew"],
+)
+def test_good_backups_outlive_those_of_a_database_that_lost_them(
+    tmp_path: Path, names: tuple[str, ...], uid: str
+) -> None:
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    good = holding(tmp_path / "good.db", "one", "two", "three", "four")
+    for _ in range(3):
+        backups.take(good)
+    later = holding(tmp_path / "later.db", *names, uid=uid)
+    for _ in range(2 * KEPT):
+        backups.take(later)
+    assert numbers(backups) == [*range(3 + 2 * KEPT, 3 + KEPT, -1), 3, 2, 1]
+
+
+def test_backups_of_a_database_that_came_back_rotate_again(tmp_path: Path) -> None:
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    path = holding(tmp_path / "objects.db", "one")
+    for _ in range(3):
+        backups.take(path)
+    holding(path, "two", "three", "four", "five")
+    for _ in range(KEPT):
+        backups.take(path)
+    assert numbers(backups) == list(range(3 + KEPT, 3, -1))
+
+
+def test_a_clock_that_starts_in_1970_does_not_make_the_newest_backup_the_oldest(tmp_path: Path) -> None:
+    source = empty(tmp_path / "objects.db")
+    times = itertools.chain([20_000 * DAY] * KEPT, itertools.repeat(0.0))
+    backups = Backups(tmp_path / "backups", lambda: next(times))
+    taken = [backups.take(source) for _ in range(KEPT + 1)]
+    assert backups.all()[0].path == taken[-1]
+    assert not taken[0].exists()
+
+
+async def test_an_upgrade_begins_with_a_backup(tmp_path: Path) -> None:
+    await serve(tmp_path, keep_a_lease)
+    path = tmp_path / "api" / "objects.db"
+    await asyncio.to_thread(database.keep_facts, path, {rescue.VERSION: "0.0.1"})
+    await serve(tmp_path, leases)
+    (backup,) = (tmp_path / "backups").iterdir()
+    assert backup.name.endswith(f"-before-{__version__}.db")
+    assert (await asyncio.to_thread(database.facts, backup))[rescue.VERSION] == "0.0.1"
+    assert (await asyncio.to_thread(database.facts, path))[rescue.VERSION] == __version__
+
+
+async def test_a_database_of_a_later_format_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    await serve(tmp_path, keep_a_lease)
+    told = {rescue.FORMAT: str(database.FORMAT + 1), rescue.VERSION: "99.0"}
+    await asyncio.to_thread(database.keep_facts, tmp_path / "api" / "objects.db", told)
+    with pytest.raises(errors.SettingError, match=r"version 99\.0.*edge-controller restore --latest"):
+        await serve(tmp_path, leases)
+
+
+async def test_a_backup_is_taken_and_restored_by_command(tmp_path: Path) -> None:
+    state, file = tmp_path / "state", tmp_path / "usb.db"
+
+    async def work(api: ApiClient) -> None:
+        await keep_a_lease(api)
+        await command(state, "backup", str(file))
+        await api.create(core_kinds.LEASES, {"metadata": {"name": "newer", "namespace": "edge"}})
+
+    async def look(api: ApiClient) -> None:
+        assert await leases(api) == ["kept"]
+
+    await serve(state, work)
+    assert file.stat().st_mode & 0o777 == 0o600
+    said = await command(state, "restore", str(file))
+    assert "objects.db.replaced-1" in said
+    await serve(state, look)
+
+
+async def test_what_was_lost_is_told_once_even_when_the_power_went_before_it_could_be(tmp_path: Path) -> None:
+    await serve(tmp_path, keep_a_lease)
+    await command(tmp_path, "backup")
+    path = tmp_path / "api" / "objects.db"
+    damage(path)
+    backups = Backups(tmp_path / "backups", lambda: 0.0)
+    await asyncio.to_thread(rescue.prepare, path, backups, __version__)  # and then the power goes
+    told: list[str] = []
+
+    async def look(api: ApiClient) -> None:
+        told.extend(
+            event["message"] for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"
+        )
+
+    for _ in range(2):
+        await serve(tmp_path, look)
+    assert len(told) == 2, "the Event of the first start, seen by both"
+    assert len(set(told)) == 1
+
+
+async def test_on_a_new_host_the_identity_comes_with_the_backup(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    await serve(old, keep_a_lease)
+    await command(old, "backup", str(tmp_path / "usb.db"))
+    await command(new, "restore", str(tmp_path / "usb.db"))
+    assert ((new / "install-id").read_text(), (new / "node-name").read_text()) == ("plant-7", "press")
+
+
+def test_restoring_is_refused_while_the_controller_runs(tmp_path: Path) -> None:
+    with State(tmp_path).lock(), pytest.raises(errors.SettingError, match="stop"):
+        invoke(tmp_path, "restore", "--latest")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("restore", "--latest"), "no backup that could be restored"),
+        (("restore", "/nowhere.db"), "does not exist"),
+        (("backup",), "start the controller once"),
+    ],
+)
+def test_a_command_that_cannot_be_done_names_the_remedy(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(errors.SettingError, match=said):
+        invoke(tmp_path, *arguments)
+
+
+async def test_a_damaged_file_is_not_restored(tmp_path: Path) -> None:
+    await serve(tmp_path, keep_a_lease)
+    file = tmp_path / "usb.db"
+    await command(tmp_path, "backup", str(file))
+    damage(file)
+    with pytest.raises(errors.SettingError, match="damaged"):
+        await command(tmp_path, "restore", str(file))
+    assert sqlite3.connect(tmp_path / "api" / "objects.db").execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+async def test_a_backup_that_did_not_end_leaves_nothing_in_its_place(tmp_path: Path) -> None:
+    store = Store(tmp_path / "objects.db")
+    await store.open()
+    await store.write(key("one"), lambda _: thing("one"))
+    await store.close()
+    (tmp_path / ".backup.db.partial").write_bytes(b"cut off by a power cut")
+    await asyncio.to_thread(database.copy, tmp_path / "objects.db", tmp_path / "backup.db")
+    assert await asyncio.to_thread(database.fault, tmp_path / "backup.db") == ""
+    assert not (tmp_path / ".backup.db.partial").exists()

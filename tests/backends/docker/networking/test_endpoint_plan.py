@@ -1,0 +1,138 @@
+"""Which network holds which interface: a table of specs and engines."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+import pytest
+
+from controller import errors
+from controller.api import runtimes
+from controller.backends.docker.containers import labels
+from controller.backends.docker.engine.capabilities import Capabilities
+from controller.backends.docker.networking import endpoint_plan
+from controller.backends.docker.networking.endpoint_plan import DesiredInterface, Endpoint, LanNetworks, Network
+
+OLD, ENGINE_25, ENGINE_28, ENGINE_29 = (Capabilities.of(version) for version in ("1.41", "1.44", "1.51", "1.56"))
+INSTALL = "install"
+
+
+def desired(
+    name: str, parent: str = "eth0", address: str = "10.1.0.10", subnet: str = "10.1.0.0/24"
+) -> DesiredInterface:
+    """A static interface; its MAC address ends with the address."""
+    fields = {"name": name, "parentInterface": parent, "mode": "Static", "address": address, "subnet": subnet}
+    return DesiredInterface(
+        runtimes.Interface.model_validate(fields), f"02:00:00:00:00:{int(address.rpartition('.')[2]):02x}"
+    )
+
+
+def network_of(made_for: DesiredInterface, gateway: str = "") -> Network:
+    """Our LAN network for a wish."""
+    subnet = made_for.subnet
+    assert subnet is not None
+    parent = made_for.interface.parent_interface
+    name = labels.lan_network_name(INSTALL, parent, subnet)
+    return Network("id", name, "macvlan", parent, (subnet,), (gateway,), labels.of_lan(INSTALL))
+
+
+def foreign(driver: str, subnet: str, parent: str = "") -> Network:
+    """Somebody else's network."""
+    return Network("other", "other", driver, parent, (IPv4Network(subnet),))
+
+
+def placed(
+    desired_interfaces: list[DesiredInterface], engine: Capabilities, networks: list[Network] | None = None
+) -> list[str]:
+    """The names of the interfaces that Docker holds in a new container."""
+    found = endpoint_plan.at_creation(desired_interfaces, LanNetworks(INSTALL, networks or [], engine), engine)
+    return [attachment.desired.interface.name for attachment in found.connect]
+
+
+TWO_SUBNETS = [desired("a"), desired("b", address="10.2.0.10", subnet="10.2.0.0/24")]
+TWO_PARENTS = [desired("a"), desired("b", "eth1", "10.2.0.10", "10.2.0.0/24")]
+SAME_NETWORK = [desired("a"), desired("b", address="10.1.0.11")]
+SAME_SUBNET_TWICE = [desired("a"), desired("b", "eth1", "10.1.0.11")]
+
+CREATIONS = [
+    ("one", [desired("a")], {"1.41": "a", "1.44": "a", "1.51": "a"}),
+    ("two parents", TWO_PARENTS, {"1.41": "a", "1.44": "ab", "1.51": "ab"}),
+    ("two subnets on a parent", TWO_SUBNETS, {"1.41": "a", "1.44": "a", "1.51": "ab"}),
+    ("two in one network", SAME_NETWORK, {"1.41": "a", "1.44": "a", "1.51": "a"}),
+    ("one subnet on two parents", SAME_SUBNET_TWICE, {"1.41": "a", "1.44": "a", "1.51": "a"}),
+    ("none", [], {"1.41": "", "1.44": "", "1.51": ""}),
+]
+
+
+@pytest.mark.parametrize("version", ["1.41", "1.44", "1.51"])
+@pytest.mark.parametrize(("_case", "desired_interfaces", "expected"), CREATIONS, ids=[row[0] for row in CREATIONS])
+def test_docker_holds_what_it_can_pin(
+    _case: str, desired_interfaces: list[DesiredInterface], expected: dict[str, str], version: str
+) -> None:
+    assert "".join(placed(desired_interfaces, Capabilities.of(version))) == expected[version]
+
+
+NEIGHBOURS = [
+    ("our own network", network_of(desired("a")), "a", "a"),
+    ("our network of another subnet", network_of(TWO_SUBNETS[1]), "", "a"),
+    ("the address is the network's gateway", network_of(desired("a"), gateway="10.1.0.10"), "", ""),
+    ("a foreign macvlan with the subnet", foreign("macvlan", "10.1.0.0/16", "eth0"), "", ""),
+    ("a foreign macvlan on the parent", foreign("macvlan", "10.9.0.0/24", "eth0"), "", "a"),
+    ("a foreign macvlan elsewhere", foreign("macvlan", "10.9.0.0/24", "eth1"), "a", "a"),
+    ("a foreign bridge elsewhere", foreign("bridge", "10.9.0.0/24"), "a", "a"),
+]
+
+
+@pytest.mark.parametrize(("_case", "neighbour", "old", "new"), NEIGHBOURS, ids=[row[0] for row in NEIGHBOURS])
+def test_what_is_in_the_way_is_gone_around(_case: str, neighbour: Network, old: str, new: str) -> None:
+    assert placed([desired("a")], OLD, [neighbour]) == list(old)
+    assert placed([desired("a")], ENGINE_28, [neighbour]) == list(new)
+
+
+def test_a_bridge_with_the_subnet_is_an_overlap() -> None:
+    with pytest.raises(errors.Stalled, match="remove it or correct the subnet"):
+        placed([desired("a")], ENGINE_28, [foreign("bridge", "10.1.0.0/16")])
+
+
+def test_a_network_is_made_once() -> None:
+    other_runtime = network_of(desired("a"))
+
+    found = endpoint_plan.at_creation(TWO_PARENTS, LanNetworks(INSTALL, [other_runtime], ENGINE_28), ENGINE_28)
+
+    assert [made.interface.name for made in found.create] == ["b"]
+
+
+STANDING = Endpoint(network_of(desired("a")).name, "id", "10.1.0.10", "02:00:00:00:00:0a")
+REPAIRS = [
+    ("in order", [STANDING], "a", "", 0, 0),
+    ("stopped: no MAC address is known", [Endpoint(STANDING.network, "id", "10.1.0.10")], "a", "", 0, 0),
+    ("disconnected", [], "", "a", 0, 0),
+    ("another address", [Endpoint(STANDING.network, "id", "10.1.0.11", "02:00:00:00:00:0a")], "", "a", 1, 0),
+    ("another MAC address", [Endpoint(STANDING.network, "id", "10.1.0.10", "02:00:00:00:00:0b")], "", "a", 1, 0),
+    ("the network was made again", [Endpoint(STANDING.network, "gone", "10.1.0.10")], "", "a", 0, 1),
+    ("a stranger's network", [STANDING, Endpoint("other", "other", "10.9.0.2")], "a", "", 0, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("_case", "endpoints", "held", "connect", "disconnected", "lost"), REPAIRS, ids=[row[0] for row in REPAIRS]
+)
+def test_a_container_that_exists_is_brought_to_the_spec(
+    _case: str, endpoints: list[Endpoint], held: str, connect: str, disconnected: int, lost: int
+) -> None:
+    lans = LanNetworks(INSTALL, [network_of(desired("a")), foreign("bridge", "10.9.0.0/24")], ENGINE_29)
+
+    found = endpoint_plan.on_container([desired("a")], endpoints, lans, lambda _: True)
+
+    assert [attachment.desired.interface.name for attachment in found.held] == list(held)
+    assert [attachment.desired.interface.name for attachment in found.connect] == list(connect)
+    assert (len(found.disconnect), len(found.lost)) == (disconnected, lost)
+
+
+def test_what_cannot_be_pinned_is_left_to_the_namespace() -> None:
+    lans = LanNetworks(INSTALL, [network_of(desired("a"))], ENGINE_28)
+    moved = Endpoint(STANDING.network, "id", "10.1.0.11", "02:00:00:00:00:0a")
+
+    found = endpoint_plan.on_container([desired("a")], [moved], lans, lambda _: False)
+
+    assert (found.connect, found.disconnect) == ((), (moved,))

@@ -1,0 +1,157 @@
+"""A power cut in the middle of a command: delivered again it is done once, and undoes nothing that came later."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from controller.api import kinds
+from controller.machinery.kinds import Kind
+from tests.cloud.commands.conftest import creation, settled
+from tests.support.command_site import CommandSite, Operator, vnic
+from tests.support.fake_api import FakeApi
+
+
+class PowerCut(BaseException):
+    """The process ends here; nothing of ours catches it."""
+
+
+def cut_power_at(api: FakeApi, verb: str, kind: Kind, *, nth: int = 1) -> None:
+    """End the process instead of the n-th request of that sort from now."""
+    remaining = [nth]
+
+    def fault(seen_verb: str, seen_kind: Kind) -> None:
+        if (seen_verb, seen_kind) == (verb, kind):
+            remaining[0] -= 1
+            if remaining[0] == 0:
+                api.fault = lambda verb, kind: None
+                raise PowerCut
+
+    api.fault = fault
+
+
+async def die(site: CommandSite, topic: str, message: dict[str, Any]) -> None:
+    """Send a command during which the power is cut."""
+    sending = asyncio.create_task(site.dispatch(topic, [message]))
+    await asyncio.sleep(0)
+    (work,) = (work.task for work in site.executor._at_work.values())
+    await asyncio.wait([sending, work])
+    assert isinstance(work.exception(), PowerCut)
+
+
+def outcomes(api: FakeApi) -> dict[str, str]:
+    """Outcome by topic."""
+    commands = [o for (plural, _, _), o in api.objects.items() if plural == "runtimecommands"]
+    return {c["spec"]["topic"]: (c.get("status") or {}).get("outcome", "Pending") for c in commands}
+
+
+async def deletion_cut_off(site: CommandSite) -> dict[str, Any]:
+    """The message of a delete that was done, and whose answer was never kept."""
+    await site.dispatch("create_new_runtime", [creation(site)])
+    message = site.message("delete_device", device_id="plc-1")
+    cut_power_at(site.api, "patch", kinds.RUNTIME_COMMANDS)
+    await die(site, "delete_device", message)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind"),
+    [
+        pytest.param("create", kinds.RUNTIME_COMMANDS, id="before-it-is-written-down"),
+        pytest.param("create", kinds.RUNTIMES, id="before-it-acts"),
+        pytest.param("patch", kinds.RUNTIME_COMMANDS, id="before-the-answer-is-kept"),
+    ],
+)
+async def test_a_create_cut_off_is_done_once_when_delivered_again(
+    site: CommandSite, after_restart: CommandSite, verb: str, kind: Kind
+) -> None:
+    message = creation(site)
+    cut_power_at(site.api, verb, kind)
+    await die(site, "create_new_runtime", message)
+    answer = await after_restart.dispatch("create_new_runtime", [message])
+    assert answer["status"] == "creating"
+    assert (await site.runtime("plc-1"))["metadata"]["generation"] == 1
+    assert outcomes(site.api) == {"create_new_runtime": "Succeeded"}
+
+
+@pytest.mark.parametrize("verb", ["patch", "watch"])
+async def test_a_restart_cut_off_restarts_once_when_delivered_again(
+    site: CommandSite, after_restart: CommandSite, operator: Operator, verb: str
+) -> None:
+    await site.dispatch("create_new_runtime", [creation(site)])
+    await asyncio.sleep(0)
+    message = site.message("restart_device", device_id="plc-1")
+    await settled(site)
+    cut_power_at(site.api, verb, kinds.RUNTIMES)
+    await die(site, "restart_device", message)
+    assert (await after_restart.dispatch("restart_device", [message]))["success"] is True
+    assert operator.starts["plc-1"] == 2
+
+
+async def test_a_delete_cut_off_succeeds_when_delivered_again(
+    site: CommandSite, after_restart: CommandSite, operator: Operator
+) -> None:
+    message = await deletion_cut_off(site)
+    assert (await after_restart.dispatch("delete_device", [message]))["status"] == "deleting"
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "state"),
+    [("stop_device", "start_device", "Running"), ("start_device", "stop_device", "Stopped")],
+)
+async def test_an_older_wish_delivered_again_does_not_undo_a_newer_one(
+    site: CommandSite, after_restart: CommandSite, operator: Operator, older: str, newer: str, state: str
+) -> None:
+    await site.dispatch("create_new_runtime", [creation(site)])
+    message = site.message(older, device_id="plc-1")
+    await settled(site)
+    cut_power_at(site.api, "patch", kinds.RUNTIMES)
+    await die(site, older, message)
+    assert (await after_restart.send(newer, device_id="plc-1", note="newer"))["success"] is True
+
+    answer = await after_restart.dispatch(older, [message])
+
+    assert answer["status"] == "error"
+    assert newer in answer["error"]
+    assert (await site.runtime("plc-1"))["spec"]["desiredState"] == state
+
+
+async def test_a_create_delivered_again_does_not_undo_a_later_delete(
+    site: CommandSite, after_restart: CommandSite, operator: Operator
+) -> None:
+    message = creation(site)
+    cut_power_at(site.api, "patch", kinds.RUNTIME_COMMANDS)
+    await die(site, "create_new_runtime", message)
+    assert (await after_restart.send("delete_device", device_id="plc-1"))["status"] == "deleting"
+    answer = await after_restart.dispatch("create_new_runtime", [message])
+    assert "delete_device" in answer["error"]
+    assert not [key for key in site.api.objects if key[0] == "runtimes"]
+
+
+async def test_a_delete_delivered_again_does_not_delete_what_was_created_later(
+    site: CommandSite, after_restart: CommandSite, operator: Operator
+) -> None:
+    message = await deletion_cut_off(site)
+    again = after_restart.message("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()], note="again")
+    assert (await after_restart.dispatch("create_new_runtime", [again]))["status"] == "creating"
+    assert "create_new_runtime" in (await after_restart.dispatch("delete_device", [message]))["error"]
+    assert (await site.runtime("plc-1"))["metadata"].get("deletionTimestamp") is None
+
+
+async def test_a_request_to_a_runtime_is_never_made_twice(
+    site: CommandSite, after_restart: CommandSite, operator: Operator
+) -> None:
+    await site.dispatch("create_new_runtime", [creation(site)])
+    await settled(site)
+    message = site.message("run_command", device_id="plc-1", method="POST", api="/api/start")
+    cut_power_at(site.api, "patch", kinds.RUNTIME_COMMANDS)
+    await die(site, "run_command", message)
+    for _ in range(2):
+        answer = await after_restart.dispatch("run_command", [message])
+        assert answer["status"] == "error"
+        assert "outcome unknown" in answer["error"]
+    assert len(site.node.requests) == 1
+    assert after_restart.node.requests == []
+    assert outcomes(site.api)["run_command"] == "Unknown"

@@ -1,0 +1,142 @@
+"""Golden files: a message in, its answer out, for every topic; and the Runtime afterwards where there is one.
+
+golden/<topic>/<case>.json holds ``message`` (sent as it is, completed with correlation_id 1, action and requested_at
+where these are missing and ``complete`` is not false) and what is expected: ``answer`` in full, or ``faults``, or
+``error``, the sentence; and ``runtime``, a part of the Runtime afterwards, and ``request``, what the runtime was asked.
+``given`` holds Runtimes that stand before (made by ``manager``, perhaps ``deleted`` again), containers of others by
+name (``strangers``), the runtime's HTTP ``response``, the contracts' mode, and whether the operator is away. Fields of
+the answer that are times of the API itself are named in ``varying``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.api import kinds
+from controller.cloud.node import HttpResponse
+from controller.machinery.client import ApiClient
+from tests.support.command_site import NAMESPACE, CommandSite, Operator
+from tests.support.embedded_api import EmbeddedApi
+from tests.support.fake_api import FakeApi
+
+GOLDEN = Path(__file__).parent / "golden"
+CASES = sorted(GOLDEN.glob("*/*.json"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+async def test_golden(path: Path, empty_api: EmbeddedApi) -> None:
+    case: dict[str, Any] = json.loads(path.read_text())
+    topic, given = path.parent.name, case.get("given", {})
+    async with clients(empty_api, given) as (ours, theirs):
+        site = CommandSite(ours, mode=given.get("contracts", "strict"), linger_seconds=3600)
+        await prepare(site, theirs, given)
+        operator = asyncio.create_task(operate(ours, given))
+        try:
+            answer = await site.dispatch(topic, [completed(topic, case)])
+        finally:
+            operator.cancel()
+            await asyncio.gather(operator, return_exceptions=True)
+            await site.close()
+        await check(case, topic, answer, site)
+
+
+async def test_every_topic_has_golden_files() -> None:
+    assert {path.parent.name for path in CASES} == {topic.name for topic in CommandSite(FakeApi()).topics}
+
+
+@contextlib.asynccontextmanager
+async def clients(api: EmbeddedApi, given: dict[str, Any]) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
+    """Ours, and the one of whoever made the Runtimes that stand before."""
+    ours, theirs = api.client(), api.client(given.get("manager", "edge-controller"))
+    try:
+        yield ours, theirs
+    finally:
+        await ours.close()
+        await theirs.close()
+
+
+async def prepare(site: CommandSite, theirs: ApiClient, given: dict[str, Any]) -> None:
+    """Bring about what a case needs."""
+    for runtime in given.get("runtimes", ()):
+        whole = {**runtime, "metadata": {"namespace": NAMESPACE, **runtime["metadata"]}}
+        name, namespace = whole["metadata"]["name"], whole["metadata"]["namespace"]
+        await theirs.create(kinds.RUNTIMES, whole)
+        if status := runtime.get("status"):
+            await theirs.patch(kinds.RUNTIMES, name, namespace, {"status": status}, subresource="status")
+        if given.get("deleted"):
+            await theirs.delete(kinds.RUNTIMES, name, namespace)
+    site.node.strangers = given.get("strangers", {})
+    if "response" in given:
+        site.node.response = HttpResponse(**given["response"])
+
+
+async def operate(api: ApiClient, given: dict[str, Any]) -> None:
+    """The operator, where it is not away; it settles what a wish changes, not what stands before."""
+    if given.get("operator") != "away":
+        await Operator(api).run()
+
+
+async def check(case: dict[str, Any], topic: str, answer: dict[str, Any], site: CommandSite) -> None:
+    """Hold what came against what is expected."""
+    assert answer.pop("action") == topic
+    assert answer.pop("correlation_id") == expected_correlation(case)
+    if "runtime" in case:
+        metadata = case["runtime"]["metadata"]
+        found = await site.api.get(kinds.RUNTIMES, metadata["name"], metadata.get("namespace", NAMESPACE))
+        assert_contains(found, case["runtime"])
+    if "request" in case:
+        assert [dataclasses.asdict(request) for request in site.node.requests] == [case["request"]]
+    assert_answer(case, answer)
+
+
+def completed(topic: str, case: dict[str, Any]) -> Any:
+    """The message with what every message carries."""
+    base = {"correlation_id": 1, "action": topic, "requested_at": "2025-11-20T20:30:45.123456"}
+    return {**base, **case["message"]} if case.get("complete", True) else case["message"]
+
+
+def expected_correlation(case: dict[str, Any]) -> Any:
+    """What the answer must carry, given the message."""
+    if not case.get("complete", True):
+        return case.get("correlation_id")
+    return case["message"].get("correlation_id", 1)
+
+
+def assert_answer(case: dict[str, Any], answer: dict[str, Any]) -> None:
+    """The whole answer, or its faults, or its sentence."""
+    if "answer" in case:
+        varying = {key: case["answer"][key] for key in case.get("varying", ())}
+        assert all(answer[key] for key in varying)
+        assert {**answer, **varying} == case["answer"]
+        return
+    assert answer["status"] == "error"
+    if "faults" in case:
+        assert {fault["field"]: fault["error"] for fault in answer["errors"]} == case["faults"]
+    else:
+        assert answer == {"status": "error", "error": case["error"]}
+
+
+def assert_contains(found: Any, expected: Any) -> None:
+    """Objects hold at least what is expected, null stands for absent; lists hold exactly that."""
+    if isinstance(expected, dict):
+        for key, value in expected.items():
+            assert_contains(found.get(key), value)
+    elif isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_contains(one, other)
+    else:
+        assert found == expected
+
+
+def test_every_topic_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+    assert not [topic.name for topic in CommandSite(FakeApi()).topics if f"`{topic.name}`" not in page]

@@ -1,0 +1,207 @@
+"""The link beside a cloud that restarts, drops, hesitates or asks for much: it is always there again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.cloud.identity import Identity
+from controller.localcloud.server import Cloud
+from tests.cloud.conftest import AGENT
+from tests.support.certificates import Authority
+from tests.support.links import Watched, echo, identity_in
+from tests.support.wire import WireCloud
+
+Load = Callable[[], Identity]
+
+
+async def test_the_cloud_knows_the_agent_by_its_certificate_and_hears_its_heartbeat(
+    cloud: Cloud, load_identity: Load
+) -> None:
+    async with Watched(cloud.url, load_identity) as agent:
+        state = await agent.connected()
+        await cloud.wait_agent(AGENT)
+        beat = await cloud.next_heartbeat(AGENT)
+    assert state.agent_id == AGENT
+    assert state.certificate_end is not None
+    assert beat == {"agent_id": AGENT, "status": "online"}
+
+
+async def test_a_command_is_answered_as_its_acknowledgement(cloud: Cloud, load_identity: Load) -> None:
+    async with Watched(cloud.url, load_identity):
+        await cloud.wait_agent(AGENT)
+        answer = await cloud.send(AGENT, "get_host_interfaces", {"correlation_id": 7})
+    assert answer == {"action": "get_host_interfaces", "correlation_id": 7, "arguments": [{"correlation_id": 7}]}
+
+
+async def test_after_a_restart_of_the_cloud_the_link_is_up_again(cloud: Cloud, load_identity: Load) -> None:
+    async with Watched(cloud.url, load_identity) as agent:
+        await agent.connected()
+        await cloud.stop()
+        await agent.until(lambda state: not state.connected)
+        await cloud.start()
+        await agent.connected(times=2)
+        await cloud.wait_agent(AGENT)
+
+
+async def test_a_cloud_that_disconnects_the_agent_sees_it_again(cloud: Cloud, load_identity: Load) -> None:
+    async with Watched(cloud.url, load_identity) as agent:
+        await agent.connected()
+        await cloud.wait_agent(AGENT)
+        await cloud.drop(AGENT)
+        await agent.connected(times=2)
+    assert "the cloud closed it" in str([state.last_error for state in agent.states])
+
+
+async def test_a_cloud_that_disconnects_in_the_moment_of_connecting_is_noticed(
+    wire: WireCloud, load_wire_identity: Load
+) -> None:
+    wire.after_connect = ["41"]
+    async with Watched(wire.url, load_wire_identity) as agent:
+        await agent.until(lambda state: len(wire.sockets) >= 3)
+
+
+async def test_a_cloud_that_takes_two_seconds_to_accept_is_waited_for(
+    cloud: Cloud, load_identity: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = []
+    accept = cloud._on_connect
+
+    async def slowly(sid: str, environ: dict[str, Any]) -> bool:
+        attempts.append(sid)
+        await asyncio.sleep(2)
+        return await accept(sid, environ)
+
+    await cloud.stop()
+    monkeypatch.setattr(cloud, "_on_connect", slowly)
+    await cloud.start()
+    async with Watched(cloud.url, load_identity) as agent:
+        await agent.connected()
+        await cloud.next_heartbeat(AGENT)
+    assert len(attempts) == 1
+
+
+async def test_the_identity_is_read_afresh_for_each_connection(
+    cloud: Cloud, enrolled: Path, load_identity: Load
+) -> None:
+    async with Watched(cloud.url, load_identity) as agent:
+        await agent.connected()
+        other = await cloud.enroll("07048934")
+        for name in ("client.crt", "client.key"):
+            shutil.copy(other / name, enrolled / name)
+        await cloud.wait_agent(AGENT)
+        await cloud.drop(AGENT)
+        await cloud.wait_agent("07048934")
+        assert agent.link.state.agent_id == "07048934"
+
+
+async def test_missing_files_keep_the_link_down_until_they_are_there(cloud: Cloud, tmp_path: Path) -> None:
+    folder = tmp_path / "mtls"
+    async with Watched(cloud.url, identity_in(folder)) as agent:
+        assert "client.crt is missing" in await agent.failed()
+        await cloud.enroll(AGENT, folder)
+        state = await agent.connected()
+    assert state.last_error is None
+
+
+async def test_a_late_answer_is_not_taken_for_the_answer_to_a_new_command(cloud: Cloud, load_identity: Load) -> None:
+    gates = {"old": asyncio.Event(), "new": asyncio.Event()}
+    begun: asyncio.Queue[str] = asyncio.Queue()
+    ended: asyncio.Queue[str] = asyncio.Queue()
+
+    async def gated(event: str, arguments: list[Any]) -> dict[str, Any]:
+        begun.put_nowait(event)
+        await gates[event].wait()
+        ended.put_nowait(event)
+        return await echo(event, arguments)
+
+    async with Watched(cloud.url, load_identity, gated) as agent:
+        await cloud.wait_agent(AGENT)
+        old = asyncio.create_task(cloud.send(AGENT, "old", {}))
+        assert await begun.get() == "old"
+        await cloud.drop(AGENT)
+        with pytest.raises(Exception, match="went away"):
+            await old
+        await agent.connected(times=2)
+        await cloud.wait_agent(AGENT)
+        new = asyncio.create_task(cloud.send(AGENT, "new", {}))
+        assert await begun.get() == "new"
+        gates["old"].set()
+        assert await ended.get() == "old"  # a command goes on when the link drops
+        gates["new"].set()
+        assert (await new)["action"] == "new"
+
+
+async def test_commands_under_way_beyond_the_bound_are_refused_as_busy(
+    wire: WireCloud, load_wire_identity: Load
+) -> None:
+    gate = asyncio.Event()
+
+    async def gated(event: str, arguments: list[Any]) -> dict[str, Any]:
+        await gate.wait()
+        return await echo(event, arguments)
+
+    async with Watched(wire.url, load_wire_identity, gated) as agent:
+        agent.link._answers._most_at_once = 2
+        await agent.connected()
+        await wire.send('421["a",{}]', '422["b",{}]', '423["c",{"correlation_id":5}]')
+        (refusal,) = await wire.acknowledgement(3)
+        assert refusal["status"] == "error"
+        assert "busy" in refusal["error"]
+        assert refusal["correlation_id"] == 5
+        gate.set()
+        assert {(await wire.packet("43"))[0], (await wire.packet("43"))[0]} == {"1", "2"}
+
+
+async def test_stop_closes_the_connection_and_ends_run(cloud: Cloud, load_identity: Load) -> None:
+    async with Watched(cloud.url, load_identity) as agent:
+        await agent.connected()
+        session = await cloud.wait_agent(AGENT)
+        await agent.link.stop()
+        await asyncio.wait_for(session.gone.wait(), 30)
+    assert agent._task.done()
+    assert not agent.link.state.connected
+
+
+async def test_stop_ends_an_attempt_that_gets_no_answer(certificates: Authority, load_wire_identity: Load) -> None:
+    accepted = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        async with Watched(url, load_wire_identity, connect_seconds=60) as agent:
+            await accepted.wait()
+            await agent.link.stop()
+            assert agent._task.done()
+
+
+async def test_a_cause_is_logged_once_and_again_when_it_changes(
+    cloud: Cloud, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "mtls"
+    with caplog.at_level(logging.INFO, logger="controller.cloud.link"):
+        async with Watched(cloud.url, identity_in(folder)) as agent:
+            await agent.until(lambda state: state.attempts >= 3)
+            folder.mkdir()
+            (folder / "client.crt").write_text("damaged")
+            await agent.until(lambda state: "PEM" in str(state.last_error) and state.attempts >= 6)
+            issued = await cloud.enroll(AGENT, tmp_path / "issued")
+            for name in ("ca.crt", "client.key", "client.crt"):  # the one that is damaged last
+                (issued / name).replace(folder / name)
+            await agent.connected()
+    told = [record.getMessage() for record in caplog.records]
+    assert [next(w for w in ("missing", "PEM", "connected") if w in line) for line in told] == [
+        "missing",
+        "PEM",
+        "connected",
+    ]

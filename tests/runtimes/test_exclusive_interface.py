@@ -1,0 +1,68 @@
+"""Which other Runtime of the node needs the interface that one is to have to itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.api import kinds, runtimes
+from controller.backends import base
+from controller.machinery import metadata
+from controller.runtimes import exclusive_interface
+from tests.runtimes.plan_table import DEDICATED
+from tests.runtimes.world import World
+
+OLDER, OWN_AGE, YOUNGER = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"
+OWN = runtimes.Runtime(metadata=metadata.ObjectMeta(uid="b", creation_timestamp=OWN_AGE), spec=DEDICATED)
+
+
+def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
+    """A Runtime of the node."""
+    return {"metadata": {"uid": uid, "creationTimestamp": created}, "spec": {"deviceId": f"plc-{uid}", **spec}}
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (body("a", YOUNGER, interfaces=[{"parentInterface": "eth1"}]), "eth1 is a parent of plc-a"),
+        (body("a", OLDER, interfaces=[{"parentInterface": "eth0"}]), ""),
+        (body("a", OLDER, dedicatedInterface="eth1"), "eth1 is wanted by plc-a, which is older"),
+        (body("a", OWN_AGE, dedicatedInterface="eth1"), "eth1 is wanted by plc-a, which is older"),
+        (body("a", YOUNGER, dedicatedInterface="eth1"), ""),
+        (body("a", OLDER, dedicatedInterface="eth1", desiredState="Stopped"), ""),
+        (body("a", OLDER, dedicatedInterface="eth2"), ""),
+        (body("b", OLDER, dedicatedInterface="eth1"), ""),
+        ({**body("a", OLDER), "spec": {"deviceId": DEDICATED.device_id, "dedicatedInterface": "eth1"}}, ""),
+    ],
+)
+def test_the_other_runtime_that_needs_it_is_named(other: dict[str, Any], told: str) -> None:
+    assert exclusive_interface.rival(OWN, [other]).partition(":")[0] == told
+
+
+async def test_the_backend_is_told_of_the_other_runtime(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.create(dedicatedInterface="eth0")  # its own parent, too
+    seen: list[base.Target] = []
+    observe = world.backend.observe
+
+    async def spy(target: base.Target) -> base.Observed:
+        seen.append(target)
+        return await observe(target)
+
+    monkeypatch.setattr(world.backend, "observe", spy)
+    await world.reconcile()
+    assert seen[-1].rival == ""
+    await world.api.create(
+        kinds.RUNTIMES,
+        {
+            "metadata": {"name": "plc-2", "namespace": "edge"},
+            "spec": {
+                "deviceId": "plc-2",
+                "nodeName": "node-1",
+                "image": "x",
+                "interfaces": [{"parentInterface": "eth0"}],
+            },
+        },
+    )
+    await world.reconcile()
+    assert seen[-1].rival.startswith("eth0 is a parent of plc-2")

@@ -1,0 +1,236 @@
+"""Starting, stopping and restarting: what the spec asks, and once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controller.api import reasons
+from controller.api.runtime_status import RestartIntent
+from controller.backends import base
+from controller.runtimes import plan
+from tests.runtimes.plan_table import (
+    ABSENT,
+    CREATE,
+    DETACHED,
+    ENV,
+    EXITED,
+    MISSING,
+    NO_PARENT,
+    PORT,
+    PROGRESS,
+    READY,
+    RESTART,
+    RUNNING,
+    STARTED,
+    STOP,
+    STOPPED,
+    TOKEN,
+    TWO_CPUS,
+    Case,
+    check,
+    desired,
+)
+
+START = ["StartContainer"]
+
+CASES = [
+    Case("a container stopped by hand is started", desired(), EXITED, START, PROGRESS),
+    Case(
+        "a stopped container is wired before its start",
+        desired(),
+        replace(EXITED, interfaces=DETACHED),
+        ["RepairNetworks", "StartContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "changed limits are set before the start",
+        desired(TWO_CPUS, changed=True),
+        EXITED,
+        ["UpdateResources", "StartContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "a changed stopped container is replaced, not started",
+        desired(ENV, changed=True),
+        EXITED,
+        ["ReplaceContainer"],
+        PROGRESS,
+    ),
+    Case("no start without its parent interface", desired(), replace(EXITED, missing_parents=NO_PARENT), [], MISSING),
+    Case(
+        "no creation without its parent interface",
+        desired(changed=True),
+        replace(ABSENT, missing_parents=NO_PARENT),
+        [],
+        MISSING,
+    ),
+    Case(
+        "no start while another machine has the address",
+        desired(),
+        replace(EXITED, start_blockers=((reasons.ADDRESS_CONFLICT, "it is taken"),)),
+        [],
+        ("waiting", reasons.ADDRESS_CONFLICT),
+    ),
+    Case(
+        "no restart while another machine has the address",
+        desired(RESTART, changed=True),
+        replace(RUNNING, start_blockers=((reasons.ADDRESS_CONFLICT, "it is taken"),)),
+        [],
+        ("waiting", reasons.ADDRESS_CONFLICT),
+    ),
+    Case(
+        "no start with a dedicated interface that is refused",
+        desired(),
+        replace(EXITED, start_blockers=((reasons.DEDICATED_REFUSED, "it is Wi-Fi"),)),
+        [],
+        ("stalled", reasons.DEDICATED_REFUSED),
+    ),
+    Case(
+        "a dedicated interface that is not in the runtime is moved in without a restart",
+        desired(),
+        replace(RUNNING, dedicated_fault="it is not there"),
+        ["RepairNetworks"],
+        ("retry", reasons.DETACHED),
+    ),
+    Case(
+        "one that the host lacks for a runtime that does not run is given back",
+        desired(STOP),
+        replace(EXITED, lent=True),
+        ["RepairNetworks"],
+        PROGRESS,
+    ),
+    Case(
+        "no creation outside the allowed images",
+        desired(changed=True, image_allowed=False, image_source=""),
+        ABSENT,
+        [],
+        ("stalled", reasons.IMAGE_NOT_ALLOWED),
+    ),
+    Case("what ran before the image was refused is started", desired(image_allowed=False), EXITED, START, PROGRESS),
+    Case("... and made again", desired(changed=True, image_allowed=False), ABSENT, CREATE, PROGRESS),
+    Case("Stopped stops", desired(STOP, changed=True), RUNNING, ["StopContainer"], PROGRESS),
+    Case(
+        "Stopped stops a crashing one",
+        desired(STOP, changed=True),
+        replace(RUNNING, state="restarting"),
+        ["StopContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "Stopped stops even where a start would be refused",
+        desired(STOP, changed=True, image_allowed=False),
+        replace(RUNNING, missing_parents=NO_PARENT),
+        ["StopContainer"],
+        PROGRESS,
+    ),
+    Case("a container started by hand against Stopped is stopped", desired(STOP), RUNNING, ["StopContainer"], PROGRESS),
+    Case(
+        "a stopped one stays so, other changes wait for its start",
+        desired(ENV.model_copy(update={"desired_state": "Stopped"}), changed=True),
+        EXITED,
+        [],
+        STOPPED,
+    ),
+    Case("Stopped makes nothing", desired(STOP, changed=True), ABSENT, [], STOPPED),
+    Case("a new restartedAt restarts", desired(RESTART, changed=True), RUNNING, ["RestartContainer"], PROGRESS),
+    Case(
+        "a restart waits for its parent interface",
+        desired(RESTART, changed=True),
+        replace(RUNNING, missing_parents=NO_PARENT),
+        [],
+        MISSING,
+    ),
+    Case(
+        "a restart that was only noted down is made",
+        desired(RESTART, changed=True, restart=RestartIntent(token=TOKEN, previous_started_at=STARTED)),
+        RUNNING,
+        ["RestartContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "a restart that was made is not made again",
+        desired(RESTART, changed=True, restart=RestartIntent(token=TOKEN, previous_started_at=STARTED)),
+        replace(RUNNING, started_at="2026-02-02T00:00:01Z"),
+        [],
+        READY,
+    ),
+    Case(
+        "a restart broken off between stop and start is a start",
+        desired(RESTART, changed=True, restart=RestartIntent(token=TOKEN, previous_started_at=STARTED)),
+        EXITED,
+        ["StartContainer"],
+        PROGRESS,
+    ),
+    Case(
+        "a container made with the restartedAt needs none",
+        desired(RESTART, changed=True),
+        replace(RUNNING, made_from=RESTART),
+        [],
+        READY,
+    ),
+    Case(
+        "an adopted one is not restarted",
+        desired(RESTART, applied_generation=None),
+        replace(RUNNING, uid="uid-0"),
+        [],
+        READY,
+    ),
+    Case(
+        "a port that needs a new container is told, and stops nothing that runs",
+        desired(changed=True),
+        replace(RUNNING, devices=(PORT,)),
+        [],
+        ("stalled", reasons.DEVICES_UNSUPPORTED),
+    ),
+    Case(
+        "... until a restart is asked for",
+        desired(RESTART, changed=True),
+        replace(RUNNING, devices=(PORT,)),
+        ["ReplaceContainer"],
+        PROGRESS,
+    ),
+    Case("... or it is started", desired(), replace(EXITED, devices=(PORT,)), ["ReplaceContainer"], PROGRESS),
+    Case(
+        "... but not over and over",
+        desired(failed_generation=2),
+        replace(EXITED, devices=(PORT,)),
+        START,
+        PROGRESS,
+    ),
+    Case("a start is the restart asked for", desired(RESTART, changed=True), EXITED, ["StartContainer"], PROGRESS),
+    Case(
+        "what is stopped is not restarted",
+        desired(RESTART.model_copy(update={"desired_state": "Stopped"}), changed=True),
+        EXITED,
+        [],
+        STOPPED,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_plan(case: Case) -> None:
+    check(case)
+
+
+def test_a_restart_is_noted_down_with_the_start_that_it_ends() -> None:
+    made = plan.make(desired(RESTART, changed=True), RUNNING)
+    assert made.restart == RestartIntent(token=TOKEN, previous_started_at=STARTED)
+
+
+@pytest.mark.parametrize("observed", [ABSENT, EXITED], ids=["absent", "exited"])
+def test_a_start_settles_a_restart_asked_for_meanwhile(observed: base.Observed) -> None:
+    made = plan.make(desired(RESTART, changed=True), observed)
+    assert made.restart == RestartIntent(token=TOKEN)
+
+
+def test_a_restart_that_takes_a_new_container_is_made_once() -> None:
+    made = plan.make(desired(RESTART, changed=True), replace(RUNNING, devices=(PORT,)))
+    assert made.restart == RestartIntent(token=TOKEN)
+
+
+def test_a_needless_restart_is_noted_down_as_settled() -> None:
+    made = plan.make(desired(RESTART, changed=True), replace(RUNNING, made_from=RESTART))
+    assert made.restart == RestartIntent(token=TOKEN)

@@ -1,0 +1,174 @@
+"""The work queue: equal keys together, one pass a key, and when it is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from controller import errors
+from controller.runtimes.keys import Key
+from controller.runtimes.queue import Queue
+from controller.runtimes.reconciler import Result
+from tests.runtimes.passes import KEY, OTHER, READY, Passes, ended, idle
+
+
+async def test_equal_keys_are_one_pass(queue: Queue, passes: Passes) -> None:
+    for _ in range(10):
+        queue.add(KEY)
+    await idle(queue)
+    assert passes.started == [KEY]
+
+
+async def test_a_key_added_during_its_pass_gets_one_more(queue: Queue, passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+    queue.add(KEY)
+    await passes.wait(1)
+    queue.add(KEY)
+    queue.add(KEY)
+    passes.gate.set()
+    await idle(queue)
+    assert passes.started == [KEY, KEY]
+    assert passes.most_under_way == 1
+
+
+async def test_keys_run_at_once_up_to_the_number_of_workers(queue: Queue, passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+    for number in range(5):
+        queue.add(Key("edge", f"plc-{number}"))
+    await passes.wait(2)
+    assert passes.under_way == 2
+    passes.gate.set()
+    await idle(queue)
+    assert len(passes.started) == 5
+    assert passes.most_under_way == 2
+
+
+async def test_a_hundred_slow_passes_hold_up_no_other(passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+    queue = Queue(passes.reconcile)
+    for number in range(100):
+        queue.add(Key("edge", f"slow-{number}"))
+    queue.add(OTHER)
+    await passes.wait(101)
+    assert OTHER in passes.started
+    await queue.stop(0)
+
+
+async def test_who_waits_gets_a_pass_that_started_after_the_call(queue: Queue, passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+    first = asyncio.create_task(queue.reconcile(KEY))
+    await passes.wait(1)
+    second = asyncio.create_task(queue.reconcile(KEY))
+    passes.gate.set()
+    assert await first == await second == READY
+    assert len(passes.started) == 2
+
+
+async def test_a_change_of_the_object_interrupts_the_pass_and_a_mere_event_does_not(
+    queue: Queue, passes: Passes
+) -> None:
+    passes.gate = asyncio.Event()
+    queue.add(KEY)
+    await passes.wait(1)
+    queue.add(KEY)
+    assert not passes.interruptions[0].is_set()
+    waiting = asyncio.create_task(queue.reconcile(KEY))
+    await asyncio.wait_for(passes.interruptions[0].wait(), 30)
+    passes.gate.set()
+    await waiting
+
+
+async def test_giving_up_waiting_does_not_end_the_pass(queue: Queue, passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+    waiting = asyncio.create_task(queue.reconcile(KEY))
+    await passes.wait(1)
+    waiting.cancel()
+    passes.gate.set()
+    await idle(queue)
+    assert passes.started == [KEY]
+    assert passes.under_way == 0
+
+
+async def test_a_superseded_pass_is_followed_by_another_at_once(passes: Passes) -> None:
+    follow_up = [ended("waiting", again=True), READY]
+
+    async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
+        passes.started.append(key)
+        return follow_up.pop(0)
+
+    queue = Queue(reconcile)
+    queue.add(KEY)
+    await idle(queue)
+    assert passes.started == [KEY, KEY]
+
+
+@pytest.mark.parametrize("error", [errors.ApiUnavailableError("no answer"), RuntimeError("a fault")])
+async def test_an_error_of_a_pass_is_a_result_to_try_again(error: Exception) -> None:
+    async def fail(key: Key, interrupted: asyncio.Event) -> Result:
+        raise error
+
+    queue = Queue(fail)
+    assert (await queue.reconcile(KEY)).outcome.kind == "retry"
+    await queue.stop(0)
+
+
+async def test_an_obstacle_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    start_blockers: list[errors.EdgeError | None] = [
+        errors.DiskFullError("full"),
+        errors.DiskFullError("full"),
+        errors.ApiUnavailableError("no answer"),
+        None,
+        errors.ApiUnavailableError("no answer"),
+    ]
+    over = asyncio.Event()
+
+    async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
+        obstacle = start_blockers.pop(0)
+        if not start_blockers:
+            over.set()
+        if obstacle:
+            raise obstacle
+        return READY
+
+    queue = Queue(reconcile)
+    while not over.is_set():
+        await queue.reconcile(KEY)
+    await queue.stop(1)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [f"No pass over {KEY}: {words}" for words in ("full", "no answer", "no answer")]
+
+
+async def test_stop_lets_passes_end_and_takes_no_more(queue: Queue, passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+    waiting = asyncio.create_task(queue.reconcile(KEY))
+    await passes.wait(1)
+    stopping = asyncio.create_task(queue.stop(5))
+    await asyncio.sleep(0)
+    queue.add(OTHER)
+    passes.gate.set()
+    await stopping
+    assert (await waiting) == READY
+    assert passes.started == [KEY]
+    assert not (await queue.reconcile(KEY)).settled
+
+
+async def test_stop_ends_passes_that_take_too_long(queue: Queue, passes: Passes) -> None:
+    passes.gate = asyncio.Event()
+    waiting = asyncio.create_task(queue.reconcile(KEY))
+    await passes.wait(1)
+    await queue.stop(0)
+    assert not (await waiting).settled
+    assert passes.under_way == 0
+
+
+async def test_a_pass_wakes_those_that_it_names(passes: Passes) -> None:
+    async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
+        await passes.reconcile(key, interrupted)
+        return READY._replace(wake=(OTHER,)) if key == KEY else READY
+
+    queue = Queue(reconcile)
+    queue.add(KEY)
+    await idle(queue)
+    await queue.stop(0)
+    assert passes.started == [KEY, OTHER]

@@ -1,0 +1,138 @@
+"""When the queue looks at a key again: ever later after failures, while it waits in its own time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from controller.runtimes.outcome import Kind
+from controller.runtimes.queue import ECHO_SECONDS, Queue
+from tests.runtimes.passes import KEY, READY, Passes, ended, idle
+from tests.support import virtual_time
+
+
+def recording(delays: list[tuple[float, float]]) -> Callable[[float, float], float]:
+    """A jitter that tells the bounds it was given, and takes no time."""
+
+    def jitter(low: float, high: float) -> float:
+        delays.append((low, high))
+        return 0.0
+
+    return jitter
+
+
+async def test_failures_are_tried_again_ever_later(passes: Passes) -> None:
+    delays: list[tuple[float, float]] = []
+    queue = Queue(passes.reconcile, jitter=recording(delays))
+    passes.result = ended("retry")
+    queue.add(KEY)
+    await passes.wait(9)
+    await queue.stop(0)
+    assert delays[:8] == [(0.5, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 32), (30, 60), (30, 60)]
+
+
+async def test_a_success_forgets_earlier_failures(passes: Passes) -> None:
+    delays: list[tuple[float, float]] = []
+    queue = Queue(passes.reconcile, jitter=recording(delays))
+    passes.result = ended("retry")
+    queue.add(KEY)
+    await passes.wait(3)
+    passes.result = READY
+    await queue.reconcile(KEY)
+    passes.result = ended("retry")
+    delays.clear()
+    await queue.reconcile(KEY)
+    await queue.stop(0)
+    assert delays[0] == (0.5, 1)
+
+
+@pytest.mark.parametrize(("kind", "bounds"), [("waiting", (5, 15)), ("stalled", (50, 70))])
+async def test_waiting_and_stalled_are_looked_at_again_in_their_own_time(
+    passes: Passes, kind: Kind, bounds: tuple[float, float]
+) -> None:
+    delays: list[tuple[float, float]] = []
+    queue = Queue(passes.reconcile, jitter=recording(delays))
+    passes.result = ended(kind)
+    queue.add(KEY)
+    await passes.wait(2)
+    await queue.stop(0)
+    assert delays[0] == bounds
+
+
+@pytest.mark.parametrize("kind", ["ready", "gone", "paused"])
+async def test_what_is_settled_is_not_looked_at_again_and_takes_no_memory(
+    queue: Queue, passes: Passes, kind: Kind
+) -> None:
+    passes.result = ended(kind)
+    await queue.reconcile(KEY)
+    await idle(queue)
+    assert queue._entries == {}
+
+
+async def failing(queue: Queue, passes: Passes, events: int, count: int) -> None:
+    """Let pass number ``count`` fail after ``events`` events came during it."""
+    await passes.wait(count, 100)
+    for _ in range(events):
+        queue.add(KEY)
+    assert passes.gate
+    gate, passes.gate = passes.gate, asyncio.Event()
+    gate.set()
+
+
+def test_the_echo_of_failed_steps_does_not_shorten_the_pause() -> None:
+    async def main() -> None:
+        passes, now = Passes(ended("retry", acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
+        queue = Queue(passes.reconcile, jitter=lambda _, longest: longest)
+        queue.add(KEY)
+        for count in range(1, 7):
+            await failing(queue, passes, 3, count)
+            queue.add(KEY)  # one more comes after the steps
+        await passes.wait(7, 60)
+        assert now() >= 2 + 4 + 8 + 16 + 32
+        await queue.stop(0)
+
+    virtual_time.run(main())
+
+
+@pytest.mark.parametrize("kind", ["retry", "waiting", "stalled"])
+@pytest.mark.parametrize("after", [False, True], ids=["during the pass", "after it"])
+def test_an_event_beyond_the_echo_is_heard_once_the_echo_is_over(kind: Kind, after: bool) -> None:
+    async def main() -> None:
+        passes, now = Passes(ended(kind, acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
+        queue = Queue(passes.reconcile, jitter=lambda _, longest: longest)
+        queue.add(KEY)
+        for count in range(1, 5):
+            await failing(queue, passes, 3, count)
+        await failing(queue, passes, 3 if after else 4, 5)
+        await idle(queue)
+        failed = now()
+        if after:
+            queue.add(KEY)
+        await passes.wait(6, 100)
+        assert now() - failed == pytest.approx(ECHO_SECONDS)
+        await queue.stop(0)
+
+    virtual_time.run(main())
+
+
+async def test_the_first_failure_after_a_success_learns_its_echo_anew(queue: Queue, passes: Passes) -> None:
+    passes.result, passes.gate = ended("stalled", acted=True), asyncio.Event()
+    queue.add(KEY)
+    await failing(queue, passes, 2, 1)
+    await passes.wait(2)
+    assert passes.gate
+    passes.gate.set()
+    await idle(queue)
+    assert len(passes.started) == 2
+
+
+async def test_an_event_after_a_pass_that_did_nothing_is_heard(queue: Queue, passes: Passes) -> None:
+    passes.result = ended("retry")
+    passes.gate = asyncio.Event()
+    queue.add(KEY)
+    await passes.wait(1)
+    queue.add(KEY)
+    passes.gate.set()
+    await passes.wait(2)

@@ -1,0 +1,252 @@
+"""Passes tell of every start and stop of a runtime with its cause, and write little for a crash loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller import errors, names
+from controller.api import kinds, reasons
+from controller.backends import base
+from controller.runtimes import status_throttle
+from tests.runtimes.starts import both
+from tests.runtimes.world import KEY, World
+
+COMMAND = "restart-device-0123456789abcdef"
+
+
+@pytest.fixture
+async def running(world: World) -> World:
+    await world.create()
+    await world.reconcile()
+    return world
+
+
+async def command(world: World, topic: str, **spec: Any) -> None:
+    """A command of the cloud changes the spec."""
+    name = f"{topic.replace('_', '-')}-1"
+    patch = {"metadata": {"annotations": {names.REQUESTED_BY: f"{topic} {name}"}}, "spec": spec}
+    await world.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, patch)
+    await world.reconcile()
+
+
+async def test_a_crash_is_told_with_its_exit_code(running: World) -> None:
+    container = running.backend.only()
+    running.backend.end(container, "restarting", 3)
+    assert (await running.reconcile()).outcome.reason == reasons.CRASHED
+    assert running.status()["exitCode"] == 3
+    running.backend.crash(container)
+    assert (await running.reconcile()).settled
+    assert running.records() == both("Crashed", "exit code 3")
+    assert running.status()["lastRestart"] == running.status()["restarts"][-1]
+    assert running.status()["restartCount"] == 1
+
+
+async def test_a_crash_between_two_looks_is_told_with_its_exit_code(running: World) -> None:
+    container = running.backend.only()
+    running.backend.end(container, "restarting", 3)
+    running.backend.crash(container)
+    await running.reconcile()
+    assert running.records() == both("Crashed", "exit code 3")
+
+
+async def test_lack_of_memory_is_told_from_a_crash(running: World) -> None:
+    container = running.backend.only()
+    running.backend.end(container, "restarting", 137)
+    container.oom_killed = True
+    running.backend.crash(container)
+    await running.reconcile()
+    assert [cause for _, cause, _ in running.records()] == ["OutOfMemory", "OutOfMemory"]
+
+
+async def test_a_stop_and_a_start_of_the_cloud_are_told_with_topic_and_command(running: World) -> None:
+    await command(running, "stop_device", desiredState="Stopped")
+    await command(running, "start_device", desiredState="Running")
+    assert running.records() == [
+        ("Stopped", "Requested", "stop_device, command stop-device-1"),
+        ("Started", "Requested", "start_device, command start-device-1"),
+    ]
+    assert running.status()["lastCommand"] == "start-device-1"
+
+
+async def test_a_restart_of_the_cloud_is_told_with_topic_and_command(running: World) -> None:
+    await command(running, "restart_device", restartedAt="2026-02-02T00:00:00Z")
+    assert running.records() == both("Requested", "restart_device, command restart-device-1")
+
+
+async def test_what_a_person_wishes_after_a_command_is_not_laid_to_the_command(running: World) -> None:
+    await command(running, "restart_device", restartedAt="2026-02-02T00:00:00Z")
+    await running.change(desiredState="Stopped")
+    await running.reconcile()
+    await running.change(desiredState="Running")
+    await running.reconcile()
+    assert running.records()[2:] == [
+        ("Stopped", "Requested", "spec.desiredState is Stopped"),
+        ("Started", "Requested", "spec.desiredState is Running"),
+    ]
+
+
+async def test_a_changed_spec_is_told_with_its_fields(running: World) -> None:
+    await running.change(version="2", env=[{"name": "PASSWORD", "value": "secret"}])
+    await running.reconcile()
+    assert running.records() == both("SpecChanged", "spec.env[PASSWORD], spec.version")
+
+
+async def test_a_runtime_removed_by_hand_is_told_as_such(running: World) -> None:
+    running.backend.containers.clear()
+    assert (await running.reconcile()).settled
+    assert running.records() == both("ByHand", "The container was removed")
+    assert running.status()["restartCount"] == 1
+
+
+async def test_a_start_that_waited_for_its_parent_is_told_as_such(running: World) -> None:
+    container = running.backend.only()
+    running.backend.missing_parents.add("eth0")
+    await running.reconcile()
+    running.backend.end(container, "exited", 1)
+    await running.reconcile()
+    running.backend.missing_parents.clear()
+    await running.reconcile()
+    missing = "The host has no interface eth0 now: plug it in"
+    assert running.records() == [
+        ("Stopped", "ByHand", "exit code 1"),
+        ("Started", "ParentGone", f"it waited: {missing}"),
+    ]
+
+
+async def test_a_start_of_the_host_is_told_as_such(running: World) -> None:
+    running.now += 3600
+    running.boot_host()
+    running.backend.end(running.backend.only(), "exited", 255)
+    running.backend.crash(running.backend.only())
+    running.backend.only().restart_count = 0
+    await running.reconcile()
+    assert running.records() == both("HostStarted", "The host was started")
+
+
+async def test_a_restart_of_the_engine_is_told_as_such(running: World) -> None:
+    running.now += 3600
+    running.engine.lost(running.elapsed() - 10)
+    running.backend.end(running.backend.only(), "exited", 0)
+    running.backend.crash(running.backend.only())
+    running.backend.only().restart_count = 0
+    await running.reconcile()
+    assert running.records() == both("DaemonRestarted", "Docker was restarted")
+
+
+async def test_a_restart_of_the_controller_is_no_cause(running: World) -> None:
+    before = running.status()
+    running.restart_controller()
+    await running.reconcile()
+    assert running.status() == before
+
+
+async def test_what_happened_before_the_first_answer_of_the_engine_is_not_laid_to_a_person(running: World) -> None:
+    running.restart_controller()
+    container = running.backend.only()
+    running.backend.end(container, "exited", 137)
+    running.backend.crash(container)
+    container.restart_count = 0
+    running.backend.unreachable = True
+    await running.reconcile()
+    running.backend.unreachable = False
+    await running.reconcile()
+    assert running.records() == both("Unknown", "It happened while the controller was away")
+
+
+async def test_a_replacement_that_failed_is_told_once(running: World) -> None:
+    running.backend.does_not_run.add("pin-2")
+    await running.change(version="2")
+    await running.reconcile()
+    await running.reconcile()
+    assert running.records() == both("SpecChanged", "spec.version")
+
+
+async def crash_loop(world: World, *, times: int, every: float) -> None:
+    """The program ends and is started again, each seen by a pass."""
+    for _ in range(times):
+        container = world.backend.only()
+        world.now += every / 2
+        world.backend.end(container, "restarting", 3)
+        await world.reconcile()
+        world.now += every / 2
+        world.backend.crash(container)
+        await world.reconcile()
+
+
+async def test_a_crash_loop_is_written_once_in_ten_seconds_and_loses_no_record(running: World) -> None:
+    writes = running.status_writes()
+    await crash_loop(running, times=20, every=2.5)
+    assert running.status_writes() - writes <= 50 / status_throttle.EVERY_SECONDS + status_throttle.AT_ONCE
+    running.now += status_throttle.EVERY_SECONDS
+    assert not (await running.reconcile()).held_seconds
+    assert running.records() == both("Crashed", "exit code 3") * 20
+    assert running.status()["restartCount"] == 20
+
+
+async def test_what_was_held_back_is_written_when_its_time_has_come(running: World) -> None:
+    await crash_loop(running, times=1, every=1)
+    running.backend.end(running.backend.only(), "restarting", 3)
+    held = await running.reconcile()
+    assert 0 < held.held_seconds <= status_throttle.EVERY_SECONDS
+    assert len(running.records()) == 2
+    running.now += held.held_seconds
+    assert not (await running.reconcile()).held_seconds
+    assert len(running.records()) == 3
+
+
+async def test_a_wish_is_answered_at_once_in_the_middle_of_a_crash_loop(running: World) -> None:
+    await crash_loop(running, times=5, every=1)
+    await running.change(desiredState="Stopped")
+    assert not (await running.reconcile()).held_seconds
+    assert running.condition("Ready")["reason"] == reasons.STOPPED
+    assert running.records()[:10] == both("Crashed", "exit code 3") * 5
+    assert running.records()[10:] == [("Stopped", "Requested", "spec.desiredState is Stopped")]
+
+
+async def test_a_crash_of_the_controller_in_a_crash_loop_loses_no_count(running: World) -> None:
+    await crash_loop(running, times=5, every=1)
+    running.restart_controller()
+    await running.reconcile()
+    assert running.status()["restartCount"] == 5
+    assert running.records()[-1] == ("Started", "Crashed", "exit code 3; the last of 4 starts")
+
+
+async def test_a_start_is_told_once_also_when_the_first_attempt_at_it_fails(running: World) -> None:
+    running.backend.end(running.backend.only(), "exited", 0)
+
+    def fail_once(when: str, step: base.Step) -> None:
+        if isinstance(step, base.StartContainer):
+            running.backend.fault = lambda when, step: None
+            raise errors.Retry(reasons.STEP_FAILED, "the engine is busy")
+
+    running.backend.fault = fail_once
+    await running.reconcile()
+    await running.reconcile()
+    assert running.records() == both("ByHand", "exit code 0")
+
+
+async def test_a_start_of_ours_after_one_that_the_engine_failed_at_tells_of_no_second_stop(running: World) -> None:
+    container = running.backend.only()
+    running.backend.end(container, "restarting", 137)
+    container.restart_count += 1
+    await running.reconcile()
+    running.now += 1
+    running.backend.end(container, "exited", 137)  # having failed, the engine gives the same end another time
+    await running.reconcile()
+    assert running.records() == both("Crashed", "exit code 137")
+
+
+async def test_a_health_that_swings_is_written_at_the_same_pace_and_not_lost(running: World) -> None:
+    writes, began = running.status_writes(), running.now
+    while running.now < began + 50:
+        running.backend.only().health = "healthy" if running.backend.only().health == "unhealthy" else "unhealthy"
+        running.now += 0.5
+        held = await running.reconcile()
+    assert running.status_writes() - writes <= 50 / status_throttle.EVERY_SECONDS + status_throttle.AT_ONCE
+    running.backend.only().health = "unhealthy"
+    running.now += held.held_seconds + status_throttle.EVERY_SECONDS
+    await running.reconcile()
+    assert running.status()["health"] == "unhealthy"
+    assert running.condition(names.HEALTHY)["status"] == "False"

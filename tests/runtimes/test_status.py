@@ -1,0 +1,41 @@
+"""The status after a pass, from what was found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controller import names
+from controller.api import reasons, runtimes
+from controller.api.runtime_status import RuntimeStatus
+from controller.backends import base
+from controller.machinery import conditions
+from controller.runtimes import status
+from controller.runtimes.outcome import Outcome
+from tests.runtimes.plan_table import RUNNING, desired, spec
+
+LINE = runtimes.SerialPort(name="line", device_id="usb-plc", container_path="/dev/line0")
+
+
+def told(observed: base.Observed) -> RuntimeStatus:
+    """The status of a runtime with one serial port."""
+    outcome = Outcome("ready", reasons.RUNNING, "It runs")
+    target = desired(spec(serial_ports=(LINE,))).target
+    return status.after(RuntimeStatus(), status.Report(target, outcome, 0.0, "node-1", observed))
+
+
+def test_what_is_left_of_a_former_port_is_no_port_of_the_runtime() -> None:
+    former = base.ObservedDevice("/dev/line9", in_order=False, detail="it is not in the spec any more")
+    found = told(replace(RUNNING, devices=(base.ObservedDevice("line", "/dev/ttyUSB0"), former)))
+    assert [port.name for port in found.serial_ports] == ["line"]
+    condition = conditions.find(found.conditions, names.DEVICES_ATTACHED)
+    assert condition
+    assert condition.message == "/dev/line9: it is not in the spec any more"
+
+
+def test_rights_of_an_earlier_version_are_a_condition_and_keep_nothing_from_being_ready() -> None:
+    found = told(replace(RUNNING, warnings=((reasons.EXCESS_RIGHTS, "it may make device nodes"),)))
+    confined, ready = (conditions.find(found.conditions, kind) for kind in (names.CONFINED, names.READY))
+    assert confined
+    assert ready
+    assert (confined.status, confined.reason) == ("False", reasons.EXCESS_RIGHTS)
+    assert ready.status == "True"
