@@ -54,11 +54,11 @@ def test_every_process_sees_the_same_owner(runtimes: list[dict[str, Any]], owner
     ids=["alone", "another device", "another Runtime", "the owner is named", "in deletion", "another namespace"],
 )
 def test_who_writes_a_runtime_is_told_of_others_with_its_device_id(
-    others: list[dict[str, Any]], told: list[str]
+    others: list[dict[str, Any]], reported: list[str]
 ) -> None:
     written = runtime("a")
     found = claims.advice(written, [written, *others])
-    assert [text.partition(":")[0] for text in found] == told
+    assert [text.partition(":")[0] for text in found] == reported
 
 
 def test_the_owner_is_not_told_of_those_that_wait() -> None:

@@ -222,10 +222,10 @@ async def test_the_api_says_disk_full_and_recovers_by_itself(
     assert [found["metadata"]["name"] for found in await api.list(kinds.RUNTIMES)] == ["one"]
     assert "DiskFull" in await ready(served, 500)
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return any(event["reason"] == "DiskFull" for event in await api.list(core_kinds.EVENTS))
 
-    await eventually(told, "the Event")
+    await eventually(reported, "the Event")
     await asyncio.to_thread(disk.free)
     await api.create(kinds.RUNTIMES, runtime("three"))
     await ready(served, 200)

@@ -38,7 +38,7 @@ INTERNAL_POOL = IPv4Network("10.213.0.0/16")
 
 
 @dataclass
-class Told:
+class ProgressRecorder:
     """Takes the progress of a step, and keeps it."""
 
     lines: list[tuple[str, str]] = field(default_factory=list)
@@ -57,21 +57,21 @@ class Bench:
     backend: Any
     install_id: str
     image: str
-    told: Told = field(default_factory=Told)
+    progress: ProgressRecorder = field(default_factory=ProgressRecorder)
     own: Callable[[Target], Awaitable[str]] | None = None
     uids: dict[str, str] = field(default_factory=dict)
 
     def target(self, device: str = "plc1", *, uid: str = "uid-1", **spec: Any) -> Target:
         """A runtime of the test image's version 1, unless told otherwise; a name of its own in the whole session."""
         name = f"{device}-{self.install_id}"
-        wished = {"deviceId": name, "image": self.image, "version": "1", "terminationGracePeriodSeconds": 1, **spec}
+        fields = {"deviceId": name, "image": self.image, "version": "1", "terminationGracePeriodSeconds": 1, **spec}
         identity = Identity(self.install_id, "edge", name)
-        return Target(identity, name, self.uids.get(name, uid), 1, runtimes.RuntimeSpec.model_validate(wished))
+        return Target(identity, name, self.uids.get(name, uid), 1, runtimes.RuntimeSpec.model_validate(fields))
 
     async def run(self, target: Target, *steps: type[base.Step]) -> Target:
         """Execute the steps in order."""
         for step in steps:
-            target = await self.backend.execute(step(), target, self.told)
+            target = await self.backend.execute(step(), target, self.progress)
         return target
 
     async def up(self, target: Target) -> Target:

@@ -136,9 +136,9 @@ async def test_limits_change_on_the_running_container_and_can_be_lifted(bench: B
     before = await bench.backend.observe(target)
 
     for limits in ({"cpu": "500m", "memory": "128Mi"}, {"cpu": None, "memory": None}):
-        wished = dataclasses.replace(target, spec=bench.target(resources=limits).spec)
-        await bench.run(wished, base.UpdateResources)
-        observed = await bench.backend.observe(wished)
+        desired = dataclasses.replace(target, spec=bench.target(resources=limits).spec)
+        await bench.run(desired, base.UpdateResources)
+        observed = await bench.backend.observe(desired)
         expected = {"cpu": limits["cpu"], "memory": limits["memory"] and str(128 * 2**20)}
 
         assert observed.resources.model_dump() == expected

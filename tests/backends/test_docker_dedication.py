@@ -53,9 +53,9 @@ async def has_it(bench: Bench, target: Target, nic: Lan) -> bool:
 
 async def test_it_is_moved_in_and_given_back_as_it_was_at_a_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
     before = on_host(nic.parent)
-    wish = bench.target(interfaces=[interface(lan, 10)], dedicatedInterface=nic.parent)
+    desired = bench.target(interfaces=[interface(lan, 10)], dedicatedInterface=nic.parent)
 
-    target = await bench.up(wish)
+    target = await bench.up(desired)
     assert await has_it(bench, target, nic)
     assert on_host(nic.parent) == ()
     assert lan.ping(lan.address(10))
@@ -159,13 +159,13 @@ async def test_a_mount_that_is_gone_with_the_service_costs_nothing(
 
 
 async def test_it_is_refused_while_another_runtime_needs_it(bench: Bench, nic: Lan) -> None:
-    wish = bench.target(interfaces=[], dedicatedInterface=nic.parent)
-    rivalled = dataclasses.replace(wish, rival="eth1 is a parent of plc-9")
+    desired = bench.target(interfaces=[], dedicatedInterface=nic.parent)
+    rivalled = dataclasses.replace(desired, rival="eth1 is a parent of plc-9")
 
     assert (await bench.backend.observe(rivalled)).start_blockers == (
         (reasons.DEDICATED_REFUSED, "eth1 is a parent of plc-9"),
     )
-    target = await bench.up(wish)
+    target = await bench.up(desired)
     assert (await bench.backend.observe(dataclasses.replace(target, rival=rivalled.rival))).start_blockers == ()
 
 
@@ -173,11 +173,11 @@ async def test_it_is_given_and_taken_while_the_runtime_runs(bench: Bench, nic: L
     before = on_host(nic.parent)
     target = await bench.up(bench.target(interfaces=[]))
     started = (await bench.backend.observe(target)).started_at
-    wish = changed(target, dedicatedInterface=nic.parent)
-    assert (await bench.backend.observe(wish)).dedicated_fault
+    desired = changed(target, dedicatedInterface=nic.parent)
+    assert (await bench.backend.observe(desired)).dedicated_fault
 
-    await bench.run(wish, base.RepairNetworks)
-    assert await has_it(bench, wish, nic)
+    await bench.run(desired, base.RepairNetworks)
+    assert await has_it(bench, desired, nic)
     await bench.run(target, base.RepairNetworks)
 
     assert on_host(nic.parent) == before
@@ -187,8 +187,8 @@ async def test_it_is_given_and_taken_while_the_runtime_runs(bench: Bench, nic: L
 async def test_one_that_is_named_like_a_link_of_dockers_survives_the_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
     run("ip", "link", "set", nic.parent, "name", "eth1")
     try:
-        wish = bench.target(interfaces=[interface(lan, 10, "eth0")], dedicatedInterface="eth1")
-        target = await bench.up(wish)
+        desired = bench.target(interfaces=[interface(lan, 10, "eth0")], dedicatedInterface="eth1")
+        target = await bench.up(desired)
         links = {link.name: link for link in (await links_of(bench, target)).links}
         await bench.run(target, base.StopContainer)
     finally:
@@ -233,12 +233,12 @@ async def test_what_the_host_or_a_runtime_needs_is_refused(bench: Bench, lan: La
 
 
 async def test_one_that_is_not_plugged_in_is_waited_for(bench: Bench, nic: Lan) -> None:
-    wish = bench.target(interfaces=[], dedicatedInterface=nic.parent)
+    desired = bench.target(interfaces=[], dedicatedInterface=nic.parent)
     await asyncio.to_thread(nic.unplug)
-    assert (await bench.backend.observe(wish)).start_blockers[0][0] == reasons.PARENT_MISSING
+    assert (await bench.backend.observe(desired)).start_blockers[0][0] == reasons.PARENT_MISSING
     await asyncio.to_thread(nic.plug)
 
-    target = await bench.up(wish)
+    target = await bench.up(desired)
 
     assert await has_it(bench, target, nic)
 

@@ -126,14 +126,14 @@ async def test_the_address_stays_over_restarts_of_the_runtime(
 async def test_the_address_stays_when_it_is_made_anew_and_the_server_forgot_it(
     bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
-    wish = bench.target(interfaces=[dhcp(lan)])
-    address = await controller.leased(await bench.up(wish))
-    await bench.down(wish)
+    desired = bench.target(interfaces=[dhcp(lan)])
+    address = await controller.leased(await bench.up(desired))
+    await bench.down(desired)
     server.stop()
     server.forget()
     server.start()
 
-    assert await controller.leased(await bench.up(wish)) == address
+    assert await controller.leased(await bench.up(desired)) == address
 
 
 async def test_another_controller_takes_over_without_taking_the_address_away(

@@ -18,7 +18,7 @@ from controller.backends.docker.containers.inventory import Containers
 from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.images.images import Images
-from tests.backends.conftest import INTERNAL_POOL, Told, reason_of
+from tests.backends.conftest import INTERNAL_POOL, ProgressRecorder, reason_of
 from tests.support.stub_engine import LIMITS, Manner, StubEngine
 
 PATIENT = dataclasses.replace(LIMITS, question_seconds=600, change_seconds=600, pull_seconds=600)
@@ -192,7 +192,7 @@ async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(
     stub.answers |= {f"/images/{name}/json": {"Id": "sha256:1"} for name in ("pin", "registry.test/plc1:1")}
 
     with pytest.raises(errors.Retry):
-        await backend.execute(CreateContainer(), dataclasses.replace(target("plc1"), image="pin"), Told())
+        await backend.execute(CreateContainer(), dataclasses.replace(target("plc1"), image="pin"), ProgressRecorder())
 
     assert "POST /containers/create" in stub.asked
     backend.close()
@@ -209,7 +209,7 @@ async def test_pulls_from_a_silent_registry_wait_in_line_and_hold_up_nothing_els
 ) -> None:
     stub.manners |= {"/images/create": Manner.SILENT, "/events": Manner.OPEN}
     images = Images(patient, Containers(patient), PATIENT)
-    progress = [Told() for _ in range(PATIENT.pulls + 1)]
+    progress = [ProgressRecorder() for _ in range(PATIENT.pulls + 1)]
     pulls = [asyncio.create_task(images.resolve(target(f"plc{n}"), lines)) for n, lines in enumerate(progress)]
     await stub.arrived("POST /images/create", PATIENT.pulls)
 
@@ -228,7 +228,7 @@ async def test_a_registry_that_sends_nothing_is_told_as_that(stub: StubEngine, e
     images = Images(engine, Containers(engine), LIMITS)
 
     with pytest.raises(errors.Retry) as silent:
-        await images.resolve(target("plc1"), Told())
+        await images.resolve(target("plc1"), ProgressRecorder())
 
     assert silent.value.reason == reasons.IMAGE_PULL_FAILED
     assert "registry" in str(silent.value)

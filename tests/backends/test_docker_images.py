@@ -64,36 +64,36 @@ def another(image: Image) -> Image:
 
 
 @pytest.fixture
-def wish(bench: Bench, registry: Registry) -> Callable[..., Target]:
+def desired(bench: Bench, registry: Registry) -> Callable[..., Target]:
     """Makes targets of the registry's image."""
     return lambda version="1", **spec: bench.target(image=f"{registry.address}/plc", version=version, **spec)
 
 
-async def test_a_tag_is_pinned_to_its_digest(bench: Bench, wish: Callable[..., Target]) -> None:
-    target = await bench.run(wish(), base.ResolveImage)
+async def test_a_tag_is_pinned_to_its_digest(bench: Bench, desired: Callable[..., Target]) -> None:
+    target = await bench.run(desired(), base.ResolveImage)
 
     assert target.image is not None
     assert target.image.startswith(f"{target.spec.image}@sha256:")
-    assert bench.told.lines[0][0] == reasons.IMAGE_PULLING
+    assert bench.progress.lines[0][0] == reasons.IMAGE_PULLING
 
 
 async def test_a_tag_that_moved_is_pulled_only_by_policy_always(
-    bench: Bench, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target]
+    bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target]
 ) -> None:
-    first = await bench.run(wish(), base.ResolveImage)
+    first = await bench.run(desired(), base.ResolveImage)
     registry.push("plc", "1", runtime_images["2"])
 
-    kept = await bench.run(wish(), base.ResolveImage)
-    moved = await bench.run(wish(imagePullPolicy="Always"), base.ResolveImage)
+    kept = await bench.run(desired(), base.ResolveImage)
+    moved = await bench.run(desired(imagePullPolicy="Always"), base.ResolveImage)
 
     assert kept.image == first.image
     assert moved.image != first.image
 
 
 async def test_a_pin_is_kept_and_pulled_again_when_it_was_removed(
-    bench: Bench, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target], api: Any
+    bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target], api: Any
 ) -> None:
-    pinned = await bench.run(wish(), base.ResolveImage)
+    pinned = await bench.run(desired(), base.ResolveImage)
     api.remove_image(pinned.image, force=True)
     registry.push("plc", "1", runtime_images["2"])
 
@@ -103,9 +103,9 @@ async def test_a_pin_is_kept_and_pulled_again_when_it_was_removed(
     assert (await bench.backend.observe(again)).running
 
 
-async def test_an_image_that_is_not_to_be_pulled_must_be_there(bench: Bench, wish: Callable[..., Target]) -> None:
+async def test_an_image_that_is_not_to_be_pulled_must_be_there(bench: Bench, desired: Callable[..., Target]) -> None:
     with pytest.raises(errors.Stalled) as missing:
-        await bench.run(wish(imagePullPolicy="Never"), base.ResolveImage)
+        await bench.run(desired(imagePullPolicy="Never"), base.ResolveImage)
 
     assert missing.value.reason == reasons.IMAGE_NOT_FOUND
 
@@ -117,9 +117,9 @@ async def test_a_local_image_is_pinned_without_a_registry(bench: Bench) -> None:
 
 
 async def test_docker_ps_shows_what_was_asked_for(
-    bench: Bench, api: Any, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target]
+    bench: Bench, api: Any, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target]
 ) -> None:
-    pulled = await bench.run(wish(), base.ResolveImage)
+    pulled = await bench.run(desired(), base.ResolveImage)
     registry.push("plc", "1", runtime_images["2"])  # a tag that moves does nothing
     await bench.run(pulled, base.CreateContainer)
     local = await bench.run(bench.target("plc2"), base.ResolveImage, base.CreateContainer)
@@ -157,20 +157,20 @@ async def test_a_tag_that_moves_under_a_local_image_changes_what_is_shown_and_no
         api.remove_image(f"{bench.image}:moving", noprune=True)
 
 
-async def test_an_unknown_tag_is_not_found(bench: Bench, wish: Callable[..., Target]) -> None:
+async def test_an_unknown_tag_is_not_found(bench: Bench, desired: Callable[..., Target]) -> None:
     with pytest.raises(errors.Stalled) as failure:
-        await bench.run(wish("nosuch"), base.ResolveImage)
+        await bench.run(desired("nosuch"), base.ResolveImage)
 
     assert failure.value.reason == reasons.IMAGE_NOT_FOUND
 
 
 async def test_a_registry_that_is_away_is_tried_again(
-    bench: Bench, registry: Registry, wish: Callable[..., Target]
+    bench: Bench, registry: Registry, desired: Callable[..., Target]
 ) -> None:
     registry.available = False
 
     with pytest.raises(errors.Retry) as failure:
-        await bench.run(wish(), base.ResolveImage)
+        await bench.run(desired(), base.ResolveImage)
 
     assert failure.value.reason == reasons.IMAGE_PULL_FAILED
 
@@ -186,11 +186,11 @@ async def test_nobody_listening_is_tried_again(bench: Bench) -> None:
     ("password", "outcome"), [("right", None), ("wrong", reasons.IMAGE_REFUSED), (None, reasons.IMAGE_REFUSED)]
 )
 async def test_a_private_registry_asks_for_credentials(
-    bench: Bench, registry: Registry, wish: Callable[..., Target], password: str | None, outcome: str | None
+    bench: Bench, registry: Registry, desired: Callable[..., Target], password: str | None, outcome: str | None
 ) -> None:
     registry.credentials = ("plant", "right")
     given = {"registry": registry.address, "username": "plant", "password": password or ""}
-    target = dataclasses.replace(wish(), pull_credentials=(given,) if password else ())
+    target = dataclasses.replace(desired(), pull_credentials=(given,) if password else ())
 
     if outcome is None:
         assert (await bench.run(target, base.ResolveImage)).image
@@ -201,16 +201,18 @@ async def test_a_private_registry_asks_for_credentials(
     assert "right" not in str(failure.value)
 
 
-async def test_a_slow_pull_tells_how_far_it_is(bench: Bench, registry: Registry, wish: Callable[..., Target]) -> None:
+async def test_a_slow_pull_tells_how_far_it_is(
+    bench: Bench, registry: Registry, desired: Callable[..., Target]
+) -> None:
     registry.push("plc", "large", never_seen(megabytes=4))
     registry.bytes_per_second = 2_000_000
 
-    await bench.run(wish("large"), base.ResolveImage)
+    await bench.run(desired("large"), base.ResolveImage)
 
-    assert any("%" in message for _, message in bench.told.lines), bench.told.lines
+    assert any("%" in message for _, message in bench.progress.lines), bench.progress.lines
 
 
-async def test_a_pull_can_be_abandoned(bench: Bench, registry: Registry, wish: Callable[..., Target]) -> None:
+async def test_a_pull_can_be_abandoned(bench: Bench, registry: Registry, desired: Callable[..., Target]) -> None:
     registry.push("plc", "large", never_seen(megabytes=4))
     registry.bytes_per_second = 65_536
     begun = asyncio.Event()
@@ -219,7 +221,7 @@ async def test_a_pull_can_be_abandoned(bench: Bench, registry: Registry, wish: C
         if "%" in message:
             begun.set()
 
-    pulling = asyncio.create_task(bench.backend.execute(base.ResolveImage(), wish("large"), progress))
+    pulling = asyncio.create_task(bench.backend.execute(base.ResolveImage(), desired("large"), progress))
     await begun.wait()
     pulling.cancel()
 
@@ -229,27 +231,27 @@ async def test_a_pull_can_be_abandoned(bench: Bench, registry: Registry, wish: C
 
 
 async def test_superseded_images_go_and_the_previous_one_stays(
-    bench: Bench, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target], api: Any
+    bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target], api: Any
 ) -> None:
     registry.push("plc", "3", another(runtime_images["1"]))
-    first = await bench.up(wish("1"))
+    first = await bench.up(desired("1"))
 
-    second = await bench.run(wish("2"), base.ResolveImage, base.ReplaceContainer)
-    third = await bench.run(wish("3"), base.ResolveImage, base.ReplaceContainer)
+    second = await bench.run(desired("2"), base.ResolveImage, base.ReplaceContainer)
+    third = await bench.run(desired("3"), base.ResolveImage, base.ReplaceContainer)
 
     assert [_exists(api, target.image or "") for target in (first, second, third)] == [False, True, True]
 
 
 async def test_an_image_that_another_runtime_uses_stays(
-    bench: Bench, registry: Registry, runtime_images: dict[str, Image], wish: Callable[..., Target], api: Any
+    bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target], api: Any
 ) -> None:
     registry.push("plc", "3", another(runtime_images["1"]))
-    first = await bench.up(wish("1"))
+    first = await bench.up(desired("1"))
     other = dataclasses.replace(bench.target("plc2", image=first.spec.image), image=first.image)
     await bench.up(other)
 
     for version in ("2", "3"):
-        await bench.run(wish(version), base.ResolveImage, base.ReplaceContainer)
+        await bench.run(desired(version), base.ResolveImage, base.ReplaceContainer)
 
     assert _exists(api, first.image or "")
     assert (await bench.backend.observe(other)).running

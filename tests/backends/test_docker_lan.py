@@ -47,23 +47,23 @@ async def test_no_default_route_without_a_gateway(bench: Bench, lan: Lan) -> Non
 
 
 async def test_the_mac_is_the_same_after_delete_and_create(bench: Bench, lan: Lan) -> None:
-    wish = bench.target(interfaces=[interface(lan, 10)])
-    await bench.up(wish)
+    desired = bench.target(interfaces=[interface(lan, 10)])
+    await bench.up(desired)
     first = lan.mac_of(lan.address(10))
-    await bench.down(wish)
+    await bench.down(desired)
 
-    await bench.up(wish)
+    await bench.up(desired)
 
     assert first is not None
     assert lan.mac_of(lan.address(10)) == first
 
 
 async def test_a_mac_that_is_remembered_wins_over_the_derived_one(bench: Bench, lan: Lan) -> None:
-    wish = dataclasses.replace(
+    desired = dataclasses.replace(
         bench.target(interfaces=[interface(lan, 10)]), mac_addresses={"lan0": "02:ab:00:00:00:77"}
     )
 
-    target = await bench.up(wish)
+    target = await bench.up(desired)
 
     assert lan.mac_of(lan.address(10)) == "02:ab:00:00:00:77"
     assert target.mac_addresses == {"lan0": "02:ab:00:00:00:77"}

@@ -30,44 +30,44 @@ CHANGES: dict[str, Callable[[Lan, Lan], list[dict[str, Any]]]] = {
 async def test_interfaces_change_while_the_runtime_runs(bench: Bench, lan: Lan, other_lan: Lan, change: str) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     before = await bench.backend.observe(target)
-    wish = changed(target, interfaces=CHANGES[change](lan, other_lan))
-    assert bench.backend.changes_in_place(wish, before)
+    desired = changed(target, interfaces=CHANGES[change](lan, other_lan))
+    assert bench.backend.changes_in_place(desired, before)
 
-    await bench.run(wish, base.RepairNetworks)
+    await bench.run(desired, base.RepairNetworks)
 
-    assert await in_order(bench, wish)
-    assert (await bench.backend.observe(wish)).started_at == before.started_at
-    for attached in wish.spec.interfaces:
+    assert await in_order(bench, desired)
+    assert (await bench.backend.observe(desired)).started_at == before.started_at
+    for attached in desired.spec.interfaces:
         where = lan if attached.parent_interface == lan.parent else other_lan
         assert where.ping(attached.address or "")
-    if not any(attached.address == lan.address(10) for attached in wish.spec.interfaces):
+    if not any(attached.address == lan.address(10) for attached in desired.spec.interfaces):
         assert lan.mac_of(lan.address(10), seconds=1) is None
 
     # What was changed in place holds over the next start.
-    await bench.run(wish, base.RestartContainer)
-    assert await in_order(bench, wish)
+    await bench.run(desired, base.RestartContainer)
+    assert await in_order(bench, desired)
 
 
 async def test_a_change_keeps_the_mac_address(bench: Bench, lan: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     before = lan.mac_of(lan.address(10))
-    wish = changed(target, interfaces=[interface(lan, 20)])
+    desired = changed(target, interfaces=[interface(lan, 20)])
 
-    await bench.run(wish, base.RepairNetworks)
+    await bench.run(desired, base.RepairNetworks)
     after = lan.mac_of(lan.address(20))
-    await bench.run(wish, base.RestartContainer)
+    await bench.run(desired, base.RestartContainer)
 
     assert before == after == lan.mac_of(lan.address(20))
 
 
 async def test_name_servers_change_in_place_and_hold_over_a_restart(bench: Bench, lan: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10, dns=["10.0.0.1"])]))
-    wish = changed(target, interfaces=[interface(lan, 10, dns=["10.0.0.2", "10.0.0.3"])])
-    assert not all(found.in_order for found in (await bench.backend.observe(wish)).interfaces)
+    desired = changed(target, interfaces=[interface(lan, 10, dns=["10.0.0.2", "10.0.0.3"])])
+    assert not all(found.in_order for found in (await bench.backend.observe(desired)).interfaces)
 
-    await bench.run(wish, base.RepairNetworks)
-    assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
-    await bench.run(wish, base.RestartContainer)
+    await bench.run(desired, base.RepairNetworks)
+    assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, desired)) == ("10.0.0.2", "10.0.0.3")
+    await bench.run(desired, base.RestartContainer)
 
-    assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, wish)) == ("10.0.0.2", "10.0.0.3")
-    assert await in_order(bench, wish)
+    assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, desired)) == ("10.0.0.2", "10.0.0.3")
+    assert await in_order(bench, desired)

@@ -53,18 +53,18 @@ async def test_a_start_waits_for_a_parent_that_is_missing(bench: Bench, lan: Lan
 
 
 async def test_a_creation_waits_for_a_parent_that_is_missing(bench: Bench, lan: Lan) -> None:
-    wish = bench.target(interfaces=[interface(lan, 10) | {"parentInterface": "nosuch0"}])
+    desired = bench.target(interfaces=[interface(lan, 10) | {"parentInterface": "nosuch0"}])
 
     with pytest.raises(errors.Waiting) as missing:
-        await bench.run(wish, base.ResolveImage, base.CreateContainer)
+        await bench.run(desired, base.ResolveImage, base.CreateContainer)
 
     assert missing.value.reason == reasons.PARENT_MISSING
 
 
 async def test_two_parents_on_one_lan_each_have_their_own(bench: Bench, lan: Lan) -> None:
     second = lan.second_parent()
-    wished = [interface(lan, 10), interface(lan, 11, "cell") | {"parentInterface": second, "gateway": None}]
-    target = await bench.up(bench.target(interfaces=wished))
+    interfaces = [interface(lan, 10), interface(lan, 11, "cell") | {"parentInterface": second, "gateway": None}]
+    target = await bench.up(bench.target(interfaces=interfaces))
     macs = {each.name: each.mac_address for each in (await bench.backend.observe(target)).interfaces}
 
     assert await in_order(bench, target)
@@ -107,9 +107,9 @@ async def test_a_vlan_is_made_for_a_runtime_comes_back_with_its_nic_and_goes_wit
     parents = Parents(install_id, lambda _: "macvlan mode bridge")
     backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host, parents=parents)
     bench, name = Bench(backend, install_id, runtime_image), f"{lan.parent}.10"
-    wish = interface(lan, 10) | {"parentInterface": name, "subnet": str(lan.subnet), "gateway": lan.gateway}
+    desired = interface(lan, 10) | {"parentInterface": name, "subnet": str(lan.subnet), "gateway": lan.gateway}
     try:
-        target = await bench.up(bench.target(interfaces=[wish]))
+        target = await bench.up(bench.target(interfaces=[desired]))
         assert lan.ping(lan.address(10))
         before = await pid_of(bench, target)
 

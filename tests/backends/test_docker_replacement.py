@@ -48,24 +48,24 @@ async def test_a_replacement_broken_off_converges(
     wired: dict[str, Any] = {"interfaces": [interface(lan, 10)]}
     old = await bench.up(bench.target(**wired))
     mac = lan.mac_of(lan.address(10))
-    wish = await bench.run(bench.target(version="2", **wired), base.ResolveImage)
+    desired = await bench.run(bench.target(version="2", **wired), base.ResolveImage)
     with monkeypatch.context() as patched:
         crash_after(calls, patched)
         with pytest.raises(Crash):
-            await bench.run(wish, base.ReplaceContainer)
+            await bench.run(desired, base.ReplaceContainer)
 
     bench.backend = new_backend(bench.install_id)
-    observed = await bench.backend.observe(wish)
+    observed = await bench.backend.observe(desired)
     if observed.predecessor:
-        await bench.run(wish, base.FinishReplacement)
-    if (await bench.backend.observe(wish)).image != wish.image:
-        await bench.run(wish, base.ReplaceContainer)
+        await bench.run(desired, base.FinishReplacement)
+    if (await bench.backend.observe(desired)).image != desired.image:
+        await bench.run(desired, base.ReplaceContainer)
 
-    observed = await bench.backend.observe(wish)
+    observed = await bench.backend.observe(desired)
     assert observed.running
-    assert observed.image == wish.image != old.image
+    assert observed.image == desired.image != old.image
     assert not observed.predecessor
-    assert [orphan.name for orphan in await bench.backend.known()] == [wish.identity.device_id]
+    assert [orphan.name for orphan in await bench.backend.known()] == [desired.identity.device_id]
     assert lan.mac_of(lan.address(10)) == mac
 
 
@@ -95,10 +95,10 @@ async def test_nothing_is_stopped_for_a_replacement_that_cannot_be(bench: Bench,
 
 async def test_going_back_restores_the_old_interfaces(bench: Bench, lan: Lan) -> None:
     old = await bench.up(bench.target(interfaces=[interface(lan, 10, "plant")]))
-    wish = bench.target(version="crash", interfaces=[interface(lan, 20, "cell")])
+    desired = bench.target(version="crash", interfaces=[interface(lan, 20, "cell")])
 
     with pytest.raises(errors.Stalled):
-        await bench.run(wish, base.ResolveImage, base.ReplaceContainer)
+        await bench.run(desired, base.ResolveImage, base.ReplaceContainer)
 
     assert all(found.in_order for found in (await bench.backend.observe(old)).interfaces)
     assert lan.ping(lan.address(10))
@@ -108,11 +108,11 @@ async def test_a_broken_off_replacement_starts_nothing_that_is_to_stand_still(
     bench: Bench, new_backend: Callable[[str], DockerBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.up(bench.target())
-    wish = await bench.run(bench.target(version="2"), base.ResolveImage)
+    desired = await bench.run(bench.target(version="2"), base.ResolveImage)
     with monkeypatch.context() as patched:
         crash_after(2, patched)
         with pytest.raises(Crash):
-            await bench.run(wish, base.ReplaceContainer)
+            await bench.run(desired, base.ReplaceContainer)
 
     bench.backend = new_backend(bench.install_id)
     stopped = bench.target(version="2", desiredState="Stopped")

@@ -37,8 +37,8 @@ async def test_address_and_mac_stay_over_an_upgrade_of_the_engine(
     older: dockerd.Engine, engine: dockerd.Engine, install_id: str, host: HostServices, lan: Lan, runtime_image: str
 ) -> None:
     bench = Bench(backend_of(older, install_id, host), install_id, runtime_image)
-    wished = [interface(lan, 40), interface(lan, 41, "cell0", gateway=None)]
-    target = await bench.up(bench.target(interfaces=wished))
+    interfaces = [interface(lan, 40), interface(lan, 41, "cell0", gateway=None)]
+    target = await bench.up(bench.target(interfaces=interfaces))
     before = [lan.mac_of(lan.address(number)) for number in (40, 41)]
     made: Any = await bench.backend.observe(target)
     bench.backend.close()

@@ -123,9 +123,9 @@ async def test_another_control_port_moves_the_service_and_touches_no_pod(bench: 
 
 async def test_what_changes_without_a_restart_holds_from_the_next_one_on(bench: Bench, workloads: Workloads) -> None:
     target = await bench.up(bench.target())
-    wished = bench.target(controlPort={"port": 9000}, terminationGracePeriodSeconds=2).spec
+    fields = bench.target(controlPort={"port": 9000}, terminationGracePeriodSeconds=2).spec
 
-    await bench.run(dataclasses.replace(target, spec=wished), base.RestartContainer)
+    await bench.run(dataclasses.replace(target, spec=fields), base.RestartContainer)
     pod = await pod_of(workloads, target)
 
     assert pod.container["readinessProbe"]["tcpSocket"]["port"] == 9000
@@ -158,19 +158,19 @@ async def test_a_replacement_that_was_broken_off_is_finished(
     bench: Bench, workloads: Workloads, pod_is_gone: bool
 ) -> None:
     target = await bench.up(bench.target())
-    pod, wished = await pod_of(workloads, target), bench.target(version="2")
-    made = template.make(wished, wished.spec.image_reference)
+    pod, fields = await pod_of(workloads, target), bench.target(version="2")
+    made = template.make(fields, fields.spec.image_reference)
     await workloads.rebuild(target.identity, made, f"{pod.uid}/{pod.revision}")
     if pod_is_gone:
         await workloads.delete(core_kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
 
-    broken_off = await bench.backend.observe(wished)
-    await bench.run(wished, base.FinishReplacement)
-    observed = await bench.settled(wished)
+    broken_off = await bench.backend.observe(fields)
+    await bench.run(fields, base.FinishReplacement)
+    observed = await bench.settled(fields)
 
     assert broken_off.predecessor
     assert (observed.running, observed.predecessor) == (True, "")
-    assert observed.made_from == wished.spec
+    assert observed.made_from == fields.spec
 
 
 async def test_what_never_ran_gives_way_to_a_corrected_spec(bench: Bench) -> None:

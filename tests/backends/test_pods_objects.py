@@ -27,9 +27,9 @@ DYNAMIC = {"name": "lan1", "parentInterface": "eth2", "mode": "Dhcp"}
 
 
 def target(device: str = "plc1", *, macs: dict[str, str] | None = None, **spec: Any) -> Target:
-    wished = {"deviceId": device, "image": "registry.test/plc", "version": "1", **spec}
+    fields = {"deviceId": device, "image": "registry.test/plc", "version": "1", **spec}
     identity = Identity("install", "edge", device)
-    return Target(identity, device, "uid-1", 3, runtimes.RuntimeSpec.model_validate(wished), mac_addresses=macs or {})
+    return Target(identity, device, "uid-1", 3, runtimes.RuntimeSpec.model_validate(fields), mac_addresses=macs or {})
 
 
 def pod_spec(**spec: Any) -> dict[str, Any]:
@@ -69,10 +69,10 @@ def test_labels_hold_what_a_label_can_hold_and_annotations_the_identity_in_full(
 
 
 def test_a_static_interface_is_a_macvlan_with_its_address_and_mac_pinned_on_the_plugin_itself() -> None:
-    wished = target(interfaces=[STATIC])
-    (definition,) = multus.definitions(wished)
+    fields = target(interfaces=[STATIC])
+    (definition,) = multus.definitions(fields)
     config = json.loads(definition["spec"]["config"])
-    (asked,) = json.loads(multus.networks(wished)[multus.NETWORKS])
+    (asked,) = json.loads(multus.networks(fields)[multus.NETWORKS])
 
     assert config["plugins"] == [
         {
@@ -94,9 +94,9 @@ def test_a_static_interface_is_a_macvlan_with_its_address_and_mac_pinned_on_the_
 
 
 def test_an_interface_with_dhcp_asks_for_no_address_and_has_its_mac_before_the_lease() -> None:
-    wished = target(interfaces=[DYNAMIC])
-    (plugin,) = json.loads(multus.definitions(wished)[0]["spec"]["config"])["plugins"]
-    (asked,) = json.loads(multus.networks(wished)[multus.NETWORKS])
+    fields = target(interfaces=[DYNAMIC])
+    (plugin,) = json.loads(multus.definitions(fields)[0]["spec"]["config"])["plugins"]
+    (asked,) = json.loads(multus.networks(fields)[multus.NETWORKS])
 
     assert plugin["ipam"] == {"type": "dhcp"}
     assert plugin["capabilities"] == {"mac": True}
@@ -125,37 +125,37 @@ def test_another_configuration_is_another_definition_so_that_what_runs_keeps_its
     assert first["metadata"]["name"] == readdressed["metadata"]["name"]
 
 
-def seen(spec: dict[str, Any], told: list[dict[str, Any]], *, running: bool = True) -> Any:
-    wished = target(interfaces=[spec])
-    notes = {**multus.networks(wished), multus.NETWORK_STATUS: json.dumps(told)}
-    (found,) = multus.interfaces(wished.spec, notes, running=running)
+def seen(spec: dict[str, Any], status_list: list[dict[str, Any]], *, running: bool = True) -> Any:
+    fields = target(interfaces=[spec])
+    notes = {**multus.networks(fields), multus.NETWORK_STATUS: json.dumps(status_list)}
+    (found,) = multus.interfaces(fields.spec, notes, running=running)
     return found
 
 
 MAC = addresses.derived_mac("install", "edge", "plc1", "lan0")
-TOLD = {"name": "edge/lan", "interface": "lan0", "ips": ["192.168.7.50"], "mac": MAC}
+REPORTED = {"name": "edge/lan", "interface": "lan0", "ips": ["192.168.7.50"], "mac": MAC}
 
 
 @pytest.mark.parametrize(
     ("told", "in_order", "detail"),
     [
-        ([{"name": "pods", "ips": ["10.42.0.7"]}, TOLD], True, ""),
-        ([{**TOLD, "ips": ["192.168.7.99"]}], False, "it has 192.168.7.99"),
+        ([{"name": "pods", "ips": ["10.42.0.7"]}, REPORTED], True, ""),
+        ([{**REPORTED, "ips": ["192.168.7.99"]}], False, "it has 192.168.7.99"),
         ([{"name": "pods", "ips": ["10.42.0.7"]}], False, "Multus tells nothing of it: see whether it runs"),
     ],
     ids=["as asked for", "another address", "no Multus on the node"],
 )
 def test_interfaces_are_what_multus_says_of_the_running_pod(
-    told: list[dict[str, Any]], in_order: bool, detail: str
+    status_list: list[dict[str, Any]], in_order: bool, detail: str
 ) -> None:
-    found = seen(STATIC, told)
+    found = seen(STATIC, status_list)
 
     assert (found.in_order, found.mac_address) == (in_order, MAC)
     assert found.detail.startswith(detail)
 
 
 def test_an_interface_with_dhcp_has_the_address_that_it_was_given() -> None:
-    found = seen({**DYNAMIC, "name": "lan0"}, [{**TOLD, "ips": ["192.168.7.60/24"]}])
+    found = seen({**DYNAMIC, "name": "lan0"}, [{**REPORTED, "ips": ["192.168.7.60/24"]}])
 
     assert (found.address, found.in_order) == ("192.168.7.60", True)
 
@@ -205,9 +205,9 @@ def test_the_plants_name_servers_are_asked_where_there_are_some() -> None:
 
 
 def test_a_changed_template_rolls_nothing_and_everything_but_the_data_goes_with_the_runtime() -> None:
-    wished = target(volumes=[{"name": "data", "mountPath": "/data"}])
-    workload, service = manifests.stateful_set(wished, "image"), manifests.service(wished)
-    (claim,) = manifests.claims(wished)
+    fields = target(volumes=[{"name": "data", "mountPath": "/data"}])
+    workload, service = manifests.stateful_set(fields, "image"), manifests.service(fields)
+    (claim,) = manifests.claims(fields)
 
     assert workload["spec"]["updateStrategy"] == {"type": "OnDelete"}
     for owned in (workload, service):
@@ -217,30 +217,30 @@ def test_a_changed_template_rolls_nothing_and_everything_but_the_data_goes_with_
 
 
 def test_the_service_leads_to_the_control_port_of_the_pod() -> None:
-    wished = target("PLC.1", controlPort={"port": 9000})
-    service, pod = manifests.service(wished), template.make(wished, "image")
+    fields = target("PLC.1", controlPort={"port": 9000})
+    service, pod = manifests.service(fields), template.make(fields, "image")
     (container,) = pod["spec"]["containers"]
 
     assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
     assert [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [(9000, 9000)]
     assert (container["ports"][0]["containerPort"], container["readinessProbe"]["tcpSocket"]["port"]) == (9000, 9000)
-    assert manifests.serves(wished, service)
+    assert manifests.serves(fields, service)
     assert not manifests.serves(target("PLC.1"), service)
 
 
 def test_a_pod_is_given_references_to_secrets() -> None:
     reference = {"name": "plc", "key": "password"}
     references = [{"secretKeyRef": reference}, {"secretKeyRef": {**reference, "optional": True}}]
-    wished = [{"name": f"V{number}", "valueFrom": each} for number, each in enumerate(references)]
-    (container,) = pod_spec(env=[*wished, {"name": "MODE", "value": "run"}])["containers"]
-    assert container["env"] == [*wished, {"name": "MODE", "value": "run"}]
+    fields = [{"name": f"V{number}", "valueFrom": each} for number, each in enumerate(references)]
+    (container,) = pod_spec(env=[*fields, {"name": "MODE", "value": "run"}])["containers"]
+    assert container["env"] == [*fields, {"name": "MODE", "value": "run"}]
 
 
 def test_a_pod_remembers_the_spec_and_the_image_it_was_made_from() -> None:
-    wished = target(env=[{"name": "MODE", "value": "run"}])
-    notes = template.make(wished, "pin")["metadata"]["annotations"]
+    fields = target(env=[{"name": "MODE", "value": "run"}])
+    notes = template.make(fields, "pin")["metadata"]["annotations"]
 
-    assert template.made_from(notes) == wished.spec
+    assert template.made_from(notes) == fields.spec
     assert (notes[names.IMAGE_LABEL], notes[names.IMAGE_SOURCE_LABEL]) == ("pin", "registry.test/plc:1")
 
 

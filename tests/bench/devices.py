@@ -34,17 +34,17 @@ async def replug(site: Site, lan: Lan, engine: Engine, host: Host, rounds: int) 
     for number in range(rounds):
         began = time.perf_counter()
         await asyncio.to_thread(host.plug, f"ttyUSB{number}", _FIRST + number, by_id="usb-bench")
-        await eventually(_stands(process, _FIRST + number), "the device is handed over", every=0.01)
+        await eventually(_find_node(process, _FIRST + number), "the device is handed over", every=0.01)
         seconds.append(time.perf_counter() - began)
         await asyncio.to_thread(host.unplug, f"ttyUSB{number}")
-        await eventually(_stands(process, None), "the device is taken away", every=0.01)
+        await eventually(_find_node(process, None), "the device is taken away", every=0.01)
     await measures.remove(site, name)
     low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
     shown = f"{middle:.2f} s (min {low:.2f}, max {high:.2f}, n {len(seconds)})"
     return [("device plugged in to usable in the container", "<= 2 s", shown)]
 
 
-def _stands(process: Process, number: int | None) -> Callable[[], Awaitable[bool]]:
+def _find_node(process: Process, number: int | None) -> Callable[[], Awaitable[bool]]:
     async def find_node() -> bool:
         return await asyncio.to_thread(nodes.find_node, process, "/dev/line0") == number
 

@@ -73,12 +73,12 @@ async def _installation(folder: Path, cluster: nodes.Cluster) -> AsyncIterator[t
 
 
 async def _parent(site: ClusterSite) -> str:
-    async def told() -> str:
+    async def reported() -> str:
         found = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
         listed = [(node.get("status") or {}) for node in found]
         return next((one["interfaces"][0]["name"] for one in listed if one.get("api") and one.get("interfaces")), "")
 
-    name: str = await eventually(told, "the node tells which interfaces it has")
+    name: str = await eventually(reported, "the node tells which interfaces it has")
     return name
 
 

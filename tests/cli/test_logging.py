@@ -63,8 +63,8 @@ def test_long_texts_are_cut() -> None:
 def test_strangers_are_told_of_once_a_minute_with_their_number() -> None:
     now = [0.0]
     paced = logs.Paced(lambda record: "kind" if record.getMessage() == "paced" else None, lambda: now[0])
-    told = [paced.filter(entry("paced")) for _ in range(1000)]
-    assert (told[0], any(told[1:])) == (True, False)
+    reported = [paced.filter(entry("paced")) for _ in range(1000)]
+    assert (reported[0], any(reported[1:])) == (True, False)
     assert paced.filter(entry("other"))
     now[0] = logs.PACE_SECONDS
     later = entry("paced")
@@ -86,8 +86,8 @@ def test_what_was_held_back_is_told_when_the_minute_is_over_and_no_other_comes(
     paced.tell()
     paced.tell()
 
-    (told,) = caplog.records
-    assert logs.ConsoleFormatter().format(told).endswith("record 9 [held_back=8]")
+    (reported,) = caplog.records
+    assert logs.ConsoleFormatter().format(reported).endswith("record 9 [held_back=8]")
 
 
 def refusal(user: str, code: int = 403, **fields: object) -> logging.LogRecord:

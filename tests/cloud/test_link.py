@@ -199,8 +199,8 @@ async def test_a_cause_is_logged_once_and_again_when_it_changes(
             for name in ("ca.crt", "client.key", "client.crt"):  # the one that is damaged last
                 (issued / name).replace(folder / name)
             await agent.connected()
-    told = [record.getMessage() for record in caplog.records]
-    assert [next(w for w in ("missing", "PEM", "connected") if w in line) for line in told] == [
+    logged = [record.getMessage() for record in caplog.records]
+    assert [next(w for w in ("missing", "PEM", "connected") if w in line) for line in logged] == [
         "missing",
         "PEM",
         "connected",

@@ -59,12 +59,12 @@ async def controller(site: ClusterSite) -> Site:
 async def parent(site: ClusterSite, controller: Site) -> str:
     """An interface that the agent tells of: one of this machine's NICs, on which nothing is made without Multus."""
 
-    async def told() -> str:
+    async def reported() -> str:
         found = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
         listed = [(node.get("status") or {}) for node in found]
         return next((one["interfaces"][0]["name"] for one in listed if one.get("api") and one.get("interfaces")), "")
 
-    name: str = await eventually(told, "the node tells where it answers, and which interfaces it has")
+    name: str = await eventually(reported, "the node tells where it answers, and which interfaces it has")
     return name
 
 

@@ -25,8 +25,8 @@ async def running_pod(site: ClusterSite, name: str) -> dict[str, Any]:
 
     async def runs() -> dict[str, Any] | None:
         pod = await pod_of(site, name)
-        told = ((pod or {}).get("status") or {}).get("containerStatuses") or [{}]
-        return pod if pod and "running" in (told[0].get("state") or {}) else None
+        reported = ((pod or {}).get("status") or {}).get("containerStatuses") or [{}]
+        return pod if pod and "running" in (reported[0].get("state") or {}) else None
 
     found: dict[str, Any] = await eventually(runs, f"the pod of {name} runs")
     return found
@@ -34,13 +34,13 @@ async def running_pod(site: ClusterSite, name: str) -> dict[str, Any]:
 
 def program(pod: dict[str, Any]) -> tuple[str, int, str]:
     """Which start of which container it is."""
-    (told,) = pod["status"]["containerStatuses"]
-    return told["containerID"], told["restartCount"], told["state"]["running"]["startedAt"]
+    (reported,) = pod["status"]["containerStatuses"]
+    return reported["containerID"], reported["restartCount"], reported["state"]["running"]["startedAt"]
 
 
-async def tell_as_multus(site: ClusterSite, pod: dict[str, Any]) -> None:
+async def report_as_multus(site: ClusterSite, pod: dict[str, Any]) -> None:
     """Write on the pod what Multus writes when it did what the pod asks for."""
-    note = f"{multus.NETWORK_STATUS}={multus_stub.told(pod)}"
+    note = f"{multus.NETWORK_STATUS}={multus_stub.reported(pod)}"
     await site.kubectl("annotate", "pod", pod["metadata"]["name"], note, "--overwrite")
 
 
@@ -49,6 +49,6 @@ async def come_up(site: ClusterSite, controller: Site, parent: str, name: str) -
     answer = await controller.create(name, parent, ADDRESS)
     assert answer["status"] in ("success", "creating"), answer
     pod = await running_pod(site, name)
-    await tell_as_multus(site, pod)
+    await report_as_multus(site, pod)
     await site.kubectl("wait", f"runtime/{name}", "--for=condition=Ready", "--timeout=90s")
     return pod

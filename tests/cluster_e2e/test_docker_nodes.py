@@ -90,11 +90,11 @@ async def test_a_node_reads_the_pull_secrets_and_tells_of_one_that_is_not_there(
     secrets = [{"name": "registry"}]
     await fleet.runtime("plc-3", "node-1", image="registry.test/plc", imagePullSecrets=secrets)
 
-    async def told() -> bool:
+    async def reported() -> bool:
         reason = (await fleet.ready("runtime", "plc-3")).get("reason")
         return reason in ("ImagePullFailed", "ImageNotFound")
 
-    await eventually(told, "the image cannot be pulled")
+    await eventually(reported, "the image cannot be pulled")
     assert "Secret edge/registry is missing" in fleet.nodes["node-1"].log_text()
     await fleet.site.kubectl("delete", "runtime", "plc-3", "--timeout=60s")
 

@@ -139,11 +139,11 @@ async def test_two_nodes_are_one_agent(fleet: ClusterNodeDirectory) -> None:
     assert answer["cpu"] == 2 * (psutil.cpu_count() or 0)
     assert answer["memory"] == 2 * psutil.virtual_memory().total >> 20
 
-    async def told() -> bool:
+    async def reported() -> bool:
         shown = [await fleet.site.get("edgenode", name) for name in NODES]
         return all(node["status"].get("agentId") == AGENT for node in shown)
 
-    await eventually(told, "every node shows the agent")
+    await eventually(reported, "every node shows the agent")
 
 
 @pytest.mark.usefixtures("runs")

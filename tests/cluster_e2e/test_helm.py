@@ -39,13 +39,13 @@ def helm(cluster: nodes.Cluster, engine: Engine, tmp_path: Path) -> Iterator[Hel
     try:
         yield helm
     finally:
-        _tell(cluster)
+        _print_table(cluster)
         helm.run("uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=2m")
         cluster.kubectl("delete", "runtimes,edgenodes", "--all", "--all-namespaces", "--timeout=60s")
         cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
 
 
-def _tell(cluster: nodes.Cluster) -> None:
+def _print_table(cluster: nodes.Cluster) -> None:
     """What there is, for the report of a test that fails."""
     print(cluster.kubectl("get", "pods,daemonsets", "-n", NAMESPACE, "-o", "wide"))
     print(cluster.kubectl("logs", "-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={RELEASE}", "--tail=20"))

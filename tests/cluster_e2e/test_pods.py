@@ -13,7 +13,7 @@ import pytest
 
 from controller.backends.base import Identity
 from controller.backends.pods import naming
-from tests.cluster_e2e.pods import ADDRESS, NODE, come_up, pod_of, program, running_pod, tell_as_multus
+from tests.cluster_e2e.pods import ADDRESS, NODE, come_up, pod_of, program, report_as_multus, running_pod
 from tests.support.cluster_site import ClusterSite
 from tests.support.site import AGENT, NAMESPACE, Site, eventually
 
@@ -30,7 +30,7 @@ async def test_the_cloud_creates_asks_commands_stops_starts_and_deletes_a_pod(
     gone = await pod_of(site, "plc1")
     started = asyncio.create_task(controller.send("start_device", device_id="plc1"))
     again = await running_pod(site, "plc1")
-    await tell_as_multus(site, again)
+    await report_as_multus(site, again)
     answered = await started
     deleted = await controller.send("delete_device", device_id="plc1")
     await controller.wait_gone("plc1", seconds=90)

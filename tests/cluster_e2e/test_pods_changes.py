@@ -9,7 +9,7 @@ import pytest
 
 from controller import names
 from tests.cluster import nodes
-from tests.cluster_e2e.pods import come_up, pod_of, program, running_pod, tell_as_multus
+from tests.cluster_e2e.pods import come_up, pod_of, program, report_as_multus, running_pod
 from tests.support import image
 from tests.support.cluster_site import ClusterSite
 from tests.support.site import NAMESPACE, Site, eventually
@@ -25,14 +25,14 @@ async def test_a_runtime_of_a_node_that_is_cut_off_is_unknown_and_runs_nowhere_e
     cut.set_cable(plugged=False)
     try:
         await site.kubectl("wait", "runtime/plc4", "--for=condition=Ready=Unknown", "--timeout=120s")
-        told = (await site.get("runtime", "plc4"))["status"]["conditions"]
+        reported = (await site.get("runtime", "plc4"))["status"]["conditions"]
         kept = await pod_of(site, "plc4")
     finally:
         cut.set_cable(plugged=True)
     await site.kubectl("wait", "runtime/plc4", "--for=condition=Ready", "--timeout=120s")
     after = await pod_of(site, "plc4")
 
-    assert {one["reason"] for one in told if one["type"] == "Ready"} == {"NodeAway"}
+    assert {one["reason"] for one in reported if one["type"] == "Ready"} == {"NodeAway"}
     for seen in (kept, after):
         assert seen is not None
         assert seen["metadata"]["uid"] == pod["metadata"]["uid"]
@@ -48,7 +48,7 @@ async def test_a_pod_that_a_person_deletes_comes_back_by_itself_and_is_counted(
     await controller.stop()
     await site.kubectl("delete", "pod", "plc5-0", "--wait")
     again = await running_pod(site, "plc5")
-    await tell_as_multus(site, again)
+    await report_as_multus(site, again)
     await controller.start(connected=False)
     await site.kubectl("wait", "runtime/plc5", "--for=jsonpath={.status.restartCount}=1", "--timeout=90s")
     await site.kubectl("wait", "runtime/plc5", "--for=condition=Ready", "--timeout=90s")
@@ -67,13 +67,13 @@ async def test_a_pod_that_a_spec_of_its_own_replaces_is_replaced_once(
         return found if found["metadata"]["uid"] != pod["metadata"]["uid"] else None
 
     new = await eventually(replaced, "another pod runs")
-    await tell_as_multus(site, new)
+    await report_as_multus(site, new)
     await site.kubectl("wait", "runtime/plc6", "--for=jsonpath={.status.appliedGeneration}=2", "--timeout=90s")
     status = (await site.get("runtime", "plc6"))["status"]
 
     assert new["spec"]["containers"][0]["image"] == f"{image.REPOSITORY}:2"
-    told = [(record["event"], record["cause"]) for record in status["restarts"]]
-    assert told == [("Started", "Created"), ("Stopped", "SpecChanged"), ("Started", "SpecChanged")]
+    reported = [(record["event"], record["cause"]) for record in status["restarts"]]
+    assert reported == [("Started", "Created"), ("Stopped", "SpecChanged"), ("Started", "SpecChanged")]
     assert (await running_pod(site, "plc6"))["metadata"]["uid"] == new["metadata"]["uid"]
 
 

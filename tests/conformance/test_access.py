@@ -102,10 +102,10 @@ async def test_wrong_credentials_are_not_the_same_as_none(stranger: Http) -> Non
         ),
     ],
 )
-async def test_a_refusal_says_who_cannot_do_what(admin: Http, method: str, path: str, what: str, wish: str) -> None:
+async def test_a_refusal_says_who_cannot_do_what(admin: Http, method: str, path: str, what: str, desired: str) -> None:
     status, found = await ask(admin, method, path, {} if method == "PATCH" else None, BOB)
     assert (status, found["reason"]) == (403, "Forbidden")
-    assert found["message"] == f'{what} is forbidden: User "bob" cannot {wish}'
+    assert found["message"] == f'{what} is forbidden: User "bob" cannot {desired}'
 
 
 async def test_a_refusal_of_a_path(admin: Http) -> None:

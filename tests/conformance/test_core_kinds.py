@@ -73,11 +73,11 @@ async def test_of_many_candidates_one_takes_the_lease(api: Api) -> None:
     made = await asyncio.to_thread(leases.create_namespaced_lease, "edge", body)
 
     def take(candidate: str) -> int:
-        wish = client.V1Lease(
+        lease = client.V1Lease(
             metadata=made.metadata, spec=client.V1LeaseSpec(holder_identity=candidate, lease_duration_seconds=15)
         )
         try:
-            leases.replace_namespaced_lease("leader", "edge", wish)
+            leases.replace_namespaced_lease("leader", "edge", lease)
         except client.ApiException as refused:
             return int(refused.status)
         return 200

@@ -18,8 +18,8 @@ EVENTS = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 ABOUT = {"namespace": NAMESPACE, "kind": "Widget", "name": "one"}
 TIME = "2026-01-01T00:00:00.000000Z"
-TOLD = {"reportingController": "tests", "reportingInstance": "here", "action": "Polish", "reason": "Polished"}
-EVENT = {"eventTime": TIME, "regarding": ABOUT, "type": "Normal", **TOLD}
+REPORTED = {"reportingController": "tests", "reportingInstance": "here", "action": "Polish", "reason": "Polished"}
+EVENT = {"eventTime": TIME, "regarding": ABOUT, "type": "Normal", **REPORTED}
 
 
 @pytest.fixture

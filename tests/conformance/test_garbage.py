@@ -33,9 +33,9 @@ class Objects:
             made = await answer.json()
         return {"apiVersion": "v1", "kind": made["kind"], "name": name, "uid": made["metadata"]["uid"]}
 
-    async def delete(self, name: str, path: str = CONFIG_MAPS, **wish: Any) -> Object:
+    async def delete(self, name: str, path: str = CONFIG_MAPS, **options: Any) -> Object:
         """The answer to a delete with these options."""
-        async with self._http.delete(f"{self._url}{path}/{name}", json=wish) as answer:
+        async with self._http.delete(f"{self._url}{path}/{name}", json=options) as answer:
             assert answer.status == 200, await answer.text()
             found: Object = await answer.json()
             return found
@@ -88,19 +88,19 @@ async def objects(api: Api) -> AsyncIterator[Objects]:
 
 
 @pytest.mark.parametrize("wish", [{}, {"propagationPolicy": "Background"}, {"orphanDependents": False}])
-async def test_dependents_go_after_their_owner_and_so_do_theirs(objects: Objects, wish: Object) -> None:
+async def test_dependents_go_after_their_owner_and_so_do_theirs(objects: Objects, options: Object) -> None:
     parent = await objects.make("parent")
     child = await objects.make("child", parent)
     await objects.make("grandchild", child)
-    assert (await objects.delete("parent", **wish))["status"] == "Success"
+    assert (await objects.delete("parent", **options))["status"] == "Success"
     await objects.gone("parent", "child", "grandchild")
 
 
 @pytest.mark.parametrize("wish", [{"propagationPolicy": "Orphan"}, {"orphanDependents": True}])
-async def test_orphans_stay_without_the_reference(objects: Objects, wish: Object) -> None:
+async def test_orphans_stay_without_the_reference(objects: Objects, options: Object) -> None:
     parent = await objects.make("parent")
     await objects.make("child", parent)
-    begun = await objects.delete("parent", **wish)
+    begun = await objects.delete("parent", **options)
     assert begun["metadata"]["finalizers"] == ["orphan"]
     await objects.gone("parent")
     child = await objects.get("child")

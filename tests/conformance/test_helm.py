@@ -91,8 +91,8 @@ async def test_a_change_by_hand_stays_until_the_chart_wishes_something_else(api:
     await api.helm("install", "site", CHART, *with_version("press-a", version="1"))
     patch = '{"spec":{"version":"9","nodeName":"box"}}'
     await api.kubectl("patch", "runtime", "press-a", "--type=merge", "-p", patch)
-    for wished, found in (("1", "9"), ("2", "2")):
-        await api.helm("upgrade", "site", CHART, *with_version("press-a", version=wished))
+    for desired, found in (("1", "9"), ("2", "2")):
+        await api.helm("upgrade", "site", CHART, *with_version("press-a", version=desired))
         spec = (await api.get("runtime", "press-a"))["spec"]
         assert (spec["version"], spec["nodeName"]) == (found, "box")
 

@@ -163,8 +163,8 @@ async def test_warnings_fit_into_the_headers_of_a_client(http: Http) -> None:
     body["metadata"]["finalizers"] = [f"plain-{number}" for number in range(500)]
     async with session.post(f"{url}{PATH}?dryRun=All", json=body) as answer:
         assert answer.status == 201
-        told = [len(warning) for warning in answer.headers.getall("Warning")]
-    assert 4096 <= sum(told) < 8192
+        reported = [len(warning) for warning in answer.headers.getall("Warning")]
+    assert 4096 <= sum(reported) < 8192
 
 
 async def test_the_name_of_a_namespace_is_a_label_and_that_of_an_event_any_part_of_a_path(http: Http) -> None:

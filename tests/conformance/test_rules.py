@@ -150,9 +150,9 @@ async def test_who_and_where_a_runtime_is_cannot_change(person: ApiClient, chang
 
 async def test_backend_and_node_may_be_set_once_later(person: ApiClient) -> None:
     await person.create(kinds.RUNTIMES, runtime())
-    wish = {"backend": "Docker", "nodeName": "node-1"}
-    changed = await person.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": wish})
-    assert wish.items() <= changed["spec"].items()
+    desired = {"backend": "Docker", "nodeName": "node-1"}
+    changed = await person.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": desired})
+    assert desired.items() <= changed["spec"].items()
 
 
 async def test_runtimes_are_found_by_the_fields_that_operators_and_commands_select(person: ApiClient) -> None:

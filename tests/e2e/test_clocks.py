@@ -32,7 +32,7 @@ async def crash(site: Site, docker_api: Any, times: int) -> None:
     state = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["State"]
     os.kill(state["Pid"], signal.SIGKILL)
 
-    async def told() -> bool:
+    async def reported() -> bool:
         try:
             status = (await site.runtime("plc-1"))["status"]
         except AssertionError:  # a jump ends the client's certificate too; a new one is there within seconds
@@ -40,7 +40,7 @@ async def crash(site: Site, docker_api: Any, times: int) -> None:
         ready = {condition["type"]: condition["status"] for condition in status["conditions"]}["Ready"]
         return bool(status["restartCount"] == times and ready == "True")
 
-    await eventually(told, f"start {times} is told (see {site.log})", seconds=60)
+    await eventually(reported, f"start {times} is told (see {site.log})", seconds=60)
 
 
 async def serves(site: Site) -> None:
@@ -55,12 +55,12 @@ async def serves(site: Site) -> None:
 async def link(site: Site, status: str, word: str) -> None:
     """Wait until the EdgeNode tells that of the link."""
 
-    async def told() -> bool:
+    async def reported() -> bool:
         (node,) = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
         found = next(c for c in node["status"]["conditions"] if c["type"] == "CloudConnected")
         return bool(found["status"] == status and word in found["message"])
 
-    await eventually(told, f"the link is {status}: {word} (see {site.log})", seconds=LINK_SECONDS)
+    await eventually(reported, f"the link is {status}: {word} (see {site.log})", seconds=LINK_SECONDS)
 
 
 async def test_the_clock_is_set_while_a_runtime_runs(site: Site, lan: Lan, docker_api: Any, tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ async def test_a_nic_is_lent_kept_over_crashes_and_given_back(site: Site, lan: L
     await site.create("plc-1", lan.parent, f"{lan.address(60)}/24", dedicated_interface=nic.parent)
     await site.wait_condition("plc-1", "Ready")
 
-    told = await shown(site, nic.parent)
-    assert (told["dedicated_to"], told["dedicated_only"]) == ("plc-1", True)
+    reported = await shown(site, nic.parent)
+    assert (reported["dedicated_to"], reported["dedicated_only"]) == ("plc-1", True)
     assert (await shown(site, lan.parent))["used_by"] == ["plc-1"]
     assert run("ip", "link", "show", nic.parent, check=False).returncode
 

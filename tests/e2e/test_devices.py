@@ -55,10 +55,10 @@ async def test_a_first_port_is_said_to_need_a_new_container_and_gets_it_with_a_r
         patch = json.dumps({"spec": {"serialPorts": [port]}})
         await site.kubectl("patch", "runtime", "plc-1", "--type=merge", "-p", patch)
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return await condition(site) == ("False", "DevicesUnsupported")
 
-        await eventually(told, "that it needs a new container is told")
+        await eventually(reported, "that it needs a new container is told")
         now = docker_api.inspect_container("plc-1")
         assert (now["Id"], now["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
         await site.send("restart_device", device_id="plc-1")
@@ -76,7 +76,7 @@ async def test_a_first_port_is_said_to_need_a_new_container_and_gets_it_with_a_r
 async def test_a_device_comes_goes_and_comes_back(site: Site, lan: Lan, plant: Host, docker_api: Any) -> None:
     port = {"name": "line", "device_id": "usb-plc", "container_path": "/dev/line0", "baud_rate": 9600}
 
-    async def stands(wanted: tuple[str, str]) -> bool:
+    async def present(wanted: tuple[str, str]) -> bool:
         return await condition(site) == wanted
 
     with Far(plant.roots.dev.parent, 61) as far, Far(plant.roots.dev.parent, 62) as other:
@@ -86,7 +86,7 @@ async def test_a_device_comes_goes_and_comes_back(site: Site, lan: Lan, plant: H
         for name, end in (("ttyUSB0", far), ("ttyUSB1", other)):
             if end is other:
                 await plug(site, plant, name, end)
-            await eventually(lambda: stands(("True", "Attached")), f"{name} is handed over (see {site.log})")
+            await eventually(lambda: present(("True", "Attached")), f"{name} is handed over (see {site.log})")
             job = docker_api.exec_create("plc-1", ["/usr/bin/python3", "-I", "-S", "-c", WRITE])
             assert docker_api.exec_start(job["Id"]) == b""
             assert await asyncio.to_thread(end.received) == "hello"
@@ -95,7 +95,7 @@ async def test_a_device_comes_goes_and_comes_back(site: Site, lan: Lan, plant: H
                 (f"/dev/{name}", "usb-plc", "A5")
             ]
             await asyncio.to_thread(plant.unplug, name)
-            await eventually(lambda: stands(("False", "DeviceMissing")), f"{name} is missed")
+            await eventually(lambda: present(("False", "DeviceMissing")), f"{name} is missed")
     status = await site.wait_running("plc-1")
     assert (status["restart_count"], status["serial_ports"][0]["attached"]) == (0, False)
     assert status["uptime_seconds"] >= started

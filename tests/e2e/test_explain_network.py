@@ -32,26 +32,26 @@ async def explained(site: Site, name: str) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
 
-def broken(told: Any) -> dict[str, str]:
+def broken(reported: Any) -> dict[str, str]:
     """Subject of the broken step by interface."""
-    return {way["interface"]: step["subject"] for way in told["ways"] for step in way["steps"] if not step["ok"]}
+    return {way["interface"]: step["subject"] for way in reported["ways"] for step in way["steps"] if not step["ok"]}
 
 
 async def test_the_way_is_followed_to_where_it_ends(site: Site, lan: Lan) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
     await site.wait_condition("plc-1", "Ready")
 
-    status, told = await explained(site, "plc-1")
-    assert (status, told["ok"], broken(told)) == (0, True, {})
+    status, reported = await explained(site, "plc-1")
+    assert (status, reported["ok"], broken(reported)) == (0, True, {})
 
     mac = (await site.runtime("plc-1"))["status"]["interfaces"][0]["macAddress"]
     rules = (
         f"table netdev t {{ chain c {{ type filter hook ingress device lan0 priority 0; ether saddr {mac} drop; }}; }}"
     )
     run("ip", "netns", "exec", lan.namespace, "nft", rules)
-    status, told = await explained(site, "plc-1")
-    assert (status, broken(told)) == (1, {"lan0": "ARP"})
-    assert "promiscuous" in json.dumps(told)
+    status, reported = await explained(site, "plc-1")
+    assert (status, broken(reported)) == (1, {"lan0": "ARP"})
+    assert "promiscuous" in json.dumps(reported)
     run("ip", "netns", "exec", lan.namespace, "nft", "flush ruleset")
 
     await asyncio.to_thread(lan.set_carrier, up=False)
@@ -59,8 +59,8 @@ async def test_the_way_is_followed_to_where_it_ends(site: Site, lan: Lan) -> Non
     await asyncio.to_thread(lan.unplug)
     assert broken((await explained(site, "plc-1"))[1]) == {"lan0": "parent"}
     await site.send("stop_device", device_id="plc-1")
-    status, told = await explained(site, "plc-1")
-    assert (status, broken(told)) == (1, {"container": "container"})
+    status, reported = await explained(site, "plc-1")
+    assert (status, broken(reported)) == (1, {"container": "container"})
 
 
 async def test_one_that_is_not_there_is_told(site: Site) -> None:

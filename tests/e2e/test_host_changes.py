@@ -24,7 +24,7 @@ class Mishap(NamedTuple):
     """What happens to the parent, what mends it, and the reason that is told meanwhile; "" for none."""
 
     befalls: Callable[[Lan], None]
-    mends: Callable[[Lan], None]
+    repair: Callable[[Lan], None]
     reason: str
 
 
@@ -55,8 +55,8 @@ async def macs(site: Site, lan: Lan) -> dict[str, str | None]:
     """Runtimes on the LAN; their addresses with the MAC addresses that answer for them."""
     for name, host in zip(NAMES, HOSTS, strict=False):
         second = [interface(lan, HOSTS[-1], "cell")] if name == NAMES[-1] else []
-        wished = [interface(lan, host, "lan0"), *second]
-        await site.send("create_new_runtime", container_name=name, vnic_configs=wished)
+        interfaces = [interface(lan, host, "lan0"), *second]
+        await site.send("create_new_runtime", container_name=name, vnic_configs=interfaces)
     for name in NAMES:
         await site.wait_condition(name, "Ready")
     return await answering(lan)
@@ -83,8 +83,8 @@ async def test_runtimes_answer_again_without_a_restart(
     await asyncio.to_thread(mishap.befalls, lan)
     if mishap.reason:
         for name in NAMES:
-            await eventually(partial(told, site, name, mishap.reason), f"{mishap.reason} is told of {name}")
-    await asyncio.to_thread(mishap.mends, lan)
+            await eventually(partial(reported, site, name, mishap.reason), f"{mishap.reason} is told of {name}")
+    await asyncio.to_thread(mishap.repair, lan)
 
     async def healed() -> bool:
         return await answering(lan) == macs
@@ -98,7 +98,7 @@ async def test_runtimes_answer_again_without_a_restart(
     assert [status.get("restarts") for status in after] == [status.get("restarts") for status in before]
 
 
-async def told(site: Site, name: str, reason: str) -> bool:
+async def reported(site: Site, name: str, reason: str) -> bool:
     """Whether the status gives the reason."""
     conditions = (await site.runtime(name))["status"]["conditions"]
     return reason in {condition["reason"] for condition in conditions}

@@ -51,8 +51,8 @@ async def restarted(site: Site, name: str, times: int = 1) -> list[tuple[str, st
 
     async def ready() -> bool:
         status = (await site.runtime(name))["status"]
-        standing = {condition["type"]: condition["status"] for condition in status["conditions"]}
-        return bool(status["restartCount"] >= times and standing["Ready"] == "True")
+        current = {condition["type"]: condition["status"] for condition in status["conditions"]}
+        return bool(status["restartCount"] >= times and current["Ready"] == "True")
 
     await eventually(ready, f"{name} is ready after {times} starts (see {site.log})", seconds=90)
     return await records(site, name)
@@ -78,9 +78,9 @@ ACCIDENTS: dict[str, tuple[Callable[[Any], object], str, str]] = {
 async def test_an_accident_is_told_with_its_cause(site: Site, running: str, docker_api: Any, accident: str) -> None:
     happen, cause, detail = ACCIDENTS[accident]
     await asyncio.to_thread(happen, docker_api)
-    told = await restarted(site, running)
-    assert [record[:2] for record in told] == [("Stopped", cause), ("Started", cause)]
-    assert all(record[2].startswith(detail) for record in told)  # a program may end by SIGTERM as it likes
+    reported = await restarted(site, running)
+    assert [record[:2] for record in reported] == [("Stopped", cause), ("Started", cause)]
+    assert all(record[2].startswith(detail) for record in reported)  # a program may end by SIGTERM as it likes
 
 
 async def test_a_container_removed_by_hand_is_told_as_such(site: Site, running: str, docker_api: Any) -> None:
@@ -102,10 +102,10 @@ async def test_the_status_of_a_crash_loop_is_written_seldom_and_tells_all(
         await asyncio.to_thread(kill_program, docker_api, running)
         await started_again(site, docker_api, running, started, written)
 
-    told = await restarted(site, running, crashes)
+    reported = await restarted(site, running, crashes)
 
     assert len(written) <= status_throttle.AT_ONCE + (time.monotonic() - began) / status_throttle.EVERY_SECONDS
-    assert {(cause, detail[:13]) for _, cause, detail in told} == {("Crashed", "exit code 137")}
+    assert {(cause, detail[:13]) for _, cause, detail in reported} == {("Crashed", "exit code 137")}
     assert (await site.runtime(running))["status"]["restartCount"] == crashes
 
 
@@ -122,8 +122,8 @@ async def started_again(site: Site, docker_api: Any, name: str, before: str, wri
 
 async def test_lack_of_memory_is_told(site: Site, running: str) -> None:
     await site.send("run_command", device_id=running, method="GET", api=f"/api/bytes/{8 * ENOUGH_MEMORY}")
-    told = await restarted(site, running)
-    assert told == both("OutOfMemory", "killed for lack of memory: raise spec.resources.memory")
+    reported = await restarted(site, running)
+    assert reported == both("OutOfMemory", "killed for lack of memory: raise spec.resources.memory")
 
 
 async def test_a_command_is_told_by_topic_and_name_and_found_under_it(site: Site, running: str) -> None:
@@ -131,9 +131,9 @@ async def test_a_command_is_told_by_topic_and_name_and_found_under_it(site: Site
     commands = json.loads(await site.kubectl("get", "runtimecommands", "-o", "json"))["items"]
     command = next(found for found in commands if found["spec"]["topic"] == "restart_device")["metadata"]["name"]
 
-    told = await restarted(site, running)
+    reported = await restarted(site, running)
 
-    assert told == both("Requested", f"restart_device, command {command}")
+    assert reported == both("Requested", f"restart_device, command {command}")
     described = await site.kubectl("describe", "runtime", running)
     assert "Last Restart:" in described
     assert f"restart_device, command {command}" in described
@@ -155,9 +155,9 @@ async def test_a_restart_of_dockerd_is_told_and_one_of_the_controller_is_none(
 
     await asyncio.to_thread(engine.restart)
 
-    told = await restarted(site, running)
-    assert told[-1] == ("Started", "DaemonRestarted", "Docker was restarted")
-    assert {cause for _, cause, _ in told} == {"DaemonRestarted"}
+    reported = await restarted(site, running)
+    assert reported[-1] == ("Started", "DaemonRestarted", "Docker was restarted")
+    assert {cause for _, cause, _ in reported} == {"DaemonRestarted"}
 
 
 async def test_a_start_of_the_host_is_told_as_such(site: Site, running: str, engine: Engine) -> None:
@@ -197,17 +197,17 @@ async def test_a_crash_without_a_serial_device_is_told_with_both(site: Site, run
     before = (await site.runtime(running))["status"]
     await asyncio.to_thread(kill_program, docker_api, running)
 
-    told = (await restarted(site, running, before["restartCount"] + 1))[len(before["restarts"]) - 1 :]
+    reported = (await restarted(site, running, before["restartCount"] + 1))[len(before["restarts"]) - 1 :]
 
-    assert [record[:2] for record in told] == [("Stopped", "DeviceGone"), ("Started", "DeviceGone")]
-    assert all(record[2].startswith("exit code 137 while ") for record in told)
+    assert [record[:2] for record in reported] == [("Stopped", "DeviceGone"), ("Started", "DeviceGone")]
+    assert all(record[2].startswith("exit code 137 while ") for record in reported)
 
 
 async def missed(site: Site, name: str, kind: str, reason: str) -> None:
     """Wait until the condition tells that something is missing."""
 
-    async def told() -> bool:
+    async def reported() -> bool:
         conditions = (await site.runtime(name))["status"]["conditions"]
         return any((each["type"], each["status"], each["reason"]) == (kind, "False", reason) for each in conditions)
 
-    await eventually(told, f"{kind} tells {reason} (see {site.log})")
+    await eventually(reported, f"{kind} tells {reason} (see {site.log})")

@@ -18,8 +18,8 @@ from tests.helm.cluster import Cluster
 
 
 def test_the_manifests_are_what_the_chart_renders(helm: Helm) -> None:
-    told = "run `python -m scripts.manifests HELM`"
-    assert manifests.FILE.read_text() == manifests.render(helm.program), told
+    command = "run `python -m scripts.manifests HELM`"
+    assert manifests.FILE.read_text() == manifests.render(helm.program), command
 
 
 def test_the_api_server_takes_the_manifests(cluster: Cluster) -> None:

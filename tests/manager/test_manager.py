@@ -62,11 +62,11 @@ async def node_condition(api: ApiClient, kind: str, reason: str = "") -> dict[st
 async def cause(api: ApiClient, word: str = "missing") -> str:
     """What the EdgeNode says of the link once it knows why it is down; ``word`` is in it."""
 
-    async def told() -> str:
+    async def reported() -> str:
         message: str = (await node_condition(api, "CloudConnected"))["message"]
         return message if word in message else ""
 
-    text: str = await eventually(told, "the cause stands in the condition")
+    text: str = await eventually(reported, "the cause stands in the condition")
     return text
 
 

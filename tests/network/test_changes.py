@@ -130,5 +130,5 @@ async def test_only_what_differs_is_told() -> None:
         for _ in range(4):
             yield
 
-    told = [None async for _ in differences(lambda: next(found), bursts)]
-    assert len(told) == 2
+    reported = [None async for _ in differences(lambda: next(found), bursts)]
+    assert len(reported) == 2

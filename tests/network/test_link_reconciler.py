@@ -36,7 +36,7 @@ def container() -> Iterator[Process]:
     process.stdout.close()
 
 
-def wish(lan: Lan, host: int, name: str, gateway: str = "") -> WantedLink:
+def desired(lan: Lan, host: int, name: str, gateway: str = "") -> WantedLink:
     """A link on the LAN."""
     index = socket.if_nametoindex(lan.parent)
     return WantedLink(
@@ -51,7 +51,7 @@ async def snapshot_of(container: Process) -> Snapshot:
 
 
 async def test_links_are_made_and_answer(lan: Lan, container: Process) -> None:
-    wanted = [wish(lan, 10, "plant", lan.gateway), wish(lan, 11, "cell")]
+    wanted = [desired(lan, 10, "plant", lan.gateway), desired(lan, 11, "cell")]
 
     assert await link_reconciler.reconcile_links(container, wanted, [])
     assert not await link_reconciler.reconcile_links(container, wanted, [])
@@ -62,8 +62,10 @@ async def test_links_are_made_and_answer(lan: Lan, container: Process) -> None:
 
 
 async def test_names_are_swapped_and_addresses_changed_on_links_that_are_up(lan: Lan, container: Process) -> None:
-    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant", lan.gateway), wish(lan, 11, "cell")], [])
-    swapped = [wish(lan, 10, "cell", lan.gateway), wish(lan, 11, "plant")]
+    await link_reconciler.reconcile_links(
+        container, [desired(lan, 10, "plant", lan.gateway), desired(lan, 11, "cell")], []
+    )
+    swapped = [desired(lan, 10, "cell", lan.gateway), desired(lan, 11, "plant")]
 
     await link_reconciler.reconcile_links(container, swapped, [])
 
@@ -71,10 +73,10 @@ async def test_names_are_swapped_and_addresses_changed_on_links_that_are_up(lan:
 
 
 async def test_a_name_that_an_engine_gave_can_be_used_again(lan: Lan, container: Process) -> None:
-    await link_reconciler.reconcile_links(container, [wish(lan, 10, "eth0")], [])
-    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant")], [])
+    await link_reconciler.reconcile_links(container, [desired(lan, 10, "eth0")], [])
+    await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant")], [])
     kept = (await snapshot_of(container)).links[0].alternative_names
-    again = [wish(lan, 10, "plant"), wish(lan, 11, "eth0")]
+    again = [desired(lan, 10, "plant"), desired(lan, 11, "eth0")]
 
     await link_reconciler.reconcile_links(container, again, [])
 
@@ -83,10 +85,10 @@ async def test_a_name_that_an_engine_gave_can_be_used_again(lan: Lan, container:
 
 
 async def test_a_mac_that_is_still_in_use_is_waited_for(lan: Lan, container: Process) -> None:
-    lingering = ("ip", "link", "add", "lingering", "link", lan.parent, "address", wish(lan, 10, "").mac_address)
+    lingering = ("ip", "link", "add", "lingering", "link", lan.parent, "address", desired(lan, 10, "").mac_address)
     run(*lingering, "type", "macvlan", "mode", "bridge")
     run("ip", "link", "set", "lingering", "up")
-    mended = asyncio.create_task(link_reconciler.reconcile_links(container, [wish(lan, 10, "plant")], []))
+    mended = asyncio.create_task(link_reconciler.reconcile_links(container, [desired(lan, 10, "plant")], []))
     await eventually(lambda: made(container), "the link is made")
 
     run("ip", "link", "delete", "lingering")
@@ -101,8 +103,8 @@ async def made(container: Process) -> bool:
 
 
 async def test_renaming_works_where_the_kernel_wants_links_down(lan: Lan, container: Process) -> None:
-    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant", lan.gateway)], [])
-    renamed = [wish(lan, 10, "cell", lan.gateway)]
+    await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant", lan.gateway)], [])
+    renamed = [desired(lan, 10, "cell", lan.gateway)]
     async with Namespace(container) as namespace:
         await namespace.apply(link_plan.renames(await namespace.snapshot(), renamed, live=False))
 
@@ -114,9 +116,9 @@ async def test_renaming_works_where_the_kernel_wants_links_down(lan: Lan, contai
 
 
 async def test_a_link_that_is_not_wanted_any_more_goes(lan: Lan, container: Process) -> None:
-    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant"), wish(lan, 11, "cell")], [])
+    await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant"), desired(lan, 11, "cell")], [])
 
-    await link_reconciler.reconcile_links(container, [wish(lan, 10, "plant")], [])
+    await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant")], [])
 
     assert [link.name for link in (await snapshot_of(container)).links] == ["plant"]
 

@@ -16,7 +16,7 @@ from controller.metrics.sampler import Sampler
 from controller.nodes.container_tracker import ContainerTracker
 
 
-class Told(Sampler):
+class FakeSampler(Sampler):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Engine:
 
 
 async def test_every_source_is_measured_and_one_that_is_away_as_it_was() -> None:
-    docker, pods, sampler = Engine(plc1=10), Engine(plc2=20), Told()
+    docker, pods, sampler = Engine(plc1=10), Engine(plc2=20), FakeSampler()
     tracking = ContainerTracker((docker, pods), sampler)
     tasks = [asyncio.create_task(work) for work in (tracking.follow(docker), tracking.follow(pods), tracking.run())]
     try:

@@ -16,7 +16,7 @@ from controller.nodes import diagnosis
 from controller.nodes.diagnosis import Container, NetworkFacts
 
 MAC = "02:ab:00:00:00:01"
-WISHED = Interface.model_validate(
+DESIRED = Interface.model_validate(
     {
         "name": "lan0",
         "parentInterface": "eth0",
@@ -30,7 +30,7 @@ WISHED = Interface.model_validate(
 NIC = HostInterface("eth0", "physical", True, "52:54:00:00:00:01", carrier=True, speed=1000)
 LINK = Link("lan0", MAC, "macvlan", True, (IPv4Interface("10.0.0.5/24"),), 2)
 WELL = NetworkFacts(
-    desired=WISHED,
+    desired=DESIRED,
     status=InterfaceStatus(name="lan0", address="10.0.0.5", mac_address=MAC),
     parents=["eth0", "eth1"],
     parent=NIC,

@@ -35,10 +35,10 @@ def spec(**changed: Any) -> runtimes.RuntimeSpec:
     return SPEC.model_copy(update=changed)
 
 
-def desired(wished: runtimes.RuntimeSpec = SPEC, *, changed: bool = False, **values: Any) -> plan.Desired:
+def desired(of_spec: runtimes.RuntimeSpec = SPEC, *, changed: bool = False, **values: Any) -> plan.Desired:
     """Generation 2 of a Runtime; ``changed``: generation 1 is the one in effect."""
-    image = "pin-1" if wished.image_reference == "registry/plc:1" else None
-    target = base.Target(base.Identity("i", "edge", "plc-1"), "plc-1", "uid-1", 2, wished, image=image)
+    image = "pin-1" if of_spec.image_reference == "registry/plc:1" else None
+    target = base.Target(base.Identity("i", "edge", "plc-1"), "plc-1", "uid-1", 2, of_spec, image=image)
     known = {"applied_generation": 1 if changed else 2, "image_source": "registry/plc:1"}
     return plan.Desired(target=target, **(known | values))
 

@@ -36,8 +36,8 @@ def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
         ({**body("a", OLDER), "spec": {"deviceId": DEDICATED.device_id, "dedicatedInterface": "eth1"}}, ""),
     ],
 )
-def test_the_other_runtime_that_needs_it_is_named(other: dict[str, Any], told: str) -> None:
-    assert exclusive_interface.rival(OWN, [other]).partition(":")[0] == told
+def test_the_other_runtime_that_needs_it_is_named(other: dict[str, Any], reported: str) -> None:
+    assert exclusive_interface.rival(OWN, [other]).partition(":")[0] == reported
 
 
 async def test_the_backend_is_told_of_the_other_runtime(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from controller.api.runtime_status import RestartIntent, RestartRecord, RuntimeS
 from controller.backends import base
 from controller.machinery.conditions import Condition
 from controller.runtimes.restart_context import Absence, Attribution
-from tests.runtimes.starts import BEFORE_LAST, ENDED, FIRST, SECOND, UP, before, both, down, found, told
+from tests.runtimes.starts import BEFORE_LAST, ENDED, FIRST, SECOND, UP, before, both, down, found, reported
 
 
 def missing(condition: str, reason: str, message: str) -> Condition:
@@ -232,4 +232,4 @@ HAND = {"watched": True}
 def test_the_cause_of_a_stop_and_a_start(
     previous: RuntimeStatus, observed: base.Observed, around: dict[str, Any], records: list[tuple[str, str, str]]
 ) -> None:
-    assert told(previous, observed, **around) == records
+    assert reported(previous, observed, **around) == records

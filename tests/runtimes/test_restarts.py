@@ -9,7 +9,7 @@ from controller.api.runtime_status import RESTARTS_KEPT, RestartRecord, RuntimeS
 from controller.backends import base
 from controller.runtimes import restarts
 from controller.runtimes.restart_context import Attribution, RestartContext
-from tests.runtimes.starts import AT_ELEVEN, ENDED, FIRST, SECOND, before, down, found, told
+from tests.runtimes.starts import AT_ELEVEN, ENDED, FIRST, SECOND, before, down, found, reported
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_end_of_a_container_that_is_gone_has_the_time_of_our_step() -> None:
 
 
 def test_several_starts_at_once_are_one_record_that_says_how_many() -> None:
-    records = told(before(), found(restart_count=3))
+    records = reported(before(), found(restart_count=3))
     assert records[-1] == ("Started", "Crashed", "exit code 3; the last of 3 starts")
 
 

@@ -16,7 +16,7 @@ from tests.runtimes.plan_table import RUNNING, desired, spec
 LINE = runtimes.SerialPort(name="line", device_id="usb-plc", container_path="/dev/line0")
 
 
-def told(observed: base.Observed) -> RuntimeStatus:
+def reported(observed: base.Observed) -> RuntimeStatus:
     """The status of a runtime with one serial port."""
     outcome = Outcome("ready", reasons.RUNNING, "It runs")
     target = desired(spec(serial_ports=(LINE,))).target
@@ -25,7 +25,7 @@ def told(observed: base.Observed) -> RuntimeStatus:
 
 def test_what_is_left_of_a_former_port_is_no_port_of_the_runtime() -> None:
     former = base.ObservedDevice("/dev/line9", in_order=False, detail="it is not in the spec any more")
-    found = told(replace(RUNNING, devices=(base.ObservedDevice("line", "/dev/ttyUSB0"), former)))
+    found = reported(replace(RUNNING, devices=(base.ObservedDevice("line", "/dev/ttyUSB0"), former)))
     assert [port.name for port in found.serial_ports] == ["line"]
     condition = conditions.find(found.conditions, names.DEVICES_ATTACHED)
     assert condition
@@ -33,7 +33,7 @@ def test_what_is_left_of_a_former_port_is_no_port_of_the_runtime() -> None:
 
 
 def test_rights_of_an_earlier_version_are_a_condition_and_keep_nothing_from_being_ready() -> None:
-    found = told(replace(RUNNING, warnings=((reasons.EXCESS_RIGHTS, "it may make device nodes"),)))
+    found = reported(replace(RUNNING, warnings=((reasons.EXCESS_RIGHTS, "it may make device nodes"),)))
     confined, ready = (conditions.find(found.conditions, kind) for kind in (names.CONFINED, names.READY))
     assert confined
     assert ready

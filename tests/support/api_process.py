@@ -37,10 +37,10 @@ class ApiProcess:
 
     def start(self) -> None:
         """Return when it answers."""
-        answers, told = self._context.Pipe(duplex=False)
-        self._process = self._context.Process(target=_run, args=(self._directory, self._port, told), daemon=True)
+        answers, reported = self._context.Pipe(duplex=False)
+        self._process = self._context.Process(target=_run, args=(self._directory, self._port, reported), daemon=True)
         self._process.start()
-        told.close()
+        reported.close()
         assert answers.poll(START_SECONDS), "the API server did not start"
         assert answers.recv() == "started"
         answers.close()
@@ -52,12 +52,12 @@ class ApiProcess:
         self._process.join()
 
 
-def _run(directory: Path, port: int, told: Connection) -> None:
+def _run(directory: Path, port: int, reported: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asyncio.run(_serve(directory, port, told))
+    asyncio.run(_serve(directory, port, reported))
 
 
-async def _serve(directory: Path, port: int, told: Connection) -> None:
+async def _serve(directory: Path, port: int, reported: Connection) -> None:
     await ApiServer(directory, "127.0.0.1", port, [], NAMESPACE).start()
-    told.send("started")
+    reported.send("started")
     await asyncio.Event().wait()

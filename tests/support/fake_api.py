@@ -117,7 +117,7 @@ class FakeApi(ApiClient):
         key = (kind.plural, namespace, name)
         found = self.objects.pop(key)
         found["metadata"]["resourceVersion"] = str(next(self._revisions))
-        self._tell(key, WatchEvent("DELETED", found))
+        self._notify(key, WatchEvent("DELETED", found))
 
     def _missed(self, revision: int) -> Iterable[tuple[Key, WatchEvent]]:
         """What happened since a revision."""
@@ -142,10 +142,10 @@ class FakeApi(ApiClient):
     def _store(self, key: Key, found: dict[str, Any], event: str) -> dict[str, Any]:
         found["metadata"]["resourceVersion"] = str(next(self._revisions))
         self.objects[key] = found
-        self._tell(key, WatchEvent(event, copy.deepcopy(found)))
+        self._notify(key, WatchEvent(event, copy.deepcopy(found)))
         return copy.deepcopy(found)
 
-    def _tell(self, key: Key, event: WatchEvent) -> None:
+    def _notify(self, key: Key, event: WatchEvent) -> None:
         self._history.append((key, event))
         self._activity.set()
         for queue in self._watchers:

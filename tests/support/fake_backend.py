@@ -172,8 +172,8 @@ class FakeBackend:
         for interface in target.spec.interfaces:
             if interface.parent_interface not in self.missing_parents:
                 container.attached[interface.name] = interface
-        wished = {interface.name for interface in target.spec.interfaces}
-        container.attached = {name: value for name, value in container.attached.items() if name in wished}
+        interfaces = {interface.name for interface in target.spec.interfaces}
+        container.attached = {name: value for name, value in container.attached.items() if name in interfaces}
         self.effects.append("repair")
 
     async def _UpdateResources(self, target: base.Target, progress: base.Progress) -> None:  # noqa: N802
@@ -244,7 +244,7 @@ def _observed(container: Container, spec: runtimes.RuntimeSpec) -> base.Observed
 
 
 def _interface(attached: runtimes.Interface, spec: runtimes.RuntimeSpec) -> base.ObservedInterface:
-    wished = next((i for i in spec.interfaces if i.name == attached.name), None)
+    interfaces = next((i for i in spec.interfaces if i.name == attached.name), None)
     return base.ObservedInterface(
         name=attached.name,
         parent_interface=attached.parent_interface,
@@ -252,5 +252,5 @@ def _interface(attached: runtimes.Interface, spec: runtimes.RuntimeSpec) -> base
         address=attached.address or "",
         mac_address="02:00:00:00:00:01",
         gateway=attached.gateway or "",
-        in_order=attached == wished,
+        in_order=attached == interfaces,
     )

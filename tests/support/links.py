@@ -90,8 +90,8 @@ class Watched:
 
     def _on_state(self, state: LinkState) -> None:
         self.states.append(state)
-        self._telling = asyncio.ensure_future(self._tell())
+        self._telling = asyncio.ensure_future(self._notify())
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()

@@ -41,7 +41,7 @@ KIND: dict[str, Any] = {
 }
 
 
-def told(pod: Mapping[str, Any]) -> str:
+def reported(pod: Mapping[str, Any]) -> str:
     """``network-status`` of a pod for which everything was done that it asks for."""
     asked = json.loads(pod["metadata"]["annotations"][multus.NETWORKS])
     return json.dumps(

@@ -67,8 +67,8 @@ def test_that_an_authority_is_another_one_is_told_with_what_to_do(
     (tmp_path / "ca.key").write_bytes(b"")
     Pki(tmp_path).ensure(NOW)
     Pki(tmp_path).ensure(NOW)
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert "edge-controller kubeconfig" in told
+    (logged,) = [record.getMessage() for record in caplog.records]
+    assert "edge-controller kubeconfig" in logged
 
 
 def test_certificates_are_renewed_before_they_end_and_tokens_stay(tmp_path: Path) -> None:

@@ -87,8 +87,8 @@ async def test_a_damaged_database_gives_way_to_the_newest_sound_backup(tmp_path:
 
     async def look(api: ApiClient) -> None:
         assert await leases(api) == ["kept"]
-        told = [event for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"]
-        assert "what is newer is lost" in told[0]["message"]
+        events = [event for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"]
+        assert "what is newer is lost" in events[0]["message"]
 
     await serve(tmp_path, look)
     assert (tmp_path / "api" / "objects.db.damaged-1").exists()
@@ -207,8 +207,8 @@ async def test_an_upgrade_begins_with_a_backup(tmp_path: Path) -> None:
 
 async def test_a_database_of_a_later_format_is_refused_with_the_remedy(tmp_path: Path) -> None:
     await serve(tmp_path, keep_a_lease)
-    told = {rescue.FORMAT: str(database.FORMAT + 1), rescue.VERSION: "99.0"}
-    await asyncio.to_thread(database.keep_facts, tmp_path / "api" / "objects.db", told)
+    events = {rescue.FORMAT: str(database.FORMAT + 1), rescue.VERSION: "99.0"}
+    await asyncio.to_thread(database.keep_facts, tmp_path / "api" / "objects.db", events)
     with pytest.raises(errors.SettingError, match=r"version 99\.0.*edge-controller restore --latest"):
         await serve(tmp_path, leases)
 
@@ -238,17 +238,17 @@ async def test_what_was_lost_is_told_once_even_when_the_power_went_before_it_cou
     damage(path)
     backups = Backups(tmp_path / "backups", lambda: 0.0)
     await asyncio.to_thread(rescue.prepare, path, backups, __version__)  # and then the power goes
-    told: list[str] = []
+    events: list[str] = []
 
     async def look(api: ApiClient) -> None:
-        told.extend(
+        events.extend(
             event["message"] for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"
         )
 
     for _ in range(2):
         await serve(tmp_path, look)
-    assert len(told) == 2, "the Event of the first start, seen by both"
-    assert len(set(told)) == 1
+    assert len(events) == 2, "the Event of the first start, seen by both"
+    assert len(set(events)) == 1
 
 
 async def test_on_a_new_host_the_identity_comes_with_the_backup(tmp_path: Path) -> None:

@@ -41,13 +41,13 @@ async def stopping(site: CommandSite) -> asyncio.Task[dict[str, Any]]:
     ],
 )
 async def test_it_is_answered_once_the_wish_has_come_true(
-    site: CommandSite, operator: Operator, topic: str, wish: dict[str, Any]
+    site: CommandSite, operator: Operator, topic: str, desired: dict[str, Any]
 ) -> None:
     await create(site)
     answer = await site.send(topic, device_id="plc-1")
     assert (answer["status"], answer["success"], answer["device_id"]) == ("success", True, "plc-1")
     runtime = await site.runtime("plc-1")
-    assert runtime["spec"].items() >= wish.items()
+    assert runtime["spec"].items() >= desired.items()
     assert runtime["status"]["observedGeneration"] == runtime["metadata"]["generation"]
 
 

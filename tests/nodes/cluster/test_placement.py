@@ -61,8 +61,8 @@ def spec(*parents: str, subnet: str = "", **fields: Any) -> dict[str, Any]:
         pytest.param(ALL, spec("eth0", dedicatedInterface="eth1"), False, "one", "Docker", id="a dedicated one"),
     ],
 )
-def test_a_runtime_goes(nodes: Any, wish: dict[str, Any], pods: bool, node: str, backend: str) -> None:
-    assert placement.choose(nodes, wish, pods=pods) == (node, backend)
+def test_a_runtime_goes(nodes: Any, desired: dict[str, Any], pods: bool, node: str, backend: str) -> None:
+    assert placement.choose(nodes, desired, pods=pods) == (node, backend)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_runtime_goes(nodes: Any, wish: dict[str, Any], pods: bool, node: str,
         pytest.param((WITHOUT_DOCKER,), spec("eth2"), "no node has eth2 (pods: it has no Docker)", id="no Docker"),
     ],
 )  # fmt: skip
-def test_an_impossible_wish_says_which_node_has_what(nodes: Any, wish: dict[str, Any], sentence: str) -> None:
+def test_an_impossible_wish_says_which_node_has_what(nodes: Any, desired: dict[str, Any], sentence: str) -> None:
     with pytest.raises(errors.CommandError) as raised:
-        placement.choose(nodes, wish, pods=False)
+        placement.choose(nodes, desired, pods=False)
     assert str(raised.value) == sentence

@@ -28,8 +28,8 @@ IDENTITY = Identity("install", "edge", "plc1")
 
 def target(**spec: Any) -> Target:
     """A runtime."""
-    wished = {"deviceId": "plc1", "image": "plc", **spec}
-    return Target(IDENTITY, "plc1", "uid", 1, runtimes.RuntimeSpec.model_validate(wished))
+    fields = {"deviceId": "plc1", "image": "plc", **spec}
+    return Target(IDENTITY, "plc1", "uid", 1, runtimes.RuntimeSpec.model_validate(fields))
 
 
 def lan(name: str, **more: Any) -> dict[str, Any]:
@@ -103,8 +103,8 @@ BOARD = serial.SerialDevice("ttyS1", "/dev/ttyS1", os.makedev(4, 65), 0o660, 0, 
     ],
 )
 def test_a_container_may_open_what_its_ports_can_be_and_nothing_else(ports: list[str], expected: list[str]) -> None:
-    wished = [{"name": f"p{i}", "deviceId": id_, "containerPath": f"/dev/p{i}"} for i, id_ in enumerate(ports)]
-    assert cgroup_rules.of(target(serialPorts=wished).spec.serial_ports, [USB, ACM, BOARD]) == expected
+    fields = [{"name": f"p{i}", "deviceId": id_, "containerPath": f"/dev/p{i}"} for i, id_ in enumerate(ports)]
+    assert cgroup_rules.of(target(serialPorts=fields).spec.serial_ports, [USB, ACM, BOARD]) == expected
 
 
 @pytest.mark.parametrize(
@@ -169,11 +169,11 @@ def test_a_mac_address_that_is_known_wins(
 
 
 def test_name_servers_are_three_at_most_and_each_once() -> None:
-    wished = target(
+    fields = target(
         interfaces=[lan("a", dns=["10.0.0.1", "10.0.0.2"]), lan("b", dns=["10.0.0.1", "10.0.0.3", "10.0.0.4"])]
     )
 
-    assert create_body.name_servers(create_body.desired_interfaces(wished, {})) == ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    assert create_body.name_servers(create_body.desired_interfaces(fields, {})) == ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 
 
 def test_labels_tell_how_a_container_was_made() -> None:
@@ -192,13 +192,13 @@ def test_labels_tell_how_a_container_was_made() -> None:
 def test_the_environment_has_the_values_of_secrets_and_the_labels_only_their_names() -> None:
     secret = {"name": "S", "valueFrom": {"secretKeyRef": {"name": "plc", "key": "password"}}}
     left_out = {"name": "O", "valueFrom": {"secretKeyRef": {"name": "plc", "key": "o", "optional": True}}}
-    wished = target(interfaces=[lan("a")], env=[{"name": "A", "value": "1"}, secret, left_out])
-    made = body(dataclasses.replace(wished, secret_env={"S": "a=b"}), "1.51")
+    fields = target(interfaces=[lan("a")], env=[{"name": "A", "value": "1"}, secret, left_out])
+    made = body(dataclasses.replace(fields, secret_env={"S": "a=b"}), "1.51")
 
     assert made["Env"] == ["A=1", "S=a=b"]
     assert "a=b" not in json.dumps(made["Labels"])
-    assert labels.made_from(made["Labels"]) == wished.spec
-    assert create_body.secret_env(wished.spec, ["PATH=/bin", *made["Env"]]) == {"S": "a=b"}
+    assert labels.made_from(made["Labels"]) == fields.spec
+    assert create_body.secret_env(fields.spec, ["PATH=/bin", *made["Env"]]) == {"S": "a=b"}
 
 
 @pytest.mark.parametrize("damaged", ["", "no JSON", "[]", '{"a":'])

@@ -41,7 +41,7 @@ LABELS = ("abc", "", "-1", "256", "٣", "9" * 5000)
 )
 def test_how_the_run_that_finished_then_ended(events: list[dict[str, Any]], ending: tuple[int, bool] | None) -> None:
     endings = ContainerExits()
-    for told in events:
-        endings.note(told)
+    for noted in events:
+        endings.note(noted)
     found = endings.of("c1", NOW)
     assert (found and (found.exit_code, found.out_of_memory)) == ending

@@ -102,15 +102,15 @@ def test_a_network_is_made_once() -> None:
     assert [made.interface.name for made in found.create] == ["b"]
 
 
-STANDING = Endpoint(network_of(desired("a")).name, "id", "10.1.0.10", "02:00:00:00:00:0a")
+IN_PLACE = Endpoint(network_of(desired("a")).name, "id", "10.1.0.10", "02:00:00:00:00:0a")
 REPAIRS = [
-    ("in order", [STANDING], "a", "", 0, 0),
-    ("stopped: no MAC address is known", [Endpoint(STANDING.network, "id", "10.1.0.10")], "a", "", 0, 0),
+    ("in order", [IN_PLACE], "a", "", 0, 0),
+    ("stopped: no MAC address is known", [Endpoint(IN_PLACE.network, "id", "10.1.0.10")], "a", "", 0, 0),
     ("disconnected", [], "", "a", 0, 0),
-    ("another address", [Endpoint(STANDING.network, "id", "10.1.0.11", "02:00:00:00:00:0a")], "", "a", 1, 0),
-    ("another MAC address", [Endpoint(STANDING.network, "id", "10.1.0.10", "02:00:00:00:00:0b")], "", "a", 1, 0),
-    ("the network was made again", [Endpoint(STANDING.network, "gone", "10.1.0.10")], "", "a", 0, 1),
-    ("a stranger's network", [STANDING, Endpoint("other", "other", "10.9.0.2")], "a", "", 0, 0),
+    ("another address", [Endpoint(IN_PLACE.network, "id", "10.1.0.11", "02:00:00:00:00:0a")], "", "a", 1, 0),
+    ("another MAC address", [Endpoint(IN_PLACE.network, "id", "10.1.0.10", "02:00:00:00:00:0b")], "", "a", 1, 0),
+    ("the network was made again", [Endpoint(IN_PLACE.network, "gone", "10.1.0.10")], "", "a", 0, 1),
+    ("a stranger's network", [IN_PLACE, Endpoint("other", "other", "10.9.0.2")], "a", "", 0, 0),
 ]
 
 
@@ -131,7 +131,7 @@ def test_a_container_that_exists_is_brought_to_the_spec(
 
 def test_what_cannot_be_pinned_is_left_to_the_namespace() -> None:
     lans = LanNetworks(INSTALL, [network_of(desired("a"))], ENGINE_28)
-    moved = Endpoint(STANDING.network, "id", "10.1.0.11", "02:00:00:00:00:0a")
+    moved = Endpoint(IN_PLACE.network, "id", "10.1.0.11", "02:00:00:00:00:0a")
 
     found = endpoint_plan.on_container([desired("a")], [moved], lans, lambda _: False)
 
