@@ -1,4 +1,4 @@
-"""``python -m controller`` is ``edge-controller``."""
+"""Makes ``python -m controller`` run ``edge-controller``."""
 
 from controller.cli.main import main
 

@@ -1,7 +1,7 @@
-"""Whether the file system under a directory has room, for everyone who has to write there.
+"""Detects a full file system, for everything that writes to it.
 
-A leaf like files: it knows nothing of what is written. A full disk is said once, when it fills up and when it has room
-again, not once for each write that fails.
+A leaf module like files: it knows nothing about the content. A full disk is logged when it fills up and when it
+has room again, not for each failed write.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 MIB = 1 << 20
-LEAST_BYTES, ENOUGH_BYTES = MIB, 2 * MIB  # below the first it is full; above the second it has room again
+LEAST_BYTES, ENOUGH_BYTES = MIB, 2 * MIB  # full below the first; room again above the second
 LEAST_INODES, ENOUGH_INODES = 16, 64
-PROBE_BYTES = 4 * MIB  # as much as the largest row takes
-HOST_ROOT = Path("/proc/1/root")  # as the host's first process sees it; in a container our root is another one
-DISTRUST_SECONDS = 30.0  # after a write failed although the file system shows room, as with a quota
-EXT4_RESERVED_BLOCKS = 4096  # at most; ext4 gives them to nobody, not even to root (ext4_calculate_resv_blocks)
-REMEDY = "free space, for example with `docker image prune`; work goes on by itself"
-MEANWHILE = "only what must be written is"
+PROBE_BYTES = 4 * MIB  # the size of the largest row
+HOST_ROOT = Path("/proc/1/root")  # the host's root; in a container our own root differs
+DISTRUST_SECONDS = 30.0  # after a write failed although the file system reports free space, as with a quota
+EXT4_RESERVED_BLOCKS = 4096  # at most; not even root can use them (ext4_calculate_resv_blocks)
+REMEDY = "free space, for example with `docker image prune`; work then resumes automatically"
+MEANWHILE = "only essential data is written"
 
 
 class Disk:
-    """The file system of one directory. Any thread may ask; ``look`` and ``room`` are one system call each.
+    """The file system of one directory. Thread-safe; ``look`` and ``room`` take one system call each.
 
-    ``whose`` names its owner where that is not us; ``meanwhile`` says what follows while it is full, and ``remedy``
-    what to do.
+    ``whose`` names its owner if that is not the controller. Log messages say what happens while it is full
+    (``meanwhile``) and what to do (``remedy``).
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class Disk:
         remedy: str = REMEDY,
     ) -> None:
         self.directory = directory
-        self.fault = ""  # as of the last look: what is full and what to do, "" while there is room
-        self.visible = True  # as of the last look: a container may have no such directory
+        self.fault = ""  # result of the last look: what is full and the remedy, "" while there is room
+        self.visible = True  # result of the last look: a container may have no such directory
         self._whose = whose
         self._meanwhile = meanwhile
         self._remedy = remedy
@@ -56,20 +56,20 @@ class Disk:
         self._lock = threading.Lock()
 
     def look(self) -> str:
-        """The current fault. A directory that cannot be asked about is not full."""
+        """Check the file system and return the current fault. A directory that cannot be checked is not full."""
         with self._lock:
             self._turn(self._shortage())
             return self.fault
 
     def refused(self, error: Exception) -> None:
-        """A write failed for want of space: the disk counts as full for a while, whatever the file system shows."""
+        """Count the disk as full for a while after a write failed for lack of space."""
         with self._lock:
             self._distrusted = self._clock() + DISTRUST_SECONDS
             why = error.strerror if isinstance(error, OSError) else error
             self._turn(self._shortage() or f"the {self._name} is full ({why})")
 
     def probe(self) -> OSError | None:
-        """What keeps a file of 4 MiB from being written there, such as a quota; it goes at once. Blocking."""
+        """Write and remove a file of 4 MiB; return the error, for example of a quota, or None. Blocking."""
         try:
             with tempfile.TemporaryFile(dir=self.directory) as file:
                 file.write(bytes(PROBE_BYTES))
@@ -80,7 +80,7 @@ class Disk:
         return None
 
     def room(self) -> int:
-        """Bytes that we could still write, 0 when that is unknown."""
+        """Return the bytes that we can still write, 0 when unknown."""
         try:
             return _room(self._statvfs(self.directory))
         except OSError:
@@ -114,7 +114,7 @@ class Disk:
 
 
 def is_full(directory: Path) -> bool:
-    """Whether hardly anything can be written in that directory of the host; not where it cannot be asked about."""
+    """Return whether the file system of a host directory is full. A directory that cannot be checked is not full."""
     try:
         found = on_host(directory)
     except OSError:
@@ -123,15 +123,15 @@ def is_full(directory: Path) -> bool:
 
 
 def on_host(directory: Path) -> os.statvfs_result:
-    """As os.statvfs, of a directory that the host calls so. Raises OSError."""
+    """Return os.statvfs of a path on the host, even when we run in a container. Raises OSError."""
     try:
         return os.statvfs(HOST_ROOT.joinpath(*directory.parts[1:]))
-    except OSError:  # not everybody may look there
+    except OSError:  # /proc/1/root needs privileges
         return os.statvfs(directory)
 
 
 def _room(found: os.statvfs_result) -> int:
-    """What root may use of the blocks that are kept for it counts as room, as dockerd writes as root too."""
+    """Count root's reserved blocks as room, because dockerd writes as root too."""
     if os.geteuid():
         return found.f_bavail * found.f_frsize
     hidden = min(found.f_blocks // 50, EXT4_RESERVED_BLOCKS) if found.f_bavail < found.f_bfree else 0
@@ -139,7 +139,7 @@ def _room(found: os.statvfs_result) -> int:
 
 
 def _inodes(found: os.statvfs_result) -> int:
-    """Some file systems, such as Btrfs, count none."""
+    """Return the free inodes; some file systems, such as Btrfs, do not count them."""
     return (found.f_favail if os.geteuid() else found.f_ffree) if found.f_files else ENOUGH_INODES
 
 

@@ -1,22 +1,22 @@
-"""The error tree. Libraries' errors are wrapped into these at the edge where the library is called.
+"""The exception hierarchy. Exceptions of libraries are wrapped into these where the library is called.
 
     EdgeError
-    ├── SettingError            a setting is malformed: the start ends with this sentence
-    ├── IdentityError           certificate or key missing, damaged, expired: the link waits
-    ├── LinkError               the cloud cannot be reached, or refuses us
+    ├── SettingError            a setting is malformed: the start fails with this message
+    ├── IdentityError           certificate or key missing, damaged or expired: the cloud link waits
+    ├── LinkError               the cloud is unreachable or refuses the connection
     ├── CommandError            a cloud command is refused: becomes its error answer
-    │   └── ContractError       ... because its message breaks the contract (lists every fault)
+    │   └── ContractError       ... because its message violates the contract (lists every fault)
     ├── ApiError                the Kubernetes API answered with a failure Status
     │   ├── NotFoundError  ├── ConflictError  ├── AlreadyExistsError  ├── InvalidError
     │   ├── ExpiredError (410)
-    │   └── ApiUnavailableError (no answer, 429, 5xx: try again)
+    │   └── ApiUnavailableError (no answer, 429, 5xx: retry)
     │       └── DiskFullError   ... because the disk of the API is full (507)
-    └── ReconcileError          a pass ended without the desired state; carries a reason of api/reasons.py
-        ├── Waiting             something is missing that will come: Reconciling=True, counted as waiting
+    └── ReconcileError          a reconcile pass ended before the desired state; has a reason of api/reasons.py
+        ├── Waiting             something is missing that will appear: Reconciling=True, counted as waiting
         ├── Retry               a step failed: Reconciling=True, own backoff
-        └── Stalled             a person is needed: Stalled=True, still tried by the slow timer
+        └── Stalled             a person must act: Stalled=True, still retried by the resync
 
-Every message is one sentence that a person can act on. No error carries a secret.
+Every message is one sentence that a person can act on. No message contains a secret.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from typing import NamedTuple
 
 
 class EdgeError(Exception):
-    """Root of all errors of this project; ``str()`` is the sentence for a person."""
+    """Base class of all errors of this project; ``str()`` is the message for a person."""
 
 
 class SettingError(EdgeError):
-    """A setting is malformed; names the setting and the remedy."""
+    """A setting is malformed; the message names the setting and the remedy."""
 
 
 class IdentityError(EdgeError):
-    """The client certificate or key cannot be used; says why."""
+    """The client certificate or key cannot be used."""
 
 
 class LinkError(EdgeError):
-    """The link to the cloud could not be made or was lost."""
+    """The link to the cloud cannot be established or was lost."""
 
 
 class CommandError(EdgeError):
-    """A cloud command is refused; the text is the ``error`` of its answer."""
+    """A cloud command is refused; the message is the ``error`` of its answer."""
 
 
 class Fault(NamedTuple):
@@ -52,7 +52,7 @@ class Fault(NamedTuple):
 
 
 class ContractError(CommandError):
-    """A message breaks its contract.
+    """A message violates its contract.
 
     ``faults`` lists every fault, in the order of the message's fields.
     """
@@ -76,7 +76,7 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """409 Conflict: the resourceVersion or uid is not the current one; read again and retry."""
+    """409 Conflict: resourceVersion or uid is outdated; read again and retry."""
 
 
 class AlreadyExistsError(ApiError):
@@ -84,11 +84,11 @@ class AlreadyExistsError(ApiError):
 
 
 class InvalidError(ApiError):
-    """400 or 422: the object breaks the schema or a rule."""
+    """400 or 422: the object violates the schema or a validation rule."""
 
 
 class ExpiredError(ApiError):
-    """410: the revision asked for is compacted; list again."""
+    """410: the requested revision was compacted; list again."""
 
 
 class ApiUnavailableError(ApiError):
@@ -96,11 +96,11 @@ class ApiUnavailableError(ApiError):
 
 
 class DiskFullError(ApiUnavailableError):
-    """507 DiskFull: the disk under the API has no room for this write; reads, statuses and deletes go on."""
+    """507 DiskFull: the API's disk has no room for this write; reads, status updates and deletes still work."""
 
 
 class ReconcileError(EdgeError):
-    """A reconcile pass ended before the desired state; ``reason`` is one of api/reasons.py."""
+    """A reconcile pass ended before the desired state was reached; ``reason`` is one of api/reasons.py."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -108,12 +108,12 @@ class ReconcileError(EdgeError):
 
 
 class Waiting(ReconcileError):  # noqa: N818 - an outcome, named as the conditions name it
-    """Something is missing that will come (parent interface, image pull, daemon)."""
+    """Something is missing that will appear without a change of the spec (parent interface, image, engine)."""
 
 
 class Retry(ReconcileError):  # noqa: N818
-    """A step failed and may work when tried again."""
+    """A step failed and may succeed when retried."""
 
 
 class Stalled(ReconcileError):  # noqa: N818
-    """A person is needed; the slow timer still tries again."""
+    """A person must act; the resync still retries."""

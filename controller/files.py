@@ -1,6 +1,6 @@
-"""Files that must be whole after a power cut, and one way to write a small one that is nobody else's to read.
+"""Writes small private files that survive a power cut, and restricts the modes of files.
 
-A leaf like names and errors: it imports nothing of ours and knows nothing of what it writes.
+A leaf module like names and errors: it imports nothing of ours and knows nothing about the content.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import os
 import secrets
 from pathlib import Path
 
-NO_RIGHT = "give the controller the right to write it"
-READ_ONLY = "the file system is read-only: mount it for writing"
+NO_RIGHT = "give the controller permission to write it"
+READ_ONLY = "the file system is read-only: mount it read-write"
 SPACE = "free space on the disk"
 REMEDIES = {
     errno.ENOSPC: SPACE,
@@ -22,12 +22,12 @@ REMEDIES = {
     errno.EPERM: NO_RIGHT,
     errno.EMFILE: "raise the limit of open files (LimitNOFILE)",
     errno.ENFILE: "raise the limit of open files (fs.file-max)",
-    errno.EIO: "the disk fails: replace it (dmesg)",
+    errno.EIO: "the disk is failing: check dmesg and replace it",
 }
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Put the file in place with mode 0600, on disk when this returns. Raises OSError; then the former one stands."""
+    """Atomically write a file with mode 0600 and sync it to disk. On OSError the previous file is unchanged."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -42,21 +42,21 @@ def write_secret(path: Path, content: bytes) -> None:
 
 
 def is_secret(path: Path, content: bytes) -> bool:
-    """Whether the file is there as ``write_secret`` would leave it. Raises OSError."""
+    """Return whether the file has this content and the mode of ``write_secret``. Raises OSError."""
     if not path.is_file() or path.stat().st_mode & 0o777 != 0o600:
         return False
     return path.read_bytes() == content
 
 
 def remedy(error: OSError) -> str:
-    """What a person does so that our files can be read and written."""
-    return REMEDIES.get(error.errno or 0, "see that the disk works, has space and can be written")
+    """Return what a person can do about a failed read or write of a file."""
+    return REMEDIES.get(error.errno or 0, "check that the disk works, has free space and is writable")
 
 
 def make_private(path: Path) -> None:
-    """Have the file there with mode 0600, empty when it is new. Raises OSError.
+    """Ensure that the file exists with mode 0600; a new file is empty. Raises OSError.
 
-    One that is there is not opened: closing a descriptor drops the locks that SQLite has on the file.
+    An existing file is not opened, because closing a descriptor would drop SQLite's locks on the file.
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -64,9 +64,9 @@ def make_private(path: Path) -> None:
 
 
 def tighten(path: Path, mode: int) -> None:
-    """Take from a file or folder what the mode does not give.
+    """Remove the permissions of a file or folder that are not in ``mode``.
 
-    One that is not ours, or on a file system that is read-only or has no modes (a USB stick), stays as it is.
+    Does nothing if the file is not ours or its file system is read-only or has no modes (a USB stick).
     """
     with contextlib.suppress(OSError):
         found = path.stat().st_mode & 0o777
@@ -75,7 +75,7 @@ def tighten(path: Path, mode: int) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk: else a power cut may undo a rename that was made."""
+    """Sync a file or a folder's entries to disk; without it a power cut may undo a rename."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
 """Identifiers that are part of the API: group, labels, annotations, finalizer, condition types.
 
-They stand on objects on disk and in containers that outlive an upgrade, so none may ever be renamed.
-This module holds names only: no logic, no imports of ours.
+They are stored in objects on disk and in containers that outlive an upgrade, so none may ever be renamed.
+This module contains names only: no logic, no imports of ours.
 """
 
 GROUP = "getedge.me"
@@ -16,21 +16,21 @@ FINALIZER = f"{GROUP}/runtime-cleanup"
 ORIGIN_LABEL = f"{GROUP}/origin"
 ORIGIN_CLOUD = "cloud"
 
-# On Runtimes that the cloud's commands wrote last: "<topic> <name of the RuntimeCommand>".
+# On Runtimes last written by a cloud command: "<topic> <name of the RuntimeCommand>".
 REQUESTED_BY = f"{GROUP}/requested-by"
 
 # On a Runtime that owns the container of its deviceId: its own uid.
 CLAIM = f"{GROUP}/claim"
 
-# Leases in the namespace of the controller: which process leads, and which nodes are heard of.
+# Leases in the controller's namespace: the leader's, and one that each node renews.
 LEADER_LEASE = "edge-controller"
 LEASE_LABEL = f"{GROUP}/lease"
 NODE_LEASE = "node"
 
-# For whom a token must be made that is shown to a node (TokenRequest: spec.audiences).
+# Audience of the tokens presented to a node (TokenRequest: spec.audiences).
 NODE_AUDIENCE = f"node.{GROUP}"
 
-# Labels on every container, network and volume that we make.
+# Labels on every container, network and volume that we create.
 MANAGED_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_VALUE = "edge-controller"
 INSTALL_LABEL = f"{GROUP}/install-id"
@@ -39,16 +39,16 @@ NAME_LABEL = f"{GROUP}/runtime-name"
 DEVICE_LABEL = f"{GROUP}/device-id"
 UID_LABEL = f"{GROUP}/runtime-uid"
 ROLE_LABEL = f"{GROUP}/role"  # on networks: "internal" or "lan"
-SPEC_LABEL = f"{GROUP}/spec"  # on containers: the spec they were made from, as canonical JSON (decision 12)
+SPEC_LABEL = f"{GROUP}/spec"  # on containers: the spec they were created from, as canonical JSON (decision 12)
 
 MAC_LABEL = f"{GROUP}/mac-addresses"  # on containers: interface name -> MAC address, as JSON
-IMAGE_LABEL = f"{GROUP}/image"  # on containers: the pin they were made from
+IMAGE_LABEL = f"{GROUP}/image"  # on containers: the pinned image they were created from
 IMAGE_SOURCE_LABEL = f"{GROUP}/image-source"  # on containers: the reference that the pin was resolved from
 PREVIOUS_IMAGE_LABEL = f"{GROUP}/previous-image"  # on containers: the pin of the container they replaced
-PULLED_LABEL = f"{GROUP}/image-pulled"  # on containers: "true" when we pulled their image and may remove it
-REALTIME_LABEL = f"{GROUP}/realtime"  # on containers: "unavailable" when made without what the spec asks
+PULLED_LABEL = f"{GROUP}/image-pulled"  # on containers: "true" if we pulled their image and may remove it
+REALTIME_LABEL = f"{GROUP}/realtime"  # on containers: "unavailable" if created without the desired realtime settings
 
-# On a StatefulSet while its pod is being replaced: uid and ControllerRevision of the pod before.
+# On a StatefulSet while its pod is being replaced: uid and ControllerRevision of the previous pod.
 PREDECESSOR = f"{GROUP}/predecessor"
 
 # Condition types of a Runtime (kstatus: Ready, Reconciling, Stalled) and of an EdgeNode.

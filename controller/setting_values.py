@@ -1,6 +1,6 @@
-"""The forms that settings take as text, and what is refused of them: addresses, ranges, lists, roles, templates.
+"""Parsers and validators of setting values: addresses, ranges, lists, roles, templates.
 
-Every ValueError here is the second half of a sentence that begins with the setting's name.
+Every ValueError here completes a sentence that starts with the setting's name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_READS = 64
 
 
 class Listen(NamedTuple):
-    """An address to listen on; port 0 takes a free one."""
+    """An address to listen on; port 0 takes any free port."""
 
     host: str
     port: int
@@ -38,7 +38,7 @@ def _listen(value: Any) -> Any:
 
 
 def one_line(error: Exception) -> str:
-    """What a library says over several lines, in one."""
+    """Join a library's multi-line message into one line."""
     return " ".join(str(error).split())
 
 
@@ -59,14 +59,14 @@ def _parts(value: Any) -> Any:
 
 
 def _read_paths(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Nothing that a client would write otherwise on the request line: no escapes, no dot segments, no query."""
+    """Accept only paths that clients send unchanged in the request line: no escapes, no dot segments, no query."""
     if len(value) > MAX_READS:
         raise ValueError(f"give at most {MAX_READS} paths")
     for path in value:
         segments = path.split("/")[1:]
         plain = re.fullmatch(r"/[A-Za-z0-9._~/-]{0,255}", path)
         if not plain or "" in segments[:-1] or not {".", ".."}.isdisjoint(segments):
-            raise ValueError("give absolute paths of letters, digits and ._~-, such as /api/status, by commas")
+            raise ValueError("give absolute paths of letters, digits and ._~-, such as /api/status, comma-separated")
     return value
 
 

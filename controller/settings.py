@@ -1,7 +1,7 @@
-"""Settings of the controller: flags win over environment variables, these over the file, that over the defaults.
+"""Settings of the controller. Precedence: flags, environment variables, the settings file, defaults.
 
-One frozen class; every field says what it means, and the README's table is printed from it. Reading settings does
-nothing else: no directory is made, no file but the settings file and a template is read.
+One frozen class; the README's table is generated from the descriptions of its fields. Loading settings has no side
+effects: it creates no directory and reads no files except the settings file and a template.
 """
 
 from __future__ import annotations
@@ -44,90 +44,96 @@ OPENPLC_TEMPLATE: dict[str, Any] = {
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Raises pydantic errors; use ``load``, which says them in one sentence."""
+    """All settings. Raises pydantic errors; use ``load`` to get them as one sentence."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
 
     cloud_url: CloudUrl = Field(
         "https://api.getedge.me",
-        description="The cloud, https:// (http:// to this host only); empty: no cloud, resources and GitOps only.",
+        description="Cloud URL, https:// (http:// only to this host). Empty: no cloud, resources and GitOps only.",
     )
-    client_cert: Path = Field(Path("~/.mtls/client.crt"), description="Client certificate; its CN is the agent id.")
-    client_key: Path = Field(Path("~/.mtls/client.key"), description="Key of the client certificate.")
-    cloud_ca: Path | None = Field(None, description="CA bundle for the cloud's certificate; default: the system's.")
-    state_dir: Path = Field(Path("/var/lib/edge-controller"), description="Where everything that must last is kept.")
+    client_cert: Path = Field(Path("~/.mtls/client.crt"), description="Client certificate. Its CN is the agent id.")
+    client_key: Path = Field(Path("~/.mtls/client.key"), description="Private key of the client certificate.")
+    cloud_ca: Path | None = Field(None, description="CA bundle for the cloud's certificate. Default: the system's.")
+    state_dir: Path = Field(Path("/var/lib/edge-controller"), description="Directory of all persistent state.")
     upgrade_without_backup: bool = Field(
-        False, description="true: an upgrade may begin although no backup of the database can be taken before it."
+        False, description="Allow an upgrade of the database without a backup when none can be made."
     )
-    api: Literal["embedded", "cluster"] = Field("embedded", description="Whose Kubernetes API is used.")
+    api: Literal["embedded", "cluster"] = Field(
+        "embedded", description="Kubernetes API to use: the embedded one or a cluster's."
+    )
     roles: Roles = Field(
         ("link", "node"),
-        description="What this process does: link, pods, node; in a cluster any of them, by commas.",
+        description="Roles of this process: link, pods, node; in a cluster any of them, comma-separated.",
     )
-    api_listen: ListenAddress = Field(Listen("127.0.0.1", 6445), description="Address of the embedded API.")
+    api_listen: ListenAddress = Field(
+        Listen("127.0.0.1", 6445), description="Address that the embedded API listens on."
+    )
     api_expose: bool = Field(
-        False, description="true: EDGE_API_LISTEN may be an address that other hosts reach; they need a certificate."
+        False, description="Allow EDGE_API_LISTEN to be reachable from other hosts, which need a certificate."
     )
     http_listen: ListenAddress = Field(
-        Listen("127.0.0.1", 9402), description="Address of /healthz, /readyz and /metrics."
+        Listen("127.0.0.1", 9402), description="Address that serves /healthz, /readyz and /metrics."
     )
     node_listen: ListenAddress = Field(
-        Listen("0.0.0.0", 9443),  # noqa: S104 - others ask it; each shows a token
-        description="cluster: where role node answers the leader, over TLS.",
+        Listen("0.0.0.0", 9443),  # noqa: S104 - the leader connects from another host, with a token
+        description="In a cluster: address on which the node role serves the leader over TLS.",
     )
     node_token: Path = Field(
         Path("/var/run/secrets/edge-controller/token"),
-        description=f"cluster: the leader's token for nodes, a projected one with audience {names.NODE_AUDIENCE}.",
+        description=f"In a cluster: the leader's projected token for nodes, with audience {names.NODE_AUDIENCE}.",
     )
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = Field(
-        "edge", description="Namespace of the cloud's runtimes, and the kubeconfig's default."
+        "edge", description="Namespace of the cloud's runtimes and default namespace of the kubeconfig."
     )
     node_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")] = Field(
         default_factory=lambda: re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip("-.") or "node",
-        description="Name of this node; kept from the first start.",
+        description="Name of this node, fixed at the first start.",
     )
     docker_host: str = Field(
-        "unix:///var/run/docker.sock", validation_alias="DOCKER_HOST", description="The Docker engine."
+        "unix:///var/run/docker.sock", validation_alias="DOCKER_HOST", description="Address of the Docker engine."
     )
     runtime_image: str = Field(
-        "ghcr.io/autonomy-logic/openplc-runtime", description="Image repository of what the cloud creates."
+        "ghcr.io/autonomy-logic/openplc-runtime", description="Image repository of runtimes created by the cloud."
     )
-    runtime_version: str = Field("latest", description="Image tag of what the cloud creates without a version.")
+    runtime_version: str = Field(
+        "latest", description="Image tag of runtimes that the cloud creates without a version."
+    )
     runtime_template: Template = Field(
         default_factory=lambda: dict(OPENPLC_TEMPLATE),
-        description="Partial spec under what the cloud creates: YAML, JSON or @FILE; default: what OpenPLC v4 needs.",
+        description="Partial spec for runtimes created by the cloud, as YAML, JSON or @FILE. Default: for OpenPLC v4.",
     )
     image_prefixes: Prefixes = Field(
         (),
-        description="Allowed registries, folders of them (ghcr.io/a, with all below) and images, separated by commas; "
-        "empty: all.",
+        description="Allowed registries, their folders (ghcr.io/a and everything below) and images, comma-separated. "
+        "Empty: all.",
     )
     address_probe: bool = Field(
         True,
-        description="Ask the LAN before an address is taken, and watch for others that have it (RFC 5227); off where a "
+        description="Probe the LAN before using an address and detect conflicts later (RFC 5227). Disable it where a "
         "router answers for every address (proxy ARP).",
     )
-    dev_dir: Path = Field(Path("/dev"), description="Where the host's device nodes are.")
-    sys_dir: Path = Field(Path("/sys"), description="Where the host's sysfs is.")
+    dev_dir: Path = Field(Path("/dev"), description="Directory of the host's device nodes.")
+    sys_dir: Path = Field(Path("/sys"), description="Mount point of the host's sysfs.")
     internal_pool: Pool = Field(
-        ipaddress.IPv4Network("10.213.0.0/16"), description="Range of the internal networks, a /28 each."
+        ipaddress.IPv4Network("10.213.0.0/16"), description="Address range of the internal networks, a /28 each."
     )
     pids_limit: Annotated[int, Field(ge=64, le=4_194_304)] = Field(
-        4096, description="How many processes and threads a runtime may have; of containers that are made from now on."
+        4096, description="Maximum number of processes and threads of a runtime; applies to new containers."
     )
     command_seconds: Annotated[float, Field(ge=1, le=600)] = Field(
-        30, description="How long start, stop, restart and run_command wait for their answer."
+        30, description="Seconds that start, stop, restart and run_command may take to answer."
     )
     runtime_reads: ReadPaths = Field(
         ("/api/status", "/api/ping", "/api/runtime-logs", "/api/compilation-status"),
-        description="Paths of a runtime that change nothing when read: a GET is sent at once and recorded nowhere.",
+        description="Paths of a runtime without side effects when read: a GET is forwarded at once and not recorded.",
     )
     contracts: Literal["strict", "lenient"] = Field(
-        "strict", description="lenient: action and requested_at may be left out of messages."
+        "strict", description="Validation of cloud messages; lenient makes action and requested_at optional."
     )
-    heartbeat_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(5, description="Between two heartbeats.")
-    log_format: Literal["console", "json"] = Field("console", description="Form of the log.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    heartbeat_seconds: Annotated[float, Field(ge=0.1, le=3600)] = Field(5, description="Heartbeat interval in seconds.")
+    log_format: Literal["console", "json"] = Field("console", description="Log format.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
 
     @classmethod
     @override
@@ -139,18 +145,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Values given to the constructor already hold flags over environment over file (see ``load``)."""
+        """Use only the constructor's values: ``load`` has already merged flags, environment and file."""
         return (init_settings,)
 
 
 def variable(field: str) -> str:
-    """The environment variable of a field."""
+    """Return the environment variable of a field."""
     alias = Settings.model_fields[field].validation_alias
     return str(alias) if alias else PREFIX + field.upper()
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> Settings:
-    """The settings from all sources. Raises errors.SettingError, one sentence with the setting and the remedy."""
+    """Load settings from all sources. Raises errors.SettingError, which names the setting and the remedy."""
     known = {variable(field): field for field in Settings.model_fields}
     values = _from_file(file) if file else {}
     values |= {field: environment[name] for name, field in known.items() if name in environment}
@@ -165,20 +171,20 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | 
 
 
 def _check_exposure(settings: Settings) -> None:
-    """Nobody opens the API to a plant's network by a slip of the pen."""
+    """Refuse to expose the API to the plant's network by a typo."""
     host = settings.api_listen.host
     if settings.api == "embedded" and not settings.api_expose and not _is_loopback(host):
         raise errors.SettingError(
-            f"EDGE_API_LISTEN {settings.api_listen} can be reached from other hosts: set EDGE_API_EXPOSE=true if that "
-            "is wanted, or listen on 127.0.0.1"
+            f"EDGE_API_LISTEN {settings.api_listen} is reachable from other hosts: set EDGE_API_EXPOSE=true if that "
+            "is intended, or listen on 127.0.0.1"
         )
 
 
 def _check_roles(settings: Settings) -> None:
     if settings.api == "embedded" and set(settings.roles) != {"link", "node"}:
         raise errors.SettingError(
-            f"EDGE_ROLES {','.join(settings.roles)} needs EDGE_API=cluster: the embedded API has one process, with the "
-            "roles link,node"
+            f"EDGE_ROLES {','.join(settings.roles)} needs EDGE_API=cluster: with the embedded API the only process has "
+            "the roles link,node"
         )
 
 
@@ -195,7 +201,7 @@ def _with_home(settings: Settings) -> dict[str, Path]:
 
 
 def _from_file(path: Path) -> dict[str, Any]:
-    """Keys are field names, with or without the EDGE_ of their variable, in any case."""
+    """Read a file; its keys are field names in any case, with or without the EDGE_ prefix."""
     try:
         text = path.read_text()
         content = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text) or {}
@@ -203,7 +209,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         reason = one_line(error)
         raise errors.SettingError(f"--config {path} cannot be read: {reason}; give a TOML or YAML file") from error
     if not isinstance(content, dict):
-        raise errors.SettingError(f"--config {path} holds no settings; give a mapping such as `cloud_url: ...`")
+        raise errors.SettingError(f"--config {path} contains no settings; give a mapping such as `cloud_url: ...`")
     return {_field_of(str(key), path): value for key, value in content.items()}
 
 
@@ -212,7 +218,7 @@ def _field_of(key: str, path: Path) -> str:
     if field in Settings.model_fields:
         return field
     nearest = get_close_matches(field, Settings.model_fields, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else f"; known are {', '.join(Settings.model_fields)}"
+    hint = f"; did you mean {nearest[0]}?" if nearest else f"; valid settings are {', '.join(Settings.model_fields)}"
     raise errors.SettingError(f"--config {path}: there is no setting {key}{hint}")
 
 
@@ -226,7 +232,7 @@ def _sentence(error: ValidationError) -> str:
 
 
 def table() -> str:
-    """The settings as a Markdown table."""
+    """Return the settings as a Markdown table."""
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         rows.append(f"| `{variable(name)}` | {_default_text(name)} | {field.description} |")

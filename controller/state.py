@@ -1,7 +1,7 @@
-"""Who this installation is, kept in the state directory: install id, node name, retired or not.
+"""The identity of this installation in the state directory: install id, node name, retirement.
 
-Each fact is one small file, written whole or not at all (temporary file, fsync, rename). Nothing else lives here:
-objects are in the API's store, metrics and leases in their own folders.
+Each value is one small file, written atomically (temporary file, fsync, rename). Objects are in the API's store;
+metrics and leases have their own folders.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ RETIRED = "retired"
 LOCK = "lock"
 KUBECONFIG = "kubeconfig"
 LEASES = "leases"
-LENT = "lent"  # interfaces of the host that are in containers
+PASSTHROUGH = "lent"  # host interfaces in containers
 METRICS = "metrics"
 API = "api"
 BACKUPS = "backups"
-FOLDERS = (LEASES, LENT, METRICS, API, BACKUPS)
+FOLDERS = (LEASES, PASSTHROUGH, METRICS, API, BACKUPS)
 
 
 class State:
-    """The facts in one directory, which is made with mode 0700 when the first is written.
+    """The values in one directory, which is created with mode 0700 on the first write.
 
     Writing and locking raise errors.SettingError when the directory cannot be used.
     """
@@ -39,35 +39,35 @@ class State:
         self.directory = directory
 
     def install_id(self, preferred: str | None = None) -> str:
-        """The id every label and MAC address hangs on: ``preferred`` (the agent id) at first start, then kept."""
-        return self._kept(INSTALL_ID, preferred or secrets.token_hex(4))
+        """Return the id behind every label and MAC address: ``preferred`` (the agent id) at first start, then fixed."""
+        return self._stored(INSTALL_ID, preferred or secrets.token_hex(4))
 
     def known_install_id(self) -> str:
-        """The id that is kept, "" before the first start."""
+        """Return the stored id, "" before the first start."""
         path = self.directory / INSTALL_ID
         return path.read_text().strip() if path.exists() else ""
 
     def node_name(self, default: str) -> str:
-        """The name of this node as at its first start: a later host name changes nothing."""
-        return self._kept(NODE_NAME, default)
+        """Return the node name fixed at the first start; a later change of the host name has no effect."""
+        return self._stored(NODE_NAME, default)
 
     @property
     def retired(self) -> bool:
-        """Whether ``delete_orchestrator`` retired the agent: the link stays down for good."""
+        """Whether ``delete_orchestrator`` retired the agent, which keeps the link down permanently."""
         return (self.directory / RETIRED).exists()
 
     def retire(self) -> None:
-        """Keep the link down from now on, over restarts."""
-        self.write(RETIRED, "retired by delete_orchestrator; `edge-controller reset` lifts this")
+        """Keep the link down from now on, across restarts."""
+        self.write(RETIRED, "retired by delete_orchestrator; undo with `edge-controller reset`")
 
     def reset(self) -> bool:
-        """Lift the retirement; whether there was one."""
+        """Undo the retirement; return whether there was one."""
         was = self.retired
         (self.directory / RETIRED).unlink(missing_ok=True)
         return was
 
     def forget(self) -> None:
-        """Remove everything but the retirement: nothing else of this installation remains."""
+        """Remove everything except the retirement and the lock."""
         for path in self.directory.iterdir():
             if path.name in (RETIRED, LOCK):
                 continue
@@ -77,7 +77,7 @@ class State:
                 path.unlink()
 
     def write(self, name: str, text: str) -> None:
-        """Write one file (mode 0600) so that a power cut leaves the old or the new one."""
+        """Write one file (mode 0600) atomically: a power cut leaves either the old or the new one."""
         self._make_directory()
         try:
             files.write_secret(self.directory / name, text.encode())
@@ -86,7 +86,7 @@ class State:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the directory; raises errors.SettingError when another controller has it."""
+        """Lock the directory. Raises errors.SettingError when another controller uses it."""
         self._make_directory()
         try:
             descriptor = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -97,12 +97,12 @@ class State:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise errors.SettingError(
-                    f"another edge-controller runs on EDGE_STATE_DIR {self.directory}; stop it or give another one"
+                    f"another edge-controller uses EDGE_STATE_DIR {self.directory}; stop it or set another directory"
                 ) from None
             yield
 
     def tighten(self) -> None:
-        """Let nobody else read what is there: earlier versions, Docker and a wide umask left folders and files open."""
+        """Make the state private: earlier versions, Docker and a wide umask left folders and files readable."""
         for folder in (self.directory, *(self.directory / name for name in FOLDERS)):
             if folder.is_dir() and not folder.is_symlink():
                 files.tighten(folder, 0o700)
@@ -116,7 +116,7 @@ class State:
             f"EDGE_STATE_DIR {self.directory} cannot be used ({error.strerror}): {files.remedy(error)}"
         )
 
-    def _kept(self, name: str, value: str) -> str:
+    def _stored(self, name: str, value: str) -> str:
         path = self.directory / name
         if path.exists() and (kept := path.read_text().strip()):
             return kept
@@ -128,5 +128,5 @@ class State:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise errors.SettingError(
-                f"EDGE_STATE_DIR {self.directory} cannot be made: {error.strerror}; give one that can be written"
+                f"EDGE_STATE_DIR {self.directory} cannot be created: {error.strerror}; set a writable directory"
             ) from error

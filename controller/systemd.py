@@ -1,6 +1,6 @@
-"""Tells systemd how we are: sd_notify(3) on the datagram socket that $NOTIFY_SOCKET names.
+"""Reports the service's state to systemd: sd_notify(3) on the datagram socket in $NOTIFY_SOCKET.
 
-Without systemd every call does nothing. A notice is never worth a failure: what cannot be sent is logged once.
+Without systemd every call does nothing. A notification never raises: a failure is logged once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class Notifier:
-    """The way to the service manager that the environment names, if there is one."""
+    """Sends notifications to the service manager named in the environment, if any."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
@@ -24,19 +24,19 @@ class Notifier:
         self._failed = False
 
     def ready(self, status: str) -> None:
-        """The start is over; ``status`` is the line that ``systemctl status`` shows."""
+        """Report that the start is complete; ``status`` is shown by ``systemctl status``."""
         self._send(f"READY=1\nSTATUS={status}")
 
     def status(self, status: str) -> None:
-        """A new line for ``systemctl status``."""
+        """Set the line shown by ``systemctl status``."""
         self._send(f"STATUS={status}")
 
     def stopping(self) -> None:
-        """We were asked to end and are doing so."""
+        """Report that the service is stopping."""
         self._send("STOPPING=1")
 
     async def feed_watchdog(self, stale: Callable[[], list[str]]) -> None:
-        """Feed the unit's watchdog twice per period while no loop is stale; returns at once when there is none."""
+        """Feed the unit's watchdog twice per period while no loop is stale; return at once without a watchdog."""
         if not self._watchdog_seconds:
             return
         was_stale = False
@@ -45,7 +45,7 @@ class Notifier:
             if not faults:
                 self._send("WATCHDOG=1")
             elif not was_stale:
-                logger.error("The watchdog is not fed any more: %s", "; ".join(faults))
+                logger.error("No longer feeding the watchdog: %s", "; ".join(faults))
             was_stale = bool(faults)
             await asyncio.sleep(self._watchdog_seconds / 2)
 
@@ -58,11 +58,11 @@ class Notifier:
                 notices.send(message.encode())
         except OSError as error:
             if not self._failed:
-                logger.warning("systemd cannot be told how we are ($NOTIFY_SOCKET): %s", error)
+                logger.warning("Cannot notify systemd ($NOTIFY_SOCKET): %s", error)
             self._failed = True
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float:
-    """The unit's WatchdogSec when it is meant for this process (sd_watchdog_enabled(3)), else 0."""
+    """Return the unit's WatchdogSec if it applies to this process (sd_watchdog_enabled(3)), else 0."""
     usec, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
     return int(usec) / 1e6 if usec.isdecimal() and pid in {"", str(os.getpid())} else 0.0

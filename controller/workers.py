@@ -1,7 +1,7 @@
 """A bounded pool of threads for calls that block.
 
-The threads are daemons, unlike those of concurrent.futures, which hold up the end of the process: a `docker stop`
-with a grace period of minutes must not keep the controller from ending.
+The threads are daemons, unlike those of concurrent.futures, which delay the exit of the process: a `docker stop` with a
+grace period of minutes must not keep the controller from exiting.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Workers:
-    """At most ``size`` threads called ``name``, started as they are needed."""
+    """At most ``size`` threads named after ``name``, started on demand."""
 
     def __init__(self, size: int, name: str) -> None:
         self._size = size
@@ -29,7 +29,7 @@ class Workers:
         self._closed = False
 
     async def run(self, function: Callable[[], T]) -> T:
-        """The function's result or error, from a thread of the pool; cancelled when the pool is closed."""
+        """Run the function in a thread of the pool; cancelled when the pool is closed."""
         future: Future[T] = Future()
         if self._closed:
             future.cancel()
@@ -39,7 +39,7 @@ class Workers:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Begin no more jobs, and let the threads end when they have done what they are at; waits for none."""
+        """Start no more jobs and let each thread end after its current job, without waiting."""
         self._closed = True
         with contextlib.suppress(queue.Empty):
             while job := self._jobs.get_nowait():
@@ -64,7 +64,7 @@ class Workers:
 def _settle(future: Future[T], function: Callable[[], T]) -> None:
     try:
         result = function()
-    except BaseException as error:  # noqa: BLE001 - handed to the one who waits
+    except BaseException as error:  # noqa: BLE001 - re-raised in the caller
         future.set_exception(error)
     else:
         future.set_result(result)

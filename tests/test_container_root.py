@@ -1,4 +1,4 @@
-"""A container's root is reached through a process that is proven to be the container's."""
+"""A container's root is opened through a process that is verified to be the container's."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_the_cgroup_of_every_driver_and_version_names_the_container(tmp_path: Pa
 
 
 @pytest.mark.parametrize("container", ["", ID])
-def test_a_process_of_the_host_is_no_containers(container: str) -> None:
+def test_a_host_process_is_refused(container: str) -> None:
     assert not Process(os.getpid(), container).runs()
     with pytest.raises(OSError, match="is not the container's"), folder(Process(1, container), PurePosixPath("/etc")):
         pass
 
 
-def test_a_process_that_takes_the_number_after_the_proof_is_not_entered(tmp_path: Path) -> None:
+def test_a_pid_reused_after_the_check_is_not_entered(tmp_path: Path) -> None:
     for number, root in (("7", "ours"), ("8", "another's")):
         (tmp_path / number / "root" / root).mkdir(parents=True)
         (tmp_path / number / "cgroup").write_text(f"0::/docker/{ID}\n")

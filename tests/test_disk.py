@@ -1,4 +1,4 @@
-"""Whether a file system has room: asked of a real one."""
+"""Detects a full disk on a real file system."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def test_a_disk_without_inodes_is_full(tmp_path: Path) -> None:
         assert disk.is_full(made.path)
 
 
-def test_a_folder_that_is_not_there_is_not_full(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_full(tmp_path: Path) -> None:
     assert not disk.is_full(tmp_path / "nowhere")
 
 
-def test_a_container_asks_about_the_folder_of_the_host(tmp_path: Path) -> None:
+def test_a_folder_is_checked_on_the_host_from_inside_a_container(tmp_path: Path) -> None:
     folder, ask = tmp_path / "docker", tmp_path / "ask.py"
     folder.mkdir()
     ask.write_text(f"import pathlib, controller.disk as d; print(d.is_full(pathlib.Path('{folder}')))")
-    # The first process of a namespace stands for the host's; the one below it sees another disk at the same path.
+    # The first process of the namespace plays the host; its child sees another disk at the same path.
     container = f"umount {folder}; {sys.executable} {ask}"
     host = f"mount -t tmpfs -o size=512k tmpfs {folder}; unshare --mount sh -c '{container}'; exit $?"
 

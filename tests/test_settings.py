@@ -1,4 +1,4 @@
-"""Settings: which source wins, and one sentence with the remedy for whatever is malformed."""
+"""Settings: precedence of sources, and errors with a remedy for malformed values."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ NAMES = {
 }  # fmt: skip
 
 
-def test_the_names_of_the_variables_are_the_documented_ones() -> None:
+def test_the_variables_have_their_documented_names() -> None:
     assert {settings.variable(field) for field in settings.Settings.model_fields} == NAMES
 
 
-def test_the_readme_has_the_table_of_the_settings() -> None:
+def test_the_readme_contains_the_table_of_settings() -> None:
     shown = README.read_text().partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
     assert shown.strip() == settings.table(), "put what settings.table() returns between the marks"
 
@@ -52,7 +52,7 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> N
         ("edge.json", '{"cloud_url": "", "HEARTBEAT_SECONDS": 1}'),
     ],
 )
-def test_keys_of_a_file_are_fields_variables_or_flags(tmp_path: Path, name: str, text: str) -> None:
+def test_keys_of_a_file_may_be_fields_variables_or_flags(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     loaded = settings.load({}, {}, tmp_path / name)
     assert (loaded.cloud_url, loaded.heartbeat_seconds) == ("", 1)
@@ -72,7 +72,7 @@ def test_keys_of_a_file_are_fields_variables_or_flags(tmp_path: Path, name: str,
         ("command_seconds", "45", 45.0),
     ],
 )
-def test_a_text_becomes_its_value(field: str, text: str, value: Any) -> None:
+def test_values_are_parsed_from_text(field: str, text: str, value: Any) -> None:
     assert getattr(settings.load({}, {settings.variable(field): text}, None), field) == value
 
 
@@ -110,7 +110,7 @@ def test_a_text_becomes_its_value(field: str, text: str, value: Any) -> None:
         ("EDGE_LOG_LEVEL", "loud"),
     ],
 )
-def test_a_malformed_value_is_one_sentence_with_its_name(name: str, text: str) -> None:
+def test_a_malformed_value_is_reported_in_one_sentence_with_its_name(name: str, text: str) -> None:
     with pytest.raises(errors.SettingError) as raised:
         settings.load({}, {name: text}, None)
     assert str(raised.value).startswith(f"{name} is malformed: ")
@@ -121,13 +121,15 @@ def test_a_malformed_value_is_one_sentence_with_its_name(name: str, text: str) -
     ("name", "text", "part"),
     [
         ("edge.toml", "cloud_ulr = 'x'", "did you mean cloud_url?"),
-        ("edge.toml", "zzz = 1", "known are cloud_url, "),
+        ("edge.toml", "zzz = 1", "valid settings are cloud_url, "),
         ("edge.toml", "= 1", "cannot be read"),
-        ("edge.yaml", "- a", "holds no settings"),
+        ("edge.yaml", "- a", "contains no settings"),
         ("edge.yaml", "a: [", "cannot be read"),
     ],
 )
-def test_a_malformed_file_is_one_sentence_with_its_path(tmp_path: Path, name: str, text: str, part: str) -> None:
+def test_a_malformed_file_is_reported_in_one_sentence_with_its_path(
+    tmp_path: Path, name: str, text: str, part: str
+) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(errors.SettingError) as raised:
         settings.load({}, {}, tmp_path / name)
@@ -136,40 +138,40 @@ def test_a_malformed_file_is_one_sentence_with_its_path(tmp_path: Path, name: st
     assert "\n" not in str(raised.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(errors.SettingError, match=re.escape(str(tmp_path / "none.toml"))):
         settings.load({}, {}, tmp_path / "none.toml")
 
 
-def test_a_template_may_stand_in_a_file(tmp_path: Path) -> None:
+def test_a_template_may_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "template.yaml").write_text("realtime: {enabled: true}")
     loaded = settings.load({}, {"EDGE_RUNTIME_TEMPLATE": f"@{tmp_path}/template.yaml"}, None)
     assert loaded.runtime_template == {"realtime": {"enabled": True}}
 
 
-def test_the_template_by_default_is_what_openplc_needs() -> None:
+def test_the_default_template_is_for_openplc() -> None:
     template = settings.load({}, {}, None).runtime_template
     assert template["volumes"] == [{"name": "runtime", "mountPath": "/var/run/runtime"}]
     assert template["realtime"] == {"enabled": True}
 
 
-def test_paths_may_begin_at_home() -> None:
+def test_paths_may_start_with_a_tilde() -> None:
     loaded = settings.load({}, {}, None)
     assert loaded.client_cert == Path("~/.mtls/client.crt").expanduser()
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     loaded = settings.load({}, {}, None)
     with pytest.raises(ValidationError):
-        loaded.namespace = "other"  # type: ignore[misc]  # what mypy says, pydantic has to say as well
+        loaded.namespace = "other"  # type: ignore[misc]  # pydantic must refuse it at run time, too
 
 
-def test_a_foreign_variable_means_nothing() -> None:
+def test_unknown_variables_are_ignored() -> None:
     assert settings.load({}, {"EDGE_UNKNOWN": "x", "NAMESPACE": "y"}, None).namespace == "edge"
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:6445", "[::]:6445", "192.168.1.5:6445", "edge-7.plant:6445"])
-def test_the_api_is_opened_to_other_hosts_only_on_purpose(address: str) -> None:
+def test_exposing_the_api_needs_an_explicit_setting(address: str) -> None:
     with pytest.raises(errors.SettingError, match=r"EDGE_API_LISTEN .* set EDGE_API_EXPOSE=true .* 127\.0\.0\.1"):
         settings.load({}, {"EDGE_API_LISTEN": address}, None)
     for environment in ({"EDGE_API_EXPOSE": "true"}, {"EDGE_API": "cluster"}):
@@ -177,12 +179,12 @@ def test_the_api_is_opened_to_other_hosts_only_on_purpose(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:6445", "127.3.2.1:6445", "[::1]:6445", "localhost:6445"])
-def test_the_host_itself_needs_no_purpose(address: str) -> None:
+def test_loopback_addresses_need_no_setting(address: str) -> None:
     assert not settings.load({}, {"EDGE_API_LISTEN": address}, None).api_expose
 
 
 @pytest.mark.parametrize("roles", ["link", "node", "pods", "link,pods,node"])
-def test_roles_are_chosen_in_a_cluster_only(roles: str) -> None:
+def test_roles_can_only_be_chosen_in_a_cluster(roles: str) -> None:
     found = settings.load({}, {"EDGE_API": "cluster", "EDGE_ROLES": roles}, None)
     assert found.roles == tuple(roles.split(","))
     with pytest.raises(errors.SettingError, match="needs EDGE_API=cluster"):

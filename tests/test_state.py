@@ -1,4 +1,4 @@
-"""What the state directory keeps: written whole, readable by us alone, the same over every restart."""
+"""The state directory: written atomically, private, and stable across restarts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from controller.state import State
 from tests.support import small_disk
 
 
-def test_the_install_id_is_the_agents_at_the_first_start_and_then_kept(tmp_path: Path) -> None:
+def test_the_install_id_is_the_first_agent_id_and_then_fixed(tmp_path: Path) -> None:
     assert State(tmp_path).install_id("07048933") == "07048933"
     assert State(tmp_path).install_id("99999999") == "07048933"
     assert State(tmp_path).install_id() == "07048933"
 
 
-def test_without_a_certificate_an_install_id_is_made_and_kept_when_one_comes(tmp_path: Path) -> None:
+def test_an_install_id_generated_without_a_certificate_is_kept(tmp_path: Path) -> None:
     made = State(tmp_path).install_id(None)
     assert made
     assert State(tmp_path).install_id("07048933") == made
@@ -34,7 +34,7 @@ def test_the_node_keeps_the_name_of_its_first_start(tmp_path: Path) -> None:
     assert State(tmp_path).node_name("renamed") == "plant-1"
 
 
-def test_retirement_lasts_until_it_is_lifted(tmp_path: Path) -> None:
+def test_retirement_lasts_until_a_reset(tmp_path: Path) -> None:
     state = State(tmp_path)
     assert not state.retired
     state.retire()
@@ -44,7 +44,7 @@ def test_retirement_lasts_until_it_is_lifted(tmp_path: Path) -> None:
     assert not state.reset()
 
 
-def test_files_and_directory_are_ours_alone(tmp_path: Path) -> None:
+def test_files_and_directory_are_private(tmp_path: Path) -> None:
     state = State(tmp_path / "state")
     state.write("secret", "text")
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
@@ -52,7 +52,7 @@ def test_files_and_directory_are_ours_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["secret"]
 
 
-def test_what_earlier_versions_left_open_is_closed_to_others(tmp_path: Path) -> None:
+def test_readable_files_of_earlier_versions_are_made_private(tmp_path: Path) -> None:
     for name in ("api/pki", "backups"):
         (tmp_path / name).mkdir(parents=True, mode=0o755)
     files = [tmp_path / name for name in ("api/.restored.db", "api/pki/ca.key", "backups/.usb.db.partial")]
@@ -65,7 +65,7 @@ def test_what_earlier_versions_left_open_is_closed_to_others(tmp_path: Path) -> 
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
 
 
-def test_a_directory_without_space_for_the_lock_is_named_with_its_remedy(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_its_remedy(tmp_path: Path) -> None:
     with small_disk.tmpfs(tmp_path / "disk", inodes=40) as disk:
         disk.use_up_inodes()
         with pytest.raises(errors.SettingError, match=r"EDGE_STATE_DIR .*free space"), State(disk.path).lock():
@@ -75,12 +75,12 @@ def test_a_directory_without_space_for_the_lock_is_named_with_its_remedy(tmp_pat
             pass
 
 
-def test_an_empty_file_of_a_broken_disk_counts_as_none(tmp_path: Path) -> None:
+def test_an_empty_file_counts_as_missing(tmp_path: Path) -> None:
     (tmp_path / "install-id").write_text("\n")
     assert State(tmp_path).install_id("07048933") == "07048933"
 
 
-def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.SettingError, match="EDGE_STATE_DIR"), State(tmp_path / "file" / "state").lock():
         pass

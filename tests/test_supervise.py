@@ -1,4 +1,4 @@
-"""Whoever waits for what tasks bring hears of their failure."""
+"""A wait that depends on tasks ends when one of them fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def end() -> None:
     """Do nothing."""
 
 
-async def test_the_result_of_what_is_waited_for_is_returned() -> None:
+async def test_the_result_of_the_work_is_returned() -> None:
     async with asyncio.timeout(30):
         endless = asyncio.create_task(asyncio.Event().wait())
         assert await while_running(asyncio.sleep(0, "news"), endless) == "news"
@@ -30,7 +30,7 @@ async def test_the_failure_of_a_task_ends_the_wait() -> None:
             await while_running(asyncio.Event().wait(), asyncio.create_task(fail()))
 
 
-async def test_a_task_that_ends_ends_the_wait_too() -> None:
+async def test_the_end_of_a_task_ends_the_wait_too() -> None:
     with pytest.raises(RuntimeError, match="follower ended"):
         async with asyncio.timeout(30):
             await while_running(asyncio.Event().wait(), asyncio.create_task(end(), name="the follower"))

@@ -1,4 +1,4 @@
-"""What systemd is told, over a real datagram socket."""
+"""Notifications to systemd over a real datagram socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from controller.systemd import Notifier
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
-    """The service manager's end, and what it puts into $NOTIFY_SOCKET."""
+    """The service manager's socket, and its value of $NOTIFY_SOCKET."""
     name = str(tmp_path / "notify@1") if request.param == "path" else f"@edge-test-{secrets.token_hex(8)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as end:
         end.bind("\0" + name[1:] if request.param == "abstract" else name)
@@ -27,7 +27,7 @@ async def receive(end: socket.socket) -> bytes:
     return await asyncio.get_running_loop().sock_recv(end, 4096)
 
 
-async def test_start_status_and_stop_are_told(manager: tuple[socket.socket, str]) -> None:
+async def test_start_status_and_stop_are_reported(manager: tuple[socket.socket, str]) -> None:
     end, name = manager
     notifier = Notifier({"NOTIFY_SOCKET": name})
     notifier.ready("3 runtimes")
@@ -54,10 +54,10 @@ async def test_the_watchdog_is_fed_only_while_no_loop_is_stale(
 
     task = asyncio.create_task(Notifier(environment).feed_watchdog(stale))
     assert await receive(end) == b"WATCHDOG=1"
-    faults.append("sampler has not turned for 20 s")
+    faults.append("sampler has been stuck for 20 s")
     for _ in range(5 + asked._value):
         await asked.acquire()
-    while True:  # what was sent before the fault
+    while True:  # drain what was sent before the fault
         try:
             assert end.recv(4096) == b"WATCHDOG=1"
         except BlockingIOError:
@@ -66,7 +66,7 @@ async def test_the_watchdog_is_fed_only_while_no_loop_is_stale(
         await asked.acquire()
     with pytest.raises(BlockingIOError):
         end.recv(4096)
-    assert caplog.text.count("sampler has not turned for 20 s") == 1
+    assert caplog.text.count("sampler has been stuck for 20 s") == 1
     faults.clear()
     assert await receive(end) == b"WATCHDOG=1"
     task.cancel()
@@ -78,7 +78,7 @@ async def test_the_watchdog_is_fed_only_while_no_loop_is_stale(
     "environment",
     [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "junk"}, {"WATCHDOG_USEC": "2000", "WATCHDOG_PID": "1"}],
 )
-async def test_without_a_watchdog_of_our_own_there_is_nothing_to_feed(environment: dict[str, str]) -> None:
+async def test_no_watchdog_of_another_process_is_fed(environment: dict[str, str]) -> None:
     await Notifier(environment).feed_watchdog(lambda: pytest.fail("nobody asked"))
 
 
@@ -87,8 +87,8 @@ async def test_without_systemd_nothing_happens(caplog: pytest.LogCaptureFixture)
     assert caplog.text == ""
 
 
-async def test_a_manager_that_is_gone_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_missing_manager_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     notifier.ready("up")
     notifier.stopping()
-    assert caplog.text.count("systemd cannot be told") == 1
+    assert caplog.text.count("Cannot notify systemd") == 1

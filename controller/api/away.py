@@ -1,4 +1,4 @@
-"""Whether a node is heard of, as the leader of a cluster writes it on its EdgeNode and on its Runtimes. No I/O."""
+"""Read the NodeAway reason that the leader of a cluster writes to the EdgeNode and the Runtimes of a silent node."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from controller import names
 from controller.api import reasons
 
 
-def why(found: Mapping[str, Any]) -> str:
-    """Why the node of this EdgeNode or Runtime is away, for a person; "" when it is not."""
-    conditions: list[dict[str, Any]] = (found.get("status") or {}).get("conditions") or []
-    reported = (
-        c.get("message", "") for c in conditions if c["type"] == names.READY and c["reason"] == reasons.NODE_AWAY
-    )
-    return next(reported, "")
+def message(body: Mapping[str, Any]) -> str:
+    """Return the message of NodeAway on this EdgeNode or Runtime, or "" if its node is reachable."""
+    conditions: list[dict[str, Any]] = (body.get("status") or {}).get("conditions") or []
+    found = (c.get("message", "") for c in conditions if c["type"] == names.READY and c["reason"] == reasons.NODE_AWAY)
+    return next(found, "")

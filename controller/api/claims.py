@@ -1,7 +1,7 @@
-"""Which of several Runtimes with one deviceId in a namespace owns the container: pure, from their objects alone.
+"""Decide which of several Runtimes with the same deviceId in a namespace owns the container, from the objects alone.
 
-The owner carries its own uid in an annotation. A copied manifest carries somebody else's, which claims nothing, and
-no time is compared: clocks differ between nodes, and the older object need not be the one that runs.
+The owner carries its own uid in an annotation. A copied manifest carries another object's uid, which claims nothing.
+Timestamps are not compared: clocks differ between nodes, and the older object need not be the one that is running.
 """
 
 from __future__ import annotations
@@ -14,65 +14,65 @@ from controller import names
 Runtime = Mapping[str, Any]  # as the API sends it
 R = TypeVar("R", bound=Runtime)
 
-ADVICE_LIMIT = 5  # warnings, each a header of the answer
+WARNING_LIMIT = 5  # each warning is a header of the response
 
 
-def holds(runtime: Runtime) -> bool:
-    """Whether it has claimed its deviceId."""
-    found = runtime["metadata"].get("annotations") or {}
-    return bool(found.get(names.CLAIM) == runtime["metadata"]["uid"])
+def has_claim(runtime: Runtime) -> bool:
+    """Whether the Runtime has claimed its deviceId."""
+    annotations = runtime["metadata"].get("annotations") or {}
+    return bool(annotations.get(names.CLAIM) == runtime["metadata"]["uid"])
 
 
 def is_deleting(runtime: Runtime) -> bool:
-    """Whether its deletion was asked for."""
+    """Whether the Runtime is being deleted."""
     return bool(runtime["metadata"].get("deletionTimestamp"))
 
 
 def has_container(runtime: Runtime) -> bool:
-    """Whether its status knows of a container."""
+    """Whether the status of the Runtime names a container."""
     return bool((runtime.get("status") or {}).get("containerId"))
 
 
-def holder(runtimes: Iterable[R]) -> R | None:
-    """The one that has claimed the deviceId they share, None when none has.
+def owner(runtimes: Iterable[R]) -> R | None:
+    """Return the Runtime that has claimed the shared deviceId, or None.
 
-    Two claims can only be left by a crash or by hand; every process that looks then prefers the same one.
+    Only a crash or a manual edit can leave two claims; then every process picks the same Runtime.
     """
-    claimed = [runtime for runtime in runtimes if holds(runtime)]
+    claimed = [runtime for runtime in runtimes if has_claim(runtime)]
     return min(claimed, key=_rank, default=None)
 
 
 def owners(runtimes: Sequence[R]) -> list[R]:
-    """Of Runtimes with one deviceId the owner in each namespace, or all of a namespace where none has claimed it."""
+    """Return each namespace's owner of one deviceId, or all its Runtimes if none has claimed it."""
     namespaces = dict.fromkeys(runtime["metadata"]["namespace"] for runtime in runtimes)
     found: list[R] = []
     for namespace in namespaces:
-        there = [runtime for runtime in runtimes if runtime["metadata"]["namespace"] == namespace]
-        owner = holder(there)
-        found += there if owner is None else [owner]
+        candidates = [runtime for runtime in runtimes if runtime["metadata"]["namespace"] == namespace]
+        claimant = owner(candidates)
+        found += candidates if claimant is None else [claimant]
     return found
 
 
-def advice(runtime: Runtime, everything: Iterable[Runtime]) -> list[str]:
-    """What the writer of a Runtime should know of others that have its deviceId."""
-    others = [one for one in everything if _shares(one, runtime) and not is_deleting(one)]
+def warnings(runtime: Runtime, everything: Iterable[Runtime]) -> list[str]:
+    """Return warnings about other Runtimes with the same deviceId, for the client that writes this Runtime."""
+    others = [other for other in everything if _shares_device(other, runtime) and not is_deleting(other)]
     namespace, device_id = runtime["metadata"]["namespace"], runtime["spec"]["deviceId"]
-    beside = [other for other in others if other["metadata"]["namespace"] == namespace]
-    owner = holder([runtime, *beside]) or next(iter(beside), runtime)
+    siblings = [other for other in others if other["metadata"]["namespace"] == namespace]
+    winner = owner([runtime, *siblings]) or next(iter(siblings), runtime)
     found = []
-    if owner["metadata"]["uid"] != runtime["metadata"]["uid"]:
-        name = owner["metadata"]["name"]
+    if winner["metadata"]["uid"] != runtime["metadata"]["uid"]:
+        name = winner["metadata"]["name"]
         found.append(
-            f"Runtime {name} has deviceId {device_id} already: this one waits, and takes over its container when "
+            f"Runtime {name} already has deviceId {device_id}: this Runtime waits and takes over the container when "
             f"{name} is deleted"
         )
-    for other in (other for other in others if other not in beside):
+    for other in (other for other in others if other not in siblings):
         full = f"{other['metadata']['namespace']}/{other['metadata']['name']}"
-        found.append(f"Runtime {full} has deviceId {device_id} too: a host runs one container of a name only")
-    return found[:ADVICE_LIMIT]
+        found.append(f"Runtime {full} also has deviceId {device_id}: a host can run only one container with this name")
+    return found[:WARNING_LIMIT]
 
 
-def _shares(other: Runtime, runtime: Runtime) -> bool:
+def _shares_device(other: Runtime, runtime: Runtime) -> bool:
     if other["metadata"]["uid"] == runtime["metadata"]["uid"]:
         return False
     return bool(other.get("spec", {}).get("deviceId") == runtime["spec"]["deviceId"])

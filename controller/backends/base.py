@@ -6,10 +6,10 @@ Every step is idempotent: executed twice, or after a crash half-way, it ends in 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from controller import errors
 from controller.api import reasons, runtimes
@@ -45,7 +45,7 @@ class Target:
     spec: runtimes.RuntimeSpec
     image: str | None = None
     mac_addresses: dict[str, str] = field(default_factory=dict)
-    container_id: str = ""  # of the container as it was last observed: found by it when somebody renamed it
+    container_id: str = ""  # of the container as last observed: finds it after a rename by hand
     rival: str = ""  # another Runtime that needs the dedicated interface, for a person
     pull_credentials: tuple[dict[str, str], ...] = field(default=(), repr=False)  # registry, username, password
     secret_env: dict[str, str] = field(default_factory=dict, repr=False)  # values of spec.env[].valueFrom, by name
@@ -156,116 +156,67 @@ class Observed:
         return self.state == "running"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One action towards the desired state; subclasses are the vocabulary shared by plan and backends.
+class Step(Enum):
+    """One action towards the desired state: what a plan is made of, and what every backend answers completely."""
 
-    ``repeatable``: it may run before the status says so, because running it again after a crash changes nothing for
-    the program. ``repair``: moreover it only restores what a running container had, so an older spec will do.
+    RESOLVE_IMAGE = "ResolveImage"
+    """Have the image on the host, pulled with progress if need be; ``Target.image`` is its pin.
+
+    A target without a pin gets one from the spec's reference; a given pin is kept, and pulled when it is missing.
+    Cancelling this step abandons the pull; no other step is ever cancelled.
     """
-
-    repeatable: ClassVar[bool] = False
-    repair: ClassVar[bool] = False
-
-
-@dataclass(frozen=True)
-class ResolveImage(Step):
-    """Have the image on the host, pulled with progress where it must be; ``Target.image`` is its pin.
-
-    A target without a pin gets one from the spec's reference; a pin that is given is kept, and pulled when it is
-    missing. Cancelling this step abandons the pull; no other step is ever cancelled.
-    """
-
-
-@dataclass(frozen=True)
-class CreateContainer(Step):
+    CREATE_CONTAINER = "CreateContainer"
     """Make internal network, LAN networks, volumes and the container (not started), all labelled."""
-
-
-@dataclass(frozen=True)
-class StartContainer(Step):
-    """Start it, then put in order what the engine cannot: names, further interfaces, routes, resolv.conf."""
-
-    repeatable = True
-
-
-@dataclass(frozen=True)
-class StopContainer(Step):
+    START_CONTAINER = "StartContainer"
+    """Start it, then set up what the engine cannot: names, further interfaces, routes, resolv.conf."""
+    STOP_CONTAINER = "StopContainer"
     """Stop it within the spec's grace period; it stays stopped over a restart of the engine."""
-
-    repeatable = True
-
-
-@dataclass(frozen=True)
-class RestoreName(Step):
+    RESTORE_NAME = "RestoreName"
     """Give the container that was observed as ``renamed`` its name back, running or not."""
-
-    repeatable = True
-
-
-@dataclass(frozen=True)
-class RestartContainer(Step):
+    RESTART_CONTAINER = "RestartContainer"
     """Stop and start it, because a person or the cloud asked."""
-
-
-@dataclass(frozen=True)
-class ReplaceContainer(Step):
-    """A new container in place of the old one; the old one is kept until the new one runs, and comes back if it fails.
+    REPLACE_CONTAINER = "ReplaceContainer"
+    """Replace the container; the old one is kept until the new one runs, and comes back if it fails.
 
     Raises errors.Stalled(REPLACE_FAILED) after it went back.
     """
-
-
-@dataclass(frozen=True)
-class FinishReplacement(Step):
-    """After a crash in the middle of ReplaceContainer: keep the new one when it runs, else go back to the old.
+    FINISH_REPLACEMENT = "FinishReplacement"
+    """After a crash during REPLACE_CONTAINER: keep the new container if it runs, else go back to the old one.
 
     With ``spec.desiredState: Stopped`` nothing is started on the way.
     """
-
-
-@dataclass(frozen=True)
-class RepairNetworks(Step):
-    """Put the interfaces of the container, running or not, in order without a restart.
+    REPAIR_NETWORKS = "RepairNetworks"
+    """Repair the interfaces of the container, running or not, without a restart.
 
     Where the engine cannot change an interface in place and the spec asked for it, raises errors.Stalled or
     replaces nothing: the plan decides by ``changes_in_place``.
     """
-
-    repeatable = True
-    repair = True
-
-
-@dataclass(frozen=True)
-class AttachDevices(Step):
-    """Have the node of every device that is plugged in, and of no other, inside the running container."""
-
-    repeatable = True
-    repair = True
-
-
-@dataclass(frozen=True)
-class UpdateResources(Step):
+    ATTACH_DEVICES = "AttachDevices"
+    """Have the node of every plugged-in device, and of no other, inside the running container."""
+    UPDATE_RESOURCES = "UpdateResources"
     """Change CPU and memory limits of the running container."""
-
-    repeatable = True
-
-
-@dataclass(frozen=True)
-class PinImage(Step):
+    PIN_IMAGE = "PinImage"
     """Keep ``Target.image`` for the next start, without a restart; only for what was observed as ``unpinned``."""
-
-    repeatable = True
-
-
-@dataclass(frozen=True)
-class RemoveContainer(Step):
+    REMOVE_CONTAINER = "RemoveContainer"
     """Stop and remove the container and a kept predecessor, and volumes whose reclaimPolicy is Delete."""
-
-
-@dataclass(frozen=True)
-class RemoveNetworks(Step):
+    REMOVE_NETWORKS = "RemoveNetworks"
     """Remove the internal network, and LAN networks that no other runtime of ours uses."""
+
+    @property
+    def repair(self) -> bool:
+        """Whether it only restores what a running container had, so that an older spec will do."""
+        return self in (Step.REPAIR_NETWORKS, Step.ATTACH_DEVICES)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may run before the status records it: running it again after a crash changes nothing."""
+        return self.repair or self in (
+            Step.START_CONTAINER,
+            Step.STOP_CONTAINER,
+            Step.RESTORE_NAME,
+            Step.UPDATE_RESOURCES,
+            Step.PIN_IMAGE,
+        )
 
 
 Progress = Callable[[str, str], Awaitable[None]]
@@ -274,12 +225,49 @@ Progress = Callable[[str, str], Awaitable[None]]
 Action = Callable[[Target, Progress], Awaitable[Target]]
 
 
-def action_for(actions: Mapping[type[Step], Action], step: Step) -> Action:
-    """What a backend does for a step. Raises errors.Stalled where it has nothing for it."""
-    if type(step) not in actions:
-        message = f"This backend cannot do {type(step).__name__}: leave out what of the spec asks for it"
+@dataclass(frozen=True, kw_only=True)
+class Actions:
+    """What a backend does for each step: one field a step, so that mypy reports a backend that misses one."""
+
+    resolve_image: Action
+    create_container: Action
+    start_container: Action
+    stop_container: Action
+    restore_name: Action
+    restart_container: Action
+    replace_container: Action
+    finish_replacement: Action
+    repair_networks: Action
+    attach_devices: Action
+    update_resources: Action
+    pin_image: Action
+    remove_container: Action
+    remove_networks: Action
+
+    def of(self, step: Step) -> Action:
+        """The action of that step."""
+        action: Action = getattr(self, step.name.lower())
+        return action
+
+
+def plain(action: Callable[[Target], Awaitable[None]]) -> Action:
+    """An action that reports no progress and adds nothing to the target."""
+
+    async def act(target: Target, _progress: Progress) -> Target:
+        await action(target)
+        return target
+
+    return act
+
+
+def unsupported(step: Step) -> Action:
+    """The action of a backend that cannot do the step: raises errors.Stalled."""
+
+    async def act(_target: Target, _progress: Progress) -> Target:
+        message = f"This backend cannot do {step.value}: remove the field of the spec that asks for it"
         raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message)
-    return actions[type(step)]
+
+    return act
 
 
 class RunningContainer(NamedTuple):

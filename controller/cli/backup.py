@@ -17,12 +17,12 @@ from controller.state import INSTALL_ID, NODE_NAME, State
 
 @click.command()
 @click.argument("target", required=False, metavar="[FILE]", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--list", "listed", is_flag=True, help="Show the backups that there are, the newest first.")
+@click.option("--list", "listed", is_flag=True, help="List the existing backups, newest first.")
 @with_settings("state_dir")
 def backup(settings: Settings, target: Path | None, listed: bool) -> None:
-    """Back up the embedded API: to FILE, or beside the daily backups. The controller may run meanwhile.
+    """Back up the embedded API to FILE, or next to the daily backups. The controller may keep running.
 
-    A backup holds every object, the install id and the node's name; certificates are made anew where it is restored.
+    A backup holds every object, the install id and the node's name. Certificates are issued again after a restore.
 
     \b
     Examples:
@@ -41,13 +41,13 @@ def backup(settings: Settings, target: Path | None, listed: bool) -> None:
 
 @click.command()
 @click.argument("source", required=False, metavar="[FILE]", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--latest", is_flag=True, help="Restore the newest backup that is sound.")
+@click.option("--latest", is_flag=True, help="Restore the newest valid backup.")
 @with_settings("state_dir")
 def restore(settings: Settings, source: Path | None, latest: bool) -> None:
-    """Put a backup of the embedded API in the place of its database. The controller must be stopped.
+    """Replace the database of the embedded API with a backup. Stop the controller first.
 
-    The replaced database is kept beside it. On a new host the install id comes with the backup, and with it the MAC
-    addresses of the runtimes.
+    The replaced database is kept next to the new one. On a new host the backup brings the install id, and with it the
+    MAC addresses of the runtimes.
 
     \b
     Examples:

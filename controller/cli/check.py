@@ -1,4 +1,4 @@
-"""``edge-controller check``: what this host has, what it lacks, and what to do about it."""
+"""``edge-controller check``: what this host has, what it lacks, and the remedies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENGINE_SECONDS = 10.0
     "internal_pool",
 )
 def check(settings: Settings) -> None:
-    """Look at this host and say what to mend; exit status 1 when something must be. Changes nothing.
+    """Check this host and report what needs fixing, with exit status 1 if anything does. Changes nothing.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def check(settings: Settings) -> None:
         click.echo(f"{level}  {finding.subject + ':':<19} {finding.text}")
     failed = sum(finding.level == "FAIL" for finding in findings)
     if failed:
-        click.echo(f"\n{failed} to be mended")
+        click.echo(f"\n{failed} to fix")
         sys.exit(1)
 
 

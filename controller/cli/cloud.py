@@ -1,4 +1,4 @@
-"""``edge-controller cloud``: serve a local cloud, enrol agents with it, see who is connected, send topics."""
+"""``edge-controller cloud``: serve a local cloud, enrol agents, list them, send topics."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ with_directory = click.option(
     default=DEFAULT_DIRECTORY,
     show_default=True,
     callback=lambda _context, _parameter, value: Path(value).expanduser(),
-    help="Where the local cloud keeps its CA and its socket.",
+    help="Directory of the local cloud's CA and socket.",
 )
 
 
 @click.group()
 def cloud() -> None:
-    """Run a cloud of your own, on this machine, and command agents through it.
+    """Run a local cloud on this machine and command agents through it.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def cloud() -> None:
 
 @cloud.command()
 @with_directory
-@click.option("--listen", default=DEFAULT_LISTEN, show_default=True, help="Address for the agents, HOST:PORT.")
+@click.option("--listen", default=DEFAULT_LISTEN, show_default=True, help="Address to listen on for agents, HOST:PORT.")
 def serve(directory: Path, listen: str) -> None:
     """Serve in the foreground until Ctrl-C.
 
@@ -83,7 +83,7 @@ async def _serve(local: Cloud) -> None:
 @with_directory
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the files.")
-@click.option("--force", is_flag=True, help="Replace a key that is already there.")
+@click.option("--force", is_flag=True, help="Replace an existing key.")
 def enroll(directory: Path, name: str, out: Path | None, force: bool) -> None:
     """Issue a certificate for the agent NAME: client.crt, client.key and ca.crt.
 
@@ -94,7 +94,7 @@ def enroll(directory: Path, name: str, out: Path | None, force: bool) -> None:
     """
     if out and (out / "client.key").exists() and not force:
         raise errors.CommandError(
-            f"{out / 'client.key'} is there already; give another --out, or --force to replace it"
+            f"{out / 'client.key'} already exists; choose another --out, or --force to replace it"
         )
     folder = Authority(directory).enroll(name, out.expanduser() if out else None)
     click.echo(f"enrolled {name}: client.crt, client.key and ca.crt are in {folder}")
@@ -104,7 +104,7 @@ def enroll(directory: Path, name: str, out: Path | None, force: bool) -> None:
 @with_directory
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def agents(directory: Path, as_json: bool) -> None:
-    """Show who is connected, and each agent's last heartbeat.
+    """List the agents, with their connection and last heartbeat.
 
     \b
     Examples:
@@ -128,7 +128,7 @@ def agents(directory: Path, as_json: bool) -> None:
 @click.argument("fields", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--device", help="The device_id.")
 @click.option("--json", "document", metavar="JSON|FILE|-", help="Fields as a JSON object, from a file or from stdin.")
-@click.option("--agent", help="Which agent; may be left out while one alone is connected.")
+@click.option("--agent", help="Agent id; optional while exactly one agent is connected.")
 @click.option("--timeout", default=ANSWER_SECONDS, show_default=True, help="Seconds to wait for the answer.")
 def send(
     directory: Path,
@@ -139,9 +139,9 @@ def send(
     agent: str | None,
     timeout: float,
 ) -> None:
-    """Send one topic to an agent and print its answer; exit status 1 when that is an error.
+    """Send a topic to an agent and print its answer, with exit status 1 if that is an error.
 
-    A VALUE is JSON where it can be read as such, else text. correlation_id, action and requested_at are filled in.
+    A VALUE is parsed as JSON if possible, else taken as text. correlation_id, action and requested_at are added.
 
     \b
     Examples:
@@ -190,7 +190,7 @@ def _document(source: str | None) -> dict[str, Any]:
 def _pair(field: str) -> tuple[str, Any]:
     key, equals, value = field.partition("=")
     if not equals or not key:
-        raise errors.CommandError(f"{field!r} is no field; give it as KEY=VALUE")
+        raise errors.CommandError(f"{field!r} is not a field; give it as KEY=VALUE")
     try:
         return key, json.loads(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``edge-controller cluster``: what the Helm chart's Jobs run in a cluster; a person may run them too."""
+"""``edge-controller cluster``: the commands of the Helm chart's Jobs; people may run them too."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from controller import errors
 from controller.chart import status as installation
 from controller.chart import uninstall
 from controller.machinery.client import ApiClient
-from controller.machinery.endpoint import of_cluster
+from controller.machinery.endpoint import from_cluster
 
 
 @click.group()
 def cluster() -> None:
-    """Look at an installation in a cluster, or clean up after one.
+    """Inspect an installation in a cluster, or clean up after one.
 
-    The cluster is the one that this runs in, else the one that KUBECONFIG names.
+    Uses the cluster that this process runs in, else the one that KUBECONFIG names.
 
     \b
     Examples:
@@ -30,11 +30,11 @@ def cluster() -> None:
 
 
 @cluster.command()
-@click.option("--nodes", is_flag=True, help="Node agents are expected.")
-@click.option("--leader", default="", metavar="NAMESPACE", help="A leader is expected, with its Lease there.")
-@click.option("--wait", "seconds", default=0, type=click.IntRange(0, 3600), help="Seconds until it must work.")
+@click.option("--nodes", is_flag=True, help="Expect node agents.")
+@click.option("--leader", default="", metavar="NAMESPACE", help="Expect a leader, with its Lease in this namespace.")
+@click.option("--wait", "seconds", default=0, type=click.IntRange(0, 3600), help="Seconds to wait until ready.")
 def status(seconds: int, leader: str, *, nodes: bool) -> None:
-    """Tell whether all works; ends with 1 when something does not. `helm test` runs it."""
+    """Check the installation, with exit status 1 if anything does not work. `helm test` runs it."""
     faults: list[str] = []
 
     async def ask(api: ApiClient) -> None:
@@ -47,22 +47,22 @@ def status(seconds: int, leader: str, *, nodes: bool) -> None:
 
 
 @cluster.command()
-@click.option("--release-namespace", required=True, help="Where the pods of the release were.")
+@click.option("--release-namespace", required=True, help="Namespace of the release's pods.")
 @click.option("--release", "name", required=True, help="Name of the release.")
 def release(release_namespace: str, name: str) -> None:
-    """Take the controller's finalizer off every Runtime; runs after `helm uninstall`. Stops nothing."""
+    """Remove the controller's finalizer from every Runtime. Stops nothing; runs after `helm uninstall`."""
     _run(lambda api: uninstall.release(api, release_namespace, name, click.echo))
 
 
 @cluster.command()
 def purge() -> None:
-    """Delete EVERY Runtime of the cluster and wait until its container is gone; the controller must run."""
+    """Delete EVERY Runtime of the cluster and wait until the containers are gone; needs a running controller."""
     _run(lambda api: uninstall.purge(api, click.echo))
 
 
 def _run(work: Callable[[ApiClient], Awaitable[None]]) -> None:
     async def connected() -> None:
-        api = ApiClient(of_cluster(os.environ))
+        api = ApiClient(from_cluster(os.environ))
         try:
             await work(api)
         finally:

@@ -14,7 +14,7 @@ from controller.backends.docker import host_services
 from controller.backends.docker.backend import DockerBackend
 from controller.cli.options import with_settings
 from controller.machinery.client import ApiClient
-from controller.machinery.endpoint import of_cluster
+from controller.machinery.endpoint import from_cluster
 from controller.nodes.cluster import decommission
 from controller.settings import Settings
 from controller.state import State
@@ -22,11 +22,11 @@ from controller.state import State
 
 @click.command()
 @click.argument("runtime")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
-@click.option("--tail", default=200, show_default=True, type=click.IntRange(0, 10_000), help="Lines to begin with.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the output.")
+@click.option("--tail", default=200, show_default=True, type=click.IntRange(0, 10_000), help="Lines to start with.")
 @with_settings("state_dir", "docker_host", "namespace", "internal_pool")
 def logs(settings: Settings, runtime: str, tail: int, *, follow: bool) -> None:
-    """Print the output of RUNTIME, a device id of this host.
+    """Print the output of RUNTIME, the device id of a runtime on this host.
 
     \b
     Examples:
@@ -41,7 +41,7 @@ async def _print_logs(settings: Settings, runtime: str, tail: int, *, follow: bo
     install_id = State(settings.state_dir).known_install_id()
     if not install_id:
         raise errors.SettingError(
-            f"EDGE_STATE_DIR {settings.state_dir} belongs to no installation; give the one of the controller"
+            f"EDGE_STATE_DIR {settings.state_dir} belongs to no installation; give the controller's state directory"
         )
     backend = _backend(settings, install_id)
     try:
@@ -54,16 +54,16 @@ async def _print_logs(settings: Settings, runtime: str, tail: int, *, follow: bo
 
 
 @click.command()
-@click.option("--yes", is_flag=True, help="Do it; without this it only lists.")
-@click.option("--volumes", is_flag=True, help="Remove the data of the runtimes too.")
-@click.option("--node", help="Instead let go what a node of the cluster held that will not come back.")
+@click.option("--yes", is_flag=True, help="Remove; without it, only list what would be removed.")
+@click.option("--volumes", is_flag=True, help="Also remove the volumes, with all data of the runtimes.")
+@click.option("--node", help="Instead, release the Runtimes of a cluster node that is permanently lost.")
 @with_settings("state_dir", "docker_host", "internal_pool", "namespace")
 def purge(settings: Settings, node: str | None, *, yes: bool, volumes: bool) -> None:
-    """Stop and remove the containers and networks of this installation; the controller must not run.
+    """Stop and remove the containers and networks of this installation; stop the controller first.
 
-    Volumes, with what the runtimes stored, stay unless --volumes is given. Nothing of others is touched.
+    Volumes, with the data of the runtimes, are kept unless --volumes is given. Nothing else on the engine is touched.
 
-    With --node the Runtimes of a node that is away are deleted from the cluster that KUBECONFIG names. Only for a host
+    With --node, delete the Runtimes of an absent node from the cluster that KUBECONFIG names. Use it only for a host
     that is lost: one that comes back would start its containers again, with the same addresses.
 
     \b
@@ -94,11 +94,11 @@ def _list(belongings: list[str], *, done: bool = False) -> None:
         click.echo(line)
     if done:
         return
-    click.echo("run it with --yes to remove these" if belongings else "there is nothing to remove")
+    click.echo("run again with --yes to remove these" if belongings else "there is nothing to remove")
 
 
 async def _lost(node: str, namespace: str, *, yes: bool) -> list[str]:
-    api = ApiClient(of_cluster(os.environ))
+    api = ApiClient(from_cluster(os.environ))
     try:
         return await (decommission.release(api, namespace, node) if yes else decommission.belongings(api, node))
     finally:

@@ -1,4 +1,4 @@
-"""``edge-controller explain-network``: the way of a packet from a runtime to its gateway, and where it ends."""
+"""``edge-controller explain-network``: follows a packet from a runtime to its gateway and finds where it stops."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ Way = tuple[str, Sequence[Step]]
 
 @click.command()
 @click.argument("runtime")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
 @with_settings("state_dir", "docker_host", "namespace", "internal_pool", "api")
 def explain_network(settings: Settings, runtime: str, output: str) -> None:
-    """Follow a packet from RUNTIME to its gateway; say at the first broken step what to mend. Changes nothing.
+    """Follow a packet from RUNTIME to its gateway and name the remedy at the first broken step. Changes nothing.
 
-    RUNTIME is a device id or the name of a Runtime of this host. The exit status is 1 when a step is broken.
+    RUNTIME is a device id or the name of a Runtime on this host. The exit status is 1 if a step is broken.
 
     \b
     Examples:
@@ -71,12 +71,12 @@ async def _ways(settings: Settings, name: str) -> list[Way]:
 
 
 async def _runtime(settings: Settings, name: str) -> Runtime:
-    """The Runtime as the API has it. Raises errors.NotFoundError and errors.ApiError."""
+    """The Runtime from the API. Raises errors.NotFoundError and errors.ApiError."""
     embedded = settings.api == "embedded"
     kubeconfig = settings.state_dir / KUBECONFIG
     if embedded and not kubeconfig.exists():
         raise errors.SettingError(f"EDGE_STATE_DIR {settings.state_dir} has no kubeconfig: start the controller")
-    api = ApiClient(endpoint.of_kubeconfig(kubeconfig) if embedded else endpoint.of_cluster(os.environ))
+    api = ApiClient(endpoint.from_kubeconfig(kubeconfig) if embedded else endpoint.from_cluster(os.environ))
     try:
         bodies = await api.list(kinds.RUNTIMES, settings.namespace)
     finally:
@@ -84,15 +84,15 @@ async def _runtime(settings: Settings, name: str) -> Runtime:
     named = [each for each in bodies if name in (each["spec"]["deviceId"], each["metadata"]["name"])]
     body = next(iter(claims.owners(named)), None)
     if body is None:
-        raise errors.NotFoundError(f"There is no Runtime {name} in namespace {settings.namespace}")
+        raise errors.NotFoundError(f"there is no Runtime {name} in namespace {settings.namespace}")
     try:
         return Runtime.model_validate(body)
     except pydantic.ValidationError as error:
-        raise errors.SettingError(f"The Runtime {name} is of another version: {error.errors()[0]['msg']}") from error
+        raise errors.SettingError(f"the Runtime {name} is of another version: {error.errors()[0]['msg']}") from error
 
 
 async def _process(settings: Settings, runtime: Runtime) -> Process | None:
-    """The container's first process on this host, None when it does not run here."""
+    """The first process of the container on this host; None if it does not run here."""
     install_id = State(settings.state_dir).known_install_id() or ""
     backend = DockerBackend(
         settings.docker_host, install_id, settings.internal_pool, host_services.read_only(settings.state_dir)

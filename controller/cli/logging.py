@@ -1,7 +1,7 @@
-"""Logs of the service: one line a transition, for people or as JSON, with the runtime and command it is about.
+"""Logging of the service: one line per transition, for people or as JSON, with the runtime and command concerned.
 
-What others send (paths, names, user agents) stands in them, so that nothing of it may pass for an entry of its own or
-fill the disk: whatever is not printable is escaped, long texts are cut, and what nobody in particular causes is paced.
+Records contain what clients send (paths, names, user agents), which must neither forge an entry nor fill the disk:
+unprintable characters are escaped, long texts are cut, and records that anonymous clients cause are rate limited.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Paced(logging.Filter):
         clock: Callable[[], float] = time.monotonic,
         most: int = 1,
     ) -> None:
-        """``kind_of`` is one of a few; None is never held back. ``most``: records of a kind in a minute."""
+        """``kind_of`` names the kind of a record; None is never held back. ``most``: records of a kind per minute."""
         super().__init__()
         self._kind_of = kind_of
         self._clock = clock
@@ -62,7 +62,7 @@ class Paced(logging.Filter):
         self._windows: dict[str, _Window] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is told now."""
+        """Whether the record is logged now."""
         kind, now = self._kind_of(record), self._clock()
         if kind is None:
             return True
@@ -88,7 +88,7 @@ class Paced(logging.Filter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON; an exception as text in ``exception``."""
@@ -101,14 +101,14 @@ class JsonFormatter(logging.Formatter):
         entry |= {name: _cut(str(getattr(record, name)), LONGEST_FIELD) for name in FIELDS if hasattr(record, name)}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry)  # ASCII only: no character of it ends a line or turns the text
+        return json.dumps(entry)  # ASCII only: no character can end a line or change the text direction
 
 
 class ConsoleFormatter(logging.Formatter):
-    """Time, level, message, and what it is about in brackets."""
+    """Time, level, message, and the fields in brackets."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; the lines of an exception below it, indented, as no entry is."""
+        """One line; the lines of an exception follow, indented so that they cannot pass for entries."""
         about = " ".join(f"{name}={_field(getattr(record, name))}" for name in FIELDS if hasattr(record, name))
         message = printable(_cut(record.getMessage(), LONGEST))
         line = f"{_time(record)} {record.levelname:<7} {message}{f' [{about}]' if about else ''}"
@@ -119,7 +119,7 @@ class ConsoleFormatter(logging.Formatter):
 
 
 def printable(text: str) -> str:
-    """The text on one line: control characters, line breaks and marks of direction are escaped, as in Python."""
+    """The text on one line: control characters, line breaks and direction marks are escaped as in Python."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
@@ -162,13 +162,13 @@ def _anonymous(record: logging.LogRecord) -> str | None:
 
 
 def refused_to(record: logging.LogRecord) -> str | None:
-    """The user that a write was refused to. Whoever acts as others counts as one."""
+    """The user whose write was refused; an impersonator counts as itself."""
     user = str(getattr(record, "impersonator", "") or getattr(record, "user", ""))
     return user if getattr(record, "code", 0) == FORBIDDEN and user != ANONYMOUS else None
 
 
 def _field(value: object) -> str:
-    """A value that ends where it seems to."""
+    """A value, quoted if needed, so that its end is unambiguous."""
     text = _cut(str(value), LONGEST_FIELD)
     return text if _PLAIN.fullmatch(text) else printable(json.dumps(text, ensure_ascii=False))
 

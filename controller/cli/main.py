@@ -14,21 +14,21 @@ from controller import __version__, errors
 # Command -> (module, attribute, one line of help shown before the module is imported).
 COMMANDS = {
     "run": ("controller.cli.run", "run", "Run the controller in the foreground."),
-    "check": ("controller.cli.check", "check", "Look at this host and say what to mend."),
+    "check": ("controller.cli.check", "check", "Check this host and report what needs fixing."),
     "kubeconfig": ("controller.cli.api", "kubeconfig", "Print a kubeconfig for the embedded API."),
     "crds": ("controller.cli.api", "crds", "Print or write the CustomResourceDefinitions."),
     "backup": ("controller.cli.backup", "backup", "Back up the embedded API."),
-    "restore": ("controller.cli.backup", "restore", "Put a backup of the embedded API in place."),
+    "restore": ("controller.cli.backup", "restore", "Restore a backup of the embedded API."),
     "explain-network": (
         "controller.cli.explain",
         "explain_network",
-        "Say where the way from a runtime to its LAN ends.",
+        "Diagnose the network of a runtime, step by step.",
     ),
     "logs": ("controller.cli.containers", "logs", "Print the output of a runtime."),
     "purge": ("controller.cli.containers", "purge", "Remove every container and network of this installation."),
-    "reset": ("controller.cli.api", "reset", "Let a retired agent serve again."),
-    "cluster": ("controller.cli.cluster", "cluster", "What the Helm chart runs: status, release, purge."),
-    "cloud": ("controller.cli.cloud", "cloud", "A cloud of your own: serve, enroll, send, agents."),
+    "reset": ("controller.cli.api", "reset", "Reactivate a retired agent."),
+    "cluster": ("controller.cli.cluster", "cluster", "Manage an installation in a cluster: status, release, purge."),
+    "cloud": ("controller.cli.cloud", "cloud", "Run a local cloud: serve, enroll, send, agents."),
     "version": ("controller.cli.main", "version", "Print the version."),
 }
 
@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def cli() -> None:
-    """Keep containers with a place on the factory LAN running on this host.
+    """Run containers with their own address on the factory LAN, on this host.
 
     \b
     Examples:
@@ -77,7 +77,7 @@ def version() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run a command; an error of ours is one sentence on standard error and exit status 1."""
+    """Run a command; an EdgeError becomes one sentence on standard error and exit status 1."""
     try:
         return cli.main(args=arguments, prog_name="edge-controller", standalone_mode=True)
     except errors.EdgeError as error:

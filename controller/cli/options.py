@@ -21,22 +21,22 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Span(click.ParamType[float]):
-    """A time from one minute to a year, as 30m, 24h or 7d; in seconds."""
+    """A duration from one minute to a year, given as 30m, 24h or 7d; in seconds."""
 
     name = "TIME"
 
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Fails with the form that is wanted."""
+        """Parse it; fails with the expected form."""
         found = re.fullmatch(r"(\d{1,6})([mhd])", str(value))
         seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
         if not UNITS["m"] <= seconds <= LONGEST:
-            self.fail(f"{value!r} is no time from 1m to 365d: give it as 30m, 24h or 7d", param, ctx)
+            self.fail(f"{value!r} is not a duration from 1m to 365d: give it as 30m, 24h or 7d", param, ctx)
         return seconds
 
 
 def with_settings(*fields: str) -> Decorator:
-    """Give a command the flags of these settings (none named: all) and call it with the loaded Settings."""
+    """Give a command the flags of these settings (by default all) and call it with the loaded Settings."""
     chosen = fields or tuple(settings.Settings.model_fields)
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +46,7 @@ def with_settings(*fields: str) -> Decorator:
             return command(settings.load(flags, os.environ, config), **arguments)
 
         path = click.Path(path_type=Path, dir_okay=False)
-        options: list[Decorator] = [click.option("--config", type=path, help="File with settings (TOML or YAML).")]
+        options: list[Decorator] = [click.option("--config", type=path, help="Settings file (TOML or YAML).")]
         options += [_flag(field) for field in chosen]
         decorated: Callable[..., Any] = call
         for option in reversed(options):

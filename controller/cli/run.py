@@ -23,7 +23,7 @@ TLS_BUFFER_BYTES = 32 << 10
 @click.command()
 @with_settings()
 def run(settings: Settings) -> None:
-    """Run the controller in the foreground until SIGTERM or Ctrl-C; the runtimes go on when it ends.
+    """Run the controller in the foreground until SIGTERM or Ctrl-C; the runtimes keep running when it stops.
 
     \b
     Examples:
@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
 
 
 def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
-    """Run until a signal comes. Raises errors.SettingError."""
+    """Run until a signal arrives. Raises errors.SettingError."""
     sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
     paced = logs.set_up(settings.log_format, settings.log_level)
     os.umask(0o077)

@@ -65,7 +65,7 @@ class Link:
         self._answers = Answers(dispatch)
         self._heartbeat = heartbeat
         self._on_state = on_state
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or Backoff(1.0, 5.0)
         self._connect_seconds = connect_seconds
         self._clock = clock
         self._logged: set[str] = set()  # causes logged since the last connection; a refusal shows in several ways

@@ -1,4 +1,4 @@
-"""Serial devices of the host: which there are, when one comes or goes, and their nodes inside a running container.
+"""Serial devices of the host: lists them, watches them for changes, and manages their nodes in running containers.
 
-Knows neither Docker nor a Runtime.
+Knows neither Docker nor Runtimes.
 """

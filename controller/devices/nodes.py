@@ -1,8 +1,8 @@
-"""The node of a device inside a running container, made and replaced by us.
+"""Creates, replaces and removes device nodes inside a running container.
 
-An engine resolves a device once, at the start; after plugging it in again the container would keep a dead node. The
-container's root is not trusted: no link in it is followed, owner and mode are changed by descriptors, and nothing but
-a device node is ever replaced. Blocks.
+An engine resolves a device once, at container start; after replugging the device, the container would keep a dead node.
+The container's root is not trusted: no symlink in it is followed, owner and mode are changed through descriptors, and
+only device nodes are ever replaced. Blocks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from controller import errors
 from controller.api import reasons
-from controller.container_root import PROC, Process, by_descriptor, character_device, folder
+from controller.container_root import PROC, Process, character_device, descriptor_path, folder
 from controller.devices.serial import SerialDevice
 
 
@@ -32,7 +32,7 @@ def find_node(process: Process, path: str, proc: Path = PROC) -> int | None:
 
 
 def place(process: Process, path: str, device: SerialDevice, proc: Path = PROC) -> None:
-    """Put the device's node there, with its owner and mode on the host, in one step.
+    """Atomically put the device's node at this path, with its owner and mode on the host.
 
     Raises errors.Retry(STEP_FAILED) when something else is at that path, or the container is gone.
     """
@@ -42,7 +42,7 @@ def place(process: Process, path: str, device: SerialDevice, proc: Path = PROC) 
             _require_replaceable(where.name, parent, path)
             _put(where.name, parent, device)
     except OSError as error:
-        message = f"The device {path} cannot be made in the runtime: {error.strerror}"
+        message = f"Cannot create the device {path} in the runtime: {error.strerror}"
         raise errors.Retry(reasons.STEP_FAILED, message) from error
 
 
@@ -69,7 +69,7 @@ def _require_replaceable(name: str, parent: int, path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISCHR(status.st_mode):
-        message = f"{path} in the runtime is no device: give spec.serialPorts another containerPath"
+        message = f"{path} in the runtime is not a device: choose another containerPath in spec.serialPorts"
         raise errors.Retry(reasons.STEP_FAILED, message)
 
 
@@ -77,11 +77,11 @@ def _put(name: str, parent: int, device: SerialDevice) -> None:
     temporary = f".{name[:64]}.{secrets.token_hex(4)}"
     os.mknod(temporary, stat.S_IFCHR | 0o600, device.number, dir_fd=parent)
     try:
-        # The runtime may have put a link under the name meanwhile; chmod(2) would follow it to a file of the host.
+        # The runtime may have put a symlink there in the meantime; chmod(2) would follow it to a file of the host.
         with character_device(parent, temporary, device.number) as node:
-            # In this order no more than CAP_CHOWN is needed.
-            by_descriptor(node).chmod(device.mode)
-            os.chown(by_descriptor(node), device.owner, device.group)
+            # In this order only CAP_CHOWN is needed.
+            descriptor_path(node).chmod(device.mode)
+            os.chown(descriptor_path(node), device.owner, device.group)
             os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
             _require_same(node, name, parent)
     except OSError:
@@ -92,4 +92,4 @@ def _put(name: str, parent: int, device: SerialDevice) -> None:
 
 def _require_same(node: int, name: str, parent: int) -> None:
     if not os.path.samestat(os.fstat(node), os.stat(name, dir_fd=parent, follow_symlinks=False)):
-        raise OSError(errno.ESTALE, "the runtime has put something else in its place")
+        raise OSError(errno.ESTALE, "the runtime has replaced it")

@@ -1,7 +1,7 @@
-"""The host's serial devices, from /dev and sysfs (kernel: sysfs-class-tty; udev: 60-serial.rules). Looks only; blocks.
+"""The host's serial devices, from /dev and sysfs (kernel: sysfs-class-tty; udev: 60-serial.rules). Read-only; blocks.
 
-A device is known by its stable id, the name that udev gives it in /dev/serial/by-id. Where there is no udev the same
-name is made from what USB tells; a port on the board goes by its kernel name, which never changes.
+A device is identified by its stable id, the name that udev gives it in /dev/serial/by-id. Without udev the same name is
+built from USB attributes. An onboard port is identified by its kernel name, which never changes.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_STANDS_ALONE = re.compile(r"tty(S|AMA|mxc|O|THS|HS|sc|SC|AMP)[0-9]+")  # ports on the board
+_ONBOARD = re.compile(r"tty(S|AMA|mxc|O|THS|HS|sc|SC|AMP)[0-9]+")  # ports on the board
 _PLUGGED = re.compile(r"tty(USB|ACM|XRUSB|UL)[0-9]+")
-_UNSAFE = re.compile(r"[^A-Za-z0-9#+.:=@_/-]")  # what udev replaces in names
+_UNSAFE = re.compile(r"[^A-Za-z0-9#+.:=@_/-]")  # characters that udev replaces in names
 _LIMIT = 64
 _TEXT_LIMIT = 128
 
 
 @dataclass(frozen=True)
 class Roots:
-    """Where the host's devices are seen: elsewhere in a container, and in a test."""
+    """The directories with the host's devices; they differ in a container and in tests."""
 
     dev: Path = Path("/dev")
     sys: Path = Path("/sys")
@@ -30,7 +30,7 @@ class Roots:
 
 @dataclass(frozen=True)
 class SerialDevice:
-    """One device that is there now. ``number`` is the kernel's, and another one each time it is plugged in.
+    """One present device. ``number`` is the kernel's device number, which changes every time the device is plugged in.
 
     ``mode``, ``owner`` and ``group`` are those of its node on the host.
     """
@@ -49,24 +49,24 @@ class SerialDevice:
     product: str = ""
 
     @property
-    def moves(self) -> bool:
-        """Whether it can be pulled, and has another number when it is plugged in again."""
+    def is_hot_pluggable(self) -> bool:
+        """Return whether it can be unplugged and gets another number when plugged in again."""
         return bool(_PLUGGED.fullmatch(self.path.removeprefix("/dev/")))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Everything it may be asked for by."""
+        """Return all names under which it can be requested."""
         return tuple(name for name in (self.device_id, self.by_path, self.path) if name)
 
 
 class SerialDevices:
-    """Finds them below ``roots``."""
+    """Finds the serial devices below ``roots``."""
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
 
     def scan(self) -> tuple[SerialDevice, ...]:
-        """All of them, by path; at most 64."""
+        """Return all devices sorted by path, at most 64."""
         by_id, by_path = self._links("by-id"), self._links("by-path")
         found = [self._device(node, by_id, by_path) for node in self._nodes()]
         return tuple(sorted((device for device in found if device), key=lambda device: device.path))[:_LIMIT]
@@ -77,18 +77,18 @@ class SerialDevices:
                 yield from (
                     entry
                     for entry in entries
-                    if _PLUGGED.fullmatch(entry.name) or (_STANDS_ALONE.fullmatch(entry.name) and self._is_port(entry))
+                    if _PLUGGED.fullmatch(entry.name) or (_ONBOARD.fullmatch(entry.name) and self._is_port(entry))
                 )
         except OSError:
             return
 
     def _is_port(self, entry: os.DirEntry[str]) -> bool:
-        """Kernels make nodes for ports that no hardware stands behind (serial_core: type 0)."""
+        """Return whether there is hardware: the kernel also creates nodes for absent ports (serial_core: type 0)."""
         kind = self._read(self._roots.sys / "class/tty" / entry.name / "type")
         return kind not in ("", "0")
 
     def _links(self, folder: str) -> dict[str, str]:
-        """The names that udev gives, by the name of the node they lead to."""
+        """Return udev's names by the name of the node they point to."""
         try:
             with os.scandir(self._roots.dev / "serial" / folder) as entries:
                 pairs = [(Path(entry.path).readlink().name, entry.name) for entry in entries if entry.is_symlink()]
@@ -100,7 +100,7 @@ class SerialDevices:
         try:
             status = node.stat(follow_symlinks=False)
         except OSError:
-            return None  # pulled in between
+            return None  # unplugged in between
         if not stat.S_ISCHR(status.st_mode):
             return None
         usb = self._usb(node.name)
@@ -115,7 +115,7 @@ class SerialDevices:
             )
         }
         return SerialDevice(
-            device_id=by_id.get(node.name) or self._made_id(node.name, facts) or node.name,
+            device_id=by_id.get(node.name) or self._derived_id(node.name, facts) or node.name,
             path=f"/dev/{node.name}",
             number=status.st_rdev,
             mode=stat.S_IMODE(status.st_mode),
@@ -126,7 +126,7 @@ class SerialDevices:
         )
 
     def _usb(self, name: str) -> Path | None:
-        """The folder of the USB device behind a node: the first above it that knows a vendor."""
+        """Return the sysfs folder of the USB device behind a node: the nearest parent with a vendor id."""
         start = self._roots.sys / "class/tty" / name / "device"
         try:
             real = start.resolve(strict=True)
@@ -136,8 +136,8 @@ class SerialDevices:
         above = [folder for folder in (real, *real.parents) if folder.is_relative_to(root)]
         return next((folder for folder in above if (folder / "idVendor").exists()), None)
 
-    def _made_id(self, name: str, facts: dict[str, str]) -> str:
-        """The name that udev would give: bus, vendor, model, serial number, interface."""
+    def _derived_id(self, name: str, facts: dict[str, str]) -> str:
+        """Return the name that udev would give: bus, vendor, model, serial number, interface."""
         if not facts["vendor_id"]:
             return ""
         vendor, product = facts["manufacturer"] or facts["vendor_id"], facts["product"] or facts["product_id"]
@@ -164,6 +164,6 @@ class SerialDevices:
 
 
 def find(devices: Iterable[SerialDevice], interface: str) -> SerialDevice | None:
-    """The device that is asked for: by its id, its place (by-path) or its node, with or without the folder."""
+    """Find a device by its id, its by-path name or its node, with or without the folder."""
     bare = interface.removeprefix("/dev/serial/by-id/").removeprefix("/dev/serial/by-path/")
     return next((device for device in devices if {interface, bare} & set(device.names)), None)

@@ -1,6 +1,6 @@
-"""What serial devices there are, looked at every second, and when that changed.
+"""Polls the serial devices every second and reports changes.
 
-No udev is asked: a look costs a tenth of a millisecond, works in a container and where nothing runs beside us.
+Polling needs no udev: a scan takes a tenth of a millisecond and also works in a container.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ SECONDS = 1.0
 
 
 class DeviceWatch:
-    """``scan`` finds the devices, in a thread. ``current`` is what the last look found."""
+    """``scan`` finds the devices and is called in a thread. ``current`` is the result of the last scan."""
 
     def __init__(self, scan: Callable[[], tuple[SerialDevice, ...]], every: float = SECONDS) -> None:
         self._scan = scan
         self._every = every
         self.current: tuple[SerialDevice, ...] = ()
 
-    async def look(self) -> bool:
-        """Look now; whether something changed."""
+    async def refresh(self) -> bool:
+        """Scan now; return whether something changed."""
         before, self.current = self.current, await asyncio.to_thread(self._scan)
         return before != self.current
 
     async def changes(self) -> AsyncIterator[None]:
-        """Yield after each change, for ever."""
+        """Yield after each change. Never ends."""
         while True:
-            if await self.look():
+            if await self.refresh():
                 yield
             await asyncio.sleep(self._every)

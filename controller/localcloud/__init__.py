@@ -1,4 +1,4 @@
-"""A cloud of one's own: mutual-TLS Socket.IO server, enrolment of agents, sending topics.
+"""A local cloud: a Socket.IO server with mutual TLS that enrols agents and sends topics.
 
-It knows agents only through the wire protocol: it may share the contracts and errors with the controller, nothing else.
+It knows agents only through the wire protocol: it shares only the contracts and errors with the controller.
 """

@@ -1,4 +1,4 @@
-"""Who is connected to the local cloud, and what each agent last said. Holds no socket and sends nothing."""
+"""Registry of the local cloud's agents, their connections and latest heartbeats. No I/O."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-KEPT_HEARTBEATS = 2000  # of each agent: over two and a half hours
+KEPT_HEARTBEATS = 2000  # per agent: more than two and a half hours
 
 
 class Heartbeat(NamedTuple):
-    """One heartbeat: when it came (Unix seconds) and what it said."""
+    """One heartbeat: its time of arrival (Unix seconds) and payload."""
 
     received: float
     payload: Any
@@ -29,7 +29,7 @@ class Session:
 
 @dataclass(eq=False)
 class Agent:
-    """What is known of an agent; ``session`` is None while it is away."""
+    """An agent; ``session`` is None while it is not connected."""
 
     common_name: str
     session: Session | None = None
@@ -37,7 +37,7 @@ class Agent:
 
 
 class Agents:
-    """All agents that were ever connected since the cloud started, by common name."""
+    """All agents that have connected since the cloud started, by common name."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -46,16 +46,16 @@ class Agents:
         self._changed = asyncio.Condition()
 
     def all(self) -> list[Agent]:
-        """Every agent, by name."""
+        """Return all agents, sorted by name."""
         return [self._agents[name] for name in sorted(self._agents)]
 
     def heartbeats(self, common_name: str) -> list[Heartbeat]:
-        """The agent's last heartbeats, oldest first."""
+        """Return the agent's last heartbeats, oldest first."""
         agent = self._agents.get(common_name)
         return list(agent.heartbeats) if agent else []
 
     async def connected(self, common_name: str, sid: str) -> Session | None:
-        """Note a new connection; returns the one it replaces, if any."""
+        """Record a new connection; return the one it replaces, if any."""
         agent = self._agents.setdefault(common_name, Agent(common_name))
         replaced = agent.session
         if replaced:
@@ -66,7 +66,7 @@ class Agents:
         return replaced
 
     def disconnected(self, sid: str) -> str | None:
-        """Note the end of a connection; returns whose it was."""
+        """Record the end of a connection; return its agent's name."""
         name = self._names.pop(sid, None)
         session = self._agents[name].session if name else None
         if name and session and session.sid == sid:
@@ -75,20 +75,20 @@ class Agents:
         return name
 
     async def beat(self, sid: str, payload: Any) -> None:
-        """Note a heartbeat."""
+        """Record a heartbeat."""
         if name := self._names.get(sid):
             self._agents[name].heartbeats.append(Heartbeat(self._clock(), payload))
             await self._publish()
 
     async def wait(self, common_name: str) -> Session:
-        """The agent's connection, as soon as there is one."""
+        """Wait for the agent's connection."""
         async with self._changed:
             while (session := self.session(common_name)) is None:
                 await self._changed.wait()
         return session
 
     async def next_heartbeat(self, common_name: str) -> Heartbeat:
-        """The next heartbeat that comes from the agent."""
+        """Wait for the agent's next heartbeat."""
         last = self.heartbeats(common_name)[-1:]
         async with self._changed:
             while (beats := self.heartbeats(common_name)[-1:]) == last:
@@ -96,7 +96,7 @@ class Agents:
         return beats[0]
 
     def session(self, common_name: str) -> Session | None:
-        """The agent's connection, or None while it is away."""
+        """Return the agent's connection, None while it is not connected."""
         agent = self._agents.get(common_name)
         return agent.session if agent else None
 

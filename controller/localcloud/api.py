@@ -1,11 +1,11 @@
-"""The local cloud's HTTP API for scripts and the command line, on a Unix socket that only its owner may open.
+"""The local cloud's HTTP API for scripts and the command line, on a Unix socket accessible only to its owner.
 
-    GET  /agents                                   who is known, and the last heartbeat of each
-    GET  /agents/NAME?wait=SECONDS                 one agent, as soon as it is connected
+    GET  /agents                                   known agents, each with its last heartbeat
+    GET  /agents/NAME?wait=SECONDS                 one agent, once it is connected
     GET  /agents/NAME/heartbeats?since=UNIX        heartbeats after that time
     POST /agents/NAME/send {topic, fields, timeout}    send one message, {"answer": ...}
 
-Failures are {"error": "<sentence>"} with status 400 (the request) or 504 (the agent is away or silent).
+Failures are {"error": "<sentence>"} with status 400 (bad request) or 504 (the agent is disconnected or silent).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LONGEST_PATH = 100  # unix(7): sun_path has 108 bytes
 
 
 class Api:
-    """Serves the API of ``cloud`` in its directory."""
+    """Serves the API of ``cloud`` on a socket in its directory."""
 
     def __init__(self, cloud: Cloud, *, clock: Callable[[], float] = time.time) -> None:
         self._cloud = cloud
@@ -38,9 +38,9 @@ class Api:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Listen. Raises errors.SettingError when another local cloud has the directory."""
+        """Listen. Raises errors.SettingError when another local cloud uses the directory."""
         if _answers(self._path):
-            raise errors.SettingError(f"a local cloud already runs on {self._cloud.directory}; give another --dir")
+            raise errors.SettingError(f"a local cloud already runs on {self._cloud.directory}; choose another --dir")
         app = web.Application(middlewares=[_errors_as_json])
         app.router.add_get("/agents", self._agents)
         app.router.add_get("/agents/{name}", self._agent)
@@ -89,10 +89,10 @@ class Api:
 
 
 def socket_path(directory: Path) -> Path:
-    """Where the API of a local cloud listens. Raises errors.SettingError when the path is too long for a socket."""
+    """Return the path of a local cloud's API socket. Raises errors.SettingError when it is too long."""
     path = directory.absolute() / SOCKET_FILE
     if len(str(path).encode()) > LONGEST_PATH:
-        raise errors.SettingError(f"the path {path} is too long for a Unix socket; give a shorter --dir")
+        raise errors.SettingError(f"the path {path} is too long for a Unix socket; choose a shorter --dir")
     return path
 
 
@@ -108,7 +108,7 @@ def _number(text: Any) -> float:
 
 
 def _answers(path: Path) -> bool:
-    """Whether a server listens on the socket; a file that a killed one left does not count."""
+    """Return whether a server listens on the socket; a file left by a killed server does not count."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))

@@ -1,6 +1,6 @@
-"""The certificate authority of the local cloud: its own CA, the server's certificate, the agents' certificates.
+"""The certificate authority of the local cloud: its CA, the server's certificate, the agents' certificates.
 
-Blocking (files and key generation): call it from a thread. It must never show a private key.
+Blocking (files and key generation): call it in a thread. It must never log or print a private key.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from controller import errors, files
 CA_FILE = "authority.pem"
 SERVER_FILE = "server.pem"
 CA_YEARS = 10
-SERVER_DAYS = 90  # issued afresh at every start
+SERVER_DAYS = 90  # reissued at every start
 AGENT_DAYS = 825
-SKEW = timedelta(hours=1)  # an agent's clock may be a little behind ours
+SKEW = timedelta(hours=1)  # an agent's clock may be behind ours
 
 _COMMON_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")  # RFC 5280 appendix A: at most 64 characters
 
@@ -65,7 +65,7 @@ class Issued(NamedTuple):
 
 
 class Authority:
-    """The CA kept in ``directory`` (mode 0700), made there when it is missing.
+    """The CA stored in ``directory`` (mode 0700), created when missing.
 
     Raises errors.SettingError when the directory cannot be used or its CA is damaged.
     """
@@ -73,7 +73,7 @@ class Authority:
     def __init__(self, directory: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._directory = directory
         self._now = now
-        self._ca = self._kept()
+        self._ca = self._load_or_create()
 
     @property
     def ca_pem(self) -> bytes:
@@ -81,16 +81,16 @@ class Authority:
         return self._ca.certificate_pem
 
     def server(self, hosts: list[str]) -> Path:
-        """Issue a server's certificate for these names and addresses; the path of a file with certificate and key."""
+        """Issue a server certificate for these names and addresses; return the file with certificate and key."""
         issued = self._issue("edge-controller local cloud", timedelta(days=SERVER_DAYS), hosts)
         path = self._directory / SERVER_FILE
         files.write_secret(path, issued.certificate_pem + issued.key_pem)
         return path
 
     def enroll(self, common_name: str, out: Path | None = None) -> Path:
-        """Issue an agent's certificate; the folder that holds client.crt, client.key and ca.crt.
+        """Issue an agent's certificate; return the folder with client.crt, client.key and ca.crt.
 
-        Raises errors.CommandError for a name that cannot be an agent id, or a folder that cannot be written.
+        Raises errors.CommandError for an invalid agent id or an unwritable folder.
         """
         if not _COMMON_NAME.fullmatch(common_name):
             raise errors.CommandError(
@@ -104,26 +104,26 @@ class Authority:
             files.write_secret(folder / "client.crt", issued.certificate_pem)
             files.write_secret(folder / "ca.crt", self.ca_pem)
         except OSError as error:
-            raise errors.CommandError(f"{folder} cannot be written: {error.strerror}; give another --out") from error
+            raise errors.CommandError(f"{folder} cannot be written: {error.strerror}; choose another --out") from error
         return folder
 
-    def _kept(self) -> Issued:
+    def _load_or_create(self) -> Issued:
         path = self._directory / CA_FILE
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
-                self._make(path)
+                self._create(path)
             pem = path.read_bytes()
             key = serialization.load_pem_private_key(pem, password=None)
             certificate = x509.load_pem_x509_certificate(pem)
         except (OSError, ValueError) as error:
-            raise errors.SettingError(f"{path} cannot be used ({error}); remove it to begin with a new CA") from error
+            raise errors.SettingError(f"{path} cannot be used ({error}); remove it to create a new CA") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise errors.SettingError(f"{path} holds a key of another kind; remove it to begin with a new CA")
+            raise errors.SettingError(f"{path} contains a key of another type; remove it to create a new CA")
         return Issued(certificate, key)
 
-    def _make(self, path: Path) -> None:
-        """Make the CA; when two processes do so at once, the first one's stays."""
+    def _create(self, path: Path) -> None:
+        """Create the CA; if two processes do so at once, the first one wins."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name("edge-controller local cloud CA")
         builder = (

@@ -1,4 +1,4 @@
-"""The command line's side of the local cloud's HTTP API."""
+"""The command line's client of the local cloud's HTTP API."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import aiohttp
 from controller import errors
 from controller.localcloud.api import socket_path
 
-EXTRA_SECONDS = 10.0  # beyond what the cloud itself waits
+EXTRA_SECONDS = 10.0  # on top of the cloud's own timeout
 
 
 class Client:
-    """Asks the local cloud that runs on ``directory``."""
+    """Talks to the local cloud that runs on ``directory``."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     async def agents(self) -> list[dict[str, Any]]:
-        """Every agent that the cloud knows."""
+        """Return all agents that the cloud knows."""
         found: list[dict[str, Any]] = await self._ask("GET", "/agents")
         return found
 
     async def send(self, agent: str, topic: str, fields: dict[str, Any], seconds: float) -> Any:
-        """Send one message; its answer. Raises errors.LinkError when there is none."""
+        """Send one message and return its answer. Raises errors.LinkError when there is none."""
         body = {"topic": topic, "fields": fields, "timeout": seconds}
         return (await self._ask("POST", f"/agents/{quote(agent, safe='')}/send", body, seconds))["answer"]
 
     async def _ask(self, method: str, path: str, body: Any = None, seconds: float = 0) -> Any:
-        """One request. Raises errors.LinkError with the sentence of the cloud, or when no cloud runs."""
+        """Send one request. Raises errors.LinkError with the cloud's error, or when no cloud runs."""
         connector = aiohttp.UnixConnector(path=str(socket_path(self._directory)))
         timeout = aiohttp.ClientTimeout(total=seconds + EXTRA_SECONDS)
         try:

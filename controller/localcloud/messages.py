@@ -1,4 +1,4 @@
-"""Complete messages for the wire: what every message carries is filled in where it is missing. No I/O."""
+"""Completes messages with the fields that every message must have. No I/O."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from typing import Any
 
 
 def complete(topic: str, fields: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """The message of ``topic`` with these fields; ``now`` (Unix seconds) makes id and time where none are given."""
+    """Return a message of ``topic``; id and time default to values derived from ``now`` (Unix seconds)."""
     requested_at = datetime.fromtimestamp(now, UTC).isoformat()
     return {"correlation_id": int(now * 1000), "action": topic, "requested_at": requested_at, **fields}

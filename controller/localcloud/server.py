@@ -1,7 +1,7 @@
-"""The local cloud: a Socket.IO server with mutual TLS that knows agents by the CN of their certificates.
+"""The local cloud: a Socket.IO server with mutual TLS that identifies agents by the CN of their certificates.
 
-It accepts whoever its own CA enrolled, acknowledges heartbeats, and sends any topic. It judges neither messages nor
-answers.
+It accepts agents with a certificate of its own CA, acknowledges heartbeats and sends any topic. It validates neither
+messages nor answers.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 
 
 class Cloud:
-    """A local cloud whose CA and certificates are kept in ``directory``.
+    """A local cloud with its CA and certificates in ``directory``.
 
-    ``port`` 0 takes a free one, which it keeps when it is stopped and started again.
+    ``port`` 0 takes any free port, which is kept across a stop and start.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Cloud:
 
     @property
     def url(self) -> str:
-        """Where agents connect."""
+        """The URL for agents."""
         host = "localhost" if self.host in HOSTS else self.host
         return f"https://{host}:{self.port}"
 
     def make_server(self) -> socketio.AsyncServer:
-        """A Socket.IO server with the handlers of a cloud."""
+        """Create a Socket.IO server with the handlers of a cloud."""
         server = socketio.AsyncServer(async_mode="aiohttp")
         server.on("connect", self._on_connect)
         server.on("disconnect", self._on_disconnect)
@@ -78,13 +78,13 @@ class Cloud:
         except OSError as error:
             await runner.cleanup()
             raise errors.SettingError(
-                f"the local cloud cannot listen on {self.host}:{self.port}: {error.strerror}; give another --listen"
+                f"the local cloud cannot listen on {self.host}:{self.port}: {error.strerror}; choose another --listen"
             ) from error
         self._runner = runner
         self.port = runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Close every connection and stop listening; does nothing when it is not running."""
+        """Close every connection and stop listening; does nothing if it is not running."""
         if self._runner is None:
             return
         for agent in self.agents.all():
@@ -95,9 +95,9 @@ class Cloud:
         self._runner = None
 
     async def enroll(self, common_name: str, out: Path | None = None) -> Path:
-        """Issue a certificate for an agent; the folder that holds client.crt, client.key and ca.crt.
+        """Issue a certificate for an agent; return the folder with client.crt, client.key and ca.crt.
 
-        Raises errors.CommandError for an impossible name.
+        Raises errors.CommandError for an invalid name.
         """
         return await asyncio.to_thread(lambda: Authority(self.directory).enroll(common_name, out))
 
@@ -112,36 +112,36 @@ class Cloud:
     # -- agents ------------------------------------------------------------------------------------------------
 
     def connected(self) -> list[Agent]:
-        """The agents that are connected now."""
+        """Return the connected agents."""
         return [agent for agent in self.agents.all() if agent.session]
 
     async def wait_agent(self, common_name: str, timeout: float = 10) -> Session:  # noqa: ASYNC109 - part of the API
-        """The agent's connection, once it has one. Raises errors.LinkError when it does not come in time."""
+        """Wait for the agent's connection. Raises errors.LinkError on timeout."""
         try:
             return await asyncio.wait_for(self.agents.wait(common_name), timeout)
         except TimeoutError:
             raise errors.LinkError(f"agent {common_name} did not connect within {timeout:g} s") from None
 
     def heartbeats(self, common_name: str) -> list[Any]:
-        """The payloads of the agent's last heartbeats (up to agents.KEPT_HEARTBEATS), oldest first."""
+        """Return the payloads of the agent's last heartbeats (up to agents.KEPT_HEARTBEATS), oldest first."""
         return [beat.payload for beat in self.received(common_name)]
 
     async def next_heartbeat(self, common_name: str, timeout: float = 10) -> Any:  # noqa: ASYNC109
-        """The payload of the agent's next heartbeat. Raises errors.LinkError when none comes in time."""
+        """Wait for the agent's next heartbeat and return its payload. Raises errors.LinkError on timeout."""
         try:
             return (await asyncio.wait_for(self.agents.next_heartbeat(common_name), timeout)).payload
         except TimeoutError:
             raise errors.LinkError(f"agent {common_name} sent no heartbeat within {timeout:g} s") from None
 
     def received(self, common_name: str) -> list[Heartbeat]:
-        """The agent's last heartbeats with the times at which they came, oldest first."""
+        """Return the agent's last heartbeats with their times of arrival, oldest first."""
         return self.agents.heartbeats(common_name)
 
     async def send(self, common_name: str, topic: str, payload: Any, timeout: float = ANSWER_SECONDS) -> Any:  # noqa: ASYNC109
-        """Send one event and return its acknowledgement (None when it carries nothing).
+        """Send one event and return its acknowledgement (None if empty).
 
-        Raises errors.LinkError when the agent is away, goes away before it answers, or is silent for ``timeout``
-        seconds.
+        Raises errors.LinkError when the agent is not connected, disconnects before it answers, or does not answer
+        within ``timeout`` seconds.
         """
         session = self._session(common_name)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -154,11 +154,11 @@ class Cloud:
         return await self._first_of(answer, session, common_name, timeout)
 
     async def emit(self, common_name: str, topic: str, payload: Any) -> None:
-        """Send one event without asking for an acknowledgement. Raises errors.LinkError when the agent is away."""
+        """Send one event without an acknowledgement. Raises errors.LinkError when the agent is not connected."""
         await self._server.emit(topic, payload, to=self._session(common_name).sid)
 
     async def drop(self, common_name: str) -> None:
-        """End the agent's connection as a cloud does that wants it to come again."""
+        """Close the agent's connection so that the agent reconnects."""
         await self._drop(self._session(common_name))
 
     def _session(self, common_name: str) -> Session:
@@ -176,7 +176,7 @@ class Cloud:
         if answer.done():
             return answer.result()
         if session.gone.is_set():
-            raise errors.LinkError(f"agent {common_name} went away before it answered")
+            raise errors.LinkError(f"agent {common_name} disconnected before it answered")
         raise errors.LinkError(f"agent {common_name} did not answer within {seconds:g} s")
 
     async def _drop(self, session: Session) -> None:
@@ -188,24 +188,24 @@ class Cloud:
     async def _on_connect(self, sid: str, environ: dict[str, Any]) -> bool:
         common_name = _common_name(environ["aiohttp.request"])
         if common_name is None:
-            logger.warning("refused a client whose certificate has no CN")
+            logger.warning("Refused a client without a CN in its certificate")
             return False
         replaced = await self.agents.connected(common_name, sid)
-        logger.info("agent %s connected", common_name)
+        logger.info("Agent %s connected", common_name)
         if replaced:
             await self._drop(replaced)
         return True
 
     async def _on_disconnect(self, sid: str, reason: str) -> None:
         if common_name := self.agents.disconnected(sid):
-            logger.info("agent %s disconnected: %s", common_name, reason)
+            logger.info("Agent %s disconnected: %s", common_name, reason)
 
     async def _on_heartbeat(self, sid: str, payload: Any = None) -> None:
         await self.agents.beat(sid, payload)  # returning is the acknowledgement
 
 
 def _common_name(request: web.Request) -> str | None:
-    """The CN of the client certificate, which TLS has already verified."""
+    """Return the CN of the client certificate, which TLS has already verified."""
     certificate = request.transport.get_extra_info("peercert") if request.transport else None
     for relative_name in (certificate or {}).get("subject", ()):
         for attribute, value in relative_name:

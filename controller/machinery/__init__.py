@@ -1,1 +1,1 @@
-"""The machinery of a controller, knowing no kind of ours: client, models, conditions, events, leases, backoff."""
+"""Generic controller machinery, independent of our kinds: client, models, conditions, events, leases, backoff."""

@@ -1,7 +1,7 @@
-"""The one client of the Kubernetes API, for the embedded server and for a cluster alike: a URL and credentials.
+"""The client of the Kubernetes API, for both the embedded server and a cluster.
 
-Seven verbs on aiohttp; objects are plain dictionaries as the API sends them. It knows no kind's meaning, keeps no
-cache and retries nothing: who calls decides. One client serves one event loop.
+Seven verbs on aiohttp; objects are plain dictionaries as the API sends them. It is independent of kinds, keeps no cache
+and does not retry; that is up to the caller. One client serves one event loop.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from controller.machinery.kinds import Kind
 
 REQUEST_SECONDS = 30
 CONNECT_SECONDS = 5
-REQUESTS_AT_ONCE = 8  # further ones wait for a connection: each costs memory on both sides
-WATCH_SECONDS = 290  # the server ends the stream in good order; a reader that stays silent longer is dead
-WATCH_IDLE_SECONDS = 330
-PAGE = 200  # objects of a list in one answer
+REQUESTS_AT_ONCE = 8  # more wait for a connection: each costs memory on both sides
+WATCH_SECONDS = 290  # after which the server ends the stream properly
+WATCH_IDLE_SECONDS = 330  # a stream that is silent for longer is dead
+PAGE = 200  # objects in one response of a list
 LINE_LIMIT = 8 << 20  # bytes of one watch event; an object is at most 3 MB on the wire
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
-# The name that stands in managedFields: of no role or process, so that who owns a field never changes by itself.
-_AS_US = {"fieldManager": names.FIELD_MANAGER}
+# The name in managedFields: independent of role and process, so that the owner of a field never changes accidentally.
+_FIELD_MANAGER = {"fieldManager": names.FIELD_MANAGER}
 
 __all__ = ["ApiClient", "Endpoint", "Patch", "WatchEvent"]
 
@@ -44,7 +44,7 @@ class WatchEvent(NamedTuple):
 
 
 class ApiClient:
-    """The verbs of the API. Raises the ApiError classes of controller.errors; no other error leaves it."""
+    """The verbs of the API. Raises only the ApiError classes of controller.errors."""
 
     def __init__(self, endpoint: Endpoint, user_agent: str = "edge-controller") -> None:
         self._endpoint = endpoint
@@ -54,17 +54,17 @@ class ApiClient:
         self._opening = asyncio.Lock()
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
-        """One object."""
+        """Return one object."""
         return await self._request("GET", kind.path(namespace, name))
 
     async def list(
         self, kind: Kind, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> list[dict[str, Any]]:
-        """All objects of a kind, in one namespace or in all; read in parts, so that no answer grows without bound."""
-        params = _given(labelSelector=label_selector, fieldSelector=field_selector)
+        """Return all objects of a kind in one or all namespaces, read in pages to bound the size of responses."""
+        params = _non_empty(labelSelector=label_selector, fieldSelector=field_selector)
         try:
             return [item async for item in self._pages(kind.path(namespace), params)]
-        except errors.ExpiredError:  # the parts took longer than the server remembers
+        except errors.ExpiredError:  # the continue token expired before the last page
             return (await self._request("GET", kind.path(namespace), params=params)).get("items") or []
 
     async def _pages(self, path: str, params: dict[str, str]) -> AsyncGenerator[dict[str, Any]]:
@@ -79,16 +79,16 @@ class ApiClient:
             position = {"continue": token}
 
     async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
-        """Create; the namespace is the one in ``metadata``."""
+        """Create an object in the namespace of its ``metadata``."""
         namespace = body["metadata"].get("namespace", "")
         whole = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
-        return await self._request("POST", kind.path(namespace), params=_AS_US, json_body=whole)
+        return await self._request("POST", kind.path(namespace), params=_FIELD_MANAGER, json_body=whole)
 
     async def replace(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
-        """Put the whole object; its resourceVersion guards it."""
+        """Replace the whole object, guarded by its resourceVersion."""
         metadata = body["metadata"]
         path = kind.path(metadata.get("namespace", ""), metadata["name"])
-        return await self._request("PUT", path, params=_AS_US, json_body=body)
+        return await self._request("PUT", path, params=_FIELD_MANAGER, json_body=body)
 
     async def patch(
         self,
@@ -99,13 +99,13 @@ class ApiClient:
         *,
         subresource: str = "",
     ) -> dict[str, Any]:
-        """Merge patch (RFC 7396) for a dictionary, JSON patch (RFC 6902) for a list."""
+        """Apply a dictionary as merge patch (RFC 7396) or a list as JSON patch (RFC 6902)."""
         content_type = JSON_PATCH if isinstance(patch, list) else MERGE_PATCH
         path = kind.path(namespace, name, subresource)
-        return await self._request("PATCH", path, params=_AS_US, json_body=patch, content_type=content_type)
+        return await self._request("PATCH", path, params=_FIELD_MANAGER, json_body=patch, content_type=content_type)
 
     async def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> dict[str, Any]:
-        """Delete; with ``uid`` only that very object."""
+        """Delete an object; with ``uid`` only the object with this uid."""
         options = {"preconditions": {"uid": uid}} if uid else {}
         return await self._request("DELETE", kind.path(namespace, name), json_body=options)
 
@@ -118,7 +118,7 @@ class ApiClient:
         label_selector: str = "",
         field_selector: str = "",
     ) -> AsyncGenerator[WatchEvent]:
-        """One stream of changes until the server ends it.
+        """Yield changes until the server ends the stream.
 
         Raises errors.ExpiredError when ``resource_version`` is compacted: list again.
         """
@@ -126,7 +126,7 @@ class ApiClient:
             "watch": "true",
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),
-            **_given(resourceVersion=resource_version, labelSelector=label_selector, fieldSelector=field_selector),
+            **_non_empty(resourceVersion=resource_version, labelSelector=label_selector, fieldSelector=field_selector),
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_IDLE_SECONDS)
         try:
@@ -138,12 +138,12 @@ class ApiClient:
                 async for line in response.content:
                     yield _event_of(line)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            raise await self._failure(f"the watch of {kind.plural} broke off", error) from error
+            raise await self._failure(f"the watch of {kind.plural} was interrupted", error) from error
 
     async def text(
         self, kind: Kind, name: str, namespace: str, subresource: str, params: dict[str, str]
     ) -> AsyncIterator[bytes]:
-        """What a subresource that is no object holds, such as a log, as it comes. Raises before the first part."""
+        """Stream a subresource that is not an object, such as a log. Raises before the first part."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         try:
             session = await self._open(watching=True)
@@ -152,7 +152,7 @@ class ApiClient:
             response = await session.get(url, params=params, headers=headers, timeout=timeout)
             await failures.raise_for_status(response)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            raise await self._failure(f"the {subresource} of {name} could not be read", error) from error
+            raise await self._failure(f"cannot read the {subresource} of {name}", error) from error
         return _parts(response)
 
     async def close(self) -> None:
@@ -162,7 +162,7 @@ class ApiClient:
             await session.close()
 
     async def _open(self, *, watching: bool) -> aiohttp.ClientSession:
-        """One session for requests and one for watches, which hold their connections for minutes."""
+        """Open separate sessions for requests and for watches, which occupy their connections for minutes."""
         async with self._opening:
             if watching not in self._sessions:
                 context = await asyncio.to_thread(self._endpoint.ssl_context)
@@ -178,7 +178,7 @@ class ApiClient:
         return await asyncio.to_thread(self._endpoint.authorization) if self._endpoint.token_file else self._bearer
 
     async def _failure(self, what: str, error: Exception) -> errors.ApiUnavailableError:
-        """The error to raise; after one of TLS the next session reads the certificates anew."""
+        """Return the error to raise; after a TLS error the next session reads the certificates again."""
         if isinstance(error, aiohttp.ClientSSLError):
             await self.close()
         return errors.ApiUnavailableError(f"{what}: {str(error) or type(error).__name__}")
@@ -213,8 +213,8 @@ async def _parts(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             yield part
 
 
-def _given(**params: str) -> dict[str, str]:
-    """The query parameters that say something."""
+def _non_empty(**params: str) -> dict[str, str]:
+    """Return the non-empty query parameters."""
     return {name: value for name, value in params.items() if value}
 
 
@@ -222,14 +222,14 @@ def _event_of(line: bytes) -> WatchEvent:
     event = _object_of(line)
     body = event.get("object")
     if not isinstance(body, dict):
-        raise ValueError("an event without an object came")
+        raise ValueError("received an event without an object")
     if event.get("type") == "ERROR":
-        raise failures.of_status(body)
+        raise failures.from_status(body)
     return WatchEvent(str(event.get("type")), body)
 
 
 def _object_of(text: bytes) -> dict[str, Any]:
     parsed = json.loads(text)
     if not isinstance(parsed, dict):
-        raise ValueError("what came is not an object")
+        raise ValueError("the response is not an object")
     return parsed

@@ -1,6 +1,6 @@
 """Conditions in the metav1.Condition shape (API conventions: typical status properties).
 
-``lastTransitionTime`` moves only when ``status`` flips, so that it tells since when.
+``lastTransitionTime`` changes only when ``status`` flips, so that it shows since when the status holds.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Condition(Model):
 
 
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
-    """The condition of that type, or None."""
+    """Return the condition of this type, or None."""
     return next((c for c in conditions if c.type == kind), None)
 
 
 def merge(previous: Iterable[Condition], current: Iterable[Condition]) -> tuple[Condition, ...]:
-    """``current`` with the transition times of ``previous`` where the status did not flip."""
+    """Return ``current`` with the transition times of ``previous`` where the status did not flip."""
     before = {c.type: c for c in previous}
 
     def keep_time(condition: Condition) -> Condition:

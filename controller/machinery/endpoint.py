@@ -1,6 +1,6 @@
-"""Where a Kubernetes API is and who we are there: embedded, from inside a pod, or as a kubeconfig says.
+"""URL and credentials of a Kubernetes API: embedded, from inside a pod, or from a kubeconfig.
 
-Reading is all this module does. Credential plugins (``exec``) are not run: a service has a certificate or a token.
+This module only reads. Credential plugins (``exec``) are not supported: a service has a certificate or a token.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A URL and credentials. ``token_file`` is read anew for every request: clusters rotate it.
+    """A URL and credentials. ``token_file`` is read for every request because clusters rotate it.
 
-    Certificates are files, or PEM text where a kubeconfig carries them inside.
+    Certificates are files, or PEM text when embedded in a kubeconfig.
     """
 
     url: str
@@ -39,7 +39,7 @@ class Endpoint:
     client_data: str | None = field(default=None, repr=False)  # certificate and key
 
     def ssl_context(self) -> ssl.SSLContext:
-        """A context from the files as they are now. Raises OSError."""
+        """Create a context from the current files. Raises OSError."""
         context = ssl.create_default_context(
             cafile=str(self.ca_file) if self.ca_file else None, cadata=self.ca_data or None
         )
@@ -50,13 +50,13 @@ class Endpoint:
         return context
 
     def authorization(self) -> dict[str, str]:
-        """The request header that carries the bearer token, if there is one. Raises OSError."""
+        """Return the request header with the bearer token, if there is one. Raises OSError."""
         token = self.token_file.read_text().strip() if self.token_file else self.token
         return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def of_cluster(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> Endpoint:
-    """The cluster we run in, else the one that KUBECONFIG names. Raises errors.SettingError."""
+def from_cluster(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> Endpoint:
+    """Return the endpoint of the cluster we run in, else of KUBECONFIG. Raises errors.SettingError."""
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if host and (service_account / "token").exists():
         return Endpoint(
@@ -65,14 +65,14 @@ def of_cluster(environment: Mapping[str, str], service_account: Path = SERVICE_A
             token_file=service_account / "token",
         )
     if kubeconfig := environment.get("KUBECONFIG"):
-        return of_kubeconfig(Path(kubeconfig))
+        return from_kubeconfig(Path(kubeconfig))
     raise errors.SettingError(
-        "EDGE_API is cluster, but there is none: run in a pod with a service account, or name a file in KUBECONFIG"
+        "EDGE_API is cluster, but no cluster is configured: run in a pod with a service account or set KUBECONFIG"
     )
 
 
-def of_kubeconfig(path: Path) -> Endpoint:
-    """The current context of a kubeconfig (client-go: api/v1 Config). Raises errors.SettingError."""
+def from_kubeconfig(path: Path) -> Endpoint:
+    """Return the endpoint of a kubeconfig's current context (client-go: api/v1 Config). Raises errors.SettingError."""
     try:
         config = yaml.safe_load(path.read_text())
         context = _named(config["contexts"], config["current-context"])["context"]
@@ -81,14 +81,14 @@ def of_kubeconfig(path: Path) -> Endpoint:
         return _endpoint(cluster, user, path.parent)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise errors.SettingError(
-            f"KUBECONFIG {path} cannot be used ({error}); give one file whose current context has a server and either "
-            "a client certificate or a token"
+            f"KUBECONFIG {path} cannot be used ({error}); use a single file with a current context that has a server "
+            "and either a client certificate or a token"
         ) from error
 
 
 def _endpoint(cluster: dict[str, Any], user: dict[str, Any], folder: Path) -> Endpoint:
     if "exec" in user or "auth-provider" in user:
-        raise ValueError("credential plugins are not run")
+        raise ValueError("credential plugins are not supported")
     certificate, key = _decoded(user, "client-certificate-data"), _decoded(user, "client-key-data")
     return Endpoint(
         url=str(cluster["server"]).rstrip("/"),
@@ -114,11 +114,11 @@ def _decoded(entry: dict[str, Any], key: str) -> str | None:
     try:
         return base64.b64decode(entry[key], validate=True).decode() if entry.get(key) else None
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{key} is not base64 of PEM text") from error
+        raise ValueError(f"{key} is not base64-encoded PEM text") from error
 
 
 def _load_client_data(context: ssl.SSLContext, pem: str) -> None:
-    """ssl takes a client certificate from a file only: one that nobody else can read and that is gone at once."""
+    """Load a client certificate through a private temporary file, because ssl accepts nothing else."""
     descriptor, name = tempfile.mkstemp()
     try:
         with os.fdopen(descriptor, "w") as file:

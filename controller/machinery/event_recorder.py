@@ -1,7 +1,7 @@
-"""Kubernetes Events (API reference: core/v1 Event): one for each transition, a repeated one counted up.
+"""Records Kubernetes Events (API reference: core/v1 Event); repeated ones are counted.
 
-Recording never waits and never fails: events are for people, a pass does not depend on them. The queue is bounded;
-what does not fit is dropped, and how many were is logged when the queue is empty again.
+Recording never blocks and never raises: events are for people, and no reconcile pass depends on them. The queue is
+bounded; the number of dropped events is logged when the queue is empty again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 256
 REMEMBERED = 256
-REPEAT_SECONDS = 600  # an equal event within this time is counted up instead of posted again
+REPEAT_SECONDS = 600  # an equal event within this time increments the count instead of being posted again
 MESSAGE_LIMIT = 1024
 
 Type = Literal["Normal", "Warning"]
@@ -31,7 +31,7 @@ Type = Literal["Normal", "Warning"]
 
 @dataclass(frozen=True)
 class Subject:
-    """The object that an event is about; events of cluster-scoped objects stand in ``default``."""
+    """The object of an event; events of cluster-scoped objects are in ``default``."""
 
     kind: core_kinds.Kind
     name: str
@@ -39,7 +39,7 @@ class Subject:
     uid: str = ""
 
     def reference(self) -> dict[str, str]:
-        """Its ObjectReference."""
+        """Return its ObjectReference."""
         whole = {
             "apiVersion": self.kind.api_version,
             "kind": self.kind.kind,
@@ -52,7 +52,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class EventKey:
-    """What happened to a subject; two equal ones are the same event."""
+    """What happened to a subject; equal keys are the same event."""
 
     subject: Subject
     type: Type
@@ -62,18 +62,18 @@ class EventKey:
 
 @dataclass
 class _Posted:
-    """An event that is in the API and may be counted up."""
+    """An event in the API, so that a repetition can increment its count."""
 
     name: str
     namespace: str
     count: int
-    at: float  # by the clock that is never set
+    at: float  # monotonic
 
 
 class EventRecorder:
-    """Posts events one after the other from a queue; ``run`` must be kept running by whoever owns it.
+    """Posts events one at a time from a queue; its owner must keep ``run`` running.
 
-    ``clock`` is the time of day that events carry; what is a repetition is decided by ``elapsed``.
+    ``clock`` provides the timestamps of events; ``elapsed`` decides what is a repetition.
     """
 
     def __init__(
@@ -88,28 +88,28 @@ class EventRecorder:
         self._dropped = 0
 
     def record(self, subject: Subject, kind: Type, reason: str, message: str) -> None:
-        """Have an event posted soon."""
+        """Queue an event."""
         try:
             self._waiting.put_nowait(EventKey(subject, kind, reason, message[:MESSAGE_LIMIT]))
         except asyncio.QueueFull:
             self._dropped += 1
 
     async def run(self) -> None:
-        """Post what is recorded, for ever."""
+        """Post queued events. Never returns."""
         while True:
             key = await self._waiting.get()
             try:
                 await self._post(key)
             except errors.ApiError as error:
-                log.debug("Event %s of %s was not posted: %s", key.reason, key.subject.name, error)
+                log.debug("Cannot post the event %s of %s: %s", key.reason, key.subject.name, error)
             finally:
                 self._waiting.task_done()
             if self._dropped and self._waiting.empty():
-                log.warning("%d events were not posted: too many came at once", self._dropped)
+                log.warning("Dropped %d events: the queue was full", self._dropped)
                 self._dropped = 0
 
     async def flush(self) -> None:
-        """Wait until everything recorded so far is posted or given up."""
+        """Wait until all events recorded so far are posted or have failed."""
         await self._waiting.join()
 
     async def _post(self, key: EventKey) -> None:

@@ -1,4 +1,4 @@
-"""A failure ``Status`` of the API as an error of ours (API reference: meta/v1 Status)."""
+"""Maps a failure ``Status`` of the API to our errors (API reference: meta/v1 Status)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import aiohttp
 
 from controller import errors, names
 
-TEXT_LIMIT = 500  # characters of an answer that is no Status, such as a proxy's page
+TEXT_LIMIT = 500  # characters of a response that is not a Status, such as a proxy's error page
 
 _CLASSES = {
     400: errors.InvalidError,
@@ -22,7 +22,7 @@ _CLASSES = {
 
 
 async def raise_for_status(response: aiohttp.ClientResponse) -> None:
-    """Raise the error that stands for the answer, if it is a failure."""
+    """Raise the error for a response that is a failure."""
     if response.status < 400:
         return
     text = await response.text(errors="replace")
@@ -32,11 +32,11 @@ async def raise_for_status(response: aiohttp.ClientResponse) -> None:
         status = None
     if not isinstance(status, dict):
         status = {"message": text[:TEXT_LIMIT] or response.reason}
-    raise of_status({**status, "code": response.status})
+    raise from_status({**status, "code": response.status})
 
 
-def of_status(status: dict[str, Any]) -> errors.ApiError:
-    """The error of a ``Status``, its message unchanged."""
+def from_status(status: dict[str, Any]) -> errors.ApiError:
+    """Return the error for a ``Status``, with its message unchanged."""
     code, reason = _code(status), str(status.get("reason") or "")
     message = str(status.get("message") or f"the Kubernetes API answered {code} {reason}".rstrip())
     return _class_of(code, reason)(message, code=code, reason=reason)

@@ -1,4 +1,4 @@
-"""What a kind of object is, how its URLs are made, and Kubernetes' own kinds that we use.
+"""Kinds of objects with their URLs, and the Kubernetes kinds that we use.
 
 API reference: API concepts, resource URIs.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """A kind of object: where it lives in the API."""
+    """A kind of object and its place in the API."""
 
     group: str
     version: str
@@ -19,16 +19,16 @@ class Kind(NamedTuple):
 
     @property
     def api_version(self) -> str:
-        """``apiVersion`` of its objects."""
+        """The ``apiVersion`` of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def qualified(self) -> str:
-        """Plural with group, as its CustomResourceDefinition is called."""
+        """Plural with group, the name of its CustomResourceDefinition."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """URL path of the collection, of one object, or of its subresource; no namespace means all of them."""
+        """Return the URL path of the collection, an object or a subresource; no namespace means all namespaces."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return root + scope + f"/{self.plural}" + "".join(f"/{part}" for part in (name, subresource) if part)

@@ -1,6 +1,7 @@
-"""Which of several equal processes leads: the one that holds a Lease (API reference: coordination.k8s.io/v1 Lease).
+"""Leader election with a Lease (API reference: coordination.k8s.io/v1 Lease).
 
-Times are counted on our own clock from when the Lease was seen to change: the clocks of two hosts need not agree.
+Expiry is measured on the local clock from when a change of the Lease was observed, so the clocks of two hosts need not
+agree.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds. What a leader opens must close within ``duration - deadline``, or two lead for a moment."""
+    """Times in seconds. A leader must stop its work within ``duration - deadline``, or two lead for a moment."""
 
-    duration: float = 10.0  # a leader that was not heard of for so long has no Lease any more
-    deadline: float = 7.0  # a leader that could not renew for so long stops leading
-    every: float = 2.0  # between two attempts to renew, or to take it
+    duration: float = 10.0  # the Lease expires after this time without a renewal
+    deadline: float = 7.0  # a leader that could not renew for this time stops leading
+    every: float = 2.0  # interval of attempts to renew or acquire the Lease
 
 
 class Election:
-    """One candidate, by the name of ``candidate``, for the Lease ``name``."""
+    """The candidate ``candidate`` for the Lease ``name``."""
 
     def __init__(
         self,
@@ -52,51 +53,52 @@ class Election:
         self._timing = timing
         self._clock = clock
         self._renewed = float("-inf")
-        self._seen: tuple[Any, Any] = (None, None)
-        self._seen_at = float("-inf")
+        self._observed: tuple[Any, Any] = (None, None)
+        self._observed_at = float("-inf")
         self._failing = False
-        self.leads = False
+        self.is_leader = False
 
     async def run(self, lead: Callable[[], AbstractAsyncContextManager[object]]) -> None:
-        """Stand for ever; while we lead, what ``lead`` opens is open. Cancelled, it closes and gives the Lease back.
+        """Campaign forever, with the context of ``lead`` open while leading. On cancellation, releases the Lease.
 
-        Raises what opening raises; the Lease is given back then as well.
+        If opening the context raises, releases the Lease and propagates the exception.
         """
         while True:
-            await self._win()
-            log.info("%s leads", self._candidate)
-            self.leads = True
+            await self._acquire()
+            log.info("%s is now the leader", self._candidate)
+            self.is_leader = True
             try:
                 async with lead():
-                    await self._hold()
+                    await self._keep_renewed()
             finally:
-                self.leads = False
+                self.is_leader = False
                 await self._release()
-            log.warning("%s no longer leads", self._candidate)
+            log.warning("%s is no longer the leader", self._candidate)
 
-    async def _win(self) -> None:
+    async def _acquire(self) -> None:
         while True:
             if await self._try():
                 return
             await asyncio.sleep(self._timing.every)
 
-    async def _hold(self) -> None:
-        """Renew until somebody else has it, or it could not be renewed in time."""
+    async def _keep_renewed(self) -> None:
+        """Renew until another candidate has the Lease, or the deadline passes without a renewal."""
         loop = asyncio.get_running_loop()
         while (left := self._renewed + self._timing.deadline - loop.time()) > 0:
             await asyncio.sleep(min(self._timing.every, left))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._renewed + self._timing.deadline):
-                    if not await self._try() and self._is_anothers():
+                    if not await self._try() and self._is_held_by_other():
                         return
 
     async def _try(self) -> bool:
-        """Take or renew the Lease; whether that was done."""
+        """Acquire or renew the Lease; return whether it succeeded."""
         began = asyncio.get_running_loop().time()
         try:
             taken = await self._claim()
         except errors.ApiError as error:
-            log.log(logging.DEBUG if self._failing else logging.WARNING, "No look at the Lease: %s", error)
+            level = logging.DEBUG if self._failing else logging.WARNING
+            log.log(level, "Failed to acquire or renew the leader Lease: %s", error)
             self._failing = not isinstance(error, errors.ConflictError)
             return False
         self._failing = False
@@ -105,7 +107,7 @@ class Election:
         return taken
 
     async def _claim(self) -> bool:
-        """Raises errors.ApiError: also when somebody else was quicker."""
+        """Write the Lease if it is free. Raises errors.ApiError, also when another candidate was faster."""
         try:
             found = await self._api.get(core_kinds.LEASES, self._name, self._namespace)
         except errors.NotFoundError:
@@ -113,23 +115,23 @@ class Election:
             await self._api.create(core_kinds.LEASES, {"metadata": metadata, "spec": self._spec({})})
             return True
         spec = found.get("spec") or {}
-        self._look(spec)
-        if self._is_anothers() and not self._is_expired(spec):
+        self._observe(spec)
+        if self._is_held_by_other() and not self._is_expired(spec):
             return False
         await self._api.replace(core_kinds.LEASES, {**found, "spec": self._spec(spec)})
         return True
 
-    def _look(self, spec: dict[str, Any]) -> None:
+    def _observe(self, spec: dict[str, Any]) -> None:
         seen = (spec.get("holderIdentity"), spec.get("renewTime"))
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, asyncio.get_running_loop().time()
+        if seen != self._observed:
+            self._observed, self._observed_at = seen, asyncio.get_running_loop().time()
 
-    def _is_anothers(self) -> bool:
-        return self._seen[0] not in (None, "", self._candidate)
+    def _is_held_by_other(self) -> bool:
+        return self._observed[0] not in (None, "", self._candidate)
 
     def _is_expired(self, spec: dict[str, Any]) -> bool:
         duration = spec.get("leaseDurationSeconds") or self._timing.duration
-        return asyncio.get_running_loop().time() - self._seen_at > duration
+        return asyncio.get_running_loop().time() - self._observed_at > duration
 
     def _spec(self, before: dict[str, Any]) -> dict[str, Any]:
         now, ours = rfc3339_micro(self._clock()), before.get("holderIdentity") == self._candidate
@@ -142,7 +144,7 @@ class Election:
         }
 
     async def _release(self) -> None:
-        """Let the next one in at once, where the API can be reached and the Lease is still ours."""
+        """Release the Lease if it is still ours, so that the next candidate need not wait for its expiry."""
         with contextlib.suppress(errors.ApiError, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
                 found = await self._api.get(core_kinds.LEASES, self._name, self._namespace)

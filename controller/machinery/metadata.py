@@ -1,4 +1,4 @@
-"""``metadata`` of an object, as far as we read it (API reference: meta/v1 ObjectMeta)."""
+"""The part of an object's ``metadata`` that we read (API reference: meta/v1 ObjectMeta)."""
 
 from __future__ import annotations
 

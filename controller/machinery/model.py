@@ -1,4 +1,4 @@
-"""The base of every model of an object: camelCase on the wire, immutable in the process. No I/O."""
+"""The base class of all models of objects. No I/O."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Timestamp = Annotated[str, Field(max_length=40, json_schema_extra={"format": "da
 
 
 class Model(BaseModel):
-    """A part of a resource: camelCase on the wire, immutable here, fields of newer versions ignored."""
+    """A part of a resource: camelCase on the wire, immutable, and ignoring fields of newer versions."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
     def wire(self) -> dict[str, Any]:
-        """The part as JSON values with camelCase names, fields without a value left out."""
+        """Return the part as JSON values with camelCase names, without empty fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,37 +1,36 @@
-"""Tasks with an owner: a loop that fails is logged, waits a little, and is started again, for as long as we run.
+"""Supervises long-running tasks: a loop that fails is logged and restarted with a backoff.
 
-Nothing here knows what the loops do. A loop that ends by itself without an error has done its work.
+A loop that returns without an error is not restarted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+
+from controller.machinery.backoff import Backoff
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-FIRST_DELAY = 1.0
-LONGEST_DELAY = 30.0
-HEALTHY_AFTER = 60.0
+HEALTHY_SECONDS = 60.0  # a task that ran this long is restarted without a long delay
 
 
 class Supervisor:
-    """Owns the loops of the service; ``stop`` cancels them and waits."""
+    """Owns the service's loops; ``stop`` cancels them and waits."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, name: str, loop_function: Callable[[], Awaitable[None]]) -> None:
-        """Run ``loop_function`` as a task of its own, again after every failure."""
+        """Run ``loop_function`` as a task and restart it after every failure."""
         self._tasks[name] = asyncio.create_task(_keep_running(name, loop_function), name=name)
 
     async def stop(self) -> None:
-        """Cancel every loop and wait until it ended."""
+        """Cancel all loops and wait for their end."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -39,9 +38,9 @@ class Supervisor:
 
 
 async def while_running(work: Awaitable[T], *tasks: asyncio.Task[Any]) -> T:
-    """The result of ``work``, which waits for what the tasks bring.
+    """Return the result of ``work``, which depends on the tasks.
 
-    Raises the error of a task that fails before that, RuntimeError when one merely ends.
+    Raises the error of a task that fails first, or RuntimeError when one ends.
     """
     waiting = asyncio.ensure_future(work)
     try:
@@ -49,7 +48,7 @@ async def while_running(work: Awaitable[T], *tasks: asyncio.Task[Any]) -> T:
         for task in tasks:
             if task.done():
                 task.result()
-                raise RuntimeError(f"{task.get_name()} ended, and others wait for it")
+                raise RuntimeError(f"{task.get_name()} ended while others depend on it")
         return await waiting
     finally:
         waiting.cancel()
@@ -57,14 +56,15 @@ async def while_running(work: Awaitable[T], *tasks: asyncio.Task[Any]) -> T:
 
 async def _keep_running(name: str, loop_function: Callable[[], Awaitable[None]]) -> None:
     clock = asyncio.get_running_loop().time
-    delay = FIRST_DELAY
+    backoff = Backoff(first=0.5)
     while True:
         began = clock()
         try:
             await loop_function()
-        except Exception:  # the owner of last resort: whatever a loop raised, the box must go on
-            logger.exception("%s failed and is started again", name)
+        except Exception:  # last resort: one failing loop must not stop the controller
+            logger.exception("Restarting %s after a failure", name)
         else:
             return
-        delay = FIRST_DELAY if clock() - began > HEALTHY_AFTER else min(delay * 2, LONGEST_DELAY)
-        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, keeps no secret
+        if clock() - began > HEALTHY_SECONDS:
+            backoff.reset()
+        await asyncio.sleep(backoff.next())

@@ -1,4 +1,4 @@
-"""Times as the API writes them (RFC 3339, UTC). No clock of its own: seconds are handed in."""
+"""Converts between seconds and the API's timestamps (RFC 3339, UTC). Reads no clock."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 
 def rfc3339(seconds: float) -> str:
-    """Seconds since the epoch as metav1.Time writes them: ``2026-01-31T12:00:00Z``."""
+    """Format seconds since the epoch like metav1.Time: ``2026-01-31T12:00:00Z``."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def rfc3339_micro(seconds: float) -> str:
-    """Seconds since the epoch as metav1.MicroTime writes them."""
+    """Format seconds since the epoch like metav1.MicroTime."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def seconds(text: str | None) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time (Docker writes nanoseconds), None when it is none."""
+    """Parse an RFC 3339 time (Docker writes nanoseconds) to seconds since the epoch; None when it is invalid."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:

@@ -1,4 +1,4 @@
 """The composition root: builds every object with explicit arguments, starts them in order and stops them in reverse.
 
-No logic of the product lives here, and nothing else may import it but the command line.
+It contains no business logic, and only the command line may import it.
 """

@@ -1,4 +1,4 @@
-"""The link of this process as it comes and goes: built anew each time it is opened, and what others ask of it."""
+"""Manages this process's cloud link: rebuilds it each time it is opened, and reports its state."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ from controller.state import State
 log = logging.getLogger(__name__)
 
 
-class Marker(Protocol):
-    """Where it is kept that ``delete_orchestrator`` retired the agent; outlives the process."""
+class RetirementStore(Protocol):
+    """Persistent flag that ``delete_orchestrator`` retired the agent."""
 
     async def retired(self) -> bool:
-        """Whether it did."""
+        """Return whether the agent is retired."""
 
     async def retire(self) -> None:
         """Keep the link down from now on."""
 
 
-class MarkerOnDisk:
-    """The marker of a host of its own."""
+class RetirementOnDisk:
+    """The marker of a standalone host."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     async def retired(self) -> bool:
-        """Whether the agent is retired."""
+        """Return whether the agent is retired."""
         return await asyncio.to_thread(lambda: self._state.retired)
 
     async def retire(self) -> None:
-        """Retire it."""
+        """Retire the agent."""
         await asyncio.to_thread(self._state.retire)
 
 
 class CloudLinkManager:
-    """``leave`` ends the process after the agent was retired and nothing is left to serve."""
+    """``leave`` ends the process once the agent is retired and nothing is left to serve."""
 
     def __init__(
         self,
         site: Installation,
         api: ApiClient,
         nodes: NodeDirectory,
-        marker: Marker,
+        retirement_store: RetirementStore,
         leave: Callable[[], Awaitable[None]],
     ) -> None:
         self._site = site
         self._api = api
         self._nodes = nodes
-        self._marker = marker
+        self._retirement_store = retirement_store
         self._leave_process = leave
         self._retired = False
         self._link: Link | None = None
 
     def topics(self) -> Sequence[str]:
-        """What the cloud may ask for."""
+        """Return the names of the topics that the cloud may send."""
         return [topic.name for topic in self._build(self._site).topics]
 
     async def open(
@@ -77,19 +77,19 @@ class CloudLinkManager:
         reading: Callable[[], HostReading],
         on_state: Callable[[LinkState], None],
     ) -> None:
-        """Connect, until ``site``'s stack is closed; not at all without a cloud, or once retired.
+        """Keep the link connected until ``site``'s stack is closed; do nothing without a cloud or once retired.
 
-        Old commands are removed in any case.
+        The journal removes old commands in any case.
         """
-        self._retired = await self._marker.retired()
+        self._retired = await self._retirement_store.retired()
         part = self._build(site)
-        site.supervisor.start("the journal of commands", part.journal.run)
+        site.supervisor.start("the command journal", part.journal.run)
         if site.settings.cloud_url and not self._retired:
             self._link = link.start(site, part, metrics, reading, on_state)
             site.stack.callback(self._forget)
 
     def cloud(self) -> Cloud:
-        """How the link stands."""
+        """Return the state of the link."""
         if self._retired:
             return link_status.retired()
         if self._link is None:
@@ -103,13 +103,13 @@ class CloudLinkManager:
         self._link = None
 
     async def _retire(self) -> None:
-        await self._marker.retire()
+        await self._retirement_store.retire()
         self._retired = True
 
     async def _leave(self, others_remain: bool) -> None:
-        """After delete_orchestrator: serve on for the Runtimes of others, or end and leave nothing behind."""
+        """After delete_orchestrator, keep serving Runtimes of other origins, or end and leave nothing behind."""
         if others_remain or not self._site.embedded:
-            log.info("Retired; Runtimes of others and nodes are served on without the cloud")
+            log.info("Retired; the remaining Runtimes and nodes are still served, without the cloud")
             if self._link is not None:
                 await self._link.stop()
             return

@@ -1,4 +1,4 @@
-"""The Kubernetes API that everything else uses: our own, started here, or a cluster's."""
+"""Starts the embedded Kubernetes API, and creates clients for it or a cluster's API."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ USER = "controller"
 
 
 def connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:
-    """A client of the API, until ``stack`` is closed."""
+    """Create a client of the API that is closed with ``stack``."""
     client = ApiClient(endpoint)
     stack.push_async_callback(client.close)
     return client
 
 
 async def embedded(site: Installation) -> Endpoint:
-    """Start our own API. Raises errors.SettingError."""
+    """Start the embedded API. Raises errors.SettingError."""
     from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
     from controller.apiserver.storage.keeping import Keeping  # noqa: PLC0415 - this too
 
@@ -47,17 +47,17 @@ async def embedded(site: Installation) -> Endpoint:
             witness=site.state.directory / KUBECONFIG,
         ),
     )
-    server.advise(kinds.RUNTIMES.qualified, claims.advice)
+    server.advise(kinds.RUNTIMES.qualified, claims.warnings)
     await server.start()
     site.stack.push_async_callback(server.stop)
     await asyncio.to_thread(server.write_kubeconfig, site.state.directory / KUBECONFIG)
     ours = await asyncio.to_thread(server.credentials, USER)
-    # By token: the certificate is renewed each year, and a client reads it only once.
+    # Use the token: the certificate is renewed each year, but a client reads it only once.
     return Endpoint(server.url, ca_file=ours.ca, token=ours.token)
 
 
 def _addresses(settings: Settings) -> Callable[[], Iterable[str]]:
-    """Under what other hosts know this one; asked again and again, as addresses come and go."""
+    """Return a function with the names and addresses by which other hosts reach this one, as these may change."""
     interfaces = HostInterfaces(settings.internal_pool)
 
     def now() -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""What only one process of all does in a cluster: the link, the watch over nodes, giving Runtimes their node."""
+"""The leader's work in a cluster: the cloud link, node lifecycle, and scheduling."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from controller.nodes.cluster.scheduler import Scheduler
 FIRST_READING_SECONDS = 1.0
 
 Lead = Callable[[Installation], Awaitable[None]]
-"""Does what the roles ask of a leader, for as long as the given installation's stack is open."""
+"""Starts the leader's roles, which run until the given installation's stack is closed."""
 
 
 def start(site: Installation, api: ApiClient, fleet: ClusterNodeDirectory, lead: Lead) -> None:
-    """Stand for election from now on."""
+    """Start taking part in the election."""
     candidate = f"{socket.gethostname()}_{secrets.token_hex(4)}"
     election = Election(api, site.settings.namespace, names.LEADER_LEASE, candidate)
-    site.supervisor.start("the election", partial(election.run, partial(_term, site, api, fleet, lead)))
+    site.supervisor.start("the leader election", partial(election.run, partial(_term, site, api, fleet, lead)))
 
 
 @asynccontextmanager
 async def _term(site: Installation, api: ApiClient, fleet: ClusterNodeDirectory, lead: Lead) -> AsyncIterator[None]:
-    """The parts of a leader, until it leads no longer; the link ends first."""
+    """Run the leader's parts for one term; the link is stopped first."""
     async with AsyncExitStack() as stack:
         own = site.term(stack)
         stack.push_async_callback(own.supervisor.stop)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(fleet.read(), FIRST_READING_SECONDS)
-        own.supervisor.start("the figures of all nodes", fleet.run)
-        own.supervisor.start("the watch over the nodes", NodeLifecycle(api, site.settings.namespace).run)
-        own.supervisor.start("the assignment of Runtimes", Scheduler(api, fleet).run)
+        own.supervisor.start("the node directory", fleet.run)
+        own.supervisor.start("the node lifecycle", NodeLifecycle(api, site.settings.namespace).run)
+        own.supervisor.start("the scheduler", Scheduler(api, fleet).run)
         await lead(own)
         yield

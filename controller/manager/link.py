@@ -1,4 +1,4 @@
-"""The link's part: the cloud's commands and the heartbeat."""
+"""Builds and starts the link role: the cloud's commands and the heartbeat."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from controller.metrics.prometheus import Metrics
 
 @dataclass(frozen=True)
 class LinkPart:
-    """Everything behind the link: what the cloud may ask for, and what carries it out."""
+    """Everything behind the link: the topics, and what executes them."""
 
     topics: Sequence[topics.Topic]
     journal: Journal
@@ -44,7 +44,7 @@ class LinkPart:
 
 
 def build(site: Installation, api: ApiClient, nodes: NodeDirectory, departure: Departure) -> LinkPart:
-    """Build it; nothing runs yet."""
+    """Build the part without starting it."""
     journal = Journal(api, site.settings.namespace, partial(Seal.load, site.settings.client_key))
     executor = Executor(journal, site.settings.command_seconds)
     retirement = Retirement(api, journal, departure)
@@ -58,7 +58,7 @@ def start(
     reading: Callable[[], HostReading],
     on_state: Callable[[LinkState], None],
 ) -> Link:
-    """Connect to the cloud and serve it from now on."""
+    """Connect to the cloud and serve its commands."""
     settings = site.settings
     dispatcher = Dispatcher(part.topics, part.executor, settings.contracts)
     link = Link(
@@ -74,7 +74,7 @@ def start(
     )
     for stop in (part.executor.stop, part.retirement.stop, link.stop):
         site.stack.push_async_callback(stop)
-    site.supervisor.start("the deletion of the orchestrator", part.retirement.resume)
+    site.supervisor.start("the orchestrator's deletion", part.retirement.resume)
     site.supervisor.start("the cloud link", link.run)
     return link
 

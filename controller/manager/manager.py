@@ -1,6 +1,6 @@
-"""The whole controller, from start to stop: the API first, then the parts that its roles name; back in reverse order.
+"""The whole controller: starts the API, then the parts of its roles, and stops them in reverse order.
 
-Only a setting that cannot be used ends the start. A certificate, a cloud or an engine that is missing is waited for.
+Only an unusable setting fails the start. A missing certificate, cloud or engine is waited for.
 """
 
 from __future__ import annotations
@@ -51,91 +51,91 @@ class Manager:
         self._forget = False
 
     def stop(self) -> None:
-        """End ``run`` in good order; the runtimes go on."""
+        """Make ``run`` stop properly; the runtimes keep running."""
         self._stopping.set()
 
     async def run(self) -> None:
         """Serve until stopped. Raises errors.SettingError when a setting cannot be used."""
         async with AsyncExitStack() as stack:
-            around = await self._surroundings(stack)
-            if around is not None:
-                await self._start(around)
-                site = around.site
+            env = await self._environment_for(stack)
+            if env is not None:
+                await self._start(env)
+                site = env.site
                 self._notifier.ready(f"serving as {site.node_name}")
                 roles = ", ".join(self._settings.roles)
                 log.info("Started as node %s (install id %s, roles %s)", site.node_name, site.install_id, roles)
             await self._stopping.wait()
             self._notifier.stopping()
-        log.info("Stopped; the runtimes go on")
+        log.info("Stopped; the runtimes keep running")
         if self._forget:
-            await self._leave_nothing()
+            await self._remove_everything()
 
-    async def _surroundings(self, stack: AsyncExitStack) -> Environment | None:
+    async def _environment_for(self, stack: AsyncExitStack) -> Environment | None:
         if self._settings.api == "embedded":
             return await environment.standalone(self._settings, self._state, stack)
         return await environment.in_cluster(self._settings, self._state, stack, self._environment, self._stopping)
 
-    async def _start(self, around: Environment) -> None:
+    async def _start(self, env: Environment) -> None:
         if "node" in self._settings.roles:
-            await self._start_node(around)
+            await self._start_node(env)
         else:
-            await self._start_leader(around)
-        self._start_watchdog(around.site)
+            await self._start_leader(env)
+        self._start_watchdog(env.site)
 
-    async def _start_node(self, around: Environment) -> None:
-        """The role node, and whatever else this process does."""
+    async def _start_node(self, env: Environment) -> None:
+        """Start the node role, and the other roles of this process."""
         from controller.manager import node  # noqa: PLC0415 - so is this
         from controller.manager import node_role as host_part  # noqa: PLC0415 - Docker's and kopf's weight, for nodes only
 
-        site = around.site
-        here = await node.start(site, around.api, self._limits)
+        site = env.site
+        node_part = await node.start(site, env.api, self._limits)
         site.stack.push_async_callback(site.supervisor.stop)
-        only = SingleNode(site.node_name, here.local, "Docker")
-        fleet = None if site.embedded else self._fleet(around)
-        uplink = CloudLinkManager(site, around.api, fleet or only, around.marker, self._leave)
-        host = await host_part.start(around, here, uplink)
+        only = SingleNode(site.node_name, node_part.local, "Docker")
+        fleet = None if site.embedded else self._fleet(env)
+        cloud_link = CloudLinkManager(site, env.api, fleet or only, env.retirement_store, self._leave)
+        host = await host_part.start(env, node_part, cloud_link)
         observe = self._observer(host.metrics, host.status.poke)
         if fleet is None:
-            await uplink.open(site, host.metrics, lambda: here.sampler.host, observe)
-        elif site.leads:
-            self._prepare_lead(around, fleet, uplink, host.metrics)
-        checks = host_part.operate(around, host)
-        await _start_http(site, host.metrics, {"api": _answers(around), **checks})
+            await cloud_link.open(site, host.metrics, lambda: node_part.sampler.host, observe)
+        elif site.can_lead:
+            self._start_election(env, fleet, cloud_link, host.metrics)
+        checks = host_part.start_operator(env, host)
+        await _start_http(site, host.metrics, {"api": _api_check(env), **checks})
 
-    async def _start_leader(self, around: Environment) -> None:
-        """A process without a node of its own."""
-        site, fleet = around.site, self._fleet(around)
+    async def _start_leader(self, env: Environment) -> None:
+        """Start a process without the node role."""
+        site, fleet = env.site, self._fleet(env)
         site.stack.push_async_callback(site.supervisor.stop)
-        uplink = CloudLinkManager(site, around.api, fleet, around.marker, self._leave)
+        cloud_link = CloudLinkManager(site, env.api, fleet, env.retirement_store, self._leave)
         sources = MetricsSources(host=None, containers=dict, runtimes=dict, disks=lambda: {STATE: site.disk.fault})
-        metrics = Metrics(__version__, uplink.topics(), sources)
-        self._prepare_lead(around, fleet, uplink, metrics)
-        await _start_http(site, metrics, {"api": _answers(around)})
+        metrics = Metrics(__version__, cloud_link.topics(), sources)
+        self._start_election(env, fleet, cloud_link, metrics)
+        await _start_http(site, metrics, {"api": _api_check(env)})
 
-    def _fleet(self, around: Environment) -> ClusterNodeDirectory:
-        fleet = ClusterNodeDirectory(around.api, self._settings.node_token, pods="pods" in self._settings.roles)
-        around.site.stack.push_async_callback(fleet.close)
+    def _fleet(self, env: Environment) -> ClusterNodeDirectory:
+        fleet = ClusterNodeDirectory(env.api, self._settings.node_token, pods="pods" in self._settings.roles)
+        env.site.stack.push_async_callback(fleet.close)
         return fleet
 
-    def _prepare_lead(
-        self, around: Environment, fleet: ClusterNodeDirectory, uplink: CloudLinkManager, metrics: Metrics
+    def _start_election(
+        self, env: Environment, fleet: ClusterNodeDirectory, cloud_link: CloudLinkManager, metrics: Metrics
     ) -> None:
-        notice = CloudStatusPublisher(around.api, uplink.cloud)
+        notice = CloudStatusPublisher(env.api, cloud_link.cloud)
         observe = self._observer(metrics, notice.poke)
 
         async def lead(term: Installation) -> None:
             if "pods" in self._settings.roles:
                 from controller.manager import pods  # noqa: PLC0415 - only a cluster that runs pods
 
-                pods.start(term, around.endpoint, around.api, metrics)
+                pods.start(term, env.endpoint, env.api, metrics)
             if "link" in self._settings.roles:
-                await uplink.open(term, metrics, lambda: fleet.reading.host, observe)
-                term.supervisor.start("the word on the link", notice.run)
+                await cloud_link.open(term, metrics, lambda: fleet.reading.host, observe)
+                term.supervisor.start("the cloud status publisher", notice.run)
 
-        leader.start(around.site, around.api, fleet, lead)
+        leader.start(env.site, env.api, fleet, lead)
 
     def _observer(self, metrics: Metrics, poke: Callable[[], None]) -> Callable[[LinkState], None]:
-        """What happens when the link comes up, goes down, or stays down for another reason."""
+        """Return a callback for when the link comes up, goes down, or stays down for another reason."""
         before = LinkState()
 
         def observe(state: LinkState) -> None:
@@ -150,39 +150,39 @@ class Manager:
         return observe
 
     def _start_watchdog(self, site: Installation) -> None:
-        beat = site.beats.expect("the main loop", LOOP_SECONDS)
+        beat = site.liveness.expect("the main loop", LOOP_SECONDS)
 
-        async def turn() -> None:
+        async def beat_periodically() -> None:
             while True:
                 beat()
                 await asyncio.sleep(LOOP_BEAT_SECONDS)
 
-        site.supervisor.start("the main loop's beat", turn)
-        site.supervisor.start("systemd's watchdog", partial(self._notifier.feed_watchdog, site.beats.stale))
+        site.supervisor.start("the main loop's heartbeat", beat_periodically)
+        site.supervisor.start("systemd's watchdog", partial(self._notifier.feed_watchdog, site.liveness.stale))
 
     async def _leave(self) -> None:
-        """End, as nothing is left to serve, and leave nothing behind."""
+        """End the process and remove the state, because nothing is left to serve."""
         self._forget = True
         self.stop()
 
-    async def _leave_nothing(self) -> None:
+    async def _remove_everything(self) -> None:
         from controller.backends.docker.containers import own_container  # noqa: PLC0415 - only an orchestrator that was deleted
 
         await asyncio.to_thread(self._state.forget)
         await own_container.remove(self._settings.docker_host)
 
 
-def _answers(around: Environment) -> Check:
-    """Whether the API answers."""
+def _api_check(env: Environment) -> Check:
+    """Return a check that the API answers."""
 
     async def kubernetes() -> None:
-        await around.api.get(core_kinds.NAMESPACES, around.site.settings.namespace)
+        await env.api.get(core_kinds.NAMESPACES, env.site.settings.namespace)
 
     return kubernetes
 
 
 async def _start_http(site: Installation, metrics: Metrics, checks: Mapping[str, Check]) -> None:
     listen = site.settings.http_listen
-    server = StatusServer(listen.host, listen.port, site.beats, checks, metrics)
+    server = StatusServer(listen.host, listen.port, site.liveness, checks, metrics)
     await server.start()
     site.stack.push_async_callback(server.stop)

@@ -1,4 +1,4 @@
-"""The node's part: what runs here, kept as wished, and what it uses."""
+"""Builds and starts the node's parts: backend, sampler, reconciling."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from controller.metrics.archive import Archive
 from controller.metrics.containers import ContainerReader
 from controller.metrics.disks import Disks
 from controller.metrics.history import History
-from controller.metrics.history_store import Keeper
+from controller.metrics.history_store import HistoryStore
 from controller.metrics.host import HostReader
 from controller.metrics.prometheus import Metrics
 from controller.metrics.sampler import Sampler
@@ -38,14 +38,14 @@ from controller.runtimes.operator.thread import OperatorThread
 from controller.runtimes.queue import Queue
 from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
-from controller.state import LEASES, LENT
+from controller.state import LEASES, PASSTHROUGH
 
-SAMPLER_SECONDS = 60.0  # how long its loop may be silent before it counts as stuck
+SAMPLER_SECONDS = 60.0  # time without a heartbeat after which its loop counts as stuck
 
 
 @dataclass(frozen=True)
 class NodePart:
-    """What others need of the node."""
+    """The node's parts that others use."""
 
     backend: DockerBackend
     leases: LeaseManager
@@ -58,16 +58,16 @@ class NodePart:
 
 
 async def start(site: Installation, api: ApiClient, limits: EngineLimits) -> NodePart:
-    """Measure from now on; nothing is changed yet."""
+    """Start measuring; nothing is reconciled yet."""
     settings = site.settings
     leases = LeaseManager(site.state.directory / LEASES)
     site.stack.callback(leases.close)
     guard = AddressGuard(enabled=settings.address_probe)
     site.stack.callback(guard.close)
-    site.supervisor.start("the addresses in conflict", guard.check)
+    site.supervisor.start("the address guard", guard.check)
     devices = DeviceWatch(SerialDevices(Roots(settings.dev_dir, settings.sys_dir)).scan)
-    await devices.look()
-    passthrough = InterfacePassthrough(site.state.directory / LENT)
+    await devices.refresh()
+    passthrough = InterfacePassthrough(site.state.directory / PASSTHROUGH)
     host = HostServices(leases, guard, passthrough, lambda: devices.current)
     backend = DockerBackend(
         settings.docker_host,
@@ -90,7 +90,7 @@ async def start(site: Installation, api: ApiClient, limits: EngineLimits) -> Nod
 
 
 def _track(site: Installation, api: ApiClient, backend: Backend, sampler: Sampler) -> ContainerTracker:
-    """Have the sampler know what runs here: containers of the engine, and in a cluster pods of the kubelet too."""
+    """Report the running containers to the sampler: the engine's and, in a cluster, those of pods."""
     if site.embedded:
         tracking = ContainerTracker((backend,), sampler)
     else:
@@ -99,44 +99,47 @@ def _track(site: Installation, api: ApiClient, backend: Backend, sampler: Sample
         pods = PodContainers(api, site.install_id, site.node_name)
         tracking = ContainerTracker((backend, pods), sampler)
         site.supervisor.start("the pods of this node", partial(tracking.follow, pods))
-    site.supervisor.start("the usage of containers", tracking.run)
+    site.supervisor.start("the container tracker", tracking.run)
     return tracking
 
 
 async def _start_sampling(site: Installation) -> Sampler:
-    """Sample the host and keep the history on disk."""
+    """Sample the host and store the history on disk."""
     history = History()
     sampler = Sampler(HostReader(Disks()), ContainerReader(), history)
-    keeper = Keeper(history, Archive(site.state.directory / "metrics"))
+    store = HistoryStore(history, Archive(site.state.directory / "metrics"))
     await sampler.start()
     site.stack.push_async_callback(sampler.stop)
-    site.stack.push_async_callback(keeper.stop)
-    beat = site.beats.expect("the metrics sampler", SAMPLER_SECONDS)
+    site.stack.push_async_callback(store.stop)
+    beat = site.liveness.expect("the metrics sampler", SAMPLER_SECONDS)
     site.supervisor.start("the metrics sampler", lambda: sampler.run(beat))
-    site.supervisor.start("the metrics archive", keeper.run)
+    site.supervisor.start("the metrics archive", store.run)
     return sampler
 
 
 def scope(site: Installation) -> Scope:
-    """This node's Docker runtimes; where we are the only node every Runtime is ours to look at."""
+    """Return the scope of this node's Docker runtimes; a standalone node takes every Runtime."""
     return Scope("Docker", site.node_name, claims=site.embedded)
 
 
 def start_operator(site: Installation, endpoint: Endpoint, queue: Queue) -> OperatorThread:
-    """Have kopf bring the keys."""
+    """Start kopf, which queues the keys of changed Runtimes."""
     return runtime_operator.start_kopf(site, endpoint, queue, scope(site))
 
 
-def start_reconciling(site: Installation, api: ApiClient, here: NodePart, metrics: Metrics) -> RuntimeOperator:
-    """The work queue and what feeds it, but for kopf."""
+def start_reconciling(site: Installation, api: ApiClient, node_part: NodePart, metrics: Metrics) -> RuntimeOperator:
+    """Start the work queue and its event sources, except kopf."""
     contact, boot = EngineContact(), boottime.current()
-    made = runtime_operator.start(site, api, here.backend, scope(site), metrics, engine=contact, boot=boot)
-    queue, index = made.queue, made.index
-    events = EngineEvents(partial(here.tracking.watched, here.backend), queue, index, contact)
+    operator = runtime_operator.start(site, api, node_part.backend, scope(site), metrics, engine=contact, boot=boot)
+    queue, index = operator.queue, operator.index
+    events = EngineEvents(partial(node_part.tracking.watched, node_part.backend), queue, index, contact)
     site.supervisor.start("the engine's events", events.run)
-    for name, subscribe in (("the leases", here.leases.changes), ("the addresses of others", here.guard.changes)):
+    for name, subscribe in (
+        ("the leases", node_part.leases.changes),
+        ("the address conflicts", node_part.guard.changes),
+    ):
         site.supervisor.start(name, RuntimeChanges(subscribe, queue, index, site.install_id).run)
-    site.supervisor.start("the serial devices", DeviceChanges(here.devices.changes, queue, index).run)
-    moved = partial(changes.differences, here.interfaces.fingerprint)
+    site.supervisor.start("the serial devices", DeviceChanges(node_part.devices.changes, queue, index).run)
+    moved = partial(changes.differences, node_part.interfaces.fingerprint)
     site.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
-    return made
+    return operator

@@ -1,4 +1,4 @@
-"""What a node of a cluster does besides its runtimes: it answers the leader, and says that it is there."""
+"""A cluster node's agent: serves the leader's requests and renews the node's Lease."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ LEASE_SECONDS = 60.0
 
 
 async def start(site: Installation, endpoint: Endpoint, api: ApiClient, node: LocalNode) -> NodeApi:
-    """Answer and be heard of from now on; where, for the EdgeNode. Raises errors.SettingError."""
+    """Start serving and renewing; return the server's address for the EdgeNode. Raises errors.SettingError."""
     listen = site.settings.node_listen
     own = await asyncio.to_thread(certificate.make)
     access = NodeAuthorizer(api, site.node_name)
     server = NodeServer(listen.host, listen.port, own.context, access, node, api, site.node_name)
     await server.start()
     site.stack.push_async_callback(server.stop)
-    beat = site.beats.expect("the node's Lease", LEASE_SECONDS)
+    beat = site.liveness.expect("the node's Lease", LEASE_SECONDS)
     site.supervisor.start("the node's Lease", NodeLease(api, site.settings.namespace, site.node_name, beat).run)
     host = await asyncio.to_thread(_reachable, listen.host, endpoint.url)
     return NodeApi(url=f"https://{f'[{host}]' if ':' in host else host}:{server.port}", certificate=own.pem)
 
 
 def _reachable(host: str, api_url: str) -> str:
-    """The address that others reach us at: the one listened on, else ours on the way to the Kubernetes API."""
+    """Return the address for other hosts: the one listened on, else our source address towards the Kubernetes API."""
     try:
         everywhere = ipaddress.ip_address(host).is_unspecified
     except ValueError:

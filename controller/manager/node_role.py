@@ -1,4 +1,4 @@
-"""The role node as a whole: this host's runtimes kept as wished, its EdgeNode, and what both tell the outside."""
+"""The node role: reconciles this host's runtimes and reports its EdgeNode and metrics."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ OPERATOR_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class NodeRole:
-    """What others need of it."""
+    """The parts of the role that others use."""
 
-    here: NodePart
+    node_part: NodePart
     metrics: Metrics
     status: NodeStatus
     disks: Disks
     operation: RuntimeOperator
 
 
-async def start(around: Environment, here: NodePart, uplink: CloudLinkManager) -> NodeRole:
-    """Reconcile from now on, as far as keys come; kopf is not started yet."""
-    site, api = around.site, around.api
-    address = None if site.embedded else await node_agent.start(site, around.endpoint, api, here.local)
+async def start(env: Environment, node_part: NodePart, cloud_link: CloudLinkManager) -> NodeRole:
+    """Start reconciling queued keys; kopf is not started yet."""
+    site, api = env.site, env.api
+    address = None if site.embedded else await node_agent.start(site, env.endpoint, api, node_part.local)
     seen = Disks(site.disk, disks.of_docker())
 
     async def returned() -> None:
@@ -52,26 +52,26 @@ async def start(around: Environment, here: NodePart, uplink: CloudLinkManager) -
         api,
         site.node_name,
         __version__,
-        _sources(seen, here, uplink if site.embedded else None, address),
+        _status_sources(seen, node_part, cloud_link if site.embedded else None, address),
         node=KubernetesNode(api, site.node_name, __version__) if site.embedded else None,
         returned=returned,
     )
-    metrics = Metrics(__version__, uplink.topics(), _shown(seen, here, status))
-    operation = node.start_reconciling(site, api, here, metrics)
-    return NodeRole(here, metrics, status, seen, operation)
+    metrics = Metrics(__version__, cloud_link.topics(), _metrics_sources(seen, node_part, status))
+    operation = node.start_reconciling(site, api, node_part, metrics)
+    return NodeRole(node_part, metrics, status, seen, operation)
 
 
-def operate(around: Environment, host: NodeRole) -> Mapping[str, Check]:
-    """Have kopf bring the keys, and keep the EdgeNode; what /readyz asks of both."""
-    operator = node.start_operator(around.site, around.endpoint, host.operation.queue)
-    around.site.supervisor.start("the EdgeNode", host.status.run)
-    _watch_disks(around.site, host)
+def start_operator(env: Environment, host: NodeRole) -> Mapping[str, Check]:
+    """Start kopf and the EdgeNode's status; return their readiness checks."""
+    operator = node.start_operator(env.site, env.endpoint, host.operation.queue)
+    env.site.supervisor.start("the EdgeNode", host.status.run)
+    _watch_disks(env.site, host)
 
     async def docker() -> None:
-        await host.here.backend.check()
+        await host.node_part.backend.check()
 
     async def kopf() -> str | None:
-        return None if await operator.responds(OPERATOR_SECONDS) else "it has not started yet, or is stuck"
+        return None if await operator.responds(OPERATOR_SECONDS) else "not started yet, or stuck"
 
     return {
         "docker": docker,
@@ -82,23 +82,23 @@ def operate(around: Environment, host: NodeRole) -> Mapping[str, Check]:
 
 
 def _watch_disks(site: Installation, host: NodeRole) -> None:
-    """Each disk on its own: one that hangs does not hide the other."""
-    docker, root = host.disks.docker, host.here.backend.root
+    """Watch each disk separately, so that a hanging one does not hide the other."""
+    docker, root = host.disks.docker, host.node_part.backend.root
 
-    def tell() -> None:
+    def report() -> None:
         host.status.poke()
-        if fault := docker.fault:  # of the state's disk, the API tells by itself
+        if fault := docker.fault:  # the API itself reports the state's disk
             edge_node = Subject(kinds.EDGE_NODES, site.node_name)
             host.operation.recorder.record(edge_node, "Warning", reasons.DISK_FULL, fault)
 
     async def watch_docker() -> None:
-        await disks.locate(docker, root)  # first, as the default may be another disk, and full
-        await disks.watch(docker, tell)
+        await disks.locate(docker, root)  # before the watch, as the default path may be on another disk, and full
+        await disks.watch(docker, report)
 
     start = site.supervisor.start
-    start("the watch over the disk", partial(disks.watch, host.disks.state, host.status.poke))
-    start("the watch over Docker's disk", watch_docker)
-    start("the place of Docker's disk", partial(disks.follow, docker, root))
+    start("the disk watch", partial(disks.watch, host.disks.state, host.status.poke))
+    start("the watch of Docker's disk", watch_docker)
+    start("the location of Docker's disk", partial(disks.follow, docker, root))
 
 
 def _has_room(disk: Disk) -> Check:
@@ -108,22 +108,24 @@ def _has_room(disk: Disk) -> Check:
     return check
 
 
-def _sources(seen: Disks, here: NodePart, uplink: CloudLinkManager | None, address: NodeApi | None) -> Sources:
+def _status_sources(
+    seen: Disks, node_part: NodePart, cloud_link: CloudLinkManager | None, address: NodeApi | None
+) -> Sources:
     return Sources(
-        host=lambda: here.sampler.host,
-        interfaces=here.local.own_interfaces,
-        devices=here.local.serial_devices,
-        engine=here.backend.check,
+        host=lambda: node_part.sampler.host,
+        interfaces=node_part.local.own_interfaces,
+        devices=node_part.local.serial_devices,
+        engine=node_part.backend.check,
         disks=seen.faults,
         api=address,
-        cloud=uplink.cloud if uplink else None,
+        cloud=cloud_link.cloud if cloud_link else None,
     )
 
 
-def _shown(seen: Disks, here: NodePart, status: NodeStatus) -> MetricsSources:
+def _metrics_sources(seen: Disks, node_part: NodePart, status: NodeStatus) -> MetricsSources:
     return MetricsSources(
-        host=lambda: here.sampler.host,
-        containers=lambda: here.sampler.containers,
+        host=lambda: node_part.sampler.host,
+        containers=lambda: node_part.sampler.containers,
         runtimes=lambda: status.runtimes,
         disks=seen.faults,
     )

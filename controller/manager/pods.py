@@ -1,4 +1,4 @@
-"""The part of role pods: the runtimes that are pods, on all nodes, cared for by the one process that leads."""
+"""The pods role: the leader reconciles the runtimes that are pods, on all nodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCOPE = Scope("Pod")
 
 
 def start(site: Installation, endpoint: Endpoint, api: ApiClient, metrics: Metrics) -> None:
-    """Care for them from now on, until the site's stack is closed."""
+    """Reconcile pods until the site's stack is closed."""
     backend = PodsBackend(api, site.install_id, site.settings.namespace)
     # No engine and no host starts pods: their kubelets tell of crashes.
     made = runtime_operator.start(site, api, backend, SCOPE, metrics, engine=EngineContact(), boot=Boot())

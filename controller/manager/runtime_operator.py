@@ -1,4 +1,4 @@
-"""One operator: kopf brings the keys of a scope, a queue has them reconciled on a backend. A node has one, and pods."""
+"""One operator: kopf queues the keys of a scope, and workers reconcile them. The node and pods roles have one each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from controller.runtimes.reconciliation import ReconcilerDependencies
 from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 
-RESYNC_SECONDS = 300.0  # how long each loop may be silent before it counts as stuck
+RESYNC_SECONDS = 300.0  # time without a heartbeat after which a loop counts as stuck
 OPERATOR_SECONDS = 120.0
 OPERATOR_CHECK_SECONDS = 10.0
 QUEUE_GRACE_SECONDS = 1.5
@@ -35,7 +35,7 @@ OPERATOR_GRACE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class RuntimeOperator:
-    """The queue, what it knows of Runtimes, the slow timer, and who posts Events."""
+    """The queue, the index of Runtimes, the resync, and the recorder of Events."""
 
     queue: Queue
     index: KeyIndex
@@ -53,10 +53,10 @@ def start(
     engine: EngineContact,
     boot: Boot,
 ) -> RuntimeOperator:
-    """The work queue and the slow timer; kopf and what else brings keys are started apart."""
+    """Start the work queue and the resync; kopf and the other event sources are started separately."""
     recorder = EventRecorder(api, site.node_name, time.time)
     index = KeyIndex()
-    around = ReconcilerDependencies(
+    dependencies = ReconcilerDependencies(
         api=api,
         backend=backend,
         node=scope.node,
@@ -66,25 +66,25 @@ def start(
         engine=engine,
     )
     queue = Queue(
-        instrumentation.reconcile(Reconciler(around, site.install_id, recorder, index, scope).reconcile, metrics)
+        instrumentation.reconcile(Reconciler(dependencies, site.install_id, recorder, index, scope).reconcile, metrics)
     )
     site.stack.push_async_callback(_flush, recorder)
     site.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
     site.supervisor.start(f"the events of {scope.backend} runtimes", recorder.run)
-    return RuntimeOperator(queue, index, _start_resync(site, around, queue, recorder, scope), recorder)
+    return RuntimeOperator(queue, index, _start_resync(site, dependencies, queue, recorder, scope), recorder)
 
 
 def _start_resync(
-    site: Installation, around: ReconcilerDependencies, queue: Queue, recorder: EventRecorder, scope: Scope
+    site: Installation, dependencies: ReconcilerDependencies, queue: Queue, recorder: EventRecorder, scope: Scope
 ) -> Resync:
-    name = f"the slow timer of {scope.backend} runtimes"
-    site.stack.callback(site.beats.forget, name)
+    name = f"the resync of {scope.backend} runtimes"
+    site.stack.callback(site.liveness.forget, name)
     resync = Resync(
-        around.api,
-        around.backend,
+        dependencies.api,
+        dependencies.backend,
         queue,
         recorder,
-        site.beats.expect(name, RESYNC_SECONDS),
+        site.liveness.expect(name, RESYNC_SECONDS),
         install_id=site.install_id,
         scope=scope,
         subject=Subject(kinds.EDGE_NODES, site.node_name),
@@ -94,13 +94,13 @@ def _start_resync(
 
 
 def start_kopf(site: Installation, endpoint: Endpoint, queue: Queue, scope: Scope) -> OperatorThread:
-    """Run kopf in its thread, and see that its loop turns."""
+    """Run kopf in its thread and watch that its loop responds."""
     operator = OperatorThread(endpoint, queue.reconcile, node=site.node_name, field_selector=scope.selector)
     operator.start()
     site.stack.push_async_callback(operator.stop, OPERATOR_GRACE_SECONDS)
     name = f"the operator of {scope.backend} runtimes"
-    site.stack.callback(site.beats.forget, name)
-    beat = site.beats.expect(name, OPERATOR_SECONDS)
+    site.stack.callback(site.liveness.forget, name)
+    beat = site.liveness.expect(name, OPERATOR_SECONDS)
 
     async def watch() -> None:
         while True:
@@ -108,7 +108,7 @@ def start_kopf(site: Installation, endpoint: Endpoint, queue: Queue, scope: Scop
                 beat()
             await asyncio.sleep(OPERATOR_CHECK_SECONDS)
 
-    site.supervisor.start(f"the watch over {name}", watch)
+    site.supervisor.start(f"the liveness check of {name}", watch)
     return operator
 
 

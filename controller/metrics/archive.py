@@ -1,7 +1,7 @@
-"""The history's files: ``<directory>/<series>/<hour>.bin``, each written once an hour and whole.
+"""The history's files: ``<directory>/<series>/<hour>.bin``, each written atomically once an hour.
 
 A file is a magic line and a zlib stream (which has a checksum) of three packed little-endian arrays: seconds within
-the hour (uint16), CPU and memory (float32). Blocking: runs in the keeper's thread.
+the hour (uint16), CPU and memory (float32). Blocking: runs in the history store's thread.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ logger = logging.getLogger(__name__)
 
 _MAGIC = b"edge history 1\n"
 _SAMPLE_BYTES = 2 + 4 + 4
-_MAX_BYTES = 1 << 16  # an hour has 7 kB
+_MAX_BYTES = 1 << 16  # an hour takes 7 kB
 
 
 class Archive:
-    """Hours of series on disk. A file that cannot be read costs its hour and a line in the log, nothing else."""
+    """The hours of all series on disk. An unreadable file only loses its hour and is logged."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def load(self) -> dict[str, list[Hour]]:
-        """All hours by series; one that is damaged is empty."""
+        """Return all hours by series; a damaged hour is empty."""
         found: dict[str, list[Hour]] = {}
         for path in self._files():
             number = int(path.stem)
             try:
                 hour = _decode(number, path.read_bytes())
             except OSError as error:
-                logger.warning("One hour of history is left out, %s cannot be read: %s", path, error)
+                logger.warning("Skipping one hour of history: cannot read %s: %s", path, error)
                 continue
             except ValueError as error:
-                logger.warning("One hour of history is lost, %s cannot be read: %s", path, error)
+                logger.warning("Lost one hour of history: cannot decode %s: %s", path, error)
                 hour = Hour(number)
             found.setdefault(unquote(path.parent.name), []).append(hour)
         return found
 
     def write(self, series: str, number: int, packed: bytes) -> None:
-        """Put one packed hour in place, durably. Raises OSError; then the former file still stands."""
+        """Write one packed hour durably. Raises OSError; the previous file is then unchanged."""
         path = self._path(series, number)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.write_secret(path, _MAGIC + zlib.compress(packed))
@@ -56,8 +56,8 @@ class Archive:
         """Remove one hour. Raises OSError."""
         self._path(series, number).unlink(missing_ok=True)
 
-    def tidy(self) -> None:
-        """Remove what a power cut left half written, and the folders that are empty. Raises OSError."""
+    def clean_up(self) -> None:
+        """Remove partial files left by a power cut, and empty folders. Raises OSError."""
         for directory in self._series():
             for leftover in (*directory.glob("*.tmp"), *directory.glob(".*.bin.*")):
                 leftover.unlink(missing_ok=True)
@@ -78,14 +78,14 @@ class Archive:
 
 
 def pack(hour: Hour) -> bytes:
-    """The samples of an hour as they stand, for write()."""
+    """Pack the current samples of an hour for write()."""
     return b"".join(_little_endian(values) for values in _arrays(hour))
 
 
 def _decode(number: int, content: bytes) -> Hour:
-    """The hour that a file holds; raises ValueError when it is not one that write() made."""
+    """Decode a file's hour. Raises ValueError when write() did not produce the file."""
     if not content.startswith(_MAGIC):
-        raise ValueError("it is not a history file of this version")
+        raise ValueError("not a history file of this version")
     try:
         data = zlib.decompressobj().decompress(content[len(_MAGIC) :], _MAX_BYTES)
     except zlib.error as error:

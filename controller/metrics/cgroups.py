@@ -1,7 +1,7 @@
-"""Where the kernel accounts a process: its cgroup directories, on v1, v2 and hybrid hosts.
+"""Finds the cgroup directories of a process on v1, v2 and hybrid hosts, and parses their files.
 
-The paths come from /proc/<pid>/cgroup, never from a template: engines and cgroup drivers name them as they like
-(cgroups(7), cgroup-v1 memory and cpuacct, cgroup-v2 of the kernel's admin guide).
+The paths come from /proc/<pid>/cgroup, never from a template, because their names depend on engine and cgroup driver
+(cgroups(7); kernel admin guide: cgroup-v1 memory and cpuacct, cgroup-v2).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Files(NamedTuple):
-    """The files that tell what one cgroup uses."""
+    """The files with the usage of one cgroup."""
 
     cpu: Path  # cpuacct.usage (v1) or cpu.stat (v2)
     memory: Path  # memory.usage_in_bytes (v1) or memory.current (v2)
@@ -19,10 +19,10 @@ class Files(NamedTuple):
 
 
 def resolve(pid: int, proc: Path, sys_fs_cgroup: Path) -> Files:
-    """The files of the cgroup that ``pid`` is in.
+    """Return the files of the cgroup that ``pid`` is in.
 
-    Raises OSError when the process is gone, LookupError when its cgroup cannot be seen from here or is the host's
-    root (whose figures are the whole host's).
+    Raises OSError when the process is gone, LookupError when its cgroup is not visible from here or is the host's root
+    (which accounts for the whole host).
     """
     directories = _directories((proc / str(pid) / "cgroup").read_text(), sys_fs_cgroup)
     cpu, memory = directories.get("cpuacct"), directories.get("memory")
@@ -35,12 +35,12 @@ def resolve(pid: int, proc: Path, sys_fs_cgroup: Path) -> Files:
 
 
 def _directories(table: str, root: Path) -> dict[str, Path]:
-    """Controller to directory; the unified hierarchy has the key "". Lines are ``id:controllers:path``."""
+    """Map controllers to directories; the unified hierarchy has the key "". Lines are ``id:controllers:path``."""
     found = {}
     for line in table.splitlines():
         _, controllers, path = line.split(":", 2)
         if path == "/" or path.startswith("/.."):
-            continue  # the host's root, or out of our cgroup namespace
+            continue  # the host's root, or outside our cgroup namespace
         for controller in controllers.split(","):
             found[controller] = _mount(root, controllers, controller) / path.lstrip("/")
     return found
@@ -58,12 +58,12 @@ def _unified(directories: dict[str, Path]) -> Path:
         return directories[""]
     except KeyError:
         raise LookupError(
-            "its cgroup cannot be seen: the controller needs the host's PID and cgroup namespaces"
+            "its cgroup is not visible: run the controller in the host's PID and cgroup namespaces"
         ) from None
 
 
 def parse_cpu(content: bytes) -> float:
-    """Seconds of one core that the cgroup used: nanoseconds on v1, ``usage_usec`` first on v2."""
+    """Return the CPU time used by the cgroup in core seconds; v1 has nanoseconds, v2 starts with ``usage_usec``."""
     name, _, value = content.partition(b" ")
     if name == b"usage_usec":
         return int(value[: value.index(b"\n")]) / 1e6
@@ -71,13 +71,13 @@ def parse_cpu(content: bytes) -> float:
 
 
 def parse_memory(usage: bytes, stat: bytes) -> int:
-    """Bytes in use as ``docker stats`` counts them: without the file cache that the kernel would give back first."""
+    """Return bytes in use as ``docker stats`` counts them: without the file cache that is reclaimed first."""
     used, inactive = int(usage), _inactive_file(stat)
     return used - inactive if inactive < used else used
 
 
 def _inactive_file(stat: bytes) -> int:
-    # v1 counts the cgroup alone as inactive_file and with its children as total_inactive_file; v2 has the first
-    # name for the second meaning.
+    # On v1 inactive_file excludes the children and total_inactive_file includes them; on v2 inactive_file includes
+    # them.
     fields = dict(line.split(b" ", 1) for line in stat.splitlines() if b" " in line)
     return int(fields.get(b"total_inactive_file", fields.get(b"inactive_file", b"0")))

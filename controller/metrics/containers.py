@@ -1,6 +1,6 @@
-"""What each running container uses, from its cgroup's files. Blocking: runs in the sampler's thread.
+"""Reads the usage of each running container from its cgroup's files. Blocking: runs in the sampler's thread.
 
-The files stay open between readings: 6 us a container, where one call of ``docker stats`` costs milliseconds.
+The files stay open between readings: that takes 6 us per container, where ``docker stats`` takes milliseconds.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _FILE_BYTES = 16384  # memory.stat has about 1.5 kB
 
 
 class ContainerReading(NamedTuple):
-    """CPU in percent of one core (200 is two cores busy) as ``docker stats`` shows it; memory in bytes."""
+    """CPU in percent of one core (200 means two busy cores) as in ``docker stats``; memory in bytes."""
 
     cpu_percent: float
     memory_used: int
 
 
 class Process(NamedTuple):
-    """A process that cannot be mistaken for a later one with its number."""
+    """A process, distinguished by its start time from a later one with the same pid."""
 
     pid: int
     start_time: int  # clock ticks since boot
 
 
 class ContainerReader:
-    """Reads the containers it is asked for, finding and dropping their files by itself."""
+    """Reads the usage of the given containers; opens and closes their files as needed."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class ContainerReader:
         self._clock = clock
         self._open: dict[str, _OpenCgroup] = {}
         self._known: dict[str, Process] = {}
-        self._complained: set[str] = set()
+        self._warned: set[str] = set()
 
     def read(self, pids: Mapping[str, int]) -> dict[str, ContainerReading]:
-        """The usage of every container whose first process is given and still runs.
+        """Return the usage of every container whose first process is given and still runs.
 
-        CPU needs two looks: a container appears from its second reading on.
+        CPU usage is a difference, so a container appears from its second reading on.
         """
         for key in self._known.keys() - pids.keys():
             self._forget(key)
@@ -73,8 +73,8 @@ class ContainerReader:
         try:
             return entry.read(self._clock())
         except (OSError, ValueError):
-            # ENODEV: the container stopped. Should its first process still run (moved to another cgroup), the next
-            # reading finds the new files.
+            # ENODEV: the container stopped. If its first process still runs (moved to another cgroup), the next reading
+            # finds the new files.
             self._close(key)
             return None
 
@@ -87,7 +87,7 @@ class ContainerReader:
         return self._open.get(key)
 
     def _is_same_process(self, key: str, pid: int) -> bool:
-        """Whether ``pid`` is alive and not another process that got the number since it was given."""
+        """Return whether ``pid`` is alive and has not been reused since it was first given."""
         try:
             process = Process(pid, boottime.start_ticks(pid, self._proc))
         except (OSError, ValueError, IndexError):
@@ -97,18 +97,18 @@ class ContainerReader:
     def _try_open(self, key: str, pid: int) -> None:
         try:
             self._open[key] = _OpenCgroup(cgroups.resolve(pid, self._proc, self._sys_fs_cgroup))
-            self._complained.discard(key)
+            self._warned.discard(key)
         except ProcessLookupError:
             return
         except (OSError, LookupError, ValueError) as error:
-            if key not in self._complained:
-                logger.warning("No figures of %s: %s", key, error, extra={"runtime": key})
-            self._complained.add(key)
+            if key not in self._warned:
+                logger.warning("Cannot read the usage of %s: %s", key, error, extra={"runtime": key})
+            self._warned.add(key)
 
     def _forget(self, key: str) -> None:
         self._close(key)
         self._known.pop(key, None)
-        self._complained.discard(key)
+        self._warned.discard(key)
 
     def _close(self, key: str) -> None:
         if entry := self._open.pop(key, None):
@@ -116,7 +116,7 @@ class ContainerReader:
 
 
 class _OpenCgroup:
-    """The open files of one cgroup and its CPU time at the last look."""
+    """The open files of one cgroup and its CPU time at the last reading."""
 
     def __init__(self, files: cgroups.Files) -> None:
         self._descriptors: list[int] = []
@@ -129,7 +129,7 @@ class _OpenCgroup:
             raise
 
     def read(self, now: float) -> ContainerReading | None:
-        """Usage since the last look; None at the first. Raises OSError when the cgroup is gone."""
+        """Return the usage since the last reading, None at the first. Raises OSError when the cgroup is gone."""
         cpu, memory, stat = (os.pread(descriptor, _FILE_BYTES, 0) for descriptor in self._descriptors)
         before, self._last = self._last, (now, cgroups.parse_cpu(cpu))
         if before is None or now <= before[0]:

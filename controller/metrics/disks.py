@@ -1,4 +1,4 @@
-"""How full the host's disks are, measured where a hanging disk can hang nothing but itself."""
+"""Measures how full the host's disks are, in a thread that a hanging disk may block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psutil
 
 logger = logging.getLogger(__name__)
 
-# Images of packages and media: always full, never the host's storage.
+# Package and media images: always full, never the host's storage.
 _READ_ONLY_IMAGES = frozenset({"squashfs", "erofs", "iso9660", "udf", "cramfs"})
 _FIRST_ANSWER_SECONDS = 1.0
 
@@ -25,10 +25,10 @@ class DiskUsage(NamedTuple):
 
 
 class Disks:
-    """The sum over the host's local file systems, each device once, measured anew every ``refresh`` seconds.
+    """The sum over the host's local file systems, each device once, measured every ``refresh`` seconds.
 
-    ``statvfs`` on a dying disk may never return, so each measurement has a daemon thread of its own (an executor's
-    thread would keep the process from ending). Until it is done the last figures stand.
+    ``statvfs`` on a failing disk may never return, so each measurement has its own daemon thread (an executor's thread
+    would keep the process from exiting). Until a measurement is done, the previous values are returned.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Disks:
         self._usage: DiskUsage | None = None
         self._thread: threading.Thread | None = None
         self._started = 0.0
-        self._complained = False
+        self._warned = False
 
     def usage(self) -> DiskUsage:
-        """The last figures; starts the next measurement when it is due. Only the first call waits, 1 s at most."""
+        """Return the last values and start a measurement when due. Only the first call waits, for at most 1 s."""
         if self._thread is None:
             self._start().join(_FIRST_ANSWER_SECONDS)
         elif self._clock() - self._started >= self._refresh:
@@ -62,27 +62,27 @@ class Disks:
 
     def _restart(self, last: threading.Thread) -> None:
         if not last.is_alive():
-            self._complained = False
+            self._warned = False
             self._start()
-        elif not self._complained:
-            self._complained = True
-            logger.warning("A disk does not answer: the disk figures stay as they were; look at dmesg")
+        elif not self._warned:
+            self._warned = True
+            logger.warning("A disk does not respond, disk usage is not updated: check dmesg")
 
     def _run(self) -> None:
         try:
             self._usage = self._measure()
         except (OSError, psutil.Error) as error:
-            logger.warning("The disks cannot be measured: %s", error)
+            logger.warning("Cannot measure disk usage: %s", error)
 
 
 def measure_disks() -> DiskUsage:
-    """Ask every local file system of the host once; one that cannot be asked is left out."""
+    """Measure every local file system of the host once; skip those that fail."""
     used = total = 0
     partitions = psutil.disk_partitions(all=False)
     for mount in mount_points((part.device, part.mountpoint, part.fstype) for part in partitions):
         try:
             usage = psutil.disk_usage(mount)
-        except OSError:  # unmounted since, or not for us to see
+        except OSError:  # unmounted since, or not accessible
             continue
         used += usage.used
         total += usage.total
@@ -90,9 +90,9 @@ def measure_disks() -> DiskUsage:
 
 
 def mount_points(partitions: Iterable[tuple[str, str, str]]) -> list[str]:
-    """One mount point for each device (given: device, mount point, type of each mount).
+    """Return one mount point per device; ``partitions`` are device, mount point and type of each mount.
 
-    Bind mounts and subvolumes show the same space again.
+    Bind mounts and subvolumes would count the same space again.
     """
     first: dict[str, str] = {}
     for device, mount, kind in partitions:

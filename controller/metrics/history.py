@@ -1,8 +1,8 @@
 """48 hours of samples in memory: one series for the host and one for each runtime, a sample every 5 s.
 
-A series is cut into hours, and an hour is three packed arrays: 10 bytes a sample, 0.34 MB for 48 hours. The hours that
-were recorded first are dropped first, whole and by their number: the time of day may be wrong, and decides nothing.
-Belongs to the event loop's thread, does no I/O; archive.py has the files.
+A series consists of hours, and an hour of three packed arrays: 10 bytes per sample, 0.34 MB for 48 hours. Whole hours
+are dropped in the order in which they were recorded, not by the time of day, which may be wrong. Belongs to the event
+loop's thread and does no I/O; archive.py handles the files.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from controller import boottime
 
 HOUR = 3600
 KEPT_HOURS = 48
-# An answer to the cloud has two lists of at most this many points of 40 bytes: 230 kB of the 900 kB that a message
-# may have. Four hours at 5 s fit as they are, 48 hours as minutes.
+# An answer to the cloud has two lists of at most this many points of 40 bytes: 230 kB of the 900 kB allowed for a
+# message. Four hours fit at 5 s, 48 hours at one minute.
 MAX_POINTS = 3000
-_SPANS = (10, 20, 30, 60, 120, 300, 600, 1200, 1800, HOUR)  # seconds that a point may stand for
-_HOUR_SAMPLES = 2 * 720  # a clock that is set back adds its samples to the same hour again, but not for ever
+_SPANS = (10, 20, 30, 60, 120, 300, 600, 1200, 1800, HOUR)  # seconds that one point may cover
+_HOUR_SAMPLES = 2 * 720  # bounds an hour that is recorded again and again because the clock is set back
 
 
 class Sample(NamedTuple):
-    """What was used at one time: Unix seconds, percent, MB of 2^20 bytes."""
+    """Usage at one time: Unix seconds, percent, MB of 2^20 bytes."""
 
     timestamp: int
     cpu: float
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Samples of one hour in the order of time, as an hour has them."""
+    """Consecutive samples of one hour in chronological order."""
 
     number: int
     seconds: array[int]
@@ -41,7 +41,7 @@ class _Run(NamedTuple):
 
 
 class Hour:
-    """The samples of one hour of Unix time, in the order of time."""
+    """The samples of one hour of Unix time in chronological order."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -54,7 +54,7 @@ class Hour:
         return len(self.seconds)
 
     def add(self, sample: Sample) -> None:
-        """Put one sample of this hour in its place: the last, unless the clock was set back."""
+        """Insert one sample of this hour: at the end, unless the clock was set back."""
         if len(self) >= _HOUR_SAMPLES:
             return
         second = sample.timestamp - self.number * HOUR
@@ -64,12 +64,12 @@ class Hour:
         self.memory.insert(place, sample.memory)
 
     def cut(self, start: float, end: float) -> slice:
-        """Where the samples from Unix time ``start`` to ``end`` are, both included."""
+        """Return the slice of samples from Unix time ``start`` to ``end``, both included."""
         base = self.number * HOUR
         return slice(bisect_left(self.seconds, start - base), bisect_right(self.seconds, end - base))
 
     def take(self, part: slice, shift: int) -> list[_Run]:
-        """Take out the samples of one part, moved by some seconds."""
+        """Remove the samples of one part and return them shifted by ``shift`` seconds."""
         found, base, place = [], self.number * HOUR + shift, part.start
         while place < part.stop:
             number = (base + self.seconds[place]) // HOUR
@@ -83,7 +83,7 @@ class Hour:
         return found
 
     def extend(self, run: _Run) -> None:
-        """Put samples of this hour in their places."""
+        """Insert samples of this hour."""
         if not self or self.seconds[-1] <= run.seconds[0]:
             self.seconds.extend(run.seconds)
             self.cpu.extend(run.cpu)
@@ -95,13 +95,13 @@ class Hour:
         self.saved = -1
 
     def samples(self, part: slice) -> Iterator[Sample]:
-        """The samples of one part."""
+        """Yield the samples of one part."""
         base = self.number * HOUR
         for seconds, cpu, memory in zip(self.seconds[part], self.cpu[part], self.memory[part], strict=True):
             yield Sample(base + seconds, cpu, memory)
 
     def means(self, part: slice, span: int) -> Iterator[Sample]:
-        """The mean of each span of ``span`` seconds in one part; a span without samples is left out."""
+        """Yield the mean of each ``span`` seconds in one part; spans without samples are skipped."""
         place = part.start
         while place < part.stop:
             begin = self.seconds[place] // span * span
@@ -113,9 +113,9 @@ class Hour:
 
 
 class History:
-    """All series by name. The number of series is bounded: the one without news for longest makes room.
+    """All series by name. Their number is bounded: the least recently updated one is dropped.
 
-    ``clock`` is one that is never set.
+    ``clock`` must be monotonic.
     """
 
     def __init__(
@@ -125,16 +125,16 @@ class History:
         self._max_points = max_points
         self._clock = clock
         self._series: dict[str, dict[int, Hour]] = {}
-        self._news: dict[str, float] = {}  # when each series had its last sample, or was restored
+        self._updated_at: dict[str, float] = {}  # when each series had its last sample, or was restored
 
     def record(self, name: str, sample: Sample) -> None:
-        """Append one sample to a series, which begins with its first one."""
-        # Re-inserting keeps the dictionary in the order of the last news.
+        """Append one sample to a series, which is created with its first sample."""
+        # Re-inserting keeps the dictionary in the order of the last update.
         hours = self._series.pop(name, None)
         if hours is None:
             hours = {}
             self._make_room()
-        self._series[name], self._news[name] = hours, self._clock()
+        self._series[name], self._updated_at[name] = hours, self._clock()
         number = sample.timestamp // HOUR
         if number not in hours:
             hours[number] = Hour(number)
@@ -142,7 +142,7 @@ class History:
         hours[number].add(sample)
 
     def restore(self, name: str, hours: Iterable[Hour]) -> None:
-        """Put hours of an archive below what has been recorded since the start."""
+        """Merge archived hours with those recorded since the start."""
         newer = self._series.get(name)
         if newer is None and len(self._series) >= self._max_series:
             return
@@ -154,15 +154,15 @@ class History:
             restored[number] = older or hour
         _drop_oldest(restored)
         self._series[name] = restored
-        self._news.setdefault(name, self._clock())
+        self._updated_at.setdefault(name, self._clock())
 
     def expire(self) -> None:
-        """Drop the series that had no news for 48 hours: their runtimes are gone."""
-        for name in [name for name, at in self._news.items() if self._clock() - at >= KEPT_HOURS * HOUR]:
+        """Drop the series without an update for 48 hours: their runtimes are gone."""
+        for name in [name for name, at in self._updated_at.items() if self._clock() - at >= KEPT_HOURS * HOUR]:
             self._drop(name)
 
     def shift(self, name: str, start: float, end: float, seconds: int) -> None:
-        """Move the samples from ``start`` to ``end`` by some seconds: the clock that they were recorded by was set."""
+        """Move the samples from ``start`` to ``end`` by ``seconds``, as the clock was set after they were taken."""
         hours = self._series.get(name, {})
         moved: list[_Run] = []
         for number, hour in list(hours.items()):
@@ -176,14 +176,14 @@ class History:
         _drop_oldest(hours)
 
     def series(self) -> Mapping[str, Mapping[int, Hour]]:
-        """Hours by number by series, to be read only."""
+        """Return the hours by series and number; read-only."""
         return self._series
 
     def query(self, name: str, start: float, end: float) -> list[Sample]:
-        """The samples from ``start`` to ``end`` (Unix seconds, both included), oldest first.
+        """Return the samples from ``start`` to ``end`` (Unix seconds, both included), oldest first.
 
-        When they are more than ``max_points``, each point is the mean of a span of time that divides the hour, and
-        carries the span's first second; a span without samples gives no point.
+        If there are more than ``max_points``, each point is the mean of a time span that divides the hour, with the
+        span's first second as its time; spans without samples are skipped.
         """
         hours = self._series.get(name, {})
         parts = [(hours[number], hours[number].cut(start, end)) for number in sorted(hours)]
@@ -200,10 +200,10 @@ class History:
             self._drop(next(iter(self._series)))
 
     def _drop(self, name: str) -> None:
-        del self._series[name], self._news[name]
+        del self._series[name], self._updated_at[name]
 
 
 def _drop_oldest(hours: dict[int, Hour]) -> None:
-    """Drop what was recorded before the last 48 hours and the one that goes on."""
+    """Keep the last 48 recorded hours and the current one."""
     while len(hours) > KEPT_HOURS + 1:
         del hours[next(iter(hours))]

@@ -1,6 +1,6 @@
-"""Keeps the history over restarts: reads the archive at the start, writes each hour when it is over.
+"""Persists the history: loads the archive at the start and writes each hour when it is complete.
 
-A power cut loses an hour of figures at most; more writes would wear out the SD cards that such hosts run on.
+A power cut loses at most an hour of samples; more frequent writes would wear out the SD cards of edge hosts.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _STOP_SECONDS = 2.0
 T = TypeVar("T")
 
 
-class _Page(NamedTuple):
-    """One hour on its way to the disk, with its samples as they were when it was packed."""
+class _PackedHour(NamedTuple):
+    """One packed hour to be written, with its number of samples when it was packed."""
 
     series: str
     hour: Hour
@@ -31,8 +31,8 @@ class _Page(NamedTuple):
     packed: bytes
 
 
-class Keeper:
-    """Owner of the archive's thread. Leave it out to have a history in memory only."""
+class HistoryStore:
+    """Owns the archive's thread. Without a store the history is in memory only."""
 
     def __init__(self, history: History, files: archive.Archive, *, clock: Callable[[], float] = time.time) -> None:
         self._history = history
@@ -44,28 +44,28 @@ class Keeper:
         self._failed = False
 
     async def run(self) -> None:
-        """Load, then write every hour, until cancelled. Ends with an exception only for a bug of ours."""
+        """Load, then write every hour, until cancelled. Any exception is a bug."""
         await self.load()
         while True:
             await asyncio.sleep(HOUR - self._clock() % HOUR + 1)
             await self.save(finished_only=True)
 
     async def stop(self) -> None:
-        """Write the hour in progress too, for 2 s at most, and end the thread. Call after run() was cancelled."""
+        """Write the current hour too, for at most 2 s, and end the thread. Call after cancelling run()."""
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self.save(finished_only=False)
         except TimeoutError:
-            logger.warning("The disk is too slow: the last hour of the history is lost")
+            logger.warning("Lost the last hour of the metrics history: the disk is too slow")
         self._loaded = False  # nothing is written after the end
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def load(self) -> None:
-        """Put the archive below what has been recorded since the start."""
+        """Merge the archive into the history."""
         try:
             found = await self._in_thread(self._files.load)
         except OSError as error:
-            logger.warning("The history of the metrics cannot be read and begins anew: %s", error)
+            logger.warning("Cannot read the metrics history, starting with an empty one: %s", error)
             found = {}
         for series, hours in found.items():
             self._on_disk |= {(series, hour.number) for hour in hours}
@@ -74,35 +74,35 @@ class Keeper:
         self._loaded = True
 
     async def save(self, *, finished_only: bool) -> None:
-        """Write the hours that changed since they were written; what fails is tried again with the next save."""
+        """Write the hours that changed since they were last written; the next save retries failures."""
         if not self._loaded:
-            return  # the file of this hour may hold more than we know yet
+            return  # the file of this hour may hold samples that are not loaded yet
         self._history.expire()
         pages, gone = self._changed(finished_only=finished_only), self._gone()
         try:
             await self._in_thread(lambda: self._write(pages, gone))
         except OSError as error:
             if not self._failed:
-                logger.warning("The history of the metrics cannot be written, it is kept in memory: %s", error)
+                logger.warning("Cannot write the metrics history, keeping it in memory: %s", error)
             self._failed = True
         else:
             self._failed = False
 
-    def _changed(self, *, finished_only: bool) -> list[_Page]:
+    def _changed(self, *, finished_only: bool) -> list[_PackedHour]:
         current = int(self._clock()) // HOUR
         return [
-            _Page(series, hour, len(hour), archive.pack(hour))
+            _PackedHour(series, hour, len(hour), archive.pack(hour))
             for series, hours in self._history.series().items()
             for hour in hours.values()
             if len(hour) != hour.saved and not (finished_only and hour.number == current)
         ]
 
     def _gone(self) -> set[tuple[str, int]]:
-        """The hours that are on disk and not in the history any more: dropped, damaged, or moved to another time."""
+        """Return the hours on disk that are no longer in the history: dropped, damaged, or moved to another time."""
         series = self._history.series()
         return {(name, number) for name, number in self._on_disk if number not in series.get(name, ())}
 
-    def _write(self, pages: list[_Page], gone: set[tuple[str, int]]) -> None:
+    def _write(self, pages: list[_PackedHour], gone: set[tuple[str, int]]) -> None:
         for page in pages:
             self._files.write(page.series, page.hour.number, page.packed)
             self._on_disk.add((page.series, page.hour.number))
@@ -110,7 +110,7 @@ class Keeper:
         for series, number in gone:
             self._files.remove(series, number)
         self._on_disk -= gone
-        self._files.tidy()
+        self._files.clean_up()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -1,4 +1,4 @@
-"""What the host uses, and what it is. Blocking: runs in the sampler's thread, never in an event loop."""
+"""Reads the host's usage and properties. Blocking: runs in the sampler's thread, never in an event loop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CpuTimes(NamedTuple):
 
 @dataclass(frozen=True)
 class HostReading:
-    """One look at the host: CPU in percent of all cores together (0-100), sizes in bytes, uptime in seconds."""
+    """One reading: CPU in percent of all cores together (0-100), sizes in bytes, uptime in seconds."""
 
     cpu_percent: float
     memory_used: int
@@ -37,7 +37,7 @@ class HostReading:
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What does not change while we run: operating system, kernel release, number of logical cores."""
+    """Constant properties of the host: operating system, kernel release, number of logical cores."""
 
     os: str
     kernel: str
@@ -45,7 +45,7 @@ class HostFacts:
 
 
 class HostReader:
-    """Reads the host's figures; CPU is measured from one reading to the next, the first one since boot."""
+    """Reads the host's usage; CPU is averaged between two readings, and since boot for the first one."""
 
     def __init__(self, disks: Disks) -> None:
         self._disks = disks
@@ -67,22 +67,22 @@ class HostReader:
 
 
 def cpu_times() -> CpuTimes:
-    """The kernel's counters; guest time is already part of user time, waiting for a disk is idle."""
+    """Return the kernel's counters; guest time is already part of user time, and iowait counts as idle."""
     times = psutil.cpu_times()
     busy = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
     return CpuTimes(busy, times.idle + times.iowait)
 
 
 def busy_percent(before: CpuTimes, after: CpuTimes) -> float:
-    """Share of all cores' time that was busy in between, 0-100."""
-    # The kernel's iowait may run backwards, and with it a difference.
+    """Return the busy share of all cores' time between two readings, 0-100."""
+    # The kernel's iowait may decrease, so a difference may be negative.
     busy = max(0.0, after.busy - before.busy)
     total = busy + max(0.0, after.idle - before.idle)
     return 100.0 * busy / total if total else 0.0
 
 
 def facts() -> HostFacts:
-    """Operating system, kernel and cores of this host."""
+    """Return the operating system, kernel and cores of this host."""
     try:
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
@@ -91,9 +91,9 @@ def facts() -> HostFacts:
 
 
 def heartbeat(agent_id: str, reading: HostReading, now: float) -> dict[str, object]:
-    """The payload of the ``heartbeat`` event (protocol: Heartbeat): percent, GB of 2^30 bytes, UTC without offset.
+    """Return the payload of ``heartbeat`` (protocol: Heartbeat): percent, GB of 2^30 bytes, UTC without offset.
 
-    ``now`` is the Unix time of the beat.
+    ``now`` is the Unix time of the heartbeat.
     """
     return {
         "agent_id": agent_id,
@@ -109,5 +109,5 @@ def heartbeat(agent_id: str, reading: HostReading, now: float) -> dict[str, obje
 
 
 def gigabytes(size: int) -> float:
-    """Bytes as the cloud wants them: GB of 2^30 bytes, one decimal."""
+    """Convert bytes to the cloud's unit: GB of 2^30 bytes, one decimal."""
     return round(size / GIB, 1)

@@ -1,4 +1,4 @@
-"""Counts what passes by: wrappers around the reconciler and the dispatcher that change nothing of what they do."""
+"""Wrappers that record duration and outcome of reconciles and commands without changing their behaviour."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ R = TypeVar("R", bound=_Result)
 
 
 def reconcile(work: Callable[P, Awaitable[R]], metrics: Metrics) -> Callable[P, Awaitable[R]]:
-    """``work`` with its time and outcome counted; one that raises counts as ``error``."""
+    """Wrap ``work`` to record its duration and outcome; an exception counts as ``error``."""
 
     async def counted(*arguments: P.args, **named: P.kwargs) -> R:
         began, outcome = time.monotonic(), "error"
@@ -35,7 +35,7 @@ def reconcile(work: Callable[P, Awaitable[R]], metrics: Metrics) -> Callable[P, 
             outcome = result.outcome.kind
             return result
         finally:
-            metrics.reconciled(outcome, time.monotonic() - began)
+            metrics.observe_reconcile(outcome, time.monotonic() - began)
 
     return counted
 
@@ -43,13 +43,13 @@ def reconcile(work: Callable[P, Awaitable[R]], metrics: Metrics) -> Callable[P, 
 def dispatch(
     work: Callable[[str, list[Any]], Awaitable[Answer]], metrics: Metrics
 ) -> Callable[[str, list[Any]], Awaitable[Answer]]:
-    """``work`` with its time and outcome counted by topic."""
+    """Wrap ``work`` to record its duration and outcome by topic."""
 
     async def counted(event: str, arguments: list[Any]) -> Answer:
         began = time.monotonic()
         answer = await work(event, arguments)
         outcome = "error" if answer.get("status") == "error" else "success"
-        metrics.commanded(event, outcome, time.monotonic() - began)
+        metrics.observe_command(event, outcome, time.monotonic() - began)
         return answer
 
     return counted

@@ -1,6 +1,6 @@
-"""The first processes of containers, found by the names of their cgroups. Blocks; a look costs 20 us a process.
+"""Finds the first processes of containers by the names of their cgroups. Blocks; takes 20 us per process.
 
-Engines, kubelets and cgroup drivers name cgroups as they like, on v1 and v2, but all put the container's id into them.
+Cgroup names depend on engine, kubelet, cgroup driver and version, but all contain the container's id.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PROC = Path("/proc")
 
 
 def first(ids: Collection[str], proc: Path = PROC) -> dict[str, int]:
-    """Container id to the process that has run longest in it; those that run nothing are left out."""
+    """Map container ids to their oldest process; containers without a process are left out."""
     if not ids:
         return {}
     found: dict[str, tuple[int, int]] = {}
@@ -27,13 +27,13 @@ def first(ids: Collection[str], proc: Path = PROC) -> dict[str, int]:
 
 
 def _cgroups(proc: Path) -> Iterator[tuple[int, str]]:
-    """What is written of each process' cgroups (cgroups(7))."""
+    """Yield pid and cgroup table of each process (cgroups(7))."""
     for folder in proc.iterdir():
         if folder.name.isdecimal():
             try:
                 yield int(folder.name), (folder / "cgroup").read_text()
             except OSError:
-                continue  # it ended meanwhile
+                continue  # the process ended in the meantime
 
 
 def _start_time(pid: int, proc: Path) -> int | None:

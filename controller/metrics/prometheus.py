@@ -1,7 +1,7 @@
-"""What /metrics shows, under names that begin with ``edge_``.
+"""The metrics served at /metrics, all prefixed with ``edge_``.
 
-Events are counted as they happen, through the methods of Metrics. What is a state (usage, counts) is asked for at
-the scrape, so a runtime that is gone leaves no line behind.
+Events are counted as they happen, through the methods of Metrics. States (usage, counts) are read at each scrape, so a
+deleted runtime leaves no stale series behind.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ _LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the states come from; each is called once a scrape, in the event loop, and must not block.
+    """Callbacks for the states; each is called once per scrape in the event loop and must not block.
 
-    ``runtimes`` gives the number of Runtimes by condition type and status, ``containers`` the usage by runtime,
-    ``disks`` by disk what is full, "" while there is room.
+    ``runtimes`` returns the number of Runtimes by condition type and status, ``containers`` the usage by runtime, and
+    ``disks`` the fault of each disk, "" while it has room.
     """
 
-    host: Callable[[], HostReading] | None  # None: this process looks at no host
+    host: Callable[[], HostReading] | None  # None: this process has no node role
     containers: Callable[[], Mapping[str, ContainerReading]]
     runtimes: Callable[[], Mapping[tuple[str, str], int]]
     disks: Callable[[], Mapping[str, str]] = dict
 
 
 class Metrics:
-    """The controller's own registry and the events that are counted in it. Methods may be called from any thread.
+    """The controller's metrics registry. Methods may be called from any thread.
 
-    ``topics`` are the topics of the cloud that we know: a label takes no value that a sender can invent.
+    ``topics`` are the known topics of the cloud: label values must not be chosen by the sender.
     """
 
     def __init__(self, version: str, topics: Collection[str], sources: Sources) -> None:
@@ -50,38 +50,38 @@ class Metrics:
             "edge_command_seconds", "Cloud commands answered", ["topic", "outcome"], buckets=_LONG, registry=registry
         )
         self._connected = Gauge("edge_cloud_connected", "1 while the cloud link is up", registry=registry)
-        self._connects = Counter("edge_cloud_connects", "Connections made to the cloud", registry=registry)
+        self._connects = Counter("edge_cloud_connects", "Connections established to the cloud", registry=registry)
         self._lateness = Histogram(
-            "edge_heartbeat_lateness_seconds", "Heartbeats behind their grid", buckets=_SHORT, registry=registry
+            "edge_heartbeat_lateness_seconds", "Delay of heartbeats", buckets=_SHORT, registry=registry
         )
         Gauge("edge_build_info", "Version of the controller", ["version"], registry=registry).labels(version).set(1)
         registry.register(_States(sources))
 
-    def reconciled(self, outcome: str, seconds: float) -> None:
-        """A reconcile pass ended: ``ready``, ``paused``, ``gone``, ``waiting``, ``retry``, ``stalled`` or ``error``."""
+    def observe_reconcile(self, outcome: str, seconds: float) -> None:
+        """Record a reconcile: ``ready``, ``paused``, ``gone``, ``waiting``, ``retry``, ``stalled`` or ``error``."""
         self._reconciles.labels(outcome).observe(seconds)
 
-    def commanded(self, topic: str, outcome: str, seconds: float) -> None:
-        """A cloud command was answered with ``success`` or ``error``; unknown topics count as ``other``."""
+    def observe_command(self, topic: str, outcome: str, seconds: float) -> None:
+        """Record a cloud command's ``success`` or ``error``; unknown topics count as ``other``."""
         self._commands.labels(topic if topic in self._topics else "other", outcome).observe(seconds)
 
     def cloud_connected(self, connected: bool) -> None:
-        """The cloud link came up or went down."""
+        """Record that the cloud link came up or went down."""
         self._connected.set(connected)
         if connected:
             self._connects.inc()
 
     def heartbeat_sent(self, late: float) -> None:
-        """A heartbeat left, ``late`` seconds behind its place on the grid."""
+        """Record a heartbeat sent ``late`` seconds after its scheduled time."""
         self._lateness.observe(max(0.0, late))
 
     def render(self) -> bytes:
-        """Everything in Prometheus' text format 0.0.4."""
+        """Return all metrics in Prometheus' text format 0.0.4."""
         return generate_latest(self._registry)
 
 
 class _States(Collector):
-    """The gauges whose values are asked for at the scrape."""
+    """The gauges that are read at each scrape."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -95,7 +95,7 @@ class _States(Collector):
             runtimes.add_metric(labels, count)
         yield runtimes
         full = GaugeMetricFamily(
-            "edge_disk_full", "1 while the disk is full: EDGE_STATE_DIR's, Docker's", labels=["disk"]
+            "edge_disk_full", "1 while the disk of EDGE_STATE_DIR or Docker is full", labels=["disk"]
         )
         for disk, fault in self._sources.disks().items():
             full.add_metric([disk], 1.0 if fault else 0.0)

@@ -1,7 +1,7 @@
-"""Looks at the host and at every running container on a fixed 5 s grid, and answers what was used when.
+"""Samples the usage of the host and every running container on a fixed 5 s grid and answers queries about it.
 
-The readings are taken in one thread of the sampler's own; the event loop only files them. Whoever runs containers
-says which ones there are; the sampler asks nobody.
+The sampler's own thread takes the readings; the event loop only records them. The sampler is told which containers run
+(``set_containers``) and never asks an engine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 
 from controller import boottime
-from controller.boottime import Steps
+from controller.boottime import ClockStepDetector
 from controller.metrics.containers import ContainerReader, ContainerReading
 from controller.metrics.history import History, Sample
 from controller.metrics.host import MIB, HostReader, HostReading
@@ -26,9 +26,9 @@ _HOST_SERIES = "host"
 
 
 class Sampler:
-    """Owner of the metrics thread and of the latest readings.
+    """Owns the metrics thread and the latest readings.
 
-    A runtime's key is any string that stays the same when its container is replaced: its history goes on under it.
+    A runtime's key is any string that survives the replacement of its container, so that its history continues.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Sampler:
         self._clock = clock
         self._elapsed = elapsed
         self._began = elapsed()
-        self._steps = Steps(clock, elapsed)
+        self._clock_steps = ClockStepDetector(clock, elapsed)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._pids: dict[str, int] = {}
         self._host: HostReading | None = None
@@ -56,11 +56,11 @@ class Sampler:
         self._failed = False
 
     async def start(self) -> None:
-        """Take the first reading, so that there are figures before anybody asks for some. Raises OSError."""
+        """Take the first reading, so that ``host`` is available. Raises OSError."""
         self._host, self._containers = await self._read()
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Sample on the grid until cancelled, and say so with ``beat``; what is missed is never made up for."""
+        """Sample on the grid until cancelled, calling ``beat`` after each sample; missed samples are skipped."""
         loop = asyncio.get_running_loop()
         deadline = loop.time()
         while True:
@@ -70,12 +70,12 @@ class Sampler:
             beat()
 
     async def sample(self) -> None:
-        """One tick: read and record. A failure is logged once and leaves the readings as they were."""
+        """Read and record once. A failure is logged once and keeps the previous readings."""
         try:
             self._host, self._containers = await self._read()
         except (OSError, psutil.Error, ValueError) as error:
             if not self._failed:
-                logger.warning("The host's figures cannot be read and stay as they were: %s", error)
+                logger.warning("Cannot read the host's usage, keeping the last values: %s", error)
             self._failed = True
             return
         self._failed = False
@@ -83,24 +83,24 @@ class Sampler:
         self._record(self._host, int(self._clock()))
 
     async def stop(self) -> None:
-        """Close the files and end the thread. Call after run() was cancelled."""
+        """Close the files and end the thread. Call after cancelling run()."""
         await asyncio.get_running_loop().run_in_executor(self._executor, self._container_reader.close)
         self._executor.shutdown(wait=False)
 
     def forget(self, key: str) -> None:
-        """The container stopped. Its history stays for 48 hours and goes on when it comes back."""
+        """Drop a stopped container. Its history is kept for 48 hours and continues when the container returns."""
         self._pids.pop(key, None)
         self._containers.pop(key, None)
 
     def set_containers(self, pids: Mapping[str, int]) -> None:
-        """Exactly these containers run: key to the process id of their first process."""
+        """Set the running containers: key to the pid of the first process."""
         for key in self._pids.keys() - pids.keys():
             self.forget(key)
         self._pids = dict(pids)
 
     @property
     def host(self) -> HostReading:
-        """The latest reading of the host, not older than a tick; start() came before."""
+        """The latest reading of the host, at most one interval old. Requires start()."""
         if self._host is None:
             raise RuntimeError("the sampler has not been started")
         return self._host
@@ -111,11 +111,11 @@ class Sampler:
         return self._containers
 
     def host_usage(self, start: float, end: float) -> list[Sample]:
-        """The host's history: CPU in percent of all cores (0-100), memory in MB; see History.query."""
+        """Return the host's history: CPU in percent of all cores (0-100), memory in MB; see History.query."""
         return self._history.query(_HOST_SERIES, start, end)
 
     def device_usage(self, key: str, start: float, end: float) -> list[Sample]:
-        """A runtime's history: CPU in percent of one core, memory in MB; empty for an unknown key."""
+        """Return a runtime's history: CPU in percent of one core, memory in MB; empty for an unknown key."""
         return self._history.query(_device_series(key), start, end)
 
     async def _read(self) -> tuple[HostReading, dict[str, ContainerReading]]:
@@ -123,13 +123,13 @@ class Sampler:
         host, containers = await asyncio.get_running_loop().run_in_executor(
             self._executor, lambda: (self._host_reader.read(), self._container_reader.read(pids))
         )
-        # What was forgotten meanwhile is not there any more.
+        # Leave out containers that were dropped in the meantime.
         return host, {key: reading for key, reading in containers.items() if key in self._pids}
 
     async def _follow_clock(self) -> None:
-        """When the time of day was set, the samples since the start were recorded by another one, and move along."""
-        before = self._steps.booted_at
-        if step := self._steps.look():
+        """Shift the samples since the start when the time of day was set, as they were recorded with the wrong time."""
+        before = self._clock_steps.booted_at
+        if step := self._clock_steps.detect():
             logger.info("The time of day was set by %d s", step)
             start, end = self._began + before - 1, self._elapsed() + before + 1
             for series in list(self._history.series()):

@@ -1,6 +1,6 @@
-"""The controller's one HTTP port: /healthz, /readyz and /metrics, for systemd, a kubelet, Prometheus and people.
+"""The controller's HTTP port: /healthz, /readyz and /metrics, for systemd, a kubelet, Prometheus and people.
 
-It shows states and takes no orders; it has no authentication and therefore belongs on loopback or a trusted network.
+It is read-only and has no authentication, so it belongs on loopback or a trusted network.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from controller.errors import EdgeError, SettingError
-from controller.health import Beats
+from controller.health import Liveness
 from controller.metrics.prometheus import Metrics
 
-# What a check says: nothing when the part is ready, else one line that tells what it waits for.
+# A readiness check returns None when its part is ready, else one line that says what it is waiting for.
 Check = Callable[[], Awaitable[str | None]]
 
 _CHECK_SECONDS = 2.0
@@ -22,23 +22,23 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus exposit
 
 
 class StatusServer:
-    """Listens on ``host:port`` (port 0: any free one, see ``port``). ``checks`` say by part whether it is ready."""
+    """Listens on ``host:port`` (0 takes any free port, see ``port``). ``checks`` are the readiness checks by part."""
 
-    def __init__(self, host: str, port: int, beats: Beats, checks: Mapping[str, Check], metrics: Metrics) -> None:
+    def __init__(self, host: str, port: int, liveness: Liveness, checks: Mapping[str, Check], metrics: Metrics) -> None:
         self._host = host
         self._port = port
-        self._beats = beats
+        self._liveness = liveness
         self._checks = checks
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
 
     @property
     def port(self) -> int:
-        """The port that is listened on; before start() the one that was asked for."""
+        """The port listened on; before start() the requested one."""
         return self._runner.addresses[0][1] if self._runner and self._runner.addresses else self._port
 
     async def start(self) -> None:
-        """Listen. Raises SettingError when the address cannot be had."""
+        """Listen. Raises SettingError when the address cannot be bound."""
         app = web.Application()
         app.add_routes(
             [
@@ -54,18 +54,18 @@ class StatusServer:
         except OSError as error:
             await self.stop()
             raise SettingError(
-                f"EDGE_HTTP_LISTEN: {self._host}:{self._port} cannot be listened on ({error.strerror}); "
-                "end the program that uses it or choose another port"
+                f"EDGE_HTTP_LISTEN: cannot listen on {self._host}:{self._port} ({error.strerror}); "
+                "stop the program that uses it or choose another port"
             ) from error
 
     async def stop(self) -> None:
-        """Stop listening and drop what is connected."""
+        """Stop listening and close all connections."""
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        return _verdict(self._beats.stale())
+        return _verdict(self._liveness.stale())
 
     async def _readyz(self, _: web.Request) -> web.Response:
         answers = await asyncio.gather(*(_ask(name, check) for name, check in self._checks.items()))

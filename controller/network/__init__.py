@@ -1,4 +1,4 @@
-"""The host's network: its interfaces and their changes, and the addresses that we give.
+"""The host's network: its interfaces, changes to them, and the addresses we assign.
 
-Nothing here knows the cloud or a Kubernetes API; nothing changes an interface of the host itself.
+Depends on neither the cloud nor a Kubernetes API, and never reconfigures the host's own interfaces.
 """

@@ -1,6 +1,6 @@
-"""Addresses that we give: MAC addresses of runtimes and subnets of internal networks.
+"""Addresses we assign: MAC addresses of runtimes and subnets of internal networks.
 
-Pure but for reading the host's routes; knows neither Docker nor the cloud.
+Pure apart from reading the host's routes; knows neither Docker nor the cloud.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ INTERNAL_PREFIX = 28
 
 
 def derived_mac(*identity: str) -> str:
-    """The MAC address of an identity (install id, namespace, device id, interface name), always the same.
+    """Return the stable MAC address of an identity (install id, namespace, device id, interface name).
 
     ``02`` marks it as locally administered and unicast (IEEE 802, section 8.4.2); 40 bits come from the hash.
     """
-    # A separator that no part can hold: ("a", "bc") and ("ab", "c") are different runtimes.
+    # A separator that no part can contain: ("a", "bc") and ("ab", "c") are different runtimes.
     digest = hashlib.sha256("\0".join(identity).encode()).digest()
     return ":".join(f"{byte:02x}" for byte in b"\x02" + digest[:5])
 
@@ -26,7 +26,7 @@ def derived_mac(*identity: str) -> str:
 def free_subnets(
     pool: IPv4Network, taken: Iterable[IPv4Network], prefix: int = INTERNAL_PREFIX
 ) -> Iterator[IPv4Network]:
-    """The subnets of ``pool`` with this prefix length that overlap nothing taken, lowest first."""
+    """Yield the subnets of ``pool`` with this prefix length that overlap no taken network, lowest first."""
     if prefix < pool.prefixlen:
         return
     relevant = [network for network in taken if network.overlaps(pool)]
@@ -36,14 +36,14 @@ def free_subnets(
 
 
 def host_routes(table: Path = Path("/proc/net/route")) -> list[IPv4Network]:
-    """The destinations of the host's IPv4 routes, the default route left out (proc_net(5): little-endian hex)."""
+    """Return the destinations of the host's IPv4 routes except the default route (proc_net(5): little-endian hex)."""
     rows = [line.split() for line in table.read_text().splitlines()[1:]]
     routes = [IPv4Network((_address(row[1]), str(_address(row[7]))), strict=False) for row in rows if len(row) > 7]
     return [route for route in routes if route.prefixlen > 0]
 
 
 def spare_address(subnet: IPv4Network, *used: str | None) -> str:
-    """The highest host address of the subnet that is not ``used``."""
+    """Return the highest host address of the subnet that is not in ``used``."""
     candidate = subnet.broadcast_address - 1
     while str(candidate) in used:
         candidate -= 1

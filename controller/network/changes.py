@@ -1,7 +1,7 @@
-"""Tells when the host's interfaces, addresses or routes changed, so that a parent that came back is noticed.
+"""Watches the host's interfaces, addresses and routes for changes, for example a parent interface that came back.
 
-A message of the kernel (rtnetlink(7)) only means "look again": it is not even parsed. Changes come in bursts (each
-container makes about ten), so they are gathered until it is quiet.
+A kernel message (rtnetlink(7)) only means "look again" and is not parsed. Changes come in bursts (each container
+causes about ten), so they are collected until a quiet period.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MESSAGE_BYTES = 65536
 
 
 def route_socket() -> socket.socket:
-    """A socket on which the kernel tells of links, IPv4 addresses and routes of this network namespace."""
+    """Return a socket that receives the kernel's notifications of links, IPv4 addresses and routes."""
     messages = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
     messages.bind((0, _GROUPS))
     return messages
@@ -37,8 +37,8 @@ async def changes(
 ) -> AsyncGenerator[None, None]:
     """Yield after each burst of changes: ``quiet`` seconds after its last message, ``at_most`` after its first.
 
-    Also yields every ``safety`` seconds without a message, because a message can be lost. Close the iterator
-    (contextlib.aclosing) to close the socket. Raises OSError when there is no such socket.
+    Also yields after ``safety`` seconds without a message, because messages can be lost. Close the iterator
+    (contextlib.aclosing) to close the socket. Raises OSError when the socket cannot be opened.
     """
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
@@ -56,9 +56,9 @@ async def changes(
 async def differences(
     look: Callable[[], T], bursts: Callable[[], AsyncGenerator[None, None]] = changes
 ) -> AsyncGenerator[None, None]:
-    """Yield when what ``look`` finds is not what it found before: most bursts are the noise of our own containers.
+    """Yield when the result of ``look`` differs from the previous one: most bursts come from our own containers.
 
-    ``look`` is called in a thread, once at the beginning and after each burst.
+    ``look`` is called in a thread, once at the start and after each burst.
     """
     before = await asyncio.to_thread(look)
     async with aclosing(bursts()) as heard:
@@ -70,7 +70,7 @@ async def differences(
 
 
 def _drain(messages: socket.socket, changed: asyncio.Event) -> None:
-    """Take all messages there are. Lost ones (ENOBUFS) are a change like any other: all is looked at anyway."""
+    """Read all pending messages. Lost messages (ENOBUFS) count as a change, since every change triggers a full look."""
     changed.set()
     try:
         while True:
@@ -78,7 +78,7 @@ def _drain(messages: socket.socket, changed: asyncio.Event) -> None:
     except BlockingIOError:
         pass
     except OSError as error:
-        logger.debug("The kernel could not tell of every network change: %s", error)
+        logger.debug("Lost some notifications of network changes: %s", error)
 
 
 async def _until_quiet(changed: asyncio.Event, quiet: float, at_most: float) -> None:

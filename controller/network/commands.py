@@ -1,4 +1,4 @@
-"""Programs of the system (iproute2, util-linux): run with a bounded time, their complaints as one sentence."""
+"""Runs system programs (iproute2, util-linux) with a timeout and reports their errors in one sentence."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 async def run(arguments: Sequence[str], text: str = "", keep: Collection[int] = ()) -> str:
-    """What the program printed; ``text`` is its input, ``keep`` are file descriptors that it is given.
+    """Return the program's output; ``text`` is its input, ``keep`` are file descriptors it inherits.
 
-    Raises errors.Retry(STEP_FAILED) with its own words when it fails.
+    Raises errors.Retry(STEP_FAILED) with the program's error output when it fails.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -27,21 +27,21 @@ async def run(arguments: Sequence[str], text: str = "", keep: Collection[int] = 
             env={"PATH": _SYSTEM_PATH},
         )
     except FileNotFoundError as error:
-        message = f"{error.filename} is not on this host: install iproute2 and util-linux"
+        message = f"{error.filename} is not installed on this host: install iproute2 and util-linux"
         raise errors.Retry(reasons.STEP_FAILED, message) from error
     name = next((word for word in arguments if word in ("ip", "mount", "umount")), arguments[0])
     output, complaint = await _finished(process, text, name)
     if process.returncode:
-        raise errors.Retry(reasons.STEP_FAILED, f"{name} said: {_one_line(complaint)}")
+        raise errors.Retry(reasons.STEP_FAILED, f"{name} failed: {_one_line(complaint)}")
     return output.decode()
 
 
 async def _finished(process: asyncio.subprocess.Process, text: str, name: str) -> tuple[bytes, bytes]:
-    """What it printed and complained of; it is killed when it takes too long or is not waited for any more."""
+    """Return stdout and stderr; the program is killed on timeout and when the caller is cancelled."""
     try:
         return await asyncio.wait_for(process.communicate(text.encode()), _SECONDS)
     except TimeoutError as error:
-        raise errors.Retry(reasons.STEP_FAILED, f"{name} did not end within {_SECONDS} s") from error
+        raise errors.Retry(reasons.STEP_FAILED, f"{name} did not finish within {_SECONDS} s") from error
     finally:
         if process.returncode is None:
             process.kill()
@@ -49,4 +49,4 @@ async def _finished(process: asyncio.subprocess.Process, text: str, name: str) -
 
 
 def _one_line(text: bytes) -> str:
-    return " ".join(text.decode(errors="replace").split())[:300] or "nothing, but it failed"
+    return " ".join(text.decode(errors="replace").split())[:300] or "it printed no error"

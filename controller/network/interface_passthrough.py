@@ -1,8 +1,9 @@
-"""Host interfaces lent to containers: moved into the namespace of one, and given back as they were.
+"""Passes host interfaces through to containers: moves them into a container's namespace and restores them afterwards.
 
-What an interface was like is on disk before it is moved, and the namespace is mounted as long as an interface of the
-host is in it: neither a crash of the container nor one of ours loses it (virtual links die with their namespace, and
-physical ones come back bare). The host's own network configuration is not touched.
+An interface's configuration is written to disk before the interface is moved, and the namespace stays mounted while a
+host interface is in it. So neither a crash of the container nor one of the controller loses the interface: virtual
+links are destroyed with their namespace, and physical ones return without their configuration. The host's own network
+configuration is not touched.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Passthrough:
-    """An interface that is lent, and what it was on the host: ``addresses`` as (address/prefix, broadcast)."""
+    """An interface in passthrough with its configuration on the host: ``addresses`` as (address/prefix, broadcast)."""
 
     name: str
     owner: tuple[str, str]
@@ -46,8 +47,9 @@ class Passthrough:
 
 
 class InterfacePassthrough:
-    """``directory`` holds a record and a mount for each interface; it is made at the first. ``owner`` is namespace and
-    device id. One task at a time lends and takes back.
+    """``directory`` holds a record and a mount for each interface and is created on first use.
+
+    ``owner`` is namespace and device id. A lock serialises all moves.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -55,97 +57,98 @@ class InterfacePassthrough:
         self._one_at_a_time = asyncio.Lock()
 
     async def passthroughs(self) -> dict[str, Passthrough]:
-        """All of this host, by the name of the interface."""
+        """Return all passthroughs of this host, by interface name."""
         return await asyncio.to_thread(self._read_all)
 
     async def interfaces(self) -> list[HostInterface]:
-        """What the host lacks as long as it is lent, without its addresses."""
+        """Return the interfaces that the host lacks while they are in a container, without addresses."""
         return [
             HostInterface(passthrough.name, passthrough.kind, passthrough.up, passthrough.mac_address)
             for passthrough in (await self.passthroughs()).values()
         ]
 
     async def move_in(self, name: str, owner: tuple[str, str], process: Process) -> None:
-        """Move the interface into the namespace of the container's first process, up, under its own name.
+        """Move the interface into the namespace of the container's first process and set it up under its own name.
 
-        Where the engine has that name for a link of its own it is NAME-nic. One that is there already stays. Raises
-        errors.Retry(STEP_FAILED).
+        If the engine uses that name for one of its links, the name is NAME-nic. Does nothing for an interface that is
+        already there. Raises errors.Retry(STEP_FAILED).
         """
         async with self._one_at_a_time:
             passthrough = (await self.passthroughs()).get(name)
             if passthrough is None or not await _in_place(passthrough, process):
                 if passthrough:
-                    await self._take_back(passthrough)
-                passthrough = await _described(name, owner)
-                await self._hold(passthrough, process)
+                    await self._return_to_host(passthrough)
+                passthrough = await _read_configuration(name, owner)
+                await self._mount_namespace(passthrough, process)
                 async with Namespace(process) as namespace:
-                    await namespace.take_in(name, _temporary(passthrough))
-                log.info("lent %s to %s", name, owner[1])
+                    await namespace.move_in(name, _temporary(passthrough))
+                log.info("Moved the interface %s into %s", name, owner[1])
             async with Namespace(process) as namespace:
                 await _settle(namespace, passthrough)
 
     async def in_place(self, name: str, process: Process) -> bool:
-        """Whether the interface is in the container, up and named."""
+        """Return whether the interface is in the container, up and under its final name."""
         passthrough = (await self.passthroughs()).get(name)
         return passthrough is not None and await _in_place(passthrough, process, settled=True)
 
-    async def take_back(self, owner: tuple[str, str], *, but: str | None = None) -> None:
-        """Give the host back what an owner has, except one interface. Raises errors.Retry(STEP_FAILED)."""
+    async def return_to_host(self, owner: tuple[str, str], *, excluding: str | None = None) -> None:
+        """Return an owner's interfaces to the host, except ``excluding``. Raises errors.Retry(STEP_FAILED)."""
         async with self._one_at_a_time:
             for passthrough in (await self.passthroughs()).values():
-                if passthrough.owner == owner and passthrough.name != but:
-                    await self._take_back(passthrough)
+                if passthrough.owner == owner and passthrough.name != excluding:
+                    await self._return_to_host(passthrough)
 
-    async def catch_up(self, owner: tuple[str, str], process: Process) -> None:
-        """Hold the process's namespace as long as an owner's interfaces are in it, and give back what is not there.
+    async def recover(self, owner: tuple[str, str], process: Process) -> None:
+        """Keep the process's namespace mounted while an owner's interfaces are in it, and return all other interfaces.
 
-        A mount of ours is gone with a service that had its own; number 0: no container runs.
+        Our mounts vanish when the service had a mount namespace of its own and was restarted. Process id 0 means that
+        no container runs.
         """
         async with self._one_at_a_time:
             for passthrough in (await self.passthroughs()).values():
                 if passthrough.owner != owner:
                     continue
                 if not process.pid or not await _in_place(passthrough, process):
-                    await self._take_back(passthrough)
+                    await self._return_to_host(passthrough)
                 elif not await asyncio.to_thread(_is_held, self._mount(passthrough.name), process):
-                    await self._hold(passthrough, process)
+                    await self._mount_namespace(passthrough, process)
 
-    async def _take_back(self, passthrough: Passthrough) -> None:
-        """In steps that can be broken off and repeated: the record goes last."""
+    async def _return_to_host(self, passthrough: Passthrough) -> None:
+        """Return the interface in steps that can be interrupted and repeated: the record is removed last."""
         if await asyncio.to_thread(self._is_mounted, passthrough.name):
-            await self._bring_out(passthrough)
-        if await _is_on_host(passthrough.name) and await _restored(passthrough):
-            log.info("gave %s back to the host", passthrough.name)
+            await self._move_out(passthrough)
+        if await _is_on_host(passthrough.name) and await _restore(passthrough):
+            log.info("Returned the interface %s to the host", passthrough.name)
         else:
-            log.warning("%s is gone and cannot be given back", passthrough.name)
-        await self._let_go(passthrough)
+            log.warning("Cannot return the interface %s to the host: it no longer exists", passthrough.name)
+        await self._release(passthrough)
 
-    async def _bring_out(self, passthrough: Passthrough) -> None:
-        """Move it to the host; one that was pulled meanwhile is nowhere, and that is no fault."""
+    async def _move_out(self, passthrough: Passthrough) -> None:
+        """Move the interface to the host; an interface unplugged in the meantime is not an error."""
         async with Namespace(self._mount(passthrough.name)) as namespace:
             if link := _find((await namespace.snapshot()).links, passthrough):
                 try:
-                    await namespace.hand_out(link.name, passthrough.name)
+                    await namespace.move_out(link.name, passthrough.name)
                 except errors.Retry:
                     if _find((await namespace.snapshot()).links, passthrough):
                         raise
 
-    async def _hold(self, passthrough: Passthrough, process: Process) -> None:
-        """Keep the namespace, and what the interface was like."""
+    async def _mount_namespace(self, passthrough: Passthrough, process: Process) -> None:
+        """Mount the namespace and record the interface's configuration."""
         await asyncio.to_thread(self._write, passthrough)
         await commands.run(["mount", "--bind", f"/proc/{process.pid}/ns/net", str(self._mount(passthrough.name))])
         if not await asyncio.to_thread(_is_held, self._mount(passthrough.name), process):
             await commands.run(["umount", str(self._mount(passthrough.name))])
-            raise errors.Retry(reasons.STEP_FAILED, "The container ended meanwhile; it is tried again")
+            raise errors.Retry(reasons.STEP_FAILED, "The container exited in the meantime; the step is retried")
 
-    async def _let_go(self, passthrough: Passthrough) -> None:
+    async def _release(self, passthrough: Passthrough) -> None:
         if await asyncio.to_thread(self._is_mounted, passthrough.name):
             await commands.run(["umount", str(self._mount(passthrough.name))])
         await asyncio.to_thread(self._mount(passthrough.name).unlink, missing_ok=True)
         await asyncio.to_thread(self._record(passthrough.name).unlink, missing_ok=True)
 
     def _is_mounted(self, name: str) -> bool:
-        """Whether a namespace is mounted there: its file system is another one than the directory's."""
+        """Return whether a namespace is mounted there: its file system differs from the directory's."""
         mount = self._mount(name)
         return mount.exists() and mount.stat().st_dev != self._directory.stat().st_dev
 
@@ -163,7 +166,7 @@ class InterfacePassthrough:
     def _read_all(self) -> dict[str, Passthrough]:
         found = [_passthrough(path) for path in self._directory.glob("*.json")] if self._directory.is_dir() else []
         boot = BOOT_ID.read_text().strip()
-        # What was lent before the host was started is long back, and configured by the host itself.
+        # A reboot returned every interface, and the host has configured it itself.
         return {passthrough.name: passthrough for passthrough in found if passthrough and passthrough.boot == boot}
 
 
@@ -174,7 +177,7 @@ def _passthrough(path: Path) -> Passthrough | None:
         document["addresses"] = tuple(map(tuple, document["addresses"]))
         return Passthrough(**document)
     except (OSError, ValueError, KeyError, TypeError):
-        log.warning("The record %s cannot be read", path.name)
+        log.warning("Cannot read the passthrough record %s", path.name)
         return None
 
 
@@ -187,9 +190,7 @@ def _is_held(mount: Path, process: Process) -> bool:
 
 
 async def _is_on_host(name: str) -> bool:
-    """Whether it is there, or comes in a moment: a namespace that was not held is taken down by the kernel some time
-    after its last process.
-    """
+    """Wait briefly for the interface: the kernel destroys an unmounted namespace some time after its last process."""
     for _ in range(_RETURN_ATTEMPTS):
         if interfaces.index(name):
             return True
@@ -197,8 +198,8 @@ async def _is_on_host(name: str) -> bool:
     return False
 
 
-async def _described(name: str, owner: tuple[str, str]) -> Passthrough:
-    """What the interface is like on the host."""
+async def _read_configuration(name: str, owner: tuple[str, str]) -> Passthrough:
+    """Read the interface's configuration on the host."""
     if not interfaces.index(name):
         raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {name} now: plug it in")
     (entry,) = json.loads(await commands.run(["ip", "-json", "address", "show", "dev", name]))
@@ -215,8 +216,8 @@ async def _described(name: str, owner: tuple[str, str]) -> Passthrough:
     )
 
 
-async def _restored(passthrough: Passthrough) -> bool:
-    """Make it what it was; whether it was still there."""
+async def _restore(passthrough: Passthrough) -> bool:
+    """Restore the interface's configuration; return whether the interface still existed."""
     lines = [
         f"link set dev {passthrough.name} mtu {passthrough.mtu}",
         f"link set dev {passthrough.name} {'up' if passthrough.up else 'down'}",
@@ -240,9 +241,10 @@ async def _in_place(passthrough: Passthrough, process: Process, *, settled: bool
 
 
 async def _settle(namespace: Namespace, passthrough: Passthrough) -> None:
-    """Its name and state inside.
+    """Set the interface's name and state inside the container.
 
-    A name that the engine gave stays its own: it looks its links up by name when the container ends, and removes them.
+    A name that the engine gave to one of its links stays with that link: the engine looks its links up by name when
+    the container ends, and removes them.
     """
     links = (await namespace.snapshot()).links
     link = _find(links, passthrough)

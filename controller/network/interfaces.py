@@ -1,6 +1,6 @@
-"""The host's network interfaces as parents for runtimes: what they are, their addresses and gateways.
+"""The host's network interfaces as parents of runtimes: their kinds, addresses and gateways.
 
-Reads /sys, /proc and getifaddrs(3); changes nothing. About 1 ms for ten interfaces, so a snapshot belongs in a
+Reads /sys, /proc and getifaddrs(3); changes nothing. A snapshot of ten interfaces takes about 1 ms, so take it in a
 thread.
 """
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import psutil
 
-# Of sysfs, DEVTYPE in uevent, as far as a kind is known by it; "bond" stands for the ports it is made of.
+# DEVTYPE in sysfs' uevent, for the kinds that have one. A bond is listed in place of its ports.
 _KINDS = {"vlan": "vlan", "wlan": "wifi", "bond": "bond", "bridge": "bridge", "macvlan": "macvlan"}
 _PARENT_KINDS = frozenset({"physical", "vlan", "wifi", "bond"})
 _IFF_UP, _IFF_LOOPBACK = 0x1, 0x8  # linux/if.h
@@ -24,7 +24,7 @@ _RTF_UP, _RTF_GATEWAY = 0x1, 0x2  # linux/route.h
 
 
 class LinkState(NamedTuple):
-    """What decides whether an interface can be a parent now; ``number`` is the kernel's, 0 when there is none."""
+    """What decides whether an interface can be a parent now; ``number`` is the ifindex, 0 when it does not exist."""
 
     number: int
     up: bool
@@ -36,11 +36,11 @@ ABSENT = LinkState(0, up=False, carrier=False)
 
 @dataclass(frozen=True)
 class HostInterface:
-    """One interface; what it does not have is empty.
+    """One interface; missing values are empty.
 
-    ``kind`` is physical, vlan, wifi, bond, bridge or virtual; ``subnet`` (CIDR) is the first address's, ``gateway``
-    that of its default route with the lowest metric. ``carrier`` tells whether something is at the other end of the
-    cable, ``speed`` is in Mbit/s. ``used_by`` are the host's own links that stand on it: VLANs, a bond or a bridge.
+    ``kind`` is physical, vlan, wifi, bond, bridge or virtual. ``subnet`` (CIDR) belongs to the first address,
+    ``gateway`` to the default route with the lowest metric. ``carrier`` is the link state of the cable, ``speed`` is in
+    Mbit/s. ``used_by`` lists the host's links on top of this interface: VLANs, a bond or a bridge.
     """
 
     name: str
@@ -61,9 +61,9 @@ class HostInterface:
 
 
 class HostInterfaces:
-    """The interfaces of the network namespace we run in, the host's.
+    """The interfaces of the host, whose network namespace we run in.
 
-    A bridge with an address of ``internal_pool`` is an internal network of ours, and is never shown.
+    A bridge with an address in ``internal_pool`` is one of our internal networks and is never listed.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class HostInterfaces:
         self._routes = routes
 
     def snapshot(self, *, include_virtual: bool = False) -> tuple[HostInterface, ...]:
-        """All interfaces that can be parents, by name; with ``include_virtual`` also bridges, veths and the like.
+        """Return all possible parents, sorted by name; with ``include_virtual`` also bridges, veths and so on.
 
-        Loopback, the controller's own bridges with their ports, and macvlan children are left out always.
+        Loopback, the controller's own bridges with their ports, and macvlan children are never included.
         """
         addresses = _addresses()
         gateways = default_gateways(self._routes)
@@ -95,15 +95,15 @@ class HostInterfaces:
         return tuple(found)
 
     def fingerprint(self) -> tuple[tuple[HostInterface, int], ...]:
-        """All of ``include_virtual`` with the kernel's numbers: one that was taken out and put back has another."""
+        """Return all interfaces with their ifindex, which changes when an interface is unplugged and replugged."""
         return tuple((interface, index(interface.name)) for interface in self.snapshot(include_virtual=True))
 
     def exists(self, name: str) -> bool:
-        """Whether there is an interface of this name, of any kind."""
+        """Return whether an interface of this name exists, of any kind."""
         return index(name) > 0
 
     def is_up(self, name: str) -> bool:
-        """Whether it exists and is administratively up (it may still have no carrier)."""
+        """Return whether it exists and is administratively up (it may still have no carrier)."""
         return self.exists(name) and bool(_flags(self._sys_class_net / name) & _IFF_UP)
 
     def is_internal(self, name: str) -> bool:
@@ -119,21 +119,21 @@ class HostInterfaces:
 
 
 def index(name: str) -> int:
-    """The kernel's number of a host interface, 0 when there is none of that name."""
+    """Return the ifindex of a host interface, 0 when there is none of that name."""
     try:
         return socket.if_nametoindex(name)
-    except (OSError, ValueError):  # ValueError: no name can have a null byte
+    except (OSError, ValueError):  # ValueError: the name contains a null byte
         return 0
 
 
 def state(name: str, sys_class_net: Path = Path("/sys/class/net")) -> LinkState:
-    """How an interface stands now. Reads three small files."""
+    """Return an interface's current state. Reads three small files."""
     path = sys_class_net / name
     return LinkState(index(name), bool(_flags(path) & _IFF_UP), _carrier(path))
 
 
 def kind_of(name: str, sys_class_net: Path = Path("/sys/class/net")) -> str:
-    """What kind of interface it is, see HostInterface; "" when there is none."""
+    """Return the interface's kind (see HostInterface), "" when it does not exist."""
     try:
         return _kind(sys_class_net / name)
     except OSError:
@@ -141,19 +141,19 @@ def kind_of(name: str, sys_class_net: Path = Path("/sys/class/net")) -> str:
 
 
 def lower(name: str, sys_class_net: Path = Path("/sys/class/net")) -> list[str]:
-    """What the interface stands on: a VLAN on its NIC."""
+    """Return the names of the interfaces below, for example the NIC of a VLAN."""
     return sorted(found.name.removeprefix("lower_") for found in (sys_class_net / name).glob("lower_*"))
 
 
 def may_be_parent(kind: str) -> bool:
-    """Whether it is shown to those who look for a parent."""
+    """Return whether an interface of this kind is offered as a parent."""
     return kind in _PARENT_KINDS
 
 
 def of_host(found: Iterable[HostInterface]) -> list[HostInterface]:
-    """Those by which the host itself is reached: what can be a parent, and a bridge or the like in the place of one.
+    """Return the interfaces that connect the host itself: possible parents, and bridges that take a parent's place.
 
-    Such a bridge has a parent as its port, or the default route; those of engines and hypervisors have neither.
+    Such a bridge has a parent as its port, or the default route; bridges of engines and hypervisors have neither.
     """
     known = list(found)
     above = {upper for each in known if may_be_parent(each.kind) for upper in each.used_by}
@@ -165,7 +165,7 @@ def of_host(found: Iterable[HostInterface]) -> list[HostInterface]:
 
 
 def default_gateways(routes: Path = Path("/proc/net/route")) -> dict[str, str]:
-    """The gateway of each interface's default route; of several, the one with the lowest metric."""
+    """Return the gateway of each interface's default route; of several, the one with the lowest metric."""
     best: dict[str, tuple[int, str]] = {}
     for line in routes.read_text().splitlines()[1:]:
         name, destination, gateway, flags, _, _, metric, mask, *_ = line.split()
@@ -177,7 +177,7 @@ def default_gateways(routes: Path = Path("/proc/net/route")) -> dict[str, str]:
 
 
 def _address(hexadecimal: str) -> str:
-    """An address of /proc/net/route: the four bytes in memory, printed as a number of this machine."""
+    """Parse an address of /proc/net/route: the four bytes in memory, printed as a number in host byte order."""
     value = int(hexadecimal, 16)
     return str(IPv4Address(socket.htonl(value)))
 
@@ -185,7 +185,7 @@ def _address(hexadecimal: str) -> str:
 def _addresses() -> dict[str, list[IPv4Interface]]:
     found: dict[str, list[IPv4Interface]] = defaultdict(list)
     for label, addresses in psutil.net_if_addrs().items():
-        name = label.partition(":")[0]  # an address may carry a label of its own: eth0:1
+        name = label.partition(":")[0]  # an address may have its own label: eth0:1
         found[name] += [
             IPv4Interface(f"{address.address}/{address.netmask or 32}")
             for address in addresses
@@ -195,7 +195,7 @@ def _addresses() -> dict[str, list[IPv4Interface]]:
 
 
 def _describe(path: Path, addresses: list[IPv4Interface], gateway: str) -> HostInterface | None:
-    """The interface behind one directory of /sys/class/net; None for one never shown, or gone meanwhile."""
+    """Describe the interface of one directory of /sys/class/net; None if it is never listed or gone by now."""
     try:
         flags = _flags(path)
         mac_address = (path / "address").read_text().strip()
@@ -226,7 +226,7 @@ def _carrier(path: Path) -> bool:
 
 
 def _speed(path: Path) -> int | None:
-    """Mbit/s; None where the driver tells none, or -1 for an unknown one."""
+    """Return Mbit/s; None when the driver reports none, or -1 for unknown."""
     try:
         speed = int((path / "speed").read_text())
     except (OSError, ValueError):
@@ -246,7 +246,7 @@ def _kind(path: Path) -> str:
 
 
 def _is_child(path: Path) -> bool:
-    """Whether it stands on a lower interface and sends through it: macvlan and ipvlan, which sysfs does not name."""
+    """Return whether it sends through a lower interface: macvlan and ipvlan, for which sysfs has no kind."""
     sends_itself = (path / "iflink").read_text() == (path / "ifindex").read_text()
     return any(path.glob("lower_*")) and not sends_itself
 
@@ -259,7 +259,7 @@ def _flags(path: Path) -> int:
 
 
 def _master(path: Path) -> str:
-    """The bridge or bond that it is a port of, or ""."""
+    """Return the bridge or bond that this interface is a port of, or ""."""
     try:
         return (path / "master").readlink().name
     except OSError:

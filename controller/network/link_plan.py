@@ -1,7 +1,7 @@
-"""What is not in order with a runtime's links, and the commands that mend it while the runtime runs.
+"""Finds drift in a runtime's links and plans the commands that repair it while the runtime runs.
 
-Pure: from a snapshot of the network namespace and the links that are wanted. A link is known by its MAC address,
-for engines give other names at every start. Nothing here takes a link down that can be mended without.
+Pure: works on a snapshot of the network namespace and the desired links. A link is identified by its MAC address,
+because engines assign different names at every start. A link is only taken down if it cannot be repaired otherwise.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _ENGINE_NAME = re.compile(r"eth[0-9]+")
 
 @dataclass(frozen=True)
 class WantedLink:
-    """One macvlan link as the spec asks; ``address`` None: it may have none.
+    """One macvlan link as the spec desires it; ``address`` None means that it must not have one.
 
-    ``parent_index`` is the kernel's number of the host's interface ``parent``. ``pending``: what address and gateway it
-    may have is not known yet, and those that stand stay.
+    ``parent_index`` is the ifindex of the host interface ``parent``. ``pending`` means that address and gateway are not
+    known yet, and the present ones stay.
     """
 
     name: str
@@ -35,7 +35,7 @@ class WantedLink:
 
 
 def faults(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> dict[str, str]:
-    """What is not in order, by the wanted link's name; a link that is in order has no entry."""
+    """Return the drift by name of the wanted link; a link without drift has no entry."""
     found = {link.name: fault for link in wanted if (fault := _fault(link, snapshot.by_mac(link.mac_address)))}
     if not _route_pends(snapshot, wanted):
         found |= _route_fault(snapshot, wanted, found)
@@ -45,14 +45,14 @@ def faults(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> dict[str, str]:
 def _route_fault(snapshot: Snapshot, wanted: Sequence[WantedLink], found: Collection[str]) -> dict[str, str]:
     route = default_route(wanted)
     if route and route[1] not in found and snapshot.default_routes != (route,):
-        return {route[1]: f"the default route does not go over {route[0]}"}
+        return {route[1]: f"the default route does not use the gateway {route[0]}"}
     if wanted and route is None and snapshot.default_routes and wanted[0].name not in found:
         return {wanted[0].name: "there is a default route, but no gateway"}
     return {}
 
 
 def _route_pends(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> bool:
-    """Whether the default route goes over a link of which nobody knows yet whether it may."""
+    """Return whether the default route goes over a link whose gateway is still pending."""
     pending = {link.mac_address.lower() for link in wanted if link.pending}
     names = {link.name for link in snapshot.links if link.mac_address in pending}
     return any(link in names for _, link in snapshot.default_routes)
@@ -64,7 +64,7 @@ def _fault(wanted: WantedLink, link: Link | None) -> str:
     if _is_elsewhere(wanted, link):
         return f"{wanted.name} is not on {wanted.parent}"
     if link.name != wanted.name:
-        return f"{wanted.name} is called {link.name}"
+        return f"{wanted.name} is named {link.name}"
     if not wanted.pending and link.addresses != _desired_addresses(wanted):
         return _address_fault(wanted, link)
     return "" if link.up else f"{wanted.name} is down"
@@ -73,7 +73,7 @@ def _fault(wanted: WantedLink, link: Link | None) -> str:
 def _address_fault(wanted: WantedLink, link: Link) -> str:
     held = ", ".join(map(str, link.addresses))
     if not held:
-        return f"{wanted.name} has not got its address {wanted.address} yet"
+        return f"{wanted.name} does not have its address {wanted.address} yet"
     return f"{wanted.name} has {held} instead of {wanted.address or 'none'}"
 
 
@@ -82,17 +82,17 @@ def _desired_addresses(wanted: WantedLink) -> tuple[IPv4Interface, ...]:
 
 
 def default_route(wanted: Sequence[WantedLink]) -> tuple[str, str] | None:
-    """Gateway and link of the one default route: of the first link with a gateway."""
+    """Return gateway and link of the only default route: those of the first link with a gateway."""
     return next(((link.gateway, link.name) for link in wanted if link.gateway), None)
 
 
 def missing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[WantedLink]:
-    """The links that have to be made."""
+    """Return the links to be created."""
     return [link for link in wanted if snapshot.by_mac(link.mac_address) is None]
 
 
 def surplus(snapshot: Snapshot, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> list[Command]:
-    """Commands that remove our macvlan links which nothing asks for: not wanted there, and not held by the engine."""
+    """Return the commands that remove macvlan links which are neither wanted there nor owned by the engine."""
     desired_links = {link.mac_address.lower(): link for link in wanted}
     held = {mac.lower() for mac in held_macs}
     ours = [link for link in snapshot.links if link.kind == "macvlan" and link.mac_address not in held]
@@ -105,21 +105,21 @@ def surplus(snapshot: Snapshot, wanted: Sequence[WantedLink], held_macs: Collect
 
 
 def _is_elsewhere(wanted: WantedLink, link: Link) -> bool:
-    """Whether the link is on another parent; links whose parent is not known are taken as they are."""
+    """Return whether the link is on another parent; a link with an unknown parent is accepted."""
     return 0 not in (link.parent_index, wanted.parent_index) and link.parent_index != wanted.parent_index
 
 
 def temporary_name(wanted: WantedLink) -> str:
-    """The name under which a link is made, so that no link is in its way."""
+    """Return the name under which a link is created; no other link uses it."""
     return f"{_TEMPORARY}{wanted.mac_address.replace(':', '')[-8:]}"
 
 
 def renames(snapshot: Snapshot, wanted: Sequence[WantedLink], *, live: bool = True) -> list[Command]:
-    """Commands that give every link its wanted name; a stranger in the way gets a free one.
+    """Return the commands that give every link its wanted name; a foreign link with that name gets a free one.
 
     Kernels before 6.2 rename a link only while it is down: ``live=False`` takes it down for that moment.
     """
-    # First everything out of the way, then everything into place: two links may swap their names.
+    # First free all names, then assign them: two links may swap their names.
     targets = {link.name for link in wanted}
     cleared = [
         _forget(link.name, alias) for link in snapshot.links for alias in link.alternative_names if alias in targets
@@ -141,10 +141,10 @@ def renames(snapshot: Snapshot, wanted: Sequence[WantedLink], *, live: bool = Tr
 
 
 def engine_names(before: Snapshot, wanted: Sequence[WantedLink]) -> list[Command]:
-    """Commands that keep the engine's name of a renamed link as an alternative one (kernel 5.5, ip-link(8)).
+    """Return the commands that keep the engine's name of a renamed link as an altname (kernel 5.5, ip-link(8)).
 
-    The engine looks its links up by name to take them down when the runtime ends; one that it does not find keeps its
-    MAC address busy for a moment, and the next start may fail.
+    The engine looks its links up by name to remove them when the runtime ends. A link it does not find keeps its MAC
+    address in use for a moment, and the next start may fail.
     """
     taken = {link.name for link in wanted}
     found = [(desired, link) for desired in wanted if (link := before.by_mac(desired.mac_address))]
@@ -172,7 +172,7 @@ def _free_names(taken: Collection[str]) -> Iterator[str]:
 
 
 def addressing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[Command]:
-    """Commands for addresses, state and the default route, for links that have their names."""
+    """Return the commands for addresses, state and default route of links that already have their names."""
     commands: list[Command] = []
     for desired in wanted:
         if link := snapshot.by_mac(desired.mac_address):
@@ -180,7 +180,7 @@ def addressing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[Command
     if _route_pends(snapshot, wanted):
         return commands
     route = default_route([link for link in wanted if snapshot.by_mac(link.mac_address)])
-    # A route goes with the address it needs, and when its link goes down: first those that must, last the one to stay.
+    # The kernel drops a route with its address or when its link goes down, so the wanted route is set last.
     needed = route and (commands or route not in snapshot.default_routes)
     return [*_surplus_routes(snapshot, route), *commands, *([_route(*route)] if route and needed else [])]
 
@@ -190,7 +190,7 @@ def _addresses(wanted: WantedLink, link: Link) -> list[Command]:
     if not wanted.pending:
         gone = [address for address in link.addresses if address != wanted.address]
         commands += [("address", "delete", str(address), "dev", wanted.name) for address in gone]
-        # The kernel removes a secondary address with its primary one: the wanted one is given again.
+        # The kernel removes a secondary address with its primary one: set the wanted one again.
         if wanted.address and (gone or wanted.address not in link.addresses):
             commands.append(("address", "replace", str(wanted.address), "broadcast", "+", "dev", wanted.name))
     if not link.up:
@@ -199,7 +199,7 @@ def _addresses(wanted: WantedLink, link: Link) -> list[Command]:
 
 
 def _surplus_routes(snapshot: Snapshot, route: tuple[str, str] | None) -> list[Command]:
-    """Commands that remove the other default routes, such as an engine's over another network."""
+    """Return the commands that remove other default routes, such as the engine's over another network."""
     others = [(gateway, link) for gateway, link in snapshot.default_routes if (gateway, link) != route]
     return [
         ("route", "delete", "default", *(("via", gateway) if gateway else ()), "dev", link) for gateway, link in others

@@ -1,6 +1,6 @@
-"""Putting the links of a running container in order, without a restart.
+"""Reconciles the links of a running container without a restart.
 
-In small steps that can be broken off and repeated: each begins from what stands.
+Works in small steps that can be interrupted and repeated: each starts from a fresh snapshot.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
 
 
 async def reconcile_links(process: Process, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> list[str]:
-    """Bring the links of the container's namespace to what is wanted; what was wrong, in words.
+    """Make the links in the container's namespace match ``wanted``; return a description of the drift.
 
-    ``held_macs`` are links that the engine made. The parents of all wanted links must be there.
-    Raises errors.Retry(STEP_FAILED) with the words of ``ip``.
+    ``held_macs`` are the links that the engine created. The parents of all wanted links must exist.
+    Raises errors.Retry(STEP_FAILED) with the error output of ``ip``.
     """
     async with Namespace(process) as namespace:
         snapshot = await namespace.snapshot()
@@ -46,7 +46,7 @@ async def remove_link(process: Process, mac_address: str) -> None:
 
 
 async def _give_addresses(namespace: Namespace, wanted: Sequence[WantedLink]) -> None:
-    """Addresses, state and route; a link of the run before that the kernel is still removing is waited for."""
+    """Set addresses, state and route; wait while the kernel is still removing a link of the previous run."""
     for attempt in range(_LINGERING_LINK_ATTEMPTS):
         try:
             await namespace.apply(link_plan.addressing(await namespace.snapshot(), wanted))
@@ -63,7 +63,7 @@ async def _rename(namespace: Namespace, wanted: Sequence[WantedLink]) -> None:
     try:
         await namespace.apply(link_plan.renames(before, wanted))
     except errors.Retry:
-        # Kernels before 6.2 refuse while a link is up.
+        # Kernels before 6.2 refuse to rename a link that is up.
         await namespace.apply(link_plan.renames(await namespace.snapshot(), wanted, live=False))
     with contextlib.suppress(errors.Retry):  # kernels before 5.5 have no alternative names
         await namespace.apply(link_plan.engine_names(before, wanted))

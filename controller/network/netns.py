@@ -1,7 +1,7 @@
 """Links, addresses and routes inside a container's network namespace, read and changed with iproute2.
 
-The namespace is opened once and held by its file descriptor, so that a process id which is used again in between
-cannot lead to another namespace; our own (the host's) is refused. Decides nothing: see wiring.py.
+The namespace is opened once and held by its file descriptor, so that a reused process id cannot lead to another
+namespace. Our own namespace (the host's) is refused. Decisions are made in link_plan.py.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from controller.network import commands
 _IP = ("ip", "-json", "-details", "-batch", "-")
 
 Command = tuple[str, ...]
-"""Arguments of one ``ip`` command, none with a space or a line break in it."""
+"""Arguments of one ``ip`` command; none contains a space or a line break."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """One link; ``kind`` is the kernel's word (macvlan, veth, ...), ``parent_index`` its parent's number or 0."""
+    """One link; ``kind`` is the kernel's term (macvlan, veth, ...), ``parent_index`` the parent's ifindex or 0."""
 
     name: str
     mac_address: str
@@ -42,7 +42,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What stands in a namespace; ``default_routes`` are pairs of gateway and link."""
+    """The observed state of a namespace; ``default_routes`` are pairs of gateway and link."""
 
     links: tuple[Link, ...] = ()
     default_routes: tuple[tuple[str, str], ...] = ()
@@ -54,9 +54,9 @@ class Snapshot:
 
 
 class Namespace:
-    """The network namespace of a process, or one that is mounted, held open; an async context manager.
+    """The network namespace of a process or of a mount, held open; an async context manager.
 
-    Raises errors.Retry(STEP_FAILED) when it is gone or the host's.
+    Raises errors.Retry(STEP_FAILED) when it is gone or is the host's.
     """
 
     def __init__(self, where: Process | Path) -> None:
@@ -73,7 +73,7 @@ class Namespace:
         os.close(self._descriptor)
 
     async def snapshot(self) -> Snapshot:
-        """Links with their IPv4 addresses, and default routes."""
+        """Return the links with their IPv4 addresses, and the default routes."""
         output = await self._ip("address show\nroute show default\n", inside=True)
         links, routes = _documents(output)
         return Snapshot(
@@ -82,21 +82,21 @@ class Namespace:
         )
 
     async def apply(self, commands: Sequence[Command]) -> None:
-        """Run the commands inside, in order, up to the first that fails."""
+        """Run the commands inside in order, stopping at the first failure."""
         if commands:
             await self._ip("".join(f"{' '.join(command)}\n" for command in commands), inside=True)
 
     async def add_macvlan(self, name: str, parent: str, mac_address: str) -> None:
-        """Make a macvlan link on the host's ``parent``, born inside this namespace."""
+        """Create a macvlan link on the host's ``parent``, directly in this namespace."""
         where = f"link add name {name} link {parent} netns {self._path} address {mac_address}"
         await self._ip(f"{where} type macvlan mode bridge\n", inside=False)
 
-    async def take_in(self, name: str, temporary: str) -> None:
-        """Move a link of the host in here; it is down afterwards, and ``temporary`` is a name that is free."""
+    async def move_in(self, name: str, temporary: str) -> None:
+        """Move a host link into this namespace under the free name ``temporary``; it is down afterwards."""
         await self._ip(f"link set dev {name} netns {self._path} name {temporary}\n", inside=False)
 
-    async def hand_out(self, name: str, new_name: str) -> None:
-        """Move a link from here to the host, under this name; it is down afterwards."""
+    async def move_out(self, name: str, new_name: str) -> None:
+        """Move a link from here to the host under this name; it is down afterwards."""
         await self._ip(f"link set dev {name} netns /proc/{os.getpid()}/ns/net name {new_name}\n", inside=True)
 
     @property
@@ -114,7 +114,7 @@ def _open(where: Process | Path) -> int:
         descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC) if isinstance(where, Path) else where.network()
     except OSError as error:
         raise errors.Retry(
-            reasons.STEP_FAILED, f"The network of {shown} cannot be entered: {error.strerror}"
+            reasons.STEP_FAILED, f"Cannot enter the network namespace of {shown}: {error.strerror}"
         ) from error
     if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:  # noqa: PTH116 - beside an fstat
         os.close(descriptor)
@@ -123,7 +123,7 @@ def _open(where: Process | Path) -> int:
 
 
 def _documents(output: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The two JSON documents that one batch prints, one after the other."""
+    """Parse the two consecutive JSON documents that one batch prints."""
     decoder = json.JSONDecoder()
     text = output.strip()
     links, end = decoder.raw_decode(text)

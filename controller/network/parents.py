@@ -1,7 +1,7 @@
-"""The host's interfaces that runtimes stand on: which are there, and VLANs that are made when nobody else made them.
+"""The parent interfaces of runtimes: which exist, and VLANs that we create when they are missing.
 
-The name ``eth0.10`` stands for VLAN 10 on eth0. What was made here carries our mark as its alias, and only that is ever
-removed. Docker makes such an interface too when it starts (none outlives a shutdown); that one stays Docker's.
+The name ``eth0.10`` means VLAN 10 on eth0. Interfaces created here carry our mark as alias, and only those are ever
+removed. Docker also creates such interfaces when it starts (none survives a shutdown); those remain Docker's.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ _NO_VLANS = re.compile("unknown device type|not supported", re.IGNORECASE)
 
 
 class Vlan(NamedTuple):
-    """What a VLAN interface stands on, and its number there."""
+    """A VLAN's lower interface and its VLAN id."""
 
     lower: str
     number: int
 
     def link_type(self) -> str:
-        """What ``ip link add`` is told."""
+        """Return the link type arguments for ``ip link add``."""
         return f"vlan id {self.number}"
 
 
 def vlan(name: str) -> Vlan | None:
-    """The VLAN that an interface of this name is; None when the name is none of a VLAN."""
+    """Parse a VLAN interface's name; None when it is not the name of a VLAN."""
     match = _VLAN_NAME.fullmatch(name)
     if match is None or int(match["number"]) > _LAST_VLAN:
         return None
     return Vlan(match["lower"], int(match["number"]))
 
 
-def with_lower(names: Iterable[str]) -> set[str]:
-    """The interfaces, and what those of them that are VLANs stand on."""
+def with_lower_interfaces(names: Iterable[str]) -> set[str]:
+    """Return the interfaces and the lower interfaces of those that are VLANs."""
     known = set(names)
     return known | {found.lower for found in map(vlan, known) if found}
 
@@ -69,21 +69,21 @@ class Parents:
         self._one_at_a_time = asyncio.Lock()
 
     def numbers(self, names: Iterable[str]) -> dict[str, int]:
-        """The kernel's numbers of the interfaces, 0 for one that the host does not have now."""
+        """Return the ifindex of each interface, 0 for one that does not exist now."""
         return {name: interfaces.index(name) for name in dict.fromkeys(names)}
 
-    def lacking(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those that are not there and cannot be made now."""
-        return tuple(name for name, number in self.numbers(names).items() if not number and not self._wanting(name))
+    def unavailable(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the interfaces that do not exist and cannot be created now."""
+        return tuple(name for name, number in self.numbers(names).items() if not number and not self._creatable(name))
 
     def note(self, user: Hashable, names: Iterable[str]) -> None:
-        """Take which interfaces a runtime needs; with none it is forgotten."""
+        """Record which interfaces a runtime needs; an empty list removes the runtime."""
         self._users[user] = frozenset(names)
         if not self._users[user]:
             del self._users[user]
 
     async def provide(self, names: Iterable[str]) -> None:
-        """Make the VLANs among them that are not there.
+        """Create the missing VLANs among these interfaces.
 
         Raises errors.Stalled(VLAN_UNSUPPORTED), with SPEC_IMPOSSIBLE for what is no LAN, and errors.Retry(STEP_FAILED)
         with the words of ``ip``.
@@ -92,21 +92,21 @@ class Parents:
         await asyncio.to_thread(self._require_lans, asked)
         async with self._one_at_a_time:
             for name in asked:
-                if wanted := self._wanting(name):
+                if wanted := self._creatable(name):
                     await self._make(name, wanted)
 
     async def remove_unused(self, used: Collection[str] = ()) -> list[str]:
-        """Remove the VLANs of ours that neither ``used`` names nor a runtime needs; their names."""
+        """Remove our VLANs that are neither in ``used`` nor needed by a runtime; return their names."""
         async with self._one_at_a_time:
             needed = set(used).union(*self._users.values())
             unused = [name for name in await self.ours() if name not in needed]
             for name in unused:
                 await commands.run(["ip", "link", "delete", "dev", name])
-                log.info("removed the VLAN interface %s", name)
+                log.info("Removed the VLAN interface %s", name)
             return unused
 
     async def ours(self) -> list[str]:
-        """The VLANs that were made here and are still there."""
+        """Return the VLANs that we created and that still exist."""
         return await asyncio.to_thread(self._marked)
 
     def _require_lans(self, names: Iterable[str]) -> None:
@@ -114,7 +114,7 @@ class Parents:
             message = f"{internal} is the internal network of a runtime: give a parentInterface that leads to a LAN"
             raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message)
 
-    def _wanting(self, name: str) -> Vlan | None:
+    def _creatable(self, name: str) -> Vlan | None:
         """The VLAN to be made for an interface to be there; None when it is, or its lower one is not."""
         found = vlan(name)
         return found if found and not interfaces.index(name) and interfaces.index(found.lower) else None
@@ -127,11 +127,13 @@ class Parents:
         except errors.Retry as error:
             if not _NO_VLANS.search(str(error)):
                 raise
-            message = f"The kernel makes no VLAN for {name}: load its module (modprobe 8021q) or make the interface"
+            message = (
+                f"The kernel cannot create the VLAN {name}: load its module (modprobe 8021q) or create it yourself"
+            )
             raise errors.Stalled(reasons.VLAN_UNSUPPORTED, message) from error
         await commands.run(["ip", "link", "set", "dev", name, "alias", self._mark])
         await commands.run(["ip", "link", "set", "dev", name, "up"])
-        log.info("made the VLAN interface %s", name)
+        log.info("Created the VLAN interface %s", name)
 
     def _marked(self) -> list[str]:
         return sorted(path.parent.name for path in self._sys_class_net.glob("*/ifalias") if self._is_ours(path))
@@ -139,5 +141,5 @@ class Parents:
     def _is_ours(self, alias: Path) -> bool:
         try:
             return alias.read_text().strip() == self._mark
-        except OSError:  # it went meanwhile
+        except OSError:  # removed in the meantime
             return False

@@ -1,6 +1,6 @@
-"""The resolver configuration of a running container: /etc/resolv.conf as its processes see it.
+"""The resolver configuration of a running container: /etc/resolv.conf as seen by its processes.
 
-The container's root is not trusted: no link in it is followed, and only a regular file is read or written.
+The container's root is not trusted: no symlink in it is followed, and only a regular file is read or written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FOLDER, _NAME = PurePosixPath("/etc"), "resolv.conf"
 
 
 def name_servers(process: Process, proc: Path = PROC) -> tuple[str, ...]:
-    """The name servers, in order (resolv.conf(5)); none when there is no such file. Blocks shortly."""
+    """Return the name servers in order (resolv.conf(5)), none when there is no such file. Blocks briefly."""
     try:
         with _opened(process, os.O_RDONLY, proc) as descriptor:
             text = os.read(descriptor, _LIMIT).decode(errors="replace")
@@ -30,16 +30,16 @@ def name_servers(process: Process, proc: Path = PROC) -> tuple[str, ...]:
 
 
 def write(process: Process, servers: Sequence[str], proc: Path = PROC) -> None:
-    """Replace the content in place: the file is a mount, which a rename cannot replace. Blocks shortly."""
+    """Replace the content in place: the file is a mount, which a rename cannot replace. Blocks briefly."""
     lines = ["# written by edge-controller\n", *(f"nameserver {server}\n" for server in servers)]
     content = "".join(lines).encode()
     try:
         with _opened(process, os.O_WRONLY, proc) as descriptor:
-            # Cut afterwards, or a crash in between would leave the runtime without a name server.
+            # Truncate afterwards, or a crash in between would leave the runtime without a name server.
             os.pwrite(descriptor, content, 0)
             os.ftruncate(descriptor, len(content))
     except OSError as error:
-        message = f"The runtime's /etc/resolv.conf cannot be written: {error.strerror}"
+        message = f"Cannot write the runtime's /etc/resolv.conf: {error.strerror}"
         raise errors.Retry(reasons.STEP_FAILED, message) from error
 
 

@@ -15,8 +15,8 @@ from controller.api.runtimes import Interface, Runtime
 from controller.container_root import Process
 from controller.machinery import conditions
 from controller.network import interfaces, resolver, setns
-from controller.network.arp import question
-from controller.network.arp.guard import AddressGuard, Held
+from controller.network.arp import lookup
+from controller.network.arp.guard import AddressGuard, GuardedAddress
 from controller.network.interfaces import HostInterface, HostInterfaces
 from controller.network.netns import Link, Namespace, Snapshot
 from controller.nodes.diagnosis import Container, NetworkFacts
@@ -88,7 +88,7 @@ async def _rival(guard: AddressGuard, desired: Interface, link: Link | None) -> 
     if link is None or not link.addresses or not interfaces.index(desired.parent_interface):
         return ""
     mac = bytes.fromhex(link.mac_address.replace(":", ""))
-    held = Held(desired.parent_interface, link.addresses[0].ip, mac)
+    held = GuardedAddress(desired.parent_interface, link.addresses[0].ip, mac)
     return (await guard.probe([held])).get(held, "")
 
 
@@ -96,7 +96,7 @@ async def _who_has(address: str, link: str, process: Process | None = None) -> s
     """Who answers for the address on a link of the host, or of a process; "" also where nobody can be asked."""
     if not address or not link:
         return ""
-    asking = partial(question.who_has, link, IPv4Address(address))
+    asking = partial(lookup.who_has, link, IPv4Address(address))
     try:
         return await asyncio.to_thread(partial(setns.inside, process, asking) if process else asking)
     except OSError:

@@ -44,7 +44,7 @@ def parent_interfaces(runtime: runtimes.Runtime) -> set[str]:
     """The interfaces of the host that it needs, one of its own and what VLANs stand on too."""
     dedicated = runtime.spec.dedicated_interface
     named = (interface.parent_interface for interface in runtime.spec.interfaces)
-    return parents.with_lower(named) | ({dedicated} if dedicated else set())
+    return parents.with_lower_interfaces(named) | ({dedicated} if dedicated else set())
 
 
 def fault(error: pydantic.ValidationError) -> str:

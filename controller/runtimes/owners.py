@@ -52,7 +52,7 @@ class Owners:
         """Who owns its deviceId; it does from now on when nobody else did. Raises errors.EdgeError."""
         async with self._lock(runtime):
             others = await self._others(runtime)
-            owner = claims.holder([runtime, *others])
+            owner = claims.owner([runtime, *others])
             return Ownership(owner or await self._first(runtime, others), others)
 
     async def hand_over(self, owner: Body, others: Sequence[Body]) -> Key | None:
@@ -106,7 +106,7 @@ class Owners:
             if sure:
                 return runtime
             raise
-        rival = claims.holder(await self._others(runtime))
+        rival = claims.owner(await self._others(runtime))
         if rival is not None:
             await self._write(runtime, None)
         return rival or runtime

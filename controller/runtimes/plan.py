@@ -64,15 +64,17 @@ def make(desired: Desired, observed: base.Observed) -> Plan:
     if desired.deleting:
         return Plan(
             Outcome("gone", reasons.DELETED, "Container and networks are removed"),
-            (base.RemoveContainer(), base.RemoveNetworks()),
+            (base.Step.REMOVE_CONTAINER, base.Step.REMOVE_NETWORKS),
             "deleting",
         )
     if hands_off := _hands_off(desired, observed):
         return Plan(hands_off)
     if observed.renamed:
-        return _acting(f"Renaming the container back from {observed.renamed}", base.RestoreName(), operation="updating")
+        return _acting(
+            f"Renaming the container back from {observed.renamed}", base.Step.RESTORE_NAME, operation="updating"
+        )
     if observed.predecessor:
-        return _acting("Finishing a replacement", base.FinishReplacement(), operation="updating")
+        return _acting("Finishing a replacement", base.Step.FINISH_REPLACEMENT, operation="updating")
     if desired.target.spec.desired_state == "Stopped":
         return _stopped(observed)
     return _existing(desired, observed) if observed.exists else _absent(desired, observed)
@@ -101,9 +103,9 @@ def _hands_off(desired: Desired, observed: base.Observed) -> Outcome | None:
 def _stopped(observed: base.Observed) -> Plan:
     """What is to be stopped is stopped and left alone: other changes of the spec take effect when it starts."""
     if observed.state in ("running", "restarting", "starting"):
-        return _acting("Stopping the container", base.StopContainer(), operation="stopping")
+        return _acting("Stopping the container", base.Step.STOP_CONTAINER, operation="stopping")
     if observed.lent:
-        return _acting("Giving the dedicated interface back", base.RepairNetworks(), operation="stopping")
+        return _acting("Giving the dedicated interface back", base.Step.REPAIR_NETWORKS, operation="stopping")
     return Plan(Outcome("ready", reasons.STOPPED, "The container is stopped, as the spec asks"))
 
 
@@ -112,7 +114,7 @@ def _absent(desired: Desired, observed: base.Observed) -> Plan:
     new_image = desired.image_source != desired.target.spec.image_reference
     if refusal := _refusal(desired, observed, checked=new_image):
         return Plan(refusal, operation="creating" if refusal.kind == "waiting" else None)
-    steps = (base.ResolveImage(), base.CreateContainer(), base.StartContainer())
+    steps = (base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER)
     image = desired.target.image or desired.target.spec.image_reference
     return _acting(f"Creating the container from {image}", *steps, operation="creating", restart=_satisfied(desired))
 
@@ -136,7 +138,7 @@ def _existing(desired: Desired, observed: base.Observed) -> Plan:
         return Plan(refusal, maintenance, "updating")
     if change == "resolve":
         message = f"Getting the image {desired.target.spec.image_reference}"
-        return _acting(message, *maintenance, base.ResolveImage(), operation="updating")
+        return _acting(message, *maintenance, base.Step.RESOLVE_IMAGE, operation="updating")
     if change == "replace":
         return _replacing(desired)
     if observed.state in ("created", "exited"):
@@ -177,7 +179,11 @@ def _start(desired: Desired, observed: base.Observed) -> Plan:
     if _due_for_replacement(desired, observed):
         return _replacing(desired)
     disordered = drift.network_drift(desired.target.spec, observed)
-    steps = (*([base.RepairNetworks()] if disordered else []), *_new_limits(desired, observed), base.StartContainer())
+    steps = (
+        *([base.Step.REPAIR_NETWORKS] if disordered else []),
+        *_new_limits(desired, observed),
+        base.Step.START_CONTAINER,
+    )
     return _acting("Starting the container", *steps, operation="starting", restart=_satisfied(desired))
 
 
@@ -188,7 +194,7 @@ def _running(desired: Desired, observed: base.Observed, maintenance: tuple[base.
             return Plan(refusal, maintenance, "restarting")
         if _due_for_replacement(desired, observed):
             return _replacing(desired)
-        return _acting("Restarting the container", base.RestartContainer(), operation="restarting", restart=intent)
+        return _acting("Restarting the container", base.Step.RESTART_CONTAINER, operation="restarting", restart=intent)
     if maintenance:
         return Plan(_current_outcome(desired, observed), maintenance, "updating", intent)
     return Plan(_current_outcome(desired, observed), (), "starting" if observed.state == "starting" else None, intent)
@@ -196,7 +202,7 @@ def _running(desired: Desired, observed: base.Observed, maintenance: tuple[base.
 
 def _replacing(desired: Desired) -> Plan:
     restart = _satisfied(desired)
-    return _acting("Replacing the container", base.ReplaceContainer(), operation="updating", restart=restart)
+    return _acting("Replacing the container", base.Step.REPLACE_CONTAINER, operation="updating", restart=restart)
 
 
 def _due_for_replacement(desired: Desired, observed: base.Observed) -> bool:
@@ -210,11 +216,11 @@ def _due_for_replacement(desired: Desired, observed: base.Observed) -> bool:
 def _maintenance(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
     """What is put right on a running container without a restart."""
     if not observed.running:
-        return (base.RepairNetworks(),) if observed.lent else ()
+        return (base.Step.REPAIR_NETWORKS,) if observed.lent else ()
     found = drift.network_drift(desired.target.spec, observed)
-    repair = (base.RepairNetworks(),) if drift.repairable(found) else ()
-    attach = (base.AttachDevices(),) if drift.repairable(drift.device_drift(observed)) else ()
-    pin = (base.PinImage(),) if observed.unpinned else ()
+    repair = (base.Step.REPAIR_NETWORKS,) if drift.repairable(found) else ()
+    attach = (base.Step.ATTACH_DEVICES,) if drift.repairable(drift.device_drift(observed)) else ()
+    pin = (base.Step.PIN_IMAGE,) if observed.unpinned else ()
     return (*repair, *attach, *pin, *_new_limits(desired, observed))
 
 
@@ -222,7 +228,7 @@ def _new_limits(desired: Desired, observed: base.Observed) -> tuple[base.Step, .
     if not desired.spec_changed or _unreadable(desired, observed):
         return ()
     desired_resources = desired.target.spec.resources
-    return (base.UpdateResources(),) if drift.resources_differ(desired_resources, observed.resources) else ()
+    return (base.Step.UPDATE_RESOURCES,) if drift.resources_differ(desired_resources, observed.resources) else ()
 
 
 def _restart_asked(desired: Desired, observed: base.Observed) -> RestartIntent | None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from controller import errors
+from controller.machinery.backoff import Backoff, Jitter
 from controller.runtimes import reconciler
 from controller.runtimes.keys import Key
 from controller.runtimes.outcome import of_error
@@ -22,8 +23,7 @@ log = logging.getLogger(__name__)
 
 # A pass mostly waits, for minutes where it pulls or stops; what is done at once is bounded by the backend.
 WORKERS = 256
-RETRY_FIRST_SECONDS = 1.0
-RETRY_LAST_SECONDS = 60.0
+RETRY_SECONDS = (0.5, 60.0)  # the first delay and the longest
 WAITING_SECONDS = (5.0, 15.0)
 STALLED_SECONDS = (50.0, 70.0)
 ECHO_SECONDS = 0.5  # the engine's events of our own steps arrive within milliseconds
@@ -39,6 +39,7 @@ class _Entry:
     ``obstacle`` is why the last pass could not be made, "" when it was.
     """
 
+    backoff: Backoff
     wanted: bool = False
     passing: bool = False
     heard: int = 0
@@ -47,7 +48,6 @@ class _Entry:
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     worker: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
-    failures: int = 0
     obstacle: str = ""
     deaf_until: float = 0.0
 
@@ -55,9 +55,7 @@ class _Entry:
 class Queue:
     """``reconcile(key, interrupted)`` is called for each key that was added; see Reconciler."""
 
-    def __init__(
-        self, reconcile: Reconcile, *, workers: int = WORKERS, jitter: Callable[[float, float], float] = random.uniform
-    ) -> None:
+    def __init__(self, reconcile: Reconcile, *, workers: int = WORKERS, jitter: Jitter = random.uniform) -> None:
         self._reconcile = reconcile
         self._jitter = jitter
         self._slots = asyncio.Semaphore(workers)
@@ -114,7 +112,9 @@ class Queue:
         self._entries.clear()
 
     def _entry(self, key: Key) -> _Entry:
-        return self._entries.setdefault(key, _Entry())
+        if key not in self._entries:
+            self._entries[key] = _Entry(Backoff(*RETRY_SECONDS, self._jitter))
+        return self._entries[key]
 
     def _want(self, entry: _Entry, key: Key) -> None:
         if self._stopping:
@@ -171,16 +171,16 @@ class Queue:
     def _schedule(self, key: Key, entry: _Entry, result: Result) -> None:
         """When the key is tried again by itself: never, when it is settled and nothing changes."""
         now = asyncio.get_running_loop().time()
-        entry.failures = entry.failures + 1 if result.outcome.kind == "retry" else 0
+        by_outcome = self._by_outcome(entry, result)
         failed_steps = result.acted and not result.settled and not result.again
         entry.deaf_until = now + ECHO_SECONDS if failed_steps else 0.0
         entry.wanted |= not self._stopping and (result.again or (entry.heard > 0 and not failed_steps))
-        if not entry.wanted and (delay := self._delay(entry, result)) is not None:
+        if not entry.wanted and (delay := self._delay(entry, result, by_outcome)) is not None:
             self._arm(key, entry, now + delay)
 
-    def _delay(self, entry: _Entry, result: Result) -> float | None:
+    def _delay(self, entry: _Entry, result: Result, by_outcome: float | None) -> float | None:
         news = ECHO_SECONDS if entry.heard > entry.echo else None
-        delays = (self._by_outcome(entry, result), result.held_seconds or None, news)
+        delays = (by_outcome, result.held_seconds or None, news)
         return min((delay for delay in delays if delay is not None), default=None)
 
     def _arm(self, key: Key, entry: _Entry, when: float) -> None:
@@ -191,10 +191,11 @@ class Queue:
         entry.timer = asyncio.get_running_loop().call_at(when, self._want, entry, key)
 
     def _by_outcome(self, entry: _Entry, result: Result) -> float | None:
+        if result.outcome.kind != "retry":
+            entry.backoff.reset()
         match result.outcome.kind:
             case "retry":
-                longest = min(RETRY_FIRST_SECONDS * 2 ** (entry.failures - 1), RETRY_LAST_SECONDS)
-                return self._jitter(longest / 2, longest)
+                return entry.backoff.next()
             case "waiting":
                 return self._jitter(*WAITING_SECONDS)
             case "stalled":

@@ -159,7 +159,7 @@ class Reconciliation:
         if self._around.backend.needs_secrets:
             self._target = await secret_env.provide(self._around.api, current.steps, self._target)
         unrecorded: errors.ApiError | None = None
-        if not (self._case.writer.throttled and current.steps == (base.RepairNetworks(),)):
+        if not (self._case.writer.throttled and current.steps == (base.Step.REPAIR_NETWORKS,)):
             unrecorded = await self._record(current)
         for step in current.steps:
             if unrecorded and not self._needs_no_record(step, current):
@@ -187,12 +187,12 @@ class Reconciliation:
         """
         written = self._case.runtime.status.restart
         known = current.restart is None or (written is not None and written.token == current.restart.token)
-        counts = isinstance(step, base.StartContainer) and not known
+        counts = step is base.Step.START_CONTAINER and not known
         return step.repair if self._case.outdated else step.repeatable and not counts
 
     async def _step(self, step: base.Step) -> None:
-        if isinstance(step, base.ResolveImage):
-            self._target = await self._resolve(step)
+        if step is base.Step.RESOLVE_IMAGE:
+            self._target = await self._resolve()
             self._image, self._image_source = self._target.image, self._target.spec.image_reference
         else:
             made = await self._around.backend.execute(step, self._target, self._progress)
@@ -200,12 +200,13 @@ class Reconciliation:
         if not _is_deleted(self._case.known):
             self._case.notes.done(step)
 
-    async def _resolve(self, step: base.ResolveImage) -> base.Target:
+    async def _resolve(self) -> base.Target:
         """The one step that may take minutes and leaves nothing behind: abandoned when the wish changes."""
         references = self._target.spec.image_pull_secrets if self._around.backend.needs_secrets else ()
         credentials = await pull_secrets.read(self._around.api, self._target.identity.namespace, references)
         target = replace(self._target, pull_credentials=credentials)
-        resolved = await self._case.guard.unless_changed(self._around.backend.execute(step, target, self._progress))
+        pulled = self._around.backend.execute(base.Step.RESOLVE_IMAGE, target, self._progress)
+        resolved = await self._case.guard.unless_changed(pulled)
         return replace(resolved, pull_credentials=())
 
     async def _progress(self, reason: str, message: str) -> None:

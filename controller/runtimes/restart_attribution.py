@@ -31,22 +31,22 @@ class RestartAttribution:
 
     def begin(self, step: base.Step, observed: base.Observed, now: float) -> None:
         """A step begins, on what was observed."""
-        if isinstance(step, _STARTING_OR_STOPPING):
+        if step in _STARTING_OR_STOPPING:
             self.began_at = now
             self.why = self._why(step, observed) or self.why
-            self.found_stopped = isinstance(step, base.StartContainer)
+            self.found_stopped = step is base.Step.START_CONTAINER
 
     def _why(self, step: base.Step, observed: base.Observed) -> Attribution | None:
         spec = self._runtime.spec
         match step:
-            case base.ReplaceContainer() | base.FinishReplacement():
+            case base.Step.REPLACE_CONTAINER | base.Step.FINISH_REPLACEMENT:
                 fields = drift.changed_fields(spec, observed.made_from) if observed.made_from else ()
                 return Attribution(
                     causes.SPEC_CHANGED, "; ".join(part for part in (", ".join(fields), self.request) if part)
                 )
-            case base.RestartContainer():
+            case base.Step.RESTART_CONTAINER:
                 return Attribution(causes.REQUESTED, self.request or f"spec.restartedAt {spec.restarted_at}")
-            case base.StopContainer():
+            case base.Step.STOP_CONTAINER:
                 return Attribution(causes.REQUESTED, self.request or "spec.desiredState is Stopped")
             case _:
                 return self._wait_before()
@@ -64,11 +64,11 @@ class RestartAttribution:
 
 
 _STARTING_OR_STOPPING = (
-    base.StartContainer,
-    base.StopContainer,
-    base.RestartContainer,
-    base.ReplaceContainer,
-    base.FinishReplacement,
+    base.Step.START_CONTAINER,
+    base.Step.STOP_CONTAINER,
+    base.Step.RESTART_CONTAINER,
+    base.Step.REPLACE_CONTAINER,
+    base.Step.FINISH_REPLACEMENT,
 )
 
 

@@ -61,11 +61,11 @@ class EngineContact:
 class RestartContext:
     """What is known around a look at a runtime.
 
-    ``now`` is when it was looked. ``own`` is the cause when a step of this pass starts or stops it, ``acted_at`` when
-    that step began, both by the time of day: for people only. ``boot_id`` names this boot of the host, "" where none
-    is told apart, and ``elapsed`` is the time since then in seconds. ``request`` words who
-    wished the spec as it is; ``stop_requested``: it asks for a stop. ``found_stopped``: a step of this pass started what
-    had been stopped. ``watched``: this process observed the container before. ``adopted``: the container was made for
+    ``now`` is the time of the observation, ``acted_at`` when the step began that explains it (``own``); both by the
+    time of day, for people only. ``boot_id`` names this boot of the host, "" where it has none, ``elapsed`` the seconds
+    since then. ``request`` names the command that wrote the spec; ``stop_requested``: the spec asks for a stop.
+    ``found_stopped``: a step of this pass started a stopped container. ``watched``: this process observed the container
+    before. ``adopted``: the container was made for
     an earlier object.
     """
 

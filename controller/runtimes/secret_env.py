@@ -17,7 +17,7 @@ from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 
 LIMIT = 120_000  # bytes of a value; Linux takes 128 KiB with the name (execve(2): MAX_ARG_STRLEN)
-_MAKE_A_CONTAINER = (base.CreateContainer, base.ReplaceContainer)
+_MAKE_A_CONTAINER = {base.Step.CREATE_CONTAINER, base.Step.REPLACE_CONTAINER}
 
 
 async def provide(api: ApiClient, steps: Iterable[base.Step], target: base.Target) -> base.Target:
@@ -26,7 +26,7 @@ async def provide(api: ApiClient, steps: Iterable[base.Step], target: base.Targe
     Raises errors.Waiting(SECRET_MISSING) that names the Secret or key, and errors.ApiError.
     """
     wanted = {variable.name: variable.value_from.secret_key_ref for variable in target.spec.env if variable.value_from}
-    if not wanted or not any(isinstance(step, _MAKE_A_CONTAINER) for step in steps):
+    if not wanted or not set(steps) & _MAKE_A_CONTAINER:
         return target
     return replace(target, secret_env=await _read(api, target.identity.namespace, wanted))
 

@@ -19,17 +19,17 @@ class Note(NamedTuple):
     message: str
 
 
-NOTES: dict[type[base.Step], Note] = {
-    base.CreateContainer: Note(reasons.CREATED, "Created the container"),
-    base.StartContainer: Note(reasons.STARTED, "Started the container"),
-    base.StopContainer: Note(reasons.STOPPED, "Stopped the container, as the spec asks"),
-    base.RestartContainer: Note(reasons.RESTARTED, "Restarted the container, as spec.restartedAt asks"),
-    base.ReplaceContainer: Note(reasons.REPLACED, "Replaced the container by one of the new spec"),
-    base.FinishReplacement: Note(reasons.REPLACED, "Finished a replacement that had been broken off"),
-    base.RestoreName: Note(reasons.REPAIRED, "Gave the container its name back, without a restart"),
-    base.RepairNetworks: Note(reasons.REPAIRED, "Put the networks in order, without a restart"),
-    base.UpdateResources: Note(reasons.UPDATED, "Changed the limits, without a restart"),
-    base.RemoveNetworks: Note(reasons.DELETED, "Removed the container and its networks"),
+NOTES: dict[base.Step, Note] = {
+    base.Step.CREATE_CONTAINER: Note(reasons.CREATED, "Created the container"),
+    base.Step.START_CONTAINER: Note(reasons.STARTED, "Started the container"),
+    base.Step.STOP_CONTAINER: Note(reasons.STOPPED, "Stopped the container, as the spec asks"),
+    base.Step.RESTART_CONTAINER: Note(reasons.RESTARTED, "Restarted the container, as spec.restartedAt asks"),
+    base.Step.REPLACE_CONTAINER: Note(reasons.REPLACED, "Replaced the container by one of the new spec"),
+    base.Step.FINISH_REPLACEMENT: Note(reasons.REPLACED, "Finished a replacement that had been broken off"),
+    base.Step.RESTORE_NAME: Note(reasons.REPAIRED, "Gave the container its name back, without a restart"),
+    base.Step.REPAIR_NETWORKS: Note(reasons.REPAIRED, "Put the networks in order, without a restart"),
+    base.Step.UPDATE_RESOURCES: Note(reasons.UPDATED, "Changed the limits, without a restart"),
+    base.Step.REMOVE_NETWORKS: Note(reasons.DELETED, "Removed the container and its networks"),
 }
 
 
@@ -43,7 +43,7 @@ class StepNotes:
 
     def done(self, step: base.Step) -> None:
         """A step was done."""
-        note = NOTES.get(type(step))
+        note = NOTES.get(step)
         if note is not None:
             self._record(note)
 

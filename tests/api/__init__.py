@@ -1,1 +1,1 @@
-"""Tests of resources."""
+"""Tests of the kinds, their CRDs and the manifests."""

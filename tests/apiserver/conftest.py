@@ -57,7 +57,7 @@ async def session(config: dict[str, Any], folder: Path) -> AsyncIterator[aiohttp
     """An HTTP session as a kubeconfig says."""
     path = folder / f"config-{time.monotonic_ns()}"
     await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
-    found = await asyncio.to_thread(endpoint.of_kubeconfig, path)
+    found = await asyncio.to_thread(endpoint.from_kubeconfig, path)
     context = await asyncio.to_thread(found.ssl_context)
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(found.url, connector=connector) as made:

@@ -55,7 +55,7 @@ async def fill(admin: aiohttp.ClientSession) -> None:
 async def test_a_watcher_that_stops_reading_loses_its_place(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "STALLED_SECONDS", 0.1)
+    monkeypatch.setattr(codec, "STALLED_SECONDS", 0.1)
     async with acting(server, tmp_path, "admin") as admin, unread(server, f"{CONFIG_MAPS}?watch=true"):
         await fill(admin)
         while await status(admin, "GET", f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=0") == 429:
@@ -72,7 +72,7 @@ async def test_an_answer_holds_its_place_until_it_is_read(server: ApiServer, tmp
 
 
 async def test_a_client_that_reads_no_more_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "STALLED_SECONDS", 0.01)
+    monkeypatch.setattr(codec, "STALLED_SECONDS", 0.01)
     request = mock.Mock()
     with pytest.raises(ConnectionResetError, match="stopped reading"):
         await codec.send(request, asyncio.get_running_loop().create_future())

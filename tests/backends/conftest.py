@@ -68,10 +68,10 @@ class Bench:
         identity = Identity(self.install_id, "edge", name)
         return Target(identity, name, self.uids.get(name, uid), 1, runtimes.RuntimeSpec.model_validate(fields))
 
-    async def run(self, target: Target, *steps: type[base.Step]) -> Target:
+    async def run(self, target: Target, *steps: base.Step) -> Target:
         """Execute the steps in order."""
         for step in steps:
-            target = await self.backend.execute(step(), target, self.progress)
+            target = await self.backend.execute(step, target, self.progress)
         return target
 
     async def up(self, target: Target) -> Target:
@@ -85,7 +85,7 @@ class Bench:
         if self.own:
             self.uids[target.name] = await self.own(target)
             target = dataclasses.replace(target, uid=self.uids[target.name])
-        return await self.run(target, base.ResolveImage, base.CreateContainer, base.StartContainer)
+        return await self.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER)
 
     async def settled(self, target: Target, *, healthy: bool = False) -> base.Observed:
         """What stands once nothing is on its way any more; ``healthy``: nor its health, where that is looked at."""
@@ -121,7 +121,7 @@ class Bench:
 
     async def down(self, target: Target) -> Target:
         """Remove a runtime with its networks."""
-        return await self.run(target, base.RemoveContainer, base.RemoveNetworks)
+        return await self.run(target, base.Step.REMOVE_CONTAINER, base.Step.REMOVE_NETWORKS)
 
 
 def interface(lan: Lan, host: int, name: str = "lan0", **more: Any) -> dict[str, Any]:
@@ -205,7 +205,7 @@ async def new_backend(
 @pytest.fixture
 async def pods_bench(cluster: nodes.Cluster, install_id: str) -> AsyncIterator[Bench]:
     """A pods backend on the session's cluster; what it made is purged afterwards."""
-    api = ApiClient(await asyncio.to_thread(endpoint.of_kubeconfig, cluster.kubeconfig))
+    api = ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, cluster.kubeconfig))
     backend = PodsBackend(api, install_id, "default", settle_seconds=3.0)
 
     async def own(target: Target) -> str:

@@ -57,12 +57,12 @@ async def test_every_step_done_twice_changes_nothing_more(bench: Bench) -> None:
 
     await bench.run(
         target,
-        base.ResolveImage,
-        base.CreateContainer,
-        base.StartContainer,
-        base.RepairNetworks,
-        base.UpdateResources,
-        base.FinishReplacement,
+        base.Step.RESOLVE_IMAGE,
+        base.Step.CREATE_CONTAINER,
+        base.Step.START_CONTAINER,
+        base.Step.REPAIR_NETWORKS,
+        base.Step.UPDATE_RESOURCES,
+        base.Step.FINISH_REPLACEMENT,
     )
 
     assert await bench.backend.observe(target) == first
@@ -93,9 +93,9 @@ async def test_a_stopped_runtime_stays_and_starts_again(bench: Bench) -> None:
     target = await bench.up(bench.target())
     await bench.ready(target)
 
-    await bench.run(target, base.StopContainer, base.StopContainer)
+    await bench.run(target, base.Step.STOP_CONTAINER, base.Step.STOP_CONTAINER)
     stopped = await bench.backend.observe(target)
-    await bench.run(target, base.StartContainer)
+    await bench.run(target, base.Step.START_CONTAINER)
 
     assert (stopped.state, stopped.exit_code or 0) == ("exited", 0)
     assert (await bench.settled(target)).container_id == stopped.container_id
@@ -105,7 +105,7 @@ async def test_a_restart_is_another_start_of_the_same_container(bench: Bench) ->
     target = await bench.up(bench.target())
     before = await bench.backend.observe(target)
 
-    await bench.run(target, base.RestartContainer)
+    await bench.run(target, base.Step.RESTART_CONTAINER)
 
     after = await bench.settled(target)
     assert after.container_id == before.container_id
@@ -126,7 +126,7 @@ async def test_a_removed_runtime_leaves_nothing(bench: Bench) -> None:
 async def test_networks_without_a_container_are_leftovers(bench: Bench) -> None:
     target = await bench.up(bench.target())
 
-    await bench.run(target, base.RemoveContainer)
+    await bench.run(target, base.Step.REMOVE_CONTAINER)
 
     assert (await bench.backend.observe(target)).leftovers
 
@@ -137,7 +137,7 @@ async def test_limits_change_on_the_running_container_and_can_be_lifted(bench: B
 
     for limits in ({"cpu": "500m", "memory": "128Mi"}, {"cpu": None, "memory": None}):
         desired = dataclasses.replace(target, spec=bench.target(resources=limits).spec)
-        await bench.run(desired, base.UpdateResources)
+        await bench.run(desired, base.Step.UPDATE_RESOURCES)
         observed = await bench.backend.observe(desired)
         expected = {"cpu": limits["cpu"], "memory": limits["memory"] and str(128 * 2**20)}
 
@@ -149,7 +149,7 @@ async def test_a_replacement_takes_the_place_of_the_old_container(bench: Bench) 
     target = await bench.up(bench.target())
     old = await bench.backend.observe(target)
 
-    target = await bench.run(bench.target(version="2"), base.ResolveImage, base.ReplaceContainer)
+    target = await bench.run(bench.target(version="2"), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     new = await bench.backend.observe(target)
     assert new.running
@@ -163,7 +163,7 @@ async def test_a_replacement_that_does_not_run_goes_back_to_the_old_container(be
     old = await bench.backend.observe(target)
 
     with pytest.raises(errors.Stalled) as failure:
-        await bench.run(bench.target(version="crash"), base.ResolveImage, base.ReplaceContainer)
+        await bench.run(bench.target(version="crash"), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     assert failure.value.reason == reasons.REPLACE_FAILED
     observed = await bench.backend.observe(target)
@@ -172,10 +172,10 @@ async def test_a_replacement_that_does_not_run_goes_back_to_the_old_container(be
 
 async def test_a_replacement_of_a_runtime_that_is_to_stand_still_starts_nothing(bench: Bench) -> None:
     target = await bench.up(bench.target())
-    await bench.run(target, base.StopContainer)
+    await bench.run(target, base.Step.STOP_CONTAINER)
 
     target = await bench.run(
-        bench.target(version="2", desiredState="Stopped"), base.ResolveImage, base.ReplaceContainer
+        bench.target(version="2", desiredState="Stopped"), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER
     )
 
     assert (await bench.backend.observe(target)).state in ("created", "exited")
@@ -191,7 +191,7 @@ async def test_changes_begin_with_everything_and_then_name_the_runtime(bench: Be
 
 async def test_known_names_the_containers_that_run_and_those_that_do_not(bench: Bench) -> None:
     target, stopped = await bench.up(bench.target()), await bench.up(bench.target("plc2"))
-    await bench.run(stopped, base.StopContainer)
+    await bench.run(stopped, base.Step.STOP_CONTAINER)
 
     assert {orphan.identity for orphan in await bench.backend.known()} == {target.identity, stopped.identity}
 

@@ -21,15 +21,17 @@ pytestmark = pytest.mark.docker
 
 async def test_a_start_waits_until_the_address_is_free(bench: Bench, lan: Lan) -> None:
     mac = await asyncio.to_thread(lan.take, lan.address(30))
-    target = await bench.run(bench.target(interfaces=[interface(lan, 30)]), base.ResolveImage, base.CreateContainer)
+    target = await bench.run(
+        bench.target(interfaces=[interface(lan, 30)]), base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER
+    )
 
     with pytest.raises(errors.Waiting, match=mac) as refused:
-        await bench.run(target, base.StartContainer)
+        await bench.run(target, base.Step.START_CONTAINER)
 
     assert refused.value.reason == reasons.ADDRESS_CONFLICT
     assert not (await bench.backend.observe(target)).running
     await asyncio.to_thread(lan.release, lan.address(30))
-    await bench.run(target, base.StartContainer)
+    await bench.run(target, base.Step.START_CONTAINER)
     assert await asyncio.to_thread(lan.ping, lan.address(30))
 
 
@@ -60,7 +62,7 @@ async def test_an_address_given_to_a_running_runtime_is_asked_for_before(bench: 
     moved = changed(target, interfaces=[interface(lan, 33)])
 
     with pytest.raises(errors.Waiting) as refused:
-        await bench.run(moved, base.RepairNetworks)
+        await bench.run(moved, base.Step.REPAIR_NETWORKS)
 
     assert refused.value.reason == reasons.ADDRESS_CONFLICT
     assert await asyncio.to_thread(lan.ping, lan.address(32))

@@ -59,7 +59,7 @@ async def test_it_is_moved_in_and_given_back_as_it_was_at_a_stop(bench: Bench, l
     assert await has_it(bench, target, nic)
     assert on_host(nic.parent) == ()
     assert lan.ping(lan.address(10))
-    await bench.run(target, base.StopContainer)
+    await bench.run(target, base.Step.STOP_CONTAINER)
 
     assert on_host(nic.parent) == before
     assert nic.ping(nic.address(2))
@@ -78,12 +78,12 @@ async def test_one_that_was_down_is_down_again(bench: Bench, nic: Lan) -> None:
 
 async def test_it_is_moved_in_at_each_start(bench: Bench, nic: Lan, api: Any) -> None:
     target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
-    await bench.run(target, base.RestartContainer)
+    await bench.run(target, base.Step.RESTART_CONTAINER)
     assert await has_it(bench, target, nic)
 
     api.restart(target.identity.device_id, timeout=1)
     assert not await has_it(bench, target, nic)
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert await has_it(bench, target, nic)
 
@@ -96,7 +96,7 @@ async def test_after_a_start_by_the_engine_the_other_interfaces_are_in_order_too
 
     # The namespace of the run before is still held, with links that have the same MAC addresses.
     api.restart(target.identity.device_id, timeout=1)
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert await has_it(bench, target, nic)
     assert lan.ping(lan.address(10))
@@ -114,7 +114,7 @@ async def test_the_host_gets_it_back_after_a_crash_of_container_and_controller(
 
     observed = await another.backend.observe(target)
     assert (observed.lent, on_host(nic.parent)) == (True, ())
-    await another.run(target, base.RepairNetworks)
+    await another.run(target, base.Step.REPAIR_NETWORKS)
 
     assert on_host(nic.parent) == before
 
@@ -126,9 +126,9 @@ async def test_a_crash_between_the_steps_is_mended_by_the_next(bench: Bench, nic
     run("nsenter", f"--net={tmp_path}/lent/{nic.parent}.namespace", "ip", "link", "set", nic.parent, "netns", "1")
     assert on_host(nic.parent) != before
 
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
     assert await has_it(bench, target, nic)
-    await bench.run(target, base.StopContainer)
+    await bench.run(target, base.Step.STOP_CONTAINER)
 
     assert on_host(nic.parent)[0] == before[0]
 
@@ -139,7 +139,7 @@ async def test_the_host_gets_it_back_from_a_container_that_somebody_removed(benc
     api.remove_container(target.identity.device_id, force=True)
     assert (await bench.backend.observe(target)).lent
 
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert on_host(nic.parent) == before
 
@@ -153,7 +153,7 @@ async def test_a_mount_that_is_gone_with_the_service_costs_nothing(
     another = Bench(new_backend(bench.install_id), bench.install_id, bench.image)
     assert await has_it(another, target, nic)
 
-    await another.run(target, base.StopContainer)
+    await another.run(target, base.Step.STOP_CONTAINER)
 
     assert on_host(nic.parent) == before
 
@@ -176,9 +176,9 @@ async def test_it_is_given_and_taken_while_the_runtime_runs(bench: Bench, nic: L
     desired = changed(target, dedicatedInterface=nic.parent)
     assert (await bench.backend.observe(desired)).dedicated_fault
 
-    await bench.run(desired, base.RepairNetworks)
+    await bench.run(desired, base.Step.REPAIR_NETWORKS)
     assert await has_it(bench, desired, nic)
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert on_host(nic.parent) == before
     assert (await bench.backend.observe(target)).started_at == started
@@ -190,7 +190,7 @@ async def test_one_that_is_named_like_a_link_of_dockers_survives_the_stop(bench:
         desired = bench.target(interfaces=[interface(lan, 10, "eth0")], dedicatedInterface="eth1")
         target = await bench.up(desired)
         links = {link.name: link for link in (await links_of(bench, target)).links}
-        await bench.run(target, base.StopContainer)
+        await bench.run(target, base.Step.STOP_CONTAINER)
     finally:
         run("ip", "link", "set", "eth1", "name", nic.parent)
 
@@ -251,7 +251,7 @@ async def test_one_that_is_pulled_while_it_is_lent_comes_back_to_the_runtime(ben
     await asyncio.to_thread(nic.plug)
 
     async def back() -> bool:
-        await bench.run(target, base.RepairNetworks)
+        await bench.run(target, base.Step.REPAIR_NETWORKS)
         return await has_it(bench, target, nic)
 
     await eventually(back, "the interface is in the runtime again")
@@ -279,9 +279,9 @@ async def test_one_whose_name_is_taken_on_the_host_is_not_lost(bench: Bench, nic
     run("ip", "link", "add", nic.parent, "type", "bridge")
 
     with pytest.raises(errors.Retry):
-        await bench.run(target, base.StopContainer)
+        await bench.run(target, base.Step.STOP_CONTAINER)
     assert (await bench.backend.observe(target)).lent
     run("ip", "link", "delete", nic.parent)
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert nic.ping(nic.address(2))

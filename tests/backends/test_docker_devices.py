@@ -73,7 +73,7 @@ async def test_a_runtime_reads_and_writes_its_device(
     target = await bench.up(bench.target(serialPorts=[PORT]))
     assert (await seen(bench, target)).detail == "/dev/line0 is not there"
 
-    await bench.run(target, base.AttachDevices)
+    await bench.run(target, base.Step.ATTACH_DEVICES)
 
     assert await seen(bench, target) == ObservedDevice("line", "/dev/ttyUSB0")
     assert inside(api, target, WRITE.format("to the plant")) == ""
@@ -87,19 +87,19 @@ async def test_it_is_the_same_port_after_it_was_plugged_in_elsewhere(
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    target = await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.AttachDevices)
+    target = await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
     started = (await bench.backend.observe(target)).started_at
 
     plant.unplug("ttyUSB0")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
     assert (await seen(bench, target)).awaits == ""  # a dead node stands
-    await bench.run(target, base.AttachDevices)
+    await bench.run(target, base.Step.ATTACH_DEVICES)
     assert (await seen(bench, target)).awaits == reasons.DEVICE_MISSING
     assert "No such file" in inside(api, target, WRITE.format("nobody"))
 
     plant.plug("ttyUSB7", other_far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    await bench.run(target, base.AttachDevices)
+    await bench.run(target, base.Step.ATTACH_DEVICES)
 
     assert inside(api, target, WRITE.format("again")) == ""
     assert (far.received(), other_far.received()) == ("", "again")
@@ -111,12 +111,12 @@ async def test_a_start_of_the_engines_own_is_put_right(
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    target = await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.AttachDevices)
+    target = await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
 
     api.restart(target.identity.device_id, timeout=0)
 
     assert not (await seen(bench, target)).in_order
-    await bench.run(target, base.AttachDevices)
+    await bench.run(target, base.Step.ATTACH_DEVICES)
     assert inside(api, target, WRITE.format("after")) == ""
 
 
@@ -125,16 +125,16 @@ async def test_a_device_of_another_runtime_is_refused(
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    first = await bench.run(await bench.up(bench.target("plc1", serialPorts=[PORT])), base.AttachDevices)
+    first = await bench.run(await bench.up(bench.target("plc1", serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
     assert (await seen(bench, first)).in_order
-    second = await bench.run(await bench.up(bench.target("plc2", serialPorts=[PORT])), base.AttachDevices)
+    second = await bench.run(await bench.up(bench.target("plc2", serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
 
     found = await seen(bench, second)
 
     assert (found.in_order, found.awaits) == (False, reasons.DEVICE_IN_USE)
     assert first.identity.device_id in found.detail
     await bench.down(first)
-    await bench.run(second, base.AttachDevices)
+    await bench.run(second, base.Step.ATTACH_DEVICES)
     assert (await seen(bench, second)).in_order
 
 
@@ -177,7 +177,7 @@ async def test_a_first_port_needs_a_new_container_and_says_so_before(
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
     assert (await seen(bench, target)).awaits == reasons.DEVICES_UNSUPPORTED
-    target = await bench.run(target, base.ResolveImage, base.ReplaceContainer, base.AttachDevices)
+    target = await bench.run(target, base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER, base.Step.ATTACH_DEVICES)
     assert await seen(bench, target) == ObservedDevice("line", "/dev/ttyUSB0")
 
 
@@ -186,18 +186,18 @@ async def test_a_port_that_is_given_up_is_taken_out_of_the_runtime(
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.AttachDevices)
+    await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
 
     target = bench.target()
     assert (await seen(bench, target)).detail == "it is not in the spec any more"
-    await bench.run(target, base.AttachDevices)
+    await bench.run(target, base.Step.ATTACH_DEVICES)
 
     observed = await bench.backend.observe(target)
     assert observed.devices == ()
     assert "No such file" in inside(api, target, WRITE.format("nobody"))
     # What the runtime kept open, or under another name, no engine can take back.
     assert [reason for reason, _ in observed.warnings] == [reasons.EXCESS_RIGHTS]
-    await bench.run(target, base.ReplaceContainer)
+    await bench.run(target, base.Step.REPLACE_CONTAINER)
     assert (await bench.backend.observe(target)).warnings == ()
 
 
@@ -257,10 +257,10 @@ async def test_what_an_earlier_version_made_runs_on_is_started_and_told_until_it
     assert f"docker rm -f {target.identity.device_id}" in before.warnings[0][1]
     assert (await bench.backend.survey()).unconfined == (target.identity.device_id,)
 
-    await bench.run(target, base.RestartContainer)
+    await bench.run(target, base.Step.RESTART_CONTAINER)
     after = await bench.backend.observe(target)
     assert (after.container_id, after.running) == (before.container_id, True)
-    await bench.run(target, base.ReplaceContainer)
+    await bench.run(target, base.Step.REPLACE_CONTAINER)
     assert (await bench.backend.observe(target)).warnings == ()
     assert (await bench.backend.survey()).unconfined == ()
 

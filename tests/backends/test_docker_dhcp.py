@@ -60,7 +60,7 @@ class Controller:
                 if wanted(observed):
                     return observed
                 if any(not found.in_order and not found.awaits for found in observed.interfaces):
-                    await self._bench.run(target, base.RepairNetworks)
+                    await self._bench.run(target, base.Step.REPAIR_NETWORKS)
                 else:
                     await self._changed.wait()
 
@@ -116,7 +116,7 @@ async def test_the_address_stays_over_restarts_of_the_runtime(
     address = await controller.leased(target)
     mac = (await bench.backend.observe(target)).interfaces[0].mac_address
 
-    await bench.run(target, base.RestartContainer)
+    await bench.run(target, base.Step.RESTART_CONTAINER)
 
     assert await controller.leased(target) == address
     assert lan.ping(address)
@@ -155,7 +155,7 @@ async def test_another_controller_takes_over_without_taking_the_address_away(
     bench.backend = new_backend(bench.install_id, later)
     found = await bench.backend.observe(target)
     assert (found.interfaces[0].address, found.interfaces[0].detail) == (address, "nobody keeps its lease")
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert lan.ping(address)
     async with Controller(bench, later) as another:
@@ -188,7 +188,7 @@ async def test_a_lan_that_got_another_subnet_gives_another_address_at_the_next_s
     lan.renumber()
     server.forget()
     with DhcpServer(lan, tmp_path):
-        await bench.run(target, base.RestartContainer)
+        await bench.run(target, base.Step.RESTART_CONTAINER)
         again = await controller.leased(target)
         assert lan.ping(again)
     assert again.rsplit(".", 1)[0] != address.rsplit(".", 1)[0]
@@ -239,10 +239,10 @@ async def test_an_interface_may_change_between_static_and_leased_while_it_runs(
     wire = target.spec.wire() | {"interfaces": [dhcp(lan, **fixed)]}
     static = dataclasses.replace(target, spec=type(target.spec).model_validate(wire))
 
-    await bench.run(static, base.RepairNetworks)
+    await bench.run(static, base.Step.REPAIR_NETWORKS)
     assert lan.ping(lan.address(20))
     assert lan.mac_of(address, seconds=1) is None
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert await controller.leased(target) == address
     assert lan.mac_of(lan.address(20), seconds=1) is None

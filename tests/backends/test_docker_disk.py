@@ -16,9 +16,9 @@ from tests.support.dockerd import Engine
 pytestmark = pytest.mark.docker
 
 
-@pytest.mark.parametrize("step", [base.RestartContainer, base.ReplaceContainer])
+@pytest.mark.parametrize("step", [base.Step.RESTART_CONTAINER, base.Step.REPLACE_CONTAINER])
 async def test_what_runs_is_not_stopped_while_the_disk_of_docker_is_full(
-    bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch, step: type[base.Step]
+    bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch, step: base.Step
 ) -> None:
     target = await bench.up(bench.target())
     name = target.identity.device_id

@@ -73,7 +73,7 @@ async def test_everything_goes_on_after_a_restart_of_the_engine(
         await asyncio.to_thread(own_engine.start)
         await until(changes, Contact.CONNECTED)
 
-    await own_bench.run(target, base.RepairNetworks)
+    await own_bench.run(target, base.Step.REPAIR_NETWORKS)
 
     observed = await own_bench.backend.observe(target)
     assert observed.running
@@ -177,7 +177,7 @@ async def test_a_lan_is_used_again_when_its_parent_was_missing_as_the_engine_sta
     await asyncio.to_thread(own_engine.start)
     lan.plug()
 
-    await own_bench.run(target, base.StartContainer)
+    await own_bench.run(target, base.Step.START_CONTAINER)
 
     assert lan.mac_of(lan.address(10)) == mac
     await own_bench.backend.purge(volumes=True)
@@ -192,11 +192,11 @@ async def test_a_running_container_joins_a_lan_whose_parent_was_missing_as_the_e
     lan.unplug()
     await asyncio.to_thread(own_engine.start)
     lan.plug()
-    await own_bench.run(second, base.StartContainer)
+    await own_bench.run(second, base.Step.START_CONTAINER)
     spec = runtimes.RuntimeSpec.model_validate(second.spec.wire() | {"interfaces": [interface(lan, 11)]})
     second = dataclasses.replace(second, spec=spec)
 
-    await own_bench.run(second, base.RepairNetworks)
+    await own_bench.run(second, base.Step.REPAIR_NETWORKS)
 
     assert lan.ping(lan.address(11))
     await own_bench.backend.purge(volumes=True)

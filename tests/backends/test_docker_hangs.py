@@ -12,7 +12,7 @@ import pytest
 
 from controller import errors
 from controller.api import reasons, runtimes
-from controller.backends.base import CreateContainer, Identity, Target
+from controller.backends.base import Identity, Step, Target
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.containers.inventory import Containers
 from controller.backends.docker.engine.client import Engine
@@ -192,7 +192,9 @@ async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(
     stub.answers |= {f"/images/{name}/json": {"Id": "sha256:1"} for name in ("pin", "registry.test/plc1:1")}
 
     with pytest.raises(errors.Retry):
-        await backend.execute(CreateContainer(), dataclasses.replace(target("plc1"), image="pin"), ProgressRecorder())
+        await backend.execute(
+            Step.CREATE_CONTAINER, dataclasses.replace(target("plc1"), image="pin"), ProgressRecorder()
+        )
 
     assert "POST /containers/create" in stub.asked
     backend.close()

@@ -70,7 +70,7 @@ async def test_a_link_of_the_engine_with_the_mac_address_of_the_spec_is_left_alo
     before = links(api, target.identity.device_id)["veth"]
 
     target = bench.target(interfaces=[interface(lan, 10, macAddress=network["MacAddress"])])
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert links(api, target.identity.device_id) == {"veth": before, "macvlan": "lan0"}
     (seen,) = (await bench.backend.observe(target)).interfaces
@@ -90,7 +90,7 @@ async def test_no_runtime_gets_into_the_internal_network_of_another(bench: Bench
     plain = dataclasses.replace(intruder, spec=bench.target("intruder").spec)
     await bench.up(plain)
     with pytest.raises(errors.Stalled, match="is the internal network of a runtime"):
-        await bench.run(intruder, base.RepairNetworks)
+        await bench.run(intruder, base.Step.REPAIR_NETWORKS)
 
     assert "macvlan" not in links(api, intruder.identity.device_id)
 

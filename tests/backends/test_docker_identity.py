@@ -63,9 +63,9 @@ async def test_a_name_that_another_namespace_has_names_its_runtime_and_neither_t
 
     observed = await bench.backend.observe(second)
     with pytest.raises(errors.Stalled) as taken:
-        await bench.run(second, base.CreateContainer)
+        await bench.run(second, base.Step.CREATE_CONTAINER)
     with pytest.raises(errors.Retry):
-        await bench.run(second, base.StartContainer)
+        await bench.run(second, base.Step.START_CONTAINER)
     await bench.down(second)
     stalled = plan.make(plan.Desired(second), observed)
 
@@ -91,10 +91,10 @@ async def test_a_container_renamed_by_hand_gets_its_name_back_running(bench: Ben
 
     observed = await bench.backend.observe(target)
     steps = plan.make(plan.Desired(target), observed).steps
-    await bench.run(target, base.RestoreName)
+    await bench.run(target, base.Step.RESTORE_NAME)
 
     assert (observed.running, observed.renamed) == (True, f"other-{bench.install_id}")
-    assert steps == (base.RestoreName(),)
+    assert steps == (base.Step.RESTORE_NAME,)
     after = api.inspect_container(target.identity.device_id)
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     assert not (await bench.backend.observe(target)).renamed
@@ -227,17 +227,17 @@ async def test_realtime_is_given_or_left_out_with_a_warning(bench: Bench, api: A
     assert observed.running
     assert warned == ([] if limits else [reasons.REALTIME_UNAVAILABLE])
     # Made without it once, it is not made again.
-    await bench.run(target, base.StopContainer, base.StartContainer)
+    await bench.run(target, base.Step.STOP_CONTAINER, base.Step.START_CONTAINER)
     assert (await bench.backend.observe(target)).container_id == observed.container_id
 
 
 async def test_the_value_of_a_secret_is_in_the_environment_and_in_no_label(bench: Bench, api: Any) -> None:
     reference = {"secretKeyRef": {"name": "plc", "key": "password"}}
     target = bench.target(env=[{"name": "PASSWORD", "valueFrom": reference}], realtime={"enabled": True})
-    target = await bench.run(target, base.ResolveImage)
-    await bench.run(dataclasses.replace(target, secret_env={"PASSWORD": "hunter2"}), base.CreateContainer)
+    target = await bench.run(target, base.Step.RESOLVE_IMAGE)
+    await bench.run(dataclasses.replace(target, secret_env={"PASSWORD": "hunter2"}), base.Step.CREATE_CONTAINER)
     # Where the host refuses realtime it is made again at its start, from what it was made with.
-    await bench.run(target, base.StartContainer)
+    await bench.run(target, base.Step.START_CONTAINER)
 
     config = api.inspect_container(target.identity.device_id)["Config"]
 
@@ -247,7 +247,7 @@ async def test_the_value_of_a_secret_is_in_the_environment_and_in_no_label(bench
 
 async def test_running_names_the_first_processes_of_containers_that_run(bench: Bench) -> None:
     target, stopped = await bench.up(bench.target()), await bench.up(bench.target("plc2"))
-    await bench.run(stopped, base.StopContainer)
+    await bench.run(stopped, base.Step.STOP_CONTAINER)
 
     running = await bench.backend.running()
 

@@ -70,7 +70,7 @@ def desired(bench: Bench, registry: Registry) -> Callable[..., Target]:
 
 
 async def test_a_tag_is_pinned_to_its_digest(bench: Bench, desired: Callable[..., Target]) -> None:
-    target = await bench.run(desired(), base.ResolveImage)
+    target = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
 
     assert target.image is not None
     assert target.image.startswith(f"{target.spec.image}@sha256:")
@@ -80,11 +80,11 @@ async def test_a_tag_is_pinned_to_its_digest(bench: Bench, desired: Callable[...
 async def test_a_tag_that_moved_is_pulled_only_by_policy_always(
     bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target]
 ) -> None:
-    first = await bench.run(desired(), base.ResolveImage)
+    first = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
     registry.push("plc", "1", runtime_images["2"])
 
-    kept = await bench.run(desired(), base.ResolveImage)
-    moved = await bench.run(desired(imagePullPolicy="Always"), base.ResolveImage)
+    kept = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
+    moved = await bench.run(desired(imagePullPolicy="Always"), base.Step.RESOLVE_IMAGE)
 
     assert kept.image == first.image
     assert moved.image != first.image
@@ -93,7 +93,7 @@ async def test_a_tag_that_moved_is_pulled_only_by_policy_always(
 async def test_a_pin_is_kept_and_pulled_again_when_it_was_removed(
     bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target], api: Any
 ) -> None:
-    pinned = await bench.run(desired(), base.ResolveImage)
+    pinned = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
     api.remove_image(pinned.image, force=True)
     registry.push("plc", "1", runtime_images["2"])
 
@@ -105,13 +105,13 @@ async def test_a_pin_is_kept_and_pulled_again_when_it_was_removed(
 
 async def test_an_image_that_is_not_to_be_pulled_must_be_there(bench: Bench, desired: Callable[..., Target]) -> None:
     with pytest.raises(errors.Stalled) as missing:
-        await bench.run(desired(imagePullPolicy="Never"), base.ResolveImage)
+        await bench.run(desired(imagePullPolicy="Never"), base.Step.RESOLVE_IMAGE)
 
     assert missing.value.reason == reasons.IMAGE_NOT_FOUND
 
 
 async def test_a_local_image_is_pinned_without_a_registry(bench: Bench) -> None:
-    target = await bench.run(bench.target(), base.ResolveImage)
+    target = await bench.run(bench.target(), base.Step.RESOLVE_IMAGE)
 
     assert "sha256:" in (target.image or "")
 
@@ -119,10 +119,10 @@ async def test_a_local_image_is_pinned_without_a_registry(bench: Bench) -> None:
 async def test_docker_ps_shows_what_was_asked_for(
     bench: Bench, api: Any, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target]
 ) -> None:
-    pulled = await bench.run(desired(), base.ResolveImage)
+    pulled = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
     registry.push("plc", "1", runtime_images["2"])  # a tag that moves does nothing
-    await bench.run(pulled, base.CreateContainer)
-    local = await bench.run(bench.target("plc2"), base.ResolveImage, base.CreateContainer)
+    await bench.run(pulled, base.Step.CREATE_CONTAINER)
+    local = await bench.run(bench.target("plc2"), base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
 
     assert pulled.image
     repository, _, digest = pulled.image.partition("@")
@@ -137,7 +137,7 @@ async def test_a_tag_that_moves_under_a_local_image_changes_what_is_shown_and_no
     bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch, moves: str
 ) -> None:
     api.tag(f"{bench.image}:1", bench.image, "moving")
-    target = await bench.run(bench.target(version="moving"), base.ResolveImage)
+    target = await bench.run(bench.target(version="moving"), base.Step.RESOLVE_IMAGE)
     if moves == "before":
         api.tag(f"{bench.image}:2", bench.image, "moving")
     else:
@@ -150,7 +150,7 @@ async def test_a_tag_that_moves_under_a_local_image_changes_what_is_shown_and_no
 
         monkeypatch.setattr(naming, "leads_to", once_more)
     try:
-        await bench.run(target, base.CreateContainer)
+        await bench.run(target, base.Step.CREATE_CONTAINER)
         assert shown(api, target)[1] == api.inspect_image(f"{bench.image}:1")["Id"]
         assert (await bench.backend.observe(target)).image == target.image
     finally:
@@ -159,7 +159,7 @@ async def test_a_tag_that_moves_under_a_local_image_changes_what_is_shown_and_no
 
 async def test_an_unknown_tag_is_not_found(bench: Bench, desired: Callable[..., Target]) -> None:
     with pytest.raises(errors.Stalled) as failure:
-        await bench.run(desired("nosuch"), base.ResolveImage)
+        await bench.run(desired("nosuch"), base.Step.RESOLVE_IMAGE)
 
     assert failure.value.reason == reasons.IMAGE_NOT_FOUND
 
@@ -170,14 +170,14 @@ async def test_a_registry_that_is_away_is_tried_again(
     registry.available = False
 
     with pytest.raises(errors.Retry) as failure:
-        await bench.run(desired(), base.ResolveImage)
+        await bench.run(desired(), base.Step.RESOLVE_IMAGE)
 
     assert failure.value.reason == reasons.IMAGE_PULL_FAILED
 
 
 async def test_nobody_listening_is_tried_again(bench: Bench) -> None:
     with pytest.raises(errors.Retry) as failure:
-        await bench.run(bench.target(image="127.0.0.1:1/plc"), base.ResolveImage)
+        await bench.run(bench.target(image="127.0.0.1:1/plc"), base.Step.RESOLVE_IMAGE)
 
     assert failure.value.reason == reasons.IMAGE_PULL_FAILED
 
@@ -193,10 +193,10 @@ async def test_a_private_registry_asks_for_credentials(
     target = dataclasses.replace(desired(), pull_credentials=(given,) if password else ())
 
     if outcome is None:
-        assert (await bench.run(target, base.ResolveImage)).image
+        assert (await bench.run(target, base.Step.RESOLVE_IMAGE)).image
         return
     with pytest.raises(errors.Stalled) as failure:
-        await bench.run(target, base.ResolveImage)
+        await bench.run(target, base.Step.RESOLVE_IMAGE)
     assert failure.value.reason == outcome
     assert "right" not in str(failure.value)
 
@@ -207,7 +207,7 @@ async def test_a_slow_pull_tells_how_far_it_is(
     registry.push("plc", "large", never_seen(megabytes=4))
     registry.bytes_per_second = 2_000_000
 
-    await bench.run(desired("large"), base.ResolveImage)
+    await bench.run(desired("large"), base.Step.RESOLVE_IMAGE)
 
     assert any("%" in message for _, message in bench.progress.lines), bench.progress.lines
 
@@ -221,7 +221,7 @@ async def test_a_pull_can_be_abandoned(bench: Bench, registry: Registry, desired
         if "%" in message:
             begun.set()
 
-    pulling = asyncio.create_task(bench.backend.execute(base.ResolveImage(), desired("large"), progress))
+    pulling = asyncio.create_task(bench.backend.execute(base.Step.RESOLVE_IMAGE, desired("large"), progress))
     await begun.wait()
     pulling.cancel()
 
@@ -236,8 +236,8 @@ async def test_superseded_images_go_and_the_previous_one_stays(
     registry.push("plc", "3", another(runtime_images["1"]))
     first = await bench.up(desired("1"))
 
-    second = await bench.run(desired("2"), base.ResolveImage, base.ReplaceContainer)
-    third = await bench.run(desired("3"), base.ResolveImage, base.ReplaceContainer)
+    second = await bench.run(desired("2"), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
+    third = await bench.run(desired("3"), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     assert [_exists(api, target.image or "") for target in (first, second, third)] == [False, True, True]
 
@@ -251,7 +251,7 @@ async def test_an_image_that_another_runtime_uses_stays(
     await bench.up(other)
 
     for version in ("2", "3"):
-        await bench.run(desired(version), base.ResolveImage, base.ReplaceContainer)
+        await bench.run(desired(version), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     assert _exists(api, first.image or "")
     assert (await bench.backend.observe(other)).running

@@ -69,14 +69,12 @@ async def test_a_mac_that_is_remembered_wins_over_the_derived_one(bench: Bench, 
     assert target.mac_addresses == {"lan0": "02:ab:00:00:00:77"}
 
 
-@pytest.mark.parametrize("again", [base.StopContainer, None], ids=["stop and start", "restart"])
-async def test_everything_is_in_order_after_another_start(
-    bench: Bench, lan: Lan, again: type[base.Step] | None
-) -> None:
+@pytest.mark.parametrize("again", [base.Step.STOP_CONTAINER, None], ids=["stop and start", "restart"])
+async def test_everything_is_in_order_after_another_start(bench: Bench, lan: Lan, again: base.Step | None) -> None:
     two = [interface(lan, 10, "plant"), interface(lan, 11, "cell")]
     target = await bench.up(bench.target(interfaces=two))
 
-    await bench.run(target, *([again, base.StartContainer] if again else [base.RestartContainer]))
+    await bench.run(target, *([again, base.Step.START_CONTAINER] if again else [base.Step.RESTART_CONTAINER]))
 
     assert await in_order(bench, target)
     assert lan.ping(lan.address(10))
@@ -86,10 +84,10 @@ async def test_everything_is_in_order_after_another_start(
 async def test_runtimes_share_a_lan_network_and_the_last_one_removes_it(bench: Bench, lan: Lan, api: Any) -> None:
     first = await bench.up(bench.target("plc1", interfaces=[interface(lan, 10)]))
     second = await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
-    await bench.run(second, base.StopContainer)
+    await bench.run(second, base.Step.STOP_CONTAINER)
 
     await bench.down(first)
-    await bench.run(second, base.StartContainer)
+    await bench.run(second, base.Step.START_CONTAINER)
     assert lan.ping(lan.address(11))
     await bench.down(second)
 

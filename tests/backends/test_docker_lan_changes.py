@@ -33,7 +33,7 @@ async def test_interfaces_change_while_the_runtime_runs(bench: Bench, lan: Lan, 
     desired = changed(target, interfaces=CHANGES[change](lan, other_lan))
     assert bench.backend.changes_in_place(desired, before)
 
-    await bench.run(desired, base.RepairNetworks)
+    await bench.run(desired, base.Step.REPAIR_NETWORKS)
 
     assert await in_order(bench, desired)
     assert (await bench.backend.observe(desired)).started_at == before.started_at
@@ -44,7 +44,7 @@ async def test_interfaces_change_while_the_runtime_runs(bench: Bench, lan: Lan, 
         assert lan.mac_of(lan.address(10), seconds=1) is None
 
     # What was changed in place holds over the next start.
-    await bench.run(desired, base.RestartContainer)
+    await bench.run(desired, base.Step.RESTART_CONTAINER)
     assert await in_order(bench, desired)
 
 
@@ -53,9 +53,9 @@ async def test_a_change_keeps_the_mac_address(bench: Bench, lan: Lan) -> None:
     before = lan.mac_of(lan.address(10))
     desired = changed(target, interfaces=[interface(lan, 20)])
 
-    await bench.run(desired, base.RepairNetworks)
+    await bench.run(desired, base.Step.REPAIR_NETWORKS)
     after = lan.mac_of(lan.address(20))
-    await bench.run(desired, base.RestartContainer)
+    await bench.run(desired, base.Step.RESTART_CONTAINER)
 
     assert before == after == lan.mac_of(lan.address(20))
 
@@ -65,9 +65,9 @@ async def test_name_servers_change_in_place_and_hold_over_a_restart(bench: Bench
     desired = changed(target, interfaces=[interface(lan, 10, dns=["10.0.0.2", "10.0.0.3"])])
     assert not all(found.in_order for found in (await bench.backend.observe(desired)).interfaces)
 
-    await bench.run(desired, base.RepairNetworks)
+    await bench.run(desired, base.Step.REPAIR_NETWORKS)
     assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, desired)) == ("10.0.0.2", "10.0.0.3")
-    await bench.run(desired, base.RestartContainer)
+    await bench.run(desired, base.Step.RESTART_CONTAINER)
 
     assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, desired)) == ("10.0.0.2", "10.0.0.3")
     assert await in_order(bench, desired)

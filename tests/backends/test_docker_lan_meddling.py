@@ -23,7 +23,7 @@ async def test_a_restart_by_docker_itself_is_mended_in_place(bench: Bench, lan: 
     before = await bench.backend.observe(target)
     assert "cell" in {found.name for found in before.interfaces if not found.in_order}
 
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert await in_order(bench, target)
     assert (await bench.backend.observe(target)).started_at == before.started_at
@@ -37,13 +37,13 @@ async def test_a_network_disconnected_by_hand_is_connected_again(
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     mac = lan.mac_of(lan.address(10))
     if not running:
-        await bench.run(target, base.StopContainer)
+        await bench.run(target, base.Step.STOP_CONTAINER)
     name = target.identity.device_id
     for network in api.inspect_container(name)["NetworkSettings"]["Networks"]:
         api.disconnect_container_from_network(name, network, force=True)
     assert not (await bench.backend.observe(target)).internal_attached
 
-    await bench.run(target, base.RepairNetworks, base.StartContainer)
+    await bench.run(target, base.Step.REPAIR_NETWORKS, base.Step.START_CONTAINER)
 
     assert await in_order(bench, target)
     assert lan.mac_of(lan.address(10)) == mac
@@ -51,11 +51,11 @@ async def test_a_network_disconnected_by_hand_is_connected_again(
 
 async def test_an_internal_network_removed_by_hand_comes_back(bench: Bench, lan: Lan, api: Any) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
-    await bench.run(target, base.StopContainer)
+    await bench.run(target, base.Step.STOP_CONTAINER)
     for network in api.networks(filters={"label": f"getedge.me/install-id={bench.install_id}"}):
         api.remove_network(network["Id"])
 
-    await bench.run(target, base.StartContainer)
+    await bench.run(target, base.Step.START_CONTAINER)
 
     assert await in_order(bench, target)
     assert lan.ping(lan.address(10))
@@ -69,7 +69,7 @@ async def test_a_network_that_a_person_connects_is_left_alone(bench: Bench, lan:
     try:
         api.connect_container_to_network(target.identity.device_id, foreign)
         assert await in_order(bench, target)
-        await bench.run(target, base.RepairNetworks)
+        await bench.run(target, base.Step.REPAIR_NETWORKS)
         connected = api.inspect_container(target.identity.device_id)["NetworkSettings"]["Networks"]
         await bench.down(target)
     finally:
@@ -108,6 +108,6 @@ async def test_a_link_of_the_runtimes_own_is_not_ours_to_keep_or_lose(bench: Ben
     pid = str(await pid_of(bench, target))
     run("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "link", "add", "own0", "type", "veth", "peer", "name", "own1")
 
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert "own0" in {link.name for link in (await links_of(bench, target)).links}

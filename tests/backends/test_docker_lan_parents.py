@@ -25,10 +25,10 @@ async def test_a_parent_that_was_pulled_and_plugged_in_again_is_used_again(bench
     lan.unplug()
     without = await bench.backend.observe(target)
     with pytest.raises(errors.Waiting) as missing:
-        await bench.run(target, base.RepairNetworks)
+        await bench.run(target, base.Step.REPAIR_NETWORKS)
     lan.plug()
 
-    await bench.run(target, base.RepairNetworks)
+    await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert without.running
     assert without.missing_parents == (lan.parent,)
@@ -40,13 +40,13 @@ async def test_a_parent_that_was_pulled_and_plugged_in_again_is_used_again(bench
 async def test_a_start_waits_for_a_parent_that_is_missing(bench: Bench, lan: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     mac = lan.mac_of(lan.address(10))
-    await bench.run(target, base.StopContainer)
+    await bench.run(target, base.Step.STOP_CONTAINER)
     lan.unplug()
 
     with pytest.raises(errors.Waiting) as missing:
-        await bench.run(target, base.StartContainer)
+        await bench.run(target, base.Step.START_CONTAINER)
     lan.plug()
-    await bench.run(target, base.RepairNetworks, base.StartContainer)
+    await bench.run(target, base.Step.REPAIR_NETWORKS, base.Step.START_CONTAINER)
 
     assert missing.value.reason == reasons.PARENT_MISSING
     assert lan.mac_of(lan.address(10)) == mac
@@ -56,7 +56,7 @@ async def test_a_creation_waits_for_a_parent_that_is_missing(bench: Bench, lan: 
     desired = bench.target(interfaces=[interface(lan, 10) | {"parentInterface": "nosuch0"}])
 
     with pytest.raises(errors.Waiting) as missing:
-        await bench.run(desired, base.ResolveImage, base.CreateContainer)
+        await bench.run(desired, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
 
     assert missing.value.reason == reasons.PARENT_MISSING
 
@@ -117,7 +117,7 @@ async def test_a_vlan_is_made_for_a_runtime_comes_back_with_its_nic_and_goes_wit
         assert (await backend.observe(target)).missing_parents == (name,)
         lan.plug()
         assert (await backend.observe(target)).missing_parents == ()
-        await bench.run(target, base.RepairNetworks)
+        await bench.run(target, base.Step.REPAIR_NETWORKS)
 
         assert lan.ping(lan.address(10))
         assert await pid_of(bench, target) == before

@@ -48,18 +48,18 @@ async def test_a_replacement_broken_off_converges(
     wired: dict[str, Any] = {"interfaces": [interface(lan, 10)]}
     old = await bench.up(bench.target(**wired))
     mac = lan.mac_of(lan.address(10))
-    desired = await bench.run(bench.target(version="2", **wired), base.ResolveImage)
+    desired = await bench.run(bench.target(version="2", **wired), base.Step.RESOLVE_IMAGE)
     with monkeypatch.context() as patched:
         crash_after(calls, patched)
         with pytest.raises(Crash):
-            await bench.run(desired, base.ReplaceContainer)
+            await bench.run(desired, base.Step.REPLACE_CONTAINER)
 
     bench.backend = new_backend(bench.install_id)
     observed = await bench.backend.observe(desired)
     if observed.predecessor:
-        await bench.run(desired, base.FinishReplacement)
+        await bench.run(desired, base.Step.FINISH_REPLACEMENT)
     if (await bench.backend.observe(desired)).image != desired.image:
-        await bench.run(desired, base.ReplaceContainer)
+        await bench.run(desired, base.Step.REPLACE_CONTAINER)
 
     observed = await bench.backend.observe(desired)
     assert observed.running
@@ -74,7 +74,7 @@ async def test_a_replacement_keeps_mac_and_address(bench: Bench, lan: Lan) -> No
     await bench.up(bench.target(**wired))
     mac = lan.mac_of(lan.address(10))
 
-    await bench.run(bench.target(version="2", **wired), base.ResolveImage, base.ReplaceContainer)
+    await bench.run(bench.target(version="2", **wired), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     assert mac is not None
     assert lan.mac_of(lan.address(10)) == mac
@@ -87,7 +87,9 @@ async def test_nothing_is_stopped_for_a_replacement_that_cannot_be(bench: Bench,
 
     with pytest.raises(errors.Waiting, match="has the address"):
         await bench.run(
-            bench.target("plc1", version="2", interfaces=[interface(lan, 11)]), base.ResolveImage, base.ReplaceContainer
+            bench.target("plc1", version="2", interfaces=[interface(lan, 11)]),
+            base.Step.RESOLVE_IMAGE,
+            base.Step.REPLACE_CONTAINER,
         )
 
     assert (await bench.backend.observe(target)).started_at == before.started_at
@@ -98,7 +100,7 @@ async def test_going_back_restores_the_old_interfaces(bench: Bench, lan: Lan) ->
     desired = bench.target(version="crash", interfaces=[interface(lan, 20, "cell")])
 
     with pytest.raises(errors.Stalled):
-        await bench.run(desired, base.ResolveImage, base.ReplaceContainer)
+        await bench.run(desired, base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     assert all(found.in_order for found in (await bench.backend.observe(old)).interfaces)
     assert lan.ping(lan.address(10))
@@ -108,15 +110,15 @@ async def test_a_broken_off_replacement_starts_nothing_that_is_to_stand_still(
     bench: Bench, new_backend: Callable[[str], DockerBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.up(bench.target())
-    desired = await bench.run(bench.target(version="2"), base.ResolveImage)
+    desired = await bench.run(bench.target(version="2"), base.Step.RESOLVE_IMAGE)
     with monkeypatch.context() as patched:
         crash_after(2, patched)
         with pytest.raises(Crash):
-            await bench.run(desired, base.ReplaceContainer)
+            await bench.run(desired, base.Step.REPLACE_CONTAINER)
 
     bench.backend = new_backend(bench.install_id)
     stopped = bench.target(version="2", desiredState="Stopped")
-    await bench.run(stopped, base.FinishReplacement)
+    await bench.run(stopped, base.Step.FINISH_REPLACEMENT)
 
     observed = await bench.backend.observe(stopped)
     assert (observed.state, observed.predecessor) == ("created", "")

@@ -50,8 +50,8 @@ async def test_address_and_mac_stay_over_an_upgrade_of_the_engine(
         bench.backend = backend_of(newer, install_id, host)
         found = await bench.backend.observe(target)
         if not found.running:  # engines start what was running; before that is done it is only looked at
-            await bench.run(target, base.StartContainer)
-        await bench.run(target, base.RepairNetworks)
+            await bench.run(target, base.Step.START_CONTAINER)
+        await bench.run(target, base.Step.REPAIR_NETWORKS)
         found = await bench.backend.observe(target)
         assert found.container_id == made.container_id
         assert {each.name: each.detail for each in found.interfaces if not each.in_order} == {}

@@ -58,7 +58,7 @@ async def test_pinning_an_image_touches_no_pod(bench: Bench, workloads: Workload
     target = await bench.up(bench.target())
     pod, pin = await pod_of(workloads, target), f"{bench.image}@sha256:{'1' * 64}"
 
-    await bench.run(dataclasses.replace(target, image=pin), base.PinImage)
+    await bench.run(dataclasses.replace(target, image=pin), base.Step.PIN_IMAGE)
 
     assert await image_in_template(workloads, target) == pin
     assert (await pod_of(workloads, target)).uid == pod.uid
@@ -75,7 +75,7 @@ async def test_what_no_pod_can_have_is_refused_and_nothing_is_left(
 ) -> None:
     target = bench.target(**spec)
     with pytest.raises(errors.Stalled) as refused:
-        await bench.run(target, base.ResolveImage, base.CreateContainer)
+        await bench.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
 
     assert refused.value.reason == reason
     assert await bench.backend.observe(target) == base.Observed()
@@ -112,7 +112,7 @@ async def test_another_control_port_moves_the_service_and_touches_no_pod(bench: 
     moved = dataclasses.replace(target, spec=bench.target(controlPort={"port": 9000}).spec)
 
     before = await bench.backend.observe(moved)
-    await bench.run(moved, base.RepairNetworks)
+    await bench.run(moved, base.Step.REPAIR_NETWORKS)
 
     service = await workloads.find(core_kinds.SERVICES, target.identity)
     assert (before.internal_attached, (await bench.backend.observe(moved)).internal_attached) == (False, True)
@@ -125,7 +125,7 @@ async def test_what_changes_without_a_restart_holds_from_the_next_one_on(bench: 
     target = await bench.up(bench.target())
     fields = bench.target(controlPort={"port": 9000}, terminationGracePeriodSeconds=2).spec
 
-    await bench.run(dataclasses.replace(target, spec=fields), base.RestartContainer)
+    await bench.run(dataclasses.replace(target, spec=fields), base.Step.RESTART_CONTAINER)
     pod = await pod_of(workloads, target)
 
     assert pod.container["readinessProbe"]["tcpSocket"]["port"] == 9000
@@ -147,7 +147,7 @@ async def test_an_image_that_the_node_cannot_have_leaves_what_runs_alone(bench: 
     pod = await pod_of(workloads, target)
 
     with pytest.raises(errors.Stalled) as refused:
-        await bench.run(bench.target(version="none", imagePullPolicy="Never"), base.ResolveImage)
+        await bench.run(bench.target(version="none", imagePullPolicy="Never"), base.Step.RESOLVE_IMAGE)
 
     assert refused.value.reason == reasons.IMAGE_NOT_FOUND
     assert (await pod_of(workloads, target)).uid == pod.uid
@@ -165,7 +165,7 @@ async def test_a_replacement_that_was_broken_off_is_finished(
         await workloads.delete(core_kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
 
     broken_off = await bench.backend.observe(fields)
-    await bench.run(fields, base.FinishReplacement)
+    await bench.run(fields, base.Step.FINISH_REPLACEMENT)
     observed = await bench.settled(fields)
 
     assert broken_off.predecessor
@@ -177,7 +177,7 @@ async def test_what_never_ran_gives_way_to_a_corrected_spec(bench: Bench) -> Non
     target = await bench.begun(bench.target(version="none", imagePullPolicy="Never"))
     await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
 
-    corrected = await bench.run(bench.target(), base.ResolveImage, base.ReplaceContainer)
+    corrected = await bench.run(bench.target(), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     assert (await bench.settled(corrected)).running
 
@@ -200,7 +200,7 @@ async def test_what_is_not_ours_is_not_touched(bench: Bench, workloads: Workload
     try:
         observed = await bench.backend.observe(target)
         with pytest.raises(errors.Stalled) as refused:
-            await bench.run(target, base.ResolveImage, base.CreateContainer)
+            await bench.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
         kept = await api.get(kind, name, "edge")
     finally:
         await api.delete(kind, name, "edge")

@@ -137,7 +137,7 @@ REPORTED = {"name": "edge/lan", "interface": "lan0", "ips": ["192.168.7.50"], "m
 
 
 @pytest.mark.parametrize(
-    ("told", "in_order", "detail"),
+    ("status_list", "in_order", "detail"),
     [
         ([{"name": "pods", "ips": ["10.42.0.7"]}, REPORTED], True, ""),
         ([{**REPORTED, "ips": ["192.168.7.99"]}], False, "it has 192.168.7.99"),

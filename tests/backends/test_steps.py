@@ -1,23 +1,34 @@
-"""A step that a backend has nothing for is told as such."""
+"""What a step of a plan promises, and what a backend without it answers."""
 
 from __future__ import annotations
+
+import dataclasses
+from unittest.mock import AsyncMock
 
 import pytest
 
 from controller import errors
-from controller.api import reasons
+from controller.api import reasons, runtimes
 from controller.backends import base
+from controller.backends.base import Step
 
 
-async def act(target: base.Target, progress: base.Progress) -> base.Target:
-    return target
+def test_a_repair_is_repeatable() -> None:
+    assert all(step.repeatable for step in Step if step.repair)
 
 
-def test_a_step_leads_to_its_action() -> None:
-    assert base.action_for({base.StopContainer: act}, base.StopContainer()) is act
+def test_what_may_not_be_done_twice_is_not_repeatable() -> None:
+    once = (Step.CREATE_CONTAINER, Step.RESTART_CONTAINER, Step.REPLACE_CONTAINER, Step.REMOVE_CONTAINER)
+    assert not any(step.repeatable for step in once)
 
 
-def test_a_step_that_is_lacking_is_an_error_that_names_it() -> None:
+def test_a_backend_answers_every_step() -> None:
+    assert {field.name for field in dataclasses.fields(base.Actions)} == {step.name.lower() for step in Step}
+
+
+async def test_an_unsupported_step_is_named() -> None:
+    spec = runtimes.RuntimeSpec.model_validate({"deviceId": "plc", "image": "plc"})
+    target = base.Target(base.Identity("id", "edge", "plc"), "plc", "", 1, spec)
     with pytest.raises(errors.Stalled, match="cannot do AttachDevices") as raised:
-        base.action_for({base.StopContainer: act}, base.AttachDevices())
+        await base.unsupported(Step.ATTACH_DEVICES)(target, AsyncMock())
     assert raised.value.reason == reasons.SPEC_IMPOSSIBLE

@@ -178,7 +178,7 @@ def test_a_time_that_no_certificate_gets(kept: Path, ttl: str) -> None:
 
 def test_reset_lifts_a_retirement(tmp_path: Path) -> None:
     State(tmp_path).retire()
-    assert "serves again" in run("reset", "--state-dir", str(tmp_path)).output
+    assert "active again" in run("reset", "--state-dir", str(tmp_path)).output
     assert not State(tmp_path).retired
     assert "nothing to do" in run("reset", "--state-dir", str(tmp_path)).output
 
@@ -203,5 +203,5 @@ def test_check_says_what_to_mend_and_fails(tmp_path: Path) -> None:
     }
     assert levels["Docker"] == levels["certificate"] == "FAIL"
     assert levels["state directory"] == "OK"
-    assert "2 to be mended" in done.stdout
+    assert "2 to fix" in done.stdout
     assert not (tmp_path / "state").exists()

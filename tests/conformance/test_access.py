@@ -73,7 +73,7 @@ async def test_wrong_credentials_are_not_the_same_as_none(stranger: Http) -> Non
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "what", "wish"),
+    ("method", "path", "what", "desired"),
     [
         ("GET", "/api/v1/secrets?watch=1", "secrets", 'watch resource "secrets" in API group "" at the cluster scope'),
         (

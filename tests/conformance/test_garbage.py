@@ -87,7 +87,7 @@ async def objects(api: Api) -> AsyncIterator[Objects]:
         yield Objects(session, url)
 
 
-@pytest.mark.parametrize("wish", [{}, {"propagationPolicy": "Background"}, {"orphanDependents": False}])
+@pytest.mark.parametrize("options", [{}, {"propagationPolicy": "Background"}, {"orphanDependents": False}])
 async def test_dependents_go_after_their_owner_and_so_do_theirs(objects: Objects, options: Object) -> None:
     parent = await objects.make("parent")
     child = await objects.make("child", parent)
@@ -96,7 +96,7 @@ async def test_dependents_go_after_their_owner_and_so_do_theirs(objects: Objects
     await objects.gone("parent", "child", "grandchild")
 
 
-@pytest.mark.parametrize("wish", [{"propagationPolicy": "Orphan"}, {"orphanDependents": True}])
+@pytest.mark.parametrize("options", [{"propagationPolicy": "Orphan"}, {"orphanDependents": True}])
 async def test_orphans_stay_without_the_reference(objects: Objects, options: Object) -> None:
     parent = await objects.make("parent")
     await objects.make("child", parent)

@@ -1,1 +1,1 @@
-"""Serial devices: what is found, what changes, and nodes in containers."""
+"""Serial devices, their changes, and device nodes in containers."""

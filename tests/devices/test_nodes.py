@@ -1,4 +1,4 @@
-"""Device nodes in a container's root, which may lead anywhere."""
+"""Device nodes in a container's root, which may contain symlinks to anywhere."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DEVICE = SerialDevice("usb-1", "/dev/ttyUSB0", os.makedev(188, 0), 0o640, 3, 4)
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
-    """A /proc with one process, whose root is a folder."""
+    """A fake /proc with one process and a folder as its root."""
     (tmp_path / "proc/7/root/dev").mkdir(parents=True)
     (tmp_path / "proc/7/cgroup").write_text("0::/docker/c0ffee\n")
     return tmp_path / "proc"
 
 
-def test_a_node_has_number_owner_and_mode_of_the_hosts(proc: Path) -> None:
+def test_a_node_has_the_hosts_number_owner_and_mode(proc: Path) -> None:
     nodes.place(PROCESS, "/dev/plc/line0", DEVICE, proc)
     status = (proc / "7/root/dev/plc/line0").stat()
     assert stat.S_ISCHR(status.st_mode)
@@ -37,17 +37,17 @@ def test_a_node_has_number_owner_and_mode_of_the_hosts(proc: Path) -> None:
     assert nodes.find_node(PROCESS, "/dev/plc/line0", proc) == DEVICE.number
 
 
-def test_a_node_of_another_number_takes_its_place_and_nothing_else_is_left(proc: Path) -> None:
+def test_a_node_with_another_number_replaces_it_without_leftovers(proc: Path) -> None:
     os.mknod(proc / "7/root/dev/plc0", stat.S_IFCHR | 0o600, os.makedev(188, 9))
     nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
     assert nodes.find_node(PROCESS, "/dev/plc0", proc) == DEVICE.number
     assert [path.name for path in (proc / "7/root/dev").iterdir()] == ["plc0"]
 
 
-def test_what_is_no_device_is_never_replaced_or_removed(proc: Path) -> None:
+def test_a_file_that_is_no_device_is_never_replaced_or_removed(proc: Path) -> None:
     file = proc / "7/root/dev/plc0"
     file.write_text("precious")
-    with pytest.raises(errors.Retry, match="is no device"):
+    with pytest.raises(errors.Retry, match="is not a device"):
         nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
     nodes.remove(PROCESS, "/dev/plc0", proc)
     assert file.read_text() == "precious"
@@ -57,13 +57,13 @@ def test_what_is_no_device_is_never_replaced_or_removed(proc: Path) -> None:
 @pytest.mark.parametrize("path", ["/link/plc0", "/dev/../../../../etc/plc0", "/..", "/dev/..", "/", "/dev/a\0b"])
 def test_no_way_out_of_the_container_is_followed(proc: Path, path: str) -> None:
     (proc / "7/root/link").symlink_to("/tmp")
-    with pytest.raises(errors.Retry, match="cannot be made"):
+    with pytest.raises(errors.Retry, match="Cannot create the device"):
         nodes.place(PROCESS, path, DEVICE, proc)
     assert nodes.find_node(PROCESS, path, proc) is None
     nodes.remove(PROCESS, path, proc)
 
 
-def test_a_link_in_the_place_of_the_node_is_not_followed(proc: Path, tmp_path: Path) -> None:
+def test_a_symlink_in_place_of_the_node_is_not_followed(proc: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     os.mknod(target, stat.S_IFCHR | 0o600, DEVICE.number)
     (proc / "7/root/dev/plc0").symlink_to(target)
@@ -72,7 +72,7 @@ def test_a_link_in_the_place_of_the_node_is_not_followed(proc: Path, tmp_path: P
     assert target.exists()
 
 
-def test_a_node_is_removed_and_one_that_is_not_there_is_no_fault(proc: Path) -> None:
+def test_a_node_is_removed_and_a_missing_one_ignored(proc: Path) -> None:
     nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
     nodes.remove(PROCESS, "/dev/plc0", proc)
     nodes.remove(PROCESS, "/dev/plc0", proc)
@@ -82,7 +82,7 @@ def test_a_node_is_removed_and_one_that_is_not_there_is_no_fault(proc: Path) -> 
 
 @pytest.fixture
 def precious(tmp_path: Path) -> Path:
-    """A file of the host that no container may touch."""
+    """A host file that no container may touch."""
     file = tmp_path / "shadow"
     file.write_text("root")
     file.chmod(0o600)
@@ -90,13 +90,13 @@ def precious(tmp_path: Path) -> Path:
 
 
 def untouched(file: Path) -> bool:
-    """Whether mode and owner are what they were."""
+    """Return whether mode and owner are unchanged."""
     status = file.stat()
     return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o600, 0, 0)
 
 
 @pytest.mark.parametrize("after", ["mknod", "open", "chown"])
-def test_a_link_that_takes_the_place_of_a_new_node_changes_nothing_on_the_host(
+def test_a_symlink_swapped_in_for_a_new_node_changes_nothing_on_the_host(
     proc: Path, precious: Path, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
     folder, call = proc / "7/root/dev", getattr(os, after)
@@ -109,12 +109,12 @@ def test_a_link_that_takes_the_place_of_a_new_node_changes_nothing_on_the_host(
         return result
 
     monkeypatch.setattr(os, after, swapped)
-    with pytest.raises(errors.Retry, match="cannot be made"):
+    with pytest.raises(errors.Retry, match="Cannot create the device"):
         nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)
     assert untouched(precious)
 
 
-def test_a_process_that_swaps_every_node_by_a_link_never_reaches_the_host(proc: Path, precious: Path) -> None:
+def test_a_process_that_swaps_every_node_for_a_symlink_never_reaches_the_host(proc: Path, precious: Path) -> None:
     swap = (
         "import os, sys\n"
         "folder, target = sys.argv[1:]\n"
@@ -142,7 +142,7 @@ def test_a_process_that_swaps_every_node_by_a_link_never_reaches_the_host(proc: 
     assert lost, "the hostile process was never fast enough to try anything"
 
 
-def test_a_process_id_that_was_given_again_is_another_process(proc: Path) -> None:
+def test_a_reused_process_id_is_another_process(proc: Path) -> None:
     (proc / "7/cgroup").write_text("0::/system.slice/sshd.service\n")
     with pytest.raises(errors.Retry, match="is not the container's"):
         nodes.place(PROCESS, "/dev/plc0", DEVICE, proc)

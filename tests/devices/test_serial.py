@@ -1,4 +1,4 @@
-"""Which serial devices there are, and by what names they are known."""
+"""Serial devices and their names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def test_a_device_is_known_by_the_name_that_udev_gives_it(host: Host) -> None:
+def test_a_device_has_the_name_that_udev_gives_it(host: Host) -> None:
     host.plug("ttyUSB0", os.makedev(188, 0), by_id=FTDI, **FACTS)
     (found,) = SerialDevices(host.roots).scan()
     assert (found.device_id, found.path, found.number) == (FTDI, "/dev/ttyUSB0", os.makedev(188, 0))
@@ -37,26 +37,26 @@ def test_a_device_is_known_by_the_name_that_udev_gives_it(host: Host) -> None:
     assert (found.manufacturer, found.product, found.mode) == ("FTDI", "FT232R UART", 0o660)
 
 
-def test_without_udev_the_name_is_made_from_what_usb_tells(host: Host) -> None:
+def test_without_udev_the_name_is_built_from_usb_attributes(host: Host) -> None:
     host.plug("ttyACM3", os.makedev(166, 3), **FACTS)
     (found,) = SerialDevices(host.roots).scan()
     assert found.device_id == "usb-FTDI_FT232R_UART_A50285BI-if00"
 
 
-def test_ports_on_the_board_are_shown_where_there_is_hardware(host: Host) -> None:
+def test_onboard_ports_with_hardware_are_listed(host: Host) -> None:
     host.board_port("ttyS0", "4")
     host.board_port("ttyS1", "0")
     assert [device.device_id for device in SerialDevices(host.roots).scan()] == ["ttyS0"]
 
 
-def test_what_is_no_device_is_not_shown(host: Host) -> None:
+def test_files_that_are_no_devices_are_not_listed(host: Host) -> None:
     (host.roots.dev / "ttyUSB0").write_text("a file")
     (host.roots.dev / "ttyUSB1").symlink_to("/dev/null")
     (host.roots.dev / "null").touch()
     assert SerialDevices(host.roots).scan() == ()
 
 
-def test_a_host_without_such_folders_has_no_devices(tmp_path: Path) -> None:
+def test_a_host_without_these_folders_has_no_devices(tmp_path: Path) -> None:
     assert SerialDevices(Roots(tmp_path / "dev", tmp_path / "sys")).scan() == ()
 
 
@@ -64,14 +64,14 @@ def test_a_host_without_such_folders_has_no_devices(tmp_path: Path) -> None:
     FTDI, f"/dev/serial/by-id/{FTDI}", "/dev/ttyUSB0", "platform-usb-0:1:1.0-ttyUSB0",
     "/dev/serial/by-path/platform-usb-0:1:1.0-ttyUSB0",
 ])  # fmt: skip
-def test_it_may_be_asked_for_by_each_of_its_names(host: Host, name: str) -> None:
+def test_a_device_is_found_by_each_of_its_names(host: Host, name: str) -> None:
     host.plug("ttyUSB0", os.makedev(188, 0), by_id=FTDI)
     devices = SerialDevices(host.roots).scan()
     assert serial.find(devices, name) == devices[0]
     assert serial.find(devices, "another") is None
 
 
-async def test_plugging_and_pulling_is_told(host: Host) -> None:
+async def test_plugging_and_unplugging_is_reported(host: Host) -> None:
     watch = DeviceWatch(SerialDevices(host.roots).scan, every=0.01)
     changes = watch.changes()
     async with asyncio.timeout(30):

@@ -46,7 +46,7 @@ async def test_the_container_goes_from_the_old_name_to_the_new_without_a_restart
     before = docker_api.inspect_container("plc-1")
 
     said = await apply(site, manifest(site, lan, "new"))
-    assert "Warning: Runtime old has deviceId plc-1 already" in said
+    assert "Warning: Runtime old already has deviceId plc-1" in said
     await site.wait_condition("new", "Stalled")
     reasons = {c["type"]: c["reason"] for c in (await site.runtime("new"))["status"]["conditions"]}
     assert reasons["Stalled"] == "DeviceIdTaken"
@@ -78,7 +78,7 @@ async def test_the_same_device_id_in_another_namespace_names_the_runtime_that_ha
     await site.kubectl("create", "namespace", "cell2")
 
     said = await apply(site, manifest(site, lan, "second", "cell2"))
-    assert "Warning: Runtime edge/first has deviceId plc-1 too" in said
+    assert "Warning: Runtime edge/first also has deviceId plc-1" in said
     await site.kubectl("wait", "-n", "cell2", "runtime/second", "--for=condition=Stalled", "--timeout=60s")
     message = json.loads(await site.kubectl("get", "-n", "cell2", "runtime", "second", "-o", "json"))["status"]["error"]
     assert message.startswith("Runtime edge/first has the container plc-1")

@@ -46,6 +46,6 @@ def served() -> set[str]:
         runtimes=lambda: {("Ready", "True"): 1},
     )
     metrics = Metrics("1", ["create_new_runtime"], sources)
-    metrics.commanded("create_new_runtime", "success", 0.1)
-    metrics.reconciled("done", 0.1)
+    metrics.observe_command("create_new_runtime", "success", 0.1)
+    metrics.observe_reconcile("done", 0.1)
     return set(re.findall(r"^(edge_\w+)", metrics.render().decode(), re.MULTILINE))

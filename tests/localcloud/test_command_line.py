@@ -1,4 +1,4 @@
-"""``edge-controller cloud``: what a person types, against a served cloud and a connected agent."""
+"""``edge-controller cloud`` on the command line, with a served cloud and a connected agent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AGENT = "07048933"
 
 
 class Served:
-    """``cloud serve`` as a process, and the other commands beside it."""
+    """``cloud serve`` as a process, and other commands against it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -37,12 +37,12 @@ class Served:
         self.url = next(word.rstrip(";") for word in line.split() if word.startswith("https://"))
 
     async def stop(self) -> int:
-        """Stop it as Ctrl-C does; the exit status."""
+        """Stop it like Ctrl-C; return the exit status."""
         self.process.send_signal(signal.SIGINT)
         return await asyncio.wait_for(self.process.wait(), 30)
 
     async def run(self, *arguments: str, stdin: str = "") -> tuple[int | None, str, str]:
-        """Run one command: exit status, output, errors."""
+        """Run one command; return exit status, stdout and stderr."""
         process = await self._spawn(*arguments)
         output, errors = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
         return process.returncode, output.decode(), errors.decode()
@@ -99,7 +99,7 @@ async def test_an_enrolled_agent_connects_is_listed_and_answers(served: Served, 
 
 
 @pytest.mark.parametrize("source", ["inline", "file", "stdin"])
-async def test_fields_come_from_json_wherever_it_is(served: Served, tmp_path: Path, source: str) -> None:
+async def test_fields_are_read_from_every_json_source(served: Served, tmp_path: Path, source: str) -> None:
     text = json.dumps({"method": "GET", "api": "/"})
     (tmp_path / "message.json").write_text(text)
     given = {"inline": text, "file": str(tmp_path / "message.json"), "stdin": "-"}[source]
@@ -123,7 +123,7 @@ async def test_with_several_agents_one_must_be_named(served: Served, tmp_path: P
         assert (await served.run("send", "topic", "--agent", "b"))[0] == 0
 
 
-async def test_the_http_api_is_private_and_tells_what_is_wrong(served: Served) -> None:
+async def test_the_http_api_is_private_and_explains_errors(served: Served) -> None:
     socket = served.directory / SOCKET_FILE
     assert stat.S_IMODE(socket.stat().st_mode) == 0o600
     async with aiohttp.ClientSession("http://local", connector=aiohttp.UnixConnector(str(socket))) as session:
@@ -147,7 +147,7 @@ async def test_a_second_cloud_on_the_same_folder_is_refused(served: Served) -> N
     assert (status, "already runs on" in errors) == (1, True)
 
 
-async def test_a_cloud_that_was_killed_can_be_served_again(served: Served) -> None:
+async def test_a_killed_cloud_can_be_served_again(served: Served) -> None:
     served.process.kill()
     await served.process.wait()
     assert "no local cloud runs on" in (await served.run("agents"))[2]
@@ -155,18 +155,18 @@ async def test_a_cloud_that_was_killed_can_be_served_again(served: Served) -> No
     assert (await served.run("agents"))[0] == 0
 
 
-def test_a_key_that_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
+def test_an_existing_key_is_only_replaced_on_request(tmp_path: Path) -> None:
     arguments = ["enroll", AGENT, "--dir", str(tmp_path / "c"), "--out", str(tmp_path / "mtls")]
     assert CliRunner().invoke(command, arguments).exit_code == 0
     key = (tmp_path / "mtls" / "client.key").read_text()
-    assert "is there already" in str(CliRunner().invoke(command, arguments).exception)
+    assert "already exists" in str(CliRunner().invoke(command, arguments).exception)
     assert (tmp_path / "mtls" / "client.key").read_text() == key
     assert CliRunner().invoke(command, [*arguments, "--force"]).exit_code == 0
     assert (tmp_path / "mtls" / "client.key").read_text() != key
 
 
 @pytest.mark.parametrize("listen", ["7443", "localhost:", ":7443", "localhost:http", "localhost:70000"])
-def test_a_malformed_address_is_named_with_an_example(tmp_path: Path, listen: str) -> None:
+def test_a_malformed_address_is_reported_with_an_example(tmp_path: Path, listen: str) -> None:
     result = CliRunner().invoke(command, ["serve", "--dir", str(tmp_path), "--listen", listen])
     assert isinstance(result.exception, SettingError)
     assert "give it as HOST:PORT, such as 127.0.0.1:7443" in str(result.exception)
@@ -178,6 +178,6 @@ def test_help_has_examples(arguments: list[str]) -> None:
     assert "Examples:\n    edge-controller cloud" in result.output
 
 
-def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_reported(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["agents", "--dir", str(tmp_path / ("x" * 120))])
-    assert "too long for a Unix socket; give a shorter --dir" in str(result.exception)
+    assert "too long for a Unix socket; choose a shorter --dir" in str(result.exception)

@@ -1,4 +1,4 @@
-"""The local cloud: who may connect, what it hears, and how it asks."""
+"""The local cloud's connections, heartbeats and messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AGENT = "07048933"
 
 @pytest.fixture
 async def connect(cloud: Cloud) -> Callable[..., Awaitable[Watched]]:
-    """Makes an agent of a name, to be entered."""
+    """A factory of agents (async context managers) by name."""
 
     async def make(name: str, dispatch: Any = echo) -> Watched:
         return Watched(cloud.url, identity_in(await cloud.enroll(name)), dispatch)
@@ -26,7 +26,7 @@ async def connect(cloud: Cloud) -> Callable[..., Awaitable[Watched]]:
     return make
 
 
-async def test_agents_are_known_by_name_and_each_gets_its_own_messages(cloud: Cloud, connect: Any) -> None:
+async def test_agents_are_addressed_by_name(cloud: Cloud, connect: Any) -> None:
     async with await connect("a"), await connect("b"):
         await cloud.wait_agent("a")
         await cloud.wait_agent("b")
@@ -35,7 +35,7 @@ async def test_agents_are_known_by_name_and_each_gets_its_own_messages(cloud: Cl
         assert (await cloud.send("a", "topic", {"correlation_id": 1}))["correlation_id"] == 1
 
 
-async def test_heartbeats_are_kept_with_the_time_they_came(tmp_path: Path) -> None:
+async def test_heartbeats_are_kept_with_their_time_of_arrival(tmp_path: Path) -> None:
     cloud = Cloud(tmp_path / "cloud", clock=lambda: 1000.0)
     await cloud.start()
     async with Watched(cloud.url, identity_in(await cloud.enroll(AGENT))):
@@ -44,7 +44,7 @@ async def test_heartbeats_are_kept_with_the_time_they_came(tmp_path: Path) -> No
     assert cloud.received(AGENT)[0] == (1000.0, {"agent_id": AGENT, "status": "online"})
 
 
-async def test_an_agent_that_connects_again_replaces_its_older_connection(cloud: Cloud, connect: Any) -> None:
+async def test_a_new_connection_replaces_an_agents_older_one(cloud: Cloud, connect: Any) -> None:
     async with await connect(AGENT):
         older = await cloud.wait_agent(AGENT)
         newer = identity_in(cloud.directory / "agents" / AGENT)
@@ -53,7 +53,7 @@ async def test_an_agent_that_connects_again_replaces_its_older_connection(cloud:
             assert (await cloud.wait_agent(AGENT)).sid != older.sid
 
 
-async def test_sending_to_an_agent_that_is_away_or_silent_says_so(cloud: Cloud, connect: Any) -> None:
+async def test_sending_to_a_disconnected_or_silent_agent_fails(cloud: Cloud, connect: Any) -> None:
     async def never(event: str, arguments: list[Any]) -> dict[str, Any]:
         await asyncio.Event().wait()
         return {}
@@ -67,18 +67,18 @@ async def test_sending_to_an_agent_that_is_away_or_silent_says_so(cloud: Cloud, 
         waiting = asyncio.create_task(cloud.send(AGENT, "topic", {}))
         await cloud.next_heartbeat(AGENT)
         await cloud.drop(AGENT)
-        with pytest.raises(LinkError, match="went away before it answered"):
+        with pytest.raises(LinkError, match="disconnected before it answered"):
             await waiting
 
 
-async def test_waiting_for_an_agent_or_a_heartbeat_ends_with_a_sentence(cloud: Cloud) -> None:
+async def test_waiting_for_an_agent_or_a_heartbeat_times_out(cloud: Cloud) -> None:
     with pytest.raises(LinkError, match="agent x did not connect within"):
         await cloud.wait_agent("x", timeout=0.01)
     with pytest.raises(LinkError, match="agent x sent no heartbeat within"):
         await cloud.next_heartbeat("x", timeout=0.01)
 
 
-async def test_it_keeps_its_port_over_a_restart_and_knows_the_agents_it_enrolled(cloud: Cloud, connect: Any) -> None:
+async def test_it_keeps_its_port_and_its_agents_across_a_restart(cloud: Cloud, connect: Any) -> None:
     async with await connect(AGENT) as agent:
         await cloud.wait_agent(AGENT)
         url = cloud.url
@@ -90,7 +90,7 @@ async def test_it_keeps_its_port_over_a_restart_and_knows_the_agents_it_enrolled
         assert agent.connections >= 1
 
 
-async def test_an_address_in_use_is_named_with_the_remedy(cloud: Cloud, tmp_path: Path) -> None:
+async def test_an_address_in_use_is_reported_with_the_remedy(cloud: Cloud, tmp_path: Path) -> None:
     second = Cloud(tmp_path / "second", port=cloud.port)
-    with pytest.raises(SettingError, match=f"cannot listen on 127.0.0.1:{cloud.port}: .*give another --listen"):
+    with pytest.raises(SettingError, match=f"cannot listen on 127.0.0.1:{cloud.port}: .*choose another --listen"):
         await second.start()

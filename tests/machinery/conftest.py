@@ -1,4 +1,4 @@
-"""A server that answers what a test tells it to, and a client of it."""
+"""A fake API server with scripted answers, and a client for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """Speaks TLS, wants a client certificate, answers with ``handler`` and keeps what was asked."""
+    """Speaks TLS with client certificates, answers with ``handler`` and records the requests."""
 
     def __init__(self, certificates: Authority) -> None:
         self.handler: Handler = self.ok
@@ -46,7 +46,7 @@ class Server:
             await self._runner.cleanup()
 
     async def ok(self, request: web.Request) -> web.StreamResponse:
-        """An object with a name."""
+        """Answer with an object that has a name."""
         return web.json_response({"metadata": {"name": "plc-1"}})
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -74,7 +74,7 @@ async def api(server: Server, certificates: Authority) -> AsyncIterator[ApiClien
 
 
 def answering(status: int, body: Any) -> Handler:
-    """A handler that always answers this."""
+    """Return a handler that always gives this answer."""
 
     async def handle(_: web.Request) -> web.StreamResponse:
         return web.Response(status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode())
@@ -83,7 +83,7 @@ def answering(status: int, body: Any) -> Handler:
 
 
 def streaming(*lines: Any) -> Handler:
-    """A handler that streams these events, each a line."""
+    """Return a handler that streams these events, one per line."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

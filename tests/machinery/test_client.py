@@ -1,4 +1,4 @@
-"""The API client against a server that answers what a test tells it to: every failure becomes one of our errors."""
+"""The API client against a fake server: requests, and the mapping of failures to our errors."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_a_verb_is_one_request(
     assert request.headers["User-Agent"] == "edge-controller"
 
 
-async def test_a_list_is_read_in_parts(server: Server, api: ApiClient) -> None:
+async def test_a_list_is_read_in_pages(server: Server, api: ApiClient) -> None:
     one, two, three = ({"metadata": {"name": name}} for name in "abc")
     parts: dict[str, Any] = {"": ([one, two], "next"), "next": ([three], "last"), "last": ([], "")}
 
@@ -67,7 +67,7 @@ async def test_a_list_is_read_in_parts(server: Server, api: ApiClient) -> None:
     assert {request.query["labelSelector"] for request in server.requests} == {"a=b"}
 
 
-async def test_a_list_whose_parts_expire_is_read_at_once(server: Server, api: ApiClient) -> None:
+async def test_a_list_with_an_expired_continue_token_is_read_in_one_request(server: Server, api: ApiClient) -> None:
     one, two = ({"metadata": {"name": name}} for name in "ab")
 
     async def part(request: web.Request) -> web.StreamResponse:
@@ -84,7 +84,7 @@ async def test_a_list_whose_parts_expire_is_read_at_once(server: Server, api: Ap
     ("patch", "content_type"),
     [({"a": 1}, "application/merge-patch+json"), ([{"op": "remove", "path": "/a"}], "application/json-patch+json")],
 )
-async def test_the_form_of_a_patch_says_which_patch_it_is(
+async def test_the_type_of_a_patch_selects_its_content_type(
     server: Server, api: ApiClient, patch: Any, content_type: str
 ) -> None:
     await api.patch(kinds.RUNTIMES, "x", "edge", patch)
@@ -92,12 +92,12 @@ async def test_the_form_of_a_patch_says_which_patch_it_is(
     assert server.bodies == [patch]
 
 
-async def test_a_created_object_says_what_it_is(server: Server, api: ApiClient) -> None:
+async def test_a_created_object_has_api_version_and_kind(server: Server, api: ApiClient) -> None:
     await api.create(kinds.RUNTIMES, {"metadata": {"name": "x", "namespace": "edge"}})
     assert (server.bodies[0]["apiVersion"], server.bodies[0]["kind"]) == ("getedge.me/v1alpha1", "Runtime")
 
 
-async def test_delete_with_a_uid_is_for_that_object_only(server: Server, api: ApiClient) -> None:
+async def test_delete_with_a_uid_has_a_precondition(server: Server, api: ApiClient) -> None:
     await api.delete(kinds.RUNTIMES, "x", "edge", uid="u-1")
     assert server.bodies == [{"preconditions": {"uid": "u-1"}}]
 
@@ -120,7 +120,7 @@ async def test_delete_with_a_uid_is_for_that_object_only(server: Server, api: Ap
         (404, b"", errors.NotFoundError),
     ],
 )
-async def test_a_failure_becomes_an_error_of_ours(
+async def test_a_failure_is_mapped_to_an_error(
     server: Server, api: ApiClient, status: int, body: Any, error: type[errors.ApiError]
 ) -> None:
     server.handler = answering(status, body)
@@ -132,7 +132,7 @@ async def test_a_failure_becomes_an_error_of_ours(
         assert (str(raised.value), raised.value.code) == (body["message"], status)
 
 
-async def test_a_server_that_breaks_off_is_unavailable(server: Server, api: ApiClient) -> None:
+async def test_a_broken_connection_means_unavailable(server: Server, api: ApiClient) -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
@@ -143,9 +143,7 @@ async def test_a_server_that_breaks_off_is_unavailable(server: Server, api: ApiC
         await api.create(kinds.RUNTIMES, {"metadata": {"name": "x", "namespace": "edge"}})
 
 
-async def test_a_server_that_never_answers_is_unavailable(
-    server: Server, api: ApiClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_timeout_means_unavailable(server: Server, api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     never = asyncio.Event()
 
     async def be_silent(_: web.Request) -> web.StreamResponse:
@@ -159,13 +157,13 @@ async def test_a_server_that_never_answers_is_unavailable(
     never.set()
 
 
-async def test_nobody_listening_is_unavailable(server: Server, api: ApiClient) -> None:
+async def test_a_refused_connection_means_unavailable(server: Server, api: ApiClient) -> None:
     await server.stop()
     with pytest.raises(errors.ApiUnavailableError, match=server.url):
         await api.get(kinds.RUNTIMES, "x", "edge")
 
 
-async def test_missing_files_are_unavailable_until_they_are_there(
+async def test_missing_files_mean_unavailable_until_they_exist(
     server: Server, certificates: Authority, tmp_path: Path
 ) -> None:
     pair = certificates.agent("admin")
@@ -178,7 +176,7 @@ async def test_missing_files_are_unavailable_until_they_are_there(
     await api.close()
 
 
-async def test_after_a_refusal_by_tls_the_certificates_are_read_anew(
+async def test_certificates_are_read_again_after_a_tls_error(
     server: Server, certificates: Authority, tmp_path: Path
 ) -> None:
     ca = tmp_path / "ca.crt"

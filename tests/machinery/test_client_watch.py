@@ -1,4 +1,4 @@
-"""Watches of the API client: events in order, every failure one of our errors, and no connection taken from others."""
+"""Watches of the API client: events, failures and connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_a_watch_yields_events_until_the_server_ends_it(server: Server, ap
     assert (query["watch"], query["resourceVersion"], query["fieldSelector"]) == ("true", "7", "metadata.name=x")
 
 
-async def test_an_event_of_megabytes_arrives_whole(server: Server, api: ApiClient) -> None:
+async def test_an_event_of_megabytes_is_received(server: Server, api: ApiClient) -> None:
     text = "x" * (3 << 20)
     server.handler = streaming({"type": "ADDED", "object": {"text": text}})
     assert [event.object["text"] async for event in api.watch(kinds.RUNTIMES)] == [text]
@@ -39,7 +39,7 @@ async def test_an_event_of_megabytes_arrives_whole(server: Server, api: ApiClien
         (streaming(["ADDED"]), errors.ApiUnavailableError),
     ],
 )
-async def test_a_watch_that_fails_raises_an_error_of_ours(
+async def test_a_failure_of_a_watch_is_mapped_to_an_error(
     server: Server, api: ApiClient, handler: Handler, error: type[errors.ApiError]
 ) -> None:
     server.handler = handler
@@ -48,7 +48,7 @@ async def test_a_watch_that_fails_raises_an_error_of_ours(
             pass
 
 
-async def test_watches_take_no_connection_away_from_requests(server: Server, api: ApiClient) -> None:
+async def test_watches_do_not_use_up_the_connections_of_requests(server: Server, api: ApiClient) -> None:
     ended = asyncio.Event()
 
     async def hold_watches(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Kubernetes Events: never in the way of a pass, never without bound, a repeated one counted up."""
+"""Kubernetes Events: non-blocking, bounded, and with a count for repeated ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NODE = Subject(kinds.EDGE_NODES, "node-1")
 
 
 class Clock:
-    """Seconds that the test sets."""
+    """A clock controlled by the test."""
 
     now = 1_767_268_800.0
     elapsed = 0.0
@@ -54,7 +54,7 @@ def posted(api: FakeApi) -> list[dict[str, Any]]:
     return list(api.objects.values())
 
 
-async def test_an_event_is_of_core_v1_and_names_its_object(api: FakeApi, recorder: EventRecorder) -> None:
+async def test_an_event_is_a_core_v1_event_about_its_object(api: FakeApi, recorder: EventRecorder) -> None:
     recorder.record(PLC, "Warning", "ImageNotFound", "There is no such image")
     await recorder.flush()
     (event,) = posted(api)
@@ -71,7 +71,7 @@ async def test_an_event_is_of_core_v1_and_names_its_object(api: FakeApi, recorde
     assert event["source"] == {"component": "edge-controller", "host": "node-1"}
 
 
-async def test_an_event_of_a_cluster_scoped_object_stands_in_default(api: FakeApi, recorder: EventRecorder) -> None:
+async def test_an_event_of_a_cluster_scoped_object_is_in_default(api: FakeApi, recorder: EventRecorder) -> None:
     recorder.record(NODE, "Warning", "OrphanedContainer", "It has no Runtime")
     await recorder.flush()
     (event,) = posted(api)
@@ -79,7 +79,7 @@ async def test_an_event_of_a_cluster_scoped_object_stands_in_default(api: FakeAp
     assert "namespace" not in event["involvedObject"]
 
 
-async def test_a_repeated_event_is_counted_up(api: FakeApi, recorder: EventRecorder, clock: Clock) -> None:
+async def test_a_repeated_event_increments_the_count(api: FakeApi, recorder: EventRecorder, clock: Clock) -> None:
     for _ in range(3):
         recorder.record(PLC, "Normal", "Started", "Started the container")
         clock.now += 60
@@ -89,7 +89,7 @@ async def test_a_repeated_event_is_counted_up(api: FakeApi, recorder: EventRecor
 
 
 @pytest.mark.parametrize("gone", ["expired", "long ago"])
-async def test_an_event_that_is_gone_or_old_is_posted_anew(
+async def test_a_deleted_or_old_event_is_posted_again(
     api: FakeApi, recorder: EventRecorder, clock: Clock, gone: str
 ) -> None:
     recorder.record(PLC, "Normal", "Started", "Started the container")
@@ -104,7 +104,7 @@ async def test_an_event_that_is_gone_or_old_is_posted_anew(
 
 
 @pytest.mark.parametrize("step", [-3600.0, 56 * 365 * 86400.0], ids=["back", "ahead"])
-async def test_a_repetition_is_one_wherever_the_clock_is_set(
+async def test_setting_the_clock_does_not_affect_repetition(
     api: FakeApi, clock: Clock, recorder: EventRecorder, step: float
 ) -> None:
     for _ in range(2):
@@ -114,7 +114,7 @@ async def test_a_repetition_is_one_wherever_the_clock_is_set(
     assert [event["count"] for event in posted(api)] == [2]
 
 
-async def test_an_api_that_refuses_events_is_no_concern_of_a_pass(api: FakeApi, recorder: EventRecorder) -> None:
+async def test_an_api_that_refuses_events_does_not_fail_the_caller(api: FakeApi, recorder: EventRecorder) -> None:
     def refuse(verb: str, kind: Kind) -> None:
         raise errors.ApiUnavailableError("no answer")
 
@@ -136,4 +136,4 @@ async def test_more_events_than_fit_are_dropped_and_counted(api: FakeApi, caplog
     await asyncio.sleep(0)
     task.cancel()
     assert len(posted(api)) == event_recorder.QUEUE_LIMIT
-    assert [record.message for record in caplog.records] == ["10 events were not posted: too many came at once"]
+    assert [record.message for record in caplog.records] == ["Dropped 10 events: the queue was full"]

@@ -1,4 +1,4 @@
-"""The link of a process, and what goes on without one."""
+"""The process's cloud link, and what runs without one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from controller.manager.cloud_link import CloudLinkManager
 from tests.support.command_site import NAMESPACE
 from tests.support.fake_api import FakeApi
 
-NOTHING: Any = None  # what has no part in this
+UNUSED: Any = None  # for arguments that these tests do not use
 
 
-class Marker:
-    """Whether the agent is retired."""
+class RetirementStore:
+    """A retirement store in memory."""
 
     def __init__(self, retired: bool) -> None:
         self._retired = retired
@@ -48,8 +48,8 @@ async def test_old_commands_are_removed_without_a_link(
             stack=stack,
             embedded=True,
         )
-        uplink = CloudLinkManager(site, api, NOTHING, Marker(retired), NOTHING)
-        await uplink.open(site, NOTHING, NOTHING, NOTHING)
+        cloud_link = CloudLinkManager(site, api, UNUSED, RetirementStore(retired), UNUSED)
+        await cloud_link.open(site, UNUSED, UNUSED, UNUSED)
         await api.until(lambda: not api.objects)
     for task in tasks:
         task.cancel()

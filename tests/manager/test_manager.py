@@ -1,6 +1,6 @@
-"""The controller as a process: what ends its start and what does not, what it writes, how it stops.
+"""The controller as a process: failures at the start, the files it writes, and its stop.
 
-There is no engine here and mostly no cloud: neither may keep the rest from serving.
+There is no engine here and mostly no cloud: the rest must work without either.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HERE = "127.0.0.1"
 
 @pytest.fixture
 async def site(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Site]:
-    """A controller that is not started yet, whose engine does not exist."""
+    """A controller without an engine, not started yet."""
     enrolled = await cloud.enroll(AGENT)
     site = Site(tmp_path, f"unix://{tmp_path}/missing.sock", cloud, enrolled, "registry.test/runtime", "1")
     yield site
@@ -38,17 +38,17 @@ async def site(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Site]:
 
 
 async def kubernetes(site: Site) -> ApiClient:
-    """A client with the kubeconfig that the controller writes."""
+    """A client with the kubeconfig written by the controller."""
 
     async def written() -> bool:
         return (site.state / "kubeconfig").exists()
 
     await eventually(written, f"a kubeconfig ({site.log_text()})")
-    return ApiClient(await asyncio.to_thread(endpoint.of_kubeconfig, site.state / "kubeconfig"))
+    return ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, site.state / "kubeconfig"))
 
 
 async def node_condition(api: ApiClient, kind: str, reason: str = "") -> dict[str, Any]:
-    """A condition of the EdgeNode, once it has one, or once it has this reason."""
+    """Wait for a condition of the EdgeNode, optionally with this reason."""
 
     async def found() -> dict[str, Any] | None:
         nodes = await api.list(kinds.EDGE_NODES)
@@ -60,24 +60,24 @@ async def node_condition(api: ApiClient, kind: str, reason: str = "") -> dict[st
 
 
 async def cause(api: ApiClient, word: str = "missing") -> str:
-    """What the EdgeNode says of the link once it knows why it is down; ``word`` is in it."""
+    """Wait for the EdgeNode's message about the link that contains ``word``."""
 
     async def reported() -> str:
         message: str = (await node_condition(api, "CloudConnected"))["message"]
         return message if word in message else ""
 
-    text: str = await eventually(reported, "the cause stands in the condition")
+    text: str = await eventually(reported, "the cause in the condition")
     return text
 
 
 async def exit_of(site: Site) -> tuple[int, list[str]]:
-    """Status and log of a controller that ends by itself."""
+    """Return exit status and log of a controller that exits on its own."""
     assert site.process is not None
     status = await asyncio.wait_for(site.process.wait(), 30)
     return status, site.log_text().splitlines()
 
 
-async def test_without_an_engine_it_serves_and_says_so(site: Site) -> None:
+async def test_without_an_engine_it_serves_and_reports_it(site: Site) -> None:
     await site.start()
     api = await kubernetes(site)
     ready = await node_condition(api, "Ready")
@@ -88,7 +88,7 @@ async def test_without_an_engine_it_serves_and_says_so(site: Site) -> None:
     await api.close()
 
 
-async def test_a_command_of_the_cloud_is_on_disk_although_there_is_no_engine(site: Site) -> None:
+async def test_a_cloud_command_is_stored_without_an_engine(site: Site) -> None:
     await site.start()
     answer = await site.create("plc-1", "eth0", "10.9.9.5/24")
     assert answer["status"] == "creating"
@@ -97,14 +97,14 @@ async def test_a_command_of_the_cloud_is_on_disk_although_there_is_no_engine(sit
     assert (await site.status("plc-1"))["status"] == "creating"
 
 
-async def test_the_kubeconfig_is_ours_alone_and_its_namespace_is_the_clouds(site: Site) -> None:
+async def test_the_kubeconfig_is_private_and_has_the_clouds_namespace(site: Site) -> None:
     await site.start()
     path = site.state / "kubeconfig"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "namespace: edge" in path.read_text()
 
 
-async def test_a_clean_stop_ends_with_status_0(site: Site) -> None:
+async def test_a_clean_stop_exits_with_status_0(site: Site) -> None:
     await site.start()
     assert site.process is not None
     site.process.terminate()
@@ -113,13 +113,13 @@ async def test_a_clean_stop_ends_with_status_0(site: Site) -> None:
     assert '"level": "error"' not in site.log_text()
 
 
-async def test_a_stop_while_it_starts_is_clean_too(site: Site) -> None:
+async def test_a_stop_during_the_start_is_clean_too(site: Site) -> None:
     await site.start(connected=False)
 
     async def locked() -> bool:
         return (site.state / "lock").exists()
 
-    await eventually(locked, "it has begun")
+    await eventually(locked, "the start")
     await eventually(lambda: asyncio.sleep(0, (site.state / "api").exists()), "the API starts")
     assert await site.stop() == 0
 
@@ -139,9 +139,7 @@ async def test_a_missing_certificate_is_waited_for_and_then_used(site: Site) -> 
 
 
 @pytest.mark.parametrize("kind", ["damaged", "expired", "mismatched"])
-async def test_an_unusable_certificate_ends_nothing_but_the_link(
-    site: Site, certificates: Authority, kind: str
-) -> None:
+async def test_an_unusable_certificate_only_affects_the_link(site: Site, certificates: Authority, kind: str) -> None:
     pair = certificates.mismatched(AGENT) if kind == "mismatched" else certificates.expired(AGENT)
     if kind == "damaged":
         pair.certificate.write_text("no certificate")
@@ -153,10 +151,10 @@ async def test_an_unusable_certificate_ends_nothing_but_the_link(
     await api.close()
 
 
-async def test_the_first_certificate_names_the_installation_for_good(site: Site, certificates: Authority) -> None:
+async def test_the_first_certificate_names_the_installation_permanently(site: Site, certificates: Authority) -> None:
     await site.start()
     await site.stop()
-    (site.state / "kubeconfig").unlink()  # its port is no more
+    (site.state / "kubeconfig").unlink()  # its port is outdated
     other = certificates.agent("99999999")
     environment = {"EDGE_CLIENT_CERT": str(other.certificate), "EDGE_CLIENT_KEY": str(other.key)}
     await site.start({**environment, "EDGE_NODE_NAME": "renamed"}, connected=False)
@@ -174,7 +172,7 @@ async def test_without_a_cloud_there_is_no_link_and_no_error(site: Site) -> None
     await api.close()
 
 
-async def test_a_cloud_without_encryption_costs_the_link_alone(site: Site) -> None:
+async def test_an_unencrypted_cloud_url_only_affects_the_link(site: Site) -> None:
     await site.start({"EDGE_CLOUD_URL": "http://plant.example"}, connected=False)
     api = await kubernetes(site)
     assert "give it as https://HOST" in await cause(api, "unencrypted")
@@ -183,7 +181,7 @@ async def test_a_cloud_without_encryption_costs_the_link_alone(site: Site) -> No
     await api.close()
 
 
-async def test_a_retired_agent_stays_away_from_the_cloud(site: Site) -> None:
+async def test_a_retired_agent_does_not_connect_to_the_cloud(site: Site) -> None:
     await asyncio.to_thread(State(site.state).retire)
     await site.start(connected=False)
     api = await kubernetes(site)
@@ -200,11 +198,11 @@ async def test_a_second_controller_on_the_same_state_is_refused(site: Site, tmp_
     status, lines = await exit_of(other)
     assert status == 1
     assert len(lines) == 1
-    assert "another edge-controller runs" in lines[0]
+    assert "another edge-controller uses" in lines[0]
 
 
 @pytest.mark.parametrize("setting", ["EDGE_API_LISTEN", "EDGE_HTTP_LISTEN"])
-async def test_a_port_in_use_ends_the_start_with_one_sentence(site: Site, setting: str) -> None:
+async def test_a_port_in_use_fails_the_start_with_one_sentence(site: Site, setting: str) -> None:
     with socket.create_server((HERE, 0)) as taken:
         await site.start({setting: f"{HERE}:{taken.getsockname()[1]}"}, connected=False)
         status, lines = await exit_of(site)
@@ -224,14 +222,14 @@ async def test_health_readiness_and_metrics_stand_on_one_port(site: Site, free_p
 
 async def test_a_request_without_credentials_is_refused(site: Site) -> None:
     await site.start()
-    found = await asyncio.to_thread(endpoint.of_kubeconfig, site.state / "kubeconfig")
+    found = await asyncio.to_thread(endpoint.from_kubeconfig, site.state / "kubeconfig")
     context = ssl.create_default_context(cadata=found.ca_data)
     async with aiohttp.ClientSession() as session, session.get(f"{found.url}/api", ssl=context) as answer:
         assert answer.status == 403
         assert 'User "system:anonymous" cannot get path "/api"' in (await answer.json())["message"]
 
 
-async def test_the_log_is_json_with_the_command_and_the_runtime_it_is_about(site: Site) -> None:
+async def test_the_json_log_names_command_and_runtime(site: Site) -> None:
     await site.start()
     await site.create("plc-1", "eth0", "10.9.9.5/24")
     entries = [json.loads(line) for line in site.log_text().splitlines()]

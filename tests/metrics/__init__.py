@@ -1,1 +1,1 @@
-"""What the host and its runtimes use: readings, history, archive, the port; and the health of the loops."""
+"""Tests of usage readings, history, archive, the HTTP port and the liveness of loops."""

@@ -1,4 +1,4 @@
-"""48 hours of samples in memory: what is kept, and how it is asked for."""
+"""48 hours of samples in memory: retention and queries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def fill(history: History, start: int, end: int, step: int = 5, name: str = "hos
         history.record(name, Sample(moment, moment % 100, moment % 1000))
 
 
-def test_samples_come_back_as_they_were_recorded() -> None:
+def test_samples_are_returned_as_recorded() -> None:
     history = History()
     fill(history, MIDNIGHT - 10, MIDNIGHT + 10)
     assert history.query("host", 0, 2 * MIDNIGHT) == [
@@ -27,18 +27,18 @@ def test_samples_come_back_as_they_were_recorded() -> None:
     ]
 
 
-def test_both_ends_of_a_period_belong_to_it() -> None:
+def test_both_ends_of_a_period_are_included() -> None:
     history = History()
     fill(history, MIDNIGHT - 20, MIDNIGHT + 20)
     found = history.query("host", MIDNIGHT - 5, MIDNIGHT + 5)
     assert [sample.timestamp for sample in found] == [MIDNIGHT - 5, MIDNIGHT, MIDNIGHT + 5]
 
 
-def test_a_series_that_nobody_recorded_is_empty() -> None:
+def test_an_unknown_series_is_empty() -> None:
     assert History().query("device/none", 0, 2 * MIDNIGHT) == []
 
 
-def test_four_hours_come_at_full_resolution_and_48_as_minutes() -> None:
+def test_four_hours_have_full_resolution_and_48_one_minute() -> None:
     history = History()
     end = MIDNIGHT + 48 * HOUR
     fill(history, MIDNIGHT, end)
@@ -50,7 +50,7 @@ def test_four_hours_come_at_full_resolution_and_48_as_minutes() -> None:
     assert minutes[0].memory == pytest.approx(sum(moment % 1000 for moment in one) / 12)
 
 
-def test_a_gap_gives_no_points() -> None:
+def test_a_gap_yields_no_points() -> None:
     history = History(max_points=100)
     fill(history, MIDNIGHT, MIDNIGHT + 600)
     fill(history, MIDNIGHT + 3000, MIDNIGHT + 3600)
@@ -59,14 +59,14 @@ def test_a_gap_gives_no_points() -> None:
     assert not [sample for sample in found if MIDNIGHT + 600 <= sample.timestamp < MIDNIGHT + 3000]
 
 
-def test_what_is_older_than_48_hours_is_dropped_while_recording() -> None:
+def test_samples_older_than_48_hours_are_dropped_while_recording() -> None:
     history = History()
     fill(history, MIDNIGHT, MIDNIGHT + 60 * HOUR, step=60)
     first = history.query("host", 0, 2 * MIDNIGHT)[0].timestamp
     assert MIDNIGHT + 11 * HOUR <= first <= MIDNIGHT + 12 * HOUR
 
 
-def test_a_runtime_that_is_gone_is_forgotten_after_48_hours_of_running() -> None:
+def test_a_deleted_runtimes_series_expires_after_48_hours_of_operation() -> None:
     elapsed = 0.0
     history = History(clock=lambda: elapsed)
     fill(history, MIDNIGHT, MIDNIGHT + 60, name="device/gone")
@@ -78,7 +78,7 @@ def test_a_runtime_that_is_gone_is_forgotten_after_48_hours_of_running() -> None
     assert "device/gone" not in history.series()
 
 
-def test_a_clock_that_is_set_back_keeps_time_in_order() -> None:
+def test_samples_stay_in_order_when_the_clock_is_set_back() -> None:
     history = History()
     fill(history, MIDNIGHT + 100, MIDNIGHT + 120)
     fill(history, MIDNIGHT + 103, MIDNIGHT + 113)
@@ -86,7 +86,7 @@ def test_a_clock_that_is_set_back_keeps_time_in_order() -> None:
     assert found == [100, 103, 105, 108, 110, 115]
 
 
-def test_a_board_that_starts_in_1970_still_has_its_history_when_it_learns_the_time() -> None:
+def test_a_board_that_boots_in_1970_keeps_its_history_when_the_clock_is_set() -> None:
     history = History()
     history.record("host", Sample(120, 1, 1))
     old = [Hour(MIDNIGHT // HOUR - hours) for hours in range(47)]
@@ -99,7 +99,7 @@ def test_a_board_that_starts_in_1970_still_has_its_history_when_it_learns_the_ti
 
 
 @pytest.mark.parametrize("start", [0, MIDNIGHT + 90_000 * HOUR], ids=["1970", "a far future"])
-def test_a_wrong_clock_pushes_out_nothing_but_the_oldest(start: int) -> None:
+def test_a_wrong_clock_evicts_only_the_oldest_hours(start: int) -> None:
     history = History()
     fill(history, MIDNIGHT, MIDNIGHT + 48 * HOUR, step=600)
     fill(history, start, start + 2 * HOUR, step=600)
@@ -107,7 +107,7 @@ def test_a_wrong_clock_pushes_out_nothing_but_the_oldest(start: int) -> None:
     assert len(history.query("host", start, start + 2 * HOUR)) == 12
 
 
-def test_samples_of_a_wrong_clock_move_to_where_they_belong() -> None:
+def test_samples_of_a_wrong_clock_are_shifted() -> None:
     history = History()
     old = Hour(MIDNIGHT // HOUR)
     old.add(Sample(MIDNIGHT + 7, 3, 4))
@@ -122,7 +122,7 @@ def test_samples_of_a_wrong_clock_move_to_where_they_belong() -> None:
     assert [hour.number * HOUR for hour in hours] == [MIDNIGHT + hour * HOUR for hour in (0, 2, 3, 4)]
 
 
-def test_samples_that_move_into_an_hour_that_has_some_are_put_in_order() -> None:
+def test_shifted_samples_are_merged_in_order() -> None:
     history = History()
     fill(history, MIDNIGHT + 100, MIDNIGHT + 120)
     fill(history, 103, 113)
@@ -131,7 +131,7 @@ def test_samples_that_move_into_an_hour_that_has_some_are_put_in_order() -> None
     assert found == [100, 103, 105, 108, 110, 115]
 
 
-def test_a_clock_that_was_in_the_future_does_not_push_out_the_present() -> None:
+def test_a_clock_in_the_future_does_not_evict_the_present() -> None:
     history = History()
     fill(history, MIDNIGHT + 90_000 * HOUR, MIDNIGHT + 90_060 * HOUR, step=600)
     fill(history, MIDNIGHT, MIDNIGHT + 30 * HOUR, step=600)
@@ -139,7 +139,7 @@ def test_a_clock_that_was_in_the_future_does_not_push_out_the_present() -> None:
     assert len(history.series()["host"]) <= 50
 
 
-def test_the_series_without_news_for_longest_makes_room() -> None:
+def test_the_least_recently_updated_series_is_evicted() -> None:
     history = History(max_series=2)
     for name in ("a", "b", "a", "c"):
         history.record(name, Sample(MIDNIGHT, 1, 1))
@@ -147,7 +147,7 @@ def test_the_series_without_news_for_longest_makes_room() -> None:
 
 
 @given(st.lists(st.integers(0, 10 * HOUR), max_size=300), st.integers(10, 100))
-def test_no_question_gets_more_points_than_the_bound(moments: list[int], bound: int) -> None:
+def test_no_query_returns_more_points_than_the_limit(moments: list[int], bound: int) -> None:
     history = History(max_points=bound)
     for moment in moments:
         history.record("host", Sample(MIDNIGHT + moment, 1.0, 2.0))

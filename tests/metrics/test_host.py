@@ -1,4 +1,4 @@
-"""The host's figures and the heartbeat's payload."""
+"""The host's usage and the heartbeat's payload."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from controller.metrics.host import CpuTimes, HostReading
 GIB = 1 << 30
 
 
-def test_the_heartbeat_is_what_the_protocol_shows() -> None:
+def test_the_heartbeat_matches_the_protocol() -> None:
     reading = HostReading(15.2345, int(2.5 * GIB), 16 * GIB, int(45.84 * GIB), 500 * GIB, 86400)
     assert host.heartbeat("07048933", reading, now=1_763_670_645.123456) == {
         "agent_id": "07048933",
@@ -42,8 +42,8 @@ def test_a_timestamp_on_the_full_second_keeps_its_microseconds() -> None:
         (CpuTimes(10, 90), CpuTimes(10, 100), 0.0),
         (CpuTimes(10, 90), CpuTimes(20, 90), 100.0),
         (CpuTimes(10, 90), CpuTimes(15, 105), 25.0),
-        (CpuTimes(10, 90), CpuTimes(10, 90), 0.0),  # two looks at the same instant
-        (CpuTimes(10, 90), CpuTimes(11, 89), 100.0),  # iowait ran backwards
+        (CpuTimes(10, 90), CpuTimes(10, 90), 0.0),  # two readings at the same instant
+        (CpuTimes(10, 90), CpuTimes(11, 89), 100.0),  # iowait decreased
         (CpuTimes(10, 90), CpuTimes(9, 95), 0.0),
     ],
 )
@@ -51,7 +51,7 @@ def test_cpu_is_the_busy_share_of_all_cores(before: CpuTimes, after: CpuTimes, p
     assert host.busy_percent(before, after) == pytest.approx(percent)
 
 
-def test_a_reading_is_of_this_host() -> None:
+def test_a_reading_matches_this_host() -> None:
     reading = host.HostReader(Disks()).read()
     assert 0 <= reading.cpu_percent <= 100
     assert reading.memory_total == psutil.virtual_memory().total
@@ -60,7 +60,7 @@ def test_a_reading_is_of_this_host() -> None:
     assert reading.uptime > 0
 
 
-def test_facts_name_system_kernel_and_cores() -> None:
+def test_facts_contain_system_kernel_and_cores() -> None:
     facts = host.facts()
     assert facts.os
     assert facts.kernel
@@ -78,7 +78,7 @@ def test_each_device_counts_once_and_read_only_images_never() -> None:
     assert mount_points(mounts) == ["/", "/data"]
 
 
-def test_a_disk_that_hangs_hangs_nothing_else_and_keeps_its_last_figures(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_hanging_disk_blocks_nothing_and_keeps_its_last_values(caplog: pytest.LogCaptureFixture) -> None:
     moments = iter((0.0, 60.0, 120.0, 180.0, 240.0, 300.0))
     hanging, released = threading.Event(), threading.Event()
     results = [DiskUsage(1, 10), DiskUsage(2, 10)]
@@ -94,11 +94,11 @@ def test_a_disk_that_hangs_hangs_nothing_else_and_keeps_its_last_figures(caplog:
     assert disks.usage() == DiskUsage(1, 10)
     assert hanging.wait(10)
     assert disks.usage() == disks.usage() == DiskUsage(1, 10)
-    assert caplog.text.count("A disk does not answer") == 1
+    assert caplog.text.count("A disk does not respond") == 1
     released.set()
 
 
-def test_disks_are_measured_again_only_when_it_is_time() -> None:
+def test_disks_are_measured_again_only_when_due() -> None:
     moments = iter((0.0, 59.0, 59.9))
     measured = []
 

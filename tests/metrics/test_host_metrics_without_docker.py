@@ -1,4 +1,4 @@
-"""The figures beside those of a real engine."""
+"""Readings compared with a real engine's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIB = 1 << 20
 pytestmark = pytest.mark.docker
 
 
-def test_a_container_shows_what_docker_stats_shows(docker_client: docker.DockerClient, runtime_image: str) -> None:
+def test_readings_match_docker_stats(docker_client: docker.DockerClient, runtime_image: str) -> None:
     name = ownership.new_name("edge-metrics-")
     container = docker_client.containers.run(f"{runtime_image}:1", name=name, network_mode="none", detach=True)
     try:

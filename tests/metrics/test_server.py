@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.errors import ApiUnavailableError, SettingError
-from controller.health import Beats
+from controller.health import Liveness
 from controller.metrics.containers import ContainerReading
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics, Sources
@@ -19,8 +19,8 @@ from controller.metrics.server import StatusServer
 
 
 @dataclass
-class Site:
-    """The server with everything that it shows."""
+class Harness:
+    """The server with everything that it serves."""
 
     now: float = 0.0
     reason: str | None = None
@@ -29,7 +29,7 @@ class Site:
     containers: dict[str, ContainerReading] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.beats = Beats(clock=lambda: self.now)
+        self.liveness = Liveness(clock=lambda: self.now)
         sources = Sources(
             host=lambda: HostReading(12.5, 1, 2, 3, 4, 5),
             containers=lambda: self.containers,
@@ -37,7 +37,7 @@ class Site:
             disks=lambda: self.disks,
         )
         self.metrics = Metrics("1.2.3", {"create_new_runtime"}, sources)
-        self.server = StatusServer("127.0.0.1", 0, self.beats, {"docker": self._check}, self.metrics)
+        self.server = StatusServer("127.0.0.1", 0, self.liveness, {"docker": self._check}, self.metrics)
 
     async def _check(self) -> str | None:
         if self.raises:
@@ -52,7 +52,7 @@ class Site:
             return answer.status, await answer.text()
 
     async def values(self) -> dict[tuple[str, ...], float]:
-        """Every value by the metric's name and its labels' values, labels in the order of their names."""
+        """Return every value by metric name and label values, in the order of the label names."""
         _, text = await self.get("/metrics")
         families = text_string_to_metric_families(text)
         return {
@@ -63,21 +63,21 @@ class Site:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    made = Site()
+async def harness() -> AsyncIterator[Harness]:
+    made = Harness()
     await made.server.start()
     yield made
     await made.server.stop()
 
 
-async def test_it_is_healthy_while_every_loop_turns(site: Site) -> None:
-    beat = site.beats.expect("sampler", within=15)
-    site.now = 15
-    assert await site.get("/healthz") == (200, "ok\n")
-    site.now = 20
-    assert await site.get("/healthz") == (503, "sampler has not turned for 20 s (limit 15 s)\n")
+async def test_it_is_healthy_while_every_loop_runs(harness: Harness) -> None:
+    beat = harness.liveness.expect("sampler", within=15)
+    harness.now = 15
+    assert await harness.get("/healthz") == (200, "ok\n")
+    harness.now = 20
+    assert await harness.get("/healthz") == (503, "sampler has been stuck for 20 s (limit 15 s)\n")
     beat()
-    assert await site.get("/healthz") == (200, "ok\n")
+    assert await harness.get("/healthz") == (200, "ok\n")
 
 
 @pytest.mark.parametrize(
@@ -90,63 +90,63 @@ async def test_it_is_healthy_while_every_loop_turns(site: Site) -> None:
         (None, TimeoutError(), (503, "docker: no answer within 2 s\n")),
     ],
 )
-async def test_it_is_ready_when_every_part_is(
-    site: Site, reason: str | None, raises: Exception | None, answer: tuple[int, str]
+async def test_it_is_ready_if_every_part_is(
+    harness: Harness, reason: str | None, raises: Exception | None, answer: tuple[int, str]
 ) -> None:
-    site.reason, site.raises = reason, raises
-    assert await site.get("/readyz") == answer
+    harness.reason, harness.raises = reason, raises
+    assert await harness.get("/readyz") == answer
 
 
-async def test_prometheus_reads_states_as_they_are_at_the_scrape(site: Site) -> None:
-    site.containers["edge/plc"] = ContainerReading(150.0, 1024)
-    values = await site.values()
+async def test_states_are_read_at_the_scrape(harness: Harness) -> None:
+    harness.containers["edge/plc"] = ContainerReading(150.0, 1024)
+    values = await harness.values()
     assert values["edge_host_cpu_percent",] == 12.5
     assert values["edge_runtime_cpu_percent", "edge/plc"] == 150.0
     assert values["edge_runtime_memory_bytes", "edge/plc"] == 1024
     assert values["edge_runtimes", "Ready", "True"] == 3
     assert (values["edge_disk_full", "state"], values["edge_disk_full", "docker"]) == (0, 0)
-    site.disks["docker"] = "the disk of Docker is full"
-    values = await site.values()
+    harness.disks["docker"] = "the disk of Docker is full"
+    values = await harness.values()
     assert (values["edge_disk_full", "state"], values["edge_disk_full", "docker"]) == (0, 1)
     assert values["edge_build_info", "1.2.3"] == 1
-    site.containers.clear()
-    assert ("edge_runtime_cpu_percent", "edge/plc") not in await site.values()
+    harness.containers.clear()
+    assert ("edge_runtime_cpu_percent", "edge/plc") not in await harness.values()
 
 
-async def test_prometheus_reads_what_was_counted(site: Site) -> None:
-    site.metrics.reconciled("done", 0.2)
-    site.metrics.reconciled("done", 0.3)
-    site.metrics.commanded("create_new_runtime", "success", 0.01)
-    site.metrics.commanded("invented-by-a-sender", "error", 0.01)
-    site.metrics.cloud_connected(True)
-    site.metrics.heartbeat_sent(-0.001)
-    values = await site.values()
+async def test_events_are_counted(harness: Harness) -> None:
+    harness.metrics.observe_reconcile("done", 0.2)
+    harness.metrics.observe_reconcile("done", 0.3)
+    harness.metrics.observe_command("create_new_runtime", "success", 0.01)
+    harness.metrics.observe_command("invented-by-a-sender", "error", 0.01)
+    harness.metrics.cloud_connected(True)
+    harness.metrics.heartbeat_sent(-0.001)
+    values = await harness.values()
     assert values["edge_reconcile_seconds_count", "done"] == 2
     assert values["edge_command_seconds_count", "success", "create_new_runtime"] == 1
     assert values["edge_command_seconds_count", "error", "other"] == 1
     assert values["edge_cloud_connected",] == 1
     assert values["edge_cloud_connects_total",] == 1
     assert values["edge_heartbeat_lateness_seconds_sum",] == 0
-    site.metrics.cloud_connected(False)
-    assert (await site.values())["edge_cloud_connected",] == 0
+    harness.metrics.cloud_connected(False)
+    assert (await harness.values())["edge_cloud_connected",] == 0
 
 
-async def test_a_port_that_is_taken_is_said_with_its_setting(site: Site) -> None:
-    second = StatusServer("127.0.0.1", site.server.port, site.beats, {}, site.metrics)
-    with pytest.raises(SettingError, match=r"EDGE_HTTP_LISTEN: 127\.0\.0\.1:[0-9]+ cannot be listened on"):
+async def test_a_port_in_use_is_reported_with_its_setting(harness: Harness) -> None:
+    second = StatusServer("127.0.0.1", harness.server.port, harness.liveness, {}, harness.metrics)
+    with pytest.raises(SettingError, match=r"EDGE_HTTP_LISTEN: cannot listen on 127\.0\.0\.1:[0-9]+"):
         await second.start()
 
 
-async def test_two_controllers_in_one_process_share_no_registry(site: Site) -> None:
-    other = Site()
-    other.metrics.reconciled("done", 1)
-    assert b'edge_reconcile_seconds_count{outcome="done"}' not in site.metrics.render()
+async def test_two_controllers_in_one_process_share_no_registry(harness: Harness) -> None:
+    other = Harness()
+    other.metrics.observe_reconcile("done", 1)
+    assert b'edge_reconcile_seconds_count{outcome="done"}' not in harness.metrics.render()
 
 
-async def test_a_stop_waits_for_nobody(site: Site) -> None:
-    _, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
-    port = site.server.port
-    await site.server.stop()
+async def test_a_stop_does_not_wait_for_clients(harness: Harness) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", harness.server.port)
+    port = harness.server.port
+    await harness.server.stop()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
     writer.close()

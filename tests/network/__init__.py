@@ -1,1 +1,1 @@
-"""The host's network, as interfaces and their changes show it."""
+"""Tests of the host's interfaces, changes and assigned addresses."""

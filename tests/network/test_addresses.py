@@ -1,4 +1,4 @@
-"""Addresses that we give are the same every time, and overlap nothing."""
+"""Assigned addresses are stable and do not overlap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ br0\t1000D50A\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0
 
 
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=4))
-def test_a_derived_mac_is_local_unicast_and_always_the_same(identity: list[str]) -> None:
+def test_a_derived_mac_is_local_unicast_and_stable(identity: list[str]) -> None:
     mac = addresses.derived_mac(*identity)
 
     assert re.fullmatch(r"02(:[0-9a-f]{2}){5}", mac)
@@ -28,11 +28,11 @@ def test_a_derived_mac_is_local_unicast_and_always_the_same(identity: list[str])
 
 
 def test_the_formula_of_a_mac_never_changes() -> None:
-    # It stands in leases and firewalls of plants: a new version must give the same.
+    # Plants have these addresses in DHCP reservations and firewalls: a new version must derive the same.
     assert addresses.derived_mac("install", "edge", "plc1", "lan0") == "02:ff:0b:65:d6:5e"
 
 
-def test_identities_that_only_look_alike_have_other_macs() -> None:
+def test_similar_identities_have_different_macs() -> None:
     assert addresses.derived_mac("a", "bc") != addresses.derived_mac("ab", "c")
 
 
@@ -52,7 +52,7 @@ def test_the_lowest_free_subnet_comes_first(taken: list[str], first: str | None)
     assert next(free, None) == (IPv4Network(first) if first else None)
 
 
-def test_a_pool_smaller_than_a_subnet_has_none() -> None:
+def test_a_pool_smaller_than_a_subnet_yields_none() -> None:
     assert list(addresses.free_subnets(IPv4Network("10.213.0.0/30"), [])) == []
 
 
@@ -66,5 +66,5 @@ def test_host_routes_are_read_without_the_default_route(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("used", "spare"), [(("192.168.1.7",), "192.168.1.254"), (("192.168.1.254", None), "192.168.1.253")]
 )
-def test_a_spare_address_is_the_highest_that_nobody_uses(used: tuple[str | None, ...], spare: str) -> None:
+def test_a_spare_address_is_the_highest_unused_one(used: tuple[str | None, ...], spare: str) -> None:
     assert addresses.spare_address(IPv4Network("192.168.1.0/24"), *used) == spare

@@ -1,4 +1,4 @@
-"""Addresses that two have: heard and asked for on a real LAN, defended at most every ten seconds."""
+"""Address conflicts on a real LAN: detected, probed and defended at most every ten seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.network.arp import packets
-from controller.network.arp.guard import AddressGuard, Held
+from controller.network.arp.guard import AddressGuard, GuardedAddress
 from tests.support.lan import Lan
 
 OURS = bytes.fromhex("02ab00000041")
@@ -19,19 +19,19 @@ THEIRS = bytes.fromhex("02cd00000042")
 ADDRESS = IPv4Address("10.0.0.5")
 
 
-def test_an_announcement_claims_the_address_and_a_probe_none() -> None:
+def test_an_announcement_claims_the_address_and_a_probe_does_not() -> None:
     assert packets.decode(packets.announcement(OURS, ADDRESS)) == (ADDRESS, OURS)
     assert packets.decode(packets.probe(OURS, ADDRESS)) is None
 
 
 @given(st.binary(max_size=40))
-def test_rubbish_claims_nothing_of_ethernet(data: bytes) -> None:
+def test_malformed_packets_claim_nothing(data: bytes) -> None:
     assert packets.decode(data) is None or data[:6] == bytes.fromhex("000108000604")
 
 
 @pytest.fixture
 async def guard(docker_machine: None) -> AsyncIterator[AddressGuard]:
-    """A guard that asks again soon."""
+    """A guard with a short check interval."""
     made = AddressGuard(check_seconds=0.2)
     checking = asyncio.create_task(made.check())
     yield made
@@ -39,31 +39,31 @@ async def guard(docker_machine: None) -> AsyncIterator[AddressGuard]:
     made.close()
 
 
-def held(lan: Lan, number: int) -> Held:
-    """An address of ours on the LAN."""
-    return Held(lan.parent, IPv4Address(lan.address(number)), OURS)
+def held(lan: Lan, number: int) -> GuardedAddress:
+    """One of our addresses on the LAN."""
+    return GuardedAddress(lan.parent, IPv4Address(lan.address(number)), OURS)
 
 
 async def changed(guard: AddressGuard) -> tuple[str, str]:
-    """The next runtime that it tells of."""
+    """The next runtime that the guard reports."""
     async with asyncio.timeout(30):
         return await anext(guard.changes())
 
 
-async def test_an_address_that_nobody_has_is_free(guard: AddressGuard, lan: Lan) -> None:
+async def test_an_unused_address_is_free(guard: AddressGuard, lan: Lan) -> None:
     assert await guard.probe([held(lan, 60)]) == {}
 
 
-async def test_an_address_that_somebody_has_is_told_with_who(guard: AddressGuard, lan: Lan) -> None:
+async def test_a_used_address_is_reported_with_the_other_mac(guard: AddressGuard, lan: Lan) -> None:
     mac = await asyncio.to_thread(lan.take, lan.address(60))
     assert await guard.probe([held(lan, 60), held(lan, 61)]) == {held(lan, 60): mac}
 
 
-async def test_an_interface_that_is_not_there_is_no_obstacle(guard: AddressGuard) -> None:
-    assert await guard.probe([Held("nosuch0", ADDRESS, OURS)]) == {}
+async def test_a_missing_interface_does_not_fail_the_probe(guard: AddressGuard) -> None:
+    assert await guard.probe([GuardedAddress("nosuch0", ADDRESS, OURS)]) == {}
 
 
-async def test_a_conflict_is_told_when_it_begins_and_when_it_ends(guard: AddressGuard, lan: Lan) -> None:
+async def test_the_start_and_the_end_of_a_conflict_are_reported(guard: AddressGuard, lan: Lan) -> None:
     ours = held(lan, 60)
     guard.guard("edge", "plc-1", [ours])
     assert guard.other(ours) == ""
@@ -78,14 +78,14 @@ async def test_a_conflict_is_told_when_it_begins_and_when_it_ends(guard: Address
     assert guard.other(ours) == ""
 
 
-async def test_claims_with_ever_new_addresses_name_one_machine_a_minute(
+async def test_claims_with_changing_macs_are_reported_once_a_minute(
     docker_machine: None, lan: Lan, caplog: pytest.LogCaptureFixture
 ) -> None:
     time = [0.0]
     guard, ours = AddressGuard(clock=lambda: time[0]), held(lan, 60)
     guard.guard("edge", "plc-1", [ours])
     claims = [
-        packets.Heard(ours.address, bytes.fromhex("02ef0000") + number.to_bytes(2, "big")) for number in range(500)
+        packets.ArpClaim(ours.address, bytes.fromhex("02ef0000") + number.to_bytes(2, "big")) for number in range(500)
     ]
     try:
         for claim in claims:
@@ -100,7 +100,7 @@ async def test_claims_with_ever_new_addresses_name_one_machine_a_minute(
     assert len([record for record in caplog.records if "is also" in record.getMessage()]) == 2
 
 
-async def test_what_is_given_up_is_not_listened_for(guard: AddressGuard, lan: Lan) -> None:
+async def test_a_released_address_is_not_guarded(guard: AddressGuard, lan: Lan) -> None:
     ours = held(lan, 60)
     guard.guard("edge", "plc-1", [ours])
     guard.guard("edge", "plc-1", [])
@@ -109,18 +109,18 @@ async def test_what_is_given_up_is_not_listened_for(guard: AddressGuard, lan: La
     assert guard.other(ours) == ""
 
 
-async def test_a_parent_that_comes_back_is_listened_on_again(guard: AddressGuard, lan: Lan) -> None:
+async def test_a_parent_that_comes_back_is_guarded_again(guard: AddressGuard, lan: Lan) -> None:
     ours = held(lan, 60)
     guard.guard("edge", "plc-1", [ours])
     await asyncio.to_thread(lan.unplug)
     await asyncio.to_thread(lan.plug)
     await asyncio.to_thread(lan.take, lan.address(60))
     async with asyncio.timeout(30):
-        while not guard.other(ours):  # every pass over a runtime says again what it has
+        while not guard.other(ours):  # every reconcile pass guards the runtime's addresses again
             guard.guard("edge", "plc-1", [ours])
             await asyncio.to_thread(lan.speak, lan.address(60))
 
 
-async def test_one_that_is_off_hears_nothing(lan: Lan) -> None:
+async def test_a_disabled_guard_reports_nothing(lan: Lan) -> None:
     await asyncio.to_thread(lan.take, lan.address(60))
     assert await AddressGuard(enabled=False).probe([held(lan, 60)]) == {}

@@ -1,4 +1,4 @@
-"""Changes of the network, as the kernel tells them, in a network namespace that is the test's own."""
+"""The kernel's notifications of network changes, in the test's own network namespace."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NEVER = 3600.0
 
 
 class Namespace:
-    """A network namespace without anybody else's noise, and a watcher's socket in it that listens already."""
+    """A quiet network namespace with an open notification socket in it."""
 
     def __init__(self) -> None:
         self.name = ownership.new_name("el")
         run("ip", "netns", "add", self.name)
-        with ThreadPoolExecutor(1) as thread:  # a thread that has joined the namespace must end
+        with ThreadPoolExecutor(1) as thread:  # a thread that has joined the namespace cannot be reused
             self.messages = thread.submit(self._open).result()
 
     def ip(self, *arguments: str) -> None:
@@ -90,28 +90,26 @@ async def test_a_burst_is_one_change(namespace: Namespace) -> None:
                 await anext(watched)
 
 
-async def test_a_network_that_is_never_quiet_is_still_looked_at(namespace: Namespace) -> None:
+async def test_endless_changes_are_still_reported(namespace: Namespace) -> None:
     namespace.ip("link", "add", "c0", "type", "bridge")
     async with contextlib.aclosing(namespace.watch(quiet=NEVER, at_most=0.1, safety=NEVER)) as watched:
         await anext(watched)
 
 
-async def test_without_any_change_it_looks_again_all_the_same(namespace: Namespace) -> None:
+async def test_it_also_yields_periodically_without_changes(namespace: Namespace) -> None:
     async with contextlib.aclosing(namespace.watch(safety=0.01)) as watched:
         await anext(watched)
         await anext(watched)
 
 
-async def test_messages_that_the_kernel_dropped_are_a_change(
-    namespace: Namespace, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_dropped_messages_count_as_a_change(namespace: Namespace, caplog: pytest.LogCaptureFixture) -> None:
     namespace.messages.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     caplog.set_level(logging.DEBUG)
-    for number in range(20):  # more than fits before anybody reads
+    for number in range(20):  # more than the receive buffer holds
         namespace.ip("link", "add", f"d{number}", "type", "bridge")
     async with contextlib.aclosing(namespace.watch(quiet=0.05, safety=NEVER)) as watched:
         await anext(watched)
-        assert "could not tell of every network change" in caplog.text
+        assert "Lost some notifications of network changes" in caplog.text
         namespace.ip("link", "delete", "d0")
         await anext(watched)
 
@@ -123,7 +121,7 @@ async def test_a_closed_watch_closes_its_socket(namespace: Namespace) -> None:
     assert namespace.messages.fileno() == -1
 
 
-async def test_only_what_differs_is_told() -> None:
+async def test_only_differences_are_reported() -> None:
     found = iter(["eth0 up", "eth0 up", "eth0 down", "eth0 down", "eth0 up"])
 
     async def bursts() -> AsyncGenerator[None, None]:

@@ -1,4 +1,4 @@
-"""The host's interfaces: real veths and bridges, and a made-up /sys for the hardware that a test machine lacks."""
+"""The host's interfaces: real veths and bridges, and a fake /sys for hardware that a test machine lacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\
 
 
 class Sysfs:
-    """A /sys/class/net of one's own."""
+    """A fake /sys/class/net."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "net"
@@ -57,7 +57,7 @@ def sysfs(tmp_path: Path) -> Sysfs:
     made.add("zz-team", "lower_zz-nic")
     made.add("zz-child", "lower_zz-nic", lower=True)
     made.add("zz-lo", flags=0x9)
-    (made.root / "bonding_masters").write_text("zz-bond\n")  # a file among the folders, as the kernel has it
+    (made.root / "bonding_masters").write_text("zz-bond\n")  # the kernel also has this file among the folders
     return made
 
 
@@ -74,7 +74,7 @@ def test_physical_vlan_wifi_and_bonds_are_parents(sysfs: Sysfs) -> None:
     assert sysfs.kinds(include_virtual=False) == PARENTS
 
 
-def test_virtual_ones_are_shown_when_asked_for_but_never_loopback_and_macvlan_children(sysfs: Sysfs) -> None:
+def test_virtual_interfaces_are_optional_and_loopback_and_macvlan_children_never_listed(sysfs: Sysfs) -> None:
     virtual = {"zz-bridge": "bridge", "zz-team": "virtual", "zz-veth": "virtual"}
     assert sysfs.kinds(include_virtual=True) == PARENTS | virtual
 
@@ -101,7 +101,7 @@ def test_a_real_interface_has_its_addresses_mac_and_subnet(bridge: str) -> None:
     assert bridge not in {one.name for one in snapshots.snapshot()}
 
 
-def test_the_controllers_own_bridges_and_their_ports_are_never_shown(bridge: str) -> None:
+def test_the_controllers_own_bridges_and_their_ports_are_never_listed(bridge: str) -> None:
     run("ip", "addr", "add", "198.51.100.17/28", "dev", bridge)
     with Lan() as lan:
         run("ip", "link", "set", lan.parent, "master", bridge)
@@ -126,19 +126,19 @@ def test_an_interface_comes_and_goes(bridge: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "../../etc", "a" * 400, "a\x00b", "lo/device"])
-def test_no_name_reaches_beyond_the_interfaces(name: str) -> None:
+def test_no_name_escapes_the_folder_of_interfaces(name: str) -> None:
     interfaces = HostInterfaces(POOL)
     assert not interfaces.exists(name)
     assert not interfaces.is_up(name)
 
 
-def test_what_an_interface_does_not_have_is_empty() -> None:
+def test_missing_values_of_an_interface_are_empty() -> None:
     found = HostInterface(name="a", kind="physical", is_up=False)
     assert (found.ip_address, found.subnet, found.gateway, found.mac_address) == ("", "", "", "")
 
 
 def _hexadecimal(address: str) -> str:
-    """As the kernel prints an address: its four bytes taken as a number of this machine."""
+    """Format an address as the kernel does: its four bytes as a number in host byte order."""
     return f"{int.from_bytes(bytes(map(int, address.split('.'))), sys.byteorder):08X}"
 
 
@@ -148,7 +148,7 @@ def test_the_gateway_is_that_of_the_default_route_with_the_lowest_metric(tmp_pat
         ("eth0", "0.0.0.0", "192.0.2.254", 3, 20, "0.0.0.0"),
         ("eth0", "192.0.2.0", "0.0.0.0", 1, 0, "255.255.255.0"),
         ("eth0", "10.0.0.0", "192.0.2.9", 3, 0, "255.0.0.0"),
-        ("eth0", "0.0.0.0", "192.0.2.8", 3, 0, "128.0.0.0"),  # half of the world, as VPNs set it
+        ("eth0", "0.0.0.0", "192.0.2.8", 3, 0, "128.0.0.0"),  # half of the address space, as VPNs do
         ("ppp0", "0.0.0.0", "0.0.0.0", 1, 0, "0.0.0.0"),  # a link without a gateway
         ("wlan0", "0.0.0.0", "198.51.100.1", 3, 600, "0.0.0.0"),
     ]
@@ -177,13 +177,13 @@ def link(name: str, kind: str, *used_by: str, gateway: str = "") -> HostInterfac
     ],
     ids=["a port", "a bond as port", "the default route", "a team", "docker0", "hypervisor and VPN"],
 )
-def test_a_host_is_reached_by_its_parents_and_by_a_bridge_in_their_place(
+def test_a_host_is_connected_by_its_parents_or_a_bridge_in_their_place(
     found: list[HostInterface], names: list[str] | None
 ) -> None:
     assert [each.name for each in interfaces.of_host(found)] == (names or [each.name for each in found])
 
 
-def test_a_real_bridge_over_a_parent_is_the_hosts(tmp_path: Path) -> None:
+def test_a_real_bridge_over_a_parent_connects_the_host(tmp_path: Path) -> None:
     made = Sysfs(tmp_path)
     made.add("br0", "bridge", devtype="bridge")
     made.add("eth0", "device", "upper_br0")

@@ -1,4 +1,4 @@
-"""From links as they stand to commands that bring the wanted ones: tables, then a namespace of the kernel's."""
+"""Plans from observed links to the wanted ones."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
 
 
 def link(name: str, mac: str, address: str = "", kind: str = "macvlan", *, up: bool = True, parent: int = 0) -> Link:
-    """A link as it stands."""
+    """An observed link."""
     return Link(name, mac, kind, up, (IPv4Interface(address),) if address else (), parent)
 
 
 def wanted(name: str, mac: str, address: str = "10.0.0.2/24", gateway: str = "", parent: int = 7) -> WantedLink:
-    """A link as the spec asks."""
+    """A link desired by the spec."""
     return WantedLink(name, "eth9", parent, mac, IPv4Interface(address), gateway)
 
 
 FAULTS = [
     ("in order", Snapshot((link("lan0", A, "10.0.0.2/24"),)), [wanted("lan0", A)], {}),
     ("missing", Snapshot(), [wanted("lan0", A)], {"lan0": "lan0 does not exist in the runtime"}),
-    ("name", Snapshot((link("eth0", A, "10.0.0.2/24"),)), [wanted("lan0", A)], {"lan0": "lan0 is called eth0"}),
+    ("name", Snapshot((link("eth0", A, "10.0.0.2/24"),)), [wanted("lan0", A)], {"lan0": "lan0 is named eth0"}),
     (
         "address",
         Snapshot((link("lan0", A, "10.0.0.3/24"),)),
@@ -37,7 +37,7 @@ FAULTS = [
         "no address yet",
         Snapshot((link("lan0", A),)),
         [wanted("lan0", A)],
-        {"lan0": "lan0 has not got its address 10.0.0.2/24 yet"},
+        {"lan0": "lan0 does not have its address 10.0.0.2/24 yet"},
     ),
     ("down", Snapshot((link("lan0", A, "10.0.0.2/24", up=False),)), [wanted("lan0", A)], {"lan0": "lan0 is down"}),
     (
@@ -51,13 +51,13 @@ FAULTS = [
         "no route",
         Snapshot((link("lan0", A, "10.0.0.2/24"),)),
         [wanted("lan0", A, gateway="10.0.0.1")],
-        {"lan0": "the default route does not go over 10.0.0.1"},
+        {"lan0": "the default route does not use the gateway 10.0.0.1"},
     ),
     (
         "route over another network",
         Snapshot((link("lan0", A, "10.0.0.2/24"),), (("10.0.0.1", "lan0"), ("10.213.0.1", "eth1"))),
         [wanted("lan0", A, gateway="10.0.0.1")],
-        {"lan0": "the default route does not go over 10.0.0.1"},
+        {"lan0": "the default route does not use the gateway 10.0.0.1"},
     ),
     (
         "route without a gateway",
@@ -74,7 +74,7 @@ def test_faults_are_named(_case: str, snapshot: Snapshot, links: list[WantedLink
 
 
 def names_after(commands: list[Command], before: dict[str, str]) -> dict[str, str]:
-    """MAC address -> name after the renames; fails where the kernel would."""
+    """Apply the renames and return names by MAC address; fails where the kernel would."""
     names = {name: mac for mac, name in before.items()}
     for command in commands:
         if "name" in command:
@@ -107,15 +107,15 @@ def test_every_link_gets_its_name(_case: str, before: dict[str, str], after: dic
     assert any("down" in command for command in commands) == (bool(commands) and not live)
 
 
-def test_the_engines_name_is_kept_as_an_alternative_one() -> None:
+def test_the_engines_name_is_kept_as_an_altname() -> None:
     snapshot = Snapshot((link("eth0", A), link("plant", B), link("eth2", C)))
     links = [wanted("lan0", A), wanted("cell", B), wanted("eth0", C)]
 
-    # eth0 is another link's name now, and "plant" was none of the engine's.
+    # eth0 is now the name of another link, and "plant" is not an engine's name.
     assert link_plan.engine_names(snapshot, links) == [("link", "property", "add", "dev", "eth0", "altname", "eth2")]
 
 
-def test_an_alternative_name_gives_way_to_a_wanted_one() -> None:
+def test_an_altname_is_removed_if_a_link_needs_the_name() -> None:
     snapshot = Snapshot((Link("lan0", A, "macvlan", True, (), 0, ("eth0",)), link("eth1", B)))
 
     commands = link_plan.renames(snapshot, [wanted("lan0", A), wanted("eth0", B)])
@@ -123,19 +123,19 @@ def test_an_alternative_name_gives_way_to_a_wanted_one() -> None:
     assert commands[0] == ("link", "property", "del", "dev", "lan0", "altname", "eth0")
 
 
-def test_a_link_that_nobody_asks_for_goes_and_one_that_the_engine_holds_stays() -> None:
+def test_an_unwanted_link_is_removed_unless_the_engine_owns_it() -> None:
     snapshot = Snapshot((link("a", A), link("b", B), link("c", C), link("own", "02:00:00:00:00:0d", kind="veth")))
 
     assert link_plan.surplus(snapshot, [wanted("a", A)], [B.upper()]) == [("link", "delete", "dev", "c")]
 
 
-def test_a_link_on_another_parent_is_made_anew() -> None:
+def test_a_link_on_another_parent_is_recreated() -> None:
     snapshot = Snapshot((link("a", A, parent=3),))
 
     assert link_plan.surplus(snapshot, [wanted("a", A, parent=7)], []) == [("link", "delete", "dev", "a")]
 
 
-def test_an_address_that_changes_is_given_again_with_its_route() -> None:
+def test_a_changed_address_is_set_again_with_its_route() -> None:
     snapshot = Snapshot((link("lan0", A, "10.0.0.3/24"),), (("10.0.0.1", "lan0"),))
 
     commands = link_plan.addressing(snapshot, [wanted("lan0", A, gateway="10.0.0.1")])

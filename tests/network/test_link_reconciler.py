@@ -1,4 +1,4 @@
-"""Mending real links in a network namespace of the test's own, without a container."""
+"""Reconciles real links in the test's own network namespace, without a container."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.site import eventually
 
 @pytest.fixture
 def container() -> Iterator[Process]:
-    """A process with a network namespace of its own, as a container has one."""
+    """A process with its own network namespace, like a container's."""
     process = subprocess.Popen(
         ["unshare", "--net", "sh", "-c", "echo ready; exec sleep 300"], stdout=subprocess.PIPE, text=True
     )
@@ -45,12 +45,12 @@ def desired(lan: Lan, host: int, name: str, gateway: str = "") -> WantedLink:
 
 
 async def snapshot_of(container: Process) -> Snapshot:
-    """What stands."""
+    """The observed links and routes."""
     async with Namespace(container) as namespace:
         return await namespace.snapshot()
 
 
-async def test_links_are_made_and_answer(lan: Lan, container: Process) -> None:
+async def test_links_are_created_and_reachable(lan: Lan, container: Process) -> None:
     wanted = [desired(lan, 10, "plant", lan.gateway), desired(lan, 11, "cell")]
 
     assert await link_reconciler.reconcile_links(container, wanted, [])
@@ -72,7 +72,7 @@ async def test_names_are_swapped_and_addresses_changed_on_links_that_are_up(lan:
     assert link_plan.faults(await snapshot_of(container), swapped) == {}
 
 
-async def test_a_name_that_an_engine_gave_can_be_used_again(lan: Lan, container: Process) -> None:
+async def test_an_engines_name_can_be_reused(lan: Lan, container: Process) -> None:
     await link_reconciler.reconcile_links(container, [desired(lan, 10, "eth0")], [])
     await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant")], [])
     kept = (await snapshot_of(container)).links[0].alternative_names
@@ -98,24 +98,24 @@ async def test_a_mac_that_is_still_in_use_is_waited_for(lan: Lan, container: Pro
 
 
 async def made(container: Process) -> bool:
-    """Whether there is a link."""
+    """Return whether the link exists."""
     return bool((await snapshot_of(container)).links)
 
 
-async def test_renaming_works_where_the_kernel_wants_links_down(lan: Lan, container: Process) -> None:
+async def test_renaming_works_on_kernels_that_need_the_link_down(lan: Lan, container: Process) -> None:
     await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant", lan.gateway)], [])
     renamed = [desired(lan, 10, "cell", lan.gateway)]
     async with Namespace(container) as namespace:
         await namespace.apply(link_plan.renames(await namespace.snapshot(), renamed, live=False))
 
-    # The route went with the link that was down.
+    # The kernel removed the route while the link was down.
     await link_reconciler.reconcile_links(container, renamed, [])
 
     assert link_plan.faults(await snapshot_of(container), renamed) == {}
     assert lan.ping(lan.address(10))
 
 
-async def test_a_link_that_is_not_wanted_any_more_goes(lan: Lan, container: Process) -> None:
+async def test_a_link_that_is_no_longer_wanted_is_removed(lan: Lan, container: Process) -> None:
     await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant"), desired(lan, 11, "cell")], [])
 
     await link_reconciler.reconcile_links(container, [desired(lan, 10, "plant")], [])
@@ -128,11 +128,11 @@ async def test_the_hosts_own_network_is_never_entered() -> None:
         await link_reconciler.reconcile_links(bare(os.getpid()), [], [])
 
 
-async def test_a_process_id_that_was_given_again_is_not_entered(container: Process) -> None:
+async def test_a_reused_process_id_is_not_entered(container: Process) -> None:
     with pytest.raises(errors.Retry, match="is not the container's"):
         await link_reconciler.reconcile_links(Process(container.pid, "c0ffee"), [], [])
 
 
-async def test_a_process_that_is_gone_is_told() -> None:
-    with pytest.raises(errors.Retry, match="cannot be entered"):
+async def test_a_process_that_is_gone_is_reported() -> None:
+    with pytest.raises(errors.Retry, match="Cannot enter the network namespace"):
         await link_reconciler.reconcile_links(bare(2**22 + 1), [], [])

@@ -1,6 +1,6 @@
-"""Interfaces that runtimes stand on, and VLANs made for them.
+"""Parent interfaces of runtimes, and VLANs created for them.
 
-Not every kernel has VLANs: what is made here is a macvlan of the same name, but for the test of the kernel itself.
+Not every kernel supports VLANs, so except in the test of the kernel itself a macvlan of the same name stands in.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def lan(docker_machine: None) -> Iterator[Lan]:
 
 
 @pytest.fixture
-def ours() -> Parents:
-    """Of an installation of the test's own."""
+def own_parents() -> Parents:
+    """The parents of the test's own installation."""
     return Parents(uuid.uuid4().hex[:8], lambda _: "macvlan mode bridge")
 
 
@@ -47,52 +47,52 @@ def ours() -> Parents:
         ("eth0.a", None),
     ],
 )
-def test_a_name_tells_the_vlan(name: str, found: Vlan | None) -> None:
+def test_vlan_names_are_parsed(name: str, found: Vlan | None) -> None:
     assert parents.vlan(name) == found
 
 
-def test_a_vlan_needs_what_it_stands_on() -> None:
-    assert parents.with_lower(["eth1", "eth0.10"]) == {"eth1", "eth0.10", "eth0"}
+def test_a_vlan_needs_its_lower_interface() -> None:
+    assert parents.with_lower_interfaces(["eth1", "eth0.10"]) == {"eth1", "eth0.10", "eth0"}
 
 
-async def test_a_vlan_is_made_once_is_up_and_goes_when_nobody_needs_it(ours: Parents, lan: Lan) -> None:
+async def test_a_vlan_is_created_once_and_up_and_removed_when_unused(own_parents: Parents, lan: Lan) -> None:
     name = f"{lan.parent}.10"
-    ours.note("plc-1", [name])
+    own_parents.note("plc-1", [name])
 
-    await ours.provide([name])
+    await own_parents.provide([name])
     number = interfaces.index(name)
-    await ours.provide([name])
+    await own_parents.provide([name])
 
     assert number
-    assert ours.numbers([name]) == {name: number}
+    assert own_parents.numbers([name]) == {name: number}
     assert (await asyncio.to_thread(interfaces.state, name)).up
-    assert await ours.remove_unused() == []
-    ours.note("plc-1", ())
-    assert await ours.remove_unused({name}) == []
-    assert await ours.remove_unused() == [name]
+    assert await own_parents.remove_unused() == []
+    own_parents.note("plc-1", ())
+    assert await own_parents.remove_unused({name}) == []
+    assert await own_parents.remove_unused() == [name]
     assert not interfaces.index(name)
 
 
-async def test_an_interface_that_others_made_is_used_and_left_alone(ours: Parents, lan: Lan) -> None:
+async def test_a_foreign_interface_is_used_but_never_removed(own_parents: Parents, lan: Lan) -> None:
     name, other = f"{lan.parent}.10", Parents("another", lambda _: "macvlan mode bridge")
     await other.provide([name])
 
-    await ours.provide([name])
+    await own_parents.provide([name])
 
-    assert await ours.ours() == []
-    assert await ours.remove_unused() == []
+    assert await own_parents.ours() == []
+    assert await own_parents.remove_unused() == []
     assert await other.remove_unused() == [name]
 
 
-async def test_what_is_missing_is_told_unless_it_can_be_made(ours: Parents, lan: Lan) -> None:
+async def test_missing_interfaces_are_those_that_cannot_be_created(own_parents: Parents, lan: Lan) -> None:
     makeable, names = f"{lan.parent}.10", ["nosuch0", "nosuch0.10", lan.parent]
 
-    assert ours.lacking([*names, makeable]) == ("nosuch0", "nosuch0.10")
-    await ours.provide(names)
-    assert ours.numbers([makeable]) == {makeable: 0}
+    assert own_parents.unavailable([*names, makeable]) == ("nosuch0", "nosuch0.10")
+    await own_parents.provide(names)
+    assert own_parents.numbers([makeable]) == {makeable: 0}
 
 
-async def test_a_kernel_makes_the_vlan_or_the_remedy_is_told(lan: Lan) -> None:
+async def test_the_kernel_creates_the_vlan_or_the_error_names_the_remedy(lan: Lan) -> None:
     real, name = Parents(uuid.uuid4().hex[:8]), f"{lan.parent}.10"
     able = run("ip", "link", "add", "link", lan.parent, "name", "probe.7", "type", "vlan", "id", "7", check=False)
     run("ip", "link", "delete", "probe.7", check=False)
@@ -113,13 +113,13 @@ async def test_a_kernel_makes_the_vlan_or_the_remedy_is_told(lan: Lan) -> None:
         assert "modprobe 8021q" in str(refused)
 
 
-async def test_another_failure_is_told_in_the_words_of_the_system(lan: Lan) -> None:
+async def test_other_failures_carry_the_output_of_ip(lan: Lan) -> None:
     broken = Parents("broken", lambda _: "macvlan mode nonsense")
-    with pytest.raises(errors.Retry, match="ip said"):
+    with pytest.raises(errors.Retry, match="ip failed"):
         await broken.provide([f"{lan.parent}.10"])
 
 
-def test_nothing_of_the_host_is_ours_by_default(ours: Parents, tmp_path: Path) -> None:
+def test_unmarked_interfaces_are_not_ours(own_parents: Parents, tmp_path: Path) -> None:
     alias = tmp_path / "eth0" / "ifalias"
     alias.parent.mkdir()
     alias.write_text("the plant's uplink\n")

@@ -1,4 +1,4 @@
-"""The resolver configuration of a process, whose root is not trusted."""
+"""The resolver configuration of a process with an untrusted root."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ time.sleep(600)
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Path:
-    """The resolv.conf of process 7 below a /proc of the test's own."""
+    """The resolv.conf of process 7 in a fake /proc."""
     file = tmp_path / "7/root/etc/resolv.conf"
     file.parent.mkdir(parents=True)
     (tmp_path / "7/cgroup").write_text("0::/docker/c0ffee\n")
@@ -60,7 +60,7 @@ def test_the_file_is_written_in_place(tmp_path: Path, configuration: Path) -> No
     assert configuration.stat().st_ino == before
 
 
-def test_no_file_means_no_name_servers(tmp_path: Path) -> None:
+def test_without_the_file_there_are_no_name_servers(tmp_path: Path) -> None:
     assert resolver.name_servers(PROCESS, tmp_path) == ()
 
 
@@ -85,14 +85,14 @@ def test_nothing_outside_the_runtime_is_ever_written(tmp_path: Path, configurati
     assert precious.read_text() == "nameserver 10.0.0.1\n"
 
 
-def test_a_process_id_that_was_given_again_is_another_process(tmp_path: Path, configuration: Path) -> None:
+def test_a_reused_process_id_is_another_process(tmp_path: Path, configuration: Path) -> None:
     (tmp_path / "7/cgroup").write_text("0::/init.scope\n")
     with pytest.raises(errors.Retry, match="is not the container's"):
         resolver.write(PROCESS, ["10.0.0.9"], tmp_path)
     assert "10.0.0.1" in configuration.read_text()
 
 
-def test_the_new_name_servers_stand_before_the_old_ones_are_cut_off(
+def test_new_name_servers_are_written_before_the_old_ones_are_truncated(
     tmp_path: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: int) -> None:
@@ -104,10 +104,10 @@ def test_the_new_name_servers_stand_before_the_old_ones_are_cut_off(
     assert resolver.name_servers(PROCESS, tmp_path)[0] == "10.0.0.9"
 
 
-def test_a_device_in_the_place_of_the_file_is_not_opened(
+def test_a_device_in_place_of_the_file_is_not_opened(
     tmp_path: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Opening is enough to set some devices off: a watchdog restarts the host.
+    # Opening a device can have effects: a watchdog reboots the host.
     configuration.unlink()
     os.mknod(configuration, stat.S_IFCHR | 0o600, os.makedev(1, 3))
     opened, really_open = [], os.open
@@ -120,7 +120,7 @@ def test_a_device_in_the_place_of_the_file_is_not_opened(
 
     monkeypatch.setattr(os, "open", watched)
     assert resolver.name_servers(PROCESS, tmp_path) == ()
-    with pytest.raises(errors.Retry, match="no regular file"):
+    with pytest.raises(errors.Retry, match="not a regular file"):
         resolver.write(PROCESS, ["10.0.0.9"], tmp_path)
     assert set(opened) == {"cgroup"}
 

@@ -44,7 +44,7 @@ def desired(of_spec: runtimes.RuntimeSpec = SPEC, *, changed: bool = False, **va
 
 
 def steps(made: plan.Plan) -> list[str]:
-    return [type(step).__name__ for step in made.steps]
+    return [step.value for step in made.steps]
 
 
 class Case(NamedTuple):

@@ -37,7 +37,7 @@ async def test_a_start_is_counted_also_when_the_first_attempt_at_it_fails(world:
     world.backend.containers.clear()
 
     def fail_once(when: str, step: base.Step) -> None:
-        if isinstance(step, base.StartContainer):
+        if step is base.Step.START_CONTAINER:
             world.backend.fault = lambda when, step: None
             raise errors.Retry(reasons.STEP_FAILED, "the engine is busy")
 
@@ -74,7 +74,7 @@ async def test_a_repair_that_does_not_help_is_told_and_not_repeated_without_end(
     repairs: list[base.Step] = []
 
     async def in_vain(target: base.Target, progress: base.Progress) -> None:
-        repairs.append(base.RepairNetworks())
+        repairs.append(base.Step.REPAIR_NETWORKS)
 
     monkeypatch.setattr(world.backend, "_RepairNetworks", in_vain)
     result = await world.reconcile()

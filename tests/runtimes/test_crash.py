@@ -9,15 +9,15 @@ from tests.runtimes.world import World
 from tests.support.fake_backend import Crash
 
 WHEN = ["before", "after"]
-CREATION = [base.ResolveImage, base.CreateContainer, base.StartContainer]
-DELETION = [base.RemoveContainer, base.RemoveNetworks]
+CREATION = [base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER]
+DELETION = [base.Step.REMOVE_CONTAINER, base.Step.REMOVE_NETWORKS]
 
 
-def kill_at(world: World, when: str, kind: type[base.Step]) -> None:
+def kill_at(world: World, when: str, kind: base.Step) -> None:
     """Kill the controller at the first such step."""
 
     def fault(now: str, step: base.Step) -> None:
-        if now == when and type(step) is kind:
+        if now == when and step is kind:
             world.backend.fault = lambda when, step: None
             raise Crash
 
@@ -33,9 +33,7 @@ async def crash_and_recover(world: World) -> None:
 
 @pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("step", CREATION)
-async def test_killed_while_creating_it_is_created_and_started_once(
-    world: World, when: str, step: type[base.Step]
-) -> None:
+async def test_killed_while_creating_it_is_created_and_started_once(world: World, when: str, step: base.Step) -> None:
     await world.create()
     kill_at(world, when, step)
     await crash_and_recover(world)
@@ -45,7 +43,7 @@ async def test_killed_while_creating_it_is_created_and_started_once(
 
 @pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("step", DELETION)
-async def test_killed_while_deleting_it_goes_wholly(world: World, when: str, step: type[base.Step]) -> None:
+async def test_killed_while_deleting_it_goes_wholly(world: World, when: str, step: base.Step) -> None:
     await world.create()
     await world.reconcile()
     await world.delete()
@@ -60,7 +58,7 @@ async def test_killed_at_a_restart_it_is_restarted_once(world: World, when: str)
     await world.create()
     await world.reconcile()
     await world.change(restartedAt="2026-02-02T00:00:00Z")
-    kill_at(world, when, base.RestartContainer)
+    kill_at(world, when, base.Step.RESTART_CONTAINER)
     await crash_and_recover(world)
     assert world.backend.effects.count("restart") == 1
     assert world.status()["restartCount"] == 1
@@ -69,8 +67,8 @@ async def test_killed_at_a_restart_it_is_restarted_once(world: World, when: str)
 
 
 @pytest.mark.parametrize("when", WHEN)
-@pytest.mark.parametrize("step", [base.ResolveImage, base.ReplaceContainer])
-async def test_killed_while_replacing_it_is_replaced_once(world: World, when: str, step: type[base.Step]) -> None:
+@pytest.mark.parametrize("step", [base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER])
+async def test_killed_while_replacing_it_is_replaced_once(world: World, when: str, step: base.Step) -> None:
     await world.create()
     await world.reconcile()
     await world.change(version="2")
@@ -86,7 +84,7 @@ async def test_killed_at_a_stop_it_is_stopped_and_stays_so(world: World, when: s
     await world.create()
     await world.reconcile()
     await world.change(desiredState="Stopped")
-    kill_at(world, when, base.StopContainer)
+    kill_at(world, when, base.Step.STOP_CONTAINER)
     await crash_and_recover(world)
     assert world.backend.effects.count("stop") == 1
     assert world.backend.only().state == "exited"

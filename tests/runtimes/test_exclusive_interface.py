@@ -23,7 +23,7 @@ def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "reported"),
     [
         (body("a", YOUNGER, interfaces=[{"parentInterface": "eth1"}]), "eth1 is a parent of plc-a"),
         (body("a", OLDER, interfaces=[{"parentInterface": "eth0"}]), ""),

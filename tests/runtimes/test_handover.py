@@ -148,7 +148,7 @@ async def test_one_that_comes_while_the_owner_is_removed_waits_and_is_made_anew(
     coming: list[asyncio.Task[None]] = []
 
     def fault(when: str, step: base.Step) -> None:
-        if when == "after" and isinstance(step, base.RemoveContainer):
+        if when == "after" and step is base.Step.REMOVE_CONTAINER:
             cell.world.backend.fault = lambda when, step: None
             coming.append(asyncio.ensure_future(come()))
             raise errors.Retry(reasons.STEP_FAILED, "the networks are busy")

@@ -174,7 +174,7 @@ async def test_what_waits_for_an_image_names_it(world: World, spec: dict[str, An
     seen: list[str] = []
 
     def look(when: str, step: base.Step) -> None:
-        if when == "before" and isinstance(step, base.ResolveImage):
+        if when == "before" and step is base.Step.RESOLVE_IMAGE:
             seen.append(world.condition("Ready")["message"])
 
     world.backend.fault = look

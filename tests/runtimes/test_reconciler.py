@@ -118,7 +118,7 @@ async def test_every_end_of_a_pass_is_in_the_status(
     await world.create()
 
     def fail(when: str, step: base.Step) -> None:
-        if isinstance(step, base.StartContainer):
+        if step is base.Step.START_CONTAINER:
             raise error
 
     world.backend.fault = fail
@@ -234,7 +234,7 @@ async def test_a_step_in_the_middle_of_a_plan_is_not_made_for_a_wish_that_is_gon
     await world.create()
 
     def delete_after_creation(when: str, step: base.Step) -> None:
-        if when == "after" and isinstance(step, base.CreateContainer):
+        if when == "after" and step is base.Step.CREATE_CONTAINER:
             world.object()["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
             world.interrupted.set()
 

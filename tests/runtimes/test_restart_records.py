@@ -217,7 +217,7 @@ async def test_a_start_is_told_once_also_when_the_first_attempt_at_it_fails(runn
     running.backend.end(running.backend.only(), "exited", 0)
 
     def fail_once(when: str, step: base.Step) -> None:
-        if isinstance(step, base.StartContainer):
+        if step is base.Step.START_CONTAINER:
             running.backend.fault = lambda when, step: None
             raise errors.Retry(reasons.STEP_FAILED, "the engine is busy")
 

@@ -92,7 +92,7 @@ class FakeBackend:
 
     async def execute(self, step: base.Step, target: base.Target, progress: base.Progress) -> base.Target:
         self.fault("before", step)
-        action = getattr(self, f"_{type(step).__name__}")
+        action = getattr(self, f"_{step.value}")
         target = await action(target, progress) or target
         self.fault("after", step)
         return target

@@ -20,7 +20,7 @@ from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.labels import ContainerProvenance
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
-from controller.machinery.endpoint import of_kubeconfig
+from controller.machinery.endpoint import from_kubeconfig
 from tests.upgrades.release import FOLDER, FULL_SPEC, INSTALL_ID, NAMESPACE, STATUS, Release, runtime
 
 
@@ -34,7 +34,7 @@ async def keep(folder: Path) -> None:
         )
         await server.start()
         server.write_kubeconfig(state / "kubeconfig")
-        api = ApiClient(of_kubeconfig(state / "kubeconfig"))
+        api = ApiClient(from_kubeconfig(state / "kubeconfig"))
         written = await _fill(api)
         await api.close()
         await server.stop()

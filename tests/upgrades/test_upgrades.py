@@ -18,7 +18,7 @@ from controller.backends.base import Identity
 from controller.backends.docker.containers import labels
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
-from controller.machinery.endpoint import of_kubeconfig
+from controller.machinery.endpoint import from_kubeconfig
 from tests.upgrades.compatibility import narrowed, schema
 from tests.upgrades.release import INSTALL_ID, NAMESPACE, Release, all_kept
 
@@ -35,7 +35,7 @@ async def upgraded(release: Release, tmp_path: Path) -> AsyncIterator[ApiClient]
     server = ApiServer(tmp_path, "127.0.0.1", 0, crds.manifests(), NAMESPACE)
     await server.start()
     await asyncio.to_thread(server.write_kubeconfig, tmp_path / "kubeconfig")
-    api = ApiClient(await asyncio.to_thread(of_kubeconfig, tmp_path / "kubeconfig"))
+    api = ApiClient(await asyncio.to_thread(from_kubeconfig, tmp_path / "kubeconfig"))
     yield api
     await api.close()
     await server.stop()

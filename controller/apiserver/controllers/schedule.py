@@ -10,7 +10,7 @@ from controller import boottime, errors, files
 from controller.apiserver.access.pki import Pki
 from controller.apiserver.controllers.expiry import Expiry
 from controller.apiserver.storage.store import Store
-from controller.boottime import Steps
+from controller.boottime import ClockStepDetector
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ControllerSchedule:
         self._clock = clock
         self._renewed = renewed
         self._expiry = Expiry(store, elapsed)
-        self._steps = Steps(clock, elapsed)
+        self._clock_steps = ClockStepDetector(clock, elapsed)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -52,7 +52,7 @@ class ControllerSchedule:
         """Until the next round: at once when the clock was set, for that may have ended certificates."""
         for _ in range(SECONDS // LOOK_SECONDS):
             await asyncio.sleep(LOOK_SECONDS)
-            if self._steps.look():
+            if self._clock_steps.detect():
                 return
 
     async def _renew(self) -> None:

@@ -10,7 +10,7 @@ from controller.devices.serial import SerialDevice
 from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.lease_manager import LeaseManager
 from controller.network.interface_passthrough import InterfacePassthrough
-from controller.state import LENT
+from controller.state import PASSTHROUGH
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,8 @@ def read_only(state: Path) -> HostServices:
     ``state`` is the controller's state directory.
     """
     return HostServices(
-        LeaseManager(Path("/nonexistent")), AddressGuard(enabled=False), InterfacePassthrough(state / LENT), tuple
+        LeaseManager(Path("/nonexistent")),
+        AddressGuard(enabled=False),
+        InterfacePassthrough(state / PASSTHROUGH),
+        tuple,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from controller.backends import base
 from controller.backends.base import Progress, Step, Target
 from controller.backends.docker.containers import labels
@@ -37,25 +35,26 @@ class Steps:
         self._replacement = replacement = Replacement(
             parts.containers, creation, lifecycle, attachments, images, settle_seconds
         )
-        self._actions: dict[type[Step], base.Action] = {
-            base.ResolveImage: images.resolve,
-            base.CreateContainer: self._create,
-            base.StartContainer: _plain(lifecycle.start),
-            base.StopContainer: _plain(lifecycle.stop),
-            base.RestartContainer: _plain(lifecycle.restart),
-            base.RestoreName: _plain(lifecycle.restore_name),
-            base.ReplaceContainer: self._replace,
-            base.FinishReplacement: _plain(replacement.finish),
-            base.RepairNetworks: _plain(attachments.repair),
-            base.AttachDevices: _plain(parts.ports.attach),
-            base.UpdateResources: _plain(lifecycle.update_limits),
-            base.RemoveContainer: _plain(self._remove),
-            base.RemoveNetworks: _plain(self._remove_networks),
-        }
+        self._actions = base.Actions(
+            resolve_image=images.resolve,
+            create_container=self._create,
+            start_container=base.plain(lifecycle.start),
+            stop_container=base.plain(lifecycle.stop),
+            restore_name=base.plain(lifecycle.restore_name),
+            restart_container=base.plain(lifecycle.restart),
+            replace_container=self._replace,
+            finish_replacement=base.plain(replacement.finish),
+            repair_networks=base.plain(attachments.repair),
+            attach_devices=base.plain(parts.ports.attach),
+            update_resources=base.plain(lifecycle.update_limits),
+            remove_container=base.plain(self._remove),
+            remove_networks=base.plain(self._remove_networks),
+            pin_image=base.unsupported(Step.PIN_IMAGE),
+        )
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Do one step; see protocol.Backend. Raises Refusal too."""
-        return await base.action_for(self._actions, step)(target, progress)
+        return await self._actions.of(step)(target, progress)
 
     async def _create(self, target: Target, progress: Progress) -> Target:
         target = await self._with_image(target, progress)
@@ -83,13 +82,3 @@ class Steps:
         left = await self._parts.containers.of_install(self._install_id)
         used = (labels.parents(entry["Labels"]) for _, entry in left)
         await self._parts.parents.remove_unused(set().union(*used))
-
-
-def _plain(action: Callable[[Target], Awaitable[None]]) -> base.Action:
-    """An action that reports no progress and adds nothing to the target."""
-
-    async def act(target: Target, _progress: Progress) -> Target:
-        await action(target)
-        return target
-
-    return act

@@ -43,7 +43,7 @@ class PodsBackend:
         self._images = Images(api, workloads)
         self._observer = Observer(workloads)
         self._inventory = Inventory(api, install_id)
-        self._actions = self._table()
+        self._actions = self._steps()
 
     async def observe(self, target: Target) -> Observed:
         """What stands now."""
@@ -51,7 +51,7 @@ class PodsBackend:
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Do one step; see protocol.Backend."""
-        return await _with_failures(base.action_for(self._actions, step)(target, progress))
+        return await _with_failures(self._actions.of(step)(target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
         """Never: a pod has the interfaces that it was started with."""
@@ -107,22 +107,24 @@ class PodsBackend:
         except errors.ApiError as error:
             raise errors.Waiting(reasons.DAEMON_UNREACHABLE, f"Pods cannot be managed: {error}") from error
 
-    def _table(self) -> dict[type[Step], base.Action]:
+    def _steps(self) -> base.Actions:
         lifecycle, replacement = self._lifecycle, self._replacement
-        return {
-            base.ResolveImage: self._images.resolve,
-            base.CreateContainer: self._with_image(lifecycle.create),
-            base.StartContainer: _plain(lifecycle.start),
-            base.StopContainer: _plain(lifecycle.stop),
-            base.RestartContainer: _plain(lifecycle.restart),
-            base.ReplaceContainer: self._with_image(replacement.replace),
-            base.FinishReplacement: _plain(replacement.finish),
-            base.RepairNetworks: _plain(self._workloads.surround),
-            base.UpdateResources: _plain(lifecycle.update_limits),
-            base.PinImage: _plain(lifecycle.pin),
-            base.RemoveContainer: _plain(lifecycle.remove),
-            base.RemoveNetworks: _plain(lifecycle.remove_networks),
-        }
+        return base.Actions(
+            resolve_image=self._images.resolve,
+            create_container=self._with_image(lifecycle.create),
+            start_container=base.plain(lifecycle.start),
+            stop_container=base.plain(lifecycle.stop),
+            restart_container=base.plain(lifecycle.restart),
+            replace_container=self._with_image(replacement.replace),
+            finish_replacement=base.plain(replacement.finish),
+            repair_networks=base.plain(self._workloads.surround),
+            update_resources=base.plain(lifecycle.update_limits),
+            pin_image=base.plain(lifecycle.pin),
+            remove_container=base.plain(lifecycle.remove),
+            remove_networks=base.plain(lifecycle.remove_networks),
+            attach_devices=base.unsupported(Step.ATTACH_DEVICES),
+            restore_name=base.unsupported(Step.RESTORE_NAME),
+        )
 
     def _with_image(self, action: Callable[[Target], Awaitable[None]]) -> base.Action:
         """An action for which the image must be known."""
@@ -133,16 +135,6 @@ class PodsBackend:
             return target
 
         return act
-
-
-def _plain(action: Callable[[Target], Awaitable[None]]) -> base.Action:
-    """An action that has nothing to tell and finds nothing to add to the target."""
-
-    async def act(target: Target, _progress: Progress) -> Target:
-        await action(target)
-        return target
-
-    return act
 
 
 async def _with_failures(work: Awaitable[T]) -> T:

@@ -59,7 +59,7 @@ def unknown(device_id: str) -> CommandError:
 
 def refuse_away(runtime: RuntimeObject) -> None:
     """Raise errors.CommandError when nobody could carry out a wish now: it would come true at some other time."""
-    if reason := away.why(runtime):
+    if reason := away.message(runtime):
         raise CommandError(f"{runtime['spec']['deviceId']} cannot be commanded now: {reason}")
 
 

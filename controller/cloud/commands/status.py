@@ -39,7 +39,7 @@ class DeviceStatus:
         runtime = await self._devices.find(message.device_id)
         if runtime is None:
             found = await self._unknown(message.device_id)
-        elif reason := away.why(runtime):
+        elif reason := away.message(runtime):
             found = error(reason)  # what was known of it may be true no longer
         else:
             found = await self._of(runtime)

@@ -1,4 +1,4 @@
-"""Addresses that two have: asked for before one is taken, listened for while it is used (RFC 5227).
+"""Detects address conflicts: probes an address before it is used and watches it while it is in use (RFC 5227).
 
-Knows parents, addresses and hardware addresses; what follows from a conflict is decided elsewhere.
+Knows parents, addresses and hardware addresses; the consequences of a conflict are decided elsewhere.
 """

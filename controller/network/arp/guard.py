@@ -1,7 +1,8 @@
-"""The addresses of our runtimes: probed on the LAN before they are taken, guarded while they are used (RFC 5227).
+"""Probes the addresses of runtimes on the LAN before use and guards them while in use (RFC 5227).
 
-A conflict is told and defended against, never given way to: a running control program keeps its address, and a person
-decides. Own runtimes on the same parent are not heard here; they are known (backends/docker/networking/address_registry.py).
+A conflict is reported and the address defended, but never given up: a running control program keeps its address, and a
+person decides. Our own runtimes on the same parent are not heard here; see
+backends/docker/networking/address_registry.py.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from controller.network.arp.listeners import Listeners
-from controller.network.arp.packets import Heard
+from controller.network.arp.packets import ArpClaim
 
-# Shorter than RFC 5227's, which are for any link there may be: on a wired LAN an answer takes a millisecond.
+# Shorter than in RFC 5227, which allows for any kind of link: on a wired LAN a reply takes a millisecond.
 _PROBES, _PROBE_SECONDS, _LAST_PROBE_SECONDS = 3, 0.1, 0.15
 _CHECK_SECONDS = 5.0
-_NAME_SECONDS = 60.0  # before another machine is named: anyone on the LAN can claim with a new address each time
-_DEFEND_SECONDS = 10.0  # two that defend must not storm (RFC 5227 section 2.4)
+_NAME_SECONDS = 60.0  # between reports of different machines: a host on the LAN could claim with a new MAC every time
+_DEFEND_SECONDS = 10.0  # two defending hosts must not start an ARP storm (RFC 5227 section 2.4)
 
 log = logging.getLogger(__name__)
 
 
-class Held(NamedTuple):
-    """An address on the LAN of a parent, and the hardware address of ours that has it or wants it."""
+class GuardedAddress(NamedTuple):
+    """An address on a parent's LAN, and our hardware address that has it or is about to use it."""
 
     parent: str
     address: IPv4Address
@@ -34,7 +35,7 @@ class Held(NamedTuple):
 
 
 class AddressGuard:
-    """One for a host; belongs to one event loop. With ``enabled`` false it hears and says nothing."""
+    """One per host; belongs to one event loop. If not ``enabled``, it neither listens nor sends."""
 
     def __init__(
         self,
@@ -47,21 +48,23 @@ class AddressGuard:
         self._check_seconds = check_seconds
         self._clock = clock
         self._listeners = Listeners(self._heard)
-        self._guarded: dict[tuple[str, str], frozenset[Held]] = {}
-        self._probed: list[Held] = []
-        self._answered: dict[Held, tuple[float, bytes]] = {}  # when and by whom somebody else claimed it last
-        self._conflicts: dict[Held, bytes] = {}
-        self._defended: dict[Held, float] = {}
-        self._named: dict[Held, float] = {}  # when the machine in ``_conflicts`` was named
+        self._guarded: dict[tuple[str, str], frozenset[GuardedAddress]] = {}
+        self._probed: list[GuardedAddress] = []
+        self._answered: dict[
+            GuardedAddress, tuple[float, bytes]
+        ] = {}  # time and MAC of the last claim by another machine
+        self._conflicts: dict[GuardedAddress, bytes] = {}
+        self._defended: dict[GuardedAddress, float] = {}
+        self._named: dict[GuardedAddress, float] = {}  # when the machine in ``_conflicts`` was reported
         self._changed: dict[tuple[str, str], None] = {}
         self._wake = asyncio.Event()
 
-    def other(self, held: Held) -> str:
-        """The hardware address of another machine that has a guarded address too, "" when there is none."""
+    def other(self, held: GuardedAddress) -> str:
+        """Return the MAC address of another machine with the same guarded address, "" when there is none."""
         return self._conflicts.get(held, b"").hex(":")
 
-    def guard(self, namespace: str, device_id: str, held: Collection[Held]) -> None:
-        """Listen for others with the addresses that a runtime has; none when it does not run."""
+    def guard(self, namespace: str, device_id: str, held: Collection[GuardedAddress]) -> None:
+        """Watch for other machines with a runtime's addresses; pass none for a runtime that does not run."""
         device, wanted = (namespace, device_id), frozenset(held)
         before = self._guarded.get(device, frozenset())
         if not self._enabled or (wanted == before and all(self._listeners.on(each.parent) for each in wanted)):
@@ -76,8 +79,8 @@ class AddressGuard:
             self._named.pop(lost, None)
         self._listen()
 
-    async def probe(self, wanted: Collection[Held]) -> dict[Held, str]:
-        """Which of the addresses somebody has, with the hardware address. Takes a third of a second."""
+    async def probe(self, wanted: Collection[GuardedAddress]) -> dict[GuardedAddress, str]:
+        """Return the addresses in use by another machine, with its MAC address. Takes a third of a second."""
         if not self._enabled or not wanted:
             return {}
         began = self._clock()
@@ -96,7 +99,7 @@ class AddressGuard:
         return {held: mac.hex(":") for held, (when, mac) in answers.items() if when >= began}
 
     async def check(self) -> None:
-        """Ask again for the addresses in conflict, for ever, so that the end of one is noticed."""
+        """Periodically probe the addresses in conflict, so that the end of a conflict is noticed. Never returns."""
         while True:
             await asyncio.sleep(self._check_seconds)
             disputed = list(self._conflicts)
@@ -104,11 +107,11 @@ class AddressGuard:
             for held in disputed:
                 if held not in still and held in self._conflicts:
                     del self._conflicts[held]
-                    log.info("%s on %s is nobody else's any more", held.address, held.parent)
+                    log.info("No other machine uses %s on %s any more", held.address, held.parent)
                     self._report(held)
 
     async def changes(self) -> AsyncIterator[tuple[str, str]]:
-        """Namespace and device id of each runtime with an address that came into conflict or out of it, for ever."""
+        """Yield namespace and device id of each runtime with an address whose conflict began or ended. Never ends."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -117,12 +120,12 @@ class AddressGuard:
                 yield device
 
     def close(self) -> None:
-        """Hear no more."""
+        """Stop listening."""
         self._guarded.clear()
         self._listen()
 
     @property
-    def _all_guarded(self) -> set[Held]:
+    def _all_guarded(self) -> set[GuardedAddress]:
         return {held for group in self._guarded.values() for held in group}
 
     def _listen(self) -> None:
@@ -131,8 +134,8 @@ class AddressGuard:
             needed.setdefault(held.parent, set()).add(held.address)
         self._listeners.listen(needed)
 
-    def _heard(self, parent: str, claim: Heard) -> None:
-        """Somebody says to have an address; our own runtimes may."""
+    def _heard(self, parent: str, claim: ArpClaim) -> None:
+        """Handle another machine's claim of an address; claims of our own runtimes are ignored."""
         guarded = self._all_guarded
         here = {held for held in (*guarded, *self._probed) if held.parent == parent}
         if claim.mac in {held.mac for held in here}:
@@ -142,16 +145,16 @@ class AddressGuard:
             if held in guarded:
                 self._dispute(held, claim.mac)
 
-    def _dispute(self, held: Held, other: bytes) -> None:
+    def _dispute(self, held: GuardedAddress, other: bytes) -> None:
         known, now = self._conflicts.get(held), self._clock()
         if known is None or (known != other and now - self._named[held] >= _NAME_SECONDS):
             self._conflicts[held], self._named[held] = other, now
-            log.warning("%s on %s is also %s", held.address, held.parent, other.hex(":"))
+            log.warning("Address conflict: %s on %s is also used by %s", held.address, held.parent, other.hex(":"))
             self._report(held)
         if now - self._defended.get(held, float("-inf")) >= _DEFEND_SECONDS:
             self._defended[held] = now
             self._listeners.defend(held.parent, held.address, held.mac)
 
-    def _report(self, held: Held) -> None:
+    def _report(self, held: GuardedAddress) -> None:
         self._changed |= dict.fromkeys(device for device, group in self._guarded.items() if held in group)
         self._wake.set()

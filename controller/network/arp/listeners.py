@@ -1,6 +1,6 @@
-"""One ARP socket on every parent that is needed, in the event loop.
+"""One ARP socket for each needed parent, in the event loop.
 
-A parent that went away is listened on again with the next ``listen`` that finds it.
+After a parent has disappeared, the next ``listen`` that finds it again reopens its socket.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address
 
-from controller.network.arp.packets import Heard
+from controller.network.arp.packets import ArpClaim
 from controller.network.arp.sockets import ArpSocket
 
 log = logging.getLogger(__name__)
 
 
 class Listeners:
-    """``heard`` is called with a parent's name and who claims one of the addresses asked for there."""
+    """``heard`` is called with a parent's name and a claim of one of the addresses watched there."""
 
-    def __init__(self, heard: Callable[[str, Heard], None]) -> None:
+    def __init__(self, heard: Callable[[str, ArpClaim], None]) -> None:
         self._heard = heard
         self._sockets: dict[str, ArpSocket] = {}
 
     def on(self, parent: str) -> bool:
-        """Whether somebody listens there."""
+        """Return whether a socket is open on this parent."""
         return parent in self._sockets
 
     def listen(self, needed: Mapping[str, Iterable[IPv4Address]]) -> None:
-        """Hear these addresses by parent, and nothing else."""
+        """Listen for exactly these addresses, by parent."""
         for parent in [parent for parent in self._sockets if parent not in needed]:
             self._drop(parent)
         for parent, addresses in needed.items():
@@ -36,12 +36,12 @@ class Listeners:
                 arp.listen(sorted(addresses))
 
     def probe(self, parent: str, address: IPv4Address) -> None:
-        """Ask who has it."""
+        """Ask who has the address."""
         if arp := self._sockets.get(parent):
             self._try(parent, lambda: arp.probe(address))
 
     def defend(self, parent: str, address: IPv4Address, mac: bytes) -> None:
-        """Say who has it."""
+        """Announce that ``mac`` has the address."""
         if arp := self._sockets.get(parent):
             self._try(parent, lambda: arp.defend(address, mac))
 
@@ -49,7 +49,7 @@ class Listeners:
         try:
             arp = ArpSocket(parent)
         except OSError as error:
-            log.debug("No ARP on %s: %s", parent, error.strerror)
+            log.debug("Cannot open an ARP socket on %s: %s", parent, error.strerror)
             return None
         self._sockets[parent] = arp
         asyncio.get_running_loop().add_reader(arp.fileno(), self._readable, parent)
@@ -62,7 +62,7 @@ class Listeners:
 
     def _readable(self, parent: str) -> None:
         try:
-            claims = self._sockets[parent].heard()
+            claims = self._sockets[parent].receive()
         except OSError:
             self._drop(parent)
             return
@@ -73,4 +73,4 @@ class Listeners:
         try:
             send()
         except OSError as error:
-            log.debug("ARP on %s could not be sent: %s", parent, error.strerror)
+            log.debug("Cannot send ARP on %s: %s", parent, error.strerror)

@@ -1,4 +1,4 @@
-"""ARP for IPv4 on Ethernet (RFC 826), and which of it wakes us. Pure."""
+"""ARP packets for IPv4 on Ethernet (RFC 826), and the kernel filter for them. Pure."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 ETHERTYPE = 0x0806
-EVERYBODY = b"\xff" * 6
+BROADCAST_MAC = b"\xff" * 6
 REQUEST = 1
 _ETHERNET, _IPV4 = 1, 0x0800
 _PACKET = struct.Struct("!HHBBH6s4s6s4s")
 _SENDER_OFFSET = 14
-_NOBODY = bytes(6)
-_NOWHERE = IPv4Address(0)
+_UNKNOWN_MAC = bytes(6)
+_UNSPECIFIED = IPv4Address(0)
 
 
-class Heard(NamedTuple):
-    """Who says to have which address."""
+class ArpClaim(NamedTuple):
+    """A claim: this MAC address says that it has this IP address."""
 
     address: IPv4Address
     mac: bytes
 
 
 def probe(mac: bytes, address: IPv4Address) -> bytes:
-    """Asks whether anybody has the address, without claiming it (RFC 5227 section 2.1.1)."""
-    return _PACKET.pack(_ETHERNET, _IPV4, 6, 4, REQUEST, mac, _NOWHERE.packed, _NOBODY, address.packed)
+    """Return a packet that asks who has the address without claiming it (RFC 5227 section 2.1.1)."""
+    return _PACKET.pack(_ETHERNET, _IPV4, 6, 4, REQUEST, mac, _UNSPECIFIED.packed, _UNKNOWN_MAC, address.packed)
 
 
 def announcement(mac: bytes, address: IPv4Address) -> bytes:
-    """Tells everybody who has the address (RFC 5227 section 2.3)."""
-    return _PACKET.pack(_ETHERNET, _IPV4, 6, 4, REQUEST, mac, address.packed, _NOBODY, address.packed)
+    """Return a packet that announces who has the address (RFC 5227 section 2.3)."""
+    return _PACKET.pack(_ETHERNET, _IPV4, 6, 4, REQUEST, mac, address.packed, _UNKNOWN_MAC, address.packed)
 
 
-def decode(data: bytes) -> Heard | None:
-    """Who sent the packet, None where it claims no address.
+def decode(data: bytes) -> ArpClaim | None:
+    """Return the claim in a packet, None when it claims no address.
 
-    Probes of others claim none: switches send them to find out who is there (device tracking), and count for nothing.
+    Probes claim no address: switches send them to discover hosts (device tracking), so they are ignored.
     """
     if len(data) < _PACKET.size:
         return None
@@ -45,11 +45,11 @@ def decode(data: bytes) -> Heard | None:
     if (hardware, protocol, mac_length, address_length) != (_ETHERNET, _IPV4, 6, 4):
         return None
     address = IPv4Address(sender)
-    return None if address.is_unspecified else Heard(address, mac)
+    return None if address.is_unspecified else ArpClaim(address, mac)
 
 
 def sent_by(addresses: Iterable[IPv4Address]) -> tuple[tuple[int, int, int, int], ...]:
-    """A filter of the kernel's (classic BPF) for ARP that one of these addresses sent; all else does not wake us."""
+    """Return a classic BPF filter for ARP sent by one of these addresses; the kernel drops everything else."""
     take, leave = (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0)
     tests = [step for address in addresses for step in ((0x15, 0, 1, int(address)), take)]
     return ((0x20, 0, 0, _SENDER_OFFSET), *tests, leave)

@@ -1,4 +1,4 @@
-"""A packet socket for ARP on an interface of the host (packet(7))."""
+"""A packet socket for ARP on a host interface (packet(7))."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ipaddress import IPv4Address
 
 from controller.network import setns
 from controller.network.arp import packets
-from controller.network.arp.packets import Heard
+from controller.network.arp.packets import ArpClaim
 
 _AT_ONCE = 32
 
 
 class ArpSocket:
-    """Hears and speaks ARP on one interface of the host. Raises OSError when it is not there."""
+    """Sends and receives ARP on one host interface. Raises OSError when the interface does not exist."""
 
     def __init__(self, parent: str) -> None:
         self._parent = parent
@@ -28,23 +28,23 @@ class ArpSocket:
             raise
 
     def fileno(self) -> int:
-        """For an event loop."""
+        """Return the descriptor for an event loop."""
         return self._socket.fileno()
 
     def listen(self, addresses: Iterable[IPv4Address]) -> None:
-        """Hear these senders and no others."""
+        """Receive packets of these senders only."""
         setns.attach_filter(self._socket, packets.sent_by(addresses))
 
     def probe(self, address: IPv4Address) -> None:
-        """Ask whether anybody has it."""
+        """Ask who has the address."""
         self._send(packets.probe(self._mac, address))
 
     def defend(self, address: IPv4Address, mac: bytes) -> None:
-        """Say that it is ``mac`` that has it."""
+        """Announce that ``mac`` has the address."""
         self._send(packets.announcement(mac, address))
 
-    def heard(self) -> list[Heard]:
-        """What came."""
+    def receive(self) -> list[ArpClaim]:
+        """Return the claims that arrived."""
         found = []
         try:
             for _ in range(_AT_ONCE):
@@ -54,14 +54,14 @@ class ArpSocket:
         except BlockingIOError:
             pass
         except OSError:
-            # One that went down comes up again; one that is gone leaves the socket without an interface.
+            # An interface that is down may come up again; a removed one leaves the socket unbound.
             if not self._socket.getsockname()[0]:
                 raise
         return found
 
     def close(self) -> None:
-        """Hear no more."""
+        """Close the socket."""
         self._socket.close()
 
     def _send(self, packet: bytes) -> None:
-        self._socket.sendto(packet, (self._parent, packets.ETHERTYPE, 0, 0, packets.EVERYBODY))
+        self._socket.sendto(packet, (self._parent, packets.ETHERTYPE, 0, 0, packets.BROADCAST_MAC))

@@ -1,4 +1,4 @@
-"""DHCP for an interface of a container: message -> machine -> lease, kept by one client for each interface.
+"""DHCP for container interfaces: message -> state machine -> lease, with one client per interface.
 
-Says what address an interface has; putting it on the link is the work of wiring.py and mending.py.
+Determines an interface's address; link_plan.py and link_reconciler.py put it on the link.
 """

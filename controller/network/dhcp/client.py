@@ -1,7 +1,7 @@
-"""The owner of one leased interface: a socket, a state machine and a timer in the event loop, for one container's run.
+"""The DHCP client of one interface: a socket, a state machine and a timer in the event loop, for one container run.
 
-Has no task: it sleeps until a packet, a deadline or the end of the container's first process wakes it. Once closed
-it stays closed; the next run of the container gets another one.
+It has no task: packets, deadlines and the end of the container's first process call it. A closed client is never
+reopened; the next run of the container gets a new one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Link(NamedTuple):
-    """A link inside a container: its first process on the host, the name inside, and the number of its parent."""
+    """A link inside a container: the container's first process, the name inside, and the ifindex of the parent."""
 
     process: Process
     name: str
@@ -33,9 +33,10 @@ class Link(NamedTuple):
 
 
 class LeaseClient:
-    """Asks for, and keeps, the lease of one link.
+    """Obtains and renews the lease of one link.
 
-    ``changed`` is called after every change of ``machine.lease`` or ``machine.trouble``, and when it closes itself.
+    ``changed`` is called after every change of ``machine.lease`` or ``machine.trouble``, and when the client closes
+    itself.
     """
 
     def __init__(
@@ -48,16 +49,16 @@ class LeaseClient:
         self._socket: LinkSocket | None = None
         self._process = -1
         self._timer: asyncio.TimerHandle | None = None
-        self._reported = (machine.lease, machine.trouble)
+        self._reported = (machine.lease, machine.problem)
 
     @property
     def alive(self) -> bool:
-        """Whether it keeps the lease."""
+        """Return whether the client is running."""
         return self._socket is not None
 
     async def start(self) -> None:
-        """Begin to ask. Raises OSError when the link or the container is gone."""
-        # Held before the socket is opened, so that a container that ends in between is noticed.
+        """Start requesting a lease. Raises OSError when the link or the container is gone."""
+        # Opened before the socket, so that the end of the container in between is noticed.
         self._process = os.pidfd_open(self.link.process.pid)
         opening = asyncio.ensure_future(asyncio.to_thread(open_link, self.link.process, self.link.name))
         try:
@@ -69,7 +70,7 @@ class LeaseClient:
         except BaseException:
             self.close()
             raise
-        if self._process < 0:  # closed meanwhile
+        if self._process < 0:  # closed in the meantime
             opened.close()
             return
         self._socket = opened
@@ -79,7 +80,7 @@ class LeaseClient:
         self._act(self.machine.start(self._clock()))
 
     def close(self) -> None:
-        """Give up the socket, and with it the container's namespace. The address stays on the link."""
+        """Close the socket, and with it the container's namespace. The address stays on the link."""
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
@@ -93,7 +94,7 @@ class LeaseClient:
             self._process = -1
 
     def _ended(self) -> None:
-        """The container ended: its links must not be kept alive by us."""
+        """Close when the container ends: an open socket would keep its links alive."""
         self.close()
         self._changed()
 
@@ -118,7 +119,7 @@ class LeaseClient:
         if self._socket is None:
             return
         self._set_timer()
-        found = (self.machine.lease, self.machine.trouble)
+        found = (self.machine.lease, self.machine.problem)
         if found != self._reported:
             self._reported = found
             self._changed()
@@ -129,12 +130,12 @@ class LeaseClient:
         try:
             self._socket.send(what)
         except OSError as error:
-            # A link that is down, or a full queue, is a lost packet: it is sent again.
+            # A link that is down or a full queue is only a lost packet, which is sent again.
             if error.errno not in _PASSING:
                 self._lost(error)
 
     def _lost(self, error: OSError) -> None:
-        log.info("%s of process %s does not carry packets: %s", self.link.name, self.link.process.pid, error.strerror)
+        log.info("Lost the link %s of process %s: %s", self.link.name, self.link.process.pid, error.strerror)
         self.close()
         self._changed()
 
@@ -147,6 +148,6 @@ class LeaseClient:
 
 
 def _discard(opening: asyncio.Future[LinkSocket]) -> None:
-    """Close a socket that came too late."""
+    """Close a socket that was opened after the cancellation."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()

@@ -1,4 +1,4 @@
-"""IPv4 and UDP around a DHCP message, for sockets that see a link below its addresses (RFC 791, RFC 768). Pure."""
+"""IPv4 and UDP headers of a DHCP message, for packet sockets on links without an address (RFC 791, RFC 768). Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _UDP = struct.Struct("!HHHH")
 _UDP_PROTOCOL = 17
 _FRAGMENT = 0x3FFF  # more fragments, or an offset
 
-# A filter of the kernel's (classic BPF) for UDP to port 68 that is not a later fragment: everything else on a LAN
-# must not wake us. Offsets from the IP header, for packet sockets without a link header.
+# A classic BPF filter for UDP to port 68, except later fragments, so that other LAN traffic does not wake us.
+# Offsets count from the IP header, for packet sockets without a link header.
 FILTER = (
     (0x30, 0, 0, 9),  # protocol
     (0x15, 0, 6, _UDP_PROTOCOL),
@@ -21,13 +21,13 @@ FILTER = (
     (0xB1, 0, 0, 0),  # length of the IP header
     (0x48, 0, 0, 2),  # destination port
     (0x15, 0, 1, CLIENT_PORT),
-    (0x06, 0, 0, 0xFFFF),  # take it
-    (0x06, 0, 0, 0),  # leave it
+    (0x06, 0, 0, 0xFFFF),  # accept
+    (0x06, 0, 0, 0),  # drop
 )
 
 
 def wrap(payload: bytes, source: IPv4Address, destination: IPv4Address) -> bytes:
-    """The IP packet that carries a client's message."""
+    """Return the IP packet that carries a client's message."""
     length = _UDP.size + len(payload)
     pseudo = source.packed + destination.packed + struct.pack("!HH", _UDP_PROTOCOL, length)
     udp = _UDP.pack(CLIENT_PORT, SERVER_PORT, length, 0)
@@ -38,9 +38,9 @@ def wrap(payload: bytes, source: IPv4Address, destination: IPv4Address) -> bytes
 
 
 def unwrap(packet: bytes) -> bytes:
-    """The UDP payload to the client's port, b"" for anything else.
+    """Return the payload of a UDP packet to the client's port, b"" for anything else.
 
-    Its checksum is not looked at: between virtual links it is often left to hardware that is not there.
+    Ignores the checksum: on virtual links it is often left to offloading hardware that does not exist.
     """
     if len(packet) < _IP.size:
         return b""

@@ -1,7 +1,7 @@
-"""Keeps the leases of all interfaces: one client for each, what it was given on disk, and who must be looked at again.
+"""Manages the leases of all interfaces: runs a client for each, stores its lease on disk and reports changes.
 
-A lease is remembered by what the runtime *is* (namespace, device id, interface), so that the address is the same after
-a restart of the container, the controller or the host, and after deleting and creating the Runtime.
+A lease is stored under the runtime's identity (namespace, device id, interface), so that the address survives a restart
+of the container, the controller or the host, and deleting and recreating the Runtime.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from controller.boottime import now
 from controller.network.dhcp import leases
 from controller.network.dhcp.client import LeaseClient, Link
 from controller.network.dhcp.leases import Lease
-from controller.network.dhcp.machine import Client, Machine, Trouble
+from controller.network.dhcp.machine import Client, LeaseProblem, Machine
 
-KEPT = 4096  # files of half a kilobyte; a box has 250 runtimes with eight interfaces at most
-_REWRITE_SECONDS = 300.0  # a renewal that changes nothing but times is not written more often (SD cards)
+KEPT = 4096  # files of half a kilobyte; a node has at most 250 runtimes with eight interfaces
+_REWRITE_SECONDS = 300.0  # least interval of writes for renewals that change only times, to spare SD cards
 
 log = logging.getLogger(__name__)
 
 
 class LeaseKey(NamedTuple):
-    """Whose lease: an interface of a runtime."""
+    """The owner of a lease: an interface of a runtime."""
 
     namespace: str
     device_id: str
@@ -40,22 +40,22 @@ class LeaseKey(NamedTuple):
 
 
 class LeaseState(NamedTuple):
-    """How a lease stands; its times are seconds since 1970.
+    """The state of a lease; its times are seconds since 1970.
 
-    ``settled`` false: whether an address may be used is not known yet, and what stands on the link may stay.
+    If not ``settled``, it is not known yet which address may be used, and the present one may stay on the link.
     """
 
     lease: Lease | None = None
-    trouble: Trouble | None = None
+    problem: LeaseProblem | None = None
     settled: bool = False
-    kept: bool = False  # a client keeps it now
+    kept: bool = False  # a client is running
 
 
 NOT_KEPT = LeaseState()
 
 
 class LeaseManager:
-    """``directory`` holds a file for each lease; it is made at the first. Belongs to one event loop."""
+    """``directory`` holds a file for each lease and is created on first use. Belongs to one event loop."""
 
     def __init__(
         self, directory: Path, wall: Callable[[], float] = time.time, chance: Callable[[], float] = random.random
@@ -69,16 +69,16 @@ class LeaseManager:
         self._wake = asyncio.Event()
 
     def lease_state(self, key: LeaseKey, link: Link | None) -> LeaseState:
-        """How the lease of an interface stands; ``link`` is the one that it must be kept on."""
+        """Return the state of an interface's lease; ``link`` is the link that its client must run on."""
         client = self._clients.get(key)
         if client is None or not client.alive or client.link != link:
             return NOT_KEPT
         machine = client.machine
         lease = machine.lease.shifted(self._wall() - now()) if machine.lease else None
-        return LeaseState(lease, machine.trouble, machine.settled, kept=True)
+        return LeaseState(lease, machine.problem, machine.settled, kept=True)
 
     async def keep(self, key: LeaseKey, link: Link, client: Client) -> None:
-        """See that a client keeps the lease on this link; one that does already is left alone.
+        """Ensure that a client runs on this link; one that already does is left alone.
 
         Raises errors.Retry(STEP_FAILED) when the link is gone.
         """
@@ -93,16 +93,16 @@ class LeaseManager:
         try:
             await made.start()
         except OSError as error:
-            message = f"No address can be asked for on {link.name}: {error.strerror}"
+            message = f"Cannot request an address on {link.name}: {error.strerror}"
             raise errors.Retry(reasons.STEP_FAILED, message) from error
 
     def forget(self, namespace: str, device_id: str) -> None:
-        """Ask no more for a runtime that is gone. What it had stays on disk, for one of the same identity."""
+        """Stop the clients of a deleted runtime. Its leases stay on disk for a new runtime of the same identity."""
         for key in [key for key in self._clients if key[:2] == (namespace, device_id)]:
             self._clients.pop(key).close()
 
     async def changes(self) -> AsyncIterator[tuple[str, str]]:
-        """Namespace and device id of every runtime with a lease that changed, for ever; on disk before it is told."""
+        """Yield namespace and device id of each runtime whose lease changed, after storing the lease. Never ends."""
         await asyncio.to_thread(self._prune)
         while True:
             await self._wake.wait()
@@ -114,7 +114,7 @@ class LeaseManager:
                 yield device
 
     def close(self) -> None:
-        """Stop asking. Addresses stay where they are, and leases on disk."""
+        """Stop all clients. Addresses stay on their links, and leases on disk."""
         for client in self._clients.values():
             client.close()
         self._clients.clear()
@@ -124,24 +124,24 @@ class LeaseManager:
         self._wake.set()
 
     async def _remembered(self, key: LeaseKey, former: LeaseClient | None) -> Lease | None:
-        """The lease of the run before, with the client's clock."""
+        """Return the lease of the previous run, in the client's clock."""
         if former is not None and former.machine.lease is not None:
             return former.machine.lease
         document = await asyncio.to_thread(self._read, key)
         try:
-            lease = leases.of_document(document["lease"]) if document else None
+            lease = leases.from_document(document["lease"]) if document else None
         except (KeyError, TypeError, ValueError):
-            log.warning("The kept lease of %s cannot be read; it is asked for anew", key.interface)
+            log.warning("Cannot read the stored lease of %s; requesting a new one", key.interface)
             return None
-        # A clock that was set back must not make a lease longer than it was given for.
-        return _not_younger(lease.shifted(now() - self._wall()), now()) if lease else None
+        # A clock that was set back must not extend a lease beyond its duration.
+        return _not_in_future(lease.shifted(now() - self._wall()), now()) if lease else None
 
     async def _write(self, key: LeaseKey) -> None:
         client = self._clients.get(key)
         if client is None or client.machine.lease is None:
             return
         lease = client.machine.lease
-        if (before := self._written.get(key)) and _hardly_differ(before, lease):
+        if (before := self._written.get(key)) and _only_times_changed(before, lease):
             return
         document = {"key": list(key), "lease": leases.to_document(lease.shifted(self._wall() - now()))}
         if await asyncio.to_thread(self._put, key, json.dumps(document).encode()):
@@ -155,9 +155,7 @@ class LeaseManager:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.write_secret(self._path(key), content)
         except OSError as error:
-            log.warning(
-                "A lease could not be kept on disk (%s); after a power cut another may be given", error.strerror
-            )
+            log.warning("Cannot store a lease (%s): the address may change after a power cut", error.strerror)
             return False
         return True
 
@@ -169,16 +167,16 @@ class LeaseManager:
         return document if isinstance(document, dict) else {}
 
     def _prune(self) -> None:
-        """Of more files than can be in use, remove those written least recently; an age may be a wrong clock's."""
+        """Remove the least recently written files beyond the limit; their age may come from a wrong clock."""
         found = sorted(self._directory.glob("*.json"), key=lambda path: path.stat().st_mtime)
         for path in found[:-KEPT]:
             path.unlink(missing_ok=True)
 
 
-def _not_younger(lease: Lease, current: float) -> Lease:
+def _not_in_future(lease: Lease, current: float) -> Lease:
     return lease if lease.renewed <= current else lease.shifted(current - lease.renewed)
 
 
-def _hardly_differ(before: Lease, lease: Lease) -> bool:
-    """Whether only times moved, and not by much."""
+def _only_times_changed(before: Lease, lease: Lease) -> bool:
+    """Return whether only the times changed, and not by much."""
     return replace(before, renewed=lease.renewed) == lease and lease.renewed - before.renewed < _REWRITE_SECONDS

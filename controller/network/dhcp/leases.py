@@ -1,4 +1,4 @@
-"""Leases: what a server gave for how long, in memory with a clock that never jumps, on disk with the time of day."""
+"""DHCP leases: in memory with times of a clock that never jumps, on disk with the time of day."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NAME_SERVERS_KEPT = 3
 
 @dataclass(frozen=True)
 class Lease:
-    """An address for a time. ``obtained`` and ``renewed`` are seconds of the clock that its user has.
+    """A leased address. ``obtained`` and ``renewed`` are seconds of the caller's clock.
 
-    ``renew_after`` (T1), ``rebind_after`` (T2) and ``duration`` are seconds from ``renewed`` on; ``server_mac`` is
-    where renewals are sent, empty when it is not known.
+    ``renew_after`` (T1), ``rebind_after`` (T2) and ``duration`` are seconds after ``renewed``. Renewals are sent to
+    ``server_mac``, which is empty when unknown.
     """
 
     address: IPv4Interface
@@ -37,11 +37,11 @@ class Lease:
 
     @property
     def expires(self) -> float:
-        """When it ends."""
+        """Return the end of the lease."""
         return self.renewed + self.duration
 
     def shifted(self, seconds: float) -> Lease:
-        """The same with another clock."""
+        """Return the lease in another clock."""
         return replace(self, obtained=self.obtained + seconds, renewed=self.renewed + seconds)
 
 
@@ -50,7 +50,7 @@ def is_host(address: IPv4Address) -> bool:
     return not (address in _THIS_NETWORK or address.is_loopback or address.is_multicast or address.is_reserved)
 
 
-def of_acknowledgement(message: Message, now: float, server_mac: bytes, before: Lease | None) -> Lease | None:
+def from_acknowledgement(message: Message, now: float, server_mac: bytes, before: Lease | None) -> Lease | None:
     """The lease that a DHCPACK gives, None when it lacks what it must have (RFC 2131 table 3).
 
     A gateway that cannot be reached from the address is left out: the kernel takes no route over it.
@@ -86,7 +86,7 @@ def _is_gateway(router: IPv4Address, address: IPv4Interface) -> bool:
 
 
 def _prefix(message: Message) -> int:
-    """Length of the subnet mask; without one, that of the address' class."""
+    """Return the prefix length of the subnet mask or, without a mask, of the address class."""
     masks = message.addresses(messages.SUBNET_MASK)
     if masks:
         bits = f"{int(masks[0]):032b}"
@@ -97,7 +97,7 @@ def _prefix(message: Message) -> int:
 
 
 def to_document(lease: Lease) -> dict[str, Any]:
-    """As JSON; times are seconds since 1970."""
+    """Return the lease as JSON; the times must be seconds since 1970."""
     return {
         "address": str(lease.address),
         "server": str(lease.server),
@@ -112,8 +112,8 @@ def to_document(lease: Lease) -> dict[str, Any]:
     }
 
 
-def of_document(document: dict[str, Any]) -> Lease:
-    """The lease of such a document. Raises KeyError, TypeError or ValueError."""
+def from_document(document: dict[str, Any]) -> Lease:
+    """Parse a document of ``to_document``. Raises KeyError, TypeError or ValueError."""
     duration, renew, rebind = (
         INFINITE if document[name] is None else float(document[name])
         for name in ("duration", "renewAfter", "rebindAfter")

@@ -1,8 +1,8 @@
-"""The client's state machine (RFC 2131 section 4.4, figure 5): messages and time in, messages out. Pure.
+"""The DHCP client's state machine (RFC 2131 section 4.4, figure 5): messages and time in, messages out. Pure.
 
-No clock, no socket, no chance: its user tells the time, asks again at ``deadline`` and sends what comes back.
-Where the RFC leaves a choice the plant decides: the address of last time is asked for first, always; and a box that
-comes up before its server goes on with a lease that has not ended (section 3.2, point 4).
+It has no clock, socket or random source: the caller passes the time, calls ``elapsed`` at ``deadline`` and sends the
+returned messages. Two choices that the RFC leaves open follow from the needs of a plant: the previous address is always
+requested first, and a node that boots before its DHCP server keeps using an unexpired lease (section 3.2, point 4).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from controller.network.dhcp.messages import Message
 
 BROADCAST = IPv4Address("255.255.255.255")
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 16.0  # seconds between repetitions, doubled each time
-_REQUESTS, _REBOOT_REQUESTS = 4, 3  # how often an offer, or the lease of last time, is asked for
-# Half the time that is left, as the RFC has it, but sooner on long leases: a server that is back is noticed.
+_REQUESTS, _REBOOT_REQUESTS = 4, 3  # how often an offer, or the previous lease, is requested
+# Half the remaining time as in the RFC, but capped for long leases, so that the server's return is noticed soon.
 _SHORTEST_RENEWAL_WAIT, _LONGEST_RENEWAL_WAIT, _LONGEST_REBINDING_WAIT = 10.0, 600.0, 20.0
-_SILENCE = 3  # unanswered messages, after which a person is told
+_SILENCE = 3  # unanswered messages before the problem is reported
 
 
 class State(Enum):
-    """Where a client stands; the RFC's names."""
+    """The client's state; the RFC's names."""
 
     SELECTING = "selecting"
     REBOOTING = "rebooting"
@@ -35,18 +35,18 @@ class State(Enum):
     REBINDING = "rebinding"
 
 
-class Trouble(Enum):
-    """What is wrong, until the next lease."""
+class LeaseProblem(Enum):
+    """The current problem; cleared by the next lease."""
 
     SILENT = "silent"  # no server answers
-    REFUSED = "refused"  # the server took the address back
-    EXPIRED = "expired"  # the lease ended, and nobody renewed it
-    UNRENEWED = "unrenewed"  # nobody renews the lease; it is good until it ends
+    REFUSED = "refused"  # the server withdrew the address
+    EXPIRED = "expired"  # the lease expired without a renewal
+    UNRENEWED = "unrenewed"  # renewals are not answered; the lease is valid until it expires
 
 
 @dataclass(frozen=True)
 class Client:
-    """Who asks: the hardware address, which is the client id too, and the name it goes by."""
+    """The client: its hardware address, which is also the client id, and its host name."""
 
     mac: bytes
     host_name: str
@@ -54,7 +54,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Send:
-    """A message to be sent, to all or to the server's hardware address."""
+    """A message to send, as a broadcast or to the server's hardware address."""
 
     message: Message
     destination: IPv4Address = BROADCAST
@@ -62,9 +62,9 @@ class Send:
 
 
 class Machine:
-    """One client. Times are seconds of a clock that never jumps; ``chance`` gives numbers of [0, 1).
+    """One client. Times are seconds of a clock that never jumps; ``chance`` returns random numbers in [0, 1).
 
-    ``lease`` is what may be used now. ``settled``: whether that is known - before, an address that stands may stay.
+    ``lease`` is the address that may be used now. Until ``settled``, that is unknown and a present address may stay.
     """
 
     def __init__(self, client: Client, remembered: Lease | None, chance: Callable[[], float]) -> None:
@@ -77,22 +77,22 @@ class Machine:
         self._sent = 0
         self.state = State.SELECTING
         self.lease: Lease | None = None
-        self.trouble: Trouble | None = None
+        self.problem: LeaseProblem | None = None
         self.deadline = leases.INFINITE
 
     @property
     def settled(self) -> bool:
-        """Whether ``lease`` says what the address must be; while the server is first asked it does not."""
-        return self.lease is not None or self.trouble in (Trouble.REFUSED, Trouble.EXPIRED)
+        """Return whether ``lease`` is authoritative; during the first exchange with the server it is not."""
+        return self.lease is not None or self.problem in (LeaseProblem.REFUSED, LeaseProblem.EXPIRED)
 
     def start(self, now: float) -> list[Send]:
-        """Begin, with the lease of last time where it has not ended."""
+        """Start, with the previous lease if it has not expired."""
         known = self._remembered
         rebooting = known is not None and known.expires > now
         return self._enter(State.REBOOTING if rebooting else State.SELECTING, now)
 
     def received(self, message: Message, source_mac: bytes, now: float) -> list[Send]:
-        """Take a server's message."""
+        """Process a server's message."""
         if message.transaction != self._transaction or message.mac != self._client.mac:
             return []
         if self.state is State.SELECTING:
@@ -101,21 +101,21 @@ class Machine:
             return []
         if message.kind == messages.NAK:
             return self._refused(message, now)
-        lease = leases.of_acknowledgement(message, now, source_mac, self.lease or self._remembered)
+        lease = leases.from_acknowledgement(message, now, source_mac, self.lease or self._remembered)
         if message.kind == messages.ACK and lease is not None:
             self._bind(lease, now)
         return []
 
     def elapsed(self, now: float) -> list[Send]:
-        """What is to be done at ``deadline``; before it, nothing."""
+        """Return the messages due at ``deadline``; none before it."""
         if now < self.deadline:
             return []
         if self.lease is not None:
-            return self._ageing(self.lease, now)
+            return self._renew_or_expire(self.lease, now)
         if self._sent >= _SILENCE:
-            self.trouble = self.trouble or Trouble.SILENT
+            self.problem = self.problem or LeaseProblem.SILENT
         if self.state is State.REBOOTING and self._sent >= _REBOOT_REQUESTS:
-            return self._unanswered(now)
+            return self._fall_back_to_remembered(now)
         if self.state is State.REQUESTING and self._sent >= _REQUESTS:
             return self._enter(State.SELECTING, now)
         return self._repeat(now)
@@ -127,41 +127,41 @@ class Machine:
         return self._enter(State.REQUESTING, now)
 
     def _refused(self, message: Message, now: float) -> list[Send]:
-        """Of an offer's server only, where an offer was taken; the address must not be used any more."""
+        """Drop the lease; after an accepted offer, only a NAK of the offering server counts."""
         offer = self._offer
         if self.state is State.REQUESTING and offer is not None:
             if message.server != offer.server:
                 return []
         elif self.lease is not None or self._remembered is not None:
-            self.trouble = Trouble.REFUSED
+            self.problem = LeaseProblem.REFUSED
         self.lease = self._remembered = None
         return self._enter(State.SELECTING, now)
 
     def _bind(self, lease: Lease, now: float) -> None:
         self.lease = self._remembered = lease
-        self.trouble = self._offer = None
+        self.problem = self._offer = None
         self.state = State.BOUND
         self.deadline = now + lease.renew_after
 
-    def _ageing(self, lease: Lease, now: float) -> list[Send]:
-        """T1, T2 and the end of the lease."""
+    def _renew_or_expire(self, lease: Lease, now: float) -> list[Send]:
+        """Handle T1, T2 and the end of the lease."""
         if now >= lease.expires:
-            self.lease, self.trouble = None, Trouble.EXPIRED
+            self.lease, self.problem = None, LeaseProblem.EXPIRED
             return self._enter(State.SELECTING, now)
         state = State.REBINDING if now >= lease.renewed + lease.rebind_after else State.RENEWING
-        self.trouble = Trouble.UNRENEWED if state is State.REBINDING else None
+        self.problem = LeaseProblem.UNRENEWED if state is State.REBINDING else None
         return self._enter(state, now) if state is not self.state else self._repeat(now)
 
-    def _unanswered(self, now: float) -> list[Send]:
-        """Nobody answers for the lease of last time: while it has not ended it is used, and still asked for."""
+    def _fall_back_to_remembered(self, now: float) -> list[Send]:
+        """Use the unconfirmed previous lease while it is valid, and keep requesting it."""
         known = self._remembered
         if known is None or known.expires <= now:
             return self._enter(State.SELECTING, now)
-        self.lease, self.trouble = known, Trouble.UNRENEWED
+        self.lease, self.problem = known, LeaseProblem.UNRENEWED
         return self._enter(State.REBINDING, now)
 
     def _enter(self, state: State, now: float) -> list[Send]:
-        """Begin an exchange of its own number; an offer is answered under the number it came with."""
+        """Start an exchange with a new transaction id; REQUESTING continues the id of the offer."""
         self.state = state
         if state is not State.REQUESTING:
             self._offer = None
@@ -176,7 +176,7 @@ class Machine:
         return [self._send(now)]
 
     def _wait(self, now: float) -> float:
-        """Seconds until the same is sent again: spread, so that a plant that gets power back does not ask in step."""
+        """Return the seconds until retransmission, with jitter: after a power cut a whole plant asks at once."""
         if self.lease is None:
             doubled = _FIRST_WAIT * (1 << min(self._sent - 1, 10))
             return min(doubled, _LONGEST_WAIT) * (0.9 + 0.2 * self._chance())
@@ -196,7 +196,7 @@ class Machine:
         return Send(message)
 
     def _options(self) -> dict[int, bytes]:
-        """RFC 2131 table 5: which of the addresses and the server stands in which message."""
+        """Return the options by RFC 2131 table 5: which address and server belong in which message."""
         options = {messages.CLIENT_ID: b"\x01" + self._client.mac}
         if self._client.host_name:
             options[messages.HOST_NAME] = self._client.host_name.encode()

@@ -1,4 +1,4 @@
-"""DHCP messages (RFC 2131 section 2, options of RFC 2132): bytes and back. Pure."""
+"""Encodes and decodes DHCP messages (RFC 2131 section 2, options of RFC 2132). Pure."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _WANTED = bytes([SUBNET_MASK, ROUTER, NAME_SERVERS, LEASE_SECONDS, SERVER, RENEW
 _FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 _COOKIE = bytes([99, 130, 83, 99])
 _BOOTREQUEST, _BOOTREPLY, _ETHERNET, _MAC_LENGTH = 1, 2, 1, 6
-_SMALLEST = 300  # some relays drop shorter ones (RFC 1542 section 2.1)
-_NOWHERE = IPv4Address(0)
+_SMALLEST = 300  # some relays drop shorter messages (RFC 1542 section 2.1)
+_UNSPECIFIED = IPv4Address(0)
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message. ``your_address`` is what a server gives, ``client_address`` what the client already uses."""
+    """One message. ``your_address`` is assigned by the server, ``client_address`` is already in use by the client."""
 
     kind: int
     transaction: int
     mac: bytes
-    client_address: IPv4Address = _NOWHERE
-    your_address: IPv4Address = _NOWHERE
+    client_address: IPv4Address = _UNSPECIFIED
+    your_address: IPv4Address = _UNSPECIFIED
     seconds: int = 0
     options: Mapping[int, bytes] = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        """The bytes of a client's message."""
+        """Encode a client's message."""
         head = _FIXED.pack(
             *(_BOOTREQUEST, _ETHERNET, _MAC_LENGTH, 0, self.transaction, min(self.seconds, 0xFFFF), 0),
-            *(self.client_address.packed, self.your_address.packed, _NOWHERE.packed, _NOWHERE.packed),
+            *(self.client_address.packed, self.your_address.packed, _UNSPECIFIED.packed, _UNSPECIFIED.packed),
             *(self.mac, b"", b"", _COOKIE),
         )
         options = {KIND: bytes([self.kind]), PARAMETERS: _WANTED, MAXIMUM_SIZE: b"\x05\xdc", **self.options}
@@ -46,7 +46,7 @@ class Message:
         return (head + body + bytes([_END])).ljust(_SMALLEST, b"\0")
 
     def addresses(self, option: int) -> tuple[IPv4Address, ...]:
-        """The addresses in an option, none when it is missing or broken."""
+        """Return the addresses in an option, none when it is missing or malformed."""
         value = self.options.get(option, b"")
         return tuple(IPv4Address(value[at : at + 4]) for at in range(0, len(value) - len(value) % 4, 4))
 
@@ -57,13 +57,13 @@ class Message:
         return IPv4Address(value) if len(value) == 4 else None
 
     def number(self, option: int) -> int | None:
-        """The 32-bit number in an option."""
+        """Return the 32-bit number in an option, None when it is missing or malformed."""
         value = self.options.get(option, b"")
         return int.from_bytes(value, "big") if len(value) == 4 else None
 
 
 def decode(data: bytes) -> Message | None:
-    """A server's answer, None for anything else."""
+    """Decode a server's message; None for anything else."""
     if len(data) < _FIXED.size:
         return None
     reply, hardware, length, _, transaction, seconds, _, client, your, _, _, mac, name, file, cookie = _FIXED.unpack(
@@ -73,7 +73,7 @@ def decode(data: bytes) -> Message | None:
         return None
     options = _joined(data[_FIXED.size :])
     overload = options.get(OVERLOAD, b"\0")[:1]
-    for bit, more in ((1, file), (2, name)):  # RFC 2131 section 4.1: options go on in these fields
+    for bit, more in ((1, file), (2, name)):  # RFC 2131 section 4.1: options may continue in these fields
         if overload and overload[0] & bit:
             options = {**_joined(more), **options}
     kind = options.get(KIND, b"")
@@ -83,7 +83,7 @@ def decode(data: bytes) -> Message | None:
 
 
 def _joined(data: bytes) -> dict[int, bytes]:
-    """The options by code; one that was split is put together (RFC 3396)."""
+    """Return the options by code, with split options joined (RFC 3396)."""
     found: dict[int, bytes] = {}
     for code, value in _options(data):
         found[code] = found.get(code, b"") + value

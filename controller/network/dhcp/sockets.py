@@ -1,7 +1,7 @@
 """Packet sockets on a link inside a container's network namespace (packet(7), setns(2)).
 
-An open socket keeps the namespace alive, with its links and addresses: its owner must close it when the container
-ends. Only ``open_link`` blocks; it is for a thread.
+An open socket keeps the namespace alive with its links and addresses, so its owner must close it when the container
+ends. Only ``open_link`` blocks: call it in a thread.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from controller.network.dhcp.machine import Send
 
 _ETH_P_IP = 0x0800
 _LARGEST = 2048
-_AT_ONCE = 16  # packets read before others get their turn
+_AT_ONCE = 16  # packets read before the event loop runs other callbacks
 
 
 class LinkSocket:
-    """Sends and receives DHCP on one link, whatever addresses it has. Raises OSError when the link is gone."""
+    """Sends and receives DHCP on one link, independent of its addresses. Raises OSError when the link is gone."""
 
     def __init__(self, packets: socket.socket, port: socket.socket | None, link: str) -> None:
         self._packets = packets
-        self._port = port  # takes the client's port, so that the kernel does not refuse what servers send there
+        self._port = port  # binds the client's port, so that the kernel does not answer servers with "port unreachable"
         self._link = link
 
     def fileno(self) -> int:
-        """For an event loop."""
+        """Return the descriptor for an event loop."""
         return self._packets.fileno()
 
     def send(self, what: Send) -> None:
@@ -38,7 +38,7 @@ class LinkSocket:
         self._packets.sendto(packet, (self._link, _ETH_P_IP, 0, 0, what.mac))
 
     def receive(self) -> list[tuple[bytes, bytes]]:
-        """Messages that came, each with the hardware address of its sender."""
+        """Return the messages that arrived, each with its sender's hardware address."""
         found = []
         try:
             for _ in range(_AT_ONCE):
@@ -48,25 +48,25 @@ class LinkSocket:
         except BlockingIOError:
             pass
         except OSError:
-            # One that went down comes up again; one that is gone leaves the socket without a link.
+            # A link that is down may come up again; a removed one leaves the socket unbound.
             if not self._packets.getsockname()[0]:
                 raise
         return found
 
     def close(self) -> None:
-        """Let go of the namespace."""
+        """Close the sockets, which releases the namespace."""
         self._packets.close()
         if self._port is not None:
             self._port.close()
 
 
 def open_link(process: Process, link: str) -> LinkSocket:
-    """A socket on a link in the network namespace of a process. Raises OSError."""
+    """Open a socket on a link in a process's network namespace. Raises OSError."""
     return setns.inside(process, lambda: _open(link))
 
 
 def _open(link: str) -> LinkSocket:
-    # Without a protocol nothing arrives before the filter is there.
+    # With protocol 0 nothing arrives before the filter is attached.
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
     try:
         setns.attach_filter(packets, frames.FILTER)
@@ -78,7 +78,7 @@ def _open(link: str) -> LinkSocket:
 
 
 def _port(link: str) -> socket.socket | None:
-    """None where the runtime itself has the port."""
+    """Bind the client's port; None when the runtime itself uses it."""
     port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         port.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())

@@ -40,7 +40,7 @@ async def _refuse_unless_away(api: ApiClient, node: str) -> None:
         found = await api.get(kinds.EDGE_NODES, node)
     except errors.NotFoundError:
         raise errors.SettingError(f"there is no node {node}: see `kubectl get edgenodes`") from None
-    if not away.why(found):
+    if not away.message(found):
         raise errors.SettingError(
             f"node {node} is there: what it runs is removed on the host itself, with `edge-controller purge`"
         )

@@ -47,7 +47,7 @@ class ClusterNodeDirectory:
             found = await self._api.get(kinds.EDGE_NODES, name)
         except errors.NotFoundError:
             raise errors.CommandError(f"there is no node {name}: start the controller there") from None
-        if reason := away.why(found):
+        if reason := away.message(found):
             raise errors.CommandError(reason)
         address = _address(found)
         if address is None:
@@ -56,7 +56,7 @@ class ClusterNodeDirectory:
 
     async def present(self) -> Mapping[str, Node]:
         """Every node that is not away and says where it answers, by name."""
-        found = [node for node in await self._api.list(kinds.EDGE_NODES) if not away.why(node)]
+        found = [node for node in await self._api.list(kinds.EDGE_NODES) if not away.message(node)]
         addresses = [address for node in found if (address := _address(node))]
         await self._forget_all_but(addresses)
         return {address.name: self._client(address) for address in addresses}

@@ -89,7 +89,7 @@ class NodeLifecycle:
 
     async def _mark(self, kind: Kind, found: dict[str, Any], message: str) -> bool:
         """Write Ready=Unknown where it is not written yet; the object must be the one we read."""
-        if away.why(found):
+        if away.message(found):
             return False
         before = (found.get("status") or {}).get("conditions") or []
         ready = conditions.Condition(

@@ -40,7 +40,7 @@ class Candidate(NamedTuple):
             name=edge_node["metadata"]["name"],
             interfaces={entry["name"]: entry.get("subnet", "") for entry in status.get("interfaces") or ()},
             backends=tuple(status.get("backends") or ()),
-            away=away.why(edge_node),
+            away=away.message(edge_node),
             runtimes=(status.get("runtimes") or {}).get("total", 0),
             devices=frozenset(
                 device[name]

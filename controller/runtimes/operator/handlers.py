@@ -14,14 +14,14 @@ import kopf
 
 from controller import names
 from controller.api import kinds
+from controller.machinery.backoff import Backoff
 from controller.machinery.client import Endpoint
 from controller.runtimes.keys import Key
-from controller.runtimes.operator.backoff import EndlessBackoff
 from controller.runtimes.reconciler import Result
 
 PATIENCE_SECONDS = 0.5  # longer, and a pull would keep kopf from seeing the next change of the object
 CLEANUP_SECONDS = 30.0
-CLEANUP_AGAIN_SECONDS = (2.0, 15.0)  # the first pause and the longest
+CLEANUP_AGAIN_SECONDS = (1.0, 15.0)  # the first pause and the longest
 CLEANUP_CALL_SECONDS = 600.0  # kopf keeps every change of the object in memory meanwhile
 
 Submit = Callable[[Key], Awaitable[Result]]
@@ -43,7 +43,7 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
             await asyncio.wait_for(_clean_up(key, submit), CLEANUP_CALL_SECONDS)
         except TimeoutError:
             message = f"{key} is still being deleted: its condition Ready says what it waits for"
-            raise kopf.TemporaryError(message, delay=CLEANUP_AGAIN_SECONDS[0]) from None
+            raise kopf.TemporaryError(message, delay=2 * CLEANUP_AGAIN_SECONDS[0]) from None
 
     def login(**_: Any) -> kopf.ConnectionInfo:
         return connection(endpoint)
@@ -74,7 +74,7 @@ def connection(endpoint: Endpoint) -> kopf.ConnectionInfo:
 
 async def _clean_up(key: Key, submit: Submit) -> None:
     """Hand the key in until its cleanup is done; each call that fails would be an error in the log and a write."""
-    for pause in EndlessBackoff(*CLEANUP_AGAIN_SECONDS):
+    for pause in Backoff(*CLEANUP_AGAIN_SECONDS):
         result = await _within(CLEANUP_SECONDS, submit(key))
         if result is not None and result.settled:
             return

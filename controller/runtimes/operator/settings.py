@@ -6,7 +6,7 @@ import kopf
 
 from controller import names
 from controller.api import kinds
-from controller.runtimes.operator.backoff import EndlessBackoff
+from controller.machinery.backoff import Backoff
 from controller.runtimes.operator.diffbase import SpecDigest
 
 
@@ -30,7 +30,7 @@ def make(node: str, field_selector: str = "") -> kopf.OperatorSettings:
 
 
 def _network(settings: kopf.OperatorSettings) -> None:
-    settings.networking.error_backoffs = EndlessBackoff()
+    settings.networking.error_backoffs = Backoff(first=0.5)
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.watching.server_timeout = 300

@@ -16,9 +16,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from controller.machinery.backoff import Backoff
 from controller.machinery.client import Endpoint
 from controller.runtimes.keys import Key
-from controller.runtimes.operator.backoff import EndlessBackoff
 from controller.runtimes.reconciler import Result
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class OperatorThread:
     def _supervise(self, submit: Reconcile) -> None:
         for name, level in LOG_LEVELS.items():
             logging.getLogger(name).setLevel(level)
-        delays = iter(EndlessBackoff())
+        backoff = Backoff(first=0.5)
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
@@ -120,8 +120,8 @@ class OperatorThread:
             except Exception:
                 log.exception("The operator failed and is started again")
             if time.monotonic() - began > HEALTHY_SECONDS:
-                delays = iter(EndlessBackoff())
-            self._stopping.wait(next(delays))
+                backoff.reset()
+            self._stopping.wait(backoff.next())
 
     async def _live(self, serve: Serve, submit: Reconcile) -> None:
         """One life of kopf; its task is known to ``stop`` while it lives."""

@@ -55,7 +55,7 @@ async def test_a_host_that_is_opened_is_reached_by_any_name(tmp_path: Path, addr
 
 async def test_certificates_are_renewed_while_the_server_runs(server: ApiServer, tmp_path: Path, clock: Clock) -> None:
     first = await asyncio.to_thread((tmp_path / "kubeconfig").read_text)
-    kept = await asyncio.to_thread(endpoint.of_kubeconfig, tmp_path / "kubeconfig")
+    kept = await asyncio.to_thread(endpoint.from_kubeconfig, tmp_path / "kubeconfig")
     context = await asyncio.to_thread(kept.ssl_context)
 
     def served() -> str:

@@ -15,7 +15,7 @@ from aiohttp import web
 from yarl import URL
 
 from controller.apiserver.access.pki import Pki
-from controller.apiserver.http import guests
+from controller.apiserver.http import guests, listener
 from controller.apiserver.http.guests import Guests
 from controller.apiserver.http.listener import KNOWN, Listener
 
@@ -50,7 +50,7 @@ async def test_the_box_itself_is_let_in_where_there_is_room_for_nobody(
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the box's own connections count as those of another host, which takes all the time it likes."""
     monkeypatch.setattr(guests, "_is_loopback", lambda _: False)
-    monkeypatch.setattr(door, "HANDSHAKE_SECONDS", 600.0)
+    monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 600.0)
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -33,7 +33,7 @@ async def stopping(site: CommandSite) -> asyncio.Task[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("topic", "wish"),
+    ("topic", "desired"),
     [
         ("start_device", {"desiredState": "Running"}),
         ("stop_device", {"desiredState": "Stopped"}),

@@ -1,4 +1,4 @@
-"""A server's answers, and a clock and chance that a test moves: the other side of a state machine."""
+"""A fake DHCP server with a clock controlled by the test, to drive the state machine."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ SERVER_MAC = bytes.fromhex("02cc00000001")
 ADDRESS, SERVER, ROUTER = "10.0.0.20", "10.0.0.1", "10.0.0.1"
 
 
-class Conversation:
-    """A machine, what it sent last, and the time."""
+class Exchange:
+    """A state machine with its sent messages, and the time."""
 
     def __init__(self, remembered: Lease | None = None) -> None:
         self.now = 1000.0
         self.machine = Machine(Client(MAC, "plc-1"), remembered, lambda: 0.5)
         self.sent: list[Send] = []
 
-    def start(self) -> Conversation:
-        """Begin."""
+    def start(self) -> Exchange:
+        """Start the machine."""
         self._take(self.machine.start(self.now))
         return self
 
-    def bound(self, **more: Any) -> Conversation:
-        """Begin, and get a lease."""
+    def bound(self, **more: Any) -> Exchange:
+        """Start the machine and obtain a lease."""
         self.start()
         self.answer(messages.OFFER, **more)
         self.answer(messages.ACK, **more)
         return self
 
     def answer(self, kind: int, address: str = ADDRESS, **more: Any) -> None:
-        """The server answers what was sent last."""
+        """Let the server answer the last message."""
         self._take(self.machine.received(reply(self.last.message, kind, address, **more), SERVER_MAC, self.now))
 
     def pass_time(self, seconds: float) -> None:
-        """Time passes; the machine is asked at each of its deadlines, as its user does."""
+        """Advance the time and call the machine at each of its deadlines."""
         end = self.now + seconds
         while self.machine.deadline <= end:
             self.now = self.machine.deadline
@@ -51,11 +51,11 @@ class Conversation:
 
     @property
     def last(self) -> Send:
-        """What was sent last."""
+        """The last message sent."""
         return self.sent[-1]
 
     def kinds(self) -> list[int]:
-        """The kinds of everything sent."""
+        """The kinds of all messages sent."""
         return [each.message.kind for each in self.sent]
 
     def _take(self, answers: Iterable[Send]) -> None:

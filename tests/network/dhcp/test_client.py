@@ -1,4 +1,4 @@
-"""A lease client that is closed, or whose start is given up, while its socket is being opened."""
+"""A lease client that is closed or cancelled while its socket is being opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.processes import bare
 
 
 class SlowSocket:
-    """``open`` takes until ``gate`` is set, and gives the end of a pair; ``began`` is set when it begins."""
+    """``open`` sets ``began``, blocks until ``gate`` is set and returns one end of a socket pair."""
 
     def __init__(self) -> None:
         self.began, self.gate = threading.Event(), threading.Event()
@@ -31,7 +31,7 @@ class SlowSocket:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowSocket]:
-    """In place of the socket of a link."""
+    """Replaces the socket of a link."""
     slow = SlowSocket()
     monkeypatch.setattr(dhcp_client, "open_link", slow.open)
     yield slow
@@ -51,7 +51,7 @@ async def closed(end: socket.socket) -> None:
     assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(end, 1), 30) == b""
 
 
-async def test_one_that_is_closed_while_it_starts_keeps_no_socket(slow: SlowSocket) -> None:
+async def test_closing_a_client_during_its_start_leaves_no_socket_open(slow: SlowSocket) -> None:
     client = lease_client()
     starting = asyncio.create_task(client.start())
     await asyncio.to_thread(slow.began.wait, 30)
@@ -62,7 +62,7 @@ async def test_one_that_is_closed_while_it_starts_keeps_no_socket(slow: SlowSock
     await closed(slow.other)
 
 
-async def test_one_whose_start_is_cancelled_keeps_no_socket(slow: SlowSocket) -> None:
+async def test_cancelling_the_start_leaves_no_socket_open(slow: SlowSocket) -> None:
     client = lease_client()
     starting = asyncio.create_task(client.start())
     await asyncio.to_thread(slow.began.wait, 30)

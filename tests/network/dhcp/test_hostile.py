@@ -10,12 +10,12 @@ import pytest
 from controller.network.dhcp import messages
 from controller.network.dhcp.machine import State
 from controller.network.dhcp.messages import ACK, DISCOVER, OFFER, REQUEST
-from tests.network.dhcp.server import ADDRESS, SERVER, SERVER_MAC, Conversation, reply
+from tests.network.dhcp.server import ADDRESS, SERVER, SERVER_MAC, Exchange, reply
 
 
 @pytest.mark.parametrize("length", [0, 3, 5, 8, 300])
 def test_an_offer_of_a_server_without_an_address_is_not_taken(length: int) -> None:
-    talk = Conversation().start()
+    talk = Exchange().start()
     offer = reply(talk.last.message, OFFER)
     odd = dataclasses.replace(offer, options={**offer.options, messages.SERVER: bytes([10]) * length})
     assert talk.machine.received(odd, SERVER_MAC, talk.now) == []
@@ -26,7 +26,7 @@ def test_an_offer_of_a_server_without_an_address_is_not_taken(length: int) -> No
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255"])
 def test_an_address_that_no_machine_can_have_is_not_taken(address: str) -> None:
-    talk = Conversation().start()
+    talk = Exchange().start()
     talk.answer(OFFER, address)
     assert (talk.machine.state, talk.kinds()) == (State.SELECTING, [DISCOVER])
     talk.answer(OFFER)
@@ -48,12 +48,12 @@ def test_an_address_that_no_machine_can_have_is_not_taken(address: str) -> None:
     ids=["in the subnet", "the address itself", "outside the subnet", "no subnet", "loopback"],
 )
 def test_a_gateway_that_cannot_be_reached_is_left_out(given: dict[str, str], gateway: str | None) -> None:
-    lease = Conversation().bound(**given).machine.lease
+    lease = Exchange().bound(**given).machine.lease
     assert lease is not None
     assert lease.gateway == (IPv4Address(gateway) if gateway else None)
 
 
 def test_name_servers_that_are_no_machines_are_left_out() -> None:
-    lease = Conversation().bound(dns=["0.0.0.0", "255.255.255.255", "224.0.0.251", "10.0.0.2"]).machine.lease
+    lease = Exchange().bound(dns=["0.0.0.0", "255.255.255.255", "224.0.0.251", "10.0.0.2"]).machine.lease
     assert lease is not None
     assert lease.name_servers == (IPv4Address("10.0.0.2"),)

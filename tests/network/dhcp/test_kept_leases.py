@@ -1,4 +1,4 @@
-"""Leases on disk are bounded by their number; what the time of day was when they were written does not matter."""
+"""The number of leases on disk is bounded, independent of the time of day at which they were written."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ def lease(directory: Path, name: str, written: float) -> Path:
 
 
 @pytest.mark.parametrize("now", [0.0, 1_800_000_000.0, 1_800_000_000.0 + DECADES], ids=["1970", "2027", "2081"])
-def test_no_lease_goes_because_of_the_time_of_day(tmp_path: Path, now: float) -> None:
+def test_no_lease_is_removed_because_of_the_time_of_day(tmp_path: Path, now: float) -> None:
     kept = {lease(tmp_path, "of-1970", 60.0), lease(tmp_path, "of-now", 1_799_000_000.0)}
     LeaseManager(tmp_path, wall=lambda: now)._prune()
     assert set(tmp_path.glob("*.json")) == kept
 
 
-def test_beyond_their_number_those_written_least_recently_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_written_leases_beyond_the_limit_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lease_manager, "KEPT", 2)
     first, *others = [lease(tmp_path, str(number), 1_800_000_000.0 + number) for number in range(3)]
     LeaseManager(tmp_path)._prune()
@@ -35,6 +37,6 @@ def test_beyond_their_number_those_written_least_recently_go(tmp_path: Path, mon
     assert not first.exists()
 
 
-def test_without_a_folder_there_is_nothing_to_do(tmp_path: Path) -> None:
+def test_pruning_a_missing_folder_does_nothing(tmp_path: Path) -> None:
     LeaseManager(tmp_path / "none")._prune()
     assert list(tmp_path.iterdir()) == []

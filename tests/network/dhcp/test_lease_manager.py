@@ -1,4 +1,4 @@
-"""Leases of links in bare namespaces, from a real server: kept while a container runs, let go of when it ends."""
+"""Leases from a real server in bare namespaces: renewed while a container runs, stopped when it ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.dhcp_server import SHORTEST_LEASE, DhcpServer
 from tests.support.lan import Lan
 from tests.support.processes import bare
 
-pytestmark = [pytest.mark.docker, pytest.mark.any_engine]  # for root and a LAN, not for an engine
+pytestmark = [pytest.mark.docker, pytest.mark.any_engine]  # needs root and a LAN, but no engine
 KEY = LeaseKey("edge", "plc-1", "lan0")
 MAC = "02:ab:00:00:00:31"
 CLIENT = Client(bytes.fromhex(MAC.replace(":", "")), "plc-1")
@@ -44,39 +44,37 @@ def container(lan: Lan) -> Iterator[BareContainer]:
 
 
 @pytest.fixture
-async def keeper(tmp_path: Path) -> AsyncIterator[LeaseManager]:
-    """A keeper with a folder of its own."""
+async def manager(tmp_path: Path) -> AsyncIterator[LeaseManager]:
+    """A lease manager with its own folder."""
     made = LeaseManager(tmp_path / "leases")
     yield made
     made.close()
 
 
-async def until(keeper: LeaseManager, link: Link, wanted: Callable[[LeaseState], bool]) -> LeaseState:
-    """Wait for how the lease stands."""
+async def until(manager: LeaseManager, link: Link, wanted: Callable[[LeaseState], bool]) -> LeaseState:
+    """Wait for a state of the lease."""
     async with asyncio.timeout(30):
-        changes = keeper.changes()
-        while not wanted(keeper.lease_state(KEY, link)):
+        changes = manager.changes()
+        while not wanted(manager.lease_state(KEY, link)):
             await anext(changes)
-        return keeper.lease_state(KEY, link)
+        return manager.lease_state(KEY, link)
 
 
 def has_lease(lease_state: LeaseState) -> bool:
-    """Whether there is one."""
+    """Return whether there is a lease."""
     return lease_state.lease is not None
 
 
 def traces() -> tuple[int, list[str]]:
-    """Open files, and threads that are not of the loop's pool."""
+    """Count open files, and threads outside the loop's pool."""
     threads = [thread.name for thread in threading.enumerate() if not thread.name.startswith("asyncio_")]
     return opened(), threads
 
 
-async def test_a_lease_stands_with_the_time_of_day(
-    keeper: LeaseManager, container: BareContainer, server: DhcpServer
-) -> None:
-    await keeper.keep(KEY, container.link, CLIENT)
+async def test_a_lease_has_times_of_day(manager: LeaseManager, container: BareContainer, server: DhcpServer) -> None:
+    await manager.keep(KEY, container.link, CLIENT)
 
-    lease_state = await until(keeper, container.link, has_lease)
+    lease_state = await until(manager, container.link, has_lease)
 
     assert lease_state.lease is not None
     assert str(lease_state.lease.address.ip) == server.given()[MAC][0]
@@ -84,67 +82,67 @@ async def test_a_lease_stands_with_the_time_of_day(
     assert lease_state.kept
 
 
-async def test_asking_again_for_the_same_link_changes_nothing(
-    keeper: LeaseManager, container: BareContainer, server: DhcpServer
+async def test_keeping_the_same_link_again_changes_nothing(
+    manager: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
     for _ in range(3):
-        await keeper.keep(KEY, container.link, CLIENT)
-    await until(keeper, container.link, has_lease)
-    await keeper.keep(KEY, container.link, CLIENT)
+        await manager.keep(KEY, container.link, CLIENT)
+    await until(manager, container.link, has_lease)
+    await manager.keep(KEY, container.link, CLIENT)
     assert server.requests("DHCPDISCOVER", MAC) == 1
 
 
-async def test_a_container_that_ends_is_let_go_of(
-    keeper: LeaseManager, lan: Lan, container: BareContainer, server: DhcpServer
+async def test_the_end_of_a_container_releases_its_namespace(
+    manager: LeaseManager, lan: Lan, container: BareContainer, server: DhcpServer
 ) -> None:
-    await keeper.keep(KEY, container.link, CLIENT)
-    await until(keeper, container.link, has_lease)
+    await manager.keep(KEY, container.link, CLIENT)
+    await until(manager, container.link, has_lease)
 
     container.end()
-    await until(keeper, container.link, lambda lease_state: not lease_state.kept)
+    await until(manager, container.link, lambda lease_state: not lease_state.kept)
 
     again = BareContainer(lan, MAC)  # the same hardware address can be used again
-    await keeper.keep(KEY, again.link, CLIENT)
-    await until(keeper, again.link, has_lease)
+    await manager.keep(KEY, again.link, CLIENT)
+    await until(manager, again.link, has_lease)
     again.end()
     assert server.requests("DHCPDISCOVER", MAC) == 1
 
 
-async def test_a_link_that_vanishes_is_told_of(
-    keeper: LeaseManager, container: BareContainer, server: DhcpServer
+async def test_a_link_that_vanishes_is_reported(
+    manager: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
-    await keeper.keep(KEY, container.link, CLIENT)
-    await until(keeper, container.link, has_lease)
+    await manager.keep(KEY, container.link, CLIENT)
+    await until(manager, container.link, has_lease)
 
     run("nsenter", "-t", str(container.link.process.pid), "-n", "ip", "link", "delete", "lan0")
 
-    await until(keeper, container.link, lambda lease_state: not lease_state.kept)
-    with pytest.raises(errors.Retry, match="No address can be asked for on lan0"):
-        await keeper.keep(KEY, container.link, CLIENT)
+    await until(manager, container.link, lambda lease_state: not lease_state.kept)
+    with pytest.raises(errors.Retry, match="Cannot request an address on lan0"):
+        await manager.keep(KEY, container.link, CLIENT)
 
 
-async def test_a_link_that_was_down_for_a_while_goes_on(
-    keeper: LeaseManager, container: BareContainer, server: DhcpServer
+async def test_a_link_that_was_down_keeps_its_client(
+    manager: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
     server.stop()
-    await keeper.keep(KEY, container.link, CLIENT)
+    await manager.keep(KEY, container.link, CLIENT)
     for state in ("down", "up"):
         run("nsenter", "-t", str(container.link.process.pid), "-n", "ip", "link", "set", "lan0", state)
     server.start()
-    await until(keeper, container.link, has_lease)
+    await until(manager, container.link, has_lease)
 
 
-async def test_the_host_itself_is_never_asked_for(keeper: LeaseManager) -> None:
+async def test_no_lease_is_requested_for_the_host_itself(manager: LeaseManager) -> None:
     with pytest.raises(errors.Retry, match="in the host's network"):
-        await keeper.keep(KEY, Link(bare(os.getpid()), "lo", 1), CLIENT)
+        await manager.keep(KEY, Link(bare(os.getpid()), "lo", 1), CLIENT)
 
 
-async def test_a_file_that_cannot_be_read_costs_the_lease_of_last_time_only(
-    keeper: LeaseManager, container: BareContainer, server: DhcpServer, tmp_path: Path
+async def test_an_unreadable_file_only_loses_the_previous_lease(
+    manager: LeaseManager, container: BareContainer, server: DhcpServer, tmp_path: Path
 ) -> None:
-    await keeper.keep(KEY, container.link, CLIENT)
-    await until(keeper, container.link, has_lease)
-    keeper.close()
+    await manager.keep(KEY, container.link, CLIENT)
+    await until(manager, container.link, has_lease)
+    manager.close()
     (kept,) = (tmp_path / "leases").glob("*.json")
     kept.write_text('{"lease": {"address": 7}}')
 
@@ -155,14 +153,14 @@ async def test_a_file_that_cannot_be_read_costs_the_lease_of_last_time_only(
     later.close()
 
 
-async def test_beginning_and_ending_many_times_leaves_nothing_behind(
-    keeper: LeaseManager, container: BareContainer, server: DhcpServer
+async def test_many_starts_and_stops_leak_nothing(
+    manager: LeaseManager, container: BareContainer, server: DhcpServer
 ) -> None:
-    await keeper.keep(KEY, container.link, CLIENT)
-    await until(keeper, container.link, has_lease)
+    await manager.keep(KEY, container.link, CLIENT)
+    await until(manager, container.link, has_lease)
     before = traces()
     for _ in range(50):
-        keeper.close()
-        await keeper.keep(KEY, container.link, CLIENT)
-        await until(keeper, container.link, has_lease)
+        manager.close()
+        await manager.keep(KEY, container.link, CLIENT)
+        await until(manager, container.link, has_lease)
     assert traces() == before

@@ -150,4 +150,4 @@ async def test_parts_that_cannot_be_opened_give_the_lease_back(api: ApiClient) -
     with contextlib.suppress(errors.ApiUnavailableError):
         await election.run(broken)
     assert await holder(api) == ""
-    assert not election.leads
+    assert not election.is_leader

@@ -25,7 +25,7 @@ def spec(*parents: str, subnet: str = "", **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "wish", "pods", "node", "backend"),
+    ("nodes", "desired", "pods", "node", "backend"),
     [
         pytest.param(ALL, spec("eth1"), False, "one", "Docker", id="the one that has the parent"),
         pytest.param(ALL, spec("eth0", "eth1"), False, "one", "Docker", id="the one that has all parents"),
@@ -66,7 +66,7 @@ def test_a_runtime_goes(nodes: Any, desired: dict[str, Any], pods: bool, node: s
 
 
 @pytest.mark.parametrize(
-    ("nodes", "wish", "sentence"),
+    ("nodes", "desired", "sentence"),
     [
         pytest.param((), spec("eth0"), "there is no node here yet: start the controller with the role node on one",
                      id="no node"),

@@ -46,7 +46,7 @@ async def api_server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 
 async def test_it_leads_and_gives_the_lease_back(leader: Site, api_server: ApiServer, tmp_path: Path) -> None:
     await leader.start()
-    api = ApiClient(await asyncio.to_thread(endpoint.of_kubeconfig, tmp_path / "kubeconfig"))
+    api = ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, tmp_path / "kubeconfig"))
     assert (await api.get(core_kinds.LEASES, "edge-controller", NAMESPACE))["spec"]["holderIdentity"]
     assert (await leader.send("get_device_status", device_id="plc-1"))["status"] == "not_found"
     refused = await leader.create("plc-1", "eth0", "10.0.0.5/24")
@@ -86,4 +86,4 @@ async def test_without_a_cluster_it_ends_with_one_sentence(leader: Site) -> None
     assert leader.process is not None
     assert await asyncio.wait_for(leader.process.wait(), 30) == 1
     (line,) = leader.log_text().splitlines()
-    assert "EDGE_API is cluster, but there is none" in line
+    assert "EDGE_API is cluster, but no cluster is configured" in line

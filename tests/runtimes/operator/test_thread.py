@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 from collections.abc import AsyncIterator
 
@@ -12,7 +11,6 @@ import pytest
 from controller.api import reasons
 from controller.machinery.client import Endpoint
 from controller.runtimes.keys import Key
-from controller.runtimes.operator.backoff import EndlessBackoff
 from controller.runtimes.operator.thread import OperatorThread, Reconcile, Serve
 from controller.runtimes.outcome import Outcome
 from controller.runtimes.reconciler import Result
@@ -99,10 +97,3 @@ async def test_it_responds_while_it_lives(operator: OperatorThread, lives: Lives
 
 async def test_stop_before_start_is_nothing(operator: OperatorThread) -> None:
     assert await operator.stop(0)
-
-
-def test_the_backoff_has_no_end_grows_and_begins_anew() -> None:
-    backoff = EndlessBackoff(first=1, longest=30, jitter=lambda low, high: high)
-    assert list(itertools.islice(backoff, 7)) == [1, 2, 4, 8, 16, 30, 30]
-    assert next(itertools.islice(backoff, 5000, None)) == 30
-    assert next(iter(backoff)) == 1

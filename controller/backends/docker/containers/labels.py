@@ -94,11 +94,11 @@ def identity(labels: Mapping[str, str] | None, install_id: str) -> Identity | No
 
 def taken(labels: Mapping[str, str], install_id: str) -> str:
     """That the Runtime of this container of ours has its name, for another one; "" when it is not ours."""
-    found = identity(labels, install_id)
-    if found is None:
+    identity_ = identity(labels, install_id)
+    if identity_ is None:
         return ""
-    runtime = f"Runtime {found.namespace}/{labels.get(names.NAME_LABEL) or found.device_id}"
-    return f"{runtime} has the container {found.device_id}: give one of the two another deviceId"
+    runtime = f"Runtime {identity_.namespace}/{labels.get(names.NAME_LABEL) or identity_.device_id}"
+    return f"{runtime} has the container {identity_.device_id}: give one of the two another deviceId"
 
 
 def require_of(labels: Mapping[str, str] | None, identity_: Identity, what: str) -> None:
@@ -106,9 +106,9 @@ def require_of(labels: Mapping[str, str] | None, identity_: Identity, what: str)
 
     Raises errors.Stalled(NAME_TAKEN).
     """
-    found = identity(labels, identity_.install_id)
-    if found is not None and found != identity_:
-        message = f"The {what} is of {found.namespace}/{found.device_id}: give one of the two another deviceId"
+    other = identity(labels, identity_.install_id)
+    if other is not None and other != identity_:
+        message = f"The {what} is of {other.namespace}/{other.device_id}: give one of the two another deviceId"
         raise errors.Stalled(reasons.NAME_TAKEN, message)
 
 

@@ -68,9 +68,9 @@ class Lifecycle:
     async def stop(self, target: Target) -> None:
         """Stop the container within the grace period of the spec; the host gets its interface back."""
         container = await self._containers.require(target.identity)
-        await self._dedication.catch_up(target.identity, container.process)
+        await self._dedication.recover(target.identity, container.process)
         await self._stop(container, target)
-        await self._dedication.take_back(target.identity)
+        await self._dedication.return_to_host(target.identity)
 
     async def restart(self, target: Target) -> None:
         """Stop, and start. Raises errors.Retry(DISK_FULL) before (require_room)."""
@@ -100,7 +100,7 @@ class Lifecycle:
             if container is not None:
                 await self._stop(container, target)
                 await self.discard(container)
-        await self._dedication.take_back(identity)
+        await self._dedication.return_to_host(identity)
         for volume in target.spec.volumes:
             if volume.reclaim_policy == "Delete":
                 await self._remove_volume(target.identity, volume.name)

@@ -78,7 +78,9 @@ class ContainerObserver:
             start_blockers=await self._obstacles(target, desired_interfaces, dedicated, running=False),
             lent=dedicated.lent,
             leftovers=await self._networks.internal_exists(target.identity),
-            missing_parents=self._parents.lacking(desired.interface.parent_interface for desired in desired_interfaces),
+            missing_parents=self._parents.unavailable(
+                desired.interface.parent_interface for desired in desired_interfaces
+            ),
             devices=await self._ports.observe(target, None),
         )
 
@@ -95,7 +97,7 @@ class ContainerObserver:
             devices=await self._ports.observe(target, container),
             resources=_resources(container, target.spec.resources, unbounded=unbounded),
             predecessor=predecessor,
-            missing_parents=self._parents.lacking(parents),
+            missing_parents=self._parents.unavailable(parents),
             start_blockers=await self._obstacles(target, desired_interfaces, dedicated, running=container.running),
             dedicated_fault=dedicated.fault,
             lent=dedicated.lent,

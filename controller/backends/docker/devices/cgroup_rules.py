@@ -43,7 +43,7 @@ def _rules(port: SerialPort, devices: Sequence[SerialDevice]) -> Iterator[str]:
 
 
 def _rule_of(device: SerialDevice) -> str:
-    return _rule(os.major(device.number), None if device.moves else os.minor(device.number))
+    return _rule(os.major(device.number), None if device.is_hot_pluggable else os.minor(device.number))
 
 
 def _on_board(name: str) -> tuple[int, int] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from controller.backends.docker.containers.inventory import Containers
 from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.client import Engine, url
 from controller.backends.docker.engine.streams import json_lines
+from controller.machinery.backoff import Backoff
 from controller.machinery.supervisor import while_running
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FIRST_DELAY, _LAST_DELAY = 0.5, 10.0
+_RETRY_SECONDS = (0.25, 10.0)  # the first delay and the longest
 # Without the list of events every exec and archive call would be one.
 _EVENTS = ("start", "die", "destroy", "oom", "health_status", "pause", "unpause", "rename", "connect", "disconnect")
 _FILTERS = json.dumps({"type": ["container", "network"], "event": list(_EVENTS)})
@@ -74,12 +74,13 @@ class Events:
             await asyncio.gather(follower, return_exceptions=True)
 
     async def _follow_for_ever(self, keep: Callable[[Identity | Contact], None]) -> None:
-        delay, last_error, stood = _FIRST_DELAY, "", True
+        backoff, last_error, stood = Backoff(*_RETRY_SECONDS), "", True
         while True:
             try:
                 async with aclosing(self._subscription()) as subscription:
                     async for change in subscription:
-                        stood, delay, last_error = True, _FIRST_DELAY, ""
+                        stood, last_error = True, ""
+                        backoff.reset()
                         keep(change)
                 log.warning("the event stream of Docker ended")
             except (errors.ReconcileError, failures.Refusal, ValueError) as error:
@@ -88,8 +89,7 @@ class Events:
             if stood:
                 keep(Contact.LOST)
                 stood = False
-            await self._engine.pause(delay * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
-            delay = min(delay * 2, _LAST_DELAY)
+            await self._engine.pause(backoff.next())
 
     async def _subscription(self) -> AsyncGenerator[Identity | Contact, None]:
         """STANDS once it stands, then one identity for each event, until the engine goes away."""

@@ -14,7 +14,7 @@ from controller import errors
 from controller.api import reasons
 from controller.backends.base import Identity, ObservedInterface
 from controller.backends.docker.networking.endpoint_plan import DesiredInterface
-from controller.network.arp.guard import AddressGuard, Held
+from controller.network.arp.guard import AddressGuard, GuardedAddress
 
 _NAMESAKE = "A Runtime of namespace {} asked for the container {} first: give one of the two another deviceId"
 
@@ -24,7 +24,7 @@ class AddressRegistry:
 
     def __init__(self, guard: AddressGuard) -> None:
         self._guard = guard
-        self._held: dict[Identity, frozenset[Held]] = {}
+        self._held: dict[Identity, frozenset[GuardedAddress]] = {}
         self._claims: dict[tuple[str, str], Identity] = {}
 
     def note(self, identity: Identity, interfaces: Iterable[ObservedInterface]) -> None:
@@ -97,17 +97,17 @@ def _place(desired: DesiredInterface) -> tuple[str, str]:
     return desired.interface.parent_interface, desired.interface.address or ""
 
 
-def _has(held: Iterable[Held], wanted: tuple[str, str]) -> bool:
+def _has(held: Iterable[GuardedAddress], wanted: tuple[str, str]) -> bool:
     return any((each.parent, str(each.address)) == wanted for each in held)
 
 
-def _held(found: ObservedInterface) -> Held:
-    return Held(found.parent_interface, IPv4Address(found.address), _bytes(found.mac_address))
+def _held(found: ObservedInterface) -> GuardedAddress:
+    return GuardedAddress(found.parent_interface, IPv4Address(found.address), _bytes(found.mac_address))
 
 
-def _wanted(desired: DesiredInterface) -> Held:
+def _wanted(desired: DesiredInterface) -> GuardedAddress:
     address = IPv4Address(desired.interface.address or "0.0.0.0")  # noqa: S104 - nothing listens on it
-    return Held(desired.interface.parent_interface, address, _bytes(desired.mac_address))
+    return GuardedAddress(desired.interface.parent_interface, address, _bytes(desired.mac_address))
 
 
 def _bytes(mac_address: str) -> bytes:

@@ -64,7 +64,7 @@ class Attachments:
         errors.Waiting(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
         """
         container = await self._containers.current(target.identity)
-        await self._dedication.catch_up(target.identity, container.process if container else NONE)
+        await self._dedication.recover(target.identity, container.process if container else NONE)
         if container is None:
             return
         await self.provide(target)

@@ -56,7 +56,7 @@ class DedicatedInterfaces:
         Raises errors.Stalled(DEDICATED_REFUSED) and errors.Waiting(PARENT_MISSING) when it may not or cannot be.
         """
         name, owner = target.spec.dedicated_interface, _owner(target.identity)
-        await self._passthrough.take_back(owner, but=name)
+        await self._passthrough.return_to_host(owner, excluding=name)
         if name is None:
             return
         passthrough = (await self._passthrough.passthroughs()).get(name)
@@ -64,21 +64,21 @@ class DedicatedInterfaces:
             raise (errors.Waiting if obstacle[0] == reasons.PARENT_MISSING else errors.Stalled)(*obstacle)
         await self._passthrough.move_in(name, owner, process)
 
-    async def catch_up(self, identity: Identity, process: Process) -> None:
+    async def recover(self, identity: Identity, process: Process) -> None:
         """Hold what is in the container, and give the host back what an earlier run had; number 0: none runs.
 
         Before links are mended: a namespace that is held keeps all its links, and their MAC addresses, busy.
         """
-        await self._passthrough.catch_up(_owner(identity), process)
+        await self._passthrough.recover(_owner(identity), process)
 
-    async def take_back(self, identity: Identity) -> None:
+    async def return_to_host(self, identity: Identity) -> None:
         """Give the host back what a runtime has that does not run any more."""
-        await self._passthrough.take_back(_owner(identity))
+        await self._passthrough.return_to_host(_owner(identity))
 
     async def take_all_back(self) -> None:
         """Give the host back everything."""
         for passthrough in (await self._passthrough.passthroughs()).values():
-            await self._passthrough.take_back(passthrough.owner)
+            await self._passthrough.return_to_host(passthrough.owner)
 
     async def _obstacle(self, target: Target, name: str) -> tuple[str, str] | None:
         """Why the interface may not be moved now."""

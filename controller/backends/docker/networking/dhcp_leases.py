@@ -16,15 +16,15 @@ from controller.machinery import timestamps
 from controller.network.dhcp.client import Link
 from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager
 from controller.network.dhcp.leases import INFINITE, Lease
-from controller.network.dhcp.machine import Client, Trouble
+from controller.network.dhcp.machine import Client, LeaseProblem
 
 _HOST_NAME_LIMIT = 63
 
 _AWAITED = {
     None: (reasons.ADDRESS_PENDING, "a DHCP server is being asked"),
-    Trouble.SILENT: (reasons.DHCP_SILENT, "no DHCP server answers"),
-    Trouble.REFUSED: (reasons.LEASE_REFUSED, "the DHCP server took the address back; it is asked for another one"),
-    Trouble.EXPIRED: (reasons.LEASE_EXPIRED, "the lease ended and no DHCP server answered"),
+    LeaseProblem.SILENT: (reasons.DHCP_SILENT, "no DHCP server answers"),
+    LeaseProblem.REFUSED: (reasons.LEASE_REFUSED, "the DHCP server took the address back; it is asked for another one"),
+    LeaseProblem.EXPIRED: (reasons.LEASE_EXPIRED, "the lease ended and no DHCP server answered"),
 }
 
 
@@ -80,9 +80,9 @@ def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedIn
     if not lease_state.kept:
         return replace(seen, in_order=False, detail=seen.detail or "nobody keeps its lease")
     if lease_state.lease is None:
-        awaits, detail = _AWAITED[lease_state.trouble]
+        awaits, detail = _AWAITED[lease_state.problem]
         return replace(seen, in_order=False, detail=seen.detail or detail, awaits="" if seen.detail else awaits)
-    remark = reasons.LEASE_UNRENEWED if lease_state.trouble is Trouble.UNRENEWED else ""
+    remark = reasons.LEASE_UNRENEWED if lease_state.problem is LeaseProblem.UNRENEWED else ""
     return replace(seen, lease=_observed(lease_state.lease), remark=remark)
 
 

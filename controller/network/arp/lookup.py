@@ -1,4 +1,4 @@
-"""One question on the LAN, asked once: who has this address? For a person who looks for a fault."""
+"""Asks the LAN once who has an address, for diagnosis."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _ATTEMPTS, _SECONDS = 3, 0.4
 
 
 def who_has(link: str, address: IPv4Address) -> str:
-    """The MAC address that answers on a link of this thread's network namespace, "" when nobody does.
+    """Return the MAC address that answers on a link of this thread's network namespace, "" without an answer.
 
-    Blocks for 1.2 s at most; raises OSError when there is no such link, or it is down.
+    Blocks for at most 1.2 s. Raises OSError when the link is missing or down.
     """
     arp = ArpSocket(link)
     try:
@@ -32,6 +32,6 @@ def _answer(arp: ArpSocket) -> str:
     until = time.monotonic() + _SECONDS
     while (left := until - time.monotonic()) > 0:
         select.select([arp], [], [], left)
-        if heard := arp.heard():
+        if heard := arp.receive():
             return heard[0].mac.hex(":")
     return ""
