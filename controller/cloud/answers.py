@@ -1,6 +1,6 @@
-"""From one incoming event to the object that answers it: never an exception, never too large, always JSON.
+"""Turns every incoming event into an answer that the link can send: valid JSON, bounded in size, never an exception.
 
-It calls the dispatcher and sends nothing itself.
+It calls the dispatcher; sending the answer is up to the connection.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from controller.errors import CommandError, EdgeError
 
 Dispatch = Callable[[str, list[Any]], Awaitable[dict[str, Any]]]
 
-MOST_AT_ONCE = 256
+MAX_IN_FLIGHT = 256
 MAX_ANSWER = 900_000  # bytes; a Socket.IO server drops the connection above 1 MB
 
 log = logging.getLogger(__name__)
 
 
 class Answers:
-    """Answers events through ``dispatch``, at most ``most_at_once`` of them at a time."""
+    """Answers events through ``dispatch``, at most ``max_in_flight`` at a time."""
 
-    def __init__(self, dispatch: Dispatch, most_at_once: int = MOST_AT_ONCE) -> None:
+    def __init__(self, dispatch: Dispatch, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self._dispatch = dispatch
-        self._most_at_once = most_at_once
-        self._under_way = 0
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
 
-    async def to(self, event: Incoming) -> dict[str, Any]:
-        """The answer to one event. Dispatching starts before anything is awaited: events stay in order."""
-        self._under_way += 1
+    async def answer(self, event: Incoming) -> dict[str, Any]:
+        """Return the answer to one event. Calls ``dispatch`` before the first await, which keeps events in order."""
+        self._in_flight += 1
         try:
-            if self._under_way > self._most_at_once:
-                raise CommandError(f"the agent is busy with {self._most_at_once} commands: send it again later")
+            if self._in_flight > self._max_in_flight:
+                raise CommandError(f"the agent is busy with {self._max_in_flight} commands: send it again later")
             if event.fault:
                 raise CommandError(event.fault)
             return _sendable(await self._dispatch(event.name, event.arguments))
@@ -46,22 +46,22 @@ class Answers:
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise
-            return _refusal(event, "the command was given up inside the agent: ask for the device's status")
+            return _refusal(event, "the agent cancelled the command: query the device's status")
         except Exception:
             log.exception("%s failed", event.name)
             return _refusal(event, "the agent failed on this command; its log says why")
         finally:
-            self._under_way -= 1
+            self._in_flight -= 1
 
 
 def _is_being_cancelled() -> bool:
-    """Whether it is this task that is cancelled, not only something that it waited for."""
+    """Whether this task itself is being cancelled, rather than something it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def _sendable(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, when the link can carry it. Raises CommandError when it is too large or is not JSON."""
+    """Return the answer unchanged. Raises CommandError if it is too large or not JSON."""
     try:
         size = len(json.dumps(answer, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:

@@ -1,6 +1,6 @@
-"""Why there is no link: the libraries' errors in one sentence that a person can act on.
+"""Translates the libraries' connection errors into one actionable sentence.
 
-The sentence for one cause is always the same text, so that the log can tell a new cause from an old one. No I/O.
+The same cause always yields the same text, so that the log can detect a new cause. No I/O.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNTRUSTED = {2, 18, 19, 20, 21}
 _OTHER_NAME = {62, 63, 64}
 
-# aiohttp's wrappers inherit from what they wrap, without its details.
+# These aiohttp exceptions subclass the error they wrap but drop its details, so they are skipped.
 _WRAPPERS = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError)
 _ABOUT_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "ACCESS_DENIED")
 
-MOST_LINKS = 12  # of a chain of errors
+MAX_CHAIN = 12  # exceptions followed through __cause__ and __context__
 
 
 def explain(error: BaseException, url: str) -> str:
-    """What ``error``, or one of those that led to it, means for the link to ``url``."""
-    for link in _chain(error):
+    """Describe why the link to ``url`` is down, from ``error`` or an exception in its chain."""
+    for each in _chain(error):
         for kind, sentence in _SENTENCES:
-            if isinstance(link, kind) and (text := sentence(link, url)):
+            if isinstance(each, kind) and (text := sentence(each, url)):
                 return text
     return f"{type(error).__name__}: {error}"[:300]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what led to it: engineio raises without a cause, so the context counts too."""
-    for _ in range(MOST_LINKS):
+    """The error and its causes. Follows __context__ as well, because engineio raises without a cause."""
+    for _ in range(MAX_CHAIN):
         if error is None:
             return
         if not isinstance(error, _WRAPPERS) or isinstance(error, aiohttp.ClientProxyConnectionError):
@@ -54,20 +54,20 @@ def _untrusted(error: Any, url: str) -> str:
             f"the certificate of {url} has expired, or this host's clock is wrong: compare the date, then ask the cloud"
         )
     if error.verify_code in _OTHER_NAME:
-        return f"the certificate of {url} is made out to another name: correct EDGE_CLOUD_URL"
+        return f"the certificate of {url} is issued for another name: correct EDGE_CLOUD_URL"
     if error.verify_code in _UNTRUSTED:
-        return f"the certificate of {url} is from an authority that is not trusted here: give its CA as EDGE_CLOUD_CA"
+        return f"the certificate of {url} is signed by an untrusted CA: set EDGE_CLOUD_CA to that CA"
     return f"the certificate of {url} cannot be verified: {error.verify_message}"
 
 
 def _tls(error: Any, url: str) -> str:
-    """An SSLError, or the ClientOSError that aiohttp makes of one; alerts name what the peer refuses (RFC 8446, 6)."""
+    """For an SSLError, or aiohttp's ClientOSError around one. TLS alerts name what the peer rejects (RFC 8446, 6)."""
     found = re.search(r"[A-Z0-9]+_ALERT_([A-Z_]+)", str(error))
     if found and any(part in found[1] for part in _ABOUT_CERTIFICATE):
         return f"{url} refuses the client certificate ({found[1]}): ask the cloud for a new one"
     if "WRONG_VERSION_NUMBER" in str(error):
         return f"{url} does not speak TLS: correct EDGE_CLOUD_URL"
-    return f"no TLS connection to {url}: {error}" if isinstance(error, ssl.SSLError) else ""
+    return f"the TLS connection to {url} failed: {error}" if isinstance(error, ssl.SSLError) else ""
 
 
 def _handshake(error: Any, url: str) -> str:
@@ -78,48 +78,48 @@ def _proxy(error: Any, url: str) -> str:
     return f"the proxy answers {error.status} {error.message} for {url}: check HTTPS_PROXY"
 
 
-def _no_proxy(_: Any, url: str) -> str:
-    return f"the proxy on the way to {url} cannot be reached: check HTTPS_PROXY"
+def _proxy_unreachable(_: Any, url: str) -> str:
+    return f"the proxy for {url} cannot be reached: check HTTPS_PROXY"
 
 
 def _malformed(*_: Any) -> str:
-    return "EDGE_CLOUD_URL or HTTPS_PROXY is not a URL: correct it"  # not shown: it may hold a password
+    return "EDGE_CLOUD_URL or HTTPS_PROXY is not a URL: correct it"  # omits the value, which may contain a password
 
 
 def _unresolved(_: Any, url: str) -> str:
     return f"the name in {url} cannot be resolved: check this host's DNS and EDGE_CLOUD_URL"
 
 
-def _hung_up(_: Any, url: str) -> str:
-    return f"{url} hangs up before it answers; it may refuse the client certificate"
+def _disconnected(_: Any, url: str) -> str:
+    return f"{url} closes the connection without an answer; it may refuse the client certificate"
 
 
 def _refused(_: Any, url: str) -> str:
-    return f"{url} refuses connections; the cloud may be down, or a firewall in between"
+    return f"{url} refuses connections; the cloud may be down, or a firewall may block them"
 
 
 def _unreachable(error: Any, url: str) -> str:
     return f"{url} cannot be reached: {error.strerror}" if error.strerror else f"{url} cannot be reached"
 
 
-def _late(_: Any, url: str) -> str:
+def _timed_out(_: Any, url: str) -> str:
     return f"{url} does not answer in time"
 
 
-# The first row that fits wins; more special ones stand above.
+# The first matching row wins, so subclasses come before their base classes.
 _SENTENCES: list[tuple[type[BaseException], Callable[[Any, str], str]]] = [
     (EdgeError, lambda error, _: str(error)),
     (ssl.SSLCertVerificationError, _untrusted),
     (aiohttp.WSServerHandshakeError, _handshake),
     (aiohttp.ClientHttpProxyError, _proxy),
-    (aiohttp.ClientProxyConnectionError, _no_proxy),
+    (aiohttp.ClientProxyConnectionError, _proxy_unreachable),
     (aiohttp.InvalidURL, _malformed),
-    (aiohttp.ServerDisconnectedError, _hung_up),
+    (aiohttp.ServerDisconnectedError, _disconnected),
     (socket.gaierror, _unresolved),
     (ssl.SSLError, _tls),
     (aiohttp.ClientOSError, _tls),
-    (TimeoutError, _late),
-    (ConnectionResetError, _hung_up),
+    (TimeoutError, _timed_out),
+    (ConnectionResetError, _disconnected),
     (ConnectionRefusedError, _refused),
     (OSError, _unreachable),
 ]

@@ -1,7 +1,7 @@
-"""One connection to the cloud, from nothing to its end. It is never used again: the next one is built afresh.
+"""One connection to the cloud, used once: reconnecting creates a new one.
 
-python-socketio's own reconnection stays off: an acknowledgement that is late would be sent on the next connection,
-where its number belongs to another request.
+python-socketio's own reconnection is disabled: it would send a late acknowledgement on the next connection, where
+its number belongs to another request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import socketio
 
 from controller.cloud import packets, transport
 from controller.cloud.answers import Answers
-from controller.cloud.heartbeat import ACKNOWLEDGEMENT, Heartbeat, Pulse
+from controller.cloud.heartbeat import ACKNOWLEDGEMENT, Heartbeat, HeartbeatSender
 from controller.cloud.identity import Identity
 from controller.errors import LinkError
 
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 class Connection:
-    """One Socket.IO client on one HTTP session. Use it as ``async with``; entering connects.
+    """One Socket.IO client on one HTTP session, as an async context manager that connects on entry.
 
-    Entering raises whatever the libraries raise, TimeoutError, or LinkError when the cloud refuses.
+    Entering raises any error of the libraries, TimeoutError, or LinkError if the cloud refuses the agent.
     """
 
     def __init__(self, url: str, identity: Identity, answers: Answers, connect_seconds: float) -> None:
@@ -38,7 +38,7 @@ class Connection:
         self._connect_seconds = connect_seconds
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._refusal = ""
-        self._pulse: Pulse | None = None
+        self._sender: HeartbeatSender | None = None
         self._session = transport.session(identity.context)
         self._client = self._make_client()
 
@@ -54,15 +54,15 @@ class Connection:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is asyncio.CancelledError:  # a stop: what is still queued may go out
+        if kind is asyncio.CancelledError:  # stopping: give queued packets a chance to go out
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._client.disconnect(), CLOSE_SECONDS)
         await self._close()
 
     async def serve(self, heartbeat: Heartbeat) -> None:
-        """Beat and answer until the connection ends: raises LinkError that says how."""
-        self._pulse = heartbeat.pulse()
-        beats = asyncio.create_task(self._pulse.run(self._identity.agent_id, self._emit))
+        """Send heartbeats and answer events until the connection ends; always raises LinkError with the reason."""
+        self._sender = heartbeat.sender()
+        beats = asyncio.create_task(self._sender.run(self._identity.agent_id, self._emit))
         beats.add_done_callback(self._on_beats_ended)
         try:
             raise LinkError(f"the link was lost: {await self._ended}")
@@ -90,21 +90,21 @@ class Connection:
             raise LinkError(str(error)) from error
 
     async def _on_incoming(self, event: packets.Incoming) -> dict[str, Any] | None:
-        """Answer an event: what is returned is the acknowledgement, when one was asked for.
+        """Answer an event. The return value becomes the acknowledgement, if the event requests one.
 
-        That of a heartbeat is no command and gets no answer, whatever it carries.
+        A heartbeat's acknowledgement is not a command and gets no answer, whatever its payload.
         """
         if event.name == ACKNOWLEDGEMENT:
-            if self._pulse is not None:
-                self._pulse.acknowledged()
+            if self._sender is not None:
+                self._sender.acknowledged()
             return None
-        answer = await self._answers.to(event)
+        answer = await self._answers.answer(event)
         if event.wants_acknowledgement:
             return answer
         try:
             await self._emit(event.name, answer)
         except LinkError:
-            log.info("the answer to %s came after the link was lost", event.name)
+            log.info("Dropped the answer to %s: the link was lost", event.name)
         return None
 
     async def _on_closed(self) -> None:
@@ -119,12 +119,12 @@ class Connection:
             self._on_ended(str(error))
 
     def _on_refused(self, reason: Any = None) -> None:
-        """Note why the cloud refused the namespace: an object with a message (a text is the library's own)."""
+        """Keep the cloud's reason for refusing the namespace: an object with a message (a string is the library's)."""
         if isinstance(reason, dict):
             self._refusal = str(reason.get("message", "no reason given"))[:200]
 
     async def _close(self) -> None:
-        """End the transport, and with it the client's tasks; a graceful disconnect would wait for a dead peer."""
+        """Close the transport, which ends the client's tasks. A graceful disconnect would wait for a dead peer."""
         await self._session.close()
         if reading := self._client.eio.read_loop_task:
             await asyncio.wait([reading], timeout=CLOSE_SECONDS)

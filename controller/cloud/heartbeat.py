@@ -1,6 +1,6 @@
-"""The heartbeat: one event on a fixed grid from the connection on, and what its acknowledgements tell of the link.
+"""Sends a heartbeat at fixed intervals from the connection on, and detects a dead link by missing acknowledgements.
 
-It waits for nothing but the clock. It does not know what a payload holds, nor how an event travels.
+It waits only for the clock, and knows neither the payload's content nor the transport.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 from controller.errors import LinkError
 
 EVENT = "heartbeat"
-ACKNOWLEDGEMENT = "heartbeat_ack"  # the event with which a cloud acknowledges one without being asked to
-INTERVAL = 5.0
+ACKNOWLEDGEMENT = "heartbeat_ack"  # event with which a cloud acknowledges a heartbeat unasked
+INTERVAL = 5.0  # seconds
 
-# A frozen cloud is seen at the third beat after its last acknowledgement: in 15 s.
-MOST_UNANSWERED = 2
+# A frozen cloud is detected at the third heartbeat after its last acknowledgement: within 15 s.
+MAX_UNANSWERED = 2
 
-# Requests for an acknowledgement that may stay open on one connection; each is kept until the connection ends.
-PROBES = 12
+# Limit of pending Socket.IO acknowledgements per connection: the library keeps each one until the connection ends.
+MAX_PENDING = 12
 
-# So many connections in a row may end because acknowledgements stopped. A cloud that acknowledges the first beats
-# only would end them all; Engine.IO's own pings (45 s) then have to tell whether it lives.
-MOST_SILENCES = 2
-# A connection on which acknowledgements came for so long (seconds) ends the row.
+# Consecutive connections that may be ended because acknowledgements stopped. A cloud that acknowledges only the first
+# heartbeats would lose every connection, so after this many only Engine.IO's pings (45 s) detect a dead link.
+MAX_SILENCES = 2
+# Acknowledgements for this many seconds on one connection reset that count.
 PROVEN_SECONDS = 3600.0
 
 Payload = Callable[[str], Mapping[str, Any]]
@@ -35,9 +35,10 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """What all connections share. ``payload`` is called with the agent id for each beat; it must return at once.
+    """State shared by all connections.
 
-    ``interval`` is in seconds. ``on_sent`` hears for each beat how many seconds behind its place on the grid it left.
+    ``payload`` is called with the agent id for each heartbeat and must not block. ``interval`` is in seconds.
+    ``on_sent`` is called after each heartbeat with its delay in seconds behind schedule.
     """
 
     def __init__(
@@ -48,37 +49,42 @@ class Heartbeat:
         self.on_sent = on_sent
         self._silences = 0
 
-    def pulse(self) -> Pulse:
-        """The beats of a new connection."""
-        return Pulse(self)
+    def sender(self) -> HeartbeatSender:
+        """Create the sender for a new connection."""
+        return HeartbeatSender(self)
 
-    def silent(self) -> bool:
-        """Note that a cloud stopped acknowledging; whether that is to end the connection."""
+    def on_silence(self) -> bool:
+        """Count a connection on which acknowledgements stopped. Returns whether to end that connection."""
         self._silences += 1
-        if self._silences == MOST_SILENCES + 1:
-            log.warning("the cloud acknowledges heartbeats and then stops: from now on its silence ends no connection")
-        return self._silences <= MOST_SILENCES
+        if self._silences == MAX_SILENCES + 1:
+            log.warning(
+                "The cloud repeatedly stops acknowledging heartbeats: missing acknowledgements no longer end the link"
+            )
+        return self._silences <= MAX_SILENCES
 
-    def proven(self) -> None:
-        """Note that a cloud keeps acknowledging."""
+    def on_proven(self) -> None:
+        """Reset the count: the cloud acknowledges reliably."""
         self._silences = 0
 
 
-class Pulse:
-    """The beats of one connection, and what this cloud acknowledges: another one may be behind the next connection."""
+class HeartbeatSender:
+    """Sends the heartbeats of one connection.
+
+    It learns afresh whether the cloud acknowledges: another cloud may answer the next connection.
+    """
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
         self._start = 0.0
-        self._open = 0  # requests for an acknowledgement without one
+        self._pending = 0  # requested acknowledgements that have not arrived
         self._unanswered = 0
         self._acknowledging = False
         self._by_event = False
 
     async def run(self, agent_id: str, emit: Emit) -> None:
-        """Beat until cancelled; the first beat goes out at once.
+        """Send heartbeats until cancelled, the first one immediately.
 
-        Raises LinkError when a cloud that acknowledged on this connection has stopped to.
+        Raises LinkError if the cloud acknowledged on this connection and then stopped.
         """
         loop, interval = asyncio.get_running_loop(), self._heartbeat.interval
         self._start, number = loop.time(), 0
@@ -86,19 +92,19 @@ class Pulse:
             self._check()
             await self._beat(agent_id, emit)
             self._heartbeat.on_sent(loop.time() - self._start - number * interval)
-            # Beats that a stalled process missed are left out: a burst would tell nothing.
+            # Skip heartbeats that a stalled process missed: a burst would carry no information.
             number = max(number, int((loop.time() - self._start) / interval)) + 1
             await asyncio.sleep(self._start + number * interval - loop.time())
 
     def acknowledged(self) -> None:
-        """The cloud sent an acknowledgement as an event."""
+        """Record an acknowledgement that the cloud sent as an event."""
         self._by_event = True
         self._on_acknowledged()
 
     def _check(self) -> None:
-        if not self._acknowledging or self._unanswered < MOST_UNANSWERED:
+        if not self._acknowledging or self._unanswered < MAX_UNANSWERED:
             return
-        if self._heartbeat.silent():
+        if self._heartbeat.on_silence():
             raise LinkError(f"the cloud acknowledged none of the last {self._unanswered} heartbeats")
         self._acknowledging = False  # until the next acknowledgement
 
@@ -106,19 +112,19 @@ class Pulse:
         try:
             payload = self._heartbeat.payload(agent_id)
         except Exception:
-            log.exception("the heartbeat's figures failed; the cloud gets none with this beat")
+            log.exception("Failed to collect the heartbeat's figures; sending it without them")
             payload = {"agent_id": agent_id, "status": "online"}
-        asks = self._open < PROBES
-        self._open += asks
-        self._unanswered += asks or self._by_event  # nothing is missed that is not expected
+        asks = self._pending < MAX_PENDING
+        self._pending += asks
+        self._unanswered += asks or self._by_event  # count only where an acknowledgement is expected
         await emit(EVENT, payload, self._on_answered if asks else None)
 
     def _on_answered(self, *_: Any) -> None:
-        self._open -= 1
+        self._pending -= 1
         self._on_acknowledged()
 
     def _on_acknowledged(self) -> None:
         self._acknowledging = True
         self._unanswered = 0
         if asyncio.get_running_loop().time() - self._start >= PROVEN_SECONDS:
-            self._heartbeat.proven()
+            self._heartbeat.on_proven()

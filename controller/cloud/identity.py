@@ -1,7 +1,7 @@
-"""Who this agent is to the cloud: the CN of its client certificate, and the TLS context made from certificate and key.
+"""The agent's identity: the CN of its client certificate, and the TLS context of certificate and key.
 
-Blocking: it reads files, so it is called from a thread. Everything is read afresh at each call, for certificates are
-replaced while we run. It never logs or keeps the key.
+Blocking: call it from a thread. Each call reads the files again, because certificates are replaced while the
+controller runs. The key is never logged or kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from controller.errors import IdentityError
 
 @dataclass(frozen=True)
 class Identity:
-    """A usable certificate: the agent id, the end of its validity (UTC), and the context for connections."""
+    """A valid certificate: the agent id, its expiry (UTC), and the TLS context for connections."""
 
     agent_id: str
     not_after: datetime
@@ -31,9 +31,9 @@ class Identity:
     def load(
         cls, certificate: Path, key: Path, ca: Path | None = None, clock: Callable[[], float] = time.time
     ) -> Identity:
-        """Read the files; ``ca`` is the bundle that the cloud's certificate is verified with (default: the system's).
+        """Read the files. ``ca`` is the bundle to verify the cloud's certificate with (default: the system's).
 
-        Raises IdentityError, one sentence with the file and the remedy.
+        Raises IdentityError that names the file and the remedy.
         """
         parsed = _parse(certificate)
         agent_id = _common_name(parsed, certificate)
@@ -42,7 +42,7 @@ class Identity:
 
 
 def agent_id(certificate: Path) -> str:
-    """The CN of a certificate, whether it is valid or not. Raises IdentityError."""
+    """The CN of a certificate, even if it has expired. Raises IdentityError."""
     return _common_name(_parse(certificate), certificate)
 
 
@@ -51,7 +51,7 @@ def _parse(path: Path) -> x509.Certificate:
         return x509.load_pem_x509_certificate(_read(path, "client certificate", "EDGE_CLIENT_CERT"))
     except ValueError as error:
         raise IdentityError(
-            f"client certificate {path} is not a PEM certificate; replace it with the one that the cloud issued"
+            f"client certificate {path} is not a PEM certificate: replace it with the one that the cloud issued"
         ) from error
 
 
@@ -60,7 +60,7 @@ def _common_name(certificate: x509.Certificate, path: Path) -> str:
         if name := str(attribute.value).strip():
             return name
     raise IdentityError(
-        f"client certificate {path} has no CN, so this agent has no id; replace it with the one that the cloud issued"
+        f"client certificate {path} has no CN, so this agent has no id: replace it with the one that the cloud issued"
     )
 
 
@@ -68,12 +68,12 @@ def _check_validity(certificate: x509.Certificate, path: Path, now: datetime) ->
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > end:
         raise IdentityError(
-            f"client certificate {path} ended on {end:%Y-%m-%d %H:%M} UTC; replace it, "
-            "or set this host's clock if that date is still to come"
+            f"client certificate {path} expired on {end:%Y-%m-%d %H:%M} UTC: replace it, "
+            "or set this host's clock if that date is in the future"
         )
     if now < start:
         raise IdentityError(
-            f"client certificate {path} begins on {start:%Y-%m-%d %H:%M} UTC; "
+            f"client certificate {path} is not valid before {start:%Y-%m-%d %H:%M} UTC: "
             "this host's clock is probably wrong, set it"
         )
 
@@ -83,13 +83,13 @@ def _context(certificate: Path, key: Path, ca: Path | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _read(key, "client key", "EDGE_CLIENT_KEY")
     try:
-        # Without a password function OpenSSL would ask for a passphrase on the terminal, and wait.
+        # Without a password function OpenSSL would prompt for a passphrase on the terminal and block.
         context.load_cert_chain(certificate, key, password=lambda: b"")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            message = f"client key {key} does not belong to certificate {certificate}; put the pair there"
+            message = f"client key {key} does not belong to certificate {certificate}: install a matching pair"
         else:
-            message = f"client key {key} is damaged or has a passphrase; put the PEM key without a passphrase there"
+            message = f"client key {key} is damaged or has a passphrase: install a PEM key without a passphrase"
         raise IdentityError(message) from error
     return context
 
@@ -102,15 +102,15 @@ def _verifying(ca: Path | None) -> ssl.SSLContext:
         text = _read(ca, "CA bundle", "EDGE_CLOUD_CA").decode("ascii", errors="replace")
         return ssl.create_default_context(cadata=text)
     except (ssl.SSLError, ValueError) as error:
-        raise IdentityError(f"CA bundle {ca} holds no PEM certificate; replace it or unset EDGE_CLOUD_CA") from error
+        raise IdentityError(f"CA bundle {ca} contains no PEM certificate: replace it or unset EDGE_CLOUD_CA") from error
 
 
 def _read(path: Path, what: str, setting: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise IdentityError(f"{what} {path} is missing; put it there or set {setting}") from None
+        raise IdentityError(f"{what} {path} is missing: install it or set {setting}") from None
     except OSError as error:
         raise IdentityError(
-            f"{what} {path} cannot be read ({error.strerror}); make it readable for this process"
+            f"{what} {path} cannot be read ({error.strerror}): make it readable for this process"
         ) from error

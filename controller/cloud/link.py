@@ -1,6 +1,6 @@
-"""The link to the cloud: connects for ever, one fresh connection after the other, and tells how it stands.
+"""The cloud link: keeps a connection to the cloud open, reconnects after every loss, and reports its state.
 
-It knows no topic. What keeps it down is logged once as what it is, and again when the cause changes.
+It knows no topic. Each distinct connection error is logged once between two connections.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
 from controller.machinery.backoff import Backoff
 
-GOOD_SECONDS = 10.0  # a connection that lasted so long was a good one: the next attempt comes soon
+STABLE_SECONDS = 10.0  # a connection that lasted this long resets the backoff
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LinkState:
-    """How the link stands. Times are Unix seconds; ``attempts`` counts those that failed since the last connection."""
+    """State of the link; ``connected_since`` is in Unix seconds, ``attempts`` counts consecutive failures."""
 
     agent_id: str | None = None
     certificate_end: datetime | None = None
@@ -43,8 +43,8 @@ class LinkState:
 class Link:
     """Keeps the link to ``url`` up.
 
-    ``load_identity`` reads the certificates; it runs in a thread, for each connection. ``dispatch`` gets an event's
-    name and arguments and returns its answer. ``heartbeat`` makes the beats. ``on_state`` hears of every change.
+    ``load_identity`` reads the certificates; it runs in a thread before each connection. ``dispatch`` takes an event's
+    name and arguments and returns its answer. ``on_state`` is called on every change of state.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Link:
         self._backoff = backoff or Backoff(1.0, 5.0)
         self._connect_seconds = connect_seconds
         self._clock = clock
-        self._logged: set[str] = set()  # causes logged since the last connection; a refusal shows in several ways
+        self._logged: set[str] = set()  # causes logged since the last connection; one refusal may alternate causes
         self._running: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -77,8 +77,8 @@ class Link:
         while True:
             cause = await self._connect_and_serve()
             delay = self._backoff.next()
-            log.debug("next attempt in %.1f s", delay)
-            self._failed(cause)
+            log.debug("Next attempt in %.1f s", delay)
+            self._on_failure(cause)
             await asyncio.sleep(delay)
 
     async def stop(self) -> None:
@@ -88,15 +88,15 @@ class Link:
             await asyncio.wait([self._running])
 
     async def _connect_and_serve(self) -> str:
-        """One connection, from the certificates to its end; says what ended it or kept it from coming."""
+        """Open one connection and serve it to its end. Returns why it failed or ended."""
         try:
             identity = await asyncio.to_thread(self._load_identity)
-            self._change(agent_id=identity.agent_id, certificate_end=identity.not_after)
-            # Not when settings are read: a box that was given such a URL once must start after an upgrade.
+            self._update(agent_id=identity.agent_id, certificate_end=identity.not_after)
+            # Checked here, not with the settings: a host configured with such a URL must still start after an upgrade.
             transport.check(self._url)
             async with Connection(self._url, identity, self._answers, self._connect_seconds) as connection:
                 await self._serve(connection)
-        except Exception as error:  # noqa: BLE001 - whatever a library raises, the link is tried again
+        except Exception as error:  # noqa: BLE001 - retry whatever a library raises
             return causes.explain(error, self._url)
         return "the connection ended"
 
@@ -104,21 +104,21 @@ class Link:
         loop = asyncio.get_running_loop()
         start = loop.time()
         self._logged.clear()
-        log.info("connected to %s as %s", self._url, self.state.agent_id)
-        self._change(connected_since=self._clock(), last_error=None, attempts=0)
+        log.info("Connected to %s as %s", self._url, self.state.agent_id)
+        self._update(connected_since=self._clock(), last_error=None, attempts=0)
         try:
             await connection.serve(self._heartbeat)
         finally:
-            self._change(connected_since=None)
-            if loop.time() - start >= GOOD_SECONDS:
+            self._update(connected_since=None)
+            if loop.time() - start >= STABLE_SECONDS:
                 self._backoff.reset()
 
-    def _failed(self, cause: str) -> None:
+    def _on_failure(self, cause: str) -> None:
         if cause not in self._logged:
-            log.warning("the link is down: %s", cause)
+            log.warning("The cloud link is down: %s", cause)
             self._logged.add(cause)
-        self._change(last_error=cause, attempts=self.state.attempts + 1)
+        self._update(last_error=cause, attempts=self.state.attempts + 1)
 
-    def _change(self, **changes: object) -> None:
+    def _update(self, **changes: object) -> None:
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]
         self._on_state(self.state)

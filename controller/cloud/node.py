@@ -1,7 +1,7 @@
-"""What the cloud's commands ask of nodes: which runs a device, its figures, its hardware, one HTTP request.
+"""Interfaces through which the cloud's commands query nodes: placement, usage, hardware, HTTP requests to runtimes.
 
-On one host it is answered in the same process, in a cluster by the node's own controller. Nothing here changes a
-resource; wishes go through the Kubernetes API alone.
+A single host implements them in the same process, a cluster through each node's own controller. Nothing here changes
+a resource: desired state is written to the Kubernetes API only.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from controller.network.interfaces import HostInterface
 
 
 class Point(NamedTuple):
-    """One point of a curve: Unix seconds, and percent or MB of 2^20 bytes."""
+    """One point of a usage curve: Unix seconds, and percent or MB of 2^20 bytes."""
 
     timestamp: int
     value: float
 
 
 class Usage(NamedTuple):
-    """CPU in percent and memory in MB over the periods asked for, oldest first."""
+    """CPU in percent and memory in MB over the requested periods, oldest first."""
 
     cpu: list[Point]
     memory: list[Point]
 
 
 class HostFacts(NamedTuple):
-    """What the host is: sizes in bytes, ``addresses`` as (interface, IPv4 address)."""
+    """Static facts about a host: sizes in bytes, ``addresses`` as (interface, IPv4 address)."""
 
     os: str
     kernel: str
@@ -51,9 +51,9 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One request to a runtime; ``address`` is its own internal address, ``path`` may carry a query.
+    """One request to a runtime; ``address`` is its internal address, ``path`` may include a query.
 
-    What may be secret is not shown, here and below.
+    Fields that may hold secrets are left out of the repr, here and below.
     """
 
     address: str
@@ -69,7 +69,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """The runtime's answer: JSON as a value, text as text, else base64 (``encoding``); ``truncated`` when cut."""
+    """The runtime's answer: JSON as a value, text as a string, else base64 (see ``encoding``)."""
 
     status_code: int
     headers: dict[str, str] = field(repr=False)
@@ -80,55 +80,55 @@ class HttpResponse:
 
 
 class Reading(NamedTuple):
-    """What a host uses now, and how many logical cores it has."""
+    """Current usage of a host, and its number of logical cores."""
 
     host: HostReading
     cpu_count: int
 
 
 class Placement(NamedTuple):
-    """Where a new Runtime goes: ``spec.nodeName`` and ``spec.backend``."""
+    """Where to create a new Runtime: ``spec.nodeName`` and ``spec.backend``."""
 
     node_name: str
     backend: str
 
 
 class Node(Protocol):
-    """A node, as far as the cloud's commands need it; one elsewhere raises errors.CommandError without an answer."""
+    """A node as the cloud's commands see it. Every method of a remote node raises errors.CommandError on no answer."""
 
     async def reading(self) -> Reading:
-        """What the host uses now."""
+        """Current usage of the host."""
 
     async def host_facts(self) -> HostFacts:
-        """What the host is."""
+        """Facts about the host."""
 
     async def host_usage(self, cpu: Period, memory: Period) -> Usage:
-        """What the host used; CPU in percent of the whole host."""
+        """Past usage of the host; CPU in percent of the whole host."""
 
     async def device_usage(self, namespace: str, device_id: str, cpu: Period, memory: Period) -> Usage:
-        """What a runtime used; CPU in percent of one core, so that two busy cores are 200."""
+        """Past usage of a runtime; CPU in percent of one core, so two busy cores are 200."""
 
     async def interfaces(self, *, include_virtual: bool) -> Sequence[HostInterface]:
-        """The host's interfaces: physical, VLAN and Wi-Fi, with ``include_virtual`` also the others."""
+        """The host's physical, VLAN and Wi-Fi interfaces; all interfaces if ``include_virtual``."""
 
     async def serial_devices(self) -> Sequence[SerialDevice]:
         """The host's serial devices."""
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
-        """Send one request, once. Raises errors.CommandError when there is no answer within ``seconds``."""
+        """Send one request once, without retries. Raises errors.CommandError if no answer arrives in ``seconds``."""
 
     async def foreign_container(self, name: str) -> str:
-        """What container of this name is not ours, for a person, or "". Raises errors.ReconcileError."""
+        """Describe a foreign container with this name; "" if there is none. Raises errors.ReconcileError."""
 
 
 class NodeDirectory(Protocol):
-    """The nodes of this agent: one on a host of its own, any number in a cluster."""
+    """The nodes of this agent: one on a single host, any number in a cluster."""
 
     async def running(self, runtime: Mapping[str, Any]) -> Node:
-        """The node of a Runtime. Raises errors.CommandError when it has none, or when that node is away."""
+        """The node of a Runtime. Raises errors.CommandError if it has none or that node is away."""
 
     async def present(self) -> Mapping[str, Node]:
-        """Every node that is not away, by name."""
+        """All nodes that are not away, by name."""
 
     async def place(self, spec: Mapping[str, Any]) -> Placement:
-        """Where a Runtime of that spec goes. Raises errors.CommandError that says which node has what."""
+        """Choose the node for a Runtime with this spec. Raises errors.CommandError that lists what each node has."""

@@ -1,7 +1,7 @@
-"""Socket.IO packets as the link reads them: nothing that comes in can raise, and every event becomes an ``Incoming``.
+"""Decodes Socket.IO packets without ever raising; every event becomes an ``Incoming``.
 
-python-socketio takes a Packet class as its ``serializer``. Its own one loses events that it cannot decode, and its
-handlers do not see whether an acknowledgement was asked for; this one keeps both. It knows no topic.
+python-socketio accepts a Packet class as its ``serializer``. The default one drops events that it cannot decode and
+hides from handlers whether an acknowledgement was requested; this one keeps both. It knows no topic.
 (Protocol: https://socket.io/docs/v4/socket-io-protocol/, revision 5.)
 """
 
@@ -14,12 +14,12 @@ from typing import Any
 from socketio import packet
 from typing_extensions import override
 
-INCOMING = "incoming"  # the one handler's name: a server's event named "disconnect" is no disconnection
+INCOMING = "incoming"  # one handler for all events, so an event named "disconnect" is not taken for a disconnection
 CLOSED = "closed"  # the server left the namespace
 
-MAX_CHARACTERS = 9 * 1024 * 1024  # of one event; more is refused unparsed, for parsing holds up the event loop
+MAX_CHARACTERS = 9 * 1024 * 1024  # of one event; longer ones are refused unparsed, as parsing blocks the event loop
 MAX_NAME = 200
-UNNAMED = "error"  # the event that answers one whose own name cannot be answered to
+UNNAMED = "error"  # answers an event whose own name is unusable
 _RESERVED = frozenset({"connect", "connect_error", "disconnect"})
 _KNOWN = frozenset({packet.CONNECT, packet.DISCONNECT, packet.EVENT, packet.ACK, packet.CONNECT_ERROR})
 _BINARY = {packet.BINARY_EVENT: packet.EVENT, packet.BINARY_ACK: packet.ACK}
@@ -27,7 +27,7 @@ _BINARY = {packet.BINARY_EVENT: packet.EVENT, packet.BINARY_ACK: packet.ACK}
 
 @dataclass(frozen=True)
 class Incoming:
-    """One event of the server; ``fault`` says why it cannot be dispatched, or is empty."""
+    """One event from the server; ``fault`` says why it cannot be dispatched, or is ""."""
 
     name: str
     arguments: list[Any]
@@ -42,15 +42,15 @@ class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
     id: int | None
     data: Any
 
-    uses_binary_events = False  # of ours: an answer is JSON, and searching it for bytes may exhaust the stack
+    uses_binary_events = False  # answers are JSON; searching a deep one for bytes could exhaust the stack
 
     def __init__(self, *arguments: Any, encoded_packet: str | bytes | None = None, **named: Any) -> None:
-        empty = encoded_packet in ("", b"")  # which the base class takes for no frame
+        empty = encoded_packet in ("", b"")  # the base class would not decode these
         super().__init__(*arguments, encoded_packet=" " if empty else encoded_packet, **named)
 
     @override
     def decode(self, encoded_packet: str) -> int:
-        """Decode one text frame; the number of binary frames that follow it."""
+        """Decode one text frame. Returns the number of binary frames that follow it."""
         attachments, fault = 0, ""
         try:
             attachments = self._decode(encoded_packet)
@@ -67,7 +67,7 @@ class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
 
     @override
     def add_attachment(self, attachment: bytes | str) -> bool:
-        """Whether the packet is complete: attachments are counted, not kept, and a text frame ends them all."""
+        """Count an attachment without keeping it. Returns whether the packet is complete; a text frame ends it."""
         self.attachment_count -= 1
         return self.attachment_count <= 0 or isinstance(attachment, str)
 
@@ -75,12 +75,12 @@ class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
         if not isinstance(encoded, str):
             raise ValueError("a binary frame without the packet that announces it")
         if len(encoded) > MAX_CHARACTERS:
-            super().decode(encoded[:MAX_NAME].partition("[")[0])  # type and id
+            super().decode(encoded[:MAX_NAME].partition("[")[0])  # type and id, needed for the answer
             raise ValueError(f"it has more than {MAX_CHARACTERS >> 20} MiB")
         return int(super().decode(encoded) or 0)
 
     def _normalise(self, attachments: int, fault: str) -> None:
-        """Give the packet the shape that the client relies on."""
+        """Bring the packet into the form that the client expects."""
         if not attachments:
             self.packet_type = _BINARY.get(self.packet_type, self.packet_type)
         if self.packet_type == packet.DISCONNECT:
@@ -91,7 +91,7 @@ class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
             self.data = [INCOMING, self._incoming(fault)]
         elif fault or self.packet_type not in _KNOWN:
             self.packet_type, self.id = packet.EVENT, None
-            self.data = [INCOMING, Incoming(UNNAMED, [], False, fault or "the message is of no known type")]
+            self.data = [INCOMING, Incoming(UNNAMED, [], False, fault or "the message has an unknown type")]
 
     def _incoming(self, fault: str) -> Incoming:
         name, *arguments = self.data if isinstance(self.data, list) and self.data else [None]
@@ -101,7 +101,7 @@ class Packet(packet.Packet):  # type: ignore[misc] # socketio has no types
 
 
 def _name_in(encoded: str | bytes) -> list[str] | None:
-    """The name of an event whose data cannot be decoded, as data without arguments."""
+    """The name of an event whose arguments cannot be decoded, in a list as ``data`` holds it."""
     if not isinstance(encoded, str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""THE table: what the cloud may ask for. A new topic is a row here, a contract, and golden files in the tests."""
+"""The table of topics. To add one: add a row here, a contract, and golden files in tests/cloud/contracts."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.contracts.base import DeviceMessage, Message
 from controller.cloud.contracts.bounds import LARGE, SMALL
 from controller.cloud.contracts.commands import RunCommand
-from controller.cloud.contracts.questions import GetConsumptionDevice, GetConsumptionOrchestrator, GetHostInterfaces
+from controller.cloud.contracts.queries import GetConsumptionDevice, GetConsumptionOrchestrator, GetHostInterfaces
 from controller.cloud.contracts.runtimes import CreateNewRuntime
 
 
 class Read(NamedTuple):
-    """Messages of a topic that are questions, by what they say, and what answers them."""
+    """Marks some messages of a topic as read-only, by their content, with the command that answers them."""
 
     matches: Callable[[Any], bool]
     command: Callable[[Any], Awaitable[Answer]]
 
 
 class Topic(NamedTuple):
-    """One row: the command gets the message, and unless it is a question the circumstances of the call."""
+    """One row. ``command`` takes the message and, unless it is a query, the Call."""
 
     name: str
     contract: type[Message]
     command: Callable[..., Awaitable[Answer]]
-    rule: Semantics
+    semantics: Semantics
     limit: int = SMALL  # characters of text in the payload
     read: Read | None = None
 
-    def question(self, message: Message) -> Callable[[Any], Awaitable[Answer]] | None:
-        """What answers the message at once, without order and record; None where it is no question."""
-        if self.rule is Semantics.QUERY:
+    def query(self, message: Message) -> Callable[[Any], Awaitable[Answer]] | None:
+        """The command that answers a query, to run at once without queue or journal; None if it is not a query."""
+        if self.semantics is Semantics.QUERY:
             return self.command
         return self.read.command if self.read and self.read.matches(message) else None
 
 
 @dataclass(frozen=True)
 class Commands:
-    """What carries out the topics."""
+    """The implementations of all topics."""
 
     lifecycle: Lifecycle
     power: Power

@@ -1,4 +1,4 @@
-"""The HTTP session of one connection: sockets, TLS and proxy. Made afresh each time, so that nothing stale stays."""
+"""The HTTP session of one connection: sockets, TLS and proxy. Never reused, so that nothing in it can be stale."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from yarl import URL
 
 from controller.errors import LinkError
 
-# The cloud sends files to pass on to runtimes; aiohttp closes the connection above 4 MiB by default.
+# The cloud sends files for runtimes; aiohttp closes the connection above 4 MiB by default.
 MAX_INCOMING = 32 << 20  # bytes
 
-USER_TIMEOUT_MS = 15_000  # data that nobody acknowledges ends the connection (tcp(7): TCP_USER_TIMEOUT)
+USER_TIMEOUT_MS = 15_000  # unacknowledged data ends the connection after this time (tcp(7): TCP_USER_TIMEOUT)
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 10, 5, 3  # seconds, seconds, count
 
-# Hosts that this host is by themselves; no other spelling of one, for those who read a URL differ on the odd ones.
+# Loopback in its plain spellings only: URL parsers disagree about unusual ones such as 127.1.
 _LOOPBACK = re.compile(r"http://(?:localhost|(127\.[0-9.]+)|\[::1\])(?::[0-9]{1,5})?/?")
 
 
 def check(url: str) -> None:
-    """Raises LinkError for a URL without encryption, unless the cloud is on this host (for trying things out)."""
+    """Raises LinkError for an unencrypted URL, unless the cloud runs on this host (for local tests)."""
     if url.startswith("https://") or ((found := _LOOPBACK.fullmatch(url)) and _is_address(found[1] or "127.0.0.1")):
         return
     raise LinkError(
-        "EDGE_CLOUD_URL begins with http://, and commands for PLCs are not sent unencrypted except to localhost: "
+        "EDGE_CLOUD_URL does not start with https://, and only a cloud on localhost may send commands unencrypted: "
         "give it as https://HOST"
     )
 
 
 def session(context: ssl.SSLContext) -> aiohttp.ClientSession:
-    """A session of its own: no shared connections, no DNS cache, and no way from TLS to plain text."""
+    """Create a session without shared connections, DNS cache or redirects from TLS to plain text."""
     connector = aiohttp.TCPConnector(ssl=context, use_dns_cache=False, force_close=True, socket_factory=_socket)
     redirects = aiohttp.TraceConfig()
     redirects.on_request_redirect.append(_check_redirect)
@@ -64,7 +64,7 @@ def _is_address(text: str) -> bool:
 
 
 def websocket_options(url: str) -> dict[str, Any]:
-    """How the WebSocket is opened. aiohttp looks up WSS_PROXY for wss addresses, so the proxy is chosen here."""
+    """Options to open the WebSocket. Sets the proxy, since aiohttp would look up WSS_PROXY instead of HTTPS_PROXY."""
     options: dict[str, Any] = {"max_msg_size": MAX_INCOMING}
     if proxy := proxy_of(url):
         options["proxy"] = proxy
@@ -72,20 +72,21 @@ def websocket_options(url: str) -> dict[str, Any]:
 
 
 def proxy_of(url: str) -> str | None:
-    """The proxy that HTTPS_PROXY (or HTTP_PROXY) names for this URL, unless NO_PROXY excepts its host."""
+    """The proxy that HTTPS_PROXY names for this URL; None if NO_PROXY excludes its host."""
     parts = urlsplit(url)
     if parts.scheme != "https":
-        return None  # this host itself is not reached through a proxy
+        return None  # only this host itself, which needs no proxy
     if urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies().get(parts.scheme)
 
 
 class _WebSocket(aiohttp.ClientWebSocketResponse):
-    """A WebSocket that ends when its reader gives up, and whose end leaves no socket open.
+    """A WebSocket that closes when its reader times out, and leaves no socket open when closed.
 
-    engineio reads with a deadline. When that passes, it waits for its writer to end, and a packet sent in the same
-    moment keeps the writer going for ever: the link would be deaf, and look well. A closed socket ends both.
+    engineio reads with a deadline. When that passes, it waits for its writer to finish, but a packet sent at the same
+    moment keeps the writer running indefinitely: the link would receive nothing and still look connected. Closing the
+    socket ends both.
     """
 
     @override
@@ -99,18 +100,18 @@ class _WebSocket(aiohttp.ClientWebSocketResponse):
 
     @override
     async def close(self, *, code: int = aiohttp.WSCloseCode.OK, message: bytes = b"") -> bool:
-        """Say goodbye, then end the connection; without ``abort``, TLS waits 30 s for the goodbye of a frozen cloud."""
+        """Close with a close frame, then abort: TLS would wait 30 s for the close_notify of a frozen cloud."""
         connection = self._response.connection
         tls = connection.transport if connection else None
         try:
             return await super().close(code=code, message=message)
         finally:
-            if tls and not self._response.connection:  # it is still there while another close waits for the cloud
+            if tls and not self._response.connection:  # still set while another close() waits for the cloud
                 tls.abort()
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:
-    """A TCP socket that notices a peer which has gone; ``address`` is a row of getaddrinfo."""
+    """Create a TCP socket that detects a dead peer; ``address`` is a row of getaddrinfo."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     made.setblocking(False)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from controller.cloud.commands.retirement import Departure
+from controller.cloud.commands.retirement import RetirementHooks
 from controller.cloud.link import Link, LinkState
 from controller.cloud.node import NodeDirectory
 from controller.machinery.client import ApiClient
@@ -97,7 +97,7 @@ class CloudLinkManager:
         return link_status.of(self._link.state, self._site.settings.cloud_url)
 
     def _build(self, site: Installation) -> link.LinkPart:
-        return link.build(site, self._api, self._nodes, Departure(self._retire, self._leave))
+        return link.build(site, self._api, self._nodes, RetirementHooks(self._retire, self._leave))
 
     def _forget(self) -> None:
         self._link = None

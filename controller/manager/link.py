@@ -10,6 +10,7 @@ from functools import partial
 from controller.cloud import topics
 from controller.cloud.commands.consumption import Consumption
 from controller.cloud.commands.devices import Devices
+from controller.cloud.commands.digest_key import DigestKey
 from controller.cloud.commands.executor import Executor
 from controller.cloud.commands.forwarding import Forwarding
 from controller.cloud.commands.hardware import Hardware
@@ -17,8 +18,7 @@ from controller.cloud.commands.journal import Journal
 from controller.cloud.commands.lifecycle import Lifecycle
 from controller.cloud.commands.power import Power
 from controller.cloud.commands.reads import Reads
-from controller.cloud.commands.retirement import Departure, Retirement
-from controller.cloud.commands.seal import Seal
+from controller.cloud.commands.retirement import Retirement, RetirementHooks
 from controller.cloud.commands.specs import Blueprint
 from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.dispatcher import Dispatcher
@@ -43,11 +43,11 @@ class LinkPart:
     retirement: Retirement
 
 
-def build(site: Installation, api: ApiClient, nodes: NodeDirectory, departure: Departure) -> LinkPart:
+def build(site: Installation, api: ApiClient, nodes: NodeDirectory, hooks: RetirementHooks) -> LinkPart:
     """Build the part without starting it."""
-    journal = Journal(api, site.settings.namespace, partial(Seal.load, site.settings.client_key))
+    journal = Journal(api, site.settings.namespace, partial(DigestKey.load, site.settings.client_key))
     executor = Executor(journal, site.settings.command_seconds)
-    retirement = Retirement(api, journal, departure)
+    retirement = Retirement(api, journal, hooks)
     return LinkPart(topics.table(_commands(site, api, nodes, retirement)), journal, executor, retirement)
 
 

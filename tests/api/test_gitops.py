@@ -29,7 +29,7 @@ HEALTH: list[tuple[str, list[dict[str, str]], dict[str, Any], str, str]] = [
     ("waits", [condition("Ready", "False"), condition("Reconciling", "True", "ParentInterfaceMissing", "eth1 is gone")],
      {}, "Progressing", "eth1 is gone"),
     ("its node is away", [condition("Ready", "Unknown", "NodeAway", "n1 is silent")], {}, "Unknown", "n1 is silent"),
-    ("speaks of an older spec", [READY], {"generation": 2}, "Progressing", "the controller has not come to it yet"),
+    ("speaks of an older spec", [READY], {"generation": 2}, "Progressing", "the controller has not processed it yet"),
     ("was never seen", [], {"generation": 0}, "Progressing", "waiting for the controller"),
     ("is deleted", [READY], {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "Progressing",
      "the container is being removed"),

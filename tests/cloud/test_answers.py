@@ -12,7 +12,7 @@ import pytest
 
 from controller.cloud.identity import Identity
 from controller.cloud.packets import MAX_CHARACTERS
-from tests.support.links import Watched, echo
+from tests.support.links import RunningLink, echo
 from tests.support.wire import WireCloud
 
 BIG = "x" * 1_100_000
@@ -46,14 +46,14 @@ async def _dispatch(event: str, arguments: list[Any]) -> Any:
 
 
 @pytest.fixture
-async def agent(wire: WireCloud, load_wire_identity: Callable[[], Identity]) -> AsyncIterator[Watched]:
+async def agent(wire: WireCloud, load_wire_identity: Callable[[], Identity]) -> AsyncIterator[RunningLink]:
     """A connected agent."""
-    async with Watched(wire.url, load_wire_identity, _dispatch, interval=3600) as agent:
+    async with RunningLink(wire.url, load_wire_identity, _dispatch, interval=3600) as agent:
         await agent.connected()
         yield agent
 
 
-async def _still_there(agent: Watched, wire: WireCloud) -> None:
+async def _still_there(agent: RunningLink, wire: WireCloud) -> None:
     await wire.send('4299["after",{"correlation_id":99}]')
     (answer,) = await wire.acknowledgement(99)
     assert answer["correlation_id"] == 99
@@ -73,7 +73,7 @@ async def _still_there(agent: Watched, wire: WireCloud) -> None:
     ids=["one", "none", "several", "null", "text", "list"],
 )
 async def test_every_number_and_kind_of_payload_reaches_the_dispatcher(
-    agent: Watched, wire: WireCloud, frame: str, arguments: list[Any]
+    agent: RunningLink, wire: WireCloud, frame: str, arguments: list[Any]
 ) -> None:
     await wire.send(frame)
     (answer,) = await wire.acknowledgement(1)
@@ -104,7 +104,7 @@ async def test_every_number_and_kind_of_payload_reaches_the_dispatcher(
     ],
 )  # fmt: skip
 async def test_what_cannot_be_dispatched_is_answered_with_an_error(
-    agent: Watched, wire: WireCloud, frames: list[str | bytes], name: str, error: str
+    agent: RunningLink, wire: WireCloud, frames: list[str | bytes], name: str, error: str
 ) -> None:
     await wire.send(*frames)
     (answer,) = await wire.acknowledgement(1)
@@ -117,7 +117,7 @@ async def test_what_cannot_be_dispatched_is_answered_with_an_error(
     ("event", "error"),
     [
         ("raises", "failed on this command"),
-        ("cancels", "was given up"),
+        ("cancels", "cancelled the command"),
         ("large", "ask for less"),
         ("bytes", "cannot be sent as JSON"),
         ("nan", "cannot be sent as JSON"),
@@ -125,7 +125,7 @@ async def test_what_cannot_be_dispatched_is_answered_with_an_error(
     ],
 )
 async def test_a_dispatcher_that_fails_or_answers_too_much_gives_an_error_answer(
-    agent: Watched, wire: WireCloud, event: str, error: str
+    agent: RunningLink, wire: WireCloud, event: str, error: str
 ) -> None:
     await wire.send(f'421["{event}",{{"correlation_id":4}}]')
     (answer,) = await wire.acknowledgement(1)
@@ -136,26 +136,26 @@ async def test_a_dispatcher_that_fails_or_answers_too_much_gives_an_error_answer
 
 @pytest.mark.parametrize("number", ["NaN", "1e999", "{}", "null", "9" * 100, f'"{"x" * 300}"'])
 async def test_a_correlation_id_that_an_answer_cannot_carry_is_not_echoed_in_an_error(
-    agent: Watched, wire: WireCloud, number: str
+    agent: RunningLink, wire: WireCloud, number: str
 ) -> None:
     await wire.send(f'421["raises",{{"correlation_id":{number}}}]')
     (answer,) = await wire.acknowledgement(1)
     assert answer["correlation_id"] is None
 
 
-async def test_an_answer_that_json_carries_is_sent_however_deep_it_is(agent: Watched, wire: WireCloud) -> None:
+async def test_an_answer_that_json_carries_is_sent_however_deep_it_is(agent: RunningLink, wire: WireCloud) -> None:
     await wire.send('421["nested",{}]')
     assert await wire.acknowledgement(1) == [_nested(500)]
 
 
-async def test_not_a_number_comes_back_as_an_error(agent: Watched, wire: WireCloud) -> None:
+async def test_not_a_number_comes_back_as_an_error(agent: RunningLink, wire: WireCloud) -> None:
     await wire.send('421["t",{"correlation_id":3,"value":NaN}]')
     (answer,) = await wire.acknowledgement(1)
     assert (answer["correlation_id"], answer["status"]) == (3, "error")
 
 
 async def test_without_a_wish_for_an_acknowledgement_the_answer_is_an_event_of_the_same_name(
-    agent: Watched, wire: WireCloud
+    agent: RunningLink, wire: WireCloud
 ) -> None:
     await wire.send('42["t",{"correlation_id":8}]', '42["raises",{"correlation_id":9}]')
     assert await wire.event("t") == ("", [{"action": "t", "correlation_id": 8, "arguments": [{"correlation_id": 8}]}])
@@ -184,14 +184,14 @@ async def test_without_a_wish_for_an_acknowledgement_the_answer_is_an_event_of_t
     ids=repr,
 )
 async def test_frames_that_mean_nothing_do_not_harm_the_link(
-    agent: Watched, wire: WireCloud, frames: list[str | bytes]
+    agent: RunningLink, wire: WireCloud, frames: list[str | bytes]
 ) -> None:
     await wire.send(*frames)
     await _still_there(agent, wire)
 
 
 @pytest.mark.parametrize("length", [899_000, 900_000])
-async def test_answers_up_to_the_bound_are_carried(agent: Watched, wire: WireCloud, length: int) -> None:
+async def test_answers_up_to_the_bound_are_carried(agent: RunningLink, wire: WireCloud, length: int) -> None:
     body = "x" * (length - 100)
     await wire.send(f"421{json.dumps(['t', {'body': body}])}")
     (answer,) = await wire.acknowledgement(1)
@@ -213,7 +213,7 @@ async def test_answers_up_to_the_bound_are_carried(agent: Watched, wire: WireClo
     ids=repr,
 )
 async def test_the_acknowledgement_of_a_heartbeat_is_taken_in_silence(
-    agent: Watched, wire: WireCloud, payload: str, caplog: pytest.LogCaptureFixture
+    agent: RunningLink, wire: WireCloud, payload: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     closing = "" if payload.endswith(":") else "]"

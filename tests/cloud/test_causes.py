@@ -18,7 +18,7 @@ from controller.cloud.identity import Identity
 from controller.localcloud.server import Cloud
 from tests.cloud.conftest import AGENT
 from tests.support.certificates import Authority, Pair
-from tests.support.links import Watched
+from tests.support.links import RunningLink
 from tests.support.wire import WireCloud
 
 Load = Callable[[], Identity]
@@ -26,7 +26,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
 async def _cause(url: str, load: Load, seconds: float = 20) -> str:
-    async with Watched(url, load, connect_seconds=seconds) as agent:
+    async with RunningLink(url, load, connect_seconds=seconds) as agent:
         return await agent.failed()
 
 
@@ -114,7 +114,7 @@ async def test_a_certificate_of_the_cloud_at_the_wrong_time(
 
 async def test_a_certificate_of_the_cloud_for_another_name(certificates: Authority, load_wire_identity: Load) -> None:
     async with _server(_hang_up, certificates.server("other.example")) as url:
-        assert "made out to another name: correct EDGE_CLOUD_URL" in await _cause(url, load_wire_identity)
+        assert "is issued for another name: correct EDGE_CLOUD_URL" in await _cause(url, load_wire_identity)
 
 
 async def test_a_certificate_of_an_authority_that_is_not_trusted(
@@ -122,7 +122,7 @@ async def test_a_certificate_of_an_authority_that_is_not_trusted(
 ) -> None:
     stranger = Authority(certificates.folder / "stranger")
     async with _server(_hang_up, stranger.server()) as url:
-        assert "give its CA as EDGE_CLOUD_CA" in await _cause(url, load_wire_identity)
+        assert "is signed by an untrusted CA: set EDGE_CLOUD_CA" in await _cause(url, load_wire_identity)
 
 
 async def test_a_name_that_does_not_exist(load_wire_identity: Load) -> None:
@@ -160,7 +160,7 @@ async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 @pytest.mark.parametrize(
     ("serve", "encrypted", "sentence"),
     [
-        (_hang_up, True, "hangs up before it answers; it may refuse the client certificate"),
+        (_hang_up, True, "closes the connection without an answer; it may refuse the client certificate"),
         (_bad_gateway, True, "answers with HTTP status 502 instead of a WebSocket"),
         (_speak_plainly, False, "does not speak TLS"),
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from controller.cloud.commands.answers import INTERNAL_ERROR
 from controller.cloud.contracts import bounds
-from tests.support.command_site import CommandSite
+from tests.support.command_harness import CommandHarness
 from tests.support.fake_api import FakeApi
 
 scalars = (
@@ -35,7 +35,7 @@ known_fields = (
 )
 fields = st.sampled_from(known_fields.split())
 messages = st.dictionaries(fields, payloads, max_size=8)
-topics = st.sampled_from([topic.name for topic in CommandSite(FakeApi()).topics] + ["reboot", "", "x" * 1000])
+topics = st.sampled_from([topic.name for topic in CommandHarness(FakeApi()).topics] + ["reboot", "", "x" * 1000])
 
 
 def is_answer(answer: Any, event: str) -> bool:
@@ -47,11 +47,11 @@ def is_answer(answer: Any, event: str) -> bool:
 @given(event=topics, arguments=st.lists(messages | payloads, max_size=2), mode=st.sampled_from(["strict", "lenient"]))
 def test_anything_is_answered(event: str, arguments: list[Any], mode: Any) -> None:
     async def dispatch() -> Any:
-        site = CommandSite(FakeApi(), mode=mode, seconds=0.01)
+        harness = CommandHarness(FakeApi(), mode=mode, seconds=0.01)
         try:
-            return await site.dispatch(event, arguments)
+            return await harness.dispatch(event, arguments)
         finally:
-            await site.close()
+            await harness.close()
 
     assert is_answer(asyncio.run(dispatch()), event)
 
@@ -65,16 +65,16 @@ def deep(levels: int) -> Any:
 
 
 @pytest.fixture
-async def site() -> CommandSite:
+async def harness() -> CommandHarness:
     """Commands on an empty API."""
-    return CommandSite(FakeApi())
+    return CommandHarness(FakeApi())
 
 
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        pytest.param([], "0 payloads came", id="none"),
-        pytest.param([{}, {}], "2 payloads came", id="several"),
+        pytest.param([], "got 0 payloads", id="none"),
+        pytest.param([{}, {}], "got 2 payloads", id="several"),
         pytest.param(["text"], "must be an object", id="text"),
         pytest.param([None], "must be an object", id="null"),
         pytest.param([b"\0"], "must be an object", id="binary"),
@@ -89,25 +89,25 @@ async def site() -> CommandSite:
         pytest.param([{"correlation_id": 10**5000}], "too large a number", id="huge-number"),
     ],
 )
-async def test_what_breaks_a_bound_is_named(site: CommandSite, arguments: list[Any], error: str) -> None:
-    answer = await site.dispatch("delete_device", arguments)
+async def test_what_breaks_a_bound_is_named(harness: CommandHarness, arguments: list[Any], error: str) -> None:
+    answer = await harness.dispatch("delete_device", arguments)
     assert answer["status"] == "error"
     assert error in answer["error"]
     assert is_answer(answer, "delete_device")
 
 
-async def test_files_for_a_runtime_may_be_large(site: CommandSite) -> None:
+async def test_files_for_a_runtime_may_be_large(harness: CommandHarness) -> None:
     file = {"filename": "program.zip", "content_base64": "QUJD" * (1 << 20)}
-    message = site.message("run_command", device_id="plc-1", method="POST", api="/upload", files={"file": file})
-    assert (await site.dispatch("run_command", [message]))["error"] == "there is no device plc-1 here"
+    message = harness.message("run_command", device_id="plc-1", method="POST", api="/upload", files={"file": file})
+    assert (await harness.dispatch("run_command", [message]))["error"] == "there is no device plc-1 here"
     assert len(file["content_base64"]) < bounds.LARGE
 
 
-async def test_an_unknown_topic_is_told_the_known_ones(site: CommandSite) -> None:
-    answer = await site.dispatch("reboot", [{"correlation_id": 7}])
+async def test_an_unknown_topic_is_told_the_known_ones(harness: CommandHarness) -> None:
+    answer = await harness.dispatch("reboot", [{"correlation_id": 7}])
     assert answer["correlation_id"] == 7
     assert "'reboot'" in answer["error"]
-    assert all(topic.name in answer["error"] for topic in site.topics)
+    assert all(topic.name in answer["error"] for topic in harness.topics)
 
 
 @pytest.mark.parametrize(
@@ -115,21 +115,21 @@ async def test_an_unknown_topic_is_told_the_known_ones(site: CommandSite) -> Non
     [(1, 1), (1.5, 1.5), ("a", "a"), (True, True), (None, None), (math.nan, None), ({}, None), ("x" * 300, None)],
 )
 async def test_the_correlation_id_is_echoed_as_far_as_an_answer_can_carry_it(
-    site: CommandSite, received: Any, echoed: Any
+    harness: CommandHarness, received: Any, echoed: Any
 ) -> None:
-    assert (await site.dispatch("delete_device", [{"correlation_id": received}]))["correlation_id"] == echoed
+    assert (await harness.dispatch("delete_device", [{"correlation_id": received}]))["correlation_id"] == echoed
 
 
 async def test_a_bug_is_logged_and_answered(
-    site: CommandSite, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    harness: CommandHarness, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(verb: str, kind: Any) -> None:
         raise ZeroDivisionError
 
-    site.api.fault = bug
+    harness.api.fault = bug
     for topic in ("get_device_status", "delete_device"):
         with caplog.at_level(logging.ERROR):
-            answer = await site.send(topic, device_id="plc-1")
+            answer = await harness.send(topic, device_id="plc-1")
         assert answer["error"] == INTERNAL_ERROR
         assert "ZeroDivisionError" in caplog.text
         caplog.clear()

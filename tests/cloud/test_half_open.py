@@ -16,7 +16,7 @@ from controller.localcloud.authority import Authority as LocalAuthority
 from controller.localcloud.client import Client
 from tests.support.certificates import Authority
 from tests.support.descriptors import opened
-from tests.support.links import Watched, echo, identity_in
+from tests.support.links import RunningLink, echo, identity_in
 from tests.support.wire import WireCloud
 
 AGENT = "07048933"
@@ -72,7 +72,7 @@ async def _acknowledged(cloud: CloudProcess) -> None:
 async def test_an_idle_link_to_a_frozen_cloud_is_given_up_and_made_again(
     cloud_process: CloudProcess, load_identity: Callable[[], Identity]
 ) -> None:
-    async with Watched(cloud_process.url, load_identity, interval=1, connect_seconds=1) as agent:
+    async with RunningLink(cloud_process.url, load_identity, interval=1, connect_seconds=1) as agent:
         await agent.connected()
         await _acknowledged(cloud_process)
         cloud_process.freeze()
@@ -98,7 +98,7 @@ async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
 
     before = opened("socket:")
     others = asyncio.all_tasks()
-    async with Watched(cloud_process.url, load_identity, large, interval=1, connect_seconds=1) as agent:
+    async with RunningLink(cloud_process.url, load_identity, large, interval=1, connect_seconds=1) as agent:
         await agent.connected()
         await _acknowledged(cloud_process)
         asks = [asyncio.create_task(cloud_process.client.send(AGENT, "large", {}, 60)) for _ in range(40)]
@@ -121,7 +121,7 @@ async def test_a_link_that_stops_beside_a_frozen_cloud_leaves_no_socket_open(
     cloud_process: CloudProcess, load_identity: Callable[[], Identity]
 ) -> None:
     before = opened("socket:")
-    async with Watched(cloud_process.url, load_identity, interval=3600) as agent:
+    async with RunningLink(cloud_process.url, load_identity, interval=3600) as agent:
         await agent.connected()
         cloud_process.freeze()
     assert opened("socket:") <= before
@@ -135,6 +135,6 @@ async def test_a_frozen_cloud_is_noticed_by_its_missing_pings(
 ) -> None:
     async with (
         WireCloud(certificates, ping_interval=0.1, ping_timeout=0.1) as wire,
-        Watched(wire.url, load_wire_identity, interval=interval) as agent,
+        RunningLink(wire.url, load_wire_identity, interval=interval) as agent,
     ):
         await agent.connected(times=times)

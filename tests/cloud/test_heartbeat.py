@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controller.cloud.heartbeat import PROBES, Heartbeat
+from controller.cloud.heartbeat import MAX_PENDING, Heartbeat
 from controller.errors import LinkError
 from tests.support import virtual_time
 from tests.support.virtual_time import VirtualTimeLoop
@@ -40,7 +40,7 @@ def _figures(agent_id: str) -> dict[str, Any]:
 async def _beat(heartbeat: Heartbeat, cloud: Cloud, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await heartbeat.pulse().run("07048933", cloud.emit)
+            await heartbeat.sender().run("07048933", cloud.emit)
 
 
 def test_beats_stand_on_a_grid_that_begins_with_the_connection() -> None:
@@ -77,7 +77,7 @@ class Fading:
 
     async def connect(self, heartbeat: Heartbeat, seconds: float = 1000) -> float:
         """Beat on a new connection for so long; when it ended."""
-        loop, pulse = asyncio.get_running_loop(), heartbeat.pulse()
+        loop, sender = asyncio.get_running_loop(), heartbeat.sender()
         start, self.beats, self.open = loop.time(), 0, 0
 
         async def emit(_: str, __: Mapping[str, Any], callback: Callable[..., None] | None) -> None:
@@ -86,14 +86,14 @@ class Fading:
             if self.beats > self._first:
                 return
             if self._by_event:
-                pulse.acknowledged()
+                sender.acknowledged()
             if callback and self._by_answer:
                 self.open -= 1
                 callback()
 
         with contextlib.suppress(TimeoutError, LinkError):
             async with asyncio.timeout(seconds):
-                await pulse.run("07048933", emit)
+                await sender.run("07048933", emit)
         return loop.time() - start
 
 
@@ -124,7 +124,7 @@ def test_a_cloud_that_always_stops_acknowledging_keeps_its_link_in_the_end(caplo
         return [await Fading(1, by_answer=True).connect(heartbeat) for _ in range(5)]
 
     assert virtual_time.run(scenario()) == [15, 15, 1000, 1000, 1000]
-    assert caplog.text.count("its silence ends no connection") == 1
+    assert caplog.text.count("missing acknowledgements no longer end the link") == 1
 
 
 def test_an_hour_of_acknowledgements_makes_silence_tell_again() -> None:
@@ -143,13 +143,13 @@ def test_no_more_answers_are_asked_for_than_a_cloud_may_leave_open() -> None:
         await fading.connect(Heartbeat(_figures))
         return fading.open
 
-    assert virtual_time.run(scenario()) == PROBES
+    assert virtual_time.run(scenario()) == MAX_PENDING
 
 
 def test_an_acknowledgement_of_an_earlier_connection_tells_nothing_of_the_next() -> None:
     async def scenario() -> float:
         heartbeat = Heartbeat(_figures)
-        earlier = heartbeat.pulse()
+        earlier = heartbeat.sender()
         later = asyncio.create_task(Fading(0).connect(heartbeat))
         await asyncio.sleep(1)
         earlier.acknowledged()
@@ -162,7 +162,7 @@ def test_a_cloud_that_never_acknowledges_is_not_given_up_and_soon_not_asked() ->
     cloud = Cloud(acknowledging=False)
     virtual_time.run(_beat(Heartbeat(_figures), cloud, 1000))
     assert len(cloud.times) == 200
-    assert cloud.asked == [True] * PROBES + [False] * (200 - PROBES)
+    assert cloud.asked == [True] * MAX_PENDING + [False] * (200 - MAX_PENDING)
 
 
 def test_figures_that_fail_do_not_stop_the_heart(caplog: pytest.LogCaptureFixture) -> None:

@@ -80,16 +80,16 @@ def _without_common_name(authority: Authority) -> Pair:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (_missing_certificate, r"nowhere.crt is missing; put it there or set EDGE_CLIENT_CERT"),
-        (_missing_key, r"nowhere.key is missing; put it there or set EDGE_CLIENT_KEY"),
+        (_missing_certificate, r"nowhere.crt is missing: install it or set EDGE_CLIENT_CERT"),
+        (_missing_key, r"nowhere.key is missing: install it or set EDGE_CLIENT_KEY"),
         (_folder_as_certificate, r"cannot be read \(Is a directory\)"),
         (_text_as_certificate, r"\.crt is not a PEM certificate"),
         (_truncated_key, r"\.key is damaged or has a passphrase"),
         (_key_with_passphrase, r"\.key is damaged or has a passphrase"),
         (_without_common_name, r"nameless.crt has no CN"),
         (lambda authority: authority.mismatched("a"), r"does not belong to certificate"),
-        (lambda authority: authority.expired("a"), r"ended on \d{4}-\d\d-\d\d \d\d:\d\d UTC; replace it"),
-        (lambda authority: authority.not_yet_valid("a"), r"begins on .* clock is probably wrong"),
+        (lambda authority: authority.expired("a"), r"expired on \d{4}-\d\d-\d\d \d\d:\d\d UTC: replace it"),
+        (lambda authority: authority.not_yet_valid("a"), r"is not valid before .* clock is probably wrong"),
     ],
 )
 def test_files_that_cannot_be_used_are_named_with_the_remedy(
@@ -102,7 +102,7 @@ def test_files_that_cannot_be_used_are_named_with_the_remedy(
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "CA bundle .* is missing"), ("no certificate", "CA bundle .* holds no PEM certificate")],
+    [(None, "CA bundle .* is missing"), ("no certificate", "CA bundle .* contains no PEM certificate")],
 )
 def test_a_ca_bundle_that_cannot_be_used_is_named(
     certificates: Authority, tmp_path: Path, content: str | None, sentence: str

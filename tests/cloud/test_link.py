@@ -15,7 +15,7 @@ from controller.cloud.identity import Identity
 from controller.localcloud.server import Cloud
 from tests.cloud.conftest import AGENT
 from tests.support.certificates import Authority
-from tests.support.links import Watched, echo, identity_in
+from tests.support.links import RunningLink, echo, identity_in
 from tests.support.wire import WireCloud
 
 Load = Callable[[], Identity]
@@ -24,7 +24,7 @@ Load = Callable[[], Identity]
 async def test_the_cloud_knows_the_agent_by_its_certificate_and_hears_its_heartbeat(
     cloud: Cloud, load_identity: Load
 ) -> None:
-    async with Watched(cloud.url, load_identity) as agent:
+    async with RunningLink(cloud.url, load_identity) as agent:
         state = await agent.connected()
         await cloud.wait_agent(AGENT)
         beat = await cloud.next_heartbeat(AGENT)
@@ -34,14 +34,14 @@ async def test_the_cloud_knows_the_agent_by_its_certificate_and_hears_its_heartb
 
 
 async def test_a_command_is_answered_as_its_acknowledgement(cloud: Cloud, load_identity: Load) -> None:
-    async with Watched(cloud.url, load_identity):
+    async with RunningLink(cloud.url, load_identity):
         await cloud.wait_agent(AGENT)
         answer = await cloud.send(AGENT, "get_host_interfaces", {"correlation_id": 7})
     assert answer == {"action": "get_host_interfaces", "correlation_id": 7, "arguments": [{"correlation_id": 7}]}
 
 
 async def test_after_a_restart_of_the_cloud_the_link_is_up_again(cloud: Cloud, load_identity: Load) -> None:
-    async with Watched(cloud.url, load_identity) as agent:
+    async with RunningLink(cloud.url, load_identity) as agent:
         await agent.connected()
         await cloud.stop()
         await agent.until(lambda state: not state.connected)
@@ -51,7 +51,7 @@ async def test_after_a_restart_of_the_cloud_the_link_is_up_again(cloud: Cloud, l
 
 
 async def test_a_cloud_that_disconnects_the_agent_sees_it_again(cloud: Cloud, load_identity: Load) -> None:
-    async with Watched(cloud.url, load_identity) as agent:
+    async with RunningLink(cloud.url, load_identity) as agent:
         await agent.connected()
         await cloud.wait_agent(AGENT)
         await cloud.drop(AGENT)
@@ -63,7 +63,7 @@ async def test_a_cloud_that_disconnects_in_the_moment_of_connecting_is_noticed(
     wire: WireCloud, load_wire_identity: Load
 ) -> None:
     wire.after_connect = ["41"]
-    async with Watched(wire.url, load_wire_identity) as agent:
+    async with RunningLink(wire.url, load_wire_identity) as agent:
         await agent.until(lambda state: len(wire.sockets) >= 3)
 
 
@@ -81,7 +81,7 @@ async def test_a_cloud_that_takes_two_seconds_to_accept_is_waited_for(
     await cloud.stop()
     monkeypatch.setattr(cloud, "_on_connect", slowly)
     await cloud.start()
-    async with Watched(cloud.url, load_identity) as agent:
+    async with RunningLink(cloud.url, load_identity) as agent:
         await agent.connected()
         await cloud.next_heartbeat(AGENT)
     assert len(attempts) == 1
@@ -90,7 +90,7 @@ async def test_a_cloud_that_takes_two_seconds_to_accept_is_waited_for(
 async def test_the_identity_is_read_afresh_for_each_connection(
     cloud: Cloud, enrolled: Path, load_identity: Load
 ) -> None:
-    async with Watched(cloud.url, load_identity) as agent:
+    async with RunningLink(cloud.url, load_identity) as agent:
         await agent.connected()
         other = await cloud.enroll("07048934")
         for name in ("client.crt", "client.key"):
@@ -103,7 +103,7 @@ async def test_the_identity_is_read_afresh_for_each_connection(
 
 async def test_missing_files_keep_the_link_down_until_they_are_there(cloud: Cloud, tmp_path: Path) -> None:
     folder = tmp_path / "mtls"
-    async with Watched(cloud.url, identity_in(folder)) as agent:
+    async with RunningLink(cloud.url, identity_in(folder)) as agent:
         assert "client.crt is missing" in await agent.failed()
         await cloud.enroll(AGENT, folder)
         state = await agent.connected()
@@ -121,12 +121,12 @@ async def test_a_late_answer_is_not_taken_for_the_answer_to_a_new_command(cloud:
         ended.put_nowait(event)
         return await echo(event, arguments)
 
-    async with Watched(cloud.url, load_identity, gated) as agent:
+    async with RunningLink(cloud.url, load_identity, gated) as agent:
         await cloud.wait_agent(AGENT)
         old = asyncio.create_task(cloud.send(AGENT, "old", {}))
         assert await begun.get() == "old"
         await cloud.drop(AGENT)
-        with pytest.raises(Exception, match="went away"):
+        with pytest.raises(Exception, match="disconnected before it answered"):
             await old
         await agent.connected(times=2)
         await cloud.wait_agent(AGENT)
@@ -147,8 +147,8 @@ async def test_commands_under_way_beyond_the_bound_are_refused_as_busy(
         await gate.wait()
         return await echo(event, arguments)
 
-    async with Watched(wire.url, load_wire_identity, gated) as agent:
-        agent.link._answers._most_at_once = 2
+    async with RunningLink(wire.url, load_wire_identity, gated) as agent:
+        agent.link._answers._max_in_flight = 2
         await agent.connected()
         await wire.send('421["a",{}]', '422["b",{}]', '423["c",{"correlation_id":5}]')
         (refusal,) = await wire.acknowledgement(3)
@@ -160,7 +160,7 @@ async def test_commands_under_way_beyond_the_bound_are_refused_as_busy(
 
 
 async def test_stop_closes_the_connection_and_ends_run(cloud: Cloud, load_identity: Load) -> None:
-    async with Watched(cloud.url, load_identity) as agent:
+    async with RunningLink(cloud.url, load_identity) as agent:
         await agent.connected()
         session = await cloud.wait_agent(AGENT)
         await agent.link.stop()
@@ -179,7 +179,7 @@ async def test_stop_ends_an_attempt_that_gets_no_answer(certificates: Authority,
 
     async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
         url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
-        async with Watched(url, load_wire_identity, connect_seconds=60) as agent:
+        async with RunningLink(url, load_wire_identity, connect_seconds=60) as agent:
             await accepted.wait()
             await agent.link.stop()
             assert agent._task.done()
@@ -190,7 +190,7 @@ async def test_a_cause_is_logged_once_and_again_when_it_changes(
 ) -> None:
     folder = tmp_path / "mtls"
     with caplog.at_level(logging.INFO, logger="controller.cloud.link"):
-        async with Watched(cloud.url, identity_in(folder)) as agent:
+        async with RunningLink(cloud.url, identity_in(folder)) as agent:
             await agent.until(lambda state: state.attempts >= 3)
             folder.mkdir()
             (folder / "client.crt").write_text("damaged")
@@ -200,8 +200,8 @@ async def test_a_cause_is_logged_once_and_again_when_it_changes(
                 (issued / name).replace(folder / name)
             await agent.connected()
     logged = [record.getMessage() for record in caplog.records]
-    assert [next(w for w in ("missing", "PEM", "connected") if w in line) for line in logged] == [
+    assert [next(w for w in ("missing", "PEM", "Connected") if w in line) for line in logged] == [
         "missing",
         "PEM",
-        "connected",
+        "Connected",
     ]

@@ -15,7 +15,7 @@ from controller.errors import LinkError
 from controller.localcloud.server import Cloud
 from tests.cloud.conftest import AGENT
 from tests.support.certificates import Authority
-from tests.support.links import Watched
+from tests.support.links import RunningLink
 from tests.support.proxy import Proxy
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,7 +55,7 @@ async def test_the_link_goes_through_the_proxy_with_its_credentials(
 ) -> None:
     async with Proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://edge:secret@{proxy.address}")
-        async with Watched(cloud.url, load_identity) as agent:
+        async with RunningLink(cloud.url, load_identity) as agent:
             await agent.connected()
             assert (await cloud.next_heartbeat(AGENT))["agent_id"] == AGENT
     assert proxy.targets == [f"localhost:{cloud.port}"]
@@ -66,7 +66,7 @@ async def test_a_proxy_that_is_away_is_named_as_the_cause_without_its_credential
     cloud: Cloud, load_identity: Callable[[], Identity], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://edge:secret@127.0.0.1:1")
-    async with Watched(cloud.url, load_identity) as agent:
+    async with RunningLink(cloud.url, load_identity) as agent:
         cause = await agent.failed()
     assert "proxy" in cause
     assert "secret" not in cause
@@ -130,8 +130,8 @@ def test_this_host_is_not_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_link_without_encryption_stays_down_and_says_why(load_identity: Callable[[], Identity]) -> None:
-    async with Watched("http://cloud.test", load_identity) as agent:
-        assert "EDGE_CLOUD_URL begins with http://" in await agent.failed()
+    async with RunningLink("http://cloud.test", load_identity) as agent:
+        assert "EDGE_CLOUD_URL does not start with https://" in await agent.failed()
 
 
 def _redirecting(target: Callable[[], str], visits: list[str]) -> Handler:
@@ -155,7 +155,7 @@ async def test_a_redirect_to_plain_text_is_not_followed(
     async with (
         Serving(handler) as plain,
         Serving(handler, certificates) as cloud,
-        Watched(f"https://localhost:{cloud.port}", load_wire_identity) as agent,
+        RunningLink(f"https://localhost:{cloud.port}", load_wire_identity) as agent,
     ):
         failed = await agent.failed()
     assert f"redirects to {scheme.lower()}://127.0.0.1, which is not encrypted" in failed
@@ -170,7 +170,7 @@ async def test_a_redirect_within_tls_is_followed(
     handler = _redirecting(lambda: place.format(cloud.port), visits)
     async with (
         Serving(handler, certificates) as cloud,
-        Watched(f"https://localhost:{cloud.port}", load_wire_identity) as agent,
+        RunningLink(f"https://localhost:{cloud.port}", load_wire_identity) as agent,
     ):
         assert "answers with HTTP status 200 instead of a WebSocket" in await agent.failed()
     assert visits[:2] == ["https/socket.io/", "https/other"]

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from controller.cli.cloud import cloud as command
 from controller.errors import SettingError
 from controller.localcloud.api import SOCKET_FILE
-from tests.support.links import Watched, echo, identity_in
+from tests.support.links import RunningLink, echo, identity_in
 
 AGENT = "07048933"
 
@@ -69,11 +69,11 @@ async def _dispatch(event: str, arguments: list[Any]) -> dict[str, Any]:
     return await echo(event, arguments)
 
 
-async def _enrolled(served: Served, name: str, folder: Path) -> Watched:
+async def _enrolled(served: Served, name: str, folder: Path) -> RunningLink:
     status, output, errors = await served.run("enroll", name, "--out", str(folder))
     assert (status, errors) == (0, "")
     assert str(folder) in output
-    return Watched(served.url, identity_in(folder), _dispatch, interval=3600)
+    return RunningLink(served.url, identity_in(folder), _dispatch, interval=3600)
 
 
 async def test_an_enrolled_agent_connects_is_listed_and_answers(served: Served, tmp_path: Path) -> None:

@@ -11,17 +11,17 @@ import pytest
 
 from controller.errors import LinkError, SettingError
 from controller.localcloud.server import Cloud
-from tests.support.links import Watched, echo, identity_in
+from tests.support.links import RunningLink, echo, identity_in
 
 AGENT = "07048933"
 
 
 @pytest.fixture
-async def connect(cloud: Cloud) -> Callable[..., Awaitable[Watched]]:
+async def connect(cloud: Cloud) -> Callable[..., Awaitable[RunningLink]]:
     """A factory of agents (async context managers) by name."""
 
-    async def make(name: str, dispatch: Any = echo) -> Watched:
-        return Watched(cloud.url, identity_in(await cloud.enroll(name)), dispatch)
+    async def make(name: str, dispatch: Any = echo) -> RunningLink:
+        return RunningLink(cloud.url, identity_in(await cloud.enroll(name)), dispatch)
 
     return make
 
@@ -38,7 +38,7 @@ async def test_agents_are_addressed_by_name(cloud: Cloud, connect: Any) -> None:
 async def test_heartbeats_are_kept_with_their_time_of_arrival(tmp_path: Path) -> None:
     cloud = Cloud(tmp_path / "cloud", clock=lambda: 1000.0)
     await cloud.start()
-    async with Watched(cloud.url, identity_in(await cloud.enroll(AGENT))):
+    async with RunningLink(cloud.url, identity_in(await cloud.enroll(AGENT))):
         await cloud.next_heartbeat(AGENT)
     await cloud.stop()
     assert cloud.received(AGENT)[0] == (1000.0, {"agent_id": AGENT, "status": "online"})
@@ -48,7 +48,7 @@ async def test_a_new_connection_replaces_an_agents_older_one(cloud: Cloud, conne
     async with await connect(AGENT):
         older = await cloud.wait_agent(AGENT)
         newer = identity_in(cloud.directory / "agents" / AGENT)
-        async with Watched(cloud.url, newer):
+        async with RunningLink(cloud.url, newer):
             await asyncio.wait_for(older.gone.wait(), 30)
             assert (await cloud.wait_agent(AGENT)).sid != older.sid
 

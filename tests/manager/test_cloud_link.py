@@ -13,7 +13,7 @@ from controller import settings
 from controller.api import kinds
 from controller.cloud.commands import journal
 from controller.manager.cloud_link import CloudLinkManager
-from tests.support.command_site import NAMESPACE
+from tests.support.command_harness import NAMESPACE
 from tests.support.fake_api import FakeApi
 
 UNUSED: Any = None  # for arguments that these tests do not use

@@ -33,7 +33,7 @@ def identity_in(folder: Path) -> Callable[[], Identity]:
     return lambda: Identity.load(folder / "client.crt", folder / "client.key", folder / "ca.crt")
 
 
-class Watched:
+class RunningLink:
     """A running link, as an async context. ``states`` are all it told of."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Watched:
             connect_seconds=connect_seconds,
         )
 
-    async def __aenter__(self) -> Watched:
+    async def __aenter__(self) -> RunningLink:
         self._task = asyncio.create_task(self.link.run())
         return self
 

@@ -1,4 +1,4 @@
-"""What each topic does: a message becomes a change of a resource, or a question is answered.
+"""Implements the topics: commands change resources, queries are answered.
 
-Everything goes through the Kubernetes API and the node's small interface; nothing here touches Docker.
+Uses only the Kubernetes API and the node interface (controller.cloud.node); nothing here accesses Docker.
 """

@@ -1,6 +1,6 @@
-"""Many nodes as one: what they are and what they use, added up for a cloud that knows one agent. No I/O.
+"""Aggregates facts and usage of several nodes for a cloud that sees one agent. No I/O.
 
-Memory, disk and cores are summed, CPU in percent is weighted by cores, uptime is that of the host that is up longest.
+Memory, disk and cores are summed, CPU percentages are weighted by cores, uptime is the longest of all hosts.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from controller.metrics.host import HostReading
 
 T = TypeVar("T")
 
-STALE_SECONDS = 120  # an older sample says nothing of a moment; samples are thinned out to as much as this and more
+STALE_SECONDS = 120  # a sample counts for a time at most this far away; old samples are thinned out to this and more
 
 
-async def answered(questions: Iterable[Awaitable[T]]) -> list[T]:
-    """The answers of those that answer. Raises errors.CommandError when none of several does."""
-    found = await asyncio.gather(*questions, return_exceptions=True)
+async def answered(queries: Iterable[Awaitable[T]]) -> list[T]:
+    """Await all queries and return the successful answers. Raises errors.CommandError if every query fails."""
+    found = await asyncio.gather(*queries, return_exceptions=True)
     refusals = [answer for answer in found if isinstance(answer, errors.CommandError)]
     for answer in found:
         if isinstance(answer, BaseException) and not isinstance(answer, errors.CommandError):
@@ -32,7 +32,7 @@ async def answered(questions: Iterable[Awaitable[T]]) -> list[T]:
 
 
 def reading(readings: Sequence[Reading]) -> Reading:
-    """One reading of all hosts; zeros where there is none."""
+    """Combine the readings of all hosts; zeros if there is none."""
     cores = sum(one.cpu_count for one in readings)
     hosts = [one.host for one in readings]
     whole = HostReading(
@@ -47,7 +47,7 @@ def reading(readings: Sequence[Reading]) -> Reading:
 
 
 def facts(found: Sequence[HostFacts]) -> HostFacts:
-    """One host of all hosts; systems and kernels that differ are listed."""
+    """Combine the facts of all hosts; different systems and kernels are listed."""
     return HostFacts(
         os=", ".join(dict.fromkeys(one.os for one in found)),
         kernel=", ".join(dict.fromkeys(one.kernel for one in found)),
@@ -59,7 +59,7 @@ def facts(found: Sequence[HostFacts]) -> HostFacts:
 
 
 def usage(found: Sequence[tuple[int, Usage]]) -> Usage:
-    """One curve each of all hosts, from (cores, usage)."""
+    """Combine the usage curves of all hosts, given as (cores, usage)."""
     cores = sum(count for count, _ in found) or 1
     return Usage(
         cpu=_sum([(count / cores, one.cpu) for count, one in found]),
@@ -68,7 +68,7 @@ def usage(found: Sequence[tuple[int, Usage]]) -> Usage:
 
 
 def _sum(curves: Sequence[tuple[float, Sequence[Point]]]) -> list[Point]:
-    """The weighted sum at the times of the curve with most points."""
+    """The weighted sum, sampled at the times of the curve with the most points."""
     if len(curves) == 1 and curves[0][0] == 1.0:
         return list(curves[0][1])
     times = max(([point.timestamp for point in points] for _, points in curves), key=len, default=[])
@@ -80,7 +80,7 @@ def _sum(curves: Sequence[tuple[float, Sequence[Point]]]) -> list[Point]:
 
 
 def _at(points: Sequence[Point], stamps: Sequence[int], time: int) -> float:
-    """The value at a time: that of the nearest sample, 0 where there is none near."""
+    """The value of the sample nearest to a time; 0 if none is within STALE_SECONDS."""
     place = bisect_right(stamps, time)
     near = min(points[max(0, place - 1) : place + 1], key=lambda point: abs(point.timestamp - time), default=None)
     return near.value if near is not None and abs(near.timestamp - time) <= STALE_SECONDS else 0.0

@@ -1,4 +1,4 @@
-"""Whole answers, for a command that is delivered again soon: in memory only, bounded in bytes and time."""
+"""Keeps complete answers in memory for commands that are soon redelivered, bounded in bytes and time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Kept(NamedTuple):
 
 
 class AnswerMemory:
-    """Holds at most ``limit`` bytes of JSON, each answer ``seconds`` of the loop's clock; the oldest go first."""
+    """Keeps at most ``limit`` bytes of JSON, evicting the oldest, and each answer for at most ``seconds``."""
 
     def __init__(self, limit: int = BYTES, seconds: float = SECONDS) -> None:
         self._limit = limit
@@ -27,7 +27,7 @@ class AnswerMemory:
         self.bytes = 0
 
     def put(self, name: str, answer: Answer) -> None:
-        """Keep an answer, unless it alone is beyond the limit."""
+        """Keep an answer, unless it exceeds the limit on its own."""
         self._drop(name)
         text = json.dumps(answer).encode()
         if len(text) > self._limit:
@@ -39,7 +39,7 @@ class AnswerMemory:
         self.bytes += len(text)
 
     def get(self, name: str) -> Answer | None:
-        """The answer, while it is kept."""
+        """The answer, or None if it is not or no longer kept."""
         kept = self._kept.get(name)
         answer: Answer | None = json.loads(kept.text) if kept else None
         return answer

@@ -1,4 +1,4 @@
-"""One command as it came, and what makes it the same command as another. Pure."""
+"""One received command and its identity, which detects redeliveries. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 import uuid
 from typing import Any, NamedTuple
 
-from controller.cloud.commands.seal import Seal
+from controller.cloud.commands.digest_key import DigestKey
 from controller.cloud.contracts.base import Message
 
 
 class Command(NamedTuple):
-    """``changes`` is whether it changes what is desired, else it is passed on to the runtime.
+    """``changes`` is whether the command changes a spec; otherwise it is forwarded to the runtime.
 
-    ``digest`` and ``identity`` are plain hashes of what may be secret: they never leave this process.
+    ``digest`` and ``identity`` are unkeyed hashes of a payload that may hold secrets: they never leave this process.
     """
 
     topic: str
@@ -25,18 +25,18 @@ class Command(NamedTuple):
 
     @classmethod
     def of(cls, topic: str, payload: dict[str, Any], message: Message, *, changes: bool) -> Command:
-        """``payload`` is the whole object as received: it makes the identity.
+        """Build the command. The identity is derived from ``payload``, the whole object as received.
 
-        Without requested_at two equal messages may be two commands, so nothing counts as redelivered.
+        Without requested_at two equal messages may be two commands, so each gets an identity of its own.
         """
         canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(f"{topic}\n{canonical}".encode()).hexdigest()
         unique = digest if message.requested_at else uuid.uuid4().hex
         return cls(topic, message, digest, f"{_prefix(topic)}-{unique[:20]}", changes)
 
-    def name(self, seal: Seal) -> str:
+    def name(self, key: DigestKey) -> str:
         """The name of its RuntimeCommand."""
-        return f"{_prefix(self.topic)}-{seal.of(self.identity)[:20]}"
+        return f"{_prefix(self.topic)}-{key.of(self.identity)[:20]}"
 
 
 def _prefix(topic: str) -> str:

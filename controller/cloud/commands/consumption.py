@@ -1,4 +1,4 @@
-"""``get_consumption_device`` and ``get_consumption_orchestrator``: limits, facts and curves. Changes nothing."""
+"""``get_consumption_device`` and ``get_consumption_orchestrator``: limits, host facts and usage curves. Read-only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from controller.cloud.commands import aggregation
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.devices import Devices
-from controller.cloud.contracts.questions import GetConsumptionDevice, GetConsumptionOrchestrator
+from controller.cloud.contracts.queries import GetConsumptionDevice, GetConsumptionOrchestrator
 from controller.cloud.node import NodeDirectory, Usage
 
 MIB = 1 << 20
@@ -24,7 +24,7 @@ class Consumption:
         self._nodes = nodes
 
     async def of_device(self, message: GetConsumptionDevice) -> Answer:
-        """The limits of a device and what it used."""
+        """The limits and past usage of a device."""
         runtime = await self._devices.get(message.device_id)
         node = await self._nodes.running(runtime)
         usage = await node.device_usage(
@@ -40,7 +40,7 @@ class Consumption:
         }
 
     async def of_orchestrator(self, message: GetConsumptionOrchestrator) -> Answer:
-        """What the hosts are together and what they used together; one that does not answer is left out."""
+        """The combined facts and past usage of all hosts; hosts that do not answer are left out."""
         nodes = (await self._nodes.present()).values()
         cpu, memory = message.cpu_period, message.memory_period
         found = await aggregation.answered(
@@ -61,7 +61,7 @@ class Consumption:
 
 
 def cpu_limit(quantity: str | None) -> str:
-    """A CPU quantity ("2", "0.5", "500m") as the cloud shows it: "2.0 vCPU"."""
+    """Format a CPU quantity ("2", "0.5", "500m") for the cloud: "2.0 vCPU"."""
     if not quantity:
         return "unlimited"
     cores = float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
@@ -69,7 +69,7 @@ def cpu_limit(quantity: str | None) -> str:
 
 
 def memory_limit(quantity: str | None) -> str:
-    """A memory quantity ("512Mi", "1G", bytes) as the cloud shows it: "512 MB"."""
+    """Format a memory quantity ("512Mi", "1G", bytes) for the cloud: "512 MB"."""
     if not quantity:
         return "unlimited"
     number = quantity.rstrip("Kkimg" + "MG")

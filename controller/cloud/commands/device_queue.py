@@ -1,6 +1,6 @@
-"""The order of commands on one device: each has its turn after those that came before it; devices do not wait.
+"""Runs the commands for one device in order of arrival; different devices do not wait for each other.
 
-A place is taken the moment a command arrives, so nothing that is awaited later can change the order.
+A command gets its slot on arrival, before anything is awaited, so that nothing can change the order.
 """
 
 from __future__ import annotations
@@ -13,65 +13,65 @@ from controller.errors import CommandError
 
 
 class Slot:
-    """The place of one command: wait for it with ``start``, give it up with ``leave``, whatever happened."""
+    """The place of one command in the queue. Every slot must be released, whatever the outcome of its command."""
 
     def __init__(self, before: Slot | None, deadline: float) -> None:
         self.before = before
         self._deadline = deadline
-        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._interruption = ""
         self._scope: asyncio.Timeout | None = None
 
     @property
     def seconds_left(self) -> float:
-        """How long until the command must be answered."""
+        """Seconds until the command must be answered."""
         return self._deadline - asyncio.get_running_loop().time()
 
     @property
-    def over(self) -> asyncio.Future[None]:
-        """Done when this command and all before it are through."""
-        return self._gone
+    def finished(self) -> asyncio.Future[None]:
+        """Resolved when this command and all earlier ones have finished."""
+        return self._finished
 
     @property
     def must_wait(self) -> bool:
-        """Whether there are commands before this one."""
-        return self.before is not None and not self.before.over.done()
+        """Whether an earlier command has not finished."""
+        return self.before is not None and not self.before.finished.done()
 
-    async def start(self) -> None:
-        """Wait until all commands before this one are through; each of them ends by its own deadline."""
+    async def wait_for_turn(self) -> None:
+        """Wait until all earlier commands have finished. Needs no timeout: each of them has its own deadline."""
         if self.before is not None:
             async with self._interruptible(None):
-                await asyncio.wait([self.before.over])
+                await asyncio.wait([self.before.finished])
             self.before = None
 
     @asynccontextmanager
-    async def patience(self) -> AsyncIterator[None]:
-        """Bound a wait by the command's time.
+    async def within_deadline(self) -> AsyncIterator[None]:
+        """Limit a wait to the command's deadline.
 
-        Raises TimeoutError when time is up, errors.CommandError when a later command put an end to the wait.
+        Raises TimeoutError at the deadline, errors.CommandError if a later command interrupts the wait.
         """
         async with self._interruptible(self._deadline):
             yield
 
-    def interrupt_those_before(self, reason: str) -> None:
-        """End the waits of all commands before this one; what they have written stands."""
-        turn = self.before
-        while turn is not None:
-            turn.interrupt(reason)
-            turn = turn.before
+    def interrupt_earlier(self, reason: str) -> None:
+        """Interrupt the waits of all earlier commands. Their changes to the API are not undone."""
+        slot = self.before
+        while slot is not None:
+            slot.interrupt(reason)
+            slot = slot.before
 
     def interrupt(self, reason: str) -> None:
-        """End this command's wait, the present or the next one."""
+        """Interrupt this command's current wait, or else its next one."""
         self._interruption = reason
         if self._scope is not None and not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time())
 
-    def leave(self) -> None:
-        """Let the next one in, as soon as those before are through as well."""
-        if self.before is None or self.before.over.done():
-            self._gone.set_result(None)
+    def release(self) -> None:
+        """Finish this command; ``finished`` resolves once all earlier ones have finished as well."""
+        if self.before is None or self.before.finished.done():
+            self._finished.set_result(None)
         else:
-            self.before.over.add_done_callback(lambda _: self._gone.set_result(None))
+            self.before.finished.add_done_callback(lambda _: self._finished.set_result(None))
 
     @asynccontextmanager
     async def _interruptible(self, deadline: float | None) -> AsyncIterator[None]:
@@ -91,18 +91,18 @@ class Slot:
 
 
 class DeviceQueues:
-    """One lane a device."""
+    """One queue per device."""
 
     def __init__(self) -> None:
         self._last: dict[str, Slot] = {}
 
-    def enter(self, device: str, seconds: float) -> Slot:
-        """Take the next place on the device's lane; ``seconds`` is the command's whole time."""
+    def enqueue(self, device: str, seconds: float) -> Slot:
+        """Append a slot to the device's queue; ``seconds`` is the command's time limit."""
         deadline = asyncio.get_running_loop().time() + seconds
-        turn = self._last[device] = Slot(self._last.get(device), deadline)
-        turn.over.add_done_callback(lambda _: self._forget(device, turn))
-        return turn
+        slot = self._last[device] = Slot(self._last.get(device), deadline)
+        slot.finished.add_done_callback(lambda _: self._forget(device, slot))
+        return slot
 
-    def _forget(self, device: str, turn: Slot) -> None:
-        if self._last.get(device) is turn:
+    def _forget(self, device: str, slot: Slot) -> None:
+        if self._last.get(device) is slot:
             del self._last[device]

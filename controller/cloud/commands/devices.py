@@ -1,4 +1,4 @@
-"""Finds the Runtime of a device id, and says whether the cloud may change it."""
+"""Finds the Runtime of a device id and checks whether the cloud may change it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from controller.machinery.client import ApiClient
 
 RuntimeObject = dict[str, Any]  # a Runtime as the API sends it
 
-# What a deviceId may look like; nothing else can be one, and nothing here needs escaping in a selector.
+# The pattern of a deviceId. No matching text needs escaping in a selector.
 _DEVICE_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 
 
 class Devices:
-    """Looks in ``namespace`` first, then in all others; of several in one namespace the owner of the device counts."""
+    """Looks in ``namespace`` first, then in all others. Among several Runtimes with the id, the owner counts."""
 
     def __init__(self, api: ApiClient, namespace: str) -> None:
         self._api = api
         self._namespace = namespace
 
     async def find(self, device_id: str) -> RuntimeObject | None:
-        """The Runtime of that device, None when there is none. Raises errors.CommandError when it is ambiguous."""
+        """The Runtime of a device, None if there is none. Raises errors.CommandError if the id is ambiguous."""
         if not _DEVICE_ID.fullmatch(device_id):
             return None
         found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.deviceId={device_id}")
@@ -38,7 +38,7 @@ class Devices:
         return candidates[0] if candidates else None
 
     async def get(self, device_id: str) -> RuntimeObject:
-        """The Runtime of that device. Raises errors.CommandError: none, more than one, or its node is away."""
+        """As ``find``, but also raises errors.CommandError if there is no Runtime or its node is away."""
         runtime = await self.find(device_id)
         if runtime is None:
             raise unknown(device_id)
@@ -46,25 +46,25 @@ class Devices:
         return runtime
 
     async def get_own(self, device_id: str) -> RuntimeObject:
-        """As ``get``, and the cloud made it; else an errors.CommandError that names the owner."""
+        """As ``get``, but also raises errors.CommandError, naming the owner, if the cloud does not manage it."""
         runtime = await self.get(device_id)
         refuse_foreign(runtime)
         return runtime
 
 
 def unknown(device_id: str) -> CommandError:
-    """The error for a device id that no Runtime has."""
+    """The error for a device id without a Runtime."""
     return CommandError(f"there is no device {device_id} here")
 
 
 def refuse_away(runtime: RuntimeObject) -> None:
-    """Raise errors.CommandError when nobody could carry out a wish now: it would come true at some other time."""
+    """Raise errors.CommandError if the node is away: a change would take effect at some later, unexpected time."""
     if reason := away.message(runtime):
-        raise CommandError(f"{runtime['spec']['deviceId']} cannot be commanded now: {reason}")
+        raise CommandError(f"{runtime['spec']['deviceId']} accepts no commands now: {reason}")
 
 
 def refuse_foreign(runtime: RuntimeObject) -> None:
-    """Raise errors.CommandError when somebody else than the cloud manages the Runtime."""
+    """Raise errors.CommandError if the Runtime is not managed by the cloud."""
     if not ownership.is_clouds(runtime):
         raise CommandError(
             f"{full_name(runtime)} is managed by {ownership.owner(runtime)}: change it there, not from the cloud"

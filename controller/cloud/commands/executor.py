@@ -1,7 +1,7 @@
-"""Runs commands that change something: written down before they act, in order per device, once, to their end.
+"""Runs commands that change something: journaled before they act, in order per device, once, to completion.
 
-A command belongs to this process, not to the connection that brought it: when the link drops, it goes on, and the
-same command on the next link gets its answer. Knows no topic.
+A command belongs to this process, not to the connection it arrived on: when the link drops it continues, and the
+same command on the next connection gets its answer. Knows no topic.
 """
 
 from __future__ import annotations
@@ -28,153 +28,153 @@ log = logging.getLogger(__name__)
 
 
 class Semantics(Enum):
-    """How a topic is carried out."""
+    """How a topic is executed."""
 
-    QUERY = "question"  # answered at once, not written down
-    IDEMPOTENT = "wish"  # idempotent: safe to carry out again when its end is unknown
-    SUPERSEDING = "last wish"  # a wish that ends the waits of those before it
-    AT_MOST_ONCE = "once"  # never carried out a second time
+    QUERY = "query"  # answered at once, not journaled
+    IDEMPOTENT = "idempotent"  # executed again if its outcome is unknown
+    SUPERSEDING = "superseding"  # idempotent, and interrupts the waits of earlier commands
+    AT_MOST_ONCE = "at most once"  # never executed again
 
 
 class Call:
-    """The circumstances of one command, and the line between looking and acting.
+    """The context of one command. The command may read before ``begin``, and change things only after it.
 
-    ``identity`` is the same for the same command, and stays in this process. ``name`` is that of its RuntimeCommand,
-    which is being written while the command looks around: "" until it has begun.
+    ``identity`` is the same for every delivery of a command and never leaves this process. ``name`` is that of its
+    RuntimeCommand, which is written while the command reads: "" before ``begin``.
     """
 
-    def __init__(self, command: Command, turn: Slot, settle: Callable[[], Awaitable[Entry]]) -> None:
+    def __init__(self, command: Command, slot: Slot, settle: Callable[[], Awaitable[Entry]]) -> None:
         self.identity = command.identity
         self.name = ""
-        self.turn = turn
+        self.slot = slot
         self._topic = command.topic
         self.begun = False
         self._settle = settle
 
     @property
-    def mark(self) -> dict[str, str]:
-        """Annotations for what it writes once it has begun, which tell later why a runtime was started or stopped."""
+    def annotations(self) -> dict[str, str]:
+        """Annotations for objects that the command writes; they explain later why a runtime was started or stopped."""
         return {names.REQUESTED_BY: f"{self._topic} {self.name}"}
 
     async def begin(self) -> bool:
-        """From here on the command may act: it is on disk, and it was not answered before.
+        """Wait until the command is journaled; from here on it may act. Raises AlreadyAnswered for a redelivery.
 
-        Whether a process that ended had begun it, so that it may be done in part or wholly.
+        Returns whether an earlier process began it, so that it may already be done, partly or completely.
         """
         entry = await self._settle()
         self.begun, self.name = True, entry.name
         return entry.redelivered
 
 
-class AlreadyAnswered(Exception):  # noqa: N818 - an outcome: unwinds a command whose answer is there already
-    """Carries that answer."""
+class AlreadyAnswered(Exception):  # noqa: N818 - not an error: unwinds a command that was answered before
+    """Carries the earlier answer."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__("the command was settled before")
+        super().__init__("the command was already answered")
         self.answer = answer
 
 
 Act = Callable[[Any, Call], Awaitable[Answer]]
 
 
-class Work(NamedTuple):
-    """A command at work."""
+class Execution(NamedTuple):
+    """A command in progress."""
 
     answer: asyncio.Future[Answer]
     task: asyncio.Task[None]
 
 
 class Executor:
-    """``seconds`` is the time in which a command is answered, from its arrival on."""
+    """``seconds`` is the time limit for answering a command, counted from its arrival."""
 
     def __init__(self, journal: Journal, seconds: float) -> None:
         self._journal = journal
         self._queues = DeviceQueues()
         self._seconds = seconds
-        self._at_work: dict[str, Work] = {}
-        self._being_kept: set[str] = set()
+        self._in_progress: dict[str, Execution] = {}
+        self._being_saved: set[str] = set()
 
-    async def execute(self, command: Command, act: Act, rule: Semantics) -> Answer:
-        """The command's answer; the same command again, even at the same time, gets the same one."""
-        work = self._at_work.get(command.identity) or self._begin(command, act, rule)
-        return await asyncio.shield(work.answer)
+    async def execute(self, command: Command, act: Act, semantics: Semantics) -> Answer:
+        """Run a command and return its answer. A concurrent or later duplicate gets the same answer."""
+        execution = self._in_progress.get(command.identity) or self._begin(command, act, semantics)
+        return await asyncio.shield(execution.answer)
 
     async def stop(self) -> None:
-        """End the waits; what was written stands, and a command that comes again is taken up again.
+        """Cancel all commands. Their changes to the API stay, and a redelivered command is resumed.
 
-        One that is done already has a moment to keep its answer.
+        Commands that are already saving their answer get a moment to finish.
         """
-        works = dict(self._at_work)
-        for identity, work in works.items():
-            if identity not in self._being_kept:
-                work.task.cancel()
-        if works:
-            await asyncio.wait([work.task for work in works.values()], timeout=STOP_SECONDS)
+        executions = dict(self._in_progress)
+        for identity, execution in executions.items():
+            if identity not in self._being_saved:
+                execution.task.cancel()
+        if executions:
+            await asyncio.wait([execution.task for execution in executions.values()], timeout=STOP_SECONDS)
 
-    def _begin(self, command: Command, act: Act, rule: Semantics) -> Work:
+    def _begin(self, command: Command, act: Act, semantics: Semantics) -> Execution:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        turn = self._queues.enter(command.message.device, self._seconds)
-        task = asyncio.create_task(self._run(command, act, rule, turn, answer), name=command.topic)
-        work = self._at_work[command.identity] = Work(answer, task)
-        task.add_done_callback(lambda _: self._at_work.pop(command.identity, None))
-        return work
+        slot = self._queues.enqueue(command.message.device, self._seconds)
+        task = asyncio.create_task(self._run(command, act, semantics, slot, answer), name=command.topic)
+        execution = self._in_progress[command.identity] = Execution(answer, task)
+        task.add_done_callback(lambda _: self._in_progress.pop(command.identity, None))
+        return execution
 
     async def _run(
-        self, command: Command, act: Act, rule: Semantics, turn: Slot, answer: asyncio.Future[Answer]
+        self, command: Command, act: Act, semantics: Semantics, slot: Slot, answer: asyncio.Future[Answer]
     ) -> None:
         try:
-            await self._once(command, act, rule, turn, answer)
-        except errors.EdgeError as error:  # it could not even be written down
+            await self._once(command, act, semantics, slot, answer)
+        except errors.EdgeError as error:  # journaling it failed
             answer.set_result(answers.refusal(error))
         except Exception:
             log.exception("%s failed", command.topic, extra={"runtime": command.message.device})
             if not answer.done():
                 answer.set_result(answers.error(answers.INTERNAL_ERROR))
         finally:
-            answer.cancel()  # does nothing to one that was given
+            answer.cancel()  # no effect if the answer is set
 
     async def _once(
-        self, command: Command, act: Act, rule: Semantics, turn: Slot, answer: asyncio.Future[Answer]
+        self, command: Command, act: Act, semantics: Semantics, slot: Slot, answer: asyncio.Future[Answer]
     ) -> None:
         opening = asyncio.create_task(self._journal.open(command))
         try:
-            call = Call(command, turn, partial(self._settle, command, rule, opening))
-            found = await self._carry_out(command, act, rule, call)
+            call = Call(command, slot, partial(self._settle, command, semantics, opening))
+            found = await self._carry_out(command, act, semantics, call)
             entry = await opening
         finally:
             opening.cancel()
-            turn.leave()  # the next one need not wait until the answer is kept
+            slot.release()  # the next command need not wait until the answer is saved
         if entry.answer is None:
-            await self._keep(command, entry, found)
+            await self._save(command, entry, found)
         answer.set_result(entry.answer or found)
 
-    async def _keep(self, command: Command, entry: Entry, answer: Answer) -> None:
-        """On disk before it is given, so that the same answer comes again whatever happens next."""
-        self._being_kept.add(command.identity)
+    async def _save(self, command: Command, entry: Entry, answer: Answer) -> None:
+        """Write the answer to disk before it is sent, so that a redelivery gets the same one even after a crash."""
+        self._being_saved.add(command.identity)
         try:
             await self._journal.close(entry.name, answer, _outcome(answer))
         finally:
-            self._being_kept.discard(command.identity)
+            self._being_saved.discard(command.identity)
 
-    async def _settle(self, command: Command, rule: Semantics, opening: asyncio.Task[Entry]) -> Entry:
-        """The command's entry. Raises Settled, or errors.CommandError when it was overtaken."""
+    async def _settle(self, command: Command, semantics: Semantics, opening: asyncio.Task[Entry]) -> Entry:
+        """The command's entry. Raises AlreadyAnswered, or errors.CommandError if a later command superseded it."""
         entry = await asyncio.shield(opening)
         if entry.answer is not None:
             raise AlreadyAnswered(entry.answer)
-        if entry.redelivered and rule is Semantics.AT_MOST_ONCE:
+        if entry.redelivered and semantics is Semantics.AT_MOST_ONCE:
             raise AlreadyAnswered(OUTCOME_UNKNOWN)
-        if entry.redelivered and (later := await self._journal.overtaken_by(entry, command.message.device)):
-            raise errors.CommandError(f"not carried out again: {later} for the same device came after it")
+        if entry.redelivered and (later := await self._journal.superseded_by(entry, command.message.device)):
+            raise errors.CommandError(f"not executed again: superseded by a later {later} for the same device")
         return entry
 
-    async def _carry_out(self, command: Command, act: Act, rule: Semantics, call: Call) -> Answer:
+    async def _carry_out(self, command: Command, act: Act, semantics: Semantics, call: Call) -> Answer:
         try:
-            await self._wait_for_turn(command, rule, call)
+            await self._wait_for_turn(command, semantics, call)
             answer = await act(command.message, call)
             if not call.begun:
-                raise RuntimeError("the command acted before it was written down")
-        except AlreadyAnswered as settled:
-            return settled.answer
+                raise RuntimeError("the command acted before it was journaled")
+        except AlreadyAnswered as earlier:
+            return earlier.answer
         except errors.EdgeError as error:
             log.info("%s refused: %s", command.topic, error, extra=_about(command, call))
             return answers.refusal(error)
@@ -184,23 +184,23 @@ class Executor:
         log.info("%s: %s", command.topic, answer.get("status"), extra=_about(command, call))
         return answer
 
-    async def _wait_for_turn(self, command: Command, rule: Semantics, call: Call) -> None:
-        """What is settled need not wait, and only a wish that is to be carried out may end the waits of others."""
-        if not call.turn.must_wait:
+    async def _wait_for_turn(self, command: Command, semantics: Semantics, call: Call) -> None:
+        """Wait for earlier commands. Calls begin first: a redelivery neither waits nor interrupts other commands."""
+        if not call.slot.must_wait:
             return
         await call.begin()
-        if rule is Semantics.SUPERSEDING:
-            call.turn.interrupt_those_before(f"cancelled: {command.topic} came after it")
-        await call.turn.start()
+        if semantics is Semantics.SUPERSEDING:
+            call.slot.interrupt_earlier(f"cancelled by a later {command.topic}")
+        await call.slot.wait_for_turn()
 
 
 def _about(command: Command, call: Call) -> dict[str, str]:
-    """What a line of the log is about; a command that has not begun has no name yet."""
+    """Fields for log lines; a command that has not begun has no name yet."""
     return {"runtime": command.message.device, **({"command": call.name} if call.name else {})}
 
 
 def _outcome(answer: Answer) -> Phase:
-    """What is accepted goes on after its answer, so it is not done yet."""
+    """The outcome to record. An accepted command continues after its answer, so it is still pending."""
     if answer is OUTCOME_UNKNOWN:
         return "Unknown"
     if answer.get("status") == "accepted":

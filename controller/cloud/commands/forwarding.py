@@ -1,4 +1,4 @@
-"""``run_command``: one HTTP request to the runtime, at its own internal address and nowhere else."""
+"""``run_command``: one HTTP request to the runtime's internal address, and to no other host."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from controller.cloud.contracts.commands import RunCommand
 from controller.cloud.node import File, HttpRequest, HttpResponse, Node, NodeDirectory
 from controller.errors import CommandError
 
-HTTPS_PORT = 8443  # runtimes serve HTTPS there with a certificate of their own
+HTTPS_PORT = 8443  # runtimes serve HTTPS on this port with their own certificate
 
 
 class Forwarding:
-    """Passes requests on through the node that runs the device; ``seconds`` is the time in which one is answered."""
+    """Forwards requests through the node that runs the device; ``seconds`` is the timeout of a read."""
 
     def __init__(self, devices: Devices, nodes: NodeDirectory, reads: Reads, seconds: float) -> None:
         self._devices = devices
@@ -26,21 +26,21 @@ class Forwarding:
         self._seconds = seconds
 
     def is_read(self, message: RunCommand) -> bool:
-        """Whether it changes nothing, by configuration."""
+        """Whether the request is configured as read-only."""
         return message in self._reads
 
     async def read(self, message: RunCommand) -> Answer:
-        """The runtime's answer, at once; nothing is recorded."""
+        """Forward a read at once, without recording it, and return the runtime's answer."""
         node, request = await self._prepare(message)
         return _answer(await node.request(request, self._seconds))
 
     async def run(self, message: RunCommand, call: Call) -> Answer:
-        """The runtime's answer; an HTTP status of 400 or more counts as an error."""
+        """Forward a request and return the runtime's answer; an HTTP status of 400 or more counts as an error."""
         node, request = await self._prepare(message)
         await call.begin()
-        if call.turn.seconds_left <= 0:
-            raise CommandError("not sent: the commands before it took all its time; send it again")
-        return _answer(await node.request(request, call.turn.seconds_left))
+        if call.slot.seconds_left <= 0:
+            raise CommandError("not sent: earlier commands for the device used up the time limit, send it again")
+        return _answer(await node.request(request, call.slot.seconds_left))
 
     async def _prepare(self, message: RunCommand) -> tuple[Node, HttpRequest]:
         runtime = await self._devices.get(message.device_id)
@@ -72,7 +72,7 @@ def _address(runtime: RuntimeObject) -> str:
     status = runtime.get("status") or {}
     device_id, state = runtime["spec"]["deviceId"], status.get("state") or "not created yet"
     if state != "running":
-        raise CommandError(f"{device_id} does not run (it is {state}): start it first")
+        raise CommandError(f"{device_id} is not running (it is {state}): start it first")
     try:
         return str(ipaddress.IPv4Address(status.get("internalIP") or ""))
     except ValueError:

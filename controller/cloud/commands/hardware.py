@@ -1,4 +1,4 @@
-"""``get_host_interfaces`` and ``get_serial_devices``: what the host offers to runtimes. Changes nothing."""
+"""``get_host_interfaces`` and ``get_serial_devices``: hardware that runtimes can use. Read-only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from controller.api import kinds
 from controller.cloud.commands import aggregation
 from controller.cloud.commands.answers import Answer
 from controller.cloud.contracts.base import Message
-from controller.cloud.contracts.questions import GetHostInterfaces
+from controller.cloud.contracts.queries import GetHostInterfaces
 from controller.cloud.node import Node, NodeDirectory
 from controller.devices.serial import SerialDevice
 from controller.machinery.client import ApiClient
@@ -18,16 +18,16 @@ from controller.network.interfaces import HostInterface
 
 
 class Hardware:
-    """Interfaces come from the nodes; which runtime has one to itself comes from the Runtimes."""
+    """Interfaces come from the nodes, their users from the Runtimes."""
 
     def __init__(self, api: ApiClient, nodes: NodeDirectory) -> None:
         self._api = api
         self._nodes = nodes
 
     async def interfaces(self, message: GetHostInterfaces) -> Answer:
-        """Physical, VLAN and Wi-Fi interfaces; with ``include_virtual`` the others as well."""
+        """Physical, VLAN and Wi-Fi interfaces; all interfaces if ``include_virtual``."""
         nodes = await self._nodes.present()
-        questions = (_on(name, node, virtual=bool(message.include_virtual)) for name, node in nodes.items())
+        queries = (_on(name, node, virtual=bool(message.include_virtual)) for name, node in nodes.items())
         specs = [runtime["spec"] for runtime in await self._api.list(kinds.RUNTIMES)]
         dedicated, users = _dedicated(specs), _users(specs)
         several = len(nodes) > 1
@@ -37,13 +37,13 @@ class Hardware:
                 **(_detailed(interface, users[name, interface.name]) if message.detailed else {}),
                 **({"node_name": name} if several else {}),
             }
-            for name, interfaces in await aggregation.answered(questions)
+            for name, interfaces in await aggregation.answered(queries)
             for interface in interfaces
         ]
         return {"status": "success", "interfaces": described}
 
     async def serial_devices(self, _message: Message) -> Answer:
-        """Every serial device that is plugged in, by the stable id that a runtime asks for it with."""
+        """Every connected serial device, with the stable id that a Runtime refers to it by."""
         nodes = await self._nodes.present()
         several = len(nodes) > 1
         devices = [
@@ -75,7 +75,7 @@ def _device(device: SerialDevice) -> Answer:
 
 
 def _dedicated(specs: Sequence[dict[str, Any]]) -> dict[tuple[str | None, str], str]:
-    """Device by node and the interface that it alone may use."""
+    """The device id per (node, interface) that is dedicated to one device."""
     return {
         (spec.get("nodeName"), spec["dedicatedInterface"]): spec["deviceId"]
         for spec in specs
@@ -84,7 +84,7 @@ def _dedicated(specs: Sequence[dict[str, Any]]) -> dict[tuple[str | None, str], 
 
 
 def _users(specs: Sequence[dict[str, Any]]) -> dict[tuple[str | None, str], list[str]]:
-    """Devices by node and the interface on whose LAN they are."""
+    """The device ids per (node, parent interface)."""
     found: dict[tuple[str | None, str], list[str]] = defaultdict(list)
     for spec in specs:
         for parent in sorted({interface["parentInterface"] for interface in spec.get("interfaces") or ()}):
@@ -93,7 +93,7 @@ def _users(specs: Sequence[dict[str, Any]]) -> dict[tuple[str | None, str], list
 
 
 def _detailed(interface: HostInterface, users: Sequence[str]) -> Answer:
-    """``speed`` in Mbit/s; ``used_by`` are links of the host that stand on it, and devices on its LAN."""
+    """``speed`` is in Mbit/s; ``used_by`` lists links of the host on top of it and devices on its LAN."""
     return {
         "kind": interface.kind,
         "is_up": interface.is_up,

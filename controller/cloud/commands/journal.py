@@ -1,7 +1,7 @@
-"""Commands as objects: a RuntimeCommand is written before its command acts, and keeps how it ended.
+"""Journals commands as RuntimeCommand objects, written before a command acts and updated with its outcome.
 
-Its name is made from topic, correlation id, requested_at and payload, so that creating it twice is the
-de-duplication, also over a restart. Kept for 24 h, 500 at most. Knows no topic.
+An object's name is derived from topic, correlation id, requested_at and payload, so a duplicate fails to be created,
+even after a restart. Objects are kept for 24 h, at most 500 of them. Knows no topic.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from controller.cloud.commands import records
 from controller.cloud.commands.answer_memory import AnswerMemory
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.command import Command
-from controller.cloud.commands.register import Known, Register
-from controller.cloud.commands.seal import Seal
+from controller.cloud.commands.digest_key import DigestKey
+from controller.cloud.commands.register import CommandRecord, Register
 from controller.machinery.client import ApiClient
 from controller.machinery.timestamps import rfc3339_micro
 
 KEPT_SECONDS = 24 * 3600
 KEPT_COUNT = 500
 PRUNE_SECONDS = 600
-MARGIN = 50  # how many more than KEPT_COUNT may stand before the next round is brought forward
+MARGIN = 50  # this many more than KEPT_COUNT trigger an early pruning
 
 log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
-    """A command in the journal. ``answer`` is the first one's when it was given already."""
+    """A command in the journal; ``answer`` is the one given earlier, if any."""
 
     name: str
     sequence: int
@@ -41,39 +41,39 @@ class Entry(NamedTuple):
 
 
 class Journal:
-    """The RuntimeCommands of one namespace; one process writes them.
+    """The RuntimeCommands of one namespace. Only one process may write them at a time.
 
-    ``load_seal`` is called in a thread, until it succeeds; ``elapsed`` is a clock that nobody sets, in seconds.
+    ``load_key`` is called in a thread until it succeeds once; ``elapsed`` is a monotonic clock in seconds.
     """
 
     def __init__(
         self,
         api: ApiClient,
         namespace: str,
-        load_seal: Callable[[], Seal],
+        load_key: Callable[[], DigestKey],
         clock: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = boottime.now,
     ) -> None:
         self._api = api
         self._namespace = namespace
-        self._load_seal = load_seal
+        self._load_key = load_key
         self._clock = clock
         self._elapsed = elapsed
-        self._seal: Seal | None = None
+        self._digest_key: DigestKey | None = None
         self._register: Register | None = None
         self._loading = asyncio.Lock()
         self._memory = AnswerMemory()
-        self._crowded = asyncio.Event()
+        self._overfull = asyncio.Event()
 
     async def open(self, command: Command) -> Entry:
-        """Write the command down, on disk before this returns, or find that it came before."""
-        register, seal = await self._loaded(), await self._key()
-        if earlier := register.earlier(command, seal):
+        """Record the command, on disk before this returns, or find the entry of an earlier delivery."""
+        register, key = await self._loaded(), await self._key()
+        if earlier := register.earlier(command, key):
             if whole := self._memory.get(earlier.name):
                 return Entry(earlier.name, earlier.spec.sequence, redelivered=True, answer=whole)
             if found := await self._again(register, earlier.name):
                 return found
-        name, spec = command.name(seal), self._spec(command, seal, register.next_sequence())
+        name, spec = command.name(key), self._spec(command, key, register.next_sequence())
         metadata = {"name": name, "namespace": self._namespace}
         try:
             await self._api.create(kinds.RUNTIME_COMMANDS, {"metadata": metadata, "spec": spec.wire()})
@@ -81,15 +81,15 @@ class Journal:
             if found := await self._again(register, name):
                 return found
             raise
-        register.add(Known(name, spec, self._elapsed()))
+        register.add(CommandRecord(name, spec, self._elapsed()))
         if len(register) > KEPT_COUNT + MARGIN:
-            self._crowded.set()
+            self._overfull.set()
         return Entry(name, spec.sequence)
 
     async def close(self, name: str, answer: Answer, outcome: runtimecommands.Phase) -> None:
-        """Keep the answer for those who ask again, on disk before this returns.
+        """Save the answer for redeliveries, on disk before this returns.
 
-        A failure is logged: the command itself is done, and its answer stays in memory.
+        A failure is only logged: the command itself is done, and its answer stays in memory.
         """
         self._memory.put(name, answer)
         (await self._loaded()).answered(name, outcome)
@@ -97,62 +97,62 @@ class Journal:
         await self._write_status(name, status.wire())
 
     async def finish(self, name: str) -> None:
-        """Mark work as done that went on after its answer."""
+        """Mark a command as succeeded whose work continued after its answer."""
         (await self._loaded()).answered(name, "Succeeded")
         await self._write_status(name, {"outcome": "Succeeded", "finishedAt": rfc3339_micro(self._clock())})
 
-    async def overtaken_by(self, entry: Entry, device: str) -> str:
-        """The topic of a change for the same device that came after ``entry``, or "": an older one must not undo it."""
-        return (await self._loaded()).overtaken_by(entry.sequence, device)
+    async def superseded_by(self, entry: Entry, device: str) -> str:
+        """The topic of a later change for the device, which ``entry`` must not undo, or ""."""
+        return (await self._loaded()).superseded_by(entry.sequence, device)
 
     async def unfinished(self, topic: str) -> list[str]:
-        """Names of the commands of a topic that were answered and whose work is not done."""
+        """Names of the commands of a topic that were answered but whose work has not finished."""
         return (await self._loaded()).unfinished(topic)
 
     async def run(self) -> None:
-        """Keep the journal bounded, without end."""
+        """Prune the journal periodically until cancelled."""
         while True:
             try:
                 await self.prune()
             except errors.EdgeError as error:
-                log.warning("old commands could not be removed: %s", error)
+                log.warning("Failed to remove old commands: %s", error)
             try:
-                await asyncio.wait_for(self._crowded.wait(), PRUNE_SECONDS)
+                await asyncio.wait_for(self._overfull.wait(), PRUNE_SECONDS)
             except TimeoutError:
                 continue
 
     async def prune(self) -> None:
-        """Remove what this process has known for 24 h, and the oldest beyond 500."""
-        self._crowded.clear()
+        """Remove commands that this process has known for 24 h, and the oldest beyond 500."""
+        self._overfull.clear()
         register = await self._loaded()
         for name in register.surplus(self._elapsed() - KEPT_SECONDS, KEPT_COUNT):
             await self._remove(name)
             register.forget(name)
 
     async def _again(self, register: Register, name: str) -> Entry | None:
-        """The entry of a command that came before; None when somebody removed it."""
+        """The entry of an earlier delivery; None if the object was deleted."""
         try:
             found = await self._api.get(kinds.RUNTIME_COMMANDS, name, self._namespace)
         except errors.NotFoundError:
             return None
-        known = register.learn(found, self._elapsed())
-        return Entry(name, known.spec.sequence, redelivered=True, answer=records.answer(found))
+        record = register.adopt(found, self._elapsed())
+        return Entry(name, record.spec.sequence, redelivered=True, answer=records.answer(found))
 
-    def _spec(self, command: Command, seal: Seal, sequence: int) -> runtimecommands.RuntimeCommandSpec:
+    def _spec(self, command: Command, key: DigestKey, sequence: int) -> runtimecommands.RuntimeCommandSpec:
         return runtimecommands.RuntimeCommandSpec(
             topic=command.topic,
             device_id=command.message.device,
             correlation_id=str(command.message.correlation_id),
             requested_at=command.message.requested_at or "",
-            payload_hash=seal.of(command.digest),
-            digest_key=seal.key_id,
+            payload_hash=key.of(command.digest),
+            digest_key=key.id,
             received_at=rfc3339_micro(self._clock()),
             sequence=sequence,
             changes=command.changes,
         )
 
     async def _loaded(self) -> Register:
-        """The register; read from the API once. Raises errors.ApiError."""
+        """The register, read from the API on first use. Raises errors.ApiError."""
         async with self._loading:
             if self._register is None:
                 commands = await self._api.list(kinds.RUNTIME_COMMANDS, self._namespace)
@@ -160,15 +160,15 @@ class Journal:
                 self._register = Register(commands, self._elapsed())
             return self._register
 
-    async def _key(self) -> Seal:
-        """The seal; the same while the process lives. Raises errors.CommandError where its file cannot be read."""
+    async def _key(self) -> DigestKey:
+        """The digest key, read once per process. Raises errors.CommandError if its file cannot be read."""
         async with self._loading:
-            if self._seal is None:
-                self._seal = await asyncio.to_thread(self._load_seal)
-            return self._seal
+            if self._digest_key is None:
+                self._digest_key = await asyncio.to_thread(self._load_key)
+            return self._digest_key
 
     async def _strip(self, commands: list[dict[str, Any]]) -> None:
-        """Take from the commands of 0.1 what runtimes sent."""
+        """Remove the runtimes' responses from commands that version 0.1 recorded: they may hold secrets."""
         for command in commands:
             if status := records.without_response(command):
                 await self._write_status(command["metadata"]["name"], status)
@@ -177,7 +177,7 @@ class Journal:
         try:
             await self._api.delete(kinds.RUNTIME_COMMANDS, name, self._namespace)
         except errors.NotFoundError:
-            log.debug("command %s was removed by somebody else", name)
+            log.debug("Command %s is already deleted", name)
 
     async def _write_status(self, name: str, status: dict[str, Any]) -> None:
         try:
@@ -185,4 +185,4 @@ class Journal:
                 kinds.RUNTIME_COMMANDS, name, self._namespace, {"status": status}, subresource="status"
             )
         except errors.ApiError as error:
-            log.warning("the outcome could not be kept: %s", error, extra={"command": name})
+            log.warning("Failed to save the command's outcome: %s", error, extra={"command": name})

@@ -1,4 +1,4 @@
-"""``create_new_runtime`` and ``delete_device``: a Runtime is written or deleted, the operator does the rest."""
+"""``create_new_runtime`` and ``delete_device``: create or delete a Runtime; the operator does the rest."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from controller.cloud.contracts.runtimes import CreateNewRuntime
 from controller.cloud.node import NodeDirectory, Placement
 from controller.machinery.client import ApiClient
 
-# A dead engine must not hold up the answer: the name is looked at again before the container is made.
+# An unresponsive engine must not delay the answer: the operator checks the name again before creating the container.
 NAME_CHECK_SECONDS = 2
 
 
 class Schedule(NamedTuple):
-    """Where a new Runtime can go, or why it cannot go anywhere."""
+    """The placement of a new Runtime, or why it cannot be placed."""
 
     place: Placement | None
-    obstacle: str = ""
+    blocker: str = ""
 
 
 class Lifecycle:
-    """``retiring`` tells whether the orchestrator is being deleted: then nothing new is made."""
+    """``retiring`` returns whether the orchestrator is being deleted: then no runtimes are created."""
 
     def __init__(
         self,
@@ -53,24 +53,24 @@ class Lifecycle:
         self._retiring = retiring
 
     async def create(self, message: CreateNewRuntime, call: Call) -> Answer:
-        """Answers before the container exists. The spec that already stands is created again without a change."""
+        """Create a Runtime; answers before the container exists. Succeeds if it already exists with the same spec."""
         if self._retiring():
-            raise errors.CommandError("this orchestrator is being deleted and takes no new runtimes")
+            raise errors.CommandError("this orchestrator is being deleted and accepts no new runtimes")
         name = message.container_name
-        existing, room = await asyncio.gather(self._devices.find(name), self._room(message))
+        existing, schedule = await asyncio.gather(self._devices.find(name), self._schedule(message))
         await call.begin()
         if existing is not None and existing["metadata"].get("deletionTimestamp"):
             await self._wait_until_deleted(existing, call)
-            existing, room = None, await self._room(message)
+            existing, schedule = None, await self._schedule(message)
         if existing is not None:
             refuse_foreign(existing)
             _refuse_other_spec(message, existing)
         else:
-            await self._write(message, room, call)
+            await self._write(message, schedule, call)
         return {"status": "creating", "container_id": name, "message": f"the runtime {name} is being created"}
 
     async def delete(self, message: DeviceMessage, call: Call) -> Answer:
-        """Answers before the container is gone."""
+        """Delete a Runtime; answers before the container is gone."""
         device_id = message.device_id
         runtime = await self._devices.find(device_id)
         resumed = await call.begin()
@@ -82,15 +82,15 @@ class Lifecycle:
             await self._delete(runtime)
         return {"status": "deleting", "device_id": device_id, "message": f"the runtime {device_id} is being deleted"}
 
-    async def _write(self, message: CreateNewRuntime, room: Schedule, call: Call) -> None:
-        if room.place is None:
-            raise errors.CommandError(room.obstacle)
-        manifest = self._blueprint.manifest(message, room.place, call.mark)
+    async def _write(self, message: CreateNewRuntime, schedule: Schedule, call: Call) -> None:
+        if schedule.place is None:
+            raise errors.CommandError(schedule.blocker)
+        manifest = self._blueprint.manifest(message, schedule.place, call.annotations)
         try:
             await self._api.create(kinds.RUNTIMES, manifest)
         except errors.AlreadyExistsError:
             raise errors.CommandError(
-                f"there is a Runtime {full_name(manifest)} already, with another deviceId: rename or delete it"
+                f"the Runtime {full_name(manifest)} already exists with another deviceId: rename or delete it"
             ) from None
 
     async def _delete(self, runtime: RuntimeObject) -> None:
@@ -98,23 +98,21 @@ class Lifecycle:
         try:
             await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
         except errors.NotFoundError:
-            return  # gone in between: as wished
+            return  # already gone
 
     async def _wait_until_deleted(self, runtime: RuntimeObject, call: Call) -> None:
         try:
-            async with call.turn.patience():
+            async with call.slot.within_deadline():
                 await rollout.wait_gone(self._api, runtime)
         except TimeoutError:
             name = runtime["spec"]["deviceId"]
-            raise errors.CommandError(
-                f"{name} is still being deleted: send the command again when it is gone"
-            ) from None
+            raise errors.CommandError(f"{name} is still being deleted: send the command again later") from None
 
-    async def _room(self, message: CreateNewRuntime) -> Schedule:
-        """Where it would go, or why it cannot: only a device that does not stand yet needs it."""
+    async def _schedule(self, message: CreateNewRuntime) -> Schedule:
+        """Choose a node. Returns a failure instead of raising it: it does not matter if the Runtime already exists."""
         name = message.container_name
         try:
-            place = await self._nodes.place({**self._blueprint.template, **specs.carried(message)})
+            place = await self._nodes.place({**self._blueprint.template, **specs.requested_spec(message)})
         except errors.CommandError as error:
             return Schedule(None, str(error))
         if foreign := await self._foreign(place, name):
@@ -122,7 +120,7 @@ class Lifecycle:
         return Schedule(place)
 
     async def _foreign(self, place: Placement, name: str) -> str:
-        """What container of this name is not ours, or "" where that cannot be told now."""
+        """Describe a foreign container with this name; "" if there is none or the node does not answer."""
         try:
             async with asyncio.timeout(NAME_CHECK_SECONDS):
                 return await (await self._nodes.present())[place.node_name].foreign_container(name)
@@ -131,8 +129,8 @@ class Lifecycle:
 
 
 def _refuse_other_spec(message: CreateNewRuntime, existing: RuntimeObject) -> None:
-    field = specs.difference(specs.carried(message), existing["spec"])
+    field = specs.difference(specs.requested_spec(message), existing["spec"])
     if field:
         raise errors.CommandError(
-            f"{message.container_name} exists with another spec ({field} differs): delete it first, or change it"
+            f"{message.container_name} already exists with another spec ({field} differs): delete it or change its spec"
         )

@@ -1,6 +1,6 @@
-"""Who manages a Runtime: the cloud may change or delete only what it made and nobody has taken over since. Pure.
+"""Who manages a Runtime: the cloud may change or delete only Runtimes that it created and no tool took over. Pure.
 
-The marks are those that the tools leave on every object they manage; docs/decisions/123-ownership.md.
+Tools are recognised by the labels and annotations that they put on managed objects; docs/decisions/123-ownership.md.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _HELM_RELEASE = "meta.helm.sh/release-name"
 
 
 def is_clouds(runtime: dict[str, Any]) -> bool:
-    """Whether the cloud made it, and no tool has taken it over."""
+    """Whether the cloud created the Runtime and no tool has taken it over."""
     return _labels(runtime).get(names.ORIGIN_LABEL) == names.ORIGIN_CLOUD and not _tool(runtime)
 
 
 def owner(runtime: dict[str, Any]) -> str:
-    """Who manages a Runtime that is not the cloud's, for a person: a tool, or else a field manager."""
+    """Describe who manages a Runtime that is not the cloud's: a tool, or else a field manager."""
     return _tool(runtime) or _field_manager(runtime)
 
 
 def _tool(runtime: dict[str, Any]) -> str:
-    """The tool whose marks it carries, or "". Flux before Helm, since its releases carry both."""
+    """The tool that manages the Runtime, or "". Flux before Helm, since Flux's releases carry the marks of both."""
     labels, annotations = _labels(runtime), runtime["metadata"].get("annotations") or {}
     marks = (
         ("the Flux Kustomization", labels.get(_FLUX_KUSTOMIZATION)),
@@ -38,7 +38,7 @@ def _tool(runtime: dict[str, Any]) -> str:
 
 
 def _field_manager(runtime: dict[str, Any]) -> str:
-    """The manager that wrote a part of the spec last (API reference: ManagedFieldsEntry)."""
+    """The field manager that last wrote a part of the spec (API reference: ManagedFieldsEntry)."""
     entries = [
         entry
         for entry in runtime["metadata"].get("managedFields") or ()

@@ -1,4 +1,4 @@
-"""``start_device``, ``stop_device``, ``restart_device``: a wish in the spec, answered when it has come true."""
+"""``start_device``, ``stop_device``, ``restart_device``: change the spec and answer once the Runtime follows it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from controller.machinery.client import ApiClient
 
 
 class Power:
-    """Each wish is idempotent: carried out again after a crash it changes nothing more."""
+    """Every command is idempotent: executing it again after a crash changes nothing more."""
 
     def __init__(self, api: ApiClient, devices: Devices) -> None:
         self._api = api
         self._devices = devices
 
     async def start(self, message: DeviceMessage, call: Call) -> Answer:
-        """Answers once the container runs."""
+        """Start the device; answers once the container runs."""
         return await self._change(message, call, {"desiredState": "Running"})
 
     async def stop(self, message: DeviceMessage, call: Call) -> Answer:
-        """Answers once the container is stopped."""
+        """Stop the device; answers once the container is stopped."""
         return await self._change(message, call, {"desiredState": "Stopped"})
 
     async def restart(self, message: DeviceMessage, call: Call) -> Answer:
-        """Answers once the container runs again; a stopped one is started."""
+        """Restart the device, or start a stopped one; answers once the container runs."""
         token = restart_token(message.requested_at, call.identity)
         return await self._change(message, call, {"desiredState": "Running", "restartedAt": token})
 
@@ -43,7 +43,7 @@ class Power:
             raise CommandError(f"{message.device_id} is being deleted")
         await call.begin()
         metadata = runtime["metadata"]
-        patch = {"metadata": {"annotations": call.mark}, "spec": change}
+        patch = {"metadata": {"annotations": call.annotations}, "spec": change}
         written = await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)
         await self._wait(written, call, change["desiredState"])
         return {"status": "success", "success": True, "device_id": message.device_id}
@@ -51,20 +51,20 @@ class Power:
     async def _wait(self, written: RuntimeObject, call: Call, state: str) -> None:
         latest = written
         try:
-            async with call.turn.patience(), aclosing(rollout.follow(self._api, written)) as changes:
+            async with call.slot.within_deadline(), aclosing(rollout.follow(self._api, written)) as changes:
                 async for runtime in changes:
                     latest = _still_desired(runtime, written, state)
                     if rollout.is_ready(latest, written["metadata"]["generation"]):
                         return
                     _refuse_when_stalled(latest, written["metadata"]["generation"])
         except TimeoutError:
-            raise _unmet(latest, rollout.waits_for(latest)) from None
+            raise _not_ready(latest, rollout.waits_for(latest)) from None
 
 
 def restart_token(requested_at: str | None, command: str) -> str:
-    """A date-time that is the same for the same command and differs between commands of one moment (RFC 3339).
+    """An RFC 3339 date-time for restartedAt: equal for redeliveries, different for commands of the same millisecond.
 
-    The fraction is milliseconds, then six digits of the command's identity.
+    Its fraction consists of the milliseconds and six digits of the command's identity.
     """
     moment = datetime.fromisoformat(requested_at) if requested_at else datetime.now(UTC)
     utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
@@ -75,10 +75,10 @@ def restart_token(requested_at: str | None, command: str) -> str:
 def _still_desired(runtime: RuntimeObject | None, written: RuntimeObject, state: str) -> RuntimeObject:
     device_id = written["spec"]["deviceId"]
     if runtime is None or runtime["metadata"].get("deletionTimestamp"):
-        raise CommandError(f"{device_id} was deleted meanwhile")
+        raise CommandError(f"{device_id} was deleted in the meantime")
     if runtime["spec"].get("desiredState", "Running") != state:
         raise CommandError(
-            f"somebody else wished {device_id} to be {runtime['spec']['desiredState'].lower()} meanwhile"
+            f"the desired state of {device_id} was changed to {runtime['spec']['desiredState']} in the meantime"
         )
     return runtime
 
@@ -86,8 +86,10 @@ def _still_desired(runtime: RuntimeObject | None, written: RuntimeObject, state:
 def _refuse_when_stalled(runtime: RuntimeObject, generation: int) -> None:
     reason = rollout.stall(runtime, generation)
     if reason:
-        raise _unmet(runtime, reason)
+        raise _not_ready(runtime, reason)
 
 
-def _unmet(runtime: RuntimeObject, reason: str) -> CommandError:
-    return CommandError(f"not done yet; the wish stands, and {runtime['spec']['deviceId']} waits for: {reason}")
+def _not_ready(runtime: RuntimeObject, reason: str) -> CommandError:
+    return CommandError(
+        f"not done yet, but the change stays in effect; {runtime['spec']['deviceId']} waits for: {reason}"
+    )

@@ -1,7 +1,7 @@
-"""Which requests to a runtime only read, so that they need neither order nor a record. Pure.
+"""Decides which requests to a runtime only read, and so need neither the queue nor the journal. Pure.
 
-The method tells nothing: OpenPLC's runtime starts and stops PLCs by GET. A request is a read when its path is one of
-those configured, to the letter, both as it came and as it will be sent.
+The method is not enough: OpenPLC's runtime starts and stops PLCs by GET. A request is a read only if its path equals a
+configured one exactly, both as received and as it will be sent.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from controller.cloud.contracts.commands import RunCommand
 
 CONTROL_PORT = 8443
 _METHODS = ("GET", "HEAD")
-# Headers that no web framework takes for another method or path. Those that some take cannot be listed: CGI and WSGI
-# read X_HTTP_METHOD_OVERRIDE like X-HTTP-Method-Override, and recipes for X-Script-Name, X-Original-URI abound.
+# Headers that no web framework takes as another method or path. An allow list, because the dangerous ones cannot be
+# enumerated: CGI and WSGI treat X_HTTP_METHOD_OVERRIDE like X-HTTP-Method-Override, and X-Script-Name and
+# X-Original-URI are in common use too.
 _HEADERS = frozenset(
     {
         "accept", "accept-charset", "accept-encoding", "accept-language", "authorization", "cache-control", "cookie",
@@ -26,7 +27,7 @@ _HEADERS = frozenset(
 
 
 class Reads:
-    """``paths`` are absolute, without a query and without anything that needs an escape."""
+    """``paths`` are absolute, without a query or characters that need escaping."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._paths = frozenset(paths)
@@ -43,7 +44,7 @@ class Reads:
         )
 
     def _is_sent_as_read(self, message: RunCommand) -> bool:
-        """Whether the URL as the HTTP client writes it has such a path, and no parameter that names a method."""
+        """Whether the URL has a configured path as the HTTP client writes it, and no parameter that names a method."""
         try:
             url = URL(f"https://runtime{message.api}")
         except ValueError:
@@ -52,5 +53,5 @@ class Reads:
 
 
 def _names_method(parameter: str) -> bool:
-    """Whether a framework may take it for the method: ``_method`` in Rails, Laravel, Symfony and recipes for Flask."""
+    """Whether a framework may take it as the method: ``_method`` in Rails, Laravel, Symfony and recipes for Flask."""
     return "method" in parameter.lower()

@@ -1,6 +1,6 @@
-"""What a RuntimeCommand keeps of an answer, and the answer that is given from it again. Pure.
+"""Converts answers to the status of a RuntimeCommand and back. Pure.
 
-Nothing that a runtime sent is kept: of its HTTP answer the status code, and the size and a keyed digest of the body.
+A runtime's response is not stored: only its status code, and the size and a keyed digest of its body.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ from typing import Any
 
 from controller.api import runtimecommands
 from controller.cloud.commands.answers import Answer
-from controller.cloud.commands.seal import Seal
+from controller.cloud.commands.digest_key import DigestKey
 
 _RESPONSE = "http_response"
 
 
 def status(
-    answer: Answer, outcome: runtimecommands.Phase, finished_at: str, seal: Seal
+    answer: Answer, outcome: runtimecommands.Phase, finished_at: str, key: DigestKey
 ) -> runtimecommands.RuntimeCommandStatus:
-    """The status of a command that was answered."""
+    """The status to record for an answered command."""
     own_words = {name: value for name, value in answer.items() if name != _RESPONSE}
     return runtimecommands.RuntimeCommandStatus(
         outcome=outcome,
         finished_at=finished_at,
         message=str(answer.get("error") or answer.get("message") or "")[:1024],
         answer=_bounded(own_words),
-        **_facts(answer.get(_RESPONSE), seal),
+        **_facts(answer.get(_RESPONSE), key),
     )
 
 
 def answer(command: dict[str, Any]) -> Answer | None:
-    """The answer that was given, as far as it is kept; None before there is one."""
+    """The recorded answer, without the runtime's response; None if there is none."""
     found = command.get("status") or {}
     if not found.get("answer"):
         return None
     if (kept := _parsed(found["answer"])) is None:
         return None
-    response = kept.pop(_RESPONSE, None) or {}  # 0.1 kept it here
+    response = kept.pop(_RESPONSE, None) or {}  # version 0.1 stored it here
     code = found.get("statusCode") or response.get("status_code")
     return {**kept, _RESPONSE: _without_content(code)} if code else kept
 
 
 def without_response(command: dict[str, Any]) -> dict[str, Any] | None:
-    """What to change in the status of a command of 0.1 that holds what a runtime sent; None where it does not."""
+    """The status patch that removes the response stored by version 0.1; None if there is none."""
     kept = _parsed((command.get("status") or {}).get("answer") or "")
     response = kept.pop(_RESPONSE, None) if kept else None
     if not kept or response is None:
@@ -51,15 +51,15 @@ def without_response(command: dict[str, Any]) -> dict[str, Any] | None:
     return {"answer": json.dumps(kept), **({"statusCode": code} if isinstance(code, int) else {})}
 
 
-def _facts(response: dict[str, Any] | None, seal: Seal) -> dict[str, Any]:
+def _facts(response: dict[str, Any] | None, key: DigestKey) -> dict[str, Any]:
     if response is None:
         return {}
     body = json.dumps(response.get("body"))
-    return {"status_code": response["status_code"], "size": len(body), "digest": seal.of(body)}
+    return {"status_code": response["status_code"], "size": len(body), "digest": key.of(body)}
 
 
 def _parsed(text: str) -> Answer | None:
-    """An answer as it is kept; None for what is not one, such as what a person wrote there."""
+    """The recorded answer; None if the text is not one, for example after a manual edit."""
     try:
         found = json.loads(text)
     except ValueError:
@@ -79,7 +79,7 @@ def _without_content(code: int) -> dict[str, Any]:
 
 
 def _bounded(own_words: Answer) -> str:
-    """The answer as JSON text; a sentence that is too long is cut."""
+    """The answer as JSON text; an error message that is too long is cut."""
     text = json.dumps(own_words)
     if len(text) <= runtimecommands.ANSWER_LIMIT:
         return text

@@ -1,6 +1,6 @@
-"""The commands of the journal as one process knows them, so that no question about them lists the objects. Pure.
+"""In-memory index of the journal's commands, so that lookups need not list the objects. Pure.
 
-A command's age is the time for which this process has known it: the host's clock may be off by decades, and a young
+A command's age counts from when this process first saw it: the host's clock may be off by decades, and a recent
 command must not be taken for an old one.
 """
 
@@ -11,94 +11,94 @@ from typing import Any
 
 from controller.api.runtimecommands import Phase, RuntimeCommandSpec
 from controller.cloud.commands.command import Command
-from controller.cloud.commands.seal import Seal
+from controller.cloud.commands.digest_key import DigestKey
 
 
 @dataclass
-class Known:
-    """One command; ``known_since`` is on this process's monotonic clock, in seconds."""
+class CommandRecord:
+    """One command; ``first_seen`` is on this process's monotonic clock, in seconds."""
 
     name: str
     spec: RuntimeCommandSpec
-    known_since: float
+    first_seen: float
     outcome: Phase = "Pending"
     answered: bool = False
 
     @property
     def unfinished(self) -> bool:
-        """Answered, with work that goes on."""
+        """Whether the command's work continues after its answer."""
         return self.answered and self.outcome == "Pending"
 
 
 class Register:
-    """``commands`` are the objects that were found when the process began."""
+    """``commands`` are the objects that existed when the process started."""
 
     def __init__(self, commands: list[dict[str, Any]], now: float) -> None:
-        self._known = {known.name: known for known in (_known(command, now) for command in commands)}
-        self._sequence = max((known.spec.sequence for known in self._known.values()), default=0)
+        self._records = {record.name: record for record in (_record(command, now) for command in commands)}
+        self._sequence = max((record.spec.sequence for record in self._records.values()), default=0)
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._records)
 
     def next_sequence(self) -> int:
-        """Order of arrival: counted, because a clock may jump."""
+        """Number the next command. Order of arrival is counted, because a clock may jump."""
         self._sequence += 1
         return self._sequence
 
-    def add(self, known: Known) -> None:
-        """Remember a command."""
-        self._known[known.name] = known
+    def add(self, record: CommandRecord) -> None:
+        """Add a new command."""
+        self._records[record.name] = record
 
-    def learn(self, command: dict[str, Any], now: float) -> Known:
-        """What is known of a command that is there; one whose creation seemed to fail is new."""
-        found = _known(command, now)
-        return self._known.setdefault(found.name, found)
+    def adopt(self, command: dict[str, Any], now: float) -> CommandRecord:
+        """The record of an existing object; adds one if its creation had seemed to fail."""
+        found = _record(command, now)
+        return self._records.setdefault(found.name, found)
 
     def answered(self, name: str, outcome: Phase) -> None:
-        """Note how a command ended."""
-        if known := self._known.get(name):
-            known.answered, known.outcome = True, outcome
+        """Record a command's outcome."""
+        if record := self._records.get(name):
+            record.answered, record.outcome = True, outcome
 
     def forget(self, name: str) -> None:
-        """Forget a command that was removed."""
-        self._known.pop(name, None)
+        """Remove a deleted command."""
+        self._records.pop(name, None)
 
-    def earlier(self, command: Command, seal: Seal) -> Known | None:
-        """What is known of the same command from before."""
-        if known := self._known.get(command.name(seal)):
-            return known
-        return next((known for known in self._known.values() if _is_same(known.spec, command, seal)), None)
+    def earlier(self, command: Command, key: DigestKey) -> CommandRecord | None:
+        """The record of an earlier delivery of the same command."""
+        if record := self._records.get(command.name(key)):
+            return record
+        return next((record for record in self._records.values() if _is_same(record.spec, command, key)), None)
 
-    def overtaken_by(self, sequence: int, device: str) -> str:
-        """The topic of the last change for a device that came after ``sequence``, or ""."""
-        specs = [known.spec for known in self._known.values()]
+    def superseded_by(self, sequence: int, device: str) -> str:
+        """The topic of the latest change for a device after ``sequence``, or ""."""
+        specs = [record.spec for record in self._records.values()]
         later = [spec for spec in specs if spec.sequence > sequence and spec.device_id == device and spec.changes]
         return max(later, key=lambda spec: spec.sequence).topic if later else ""
 
     def unfinished(self, topic: str) -> list[str]:
-        """Names of the commands of a topic whose work goes on after their answer, in order of arrival."""
-        found = [known for known in self._known.values() if known.unfinished and known.spec.topic == topic]
-        return [known.name for known in sorted(found, key=lambda known: known.spec.sequence)]
+        """Names of the commands of a topic whose work continues after their answer, in order of arrival."""
+        found = [record for record in self._records.values() if record.unfinished and record.spec.topic == topic]
+        return [record.name for record in sorted(found, key=lambda record: record.spec.sequence)]
 
-    def surplus(self, before: float, most: int) -> list[str]:
-        """Names of those known since before then, and of the oldest beyond ``most``, requests before changes.
+    def surplus(self, before: float, limit: int) -> list[str]:
+        """Names of the commands first seen before then, and of the oldest beyond ``limit``, requests before changes.
 
-        One without an answer may be at work, and is not removed for another.
+        Commands without an outcome may be in progress and are not removed to make room.
         """
-        old = {known.name for known in self._known.values() if known.known_since < before and not known.unfinished}
-        rest = [known for name, known in self._known.items() if name not in old]
-        done = sorted((known for known in rest if known.outcome != "Pending"), key=_worth)
-        return [*old, *(known.name for known in done[: max(0, len(rest) - most)])]
+        old = {record.name for record in self._records.values() if record.first_seen < before and not record.unfinished}
+        rest = [record for name, record in self._records.items() if name not in old]
+        done = sorted((record for record in rest if record.outcome != "Pending"), key=_priority)
+        return [*old, *(record.name for record in done[: max(0, len(rest) - limit)])]
 
 
-def _is_same(spec: RuntimeCommandSpec, command: Command, seal: Seal) -> bool:
-    """Whether a command that was sealed with another key is this one.
+def _is_same(spec: RuntimeCommandSpec, command: Command, key: DigestKey) -> bool:
+    """Whether a command that was recorded with another digest key is this one.
 
-    0.1 used no key. After a change of key the payloads cannot be compared, so the rest decides: a request that might
-    have been sent before is not sent again.
+    Version 0.1 used no key. After a change of key payloads cannot be compared, so the other fields decide: a request
+    that may have been sent before must not be sent again.
     """
     message = command.message
-    if spec.digest_key == seal.key_id or not message.requested_at:
+    if spec.digest_key == key.id or not message.requested_at:
         return False
     if not spec.digest_key:
         return spec.payload_hash == command.digest
@@ -106,11 +106,13 @@ def _is_same(spec: RuntimeCommandSpec, command: Command, seal: Seal) -> bool:
     return ours == (spec.topic, spec.device_id, spec.correlation_id, spec.requested_at)
 
 
-def _known(command: dict[str, Any], now: float) -> Known:
+def _record(command: dict[str, Any], now: float) -> CommandRecord:
     status = command.get("status") or {}
     spec = RuntimeCommandSpec.model_validate(command["spec"])
-    return Known(command["metadata"]["name"], spec, now, status.get("outcome", "Pending"), bool(status.get("answer")))
+    return CommandRecord(
+        command["metadata"]["name"], spec, now, status.get("outcome", "Pending"), bool(status.get("answer"))
+    )
 
 
-def _worth(known: Known) -> tuple[bool, int]:
-    return known.spec.changes, known.spec.sequence
+def _priority(record: CommandRecord) -> tuple[bool, int]:
+    return record.spec.changes, record.spec.sequence

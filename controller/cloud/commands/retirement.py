@@ -1,6 +1,6 @@
-"""``delete_orchestrator``: the cloud's runtimes go, then the agent is retired and its link stays down for good.
+"""``delete_orchestrator``: deletes the cloud's runtimes, then retires the agent, whose link then stays down for good.
 
-Takes itself up again after a power cut: the command stays unfinished in the journal until the agent is retired.
+Resumes after a power cut: the command stays unfinished in the journal until the agent is retired.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from controller.machinery.client import ApiClient
 from controller.machinery.timestamps import rfc3339_micro
 
 TOPIC = "delete_orchestrator"
-LINGER_SECONDS = 30.0  # the link stays for the last question about the progress
+LINGER_SECONDS = 30.0  # the link stays up this long so that the cloud can query the final progress
 RETRY_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
 
-class Departure(NamedTuple):
-    """How this agent goes. ``retire`` sets the marker that keeps the link down; ``leave`` then ends what is left.
+class RetirementHooks(NamedTuple):
+    """Callbacks of the final steps. ``retire`` sets the marker that keeps the link down, ``shut_down`` ends the rest.
 
-    ``leave`` gets whether Runtimes of others remain: then the controller serves on for them.
+    ``shut_down`` is called with whether Runtimes of others remain: then the controller keeps running for them.
     """
 
     retire: Callable[[], Awaitable[None]]
-    leave: Callable[[bool], Awaitable[None]]
+    shut_down: Callable[[bool], Awaitable[None]]
     linger_seconds: float = LINGER_SECONDS
 
 
 class Retirement:
-    """Owns the task that does the work, from the command until the agent is gone."""
+    """Owns the task that deletes the orchestrator, from the command until the agent is retired."""
 
     def __init__(
-        self, api: ApiClient, journal: Journal, departure: Departure, clock: Callable[[], float] = time.time
+        self, api: ApiClient, journal: Journal, hooks: RetirementHooks, clock: Callable[[], float] = time.time
     ) -> None:
         self._api = api
         self._journal = journal
-        self._departure = departure
+        self._hooks = hooks
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._progress: Answer = {"status": "not_found", "message": "the orchestrator is not being deleted"}
@@ -62,10 +62,10 @@ class Retirement:
         return self._progress
 
     async def delete_orchestrator(self, _message: Message, call: Call) -> Answer:
-        """Answers at once; the work goes on."""
+        """Start deleting; answers at once, and the work continues in the background."""
         await call.begin()
         if self.under_way():
-            raise errors.CommandError("the orchestrator is being deleted already")
+            raise errors.CommandError("the orchestrator is already being deleted")
         self._begin(call.name)
         return {
             "status": "accepted",
@@ -74,13 +74,13 @@ class Retirement:
         }
 
     async def resume(self) -> None:
-        """Take up what a power cut interrupted; called once at start. Raises errors.ApiError."""
+        """Resume an interrupted deletion; called once at start. Raises errors.ApiError."""
         unfinished = await self._journal.unfinished(TOPIC)
         if unfinished and not self.under_way():
             self._begin(unfinished[-1])
 
     async def stop(self) -> None:
-        """Stop working; the journal knows that it is not finished."""
+        """Stop the task; its command stays unfinished in the journal."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -92,26 +92,26 @@ class Retirement:
         self._task = asyncio.create_task(self._work(command), name=TOPIC)
 
     async def _work(self, command: str) -> None:
-        """Goes on until it is done: a failure is told in the progress and tried again."""
+        """Retry until done; failures are reported in the progress."""
         while True:
             try:
                 await self._delete_runtimes()
                 self._report("done", status="success")
-                await asyncio.sleep(self._departure.linger_seconds)
-                await self._departure.retire()
+                await asyncio.sleep(self._hooks.linger_seconds)
+                await self._hooks.retire()
                 await self._journal.finish(command)
-                await self._departure.leave(bool(await self._api.list(kinds.RUNTIMES)))
+                await self._hooks.shut_down(bool(await self._api.list(kinds.RUNTIMES)))
                 return
             except errors.EdgeError as error:
-                log.warning("deleting the orchestrator: %s; trying again", error)
-                self._report(f"trying again: {error}")
+                log.warning("Failed to delete the orchestrator: %s; retrying", error)
+                self._report(f"retrying: {error}")
             except Exception:
-                log.exception("deleting the orchestrator failed; trying again")
-                self._report("trying again after an internal error", status="deleting")
+                log.exception("Failed to delete the orchestrator; retrying")
+                self._report("retrying after an internal error", status="deleting")
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _delete_runtimes(self) -> None:
-        """Ask for all to go, then wait for each: they go at the same time."""
+        """Delete all Runtimes first and then wait for each, so that they stop in parallel."""
         selector = f"{names.ORIGIN_LABEL}={names.ORIGIN_CLOUD}"
         made = await self._api.list(kinds.RUNTIMES, label_selector=selector)
         runtimes = [runtime for runtime in made if ownership.is_clouds(runtime)]

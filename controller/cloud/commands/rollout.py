@@ -1,4 +1,4 @@
-"""Follows one Runtime until it is as wished, and says what it waits for meanwhile."""
+"""Follows one Runtime until it has reached its desired state, and reports what it waits for."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RETRY_SECONDS = 0.5
 
 
 async def follow(api: ApiClient, runtime: RuntimeObject) -> AsyncGenerator[RuntimeObject | None]:
-    """The Runtime as given, then each change of it; None when it is gone, and then the end.
+    """Yield the Runtime as given, then each change of it; ends after yielding None once it is gone.
 
-    A new object of the same name is another one: this one is gone. Rides over an API that is away for a while.
+    A new object of the same name counts as gone. Tolerates a temporarily unavailable API.
     """
     current: RuntimeObject | None = runtime
     yield current
@@ -40,7 +40,7 @@ async def wait_gone(api: ApiClient, runtime: RuntimeObject) -> None:
 
 
 async def _stream(api: ApiClient, runtime: RuntimeObject) -> AsyncGenerator[RuntimeObject | None]:
-    """Changes from one watch, until it ends for whatever reason."""
+    """Yield the changes of one watch until it ends for any reason."""
     metadata = runtime["metadata"]
     watch = api.watch(
         kinds.RUNTIMES,
@@ -73,14 +73,14 @@ async def _read(api: ApiClient, runtime: RuntimeObject) -> RuntimeObject | None:
 
 
 def is_ready(runtime: RuntimeObject, generation: int) -> bool:
-    """Whether what is observed equals what ``generation`` or a later one desires."""
+    """Whether the observed state matches the spec of ``generation`` or a later one."""
     observed = (runtime.get("status") or {}).get("observedGeneration", -1)
     ready = condition(runtime, names.READY)
     return observed >= generation and ready.get("status") == "True" and _age(ready, observed) >= generation
 
 
 def stall(runtime: RuntimeObject, generation: int) -> str:
-    """Why a person is needed before ``generation`` can be reached, or ""."""
+    """Why ``generation`` cannot be reached without intervention, or ""."""
     stalled = condition(runtime, names.STALLED)
     if stalled.get("status") != "True" or _age(stalled, -1) < generation:
         return ""
@@ -88,20 +88,20 @@ def stall(runtime: RuntimeObject, generation: int) -> str:
 
 
 def waits_for(runtime: RuntimeObject) -> str:
-    """What stands between the Runtime and its wish, for a person."""
+    """Describe what the Runtime waits for before it reaches its desired state."""
     for kind in (names.STALLED, names.RECONCILING):
         found = condition(runtime, kind)
         if found.get("status") == "True":
             return str(found.get("message") or found.get("reason"))
-    return str(condition(runtime, names.READY).get("message") or "the controller has not come to it yet")
+    return str(condition(runtime, names.READY).get("message") or "the controller has not processed it yet")
 
 
 def condition(runtime: RuntimeObject, kind: str) -> dict[str, Any]:
-    """The condition of that type, empty when there is none."""
+    """The condition of a type; {} if there is none."""
     conditions = (runtime.get("status") or {}).get("conditions") or ()
     return next((c for c in conditions if c["type"] == kind), {})
 
 
 def _age(found: dict[str, Any], default: int) -> int:
-    """The generation that a condition speaks of."""
+    """The generation that a condition refers to."""
     return int(found.get("observedGeneration", default))

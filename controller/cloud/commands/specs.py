@@ -1,4 +1,4 @@
-"""From a message of the cloud to a Runtime, and whether a Runtime that stands is the one the message asks for. Pure."""
+"""Builds a Runtime from a message of the cloud, and compares an existing one with it. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SLUG_LENGTH = 54  # with a dash and eight digits of hash a DNS label of 63
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What every new Runtime of the cloud starts from; the message's fields go on top.
+    """Defaults for new Runtimes of the cloud, overridden by the message's fields.
 
-    ``template`` is a partial spec as on the wire.
+    ``template`` is a partial spec in wire format.
     """
 
     namespace: str
@@ -27,17 +27,16 @@ class Blueprint:
     version: str
     template: dict[str, Any]
 
-    def manifest(self, message: contract.CreateNewRuntime, place: Placement, mark: dict[str, str]) -> dict[str, Any]:
-        """The whole object, with ``mark`` as annotations.
-
-        It carries the finalizer from the start, so that no deletion can pass unseen.
-        """
+    def manifest(
+        self, message: contract.CreateNewRuntime, place: Placement, annotations: dict[str, str]
+    ) -> dict[str, Any]:
+        """Build the complete object, with the finalizer from the start, so that no deletion goes unnoticed."""
         return {
             "metadata": {
                 "name": object_name(message.container_name),
                 "namespace": self.namespace,
                 "labels": {names.ORIGIN_LABEL: names.ORIGIN_CLOUD},
-                "annotations": mark,
+                "annotations": annotations,
                 "finalizers": [names.FINALIZER],
             },
             "spec": {
@@ -45,22 +44,22 @@ class Blueprint:
                 "image": self.image,
                 "version": self.version,
                 "backend": place.backend,
-                **carried(message),
+                **requested_spec(message),
                 "nodeName": place.node_name,
             },
         }
 
 
 def object_name(container_name: str) -> str:
-    """The name itself when it is a DNS label, else its like with a hash that keeps different names apart."""
+    """The name itself if it is a DNS label, else a similar one with a hash that keeps different names apart."""
     if _DNS_LABEL.fullmatch(container_name):
         return container_name
     slug = re.sub(r"[^a-z0-9]+", "-", container_name.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
     return f"{slug}-{hashlib.sha256(container_name.encode()).hexdigest()[:8]}".lstrip("-")
 
 
-def carried(message: contract.CreateNewRuntime) -> dict[str, Any]:
-    """The part of the spec that the message gives."""
+def requested_spec(message: contract.CreateNewRuntime) -> dict[str, Any]:
+    """The part of the spec that the message specifies."""
     spec: dict[str, Any] = {
         "deviceId": message.container_name,
         "interfaces": [_interface(interface) for interface in message.vnic_configs],
@@ -76,7 +75,7 @@ def carried(message: contract.CreateNewRuntime) -> dict[str, Any]:
 
 
 def difference(desired: Any, current: Any, path: str = "") -> str:
-    """Where what stands is not what is wished, as the path of a field, or "". Only what is wished counts."""
+    """The path of the first field whose current value differs from the desired one, or "". Other fields are ignored."""
     if isinstance(desired, dict) and isinstance(current, dict):
         pairs = ((f"{path}.{key}".lstrip("."), desired[key], current.get(key)) for key in desired)
         return next((found for at, a, b in pairs if (found := difference(a, b, at))), "")

@@ -1,4 +1,4 @@
-"""``get_device_status``: what the Runtime's status says, in the cloud's words. Changes nothing."""
+"""``get_device_status``: translates a Runtime's status into the cloud's terms. Read-only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from controller.machinery import timestamps
 
 
 class DeviceStatus:
-    """``orchestrator`` tells the progress of ``delete_orchestrator``."""
+    """``orchestrator`` returns the progress of ``delete_orchestrator``."""
 
     def __init__(
         self,
@@ -33,14 +33,14 @@ class DeviceStatus:
         self._clock = clock
 
     async def get(self, message: DeviceMessage) -> Answer:
-        """State, addresses and health of a device, or the progress of work on it."""
+        """The state, addresses and health of a device, with the progress of its current operation."""
         if message.device_id == ORCHESTRATOR:
             return {"device_id": ORCHESTRATOR, **self._orchestrator()}
         runtime = await self._devices.find(message.device_id)
         if runtime is None:
             found = await self._unknown(message.device_id)
         elif reason := away.message(runtime):
-            found = error(reason)  # what was known of it may be true no longer
+            found = error(reason)  # its status may be outdated
         else:
             found = await self._of(runtime)
         return {"device_id": message.device_id, **found}
@@ -59,9 +59,9 @@ class DeviceStatus:
         return {**_facts(runtime, status), **run_time, **_progress(runtime, status)}
 
     async def _uptime(self, runtime: RuntimeObject, status: dict[str, Any]) -> int | None:
-        """Seconds by the clock of its host that nobody sets, None when the host cannot be asked.
+        """Seconds of uptime by the host's monotonic clock; None if the host does not answer.
 
-        Of a pod only the time of day is known: a cluster sets its clocks.
+        For a pod only the time of day is known, which is reliable enough: a cluster synchronises its clocks.
         """
         began: int | None = status.get("startedSeconds")
         if began is None:
@@ -108,7 +108,7 @@ def _facts(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
 
 
 def _progress(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
-    """The status word, with the work under way where there is some."""
+    """The ``status`` field, and the current operation if there is one."""
     if runtime["metadata"].get("deletionTimestamp"):
         return {"status": "deleting", **_operation(runtime, status, "deleting")}
     if rollout.condition(runtime, names.STALLED).get("status") == "True":
@@ -123,13 +123,13 @@ def _progress(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
 
 
 def _unseen(runtime: RuntimeObject) -> str:
-    """Why nobody can tell now how it stands, such as an engine that does not answer; "" where it is known."""
+    """Why the state cannot be observed now, for example an unresponsive engine; "" if it can."""
     ready = rollout.condition(runtime, names.READY)
     return str(ready.get("message", "")) if ready.get("status") == "Unknown" else ""
 
 
 def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Answer:
-    """The operation of the status, or where the operator has not come to it yet, when it was asked for."""
+    """The operation's fields from the status; if the operator has not started it, the time it was requested."""
     metadata = runtime["metadata"]
     asked_at = metadata.get("deletionTimestamp") or metadata.get("creationTimestamp")
     operation = status.get("operation") or {}
@@ -145,7 +145,7 @@ def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Ans
 
 
 async def _foreign(node: Node, name: str) -> str:
-    """What container of this name is not ours, or "" while node or engine cannot be asked."""
+    """Describe a foreign container with this name; "" if there is none or node or engine do not answer."""
     try:
         return await node.foreign_container(name)
     except (errors.ReconcileError, errors.CommandError):

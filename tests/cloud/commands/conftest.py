@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command_site import NAMESPACE, CommandSite, Operator, vnic
+from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, vnic
 from tests.support.fake_api import FakeApi
 
 
@@ -19,9 +19,9 @@ def api() -> FakeApi:
 
 
 @pytest.fixture
-async def site(api: FakeApi) -> AsyncIterator[CommandSite]:
+async def harness(api: FakeApi) -> AsyncIterator[CommandHarness]:
     """The commands of one process."""
-    made = CommandSite(api)
+    made = CommandHarness(api)
     yield made
     await made.close()
 
@@ -37,18 +37,18 @@ async def operator(api: FakeApi) -> AsyncIterator[Operator]:
 
 
 @pytest.fixture
-async def after_restart(api: FakeApi) -> AsyncIterator[CommandSite]:
+async def after_restart(api: FakeApi) -> AsyncIterator[CommandHarness]:
     """The commands of the next process, on the same API."""
-    made = CommandSite(api)
+    made = CommandHarness(api)
     yield made
     await made.close()
 
 
-def creation(site: CommandSite, name: str = "plc-1") -> dict[str, Any]:
+def creation(harness: CommandHarness, name: str = "plc-1") -> dict[str, Any]:
     """A message that creates a runtime."""
-    return site.message("create_new_runtime", container_name=name, vnic_configs=[vnic()])
+    return harness.message("create_new_runtime", container_name=name, vnic_configs=[vnic()])
 
 
-async def settled(site: CommandSite) -> None:
+async def settled(harness: CommandHarness) -> None:
     """Wait until the operator has brought plc-1 to its wish."""
-    await site.api.until(lambda: "status" in site.api.objects["runtimes", NAMESPACE, "plc-1"])
+    await harness.api.until(lambda: "status" in harness.api.objects["runtimes", NAMESPACE, "plc-1"])

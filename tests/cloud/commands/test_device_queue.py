@@ -5,134 +5,134 @@ from __future__ import annotations
 import asyncio
 
 from controller.api import kinds
-from tests.support.command_site import NAMESPACE, CommandSite, Operator, vnic
+from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, vnic
 from tests.support.fake_api import FakeApi
 
 
-async def create(site: CommandSite, *names: str) -> None:
+async def create(harness: CommandHarness, *names: str) -> None:
     """Runtimes of the cloud."""
     for name in names:
-        await site.send("create_new_runtime", container_name=name, vnic_configs=[vnic()])
+        await harness.send("create_new_runtime", container_name=name, vnic_configs=[vnic()])
 
 
-async def settle(site: CommandSite, name: str = "plc-1") -> None:
+async def settle(harness: CommandHarness, name: str = "plc-1") -> None:
     """Let the operator make one pass."""
-    await Operator(site.api).settle(await site.runtime(name))
+    await Operator(harness.api).settle(await harness.runtime(name))
 
 
-async def test_a_start_waits_for_the_stop_before_it(site: CommandSite) -> None:
-    await create(site, "plc-1")
-    stop = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    start = asyncio.create_task(site.send("start_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
-    assert (await site.runtime("plc-1"))["spec"]["desiredState"] == "Stopped"
+async def test_a_start_waits_for_the_stop_before_it(harness: CommandHarness) -> None:
+    await create(harness, "plc-1")
+    stop = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
+    start = asyncio.create_task(harness.send("start_device", device_id="plc-1"))
+    await harness.api_has("watch", 1)
+    assert (await harness.runtime("plc-1"))["spec"]["desiredState"] == "Stopped"
 
-    await settle(site)
+    await settle(harness)
     assert (await stop)["success"] is True
-    await site.api_has("watch", 2)
-    await settle(site)
+    await harness.api_has("watch", 2)
+    await settle(harness)
     assert (await start)["success"] is True
-    assert (await site.runtime("plc-1"))["spec"]["desiredState"] == "Running"
+    assert (await harness.runtime("plc-1"))["spec"]["desiredState"] == "Running"
 
 
-async def test_devices_do_not_wait_for_one_another(site: CommandSite) -> None:
-    await create(site, "plc-1", "plc-2")
-    waiting = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
-    other = asyncio.create_task(site.send("stop_device", device_id="plc-2"))
-    await site.api_has("watch", 2)
-    await settle(site, "plc-2")
+async def test_devices_do_not_wait_for_one_another(harness: CommandHarness) -> None:
+    await create(harness, "plc-1", "plc-2")
+    waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
+    await harness.api_has("watch", 1)
+    other = asyncio.create_task(harness.send("stop_device", device_id="plc-2"))
+    await harness.api_has("watch", 2)
+    await settle(harness, "plc-2")
     assert (await other)["success"] is True
     assert not waiting.done()
 
 
-async def test_questions_do_not_wait(site: CommandSite) -> None:
-    await create(site, "plc-1")
-    waiting = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
-    assert (await site.send("get_device_status", device_id="plc-1"))["status"] == "creating"
-    await settle(site)
+async def test_questions_do_not_wait(harness: CommandHarness) -> None:
+    await create(harness, "plc-1")
+    waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
+    await harness.api_has("watch", 1)
+    assert (await harness.send("get_device_status", device_id="plc-1"))["status"] == "creating"
+    await settle(harness)
     await waiting
 
 
-async def test_a_read_of_the_runtime_does_not_wait_and_every_other_request_does(site: CommandSite) -> None:
-    await create(site, "plc-1")
-    await settle(site)
-    waiting = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
+async def test_a_read_of_the_runtime_does_not_wait_and_every_other_request_does(harness: CommandHarness) -> None:
+    await create(harness, "plc-1")
+    await settle(harness)
+    waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
+    await harness.api_has("watch", 1)
     others = [
-        asyncio.create_task(site.send("run_command", device_id="plc-1", method=method, api="/api/start-plc"))
+        asyncio.create_task(harness.send("run_command", device_id="plc-1", method=method, api="/api/start-plc"))
         for method in ("GET", "HEAD", "OPTIONS", "POST")
     ]
-    read = await site.send("run_command", device_id="plc-1", method="GET", api="/api/status?verbose=1")
+    read = await harness.send("run_command", device_id="plc-1", method="GET", api="/api/status?verbose=1")
     assert read["status"] == "success"
-    assert [request.path for request in site.node.requests] == ["/api/status?verbose=1"]
-    await settle(site)
+    assert [request.path for request in harness.node.requests] == ["/api/status?verbose=1"]
+    await settle(harness)
     await waiting
     for other in others:
-        assert "does not run" in (await other)["error"]
+        assert "is not running" in (await other)["error"]
 
 
-async def test_a_request_that_starts_a_plc_by_get_waits_for_the_one_before_it(site: CommandSite) -> None:
-    await create(site, "plc-1")
-    await settle(site)
+async def test_a_request_that_starts_a_plc_by_get_waits_for_the_one_before_it(harness: CommandHarness) -> None:
+    await create(harness, "plc-1")
+    await settle(harness)
     paths = [f"/api/{verb}-plc" for verb in ("stop", "start", "stop")]
-    await asyncio.gather(*(site.send("run_command", device_id="plc-1", method="GET", api=path) for path in paths))
-    assert [request.path for request in site.node.requests] == paths
-    assert site.node.most_at_once == 1
+    await asyncio.gather(*(harness.send("run_command", device_id="plc-1", method="GET", api=path) for path in paths))
+    assert [request.path for request in harness.node.requests] == paths
+    assert harness.node.most_at_once == 1
 
 
-async def test_a_read_is_written_down_nowhere(site: CommandSite) -> None:
-    await create(site, "plc-1")
-    await settle(site)
-    before = len(site.api.requests)
-    await site.send("run_command", device_id="plc-1", method="GET", api="/api/ping")
-    assert {verb for verb, _ in site.api.requests[before:]} <= {"get", "list"}
+async def test_a_read_is_written_down_nowhere(harness: CommandHarness) -> None:
+    await create(harness, "plc-1")
+    await settle(harness)
+    before = len(harness.api.requests)
+    await harness.send("run_command", device_id="plc-1", method="GET", api="/api/ping")
+    assert {verb for verb, _ in harness.api.requests[before:]} <= {"get", "list"}
 
 
-async def test_a_delete_cancels_what_waits(site: CommandSite) -> None:
-    await create(site, "plc-1")
-    stop = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    start = asyncio.create_task(site.send("start_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
-    assert (await site.send("delete_device", device_id="plc-1"))["status"] == "deleting"
+async def test_a_delete_cancels_what_waits(harness: CommandHarness) -> None:
+    await create(harness, "plc-1")
+    stop = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
+    start = asyncio.create_task(harness.send("start_device", device_id="plc-1"))
+    await harness.api_has("watch", 1)
+    assert (await harness.send("delete_device", device_id="plc-1"))["status"] == "deleting"
     assert "delete_device" in (await stop)["error"]
     assert "delete_device" in (await start)["error"]
 
 
-async def test_a_create_waits_for_the_deletion_before_it(site: CommandSite) -> None:
-    await create(site, "plc-1")
-    first = (await site.runtime("plc-1"))["metadata"]["uid"]
-    await site.send("delete_device", device_id="plc-1")
+async def test_a_create_waits_for_the_deletion_before_it(harness: CommandHarness) -> None:
+    await create(harness, "plc-1")
+    first = (await harness.runtime("plc-1"))["metadata"]["uid"]
+    await harness.send("delete_device", device_id="plc-1")
     again = asyncio.create_task(
-        site.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic(ip="192.168.1.51")])
+        harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic(ip="192.168.1.51")])
     )
-    await site.api_has("watch", 1)
-    await settle(site)
+    await harness.api_has("watch", 1)
+    await settle(harness)
     assert (await again)["status"] == "creating"
-    assert (await site.runtime("plc-1"))["metadata"]["uid"] != first
+    assert (await harness.runtime("plc-1"))["metadata"]["uid"] != first
 
 
 async def test_a_create_does_not_wait_for_ever(api: FakeApi) -> None:
-    site = CommandSite(api, seconds=0.05)
-    await create(site, "plc-1")
-    await site.send("delete_device", device_id="plc-1")
-    answer = await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
+    harness = CommandHarness(api, seconds=0.05)
+    await create(harness, "plc-1")
+    await harness.send("delete_device", device_id="plc-1")
+    answer = await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
     assert "still being deleted" in answer["error"]
 
 
-async def test_the_lane_of_a_device_is_gone_when_nobody_is_on_it(site: CommandSite) -> None:
-    await create(site, "plc-1", "plc-2")
+async def test_the_lane_of_a_device_is_gone_when_nobody_is_on_it(harness: CommandHarness) -> None:
+    await create(harness, "plc-1", "plc-2")
     await asyncio.sleep(0)
-    assert site.executor._queues._last == {}
-    assert site.executor._at_work == {}
+    assert harness.executor._queues._last == {}
+    assert harness.executor._in_progress == {}
 
 
-async def test_a_stop_of_the_process_leaves_what_was_written(site: CommandSite, api: FakeApi) -> None:
-    await create(site, "plc-1")
-    waiting = asyncio.create_task(site.send("stop_device", device_id="plc-1"))
-    await site.api_has("watch", 1)
-    await site.close()
+async def test_a_stop_of_the_process_leaves_what_was_written(harness: CommandHarness, api: FakeApi) -> None:
+    await create(harness, "plc-1")
+    waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
+    await harness.api_has("watch", 1)
+    await harness.close()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
     runtime = await api.get(kinds.RUNTIMES, "plc-1", NAMESPACE)

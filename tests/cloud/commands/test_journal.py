@@ -10,13 +10,13 @@ from controller import errors
 from controller.api import kinds
 from controller.cloud.commands import journal as journals
 from controller.cloud.commands.command import Command
+from controller.cloud.commands.digest_key import DigestKey
 from controller.cloud.commands.journal import Journal
-from controller.cloud.commands.seal import Seal
 from controller.cloud.contracts.base import DeviceMessage
-from tests.support.command_site import NAMESPACE, NOW
+from tests.support.command_harness import NAMESPACE, NOW
 from tests.support.fake_api import FakeApi
 
-SEAL = Seal(b"a private key")
+KEY = DigestKey(b"a private key")
 YEARS = 365 * 24 * 3600.0
 
 
@@ -33,9 +33,9 @@ class Clock:
 class Process:
     """One process's journal, with its clocks."""
 
-    def __init__(self, api: FakeApi, seal: Seal = SEAL) -> None:
+    def __init__(self, api: FakeApi, key: DigestKey = KEY) -> None:
         self.wall, self.elapsed = Clock(NOW), Clock(0.0)
-        self.journal = Journal(api, NAMESPACE, lambda: seal, self.wall, self.elapsed)
+        self.journal = Journal(api, NAMESPACE, lambda: key, self.wall, self.elapsed)
 
     async def do(self, command: Command) -> None:
         """A command from beginning to end."""
@@ -59,7 +59,7 @@ def command(number: int, *, changes: bool = True) -> Command:
 
 def names(*commands: Command) -> set[str]:
     """The names of their objects."""
-    return {one.name(SEAL) for one in commands}
+    return {one.name(KEY) for one in commands}
 
 
 async def kept(api: FakeApi) -> set[str]:
@@ -121,7 +121,7 @@ async def test_the_objects_are_listed_once(api: FakeApi, process: Process) -> No
     for number in range(2, 5):
         await process.do(command(number))
         await process.journal.prune()
-        await process.journal.overtaken_by(entry, "plc-1")
+        await process.journal.superseded_by(entry, "plc-1")
         await process.journal.unfinished("stop_device")
     assert api.requests.count(("list", "runtimecommands")) == 1
 
@@ -136,12 +136,12 @@ async def test_a_clock_set_back_does_not_change_the_order(process: Process) -> N
     older = await process.journal.open(command(1))
     process.wall.now -= 10 * YEARS
     await process.journal.open(command(2))
-    assert await process.journal.overtaken_by(older, "plc-1") == "stop_device"
+    assert await process.journal.superseded_by(older, "plc-1") == "stop_device"
 
 
 async def test_a_command_that_somebody_removed_is_a_new_one(api: FakeApi, process: Process) -> None:
     await process.journal.open(command(1))
-    api.remove(kinds.RUNTIME_COMMANDS, command(1).name(SEAL), NAMESPACE)
+    api.remove(kinds.RUNTIME_COMMANDS, command(1).name(KEY), NAMESPACE)
     assert not (await process.journal.open(command(1))).redelivered
     assert await kept(api) == names(command(1))
 
@@ -159,7 +159,7 @@ async def test_a_command_whose_creation_seemed_to_fail_is_known_when_it_comes_ag
 
 async def test_after_a_change_of_key_a_command_is_still_known(api: FakeApi, process: Process) -> None:
     await process.journal.open(command(1))
-    renewed = Process(api, Seal(b"another private key"))
+    renewed = Process(api, DigestKey(b"another private key"))
     assert (await renewed.journal.open(command(1))).redelivered
     assert not (await renewed.journal.open(command(2))).redelivered
 
@@ -168,7 +168,7 @@ async def test_without_the_key_nothing_is_recorded_and_the_rest_goes_on(api: Fak
     await Process(api).do(command(1))
     missing = tmp_path / "client.key"
     elapsed = Clock(0.0)
-    journal = Journal(api, NAMESPACE, lambda: Seal.load(missing), elapsed=elapsed)
+    journal = Journal(api, NAMESPACE, lambda: DigestKey.load(missing), elapsed=elapsed)
     with pytest.raises(errors.CommandError, match=str(missing)):
         await journal.open(command(2))
     await journal.prune()
@@ -176,10 +176,10 @@ async def test_without_the_key_nothing_is_recorded_and_the_rest_goes_on(api: Fak
     await journal.prune()
     assert await kept(api) == set()
     missing.write_bytes(b"a private key")
-    assert (await journal.open(command(2))).name == command(2).name(SEAL)
+    assert (await journal.open(command(2))).name == command(2).name(KEY)
 
 
 def test_a_digest_cannot_be_made_without_the_key() -> None:
-    assert Seal(b"one").of("1234") != Seal(b"another").of("1234")
-    assert Seal(b"one").key_id != Seal(b"another").key_id
-    assert Seal(b"one").of("1234") == Seal(b"one").of("1234")
+    assert DigestKey(b"one").of("1234") != DigestKey(b"another").of("1234")
+    assert DigestKey(b"one").id != DigestKey(b"another").id
+    assert DigestKey(b"one").of("1234") == DigestKey(b"one").of("1234")

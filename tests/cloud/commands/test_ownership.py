@@ -10,7 +10,7 @@ import pytest
 from controller import names
 from controller.api import kinds
 from controller.cloud.commands import ownership
-from tests.support.command_site import NAMESPACE, CommandSite, Operator, vnic
+from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, vnic
 
 HELM = {"labels": {names.MANAGED_LABEL: "Helm"}, "annotations": {"meta.helm.sh/release-name": "plant"}}
 FLUX = {"labels": {"kustomize.toolkit.fluxcd.io/name": "line-a"}}
@@ -60,24 +60,29 @@ def runtime(metadata: dict[str, Any], **labels: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("metadata", "owner"), OWNERS)
 @pytest.mark.parametrize(("topic", "fields"), CHANGES)
 async def test_no_command_changes_what_another_made(
-    site: CommandSite, operator: Operator, metadata: dict[str, Any], owner: str, topic: str, fields: dict[str, Any]
+    harness: CommandHarness,
+    operator: Operator,
+    metadata: dict[str, Any],
+    owner: str,
+    topic: str,
+    fields: dict[str, Any],
 ) -> None:
-    await site.api.create(kinds.RUNTIMES, runtime(metadata))
-    before = await site.runtime("plc-1")
-    answer = await site.send(topic, **fields)
+    await harness.api.create(kinds.RUNTIMES, runtime(metadata))
+    before = await harness.runtime("plc-1")
+    answer = await harness.send(topic, **fields)
     assert answer["error"] == f"edge/plc-1 is managed by {owner}: change it there, not from the cloud"
-    assert (await site.runtime("plc-1"))["spec"] == before["spec"]
+    assert (await harness.runtime("plc-1"))["spec"] == before["spec"]
 
 
 @pytest.mark.parametrize(("metadata", "owner"), TOOLS)
 async def test_what_a_tool_took_over_from_the_cloud_is_the_tools(
-    site: CommandSite, operator: Operator, metadata: dict[str, Any], owner: str
+    harness: CommandHarness, operator: Operator, metadata: dict[str, Any], owner: str
 ) -> None:
-    await site.api.create(kinds.RUNTIMES, runtime(metadata, **{names.ORIGIN_LABEL: names.ORIGIN_CLOUD}))
-    assert owner in (await site.send("delete_device", device_id="plc-1"))["error"]
-    await site.send("delete_orchestrator")
-    await site.left.wait()
-    assert (await site.runtime("plc-1"))["metadata"]["name"] == "plc-1"
+    await harness.api.create(kinds.RUNTIMES, runtime(metadata, **{names.ORIGIN_LABEL: names.ORIGIN_CLOUD}))
+    assert owner in (await harness.send("delete_device", device_id="plc-1"))["error"]
+    await harness.send("delete_orchestrator")
+    await harness.left.wait()
+    assert (await harness.runtime("plc-1"))["metadata"]["name"] == "plc-1"
 
 
 @pytest.mark.parametrize("metadata", [{}, {"annotations": {"meta.helm.sh/release-name": "plant"}}])
@@ -86,6 +91,6 @@ def test_a_trace_of_a_tool_alone_is_no_ownership(metadata: dict[str, Any]) -> No
     assert not ownership.is_clouds(runtime(metadata))
 
 
-async def test_questions_about_it_are_answered(site: CommandSite, operator: Operator) -> None:
-    await site.api.create(kinds.RUNTIMES, runtime(HELM))
-    assert "error" not in await site.send("get_device_status", device_id="plc-1")
+async def test_questions_about_it_are_answered(harness: CommandHarness, operator: Operator) -> None:
+    await harness.api.create(kinds.RUNTIMES, runtime(HELM))
+    assert "error" not in await harness.send("get_device_status", device_id="plc-1")

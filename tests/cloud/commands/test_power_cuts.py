@@ -10,7 +10,7 @@ import pytest
 from controller.api import kinds
 from controller.machinery.kinds import Kind
 from tests.cloud.commands.conftest import creation, settled
-from tests.support.command_site import CommandSite, Operator, vnic
+from tests.support.command_harness import CommandHarness, Operator, vnic
 from tests.support.fake_api import FakeApi
 
 
@@ -32,11 +32,11 @@ def cut_power_at(api: FakeApi, verb: str, kind: Kind, *, nth: int = 1) -> None:
     api.fault = fault
 
 
-async def die(site: CommandSite, topic: str, message: dict[str, Any]) -> None:
+async def die(harness: CommandHarness, topic: str, message: dict[str, Any]) -> None:
     """Send a command during which the power is cut."""
-    sending = asyncio.create_task(site.dispatch(topic, [message]))
+    sending = asyncio.create_task(harness.dispatch(topic, [message]))
     await asyncio.sleep(0)
-    (work,) = (work.task for work in site.executor._at_work.values())
+    (work,) = (work.task for work in harness.executor._in_progress.values())
     await asyncio.wait([sending, work])
     assert isinstance(work.exception(), PowerCut)
 
@@ -47,12 +47,12 @@ def outcomes(api: FakeApi) -> dict[str, str]:
     return {c["spec"]["topic"]: (c.get("status") or {}).get("outcome", "Pending") for c in commands}
 
 
-async def deletion_cut_off(site: CommandSite) -> dict[str, Any]:
+async def deletion_cut_off(harness: CommandHarness) -> dict[str, Any]:
     """The message of a delete that was done, and whose answer was never kept."""
-    await site.dispatch("create_new_runtime", [creation(site)])
-    message = site.message("delete_device", device_id="plc-1")
-    cut_power_at(site.api, "patch", kinds.RUNTIME_COMMANDS)
-    await die(site, "delete_device", message)
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    message = harness.message("delete_device", device_id="plc-1")
+    cut_power_at(harness.api, "patch", kinds.RUNTIME_COMMANDS)
+    await die(harness, "delete_device", message)
     return message
 
 
@@ -65,35 +65,35 @@ async def deletion_cut_off(site: CommandSite) -> dict[str, Any]:
     ],
 )
 async def test_a_create_cut_off_is_done_once_when_delivered_again(
-    site: CommandSite, after_restart: CommandSite, verb: str, kind: Kind
+    harness: CommandHarness, after_restart: CommandHarness, verb: str, kind: Kind
 ) -> None:
-    message = creation(site)
-    cut_power_at(site.api, verb, kind)
-    await die(site, "create_new_runtime", message)
+    message = creation(harness)
+    cut_power_at(harness.api, verb, kind)
+    await die(harness, "create_new_runtime", message)
     answer = await after_restart.dispatch("create_new_runtime", [message])
     assert answer["status"] == "creating"
-    assert (await site.runtime("plc-1"))["metadata"]["generation"] == 1
-    assert outcomes(site.api) == {"create_new_runtime": "Succeeded"}
+    assert (await harness.runtime("plc-1"))["metadata"]["generation"] == 1
+    assert outcomes(harness.api) == {"create_new_runtime": "Succeeded"}
 
 
 @pytest.mark.parametrize("verb", ["patch", "watch"])
 async def test_a_restart_cut_off_restarts_once_when_delivered_again(
-    site: CommandSite, after_restart: CommandSite, operator: Operator, verb: str
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator, verb: str
 ) -> None:
-    await site.dispatch("create_new_runtime", [creation(site)])
+    await harness.dispatch("create_new_runtime", [creation(harness)])
     await asyncio.sleep(0)
-    message = site.message("restart_device", device_id="plc-1")
-    await settled(site)
-    cut_power_at(site.api, verb, kinds.RUNTIMES)
-    await die(site, "restart_device", message)
+    message = harness.message("restart_device", device_id="plc-1")
+    await settled(harness)
+    cut_power_at(harness.api, verb, kinds.RUNTIMES)
+    await die(harness, "restart_device", message)
     assert (await after_restart.dispatch("restart_device", [message]))["success"] is True
     assert operator.starts["plc-1"] == 2
 
 
 async def test_a_delete_cut_off_succeeds_when_delivered_again(
-    site: CommandSite, after_restart: CommandSite, operator: Operator
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = await deletion_cut_off(site)
+    message = await deletion_cut_off(harness)
     assert (await after_restart.dispatch("delete_device", [message]))["status"] == "deleting"
 
 
@@ -102,56 +102,56 @@ async def test_a_delete_cut_off_succeeds_when_delivered_again(
     [("stop_device", "start_device", "Running"), ("start_device", "stop_device", "Stopped")],
 )
 async def test_an_older_wish_delivered_again_does_not_undo_a_newer_one(
-    site: CommandSite, after_restart: CommandSite, operator: Operator, older: str, newer: str, state: str
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator, older: str, newer: str, state: str
 ) -> None:
-    await site.dispatch("create_new_runtime", [creation(site)])
-    message = site.message(older, device_id="plc-1")
-    await settled(site)
-    cut_power_at(site.api, "patch", kinds.RUNTIMES)
-    await die(site, older, message)
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    message = harness.message(older, device_id="plc-1")
+    await settled(harness)
+    cut_power_at(harness.api, "patch", kinds.RUNTIMES)
+    await die(harness, older, message)
     assert (await after_restart.send(newer, device_id="plc-1", note="newer"))["success"] is True
 
     answer = await after_restart.dispatch(older, [message])
 
     assert answer["status"] == "error"
     assert newer in answer["error"]
-    assert (await site.runtime("plc-1"))["spec"]["desiredState"] == state
+    assert (await harness.runtime("plc-1"))["spec"]["desiredState"] == state
 
 
 async def test_a_create_delivered_again_does_not_undo_a_later_delete(
-    site: CommandSite, after_restart: CommandSite, operator: Operator
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = creation(site)
-    cut_power_at(site.api, "patch", kinds.RUNTIME_COMMANDS)
-    await die(site, "create_new_runtime", message)
+    message = creation(harness)
+    cut_power_at(harness.api, "patch", kinds.RUNTIME_COMMANDS)
+    await die(harness, "create_new_runtime", message)
     assert (await after_restart.send("delete_device", device_id="plc-1"))["status"] == "deleting"
     answer = await after_restart.dispatch("create_new_runtime", [message])
     assert "delete_device" in answer["error"]
-    assert not [key for key in site.api.objects if key[0] == "runtimes"]
+    assert not [key for key in harness.api.objects if key[0] == "runtimes"]
 
 
 async def test_a_delete_delivered_again_does_not_delete_what_was_created_later(
-    site: CommandSite, after_restart: CommandSite, operator: Operator
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = await deletion_cut_off(site)
+    message = await deletion_cut_off(harness)
     again = after_restart.message("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()], note="again")
     assert (await after_restart.dispatch("create_new_runtime", [again]))["status"] == "creating"
     assert "create_new_runtime" in (await after_restart.dispatch("delete_device", [message]))["error"]
-    assert (await site.runtime("plc-1"))["metadata"].get("deletionTimestamp") is None
+    assert (await harness.runtime("plc-1"))["metadata"].get("deletionTimestamp") is None
 
 
 async def test_a_request_to_a_runtime_is_never_made_twice(
-    site: CommandSite, after_restart: CommandSite, operator: Operator
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    await site.dispatch("create_new_runtime", [creation(site)])
-    await settled(site)
-    message = site.message("run_command", device_id="plc-1", method="POST", api="/api/start")
-    cut_power_at(site.api, "patch", kinds.RUNTIME_COMMANDS)
-    await die(site, "run_command", message)
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await settled(harness)
+    message = harness.message("run_command", device_id="plc-1", method="POST", api="/api/start")
+    cut_power_at(harness.api, "patch", kinds.RUNTIME_COMMANDS)
+    await die(harness, "run_command", message)
     for _ in range(2):
         answer = await after_restart.dispatch("run_command", [message])
         assert answer["status"] == "error"
         assert "outcome unknown" in answer["error"]
-    assert len(site.node.requests) == 1
+    assert len(harness.node.requests) == 1
     assert after_restart.node.requests == []
-    assert outcomes(site.api)["run_command"] == "Unknown"
+    assert outcomes(harness.api)["run_command"] == "Unknown"

@@ -14,18 +14,18 @@ from controller.api import kinds
 from controller.cloud.node import HttpResponse
 from controller.machinery.kinds import Kind
 from tests.cloud.commands.conftest import creation, settled
-from tests.support.command_site import NAMESPACE, CommandSite, Operator
+from tests.support.command_harness import NAMESPACE, CommandHarness, Operator
 from tests.support.fake_api import FakeApi
 
 EMPTY: dict[str, Any] = {"headers": {}, "body": None, "content_type": "", "truncated": True}
 
 
-async def ready_for_a_request(site: CommandSite, code: int = 200) -> dict[str, Any]:
+async def ready_for_a_request(harness: CommandHarness, code: int = 200) -> dict[str, Any]:
     """A runtime that answers with a secret, and the message of a request to it."""
-    await site.dispatch("create_new_runtime", [creation(site)])
-    await settled(site)
-    site.node.response = HttpResponse(code, {"Set-Cookie": "secret"}, {"token": "secret"}, "application/json")
-    return site.message("run_command", device_id="plc-1", method="POST", api="/login", data={"password": "secret"})
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await settled(harness)
+    harness.node.response = HttpResponse(code, {"Set-Cookie": "secret"}, {"token": "secret"}, "application/json")
+    return harness.message("run_command", device_id="plc-1", method="POST", api="/login", data={"password": "secret"})
 
 
 def recorded_by_0_1(message: dict[str, Any]) -> dict[str, Any]:
@@ -53,119 +53,121 @@ def recorded_by_0_1(message: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def test_delivered_twice_at_once_it_acts_once(site: CommandSite, operator: Operator) -> None:
-    await site.dispatch("create_new_runtime", [creation(site)])
-    restart = site.message("restart_device", device_id="plc-1")
-    first, second = await asyncio.gather(*(site.dispatch("restart_device", [restart]) for _ in range(2)))
+async def test_delivered_twice_at_once_it_acts_once(harness: CommandHarness, operator: Operator) -> None:
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    restart = harness.message("restart_device", device_id="plc-1")
+    first, second = await asyncio.gather(*(harness.dispatch("restart_device", [restart]) for _ in range(2)))
     assert first == second
     assert first["success"] is True
     assert operator.starts["plc-1"] == 2
 
 
-async def test_delivered_again_it_gets_the_first_answer(site: CommandSite, operator: Operator) -> None:
-    message = creation(site)
-    first = await site.dispatch("create_new_runtime", [message])
-    await site.send("delete_device", device_id="plc-1")
-    assert await site.dispatch("create_new_runtime", [message]) == first
-    assert not [key for key in site.api.objects if key[0] == "runtimes"]
+async def test_delivered_again_it_gets_the_first_answer(harness: CommandHarness, operator: Operator) -> None:
+    message = creation(harness)
+    first = await harness.dispatch("create_new_runtime", [message])
+    await harness.send("delete_device", device_id="plc-1")
+    assert await harness.dispatch("create_new_runtime", [message]) == first
+    assert not [key for key in harness.api.objects if key[0] == "runtimes"]
 
 
-async def test_a_refusal_is_a_first_answer_too(site: CommandSite, operator: Operator) -> None:
-    message = site.message("stop_device", device_id="plc-1")
-    first = await site.dispatch("stop_device", [message])
+async def test_a_refusal_is_a_first_answer_too(harness: CommandHarness, operator: Operator) -> None:
+    message = harness.message("stop_device", device_id="plc-1")
+    first = await harness.dispatch("stop_device", [message])
     assert first["status"] == "error"
-    await site.dispatch("create_new_runtime", [creation(site)])
-    assert await site.dispatch("stop_device", [message]) == first
-    assert (await site.runtime("plc-1"))["spec"].get("desiredState") is None
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    assert await harness.dispatch("stop_device", [message]) == first
+    assert (await harness.runtime("plc-1"))["spec"].get("desiredState") is None
 
 
 async def test_after_a_restart_it_gets_the_first_answer(
-    site: CommandSite, after_restart: CommandSite, operator: Operator
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    await site.dispatch("create_new_runtime", [creation(site)])
-    message = site.message("restart_device", device_id="plc-1")
-    first = await site.dispatch("restart_device", [message])
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    message = harness.message("restart_device", device_id="plc-1")
+    first = await harness.dispatch("restart_device", [message])
     assert await after_restart.dispatch("restart_device", [message]) == first
     assert operator.starts["plc-1"] == 2
 
 
-async def test_a_lost_link_does_not_end_a_command(site: CommandSite, api: FakeApi) -> None:
-    await site.dispatch("create_new_runtime", [creation(site)])
-    message = site.message("restart_device", device_id="plc-1")
-    of_the_dead_link = asyncio.create_task(site.dispatch("restart_device", [message]))
-    await site.api_has("watch", 1)
+async def test_a_lost_link_does_not_end_a_command(harness: CommandHarness, api: FakeApi) -> None:
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    message = harness.message("restart_device", device_id="plc-1")
+    of_the_dead_link = asyncio.create_task(harness.dispatch("restart_device", [message]))
+    await harness.api_has("watch", 1)
     of_the_dead_link.cancel()
-    of_the_next_link = asyncio.create_task(site.dispatch("restart_device", [message]))
+    of_the_next_link = asyncio.create_task(harness.dispatch("restart_device", [message]))
     await asyncio.sleep(0)
-    await Operator(api).settle(await site.runtime("plc-1"))
+    await Operator(api).settle(await harness.runtime("plc-1"))
     assert (await of_the_next_link)["success"] is True
     assert api.requests.count(("create", "runtimecommands")) == 2  # the creation, and one restart
 
 
 async def test_without_requested_at_nothing_counts_as_redelivered(api: FakeApi, operator: Operator) -> None:
-    site = CommandSite(api, mode="lenient")
-    await site.dispatch("create_new_runtime", [creation(site)])
+    harness = CommandHarness(api, mode="lenient")
+    await harness.dispatch("create_new_runtime", [creation(harness)])
     message = {"correlation_id": 1, "device_id": "plc-1"}
     for _ in range(2):
-        assert (await site.dispatch("restart_device", [message]))["success"] is True
+        assert (await harness.dispatch("restart_device", [message]))["success"] is True
     assert operator.starts["plc-1"] == 3
 
 
 async def test_the_same_command_while_its_answer_is_being_kept_gets_that_answer(
-    site: CommandSite, api: FakeApi
+    harness: CommandHarness, api: FakeApi
 ) -> None:
-    message = creation(site)
-    first = asyncio.create_task(site.dispatch("create_new_runtime", [message]))
-    await site.api_has("patch", 1, kinds.RUNTIME_COMMANDS)
+    message = creation(harness)
+    first = asyncio.create_task(harness.dispatch("create_new_runtime", [message]))
+    await harness.api_has("patch", 1, kinds.RUNTIME_COMMANDS)
     assert not first.done()
-    assert await site.dispatch("create_new_runtime", [message]) == await first
+    assert await harness.dispatch("create_new_runtime", [message]) == await first
     assert api.requests.count(("create", "runtimecommands")) == 1
 
 
 async def test_a_request_delivered_again_gets_the_whole_answer_while_it_is_in_memory(
-    site: CommandSite, operator: Operator
+    harness: CommandHarness, operator: Operator
 ) -> None:
-    message = await ready_for_a_request(site)
-    first = await site.dispatch("run_command", [message])
+    message = await ready_for_a_request(harness)
+    first = await harness.dispatch("run_command", [message])
     assert first["http_response"]["body"] == {"token": "secret"}
-    assert await site.dispatch("run_command", [message]) == first
-    assert len(site.node.requests) == 1
+    assert await harness.dispatch("run_command", [message]) == first
+    assert len(harness.node.requests) == 1
 
 
 @pytest.mark.parametrize(("code", "status"), [(200, "success"), (302, "success"), (404, "error"), (500, "error")])
 async def test_after_a_restart_a_request_gets_its_outcome_and_no_content(
-    site: CommandSite, after_restart: CommandSite, operator: Operator, code: int, status: str
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator, code: int, status: str
 ) -> None:
-    message = await ready_for_a_request(site, code)
-    first = await site.dispatch("run_command", [message])
+    message = await ready_for_a_request(harness, code)
+    first = await harness.dispatch("run_command", [message])
     again = await after_restart.dispatch("run_command", [message])
     assert again == {**first, "http_response": {**EMPTY, "status_code": code, "ok": code < 400}}
     assert again["status"] == status
     assert after_restart.node.requests == []
 
 
-async def test_a_redelivered_request_with_another_payload_is_another_one(site: CommandSite, operator: Operator) -> None:
-    message = await ready_for_a_request(site)
-    await site.dispatch("run_command", [message])
-    await site.dispatch("run_command", [{**message, "data": {"user": "another"}}])
-    assert len(site.node.requests) == 2
+async def test_a_redelivered_request_with_another_payload_is_another_one(
+    harness: CommandHarness, operator: Operator
+) -> None:
+    message = await ready_for_a_request(harness)
+    await harness.dispatch("run_command", [message])
+    await harness.dispatch("run_command", [{**message, "data": {"user": "another"}}])
+    assert len(harness.node.requests) == 2
 
 
 @pytest.mark.parametrize("topic", ["start_device", "stop_device", "restart_device"])
 async def test_no_answer_is_given_before_its_outcome_is_kept(
-    site: CommandSite, operator: Operator, monkeypatch: pytest.MonkeyPatch, topic: str
+    harness: CommandHarness, operator: Operator, monkeypatch: pytest.MonkeyPatch, topic: str
 ) -> None:
-    await site.dispatch("create_new_runtime", [creation(site)])
-    await settled(site)
-    keeping, written, close = asyncio.Event(), asyncio.Event(), site.journal.close
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await settled(harness)
+    keeping, written, close = asyncio.Event(), asyncio.Event(), harness.journal.close
 
     async def slowly(*arguments: Any) -> None:
         keeping.set()
         await written.wait()
         await close(*arguments)
 
-    monkeypatch.setattr(site.journal, "close", slowly)
-    sending = asyncio.create_task(site.send(topic, device_id="plc-1"))
+    monkeypatch.setattr(harness.journal, "close", slowly)
+    sending = asyncio.create_task(harness.send(topic, device_id="plc-1"))
     await keeping.wait()
     for _ in range(20):
         await asyncio.sleep(0)
@@ -176,13 +178,13 @@ async def test_no_answer_is_given_before_its_outcome_is_kept(
 
 @pytest.mark.parametrize("topic", ["start_device", "stop_device", "restart_device"])
 async def test_the_outcome_is_on_disk_when_the_answer_is_given(
-    site: CommandSite, after_restart: CommandSite, operator: Operator, topic: str
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator, topic: str
 ) -> None:
-    await site.dispatch("create_new_runtime", [creation(site)])
-    await settled(site)
-    message = site.message(topic, device_id="plc-1")
-    first = await site.dispatch(topic, [message])
-    kept = [c for c in await site.api.list(kinds.RUNTIME_COMMANDS, NAMESPACE) if c["spec"]["topic"] == topic]
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await settled(harness)
+    message = harness.message(topic, device_id="plc-1")
+    first = await harness.dispatch(topic, [message])
+    kept = [c for c in await harness.api.list(kinds.RUNTIME_COMMANDS, NAMESPACE) if c["spec"]["topic"] == topic]
     assert [command["status"]["outcome"] for command in kept] == ["Succeeded"]
     starts = operator.starts["plc-1"]
     assert await after_restart.dispatch(topic, [message]) == first
@@ -190,66 +192,66 @@ async def test_the_outcome_is_on_disk_when_the_answer_is_given(
 
 
 async def test_an_outcome_that_cannot_be_written_is_answered_and_the_command_is_not_done_again(
-    site: CommandSite, after_restart: CommandSite, operator: Operator, caplog: pytest.LogCaptureFixture
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await site.dispatch("create_new_runtime", [creation(site)])
-    await settled(site)
+    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await settled(harness)
 
     def full(verb: str, kind: Kind) -> None:
         if (verb, kind) == ("patch", kinds.RUNTIME_COMMANDS):
             raise errors.ApiUnavailableError("the disk is full")
 
-    site.api.fault = full
-    message = site.message("restart_device", device_id="plc-1")
-    first = await site.dispatch("restart_device", [message])
+    harness.api.fault = full
+    message = harness.message("restart_device", device_id="plc-1")
+    first = await harness.dispatch("restart_device", [message])
     assert first["success"] is True
-    assert "the outcome could not be kept: the disk is full" in caplog.text
-    assert await site.dispatch("restart_device", [message]) == first
+    assert "Failed to save the command's outcome: the disk is full" in caplog.text
+    assert await harness.dispatch("restart_device", [message]) == first
     assert await after_restart.dispatch("restart_device", [message]) == first
     assert operator.starts["plc-1"] == 2
 
 
 async def test_a_command_of_0_1_is_known_and_what_a_runtime_sent_is_gone(
-    site: CommandSite, after_restart: CommandSite, operator: Operator
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = await ready_for_a_request(site)
+    message = await ready_for_a_request(harness)
     old = recorded_by_0_1(message)
-    await site.api.create(kinds.RUNTIME_COMMANDS, old)
+    await harness.api.create(kinds.RUNTIME_COMMANDS, old)
     again = await after_restart.dispatch("run_command", [message])
     assert again["status"] == "error"
     assert again["http_response"] == {**EMPTY, "status_code": 401, "ok": False}
     assert after_restart.node.requests == []
-    stripped = await site.api.get(kinds.RUNTIME_COMMANDS, old["metadata"]["name"], NAMESPACE)
+    stripped = await harness.api.get(kinds.RUNTIME_COMMANDS, old["metadata"]["name"], NAMESPACE)
     assert stripped["status"]["statusCode"] == 401
     assert "secret" not in json.dumps(stripped)
 
 
 async def test_what_a_person_wrote_in_place_of_an_answer_stops_nothing(
-    site: CommandSite, after_restart: CommandSite, operator: Operator
+    harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = await ready_for_a_request(site)
+    message = await ready_for_a_request(harness)
     for answer in ("{", "[]"):
         old = recorded_by_0_1(message)
-        old["metadata"]["name"] += str(len(site.api.objects))
-        await site.api.create(kinds.RUNTIME_COMMANDS, {**old, "status": {"outcome": "Succeeded", "answer": answer}})
+        old["metadata"]["name"] += str(len(harness.api.objects))
+        await harness.api.create(kinds.RUNTIME_COMMANDS, {**old, "status": {"outcome": "Succeeded", "answer": answer}})
     assert "outcome unknown" in (await after_restart.dispatch("run_command", [message]))["error"]
 
 
-async def test_what_cannot_be_written_down_is_not_done(site: CommandSite) -> None:
+async def test_what_cannot_be_written_down_is_not_done(harness: CommandHarness) -> None:
     def away(verb: str, kind: Kind) -> None:
         if (verb, kind) == ("create", kinds.RUNTIME_COMMANDS):
             raise errors.ApiUnavailableError("the Kubernetes API did not answer")
 
-    site.api.fault = away
-    answer = await site.dispatch("create_new_runtime", [creation(site)])
+    harness.api.fault = away
+    answer = await harness.dispatch("create_new_runtime", [creation(harness)])
     assert answer["error"] == "the Kubernetes API did not answer"
-    assert not [key for key in site.api.objects if key[0] == "runtimes"]
+    assert not [key for key in harness.api.objects if key[0] == "runtimes"]
 
 
-async def test_the_journal_shows_what_was_asked_and_how_it_ended(site: CommandSite, operator: Operator) -> None:
-    message = creation(site)
-    answer = await site.dispatch("create_new_runtime", [message])
-    (command,) = await site.api.list(kinds.RUNTIME_COMMANDS, NAMESPACE)
+async def test_the_journal_shows_what_was_asked_and_how_it_ended(harness: CommandHarness, operator: Operator) -> None:
+    message = creation(harness)
+    answer = await harness.dispatch("create_new_runtime", [message])
+    (command,) = await harness.api.list(kinds.RUNTIME_COMMANDS, NAMESPACE)
     assert command["metadata"]["name"].startswith("create-new-runtime-")
     assert command["spec"].items() >= {"topic": "create_new_runtime", "deviceId": "plc-1", "sequence": 1}.items()
     assert command["spec"]["correlationId"] == str(message["correlation_id"])

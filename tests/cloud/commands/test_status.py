@@ -9,52 +9,54 @@ import pytest
 from controller import errors, names
 from controller.api import kinds
 from controller.cloud.node import Reading
-from tests.support.command_site import NAMESPACE, CommandSite, condition, vnic
+from tests.support.command_harness import NAMESPACE, CommandHarness, condition, vnic
 from tests.support.fake_api import FakeApi
 
 HOST_UPTIME = 3600  # of FakeNode
 
 
-async def uptime(site: CommandSite, api: FakeApi, **status: Any) -> Any:
+async def uptime(harness: CommandHarness, api: FakeApi, **status: Any) -> Any:
     """What is told of a runtime with that status."""
-    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
+    await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
     known = {"observedGeneration": 1, "state": "running"} | status
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": known}, subresource="status")
-    return (await site.send("get_device_status", device_id="plc-1"))["uptime_seconds"]
+    return (await harness.send("get_device_status", device_id="plc-1"))["uptime_seconds"]
 
 
 @pytest.mark.parametrize("started_at", ["1970-01-01T00:00:30Z", "2025-12-31T23:00:00Z", "2080-01-01T00:00:00Z"])
-async def test_the_uptime_does_not_depend_on_the_time_of_day(site: CommandSite, api: FakeApi, started_at: str) -> None:
-    assert await uptime(site, api, startedAt=started_at, startedSeconds=HOST_UPTIME - 600) == 600
+async def test_the_uptime_does_not_depend_on_the_time_of_day(
+    harness: CommandHarness, api: FakeApi, started_at: str
+) -> None:
+    assert await uptime(harness, api, startedAt=started_at, startedSeconds=HOST_UPTIME - 600) == 600
 
 
 async def test_a_run_that_began_after_the_last_look_at_the_host_is_not_up_for_less_than_nothing(
-    site: CommandSite, api: FakeApi
+    harness: CommandHarness, api: FakeApi
 ) -> None:
-    assert await uptime(site, api, startedAt="2025-12-31T23:00:00Z", startedSeconds=HOST_UPTIME + 1) == 0
+    assert await uptime(harness, api, startedAt="2025-12-31T23:00:00Z", startedSeconds=HOST_UPTIME + 1) == 0
 
 
 async def test_without_an_answer_of_the_host_none_is_told(
-    site: CommandSite, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+    harness: CommandHarness, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away() -> Reading:
         raise errors.CommandError("node node-1 did not answer")
 
-    monkeypatch.setattr(site.node, "reading", away)
-    assert await uptime(site, api, startedAt="2025-12-31T23:00:00Z", startedSeconds=7) is None
+    monkeypatch.setattr(harness.node, "reading", away)
+    assert await uptime(harness, api, startedAt="2025-12-31T23:00:00Z", startedSeconds=7) is None
 
 
-async def test_of_a_pod_it_is_the_time_of_day(site: CommandSite, api: FakeApi) -> None:
-    assert await uptime(site, api, startedAt="2025-12-31T23:50:00Z") == 600
+async def test_of_a_pod_it_is_the_time_of_day(harness: CommandHarness, api: FakeApi) -> None:
+    assert await uptime(harness, api, startedAt="2025-12-31T23:50:00Z") == 600
 
 
 @pytest.mark.parametrize(("generation", "word", "field"), [(1, "success", "message"), (-1, "creating", "step")])
 async def test_an_engine_that_does_not_answer_is_told(
-    site: CommandSite, api: FakeApi, generation: int, word: str, field: str
+    harness: CommandHarness, api: FakeApi, generation: int, word: str, field: str
 ) -> None:
-    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
+    await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
     ready = condition(names.READY, "Unknown", 1, "Docker does not answer: start it")
     known = {"observedGeneration": generation, "state": "running", "conditions": [ready]}
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": known}, subresource="status")
-    answer = await site.send("get_device_status", device_id="plc-1")
+    answer = await harness.send("get_device_status", device_id="plc-1")
     assert (answer["status"], answer[field]) == (word, "Docker does not answer: start it")

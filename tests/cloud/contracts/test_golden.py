@@ -23,7 +23,7 @@ import pytest
 from controller.api import kinds
 from controller.cloud.node import HttpResponse
 from controller.machinery.client import ApiClient
-from tests.support.command_site import NAMESPACE, CommandSite, Operator
+from tests.support.command_harness import NAMESPACE, CommandHarness, Operator
 from tests.support.embedded_api import EmbeddedApi
 from tests.support.fake_api import FakeApi
 
@@ -36,20 +36,20 @@ async def test_golden(path: Path, empty_api: EmbeddedApi) -> None:
     case: dict[str, Any] = json.loads(path.read_text())
     topic, given = path.parent.name, case.get("given", {})
     async with clients(empty_api, given) as (ours, theirs):
-        site = CommandSite(ours, mode=given.get("contracts", "strict"), linger_seconds=3600)
-        await prepare(site, theirs, given)
+        harness = CommandHarness(ours, mode=given.get("contracts", "strict"), linger_seconds=3600)
+        await prepare(harness, theirs, given)
         operator = asyncio.create_task(operate(ours, given))
         try:
-            answer = await site.dispatch(topic, [completed(topic, case)])
+            answer = await harness.dispatch(topic, [completed(topic, case)])
         finally:
             operator.cancel()
             await asyncio.gather(operator, return_exceptions=True)
-            await site.close()
-        await check(case, topic, answer, site)
+            await harness.close()
+        await check(case, topic, answer, harness)
 
 
 async def test_every_topic_has_golden_files() -> None:
-    assert {path.parent.name for path in CASES} == {topic.name for topic in CommandSite(FakeApi()).topics}
+    assert {path.parent.name for path in CASES} == {topic.name for topic in CommandHarness(FakeApi()).topics}
 
 
 @contextlib.asynccontextmanager
@@ -63,7 +63,7 @@ async def clients(api: EmbeddedApi, given: dict[str, Any]) -> AsyncIterator[tupl
         await theirs.close()
 
 
-async def prepare(site: CommandSite, theirs: ApiClient, given: dict[str, Any]) -> None:
+async def prepare(harness: CommandHarness, theirs: ApiClient, given: dict[str, Any]) -> None:
     """Bring about what a case needs."""
     for runtime in given.get("runtimes", ()):
         whole = {**runtime, "metadata": {"namespace": NAMESPACE, **runtime["metadata"]}}
@@ -73,9 +73,9 @@ async def prepare(site: CommandSite, theirs: ApiClient, given: dict[str, Any]) -
             await theirs.patch(kinds.RUNTIMES, name, namespace, {"status": status}, subresource="status")
         if given.get("deleted"):
             await theirs.delete(kinds.RUNTIMES, name, namespace)
-    site.node.strangers = given.get("strangers", {})
+    harness.node.strangers = given.get("strangers", {})
     if "response" in given:
-        site.node.response = HttpResponse(**given["response"])
+        harness.node.response = HttpResponse(**given["response"])
 
 
 async def operate(api: ApiClient, given: dict[str, Any]) -> None:
@@ -84,16 +84,16 @@ async def operate(api: ApiClient, given: dict[str, Any]) -> None:
         await Operator(api).run()
 
 
-async def check(case: dict[str, Any], topic: str, answer: dict[str, Any], site: CommandSite) -> None:
+async def check(case: dict[str, Any], topic: str, answer: dict[str, Any], harness: CommandHarness) -> None:
     """Hold what came against what is expected."""
     assert answer.pop("action") == topic
     assert answer.pop("correlation_id") == expected_correlation(case)
     if "runtime" in case:
         metadata = case["runtime"]["metadata"]
-        found = await site.api.get(kinds.RUNTIMES, metadata["name"], metadata.get("namespace", NAMESPACE))
+        found = await harness.api.get(kinds.RUNTIMES, metadata["name"], metadata.get("namespace", NAMESPACE))
         assert_contains(found, case["runtime"])
     if "request" in case:
-        assert [dataclasses.asdict(request) for request in site.node.requests] == [case["request"]]
+        assert [dataclasses.asdict(request) for request in harness.node.requests] == [case["request"]]
     assert_answer(case, answer)
 
 
@@ -139,4 +139,4 @@ def assert_contains(found: Any, expected: Any) -> None:
 
 def test_every_topic_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
-    assert not [topic.name for topic in CommandSite(FakeApi()).topics if f"`{topic.name}`" not in page]
+    assert not [topic.name for topic in CommandHarness(FakeApi()).topics if f"`{topic.name}`" not in page]

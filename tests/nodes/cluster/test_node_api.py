@@ -25,7 +25,7 @@ from controller.nodes.cluster.directory import ClusterNodeDirectory
 from controller.nodes.cluster.node_authorizer import NodeAuthorizer
 from controller.nodes.cluster.node_server import NodeServer
 from controller.nodes.cluster.remote_node import Address, RemoteNode
-from tests.support.command_site import FakeNode
+from tests.support.command_harness import FakeNode
 from tests.support.fake_api import FakeApi
 
 NAME, ADDRESS = "node-1", "10.213.0.2"

@@ -14,7 +14,7 @@ from controller.metrics.host import HostReading
 from controller.nodes.cluster.node_lease import NodeLease
 from controller.nodes.cluster.node_lifecycle import NodeLifecycle
 from controller.nodes.edgenode_status import NodeStatus, Sources
-from tests.support.command_site import CommandSite, condition
+from tests.support.command_harness import CommandHarness, condition
 from tests.support.embedded_api import NAMESPACE
 
 AWAY_SECONDS = 0.2
@@ -100,7 +100,7 @@ async def test_its_commands_are_answered_with_an_error_that_says_so(
 ) -> None:
     await looked(api, "two")
     before = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
-    site = CommandSite(api)
+    site = CommandHarness(api)
     answer = await site.send(topic, device_id="plc-one", **fields)
     assert answer["status"] == "error"
     assert "node one is away, last heard of at" in answer["error"]

@@ -15,6 +15,7 @@ from controller.api import kinds
 from controller.cloud import topics
 from controller.cloud.commands.consumption import Consumption
 from controller.cloud.commands.devices import Devices
+from controller.cloud.commands.digest_key import DigestKey
 from controller.cloud.commands.executor import Executor
 from controller.cloud.commands.forwarding import Forwarding
 from controller.cloud.commands.hardware import Hardware
@@ -22,8 +23,7 @@ from controller.cloud.commands.journal import Journal
 from controller.cloud.commands.lifecycle import Lifecycle
 from controller.cloud.commands.power import Power
 from controller.cloud.commands.reads import Reads
-from controller.cloud.commands.retirement import Departure, Retirement
-from controller.cloud.commands.seal import Seal
+from controller.cloud.commands.retirement import Retirement, RetirementHooks
 from controller.cloud.commands.specs import Blueprint
 from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.contracts.base import Mode
@@ -140,7 +140,7 @@ class Operator:
         )
 
 
-class CommandSite:
+class CommandHarness:
     """The dispatcher and what it is made of, as one process has it; a second one on the same API is a restart."""
 
     def __init__(
@@ -150,10 +150,10 @@ class CommandSite:
         self.node = FakeNode()
         self.retired = asyncio.Event()
         self.others_remain: bool | None = None
-        self.journal = Journal(api, NAMESPACE, lambda: Seal(secret), lambda: NOW)
+        self.journal = Journal(api, NAMESPACE, lambda: DigestKey(secret), lambda: NOW)
         self.executor = Executor(self.journal, seconds)
-        departure = Departure(self._retire, self._leave, linger_seconds)
-        self.retirement = Retirement(api, self.journal, departure, lambda: NOW)
+        hooks = RetirementHooks(self._retire, self._leave, linger_seconds)
+        self.retirement = Retirement(api, self.journal, hooks, lambda: NOW)
         self.left = asyncio.Event()
         devices, nodes = Devices(api, NAMESPACE), SingleNode(NODE_NAME, self.node, "Docker")
         commands = topics.Commands(
