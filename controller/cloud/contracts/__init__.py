@@ -1,4 +1,4 @@
-"""What each message of the cloud must look like, as pydantic models, and every fault of one that does not.
+"""Validates the cloud's messages with pydantic models and reports every fault of an invalid one.
 
-No I/O, no knowledge of what a command does. Nothing here may import anything of ours but names and errors.
+No I/O and no knowledge of what commands do. From this project it may import only names and errors.
 """

@@ -1,6 +1,6 @@
-"""The base message and the base device message, and how a payload is held against a contract.
+"""The base message, the base device message, and the validation of payloads against a contract.
 
-Strict: ``action`` and ``requested_at`` are required. Lenient: newer clouds leave them out.
+In strict mode ``action`` and ``requested_at`` are required; lenient mode is for newer clouds, which omit them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from controller.cloud.contracts.fields import DateTime, Number, Text
 from controller.errors import Fault
 
 Mode = Literal["strict", "lenient"]
-ORCHESTRATOR = "__orchestrator__"  # stands for the agent itself where a device id is asked for
+ORCHESTRATOR = "__orchestrator__"  # used in place of a device id to address the agent itself
 
 
 class Message(BaseModel):
-    """What every message carries. Fields that a contract does not know are ignored."""
+    """The fields of every message. Unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -43,12 +43,12 @@ class Message(BaseModel):
 
     @property
     def device(self) -> str:
-        """The device it is about, or the orchestrator."""
+        """The device id that the message is about, or ORCHESTRATOR."""
         return ORCHESTRATOR
 
 
 class DeviceMessage(Message):
-    """What every message about one device carries."""
+    """The fields of every message about one device."""
 
     device_id: Text
 
@@ -61,7 +61,7 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 def validate(contract: type[AnyMessage], topic: str, payload: Any, mode: Mode, limit: int) -> AnyMessage:
-    """The payload as a message; ``limit`` bounds its text in characters.
+    """Parse the payload; ``limit`` is the maximum number of characters of text in it.
 
     Raises errors.ContractError with every fault.
     """
@@ -76,5 +76,5 @@ def validate(contract: type[AnyMessage], topic: str, payload: Any, mode: Mode, l
 
 
 def _context(info: ValidationInfo) -> dict[str, str]:
-    """Topic and mode as ``validate`` gives them."""
+    """The topic and mode passed by ``validate``."""
     return info.context or {}

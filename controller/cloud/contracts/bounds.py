@@ -1,6 +1,6 @@
-"""Bounds on a whole payload, before any contract looks at it: size, nesting, and nothing that JSON cannot carry.
+"""Limits on a whole payload, checked before its contract: size, nesting, and only values that JSON can carry.
 
-Walks without recursion, so that no nesting can exhaust the stack.
+Iterates without recursion, so that deep nesting cannot exhaust the stack.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from controller.errors import Fault
 MAX_DEPTH = 32
 MAX_VALUES = 20_000
 SMALL = 256 * 1024  # characters of text in a payload
-LARGE = 8 * 1024 * 1024  # with files to pass on to a runtime
+LARGE = 8 * 1024 * 1024  # for payloads with files for a runtime
 
 
 def fault_of(payload: Any, limit: int) -> Fault | None:
-    """The first thing in ``payload`` that breaks a bound, or None. ``limit`` is in characters of text, all together."""
+    """The first violation in ``payload``, or None. ``limit`` is the total number of characters of text."""
     characters = 0
     for count, (path, depth, value) in enumerate(_walk(payload)):
         characters += len(value) if isinstance(value, str) else 0

@@ -1,6 +1,6 @@
-"""``run_command``: one HTTP request for the runtime to answer.
+"""``run_command``: one HTTP request to a runtime.
 
-What could turn the request against another host, or smuggle a header, is refused here.
+Rejects anything that could redirect the request to another host or smuggle a header.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _method(value: str) -> str:
 
 
 def _path(value: str) -> str:
-    """A path with an optional query, on the runtime itself; always starts with exactly one slash."""
+    """A path with an optional query, normalised to start with exactly one slash."""
     path = "/" + value.strip().lstrip("/")
     if re.match(r"/[A-Za-z][A-Za-z0-9+.-]*:", path) or re.search(r"[\x00-\x20\x7f\\#]", path):
         raise fault("must be a path on the runtime such as /api/status")
@@ -49,7 +49,7 @@ def _headers(value: dict[str, str]) -> dict[str, str]:
 
 
 def _scalars(value: Any) -> dict[str, list[str]]:
-    """Query parameters: each a text, a number or a boolean, or a list of these."""
+    """Query parameters: each is a text, a number, a boolean, or a list of these."""
     if not isinstance(value, dict) or len(value) > MAX_FIELDS:
         raise fault(f"must be an object with at most {MAX_FIELDS} fields")
     return {str(name): [_scalar(v) for v in (vs if isinstance(vs, list) else [vs])] for name, vs in value.items()}

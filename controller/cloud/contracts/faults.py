@@ -1,4 +1,4 @@
-"""pydantic's validation errors as faults in plain sentences: the path of the field, and what is wrong with it."""
+"""Converts pydantic's validation errors to faults: the path of the field and a plain sentence."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _SENTENCES = {
 
 
 def fault(sentence: str) -> PydanticCustomError:
-    """The error that a validator raises; ``sentence`` follows the field's name: "must be an IPv4 address"."""
+    """The error for a validator to raise; ``sentence`` follows the field's name, as in "must be an IPv4 address"."""
     return PydanticCustomError("rule", "{sentence}", {"sentence": sentence})
 
 
 def of(error: ValidationError) -> list[Fault]:
-    """Every fault that pydantic found, in the order of the contract's fields; at most 50."""
+    """The faults that pydantic found, at most 50, in the order of the contract's fields."""
     return [Fault(path(detail["loc"]), _sentence(detail)) for detail in error.errors()[:MAX_FAULTS]]
 
 
 def path(location: tuple[int | str, ...]) -> str:
-    """``("vnic_configs", 0, "ip")`` as ``vnic_configs[0].ip``."""
+    """Format ``("vnic_configs", 0, "ip")`` as ``vnic_configs[0].ip``."""
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -48,7 +48,7 @@ def path(location: tuple[int | str, ...]) -> str:
 
 
 def refusal(topic: str, found: list[Fault]) -> ContractError:
-    """The error of a message with these faults; its text names the first and counts the others."""
+    """The error for a message with these faults; its text names the first and counts the others."""
     first = " ".join(part for part in found[0] if part)
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return ContractError(f"the message breaks the contract of {topic[:64]}: {first}{more}", found)

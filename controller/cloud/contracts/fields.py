@@ -1,6 +1,6 @@
-"""The types of fields that contracts share: each says in a sentence what a wrong value should have been.
+"""Field types shared by the contracts; the error for a wrong value says what is expected.
 
-An optional text that is empty counts as absent: forms send it so.
+An empty optional text counts as absent, because forms send empty fields.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _finite_number(value: Any) -> int | float:
 
 
 def _date_time(value: str) -> str:
-    """ISO 8601 with date and time; no offset means UTC. The text stays: it is part of the command's identity."""
+    """ISO 8601 date and time; no offset means UTC. Kept as text, which is part of the command's identity."""
     try:
         if re.match(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}", value):
             datetime.fromisoformat(value)
@@ -76,13 +76,13 @@ DateTime = Annotated[str, Field(max_length=40), AfterValidator(_date_time)]
 Text = Annotated[str, Field(max_length=253), AfterValidator(_not_blank)]
 Ipv4 = Annotated[str, AfterValidator(_host_address)]
 Mac = Annotated[str, AfterValidator(_mac_address)]
-# What Docker takes as a container's name.
+# The container names that Docker accepts.
 ContainerName = Annotated[
     Text,
     Field(max_length=128),
     _matches(
         r"[a-zA-Z0-9][a-zA-Z0-9_.-]+",
-        "must be a name that Docker takes: a letter or digit, then at least one more letter, digit, '_', '.' or '-'",
+        "must be a container name: a letter or digit, then at least one more letter, digit, '_', '.' or '-'",
     ),
 ]
 # The kernel's limit is 15 bytes (IFNAMSIZ).
@@ -119,7 +119,7 @@ AbsolutePath = Annotated[
 
 NodeName = Annotated[
     Text,
-    _matches(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "must be the name of a node, as kubectl get edgenodes shows it"),
+    _matches(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "must be a node name as shown by kubectl get edgenodes"),
 ]
 
 OptionalIpv4 = Annotated[Ipv4 | None, BeforeValidator(_absent_when_empty)]

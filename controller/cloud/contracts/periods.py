@@ -1,10 +1,10 @@
-"""The period grammar of the consumption topics (protocol: ``cpuPeriod``, ``memoryPeriod``).
+"""Parses the periods of the consumption topics (fields ``cpuPeriod`` and ``memoryPeriod``).
 
     "30m" "1h" "48h" "2d"       the last minutes, hours, days
     "3600"                      the last seconds
     "1732200000,1732203600"     from the first to the second Unix time, in seconds
 
-Parsing knows no clock: a message is judged without asking what time it is.
+Parsing reads no clock, so that validation does not depend on the time of day.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import re
 from dataclasses import dataclass
 
 _UNIT_SECONDS = {"": 1, "m": 60, "h": 3600, "d": 86400}
-# Digits are bounded, so that no text makes a number that arithmetic or JSON would choke on.
+# The number of digits is bounded, so that arithmetic and JSON can handle every number.
 _LAST = re.compile(r"([0-9]{1,9})([mhd]?)")
 _BETWEEN = re.compile(r"([0-9]{1,11}(?:\.[0-9]{1,9})?),([0-9]{1,11}(?:\.[0-9]{1,9})?)")
 
 
 @dataclass(frozen=True)
 class Last:
-    """The last ``seconds`` before the question is answered."""
+    """The last ``seconds`` before the query is answered."""
 
     seconds: int
 
 
 @dataclass(frozen=True)
 class Between:
-    """From ``start`` to ``end``, both Unix seconds, both included."""
+    """From ``start`` to ``end`` in Unix seconds, both inclusive."""
 
     start: float
     end: float
@@ -37,11 +37,11 @@ Period = Last | Between
 
 
 def parse(text: str) -> Period:
-    """Read one period; raises ValueError with a sentence for the sender when the grammar is broken."""
+    """Parse one period; raises ValueError with a sentence for the sender if it is malformed."""
     if match := _LAST.fullmatch(text):
         seconds = int(match[1]) * _UNIT_SECONDS[match[2]]
         if seconds == 0:
-            raise ValueError("a period must be longer than nothing")
+            raise ValueError("a period must be longer than zero")
         return Last(seconds)
     if match := _BETWEEN.fullmatch(text):
         start, end = float(match[1]), float(match[2])
@@ -52,7 +52,7 @@ def parse(text: str) -> Period:
 
 
 def bounds(period: Period, now: float) -> tuple[float, float]:
-    """First and last Unix time of a period; ``now`` is the Unix time of the answer."""
+    """The start and end of a period in Unix time; ``now`` is the time of the answer."""
     if isinstance(period, Last):
         return now - period.seconds, now
     return period.start, period.end

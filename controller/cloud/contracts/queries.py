@@ -1,4 +1,4 @@
-"""Messages that ask and change nothing."""
+"""Messages of topics that only read."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ Period = Annotated[periods.Period, PlainValidator(_period)]
 
 
 class GetConsumptionOrchestrator(base.Message):
-    """CPU and memory of the host over a period each."""
+    """CPU and memory of the host, each over a period."""
 
     cpu_period: Period = Field(alias="cpuPeriod")
     memory_period: Period = Field(alias="memoryPeriod")
 
 
 class GetConsumptionDevice(base.DeviceMessage):
-    """CPU and memory of one runtime over a period each."""
+    """CPU and memory of one runtime, each over a period."""
 
     cpu_period: Period = Field(alias="cpuPeriod")
     memory_period: Period = Field(alias="memoryPeriod")
 
 
 class GetHostInterfaces(base.Message):
-    """The host's network interfaces; ``include_virtual`` adds bridges, veths and the like."""
+    """The host's network interfaces; ``include_virtual`` adds bridges, veths and so on."""
 
     include_virtual: bool | None = None
     detailed: bool | None = None

@@ -1,6 +1,6 @@
-"""``create_new_runtime``: the runtime that the cloud wishes, its interfaces and serial ports.
+"""``create_new_runtime``: the desired runtime with its interfaces and serial ports.
 
-Cross-field rules sit on the later field, so that their fault names it and all other faults are still listed.
+Rules across fields are validated on the later field, so that the fault names it and all other faults are listed too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Part(BaseModel):
 
 
 class Interface(Part):
-    """One entry of ``vnic_configs``. Both spellings of address and MAC are taken, once each or equal."""
+    """One entry of ``vnic_configs``. Address and MAC have two field names each; both may be given if they are equal."""
 
     name: InterfaceName
     parent_interface: ParentInterface
@@ -105,27 +105,27 @@ class Interface(Part):
 
     @property
     def static(self) -> bool:
-        """Whether the address is given; ``manual`` is another word for ``static``."""
+        """Whether the address is static; ``manual`` means the same as ``static``."""
         return self.network_mode != "dhcp"
 
     @property
     def address(self) -> str | None:
-        """The IPv4 address, under either spelling."""
+        """The IPv4 address, from either field."""
         return self.ip or self.ip_address
 
     @property
     def hardware_address(self) -> str | None:
-        """The MAC address in lower case with colons, under either spelling."""
+        """The MAC address in lower case with colons, from either field."""
         return self.mac or self.mac_address
 
     @property
     def network(self) -> ipaddress.IPv4Network | None:
-        """The subnet, else the parent interface's; a netmask is combined with the address."""
+        """The subnet, or else the parent interface's; a netmask is combined with the address."""
         return _network(self.__dict__)
 
     @property
     def router(self) -> str | None:
-        """The gateway, else the parent interface's where that is inside the subnet."""
+        """The gateway, or else the parent interface's if that is inside the subnet."""
         if self.gateway or not self.parent_gateway or self.network is None:
             return self.gateway
         inside = ipaddress.IPv4Address(self.parent_gateway) in self.network
@@ -142,7 +142,7 @@ class SerialPort(Part):
 
 
 class CreateNewRuntime(base.Message):
-    """A runtime and its place on the LAN."""
+    """A runtime with its network interfaces and serial ports."""
 
     container_name: ContainerName
     vnic_configs: Annotated[list[Interface], Field(min_length=1, max_length=MAX_INTERFACES)]
@@ -170,7 +170,7 @@ def _static(info: ValidationInfo) -> bool:
 
 
 def _network(fields: dict[str, Any]) -> ipaddress.IPv4Network | None:
-    """The network of validated fields, or None while a field that it needs is missing or faulty."""
+    """The network from the fields validated so far; None if a required one is missing or invalid."""
     given = fields.get("subnet") or fields.get("parent_subnet")
     if not given or "subnet" not in fields:
         return None

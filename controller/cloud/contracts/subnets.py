@@ -1,4 +1,4 @@
-"""Subnets as the cloud writes them: in CIDR form, or as a netmask that belongs to an address. Pure."""
+"""Parses subnets as the cloud sends them: in CIDR form, or as a netmask for an address. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SHORTEST_PREFIX, LONGEST_PREFIX = 8, 30
 
 
 def network_of(subnet: str, address: str | None) -> ipaddress.IPv4Network | None:
-    """The network of ``192.168.1.0/24``, of ``192.168.1.50/24``, or of ``255.255.255.0`` with ``address``.
+    """The network of ``192.168.1.0/24``, ``192.168.1.50/24``, or ``255.255.255.0`` with ``address``.
 
     None for a netmask without an address. Raises ValueError with a sentence about the field.
     """
@@ -19,12 +19,12 @@ def network_of(subnet: str, address: str | None) -> ipaddress.IPv4Network | None
 
 
 def host_fault(address: str, network: ipaddress.IPv4Network) -> str:
-    """Why ``address`` cannot be a host of ``network``, as a sentence about the subnet, or ""."""
+    """Why ``address`` cannot be a host in ``network``, as a sentence about the subnet, or ""."""
     host = ipaddress.IPv4Address(address)
     if host not in network:
         return f"must contain the address {address}"
     if host in (network.network_address, network.broadcast_address):
-        return f"must leave {address} to a host: it is the network's own or its broadcast address"
+        return f"must not have {address} as its network or broadcast address"
     return ""
 
 
@@ -37,7 +37,7 @@ def _in_cidr_form(subnet: str) -> ipaddress.IPv4Network:
 
 def _of_netmask(netmask: str, address: str | None) -> ipaddress.IPv4Network | None:
     mask = _parsed(f"0.0.0.0/{netmask}").netmask
-    if str(mask) != netmask:  # the library also takes the inverse, a wildcard mask
+    if str(mask) != netmask:  # the library also accepts the inverse, a wildcard mask
         raise ValueError("must be a netmask such as 255.255.255.0")
     return _parsed(f"{address}/{netmask}") if address else None
 

@@ -40,8 +40,8 @@ def test_a_period_has_bounds(text: str, bounds: tuple[float, float]) -> None:
         ("nan,nan", "a period is"),
         ("1,2,3", "a period is"),
         ("9" * 5000, "a period is"),
-        ("0", "longer than nothing"),
-        ("0h", "longer than nothing"),
+        ("0", "longer than zero"),
+        ("0h", "longer than zero"),
         ("2,1", "before it starts"),
     ],
 )
