@@ -93,7 +93,7 @@ def regular_file(parent: int, name: str, flags: int) -> Iterator[int]:
     with contextlib.ExitStack() as opened:
         found = opened.enter_context(_closing(os.open(name, _FILE, dir_fd=parent)))
         if not stat.S_ISREG(os.fstat(found).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         yield opened.enter_context(_closing(os.open(descriptor_path(found), flags | os.O_NONBLOCK | os.O_CLOEXEC)))
 
 

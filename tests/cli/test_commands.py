@@ -87,11 +87,11 @@ def test_an_unknown_command_names_the_help() -> None:
         (("run",), {"EDGE_API_LISTEN": "6445"}, "EDGE_API_LISTEN is malformed"),
         (("run", "--internal-pool", "8.8.0.0/16"), {}, "EDGE_INTERNAL_POOL is malformed"),
         (("run", "--config", "/nonexistent.toml"), {}, "--config /nonexistent.toml cannot be read"),
-        (("run", "--state-dir", "/proc/state"), {}, "EDGE_STATE_DIR /proc/state cannot be made"),
+        (("run", "--state-dir", "/proc/state"), {}, "EDGE_STATE_DIR /proc/state cannot be created"),
         (("kubeconfig", "--state-dir", "/nonexistent/state"), {}, "start `edge-controller run` once"),
         (("kubeconfig", "--user", "viewer", "--state-dir", "/nonexistent/state"), {}, "start it once, be root"),
         (("kubeconfig", "--server", "edge-7:6445"), {}, "give it as https://HOST:PORT"),
-        (("run", "--api-listen", "0.0.0.0:6445"), {}, "set EDGE_API_EXPOSE=true if that is wanted"),
+        (("run", "--api-listen", "0.0.0.0:6445"), {}, "set EDGE_API_EXPOSE=true if that is intended"),
         (("logs", "plc-1", "--state-dir", "/nonexistent/state"), {}, "belongs to no installation"),
     ],
 )
