@@ -52,13 +52,13 @@ class CloudLinkManager:
 
     def __init__(
         self,
-        site: Installation,
+        installation: Installation,
         api: ApiClient,
         nodes: NodeDirectory,
         retirement_store: RetirementStore,
         leave: Callable[[], Awaitable[None]],
     ) -> None:
-        self._site = site
+        self._installation = installation
         self._api = api
         self._nodes = nodes
         self._retirement_store = retirement_store
@@ -68,25 +68,25 @@ class CloudLinkManager:
 
     def topics(self) -> Sequence[str]:
         """Return the names of the topics that the cloud may send."""
-        return [topic.name for topic in self._build(self._site).topics]
+        return [topic.name for topic in self._build(self._installation).topics]
 
     async def open(
         self,
-        site: Installation,
+        installation: Installation,
         metrics: Metrics,
         reading: Callable[[], HostReading],
         on_state: Callable[[LinkState], None],
     ) -> None:
-        """Keep the link connected until ``site``'s stack is closed; do nothing without a cloud or once retired.
+        """Keep the link connected until ``installation``'s stack is closed; do nothing without a cloud or once retired.
 
         The journal removes old commands in any case.
         """
         self._retired = await self._retirement_store.retired()
-        part = self._build(site)
-        site.supervisor.start("the command journal", part.journal.run)
-        if site.settings.cloud_url and not self._retired:
-            self._link = link.start(site, part, metrics, reading, on_state)
-            site.stack.callback(self._forget)
+        part = self._build(installation)
+        installation.supervisor.start("the command journal", part.journal.run)
+        if installation.settings.cloud_url and not self._retired:
+            self._link = link.start(installation, part, metrics, reading, on_state)
+            installation.stack.callback(self._forget)
 
     def cloud(self) -> Cloud:
         """Return the state of the link."""
@@ -94,10 +94,10 @@ class CloudLinkManager:
             return link_status.retired()
         if self._link is None:
             return link_status.without_cloud()
-        return link_status.of(self._link.state, self._site.settings.cloud_url)
+        return link_status.of(self._link.state, self._installation.settings.cloud_url)
 
-    def _build(self, site: Installation) -> link.LinkPart:
-        return link.build(site, self._api, self._nodes, RetirementHooks(self._retire, self._leave))
+    def _build(self, installation: Installation) -> link.LinkPart:
+        return link.build(installation, self._api, self._nodes, RetirementHooks(self._retire, self._leave))
 
     def _forget(self) -> None:
         self._link = None
@@ -108,7 +108,7 @@ class CloudLinkManager:
 
     async def _leave(self, others_remain: bool) -> None:
         """After delete_orchestrator, keep serving Runtimes of other origins, or end and leave nothing behind."""
-        if others_remain or not self._site.embedded:
+        if others_remain or not self._installation.embedded:
             log.info("Retired; the remaining Runtimes and nodes are still served, without the cloud")
             if self._link is not None:
                 await self._link.stop()

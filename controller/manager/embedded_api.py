@@ -26,31 +26,31 @@ def connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:
     return client
 
 
-async def embedded(site: Installation) -> Endpoint:
+async def embedded(installation: Installation) -> Endpoint:
     """Start the embedded API. Raises errors.SettingError."""
     from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
     from controller.apiserver.storage.keeping import Keeping  # noqa: PLC0415 - this too
 
-    settings = site.settings
+    settings = installation.settings
     server = ApiServer(
-        site.state.directory,
+        installation.state.directory,
         settings.api_listen.host,
         settings.api_listen.port,
         crds.manifests(),
         settings.namespace,
         addresses=_addresses(settings) if settings.api_expose else tuple,
         keeping=Keeping(
-            {INSTALL_ID: site.install_id, NODE_NAME: site.node_name},
-            site.disk,
-            {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": site.node_name},
+            {INSTALL_ID: installation.install_id, NODE_NAME: installation.node_name},
+            installation.disk,
+            {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": installation.node_name},
             backup_required=not settings.upgrade_without_backup,
-            witness=site.state.directory / KUBECONFIG,
+            witness=installation.state.directory / KUBECONFIG,
         ),
     )
     server.advise(kinds.RUNTIMES.qualified, claims.warnings)
     await server.start()
-    site.stack.push_async_callback(server.stop)
-    await asyncio.to_thread(server.write_kubeconfig, site.state.directory / KUBECONFIG)
+    installation.stack.push_async_callback(server.stop)
+    await asyncio.to_thread(server.write_kubeconfig, installation.state.directory / KUBECONFIG)
     ours = await asyncio.to_thread(server.credentials, USER)
     # Use the token: the certificate is renewed each year, but a client reads it only once.
     return Endpoint(server.url, ca_file=ours.ca, token=ours.token)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint, from_cluster
 from controller.manager import embedded_api as api_part
-from controller.manager import installation
 from controller.manager.cloud_link import RetirementOnDisk, RetirementStore
-from controller.manager.installation import Installation
+from controller.manager.installation import Installation, identify
 from controller.nodes.cluster.installation_config import InstallationConfig
 from controller.settings import Settings
 from controller.state import State
@@ -22,7 +21,7 @@ from controller.state import State
 class Environment:
     """The installation, its API, and the marker of a retirement."""
 
-    site: Installation
+    installation: Installation
     endpoint: Endpoint
     api: ApiClient
     retirement_store: RetirementStore
@@ -30,9 +29,9 @@ class Environment:
 
 async def standalone(settings: Settings, state: State, stack: AsyncExitStack) -> Environment:
     """Start the embedded API. Raises errors.SettingError."""
-    site = await installation.identify(settings, state, stack, None)
-    endpoint = await api_part.embedded(site)
-    return Environment(site, endpoint, api_part.connect(endpoint, stack), RetirementOnDisk(state))
+    installation = await identify(settings, state, stack, None)
+    endpoint = await api_part.embedded(installation)
+    return Environment(installation, endpoint, api_part.connect(endpoint, stack), RetirementOnDisk(state))
 
 
 async def in_cluster(
@@ -42,7 +41,7 @@ async def in_cluster(
     endpoint = from_cluster(environment)
     api = api_part.connect(endpoint, stack)
     facts = InstallationConfig(api, settings.namespace)
-    identifying = asyncio.create_task(installation.identify(settings, state, stack, facts.install_id))
+    identifying = asyncio.create_task(identify(settings, state, stack, facts.install_id))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait({identifying, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

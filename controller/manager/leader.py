@@ -24,23 +24,27 @@ Lead = Callable[[Installation], Awaitable[None]]
 """Starts the leader's roles, which run until the given installation's stack is closed."""
 
 
-def start(site: Installation, api: ApiClient, fleet: ClusterNodeDirectory, lead: Lead) -> None:
+def start(installation: Installation, api: ApiClient, fleet: ClusterNodeDirectory, lead: Lead) -> None:
     """Start taking part in the election."""
     candidate = f"{socket.gethostname()}_{secrets.token_hex(4)}"
-    election = Election(api, site.settings.namespace, names.LEADER_LEASE, candidate)
-    site.supervisor.start("the leader election", partial(election.run, partial(_term, site, api, fleet, lead)))
+    election = Election(api, installation.settings.namespace, names.LEADER_LEASE, candidate)
+    installation.supervisor.start(
+        "the leader election", partial(election.run, partial(_term, installation, api, fleet, lead))
+    )
 
 
 @asynccontextmanager
-async def _term(site: Installation, api: ApiClient, fleet: ClusterNodeDirectory, lead: Lead) -> AsyncIterator[None]:
+async def _term(
+    installation: Installation, api: ApiClient, fleet: ClusterNodeDirectory, lead: Lead
+) -> AsyncIterator[None]:
     """Run the leader's parts for one term; the link is stopped first."""
     async with AsyncExitStack() as stack:
-        own = site.term(stack)
+        own = installation.term(stack)
         stack.push_async_callback(own.supervisor.stop)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(fleet.read(), FIRST_READING_SECONDS)
         own.supervisor.start("the node directory", fleet.run)
-        own.supervisor.start("the node lifecycle", NodeLifecycle(api, site.settings.namespace).run)
+        own.supervisor.start("the node lifecycle", NodeLifecycle(api, installation.settings.namespace).run)
         own.supervisor.start("the scheduler", Scheduler(api, fleet).run)
         await lead(own)
         yield

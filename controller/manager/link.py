@@ -43,23 +43,23 @@ class LinkPart:
     retirement: Retirement
 
 
-def build(site: Installation, api: ApiClient, nodes: NodeDirectory, hooks: RetirementHooks) -> LinkPart:
+def build(installation: Installation, api: ApiClient, nodes: NodeDirectory, hooks: RetirementHooks) -> LinkPart:
     """Build the part without starting it."""
-    journal = Journal(api, site.settings.namespace, partial(DigestKey.load, site.settings.client_key))
-    executor = Executor(journal, site.settings.command_seconds)
+    journal = Journal(api, installation.settings.namespace, partial(DigestKey.load, installation.settings.client_key))
+    executor = Executor(journal, installation.settings.command_seconds)
     retirement = Retirement(api, journal, hooks)
-    return LinkPart(topics.table(_commands(site, api, nodes, retirement)), journal, executor, retirement)
+    return LinkPart(topics.table(_commands(installation, api, nodes, retirement)), journal, executor, retirement)
 
 
 def start(
-    site: Installation,
+    installation: Installation,
     part: LinkPart,
     metrics: Metrics,
     reading: Callable[[], HostReading],
     on_state: Callable[[LinkState], None],
 ) -> Link:
     """Connect to the cloud and serve its commands."""
-    settings = site.settings
+    settings = installation.settings
     dispatcher = Dispatcher(part.topics, part.executor, settings.contracts)
     link = Link(
         settings.cloud_url,
@@ -73,14 +73,16 @@ def start(
         on_state,
     )
     for stop in (part.executor.stop, part.retirement.stop, link.stop):
-        site.stack.push_async_callback(stop)
-    site.supervisor.start("the orchestrator's deletion", part.retirement.resume)
-    site.supervisor.start("the cloud link", link.run)
+        installation.stack.push_async_callback(stop)
+    installation.supervisor.start("the orchestrator's deletion", part.retirement.resume)
+    installation.supervisor.start("the cloud link", link.run)
     return link
 
 
-def _commands(site: Installation, api: ApiClient, nodes: NodeDirectory, retirement: Retirement) -> topics.Commands:
-    settings = site.settings
+def _commands(
+    installation: Installation, api: ApiClient, nodes: NodeDirectory, retirement: Retirement
+) -> topics.Commands:
+    settings = installation.settings
     devices = Devices(api, settings.namespace)
     blueprint = Blueprint(
         namespace=settings.namespace,

@@ -60,10 +60,15 @@ class Manager:
             env = await self._environment_for(stack)
             if env is not None:
                 await self._start(env)
-                site = env.site
-                self._notifier.ready(f"serving as {site.node_name}")
+                installation = env.installation
+                self._notifier.ready(f"serving as {installation.node_name}")
                 roles = ", ".join(self._settings.roles)
-                log.info("Started as node %s (install id %s, roles %s)", site.node_name, site.install_id, roles)
+                log.info(
+                    "Started as node %s (install id %s, roles %s)",
+                    installation.node_name,
+                    installation.install_id,
+                    roles,
+                )
             await self._stopping.wait()
             self._notifier.stopping()
         log.info("Stopped; the runtimes keep running")
@@ -80,41 +85,43 @@ class Manager:
             await self._start_node(env)
         else:
             await self._start_leader(env)
-        self._start_watchdog(env.site)
+        self._start_watchdog(env.installation)
 
     async def _start_node(self, env: Environment) -> None:
         """Start the node role, and the other roles of this process."""
         from controller.manager import node  # noqa: PLC0415 - so is this
         from controller.manager import node_role as host_part  # noqa: PLC0415 - Docker's and kopf's weight, for nodes only
 
-        site = env.site
-        node_part = await node.start(site, env.api, self._limits)
-        site.stack.push_async_callback(site.supervisor.stop)
-        only = SingleNode(site.node_name, node_part.local, "Docker")
-        fleet = None if site.embedded else self._fleet(env)
-        cloud_link = CloudLinkManager(site, env.api, fleet or only, env.retirement_store, self._leave)
+        installation = env.installation
+        node_part = await node.start(installation, env.api, self._limits)
+        installation.stack.push_async_callback(installation.supervisor.stop)
+        only = SingleNode(installation.node_name, node_part.local, "Docker")
+        fleet = None if installation.embedded else self._fleet(env)
+        cloud_link = CloudLinkManager(installation, env.api, fleet or only, env.retirement_store, self._leave)
         host = await host_part.start(env, node_part, cloud_link)
         observe = self._observer(host.metrics, host.status.poke)
         if fleet is None:
-            await cloud_link.open(site, host.metrics, lambda: node_part.sampler.host, observe)
-        elif site.can_lead:
+            await cloud_link.open(installation, host.metrics, lambda: node_part.sampler.host, observe)
+        elif installation.can_lead:
             self._start_election(env, fleet, cloud_link, host.metrics)
         checks = host_part.start_operator(env, host)
-        await _start_http(site, host.metrics, {"api": _api_check(env), **checks})
+        await _start_http(installation, host.metrics, {"api": _api_check(env), **checks})
 
     async def _start_leader(self, env: Environment) -> None:
         """Start a process without the node role."""
-        site, fleet = env.site, self._fleet(env)
-        site.stack.push_async_callback(site.supervisor.stop)
-        cloud_link = CloudLinkManager(site, env.api, fleet, env.retirement_store, self._leave)
-        sources = MetricsSources(host=None, containers=dict, runtimes=dict, disks=lambda: {STATE: site.disk.fault})
+        installation, fleet = env.installation, self._fleet(env)
+        installation.stack.push_async_callback(installation.supervisor.stop)
+        cloud_link = CloudLinkManager(installation, env.api, fleet, env.retirement_store, self._leave)
+        sources = MetricsSources(
+            host=None, containers=dict, runtimes=dict, disks=lambda: {STATE: installation.disk.fault}
+        )
         metrics = Metrics(__version__, cloud_link.topics(), sources)
         self._start_election(env, fleet, cloud_link, metrics)
-        await _start_http(site, metrics, {"api": _api_check(env)})
+        await _start_http(installation, metrics, {"api": _api_check(env)})
 
     def _fleet(self, env: Environment) -> ClusterNodeDirectory:
         fleet = ClusterNodeDirectory(env.api, self._settings.node_token, pods="pods" in self._settings.roles)
-        env.site.stack.push_async_callback(fleet.close)
+        env.installation.stack.push_async_callback(fleet.close)
         return fleet
 
     def _start_election(
@@ -132,7 +139,7 @@ class Manager:
                 await cloud_link.open(term, metrics, lambda: fleet.reading.host, observe)
                 term.supervisor.start("the cloud status publisher", notice.run)
 
-        leader.start(env.site, env.api, fleet, lead)
+        leader.start(env.installation, env.api, fleet, lead)
 
     def _observer(self, metrics: Metrics, poke: Callable[[], None]) -> Callable[[LinkState], None]:
         """Return a callback for when the link comes up, goes down, or stays down for another reason."""
@@ -149,16 +156,18 @@ class Manager:
 
         return observe
 
-    def _start_watchdog(self, site: Installation) -> None:
-        beat = site.liveness.expect("the main loop", LOOP_SECONDS)
+    def _start_watchdog(self, installation: Installation) -> None:
+        beat = installation.liveness.expect("the main loop", LOOP_SECONDS)
 
         async def beat_periodically() -> None:
             while True:
                 beat()
                 await asyncio.sleep(LOOP_BEAT_SECONDS)
 
-        site.supervisor.start("the main loop's heartbeat", beat_periodically)
-        site.supervisor.start("systemd's watchdog", partial(self._notifier.feed_watchdog, site.liveness.stale))
+        installation.supervisor.start("the main loop's heartbeat", beat_periodically)
+        installation.supervisor.start(
+            "systemd's watchdog", partial(self._notifier.feed_watchdog, installation.liveness.stale)
+        )
 
     async def _leave(self) -> None:
         """End the process and remove the state, because nothing is left to serve."""
@@ -176,13 +185,13 @@ def _api_check(env: Environment) -> Check:
     """Return a check that the API answers."""
 
     async def kubernetes() -> None:
-        await env.api.get(core_kinds.NAMESPACES, env.site.settings.namespace)
+        await env.api.get(core_kinds.NAMESPACES, env.installation.settings.namespace)
 
     return kubernetes
 
 
-async def _start_http(site: Installation, metrics: Metrics, checks: Mapping[str, Check]) -> None:
-    listen = site.settings.http_listen
-    server = StatusServer(listen.host, listen.port, site.liveness, checks, metrics)
+async def _start_http(installation: Installation, metrics: Metrics, checks: Mapping[str, Check]) -> None:
+    listen = installation.settings.http_listen
+    server = StatusServer(listen.host, listen.port, installation.liveness, checks, metrics)
     await server.start()
-    site.stack.push_async_callback(server.stop)
+    installation.stack.push_async_callback(server.stop)

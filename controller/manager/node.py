@@ -57,31 +57,31 @@ class NodePart:
     local: LocalNode
 
 
-async def start(site: Installation, api: ApiClient, limits: EngineLimits) -> NodePart:
+async def start(installation: Installation, api: ApiClient, limits: EngineLimits) -> NodePart:
     """Start measuring; nothing is reconciled yet."""
-    settings = site.settings
-    leases = LeaseManager(site.state.directory / LEASES)
-    site.stack.callback(leases.close)
+    settings = installation.settings
+    leases = LeaseManager(installation.state.directory / LEASES)
+    installation.stack.callback(leases.close)
     guard = AddressGuard(enabled=settings.address_probe)
-    site.stack.callback(guard.close)
-    site.supervisor.start("the address guard", guard.check)
+    installation.stack.callback(guard.close)
+    installation.supervisor.start("the address guard", guard.check)
     devices = DeviceWatch(SerialDevices(Roots(settings.dev_dir, settings.sys_dir)).scan)
     await devices.refresh()
-    passthrough = InterfacePassthrough(site.state.directory / PASSTHROUGH)
+    passthrough = InterfacePassthrough(installation.state.directory / PASSTHROUGH)
     host = HostServices(leases, guard, passthrough, lambda: devices.current)
     backend = DockerBackend(
         settings.docker_host,
-        site.install_id,
+        installation.install_id,
         settings.internal_pool,
         host,
         pids_limit=settings.pids_limit,
         limits=limits,
     )
-    site.stack.callback(backend.close)
+    installation.stack.callback(backend.close)
     proxy = Proxy()
-    site.stack.push_async_callback(proxy.close)
-    sampler = await _start_sampling(site)
-    tracking = _track(site, api, backend, sampler)
+    installation.stack.push_async_callback(proxy.close)
+    sampler = await _start_sampling(installation)
+    tracking = _track(installation, api, backend, sampler)
     interfaces = HostInterfaces(settings.internal_pool)
     local = LocalNode(
         sampler, interfaces, proxy, backend.foreign_container, passthrough.interfaces, lambda: devices.current
@@ -89,57 +89,61 @@ async def start(site: Installation, api: ApiClient, limits: EngineLimits) -> Nod
     return NodePart(backend, leases, guard, devices, tracking, sampler, interfaces, local)
 
 
-def _track(site: Installation, api: ApiClient, backend: Backend, sampler: Sampler) -> ContainerTracker:
+def _track(installation: Installation, api: ApiClient, backend: Backend, sampler: Sampler) -> ContainerTracker:
     """Report the running containers to the sampler: the engine's and, in a cluster, those of pods."""
-    if site.embedded:
+    if installation.embedded:
         tracking = ContainerTracker((backend,), sampler)
     else:
         from controller.nodes.pod_containers import PodContainers  # noqa: PLC0415 - only a cluster has pods
 
-        pods = PodContainers(api, site.install_id, site.node_name)
+        pods = PodContainers(api, installation.install_id, installation.node_name)
         tracking = ContainerTracker((backend, pods), sampler)
-        site.supervisor.start("the pods of this node", partial(tracking.follow, pods))
-    site.supervisor.start("the container tracker", tracking.run)
+        installation.supervisor.start("the pods of this node", partial(tracking.follow, pods))
+    installation.supervisor.start("the container tracker", tracking.run)
     return tracking
 
 
-async def _start_sampling(site: Installation) -> Sampler:
+async def _start_sampling(installation: Installation) -> Sampler:
     """Sample the host and store the history on disk."""
     history = History()
     sampler = Sampler(HostReader(Disks()), ContainerReader(), history)
-    store = HistoryStore(history, Archive(site.state.directory / "metrics"))
+    store = HistoryStore(history, Archive(installation.state.directory / "metrics"))
     await sampler.start()
-    site.stack.push_async_callback(sampler.stop)
-    site.stack.push_async_callback(store.stop)
-    beat = site.liveness.expect("the metrics sampler", SAMPLER_SECONDS)
-    site.supervisor.start("the metrics sampler", lambda: sampler.run(beat))
-    site.supervisor.start("the metrics archive", store.run)
+    installation.stack.push_async_callback(sampler.stop)
+    installation.stack.push_async_callback(store.stop)
+    beat = installation.liveness.expect("the metrics sampler", SAMPLER_SECONDS)
+    installation.supervisor.start("the metrics sampler", lambda: sampler.run(beat))
+    installation.supervisor.start("the metrics archive", store.run)
     return sampler
 
 
-def scope(site: Installation) -> Scope:
+def scope(installation: Installation) -> Scope:
     """Return the scope of this node's Docker runtimes; a standalone node takes every Runtime."""
-    return Scope("Docker", site.node_name, claims=site.embedded)
+    return Scope("Docker", installation.node_name, claims=installation.embedded)
 
 
-def start_operator(site: Installation, endpoint: Endpoint, queue: Queue) -> OperatorThread:
+def start_operator(installation: Installation, endpoint: Endpoint, queue: Queue) -> OperatorThread:
     """Start kopf, which queues the keys of changed Runtimes."""
-    return runtime_operator.start_kopf(site, endpoint, queue, scope(site))
+    return runtime_operator.start_kopf(installation, endpoint, queue, scope(installation))
 
 
-def start_reconciling(site: Installation, api: ApiClient, node_part: NodePart, metrics: Metrics) -> RuntimeOperator:
+def start_reconciling(
+    installation: Installation, api: ApiClient, node_part: NodePart, metrics: Metrics
+) -> RuntimeOperator:
     """Start the work queue and its event sources, except kopf."""
     contact, boot = EngineContact(), boottime.current()
-    operator = runtime_operator.start(site, api, node_part.backend, scope(site), metrics, engine=contact, boot=boot)
+    operator = runtime_operator.start(
+        installation, api, node_part.backend, scope(installation), metrics, engine=contact, boot=boot
+    )
     queue, index = operator.queue, operator.index
     events = EngineEvents(partial(node_part.tracking.watched, node_part.backend), queue, index, contact)
-    site.supervisor.start("the engine's events", events.run)
+    installation.supervisor.start("the engine's events", events.run)
     for name, subscribe in (
         ("the leases", node_part.leases.changes),
         ("the address conflicts", node_part.guard.changes),
     ):
-        site.supervisor.start(name, RuntimeChanges(subscribe, queue, index, site.install_id).run)
-    site.supervisor.start("the serial devices", DeviceChanges(node_part.devices.changes, queue, index).run)
+        installation.supervisor.start(name, RuntimeChanges(subscribe, queue, index, installation.install_id).run)
+    installation.supervisor.start("the serial devices", DeviceChanges(node_part.devices.changes, queue, index).run)
     moved = partial(changes.differences, node_part.interfaces.fingerprint)
-    site.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
+    installation.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
     return operator

@@ -20,16 +20,18 @@ from controller.nodes.local_node import LocalNode
 LEASE_SECONDS = 60.0
 
 
-async def start(site: Installation, endpoint: Endpoint, api: ApiClient, node: LocalNode) -> NodeApi:
+async def start(installation: Installation, endpoint: Endpoint, api: ApiClient, node: LocalNode) -> NodeApi:
     """Start serving and renewing; return the server's address for the EdgeNode. Raises errors.SettingError."""
-    listen = site.settings.node_listen
+    listen = installation.settings.node_listen
     own = await asyncio.to_thread(certificate.make)
-    access = NodeAuthorizer(api, site.node_name)
-    server = NodeServer(listen.host, listen.port, own.context, access, node, api, site.node_name)
+    access = NodeAuthorizer(api, installation.node_name)
+    server = NodeServer(listen.host, listen.port, own.context, access, node, api, installation.node_name)
     await server.start()
-    site.stack.push_async_callback(server.stop)
-    beat = site.liveness.expect("the node's Lease", LEASE_SECONDS)
-    site.supervisor.start("the node's Lease", NodeLease(api, site.settings.namespace, site.node_name, beat).run)
+    installation.stack.push_async_callback(server.stop)
+    beat = installation.liveness.expect("the node's Lease", LEASE_SECONDS)
+    installation.supervisor.start(
+        "the node's Lease", NodeLease(api, installation.settings.namespace, installation.node_name, beat).run
+    )
     host = await asyncio.to_thread(_reachable, listen.host, endpoint.url)
     return NodeApi(url=f"https://{f'[{host}]' if ':' in host else host}:{server.port}", certificate=own.pem)
 

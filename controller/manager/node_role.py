@@ -41,31 +41,33 @@ class NodeRole:
 
 async def start(env: Environment, node_part: NodePart, cloud_link: CloudLinkManager) -> NodeRole:
     """Start reconciling queued keys; kopf is not started yet."""
-    site, api = env.site, env.api
-    address = None if site.embedded else await node_agent.start(site, env.endpoint, api, node_part.local)
-    seen = Disks(site.disk, disks.of_docker())
+    installation, api = env.installation, env.api
+    address = (
+        None if installation.embedded else await node_agent.start(installation, env.endpoint, api, node_part.local)
+    )
+    seen = Disks(installation.disk, disks.of_docker())
 
     async def returned() -> None:
         await operation.resync.look()
 
     status = NodeStatus(
         api,
-        site.node_name,
+        installation.node_name,
         __version__,
-        _status_sources(seen, node_part, cloud_link if site.embedded else None, address),
-        node=KubernetesNode(api, site.node_name, __version__) if site.embedded else None,
+        _status_sources(seen, node_part, cloud_link if installation.embedded else None, address),
+        node=KubernetesNode(api, installation.node_name, __version__) if installation.embedded else None,
         returned=returned,
     )
     metrics = Metrics(__version__, cloud_link.topics(), _metrics_sources(seen, node_part, status))
-    operation = node.start_reconciling(site, api, node_part, metrics)
+    operation = node.start_reconciling(installation, api, node_part, metrics)
     return NodeRole(node_part, metrics, status, seen, operation)
 
 
 def start_operator(env: Environment, host: NodeRole) -> Mapping[str, Check]:
     """Start kopf and the EdgeNode's status; return their readiness checks."""
-    operator = node.start_operator(env.site, env.endpoint, host.operation.queue)
-    env.site.supervisor.start("the EdgeNode", host.status.run)
-    _watch_disks(env.site, host)
+    operator = node.start_operator(env.installation, env.endpoint, host.operation.queue)
+    env.installation.supervisor.start("the EdgeNode", host.status.run)
+    _watch_disks(env.installation, host)
 
     async def docker() -> None:
         await host.node_part.backend.check()
@@ -81,21 +83,21 @@ def start_operator(env: Environment, host: NodeRole) -> Mapping[str, Check]:
     }
 
 
-def _watch_disks(site: Installation, host: NodeRole) -> None:
+def _watch_disks(installation: Installation, host: NodeRole) -> None:
     """Watch each disk separately, so that a hanging one does not hide the other."""
     docker, root = host.disks.docker, host.node_part.backend.root
 
     def report() -> None:
         host.status.poke()
         if fault := docker.fault:  # the API itself reports the state's disk
-            edge_node = Subject(kinds.EDGE_NODES, site.node_name)
+            edge_node = Subject(kinds.EDGE_NODES, installation.node_name)
             host.operation.recorder.record(edge_node, "Warning", reasons.DISK_FULL, fault)
 
     async def watch_docker() -> None:
         await disks.locate(docker, root)  # before the watch, as the default path may be on another disk, and full
         await disks.watch(docker, report)
 
-    start = site.supervisor.start
+    start = installation.supervisor.start
     start("the disk watch", partial(disks.watch, host.disks.state, host.status.poke))
     start("the watch of Docker's disk", watch_docker)
     start("the location of Docker's disk", partial(disks.follow, docker, root))

@@ -16,11 +16,11 @@ from controller.runtimes.scope import Scope
 SCOPE = Scope("Pod")
 
 
-def start(site: Installation, endpoint: Endpoint, api: ApiClient, metrics: Metrics) -> None:
-    """Reconcile pods until the site's stack is closed."""
-    backend = PodsBackend(api, site.install_id, site.settings.namespace)
-    # No engine and no host starts pods: their kubelets tell of crashes.
-    made = runtime_operator.start(site, api, backend, SCOPE, metrics, engine=EngineContact(), boot=Boot())
-    events = EngineEvents(backend.changes, made.queue, made.index, EngineContact())
-    site.supervisor.start("the changes of pods", events.run)
-    runtime_operator.start_kopf(site, endpoint, made.queue, SCOPE)
+def start(installation: Installation, endpoint: Endpoint, api: ApiClient, metrics: Metrics) -> None:
+    """Reconcile pods until the installation's stack is closed."""
+    backend = PodsBackend(api, installation.install_id, installation.settings.namespace)
+    # There is no engine or host boot to explain restarts: the kubelets report crashes of pods.
+    operator = runtime_operator.start(installation, api, backend, SCOPE, metrics, engine=EngineContact(), boot=Boot())
+    events = EngineEvents(backend.changes, operator.queue, operator.index, EngineContact())
+    installation.supervisor.start("the pod events", events.run)
+    runtime_operator.start_kopf(installation, endpoint, operator.queue, SCOPE)

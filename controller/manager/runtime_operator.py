@@ -44,7 +44,7 @@ class RuntimeOperator:
 
 
 def start(
-    site: Installation,
+    installation: Installation,
     api: ApiClient,
     backend: Backend,
     scope: Scope,
@@ -54,53 +54,59 @@ def start(
     boot: Boot,
 ) -> RuntimeOperator:
     """Start the work queue and the resync; kopf and the other event sources are started separately."""
-    recorder = EventRecorder(api, site.node_name, time.time)
+    recorder = EventRecorder(api, installation.node_name, time.time)
     index = KeyIndex()
     dependencies = ReconcilerDependencies(
         api=api,
         backend=backend,
         node=scope.node,
-        image_prefixes=site.settings.image_prefixes,
+        image_prefixes=installation.settings.image_prefixes,
         clock=time.time,
         boot=boot,
         engine=engine,
     )
     queue = Queue(
-        instrumentation.reconcile(Reconciler(dependencies, site.install_id, recorder, index, scope).reconcile, metrics)
+        instrumentation.reconcile(
+            Reconciler(dependencies, installation.install_id, recorder, index, scope).reconcile, metrics
+        )
     )
-    site.stack.push_async_callback(_flush, recorder)
-    site.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
-    site.supervisor.start(f"the events of {scope.backend} runtimes", recorder.run)
-    return RuntimeOperator(queue, index, _start_resync(site, dependencies, queue, recorder, scope), recorder)
+    installation.stack.push_async_callback(_flush, recorder)
+    installation.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
+    installation.supervisor.start(f"the events of {scope.backend} runtimes", recorder.run)
+    return RuntimeOperator(queue, index, _start_resync(installation, dependencies, queue, recorder, scope), recorder)
 
 
 def _start_resync(
-    site: Installation, dependencies: ReconcilerDependencies, queue: Queue, recorder: EventRecorder, scope: Scope
+    installation: Installation,
+    dependencies: ReconcilerDependencies,
+    queue: Queue,
+    recorder: EventRecorder,
+    scope: Scope,
 ) -> Resync:
     name = f"the resync of {scope.backend} runtimes"
-    site.stack.callback(site.liveness.forget, name)
+    installation.stack.callback(installation.liveness.forget, name)
     resync = Resync(
         dependencies.api,
         dependencies.backend,
         queue,
         recorder,
-        site.liveness.expect(name, RESYNC_SECONDS),
-        install_id=site.install_id,
+        installation.liveness.expect(name, RESYNC_SECONDS),
+        install_id=installation.install_id,
         scope=scope,
-        subject=Subject(kinds.EDGE_NODES, site.node_name),
+        subject=Subject(kinds.EDGE_NODES, installation.node_name),
     )
-    site.supervisor.start(name, resync.run)
+    installation.supervisor.start(name, resync.run)
     return resync
 
 
-def start_kopf(site: Installation, endpoint: Endpoint, queue: Queue, scope: Scope) -> OperatorThread:
+def start_kopf(installation: Installation, endpoint: Endpoint, queue: Queue, scope: Scope) -> OperatorThread:
     """Run kopf in its thread and watch that its loop responds."""
-    operator = OperatorThread(endpoint, queue.reconcile, node=site.node_name, field_selector=scope.selector)
+    operator = OperatorThread(endpoint, queue.reconcile, node=installation.node_name, field_selector=scope.selector)
     operator.start()
-    site.stack.push_async_callback(operator.stop, OPERATOR_GRACE_SECONDS)
+    installation.stack.push_async_callback(operator.stop, OPERATOR_GRACE_SECONDS)
     name = f"the operator of {scope.backend} runtimes"
-    site.stack.callback(site.liveness.forget, name)
-    beat = site.liveness.expect(name, OPERATOR_SECONDS)
+    installation.stack.callback(installation.liveness.forget, name)
+    beat = installation.liveness.expect(name, OPERATOR_SECONDS)
 
     async def watch() -> None:
         while True:
@@ -108,7 +114,7 @@ def start_kopf(site: Installation, endpoint: Endpoint, queue: Queue, scope: Scop
                 beat()
             await asyncio.sleep(OPERATOR_CHECK_SECONDS)
 
-    site.supervisor.start(f"the liveness check of {name}", watch)
+    installation.supervisor.start(f"the liveness check of {name}", watch)
     return operator
 
 
