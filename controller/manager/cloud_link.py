@@ -33,7 +33,7 @@ class RetirementStore(Protocol):
 
 
 class RetirementOnDisk:
-    """The marker of a standalone host."""
+    """Stores the retirement of a standalone host."""
 
     def __init__(self, state: State) -> None:
         self._state = state

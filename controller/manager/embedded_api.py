@@ -26,10 +26,10 @@ def connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:
     return client
 
 
-async def embedded(installation: Installation) -> Endpoint:
+async def start(installation: Installation) -> Endpoint:
     """Start the embedded API. Raises errors.SettingError."""
     from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
-    from controller.apiserver.storage.keeping import Keeping  # noqa: PLC0415 - this too
+    from controller.apiserver.storage.keeping import Keeping  # noqa: PLC0415 - as above
 
     settings = installation.settings
     server = ApiServer(
@@ -51,9 +51,9 @@ async def embedded(installation: Installation) -> Endpoint:
     await server.start()
     installation.stack.push_async_callback(server.stop)
     await asyncio.to_thread(server.write_kubeconfig, installation.state.directory / KUBECONFIG)
-    ours = await asyncio.to_thread(server.credentials, USER)
+    credentials = await asyncio.to_thread(server.credentials, USER)
     # Use the token: the certificate is renewed each year, but a client reads it only once.
-    return Endpoint(server.url, ca_file=ours.ca, token=ours.token)
+    return Endpoint(server.url, ca_file=credentials.ca, token=credentials.token)
 
 
 def _addresses(settings: Settings) -> Callable[[], Iterable[str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint, from_cluster
-from controller.manager import embedded_api as api_part
+from controller.manager import embedded_api
 from controller.manager.cloud_link import RetirementOnDisk, RetirementStore
 from controller.manager.installation import Installation, identify
 from controller.nodes.cluster.installation_config import InstallationConfig
@@ -19,7 +19,7 @@ from controller.state import State
 
 @dataclass(frozen=True)
 class Environment:
-    """The installation, its API, and the marker of a retirement."""
+    """The installation, its API, and the store of a retirement."""
 
     installation: Installation
     endpoint: Endpoint
@@ -30,8 +30,8 @@ class Environment:
 async def standalone(settings: Settings, state: State, stack: AsyncExitStack) -> Environment:
     """Start the embedded API. Raises errors.SettingError."""
     installation = await identify(settings, state, stack, None)
-    endpoint = await api_part.embedded(installation)
-    return Environment(installation, endpoint, api_part.connect(endpoint, stack), RetirementOnDisk(state))
+    endpoint = await embedded_api.start(installation)
+    return Environment(installation, endpoint, embedded_api.connect(endpoint, stack), RetirementOnDisk(state))
 
 
 async def in_cluster(
@@ -39,12 +39,12 @@ async def in_cluster(
 ) -> Environment | None:
     """Use a cluster's API, waiting until it answers; None if stopped before. Raises errors.SettingError."""
     endpoint = from_cluster(environment)
-    api = api_part.connect(endpoint, stack)
-    facts = InstallationConfig(api, settings.namespace)
-    identifying = asyncio.create_task(identify(settings, state, stack, facts.install_id))
+    api = embedded_api.connect(endpoint, stack)
+    config = InstallationConfig(api, settings.namespace)
+    identifying = asyncio.create_task(identify(settings, state, stack, config.install_id))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait({identifying, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if identifying.cancel():  # it had not finished
         return None
-    return Environment(identifying.result(), endpoint, api, facts)
+    return Environment(identifying.result(), endpoint, api, config)

@@ -69,7 +69,7 @@ async def identify(settings: Settings, state: State, stack: AsyncExitStack, agre
 
 def _agent_id(settings: Settings) -> str | None:
     """Return the CN of the client certificate, even of an invalid one, as it only serves as a name."""
-    from controller.cloud import identity  # noqa: PLC0415 - cryptography, in a thread while the API starts
+    from controller.cloud import identity  # noqa: PLC0415 - loads cryptography; in a thread while the API starts
 
     try:
         return identity.agent_id(settings.client_cert)

@@ -89,29 +89,28 @@ class Manager:
 
     async def _start_node(self, env: Environment) -> None:
         """Start the node role, and the other roles of this process."""
-        from controller.manager import node  # noqa: PLC0415 - so is this
-        from controller.manager import node_role as host_part  # noqa: PLC0415 - Docker's and kopf's weight, for nodes only
+        from controller.manager import node, node_role  # noqa: PLC0415 - import Docker and kopf, which only nodes need
 
         installation = env.installation
         node_part = await node.start(installation, env.api, self._limits)
         installation.stack.push_async_callback(installation.supervisor.stop)
         only = SingleNode(installation.node_name, node_part.local, "Docker")
         fleet = None if installation.embedded else self._fleet(env)
-        cloud_link = CloudLinkManager(installation, env.api, fleet or only, env.retirement_store, self._leave)
-        host = await host_part.start(env, node_part, cloud_link)
+        cloud_link = CloudLinkManager(installation, env.api, fleet or only, env.retirement_store, self._end_process)
+        host = await node_role.start(env, node_part, cloud_link)
         observe = self._observer(host.metrics, host.status.poke)
         if fleet is None:
             await cloud_link.open(installation, host.metrics, lambda: node_part.sampler.host, observe)
         elif installation.can_lead:
             self._start_election(env, fleet, cloud_link, host.metrics)
-        checks = host_part.start_operator(env, host)
+        checks = node_role.start_operator(env, host)
         await _start_http(installation, host.metrics, {"api": _api_check(env), **checks})
 
     async def _start_leader(self, env: Environment) -> None:
         """Start a process without the node role."""
         installation, fleet = env.installation, self._fleet(env)
         installation.stack.push_async_callback(installation.supervisor.stop)
-        cloud_link = CloudLinkManager(installation, env.api, fleet, env.retirement_store, self._leave)
+        cloud_link = CloudLinkManager(installation, env.api, fleet, env.retirement_store, self._end_process)
         sources = MetricsSources(
             host=None, containers=dict, runtimes=dict, disks=lambda: {STATE: installation.disk.fault}
         )
@@ -127,17 +126,17 @@ class Manager:
     def _start_election(
         self, env: Environment, fleet: ClusterNodeDirectory, cloud_link: CloudLinkManager, metrics: Metrics
     ) -> None:
-        notice = CloudStatusPublisher(env.api, cloud_link.cloud)
-        observe = self._observer(metrics, notice.poke)
+        publisher = CloudStatusPublisher(env.api, cloud_link.cloud)
+        observe = self._observer(metrics, publisher.poke)
 
         async def lead(term: Installation) -> None:
             if "pods" in self._settings.roles:
-                from controller.manager import pods  # noqa: PLC0415 - only a cluster that runs pods
+                from controller.manager import pods  # noqa: PLC0415 - only needed for the pods role
 
                 pods.start(term, env.endpoint, env.api, metrics)
             if "link" in self._settings.roles:
                 await cloud_link.open(term, metrics, lambda: fleet.reading.host, observe)
-                term.supervisor.start("the cloud status publisher", notice.run)
+                term.supervisor.start("the cloud status publisher", publisher.run)
 
         leader.start(env.installation, env.api, fleet, lead)
 
@@ -169,13 +168,13 @@ class Manager:
             "systemd's watchdog", partial(self._notifier.feed_watchdog, installation.liveness.stale)
         )
 
-    async def _leave(self) -> None:
+    async def _end_process(self) -> None:
         """End the process and remove the state, because nothing is left to serve."""
         self._forget = True
         self.stop()
 
     async def _remove_everything(self) -> None:
-        from controller.backends.docker.containers import own_container  # noqa: PLC0415 - only an orchestrator that was deleted
+        from controller.backends.docker.containers import own_container  # noqa: PLC0415 - only after delete_orchestrator
 
         await asyncio.to_thread(self._state.forget)
         await own_container.remove(self._settings.docker_host)
