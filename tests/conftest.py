@@ -1,7 +1,7 @@
-"""Fixtures of the whole suite: engine, runtime image, LAN, certificates, local cloud, embedded API, and three guards.
+"""Fixtures of the whole suite: engine, runtime image, LAN, certificates, local cloud, embedded API, and guards.
 
-One private engine serves a test session; ``EDGE_TEST_DOCKERD`` names another dockerd for it (a ``runc``
-beside it is used). What a session leaves behind fails it.
+A test session uses one private engine; ``EDGE_TEST_DOCKERD`` selects another dockerd (with the ``runc`` next to it).
+A session that leaves something behind fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support import lan as lans
 from tests.support.certificates import Authority
 from tests.support.embedded_api import EmbeddedApi
 
-# An example may be drawn, or run, while other processes have the machine.
+# Examples may be slow while other processes use the machine.
 hypothesis.settings.register_profile(
     "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -42,7 +42,7 @@ def no_blocking_call() -> Iterator[None]:
 
 
 class _Unseen(logging.Handler):
-    """Keeps what asyncio says of failures that nobody looked at."""
+    """Collects asyncio's messages about exceptions that were never retrieved."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -56,7 +56,7 @@ class _Unseen(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def no_unseen_failure() -> Iterator[None]:
-    """Fail a test in which a task fails and nobody sees it."""
+    """Fail a test if the exception of a task is never retrieved."""
     unseen, logger = _Unseen(), logging.getLogger("asyncio")
     logger.addHandler(unseen)
     yield
@@ -66,7 +66,7 @@ def no_unseen_failure() -> Iterator[None]:
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Authority:
-    """A certificate authority of the test's own."""
+    """The test's own certificate authority."""
     return Authority(tmp_path / "certificates")
 
 
@@ -87,7 +87,7 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def embedded_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedApi]:
-    """One embedded API with our kinds for all who empty it after themselves (``clear``)."""
+    """One embedded API with our kinds; its users must empty it afterwards (``clear``)."""
     made = EmbeddedApi(tmp_path_factory.mktemp("api"))
     yield made
     made.stop()
@@ -95,7 +95,7 @@ def embedded_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedA
 
 @pytest.fixture(scope="session")
 def docker_machine() -> Iterator[None]:
-    """A machine for engines and LANs; cleans up after killed runs, and checks after this one."""
+    """A machine for engines and LANs; cleans up after killed runs and checks for leftovers of this one."""
     requirements.root()
     requirements.programs("dockerd", "containerd", "runc", "ip", "ping", "arping")
     lans.remove_orphans()
@@ -109,7 +109,7 @@ def docker_machine() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def engine(docker_machine: None) -> Iterator[dockerd.Engine]:
-    """The session's Docker engine; it fails the session when tests leave containers or networks in it."""
+    """The session's Docker engine; fails the session if tests leave containers or networks in it."""
     binary = os.environ.get("EDGE_TEST_DOCKERD", "dockerd")
     runtime = Path(binary).parent / "runc"
     own_runtime = runtime if "/" in binary and runtime.exists() else None
@@ -121,15 +121,15 @@ def engine(docker_machine: None) -> Iterator[dockerd.Engine]:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nodes.Cluster]:
-    """A real cluster of two nodes with our kinds and the runtime's images; whoever changes it for a test puts it back.
+    """A real cluster of two nodes with our kinds and the runtime's images; tests must undo their changes.
 
-    It fails the session when something of it is left.
+    Fails the session if something is left behind.
     """
     with nodes.Cluster(nodes.build(), tmp_path_factory.mktemp("cluster"), count=2) as made:
         made.load(image.runtime_images())
         made.apply(*crds.manifests(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}})
         made.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        # Established is told a moment before the kind is served; kubectl waits for that.
+        # The condition Established is set shortly before the kind is served; kubectl waits for that.
         made.kubectl("get", "runtimes,runtimecommands,edgenodes", "--all-namespaces")
         made.kubectl("wait", "--for=create", "serviceaccount/default", "--namespace=edge", "--timeout=60s")
         yield made
@@ -151,7 +151,7 @@ def runtime_images(docker_machine: None) -> dict[str, image.Image]:
 
 @pytest.fixture
 def runtime_image(docker_client: docker.DockerClient, runtime_images: dict[str, image.Image]) -> str:
-    """The repository whose tags ``1``, ``2`` and ``crash`` are in the engine, whatever a test removed."""
+    """The repository with the tags ``1``, ``2`` and ``crash`` in the engine, even if a test removed them."""
     present = {tag for found in docker_client.images.list(image.REPOSITORY) for tag in found.tags}
     missing = [made for made in runtime_images.values() if made.reference not in present]
     if missing:
@@ -161,13 +161,13 @@ def runtime_image(docker_client: docker.DockerClient, runtime_images: dict[str, 
 
 @pytest.fixture
 def lan(docker_machine: None) -> Iterator[lans.Lan]:
-    """A LAN of the test's own."""
+    """The test's own LAN."""
     with lans.Lan() as made:
         yield made
 
 
 def left_behind(client: docker.DockerClient) -> list[str]:
-    """The engine's containers and networks, without those that every engine has."""
+    """Return the engine's containers and networks except the default ones."""
     containers = [f"container {container.name}" for container in client.containers.list(all=True)]
     networks = [
         f"network {network.name}" for network in client.networks.list() if network.name not in _DEFAULT_NETWORKS

@@ -1,4 +1,4 @@
-"""The private engine and the LAN do what the suite relies on, and leave nothing behind."""
+"""The private engine and the LAN work as the suite expects, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_container_on_the_lan_answers_with_its_own_mac(engine: Engine, lan: La
             network.remove()
 
 
-def test_the_runtime_ends_at_once_on_sigterm(engine: Engine, runtime_image: str) -> None:
+def test_the_runtime_exits_at_once_on_sigterm(engine: Engine, runtime_image: str) -> None:
     with contextlib.closing(engine.client()) as client:
         container = client.containers.run(f"{runtime_image}:1", detach=True, network_mode="none")
         try:
@@ -50,7 +50,7 @@ def test_the_runtime_ends_at_once_on_sigterm(engine: Engine, runtime_image: str)
 
 @pytest.fixture
 def own_engine(engine: Engine) -> Iterator[Engine]:
-    """A second engine like the session's."""
+    """A second engine of the same kind as the session's."""
     with Engine(engine.binary, runtime=engine.runtime) as own:
         yield own
 

@@ -1,4 +1,4 @@
-"""The guard against blocking calls catches the product, and only the product."""
+"""The guard against blocking calls catches only calls of the product."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a killed test run leaves on the machine is removed by the next one; what a living one owns is not."""
+"""The next test run removes leftovers of a killed one, but not what a living one owns."""
 
 from __future__ import annotations
 

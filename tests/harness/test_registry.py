@@ -1,4 +1,4 @@
-"""The test registry behaves towards an engine as a registry does."""
+"""The test registry behaves like a registry for an engine."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_unknown_tag_is_not_found(docker_client: docker.DockerClient) -> None
         ({"username": "plc", "password": "s3"}, True),
     ],
 )
-def test_a_private_registry_wants_the_password(
+def test_a_private_registry_requires_the_password(
     docker_client: docker.DockerClient,
     runtime_images: dict[str, Image],
     credentials: dict[str, str] | None,
@@ -68,5 +68,5 @@ def test_a_throttled_pull_shows_progress(docker_client: docker.DockerClient, run
 
 
 def _other_layer(image: Image) -> Layer:
-    """A layer that the engine does not have yet, so that it must be transferred."""
+    """A layer that the engine does not have yet, so that it must be downloaded."""
     return Layer(image.layer.content + bytes(10240))

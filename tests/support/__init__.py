@@ -1,4 +1,4 @@
-"""What tests, the demonstration and the benchmark share: a private Docker engine, a LAN, images, a registry.
+"""Helpers shared by tests, demonstration and benchmark: a private Docker engine, a LAN, images, a registry.
 
-Nothing of the product is imported here, and nothing here is imported by the product.
+This module imports nothing of the product, and the product imports nothing from here.
 """

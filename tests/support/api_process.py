@@ -1,4 +1,4 @@
-"""An embedded API server in a process of its own, that can be killed and started again within milliseconds.
+"""An embedded API server in its own process, which can be killed and restarted within milliseconds.
 
 Each is forked from one process that has imported everything (multiprocessing's fork server).
 """
@@ -19,7 +19,7 @@ START_SECONDS = 60.0
 
 
 class ApiProcess:
-    """One server on a port of its own; ``kill`` is kill -9."""
+    """One server on its own port; ``kill`` is kill -9."""
 
     def __init__(self, directory: Path, port: int) -> None:
         self._directory = directory
@@ -36,7 +36,7 @@ class ApiProcess:
         return self._process.pid
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Wait until the server answers."""
         answers, reported = self._context.Pipe(duplex=False)
         self._process = self._context.Process(target=_run, args=(self._directory, self._port, reported), daemon=True)
         self._process.start()
@@ -46,7 +46,7 @@ class ApiProcess:
         answers.close()
 
     def kill(self) -> None:
-        """End it in the middle of whatever it does."""
+        """Kill the server in the middle of its work."""
         assert self._process is not None
         self._process.kill()
         self._process.join()

@@ -1,4 +1,4 @@
-"""A process in a network namespace of its own: what a DHCP client of ours sees of a container, without an engine."""
+"""A process in its own network namespace, which looks like a container to the DHCP client, without an engine."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.processes import bare
 
 
 def _namespace_of(pid: str) -> int:
-    """The number of a process's network namespace."""
+    """Return the inode of a process's network namespace."""
     return Path(f"/proc/{pid}/ns/net").stat().st_ino
 
 
 class BareContainer:
-    """A process with one macvlan link, ``lan0``, on the LAN; ``link`` and ``client`` are what DHCP needs of it."""
+    """A process with one macvlan link, ``lan0``, on the LAN; ``link`` and ``client`` are the inputs of DHCP."""
 
     def __init__(self, lan: Lan, mac: str) -> None:
         self._process = subprocess.Popen(["unshare", "--net", "setpriv", "--pdeathsig", "KILL", "sleep", "1000"])
@@ -28,13 +28,13 @@ class BareContainer:
         born = ("name", "edgetest", "link", lan.parent, "netns", pid, "address", mac)
         run("ip", "link", "add", *born, "type", "macvlan")
         run("nsenter", "-t", pid, "-n", "ip", "link", "set", "edgetest", "name", "lan0")
-        # The kernel removes the links of a namespace that ended some time later, and their addresses with them.
+        # The kernel removes a namespace's links, and their addresses, some time after its end.
         while run("nsenter", "-t", pid, "-n", "ip", "link", "set", "lan0", "up", check=False).returncode:
             assert self._process.poll() is None
         self.client = Client(bytes.fromhex(mac.replace(":", "")), f"plc-{pid}")
         self.link = Link(bare(self._process.pid), "lan0", 7)
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait(20)

@@ -1,6 +1,6 @@
-"""A base for the controller's image from this machine's files, since tests reach no registry.
+"""A base for the controller's image from this machine's files, because tests have no registry.
 
-It holds what the Dockerfile needs of its base: Debian's Python 3.11 with its library, pip, iproute2, nsenter, a shell.
+It contains what the Dockerfile needs: Debian's Python 3.11 with its library, pip, iproute2, nsenter, a shell.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.support.image_files import Entry
 REFERENCE = "localhost/edge-base:1"
 _WITHOUT = {"__pycache__", "test", "tests", "idlelib", "tkinter", "lib2to3", "ensurepip", "turtledemo", "pydoc_data"}
 _PROGRAMS = ("ip", "nsenter")
-# Wheels bring their libraries, but for those that every system has (PEP 600).
+# Wheels include their libraries, except those that every system has (PEP 600).
 _LIBRARIES = (
     *("libgcc_s.so.1", "libstdc++.so.6", "libpthread.so.0", "librt.so.1", "libdl.so.2", "libm.so.6", "libutil.so.1"),
     *("libresolv.so.2", "libnss_dns.so.2", "libnss_files.so.2"),
@@ -27,7 +27,7 @@ _LIBRARIES = (
 
 
 def make() -> image.Image:
-    """The base. Raises image_files.ImageFailed where the machine lacks a part of it."""
+    """Build the base. Raises image_files.ImageFailed when the machine lacks a part of it."""
     settings: dict[str, object] = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}
     return image.Image(REFERENCE, image.Layer(image.tar(list(_entries()))), settings)
 

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, servers, agents, and the ways in which a certificate is wrong."""
+"""Certificates for tests: an authority, servers, agents, and invalid certificates of all kinds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Pair:
 
 
 class Authority:
-    """A certificate authority; writes what it issues below ``folder``. ``ca`` is its own PEM file."""
+    """A certificate authority that writes what it issues below ``folder``. ``ca`` is its own PEM file."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,33 +29,33 @@ class Authority:
         self._authority.cert_pem.write_to_path(self.ca)
 
     def server(self, *hosts: str) -> Pair:
-        """A server's certificate for these host names and addresses; loopback when none is given."""
+        """Issue a server certificate for these host names and addresses, by default for loopback."""
         return self._write(self._authority.issue_cert(*(hosts or ("localhost", "127.0.0.1", "::1"))))
 
     def server_between(self, start: datetime, end: datetime) -> Pair:
-        """A server's certificate for loopback that is valid from ``start`` to ``end``."""
+        """Issue a server certificate for loopback that is valid from ``start`` to ``end``."""
         return self._write(self._authority.issue_cert("localhost", "127.0.0.1", not_before=start, not_after=end))
 
     def agent(self, common_name: str) -> Pair:
-        """A client certificate: its CN is the agent id."""
+        """Issue a client certificate with the agent id as CN."""
         return self._write(self._authority.issue_cert(common_name=common_name))
 
     def expired(self, common_name: str) -> Pair:
-        """A client certificate that ended yesterday."""
+        """Issue a client certificate that expired yesterday."""
         now = datetime.now(UTC)
         return self._agent_between(common_name, now - timedelta(days=30), now - timedelta(days=1))
 
     def not_yet_valid(self, common_name: str) -> Pair:
-        """A client certificate that begins tomorrow, as a wrong clock sees one."""
+        """Issue a client certificate that is not valid before tomorrow, as a wrong clock sees one."""
         now = datetime.now(UTC)
         return self._agent_between(common_name, now + timedelta(days=1), now + timedelta(days=30))
 
     def foreign(self, common_name: str) -> Pair:
-        """A client certificate of another authority."""
+        """Issue a client certificate of another authority."""
         return Authority(self.folder / "foreign").agent(common_name)
 
     def mismatched(self, common_name: str) -> Pair:
-        """A certificate with the key of another one."""
+        """Issue a certificate with the key of another one."""
         return Pair(self.agent(common_name).certificate, self.agent(common_name).key)
 
     def _agent_between(self, common_name: str, start: datetime, end: datetime) -> Pair:

@@ -1,7 +1,7 @@
-"""Controllers of several roles as real processes on one Kubernetes API, with the local cloud beside them.
+"""Controllers with several roles as real processes on one Kubernetes API, with a local cloud.
 
-The API is any that ``kubeconfig`` opens as an administrator. The processes have the accounts and the rights that the
-chart gives to their roles, and no others.
+``kubeconfig`` gives administrator access to any API. The processes have exactly the accounts and rights that the chart
+gives to their roles.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from controller import names
 from controller.api import crds
 from tests.support.site import NAMESPACE, Site
 
-ACCOUNT = "edge-controller"  # of who leads
+ACCOUNT = "edge-controller"  # of the leader
 NODE_ACCOUNT = f"{ACCOUNT}-node"
-BOTH_ACCOUNT = f"{ACCOUNT}-both"  # of a process with all roles, which the chart has none of
+BOTH_ACCOUNT = f"{ACCOUNT}-both"  # of a process with all roles, which is not in the chart
 _MANIFEST = Path(__file__).parents[2] / "manifests/cluster/edge-controller.yaml"
 _RIGHTS = ("ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 
 
 class ClusterSite:
-    """The processes of one installation; ``close`` stops all that were started."""
+    """The processes of one installation; ``close`` stops them all."""
 
     def __init__(self, directory: Path, kubectl: Path, kubeconfig: Path, cloud: Any, certificates: Path) -> None:
         self.directory = directory
@@ -40,7 +40,7 @@ class ClusterSite:
         self._processes: list[Site] = []
 
     async def prepare(self) -> None:
-        """Kinds, namespace, and an account with a token for nodes."""
+        """Create the kinds, the namespace, and an account with a token for nodes."""
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         await self.apply(namespace, *crds.manifests(), *rights())
         await self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
@@ -51,12 +51,12 @@ class ClusterSite:
             self._kubeconfig_of(account).write_text(yaml.safe_dump(config))
 
     async def make_token(self, audience: str = "", account: str = ACCOUNT) -> str:
-        """A token of a ServiceAccount."""
+        """Request a token of a ServiceAccount."""
         wanted = (f"--audience={audience}",) if audience else ()
         return (await self.kubectl("create", "token", account, *wanted)).strip()
 
     def process(self, name: str, roles: str, **environment: str) -> Site:
-        """A controller of those roles, not started yet; it has no Docker engine unless ``environment`` names one."""
+        """Return a controller with these roles, not started yet; without an engine unless ``environment`` names one."""
         folder = self.directory / name
         folder.mkdir()
         missing = f"unix://{folder}/missing.sock"
@@ -74,7 +74,7 @@ class ClusterSite:
         return site
 
     async def run(self, command: str) -> str:
-        """What a command of ours prints, given by a person."""
+        """Run one of our commands as a person would; return its output."""
         environment = {**os.environ, "EDGE_API": "cluster", "KUBECONFIG": str(self.kubeconfig)}
         done = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "controller", command, env=environment, stdout=asyncio.subprocess.PIPE
@@ -84,7 +84,7 @@ class ClusterSite:
         return output.decode()
 
     async def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """What kubectl prints, as the administrator, in the namespace of the runtimes."""
+        """Run kubectl as administrator in the runtimes' namespace; return its output."""
         own = [str(self._kubectl), f"--kubeconfig={self.kubeconfig}", f"--namespace={NAMESPACE}"]
         done = await asyncio.to_thread(
             subprocess.run, [*own, *arguments], input=stdin, capture_output=True, text=True, timeout=120, check=False
@@ -93,17 +93,17 @@ class ClusterSite:
         return done.stdout
 
     async def apply(self, *objects: dict[str, Any]) -> None:
-        """Apply objects on the server, whoever had them before: a release of another test may have."""
+        """Apply objects server-side, even if a release of another test owned them before."""
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         await self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(listed))
 
     async def get(self, what: str, name: str) -> dict[str, Any]:
-        """One object."""
+        """Return one object."""
         found: dict[str, Any] = json.loads(await self.kubectl("get", what, name, "-o", "json"))
         return found
 
     async def close(self) -> None:
-        """Stop every process, whatever state it is in."""
+        """Stop every process, regardless of its state."""
         for site in self._processes:
             if site.process is not None and site.process.returncode is None:
                 site.process.kill()
@@ -118,7 +118,7 @@ class ClusterSite:
         return self.directory / f"{account}.kubeconfig"
 
     async def _empty(self) -> None:
-        """Another test finds the kinds and nothing else."""
+        """Remove everything but the kinds for the next test."""
         plurals = "runtimes.getedge.me,runtimecommands.getedge.me,leases.coordination.k8s.io"
         runtimes = (await self.kubectl("get", "runtimes.getedge.me", "-o", "name")).split()
         for runtime in runtimes:
@@ -129,7 +129,7 @@ class ClusterSite:
 
 
 def rights() -> list[dict[str, Any]]:
-    """The accounts of the chart, what they may do, and one account with all of it."""
+    """Create the chart's accounts with their rights, and one account with all rights."""
     given = [each for each in yaml.safe_load_all(_MANIFEST.read_text()) if each["kind"] in _RIGHTS]
     both = {"kind": "ServiceAccount", "name": BOTH_ACCOUNT, "namespace": NAMESPACE}
     for binding in (each for each in given if each["kind"].endswith("Binding")):

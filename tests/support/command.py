@@ -1,4 +1,4 @@
-"""Run a system command for the tests: argument lists only, and its own words when it fails."""
+"""Runs system commands for the tests, and reports their output when they fail."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-# Debian keeps daemons and ip in the sbin folders, which a user's PATH may lack.
+# Debian has daemons and ip in the sbin folders, which may be missing in a user's PATH.
 SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 class CommandFailed(Exception):  # noqa: N818 - an outcome of a command
-    """The command exited with another status than 0; the text holds the command and what it printed."""
+    """The command exited with a status other than 0; the message contains the command and its output."""
 
 
 def run(
@@ -21,9 +21,9 @@ def run(
     check: bool = True,
     timeout: float = 30,
 ) -> subprocess.CompletedProcess[str]:
-    """Run and capture; raises CommandFailed with the command's own error text unless ``check`` is off.
+    """Run a command and capture its output; raises CommandFailed with its error output unless ``check`` is off.
 
-    ``environment`` is what is set besides our own.
+    ``environment`` is added to our own.
     """
     done = subprocess.run(
         arguments,

@@ -1,4 +1,4 @@
-"""The controller's image, built by its Dockerfile on the local base, without any registry or package index."""
+"""Builds the controller's image with its Dockerfile on the local base, without a registry or package index."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.support.command import run
 
 PROJECT = Path(__file__).parents[2]
 REFERENCE = "localhost/edge-controller:1"
-# What .dockerignore lets through.
+# The files that .dockerignore does not exclude.
 CONTEXT = ("Dockerfile", "LICENSE", "README.md", "controller", "pyproject.toml", "requirements.lock",
            "requirements-build.lock", "scripts/sbom.py")  # fmt: skip
 
 
 def build(client: docker.DockerClient, *, cached: bool = True) -> Any:
-    """Build it; the image, as REFERENCE."""
+    """Build the image, tagged REFERENCE."""
     image.load(client, [base_image.make()])
     built, _ = client.images.build(
         fileobj=_context(), custom_context=True, tag=REFERENCE, nocache=not cached, rm=True, forcerm=True,

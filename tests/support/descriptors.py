@@ -1,4 +1,4 @@
-"""The descriptors of this process: a test counts them to see that what it opened is closed."""
+"""Counts the open descriptors of this process, to detect leaks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def opened(kind: str = "") -> int:
-    """How many are open, of those whose target begins with ``kind`` (``socket:``, a folder)."""
-    gc.collect()  # what earlier tests left would be closed at any moment
+    """Count the open descriptors with a target that starts with ``kind`` (``socket:``, a folder)."""
+    gc.collect()  # garbage of earlier tests could be closed at any moment
     count = 0
     for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # the folder's own, closed by now

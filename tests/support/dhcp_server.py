@@ -1,4 +1,4 @@
-"""A DHCP server on a LAN of the tests: dnsmasq in the LAN's namespace, with its lease file as a witness."""
+"""A DHCP server on a test LAN: dnsmasq in the LAN's namespace; its lease file shows its view."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from tests.support.command import SYSTEM_PATH
 from tests.support.lan import Lan
 
-SHORTEST_LEASE = 120  # seconds; dnsmasq gives none that is shorter
+SHORTEST_LEASE = 120  # seconds; the minimum of dnsmasq
 _READY_SECONDS = 60
 
 
 class DhcpServer:
-    """Gives the addresses ``first`` to ``last`` (host numbers) of the LAN; a context manager that stops it.
+    """Leases the addresses ``first`` to ``last`` (host numbers) of the LAN; a context manager that stops it.
 
-    ``options`` are more of dnsmasq's. What it gave is in ``folder``, and outlives a stop and start.
+    ``options`` are further options of dnsmasq. Its leases are in ``folder`` and survive a stop and start.
     """
 
     def __init__(self, lan: Lan, folder: Path, *options: str, first: int = 100, last: int = 150) -> None:
@@ -35,12 +35,12 @@ class DhcpServer:
         self.stop()
 
     def start(self) -> None:
-        """Start it, and wait until it serves."""
+        """Start the server and wait until it serves."""
         before = self.log.count("DHCP, IP range")
         first, last = (self._lan.address(number) for number in self._range)
         self._process = subprocess.Popen(
             [
-                # Not `ip netns exec`: its copy of the mounts would keep the namespaces of containers alive.
+                # Not `ip netns exec`: its copy of the mounts would keep containers' namespaces alive.
                 *("nsenter", f"--net=/run/netns/{self._lan.namespace}", "setpriv", "--pdeathsig", "KILL", "dnsmasq"),
                 *("--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--port=0"),
                 *("--user=root", "--no-ping", "--dhcp-authoritative", "--log-dhcp", "--pid-file="),
@@ -55,27 +55,27 @@ class DhcpServer:
         self._wait(before)
 
     def stop(self) -> None:
-        """Stop it; the leases stay in its file."""
+        """Stop the server; the leases stay in its file."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)
             self._process = None
 
     def forget(self) -> None:
-        """Lose the lease file, as a server does whose disk was replaced; only while it is stopped."""
+        """Delete the lease file, as after a disk replacement; only while it is stopped."""
         self._leases.unlink(missing_ok=True)
 
     @property
     def log(self) -> str:
-        """Everything that it logged."""
+        """Return the log."""
         return self._log.read_text() if self._log.exists() else ""
 
     def requests(self, kind: str, mac: str) -> int:
-        """How often a client sent such a message (DHCPDISCOVER, DHCPREQUEST, ...)."""
+        """Count the clients' messages of this kind (DHCPDISCOVER, DHCPREQUEST, ...)."""
         return sum(kind in line and mac in line for line in self.log.splitlines())
 
     def given(self) -> dict[str, tuple[str, str, str]]:
-        """Address, host name and client id by MAC address, as the lease file has them (dnsmasq(8))."""
+        """Return address, host name and client id by MAC address from the lease file (dnsmasq(8))."""
         lines = self._leases.read_text().splitlines() if self._leases.exists() else []
         return {mac: (address, name, client) for _, mac, address, name, client in (line.split() for line in lines)}
 

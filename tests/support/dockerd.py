@@ -1,4 +1,4 @@
-"""A private Docker engine: its own root, socket, containerd and cgroups, and nothing of it left afterwards.
+"""A private Docker engine with its own root, socket, containerd and cgroups, which leaves nothing behind.
 
 Never touches an engine that it did not start. Needs root, dockerd, containerd and runc.
 """
@@ -26,14 +26,14 @@ _POLL_SECONDS = 0.02
 
 
 class EngineFailed(Exception):  # noqa: N818 - an outcome
-    """The engine did not start or stop; the text ends with the last lines of its log."""
+    """The engine did not start or stop; the message ends with the last lines of its log."""
 
 
 class Engine:
-    """One dockerd with everything below ``root`` (a short path: a socket's path has 107 characters at most).
+    """One dockerd with everything below ``root`` (a short path: a socket's path is limited to 107 characters).
 
-    ``binary`` is a dockerd, by path or by name; ``runtime`` a runc to use instead of the machine's;
-    ``options`` are further arguments of dockerd. A context manager: started on entry, gone on exit.
+    ``binary`` is the path or name of a dockerd, ``runtime`` a runc to use instead of the machine's, and ``options`` are
+    further arguments of dockerd. A context manager: started on entry, removed on exit.
     """
 
     def __init__(
@@ -64,22 +64,22 @@ class Engine:
 
     @property
     def log(self) -> Path:
-        """Where the engine writes what it does."""
+        """The engine's log file."""
         return self.root / "dockerd.log"
 
     @property
     def process_id(self) -> int:
-        """The process id of the running dockerd."""
+        """The pid of the running dockerd."""
         if self._process is None:
             raise EngineFailed("the engine is not running")
         return self._process.pid
 
     def client(self, timeout: int = 60) -> docker.DockerClient:
-        """A client of this engine; the caller closes it."""
+        """Return a client of this engine; the caller closes it."""
         return docker.DockerClient(base_url=self.url, timeout=timeout)
 
     def start(self) -> None:
-        """Start, and return when the API answers; raises EngineFailed."""
+        """Start and wait until the API answers. Raises EngineFailed."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         # NOTIFY_SOCKET: an engine started from a service must not report its readiness for it.
         environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"} | {"PATH": SYSTEM_PATH}
@@ -95,11 +95,11 @@ class Engine:
         self._wait_ready(self._process)
 
     def stop(self) -> None:
-        """Stop as a service manager does: dockerd stops the containers first."""
+        """Stop like a service manager: dockerd stops the containers first."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill -9 dockerd and its containerd: containers run on without their engine."""
+        """Kill -9 dockerd and its containerd: containers keep running without their engine."""
         self._end(signal.SIGKILL)
         engine_traces.kill_containerd(self.root)
 
@@ -109,7 +109,7 @@ class Engine:
         self.start()
 
     def remove(self) -> None:
-        """Kill everything of this engine and remove every trace; twice is no harm."""
+        """Kill everything of this engine and remove every trace; idempotent."""
         if self._process is not None:
             self.kill()
         engine_traces.remove(self.root)
@@ -148,19 +148,19 @@ class Engine:
 
 
 def remove_orphans() -> None:
-    """Remove the engines of test runs that were killed."""
+    """Remove the engines of killed test runs."""
     for root in _FOLDERS.glob(f"{PREFIX}*"):
         if ownership.is_orphan(root.name, PREFIX):
             engine_traces.remove(root)
 
 
 def roots() -> list[Path]:
-    """The folders of the engines that this process made and that are still there."""
+    """Return the existing folders of engines that this process created."""
     return [root for root in _FOLDERS.glob(f"{PREFIX}*") if ownership.is_own(root.name, PREFIX)]
 
 
 def find(binary: str) -> Path | None:
-    """Where the dockerd of this name is, or None."""
+    """Return the path of the dockerd with this name, or None."""
     found = shutil.which(binary, path=SYSTEM_PATH)
     return Path(found) if found else None
 

@@ -1,4 +1,4 @@
-"""One embedded Kubernetes API for many tests: in a thread and a loop of its own, emptied after each test."""
+"""One embedded Kubernetes API for many tests, in its own thread and event loop, emptied after each test."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class EmbeddedApi:
         self._credentials = {user: self._server.credentials(user) for user in ("admin", "controller")}
 
     def client(self, user_agent: str = "edge-controller", user: str = "controller") -> ApiClient:
-        """A client for the loop that it is used in; the API takes the user agent as field manager."""
+        """Return a client for the current loop; the API uses the user agent as field manager."""
         ours = self._credentials[user]
         endpoint = Endpoint(self._server.url, ca_file=ours.ca, client_cert=ours.certificate, client_key=ours.key)
         return ApiClient(endpoint, user_agent)
 
     async def clear(self) -> None:
-        """Remove what a test left."""
+        """Remove what a test left behind."""
         client = self.client()
         try:
             for runtime in await client.list(kinds.RUNTIMES):
@@ -61,7 +61,7 @@ async def _remove(client: ApiClient, name: str, namespace: str) -> None:
 
 
 async def _cancel_others() -> None:
-    """End what still waits for a client that went: destroyed with the loop it would complain at a random place."""
+    """Cancel tasks that still wait for a disconnected client; otherwise they warn when the loop is destroyed."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()

@@ -1,8 +1,8 @@
-"""What a private Docker engine, or a cluster's node, leaves on the machine, found and removed without its help.
+"""Finds and removes what a private Docker engine or a cluster's node leaves on the machine, without its help.
 
-So it works after a kill -9, for every engine version, and for the leftovers of an earlier run. Everything is
-found by the engine's root folder: processes that name it, the cgroup called after it, mounts below it, and
-the bridges whose networks are in its own database.
+So it works after a kill -9, for every engine version, and for leftovers of an earlier run. Everything is found by the
+engine's root folder: processes that name it, the cgroup named after it, mounts below it, and the bridges of networks in
+its database.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def kill(root: Path) -> None:
 
 
 def find(root: Path) -> list[str]:
-    """One line for each trace that is there; empty when the engine left nothing."""
+    """Return one line for each trace; empty when the engine left nothing."""
     return [
         *(f"process {process}" for process in processes(root)),
         *(f"mount {mount}" for mount in mounts(root)),
@@ -51,24 +51,24 @@ def find(root: Path) -> list[str]:
 
 
 def processes(root: Path) -> set[int]:
-    """dockerd, containerd and shims (they name the root), and all that runs in the containers."""
+    """Find dockerd, containerd and shims (they name the root), and everything that runs in the containers."""
     found = {int(pid) for group in cgroups(root) for file in group.rglob("cgroup.procs") for pid in _read(file).split()}
     return found | _naming(f"{root}/")
 
 
 def mounts(root: Path) -> list[str]:
-    """Mount points below the root, outer ones first (proc(5), mountinfo: field 5)."""
+    """Return the mount points below the root, outer ones first (proc(5), mountinfo: field 5)."""
     points = [line.split()[4] for line in _read(Path("/proc/self/mountinfo")).splitlines()]
     return sorted(point for point in points if point.startswith(f"{root}/"))
 
 
 def cgroups(root: Path) -> list[Path]:
-    """The engine's cgroup: one on v2, one in each hierarchy on v1."""
+    """Return the engine's cgroups: one on v2, one in each hierarchy on v1."""
     return [group for group in (_CGROUPS / root.name, *_CGROUPS.glob(f"*/{root.name}")) if group.is_dir()]
 
 
 def bridges(root: Path) -> set[str]:
-    """The bridges of the engine's networks that still exist: named after the networks in its database."""
+    """Return the existing bridges of the engine's networks, named after the networks in its database."""
     database = root / "data/network/files/local-kv.db"
     content = database.read_bytes() if database.exists() else b""
     names = {f"br-{network[:12].decode()}" for network in re.findall(rb"network/v1\.0/bridge/([0-9a-f]{64})", content)}
@@ -76,14 +76,14 @@ def bridges(root: Path) -> set[str]:
 
 
 def link_exists(name: str) -> bool:
-    """Whether the machine has a network link of this name."""
+    """Return whether the machine has a network link of this name."""
     return Path("/sys/class/net", name).exists()
 
 
 def kill_containerd(root: Path) -> None:
     """Kill the containerd that dockerd started.
 
-    Its pid file goes too: dockerd 20.10 takes a zombie that nobody has reaped yet for a running containerd.
+    Remove its pid file too: dockerd 20.10 mistakes an unreaped zombie for a running containerd.
     """
     _kill_until_gone(lambda: _naming(f"{root}/exec/containerd/containerd.toml"))
     (root / "exec/containerd/containerd.pid").unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def _naming(text: str) -> set[int]:
 
 def _kill_until_gone(find_processes: Callable[[], set[int]]) -> None:
     deadline = time.monotonic() + _END_SECONDS
-    # More than once: a shim that outlives its containerd may still have started something.
+    # Repeatedly: a shim that outlives its containerd may still have started something.
     while (found := find_processes()) and time.monotonic() < deadline:
         for process in found:
             with contextlib.suppress(ProcessLookupError):
@@ -115,7 +115,7 @@ def _deepest_first(folder: Path) -> Iterator[Path]:
 
 
 def _read(file: Path) -> str:
-    # Processes and cgroups end while we look at them.
+    # Processes and cgroups may disappear during the search.
     try:
         return file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:

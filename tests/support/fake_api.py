@@ -1,7 +1,7 @@
-"""The Kubernetes API in memory, in place of resources.client.ApiClient, for tests that need faults at will.
+"""The Kubernetes API in memory, in place of machinery.client.ApiClient, for tests that inject faults.
 
-Holds resourceVersion, generation, uid, finalizers and the status subresource; validates nothing. The verbs that it
-does not have (``replace``, ``text``) fail as if the server were away.
+Supports resourceVersion, generation, uid, finalizers and the status subresource; validates nothing. The unsupported
+verbs (``replace``, ``text``) fail as if the server were unreachable.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Key = tuple[str, str, str]
 
 
 class FakeApi(ApiClient):
-    """``fault`` is asked before every verb with its name and kind; what it raises, the caller gets."""
+    """``fault`` is called before every verb with its name and kind; its exceptions propagate to the caller."""
 
     def __init__(self) -> None:
         super().__init__(Endpoint("memory:"))
@@ -102,29 +102,29 @@ class FakeApi(ApiClient):
             self._watchers.discard(queue)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds that requests make true."""
+        """Wait until a condition holds that requests change."""
         while not holds():
             self._activity.clear()
             await self._activity.wait()
 
     def end_watches(self) -> None:
-        """End every stream, as a server does from time to time."""
+        """End every watch, as a server does from time to time."""
         for queue in self._watchers:
             queue.put_nowait(None)
 
     def remove(self, kind: Kind, name: str, namespace: str) -> None:
-        """Take an object away at once, finalizers or not."""
+        """Remove an object at once, regardless of finalizers."""
         key = (kind.plural, namespace, name)
         found = self.objects.pop(key)
         found["metadata"]["resourceVersion"] = str(next(self._revisions))
         self._notify(key, WatchEvent("DELETED", found))
 
     def _missed(self, revision: int) -> Iterable[tuple[Key, WatchEvent]]:
-        """What happened since a revision."""
+        """Return the events since a revision."""
         return [(k, e) for k, e in self._history if int(e.object["metadata"]["resourceVersion"]) > revision]
 
     def _present(self) -> Iterable[tuple[Key, WatchEvent]]:
-        """What a watch without a revision begins with."""
+        """Return the initial events of a watch without a revision."""
         return [(key, WatchEvent("ADDED", copy.deepcopy(found))) for key, found in self.objects.items()]
 
     async def _begin(self, verb: str, kind: Kind) -> None:

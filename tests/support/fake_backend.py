@@ -1,4 +1,4 @@
-"""A backend in memory: an engine's containers without an engine, for tests that need faults and crashes at will.
+"""A backend in memory, for tests that inject faults and crashes.
 
 It is what reconciling uses of one (protocol.Reconcilable); each step is idempotent, as that asks. ``effects`` is what
 really happened to a container, so that a test can tell that nothing was done twice.
@@ -19,7 +19,7 @@ from controller.machinery import timestamps
 
 
 class Crash(BaseException):
-    """The controller is killed at this very point."""
+    """The controller is killed at this point."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ Fault = Callable[[str, base.Step], None]
 
 @dataclass
 class FakeBackend:
-    """``fault(when, step)`` is called "before" and "after" each step; what it raises ends the step."""
+    """``fault(when, step)`` is called "before" and "after" each step; an exception aborts the step."""
 
     clock: Callable[[], float]
     elapsed: Callable[[], float] = boottime.now
@@ -60,13 +60,13 @@ class FakeBackend:
     missing_parents: set[str] = field(default_factory=set)
     foreign: dict[str, str] = field(default_factory=dict)
     in_place: bool = True
-    does_not_run: set[str] = field(default_factory=set)  # pins of images whose program ends at once
+    does_not_run: set[str] = field(default_factory=set)  # pins of images with a program that exits at once
     unreachable: bool = False
     fault: Fault = lambda when, step: None
     effects: list[str] = field(default_factory=list)
     heirs: list[str] = field(default_factory=list)
     credentials: tuple[dict[str, str], ...] = ()
-    secret_env: dict[str, str] = field(default_factory=dict)  # of the last container that was made
+    secret_env: dict[str, str] = field(default_factory=dict)  # of the last created container
     pull_gate: asyncio.Event | None = None
     pulling: asyncio.Event = field(default_factory=asyncio.Event)
     pulls_abandoned: int = 0
@@ -74,7 +74,7 @@ class FakeBackend:
     _ids: Any = field(default_factory=lambda: count(1))
 
     def only(self) -> Container:
-        """The one container there is."""
+        """The only container."""
         (container,) = self.containers.values()
         return container
 
@@ -207,15 +207,15 @@ class FakeBackend:
         container.restart_count = 0
 
     def now(self) -> str:
-        """The time as the engine writes it."""
+        """The time in the engine's format."""
         return timestamps.rfc3339_micro(self.clock())
 
     def end(self, container: Container, state: str, code: int) -> None:
-        """The program ends; ``restarting`` when the engine will start it again."""
+        """Let the program exit; ``restarting`` if the engine will restart it."""
         container.state, container.exit_code, container.finished_at = state, code, self.now()
 
     def crash(self, container: Container) -> None:
-        """The engine has started it again after a crash."""
+        """Let the engine restart the program after a crash."""
         container.state, container.started_at = "running", self.now()
         container.started_seconds = self.elapsed()
         container.restart_count += 1

@@ -1,4 +1,4 @@
-"""The controller as a process whose limits of the engine are scaled down: ``python -m tests.support.hurried run``."""
+"""The controller as a process with shortened engine timeouts: ``python -m tests.support.hurried run``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images for the tests and the demonstration, made on this machine without a registry or a Dockerfile.
+"""Images for the tests and the demonstration, built on this machine without a registry or a Dockerfile.
 
 One layer (busybox, the Python modules that the control server loads, their shared libraries) and several
 configurations of it, as one archive for ``docker load`` or for the test registry. Format: OCI image
@@ -62,7 +62,7 @@ class Image:
 
 
 def runtime_images() -> list[Image]:
-    """The soft PLC as versions 1 and 2, and ``crash``, which ends with status 1 at once."""
+    """The soft PLC as versions 1 and 2, and ``crash``, which exits with status 1 at once."""
     layer = Layer(tar(image_files.collect()))
     versions = [Image(f"{REPOSITORY}:{version}", layer, _control_settings(version)) for version in ("1", "2")]
     crash = Image(f"{REPOSITORY}:crash", layer, {"Cmd": ["/bin/sh", "-c", "echo 'no program loaded'; exit 1"]})
@@ -70,12 +70,12 @@ def runtime_images() -> list[Image]:
 
 
 def load(client: docker.DockerClient, images: list[Image]) -> None:
-    """Bring the images into an engine."""
+    """Load the images into an engine."""
     client.images.load(archive(images))
 
 
 def archive(images: list[Image]) -> bytes:
-    """The images as ``docker save`` would write them."""
+    """Return the images in the format of ``docker save``."""
     manifest = [
         {
             "Config": f"{image.id[7:]}.json",
@@ -97,7 +97,7 @@ def digest_of(content: bytes) -> str:
 
 
 def to_json(content: object) -> bytes:
-    """Compact JSON, the same bytes for the same content."""
+    """Return compact JSON with the same bytes for the same content."""
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 

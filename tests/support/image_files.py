@@ -1,7 +1,7 @@
-"""Which files of this machine go into the runtime image: those that its control server really loads.
+"""Selects the files of this machine for the runtime image: those that its control server loads.
 
-The system's own Python (Debian's, not a virtual environment's) is asked what it imports for the control
-server, ldd what the binaries need. So the image fits the machine, and is small.
+The system's Python (Debian's, not a virtual environment's) lists the modules that the control server imports, and ldd
+the libraries that the binaries need. So the image fits the machine and is small.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ for module in list(sys.modules.values()):
 
 
 class ImageFailed(Exception):  # noqa: N818 - an outcome
-    """The image cannot be made on this machine; says what to install."""
+    """The image cannot be built on this machine; the message says what to install."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a layer: a file, or a folder or link when ``kind`` says so (tarfile's types)."""
+    """One entry of a layer: a file, folder or link, by ``kind`` (tarfile's types)."""
 
     path: str
     content: bytes = b""
@@ -53,7 +53,7 @@ class Entry:
     modified: int = 0
 
     def tar_info(self) -> tarfile.TarInfo:
-        """The entry's head in a tar."""
+        """The entry's tar header."""
         info = tarfile.TarInfo(self.path.lstrip("/"))
         info.size, info.mode, info.type = len(self.content), self.mode, self.kind
         info.linkname, info.mtime = self.target, self.modified
@@ -66,7 +66,7 @@ def architecture() -> str:
 
 
 def collect() -> list[Entry]:
-    """Everything of the image's file system."""
+    """Return all entries of the image's file system."""
     return [
         *(Entry(folder, mode=0o755, kind=tarfile.DIRTYPE) for folder in _FOLDERS),
         Entry("tmp", mode=0o1777, kind=tarfile.DIRTYPE),
@@ -80,7 +80,7 @@ def collect() -> list[Entry]:
 
 
 def busybox() -> list[Entry]:
-    """busybox and its commands. Raises ImageFailed."""
+    """Return busybox and its commands. Raises ImageFailed."""
     binary = Path("/bin/busybox")
     if not binary.exists() or libraries(binary):
         raise ImageFailed("the runtime image needs a static busybox: apt-get install busybox-static")
@@ -104,7 +104,7 @@ def _python() -> list[Entry]:
     files = {Path(module) for module in modules} | {Path(executable)}
     binaries = [file for file in files if file.suffix in {".so", ""} or file == Path(executable)]
     files |= {needed for binary in binaries for needed in libraries(binary)}
-    # lib-dynload marks, with os.py, where Python finds its library.
+    # Python finds its library by lib-dynload and os.py.
     marks = [Entry(f"{library}/lib-dynload", mode=0o755, kind=tarfile.DIRTYPE)]
     return [*marks, *(copy(file) for file in sorted(files)), _link_to(executable)]
 
@@ -114,13 +114,13 @@ def _link_to(executable: str) -> Entry:
 
 
 def libraries(binary: Path) -> set[Path]:
-    """The shared libraries that a program or a library needs."""
+    """Return the shared libraries that a program or library needs."""
     return {Path(path) for path in re.findall(r"(/\S+) \(0x", run("ldd", str(binary), check=False).stdout)}
 
 
 def copy(file: Path, to: str | None = None) -> Entry:
-    """A file of this machine, under its own path or another."""
-    # The time stays: compiled modules are valid only beside a source of the time they name.
+    """Return a file of this machine, under its own path or another."""
+    # Keep the time: compiled modules are only valid with a source of the recorded time.
     state = file.stat()
     return Entry(to or str(file), file.read_bytes(), state.st_mode & 0o777, modified=int(state.st_mtime))
 

@@ -1,4 +1,4 @@
-"""What the project's lock files name."""
+"""Reads the project's lock files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ RUNTIME, DEVELOPMENT, BUILD = "requirements.lock", "requirements-dev.lock", "req
 
 
 def locked(name: str = RUNTIME) -> dict[str, str]:
-    """The versions that a lock file names, by package."""
+    """Return the versions in a lock file by package."""
     pins = re.findall(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s\\]+)", (PROJECT / name).read_text(), re.MULTILINE)
     return {canonicalize_name(package): version for package, version in pins}

@@ -1,4 +1,4 @@
-"""What a cluster with Multus shows to us: its kind, and what it tells of a pod. No interface is made.
+"""The visible parts of Multus in a cluster: its kind, and the status of a pod. Creates no interface.
 
 Source: the Multi-Net specification of the Network Plumbing Working Group.
 """
@@ -42,7 +42,7 @@ KIND: dict[str, Any] = {
 
 
 def reported(pod: Mapping[str, Any]) -> str:
-    """``network-status`` of a pod for which everything was done that it asks for."""
+    """Return the ``network-status`` of a pod with all requested networks attached."""
     asked = json.loads(pod["metadata"]["annotations"][multus.NETWORKS])
     return json.dumps(
         [

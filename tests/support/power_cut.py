@@ -1,4 +1,4 @@
-"""Ends a piece of work by a kill before each of its steps on the disk, one after the other."""
+"""Kills a piece of work before each of its disk operations in turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CUT = 9
 
 
 def at_every_step(prepare: Callable[[], None], work: Callable[[], object]) -> Iterator[int]:
-    """Yield after each cut, with its number, until the work comes to its end; ``prepare`` goes before each try."""
+    """Yield after each kill, with its number, until the work completes; ``prepare`` runs before each attempt."""
     number, ended = 0, False
     while not ended:
         number += 1
@@ -22,7 +22,7 @@ def at_every_step(prepare: Callable[[], None], work: Callable[[], object]) -> It
 
 
 def _cut(work: Callable[[], object], number: int) -> bool:
-    """Do the work in a process of its own that ends before its step of that number; whether it had that many."""
+    """Run the work in a process that dies before the operation of that number; return whether it had that many."""
     child = os.fork()
     if child == 0:
         _work(work, number)
@@ -43,7 +43,7 @@ def _work(work: Callable[[], object], number: int) -> None:
             if left == 0:
                 os._exit(CUT)
 
-    os.umask(0)  # the modes must be what the work itself gives
+    os.umask(0)  # the modes must be set by the work itself
     sys.addaudithook(step)
     code = 1
     try:

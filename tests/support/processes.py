@@ -1,4 +1,4 @@
-"""Processes that stand for containers."""
+"""Processes that play containers."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from controller.container_root import Process
 
 
 def bare(pid: int) -> Process:
-    """A process of no engine: what every line of a cgroup file has (cgroups(7)) stands for the container's id."""
+    """Return a process without an engine; a string in every line of cgroup files (cgroups(7)) plays the id."""
     return Process(pid, ":")

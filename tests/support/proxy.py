@@ -1,4 +1,4 @@
-"""An HTTP proxy that knows CONNECT alone (RFC 9110, section 9.3.6)."""
+"""An HTTP proxy that only supports CONNECT (RFC 9110, section 9.3.6)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""An image registry on loopback, to pull from: OCI distribution specification, the reading half.
+"""An image registry on loopback, to pull from: the read half of the OCI distribution specification.
 
-Engines take 127.0.0.0/8 for an insecure registry by default, so plain HTTP is enough. ``push`` is a Python
-call; password, speed and outages are switches, so that a test shows progress, refusals and recovery.
+Engines treat 127.0.0.0/8 as insecure registries by default, so plain HTTP is enough. ``push`` is a Python call;
+password, speed and outages are switches, so that tests can cover progress, refusals and recovery.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _REALM = 'Basic realm="test registry"'
 
 @dataclass(frozen=True)
 class Document:
-    """What an address of the registry holds."""
+    """The content at a path of the registry."""
 
     content: bytes
     kind: str
@@ -37,8 +37,8 @@ class Document:
 class Registry:
     """A registry at ``address`` (``127.0.0.1:PORT``); a context manager.
 
-    ``credentials`` are user and password that a pull must bring, or None; ``bytes_per_second`` slows layers
-    down; ``available`` off answers 503; ``requests`` lists every path asked for.
+    ``credentials`` are the user and password required for a pull, or None; ``bytes_per_second`` slows layers down; with
+    ``available`` off it answers 503; ``requests`` lists every requested path.
     """
 
     def __init__(self, credentials: tuple[str, str] | None = None, bytes_per_second: int | None = None) -> None:
@@ -52,7 +52,7 @@ class Registry:
 
     @property
     def address(self) -> str:
-        """Host and port: the first part of an image's reference."""
+        """Host and port, the first part of an image reference."""
         return f"127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Registry:
@@ -77,11 +77,11 @@ class Registry:
         return digest
 
     def find(self, path: str) -> Document | None:
-        """What the path below /v2/ holds."""
+        """Return the content at a path below /v2/."""
         return self._documents.get(path)
 
     def admits(self, authorization: str | None) -> bool:
-        """Whether a request with this header may read."""
+        """Return whether a request with this header may read."""
         if self.credentials is None:
             return True
         return authorization == "Basic " + base64.b64encode(":".join(self.credentials).encode()).decode()
@@ -95,7 +95,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     registry: Registry
 
     def handle(self) -> None:
-        """Answer a TLS greeting in plain HTTP, as Go's servers do: engine 29 then tries again without TLS."""
+        """Answer a TLS handshake in plain HTTP like Go's servers: engine 29 then retries without TLS."""
         if self.connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
             self.connection.recv(_CHUNK)  # closing with unread input would reset the connection
             self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
@@ -144,4 +144,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(len(part) / speed)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Nothing on the terminal: ``requests`` keeps what was asked."""
+        """Log nothing; ``requests`` records the requests."""

@@ -1,4 +1,4 @@
-"""What the machine must have for a test. Missing: the test is skipped and says why; with CI=true it fails."""
+"""Requirements of tests on the machine. If one is missing the test is skipped; with CI=true it fails."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.support import dockerd
 
 
 def root() -> None:
-    """Root, for network namespaces and Docker."""
+    """Require root, for network namespaces and Docker."""
     _need(os.geteuid() == 0, "needs root: it makes network namespaces and starts a Docker engine")
 
 
 def programs(*names: str) -> None:
-    """Programs of the system, on the PATH or in the sbin folders."""
+    """Require system programs, on the PATH or in the sbin folders."""
     missing = [name for name in names if dockerd.find(name) is None]
     _need(not missing, f"needs {', '.join(missing)}: run scripts/setup.sh as root")
 

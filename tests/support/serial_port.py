@@ -1,4 +1,4 @@
-"""Serial devices for tests, below a folder that stands for the host's /dev and /sys.
+"""Serial devices for tests, in folders that play the host's /dev and /sys.
 
 The nodes are real: their numbers are those of virtual consoles, whose screens (vcs(4)) are the far end.
 """
@@ -17,7 +17,7 @@ _CONSOLE, _SCREEN = 4, 7  # major numbers (kernel: devices.txt)
 
 
 class Far:
-    """The far end of a port: what was written to it, and somebody who types; a context manager."""
+    """The far end of a port, to read what was written and to type; a context manager."""
 
     def __init__(self, folder: Path, minor: int) -> None:
         self.number = os.makedev(_CONSOLE, minor)
@@ -28,7 +28,7 @@ class Far:
     def __enter__(self) -> Far:
         os.mknod(self._console, stat.S_IFCHR | 0o600, self.number)
         os.mknod(self._screen, stat.S_IFCHR | 0o600, os.makedev(_SCREEN, self._minor))
-        # A console without users is taken down by the kernel.
+        # The kernel deallocates a console without users.
         self._open = os.open(self._console, os.O_RDWR | os.O_NOCTTY)
         os.write(self._open, b"\033[2J\033[H")
         return self
@@ -37,11 +37,11 @@ class Far:
         os.close(self._open)
 
     def received(self) -> str:
-        """What was written to the port."""
+        """Return what was written to the port."""
         return self._screen.read_bytes().decode(errors="replace").strip()
 
     def type(self, text: str) -> None:
-        """Have a line arrive at the port."""
+        """Send a line to the port."""
         for letter in f"{text}\n".encode():
             fcntl.ioctl(self._open, termios.TIOCSTI, bytes([letter]))
 
@@ -55,7 +55,7 @@ class Host:
             (folder / made).mkdir(parents=True)
 
     def plug(self, name: str, number: int, *, by_id: str = "", **facts: str) -> None:
-        """Plug in a USB adapter: its node, udev's link, and what it tells of itself (idVendor, serial, ...)."""
+        """Plug in a USB adapter: create its node, udev's link, and its attributes (idVendor, serial, ...)."""
         os.mknod(self.roots.dev / name, stat.S_IFCHR | 0o660, number)
         (self.roots.dev / name).chmod(0o660)
         if by_id:
@@ -71,7 +71,7 @@ class Host:
         (tty / "device").symlink_to(port)
 
     def unplug(self, name: str) -> None:
-        """Pull it."""
+        """Unplug it."""
         for link in [*(self.roots.dev / "serial").glob("*/*")]:
             if link.readlink().name == name:
                 link.unlink()
@@ -80,7 +80,7 @@ class Host:
         (self.roots.sys / "class/tty" / name).rmdir()
 
     def board_port(self, name: str, kind: str) -> None:
-        """A port that the kernel has a node for; ``kind`` "0": no hardware is behind it."""
+        """Create an onboard port's node; ``kind`` "0" means that there is no hardware."""
         os.mknod(self.roots.dev / name, stat.S_IFCHR | 0o660, os.makedev(_CONSOLE, 64))
         tty = self.roots.sys / "class/tty" / name
         tty.mkdir()

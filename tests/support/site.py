@@ -1,7 +1,7 @@
-"""One edge host under test: the controller as a real process, the local cloud beside it, kubectl in between.
+"""One edge host under test: the controller as a real process, with a local cloud and kubectl.
 
-The process gets its settings as environment variables, as a service would. It may be stopped, killed and started
-again at will; the state directory, the cloud and the engine stay.
+The process gets its settings as environment variables, like a service. It can be stopped, killed and restarted; the
+state directory, the cloud and the engine stay.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Made = TypeVar("Made", bound="Site")
 async def eventually(
     probe: Callable[[], Awaitable[Found | None]], what: str, *, seconds: float = 60, every: float = 0.1
 ) -> Found:
-    """The first truthy result of ``probe``; an AssertionError that tells the last one when time is up."""
+    """Return the first truthy result of ``probe``; raises AssertionError with the last one on timeout."""
     deadline = time.monotonic() + seconds
     while True:
         last = await probe()
@@ -44,7 +44,7 @@ async def eventually(
 
 @contextlib.asynccontextmanager
 async def connected(site: Made) -> AsyncIterator[Made]:
-    """The site while its controller is connected; whatever is left there is purged afterwards."""
+    """Yield the site while its controller is connected, and purge what is left afterwards."""
     try:
         await site.start()
         yield site
@@ -56,7 +56,7 @@ async def connected(site: Made) -> AsyncIterator[Made]:
 class Site:
     """A controller process with everything around it.
 
-    ``cloud`` is a started console.server.Cloud; ``certificates`` holds client.crt, client.key and ca.crt of the agent;
+    ``cloud`` is a started localcloud.server.Cloud; ``certificates`` has the agent's client.crt, client.key and ca.crt;
     ``module`` is what ``python -m`` runs.
     """
 
@@ -97,7 +97,7 @@ class Site:
     async def start(
         self, environment: Mapping[str, str] | None = None, *, connected: bool = True, within: Sequence[str] = ()
     ) -> None:
-        """Start the controller and, unless told otherwise, wait until the cloud sees it; ``within`` goes before it."""
+        """Start the controller and, if ``connected``, wait for its connection; ``within`` is put before the command."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -115,7 +115,7 @@ class Site:
             await self.cloud.wait_agent(AGENT, timeout=60)
 
     async def kill(self) -> None:
-        """A power cut for the controller alone."""
+        """Kill the controller like a power cut; the rest keeps running."""
         if self.process is not None and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGKILL)
@@ -123,7 +123,7 @@ class Site:
         await self._cloud_noticed()
 
     async def _cloud_noticed(self) -> None:
-        """A start that follows must wait for its own connection, not find the one of the process that was killed."""
+        """Wait for the end of the killed process's connection, so that the next start waits for its own."""
 
         async def gone() -> bool:
             return self.cloud.agents.session(AGENT) is None
@@ -131,21 +131,21 @@ class Site:
         await eventually(gone, "the cloud notices that the agent is gone")
 
     async def stop(self) -> int:
-        """A clean stop; the exit status."""
+        """Stop the controller cleanly; return the exit status."""
         assert self.process is not None
         if self.process.returncode is None:
             self.process.terminate()
         return await asyncio.wait_for(self.process.wait(), 30)
 
     async def close(self) -> None:
-        """Stop the process, whatever state it is in."""
+        """Stop the process, regardless of its state."""
         if self.process is not None and self.process.returncode is None:
             with contextlib.suppress(TimeoutError):
                 await self.stop()
             await self.kill()
 
     async def purge(self) -> None:
-        """Remove from the engine what the controller made, with its own command."""
+        """Remove what the controller created in the engine, with its own command."""
         done = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -159,13 +159,13 @@ class Site:
         assert await asyncio.wait_for(done.wait(), 60) == 0, "purge failed"
 
     def log_text(self) -> str:
-        """Everything the controller logged."""
+        """Return the controller's log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     # -- the cloud ---------------------------------------------------------------------------------------------
 
     def message(self, topic: str, **fields: Any) -> dict[str, Any]:
-        """A complete message for a topic."""
+        """Return a complete message for a topic."""
         self._correlation += 1
         requested_at = datetime.now(UTC).isoformat()
         return {"correlation_id": self._correlation, "action": topic, "requested_at": requested_at, **fields}
@@ -176,7 +176,7 @@ class Site:
         return answer
 
     async def create(self, name: str, parent: str, address: str, **fields: Any) -> dict[str, Any]:
-        """Ask for one runtime with one static interface on ``parent``; ``address`` is in CIDR form."""
+        """Create one runtime with one static interface on ``parent``; ``address`` is in CIDR form."""
         ip, prefix = address.split("/")
         network = ip.rsplit(".", 1)[0]
         interface = {
@@ -190,11 +190,11 @@ class Site:
         return await self.send("create_new_runtime", container_name=name, vnic_configs=[interface], **fields)
 
     async def status(self, name: str) -> dict[str, Any]:
-        """The answer of get_device_status."""
+        """Return the answer of get_device_status."""
         return await self.send("get_device_status", device_id=name)
 
     async def wait_running(self, name: str, *, seconds: float = 60) -> dict[str, Any]:
-        """Wait until the cloud sees the runtime run; its last status."""
+        """Wait until the cloud sees the runtime running; return its last status."""
 
         async def running() -> dict[str, Any] | None:
             answer = await self.status(name)
@@ -213,7 +213,7 @@ class Site:
     # -- kubectl -----------------------------------------------------------------------------------------------
 
     async def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        """Run kubectl with the kubeconfig that the controller wrote; its output."""
+        """Run kubectl with the controller's kubeconfig; return its output."""
         kubectl = Path(sys.executable).parent / "kubectl"
         environment = {
             "KUBECONFIG": str(self.state / "kubeconfig"),
@@ -227,10 +227,10 @@ class Site:
         return done.stdout if check else done.stdout + done.stderr
 
     async def runtime(self, name: str) -> dict[str, Any]:
-        """The Runtime as kubectl gets it."""
+        """Return the Runtime from kubectl."""
         found: dict[str, Any] = json.loads(await self.kubectl("get", "runtime", name, "-o", "json"))
         return found
 
     async def wait_condition(self, name: str, condition: str, *, seconds: int = 60) -> None:
-        """``kubectl wait --for=condition=...``."""
+        """Run ``kubectl wait --for=condition=...``."""
         await self.kubectl("wait", f"runtime/{name}", f"--for=condition={condition}", f"--timeout={seconds}s")

@@ -1,4 +1,4 @@
-"""A real file system of a few megabytes, mounted in a test's own folder, that can be filled and freed."""
+"""A real file system of a few megabytes, mounted in a test's folder, that can be filled and freed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SmallDisk:
         self._filler = path / "filler"
 
     def fill(self) -> None:
-        """Write until nothing more goes in."""
+        """Write until the file system is full."""
         with self._filler.open("ab", buffering=0) as file:
             for size in CHUNKS:
                 with contextlib.suppress(OSError):
@@ -28,7 +28,7 @@ class SmallDisk:
                         os.fsync(file.fileno())
 
     def use_up_inodes(self) -> None:
-        """Make files until no further one can be made."""
+        """Create files until no inodes are left."""
         folder = self.path / "files"
         with contextlib.suppress(OSError):
             folder.mkdir(exist_ok=True)
@@ -36,19 +36,19 @@ class SmallDisk:
                 (folder / str(number)).touch()
 
     def free(self) -> None:
-        """Remove what was put there to fill it."""
+        """Remove what filled it."""
         self._filler.unlink(missing_ok=True)
         for file in (self.path / "files").glob("*"):
             file.unlink()
 
     def read_only(self, on: bool) -> None:
-        """Mount it for reading only, as the kernel does with a failing card, or for writing again."""
+        """Remount it read-only, as the kernel does with a failing card, or read-write again."""
         run("mount", "-o", f"remount,{'ro' if on else 'rw'}", str(self.path))
 
 
 @contextlib.contextmanager
 def tmpfs(path: Path, size: str = "32m", inodes: int = 0) -> Iterator[SmallDisk]:
-    """One in memory."""
+    """Mount a file system in memory."""
     options = f"size={size}" + (f",nr_inodes={inodes}" if inodes else "")
     path.mkdir()
     run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path))
@@ -58,7 +58,7 @@ def tmpfs(path: Path, size: str = "32m", inodes: int = 0) -> Iterator[SmallDisk]
 
 @contextlib.contextmanager
 def ext4(path: Path, size: str = "48M") -> Iterator[SmallDisk]:
-    """One in a file, which allocates late as a real disk does."""
+    """Mount a file system in a file, with delayed allocation like a real disk."""
     image = path.with_name(f"{path.name}.img")
     run("truncate", "-s", size, str(image))
     run("mkfs.ext4", "-q", "-F", str(image))
@@ -77,5 +77,5 @@ def _mounted(path: Path) -> Iterator[SmallDisk]:
 
 
 def run(*command: str) -> None:
-    """Run a program that must succeed."""
+    """Run a program and require success."""
     subprocess.run(command, check=True, capture_output=True)

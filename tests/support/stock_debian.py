@@ -1,7 +1,7 @@
-"""A stock Debian 12 in a folder: what a person has before installing anything. Needs root and debootstrap.
+"""A stock Debian 12 in a folder, as before any installation. Needs root and debootstrap.
 
-Commands run in a mount and a process namespace of their own below the folder, so nothing they start or mount outlives
-them. The network is the machine's.
+Commands run in their own mount and process namespaces in the folder, so nothing they start or mount outlives them. The
+network is the machine's.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from tests.support import requirements
 from tests.support.command import run
 
 PROJECT = Path(__file__).parents[2]
-# What a standard installation has beyond the minimal one, as far as the installation of a service meets it.
+# Packages of a standard installation beyond the minimal one that matter for the installation of a service.
 _INCLUDED = "ca-certificates,iproute2,python3,systemd"
 _BASE_SECONDS = 600
 _LOGIN = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"}
 
 
 class StockDebian:
-    """One system below ``root``; everything in it is gone with the folder."""
+    """One system below ``root``; removing the folder removes everything."""
 
     def __init__(self, root: Path) -> None:
         requirements.root()
@@ -30,7 +30,7 @@ class StockDebian:
         run("tar", "-xpf", str(_base()), "-C", str(root), timeout=120)
 
     def run(self, script: str, environment: dict[str, str], seconds: float = 300) -> subprocess.CompletedProcess[str]:
-        """Run a shell script inside, in a login shell's environment and this one; its end ends all that it started."""
+        """Run a shell script inside, in a login shell's environment plus this one; its exit kills its children."""
         isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--root={self.root}", "--mount-proc"]
         return subprocess.run(
             [*isolated, "/bin/bash", "-e", "-c", f"mount -t sysfs -o ro sysfs /sys\n{script}"],
@@ -43,7 +43,7 @@ class StockDebian:
         )
 
     def copy_project(self, folder: str) -> None:
-        """The files of this checkout, as a clone has them."""
+        """Copy the files of this checkout, like a clone."""
         target = self.root / folder
         target.mkdir(parents=True)
         listed = run("git", "-C", str(PROJECT), "ls-files", "-z").stdout.replace("\0", "\n")
@@ -52,7 +52,7 @@ class StockDebian:
 
 
 def _base() -> Path:
-    """The archive of the system, made once (minutes) with the machine's own package source."""
+    """Return the archive of the system, created once (minutes) from the machine's package source."""
     run(str(PROJECT / "scripts/apt.sh"), "debootstrap:debootstrap", timeout=300)
     folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edge-controller/debian"
     archive = folder / f"bookworm-{_INCLUDED.replace(',', '-')}.tar"

@@ -1,4 +1,4 @@
-"""A stub of a Docker engine that answers, is slow, or hangs at a chosen point, on a socket of its own."""
+"""A stub of a Docker engine on its own socket, which can answer, be slow, or hang at a chosen point."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from controller.backends.docker.engine.limits import EngineLimits
 
 _TRICKLE_SECONDS = 0.2
-# Of a connection to it: a second for everything.
+# Limits for a connection to the stub: one second for everything.
 LIMITS = EngineLimits(
     ping_seconds=1, question_seconds=1, change_seconds=1, pull_seconds=1, probe_seconds=(0.05, 0.2), settle_seconds=0.05
 )
@@ -24,17 +24,17 @@ class Manner(Enum):
     """How a request is answered."""
 
     WHOLE = "whole"
-    SILENT = "silent"  # it is read, and that is all
-    HEADERS = "headers"  # the headers come, the body does not
-    TRICKLE = "trickle"  # one byte after the other, without end
-    OPEN = "open"  # a stream that has begun and says nothing
+    SILENT = "silent"  # read the request and never answer
+    HEADERS = "headers"  # send the headers but no body
+    TRICKLE = "trickle"  # send single bytes endlessly
+    OPEN = "open"  # start a stream and send nothing
 
 
 class StubEngine:
-    """Answers below ``url``; ``asked`` holds the requests in order as ``METHOD /path``.
+    """Answers requests to ``url``; ``asked`` records them in order as ``METHOD /path``.
 
-    ``manners`` says by path how a request is answered that comes from now on. While ``running`` is not set it reads
-    nothing, as a process that was stopped; what waits at the socket meanwhile is answered afterwards.
+    ``manners`` sets by path how further requests are answered. While ``running`` is not set it reads nothing, like a
+    stopped process; pending requests are answered afterwards.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class StubEngine:
         self.version = "1.41"
         self.asked: list[str] = []
         self.manners: dict[str, Manner] = {}
-        self.statuses: dict[str, str] = {}  # by path, where it is not 200
+        self.statuses: dict[str, str] = {}  # by path, if not 200
         self.answers: dict[str, Any] = {"/containers/json": [], "/networks": []}
         self.running = asyncio.Event()
         self.running.set()
@@ -52,7 +52,7 @@ class StubEngine:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[StubEngine]:
-        """Answer within this block."""
+        """Serve within this block."""
         server = await asyncio.start_unix_server(self._accept, self._path)
         try:
             yield self
@@ -63,7 +63,7 @@ class StubEngine:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def arrived(self, request: str, times: int = 1) -> None:
-        """Wait until a request came, so many times since the last wait for it."""
+        """Wait until a request has arrived this many times since the last wait for it."""
         for _ in range(times):
             await asyncio.wait_for(self._arrived[request].acquire(), 30)
 

@@ -1,4 +1,4 @@
-"""A time of day that a test sets while a program runs, by libfaketime; the clocks that nobody sets are left alone."""
+"""Sets the time of day of a running program with libfaketime; monotonic clocks are unaffected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LIBRARY = "faketime/libfaketimeMT.so.1"
 
 
 class TimeOfDay:
-    """``within`` goes before the command of the program; it starts with the real time."""
+    """``within`` is put before the program's command; the program starts with the real time."""
 
     def __init__(self, folder: Path) -> None:
         requirements.programs("faketime")
@@ -28,11 +28,11 @@ class TimeOfDay:
         )
 
     def set(self, seconds: float) -> None:
-        """Have it differ from the real time by that much from now on."""
+        """Set the offset from the real time."""
         made = self._file.with_suffix(".new")
         made.write_text(f"{seconds:+.0f}\n")
         made.replace(self._file)
 
     def set_to(self, year: int) -> None:
-        """Have it be a moment after the beginning of that year, now."""
+        """Set the time to shortly after the start of that year."""
         self.set(datetime(year, 1, 1, 0, 1, tzinfo=UTC).timestamp() - time.time())

@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next timer: timing can be tested without waiting and without chance."""
+"""An event loop with a clock that jumps to the next timer, to test timing deterministically and without waiting."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """``time()`` is virtual; waiting for a timer takes none of the real time. For code without I/O."""
+    """``time()`` is virtual; waiting for a timer takes no real time. For code without I/O."""
 
     def __init__(self) -> None:
         super().__init__(_Selector(self))
@@ -26,7 +26,7 @@ class _Selector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> Any:
-        """Instead of waiting, move the clock."""
+        """Advance the clock instead of waiting."""
         self._loop.now += timeout or 0.0
         return super().select(0)
 

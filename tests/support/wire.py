@@ -1,4 +1,4 @@
-"""A cloud that speaks Engine.IO and Socket.IO frame by frame, so that it can send what no library would."""
+"""A cloud that speaks Engine.IO and Socket.IO frame by frame, to send what no library would."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.support.certificates import Authority
 
 
 class WireCloud:
-    """Listens on loopback with TLS, as an async context. ``events`` holds the packets that agents sent.
+    """Listens on loopback with TLS; an async context manager. ``events`` holds the agents' packets.
 
-    It acknowledges nothing by itself. Times are in seconds.
+    It acknowledges nothing on its own. Times are in seconds.
     """
 
     def __init__(self, authority: Authority, *, ping_interval: float = 25, ping_timeout: float = 20) -> None:
@@ -26,8 +26,8 @@ class WireCloud:
         self._context.load_cert_chain(pair.certificate, pair.key)
         self.packets: asyncio.Queue[str] = asyncio.Queue()
         self.sockets: list[web.WebSocketResponse] = []
-        self.acceptance = '40{"sid":"socket"}'  # sent to an agent that connects, unless empty
-        self.after_connect: list[str] = []  # frames that follow it in one go
+        self.acceptance = '40{"sid":"socket"}'  # sent to a connecting agent, unless empty
+        self.after_connect: list[str] = []  # frames that follow in the same write
 
     async def __aenter__(self) -> WireCloud:
         app = web.Application()
@@ -44,26 +44,26 @@ class WireCloud:
         await self._runner.cleanup()
 
     async def send(self, *frames: str | bytes) -> None:
-        """Send frames to the agent that connected last."""
+        """Send frames to the most recently connected agent."""
         for frame in frames:
             await (self.sockets[-1].send_str(frame) if isinstance(frame, str) else self.sockets[-1].send_bytes(frame))
 
     async def event(self, name: str) -> tuple[str, list[Any]]:
-        """The next event (``42``) of this name: the acknowledgement's id it asks for, and its arguments."""
+        """Wait for the next event (``42``) of this name; return its acknowledgement id and arguments."""
         while True:
             identifier, data = _split(await self.packet("42"))
             if data[0] == name:
                 return identifier, data[1:]
 
     async def acknowledgement(self, identifier: int) -> list[Any]:
-        """The arguments of the acknowledgement (``43``) with this id."""
+        """Wait for the acknowledgement (``43``) with this id; return its arguments."""
         while True:
             got, data = _split(await self.packet("43"))
             if got == str(identifier):
                 return data
 
     async def packet(self, kind: str) -> str:
-        """The next packet of a kind, without the kind."""
+        """Wait for the next packet of a kind; return it without the kind."""
         async with asyncio.timeout(30):
             while not (frame := await self.packets.get()).startswith(kind):
                 pass
