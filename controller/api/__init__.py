@@ -1,4 +1,4 @@
-"""Our kinds as pydantic models, and the one client of the Kubernetes API.
+"""The project's kinds as pydantic models, with their CRDs, condition reasons and restart causes.
 
-The CRDs in crds/ are generated from these models. Nothing here may import anything of ours but names and errors.
+The CRDs in crds/ are generated from these models. Nothing here performs I/O.
 """

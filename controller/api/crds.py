@@ -1,11 +1,12 @@
-"""The CustomResourceDefinitions of our kinds: schema from the models, rules and printer columns from the tables here.
+"""CustomResourceDefinitions of the kinds: schemas from the models, rules and printer columns from the tables below.
 
-``edge-controller crds`` prints them; crds/ holds what it printed. A rule across fields stands on the parent, so that
-leaving a field out cannot get round it (API conventions: validation with CEL).
+``edge-controller crds`` writes them to crds/. A rule across fields is attached to the parent object: a rule on the
+field itself would not run when the field is omitted (API conventions: validation with CEL).
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,16 +14,16 @@ from pydantic import BaseModel
 
 from controller import names
 from controller.api import schema
-from controller.api.edgenodes import EdgeNodeSpec, EdgeNodeStatus
+from controller.api.edgenodes import EdgeNode, EdgeNodeSpec, EdgeNodeStatus
 from controller.api.kinds import EDGE_NODES, RUNTIME_COMMANDS, RUNTIMES
 from controller.api.runtime_status import RuntimeStatus
-from controller.api.runtimecommands import RuntimeCommandSpec, RuntimeCommandStatus
-from controller.api.runtimes import RuntimeSpec
+from controller.api.runtimecommands import RuntimeCommand, RuntimeCommandSpec, RuntimeCommandStatus
+from controller.api.runtimes import Runtime, RuntimeSpec
 from controller.machinery.kinds import Kind
 
 
 class Rule(NamedTuple):
-    """A CEL rule at a place of the schema (path of property names; ``[]`` steps into a list)."""
+    """A CEL rule at a path of property names in the schema; ``[]`` selects the items of a list."""
 
     path: tuple[str, ...]
     rule: str
@@ -30,7 +31,7 @@ class Rule(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of ``kubectl get``; priority 1 shows with ``-o wide`` only."""
+    """A column of ``kubectl get``; priority 1 is shown only with ``-o wide``."""
 
     name: str
     json_path: str
@@ -39,10 +40,11 @@ class Column(NamedTuple):
 
 
 class Definition(NamedTuple):
-    """Everything a CRD says of one kind."""
+    """Input for the CRD of one kind; the docstring of ``model`` is its description."""
 
     kind: Kind
     short_name: str
+    model: type[BaseModel]
     spec: type[BaseModel]
     status: type[BaseModel]
     rules: tuple[Rule, ...] = ()
@@ -51,30 +53,30 @@ class Definition(NamedTuple):
 
 
 def condition(kind: str, field: str) -> str:
-    """JSONPath of a field of one condition."""
+    """Return the JSONPath of a field of one condition."""
     return f'.status.conditions[?(@.type=="{kind}")].{field}'
 
 
 def set_once(field: str) -> Rule:
-    """The field may be set when it is empty, and then neither changed nor cleared."""
+    """Return the rule that a field, once set, cannot be changed or cleared."""
     rule = f"!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})"
     return Rule(("spec",), rule, f"{field} is immutable once set")
 
 
 def unique(items: str, field: str) -> Rule:
-    """No two entries of a list have the same value in a field."""
+    """Return the rule that no two items of a list have the same value in a field."""
     rule = f"!has(self.{items}) || self.{items}.all(a, self.{items}.exists_one(b, b.{field} == a.{field}))"
-    return Rule(("spec",), rule, f"{field} must be unique among {items}")
+    return Rule(("spec",), rule, f"{field} must be unique in {items}")
 
 
 def plain_path(items: str, field: str) -> Iterator[Rule]:
-    """A path in a runtime is what it looks like, and not in what the kernel shows there."""
+    """Yield rules that a path inside the runtime is canonical and not below /proc or /sys."""
     place = ("spec", items, "[]")
     odd = r"//|(^|/)[.][.]?(/|$)|[\\x00-\\x1f\\x7f]"
     yield Rule(
-        place, f"!self.{field}.matches('{odd}')", f"{field} may not have '.', '..', '//' or control characters in it"
+        place, f"!self.{field}.matches('{odd}')", f"{field} must not contain '.', '..', '//' or control characters"
     )
-    yield Rule(place, f"!self.{field}.matches('^/(proc|sys)(/|$)')", f"{field} may not be in /proc or /sys")
+    yield Rule(place, f"!self.{field}.matches('^/(proc|sys)(/|$)')", f"{field} must not be below /proc or /sys")
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -82,6 +84,7 @@ AGE = Column("Age", ".metadata.creationTimestamp", "date")
 RUNTIME = Definition(
     RUNTIMES,
     "rt",
+    Runtime,
     RuntimeSpec,
     RuntimeStatus,
     rules=(
@@ -92,26 +95,26 @@ RUNTIME = Definition(
         unique("serialPorts", "containerPath"),
         *plain_path("volumes", "mountPath"),
         *plain_path("serialPorts", "containerPath"),
-        Rule(("spec", "volumes", "[]"), "!self.mountPath.matches('^/dev/?$')", "mountPath may not be /dev itself"),
+        Rule(("spec", "volumes", "[]"), "!self.mountPath.matches('^/dev/?$')", "mountPath must not be /dev itself"),
         Rule(
             ("spec", "env", "[]"),
             r"!has(self.value) || !self.value.matches('\\x00')",
-            "value may not have a null character in it",
+            "value must not contain a null character",
         ),
         Rule(
             ("spec", "env", "[]"),
             "!has(self.valueFrom) || !has(self.value) || self.value == ''",
-            "value may not be given with valueFrom",
+            "value and valueFrom are mutually exclusive",
         ),
         Rule(
             ("spec", "interfaces", "[]"),
             "self.mode != 'Static' || (has(self.address) && has(self.subnet))",
-            "address and subnet must be given with mode Static",
+            "address and subnet are required with mode Static",
         ),
         Rule(
             ("spec", "interfaces", "[]"),
             "self.mode != 'Dhcp' || !has(self.address)",
-            "address may not be given with mode Dhcp",
+            "address is not allowed with mode Dhcp",
         ),
     ),
     columns=(
@@ -134,6 +137,7 @@ RUNTIME = Definition(
 EDGE_NODE = Definition(
     EDGE_NODES,
     "en",
+    EdgeNode,
     EdgeNodeSpec,
     EdgeNodeStatus,
     columns=(
@@ -151,6 +155,7 @@ EDGE_NODE = Definition(
 RUNTIME_COMMAND = Definition(
     RUNTIME_COMMANDS,
     "rtc",
+    RuntimeCommand,
     RuntimeCommandSpec,
     RuntimeCommandStatus,
     rules=(Rule(("spec",), "self == oldSelf", "spec is immutable"),),
@@ -168,12 +173,12 @@ DEFINITIONS = (RUNTIME, EDGE_NODE, RUNTIME_COMMAND)
 
 
 def manifests() -> list[dict[str, Any]]:
-    """The CRDs as the API takes them."""
+    """Return all CRDs."""
     return [manifest(definition) for definition in DEFINITIONS]
 
 
 def manifest(definition: Definition) -> dict[str, Any]:
-    """One CRD (apiextensions.k8s.io/v1)."""
+    """Return one CRD (apiextensions.k8s.io/v1)."""
     kind = definition.kind
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -212,10 +217,11 @@ def _version(definition: Definition) -> dict[str, Any]:
 def _object_schema(definition: Definition) -> dict[str, Any]:
     root: dict[str, Any] = {
         "type": "object",
+        "description": inspect.getdoc(definition.model),
         "required": ["spec"] if definition.spec.model_fields else [],
         "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
+            "apiVersion": {"type": "string", "description": "Group and version of the object."},
+            "kind": {"type": "string", "description": "Kind of the object."},
             "metadata": {"type": "object"},
             "spec": schema.of(definition.spec),
             "status": schema.of(definition.status),

@@ -1,7 +1,7 @@
-"""The bounded field types that the models of our kinds share.
+"""Bounded field types shared by the models of the kinds.
 
-Every string has a maximum length and every list a maximum count: the API server's cost limit for CEL rules
-needs them, and nothing a person or the cloud writes may grow without bound. No I/O here.
+Every string has a maximum length and every list a maximum size: the API server needs them to bound the cost of CEL
+rules, and nothing that a person or the cloud writes may grow without bound.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MacAddress = Annotated[str, Field(max_length=17, pattern=r"^[0-9a-fA-F][02468ace
 ParentInterface = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^[a-zA-Z0-9_.:-]+$")]
 InterfaceName = Annotated[str, Field(min_length=1, max_length=15, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")]
 PortName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")]
-# What Docker accepts as a container's name.
+# Container names that Docker accepts.
 DeviceId = Annotated[str, Field(min_length=2, max_length=128, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")]
 EnvName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
 AbsolutePath = Annotated[str, Field(min_length=2, max_length=255, pattern=r"^/[^:]*$")]

@@ -1,4 +1,4 @@
-"""The kinds of this project."""
+"""Group, version and resource names of the project's kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``Runtime.status``: what was found, written only by the node (or the leader of the pods backend)."""
+"""``Runtime.status``: the observed state, written only by the node (or, for pods, by the leader)."""
 
 from __future__ import annotations
 
@@ -19,116 +19,148 @@ RESTARTS_KEPT = 50
 
 
 class LeaseStatus(Model):
-    """What a DHCP server gave."""
+    """DHCP lease of an interface."""
 
-    address: ShortText
-    prefix_length: Annotated[int, Field(ge=0, le=32)]
-    gateway: ShortText = ""
-    dns: tuple[ShortText, ...] = Field(default=(), max_length=3, json_schema_extra=ATOMIC_LIST)
-    server: ShortText
-    obtained_at: Timestamp
-    renewed_at: Timestamp
-    expires_at: ShortText = Field(default="", description="Empty for a lease without end.")
+    address: ShortText = Field(description="Leased IPv4 address.")
+    prefix_length: Annotated[int, Field(ge=0, le=32)] = Field(description="Prefix length of the subnet.")
+    gateway: ShortText = Field(default="", description="Gateway offered by the server.")
+    dns: tuple[ShortText, ...] = Field(
+        default=(), max_length=3, json_schema_extra=ATOMIC_LIST, description="DNS servers offered by the server."
+    )
+    server: ShortText = Field(description="Address of the DHCP server.")
+    obtained_at: Timestamp = Field(description="Time at which the lease was obtained.")
+    renewed_at: Timestamp = Field(description="Time of the last renewal.")
+    expires_at: ShortText = Field(default="", description="Time at which the lease ends; empty for an infinite lease.")
 
 
 class InterfaceStatus(Model):
-    """One interface as it stands."""
+    """Observed state of one interface."""
 
-    name: InterfaceName
-    address: ShortText = ""
-    mac_address: ShortText = ""
-    gateway: ShortText = ""
+    name: InterfaceName = Field(description="Name of the interface, as in spec.interfaces.")
+    address: ShortText = Field(default="", description="IPv4 address.")
+    mac_address: ShortText = Field(default="", description="MAC address.")
+    gateway: ShortText = Field(default="", description="Gateway on this LAN.")
     lease: LeaseStatus | None = None
 
 
 class SerialPortStatus(Model):
-    """One serial port as it stands."""
+    """Observed state of one serial port."""
 
-    name: PortName
-    device_path: ShortText = Field(default="", description="The device's node on the host; empty: not plugged in.")
-    attached: bool = False
-    message: Text = ""
+    name: PortName = Field(description="Name of the port, as in spec.serialPorts.")
+    device_path: ShortText = Field(default="", description="Device node on the host; empty if not plugged in.")
+    attached: bool = Field(default=False, description="Whether the runtime can use the device.")
+    message: Text = Field(default="", description="Why the device is not attached.")
 
 
 class RestartRecord(Model):
-    """One start or stop of the runtime, and why it happened."""
+    """One start or stop of the runtime and its cause."""
 
-    time: Timestamp
-    event: Literal["Started", "Stopped"] = "Started"
-    cause: Annotated[str, Field(max_length=63)] = Field(
-        description=f"{', '.join(cause.name for cause in restart_causes.TABLE)}."
+    time: Timestamp = Field(description="Time of the start or stop.")
+    event: Literal["Started", "Stopped"] = Field(
+        default="Started", description="Whether the runtime started or stopped."
     )
-    detail: Text = ""
+    cause: Annotated[str, Field(max_length=63)] = Field(
+        description=f"One of {', '.join(cause.name for cause in restart_causes.TABLE)}."
+    )
+    detail: Text = Field(default="", description="Details of the cause, such as an exit code or a command.")
 
 
 class RestartIntent(Model):
-    """A restart asked for by ``spec.restartedAt``; written before it is made, so that it is made once."""
+    """Latest restart requested by spec.restartedAt; recorded before the restart, so that it happens only once."""
 
-    token: Timestamp
-    previous_started_at: ShortText = ""
+    token: Timestamp = Field(description="Value of spec.restartedAt.")
+    previous_started_at: ShortText = Field(
+        default="", description="Start time of the container to be restarted; empty if no restart was needed."
+    )
 
 
 class Operation(Model):
-    """Work under way, for those who wait."""
+    """Operation in progress."""
 
-    name: Literal["creating", "updating", "starting", "stopping", "restarting", "deleting"]
-    step: ShortText = ""
-    message: Text = ""
-    started_at: Timestamp
-    updated_at: Timestamp
+    name: Literal["creating", "updating", "starting", "stopping", "restarting", "deleting"] = Field(
+        description="What the controller is doing."
+    )
+    step: ShortText = Field(default="", description="Reason of the Reconciling condition.")
+    message: Text = Field(default="", description="Progress, or what the operation is waiting for.")
+    started_at: Timestamp = Field(description="Time at which the operation started.")
+    updated_at: Timestamp = Field(description="Time of the last progress.")
 
 
 class RuntimeStatus(Model):
-    """The observed state of one runtime."""
+    """Observed state of one runtime."""
 
-    observed_generation: int = -1
-    applied_generation: int | None = Field(
-        default=None, description="Last generation whose spec took full effect; only a later one changes a container."
+    observed_generation: int = Field(
+        default=-1, description="Last generation that became ready, or stalled; -1 before the first."
     )
-    conditions: tuple[Condition, ...] = Field(default=(), max_length=16, json_schema_extra=CONDITION_LIST)
-    node: ShortText | None = None
-    container_id: ShortText | None = None
+    applied_generation: int | None = Field(
+        default=None,
+        description="Last generation that took full effect; the container is changed only for a later one.",
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(), max_length=16, json_schema_extra=CONDITION_LIST, description="Conditions, such as Ready."
+    )
+    node: ShortText | None = Field(default=None, description="Node that runs it.")
+    container_id: ShortText | None = Field(
+        default=None, description="Id of the container; for a pod, derived from its StatefulSet and spec."
+    )
     image: Annotated[str, Field(max_length=512)] | None = Field(
-        default=None, description="Image that runs, as repository@digest or image id; recreation uses it."
+        default=None,
+        description="Running image, as repository@digest or image id; also used to recreate the container.",
     )
     image_source: Annotated[str, Field(max_length=512)] | None = Field(
-        default=None, description="Reference that `image` was resolved from; another one is resolved anew."
+        default=None, description="Reference that image was resolved from; another reference is resolved again."
     )
-    previous_image: Annotated[str, Field(max_length=512)] | None = None
+    previous_image: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Image that ran before the current one."
+    )
     state: ShortText | None = Field(
-        default=None, description="Docker's word: created, running, restarting, exited, ..."
+        default=None,
+        description="State of the container as Docker reports it: created, running, restarting, exited, ...",
     )
-    health: ShortText | None = Field(default=None, description="healthy, unhealthy, starting or none.")
-    started_at: ShortText | None = None
+    health: ShortText | None = Field(
+        default=None, description="Result of the image's health check: healthy, unhealthy, starting or none."
+    )
+    started_at: ShortText | None = Field(default=None, description="Time of the last start.")
     boot_id: ShortText | None = Field(
-        default=None, alias="bootID", description="Boot of the host in which it was last looked at."
+        default=None, alias="bootID", description="Boot id of the host at the last observation."
     )
     started_seconds: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="Seconds from that boot to `startedAt`, by a clock that is never set."
+        default=None,
+        description="Seconds from that boot to startedAt, measured by a clock that nobody can set.",
     )
-    finished_at: ShortText | None = None
-    exit_code: int | None = Field(default=None, description="Of the last end of the program.")
-    out_of_memory: bool = Field(default=False, description="Whether the last end was for lack of memory.")
-    restart_count: Annotated[int, Field(ge=0)] = 0
+    finished_at: ShortText | None = Field(default=None, description="Time of the last exit.")
+    exit_code: int | None = Field(default=None, description="Exit code of the last exit.")
+    out_of_memory: bool = Field(default=False, description="Whether the last exit was an out-of-memory kill.")
+    restart_count: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Number of starts after the first, across containers."
+    )
     engine_restart_count: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="The engine's own count at the last look, so that each start is counted once."
+        default=0, description="Docker's own restart count at the last observation, so that no start is counted twice."
     )
     restarts: tuple[RestartRecord, ...] = Field(
         default=(),
         max_length=RESTARTS_KEPT,
-        description="The last starts and stops, newest last.",
+        description=f"The last {RESTARTS_KEPT} starts and stops, newest last.",
         json_schema_extra=ATOMIC_LIST,
     )
-    last_restart: RestartRecord | None = Field(default=None, description="The newest start after the first.")
+    last_restart: RestartRecord | None = Field(default=None, description="Most recent start after the first.")
     restart: RestartIntent | None = None
-    internal_ip: ShortText | None = Field(default=None, alias="internalIP")
-    interfaces: tuple[InterfaceStatus, ...] = Field(default=(), max_length=8, json_schema_extra=NAMED_LIST)
-    serial_ports: tuple[SerialPortStatus, ...] = Field(default=(), max_length=16, json_schema_extra=NAMED_LIST)
+    internal_ip: ShortText | None = Field(
+        default=None,
+        alias="internalIP",
+        description="Address on the internal network, over which the host reaches the runtime.",
+    )
+    interfaces: tuple[InterfaceStatus, ...] = Field(
+        default=(), max_length=8, json_schema_extra=NAMED_LIST, description="Observed state of each interface."
+    )
+    serial_ports: tuple[SerialPortStatus, ...] = Field(
+        default=(), max_length=16, json_schema_extra=NAMED_LIST, description="Observed state of each serial port."
+    )
     operation: Operation | None = None
     failed_generation: int | None = Field(
-        default=None, description="Generation whose replacement failed and was rolled back; not tried again."
+        default=None, description="Generation whose container failed and was rolled back; it is not retried."
     )
-    error: Text | None = Field(default=None, description="The last failure, in one sentence.")
+    error: Text | None = Field(default=None, description="Last failure, in one sentence.")
     last_command: ShortText | None = Field(
-        default=None, description="RuntimeCommand whose wish took effect last; a later stop or start is not its doing."
+        default=None, description="RuntimeCommand that took effect last; later starts and stops have other causes."
     )

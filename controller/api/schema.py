@@ -1,7 +1,6 @@
-"""pydantic models as structural schemas of apiextensions/v1 (API reference: CustomResourceDefinition).
+"""Convert pydantic models to structural schemas of apiextensions/v1 (API reference: CustomResourceDefinition).
 
-A structural schema has no $ref, no nullable unions and no defaults of null; this module turns what pydantic writes
-into that. It knows none of our kinds.
+A structural schema has no $ref, no nullable unions and no null defaults, all of which pydantic generates.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from pydantic import BaseModel
 
 Schema = dict[str, Any]
 
-# What pydantic writes and a structural schema has no use for.
+# Keywords that pydantic generates and structural schemas do not allow.
 _DROPPED = ("title", "$defs", "const")
 
 
 def of(model: type[BaseModel]) -> Schema:
-    """The structural schema of a model, its nested models written out in place."""
-    whole = model.model_json_schema(by_alias=True, mode="validation")
-    return _structural(whole, whole.get("$defs", {}))
+    """Return the structural schema of a model, with nested models inlined."""
+    generated = model.model_json_schema(by_alias=True, mode="validation")
+    return _structural(generated, generated.get("$defs", {}))
 
 
 def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
@@ -35,21 +34,21 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _resolved(node: Schema, definitions: dict[str, Schema]) -> Schema:
-    """The node with its reference replaced by what it names; what stands beside the reference wins."""
+    """Inline the referenced schema; keywords next to the reference take precedence."""
     reference = node.get("$ref")
     if reference is None:
         return node
-    beside = {key: value for key, value in node.items() if key != "$ref"}
-    return {**definitions[reference.rsplit("/", 1)[1]], **beside}
+    siblings = {key: value for key, value in node.items() if key != "$ref"}
+    return {**definitions[reference.rsplit("/", 1)[1]], **siblings}
 
 
 def _without_null(node: Schema) -> Schema:
-    """``X | None`` is an optional X: leaving a field out is how JSON of Kubernetes says null."""
+    """Turn ``X | None`` into an optional X: Kubernetes objects omit a field instead of setting it to null."""
     choices = [choice for choice in node.get("anyOf", []) if choice.get("type") != "null"]
     if not choices:
         return node
-    beside = {key: value for key, value in node.items() if key != "anyOf"}
-    return {**choices[0], **beside}
+    siblings = {key: value for key, value in node.items() if key != "anyOf"}
+    return {**choices[0], **siblings}
 
 
 def _with_plain_default(node: Schema) -> Schema:

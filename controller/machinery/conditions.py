@@ -18,12 +18,16 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 class Condition(Model):
     """One observed aspect of an object."""
 
-    type: Annotated[str, Field(max_length=63)]
-    status: ConditionStatus
-    reason: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
-    message: Annotated[str, Field(max_length=1024)] = ""
-    last_transition_time: Timestamp
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    type: Annotated[str, Field(max_length=63)] = Field(description="Type of the condition.")
+    status: ConditionStatus = Field(description="Whether the condition holds.")
+    reason: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")] = (
+        Field(description="Machine-readable reason for the status.")
+    )
+    message: Annotated[str, Field(max_length=1024)] = Field(default="", description="Explanation for a person.")
+    last_transition_time: Timestamp = Field(description="Time at which the status changed last.")
+    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Generation of the object that the condition is about."
+    )
 
 
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:

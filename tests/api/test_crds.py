@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions: structural, bounded, as written in crds/, and equal to what the models take."""
+"""The CustomResourceDefinitions: structural, bounded, documented, and in step with crds/ and the models."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import yaml
 from controller.api import crds
 from controller.api.runtimes import RuntimeSpec
 
-FOLDER = Path(__file__).parents[2] / "crds"
+ROOT = Path(__file__).parents[2]
 MANIFESTS = {manifest["metadata"]["name"]: manifest for manifest in crds.manifests()}
 Node = dict[str, Any]
 
 
 def schemas(manifest: Node) -> Iterator[tuple[str, Node]]:
-    """Every schema node of a CRD with its path."""
+    """Yield every schema node of a CRD with its path."""
     yield from _below("", manifest["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
 
 
@@ -38,13 +38,14 @@ NODES = [
 ]
 
 
-def test_the_written_crds_are_those_of_the_models() -> None:
-    written = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.glob("*.getedge.me.yaml")}
+@pytest.mark.parametrize("folder", ["crds", "helm/edge-controller/files/crds"])
+def test_the_crds_in_the_repository_match_the_models(folder: str) -> None:
+    written = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / folder).glob("*.getedge.me.yaml")}
     assert written == MANIFESTS, "run `make crds`"
 
 
 @pytest.mark.parametrize(("path", "node"), NODES)
-def test_every_part_of_a_schema_is_structural_and_bounded(path: str, node: Node) -> None:
+def test_every_schema_node_is_structural_and_bounded(path: str, node: Node) -> None:
     assert node["type"] in {"object", "array", "string", "integer", "number", "boolean"}
     assert not {"$ref", "anyOf", "allOf", "oneOf", "title", "const", "nullable"} & set(node)
     assert node.get("default", "") is not None
@@ -60,12 +61,23 @@ def test_every_part_of_a_schema_is_structural_and_bounded(path: str, node: Node)
         assert not with_default & set(node["required"])
 
 
-def test_a_default_of_the_schema_is_the_default_of_the_model() -> None:
-    least = {"deviceId": "plc-1", "image": "runtime"}
+def test_kubectl_explain_describes_every_field() -> None:
+    fields = [
+        (f"{name.partition('.')[0]}{path}", node)
+        for name, manifest in MANIFESTS.items()
+        for path, node in schemas(manifest)
+        if path != ".metadata" and not path.endswith("[]")
+    ]
+    assert len(fields) > 150
+    assert [path for path, node in fields if not node.get("description", "").endswith(".")] == []
+
+
+def test_the_defaults_of_the_schema_are_those_of_the_model() -> None:
+    minimal = {"deviceId": "plc-1", "image": "runtime"}
     spec = MANIFESTS["runtimes.getedge.me"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     defaults = {name: part["default"] for name, part in spec["properties"].items() if "default" in part}
     assert defaults
-    assert RuntimeSpec.model_validate({**least, **defaults}) == RuntimeSpec.model_validate(least)
+    assert RuntimeSpec.model_validate({**minimal, **defaults}) == RuntimeSpec.model_validate(minimal)
 
 
 @pytest.mark.parametrize(("name", "short"), [("runtimes", "rt"), ("edgenodes", "en"), ("runtimecommands", "rtc")])
@@ -76,12 +88,12 @@ def test_a_kind_has_its_short_name_category_and_status_subresource(name: str, sh
     assert spec["versions"][0]["subresources"] == {"status": {}}
 
 
-def test_operators_and_commands_can_select_runtimes_on_the_server() -> None:
+def test_the_server_can_select_runtimes_by_node_backend_and_device() -> None:
     fields = MANIFESTS["runtimes.getedge.me"]["spec"]["versions"][0]["selectableFields"]
     assert {field["jsonPath"] for field in fields} == {".spec.nodeName", ".spec.backend", ".spec.deviceId"}
 
 
-def test_every_rule_says_what_must_be_done_in_a_short_message() -> None:
+def test_every_rule_has_a_short_message() -> None:
     rules = [
         rule
         for manifest in MANIFESTS.values()

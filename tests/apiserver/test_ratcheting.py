@@ -133,5 +133,5 @@ def test_a_runtime_whose_paths_are_refused_today_can_be_changed_elsewhere() -> N
     )
 
     changed = {**stored, "spec": {**spec, "volumes": [{**volume, "mountPath": "/data/../y"}]}}
-    with pytest.raises(failures.Failure, match="mountPath may not have"):
+    with pytest.raises(failures.Failure, match="mountPath must not contain"):
         strategy.changed(runtimes, stored, changed, WriteOptions())

@@ -25,10 +25,10 @@ INTERFACE = {
 PORT = {"name": "line", "deviceId": "usb-plc"}
 ODD_PATHS = [
     *(
-        (path, "may not have '.', '..'")
+        (path, "must not contain '.', '..'")
         for path in ("/..", "/a/../b", "/a/./b", "/a/..", "/a//b", "//", "/a\0", "/a\n", "/a\x7f")
     ),
-    *((path, "may not be in /proc or /sys") for path in ("/proc", "/proc/", "/sys/fs/cgroup", "/proc/x")),
+    *((path, "must not be below /proc or /sys") for path in ("/proc", "/proc/", "/sys/fs/cgroup", "/proc/x")),
 ]
 COMMAND = {"topic": "start_device", "receivedAt": "2026-01-01T00:00:00Z"}
 
@@ -71,9 +71,9 @@ def without(mapping: dict[str, Any], *keys: str) -> dict[str, Any]:
         ({"interfaces": [INTERFACE] * 2}, "spec.interfaces[1]", "Duplicate value"),
         ({"interfaces": [{**INTERFACE, "name": f"lan{i}"} for i in range(9)]}, "spec.interfaces", "8"),
         ({"interfaces": [without(INTERFACE, "parentInterface")]}, "parentInterface", "Required value"),
-        ({"interfaces": [without(INTERFACE, "address")]}, "spec.interfaces[0]", "address and subnet must be given"),
-        ({"interfaces": [without(INTERFACE, "subnet")]}, "spec.interfaces[0]", "address and subnet must be given"),
-        ({"interfaces": [without(INTERFACE, "mode")]}, "spec.interfaces[0]", "address may not be given with mode Dhcp"),
+        ({"interfaces": [without(INTERFACE, "address")]}, "spec.interfaces[0]", "address and subnet are required"),
+        ({"interfaces": [without(INTERFACE, "subnet")]}, "spec.interfaces[0]", "address and subnet are required"),
+        ({"interfaces": [without(INTERFACE, "mode")]}, "spec.interfaces[0]", "address is not allowed with mode Dhcp"),
         ({"interfaces": [{**INTERFACE, "address": "10.0.0.256"}]}, "address", "Invalid value"),
         ({"interfaces": [{**INTERFACE, "subnet": "10.0.0.0"}]}, "subnet", "Invalid value"),
         ({"interfaces": [{**INTERFACE, "macAddress": "01:00:5e:00:00:01"}]}, "macAddress", "Invalid value"),
@@ -81,26 +81,26 @@ def without(mapping: dict[str, Any], *keys: str) -> dict[str, Any]:
         (
             {"volumes": [{"name": "a", "mountPath": "/data"}, {"name": "b", "mountPath": "/data"}]},
             "spec",
-            "mountPath must be unique among volumes",
+            "mountPath must be unique in volumes",
         ),
         ({"volumes": [{"name": "a", "mountPath": "data"}]}, "mountPath", "Invalid value"),
         *(({"volumes": [{"name": "a", "mountPath": path}]}, "spec.volumes[0]", part) for path, part in ODD_PATHS),
-        ({"volumes": [{"name": "a", "mountPath": "/dev/"}]}, "spec.volumes[0]", "may not be /dev itself"),
+        ({"volumes": [{"name": "a", "mountPath": "/dev/"}]}, "spec.volumes[0]", "must not be /dev itself"),
         *(({"serialPorts": [{**PORT, "containerPath": path}]}, "serialPorts[0]", part) for path, part in ODD_PATHS),
-        ({"env": [{"name": "A", "value": "a\0b"}]}, "spec.env[0]", "may not have a null character"),
+        ({"env": [{"name": "A", "value": "a\0b"}]}, "spec.env[0]", "must not contain a null character"),
         ({"env": [{"name": "A=B", "value": "c"}]}, "spec.env[0].name", "Invalid value"),
         ({"env": [{"name": "A", "value": 1}]}, "spec.env[0].value", "string"),
         (
             {"env": [{"name": "A", "value": "b", "valueFrom": FROM_SECRET}]},
             "spec.env[0]",
-            "value may not be given with",
+            "value and valueFrom are",
         ),
         ({"env": [{"name": "A", "valueFrom": {}}]}, "spec.env[0].valueFrom.secretKeyRef", "Required value"),
         ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "b"}}}]}, "secretKeyRef.key", "Required value"),
         ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "b", "key": "/"}}}]}, "key", "Invalid value"),
     ],
 )
-async def test_a_runtime_that_cannot_be_is_refused_with_its_field(
+async def test_an_invalid_runtime_is_rejected_with_the_field(
     person: ApiClient, spec: dict[str, Any], field: str, part: str
 ) -> None:
     body = runtime(**spec)
@@ -111,12 +111,12 @@ async def test_a_runtime_that_cannot_be_is_refused_with_its_field(
     assert part in str(raised.value)
 
 
-async def test_a_variable_may_come_from_a_secret(person: ApiClient) -> None:
+async def test_a_variable_can_come_from_a_secret(person: ApiClient) -> None:
     made = await person.create(kinds.RUNTIMES, runtime(env=[{"name": "A", "valueFrom": FROM_SECRET}]))
     assert made["spec"]["env"][0]["valueFrom"]["secretKeyRef"].items() >= FROM_SECRET["secretKeyRef"].items()
 
 
-async def test_paths_and_values_that_only_look_odd_are_taken(person: ApiClient) -> None:
+async def test_unusual_but_valid_paths_and_values_are_accepted(person: ApiClient) -> None:
     paths = ["/data/", "/.config", "/a..b/...", "/process", "/dev/shm", "/system, data", "/système"]
     volumes = [{"name": f"v{number}", "mountPath": path} for number, path in enumerate(paths)]
     ports = [{**PORT, "name": f"p{number}", "containerPath": path} for number, path in enumerate(paths)]
@@ -125,7 +125,7 @@ async def test_paths_and_values_that_only_look_odd_are_taken(person: ApiClient) 
     assert [volume["mountPath"] for volume in made["spec"]["volumes"]] == paths
 
 
-async def test_a_runtime_needs_a_device_and_an_image_only(person: ApiClient) -> None:
+async def test_a_runtime_requires_only_a_device_id_and_an_image(person: ApiClient) -> None:
     made = await person.create(kinds.RUNTIMES, runtime())
     assert made["spec"]["desiredState"] == "Running"
     assert made["spec"]["controlPort"] == {"port": 8443, "scheme": "https"}
@@ -142,7 +142,9 @@ async def test_a_runtime_needs_a_device_and_an_image_only(person: ApiClient) -> 
         ({"nodeName": None}, "nodeName is immutable once set"),
     ],
 )
-async def test_who_and_where_a_runtime_is_cannot_change(person: ApiClient, change: dict[str, Any], part: str) -> None:
+async def test_identity_and_placement_of_a_runtime_are_immutable(
+    person: ApiClient, change: dict[str, Any], part: str
+) -> None:
     await person.create(kinds.RUNTIMES, runtime(backend="Docker", nodeName="node-1"))
     with pytest.raises(errors.InvalidError, match=part):
         await person.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": change})
