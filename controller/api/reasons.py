@@ -1,6 +1,6 @@
-"""The one table of condition and event reasons; docs/conditions.md is printed from it.
+"""The table of condition and event reasons; docs/conditions.md is generated from it.
 
-Reasons are part of the API: people and alerts match on them, so none may ever be renamed.
+Reasons are part of the API: people and alerts match on them, so never rename one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Outcome = Literal["ready", "waiting", "retry", "stalled", "condition", "event"]
 
 
 class Reason(NamedTuple):
-    """A reason, what kind of outcome it stands for, and what it tells a person."""
+    """A reason, the kind of outcome it belongs to, and its meaning for a person."""
 
     name: str
     outcome: Outcome
@@ -86,130 +86,160 @@ NO_CLOUD = "NoCloud"
 RETIRED = "Retired"
 
 TABLE: tuple[Reason, ...] = (
-    Reason(RUNNING, "ready", "The container runs as the spec asks."),
-    Reason(STOPPED, "ready", "The container is stopped, as the spec asks."),
-    Reason(PAUSED, "condition", "spec.paused is set: nothing is reconciled until it is cleared."),
-    Reason(PROGRESSING, "waiting", "Steps towards the desired state are being made."),
-    Reason(DELETING, "waiting", "The container and its networks are being removed."),
-    Reason(IMAGE_PULLING, "waiting", "The image is being pulled; the message tells how far."),
-    Reason(IMAGE_PULL_FAILED, "retry", "The registry could not be reached or broke off; the pull is tried again."),
-    Reason(IMAGE_NOT_FOUND, "stalled", "The registry has no such image: correct spec.image or spec.version."),
-    Reason(IMAGE_REFUSED, "stalled", "The registry refused us: add or correct spec.imagePullSecrets."),
+    Reason(RUNNING, "ready", "The container is running as the spec requires."),
+    Reason(STOPPED, "ready", "The container is stopped as the spec requires."),
     Reason(
-        IMAGE_NOT_ALLOWED,
-        "stalled",
-        "The image is outside EDGE_IMAGE_PREFIXES: correct the image or the setting.",
+        PAUSED, "condition", "spec.paused is true: the controller does not reconcile the Runtime until it is false."
     ),
-    Reason(PARENT_MISSING, "waiting", "The host has no such interface now; the runtime starts when it is back."),
-    Reason(PARENT_DOWN, "waiting", "The parent interface is down or its cable is out; the runtime runs on."),
+    Reason(PROGRESSING, "waiting", "The controller is working towards the desired state."),
+    Reason(DELETING, "waiting", "The controller is removing the container and its networks."),
+    Reason(IMAGE_PULLING, "waiting", "The controller is pulling the image; the message shows the progress."),
+    Reason(
+        IMAGE_PULL_FAILED,
+        "retry",
+        "The registry was unreachable or the transfer broke off; the controller retries the pull.",
+    ),
+    Reason(IMAGE_NOT_FOUND, "stalled", "The image does not exist: correct spec.image or spec.version."),
+    Reason(IMAGE_REFUSED, "stalled", "The registry denied access: add or correct spec.imagePullSecrets."),
+    Reason(
+        IMAGE_NOT_ALLOWED, "stalled", "EDGE_IMAGE_PREFIXES does not allow the image: correct the image or the setting."
+    ),
+    Reason(
+        PARENT_MISSING, "waiting", "The host has no such interface at the moment; the runtime starts when it appears."
+    ),
+    Reason(PARENT_DOWN, "waiting", "The parent interface is down or has no carrier; the runtime keeps running."),
     Reason(
         WIFI_PARENT,
         "stalled",
-        "The parent interface is Wi-Fi, where access points drop foreign MAC addresses: give a wired one.",
+        "The parent interface is Wi-Fi, where access points drop foreign MAC addresses: use a wired one.",
     ),
     Reason(
         VLAN_UNSUPPORTED,
         "stalled",
-        "The kernel makes no VLAN interfaces: load the module 8021q (modprobe 8021q), or make the interface.",
+        "The kernel cannot create VLAN interfaces: load the 8021q module or create the interface yourself.",
     ),
     Reason(
         DEDICATED_REFUSED,
         "stalled",
-        "spec.dedicatedInterface is Wi-Fi, in use or another runtime's; the message tells which.",
+        "spec.dedicatedInterface is Wi-Fi, in use or taken by another runtime; the message says which.",
     ),
-    Reason(DAEMON_UNREACHABLE, "waiting", "Docker does not answer; work goes on when it does."),
-    Reason(DAEMON_SLOW, "waiting", "Docker answers, but is slower than it may be; it is looked at again."),
+    Reason(DAEMON_UNREACHABLE, "waiting", "Docker does not respond; the controller resumes work when it does."),
+    Reason(DAEMON_SLOW, "waiting", "Docker did not finish in time; the controller checks the result again."),
     Reason(
         ADDRESS_CONFLICT,
         "waiting",
-        "Another runtime or machine has the address: free it or give another one; a start waits until it is free.",
+        "Another runtime or machine uses the address: free it or choose another; a start waits until it is free.",
     ),
     Reason(POOL_OVERLAP, "stalled", "The subnet overlaps a Docker network that is not ours: remove that network."),
-    Reason(POOL_EXHAUSTED, "stalled", "No /28 is left in EDGE_INTERNAL_POOL: make the range larger."),
-    Reason(NAME_TAKEN, "stalled", "Something else has this name: rename or remove what the message names."),
+    Reason(POOL_EXHAUSTED, "stalled", "EDGE_INTERNAL_POOL has no free /28 left: enlarge the range."),
+    Reason(NAME_TAKEN, "stalled", "The name is already in use: rename or remove the object in the message."),
     Reason(
         DEVICE_ID_TAKEN,
         "stalled",
-        "Another Runtime of the namespace has this deviceId: delete one of the two; the container is handed over.",
+        "Another Runtime in the namespace owns this deviceId: delete one; the other has the container then.",
     ),
-    Reason(DISK_FULL, "retry", "The disk is full: free space; work goes on by itself."),
-    Reason(SPEC_IMPOSSIBLE, "stalled", "The engine refuses the spec; the message tells which field."),
-    Reason(ADDRESS_PENDING, "waiting", "A DHCP server on the parent's LAN is being asked for an address."),
-    Reason(DHCP_SILENT, "waiting", "No DHCP server answers on the parent's LAN; it is asked again without end."),
-    Reason(LEASE_REFUSED, "waiting", "The DHCP server took the address back; it is asked for another one."),
-    Reason(LEASE_EXPIRED, "waiting", "The lease ended and no DHCP server answered; the same address is asked for."),
-    Reason(LEASE_UNRENEWED, "condition", "No DHCP server renews the lease; the address stays until the lease ends."),
+    Reason(DISK_FULL, "retry", "The disk is full: free space; the controller then continues."),
+    Reason(SPEC_IMPOSSIBLE, "stalled", "The backend rejects the spec; the message names the field."),
     Reason(
-        MULTUS_MISSING, "stalled", "Pods get spec.interfaces from Multus, which is not there; the message tells how."
+        ADDRESS_PENDING, "waiting", "The controller is requesting an address from the DHCP server on the parent's LAN."
+    ),
+    Reason(DHCP_SILENT, "waiting", "No DHCP server responds on the parent's LAN; the controller keeps asking."),
+    Reason(LEASE_REFUSED, "waiting", "The DHCP server withdrew the address; the controller requests another one."),
+    Reason(
+        LEASE_EXPIRED,
+        "waiting",
+        "The lease expired and no DHCP server responded; the controller requests the same address.",
+    ),
+    Reason(
+        LEASE_UNRENEWED,
+        "condition",
+        "No DHCP server renews the lease; the address remains valid until the lease expires.",
+    ),
+    Reason(
+        MULTUS_MISSING,
+        "stalled",
+        "spec.interfaces of pods needs Multus, which is not installed; the message says how to install it.",
     ),
     Reason(
         SECRET_MISSING,
         "waiting",
-        "A Secret or key that spec.env names is not there; the message tells which. What runs is left running.",
+        "A Secret or key in spec.env does not exist; the message names it. A running container keeps running.",
     ),
-    Reason(UNSCHEDULABLE, "waiting", "No node can take the pod now; the message tells what each of them lacks."),
-    Reason(DEVICE_MISSING, "waiting", "A serial device is not plugged in; it is handed over when it is."),
-    Reason(DEVICE_IN_USE, "stalled", "Another runtime has the serial device: take it from there or choose another."),
-    Reason(DEVICES_UNSUPPORTED, "stalled", "The runtime cannot be given the device; the message tells why."),
-    Reason(REPLACE_FAILED, "stalled", "The new container did not run and the old one was started again."),
-    Reason(STEP_FAILED, "retry", "A step failed and is tried again; the message tells why."),
-    Reason(CRASHED, "retry", "The runtime's program ends by itself; it is started again."),
-    Reason(CONTAINER_PAUSED, "stalled", "Someone paused the container: `docker unpause` lets it go on."),
-    Reason(ATTACHED, "condition", "All interfaces are on their networks with their addresses."),
-    Reason(DETACHED, "condition", "An interface is not on its network; the message names it."),
+    Reason(UNSCHEDULABLE, "waiting", "No cluster node can run the pod at the moment; the message says why."),
+    Reason(DEVICE_MISSING, "waiting", "A serial device is not plugged in; the runtime gets it when it is."),
+    Reason(DEVICE_IN_USE, "stalled", "Another runtime uses the serial device: release it there or choose another."),
+    Reason(DEVICES_UNSUPPORTED, "stalled", "The runtime cannot get the device; the message says why."),
+    Reason(
+        REPLACE_FAILED,
+        "stalled",
+        "The new container failed, so the controller restarted the old one: correct the spec.",
+    ),
+    Reason(STEP_FAILED, "retry", "A step failed; the controller retries it. The message says why."),
+    Reason(CRASHED, "retry", "The program in the runtime exited unexpectedly; it is restarted."),
+    Reason(CONTAINER_PAUSED, "stalled", "Someone paused the container: run `docker unpause`."),
+    Reason(ATTACHED, "condition", "All interfaces or devices are attached."),
+    Reason(DETACHED, "condition", "An interface or device is not attached; the message names it."),
     Reason(
         REALTIME_UNAVAILABLE,
         "condition",
-        "The host cannot give realtime scheduling; the runtime runs without it.",
+        "The host does not support real-time scheduling; the runtime runs without it.",
     ),
     Reason(
         EXCESS_RIGHTS,
         "condition",
-        "The container was made with rights that its spec does not ask for now; the next one does not have them.",
+        "The container has rights that its spec no longer requests; the next container will not have them.",
     ),
     Reason(
         MEMORY_UNBOUNDED,
         "condition",
-        "The host's kernel cannot bound memory, so spec.resources.memory does nothing: see `edge-controller check`.",
+        "The kernel cannot limit memory, so spec.resources.memory has no effect: see `edge-controller check`.",
     ),
     Reason(
         REALTIME_BY_CAPABILITIES,
         "condition",
-        "Pods get the capabilities SYS_NICE and IPC_LOCK; Kubernetes has no limits for rtprio and memlock.",
+        "Pods get the capabilities SYS_NICE and IPC_LOCK; Kubernetes cannot set rtprio and memlock limits.",
     ),
     Reason(HEALTHY, "condition", "The image's health check passes."),
     Reason(UNHEALTHY, "condition", "The image's health check fails."),
-    Reason(ADOPTED, "event", "A container of the same identity was taken over without a restart."),
-    Reason(ORPHANED, "event", "A container of ours has no Runtime: create it again, or run `docker rm -f`."),
-    Reason(CREATED, "event", "The container was created."),
-    Reason(STARTED, "event", "The container was started."),
-    Reason(RESTARTED, "event", "The container was restarted; the message tells why."),
-    Reason(REPLACED, "event", "The container was replaced by one of the new spec."),
-    Reason(UPDATED, "event", "The running container was changed in place."),
-    Reason(DELETED, "event", "The container and its networks were removed."),
-    Reason(REPAIRED, "event", "Something changed by hand was put right."),
-    Reason(NODE_READY, "condition", "EdgeNode: Docker answers, runtimes can be started and changed."),
-    Reason(NODE_AWAY, "waiting", "The node is not heard of, so nobody knows; nothing is deleted or moved meanwhile."),
-    Reason(UNPLACEABLE, "stalled", "No node has what the spec asks for; the message tells which node has what."),
-    Reason(DISK_HAS_ROOM, "condition", "EdgeNode: the disks of EDGE_STATE_DIR and of Docker have room."),
-    Reason(CONNECTED, "condition", "EdgeNode: the link to the cloud is up."),
-    Reason(DISCONNECTED, "condition", "EdgeNode: the link to the cloud is down; the message tells why."),
-    Reason(NO_CLOUD, "condition", "EdgeNode: EDGE_CLOUD_URL is empty, there is no cloud to connect to."),
-    Reason(RETIRED, "condition", "EdgeNode: delete_orchestrator retired the agent; `edge-controller reset` lifts it."),
+    Reason(
+        ADOPTED, "event", "The controller took over an existing container with the same identity, without a restart."
+    ),
+    Reason(
+        ORPHANED,
+        "event",
+        "A container of this installation has no Runtime: recreate the Runtime or run `docker rm -f`.",
+    ),
+    Reason(CREATED, "event", "The controller created the container."),
+    Reason(STARTED, "event", "The controller started the container."),
+    Reason(RESTARTED, "event", "The controller restarted the container; the message says why."),
+    Reason(REPLACED, "event", "The controller replaced the container with one for the new spec."),
+    Reason(UPDATED, "event", "The controller changed the running container in place."),
+    Reason(DELETED, "event", "The controller removed the container and its networks."),
+    Reason(REPAIRED, "event", "The controller repaired networks or devices of the running container."),
+    Reason(NODE_READY, "condition", "EdgeNode: Docker responds; runtimes can be started and changed."),
+    Reason(NODE_AWAY, "waiting", "The leader has no contact with the node; it deletes and moves nothing meanwhile."),
+    Reason(UNPLACEABLE, "stalled", "No node meets the spec; the message says what each node has."),
+    Reason(DISK_HAS_ROOM, "condition", "EdgeNode: the disks of EDGE_STATE_DIR and Docker have free space."),
+    Reason(CONNECTED, "condition", "EdgeNode: the cloud link is up."),
+    Reason(DISCONNECTED, "condition", "EdgeNode: the cloud link is down; the message says why."),
+    Reason(NO_CLOUD, "condition", "EdgeNode: EDGE_CLOUD_URL is empty, so there is no cloud to connect to."),
+    Reason(
+        RETIRED, "condition", "EdgeNode: delete_orchestrator retired the agent; `edge-controller reset` reactivates it."
+    ),
 )
 
 
 def outcome(name: str) -> Outcome:
-    """What kind of outcome a reason stands for."""
+    """Return the kind of outcome that a reason belongs to."""
     return next(reason.outcome for reason in TABLE if reason.name == name)
 
 
 def meaning(name: str) -> str:
-    """What a reason tells a person."""
-    return next(reason.meaning for reason in TABLE if reason.name == name)
+    """Return the meaning of a reason as a condition message, without the final full stop."""
+    return next(reason.meaning for reason in TABLE if reason.name == name).removesuffix(".")
 
 
 def table() -> str:
-    """The reasons as a Markdown table."""
+    """Return the reasons as a Markdown table."""
     rows = ["| reason | outcome | meaning |", "| --- | --- | --- |"]
     return "\n".join([*rows, *(f"| `{reason.name}` | {reason.outcome} | {reason.meaning} |" for reason in TABLE)])

@@ -1,4 +1,4 @@
-"""The examples for Flux and Argo CD; the script that tells Argo CD of a Runtime's health runs here in Lua 5.1."""
+"""The examples for Flux and Argo CD; Argo CD's health script for Runtimes runs here in Lua 5.1."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ KEY = f"resource.customizations.health.{names.GROUP}_Runtime"
 
 
 def condition(kind: str, status: str, reason: str = "Because", message: str = "") -> dict[str, str]:
-    """One condition."""
+    """Return one condition."""
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
 
 READY = condition("Ready", "True", "Running", "runs")
 HEALTH: list[tuple[str, list[dict[str, str]], dict[str, Any], str, str]] = [
-    ("runs", [READY], {}, "Healthy", "runs"),
-    ("stopped as wished", [condition("Ready", "True", "Stopped", "stopped")], {}, "Suspended", "stopped"),
-    ("needs a person", [condition("Ready", "False"), condition("Stalled", "True", "ImageNotFound", "no image")], {},
+    ("running", [READY], {}, "Healthy", "runs"),
+    ("stopped", [condition("Ready", "True", "Stopped", "stopped")], {}, "Suspended", "stopped"),
+    ("stalled", [condition("Ready", "False"), condition("Stalled", "True", "ImageNotFound", "no image")], {},
      "Degraded", "no image"),
-    ("waits", [condition("Ready", "False"), condition("Reconciling", "True", "ParentInterfaceMissing", "eth1 is gone")],
+    ("waiting", [condition("Ready", "False"), condition("Reconciling", "True", "ParentInterfaceMissing", "eth1 is gone")],
      {}, "Progressing", "eth1 is gone"),
-    ("its node is away", [condition("Ready", "Unknown", "NodeAway", "n1 is silent")], {}, "Unknown", "n1 is silent"),
-    ("speaks of an older spec", [READY], {"generation": 2}, "Progressing", "the controller has not processed it yet"),
-    ("was never seen", [], {"generation": 0}, "Progressing", "waiting for the controller"),
-    ("is deleted", [READY], {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "Progressing",
+    ("node away", [condition("Ready", "Unknown", "NodeAway", "n1 is silent")], {}, "Unknown", "n1 is silent"),
+    ("status of an older spec", [READY], {"generation": 2}, "Progressing", "the controller has not processed it yet"),
+    ("no conditions", [], {"generation": 0}, "Progressing", "waiting for the controller"),
+    ("deleting", [READY], {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "Progressing",
      "the container is being removed"),
 ]  # fmt: skip
 
@@ -39,7 +39,7 @@ HEALTH: list[tuple[str, list[dict[str, str]], dict[str, Any], str, str]] = [
 @pytest.mark.parametrize(
     ("conditions", "metadata", "health", "message"), [case[1:] for case in HEALTH], ids=[case[0] for case in HEALTH]
 )
-def test_argo_cd_sees_the_health_of_a_runtime(
+def test_argo_cd_derives_the_health_from_the_conditions(
     conditions: list[dict[str, str]], metadata: dict[str, Any], health: str, message: str
 ) -> None:
     runtime = {
@@ -54,7 +54,7 @@ def test_a_runtime_without_a_status_is_in_progress() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(GITOPS.glob("*/*.yaml")), ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_an_example_is_a_list_of_objects_in_a_namespace(file: Path) -> None:
+def test_every_example_is_a_list_of_namespaced_objects(file: Path) -> None:
     documents = list(yaml.safe_load_all(file.read_text()))
     assert documents
     for document in documents:
@@ -63,7 +63,7 @@ def test_an_example_is_a_list_of_objects_in_a_namespace(file: Path) -> None:
 
 
 def argo_cd(runtime: dict[str, Any]) -> dict[str, str]:
-    """What the script says of it; Argo CD hands the object in as the global ``obj`` and reads a table."""
+    """Run the health script as Argo CD does: the object is the global ``obj``, the result is a table."""
     lua = LuaRuntime()
     script = yaml.safe_load((GITOPS / "argocd/health.yaml").read_text())["data"][KEY]
     lua.globals()["obj"] = lua.table_from(runtime, recursive=True)
