@@ -54,7 +54,7 @@ def start_ticks(pid: int, proc: Path = Path("/proc")) -> int:
 
     Raises OSError, ValueError or IndexError when there is no such process.
     """
-    # The command, field 2, is in parentheses; a program gives itself any, with parentheses and bytes that are no text.
+    # The command, field 2, is in parentheses; a program can set it to any bytes, including parentheses.
     fields = (proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
     return int(fields[19])
 

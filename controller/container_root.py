@@ -87,8 +87,8 @@ def _make_folder(name: str, parent: int) -> bool:
 def regular_file(parent: int, name: str, flags: int) -> Iterator[int]:
     """Open the regular file of this name with ``flags``. Raises OSError for anything else.
 
-    Only a file that was seen to be regular is opened: to open a device can be enough to set it off. A lease that a
-    program of the container holds on it is not waited for, which could take 45 s (fcntl(2), F_SETLEASE).
+    The type is checked before opening, because merely opening a device can have effects. O_NONBLOCK avoids waiting up
+    to 45 s for a file lease that a program of the container holds (fcntl(2), F_SETLEASE).
     """
     with contextlib.ExitStack() as opened:
         found = opened.enter_context(_closing(os.open(name, _FILE, dir_fd=parent)))

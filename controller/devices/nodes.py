@@ -21,7 +21,7 @@ from controller.devices.serial import SerialDevice
 
 
 def find_node(process: Process, path: str, proc: Path = PROC) -> int | None:
-    """The number of the device node at this path in the container, None when there is none."""
+    """Return the device number of the node at this path in the container, None when there is none."""
     try:
         where = _place(path)
         with folder(process, where.parent, proc=proc) as parent:
@@ -47,7 +47,7 @@ def place(process: Process, path: str, device: SerialDevice, proc: Path = PROC) 
 
 
 def remove(process: Process, path: str, proc: Path = PROC) -> None:
-    """Take the node of a device away that is gone: its number may be another device's tomorrow."""
+    """Remove the node of an unplugged device: the kernel may reuse its number for another device."""
     with contextlib.suppress(OSError):
         where = _place(path)
         with folder(process, where.parent, proc=proc) as parent:
@@ -56,10 +56,10 @@ def remove(process: Process, path: str, proc: Path = PROC) -> None:
 
 
 def _place(path: str) -> PurePosixPath:
-    """The path, of which specs of earlier versions may be anything. Raises OSError."""
+    """Validate the path, which is arbitrary in specs of earlier versions. Raises OSError."""
     where = PurePosixPath(path)
     if ".." in where.parts or not where.name or "\0" in path:
-        raise OSError(errno.EINVAL, "it is no path of a file")
+        raise OSError(errno.EINVAL, "it is not the path of a file")
     return where
 
 

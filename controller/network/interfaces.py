@@ -107,7 +107,7 @@ class HostInterfaces:
         return self.exists(name) and bool(_flags(self._sys_class_net / name) & _IFF_UP)
 
     def is_internal(self, name: str) -> bool:
-        """Whether it is the bridge of an internal network."""
+        """Return whether it is the bridge of an internal network."""
         return (self._sys_class_net / name / "bridge").is_dir() and self._is_own_bridge(
             name, _addresses().get(name, [])
         )

@@ -39,7 +39,7 @@ async def reconcile_links(process: Process, wanted: Sequence[WantedLink], held_m
 
 
 async def remove_link(process: Process, mac_address: str) -> None:
-    """Remove the macvlan link with this MAC address, if it is there."""
+    """Remove the macvlan link with this MAC address, if it exists."""
     async with Namespace(process) as namespace:
         if link := (await namespace.snapshot()).by_mac(mac_address):
             await namespace.apply([("link", "delete", "dev", link.name)])

@@ -48,7 +48,7 @@ class Snapshot:
     default_routes: tuple[tuple[str, str], ...] = ()
 
     def by_mac(self, mac_address: str) -> Link | None:
-        """The macvlan link with this MAC address, or None: a spec may ask for that of the engine's internal link."""
+        """Return the macvlan link with this MAC address, or None. The engine's internal link may have the same one."""
         wanted = mac_address.lower()
         return next((link for link in self.links if link.kind == "macvlan" and link.mac_address == wanted), None)
 

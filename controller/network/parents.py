@@ -50,8 +50,8 @@ def with_lower_interfaces(names: Iterable[str]) -> set[str]:
 
 
 class Parents:
-    """``install_id`` marks what is ours, ``link_type`` says how it is made, ``is_internal`` names what is no LAN: the
-    internal network of a runtime. One task at a time makes and removes.
+    """``install_id`` marks our interfaces, ``link_type`` returns their type, and ``is_internal`` detects the bridges of
+    internal networks, which are not LANs. A lock serialises all changes.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Parents:
     async def provide(self, names: Iterable[str]) -> None:
         """Create the missing VLANs among these interfaces.
 
-        Raises errors.Stalled(VLAN_UNSUPPORTED), with SPEC_IMPOSSIBLE for what is no LAN, and errors.Retry(STEP_FAILED)
-        with the words of ``ip``.
+        Raises errors.Stalled(VLAN_UNSUPPORTED), errors.Stalled(SPEC_IMPOSSIBLE) for an internal network, or
+        errors.Retry(STEP_FAILED) with the error output of ``ip``.
         """
         asked = list(dict.fromkeys(names))
         await asyncio.to_thread(self._require_lans, asked)
@@ -111,11 +111,11 @@ class Parents:
 
     def _require_lans(self, names: Iterable[str]) -> None:
         if internal := next(filter(self._is_internal, names), ""):
-            message = f"{internal} is the internal network of a runtime: give a parentInterface that leads to a LAN"
+            message = f"{internal} is the internal network of a runtime: choose a parentInterface on a LAN"
             raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message)
 
     def _creatable(self, name: str) -> Vlan | None:
-        """The VLAN to be made for an interface to be there; None when it is, or its lower one is not."""
+        """Return the VLAN to create for this name; None when it exists, or its lower interface does not."""
         found = vlan(name)
         return found if found and not interfaces.index(name) and interfaces.index(found.lower) else None
 

@@ -55,7 +55,7 @@ def test_a_file_that_is_no_device_is_never_replaced_or_removed(proc: Path) -> No
 
 
 @pytest.mark.parametrize("path", ["/link/plc0", "/dev/../../../../etc/plc0", "/..", "/dev/..", "/", "/dev/a\0b"])
-def test_no_way_out_of_the_container_is_followed(proc: Path, path: str) -> None:
+def test_no_path_leads_out_of_the_container(proc: Path, path: str) -> None:
     (proc / "7/root/link").symlink_to("/tmp")
     with pytest.raises(errors.Retry, match="Cannot create the device"):
         nodes.place(PROCESS, path, DEVICE, proc)

@@ -211,7 +211,7 @@ async def test_a_port_in_use_fails_the_start_with_one_sentence(site: Site, setti
     assert not any("Traceback" in line for line in lines)
 
 
-async def test_health_readiness_and_metrics_stand_on_one_port(site: Site, free_port: int) -> None:
+async def test_health_readiness_and_metrics_share_one_port(site: Site, free_port: int) -> None:
     await site.start({"EDGE_HTTP_LISTEN": f"{HERE}:{free_port}"})
     async with aiohttp.ClientSession(f"http://{HERE}:{free_port}") as session:
         health, ready, metrics = [await session.get(path) for path in ("/healthz", "/readyz", "/metrics")]

@@ -20,7 +20,7 @@ PROCESS = Process(7, "c0ffee")
 
 _HOLD_A_LEASE = """
 import fcntl, os, signal, sys, time
-signal.signal(signal.SIGIO, signal.SIG_IGN)  # what the kernel asks the holder with
+signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel's request to release the lease
 fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK)
 print("held", flush=True)
 time.sleep(600)
@@ -39,7 +39,7 @@ def configuration(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def holder(configuration: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that holds a lease on the file."""
+    """A program that holds a file lease on the configuration."""
     with subprocess.Popen([sys.executable, "-c", _HOLD_A_LEASE, configuration], stdout=subprocess.PIPE) as started:
         assert started.stdout
         assert started.stdout.readline() == b"held\n"
@@ -125,7 +125,7 @@ def test_a_device_in_place_of_the_file_is_not_opened(
     assert set(opened) == {"cgroup"}
 
 
-def test_a_lease_that_a_program_of_the_runtime_holds_is_not_waited_for(
+def test_a_file_lease_held_by_the_runtime_does_not_block(
     tmp_path: Path, configuration: Path, holder: subprocess.Popen[bytes]
 ) -> None:
     assert resolver.name_servers(PROCESS, tmp_path) == ()

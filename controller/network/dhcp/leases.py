@@ -11,7 +11,7 @@ from controller.network.dhcp.messages import Message
 
 INFINITE = float("inf")
 _INFINITE = 0xFFFFFFFF
-_SHORTEST, _SOONEST = 10.0, 5.0  # seconds of a lease, and until it is renewed; with less it is asked without end
+_SHORTEST, _SOONEST = 10.0, 5.0  # minimum seconds of a lease, and until its renewal, to bound the rate of requests
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
 NAME_SERVERS_KEPT = 3
 
@@ -46,14 +46,14 @@ class Lease:
 
 
 def is_host(address: IPv4Address) -> bool:
-    """Whether a machine on a LAN can have it (RFC 6890)."""
+    """Return whether the address can belong to a host on a LAN (RFC 6890)."""
     return not (address in _THIS_NETWORK or address.is_loopback or address.is_multicast or address.is_reserved)
 
 
 def from_acknowledgement(message: Message, now: float, server_mac: bytes, before: Lease | None) -> Lease | None:
-    """The lease that a DHCPACK gives, None when it lacks what it must have (RFC 2131 table 3).
+    """Return the lease in a DHCPACK, None when a mandatory value is missing (RFC 2131 table 3).
 
-    A gateway that cannot be reached from the address is left out: the kernel takes no route over it.
+    Leaves out a gateway outside the address's subnet, because the kernel refuses a route through it.
     """
     seconds, server = message.number(messages.LEASE_SECONDS), message.server
     if not seconds or server is None or not is_host(message.your_address):
@@ -77,7 +77,7 @@ def from_acknowledgement(message: Message, now: float, server_mac: bytes, before
 
 
 def _within(seconds: int | None, limit: float, share: float) -> float:
-    """What the server says where that makes sense, else the RFC's share of the lease (section 4.4.5)."""
+    """Return the server's value if it is plausible, else the RFC's share of the lease (section 4.4.5)."""
     return float(seconds) if seconds and _SOONEST <= seconds < limit else limit * share
 
 

@@ -52,7 +52,7 @@ class Message:
 
     @property
     def server(self) -> IPv4Address | None:
-        """Which server sent it, None where it does not say so in four bytes (RFC 2132 section 9.7)."""
+        """The server identifier, None when it is missing or malformed (RFC 2132 section 9.7)."""
         value = self.options.get(SERVER, b"")
         return IPv4Address(value) if len(value) == 4 else None
 

@@ -63,7 +63,7 @@ class Exchange:
 
 
 def reply(asked: Message, kind: int, address: str = ADDRESS, **more: Any) -> Message:
-    """What a server answers; ``more`` are seconds (lease, renew, rebind), a mask, a server, routers, name servers."""
+    """A server's message; ``more`` are seconds (lease, renew, rebind), a mask, a server, routers, name servers."""
     options = {messages.KIND: bytes([kind]), messages.SERVER: IPv4Address(more.get("server", SERVER)).packed}
     if kind != messages.NAK:
         options |= {
