@@ -66,16 +66,16 @@ async def test_a_missing_interface_does_not_fail_the_probe(guard: AddressGuard) 
 async def test_the_start_and_the_end_of_a_conflict_are_reported(guard: AddressGuard, lan: Lan) -> None:
     ours = held(lan, 60)
     guard.guard("edge", "plc-1", [ours])
-    assert guard.other(ours) == ""
+    assert guard.conflicting_mac(ours) == ""
 
     mac = await asyncio.to_thread(lan.take, lan.address(60))
     await asyncio.to_thread(lan.speak, lan.address(60))
     assert await changed(guard) == ("edge", "plc-1")
-    assert guard.other(ours) == mac
+    assert guard.conflicting_mac(ours) == mac
 
     await asyncio.to_thread(lan.release, lan.address(60))
     assert await changed(guard) == ("edge", "plc-1")
-    assert guard.other(ours) == ""
+    assert guard.conflicting_mac(ours) == ""
 
 
 async def test_claims_with_changing_macs_are_reported_once_a_minute(
@@ -89,12 +89,12 @@ async def test_claims_with_changing_macs_are_reported_once_a_minute(
     ]
     try:
         for claim in claims:
-            guard._heard(lan.parent, claim)
-        assert guard.other(ours) == claims[0].mac.hex(":")
+            guard._on_claim(lan.parent, claim)
+        assert guard.conflicting_mac(ours) == claims[0].mac.hex(":")
         time[0] = 60.0
         for claim in claims[1:]:
-            guard._heard(lan.parent, claim)
-        assert guard.other(ours) == claims[1].mac.hex(":")
+            guard._on_claim(lan.parent, claim)
+        assert guard.conflicting_mac(ours) == claims[1].mac.hex(":")
     finally:
         guard.close()
     assert len([record for record in caplog.records if "is also" in record.getMessage()]) == 2
@@ -106,7 +106,7 @@ async def test_a_released_address_is_not_guarded(guard: AddressGuard, lan: Lan) 
     guard.guard("edge", "plc-1", [])
     await asyncio.to_thread(lan.take, lan.address(60))
     await asyncio.to_thread(lan.speak, lan.address(60))
-    assert guard.other(ours) == ""
+    assert guard.conflicting_mac(ours) == ""
 
 
 async def test_a_parent_that_comes_back_is_guarded_again(guard: AddressGuard, lan: Lan) -> None:
@@ -116,7 +116,7 @@ async def test_a_parent_that_comes_back_is_guarded_again(guard: AddressGuard, la
     await asyncio.to_thread(lan.plug)
     await asyncio.to_thread(lan.take, lan.address(60))
     async with asyncio.timeout(30):
-        while not guard.other(ours):  # every reconcile pass guards the runtime's addresses again
+        while not guard.conflicting_mac(ours):  # every reconcile pass guards the runtime's addresses again
             guard.guard("edge", "plc-1", [ours])
             await asyncio.to_thread(lan.speak, lan.address(60))
 

@@ -1,7 +1,7 @@
 """A backend in memory, for tests that inject faults and crashes.
 
-It is what reconciling uses of one (protocol.Reconcilable); each step is idempotent, as that asks. ``effects`` is what
-really happened to a container, so that a test can tell that nothing was done twice.
+It implements protocol.Reconcilable; each step is idempotent, as required. ``effects`` records the real changes of a
+container, so that a test can check that nothing was done twice.
 """
 
 from __future__ import annotations

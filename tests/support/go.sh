@@ -7,17 +7,17 @@ go_project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 say() { printf 'build: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
-# cache_folder NAME FOLDER: where what is built from the modules in FOLDER/mod-* is kept, for these versions of them.
+# cache_folder NAME FOLDER: print the cache folder for builds of the modules in FOLDER/mod-*, by their versions.
 cache_folder() {
     local sums
     sums=$(cat "$2"/mod-*/go.mod "$2"/mod-*/go.sum | sha256sum | cut -c1-16)
     printf '%s/edge-controller/%s/%s' "${XDG_CACHE_HOME:-$HOME/.cache}" "$1" "$sums"
 }
 
-# suits GO MODULE: new enough for what the module asks; GOTOOLCHAIN keeps Go from fetching another Go by itself.
+# suits GO MODULE: is GO new enough for the module? GOTOOLCHAIN keeps Go from downloading another version.
 suits() { command -v "$1" >/dev/null && GOTOOLCHAIN=local "$1" -C "$2" list -m >/dev/null 2>&1; }
 
-# find_go MODULE: a Go for it, installed where there is none.
+# find_go MODULE: print a suitable Go, installing one if needed.
 find_go() {
     local candidate
     for candidate in go "$go_project/.venv/bin/go"; do

@@ -1,17 +1,17 @@
-"""Ports for servers of other processes, which begin to listen seconds after the port was chosen."""
+"""Ports for servers in other processes, which start listening seconds after the port was chosen."""
 
 from __future__ import annotations
 
 import secrets
 import socket
 
-# Below those that the kernel gives meanwhile to connections and to whoever binds port 0 (ip(7): ip_local_port_range).
+# Below the kernel's ephemeral ports, which may be taken at any moment (ip(7): ip_local_port_range).
 _PORTS = range(10_000, 30_000)
 _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of the loopback address that is free now and is given to nobody who did not ask for it."""
+    """Return a free port on loopback that the kernel does not assign automatically."""
     while True:
         port = secrets.choice(_PORTS)
         if port in _given:

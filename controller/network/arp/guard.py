@@ -20,7 +20,7 @@ from controller.network.arp.packets import ArpClaim
 # Shorter than in RFC 5227, which allows for any kind of link: on a wired LAN a reply takes a millisecond.
 _PROBES, _PROBE_SECONDS, _LAST_PROBE_SECONDS = 3, 0.1, 0.15
 _CHECK_SECONDS = 5.0
-_NAME_SECONDS = 60.0  # between reports of different machines: a host on the LAN could claim with a new MAC every time
+_REPORT_SECONDS = 60.0  # between reports of different machines: a host on the LAN could claim with a new MAC every time
 _DEFEND_SECONDS = 10.0  # two defending hosts must not start an ARP storm (RFC 5227 section 2.4)
 
 log = logging.getLogger(__name__)
@@ -47,27 +47,28 @@ class AddressGuard:
         self._enabled = enabled
         self._check_seconds = check_seconds
         self._clock = clock
-        self._listeners = Listeners(self._heard)
+        self._listeners = Listeners(self._on_claim)
         self._guarded: dict[tuple[str, str], frozenset[GuardedAddress]] = {}
         self._probed: list[GuardedAddress] = []
-        self._answered: dict[
-            GuardedAddress, tuple[float, bytes]
-        ] = {}  # time and MAC of the last claim by another machine
+        # Time and MAC of the last claim by another machine.
+        self._answered: dict[GuardedAddress, tuple[float, bytes]] = {}
         self._conflicts: dict[GuardedAddress, bytes] = {}
         self._defended: dict[GuardedAddress, float] = {}
-        self._named: dict[GuardedAddress, float] = {}  # when the machine in ``_conflicts`` was reported
+        self._reported_at: dict[GuardedAddress, float] = {}  # when the machine in ``_conflicts`` was reported
         self._changed: dict[tuple[str, str], None] = {}
         self._wake = asyncio.Event()
 
-    def other(self, held: GuardedAddress) -> str:
+    def conflicting_mac(self, own: GuardedAddress) -> str:
         """Return the MAC address of another machine with the same guarded address, "" when there is none."""
-        return self._conflicts.get(held, b"").hex(":")
+        return self._conflicts.get(own, b"").hex(":")
 
-    def guard(self, namespace: str, device_id: str, held: Collection[GuardedAddress]) -> None:
+    def guard(self, namespace: str, device_id: str, addresses: Collection[GuardedAddress]) -> None:
         """Watch for other machines with a runtime's addresses; pass none for a runtime that does not run."""
-        device, wanted = (namespace, device_id), frozenset(held)
+        device, wanted = (namespace, device_id), frozenset(addresses)
         before = self._guarded.get(device, frozenset())
-        if not self._enabled or (wanted == before and all(self._listeners.on(each.parent) for each in wanted)):
+        if not self._enabled or (
+            wanted == before and all(self._listeners.is_listening(each.parent) for each in wanted)
+        ):
             return
         self._guarded[device] = wanted
         if not wanted:
@@ -76,7 +77,7 @@ class AddressGuard:
             self._conflicts.pop(lost, None)
             self._answered.pop(lost, None)
             self._defended.pop(lost, None)
-            self._named.pop(lost, None)
+            self._reported_at.pop(lost, None)
         self._listen()
 
     async def probe(self, wanted: Collection[GuardedAddress]) -> dict[GuardedAddress, str]:
@@ -88,15 +89,15 @@ class AddressGuard:
         self._listen()
         try:
             for number in range(_PROBES):
-                for held in wanted:
-                    self._listeners.probe(held.parent, held.address)
+                for own in wanted:
+                    self._listeners.probe(own.parent, own.address)
                 await asyncio.sleep(_PROBE_SECONDS if number < _PROBES - 1 else _LAST_PROBE_SECONDS)
         finally:
-            for held in wanted:
-                self._probed.remove(held)
+            for own in wanted:
+                self._probed.remove(own)
             self._listen()
-        answers = {held: self._answered.get(held, (began - 1, b"")) for held in wanted}
-        return {held: mac.hex(":") for held, (when, mac) in answers.items() if when >= began}
+        answers = {own: self._answered.get(own, (began - 1, b"")) for own in wanted}
+        return {own: mac.hex(":") for own, (when, mac) in answers.items() if when >= began}
 
     async def check(self) -> None:
         """Periodically probe the addresses in conflict, so that the end of a conflict is noticed. Never returns."""
@@ -104,11 +105,11 @@ class AddressGuard:
             await asyncio.sleep(self._check_seconds)
             disputed = list(self._conflicts)
             still = await self.probe(disputed)
-            for held in disputed:
-                if held not in still and held in self._conflicts:
-                    del self._conflicts[held]
-                    log.info("No other machine uses %s on %s any more", held.address, held.parent)
-                    self._report(held)
+            for own in disputed:
+                if own not in still and own in self._conflicts:
+                    del self._conflicts[own]
+                    log.info("No other machine uses %s on %s any more", own.address, own.parent)
+                    self._report(own)
 
     async def changes(self) -> AsyncIterator[tuple[str, str]]:
         """Yield namespace and device id of each runtime with an address whose conflict began or ended. Never ends."""
@@ -126,35 +127,35 @@ class AddressGuard:
 
     @property
     def _all_guarded(self) -> set[GuardedAddress]:
-        return {held for group in self._guarded.values() for held in group}
+        return {own for group in self._guarded.values() for own in group}
 
     def _listen(self) -> None:
         needed: dict[str, set[IPv4Address]] = {}
-        for held in (*self._all_guarded, *self._probed):
-            needed.setdefault(held.parent, set()).add(held.address)
+        for own in (*self._all_guarded, *self._probed):
+            needed.setdefault(own.parent, set()).add(own.address)
         self._listeners.listen(needed)
 
-    def _heard(self, parent: str, claim: ArpClaim) -> None:
+    def _on_claim(self, parent: str, claim: ArpClaim) -> None:
         """Handle another machine's claim of an address; claims of our own runtimes are ignored."""
         guarded = self._all_guarded
-        here = {held for held in (*guarded, *self._probed) if held.parent == parent}
-        if claim.mac in {held.mac for held in here}:
+        here = {own for own in (*guarded, *self._probed) if own.parent == parent}
+        if claim.mac in {own.mac for own in here}:
             return
-        for held in (held for held in here if held.address == claim.address):
-            self._answered[held] = (self._clock(), claim.mac)
-            if held in guarded:
-                self._dispute(held, claim.mac)
+        for own in (own for own in here if own.address == claim.address):
+            self._answered[own] = (self._clock(), claim.mac)
+            if own in guarded:
+                self._dispute(own, claim.mac)
 
-    def _dispute(self, held: GuardedAddress, other: bytes) -> None:
-        known, now = self._conflicts.get(held), self._clock()
-        if known is None or (known != other and now - self._named[held] >= _NAME_SECONDS):
-            self._conflicts[held], self._named[held] = other, now
-            log.warning("Address conflict: %s on %s is also used by %s", held.address, held.parent, other.hex(":"))
-            self._report(held)
-        if now - self._defended.get(held, float("-inf")) >= _DEFEND_SECONDS:
-            self._defended[held] = now
-            self._listeners.defend(held.parent, held.address, held.mac)
+    def _dispute(self, own: GuardedAddress, other: bytes) -> None:
+        known, now = self._conflicts.get(own), self._clock()
+        if known is None or (known != other and now - self._reported_at[own] >= _REPORT_SECONDS):
+            self._conflicts[own], self._reported_at[own] = other, now
+            log.warning("Address conflict: %s on %s is also used by %s", own.address, own.parent, other.hex(":"))
+            self._report(own)
+        if now - self._defended.get(own, float("-inf")) >= _DEFEND_SECONDS:
+            self._defended[own] = now
+            self._listeners.defend(own.parent, own.address, own.mac)
 
-    def _report(self, held: GuardedAddress) -> None:
-        self._changed |= dict.fromkeys(device for device, group in self._guarded.items() if held in group)
+    def _report(self, own: GuardedAddress) -> None:
+        self._changed |= dict.fromkeys(device for device, group in self._guarded.items() if own in group)
         self._wake.set()

@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 class Listeners:
-    """``heard`` is called with a parent's name and a claim of one of the addresses watched there."""
+    """``on_claim`` is called with a parent's name and a claim of one of the addresses watched there."""
 
-    def __init__(self, heard: Callable[[str, ArpClaim], None]) -> None:
-        self._heard = heard
+    def __init__(self, on_claim: Callable[[str, ArpClaim], None]) -> None:
+        self._on_claim = on_claim
         self._sockets: dict[str, ArpSocket] = {}
 
-    def on(self, parent: str) -> bool:
+    def is_listening(self, parent: str) -> bool:
         """Return whether a socket is open on this parent."""
         return parent in self._sockets
 
@@ -67,7 +67,7 @@ class Listeners:
             self._drop(parent)
             return
         for claim in claims:
-            self._heard(parent, claim)
+            self._on_claim(parent, claim)
 
     def _try(self, parent: str, send: Callable[[], None]) -> None:
         try:

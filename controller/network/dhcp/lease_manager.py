@@ -58,11 +58,11 @@ class LeaseManager:
     """``directory`` holds a file for each lease and is created on first use. Belongs to one event loop."""
 
     def __init__(
-        self, directory: Path, wall: Callable[[], float] = time.time, chance: Callable[[], float] = random.random
+        self, directory: Path, wall: Callable[[], float] = time.time, random_number: Callable[[], float] = random.random
     ) -> None:
         self._directory = directory
         self._wall = wall
-        self._chance = chance
+        self._random_number = random_number
         self._clients: dict[LeaseKey, LeaseClient] = {}
         self._written: dict[LeaseKey, Lease] = {}
         self._changed: dict[LeaseKey, None] = {}
@@ -88,7 +88,7 @@ class LeaseManager:
                 return
             former.close()
         known = await self._remembered(key, former)
-        made = LeaseClient(link, Machine(client, known, self._chance), lambda: self._mark(key))
+        made = LeaseClient(link, Machine(client, known, self._random_number), lambda: self._mark(key))
         self._clients[key] = made
         try:
             await made.start()

@@ -62,15 +62,15 @@ class Send:
 
 
 class Machine:
-    """One client. Times are seconds of a clock that never jumps; ``chance`` returns random numbers in [0, 1).
+    """One client. Times are seconds of a clock that never jumps; ``random_number`` returns a float in [0, 1).
 
     ``lease`` is the address that may be used now. Until ``settled``, that is unknown and a present address may stay.
     """
 
-    def __init__(self, client: Client, remembered: Lease | None, chance: Callable[[], float]) -> None:
+    def __init__(self, client: Client, remembered: Lease | None, random_number: Callable[[], float]) -> None:
         self._client = client
         self._remembered = remembered
-        self._chance = chance
+        self._random_number = random_number
         self._offer: Message | None = None
         self._transaction = 0
         self._began = 0.0
@@ -165,7 +165,7 @@ class Machine:
         self.state = state
         if state is not State.REQUESTING:
             self._offer = None
-            self._transaction = int(self._chance() * 2**32)
+            self._transaction = int(self._random_number() * 2**32)
             self._began = now
         self._sent = 0
         return self._repeat(now)
@@ -179,7 +179,7 @@ class Machine:
         """Return the seconds until retransmission, with jitter: after a power cut a whole plant asks at once."""
         if self.lease is None:
             doubled = _FIRST_WAIT * (1 << min(self._sent - 1, 10))
-            return min(doubled, _LONGEST_WAIT) * (0.9 + 0.2 * self._chance())
+            return min(doubled, _LONGEST_WAIT) * (0.9 + 0.2 * self._random_number())
         rebind = self.lease.renewed + self.lease.rebind_after
         renewing = self.state is State.RENEWING
         end, longest = (rebind, _LONGEST_RENEWAL_WAIT) if renewing else (self.lease.expires, _LONGEST_REBINDING_WAIT)

@@ -1,7 +1,7 @@
-"""Stands for a soft PLC inside the test image: its control server, and a first process that ends on SIGTERM.
+"""Plays a soft PLC in the test image: its control server, and a first process that exits on SIGTERM.
 
-HTTPS on port 8443 with a self-signed certificate, plain HTTP on port 8080. Standard library only, all of it
-imported here at the top: the image holds what these imports load and no more.
+HTTPS on port 8443 with a self-signed certificate, plain HTTP on port 8080. Standard library only, imported at the top:
+the image contains only what these imports load.
 
     GET  /api/status         {"status": "running", "version": ..., "started_at": ...}
     GET  /api/bytes/N        N bytes
@@ -62,7 +62,7 @@ class Control(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815
 
     def echo(self, path: urllib.parse.SplitResult, body: bytes) -> dict[str, object]:
-        """What arrived."""
+        """Return the received request."""
         return {
             "method": self.command,
             "path": path.path,
@@ -74,11 +74,11 @@ class Control(http.server.BaseHTTPRequestHandler):
         }
 
     def send_json(self, code: int, content: object) -> None:
-        """A JSON answer."""
+        """Send a JSON response."""
         self.send(code, json.dumps(content).encode(), "application/json")
 
     def send(self, code: int, body: bytes, kind: str, **headers: str) -> None:
-        """Any answer."""
+        """Send a response."""
         self.send_response(code)
         for name, value in {**headers, "Content-Type": kind, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -88,22 +88,22 @@ class Control(http.server.BaseHTTPRequestHandler):
 
 
 def status() -> dict[str, str]:
-    """What the runtime says of itself."""
+    """Return the runtime's status."""
     return {"status": "running", "version": os.environ.get("EDGE_TEST_VERSION", ""), "started_at": STARTED_AT}
 
 
 def serve(port: int, context: ssl.SSLContext | None) -> None:
-    """Listen on the port, with TLS when a context is given, in a thread of its own."""
+    """Listen on the port in its own thread, with TLS if a context is given."""
     server = http.server.ThreadingHTTPServer(("", port), Control)
     if context:
-        # The handshake belongs into the connection's thread: a silent client must not stop the others.
+        # Do the handshake in the connection's thread, so that a silent client does not block others.
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
 def main() -> None:
     """Serve until SIGTERM."""
-    # The first process of a container gets no default action for SIGTERM.
+    # PID 1 of a container has no default action for SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)

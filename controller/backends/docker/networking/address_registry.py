@@ -61,7 +61,7 @@ class AddressRegistry:
 
     def judged(self, found: ObservedInterface) -> ObservedInterface:
         """What was observed, and whether another machine has the address too."""
-        other = self._guard.other(_held(found)) if found.address and found.mac_address else ""
+        other = self._guard.conflicting_mac(_held(found)) if found.address and found.mac_address else ""
         if not other or not found.in_order:
             return found
         detail = f"{found.address} is also {other} on {found.parent_interface}: take that machine off or give another"
