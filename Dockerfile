@@ -1,7 +1,7 @@
-# The controller as an image: beside a host's Docker (manifests/docker/compose.yaml, README), or in a cluster
-# (helm/edge-controller). Everything in it comes from the lock files; docs/decisions/122-the-image.md.
+# The controller's image, for use beside a host's Docker (manifests/docker/compose.yaml, README) or in a cluster
+# (helm/edge-controller). All packages are pinned by the lock files; see docs/decisions/122-the-image.md.
 #   docker build -t edge-controller .
-# BASE is any image with Python 3.11 and pip; give it by its digest for a build that can be repeated for ever.
+# BASE is any image with Python 3.11 and pip; name it by digest for a reproducible build.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS base
@@ -9,7 +9,7 @@ RUN command -v ip nsenter >/dev/null \
     || (apt-get update && apt-get install -y --no-install-recommends iproute2 util-linux && rm -rf /var/lib/apt/lists/*)
 
 FROM base AS build
-# A folder wheels/ in the context is used instead of the package index: scripts/wheels.sh fills one.
+# Wheels in a folder wheels/ of the context are preferred to the package index; scripts/wheels.sh fills one.
 COPY requirements.lock requirements-build.lock wheel[s] /wheels/
 ARG PIP_NO_INDEX=
 ENV SOURCE_DATE_EPOCH=315532800 PYTHONDONTWRITEBYTECODE=1 PIP_FIND_LINKS=/wheels PIP_NO_CACHE_DIR=1 \
@@ -22,7 +22,7 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY controller controller
 COPY scripts/sbom.py scripts/sbom.py
-# Compiled by content, and without times of today: the same sources give the same bytes.
+# Hash-based .pyc files and fixed timestamps, so that the same sources give the same bytes.
 RUN python -m pip --python /build/bin/python wheel --quiet --no-deps --no-build-isolation \
         --wheel-dir /own . \
     && python -m pip --python /opt/edge-controller/bin/python install --quiet --no-compile --no-deps \

@@ -3,41 +3,41 @@ LOCK = --generate-hashes --no-header --no-annotate --allow-unsafe --no-emit-inde
 .PHONY: help setup builds run test install-test test-engines conformance cluster-test lint bench crds lock clean
 .SILENT:
 
-# More arguments for pytest, as in: make test ARGS="tests/apiserver -x"
+# Additional arguments for pytest, for example: make test ARGS="tests/apiserver -x"
 ARGS ?=
 ENGINES ?=
-# Each process has an engine, LANs and servers of its own, so the tests of one never meet those of another.
+# Each worker process has its own engine, LANs and servers, so that tests of different workers do not interfere.
 PARALLEL = --numprocesses=3 --dist=worksteal
 
-help: ## this list
+help: ## print this list
 	grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-setup: ## install what is missing: Debian packages, .venv, the package with its tools
+setup: ## install what is missing: Debian packages, .venv, the package with its development tools
 	scripts/setup.sh
 
-builds: setup ## build the engines and Kubernetes programs that the suites run on (minutes, once)
+builds: setup ## build the engines and Kubernetes programs that the tests need (takes minutes, once)
 	tests/engines/build.sh
 	.venv/bin/python -m tests.cluster build
 
-run: setup ## the main job on this machine, until Ctrl-C (ONCE=1: ends by itself; DHCP=1: with a leased address)
+run: setup ## demonstrate the controller on this machine until Ctrl-C (ONCE=1: one tour; DHCP=1: with a leased address)
 	ONCE="$(ONCE)" DHCP="$(DHCP)" exec .venv/bin/python -m scripts.demo
 
-test: setup ## the whole suite on the Docker engine at hand (ARGS: for pytest)
+test: setup ## run the suite on the installed Docker engine (ARGS: for pytest)
 	.venv/bin/pytest $(PARALLEL) $(ARGS)
 
-install-test: setup ## the README's installation on a stock Debian 12, in a folder (needs root and Debian's packages)
+install-test: setup ## test the README's installation on a stock Debian 12 (needs root and Debian's packages)
 	.venv/bin/pytest tests/install -m install $(ARGS)
 
-test-engines: setup ## the Docker tests on engines 20.10, 28.5 and 29 (ENGINES: some of them; builds the last two, once)
+test-engines: setup ## run the Docker tests on engines 20.10, 28.5 and 29 (ENGINES: some of them; builds the last two, once)
 	ENGINES="$(ENGINES)" tests/engines/run.sh $(PARALLEL) $(ARGS)
 
-conformance: setup ## tests/conformance on a real kube-apiserver and ours, Kubernetes' own tests on ours (builds them, once)
+conformance: setup ## run tests/conformance on a real kube-apiserver and ours, and Kubernetes' own tests on ours (builds them, once)
 	.venv/bin/python -m tests.cluster.conformance $(ARGS)
 
-cluster-test: setup ## the tests on a real Kubernetes cluster with two nodes (needs root; builds it, once)
+cluster-test: setup ## run the tests on a real Kubernetes cluster with two nodes (needs root; builds it, once)
 	.venv/bin/python -m tests.cluster.suite $(ARGS)
 
-lint: setup ## ruff, mypy, import contracts, shellcheck, drift of the generated CRDs
+lint: setup ## run ruff, mypy, import contracts, shellcheck, and compare the generated CRDs
 	scripts/lint.sh
 
 bench: setup ## print the benchmark's table (ARGS: its options)
@@ -47,7 +47,7 @@ crds: setup ## generate crds/ from the models
 	.venv/bin/edge-controller crds --write crds
 	.venv/bin/edge-controller crds --write helm/edge-controller/files/crds
 
-lock: setup ## pin what the image holds and what builds and tests it, from pyproject.toml
+lock: setup ## pin the packages of the image, its build and its tests, from pyproject.toml
 	.venv/bin/pip install --quiet pip-tools
 	.venv/bin/pip-compile --quiet --upgrade $(LOCK) --strip-extras --output-file requirements.lock pyproject.toml
 	.venv/bin/pip-compile --quiet --upgrade $(LOCK) --strip-extras --extra dev --constraint requirements.lock \

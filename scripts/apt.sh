@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs Debian packages that are missing, and only those.
-# usage: apt.sh [NEED:]PACKAGE...   NEED is a command or, when it starts with a slash, a file; without it the
-#                                   caller has found out that the package is missing
+# Installs missing Debian packages.
+# usage: apt.sh [NEED:]PACKAGE...   installs PACKAGE if NEED is missing: a command, or a file if it starts with a slash;
+#                                   without NEED the package is always installed
 set -euo pipefail
 
 present() { if [[ $1 == /* ]]; then [[ -e $1 ]]; else PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; fi; }
@@ -19,7 +19,7 @@ command -v apt-get >/dev/null || { say "missing: ${missing[*]}; install them wit
 
 say "installing with apt: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-# A package's service (Docker's would change the firewall) is not started unasked: policy-rc.d, invoke-rc.d(8).
+# Do not start services of packages (Docker's would change the firewall): policy-rc.d, see invoke-rc.d(8).
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"

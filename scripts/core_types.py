@@ -1,9 +1,10 @@
-"""Write controller/apiserver/kinds/core_types.txt: fields of Kubernetes' own kinds, as facts read from its Go modules.
+"""Writes controller/apiserver/kinds/core_types.txt: the fields of Kubernetes' own kinds, read from its Go modules.
 
 usage: core_types.py   needs Go; the modules are those pinned in tests/cluster/mod-kubernetes
 
-A block a type, a line a field: JSON name, protobuf number, Go type with its package, then marks: ``zero`` (written
-also when zero), ``merge=KEY`` (strategic patches), ``list=KIND``, ``keys=A,B``, ``map=atomic`` (server-side apply).
+One block per type, one line per field: JSON name, protobuf number, Go type with its package, then marks: ``zero``
+(written even when zero), ``merge=KEY`` (strategic patches), ``list=KIND``, ``keys=A,B``, ``map=atomic`` (server-side
+apply).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ ROOTS = (
     "authorization.SelfSubjectAccessReview", "authorization.SelfSubjectRulesReview",
     "authorization.SubjectAccessReview", "authorization.LocalSubjectAccessReview",
 )  # fmt: skip
-# Types with an encoding of their own; controller/apiserver/http/protobuf.py knows them by these names.
+# Types with a special encoding; controller/apiserver/http/protobuf.py uses these names for them.
 SPECIAL = {
     "meta.Time": "time", "meta.MicroTime": "microtime", "meta.Duration": "duration", "meta.FieldsV1": "fields",
     "resource.Quantity": "quantity", "intstr.IntOrString": "intorstring", "runtime.RawExtension": "raw",
@@ -44,7 +45,7 @@ SPECIAL = {
 ALIASES = {"metav1": "meta", "v1": "core", "corev1": "core"}
 SCALARS = {"string", "bool", "int32", "int64", "float64", "byte", *SPECIAL.values()}
 FIELD = re.compile(r'^\t(?:\w+\s+)?(\S+)\s+`json:"([^",]*)(,[^"]*)?"(.*)`')
-SKIPPED = ("managedFields",)  # written by the server alone
+SKIPPED = ("managedFields",)  # written by the server only
 
 
 class Field(NamedTuple):
@@ -66,7 +67,7 @@ class Source:
         }
 
     def resolve(self, kind: str, package: str) -> str:
-        """A Go type with its package, names for other types followed to what they are."""
+        """A Go type with its package, with aliases resolved."""
         for prefix in ("*", "[]", "map[string]"):
             if kind.startswith(prefix):
                 inner = self.resolve(kind.removeprefix(prefix), package)
@@ -84,13 +85,13 @@ class Source:
         return self.resolve(declared[1], where) if declared else qualified
 
     def is_atomic(self, qualified: str) -> bool:
-        """Whether server-side apply takes the struct as a whole."""
+        """Whether server-side apply treats the struct as atomic."""
         package, _, name = qualified.partition(".")
-        about = re.search(rf"((?:^//.*\n)*)^type {name} struct", self._texts[package], re.MULTILINE)
-        return about is not None and "+structType=atomic" in about[1]
+        comment = re.search(rf"((?:^//.*\n)*)^type {name} struct", self._texts[package], re.MULTILINE)
+        return comment is not None and "+structType=atomic" in comment[1]
 
     def fields(self, qualified: str) -> Iterator[Field]:
-        """The fields of a struct, those of embedded metadata types left out."""
+        """The fields of a struct, without those of embedded metadata types."""
         package, _, name = qualified.partition(".")
         body = re.search(rf"^type {name} struct ?\{{(\}}|.*?^\}})", self._texts[package], re.MULTILINE | re.DOTALL)
         if body is None:
@@ -112,32 +113,34 @@ class Source:
         if 'patchStrategy:"merge' in tags:
             key = re.search(r'patchMergeKey:"([^"]+)"', tags)
             marks.append(f"merge={key[1] if key else ''}")
-        told = {key: value for line in comment if line.startswith("+") for key, _, value in [line[1:].partition("=")]}
+        markers = {
+            key: value for line in comment if line.startswith("+") for key, _, value in [line[1:].partition("=")]
+        }
         keys = [line.partition("=")[2] for line in comment if line.startswith("+listMapKey=")]
-        marks += [f"list={told['listType']}"] if "listType" in told else []
+        marks += [f"list={markers['listType']}"] if "listType" in markers else []
         marks += [f"keys={','.join(keys)}"] if keys else []
-        marks += ["map=atomic"] if told.get("mapType", told.get("structType")) == "atomic" else []
+        marks += ["map=atomic"] if markers.get("mapType", markers.get("structType")) == "atomic" else []
         return Field(name, number[1] if number else "0", self.resolve(kind, package), " ".join(marks))
 
 
 def folder(package: str) -> Path:
-    """Where Go keeps a package of the pinned modules."""
+    """The directory of a package of the pinned modules."""
     command = ["go", "-C", str(MODULE), "list", "-mod=readonly", "-f", "{{.Dir}}", package]
     return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
 
 def main() -> None:
-    """Write the file, every type once."""
+    """Write the file, with every type once."""
     source = Source({name: folder(package) for name, package in PACKAGES.items()})
     blocks: dict[str, str] = {}
-    wanted = list(ROOTS)
-    while wanted:
-        kind = wanted.pop(0)
+    pending = list(ROOTS)
+    while pending:
+        kind = pending.pop(0)
         if kind in blocks:
             continue
         fields = list(source.fields(kind))
         blocks[kind] = "".join(f"  {' '.join(part for part in field if part)}\n" for field in fields)
-        wanted += [kind for field in fields if "." in (kind := re.sub(r"\*|\[\]|map\[string\]", "", field.kind))]
+        pending += [kind for field in fields if "." in (kind := re.sub(r"\*|\[\]|map\[string\]", "", field.kind))]
     head = "# Written by scripts/core_types.py from the Go types of Kubernetes (Apache 2.0); do not edit.\n"
     atomic = {kind: " map=atomic" if source.is_atomic(kind) else "" for kind in blocks}
     TARGET.write_text(head + "".join(f"{kind}{atomic[kind]}\n{blocks[kind]}" for kind in sorted(blocks)))

@@ -1,6 +1,6 @@
 """Renders manifests/cluster/edge-controller.yaml from the Helm chart: ``python -m scripts.manifests HELM``.
 
-What is applied with kubectl and what helm installs are so the same objects, but for the labels that are helm's own.
+So kubectl applies the same objects as helm installs, except for helm's own labels.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is inside: writes sbom.json (CycloneDX 1.6) and licences.txt of the Python that runs it, and of its Debian.
+"""Writes sbom.json (CycloneDX 1.6) and licences.txt: the Python and Debian packages of the system it runs on.
 
-Run by the Dockerfile while the image is built, so it uses nothing but the standard library.
+Run by the Dockerfile while the image is built, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STATUS = Path("/var/lib/dpkg/status")
 
 
 class Part(NamedTuple):
-    """One package; ``licence`` as it is stated, an SPDX expression where the package gives one."""
+    """One package; ``licence`` is as the package states it, an SPDX expression if it has one."""
 
     name: str
     version: str
@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
     @property
     def component(self) -> dict[str, object]:
-        """The part in CycloneDX' terms."""
+        """The part as a CycloneDX component."""
         plain: dict[str, object] = {"type": "library", "name": self.name, "version": self.version, "purl": self.url}
         return {**plain, "licenses": [{"license": {"name": self.licence}}]} if self.licence else plain
 
@@ -51,7 +51,7 @@ def debian_parts(status: Path = STATUS) -> list[Part]:
 
 
 def write(folder: Path, python: list[Part], debian: list[Part]) -> None:
-    """Both files."""
+    """Write both files."""
     folder.mkdir(parents=True, exist_ok=True)
     components = [part.component for part in (*python, *debian)]
     bom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components}
@@ -61,7 +61,7 @@ def write(folder: Path, python: list[Part], debian: list[Part]) -> None:
 
 
 def licence(found: metadata.PackageMetadata) -> str:
-    """The expression (PEP 639), else the classifiers, else the first line of the old free text."""
+    """The licence expression (PEP 639), else the classifiers, else the first line of the free-text field."""
     if expression := _field(found, "License-Expression"):
         return expression
     classifiers = [each.rpartition(" :: ")[2] for each in found.get_all("Classifier") or () if "License ::" in each]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up what the project needs on Debian 12 with Python 3.11 or newer: system packages, a virtual environment in
-# .venv, the package with its development tools. Does only what is missing; quick when all is there.
+# Installs what the project needs on Debian 12 with Python 3.11 or newer: system packages, a virtual environment in
+# .venv, the package with its development tools. Installs only what is missing; quick when nothing is.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -22,16 +22,16 @@ system_packages() {
     scripts/apt.sh \
         dockerd:docker.io containerd:containerd runc:runc ip:iproute2 ping:iputils-ping arping:iputils-arping \
         /bin/busybox:busybox-static dnsmasq:dnsmasq-base nft:nftables faketime:faketime
-    # The runtime image for tests holds the system's own Python.
+    # The tests' runtime image contains the system's Python.
     /usr/bin/python3 -c 'import http.server, ssl' 2>/dev/null || scripts/apt.sh python3
 }
 
 make_environment() {
     local python
     python=$(find_python)
-    # Debian splits venv from Python; a Python of one's own has it.
+    # Debian packages venv separately; other builds of Python include it.
     "$python" -c 'import ensurepip, venv' 2>/dev/null || scripts/apt.sh python3-venv
-    say "making the virtual environment .venv with $("$python" --version)"
+    say "creating the virtual environment .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
 }
 
@@ -40,7 +40,7 @@ install_package() {
     local pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
     if ! "${pip[@]}" --require-hashes -r requirements-dev.lock -r requirements-build.lock ||
         ! "${pip[@]}" --no-deps --no-build-isolation --editable .; then
-        fail "pip failed; it needs the Python package index (PIP_INDEX_URL names another one)"
+        fail "pip failed: it needs access to the Python package index, or to another one set as PIP_INDEX_URL"
     fi
 }
 

@@ -1,4 +1,4 @@
-"""Count the tests of several pytest runs: adds up the JUnit reports in a folder, one closing line for all.
+"""Adds up the JUnit reports of several pytest runs in a folder and prints the totals on one line.
 
 usage: tally.py FOLDER   fails when a test failed or none passed
 """
@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Xml
 
 
 def count(folder: Path) -> dict[str, int]:
-    """Passed, failed (with errors) and skipped tests of all reports below the folder."""
+    """The numbers of passed, failed (or erroneous) and skipped tests in all reports below the folder."""
     totals = {"passed": 0, "failed": 0, "skipped": 0}
     for report in folder.rglob("*.xml"):
         for suite in Xml.parse(report).iter("testsuite"):
@@ -25,7 +25,7 @@ def count(folder: Path) -> dict[str, int]:
 
 
 def main(folder: str) -> int:
-    """Print the line; the exit status says whether all is well."""
+    """Print the totals; return the exit status."""
     totals = count(Path(folder))
     print(", ".join(f"{number} {outcome}" for outcome, number in totals.items()))
     return 1 if totals["failed"] or not totals["passed"] else 0

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Fetches what the lock files name into a folder, once, and prints its path: a build of the image then needs no
-# package index. usage: wheels.sh
+# Downloads the wheels in the lock files into a cache folder, once, and prints its path: with it the image is built
+# without a package index. usage: wheels.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 sums=$(cat requirements.lock requirements-build.lock | sha256sum | cut -c1-16)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/edge-controller/wheels/$sums
 mkdir -p "$(dirname "$folder")"
-# Two runs at once fetch once.
+# The lock makes concurrent runs download only once.
 exec 9>"$folder.lock"
 flock 9
 if [[ ! -d $folder ]]; then

@@ -20,7 +20,7 @@ class ExceededError(ValueError):
     """The object is too large or nested too deeply."""
 
 
-class Room:
+class Budget:
     """What may still be added to an object; taking never raises, as a stored object may be of any size."""
 
     def __init__(self, value: Any) -> None:

@@ -25,12 +25,12 @@ from controller.apiserver.access.reviews import Reviews
 from controller.apiserver.access.users import Users
 from controller.apiserver.controllers import schedule, seed
 from controller.apiserver.controllers.backup_schedule import BackupSchedule
-from controller.apiserver.controllers.daily import Daily
+from controller.apiserver.controllers.daily_timer import DailyTimer
+from controller.apiserver.controllers.disk_full import DiskFullController
 from controller.apiserver.controllers.garbage_collector import GarbageCollector
 from controller.apiserver.controllers.namespace_defaults import NamespaceDefaults
 from controller.apiserver.controllers.namespace_deletion import NamespaceDeletion
 from controller.apiserver.controllers.schedule import ControllerSchedule
-from controller.apiserver.controllers.space import Space
 from controller.apiserver.http.filter_chain import FilterChain
 from controller.apiserver.http.health import Health
 from controller.apiserver.http.limits import Limits
@@ -39,9 +39,9 @@ from controller.apiserver.http.requests import Requests
 from controller.apiserver.kinds import cluster_kinds, core_types
 from controller.apiserver.kinds.core import CORE
 from controller.apiserver.kinds.resources import Registry
-from controller.apiserver.storage import database, erasure, replacement, rescue, trouble
+from controller.apiserver.storage import database, erasure, recovery, replacement, sqlite_errors
 from controller.apiserver.storage.backups import Backups
-from controller.apiserver.storage.keeping import BY_ITSELF, Keeping
+from controller.apiserver.storage.database_options import DEFAULTS, DatabaseOptions
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import Advice
 from controller.disk import Disk
@@ -65,7 +65,7 @@ class ApiServer:
         clock: Callable[[], float] = time.time,
         addresses: Callable[[], Iterable[str]] = tuple,
         limits: Limits | None = None,
-        keeping: Keeping = BY_ITSELF,
+        database_options: DatabaseOptions = DEFAULTS,
         elapsed: Callable[[], float] = boottime.now,
     ) -> None:
         self._directory = state_dir / "api"
@@ -79,14 +79,14 @@ class ApiServer:
         self._advice: dict[str, Advice] = {}
         self._database = self._directory / "objects.db"
         self._backups = Backups(state_dir / "backups", clock)
-        self._disk = keeping.disk or Disk(self._directory)
-        daily = Daily(self._backups, clock, elapsed)
-        self._back_up = BackupSchedule(self._database, self._backups, daily, self._disk)
+        self._disk = database_options.disk or Disk(self._directory)
+        daily_timer = DailyTimer(self._backups, clock, elapsed)
+        self._back_up = BackupSchedule(self._database, self._backups, daily_timer, self._disk)
         self._store = Store(self._database, disk=self._disk)
-        self._keeping = keeping
+        self._options = database_options
         self._pki = Pki(self._directory / "pki", lambda: (_reachable(host), *addresses()))
         self._limits = limits or Limits()
-        self._door: Listener | None = None
+        self._listener: Listener | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._kubeconfig: Path | None = None
 
@@ -109,35 +109,34 @@ class ApiServer:
         await asyncio.to_thread(core_types.types)  # read from a file once; requests must not wait for that
         tokens = await asyncio.to_thread(self._pki.tokens)
         lost = await asyncio.to_thread(
-            rescue.prepare,
+            recovery.prepare,
             self._database,
             self._backups,
             __version__,
-            backup_required=self._keeping.backup_required,
-            witness=self._keeping.witness,
+            backup_required=self._options.backup_required,
+            witness=self._options.witness,
         )
         await self._store.open()
         new = self._store.revision == 0
-        facts = {**self._keeping.facts, rescue.VERSION: __version__, rescue.FORMAT: str(database.FORMAT)}
+        facts = {**self._options.facts, recovery.VERSION: __version__, recovery.FORMAT: str(database.FORMAT)}
         await self._keep({**facts, **(erasure.NOTHING_TO_ERASE if new else {})})
         seed.serve_definitions(self._store, self._registry)
-        await seed.plant(self._store, ("default", "kube-system", self._namespace), self._crds)
-        furnishings = NamespaceDefaults(self._store, ca)
-        renewed = self._renewed(context, furnishings)
+        await seed.create_defaults(self._store, ("default", "kube-system", self._namespace), self._crds)
+        namespace_defaults = NamespaceDefaults(self._store, ca)
+        renewed = self._renewed(context, namespace_defaults)
         self._schedule = ControllerSchedule(self._store, self._pki, self._clock, renewed, self._back_up, self._elapsed)
         if lost:
             await self._record_event("DatabaseRestored", lost)
             await self._keep({replacement.NOTICE: ""})
-        self._tasks = [
-            asyncio.create_task(schedule.keep("terminations", NamespaceDeletion(self._store, self._registry).run)),
-            asyncio.create_task(schedule.keep("garbage collection", GarbageCollector(self._store, self._registry).run)),
-            asyncio.create_task(schedule.keep("furnishings", furnishings.run)),
-            asyncio.create_task(schedule.keep("upkeep", self._schedule.run)),
-            asyncio.create_task(
-                schedule.keep("watch over the disk", Space(self._store, self._disk, self._record_event).run)
-            ),
-        ]
-        await self._listen(self._front(tokens), context)
+        controllers = {
+            "namespace deletion": NamespaceDeletion(self._store, self._registry).run,
+            "garbage collection": GarbageCollector(self._store, self._registry).run,
+            "namespace defaults": namespace_defaults.run,
+            "maintenance": self._schedule.run,
+            "disk-full handling": DiskFullController(self._store, self._disk, self._record_event).run,
+        }
+        self._tasks = [asyncio.create_task(schedule.supervise(*controller)) for controller in controllers.items()]
+        await self._listen(self._filter_chain(tokens), context)
 
     async def maintain(self) -> None:
         """One round of what is done each minute: expiry, compaction, certificates, the daily backup."""
@@ -148,20 +147,20 @@ class ApiServer:
             await asyncio.to_thread(database.keep_facts, self._database, facts)
         except sqlite3.Error as error:
             raise errors.SettingError(
-                f"the database {self._database} cannot be written ({error}): {trouble.remedy(error)}"
+                f"the database {self._database} cannot be written ({error}): {sqlite_errors.remedy(error)}"
             ) from error
 
     async def _record_event(self, reason: str, message: str) -> None:
-        subject = self._keeping.subject or {"apiVersion": "v1", "kind": "Namespace", "name": self._namespace}
+        subject = self._options.subject or {"apiVersion": "v1", "kind": "Namespace", "name": self._namespace}
         await seed.record_event(self._store, self._namespace, subject, reason, message)
 
-    def _front(self, tokens: dict[str, Identity]) -> FilterChain:
+    def _filter_chain(self, tokens: dict[str, Identity]) -> FilterChain:
         policy = Policy(self._registry)
         users = Users(tokens, policy, self._clock)
         health = Health(
             {"ping": lambda: ""},
             {
-                "store": lambda: "" if self._store.keeps else "the last write failed, see the log",
+                "store": lambda: "" if self._store.last_write_ok else "the last write failed, see the log",
                 "disk": lambda: f"{names.DISK_FULL}: {self._disk.fault}" if self._disk.fault else "",
                 "shutdown": lambda: "it is going on" if self._limits.stopping else "",
             },
@@ -172,19 +171,19 @@ class ApiServer:
     async def stop(self) -> None:
         """Stop listening and close the store."""
         self._limits.stopping = True
-        if self._door is not None:
-            await self._door.close()
-            self._door = None
+        if self._listener is not None:
+            await self._listener.close()
+            self._listener = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self._store.close()
 
-    async def _listen(self, front: FilterChain, context: ssl.SSLContext) -> None:
-        self._door = Listener(front.answer)
+    async def _listen(self, filter_chain: FilterChain, context: ssl.SSLContext) -> None:
+        self._listener = Listener(filter_chain.answer)
         try:
-            self._port = await self._door.open(self._host, self._port, context)
+            self._port = await self._listener.open(self._host, self._port, context)
         except OSError as error:
             await self.stop()
             raise errors.SettingError(
@@ -209,16 +208,16 @@ class ApiServer:
         if not files.is_secret(path, content):  # a start on a full disk needs no space
             files.write_secret(path, content)
 
-    def _renewed(self, context: ssl.SSLContext, furnishings: NamespaceDefaults) -> Callable[[], Awaitable[None]]:
+    def _renewed(self, context: ssl.SSLContext, namespace_defaults: NamespaceDefaults) -> Callable[[], Awaitable[None]]:
         """What to do once certificates were renewed: new connections, namespaces and the kubeconfig get the new one."""
 
-        async def take_up() -> None:
+        async def apply_renewal() -> None:
             await asyncio.to_thread(self._pki.load, context)
-            await furnishings.publish(await asyncio.to_thread(self._pki.ca))
+            await namespace_defaults.publish(await asyncio.to_thread(self._pki.ca))
             if self._kubeconfig is not None:
                 await asyncio.to_thread(self.write_kubeconfig, self._kubeconfig)
 
-        return take_up
+        return apply_renewal
 
 
 def _reachable(host: str) -> str:

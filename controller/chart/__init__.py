@@ -1,1 +1,1 @@
-"""What the Jobs of the Helm chart do with a cluster's Runtimes; nothing of it runs in the service."""
+"""What the Jobs of the Helm chart run: checks of the installation and cleanup of Runtimes. Not part of the service."""

@@ -1,4 +1,4 @@
-"""What `helm test` asks: whether the installation does its work, told as a person would look for it. Reads only."""
+"""The check behind `helm test`: whether nodes are Ready and a leader is elected. Read-only."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ POLL_SECONDS = 2.0
 
 
 class Expected(NamedTuple):
-    """What an installation is to have: agents on nodes, and a leader whose Lease is in that namespace ("": none)."""
+    """What the installation should have: nodes, and a leader whose Lease is in ``leader_namespace`` ("": none)."""
 
     nodes: bool
     leader_namespace: str = ""
 
 
-async def until_well(api: ApiClient, seconds: float, expected: Expected) -> list[str]:
-    """What is still not as it should be after that time; empty as soon as all is. Raises errors.ApiError."""
+async def wait_until_healthy(api: ApiClient, seconds: float, expected: Expected) -> list[str]:
+    """Wait up to ``seconds`` for a healthy installation and return the remaining faults. Raises errors.ApiError."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         try:
-            faulty = await faults(api, expected)
+            found = await faults(api, expected)
         except errors.ApiUnavailableError as error:
-            faulty = [str(error)]
-        if not faulty or asyncio.get_running_loop().time() >= deadline:
-            return faulty
+            found = [str(error)]
+        if not found or asyncio.get_running_loop().time() >= deadline:
+            return found
         await asyncio.sleep(POLL_SECONDS)
 
 
 async def faults(api: ApiClient, expected: Expected) -> list[str]:
-    """What is not as it should be, a sentence each. Raises errors.ApiError, which says what is missing."""
+    """One sentence for each fault. Raises errors.ApiError, for example when the CRDs are missing."""
     await api.list(kinds.RUNTIMES)
-    found = await api.list(kinds.EDGE_NODES)
-    faulty = [_of_node(node) for node in found]
-    if expected.nodes and not found:
-        faulty.append("no node has published an EdgeNode: look at the pods of the DaemonSet and their logs")
+    nodes = await api.list(kinds.EDGE_NODES)
+    found = [_node_fault(node) for node in nodes]
+    if expected.nodes and not nodes:
+        found.append("no node has published an EdgeNode: check the pods of the DaemonSet and their logs")
     if expected.leader_namespace:
-        faulty.append(await _of_leader(api, expected.leader_namespace))
-    return [fault for fault in faulty if fault]
+        found.append(await _leader_fault(api, expected.leader_namespace))
+    return [fault for fault in found if fault]
 
 
-def _of_node(node: dict[str, Any]) -> str:
+def _node_fault(node: dict[str, Any]) -> str:
     status = node.get("status") or {}
     conditions: list[dict[str, Any]] = status.get("conditions") or []
     ready = next((each for each in conditions if each["type"] == names.READY), {})
     if ready.get("status") == "True" or _has_no_docker(status, ready):
         return ""
-    why = ready.get("message") or ready.get("reason") or "nothing was said yet"
+    why = ready.get("message") or ready.get("reason") or "no condition reported yet"
     return f"node {node['metadata']['name']}: Ready is {ready.get('status', 'unknown')}: {why}"
 
 
 def _has_no_docker(status: dict[str, Any], ready: dict[str, Any]) -> bool:
-    """A node on which Docker never answered is well as it is: it has pods."""
+    """Whether Docker never answered on this node. That is not a fault: such a node runs pods only."""
     return ready.get("reason") == reasons.DAEMON_UNREACHABLE and "Docker" not in (status.get("backends") or ())
 
 
-async def _of_leader(api: ApiClient, namespace: str) -> str:
+async def _leader_fault(api: ApiClient, namespace: str) -> str:
     try:
         lease = await api.get(core_kinds.LEASES, names.LEADER_LEASE, namespace)
     except errors.NotFoundError:
         lease = {}
     if lease.get("spec", {}).get("holderIdentity"):
         return ""
-    return "no process leads: look at the pods of the Deployment and their logs"
+    return "there is no leader: check the pods of the Deployment and their logs"

@@ -1,7 +1,7 @@
-"""What becomes of the Runtimes when a release leaves its cluster: they stay, free of our finalizer, or they go first.
+"""Handles the Runtimes when a Helm release is uninstalled: removes our finalizer from them, or deletes them first.
 
-No container is touched here: a Runtime that is deleted while the controller runs takes its container along, one that
-stays is adopted by the next release.
+Touches no container itself. Deleting a Runtime while the controller runs removes its container; a Runtime that is kept
+is adopted by the next release.
 """
 
 from __future__ import annotations
@@ -17,47 +17,47 @@ from controller.machinery.client import ApiClient
 
 POLL_SECONDS = 1.0
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-async def release(api: ApiClient, namespace: str, release_name: str, say: Say) -> None:
-    """Take our finalizer off every Runtime, once no pod of the release is left that would put it back.
+async def release(api: ApiClient, namespace: str, release_name: str, report: Report) -> None:
+    """Remove our finalizer from every Runtime, once no pod of the release is left that would add it again.
 
-    Raises errors.ApiError; may be repeated.
+    Safe to repeat. Raises errors.ApiError.
     """
     selector = f"app.kubernetes.io/instance={release_name},app.kubernetes.io/component in (controller,node)"
-    await _until_none(
-        lambda: api.list(core_kinds.PODS, namespace, label_selector=selector), "the controller's pods", say
+    await _wait_until_gone(
+        lambda: api.list(core_kinds.PODS, namespace, label_selector=selector), "the controller's pods", report
     )
     released = 0
     while held := [item for item in await api.list(kinds.RUNTIMES) if names.FINALIZER in _finalizers(item)]:
         for runtime in held:
-            released += await _free(api, runtime)
-    say(f"{released} Runtimes stay, free of the controller; their containers were not touched")
+            released += await _remove_finalizer(api, runtime)
+    report(f"kept {released} Runtimes without the controller's finalizer; their containers were not touched")
 
 
-async def purge(api: ApiClient, say: Say) -> None:
+async def purge(api: ApiClient, report: Report) -> None:
     """Delete every Runtime and wait until all are gone, with their containers. Raises errors.ApiError."""
     runtimes = await api.list(kinds.RUNTIMES)
     for runtime in runtimes:
         await _delete(api, runtime["metadata"])
-    await _until_none(lambda: api.list(kinds.RUNTIMES), "Runtimes", say)
-    say(f"{len(runtimes)} Runtimes are removed; their volumes stay unless they say otherwise")
+    await _wait_until_gone(lambda: api.list(kinds.RUNTIMES), "Runtimes", report)
+    report(f"deleted {len(runtimes)} Runtimes; volumes are kept unless their reclaimPolicy is Delete")
 
 
-async def _until_none(listed: Callable[[], Any], what: str, say: Say) -> None:
-    """Wait, and say so at each change; the Job's deadline ends what takes too long."""
+async def _wait_until_gone(listed: Callable[[], Any], what: str, report: Report) -> None:
+    """Wait, and report each change of what is left. Has no time limit: the Job has a deadline."""
     before: list[str] = []
     while items := await listed():
         left = sorted(item["metadata"]["name"] for item in items)
         if left != before:
-            say(f"waiting for {what} to go: {', '.join(left[:10])}{' ...' if len(left) > 10 else ''}")
+            report(f"waiting for {what} to be deleted: {', '.join(left[:10])}{' ...' if len(left) > 10 else ''}")
             before = left
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _free(api: ApiClient, runtime: dict[str, Any]) -> bool:
-    """Whether this call took the finalizer off; not when someone else changed the object meanwhile."""
+async def _remove_finalizer(api: ApiClient, runtime: dict[str, Any]) -> bool:
+    """Whether this call removed the finalizer; False if the object was changed or deleted concurrently."""
     metadata = runtime["metadata"]
     left = [finalizer for finalizer in _finalizers(runtime) if finalizer != names.FINALIZER]
     patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": left}}

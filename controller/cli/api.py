@@ -54,9 +54,9 @@ def kubeconfig(settings: Settings, user: str | None, ttl: float | None, server: 
 
 
 def _handed_out(state_dir: Path, user: str, seconds: float, server: str) -> str:
-    from controller.apiserver.access.kubeconfigs import HandOut  # noqa: PLC0415 - cryptography, only for this command
+    from controller.apiserver.access.kubeconfigs import KubeconfigIssuer  # noqa: PLC0415 - cryptography, only for this command
 
-    made = HandOut(state_dir, state_dir / KUBECONFIG).make(user, seconds, server)
+    made = KubeconfigIssuer(state_dir, state_dir / KUBECONFIG).make(user, seconds, server)
     return yaml.safe_dump(made, sort_keys=False)
 
 

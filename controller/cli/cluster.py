@@ -38,7 +38,7 @@ def status(seconds: int, leader: str, *, nodes: bool) -> None:
     faults: list[str] = []
 
     async def ask(api: ApiClient) -> None:
-        faults.extend(await installation.until_well(api, seconds, installation.Expected(nodes, leader)))
+        faults.extend(await installation.wait_until_healthy(api, seconds, installation.Expected(nodes, leader)))
 
     _run(ask)
     if faults:

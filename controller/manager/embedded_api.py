@@ -29,7 +29,7 @@ def connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:
 async def start(installation: Installation) -> Endpoint:
     """Start the embedded API. Raises errors.SettingError."""
     from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
-    from controller.apiserver.storage.keeping import Keeping  # noqa: PLC0415 - as above
+    from controller.apiserver.storage.database_options import DatabaseOptions  # noqa: PLC0415 - as above
 
     settings = installation.settings
     server = ApiServer(
@@ -39,7 +39,7 @@ async def start(installation: Installation) -> Endpoint:
         crds.manifests(),
         settings.namespace,
         addresses=_addresses(settings) if settings.api_expose else tuple,
-        keeping=Keeping(
+        database_options=DatabaseOptions(
             {INSTALL_ID: installation.install_id, NODE_NAME: installation.node_name},
             installation.disk,
             {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": installation.node_name},

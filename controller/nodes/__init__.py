@@ -1,1 +1,1 @@
-"""One host as a node: what the cloud's commands ask of it, and its EdgeNode. Decides nothing about runtimes."""
+"""One host as a node: answers the cloud's queries about it and writes its EdgeNode. Decides nothing about runtimes."""

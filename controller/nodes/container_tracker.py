@@ -1,4 +1,4 @@
-"""Tells the metrics sampler which containers run, whenever whoever runs them says that something changed."""
+"""Keeps the metrics sampler up to date on which containers run, on every change that a source reports."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from controller.backends.base import Contact, Identity, RunningContainer
 from controller.metrics.sampler import Sampler
 from controller.nodes.local_node import device_key
 
-SETTLE_SECONDS = 0.5  # a start makes several changes
+SETTLE_SECONDS = 0.5  # a start causes several changes in a row
 
 
 class Source(Protocol):
-    """Knows containers that run here: a backend, or the pods of this node."""
+    """Knows the containers that run here: a backend, or the pods of this node."""
 
     def changes(self) -> AsyncIterator[Identity | Contact]:
-        """What changed, for ever."""
+        """Yield every change; never ends."""
 
     async def running(self) -> list[RunningContainer]:
-        """What runs. Raises errors.ReconcileError while that cannot be told."""
+        """The running containers. Raises errors.ReconcileError while they are unknown."""
 
 
 class ContainerTracker:
-    """One loop between the sources and the sampler; ``watched`` lets it see what somebody else follows."""
+    """One loop between the sources and the sampler; use ``watched`` for a source that something else consumes."""
 
     def __init__(self, sources: Sequence[Source], sampler: Sampler) -> None:
         self._sources = sources
@@ -35,27 +35,29 @@ class ContainerTracker:
         self._running: dict[Source, list[RunningContainer]] = {}
 
     async def watched(self, source: Source) -> AsyncIterator[Identity | Contact]:
-        """A source's changes, noted on their way."""
+        """Pass on the changes of a source and note each of them."""
         async for change in source.changes():
             self._changed.set()
             yield change
 
     async def follow(self, source: Source) -> None:
-        """Note the changes of a source that nobody else follows, for ever."""
+        """Note the changes of a source that nothing else consumes, until cancelled."""
         async for _ in source.changes():
             self._changed.set()
 
     async def run(self) -> None:
-        """Look at the containers after every change, for ever."""
+        """Update the sampler after every change until cancelled."""
         while True:
             await self._changed.wait()
             await asyncio.sleep(SETTLE_SECONDS)
             self._changed.clear()
-            await self._look()
+            await self._update()
 
-    async def _look(self) -> None:
+    async def _update(self) -> None:
         for source in self._sources:
-            with contextlib.suppress(errors.ReconcileError):  # it tells when it is back; until then, what it said last
+            with contextlib.suppress(
+                errors.ReconcileError
+            ):  # it is away: keep its last answer until it reports a change
                 self._running[source] = await source.running()
         found = (container for running in self._running.values() for container in running)
         self._sampler.set_containers({device_key(*each.identity[1:]): each.pid for each in found})

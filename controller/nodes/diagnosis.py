@@ -1,6 +1,6 @@
-"""The way of a packet from a runtime to its gateway, step by step, up to the first one that is broken.
+"""Diagnoses the network path from a runtime to its gateway, step by step, up to the first broken step.
 
-Pure: from what was found (soundings.py) to sentences that say what to mend.
+Pure: turns the facts that probes.py collects into sentences that say what to repair.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from controller.network.netns import Link
 
 
 class Step(NamedTuple):
-    """One step of the way; ``text`` says what was found, or what to mend."""
+    """One step of the path; ``text`` says what was found, or what to repair."""
 
     subject: str
     ok: bool
@@ -26,20 +26,20 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Container:
-    """The container: Docker's word for its state, what its status says, and where the host reaches it."""
+    """The container: its state as Docker names it, its fault, and whether the host reaches it."""
 
     state: str
-    fault: str  # reason and message of the condition that is not as it should be
+    fault: str  # reason and message of the Ready condition, unless it is True
     internal_address: str = ""
     internal_reached: bool = False
 
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What was found of one interface. ``lower`` is what a VLAN stands on, ``link`` the interface inside.
+    """The facts about one interface. ``lower`` is the interface under a VLAN, ``link`` the one in the container.
 
-    ``rival`` is another machine with the address; ``gateway_inside`` and ``gateway_outside`` are the MAC addresses that
-    answer for the gateway, asked from the runtime and from the parent; "" when nobody does.
+    ``rival`` is another machine with the same address. ``gateway_inside`` and ``gateway_outside`` are the MAC addresses
+    that answer ARP requests for the gateway, sent from the runtime and from the parent; "" when there is no answer.
     """
 
     desired: Interface
@@ -55,29 +55,29 @@ class NetworkFacts:
     is_default: bool = False
     gateway_inside: str = ""
     gateway_outside: str = ""
-    wanted_servers: Sequence[str] = ()
-    found_servers: Sequence[str] = ()
+    desired_servers: Sequence[str] = ()
+    actual_servers: Sequence[str] = ()
 
 
 Check = Callable[[NetworkFacts], Step]
 
 
 def container(found: Container) -> Iterator[Step]:
-    """Whether it runs, and whether the host reaches it: `run_command` goes that way."""
+    """Whether it runs, and whether the host reaches it, which `run_command` needs."""
     if found.state != "running":
-        yield Step("container", False, f"it is {found.state or 'not there'}: {found.fault or 'start it'}")
+        yield Step("container", False, f"it is {found.state or 'missing'}: {found.fault or 'start it'}")
         return
     yield Step("container", True, "it runs")
     if not found.internal_reached:
         where = found.internal_address or "no address"
-        text = f"{where} is not reached from the host: see whether a firewall of the host forbids it"
+        text = f"the host cannot reach {where}: check whether a firewall on the host blocks it"
         yield Step("internal network", False, text)
         return
     yield Step("internal network", True, f"the host reaches it at {found.internal_address}")
 
 
 def interface(found: NetworkFacts) -> Iterator[Step]:
-    """The steps of one interface; the last one is broken, or all is well."""
+    """The steps of one interface, up to the first broken one."""
     for check in _CHECKS:
         step = check(found)
         yield step
@@ -90,11 +90,11 @@ def _parent(found: NetworkFacts) -> Step:
     if there is None:
         offered = ", ".join(found.parents) or "none"
         return _broken(
-            "parent", f"the host has no {name}: plug it in, or correct parentInterface (there are: {offered})"
+            "parent", f"the host has no {name}: plug it in, or correct parentInterface (available: {offered})"
         )
     if there.kind == "wifi":
         return _broken(
-            "parent", f"{name} is Wi-Fi, and access points drop foreign MAC addresses: use a wired interface"
+            "parent", f"{name} is Wi-Fi, where access points drop foreign MAC addresses: use a wired interface"
         )
     return _well("parent", f"{name} ({there.kind}, {there.mac_address})")
 
@@ -102,10 +102,10 @@ def _parent(found: NetworkFacts) -> Step:
 def _vlan(found: NetworkFacts) -> Step:
     lower = found.lower
     if found.parent is None or found.parent.kind != "vlan" or lower is None:
-        return _well("VLAN", "the parent is none")
+        return _well("VLAN", "the parent is not a VLAN")
     if not lower.is_up or not lower.carrier:
-        return _broken("VLAN", f"it stands on {lower.name}, which {_dead(lower)}")
-    return _well("VLAN", f"it stands on {lower.name}")
+        return _broken("VLAN", f"its lower interface {lower.name} {_dead(lower)}")
+    return _well("VLAN", f"on {lower.name}")
 
 
 def _carrier(found: NetworkFacts) -> Step:
@@ -113,28 +113,28 @@ def _carrier(found: NetworkFacts) -> Step:
     if parent and not (parent.is_up and parent.carrier):
         return _broken("carrier", f"{parent.name} {_dead(parent)}")
     speed = f" at {parent.speed} Mbit/s" if parent and parent.speed else ""
-    return _well("carrier", f"there is one{speed}")
+    return _well("carrier", f"present{speed}")
 
 
 def _dead(interface: HostInterface) -> str:
     if not interface.is_up:
         return f"is down: run `ip link set {interface.name} up`"
-    return "has no carrier: plug its cable in, or see whether the switch's port is on"
+    return "has no carrier: plug in its cable, or check whether the switch port is enabled"
 
 
 def _link(found: NetworkFacts) -> Step:
     name, link = found.desired.name, found.link
     if link is None:
         return _broken(
-            "link", f"{name} is not in the runtime: see that the controller runs, it makes it within a minute"
+            "link", f"the runtime has no {name}: check that the controller runs; it creates it within a minute"
         )
     if found.parent_number and link.parent_index not in (0, found.parent_number):
         return _broken(
             "link",
-            f"{name} stands on another interface than {found.desired.parent_interface}: see that the controller runs",
+            f"{name} is not on parent {found.desired.parent_interface}: check that the controller runs",
         )
     if not link.up:
-        return _broken("link", f"{name} is down inside the runtime: see whether its program took it down")
+        return _broken("link", f"{name} is down inside the runtime: check whether its program took it down")
     return _well("link", f"{link.name} ({link.mac_address})")
 
 
@@ -143,56 +143,53 @@ def _address(found: NetworkFacts) -> Step:
     if found.desired.mode == "Dhcp":
         if not held:
             return _broken(
-                "address", "no DHCP server gave one: see that one serves this LAN, and that its pool is not empty"
+                "address", "no DHCP server assigned one: check that one serves this LAN and has free addresses"
             )
         lease = found.status.lease if found.status else None
-        return _well("address", f"{held[0]}, leased by {lease.server if lease else 'a server'}")
+        return _well("address", f"{held[0]}, leased from {lease.server if lease else 'a DHCP server'}")
     if found.desired.address not in held:
-        text = f"it has {', '.join(held) or 'none'} instead of {found.desired.address}: see that the controller runs"
+        text = f"it has {', '.join(held) or 'none'} instead of {found.desired.address}: check that the controller runs"
         return _broken("address", text)
     return _well("address", f"{held[0]}")
 
 
-def _alone(found: NetworkFacts) -> Step:
+def _conflict(found: NetworkFacts) -> Step:
     if found.rival:
-        return _broken("conflict", f"{found.rival} has the address too: take that machine off, or give another address")
-    return _well("conflict", "nobody else has the address")
+        return _broken("conflict", f"{found.rival} has the same address: disconnect it, or choose another address")
+    return _well("conflict", "no other machine has the address")
 
 
 def _route(found: NetworkFacts) -> Step:
     if not found.gateway:
-        return _well("gateway", "it has none: only its own subnet is reached over it")
+        return _well("gateway", "none: the interface reaches its own subnet only")
     if found.desired.subnet and IPv4Address(found.gateway) not in IPv4Network(found.desired.subnet):
         return _broken("gateway", f"{found.gateway} is outside {found.desired.subnet}: correct gateway or subnet")
     if found.is_default and (found.gateway, found.desired.name) not in found.routes:
-        return _broken("gateway", f"the default route does not go over {found.gateway}: see that the controller runs")
-    what = (
-        "the default route goes over" if found.is_default else "another interface has the default route; this one's is"
-    )
-    return _well("gateway", f"{what} {found.gateway}")
+        return _broken("gateway", f"the default route is not via {found.gateway}: check that the controller runs")
+    default = "default route" if found.is_default else "not the default route, which another interface has"
+    return _well("gateway", f"{found.gateway} ({default})")
 
 
 def _reach(found: NetworkFacts) -> Step:
     if not found.gateway:
-        return _well("ARP", "there is no gateway to ask for")
+        return _well("ARP", "there is no gateway")
     if found.gateway_inside:
         return _well("ARP", f"{found.gateway} answers ({found.gateway_inside})")
     if found.gateway_outside:
         text = (
-            f"{found.gateway} answers the host but not the runtime: something lets no foreign MAC address through; "
-            "allow promiscuous mode and forged transmits on the virtual switch, or more addresses on the switch's port"
+            f"{found.gateway} answers the host but not the runtime, so foreign MAC addresses are dropped on the way: "
+            "allow promiscuous mode and forged transmits on the virtual switch, or more MAC addresses on the switch "
+            "port"
         )
         return _broken("ARP", text)
-    return _broken(
-        "ARP", f"{found.gateway} answers nobody on this LAN: see that it is on, and that cable and VLAN are right"
-    )
+    return _broken("ARP", f"{found.gateway} does not answer on this LAN: check that it is on, its cable and the VLAN")
 
 
 def _names(found: NetworkFacts) -> Step:
-    if found.wanted_servers and list(found.found_servers) not in (list(found.wanted_servers), ["127.0.0.11"]):
-        shown = ", ".join(found.found_servers) or "nobody"
-        return _broken("DNS", f"the runtime asks {shown} instead of {', '.join(found.wanted_servers)}")
-    return _well("DNS", f"it asks {', '.join(found.found_servers)}" if found.found_servers else "it asks nobody")
+    if found.desired_servers and list(found.actual_servers) not in (list(found.desired_servers), ["127.0.0.11"]):
+        actual = ", ".join(found.actual_servers) or "no server"
+        return _broken("DNS", f"the runtime uses {actual} instead of {', '.join(found.desired_servers)}")
+    return _well("DNS", f"it uses {', '.join(found.actual_servers)}" if found.actual_servers else "it uses no server")
 
 
 def _well(subject: str, text: str) -> Step:
@@ -203,4 +200,4 @@ def _broken(subject: str, text: str) -> Step:
     return Step(subject, False, text)
 
 
-_CHECKS: tuple[Check, ...] = (_parent, _vlan, _carrier, _link, _address, _alone, _route, _reach, _names)
+_CHECKS: tuple[Check, ...] = (_parent, _vlan, _carrier, _link, _address, _conflict, _route, _reach, _names)

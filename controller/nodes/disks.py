@@ -1,7 +1,7 @@
-"""The disks of a node that must not fill up: the one of the state, and the one of Docker's images and containers.
+"""Monitors the disks of a node that must not fill up: that of the state, and that of Docker's images and containers.
 
-The engine is asked only where its disk is. Looking is one system call in a thread, so a disk that fills up is found
-while the engine hangs, or cannot start because of it.
+The engine is asked only for the location of its disk. A check is one system call in a thread, so it finds a full disk
+even while the engine hangs, or cannot start because of it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from controller.disk import REMEDY, Disk, on_host
 from controller.workers import Workers
 
 STATE, DOCKER = "state", "docker"
-DEFAULT_ROOT = Path("/var/lib/docker")  # dockerd's, until it names another one
+DEFAULT_ROOT = Path("/var/lib/docker")  # dockerd's default, until it names another directory
 LOOK_SECONDS = 5.0
 ASK_SECONDS = 60.0
 
 
 def of_docker() -> Disk:
-    """The disk of Docker, at its default place."""
+    """The disk of Docker, at its default location."""
     return Disk(
         DEFAULT_ROOT,
         on_host,
         whose="Docker",
-        meanwhile="Docker starts and pulls nothing",
-        remedy=f"runtimes run on, but Docker can start none: {REMEDY}",
+        meanwhile="Docker cannot start containers or pull images",
+        remedy=f"running runtimes continue, but Docker can start none: {REMEDY}",
     )
 
 
@@ -41,13 +41,13 @@ class Disks:
     docker: Disk
 
     def faults(self) -> dict[str, str]:
-        """What is full, "" while there is room, by STATE and DOCKER; without a disk that cannot be seen from here."""
+        """The faults by disk (STATE, DOCKER), "" while there is room; omits a disk that is not visible from here."""
         return {name: disk.fault for name, disk in ((STATE, self.state), (DOCKER, self.docker)) if disk.visible}
 
 
 async def watch(disk: Disk, changed: Callable[[], None]) -> None:
-    """Look again and again; whoever shows the disk's state is called when it fills up and when it has room."""
-    thread = Workers(1, "disk")  # of its own: a disk that hangs must not keep the process from ending
+    """Check the disk periodically; call ``changed`` when it fills up and when it has room again."""
+    thread = Workers(1, "disk")  # a daemon thread of its own, so that a hanging disk does not block the process's exit
     try:
         while True:
             before = disk.fault
@@ -59,14 +59,14 @@ async def watch(disk: Disk, changed: Callable[[], None]) -> None:
 
 
 async def locate(disk: Disk, root: Callable[[], Awaitable[str]]) -> None:
-    """Have the disk be where ``root`` says; it asks the engine, and raises errors.ReconcileError without an answer."""
-    with contextlib.suppress(errors.ReconcileError):  # what it said last holds
+    """Set the disk's directory to ``root()``, the engine's answer; keep the last one if the engine does not answer."""
+    with contextlib.suppress(errors.ReconcileError):
         if (found := await root()).startswith("/"):
             disk.directory = Path(found)
 
 
 async def follow(disk: Disk, root: Callable[[], Awaitable[str]]) -> None:
-    """Locate it again and again: the engine may be started with another folder."""
+    """Locate the disk periodically: the engine may be restarted with another directory."""
     while True:
         await asyncio.sleep(ASK_SECONDS)
         await locate(disk, root)

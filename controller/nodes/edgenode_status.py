@@ -1,6 +1,6 @@
-"""The EdgeNode of this host: looked at every few seconds, written once a minute or when a condition changes.
+"""Publishes the EdgeNode of this host: checked every few seconds, written once a minute or when a condition changes.
 
-Fast figures go to the cloud and to /metrics; this is what a person sees with ``kubectl get edgenodes``. It changes
+Figures that change quickly go to the cloud and to /metrics; this is what ``kubectl get edgenodes`` shows. Writes
 nothing but the EdgeNode's status.
 """
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Cloud(NamedTuple):
-    """How the link to the cloud stands: the condition's status, reason and message, and the facts behind them."""
+    """The state of the cloud link: the condition's status, reason and message, and the facts behind them."""
 
     status: conditions.ConditionStatus
     reason: str
@@ -50,8 +50,8 @@ class Cloud(NamedTuple):
 class Sources:
     """Where the facts come from. ``engine`` raises errors.Waiting while the engine does not answer.
 
-    ``disks`` says by disk what is full, "" while there is room. ``api`` is where this node answers the leader of a
-    cluster.
+    ``disks`` returns the fault of each disk, "" while there is room. ``api`` is where this node answers the leader of
+    a cluster.
     """
 
     host: Callable[[], HostReading]
@@ -64,10 +64,10 @@ class Sources:
 
 
 class NodeStatus:
-    """Keeps the EdgeNode ``name``, and the Node beside it where there is no kubelet; ``poke`` has it look at once.
+    """Maintains the EdgeNode ``name``, and a Node beside it where there is no kubelet; ``poke`` triggers a check.
 
-    ``runtimes`` counts this node's Runtimes by condition type and status, as at the last look. ``returned`` is awaited
-    after the node was taken for away, and is not any more.
+    ``runtimes`` counts this node's Runtimes by condition type and status, as of the last check. ``returned`` is awaited
+    after the node's conditions said that it is away and were overwritten.
     """
 
     def __init__(
@@ -94,24 +94,24 @@ class NodeStatus:
         self.runtimes: Mapping[tuple[str, str], int] = {}
 
     def poke(self) -> None:
-        """Something may have changed: look soon."""
+        """Check soon: something may have changed."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Look and write, for ever."""
+        """Check and write periodically until cancelled."""
         while True:
-            self._changed.clear()  # before the look: what changes during it is looked at again
+            self._changed.clear()  # before the check, so that a change during it causes another one
             try:
-                await self.look()
+                await self.sync()
                 self._failing = False
             except errors.ApiError as error:
-                log.log(logging.DEBUG if self._failing else logging.WARNING, "The EdgeNode is not written: %s", error)
+                log.log(logging.DEBUG if self._failing else logging.WARNING, "Failed to write the EdgeNode: %s", error)
                 self._failing = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
 
-    async def look(self) -> None:
-        """Look once, and write when it is time. Raises errors.ApiError."""
+    async def sync(self) -> None:
+        """Check once, and write if something changed or a minute has passed. Raises errors.ApiError."""
         previous = await self._previous()
         now = asyncio.get_running_loop().time()
         found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
@@ -127,7 +127,7 @@ class NodeStatus:
             await self._returned()
 
     async def _previous(self) -> tuple[conditions.Condition, ...]:
-        """The conditions that stand, so that they keep their times; makes the EdgeNode when there is none."""
+        """The current conditions, whose transition times are kept; creates the EdgeNode when there is none."""
         try:
             found = await self._api.get(kinds.EDGE_NODES, self._name)
         except errors.NotFoundError:
@@ -136,7 +136,7 @@ class NodeStatus:
             return ()
         try:
             return edgenodes.EdgeNode.model_validate(found).status.conditions
-        except pydantic.ValidationError:  # of another version: written anew
+        except pydantic.ValidationError:  # written by another version: replace it
             return ()
 
     async def _ready(self) -> conditions.Condition:
@@ -144,7 +144,7 @@ class NodeStatus:
             await self._sources.engine()
         except errors.ReconcileError as error:
             return self._condition(names.READY, "False", error.reason, str(error))
-        self._backends = ("Docker",)  # from now on: an engine that stops is waited for
+        self._backends = ("Docker",)  # never removed: an engine that stops is expected back
         return self._condition(names.READY, "True", reasons.NODE_READY, "Docker answers")
 
     def _disk(self) -> conditions.Condition:
@@ -190,7 +190,9 @@ class NodeStatus:
             api=self._sources.api,
             conditions=current,
         )
-        await self._api.patch(kinds.EDGE_NODES, self._name, "", {"status": _whole(status, cloud)}, subresource="status")
+        await self._api.patch(
+            kinds.EDGE_NODES, self._name, "", {"status": _as_patch(status, cloud)}, subresource="status"
+        )
         if self._node is not None:
             ready = next(condition for condition in current if condition.type == names.READY)
             await self._node.write(ready, now, host, interfaces[:INTERFACES_SHOWN])
@@ -203,12 +205,12 @@ def count(runtimes: Sequence[Mapping[str, Any]]) -> Mapping[tuple[str, str], int
 
 
 def _comparable(found: tuple[conditions.Condition, ...]) -> set[tuple[str, str, str, str]]:
-    """What a person reads; a new cause counts as much as a flip."""
+    """What a person reads, without times: a new reason or message is written at once, just like a new status."""
     return {(c.type, c.status, c.reason, c.message) for c in found}
 
 
 def _shown(interface: HostInterface, specs: Sequence[dict[str, Any]]) -> edgenodes.HostInterface:
-    """The interface with what uses it: links of the host, and this node's runtimes."""
+    """The interface with its users: links of the host, and this node's runtimes."""
     name = interface.name
     users = [
         spec["deviceId"]
@@ -237,13 +239,16 @@ def _device(found: SerialDevice) -> edgenodes.SerialDevice:
     return edgenodes.SerialDevice(**shown)
 
 
-def _whole(status: edgenodes.EdgeNodeStatus, cloud: Cloud | None) -> dict[str, Any]:
-    """The status as a merge patch that also clears what is no longer so; what the leader writes is left to it."""
-    whole = {**_cleared(edgenodes.EdgeNodeStatus), **status.wire()}
+def _as_patch(status: edgenodes.EdgeNodeStatus, cloud: Cloud | None) -> dict[str, Any]:
+    """The status as a merge patch that also clears absent fields.
+
+    Without ``cloud``, the leader writes the fields of the cloud link, so they are left out.
+    """
+    whole = {**_all_null(edgenodes.EdgeNodeStatus), **status.wire()}
     if cloud is None:
         return {name: value for name, value in whole.items() if name not in ("agentId", "cloud")}
-    return {**whole, "cloud": {**_cleared(edgenodes.CloudLink), **cloud.link.wire()}}
+    return {**whole, "cloud": {**_all_null(edgenodes.CloudLink), **cloud.link.wire()}}
 
 
-def _cleared(model: type[Model]) -> dict[str, None]:
+def _all_null(model: type[Model]) -> dict[str, None]:
     return {field.alias or name: None for name, field in model.model_fields.items()}

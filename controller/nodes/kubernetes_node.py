@@ -1,6 +1,6 @@
-"""The Node of this host on the embedded API, for clients that look for one (API reference: Node).
+"""Publishes this host's Node on the embedded API, for clients that expect one (API reference: Node).
 
-Never used with a cluster: there the kubelet writes it. It tells no more than the EdgeNode does.
+Never used with a cluster, where the kubelet writes it. The Node says no more than the EdgeNode.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from controller.machinery.conditions import Condition
 from controller.metrics import host
 from controller.network.interfaces import HostInterface
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # as Kubernetes names them
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}  # Kubernetes' names
 
 
 class KubernetesNode:
-    """Keeps the Node ``name``. Raises errors.ApiError."""
+    """Maintains the Node ``name``. Raises errors.ApiError."""
 
     def __init__(self, api: ApiClient, name: str, version: str) -> None:
         self._api = api

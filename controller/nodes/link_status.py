@@ -1,4 +1,4 @@
-"""How the link to the cloud stands, as a condition of the EdgeNode. Pure."""
+"""The state of the cloud link as a condition of the EdgeNode. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 def without_cloud() -> Cloud:
-    """There is none to connect to."""
+    """No cloud is configured."""
     return Cloud("False", reasons.NO_CLOUD, "EDGE_CLOUD_URL is empty")
 
 
 def retired() -> Cloud:
     """The agent was deleted in the cloud."""
-    message = "delete_orchestrator retired this agent; `edge-controller reset` lets it serve again"
+    message = "delete_orchestrator retired this agent; run `edge-controller reset` to use it again"
     return Cloud("False", reasons.RETIRED, message)
 
 
 def of(state: LinkState, url: str) -> Cloud:
-    """The condition and the facts behind it."""
+    """The condition for a state of the link, and the facts behind it."""
     link = edgenodes.CloudLink(
         url=url,
         connected_since=None if state.connected_since is None else rfc3339(state.connected_since),
@@ -33,5 +33,5 @@ def of(state: LinkState, url: str) -> Cloud:
     )
     if state.connected:
         return Cloud("True", reasons.CONNECTED, f"Connected to {url}", state.agent_id, link)
-    message = state.last_error or "The first connection is being made"
+    message = state.last_error or "Connecting for the first time"
     return Cloud("False", reasons.DISCONNECTED, message, state.agent_id, link)

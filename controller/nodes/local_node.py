@@ -1,4 +1,4 @@
-"""The node in this process: answers from the sampler, the host's interfaces, the backend, and the proxy."""
+"""The node in this process: answers queries from the sampler, the host's interfaces, the backend and the proxy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from controller.nodes.proxy import Proxy
 
 
 class LocalNode:
-    """Satisfies cloud.node.Node. ``foreign_container`` is the backend's, ``lent`` gives interfaces in containers."""
+    """Implements cloud.node.Node.
+
+    ``foreign_container`` is the backend's; ``passthrough`` returns the host's interfaces that are in containers.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class LocalNode:
         interfaces: HostInterfaces,
         proxy: Proxy,
         foreign_container: Callable[[str], Awaitable[str]],
-        lent: Callable[[], Awaitable[Sequence[HostInterface]]],
+        passthrough: Callable[[], Awaitable[Sequence[HostInterface]]],
         serial_devices: Callable[[], Sequence[SerialDevice]],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -38,17 +41,17 @@ class LocalNode:
         self._interfaces = interfaces
         self._proxy = proxy
         self._foreign_container = foreign_container
-        self._lent = lent
+        self._passthrough = passthrough
         self._serial_devices = serial_devices
         self._clock = clock
         self._cpu_count = psutil.cpu_count(logical=True) or 1
 
     async def reading(self) -> Reading:
-        """From the sampler's last tick, but for the uptime, which is of now."""
+        """The sampler's last reading, with the current uptime."""
         return Reading(replace(self._sampler.host, uptime=int(boottime.now())), self._cpu_count)
 
     async def host_facts(self) -> HostFacts:
-        """What the host is; addresses are those by which it is reached."""
+        """What the host is; the addresses are those by which it is reached."""
         facts, interfaces = await asyncio.gather(asyncio.to_thread(host.facts), self.own_interfaces())
         reading = self._sampler.host
         addresses = [(interface.name, address) for interface in interfaces for address in interface.ipv4_addresses]
@@ -64,18 +67,18 @@ class LocalNode:
         return self._usage(lambda start, end: self._sampler.device_usage(key, start, end), cpu, memory)
 
     async def interfaces(self, *, include_virtual: bool) -> Sequence[HostInterface]:
-        """A snapshot of now, with those that are in containers."""
-        found, lent = await asyncio.gather(
-            asyncio.to_thread(self._interfaces.snapshot, include_virtual=include_virtual), self._lent()
+        """The host's current interfaces, including those in containers."""
+        found, passthrough = await asyncio.gather(
+            asyncio.to_thread(self._interfaces.snapshot, include_virtual=include_virtual), self._passthrough()
         )
-        return [*found, *(each for each in lent if include_virtual or may_be_parent(each.kind))]
+        return [*found, *(each for each in passthrough if include_virtual or may_be_parent(each.kind))]
 
     async def own_interfaces(self) -> Sequence[HostInterface]:
-        """Those by which the host itself is reached: parents, and a bridge in the place of one."""
+        """The interfaces by which the host itself is reached: parents, and a bridge that replaces one."""
         return of_host(await self.interfaces(include_virtual=True))
 
     async def serial_devices(self) -> Sequence[SerialDevice]:
-        """As they were at most a second ago."""
+        """The host's serial devices, at most a second old."""
         return self._serial_devices()
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
@@ -95,5 +98,5 @@ class LocalNode:
 
 
 def device_key(namespace: str, device_id: str) -> str:
-    """The sampler's key of a runtime: the same when it is deleted and created again."""
+    """The sampler's key of a runtime: does not change when it is deleted and created again."""
     return f"{namespace}/{device_id}"

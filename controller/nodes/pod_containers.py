@@ -1,6 +1,6 @@
-"""The pods of ours that run on this node, for its metrics: the cluster says which, /proc says as what processes.
+"""Our pods that run on this node, for its metrics: found through the cluster's API, their processes through /proc.
 
-Looks only; pods are cared for by the one process that leads (manager/pods.py).
+Read-only: the leader manages the pods (controller/backends/pods).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from controller.metrics import processes
 
 
 class PodContainers:
-    """Satisfies tracking.Source for the pods of one installation on ``node``."""
+    """Implements container_tracker.Source for the pods of one installation on ``node``."""
 
     def __init__(self, api: ApiClient, install_id: str, node: str, proc: Path = processes.PROC) -> None:
         self._api = api
@@ -27,16 +27,16 @@ class PodContainers:
         self._containers: dict[str, Identity] = {}  # by the container's id
 
     async def changes(self) -> AsyncIterator[Identity]:
-        """Whose pod changed, for ever."""
+        """Yield the identity of every pod that changes; never ends."""
         async for event in watching.pods(self._api, self._install_id, node=self._node):
             if event and (identity := self._note(event)):
                 yield identity
 
     async def running(self) -> list[RunningContainer]:
-        """All that run. One without a process is forgotten: its pod is told of again when it has another container."""
-        asked = list(self._containers)
-        found = await asyncio.to_thread(processes.first, asked, self._proc)
-        for ended in set(asked) - set(found):
+        """The containers that run. One without a process is dropped: a new container in its pod causes an event."""
+        candidates = list(self._containers)
+        found = await asyncio.to_thread(processes.first, candidates, self._proc)
+        for ended in set(candidates) - set(found):
             del self._containers[ended]
         return [RunningContainer(self._containers[container], pid) for container, pid in found.items()]
 

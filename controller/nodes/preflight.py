@@ -1,7 +1,6 @@
-"""What a host needs for runtimes, and what to mend where it falls short: one finding for each thing looked at.
+"""Checks whether a host is fit for runtimes: one finding per check, with the remedy where something is wrong.
 
-Blocking, and changes nothing but a file that it makes and removes in the state directory. The engine is asked by the
-caller.
+Blocking. Changes nothing except for a temporary file in the state directory. The caller queries the engine.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _BOOT = (
 
 
 class Finding(NamedTuple):
-    """One thing looked at; ``text`` ends with the remedy where there is something to mend."""
+    """The result of one check; ``text`` ends with the remedy where something is wrong."""
 
     level: Level
     subject: str
@@ -47,7 +46,7 @@ class Finding(NamedTuple):
 
 
 def host(settings: Settings, interfaces: Sequence[HostInterface], now: datetime) -> Iterator[Finding]:
-    """Everything but the engine."""
+    """All checks that do not need the engine."""
     yield clock(now, settings.state_dir)
     yield state_directory(settings.state_dir)
     yield free_space(settings.state_dir)
@@ -61,34 +60,32 @@ def host(settings: Settings, interfaces: Sequence[HostInterface], now: datetime)
 
 
 def clock(now: datetime, state_dir: Path) -> Finding:
-    """A clock that runs behind breaks TLS; the state directory remembers a later time."""
+    """Whether the clock is behind the release or the state directory's files, which breaks TLS."""
     newest = max((path.stat().st_mtime for path in _entries(state_dir)), default=0.0)
     if now < RELEASED or now.timestamp() < newest - 60:
-        return Finding("FAIL", "clock", f"it says {now:%Y-%m-%d %H:%M} UTC, which is past: set it, or enable NTP")
+        return Finding("FAIL", "clock", f"{now:%Y-%m-%d %H:%M} UTC is in the past: set the clock or enable NTP")
     return Finding("OK", "clock", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
 def state_directory(path: Path) -> Finding:
-    """Whether files can be made there."""
+    """Whether it is writable, or can be created."""
     subject = "state directory"
     place = _nearest(path)
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
-        return Finding(
-            "FAIL", subject, f"{path} cannot be written ({error.strerror}): run as root or set EDGE_STATE_DIR"
-        )
-    return Finding("OK", subject, f"{path} can be written" if place == path else f"{path} can be made")
+        return Finding("FAIL", subject, f"cannot write to {path} ({error.strerror}): run as root or set EDGE_STATE_DIR")
+    return Finding("OK", subject, f"{path} is writable" if place == path else f"{path} can be created")
 
 
 def free_space(path: Path) -> Finding:
-    """Room for the state."""
+    """Free space for the state."""
     return _space("disk", path, shutil.disk_usage(_nearest(path)).free)
 
 
 def engine_space(root: str) -> Iterator[Finding]:
-    """Room where the engine keeps images and containers, if that can be seen from here."""
+    """Free space for the engine's images and containers, if its directory is visible from here."""
     if root:
         with contextlib.suppress(OSError):
             found = on_host(Path(root))
@@ -103,7 +100,7 @@ def _space(subject: str, path: Path, free: int) -> Finding:
 
 
 def cloud(settings: Settings) -> Finding:
-    """Where the cloud is; nothing is sent there."""
+    """Whether the cloud's URL is valid; sends nothing."""
     if not settings.cloud_url:
         return Finding("OK", "cloud", "none: EDGE_CLOUD_URL is empty")
     try:
@@ -114,7 +111,7 @@ def cloud(settings: Settings) -> Finding:
 
 
 def certificate(settings: Settings, now: datetime) -> Finding:
-    """The client certificate, its key and its end."""
+    """Whether the client certificate fits its key and is valid for some time to come."""
     if not settings.cloud_url:
         return Finding("OK", "certificate", "not needed: EDGE_CLOUD_URL is empty")
     try:
@@ -128,17 +125,17 @@ def certificate(settings: Settings, now: datetime) -> Finding:
 
 
 def privileges(status: Path = Path("/proc/self/status")) -> Finding:
-    """The capabilities that putting interfaces in order in a container's namespace takes."""
+    """Whether we have the capabilities needed to configure interfaces in a container's network namespace."""
     line = next(line for line in status.read_text().splitlines() if line.startswith("CapEff:"))
     effective = int(line.split()[1], 16)
     missing = [name for name, bit in CAPABILITIES.items() if not effective >> bit & 1]
     if missing:
         return Finding("FAIL", "privileges", f"{', '.join(missing)} missing: run as root, or grant them in the unit")
-    return Finding("OK", "privileges", "network namespaces can be entered and changed")
+    return Finding("OK", "privileges", "sufficient to configure network namespaces")
 
 
 def programs(find: Callable[[str], str | None] = shutil.which) -> Iterator[Finding]:
-    """Programs that are called."""
+    """Whether the programs that the controller calls are installed."""
     for program, package in PROGRAMS.items():
         if found := find(program):
             yield Finding("OK", f"program {program}", found)
@@ -147,53 +144,59 @@ def programs(find: Callable[[str], str | None] = shutil.which) -> Iterator[Findi
 
 
 def macvlan(modules: Path = Path("/lib/modules"), loaded: Path = Path("/sys/module")) -> Finding:
-    """Whether the kernel can make macvlan interfaces."""
+    """Whether the kernel supports macvlan interfaces."""
     if (loaded / "macvlan").exists():
-        return Finding("OK", "macvlan", "the kernel has it")
+        return Finding("OK", "macvlan", "in the kernel")
     folder = modules / platform.release()
     lists = [folder / "modules.builtin", folder / "modules.dep"]
     readable = [path for path in lists if path.exists()]
     if any("/macvlan.ko" in path.read_text() for path in readable):
-        return Finding("OK", "macvlan", "the kernel has it as a module")
+        return Finding("OK", "macvlan", "available as a kernel module")
     if readable:
         return Finding("FAIL", "macvlan", "this kernel has no macvlan: use one with CONFIG_MACVLAN")
-    return Finding("WARN", "macvlan", "it cannot be seen whether this kernel has it; the first runtime will tell")
+    return Finding("WARN", "macvlan", "cannot tell whether this kernel has it; the first start of a runtime will show")
 
 
 def cgroups(root: Path = Path("/sys/fs/cgroup")) -> Finding:
-    """Where the figures of containers come from."""
+    """Whether cgroups provide usage figures of containers."""
     if (root / "cgroup.controllers").exists():
         return Finding("OK", "cgroups", "version 2")
     if (root / "memory").is_dir() and any((root / name).is_dir() for name in ("cpuacct", "cpu,cpuacct")):
         return Finding("OK", "cgroups", "version 1")
-    return Finding("WARN", "cgroups", f"{root} has no memory and CPU controllers: runtimes will have no figures")
+    return Finding(
+        "WARN", "cgroups", f"{root} has no memory and CPU controllers: there will be no usage figures of runtimes"
+    )
 
 
 def engine_limits(bounds: Collection[str], meminfo: Path = Path("/proc/meminfo")) -> Iterator[Finding]:
-    """What the engine can bound for runtimes; ``bounds`` are "memory", "swap" and "processes" where it can."""
+    """Which limits the engine can enforce; ``bounds`` has "memory", "swap" and "processes" where it can."""
     if "memory" not in bounds:
         yield Finding(
-            "WARN", "memory limits", f"this host cannot bound memory, spec.resources.memory does nothing: {_BOOT}"
+            "WARN", "memory limits", f"this host cannot limit memory, so spec.resources.memory has no effect: {_BOOT}"
         )
     elif "swap" not in bounds and _has_swap(meminfo):
         yield Finding(
-            "WARN", "memory limits", "runtimes that reach their limit swap: boot with swapaccount=1, or swapoff -a"
+            "WARN",
+            "memory limits",
+            "runtimes that reach their limit use swap: boot with swapaccount=1, or run swapoff -a",
         )
     else:
-        yield Finding("OK", "memory limits", "spec.resources.memory is kept")
+        yield Finding("OK", "memory limits", "spec.resources.memory is enforced")
     if "processes" not in bounds:
         yield Finding(
-            "WARN", "process limits", "the kernel has no pids cgroup: one with CONFIG_CGROUP_PIDS stops fork bombs"
+            "WARN",
+            "process limits",
+            "the kernel has no pids cgroup, which stops fork bombs: use one with CONFIG_CGROUP_PIDS",
         )
 
 
 def confinement(unconfined: Sequence[str]) -> Finding:
-    """Containers that an earlier version made with more rights than they need."""
+    """Containers that an earlier version created with more capabilities than they need."""
     if not unconfined:
-        return Finding("OK", "old capabilities", "no runtime has rights that it did not ask for")
+        return Finding("OK", "old capabilities", "no runtime has capabilities beyond its spec")
     named = ", ".join(unconfined[:20]) + (f" and {len(unconfined) - 20} more" if len(unconfined) > 20 else "")
-    remedy = "`docker rm -f NAME` has one made anew, and stops its program"
-    return Finding("WARN", "old capabilities", f"{named} may make device nodes and open consoles of the host: {remedy}")
+    remedy = "run `docker rm -f NAME`, which stops the program; the controller creates a new container"
+    return Finding("WARN", "old capabilities", f"{named} can create device nodes and open host consoles: {remedy}")
 
 
 def _has_swap(meminfo: Path) -> bool:
@@ -202,7 +205,7 @@ def _has_swap(meminfo: Path) -> bool:
 
 
 def parents(interfaces: Sequence[HostInterface]) -> Finding:
-    """Interfaces that can be parents of runtimes."""
+    """Whether an interface that can be a parent of runtimes is up."""
     found = [f"{i.name} ({i.ip_address or 'no address'}{'' if i.is_up else ', down'})" for i in interfaces]
     if not any(interface.is_up for interface in interfaces):
         seen = f": {', '.join(found)}" if found else ""
@@ -211,7 +214,7 @@ def parents(interfaces: Sequence[HostInterface]) -> Finding:
 
 
 def _nearest(path: Path) -> Path:
-    """The path itself, or the nearest folder above that exists."""
+    """The path itself, or its nearest existing parent directory."""
     return next(place for place in (path, *path.parents) if place.is_dir())
 
 

@@ -1,6 +1,6 @@
-"""What is found on the way of a packet from a runtime to its gateway. Looks and asks; changes nothing.
+"""Collects the facts about the network path from a runtime to its gateway. Changes nothing.
 
-Needs root, as the controller does: it enters the container's network namespace.
+Needs root to enter the container's network namespace.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _REACH_SECONDS = 2.0
 
 
 async def container(runtime: Runtime, process: Process | None) -> Container:
-    """The container of the runtime; ``process`` is its first one, None when it does not run here."""
+    """The runtime's container; ``process`` is its first process, None when it does not run here."""
     status = runtime.status
     ready = conditions.find(status.conditions, names.READY)
     fault = f"{ready.reason}: {ready.message}" if ready and ready.status != "True" else ""
@@ -38,7 +38,7 @@ async def container(runtime: Runtime, process: Process | None) -> Container:
 async def interface(
     runtime: Runtime, desired: Interface, process: Process, host: HostInterfaces, guard: AddressGuard
 ) -> NetworkFacts:
-    """What is found of one interface of a runtime that runs. Raises errors.Retry when it ends meanwhile."""
+    """The facts about one interface of a running runtime. Raises errors.Retry when the container ends meanwhile."""
     shown = {each.name: each for each in await asyncio.to_thread(host.snapshot, include_virtual=True)}
     status = {each.name: each for each in runtime.status.interfaces}
     async with Namespace(process) as namespace:
@@ -62,13 +62,13 @@ async def interface(
         is_default=gateways[:1] == [desired.name],
         gateway_inside=inside,
         gateway_outside="" if inside else await _who_has(gateway, parent.name if parent else ""),
-        wanted_servers=desired.dns,
-        found_servers=await asyncio.to_thread(resolver.name_servers, process),
+        desired_servers=desired.dns,
+        actual_servers=await asyncio.to_thread(resolver.name_servers, process),
     )
 
 
 def _link(snapshot: Snapshot, desired: Interface, status: InterfaceStatus | None) -> Link | None:
-    """By its MAC address, as the controller finds it; by name while the status does not tell one."""
+    """The link by its MAC address, as the controller finds it; by name while the MAC address is unknown."""
     mac_address = status.mac_address if status and status.mac_address else desired.mac_address
     if mac_address:
         return snapshot.by_mac(mac_address)
@@ -84,7 +84,7 @@ def _lower(name: str, shown: dict[str, HostInterface]) -> HostInterface | None:
 
 
 async def _rival(guard: AddressGuard, desired: Interface, link: Link | None) -> str:
-    """Who else answers for the address that the runtime has."""
+    """The MAC address of another machine that answers ARP requests for the runtime's address, or ""."""
     if link is None or not link.addresses or not interfaces.index(desired.parent_interface):
         return ""
     mac = bytes.fromhex(link.mac_address.replace(":", ""))
@@ -93,7 +93,7 @@ async def _rival(guard: AddressGuard, desired: Interface, link: Link | None) -> 
 
 
 async def _who_has(address: str, link: str, process: Process | None = None) -> str:
-    """Who answers for the address on a link of the host, or of a process; "" also where nobody can be asked."""
+    """The MAC address that answers an ARP request on a link of the host or ``process``; "" if none, or on failure."""
     if not address or not link:
         return ""
     asking = partial(lookup.who_has, link, IPv4Address(address))
@@ -104,7 +104,7 @@ async def _who_has(address: str, link: str, process: Process | None = None) -> s
 
 
 async def _reached(address: str, port: int) -> bool:
-    """Whether anything at the address answers, be it with a refusal."""
+    """Whether the address answers; refusing the connection is an answer too."""
     try:
         async with asyncio.timeout(_REACH_SECONDS):
             _, writer = await asyncio.open_connection(address, port)

@@ -1,7 +1,7 @@
-"""Sends one HTTP request to a runtime on this host, at its internal address: once, bounded, and nowhere else.
+"""Sends an HTTP request to a runtime on this host, at its internal address: once, bounded, and nowhere else.
 
-A runtime's certificate is its own, so it is not verified; redirects are returned, not followed; cookies, proxies of
-the environment and connections kept alive are not used.
+Runtimes have self-signed certificates, so they are not verified. Redirects are returned, not followed. Cookies, proxy
+settings of the environment and kept-alive connections are not used.
 """
 
 from __future__ import annotations
@@ -22,25 +22,24 @@ from controller.errors import CommandError
 from controller.nodes import bodies
 
 CONNECTIONS = 64
-# Of the kernel's buffer, and so of what is parsed at once: 256 KiB are ten thousand interim answers (100), for which
-# the event loop would stand still for half a second.
+# The size of the kernel's buffer bounds what is parsed at once: 256 KiB can hold ten thousand interim responses (100),
+# which would block the event loop for half a second.
 BUFFER_BYTES = 16 << 10
-# RFC 9110 section 7.6.1, and what the client sets by itself.
-_REQUEST_HEADERS_LEFT_OUT = frozenset(
+# Hop-by-hop headers (RFC 9110 section 7.6.1), and those that the client sets itself.
+_DROPPED_REQUEST_HEADERS = frozenset(
     {
         "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate",
         "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
-_RESPONSE_HEADERS_LEFT_OUT = _REQUEST_HEADERS_LEFT_OUT | {"content-encoding"}
+_DROPPED_RESPONSE_HEADERS = _DROPPED_REQUEST_HEADERS | {"content-encoding"}
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 
-
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (aiohttp.ClientConnectionError, "the runtime broke off the connection"),
-    (aiohttp.ClientPayloadError, "the runtime broke off its answer"),
-    (aiohttp.ClientResponseError, "the runtime's answer is not HTTP"),
+    (aiohttp.ClientConnectionError, "the runtime closed the connection"),
+    (aiohttp.ClientPayloadError, "the runtime's response is incomplete or corrupt"),
+    (aiohttp.ClientResponseError, "the runtime's response is not HTTP"),
     (aiohttp.InvalidURL, "its path is not valid"),
 )
 
@@ -52,7 +51,7 @@ class Proxy:
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: HttpRequest, seconds: float) -> HttpResponse:
-        """The runtime's answer. Raises errors.CommandError when there is none within ``seconds``."""
+        """The runtime's response. Raises errors.CommandError when there is none within ``seconds``."""
         if seconds <= 0:
             raise CommandError("not sent: it waited too long for other commands of this device; send it again")
         try:
@@ -67,7 +66,7 @@ class Proxy:
             raise CommandError(f"the request to the runtime failed: {_reason(error)}") from error
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the session."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -95,7 +94,7 @@ class Proxy:
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:
-    """A socket with a small buffer; ``address`` is a row of getaddrinfo."""
+    """A socket with a small receive buffer; ``address`` is an entry of getaddrinfo."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     made.setblocking(False)
@@ -104,26 +103,26 @@ def _socket(address: tuple[Any, ...]) -> socket.socket:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, without the client's own words: these may quote the URL, and lines that the runtime sent."""
+    """What went wrong. Not the client's own message, which may quote the URL or data that the runtime sent."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return next((sentence for kind, sentence in _REASONS if isinstance(error, kind)), type(error).__name__)
 
 
 def _only_once() -> aiohttp.ClientMiddlewareType:
-    """Refuse the client's second attempt: it repeats a GET, PUT or DELETE when the connection breaks off."""
+    """Prevent a second attempt: aiohttp repeats a GET, PUT or DELETE when the connection is lost."""
     attempts = itertools.count(1)
 
     async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if next(attempts) > 1:
-            raise aiohttp.ClientConnectionError("the runtime broke off the connection")
+            raise aiohttp.ClientConnectionError("the runtime closed the connection")
         return await handler(request)
 
     return send
 
 
 def _url(request: HttpRequest) -> URL:
-    """The runtime's own address and nothing else, whatever the path says."""
+    """A URL at the runtime's own address, whatever the path contains."""
     if not request.path.startswith("/"):
         raise CommandError("the path of a request must start with /")
     url = URL(f"{request.scheme}://{request.address}:{request.port}{request.path}")
@@ -132,10 +131,10 @@ def _url(request: HttpRequest) -> URL:
 
 def _headers_and_data(request: HttpRequest) -> tuple[CIMultiDict[str], Any]:
     headers = CIMultiDict(
-        (name, value) for name, value in request.headers.items() if name.lower() not in _REQUEST_HEADERS_LEFT_OUT
+        (name, value) for name, value in request.headers.items() if name.lower() not in _DROPPED_REQUEST_HEADERS
     )
     if request.files:
-        headers.popall("Content-Type", None)  # the form's own carries its boundary
+        headers.popall("Content-Type", None)  # aiohttp sets it, with the boundary
         return headers, _multipart(request)
     if request.data is None:
         return headers, None
@@ -166,10 +165,10 @@ def _text(value: Any) -> str:
 
 async def _read(response: aiohttp.ClientResponse) -> HttpResponse:
     content, cut = await _content(response)
-    body = bodies.of(content, *bodies.declared(response.headers.get("Content-Type", "")), cut=cut)
+    body = bodies.of(content, *bodies.media_type_and_charset(response.headers.get("Content-Type", "")), cut=cut)
     headers: dict[str, str] = {}
     for name, value in response.headers.items():
-        if name.lower() not in _RESPONSE_HEADERS_LEFT_OUT:
+        if name.lower() not in _DROPPED_RESPONSE_HEADERS:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return HttpResponse(
         status_code=response.status,
@@ -182,7 +181,7 @@ async def _read(response: aiohttp.ClientResponse) -> HttpResponse:
 
 
 async def _content(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """The body up to the bound, and whether there is more."""
+    """The body up to the limit, and whether it was cut."""
     content = bytearray()
     async for chunk in response.content.iter_chunked(1 << 16):
         content += chunk

@@ -1,4 +1,4 @@
-"""The one node of a host of its own, as the nodes of an agent (cloud.node.Nodes): nothing is ever away."""
+"""The only node of a standalone host, as a node directory. It is never away."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from controller.errors import CommandError
 
 
 class SingleNode:
-    """Satisfies cloud.node.Nodes with the node in this process."""
+    """Implements cloud.node.NodeDirectory with the node in this process."""
 
     def __init__(self, name: str, node: Node, backend: str) -> None:
         self._node = node
-        self._place = Placement(name, backend)
+        self._placement = Placement(name, backend)
 
     async def running(self, _runtime: Mapping[str, Any]) -> Node:
-        """This one, wherever the Runtime says it belongs: its status tells what is wrong with that."""
+        """This node, even if the Runtime names another one: its status reports that mistake."""
         return self._node
 
     async def present(self) -> Mapping[str, Node]:
-        """This one."""
-        return {self._place.node_name: self._node}
+        """This node."""
+        return {self._placement.node_name: self._node}
 
     async def place(self, spec: Mapping[str, Any]) -> Placement:
-        """Here. Raises errors.CommandError when another node is asked for."""
+        """This node. Raises errors.CommandError when the spec names another one."""
         desired = spec.get("nodeName")
-        if desired not in (None, self._place.node_name):
-            raise CommandError(f"there is no node {desired}: the only one is {self._place.node_name}")
-        return self._place
+        if desired not in (None, self._placement.node_name):
+            raise CommandError(f"there is no node {desired}: the only one is {self._placement.node_name}")
+        return self._placement

@@ -1,1 +1,1 @@
-"""``make run``: the main job on this machine, where a person sees it. Leaves nothing behind."""
+"""``make run``: demonstrates the controller on this machine, and removes everything afterwards."""

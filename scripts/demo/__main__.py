@@ -1,7 +1,7 @@
-"""``python -m scripts.demo``: from a command of the cloud to a PLC on the LAN, and back, in commands a person can type.
+"""``python -m scripts.demo``: a tour from a cloud command to a PLC on the LAN and back, in commands a person can type.
 
-Stays up until Ctrl-C; with ONCE=1 in the environment it ends after the tour. With DHCP=1 a server on the LAN gives the
-address. Exit status 0 when all went well.
+Runs until Ctrl-C, or with ONCE=1 in the environment until the end of the tour. With DHCP=1 a DHCP server on the LAN
+assigns the address. Exit status 0 on success.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FAILURES = (
 
 
 class Tour:
-    """The commands of the tour on one prepared host, with everything they write below ``folder``."""
+    """The commands of the tour on a prepared host; all their files are below ``folder``."""
 
     def __init__(self, host: hosts.Host, folder: Path) -> None:
         self.host = host
@@ -63,58 +63,58 @@ class Tour:
 
     @property
     def serve(self) -> list[str]:
-        """The local cloud's arguments."""
+        """The arguments that start the local cloud."""
         return ["cloud", "serve", "--dir", str(self.cloud_folder), "--listen", self.cloud_address]
 
     def cloud(self, *arguments: str) -> list[str]:
-        """A command to the local cloud."""
+        """The command line of a request to the local cloud."""
         return ["edge-controller", "cloud", arguments[0], "--dir", str(self.cloud_folder), *arguments[1:]]
 
     def enroll(self) -> None:
-        """A certificate for this host."""
+        """Issue a certificate for this host."""
         shown(self.cloud("enroll", AGENT, "--out", str(self.certificates)), self.environment)
 
     def wait_connected(self, controller: Service) -> None:
-        """Until the local cloud sees the controller."""
+        """Wait until the controller is connected to the local cloud."""
         self._wait("the controller connects", self.cloud("agents"), AGENT, controller)
 
     def create_runtime(self, controller: Service) -> None:
-        """One runtime, asked for by the cloud."""
+        """Create a runtime through the cloud and wait until it is ready."""
         shown(self.cloud("send", "create_new_runtime", "--json", json.dumps(self._runtime())), self.environment)
         self._wait(f"{RUNTIME} becomes ready", self._ready("status"), "True", controller)
 
     def show_around(self, controller: Service) -> None:
-        """What a person wants to see."""
+        """Show the runtime on the LAN, with kubectl and in the cloud, and its consumption."""
         self._show_neighbour()
-        say("the same state for people, GitOps and cloud")
+        say("the same state for people, GitOps and the cloud")
         shown(["kubectl", "get", "runtimes", "-o", "wide"], self.environment)
         say("the host's last heartbeat")
         shown(self.cloud("agents"), self.environment)
-        say(f"a question to the control server inside {RUNTIME}")
-        question = {"method": "GET", "api": "/api/status"}
-        shown(self.cloud("send", "run_command", "--device", RUNTIME, "--json", json.dumps(question)), self.environment)
-        say("what it consumes")
+        say(f"a request to the control server inside {RUNTIME}")
+        request = {"method": "GET", "api": "/api/status"}
+        shown(self.cloud("send", "run_command", "--device", RUNTIME, "--json", json.dumps(request)), self.environment)
+        say("its consumption")
         periods = {"cpuPeriod": "30m", "memoryPeriod": "30m"}
         consumption = self.cloud("send", "get_consumption_device", "--device", RUNTIME, "--json", json.dumps(periods))
-        self._wait("its first samples are taken, one every 5 s", consumption, '"timestamp"', controller)
+        self._wait("the first samples are taken, one every 5 s", consumption, '"timestamp"', controller)
         shown(consumption, self.environment)
 
     def pull_the_parent(self, controller: Service) -> None:
-        """The cable is pulled and plugged in again: the same address, and nothing restarted."""
-        say(f"the parent interface {self.host.lan.parent} is pulled, as a USB adapter would be, and comes back")
+        """Unplug the parent interface and plug it in again: the address stays, and nothing is restarted."""
+        say(f"unplugging the parent interface {self.host.lan.parent}, like a USB adapter, and plugging it in again")
         self.host.lan.unplug()
-        self._wait(f"{RUNTIME} misses it", self._ready("message"), self.host.lan.parent, controller)
+        self._wait(f"{RUNTIME} reports it missing", self._ready("message"), self.host.lan.parent, controller)
         shown(["kubectl", "get", "runtime", RUNTIME], self.environment)
         self.host.lan.plug()
         self._wait(f"{RUNTIME} is ready again", self._ready("status"), "True", controller)
         self._show_neighbour()
-        say("that was no restart; one that the cloud asks for is on record")
+        say("that caused no restart; a restart by the cloud is recorded")
         shown(self.cloud("send", "restart_device", "--device", RUNTIME), self.environment)
-        self._wait("the restart is made", self._get("{.status.restartCount}"), "1", controller)
+        self._wait("the restart is counted", self._get("{.status.restartCount}"), "1", controller)
         shown(self._get("{.status.restarts}"), self.environment)
 
     def purge(self) -> None:
-        """Remove what the controller made; a private engine is removed as a whole besides."""
+        """Remove what the controller created, for the case that the engine is not a private one."""
         capture(["edge-controller", "purge", "--yes"], self.environment)
 
     def _runtime(self) -> dict[str, object]:
@@ -124,7 +124,7 @@ class Tour:
         return {"container_name": RUNTIME, "vnic_configs": [{"name": "lan0", "parent_interface": lan.parent, **mode}]}
 
     def _show_neighbour(self) -> None:
-        say(f"{RUNTIME} on the LAN, as its neighbour sees it")
+        say(f"{RUNTIME} on the LAN, as another host sees it")
         address = capture(self._get("{.status.interfaces[0].address}"), self.environment).stdout.strip()
         show(f"{address} answers ARP with {self.host.lan.mac_of(address)}")
 
@@ -143,21 +143,21 @@ class Tour:
         try:
             wait(what, probe, seconds=60)
         except TimeoutError as error:
-            raise TimeoutError(f"{error}; the controller's log ends:\n{controller.last_words()}") from None
+            raise TimeoutError(f"{error}; the end of the controller's log:\n{controller.last_words()}") from None
 
 
 def main() -> int:
-    """The whole demonstration; the exit status."""
+    """Run the demonstration; return the exit status."""
     end_on_signals()
     if os.geteuid() != 0:
-        print("make run needs root: it makes a network namespace and starts containers; try: sudo make run")
+        print("make run needs root to create a network namespace and start containers; try: sudo make run")
         return 1
     folder = Path(tempfile.gettempdir()) / ownership.new_name("edge-demo-")
     folder.mkdir(mode=0o700)
     try:
         demonstrate(folder, once=os.environ.get("ONCE") == "1", dhcp=os.environ.get("DHCP") == "1")
     except KeyboardInterrupt:
-        say("stopped; nothing is left behind")
+        say("stopped; everything was removed")
     except _FAILURES as failure:
         print(f"\nmake run: {failure}", file=sys.stderr)
         return 1
@@ -167,11 +167,11 @@ def main() -> int:
 
 
 def demonstrate(folder: Path, *, once: bool, dhcp: bool) -> None:
-    """Set up, show around, and wait for Ctrl-C unless ``once``; everything is put away at the end."""
+    """Set up, run the tour, and wait for Ctrl-C unless ``once``; remove everything at the end."""
     with contextlib.ExitStack() as stack:
         host = stack.enter_context(hosts.prepared(folder, dhcp=dhcp))
         tour = Tour(host, folder)
-        say("a cloud of our own, and a certificate for this host")
+        say("a local cloud, and a certificate for this host")
         tour.enroll()
         stack.enter_context(service("cloud", tour.serve, tour.environment, folder))
         stack.callback(tour.purge)

@@ -1,7 +1,7 @@
-"""What the demonstration needs of the machine: a Docker engine, a LAN with its parent interface, the runtime image.
+"""Prepares the machine for the demonstration: a Docker engine, a LAN with its parent interface, the runtime image.
 
-A running engine is used as it is and gets back what it had; without one a private engine is started. The LAN is always
-one of our own making: a demonstration takes no address on a real plant's network.
+Uses a running engine if there is one and restores it afterwards; otherwise starts a private one. The LAN is always
+virtual: a demonstration must not take addresses on a real plant's network.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.support.dhcp_server import DhcpServer
 
 @dataclass(frozen=True)
 class Host:
-    """``docker_url`` and what is there for one runtime: its image, a parent interface and an address on the LAN.
+    """The engine's URL, and what a runtime needs: its image, a parent interface and an address on the LAN.
 
-    ``dhcp``: a server on the LAN says what address that is.
+    With ``dhcp``, a server on the LAN assigns the address.
     """
 
     docker_url: str
@@ -41,15 +41,15 @@ class Host:
 
 @contextlib.contextmanager
 def prepared(folder: Path, *, dhcp: bool) -> Iterator[Host]:
-    """The machine made ready; with ``dhcp`` a server on the LAN, which writes to ``folder``.
+    """Prepare the machine; with ``dhcp`` start a DHCP server on the LAN, which writes to ``folder``.
 
-    Everything that was made is removed at the end, whatever happened in between.
+    Everything is removed at the end, even after an error.
     """
     lans.remove_orphans()
     dockerd.remove_orphans()
     with contextlib.ExitStack() as stack:
         url = _running_engine() or stack.enter_context(_private_engine()).url
-        say("a LAN: a network namespace, and a host interface that leads to it")
+        say("a LAN: a network namespace, and a host interface that is connected to it")
         lan = stack.enter_context(lans.Lan())
         if dhcp:
             say("a DHCP server on that LAN, with leases of two minutes")
@@ -70,14 +70,14 @@ def _running_engine() -> str | None:
 
 @contextlib.contextmanager
 def _private_engine() -> Iterator[dockerd.Engine]:
-    say("no Docker engine is running: a private one, only for now")
+    say("no Docker engine is running: starting a private one for this demonstration")
     with dockerd.Engine() as engine:
         yield engine
 
 
 @contextlib.contextmanager
 def _images(url: str) -> Iterator[None]:
-    say("the runtime image, made on this machine")
+    say("the runtime image, built on this machine")
     made = image.runtime_images()[:1]
     with contextlib.closing(docker.DockerClient(base_url=url)) as client:
         present = {tag for found in client.images.list(image.REPOSITORY) for tag in found.tags}

@@ -1,4 +1,4 @@
-"""The demonstration's processes: services in the background with a log file each, and commands that are shown."""
+"""The demonstration's processes: background services, each with a log file, and commands shown on the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STOP_SECONDS = 10
 
 
 class ServiceEnded(Exception):  # noqa: N818 - an outcome
-    """A service ended by itself; the text ends with its last lines."""
+    """A service exited unexpectedly; the text ends with the last lines of its log."""
 
 
 class Service:
@@ -32,9 +32,9 @@ class Service:
             raise ServiceEnded(f"{self.log.stem} ended with status {self.process.returncode}:\n{self.last_words()}")
 
     def wait(self) -> None:
-        """Wait without end. Raises ServiceEnded when it ends by itself.
+        """Wait until interrupted. Raises ServiceEnded when the service exits.
 
-        In steps, because a signal that comes just before a wait without an end would not end it.
+        Waits in steps: a signal that arrives just before a wait without a timeout would not interrupt it.
         """
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -42,11 +42,11 @@ class Service:
             self.check()
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """The last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL where that does not help."""
+        """Send SIGTERM, and SIGKILL if it does not exit in time."""
         self.process.terminate()
         try:
             self.process.wait(_STOP_SECONDS)
@@ -57,11 +57,11 @@ class Service:
 
 @contextlib.contextmanager
 def service(name: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Iterator[Service]:
-    """``edge-controller ARGUMENTS`` in the background, logging to ``folder/NAME.log``."""
+    """Run ``edge-controller ARGUMENTS`` in the background, logging to ``folder/NAME.log``."""
     show_command(["edge-controller", *arguments])
     log = folder / f"{name}.log"
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches us alone, and we stop the services in order.
+        # In its own session, so that Ctrl-C reaches only us and we stop the services in order.
         process = subprocess.Popen(
             [BIN / "edge-controller", *arguments],
             env=dict(environment),
@@ -78,16 +78,16 @@ def service(name: str, arguments: Sequence[str], environment: Mapping[str, str],
 
 
 def capture(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a program of the virtual environment quietly."""
+    """Run a program of the virtual environment and capture its output."""
     return subprocess.run(
         [BIN / arguments[0], *arguments[1:]], env=dict(environment), capture_output=True, text=True, check=False
     )
 
 
 def shown(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run a program of the virtual environment, with what was typed and what it printed on the terminal.
+    """Run a program of the virtual environment; show its command line and output on the terminal.
 
-    Raises CommandFailed when it fails; why is on the terminal already.
+    Raises CommandFailed when it fails, without the output, which is on the terminal already.
     """
     show_command(arguments)
     done = capture(arguments, environment)

@@ -1,4 +1,4 @@
-"""Ends the demonstration on SIGINT, SIGTERM and SIGHUP alike, also where they reach only the ``make`` above it."""
+"""Ends the demonstration on SIGINT, SIGTERM and SIGHUP, even if only the parent ``make`` receives them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _LOOK_SECONDS = 0.5
 
 
 def end_on_signals() -> None:
-    """Raise KeyboardInterrupt at the first signal and ignore the rest, so that cleaning up runs to its end.
+    """Raise KeyboardInterrupt at the first signal and ignore later ones, so that the cleanup is not interrupted.
 
-    A shell starts what it puts into the background with SIGINT ignored; this takes it all the same.
+    Also enables SIGINT, which a shell ignores in background processes.
     """
     for each in _SIGNALS:
         signal.signal(each, _interrupt)
@@ -30,9 +30,9 @@ def _interrupt(*_: object) -> None:
 
 
 def _follow_make(make: int, caught: str) -> None:
-    """End when make has ended or has taken SIGINT: it then only waits for its recipe, and passes nothing on.
+    """Interrupt ourselves when make has exited or received SIGINT, which it does not forward to its recipe.
 
-    make resets its own handler as it takes the signal (proc_pid_status(5): SigCgt).
+    make resets its handler when it receives the signal (proc_pid_status(5): SigCgt).
     """
     never = threading.Event()
     while os.getppid() == make and _status(make, "SigCgt") == caught:
@@ -41,7 +41,7 @@ def _follow_make(make: int, caught: str) -> None:
 
 
 def _status(process: int, field: str) -> str:
-    """A field of the process's status, "" when it has ended."""
+    """A field of the process's status, "" when the process has exited."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:

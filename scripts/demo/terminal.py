@@ -1,4 +1,4 @@
-"""What the demonstration says on the terminal."""
+"""Prints the demonstration's output on the terminal."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Callable, Sequence
 
 
 def say(text: str) -> None:
-    """One step, in words."""
+    """Print the title of a step."""
     print(f"\n==> {text}", flush=True)
 
 
 def show_command(arguments: Sequence[str]) -> None:
-    """A command as a person would type it."""
+    """Print a command as a person would type it."""
     print(f"$ {shlex.join(arguments)}", flush=True)
 
 
 def show(text: str) -> None:
-    """What a command printed."""
+    """Print the output of a command."""
     print(text.rstrip(), flush=True)
 
 
 def wait(what: str, probe: Callable[[], str | None], seconds: float) -> str:
-    """Ask until the probe answers, with a running clock; raises TimeoutError that says what did not come."""
+    """Call the probe until it returns a result, and show the elapsed time. Raises TimeoutError."""
     began = time.monotonic()
     while (answer := probe()) is None:
         waited = time.monotonic() - began
@@ -37,6 +37,6 @@ def wait(what: str, probe: Callable[[], str | None], seconds: float) -> str:
 
 
 def _progress(text: str) -> None:
-    # A log file gets no running clock.
+    # No progress line in a log file.
     if sys.stdout.isatty():
         print(f"\r\033[K{text}", end="", flush=True)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from controller import __version__
-from controller.apiserver.storage import database, rescue
+from controller.apiserver.storage import database, recovery
 from controller.apiserver.storage.backups import Backups
 from controller.apiserver.storage.store import Store
 from tests.apiserver.storage.test_store import put
@@ -34,7 +34,7 @@ class Box:
 
     def start(self) -> tuple[str, list[str]]:
         """What a start says is lost, and the objects that it finds."""
-        lost = rescue.prepare(self.path, self.backups, __version__, witness=self.directory / "kubeconfig")
+        lost = recovery.prepare(self.path, self.backups, __version__, witness=self.directory / "kubeconfig")
         return lost, asyncio.run(self._read())
 
     async def _read(self) -> list[str]:

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 import yaml
 
-from controller.apiserver.access.kubeconfigs import HandOut
+from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.server import ApiServer
 from controller.machinery import endpoint
@@ -74,7 +74,7 @@ async def acting(server: ApiServer, folder: Path, user: str) -> AsyncIterator[ai
 @asynccontextmanager
 async def handed_out(folder: Path, user: str, seconds: float, clock: Clock) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with a kubeconfig that was handed out."""
-    made = HandOut(folder, folder / "kubeconfig", clock)
+    made = KubeconfigIssuer(folder, folder / "kubeconfig", clock)
     async with session(await asyncio.to_thread(made.make, user, seconds), folder) as http:
         yield http
 

@@ -12,8 +12,8 @@ import yaml
 from controller.apiserver.access import pki
 from controller.apiserver.access.attributes import Attributes
 from controller.apiserver.access.authorization import AUTHENTICATED, Identity, Policy, Rule
-from controller.apiserver.access.kubeconfigs import HandOut
-from controller.apiserver.http.guests import Guests
+from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
+from controller.apiserver.http.connection_limits import ConnectionLimits
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, acting, handed_out, kubectl, status
@@ -38,7 +38,7 @@ async def test_a_connection_is_known_once_its_user_is(
     server: ApiServer, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known: list[object] = []
-    monkeypatch.setattr(Guests, "know", lambda _, connection: known.append(connection))
+    monkeypatch.setattr(ConnectionLimits, "mark_authenticated", lambda _, connection: known.append(connection))
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/healthz", ssl=False) as answer:
         assert answer.status == 200
     assert known == []
@@ -69,7 +69,7 @@ async def test_an_admin_may_do_everything(server: ApiServer, tmp_path: Path, clo
 async def test_a_name_that_is_not_in_the_table_may_discover_and_no_more(
     server: ApiServer, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(pki.PEOPLE, "mallory", "")
+    monkeypatch.setitem(pki.KUBECONFIG_USERS, "mallory", "")
     async with handed_out(tmp_path, "mallory", 60, clock) as mallory:
         assert await status(mallory, "GET", "/apis") == 200
         for path in ("/api/v1/nodes", CONFIG_MAPS, "/metrics"):
@@ -77,7 +77,7 @@ async def test_a_name_that_is_not_in_the_table_may_discover_and_no_more(
 
 
 async def test_kubectl_lists_what_a_viewer_may(server: ApiServer, tmp_path: Path) -> None:
-    made = await asyncio.to_thread(HandOut(tmp_path, tmp_path / "kubeconfig").make, "viewer", 60.0)
+    made = await asyncio.to_thread(KubeconfigIssuer(tmp_path, tmp_path / "kubeconfig").make, "viewer", 60.0)
     await asyncio.to_thread((tmp_path / "viewer").write_text, yaml.safe_dump(made))
     listed = await kubectl(tmp_path / "viewer", "auth", "can-i", "--list")
     assert "configmaps" in listed

@@ -31,7 +31,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await asyncio.to_thread(core_types.types)  # read from a file once
     made = Store(tmp_path / "objects.db")
     await made.open()
-    await seed.plant(made, ("edge", "default"), [])
+    await seed.create_defaults(made, ("edge", "default"), [])
     await Verbs(made).create(PLACE, {"metadata": {"name": "first", **HOLD}}, WriteOptions())
     yield made
     await made.close()

@@ -88,7 +88,7 @@ async def test_on_a_full_disk_statuses_go_on_and_what_makes_the_database_larger_
     with pytest.raises(errors.DiskFullError, match=r"DiskFull: the disk of .* is full .*free space") as refused:
         await put(store, "two", 0)
     assert (refused.value.code, refused.value.reason) == (507, "DiskFull")
-    assert store.keeps
+    assert store.last_write_ok
     await store.close()
     assert await values(disk) == {"one": 299}
 

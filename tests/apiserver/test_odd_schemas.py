@@ -50,7 +50,7 @@ def test_a_schema_that_is_sound_holds_for_any_object(schema: Any) -> None:
     for value in (OBJECT, None, 1, "x", [1, {"name": "a"}], {"size": [None]}):
         item = copy.deepcopy(value)
         structural.prune(item, schema)
-        structural.apply_defaults(item, schema, bounds.Room(item))
+        structural.apply_defaults(item, schema, bounds.Budget(item))
         json.dumps([structural.validate(item, schema), rules.check(schema, item, None)])
         if isinstance(item, dict):
             fieldsets.of_object(item, schema)

@@ -76,7 +76,7 @@ async def test_a_bearer_token_is_as_good_as_a_certificate(server: ApiServer) -> 
 async def test_events_expire_an_hour_after_they_were_last_seen(tmp_path: Path) -> None:
     store = Store(tmp_path / "objects.db")
     await store.open()
-    await seed.plant(store, ["default", "edge"], [])
+    await seed.create_defaults(store, ["default", "edge"], [])
     elapsed = 0.0
     expiry = Expiry(store, lambda: elapsed)
     for body in (event("once"), event("often"), event("of-1970", lastTimestamp="1970-01-01T00:00:00Z")):

@@ -185,7 +185,7 @@ async def test_only_the_account_of_the_leader_may_ask_a_node(fleet: ClusterNodeD
     metadata = {"name": "stranger", "namespace": NAMESPACE}
     await site.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
     tokens = {
-        "the token is not one for nodes": await site.make_token(),
+        "the token is not valid for nodes": await site.make_token(),
         f"system:serviceaccount:{NAMESPACE}:stranger may not create edgenodes/proxy": await site.make_token(
             names.NODE_AUDIENCE, "stranger"
         ),
@@ -219,7 +219,7 @@ async def test_a_runtime_goes_where_the_message_says_or_the_answer_says_who_has_
     refused = await fleet.leader.create("plc-1", "missing0", "192.0.2.50/24")
     assert refused["error"].startswith("no node has missing0 (node-1: it has no Docker")
     refused = await fleet.leader.create("plc-1", parent, "192.0.2.50/24", node_name="node-3")
-    assert refused["error"] == "there is no node node-3: there is node-1, node-2"
+    assert refused["error"] == "there is no node node-3: the nodes are node-1, node-2"
     await fleet.site.kubectl(
         "patch",
         "edgenode",
@@ -248,7 +248,7 @@ async def test_a_node_away_is_told_and_nothing_else_is_done(fleet: ClusterNodeDi
     assert (await fleet.ready("runtime", "plc-2")).get("reason") != "NodeAway"
     for topic in ("stop_device", "delete_device", "get_device_status"):
         answer = await fleet.leader.send(topic, device_id="plc-1")
-        assert "node node-1 is away, last heard of at" in answer["error"]
+        assert "node node-1 is away, last heard from at" in answer["error"]
     assert (await fleet.site.get("runtime", "plc-1"))["spec"] == before
     await fleet.nodes["node-1"].start(connected=False)
 

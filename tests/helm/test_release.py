@@ -80,7 +80,7 @@ def test_after_an_uninstall_nothing_waits_for_the_controller(cluster: Cluster) -
     said = cluster.controller(
         _hook(cluster, "release"), "cluster", "release", "--release-namespace", NAMESPACE, "--release", "gone"
     )
-    assert "stay, free of the controller" in said
+    assert "Runtimes without the controller's finalizer" in said
     assert finalizers(cluster)["held"] == ["example.com/other"]
 
 
@@ -106,7 +106,7 @@ def test_a_purge_deletes_every_runtime_and_waits_for_its_end(cluster: Cluster) -
     cluster.kubectl("apply", "-f", "-", stdin=runtime("doomed"))
     purging = cluster.start(_hook(cluster, "purge"), "cluster", "purge")
     try:
-        assert "waiting for Runtimes to go" in purging.line()
+        assert "waiting for Runtimes to be deleted" in purging.line()
         for name in finalizers(cluster):
             cluster.kubectl("patch", "runtime", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
         assert purging.ended() == 0
@@ -132,7 +132,7 @@ def test_the_test_of_a_release_tells_what_is_missing(cluster: Cluster) -> None:
     _condition(cluster, "True", "Serving", "")
     assert "the installation works" in cluster.controller(kubeconfig, "cluster", "status", "--nodes")
     said = cluster.controller(kubeconfig, "cluster", "status", f"--leader={NAMESPACE}", fails=True)
-    assert "no process leads" in said
+    assert "there is no leader" in said
     lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "edge-controller"}}
     cluster.kubectl("create", "-f", "-", stdin={**lease, "spec": {"holderIdentity": "one"}})
     cluster.controller(kubeconfig, "cluster", "status", "--nodes", f"--leader={NAMESPACE}")

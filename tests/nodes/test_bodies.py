@@ -1,4 +1,4 @@
-"""What the cloud is told of a body: JSON, else text, else base64, and no more than a message can carry."""
+"""A body in a message to the cloud: JSON, else text, else base64, and no larger than a message may be."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_body_is_json_else_text_else_base64(
 
 
 @pytest.mark.parametrize("text", ["\x01" * bodies.LIMIT, "ü" * bodies.LIMIT])
-def test_a_text_that_grows_in_json_is_cut_to_what_a_message_can_carry(text: str) -> None:
+def test_a_text_that_grows_in_json_is_cut_to_fit_a_message(text: str) -> None:
     body = bodies.of(text.encode(), "text/plain", None, cut=False)
     assert body.truncated
     assert 0.9 * bodies.ENCODED_LIMIT < len(json.dumps(body.value)) <= bodies.ENCODED_LIMIT
@@ -57,5 +57,5 @@ def test_a_text_that_grows_in_json_is_cut_to_what_a_message_can_carry(text: str)
         ("a" * 5000, "a" * 256, None),
     ],
 )
-def test_no_more_of_a_content_type_is_read_than_programs_send(header: str, media: str, charset: str | None) -> None:
-    assert bodies.declared(header) == (media, charset)
+def test_only_the_beginning_of_a_content_type_is_parsed(header: str, media: str, charset: str | None) -> None:
+    assert bodies.media_type_and_charset(header) == (media, charset)

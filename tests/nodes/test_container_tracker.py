@@ -1,4 +1,4 @@
-"""Which containers are measured: those of the engine and those of pods, as each of them told last."""
+"""Which containers are measured: those of the engine and those of pods, as each source reported last."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from controller.nodes.container_tracker import ContainerTracker
 
 
 class FakeSampler(Sampler):
-    """Keeps what it is told."""
+    """Records the containers that it is given."""
 
     def __init__(self) -> None:
         super().__init__(HostReader(Disks()), ContainerReader(), History())
-        self.fault: asyncio.Queue[dict[str, int]] = asyncio.Queue()
+        self.updates: asyncio.Queue[dict[str, int]] = asyncio.Queue()
 
     def set_containers(self, pids: Mapping[str, int]) -> None:
         super().set_containers(pids)
-        self.fault.put_nowait(dict(pids))
+        self.updates.put_nowait(dict(pids))
 
 
-class Engine:
-    """Tells of a change whenever the test says so."""
+class FakeSource:
+    """Reports a change when the test calls ``change``."""
 
     def __init__(self, **pids: int) -> None:
         self.pids = pids
@@ -45,21 +45,21 @@ class Engine:
 
     async def running(self) -> list[RunningContainer]:
         if self.away:
-            raise Waiting(reasons.DAEMON_UNREACHABLE, "it is away")
+            raise Waiting(reasons.DAEMON_UNREACHABLE, "it does not answer")
         return [RunningContainer(Identity("install", "edge", name), pid) for name, pid in self.pids.items()]
 
 
-async def test_every_source_is_measured_and_one_that_is_away_as_it_was() -> None:
-    docker, pods, sampler = Engine(plc1=10), Engine(plc2=20), FakeSampler()
-    tracking = ContainerTracker((docker, pods), sampler)
-    tasks = [asyncio.create_task(work) for work in (tracking.follow(docker), tracking.follow(pods), tracking.run())]
+async def test_every_source_is_measured_and_one_that_is_away_keeps_its_last_answer() -> None:
+    docker, pods, sampler = FakeSource(plc1=10), FakeSource(plc2=20), FakeSampler()
+    tracker = ContainerTracker((docker, pods), sampler)
+    tasks = [asyncio.create_task(work) for work in (tracker.follow(docker), tracker.follow(pods), tracker.run())]
     try:
         async with asyncio.timeout(30):
             docker.change()
-            both = await sampler.fault.get()
+            both = await sampler.updates.get()
             docker.away, pods.pids = True, {"plc2": 21}
             pods.change()
-            one_away = await sampler.fault.get()
+            one_away = await sampler.updates.get()
     finally:
         for task in tasks:
             task.cancel()

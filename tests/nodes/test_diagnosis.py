@@ -1,4 +1,4 @@
-"""Where the way from a runtime to its gateway ends, and what is said there: one fault at a time."""
+"""The diagnosis of the path from a runtime to its gateway: one fault at a time."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ WELL = NetworkFacts(
     routes=(("10.0.0.1", "lan0"),),
     is_default=True,
     gateway_inside="52:54:00:00:00:ff",
-    wanted_servers=("10.0.0.1",),
-    found_servers=("10.0.0.1",),
+    desired_servers=("10.0.0.1",),
+    actual_servers=("10.0.0.1",),
 )
 LEASED = Interface(name="lan0", parent_interface="eth0")
 
 FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
-    ("no parent", {"parent": None}, "parent", "there are: eth0, eth1"),
+    ("no parent", {"parent": None}, "parent", "available: eth0, eth1"),
     ("Wi-Fi", {"parent": replace(NIC, kind="wifi")}, "parent", "wired"),
     (
         "the NIC under the VLAN is down",
@@ -57,7 +57,7 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("the parent is down", {"parent": replace(NIC, is_up=False, carrier=False)}, "carrier", "ip link set eth0 up"),
     ("the cable is out", {"parent": replace(NIC, carrier=False)}, "carrier", "cable"),
     ("no link", {"link": None}, "link", "controller"),
-    ("another parent", {"link": replace(LINK, parent_index=7)}, "link", "another interface than eth0"),
+    ("another parent", {"link": replace(LINK, parent_index=7)}, "link", "is not on parent eth0"),
     ("the link is down", {"link": replace(LINK, up=False)}, "link", "is down inside"),
     ("no address", {"link": replace(LINK, addresses=())}, "address", "none instead of 10.0.0.5"),
     ("no lease", {"desired": LEASED, "link": replace(LINK, addresses=())}, "address", "DHCP"),
@@ -65,13 +65,13 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("a gateway elsewhere", {"gateway": "10.9.0.1"}, "gateway", "outside 10.0.0.0/24"),
     ("no route", {"routes": ()}, "gateway", "default route"),
     ("foreign MACs are dropped", {"gateway_inside": "", "gateway_outside": MAC}, "ARP", "promiscuous"),
-    ("the gateway is off", {"gateway_inside": ""}, "ARP", "answers nobody"),
-    ("other name servers", {"found_servers": ("9.9.9.9",)}, "DNS", "9.9.9.9 instead of 10.0.0.1"),
+    ("the gateway is off", {"gateway_inside": ""}, "ARP", "does not answer on this LAN"),
+    ("other name servers", {"actual_servers": ("9.9.9.9",)}, "DNS", "9.9.9.9 instead of 10.0.0.1"),
 ]
 
 
 @pytest.mark.parametrize(("_case", "fault", "subject", "words"), FAULTS, ids=[row[0] for row in FAULTS])
-def test_the_first_broken_step_is_the_last_one_and_says_what_to_mend(
+def test_the_first_broken_step_is_the_last_one_and_says_what_to_repair(
     _case: str, fault: dict[str, Any], subject: str, words: str
 ) -> None:
     *before, last = diagnosis.interface(replace(WELL, **fault))
@@ -84,7 +84,7 @@ def test_the_first_broken_step_is_the_last_one_and_says_what_to_mend(
 FINE: dict[str, dict[str, Any]] = {
     "all is well": {},
     "no gateway": {"gateway": "", "gateway_inside": "", "routes": (), "is_default": False},
-    "Docker's resolver asks the right ones": {"found_servers": ("127.0.0.11",)},
+    "Docker's resolver uses the right servers": {"actual_servers": ("127.0.0.11",)},
     "another interface has the default route": {"is_default": False, "routes": (("10.1.0.1", "lan1"),)},
     "a VLAN": {"parent": replace(NIC, kind="vlan"), "lower": NIC},
     "leased": {"desired": LEASED},
@@ -92,7 +92,7 @@ FINE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", FINE)
-def test_nothing_is_broken_where_all_is_well(case: str) -> None:
+def test_a_working_path_has_no_broken_step(case: str) -> None:
     steps = list(diagnosis.interface(replace(WELL, **FINE[case])))
 
     assert [step.subject for step in steps if not step.ok] == []
@@ -103,16 +103,16 @@ def test_nothing_is_broken_where_all_is_well(case: str) -> None:
     ("found", "broken", "words"),
     [
         (Container("exited", "Stopped: the spec asks for it"), "container", "exited: Stopped"),
-        (Container("", ""), "container", "not there"),
+        (Container("", ""), "container", "missing"),
         (Container("running", "", "10.213.0.2"), "internal network", "firewall"),
     ],
 )
-def test_a_container_that_does_not_run_or_is_not_reached_is_told(found: Container, broken: str, words: str) -> None:
+def test_a_container_that_does_not_run_or_is_not_reached_is_reported(found: Container, broken: str, words: str) -> None:
     last = list(diagnosis.container(found))[-1]
 
     assert (last.subject, last.ok) == (broken, False)
     assert words in last.text
 
 
-def test_a_container_that_runs_and_is_reached_is_well() -> None:
+def test_a_container_that_runs_and_is_reached_has_no_broken_step() -> None:
     assert all(step.ok for step in diagnosis.container(Container("running", "", "10.213.0.2", True)))

@@ -1,4 +1,4 @@
-"""The disks of a node: what is told of them, and that a hanging engine keeps nobody from looking."""
+"""The disks of a node: their location, their faults, and that a hanging disk or engine blocks nothing."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.support.small_disk import SmallDisk
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[SmallDisk]:
-    """The file system of the engine's folder."""
+    """A small file system for the engine's directory."""
     with small_disk.tmpfs(tmp_path / "root", size="4m") as made:
         yield made
 
 
-class Engine:
-    """Says where its folder is, or does not answer."""
+class FakeEngine:
+    """Returns its root directory, or does not answer."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -39,8 +39,8 @@ class Engine:
         return self.folder
 
 
-async def test_the_disk_of_docker_is_where_the_engine_said_last() -> None:
-    disk, engine = disks.of_docker(), Engine("/data/docker")
+async def test_the_disk_of_docker_is_at_the_engines_last_answer() -> None:
+    disk, engine = disks.of_docker(), FakeEngine("/data/docker")
     engine.answers = False
     await disks.locate(disk, engine.root)
     assert disk.directory == disks.DEFAULT_ROOT
@@ -51,13 +51,13 @@ async def test_the_disk_of_docker_is_where_the_engine_said_last() -> None:
     assert disk.directory == Path("/data/docker")
 
 
-async def test_an_engine_that_names_no_folder_changes_nothing() -> None:
+async def test_an_engine_that_names_no_directory_changes_nothing() -> None:
     disk = disks.of_docker()
-    await disks.locate(disk, Engine("").root)
+    await disks.locate(disk, FakeEngine("").root)
     assert disk.directory == disks.DEFAULT_ROOT
 
 
-async def test_an_engine_that_is_started_again_with_another_folder_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_engine_restarted_with_another_directory_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disks, "ASK_SECONDS", 0.0)
     disk, asked = disks.of_docker(), asyncio.Event()
 
@@ -71,7 +71,7 @@ async def test_an_engine_that_is_started_again_with_another_folder_is_followed(m
     following.cancel()
 
 
-async def test_who_shows_a_disk_is_called_when_it_fills_up_and_when_it_has_room(
+async def test_a_disk_reports_when_it_fills_up_and_when_it_has_room_again(
     small: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disks, "LOOK_SECONDS", 0.0)
@@ -85,12 +85,12 @@ async def test_who_shows_a_disk_is_called_when_it_fills_up_and_when_it_has_room(
     await asyncio.to_thread(small.free)
 
     assert full.startswith(f"the disk of Docker ({small.path}) is full")
-    assert "runtimes run on" in full
+    assert "running runtimes continue" in full
     assert await asyncio.wait_for(changes.get(), 20) == ""
     watching.cancel()
 
 
-def test_a_disk_that_cannot_be_seen_is_left_out(tmp_path: Path, small: SmallDisk) -> None:
+def test_a_disk_that_is_not_visible_is_omitted(tmp_path: Path, small: SmallDisk) -> None:
     seen = Disks(Disk(tmp_path), disks.of_docker())
     seen.docker.directory = tmp_path / "nowhere"
     seen.docker.look()
@@ -101,7 +101,7 @@ def test_a_disk_that_cannot_be_seen_is_left_out(tmp_path: Path, small: SmallDisk
     assert seen.faults() == {"state": "", "docker": fault}
 
 
-async def test_a_disk_that_hangs_keeps_the_process_from_nothing(tmp_path: Path) -> None:
+async def test_a_hanging_disk_does_not_block_the_process(tmp_path: Path) -> None:
     loop, asked, answers = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
     def hanging(folder: Path) -> os.statvfs_result:

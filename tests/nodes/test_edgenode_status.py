@@ -1,4 +1,4 @@
-"""The EdgeNode: made when it is missing, written when a person would see something new, else once a minute."""
+"""The EdgeNode: created when missing, written when its conditions change, else once a minute."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
 
 @pytest.fixture(autouse=True)
 async def person(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
-    """A client that may do everything; what a test made is removed."""
+    """A client with all permissions; removes what the test created."""
     person = embedded_api.client(user="admin")
     yield person
     for node in await person.list(kinds.EDGE_NODES):
@@ -43,17 +43,17 @@ async def person(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
 
 
 class Host:
-    """A host that is as a test says."""
+    """A host whose state the test sets."""
 
     def __init__(self, api: ApiClient) -> None:
         self.now = 1_800_000_000.0
         self.engine_error: errors.ReconcileError | None = None
         self.disks = {"state": "", "docker": ""}
         self.cloud = Cloud("True", reasons.CONNECTED, "Connected to the cloud", "07048933")
-        self.status = self.begin(api)
+        self.status = self.start(api)
 
-    def begin(self, api: ApiClient, node: KubernetesNode | None = None) -> NodeStatus:
-        """The controller after a start."""
+    def start(self, api: ApiClient, node: KubernetesNode | None = None) -> NodeStatus:
+        """The NodeStatus of a controller that has just started."""
         sources = Sources(
             host=lambda: HostReading(12.4, 1 << 30, 4 << 30, 10 << 30, 100 << 30, 3600),
             interfaces=self._interfaces,
@@ -77,7 +77,7 @@ class Host:
 
 @pytest.fixture
 def host(api: ApiClient) -> Host:
-    """A host in good order."""
+    """A healthy host."""
     return Host(api)
 
 
@@ -88,13 +88,13 @@ async def shown(api: ApiClient) -> dict[str, Any]:
 
 
 async def version(api: ApiClient) -> str:
-    """What changes with every write."""
+    """The resourceVersion, which changes with every write."""
     found: str = (await api.get(kinds.EDGE_NODES, NAME))["metadata"]["resourceVersion"]
     return found
 
 
-async def test_the_first_look_makes_the_edge_node_with_everything(api: ApiClient, host: Host) -> None:
-    await host.status.look()
+async def test_the_first_sync_creates_the_whole_edge_node(api: ApiClient, host: Host) -> None:
+    await host.status.sync()
     status = await shown(api)
     assert (status["agentId"], status["version"], status["cpuPercent"]) == ("07048933", "1.2.3", 12)
     assert (status["memoryUsedMiB"], status["diskTotalMiB"], status["uptimeSeconds"]) == (1024, 102400, 3600)
@@ -106,56 +106,54 @@ async def test_the_first_look_makes_the_edge_node_with_everything(api: ApiClient
     }
 
 
-async def test_nothing_new_is_not_written(api: ApiClient, host: Host) -> None:
-    await host.status.look()
+async def test_without_a_change_nothing_is_written(api: ApiClient, host: Host) -> None:
+    await host.status.sync()
     before = await version(api)
     host.now += 30
-    await host.status.look()
+    await host.status.sync()
     assert await version(api) == before
 
 
-async def test_after_a_minute_the_figures_are_written(
-    api: ApiClient, host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await host.status.look()
+async def test_figures_are_written_after_a_minute(api: ApiClient, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    await host.status.sync()
     before = await version(api)
     monkeypatch.setattr(node_status, "WRITE_SECONDS", 0)
     host.now += 60
-    await host.status.look()
+    await host.status.sync()
     assert await version(api) != before
     assert (await shown(api))["lastHeartbeatTime"] == "2027-01-15T08:01:00Z"
 
 
-async def test_a_condition_that_flips_is_written_at_once_with_its_time(api: ApiClient, host: Host) -> None:
-    await host.status.look()
+async def test_a_changed_status_is_written_at_once_with_its_time(api: ApiClient, host: Host) -> None:
+    await host.status.sync()
     host.now += 7
     host.engine_error = errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer: start it")
-    await host.status.look()
+    await host.status.sync()
     conditions = (await shown(api))["conditions"]
     assert (conditions["Ready"]["status"], conditions["Ready"]["reason"]) == ("False", "DockerUnreachable")
     assert conditions["Ready"]["lastTransitionTime"] == "2027-01-15T08:00:07Z"
     assert conditions["CloudConnected"]["lastTransitionTime"] == "2027-01-15T08:00:00Z"
 
 
-async def test_another_cause_is_written_at_once(api: ApiClient, host: Host) -> None:
+async def test_a_changed_message_is_written_at_once(api: ApiClient, host: Host) -> None:
     host.cloud = Cloud("False", reasons.DISCONNECTED, "the name is unknown")
-    await host.status.look()
+    await host.status.sync()
     host.cloud = Cloud("False", reasons.DISCONNECTED, "the certificate ended")
-    await host.status.look()
+    await host.status.sync()
     assert (await shown(api))["conditions"]["CloudConnected"]["message"] == "the certificate ended"
 
 
-async def test_what_is_no_longer_so_is_cleared(api: ApiClient, host: Host) -> None:
-    await host.status.look()
+async def test_an_absent_field_is_cleared(api: ApiClient, host: Host) -> None:
+    await host.status.sync()
     host.cloud = Cloud("False", reasons.NO_CLOUD, "EDGE_CLOUD_URL is empty")
-    await host.status.look()
+    await host.status.sync()
     assert "agentId" not in await shown(api)
 
 
-async def test_a_restart_keeps_the_times_of_what_did_not_flip(api: ApiClient, host: Host) -> None:
-    await host.status.look()
+async def test_a_restart_keeps_the_transition_times(api: ApiClient, host: Host) -> None:
+    await host.status.sync()
     host.now += 1000
-    await host.begin(api).look()
+    await host.start(api).sync()
     assert (await shown(api))["conditions"]["Ready"]["lastTransitionTime"] == "2027-01-15T08:00:00Z"
 
 
@@ -166,21 +164,21 @@ async def test_only_this_nodes_runtimes_are_counted(api: ApiClient, host: Host) 
     ready = {"type": "Ready", "status": "True", "reason": "Running", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     for name in ("a", "c"):
         await api.patch(kinds.RUNTIMES, name, "edge", {"status": {"conditions": [ready]}}, subresource="status")
-    await host.status.look()
+    await host.status.sync()
     assert (await shown(api))["runtimes"] == {"total": 2, "ready": 1}
     assert host.status.runtimes == {("Ready", "True"): 1}
 
 
-async def test_an_edge_node_that_somebody_deleted_comes_back(api: ApiClient, person: ApiClient, host: Host) -> None:
-    await host.status.look()
+async def test_a_deleted_edge_node_is_created_again(api: ApiClient, person: ApiClient, host: Host) -> None:
+    await host.status.sync()
     await person.delete(kinds.EDGE_NODES, NAME)
-    await host.status.look()
+    await host.status.sync()
     assert (await shown(api))["conditions"]["CloudConnected"]["reason"] == "Connected"
 
 
-async def test_the_node_beside_it_is_ready_as_the_edge_node_is(api: ApiClient, person: ApiClient, host: Host) -> None:
-    host.status = host.begin(api, KubernetesNode(api, NAME, "1.2.3"))
-    await host.status.look()
+async def test_the_node_beside_it_has_the_same_ready_condition(api: ApiClient, person: ApiClient, host: Host) -> None:
+    host.status = host.start(api, KubernetesNode(api, NAME, "1.2.3"))
+    await host.status.sync()
     node = await person.get(core_kinds.NODES, NAME)
     (ready,) = node["status"]["conditions"]
     assert (ready["type"], ready["status"], ready["lastHeartbeatTime"]) == ("Ready", "True", "2027-01-15T08:00:00Z")
@@ -188,25 +186,25 @@ async def test_the_node_beside_it_is_ready_as_the_edge_node_is(api: ApiClient, p
     assert node["status"]["capacity"]["memory"] == f"{4 << 20}Ki"
     assert node["metadata"]["labels"]["kubernetes.io/os"] == "linux"
     host.engine_error = errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
-    await host.status.look()
+    await host.status.sync()
     (ready,) = (await person.get(core_kinds.NODES, NAME))["status"]["conditions"]
     assert (ready["status"], ready["message"]) == ("False", "Docker does not answer")
     await person.delete(core_kinds.NODES, NAME)
 
 
-async def test_a_change_during_a_look_is_looked_at_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_change_during_a_sync_causes_another_one(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_status, "LOOK_SECONDS", 3600.0)
-    looks, again = 0, asyncio.Event()
+    syncs, again = 0, asyncio.Event()
 
-    async def look() -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 1:
+    async def sync() -> None:
+        nonlocal syncs
+        syncs += 1
+        if syncs == 1:
             host.status.poke()
         else:
             again.set()
 
-    monkeypatch.setattr(host.status, "look", look)
+    monkeypatch.setattr(host.status, "sync", sync)
     running = asyncio.create_task(host.status.run())
     await asyncio.wait_for(again.wait(), 30)
     running.cancel()
@@ -214,20 +212,20 @@ async def test_a_change_during_a_look_is_looked_at_again(host: Host, monkeypatch
 
 async def test_a_full_disk_is_a_condition_until_there_is_room(api: ApiClient, host: Host) -> None:
     host.disks["state"] = "the disk of /var/lib/edge-controller is full: free space"
-    await host.status.look()
+    await host.status.sync()
     full = (await shown(api))["conditions"]["DiskFull"]
     assert (full["status"], full["reason"], full["message"]) == ("True", "DiskFull", host.disks["state"])
     host.disks["state"] = ""
-    await host.status.look()
+    await host.status.sync()
     room = (await shown(api))["conditions"]["DiskFull"]
     assert (room["reason"], room["message"]) == ("DiskHasRoom", "There is room on every disk: state, docker")
 
 
-async def test_every_full_disk_is_named_by_the_condition(api: ApiClient, host: Host) -> None:
+async def test_the_condition_names_every_full_disk(api: ApiClient, host: Host) -> None:
     host.disks["docker"] = "the disk of Docker (/data) is full: free space"
-    await host.status.look()
+    await host.status.sync()
     assert (await shown(api))["conditions"]["DiskFull"]["message"] == host.disks["docker"]
     host.disks["state"] = "the disk of /var is full: free space"
-    await host.status.look()
+    await host.status.sync()
     both = f"{host.disks['state']}; {host.disks['docker']}"
     assert (await shown(api))["conditions"]["DiskFull"]["message"] == both

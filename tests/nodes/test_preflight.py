@@ -1,4 +1,4 @@
-"""What `edge-controller check` finds: each thing looked at, right and wrong, with its remedy."""
+"""The findings of `edge-controller check`: each check, passed and failed, with its remedy."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def with_certificate(pair: Pair, **more: str) -> settings.Settings:
     ("now", "level"),
     [(NOW, "OK"), (datetime(1970, 1, 1, 0, 3, tzinfo=UTC), "FAIL"), (NOW - timedelta(days=2), "FAIL")],
 )
-def test_a_clock_behind_the_release_or_the_last_start_is_wrong(tmp_path: Path, now: datetime, level: str) -> None:
+def test_a_clock_behind_the_release_or_the_state_directory_fails(tmp_path: Path, now: datetime, level: str) -> None:
     (tmp_path / "install-id").write_text("x")
     yesterday = (NOW - timedelta(days=1)).timestamp()
     os.utime(tmp_path / "install-id", (yesterday, yesterday))
     assert preflight.clock(now, tmp_path).level == level
 
 
-def test_a_state_directory_that_can_be_made_is_fine_and_is_not_made(tmp_path: Path) -> None:
+def test_a_state_directory_that_can_be_created_is_ok_and_not_created(tmp_path: Path) -> None:
     finding = preflight.state_directory(tmp_path / "a" / "b")
     assert (finding.level, list(tmp_path.iterdir())) == ("OK", [])
 
 
-def test_a_full_disk_of_docker_fails_and_one_that_cannot_be_seen_is_not_judged(tmp_path: Path) -> None:
+def test_a_full_disk_of_docker_fails_and_an_invisible_one_is_skipped(tmp_path: Path) -> None:
     with small_disk.tmpfs(tmp_path / "docker", size="4m") as small:
         (finding,) = preflight.engine_space(str(small.path))
         assert (finding.level, finding.subject) == ("FAIL", "Docker's disk")
@@ -50,14 +50,14 @@ def test_a_full_disk_of_docker_fails_and_one_that_cannot_be_seen_is_not_judged(t
     assert list(preflight.engine_space("")) == []
 
 
-def test_a_container_looks_at_the_disk_of_docker_on_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_container_the_hosts_disk_of_docker_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "HOST_ROOT", tmp_path)
     with small_disk.tmpfs(tmp_path / "docker", size="4m"):
         (finding,) = preflight.engine_space("/docker")
     assert (finding.level, finding.text) == ("FAIL", "0.0 GB free for /docker: free some space")
 
 
-def test_a_state_directory_below_a_file_system_of_the_kernel_fails() -> None:
+def test_a_state_directory_in_proc_fails() -> None:
     finding = preflight.state_directory(Path("/proc/state"))
     assert finding.level == "FAIL"
     assert "EDGE_STATE_DIR" in finding.text
@@ -71,13 +71,13 @@ def test_a_cloud_without_encryption_fails(url: str, level: str) -> None:
     assert preflight.cloud(settings.load({}, {"EDGE_CLOUD_URL": url}, None)).level == level
 
 
-def test_a_good_certificate_is_shown_with_agent_and_end(certificates: Authority) -> None:
+def test_a_valid_certificate_is_shown_with_agent_and_expiry(certificates: Authority) -> None:
     finding = preflight.certificate(with_certificate(certificates.agent("07048933")), datetime.now(UTC))
     assert finding.level == "OK"
     assert "agent 07048933, valid until" in finding.text
 
 
-def test_a_certificate_near_its_end_warns(certificates: Authority) -> None:
+def test_a_certificate_about_to_expire_warns(certificates: Authority) -> None:
     configured = with_certificate(certificates.agent("07048933"))
     end = Identity.load(configured.client_cert, configured.client_key).not_after
     assert preflight.certificate(configured, end - timedelta(days=5)).level == "WARN"
@@ -124,7 +124,7 @@ def test_a_missing_program_is_named_with_its_package() -> None:
         (None, None, False, "WARN"),
     ],
 )
-def test_macvlan_is_looked_for_in_the_kernel_and_its_modules(
+def test_macvlan_is_searched_in_the_kernel_and_its_modules(
     tmp_path: Path, builtin: str | None, modules: str | None, loaded: bool, level: str
 ) -> None:
     folder = tmp_path / "modules" / platform.release()
@@ -139,9 +139,13 @@ def test_macvlan_is_looked_for_in_the_kernel_and_its_modules(
 
 @pytest.mark.parametrize(
     ("entries", "text"),
-    [(["cgroup.controllers/"], "version 2"), (["memory/", "cpu,cpuacct/"], "version 1"), (["pids/"], "no figures")],
+    [
+        (["cgroup.controllers/"], "version 2"),
+        (["memory/", "cpu,cpuacct/"], "version 1"),
+        (["pids/"], "no usage figures"),
+    ],
 )
-def test_the_cgroup_version_is_told(tmp_path: Path, entries: list[str], text: str) -> None:
+def test_the_cgroup_version_is_reported(tmp_path: Path, entries: list[str], text: str) -> None:
     for entry in entries:
         (tmp_path / entry).mkdir()
     assert text in preflight.cgroups(tmp_path).text
@@ -155,7 +159,7 @@ def test_parents_that_are_all_down_warn() -> None:
     assert preflight.parents([down, up]).text == "eth0 (no address, down), eth1 (192.168.1.2)"
 
 
-def test_this_host_can_be_looked_at(tmp_path: Path) -> None:
+def test_all_checks_run_on_this_host(tmp_path: Path) -> None:
     configured = settings.load({}, {"EDGE_STATE_DIR": str(tmp_path)}, None)
     subjects = [finding.subject for finding in preflight.host(configured, [], datetime.now(UTC))]
     assert len(subjects) == len(set(subjects)) >= 9
@@ -171,7 +175,7 @@ def test_this_host_can_be_looked_at(tmp_path: Path) -> None:
         ({"memory", "swap"}, 0, {"process limits": "CONFIG_CGROUP_PIDS"}),
     ],
 )
-def test_a_host_that_cannot_bound_runtimes_is_named_with_the_remedy(
+def test_a_host_that_cannot_enforce_limits_warns_with_the_remedy(
     tmp_path: Path, bounds: set[str], swap: int, expected: dict[str, str]
 ) -> None:
     (tmp_path / "meminfo").write_text(f"MemTotal: 16 kB\nSwapTotal:    {swap} kB\n")

@@ -1,4 +1,4 @@
-"""One HTTP request to a runtime: what is sent, what comes back, and what can never happen. Real servers on loopback."""
+"""One HTTP request to a runtime: what is sent, what comes back, and what must never happen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.certificates import Authority
 
 
 class Runtime:
-    """A runtime's web server; keeps what it was asked, and answers with ``response``."""
+    """A runtime's web server; records the requests and answers with ``response``."""
 
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []
@@ -30,7 +30,7 @@ class Runtime:
         self.released = asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Note the request, then answer."""
+        """Record the request, then answer."""
         self.seen.append(
             {
                 "method": request.method,
@@ -58,7 +58,7 @@ class Runtime:
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[Proxy]:
-    """The product's proxy."""
+    """The proxy under test."""
     made = Proxy()
     yield made
     await made.close()
@@ -66,7 +66,7 @@ async def proxy() -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def runtime() -> Runtime:
-    """What answers."""
+    """The web server that answers."""
     return Runtime()
 
 
@@ -79,7 +79,9 @@ async def request_(runtime: Runtime) -> AsyncIterator[HttpRequest]:
     await runner.cleanup()
 
 
-async def test_a_certificate_of_its_own_is_taken(proxy: Proxy, runtime: Runtime, certificates: Authority) -> None:
+async def test_any_certificate_of_a_runtime_is_accepted(
+    proxy: Proxy, runtime: Runtime, certificates: Authority
+) -> None:
     pair = certificates.server("somewhere.else.test")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pair.certificate, pair.key)
@@ -91,7 +93,7 @@ async def test_a_certificate_of_its_own_is_taken(proxy: Proxy, runtime: Runtime,
     assert (answer.status_code, answer.body) == (200, "ok")
 
 
-async def test_query_and_parameters_are_joined(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
+async def test_query_and_parameters_are_merged(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
     path = "/a%2Fb/ü?x=1&x=2"
     await proxy.send(replace(request_, path=path, params={"x": ["3"], "y": ["a b&c"]}), 5)
     assert runtime.seen[0]["query"] == [("x", "1"), ("x", "2"), ("x", "3"), ("y", "a b&c")]
@@ -104,7 +106,7 @@ async def test_no_path_leads_to_another_host(proxy: Proxy, runtime: Runtime, req
     assert runtime.seen[0]["headers"]["Host"] == f"127.0.0.1:{request_.port}"
 
 
-async def test_headers_of_the_connection_are_the_proxys_own(
+async def test_the_proxy_sets_the_headers_of_the_connection(
     proxy: Proxy, runtime: Runtime, request_: HttpRequest
 ) -> None:
     headers = {"host": "elsewhere.test", "Connection": "upgrade", "Content-Length": "9", "X-Token": "t", "Expect": "x"}
@@ -140,7 +142,7 @@ async def test_data_is_json_unless_the_content_type_says_otherwise(
     assert runtime.seen[0]["headers"]["Content-Type"] == (content_type or headers["Content-Type"])
 
 
-async def test_files_make_a_form(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
+async def test_files_are_sent_as_a_multipart_form(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
     files = {"file": File("program.st", b"\0\1", "application/octet-stream")}
     posted = replace(request_, method="POST", headers={"Content-Type": "wrong"}, data={"a": "b", "n": 1}, files=files)
     await proxy.send(posted, 5)
@@ -166,7 +168,7 @@ async def test_cookies_are_not_kept(proxy: Proxy, runtime: Runtime, request_: Ht
 
 
 @pytest.mark.parametrize("error", ["refused", "silent", "late", "nonsense"])
-async def test_no_answer_is_an_error_that_says_why(
+async def test_a_missing_answer_is_an_error_that_says_why(
     proxy: Proxy, runtime: Runtime, request_: HttpRequest, free_port: int, error: str
 ) -> None:
     runtime.silent = True
@@ -183,7 +185,7 @@ async def test_no_answer_is_an_error_that_says_why(
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
-async def test_a_connection_that_breaks_off_is_not_tried_again(proxy: Proxy, method: str) -> None:
+async def test_a_request_on_a_lost_connection_is_not_repeated(proxy: Proxy, method: str) -> None:
     connections = 0
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -213,7 +215,7 @@ async def test_a_connection_that_breaks_off_is_not_tried_again(proxy: Proxy, met
     ],
     ids=["status", "header", "long-header", "length", "chunk", "encoding", "nothing"],
 )
-async def test_an_error_quotes_nothing_that_was_sent_or_received(proxy: Proxy, answer: bytes) -> None:
+async def test_an_error_quotes_no_data_of_request_or_response(proxy: Proxy, answer: bytes) -> None:
     async def misbehave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
@@ -230,7 +232,7 @@ async def test_an_error_quotes_nothing_that_was_sent_or_received(proxy: Proxy, a
 
 
 @pytest.mark.parametrize("size", [bodies.LIMIT, bodies.LIMIT + 1])
-async def test_a_body_beyond_the_bound_is_cut_and_says_so(
+async def test_a_body_beyond_the_limit_is_truncated(
     proxy: Proxy, runtime: Runtime, request_: HttpRequest, size: int
 ) -> None:
     runtime.response = web.Response(text="x" * size)
@@ -239,7 +241,7 @@ async def test_a_body_beyond_the_bound_is_cut_and_says_so(
     assert answer.truncated is (size > bodies.LIMIT)
 
 
-async def test_what_a_runtime_sends_is_parsed_in_small_pieces(
+async def test_a_response_is_parsed_in_small_pieces(
     proxy: Proxy, runtime: Runtime, request_: HttpRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
@@ -252,10 +254,10 @@ async def test_what_a_runtime_sends_is_parsed_in_small_pieces(
     monkeypatch.setattr(ResponseHandler, "data_received", noted)
     runtime.response = web.Response(body=b"x" * (4 << 20))
     assert (await proxy.send(request_, 10)).truncated
-    assert 0 < max(sizes) <= 2 * BUFFER_BYTES  # the kernel doubles what it is given (socket(7))
+    assert 0 < max(sizes) <= 2 * BUFFER_BYTES  # the kernel doubles the value of SO_RCVBUF (socket(7))
 
 
-async def test_a_bomb_is_cut_as_well(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
+async def test_a_decompression_bomb_is_truncated(proxy: Proxy, runtime: Runtime, request_: HttpRequest) -> None:
     runtime.response = web.Response(body=b"\0" * (64 << 20))
     runtime.response.enable_compression(web.ContentCoding.gzip)
     answer = await proxy.send(request_, 10)
@@ -263,7 +265,7 @@ async def test_a_bomb_is_cut_as_well(proxy: Proxy, runtime: Runtime, request_: H
     assert len(json.dumps(answer.body)) < 900_000
 
 
-async def test_the_answer_has_type_and_headers_without_those_of_the_connection(
+async def test_a_response_has_its_headers_except_those_of_the_connection(
     proxy: Proxy, runtime: Runtime, request_: HttpRequest
 ) -> None:
     runtime.response = web.json_response({"a": 1}, status=418, headers={"X-A": "b"})

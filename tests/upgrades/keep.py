@@ -14,7 +14,7 @@ from controller import __version__, names
 from controller.api import crds, kinds
 from controller.api.runtimes import RuntimeSpec
 from controller.apiserver.server import ApiServer
-from controller.apiserver.storage.keeping import Keeping
+from controller.apiserver.storage.database_options import DatabaseOptions
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.labels import ContainerProvenance
@@ -29,9 +29,8 @@ async def keep(folder: Path) -> None:
     release = Release(folder)
     with tempfile.TemporaryDirectory() as name:
         state = Path(name)
-        server = ApiServer(
-            state, "127.0.0.1", 0, crds.manifests(), NAMESPACE, keeping=Keeping({"install-id": INSTALL_ID})
-        )
+        options = DatabaseOptions({"install-id": INSTALL_ID})
+        server = ApiServer(state, "127.0.0.1", 0, crds.manifests(), NAMESPACE, database_options=options)
         await server.start()
         server.write_kubeconfig(state / "kubeconfig")
         api = ApiClient(from_kubeconfig(state / "kubeconfig"))

@@ -16,10 +16,10 @@ from controller.apiserver.access.pki import Pki
 
 Object = dict[str, Any]
 FOLDER = Path("api", "pki")  # below the state directory
-SEEN_NAME = "localhost"  # what the server's certificate always names
+CERTIFIED_NAME = "localhost"  # what the server's certificate always names
 
 
-class HandOut:
+class KubeconfigIssuer:
     """Makes kubeconfigs from what a controller keeps in its state directory, whether it runs or not. Blocking."""
 
     def __init__(self, state_dir: Path, kept: Path, clock: Callable[[], float] = time.time) -> None:
@@ -36,7 +36,7 @@ class HandOut:
         try:
             kept = yaml.safe_load(self._kept.read_text())
             cluster, context = kept["clusters"][0]["cluster"], kept["contexts"][0]["context"]
-            certificate, key = self._pki.hand_out(user, seconds, self._clock())
+            certificate, key = self._pki.issue_client(user, seconds, self._clock())
             named = not server or self._pki.is_named(urlsplit(server).hostname or "")
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
             raise errors.SettingError(
@@ -44,7 +44,7 @@ class HandOut:
                 "start it once, be root, or give --state-dir"
             ) from error
         # Clients from elsewhere may know this host by a name that it does not know itself.
-        elsewhere = {"server": server or cluster["server"], **({} if named else {"tls-server-name": SEEN_NAME})}
+        elsewhere = {"server": server or cluster["server"], **({} if named else {"tls-server-name": CERTIFIED_NAME})}
         return of({**cluster, **elsewhere}, user, (certificate, key), context["namespace"])
 
 

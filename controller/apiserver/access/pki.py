@@ -31,7 +31,7 @@ RENEW_AUTHORITY_DAYS = LEAF_DAYS + RENEW_DAYS
 # Users with credentials of their own from the first start, and their group.
 USERS = {"admin": MASTERS, CONTROLLER: ""}
 # Users for whom certificates are handed out, and their group.
-PEOPLE = {"admin": MASTERS, "viewer": ""}
+KUBECONFIG_USERS = {"admin": MASTERS, "viewer": ""}
 REMEDY = "kubeconfigs that were handed out are refused; `edge-controller kubeconfig` prints new ones"
 LOCAL_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "::1")
 
@@ -68,10 +68,10 @@ class Pki:
                 files.write_secret(token, secrets.token_urlsafe(32).encode())
         return made
 
-    def hand_out(self, user: str, seconds: float, clock: float) -> tuple[bytes, bytes]:
+    def issue_client(self, user: str, seconds: float, clock: float) -> tuple[bytes, bytes]:
         """A certificate and its key, as PEM, for one of PEOPLE; nothing is kept. Raises OSError and ValueError."""
         end = certificates.now(clock) + datetime.timedelta(seconds=seconds)
-        return certificates.issue(self._read("ca"), certificates.subject(user, PEOPLE[user]), end).pem()
+        return certificates.issue(self._read("ca"), certificates.subject(user, KUBECONFIG_USERS[user]), end).pem()
 
     def is_named(self, host: str) -> bool:
         """Whether the server's certificate is good for that host. Raises OSError and ValueError."""

@@ -6,8 +6,8 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from controller.apiserver.controllers.daily import Daily
-from controller.apiserver.storage import trouble
+from controller.apiserver.controllers.daily_timer import DailyTimer
+from controller.apiserver.storage import sqlite_errors
 from controller.apiserver.storage.backups import Backups
 from controller.disk import ENOUGH_BYTES, Disk
 
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 class BackupSchedule:
     """Takes the backups of one database."""
 
-    def __init__(self, database: Path, backups: Backups, daily: Daily, disk: Disk) -> None:
+    def __init__(self, database: Path, backups: Backups, daily_timer: DailyTimer, disk: Disk) -> None:
         self._database = database
         self._backups = backups
-        self._daily = daily
+        self._daily = daily_timer
         self._disk = disk
         self._failing = False
 
@@ -34,10 +34,10 @@ class BackupSchedule:
             return
         try:
             logger.info("Backed up as %s", self._backups.take(self._database))
-            self._daily.taken()
+            self._daily.restart()
             self._failing = False
         except (sqlite3.Error, OSError) as error:
-            self._fail(f"{error}: {trouble.remedy(error)}")
+            self._fail(f"{error}: {sqlite_errors.remedy(error)}")
 
     def _fail(self, why: str) -> None:
         logger.log(logging.DEBUG if self._failing else logging.WARNING, "The daily backup was not taken: %s", why)

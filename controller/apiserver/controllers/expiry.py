@@ -19,7 +19,7 @@ from controller.apiserver.storage.store import Key, Store
 from controller.apiserver.verbs.writing import ResourceRef, Verbs
 
 
-class _Sign(NamedTuple):
+class _LastWrite(NamedTuple):
     """The last write of an object, and when it was first seen."""
 
     version: str
@@ -32,25 +32,25 @@ class Expiry:
     def __init__(self, store: Store, elapsed: Callable[[], float]) -> None:
         self._store = store
         self._elapsed = elapsed
-        self._signs: dict[Key, _Sign] = {}
+        self._last_writes: dict[Key, _LastWrite] = {}
 
     async def sweep(self) -> None:
         """Note what was written since the last sweep, and delete what has expired."""
-        verbs, before, self._signs = Verbs(self._store), self._signs, {}
+        verbs, before, self._last_writes = Verbs(self._store), self._last_writes, {}
         for resource in (kind for kind in CORE if kind.expires and not kind.storage):
-            for place, sign in self._look(resource, before):
-                if self._elapsed() - sign.at <= resource.expires:
-                    self._signs[place.key] = sign
+            for ref, last_write in self._look(resource, before):
+                if self._elapsed() - last_write.at <= resource.expires:
+                    self._last_writes[ref.key] = last_write
                     continue
                 with contextlib.suppress(failures.NotFound):
-                    await verbs.delete(place, Deletion(), WriteOptions())
+                    await verbs.delete(ref, Deletion(), WriteOptions())
 
-    def _look(self, resource: Resource, before: dict[Key, _Sign]) -> list[tuple[ResourceRef, _Sign]]:
+    def _look(self, resource: Resource, before: dict[Key, _LastWrite]) -> list[tuple[ResourceRef, _LastWrite]]:
         found = []
         for item in self._store.select(resource.key, ""):
             metadata = item["metadata"]
-            place = ResourceRef(resource, metadata["namespace"], metadata["name"])
-            sign = _Sign(metadata["resourceVersion"], self._elapsed())
-            known = before.get(place.key)
-            found.append((place, known if known and known.version == sign.version else sign))
+            ref = ResourceRef(resource, metadata["namespace"], metadata["name"])
+            last_write = _LastWrite(metadata["resourceVersion"], self._elapsed())
+            known = before.get(ref.key)
+            found.append((ref, known if known and known.version == last_write.version else last_write))
         return found

@@ -42,7 +42,7 @@ class GarbageCollector:
         self._registry = registry
         self._verbs = Verbs(store)
         self._ownership = Ownership()
-        self._uncollected: dict[Key, None] = {}  # in order, each once
+        self._queue: dict[Key, None] = {}  # in order, each once
         self._gone: set[str] = set()  # uids of owners whose deletion is being worked on
         self._wakeup = asyncio.Event()
 
@@ -50,59 +50,59 @@ class GarbageCollector:
         """Until cancelled."""
         self._store.attach(self._on_change)
         try:
-            self._begin()
+            self._enqueue_all()
             while True:
                 await self._wakeup.wait()
-                await self._work()
+                await self._drain()
         finally:
             self._store.detach(self._on_change)
 
-    def _begin(self) -> None:
+    def _enqueue_all(self) -> None:
         self._ownership = Ownership()
         for resource in {resource.key: resource for resource in self._registry.all()}.values():
             for item in self._store.select(resource.key, ""):
                 metadata = item["metadata"]
                 key = Key(resource.key, metadata.get("namespace", ""), metadata["name"])
                 self._ownership.add(key, item)
-                self._uncollected[key] = None
+                self._queue[key] = None
         self._wakeup.set()
 
     def _on_change(self, change: Change) -> None:
         self._ownership.follow(change)
         if change.type == "DELETED":
             self._gone.add(change.object["metadata"]["uid"])
-        self._uncollected |= dict.fromkeys(self._ownership.touched(change))
+        self._queue |= dict.fromkeys(self._ownership.touched(change))
         if change.key.resource == DEFINITIONS.key:  # a kind of owner may have become known
-            self._uncollected |= dict.fromkeys(self._ownership.all_dependents())
+            self._queue |= dict.fromkeys(self._ownership.all_dependents())
         self._wakeup.set()
 
-    async def _work(self) -> None:
+    async def _drain(self) -> None:
         self._wakeup.clear()
-        while self._uncollected:
-            key = next(iter(self._uncollected))
-            del self._uncollected[key]
+        while self._queue:
+            key = next(iter(self._queue))
+            del self._queue[key]
             try:
-                await self._attend(key)
+                await self._process(key)
             except failures.Failure as failure:
                 # Changed or gone meanwhile, and then it is pending again; or refused, and then nothing can be done.
                 logger.debug("Garbage collection leaves %s for now: %s", key, failure)
         self._gone.clear()
 
-    async def _attend(self, key: Key) -> None:
+    async def _process(self, key: Key) -> None:
         item, resource = self._store.get(key), self._registry.stored_as(key.resource)
         if item is None or resource is None:
             return
-        place = ResourceRef(resource, key.namespace, key.name)
+        ref = ResourceRef(resource, key.namespace, key.name)
         finalizers = item["metadata"].get("finalizers") or ()
         ends = "deletionTimestamp" in item["metadata"]
         if ends and ORPHAN in finalizers:
-            await self._orphan(place, item)
+            await self._orphan(ref, item)
         elif ends and FOREGROUND in finalizers:
-            await self._await_dependents(place, item)
+            await self._await_dependents(ref, item)
         elif references(item) and not ends:
-            await self._judge(place, item)
+            await self._process_dependent(ref, item)
 
-    async def _orphan(self, place: ResourceRef, owner: Object) -> None:
+    async def _orphan(self, ref: ResourceRef, owner: Object) -> None:
         """Let the dependents of an owner stay, and the owner go."""
         uid = owner["metadata"]["uid"]
         for key in self._ownership.dependents(uid):
@@ -110,47 +110,47 @@ class GarbageCollector:
             if resource is not None and item is not None:
                 kept = [reference for reference in references(item) if reference["uid"] != uid]
                 await self._set(ResourceRef(resource, key.namespace, key.name), item, "ownerReferences", kept)
-        await self._lift(place, owner, ORPHAN)
+        await self._remove_finalizer(ref, owner, ORPHAN)
 
-    async def _await_dependents(self, place: ResourceRef, owner: Object) -> None:
+    async def _await_dependents(self, ref: ResourceRef, owner: Object) -> None:
         """See its dependents on their way; let the owner go once none is left that it has to wait for."""
         uid = owner["metadata"]["uid"]
         blocking = [key for key in self._ownership.dependents(uid) if _blocks(self._store.get(key), uid)]
         if not blocking:
-            await self._lift(place, owner, FOREGROUND)
+            await self._remove_finalizer(ref, owner, FOREGROUND)
         for key in blocking:
             if "deletionTimestamp" not in (self._store.get(key) or owner)["metadata"]:
-                self._uncollected[key] = None
+                self._queue[key] = None
 
-    async def _judge(self, place: ResourceRef, item: Object) -> None:
+    async def _process_dependent(self, ref: ResourceRef, item: Object) -> None:
         """Delete a dependent that no owner keeps; else drop the owners that are gone from its references."""
-        found = self._owners(place, item)
+        found = self._owners(ref, item)
         if found is None or not (found.gone or found.waiting):
             return
         if found.solid:
-            await self._set(place, item, "ownerReferences", found.solid)
+            await self._set(ref, item, "ownerReferences", found.solid)
             return
         metadata = item["metadata"]
         dependents = self._ownership.dependents(metadata["uid"])
         if found.waiting and any(_waits(self._store.get(key)) for key in dependents):
             # A circle: someone has to be the first to go.
             free = [{**reference, "blockOwnerDeletion": False} for reference in references(item)]
-            await self._set(place, item, "ownerReferences", free)
+            await self._set(ref, item, "ownerReferences", free)
             return
         policy = "Foreground" if found.waiting and dependents else None
-        await self._verbs.delete(place, Deletion(metadata["uid"], metadata["resourceVersion"], policy), COLLECTOR)
+        await self._verbs.delete(ref, Deletion(metadata["uid"], metadata["resourceVersion"], policy), COLLECTOR)
 
-    def _owners(self, place: ResourceRef, item: Object) -> Owners | None:
+    def _owners(self, ref: ResourceRef, item: Object) -> Owners | None:
         """None while the kind of one is not known: it may be there, unseen."""
         found = Owners([], [], [])
         for reference in references(item):
             resource = self._kind(reference)
             if reference["uid"] in self._gone:
                 found.gone.append(reference)
-            elif resource is None or (resource.namespaced and not place.resource.namespaced):
+            elif resource is None or (resource.namespaced and not ref.resource.namespaced):
                 return None
             else:
-                owner = self._store.get(ResourceRef(resource, place.namespace, reference["name"]).key)
+                owner = self._store.get(ResourceRef(resource, ref.namespace, reference["name"]).key)
                 there = owner is not None and owner["metadata"]["uid"] == reference["uid"]
                 (found.gone if not there else found.waiting if _waits(owner) else found.solid).append(reference)
         return found
@@ -159,15 +159,15 @@ class GarbageCollector:
         group = reference["apiVersion"].rpartition("/")[0]
         return next((r for r in self._registry.all() if (r.group, r.kind) == (group, reference["kind"])), None)
 
-    async def _lift(self, place: ResourceRef, item: Object, finalizer: str) -> None:
+    async def _remove_finalizer(self, ref: ResourceRef, item: Object, finalizer: str) -> None:
         finalizers = [name for name in item["metadata"]["finalizers"] if name != finalizer]
-        await self._set(place, item, "finalizers", finalizers)
+        await self._set(ref, item, "finalizers", finalizers)
 
-    async def _set(self, place: ResourceRef, item: Object, field: str, value: list[Any]) -> None:
+    async def _set(self, ref: ResourceRef, item: Object, field: str, value: list[Any]) -> None:
         """Only if the object is as it was seen: another version is looked at anew."""
         metadata = {"uid": item["metadata"]["uid"], "resourceVersion": item["metadata"]["resourceVersion"]}
         patch = {"metadata": {**metadata, field: value or None}}
-        await self._verbs.patch(place, patch, MERGE_PATCH, COLLECTOR)
+        await self._verbs.patch(ref, patch, MERGE_PATCH, COLLECTOR)
 
 
 def _waits(item: Object | None) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 from typing import Any
 
 from controller.apiserver import failures
-from controller.apiserver.controllers import following
+from controller.apiserver.controllers import subscriptions
 from controller.apiserver.kinds.core import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.store import Store, Subscription
@@ -34,36 +34,36 @@ class NamespaceDefaults:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await following.keep(self._store, self._follow)
+        await subscriptions.follow(self._store, self._follow)
 
     async def publish(self, ca: str) -> None:
         """Tell every namespace of the authority's renewed certificate."""
         self._data = {"ca.crt": ca}
-        await self._furnish_all()
+        await self._ensure_all()
 
-    async def _furnish_all(self) -> None:
+    async def _ensure_all(self) -> None:
         for namespace in self._store.select(NAMESPACES.key, ""):
-            await self._furnish(namespace["metadata"]["name"])
+            await self._ensure_namespace(namespace["metadata"]["name"])
 
     async def _follow(self, subscription: Subscription) -> None:
-        await self._furnish_all()
+        await self._ensure_all()
         while not subscription.lost:
             key = (await subscription.queue.get()).key
             if key.resource == NAMESPACES.key:
-                await self._furnish(key.name)
+                await self._ensure_namespace(key.name)
             elif (key.resource, key.name) in ((SERVICE_ACCOUNTS.key, ACCOUNT), (CONFIG_MAPS.key, ROOT_CA)):
-                await self._furnish(key.namespace)
+                await self._ensure_namespace(key.namespace)
 
-    async def _furnish(self, namespace: str) -> None:
+    async def _ensure_namespace(self, namespace: str) -> None:
         """In a namespace that ends or has gone nothing can be made, and nothing is needed."""
         with contextlib.suppress(failures.Failure):
             await self._ensure(ResourceRef(SERVICE_ACCOUNTS, namespace, ACCOUNT), {})
             await self._ensure(ResourceRef(CONFIG_MAPS, namespace, ROOT_CA), {"data": self._data})
 
-    async def _ensure(self, place: ResourceRef, content: Object) -> None:
-        found = self._store.get(place.key)
+    async def _ensure(self, ref: ResourceRef, content: Object) -> None:
+        found = self._store.get(ref.key)
         if found is None:
-            metadata = {"name": place.name, **({"annotations": ABOUT} if content else {})}
-            await self._verbs.create(place._replace(name=""), {"metadata": metadata, **content}, PUBLISHER)
+            metadata = {"name": ref.name, **({"annotations": ABOUT} if content else {})}
+            await self._verbs.create(ref._replace(name=""), {"metadata": metadata, **content}, PUBLISHER)
         elif any(found.get(field) != value for field, value in content.items()):
-            await self._verbs.update(place, {**found, **content}, PUBLISHER)
+            await self._verbs.update(ref, {**found, **content}, PUBLISHER)

@@ -11,7 +11,7 @@ import logging
 from typing import Any
 
 from controller.apiserver import failures
-from controller.apiserver.controllers import following
+from controller.apiserver.controllers import subscriptions
 from controller.apiserver.kinds import definitions
 from controller.apiserver.kinds.core import DEFINITIONS, NAMESPACES
 from controller.apiserver.kinds.resources import Registry, Resource
@@ -34,7 +34,7 @@ class NamespaceDeletion:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await following.keep(self._store, self._follow)
+        await subscriptions.follow(self._store, self._follow)
 
     async def _follow(self, subscription: Subscription) -> None:
         await self._sweep()
@@ -53,9 +53,9 @@ class NamespaceDeletion:
 
     async def _end(self, resource: Resource, name: str) -> None:
         content = self._content(resource, name)
-        for place in content:
+        for ref in content:
             with contextlib.suppress(failures.NotFound):
-                await self._verbs.delete(place, Deletion(), WriteOptions())
+                await self._verbs.delete(ref, Deletion(), WriteOptions())
         if self._content(resource, name):
             return
         with contextlib.suppress(failures.NotFound):
@@ -65,11 +65,11 @@ class NamespaceDeletion:
     def _content(self, resource: Resource, name: str) -> list[ResourceRef]:
         if resource is NAMESPACES:
             inside = {r.key: r for r in self._registry.all() if r.namespaced}.values()
-            return [place for kind in inside for place in self._places(kind, name)]
+            return [ref for kind in inside for ref in self._refs(kind, name)]
         served = [kind for kind in self._registry.all() if kind.key == name]
-        return self._places(served[0], "") if served else []
+        return self._refs(served[0], "") if served else []
 
-    def _places(self, resource: Resource, namespace: str) -> list[ResourceRef]:
+    def _refs(self, resource: Resource, namespace: str) -> list[ResourceRef]:
         found = [item["metadata"] for item in self._store.select(resource.key, namespace)]
         return [ResourceRef(resource, metadata.get("namespace", ""), metadata["name"]) for metadata in found]
 

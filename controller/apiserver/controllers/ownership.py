@@ -61,8 +61,8 @@ class Ownership:
         else:
             yield change.key
         for owner in owners(change.before) | owners(change.object):
-            if place := self._places.get(owner):
-                yield place
+            if key := self._places.get(owner):
+                yield key
 
     def _forget(self, owner: str, key: Key) -> None:
         found = self._dependents.get(owner, set())

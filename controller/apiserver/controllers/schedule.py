@@ -45,10 +45,10 @@ class ControllerSchedule:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self._rest()
+            await self._sleep()
             await self.once()
 
-    async def _rest(self) -> None:
+    async def _sleep(self) -> None:
         """Until the next round: at once when the clock was set, for that may have ended certificates."""
         for _ in range(SECONDS // LOOK_SECONDS):
             await asyncio.sleep(LOOK_SECONDS)
@@ -71,7 +71,7 @@ class ControllerSchedule:
         await asyncio.to_thread(self._back_up)
 
 
-async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
+async def supervise(name: str, work: Callable[[], Awaitable[None]]) -> None:
     """Run a task that must not end: a failure is told, and it begins again."""
     while True:
         try:

@@ -39,7 +39,7 @@ def serve_definitions(store: Store, registry: Registry) -> None:
     store.attach(define)
 
 
-async def plant(store: Store, namespaces: Iterable[str], crds: Sequence[Object]) -> None:
+async def create_defaults(store: Store, namespaces: Iterable[str], crds: Sequence[Object]) -> None:
     """Make the namespaces that are missing, and the definitions as they are given. Objects stay as they are."""
     verbs = Verbs(store)
     for name in namespaces:
@@ -48,21 +48,21 @@ async def plant(store: Store, namespaces: Iterable[str], crds: Sequence[Object])
     if store.get(ResourceRef(SERVICES, "default", "kubernetes").key) is None:
         await verbs.create(ResourceRef(SERVICES, "default"), API_SERVICE, OPTIONS)
     for definition in crds:
-        place = ResourceRef(DEFINITIONS, "", definition["metadata"]["name"])
-        current = store.get(place.key)
+        ref = ResourceRef(DEFINITIONS, "", definition["metadata"]["name"])
+        current = store.get(ref.key)
         if current is None:
-            await verbs.create(place, definition, OPTIONS)
+            await verbs.create(ref, definition, OPTIONS)
         else:
-            await verbs.update(place, {**current, "spec": definition["spec"]}, OPTIONS)
+            await verbs.update(ref, {**current, "spec": definition["spec"]}, OPTIONS)
 
 
 async def record_event(store: Store, namespace: str, subject: Mapping[str, str], reason: str, message: str) -> None:
     """Something about this API that a person must know, as a warning Event on the subject; also on a full disk."""
     now = times.now()
-    place = ResourceRef(EVENTS, namespace if subject["kind"] == "Namespace" else "default")
+    ref = ResourceRef(EVENTS, namespace if subject["kind"] == "Namespace" else "default")
     body = {
-        "metadata": {"generateName": "api-", "namespace": place.namespace},
-        "involvedObject": {**subject, "namespace": place.namespace},
+        "metadata": {"generateName": "api-", "namespace": ref.namespace},
+        "involvedObject": {**subject, "namespace": ref.namespace},
         "reason": reason,
         "message": message[:MESSAGE_LENGTH],
         "type": "Warning",
@@ -71,4 +71,4 @@ async def record_event(store: Store, namespace: str, subject: Mapping[str, str],
         "lastTimestamp": now,
         "count": 1,
     }
-    await Verbs(store).create(place, body, replace(OPTIONS, necessary=True))
+    await Verbs(store).create(ref, body, replace(OPTIONS, necessary=True))

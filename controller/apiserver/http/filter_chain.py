@@ -21,7 +21,7 @@ from controller.apiserver.access.authorization import ANONYMOUS, Identity, Polic
 from controller.apiserver.access.users import Users
 from controller.apiserver.http import codec, encodings, limits
 from controller.apiserver.http.limits import Limits
-from controller.apiserver.http.listener import KNOWN
+from controller.apiserver.http.listener import MARK_AUTHENTICATED
 
 Inner = Callable[[web.Request, Attributes, Identity], Awaitable[web.StreamResponse]]
 
@@ -61,7 +61,7 @@ class FilterChain:
             who = self._users.of(request)
             request[limits.TURN] = self._limits.turn(who)
             if who.name != ANONYMOUS.name:
-                request[KNOWN]()
+                request[MARK_AUTHENTICATED]()
             self._policy.check(who, wanted)
             async with limits.time(wanted, request.query.get("timeout", "")):
                 await held.enter_async_context(self._limits.place(who, wanted))

@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from controller.apiserver.http import codec, encodings
-from controller.apiserver.http.guests import Guests
+from controller.apiserver.http.connection_limits import ConnectionLimits
 from controller.apiserver.worker import Worker
 
 HANDSHAKE_SECONDS = 10.0
@@ -36,7 +36,7 @@ RETRY_SECONDS = 1.0  # after which another connection is taken, when none could 
 sslproto.SSLProtocol.max_size = 32 << 10
 
 # To be called when it is known who asks.
-KNOWN: web.RequestKey[Callable[[], None]] = web.RequestKey("known")
+MARK_AUTHENTICATED: web.RequestKey[Callable[[], None]] = web.RequestKey("mark-authenticated")
 
 logger = logging.getLogger(__name__)
 
@@ -46,17 +46,17 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Listener:
     """One listening socket, and the HTTP connections that came through it."""
 
-    def __init__(self, handler: Handler, guests: Guests | None = None, first: float = FIRST_SECONDS) -> None:
+    def __init__(self, handler: Handler, limits: ConnectionLimits | None = None, first: float = FIRST_SECONDS) -> None:
         """``first``: seconds between two looks for connections that have asked for nothing."""
         self._handler = handler
-        self._guests = guests or Guests()
+        self._connections = limits or ConnectionLimits()
         self._first = first
-        self._heard: set[Any] = set()
-        self._silent: set[Any] = set()
+        self._active: set[Any] = set()
+        self._idle: set[Any] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._sockets: list[socket.socket] = []
-        self._doormen: list[asyncio.Task[None]] = []
-        self._arriving: set[asyncio.Task[Any]] = set()
+        self._acceptors: list[asyncio.Task[None]] = []
+        self._handshakes: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
         self._worker = Worker()
 
@@ -77,7 +77,7 @@ class Listener:
         )
         await self._runner.setup()
         self._sockets = await _listening(host, port)
-        self._doormen = [asyncio.create_task(self._let_in(one, context)) for one in self._sockets]
+        self._acceptors = [asyncio.create_task(self._accept(one, context)) for one in self._sockets]
         self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
         return int(self._sockets[0].getsockname()[1])
 
@@ -85,7 +85,7 @@ class Listener:
         """Let nobody in any more, and end what is open. Does nothing when it was never open."""
         if self._sweeping is not None:
             self._sweeping.cancel()
-        tasks = [*self._doormen, *self._arriving]
+        tasks = [*self._acceptors, *self._handshakes]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -94,23 +94,23 @@ class Listener:
         if self._runner is not None:
             await self._runner.cleanup()
         self._worker.close()
-        self._sockets, self._doormen, self._runner = [], [], None
+        self._sockets, self._acceptors, self._runner = [], [], None
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self._heard.add(request.protocol)
-        request[KNOWN] = lambda: self._guests.know(request.protocol)
+        self._active.add(request.protocol)
+        request[MARK_AUTHENTICATED] = lambda: self._connections.mark_authenticated(request.protocol)
         return await self._handler(request)
 
     def _sweep(self) -> None:
         """End the connections that were silent at the last look and still are: each holds a place."""
         there = set(self._runner.server.connections if self._runner and self._runner.server else ())
-        self._heard &= there
-        for connection in there & (self._silent - self._heard):
+        self._active &= there
+        for connection in there & (self._idle - self._active):
             connection.force_close()
-        self._silent = there - self._heard
+        self._idle = there - self._active
         self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
 
-    async def _let_in(self, listening: socket.socket, context: ssl.SSLContext) -> None:
+    async def _accept(self, listening: socket.socket, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
         while self._runner and (server := self._runner.server):
             try:
@@ -119,22 +119,22 @@ class Listener:
                 logger.debug("no connection could be taken: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            self._guests.keep({*server.connections, *self._arriving})
-            if not self._guests.has_room(host):
+            self._connections.retain({*server.connections, *self._handshakes})
+            if not self._connections.has_room(host):
                 connection.close()
                 continue
-            arriving = asyncio.create_task(_greet(connection, server, context))
-            self._arriving.add(arriving)
-            arriving.add_done_callback(self._arrived)
-            _end(self._guests.add(arriving, host))
+            handshake = asyncio.create_task(_handshake(connection, server, context))
+            self._handshakes.add(handshake)
+            handshake.add_done_callback(self._on_handshake)
+            _end(self._connections.add(handshake, host))
 
-    def _arrived(self, arriving: asyncio.Task[Any]) -> None:
-        self._arriving.discard(arriving)
-        if not arriving.cancelled() and (protocol := arriving.result()) is not None:
-            self._guests.replace(arriving, protocol)
+    def _on_handshake(self, handshake: asyncio.Task[Any]) -> None:
+        self._handshakes.discard(handshake)
+        if not handshake.cancelled() and (protocol := handshake.result()) is not None:
+            self._connections.replace(handshake, protocol)
 
 
-async def _greet(connection: socket.socket, server: web.Server, context: ssl.SSLContext) -> Any:
+async def _handshake(connection: socket.socket, server: web.Server, context: ssl.SSLContext) -> Any:
     """The HTTP connection after its TLS handshake; None when there was none."""
     loop = asyncio.get_running_loop()
     try:

@@ -58,19 +58,19 @@ class Requests:
         """The answer to one request."""
         if not wanted.resource:
             return await self._document(request)
-        place = self._place(wanted)
-        _check_verb(request.method, wanted, place.resource)
+        ref = self._resource_ref(wanted)
+        _check_verb(request.method, wanted, ref.resource)
         if wanted.group in GROUPS:
             return await self._review(request, wanted, who)
         if wanted.verb == "watch":
-            return await self._watch(request, place)
+            return await self._watch(request, ref)
         options = write_options.of_write(request.query, request.headers.get("User-Agent", ""), wanted.subresource)
         form = codec.form(request)  # before anything is done: what nobody takes must not be written
         if wanted.subresource == "scale":
-            return await self._on_scale(request, place, options)
-        if place.name:
-            return await self._on_object(request, place, options, form)
-        return await self._on_collection(request, place, options, form)
+            return await self._on_scale(request, ref, options)
+        if ref.name:
+            return await self._on_object(request, ref, options, form)
+        return await self._on_collection(request, ref, options, form)
 
     async def _review(self, request: web.Request, wanted: Attributes, who: Identity) -> web.Response:
         if kind := codec.form(request).kind:
@@ -97,7 +97,7 @@ class Requests:
             raise failures.unknown_path()
         return codec.published(request, found)
 
-    def _place(self, wanted: Attributes) -> ResourceRef:
+    def _resource_ref(self, wanted: Attributes) -> ResourceRef:
         resource = self._registry.find(wanted.group, wanted.version, wanted.resource)
         if resource is None or wanted.rest:
             raise failures.unknown_path()
@@ -109,81 +109,81 @@ class Requests:
         return ResourceRef(resource, namespace, wanted.name)
 
     async def _on_collection(
-        self, request: web.Request, place: ResourceRef, options: WriteOptions, form: Form
+        self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form
     ) -> web.Response:
         match request.method:
             case "GET":
                 async with request[TURN]:
-                    items, metadata = await self._reading.select(place, list_options.of_list(request.query))
-                    return await _listed(request, place.resource, items, metadata, form)
-            case "POST" if place.resource.namespaced == bool(place.namespace):
+                    items, metadata = await self._reading.select(ref, list_options.of_list(request.query))
+                    return await _listed(request, ref.resource, items, metadata, form)
+            case "POST" if ref.resource.namespaced == bool(ref.namespace):
                 body, options = await _given(request, options)
-                made = await self._verbs.create(place, body, options)
+                made = await self._verbs.create(ref, body, options)
                 request[audit.NAME] = made.object["metadata"]["name"]
-                return await _done(request, place.resource, made, form.of_object)
+                return await _done(request, ref.resource, made, form.of_object)
             case "DELETE":
-                return await self._delete_collection(request, place, options, form)
+                return await self._delete_collection(request, ref, options, form)
         raise failures.method_not_allowed()
 
     async def _on_object(
-        self, request: web.Request, place: ResourceRef, options: WriteOptions, form: Form
+        self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form
     ) -> web.Response:
         match request.method:
             case "GET":
-                found = self._reading.get(place, list_options.revision_of(request.query))
-                return await _shown(request, place.resource, found, form.of_object)
+                found = self._reading.get(ref, list_options.revision_of(request.query))
+                return await _shown(request, ref.resource, found, form.of_object)
             case "PUT":
                 body, options = await _given(request, options)
-                done = await self._verbs.update(place, body, options)
+                done = await self._verbs.update(ref, body, options)
             case "PATCH":
-                done = await self._patch(request, place, options)
+                done = await self._patch(request, ref, options)
             case "DELETE":
                 asked = deletions.read(await codec.body(request), request.query)
-                done = await self._verbs.delete(place, asked, replace(options, dry=asked.dry))
+                done = await self._verbs.delete(ref, asked, replace(options, dry=asked.dry))
                 if done.type == "DELETED":
-                    return codec.answer(failures.success(place.resource, done.object))
-                return await _done(request, place.resource, done, Form().of_object)
+                    return codec.answer(failures.success(ref.resource, done.object))
+                return await _done(request, ref.resource, done, Form().of_object)
             case _:
                 raise failures.method_not_allowed()
-        return await _done(request, place.resource, done, form.of_object)
+        return await _done(request, ref.resource, done, form.of_object)
 
-    async def _on_scale(self, request: web.Request, place: ResourceRef, options: WriteOptions) -> web.Response:
+    async def _on_scale(self, request: web.Request, ref: ResourceRef, options: WriteOptions) -> web.Response:
         if request.method not in ("PUT", "PATCH"):
-            return await _shown(request, place.resource, self._reading.get(place), scales.of)
+            return await _shown(request, ref.resource, self._reading.get(ref), scales.of)
         if request.method == "PUT":
             body, options = await _given(request, options)
-            done = await self._scales.update(place, body, options)
+            done = await self._scales.update(ref, body, options)
         else:
             body, options = await _given(request, options, PATCHES[:3])
-            done = await self._scales.patch(place, body, codec.media_type(request), options)
-        return await _done(request, place.resource, done, scales.of)
+            done = await self._scales.patch(ref, body, codec.media_type(request), options)
+        return await _done(request, ref.resource, done, scales.of)
 
-    async def _patch(self, request: web.Request, place: ResourceRef, options: WriteOptions) -> Written:
+    async def _patch(self, request: web.Request, ref: ResourceRef, options: WriteOptions) -> Written:
         kind = codec.media_type(request)
         if kind == APPLY_PATCH:
             if "fieldManager" not in request.query:
                 raise failures.manager_required()
-            return await self._verbs.apply(place, *await _given(request, options, PATCHES))
+            return await self._verbs.apply(ref, *await _given(request, options, PATCHES))
         body, options = await _given(request, options, PATCHES)
-        return await self._verbs.patch(place, body, kind, options)
+        return await self._verbs.patch(ref, body, kind, options)
 
     async def _delete_collection(
-        self, request: web.Request, place: ResourceRef, options: WriteOptions, form: Form
+        self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form
     ) -> web.Response:
         asked = deletions.read(await codec.body(request), request.query)
-        items, metadata = await self._reading.select(place, list_options.of_list(request.query))
+        items, metadata = await self._reading.select(ref, list_options.of_list(request.query))
         for item in items:
-            one = ResourceRef(place.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+            one = ResourceRef(ref.resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
             with contextlib.suppress(failures.NotFound):
                 await self._verbs.delete(one, asked, replace(options, dry=asked.dry))
-        return await _listed(request, place.resource, items, metadata, form)
+        return await _listed(request, ref.resource, items, metadata, form)
 
-    async def _watch(self, request: web.Request, place: ResourceRef) -> web.StreamResponse:
+    async def _watch(self, request: web.Request, ref: ResourceRef) -> web.StreamResponse:
         options = list_options.of_watch(request.query)
-        field = ",".join(filter(None, (options.field, f"metadata.name={place.name}" if place.name else "")))
-        matches = predicate(place.resource, options.label, field)
+        field = ",".join(filter(None, (options.field, f"metadata.name={ref.name}" if ref.name else "")))
+        matches = predicate(ref.resource, options.label, field)
         form, worker = codec.form(request, streaming=True), request.app[encodings.WORKER]
-        watch = Watch(self._store, place, matches, form, worker, request[TURN])
+        watch = Watch(self._store, ref, matches, form, worker, request[TURN])
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         async with contextlib.aclosing(watch.events(options)) as stream:
             # A client that goes away in the middle of a write has ended its watch, and that is all.

@@ -116,10 +116,10 @@ def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cau
     return {**{key: item[key] for key in ENVELOPE}, **body}, causes
 
 
-def _defaulted(item: Object, schema: Object) -> tuple[Object, bounds.Room]:
+def _defaulted(item: Object, schema: Object) -> tuple[Object, bounds.Budget]:
     """The object without its envelope, filled with the defaults for which there is room."""
     body = {key: copy.deepcopy(value) for key, value in item.items() if key not in ENVELOPE}
-    room = bounds.Room(body)
+    room = bounds.Budget(body)
     structural.apply_defaults(body, schema, room)
     return body, room
 
@@ -132,7 +132,7 @@ def refreshed(resource: Resource, item: Object) -> Object:
     item = copy.deepcopy(item)
     if resource.schema is not None:
         structural.prune(item, _with_envelope(resource.schema))
-        structural.apply_defaults(item, _without_envelope(resource.schema), bounds.Room(item))
+        structural.apply_defaults(item, _without_envelope(resource.schema), bounds.Budget(item))
     return item
 
 

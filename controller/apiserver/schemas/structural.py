@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from controller.apiserver.bounds import Room
+from controller.apiserver.bounds import Budget
 from controller.apiserver.schemas import correlation, strings
 from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
 from controller.apiserver.schemas.correlation import NOTHING, is_unchanged
@@ -28,7 +28,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def apply_defaults(value: Any, schema: Schema, room: Room) -> None:
+def apply_defaults(value: Any, schema: Schema, room: Budget) -> None:
     """Fill defaults in place, as far as there is room; a null that may not be one counts as left out."""
     if isinstance(value, dict):
         _drop_nulls(value, schema)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller import errors
-from controller.apiserver.storage import database, replacement, trouble
+from controller.apiserver.storage import database, replacement, sqlite_errors
 from controller.apiserver.storage.backups import Backups
 
 
@@ -36,7 +36,7 @@ class Archive:
                 return self.backups.take(self._database)
             database.copy(self._database, target)
         except (sqlite3.Error, OSError) as error:
-            raise errors.SettingError(f"the backup failed ({error}): {trouble.remedy(error)}") from error
+            raise errors.SettingError(f"the backup failed ({error}): {sqlite_errors.remedy(error)}") from error
         return target
 
     def restore(self, source: Path | None, adopt: Callable[[Mapping[str, str]], None]) -> Restored:
@@ -53,13 +53,14 @@ class Archive:
         try:
             return self._put(source, adopt)
         except (sqlite3.Error, OSError) as error:
-            raise errors.SettingError(f"{source} cannot be restored ({error}): {trouble.remedy(error)}") from error
+            remedy = sqlite_errors.remedy(error)
+            raise errors.SettingError(f"cannot restore {source} ({error}): {remedy}") from error
 
     def _newest(self) -> Path | None:
         try:
             return self.backups.newest_sound()
         except (sqlite3.Error, OSError) as error:
-            raise errors.SettingError(f"the backups cannot be read ({error}): {trouble.remedy(error)}") from error
+            raise errors.SettingError(f"the backups cannot be read ({error}): {sqlite_errors.remedy(error)}") from error
 
     def _put(self, source: Path, adopt: Callable[[Mapping[str, str]], None]) -> Restored:
         if not database.is_sound(source):

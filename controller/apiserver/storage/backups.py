@@ -74,10 +74,10 @@ class Backups:
 def _surplus(known: list[Backup]) -> Iterator[Backup]:
     """What goes: of each sort all but the newest, counted by itself."""
     upgrades = [backup for backup in known if backup.note.startswith(BEFORE)]
-    daily = [backup for backup in known if backup not in upgrades]
+    daily_timer = [backup for backup in known if backup not in upgrades]
     current = _summary(known[0])
-    richer = [backup for backup in daily if current and _holds_more(_summary(backup), current)]
-    rest = [backup for backup in daily if backup not in richer]
+    richer = [backup for backup in daily_timer if current and _holds_more(_summary(backup), current)]
+    rest = [backup for backup in daily_timer if backup not in richer]
     yield from upgrades[KEPT_UPGRADES:]
     yield from richer[KEPT:]
     yield from rest[KEPT:]

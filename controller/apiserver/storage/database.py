@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller import files
-from controller.apiserver.storage import trouble
+from controller.apiserver.storage import sqlite_errors
 
 FORMAT = 1  # of the tables; a program refuses a file of a later one
 BACKUP_MARK = 1  # user_version of a file that is a backup
@@ -43,7 +43,7 @@ def fault(path: Path) -> str:
         with connected(path) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
-        if not trouble.is_damage(error):
+        if not sqlite_errors.is_damage(error):
             raise
         return str(error)
     return "" if verdict == "ok" else str(verdict)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from controller import errors
-from controller.apiserver.storage import database, trouble
+from controller.apiserver.storage import database, sqlite_errors
 from controller.apiserver.storage.backups import Backups
 
 FRESH = ".restored.db"
@@ -28,7 +28,7 @@ def prepare(source: Path, path: Path, notice: str = "") -> Path:
     except (sqlite3.Error, OSError) as error:
         need = -(-source.stat().st_size // (1 << 20))
         raise errors.SettingError(
-            f"{source} cannot be put in the place of {path} ({error}): {trouble.remedy(error)} ({need} MiB are needed) "
+            f"cannot replace {path} with {source} ({error}): {sqlite_errors.remedy(error)} ({need} MiB are needed) "
             "and start again; nothing was changed"
         ) from error
     return fresh

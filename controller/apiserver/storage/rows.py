@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from controller import files
-from controller.apiserver.storage import database, trouble
+from controller.apiserver.storage import database, sqlite_errors
 from controller.apiserver.storage.reserve import Reserve, Urgency
 from controller.disk import Disk
 
@@ -115,7 +115,7 @@ class Rows:
         try:
             self._connection.execute(INSERT, values)
         except sqlite3.OperationalError as error:
-            if not (trouble.is_full(error) or trouble.may_be_space(error)):
+            if not (sqlite_errors.is_full(error) or sqlite_errors.may_be_space(error)):
                 raise
             # Begin the log anew: its length is on the disk already.
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from controller import errors
-from controller.apiserver.storage import reserve, trouble
+from controller.apiserver.storage import reserve, sqlite_errors
 from controller.apiserver.storage.reserve import Urgency
 from controller.apiserver.storage.rows import Key, Row, Rows
 from controller.disk import Disk
@@ -69,7 +69,7 @@ class Store:
         self._writes: set[asyncio.Task[Change]] = set()
         self._lock = asyncio.Lock()
         self.revision = 0
-        self.keeps = True  # whether the last use of the file went well; after a failure only a write tells
+        self.last_write_ok = True  # whether the last use of the file went well; after a failure only a write tells
 
     async def open(self) -> None:
         """Load the current objects. Raises errors.SettingError when the file cannot be used."""
@@ -79,7 +79,7 @@ class Store:
             found = await loop.run_in_executor(self._thread, self._load)
         except (sqlite3.Error, OSError) as error:
             raise errors.SettingError(
-                f"the database {self._path} cannot be opened ({error}): {trouble.remedy(error)}; nothing was changed"
+                f"cannot open the database {self._path} ({error}): {sqlite_errors.remedy(error)}; nothing was changed"
             ) from error
         for key, item in found:
             self._objects.setdefault(key.resource, {})[key.namespace, key.name] = item
@@ -93,7 +93,7 @@ class Store:
             item: Object = json.loads(row.text)
         except ValueError as error:
             raise errors.SettingError(
-                f"the database {self._path} has an object that cannot be read ({'/'.join(row.key)}): {trouble.RESTORE}"
+                f"cannot read the object {'/'.join(row.key)} of the database {self._path}: {sqlite_errors.RESTORE}"
             ) from error
         return item
 
@@ -219,7 +219,7 @@ class Store:
         return Change(revision, key, kind, item, before)
 
     def _publish(self, done: Change) -> None:
-        self.revision, self.keeps = done.revision, True
+        self.revision, self.last_write_ok = done.revision, True
         objects, place = self._objects.setdefault(done.key.resource, {}), (done.key.namespace, done.key.name)
         if done.type == "DELETED":
             del objects[place]
@@ -236,13 +236,13 @@ class Store:
         try:
             return work()
         except (sqlite3.Error, OSError) as error:
-            cause = trouble.behind(error, self._disk.probe)
-            if trouble.is_full(cause) or (trouble.may_be_space(error) and self._disk.look()):
+            cause = sqlite_errors.underlying(error, self._disk.probe)
+            if sqlite_errors.is_full(cause) or (sqlite_errors.may_be_space(error) and self._disk.look()):
                 self._disk.refused(cause)
                 raise reserve.refusal(self._disk) from error
-            self.keeps = False
+            self.last_write_ok = False
             raise errors.ApiUnavailableError(
-                f"the database {self._path} cannot be used ({error}): {trouble.remedy(cause)}",
+                f"the database {self._path} cannot be used ({error}): {sqlite_errors.remedy(cause)}",
                 code=503,
                 reason="ServiceUnavailable",
             ) from error

@@ -21,29 +21,29 @@ class Reading:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def get(self, place: ResourceRef, least: int = 0) -> Object:
+    def get(self, ref: ResourceRef, least: int = 0) -> Object:
         """One object, not older than that revision."""
         self._check_reached(least)
-        found = self._store.get(place.key)
+        found = self._store.get(ref.key)
         if found is None:
-            raise failures.not_found(place.resource, place.name)
+            raise failures.not_found(ref.resource, ref.name)
         return found
 
-    async def select(self, place: ResourceRef, options: ListOptions) -> tuple[list[Object], Object]:
+    async def select(self, ref: ResourceRef, options: ListOptions) -> tuple[list[Object], Object]:
         """The chosen objects, and the metadata of their list."""
-        resource = place.resource
+        resource = ref.resource
         matches = predicate(resource, options.label, options.field)
         self._check_reached(max(options.at, options.least))
         revision = self._revision(options)
-        items = [item for item in await self._as_of(place, revision, options) if matches(item)]
+        items = [item for item in await self._as_of(ref, revision, options) if matches(item)]
         metadata: Object = {"resourceVersion": str(revision)}
         if options.start:
-            items = [item for item in items if _place_of(item) > (options.start.namespace, options.start.name)]
+            items = [item for item in items if _position_of(item) > (options.start.namespace, options.start.name)]
         if options.limit and len(items) > options.limit:
             if not options.label and not options.field:
                 metadata["remainingItemCount"] = len(items) - options.limit
             items = items[: options.limit]
-            metadata["continue"] = Continue(revision, *_place_of(items[-1])).encode()
+            metadata["continue"] = Continue(revision, *_position_of(items[-1])).encode()
         return items, metadata
 
     def _check_reached(self, revision: int) -> None:
@@ -55,10 +55,10 @@ class Reading:
             return options.start.revision
         return options.at or self._store.revision
 
-    async def _as_of(self, place: ResourceRef, revision: int, options: ListOptions) -> list[Object]:
+    async def _as_of(self, ref: ResourceRef, revision: int, options: ListOptions) -> list[Object]:
         if revision == self._store.revision:
-            return self._store.select(place.resource.key, place.namespace)
-        items = await self._store.select_at(revision, place.resource.key, place.namespace)
+            return self._store.select(ref.resource.key, ref.namespace)
+        items = await self._store.select_at(revision, ref.resource.key, ref.namespace)
         if items is None and options.start:
             raise failures.continue_expired(options.start._replace(revision=NOW).encode())
         if items is None:
@@ -90,5 +90,5 @@ def _reader(field: Selectable) -> Callable[[Object], str]:
     return read
 
 
-def _place_of(item: Object) -> tuple[str, str]:
+def _position_of(item: Object) -> tuple[str, str]:
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]

@@ -34,21 +34,21 @@ class Scales:
     def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs
 
-    async def update(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
+    async def update(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Replace by the body."""
-        return await self._change(place, lambda _: body, options)
+        return await self._change(ref, lambda _: body, options)
 
-    async def patch(self, place: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
+    async def patch(self, ref: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
         """Patch by content type; a scale has no lists, so a strategic patch is a merge patch."""
-        return await self._change(place, writing.patcher(patch, MERGED.get(kind, kind)), options)
+        return await self._change(ref, writing.patcher(patch, MERGED.get(kind, kind)), options)
 
-    async def _change(self, place: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
-        resource = place.resource
+    async def _change(self, ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
+        resource = ref.resource
 
         def scaled(item: Object) -> Object:
             return taken(resource, item, make(of(resource, item, missing=0)))
 
-        return await self._verbs.change(place, scaled, options)
+        return await self._verbs.change(ref, scaled, options)
 
 
 def of(resource: Resource, item: Object, missing: int | None = None) -> Object:

@@ -29,12 +29,12 @@ class Watch:
     """One client's view of one collection, in the form that was agreed on."""
 
     def __init__(
-        self, store: Store, place: ResourceRef, matches: Callable[[Object], bool], form: Form, worker: Worker,
+        self, store: Store, ref: ResourceRef, matches: Callable[[Object], bool], form: Form, worker: Worker,
         turn: asyncio.Lock,
     ) -> None:  # fmt: skip
         """``turn`` is held while a piece of the history is read."""
         self._store = store
-        self._place = place
+        self._ref = ref
         self._matches = matches
         self._form = form
         self._worker = worker
@@ -63,7 +63,7 @@ class Watch:
         if options.initial is False and not options.since:
             return
         if options.initial or not options.since:
-            for item in self._store.select(self._place.resource.key, self._place.namespace):
+            for item in self._store.select(self._ref.resource.key, self._ref.namespace):
                 if self._matches(item):
                     yield Event("ADDED", item)
             return
@@ -76,7 +76,7 @@ class Watch:
 
     async def _next(self, since: int, until: int) -> list[Change]:
         async with self._turn:
-            changes = await self._store.changes(since, until, self._place.resource.key)
+            changes = await self._store.changes(since, until, self._ref.resource.key)
         if changes is None:
             raise failures.expired(since, self._store.revision)
         return changes
@@ -96,9 +96,9 @@ class Watch:
 
     def _event(self, change: Change) -> Event | None:
         """What the change is to this watcher: selectors may turn a MODIFIED into ADDED or DELETED."""
-        if change.key.resource != self._place.resource.key:
+        if change.key.resource != self._ref.resource.key:
             return None
-        if self._place.namespace and change.key.namespace != self._place.namespace:
+        if self._ref.namespace and change.key.namespace != self._ref.namespace:
             return None
         before = change.before is not None and self._matches(change.before)
         after = change.type != "DELETED" and self._matches(change.object)
@@ -110,19 +110,19 @@ class Watch:
         """The event as the client sees it; others have a turn between two lines."""
         await asyncio.sleep(0)
         kind, item = event
-        return await self._worker.handle([item], lambda: self._encoded(kind, shown(self._place.resource, item)))
+        return await self._worker.handle([item], lambda: self._encoded(kind, shown(self._ref.resource, item)))
 
     def _bookmark(self, revision: int, annotations: dict[str, str]) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}
         if annotations:
             metadata["annotations"] = annotations
-        resource = self._place.resource
+        resource = self._ref.resource
         item = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
         return self._encoded("BOOKMARK", item)
 
     def _encoded(self, kind: str, item: Object) -> bytes:
         """A line of the stream; the columns of a table come with the first one only."""
-        event = {"type": kind, "object": self._form.of_object(self._place.resource, item)}
+        event = {"type": kind, "object": self._form.of_object(self._ref.resource, item)}
         if not self._form.headless:
             self._form = self._form.without_columns
         return _encode(event)

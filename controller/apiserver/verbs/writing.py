@@ -68,107 +68,107 @@ class Verbs:
         self._store = store
         self._advice = advice
 
-    async def create(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
+    async def create(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Create; the name is in the body, or made from its ``generateName``."""
         for _ in range(0 if strategy.given(body, "name") else NAME_ATTEMPTS):
             with contextlib.suppress(failures.AlreadyExists):  # another name is tried
-                return await self._create(place, body, options)
-        return await self._create(place, body, options)
+                return await self._create(ref, body, options)
+        return await self._create(ref, body, options)
 
-    async def _create(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
-        place = place._replace(name=strategy.name_of(body))
+    async def _create(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
+        ref = ref._replace(name=strategy.name_of(body))
         warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
-            typed, warnings[:] = admission.typed(place.resource, body, options)
-            self._check_room(place)
-            typed["metadata"]["name"] = place.name
-            item = strategy.created(place.resource, typed, place.namespace, options)
+            typed, warnings[:] = admission.typed(ref.resource, body, options)
+            self._check_room(ref)
+            typed["metadata"]["name"] = ref.name
+            item = strategy.created(ref.resource, typed, ref.namespace, options)
             if current is not None:
-                raise failures.already_exists(place.resource, place.name)
+                raise failures.already_exists(ref.resource, ref.name)
             return item
 
-        return await self._write(place, change, warnings, options)
+        return await self._write(ref, change, warnings, options)
 
-    async def update(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
+    async def update(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Replace by the body."""
         given = strategy.given(body, "name")
         if not given:
-            why = f"the name of the object ({place.name} based on URL) was undeterminable: name must be provided"
+            why = f"the name of the object ({ref.name} based on URL) was undeterminable: name must be provided"
             raise failures.bad_request(why)
-        if given != place.name:
-            why = f"the name of the object ({given}) does not match the name on the URL ({place.name})"
+        if given != ref.name:
+            why = f"the name of the object ({given}) does not match the name on the URL ({ref.name})"
             raise failures.bad_request(why)
-        if place.resource.by_update and self._store.get(place.key) is None:
-            return await self.create(place, body, options)
-        return await self.change(place, lambda _: body, options)
+        if ref.resource.by_update and self._store.get(ref.key) is None:
+            return await self.create(ref, body, options)
+        return await self.change(ref, lambda _: body, options)
 
-    async def patch(self, place: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
+    async def patch(self, ref: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
         """Patch by content type."""
-        if kind == STRATEGIC_PATCH and place.resource.schema is not None:
+        if kind == STRATEGIC_PATCH and ref.resource.schema is not None:
             raise failures.unsupported_media((JSON_PATCH, MERGE_PATCH))
-        return await self.change(place, patcher(patch, kind), options)
+        return await self.change(ref, patcher(patch, kind), options)
 
-    async def apply(self, place: ResourceRef, body: Any, options: WriteOptions) -> Written:
+    async def apply(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Server-side apply: creates the object when it is not there."""
-        resource = place.resource
+        resource = ref.resource
         manager = Manager(options.manager, managers.APPLY, resource.api_version, options.subresource)
         warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
             typed, warnings[:] = admission.applied(resource, body, options)
-            config = _applicable(place, typed, options.subresource)
+            config = _applicable(ref, typed, options.subresource)
             if current is None and options.subresource:
-                raise failures.not_found(resource, place.name)
+                raise failures.not_found(resource, ref.name)
             live = shown(resource, current) if current else {}
             try:
                 merged, owned = apply.apply(live, config, manager, resource.structure, times.now(), force=options.force)
             except apply.Conflicts as conflicts:
                 raise failures.apply_conflict(
-                    resource, place.name, apply.message(conflicts), apply.causes(conflicts)
+                    resource, ref.name, apply.message(conflicts), apply.causes(conflicts)
                 ) from conflicts
             if current is None:
-                self._check_room(place)
-                return strategy.managed(strategy.created(resource, merged, place.namespace, options), owned)
+                self._check_room(ref)
+                return strategy.managed(strategy.created(resource, merged, ref.namespace, options), owned)
             return strategy.managed(strategy.replaced(resource, current, merged, options), owned)
 
-        return await self._write(place, change, warnings, options)
+        return await self._write(ref, change, warnings, options)
 
-    async def delete(self, place: ResourceRef, request: Deletion, options: WriteOptions) -> Written:
+    async def delete(self, ref: ResourceRef, request: Deletion, options: WriteOptions) -> Written:
         """Delete, or begin to, while finalizers hold the object."""
 
         def change(current: Object | None) -> Object:
             if current is None:
-                raise failures.not_found(place.resource, place.name)
-            deletions.check(place.resource, current, request)
-            return deletions.begun(place.resource, current, request)
+                raise failures.not_found(ref.resource, ref.name)
+            deletions.check(ref.resource, current, request)
+            return deletions.begun(ref.resource, current, request)
 
-        return await self._write(place, change, [], options)
+        return await self._write(ref, change, [], options)
 
-    async def release(self, place: ResourceRef, without: Callable[[Object], Object]) -> None:
+    async def release(self, ref: ResourceRef, without: Callable[[Object], Object]) -> None:
         """Take what the server itself held a deleted object with; it goes when no one else holds it."""
 
         def change(current: Object | None) -> Object:
             if current is None:
-                raise failures.not_found(place.resource, place.name)
+                raise failures.not_found(ref.resource, ref.name)
             return without(current)
 
-        await self._write(place, change, [], WriteOptions())
+        await self._write(ref, change, [], WriteOptions())
 
-    async def change(self, place: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
+    async def change(self, ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
         """Replace the object by what is made of it."""
-        resource = place.resource
+        resource = ref.resource
         warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
             if current is None:
-                raise failures.not_found(resource, place.name)
+                raise failures.not_found(resource, ref.name)
             typed, warnings[:] = admission.typed(resource, make(shown(resource, current)), options)
             return strategy.changed(resource, current, typed, options)
 
-        return await self._write(place, change, warnings, options)
+        return await self._write(ref, change, warnings, options)
 
-    async def _write(self, place: ResourceRef, change: Step, warnings: list[str], options: WriteOptions) -> Written:
+    async def _write(self, ref: ResourceRef, change: Step, warnings: list[str], options: WriteOptions) -> Written:
         made: Object = {}
 
         def step(current: Object | None) -> Object | None:
@@ -176,35 +176,35 @@ class Verbs:
             made = change(current)
             before = current["metadata"] if current else None
             if options.subresource != "status":
-                warnings.extend(metadata.warnings(place.resource, made["metadata"], before))
+                warnings.extend(metadata.warnings(ref.resource, made["metadata"], before))
             return None if strategy.is_done(made) else made
 
-        done = await self._store.write(place.key, step, partial(urgency.of, place.resource, options), dry=options.dry)
+        done = await self._store.write(ref.key, step, partial(urgency.of, ref.resource, options), dry=options.dry)
         # Who took the last finalizer sees what that made of the object; watchers see what was stored.
         written = made if done.type == "DELETED" else done.object
-        return Written(written, [*warnings, *self._advised(place, written, options)], done.type)
+        return Written(written, [*warnings, *self._advised(ref, written, options)], done.type)
 
-    def _advised(self, place: ResourceRef, written: Object, options: WriteOptions) -> list[str]:
-        advise = self._advice.get(place.resource.key)
+    def _advised(self, ref: ResourceRef, written: Object, options: WriteOptions) -> list[str]:
+        advise = self._advice.get(ref.resource.key)
         if advise is None or options.subresource or "deletionTimestamp" in written["metadata"]:
             return []
-        return advise(written, self._store.select(place.resource.key, ""))
+        return advise(written, self._store.select(ref.resource.key, ""))
 
-    def _check_room(self, place: ResourceRef) -> None:
+    def _check_room(self, ref: ResourceRef) -> None:
         """Whether something new may come there. Raises failures.Failure."""
-        if place.resource.terminating:
+        if ref.resource.terminating:
             why = "create not allowed while custom resource definition is terminating"
             raise failures.Failure(405, "MethodNotAllowed", why)
-        if not place.resource.namespaced:
+        if not ref.resource.namespaced:
             return
-        found = self._store.get(ResourceRef(NAMESPACES, "", place.namespace).key)
+        found = self._store.get(ResourceRef(NAMESPACES, "", ref.namespace).key)
         if found is None:
-            raise failures.not_found(NAMESPACES, place.namespace)
+            raise failures.not_found(NAMESPACES, ref.namespace)
         if "deletionTimestamp" in found["metadata"]:
-            message = f"namespace {place.namespace} is being terminated"
-            why = f"unable to create new content in namespace {place.namespace} because it is being terminated"
+            message = f"namespace {ref.namespace} is being terminated"
+            why = f"unable to create new content in namespace {ref.namespace} because it is being terminated"
             cause = Cause("NamespaceTerminating", message, "metadata.namespace")
-            raise failures.forbidden(place.resource, place.name, why, cause)
+            raise failures.forbidden(ref.resource, ref.name, why, cause)
 
 
 def patcher(patch: Any, kind: str) -> Callable[[Object], Object]:
@@ -230,12 +230,12 @@ def shown(resource: Resource, item: Object) -> Object:
     return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
 
 
-def _applicable(place: ResourceRef, item: Object, subresource: str) -> Object:
+def _applicable(ref: ResourceRef, item: Object, subresource: str) -> Object:
     """The part of an applied configuration that this path writes. Raises failures.Failure (400)."""
-    resource = place.resource
+    resource = ref.resource
     if item["metadata"].get("managedFields"):
         raise failures.bad_request("metadata.managedFields must be nil")
-    metadata = {**item["metadata"], "name": item["metadata"].get("name") or place.name}
+    metadata = {**item["metadata"], "name": item["metadata"].get("name") or ref.name}
     part = resource.subresource(subresource)
     if subresource == "status" and resource.status_alone:
         metadata = {key: value for key, value in metadata.items() if key in ("name", "uid", "resourceVersion")}

@@ -1,4 +1,4 @@
-"""What there is only in a cluster: one leader, nodes that are heard of or not, where a Runtime goes, asking a node.
+"""What only a cluster needs: node Leases and lifecycle, scheduling of Runtimes, and queries to remote nodes.
 
-Everything goes through the Kubernetes API but the questions to a node, which go to it directly, over TLS.
+Everything goes through the Kubernetes API, except queries to a node, which the leader sends to it directly over TLS.
 """

@@ -1,6 +1,6 @@
-"""The certificate by which a node is known to the leader: self-signed, new at every start, published in the EdgeNode.
+"""The certificate that authenticates a node to the leader: self-signed, new at every start, published in the EdgeNode.
 
-Who may write an EdgeNode's status is who may speak for a node, so the API is the authority (decision 112). The key
+Whoever may write an EdgeNode's status may speak for that node, so the API is the authority (decision 112). The key
 never leaves this process.
 """
 
@@ -17,36 +17,37 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-# The certificate is trusted by itself and by nothing else, so its dates would only tell how wrong a clock is.
+# The leader trusts exactly this certificate, so validity dates would add nothing but failures on hosts with a wrong
+# clock.
 BEGIN = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 END = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)  # RFC 5280 section 4.1.2.5
 
-HOST = "node"  # the name in every certificate: which node it is, tells the certificate itself
+HOST = "node"  # the name in every certificate: the certificate itself identifies the node
 
 
 class ServerCertificate(NamedTuple):
-    """``pem`` is to be published; ``context`` serves with it."""
+    """``pem`` is published in the EdgeNode; ``context`` is for the server."""
 
     pem: str
     context: ssl.SSLContext
 
 
 def make() -> ServerCertificate:
-    """A new one. Blocking (about 1 ms)."""
+    """A new certificate. Blocking (about 1 ms)."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = _self_signed(key).public_bytes(serialization.Encoding.PEM)
     plain = serialization.NoEncryption()
     secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    with tempfile.NamedTemporaryFile() as file:  # mode 0600; ssl takes it from a file only
+    with tempfile.NamedTemporaryFile() as file:  # mode 0600; ssl loads keys from files only
         Path(file.name).write_bytes(secret + pem)
         context.load_cert_chain(file.name)
     return ServerCertificate(pem.decode(), context)
 
 
 def trusting(pem: str) -> ssl.SSLContext:
-    """A client's context that takes this one certificate. Raises ssl.SSLError when it is none."""
+    """A client context that trusts only this certificate. Raises ssl.SSLError when ``pem`` is not a certificate."""
     context = ssl.create_default_context(cadata=pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context

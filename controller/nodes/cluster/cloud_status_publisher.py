@@ -1,6 +1,6 @@
-"""The leader's word on the link to the cloud, written on every EdgeNode: ``kubectl get edgenodes`` shows it anywhere.
+"""Writes the state of the leader's cloud link to every EdgeNode, so that ``kubectl get edgenodes`` shows it.
 
-A node keeps what stands there when it writes its own conditions.
+A node preserves this condition when it writes its own.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from controller.machinery.client import ApiClient
 from controller.machinery.timestamps import rfc3339
 from controller.nodes.edgenode_status import Cloud
 
-EVERY_SECONDS = 15.0  # a node that joined is told within this
-AGAIN_SECONDS = 2.0  # at least, between two looks: a link that flaps is not written each time
+EVERY_SECONDS = 15.0  # a new EdgeNode gets the condition within this time
+AGAIN_SECONDS = 2.0  # between two writes at least: a flapping link is not written every time
 
 log = logging.getLogger(__name__)
 
 
 class CloudStatusPublisher:
-    """``cloud`` tells how the link stands; ``poke`` says that this changed."""
+    """``cloud`` returns the state of the link; call ``poke`` when it has changed."""
 
     def __init__(
         self,
@@ -43,23 +43,23 @@ class CloudStatusPublisher:
         self._changed = asyncio.Event()
 
     def poke(self) -> None:
-        """It changed: write it soon."""
+        """Write the state soon: it has changed."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Keep it written, for ever."""
+        """Keep every EdgeNode up to date until cancelled."""
         while True:
             self._changed.clear()
             try:
                 await self.write()
             except errors.ApiError as error:
-                log.warning("How the link stands is not written on EdgeNodes: %s", error)
+                log.warning("Failed to write the state of the cloud link to the EdgeNodes: %s", error)
             await asyncio.sleep(AGAIN_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), self._every)
 
     async def write(self) -> None:
-        """Write it where something else stands. Raises errors.ApiError."""
+        """Update the EdgeNodes that show something else. Raises errors.ApiError."""
         cloud = self._cloud()
         for node in await self._api.list(kinds.EDGE_NODES):
             await self._publish(node, cloud)
@@ -83,7 +83,7 @@ class CloudStatusPublisher:
         }
         try:
             await self._api.patch(kinds.EDGE_NODES, node["metadata"]["name"], "", patch, subresource="status")
-        except errors.ConflictError:  # the node wrote meanwhile: the next look, which is soon, writes it
+        except errors.ConflictError:  # the node wrote at the same time: try again soon
             self.poke()
         except errors.NotFoundError:
             pass

@@ -1,6 +1,6 @@
-"""A node that will not come back: what it held is let go, by a person's decision and never by ours (design 18).
+"""Removes the objects of a node that will not come back: on a person's request, never automatically (design 18).
 
-Runtimes are deleted, as their node cannot be changed; who made them makes them anew, and they go to another node.
+Its Runtimes are deleted because their node cannot be changed; whoever created them creates them again, on another node.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from controller.nodes.cluster import node_lease
 
 
 async def belongings(api: ApiClient, node: str) -> list[str]:
-    """What would be let go, a line each. Raises errors.SettingError when the node is not away, errors.ApiError."""
+    """What ``release`` would delete, one line each. Raises errors.SettingError when the node is not away, ApiError."""
     await _refuse_unless_away(api, node)
     return [f"Runtime {_full_name(runtime)}" for runtime in await _runtimes(api, node)] + [f"EdgeNode {node}"]
 
 
 async def release(api: ApiClient, namespace: str, node: str) -> list[str]:
-    """Let it go; what was. Raises errors.SettingError when the node is not away, errors.ApiError; may be repeated."""
+    """Delete the node's objects and return them, one line each. Safe to repeat.
+
+    Raises errors.SettingError when the node is not away, errors.ApiError.
+    """
     lines = await belongings(api, node)
     for runtime in await _runtimes(api, node):
         await _delete(api, runtime)
@@ -42,7 +45,7 @@ async def _refuse_unless_away(api: ApiClient, node: str) -> None:
         raise errors.SettingError(f"there is no node {node}: see `kubectl get edgenodes`") from None
     if not away.message(found):
         raise errors.SettingError(
-            f"node {node} is there: what it runs is removed on the host itself, with `edge-controller purge`"
+            f"node {node} is not away: remove its runtimes on the host itself with `edge-controller purge`"
         )
 
 
@@ -51,7 +54,7 @@ async def _runtimes(api: ApiClient, node: str) -> list[dict[str, Any]]:
 
 
 async def _delete(api: ApiClient, runtime: dict[str, Any]) -> None:
-    """With the finalizer that only the lost node would take off; a pod's is the leader's business."""
+    """Delete the Runtime, and the finalizer that only the lost node would remove; the leader handles those of pods."""
     metadata = runtime["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
     with contextlib.suppress(errors.NotFoundError):

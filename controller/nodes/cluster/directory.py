@@ -1,6 +1,6 @@
-"""The nodes of a cluster as the leader sees them: satisfies cloud.node.Nodes. EdgeNodes say who they are and where.
+"""The nodes of a cluster, as the leader finds them through their EdgeNodes. Implements cloud.node.NodeDirectory.
 
-``reading`` is what the heartbeat sends: all hosts together, asked for every few seconds.
+``reading`` is for the heartbeat: the sum over all hosts, refreshed every few seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READ_SECONDS = 5.0
 
 
 class ClusterNodeDirectory:
-    """``token`` is the file of our token for nodes; ``pods``: Runtimes may go to nodes without Docker."""
+    """``token`` is the file with our token for nodes; with ``pods``, Runtimes may go to nodes without Docker."""
 
     def __init__(self, api: ApiClient, token: Path, *, pods: bool) -> None:
         self._api = api
@@ -33,13 +33,13 @@ class ClusterNodeDirectory:
         self._readings: dict[str, Reading] = {}
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
         clients, self._clients = list(self._clients.values()), {}
         for client in clients:
             await client.close()
 
     async def running(self, runtime: Mapping[str, Any]) -> Node:
-        """The node of a Runtime. Raises errors.CommandError when it has none, or when that node is away."""
+        """The node of a Runtime. Raises errors.CommandError when it has none or its node is away."""
         name = runtime["spec"].get("nodeName")
         if not name:
             raise errors.CommandError(f"{runtime['spec']['deviceId']} has no node yet: try again in a moment")
@@ -51,20 +51,20 @@ class ClusterNodeDirectory:
             raise errors.CommandError(reason)
         address = _address(found)
         if address is None:
-            raise errors.CommandError(f"node {name} has not told where it answers: look at the controller there")
+            raise errors.CommandError(f"node {name} has not published its address: check the controller there")
         return self._client(address)
 
     async def present(self) -> Mapping[str, Node]:
-        """Every node that is not away and says where it answers, by name."""
+        """Every node that is not away and has published its address, by name."""
         found = [node for node in await self._api.list(kinds.EDGE_NODES) if not away.message(node)]
         addresses = [address for node in found if (address := _address(node))]
         await self._forget_all_but(addresses)
         return {address.name: self._client(address) for address in addresses}
 
     async def place(self, spec: Mapping[str, Any]) -> Placement:
-        """Where a Runtime of that spec goes. Raises errors.CommandError that says which node has what.
+        """Choose a node for a Runtime. Raises errors.CommandError, which says what each node has.
 
-        An EdgeNode lists no bridges and is up to a minute old: before a wish is refused the nodes are asked themselves.
+        An EdgeNode lists no bridges and is up to a minute old, so the nodes themselves are queried before refusing.
         """
         found = await self._api.list(kinds.EDGE_NODES)
         try:
@@ -78,17 +78,17 @@ class ClusterNodeDirectory:
 
     @property
     def reading(self) -> Reading:
-        """All hosts together, as they answered last."""
+        """The sum over all hosts, from their latest answers."""
         return aggregation.reading(list(self._readings.values()))
 
     async def run(self) -> None:
-        """Read all hosts again and again, for ever."""
+        """Query all hosts periodically until cancelled."""
         while True:
             await self.read()
             await asyncio.sleep(READ_SECONDS)
 
     async def read(self) -> None:
-        """Read all hosts; one that does not answer keeps its last reading until it is away."""
+        """Query all hosts; one that does not answer keeps its last reading until it is away."""
         try:
             nodes = await self.present()
         except errors.ApiError:
@@ -98,7 +98,7 @@ class ClusterNodeDirectory:
         self._readings = {name: value for name, value in (self._readings | latest).items() if name in nodes}
 
     async def _asked(self, edge_node: Mapping[str, Any]) -> Candidate:
-        """The node with the interfaces it has now, of every kind; as its EdgeNode says when it does not answer."""
+        """The node with its current interfaces of every kind; if it does not answer, those in its EdgeNode."""
         candidate, address = Candidate.of(edge_node), _address(edge_node)
         if candidate.away or address is None:
             return candidate
@@ -114,7 +114,7 @@ class ClusterNodeDirectory:
         return self._clients[address]
 
     async def _forget_all_but(self, addresses: list[Address]) -> None:
-        """A node that started again is another one: it has a certificate of its own."""
+        """Drop other clients. A restarted node has a new certificate, hence a new address and client."""
         for address in self._clients.keys() - set(addresses):
             await self._clients.pop(address).close()
 

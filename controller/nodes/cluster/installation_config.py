@@ -1,6 +1,6 @@
-"""What all processes of one installation must agree on, kept in one ConfigMap: the install id, retired or not.
+"""What all processes of one installation share, in one ConfigMap: the install id, and whether the agent is retired.
 
-A leader has no disk that outlives it; on a host of its own these facts are files (state.py).
+The leader's pod has no persistent disk; a standalone host keeps both in files (state.py).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 
 
 class InstallationConfig:
-    """The facts of the installation in ``namespace``. Raises errors.ApiError."""
+    """The shared configuration of the installation in ``namespace``. Raises errors.ApiError."""
 
     def __init__(self, api: ApiClient, namespace: str) -> None:
         self._api = api
         self._namespace = namespace
 
     async def install_id(self, preferred: str | None) -> str:
-        """The id that every process uses: ``preferred`` when this is the first of all. Waits for the API."""
+        """The shared id; the first process of an installation sets it to ``preferred``. Waits for the API."""
         while True:
             try:
                 return str((await self._read(preferred))[INSTALL_ID])
             except errors.ApiError as error:
-                log.warning("Waiting for the facts of this installation: %s", error)
+                log.warning("Waiting for the installation's ConfigMap: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def retired(self) -> bool:
@@ -42,11 +42,11 @@ class InstallationConfig:
         return bool((await self._read(None)).get(RETIRED))
 
     async def retire(self) -> None:
-        """Keep the link down from now on, whoever leads."""
+        """Keep the cloud link down from now on, whichever process leads."""
         await self._write({RETIRED: "by delete_orchestrator; `edge-controller reset` lifts this"})
 
     async def reset(self) -> bool:
-        """Lift the retirement; whether there was one."""
+        """Lift the retirement; return whether the agent was retired."""
         was = await self.retired()
         await self._write({RETIRED: None})
         return was

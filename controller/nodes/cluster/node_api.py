@@ -1,6 +1,6 @@
-"""What a leader may ask a node over HTTPS, and how it travels: one POST a question, JSON both ways.
+"""The queries a leader sends to a node over HTTPS: one POST per query, JSON in both directions.
 
-The table is cloud.node.Node's: a question there is a row here. No I/O.
+The table mirrors cloud.node.Node: one row for each method. No I/O.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from controller.devices.serial import SerialDevice
 from controller.network.interfaces import HostInterface
 
 PATH = "/v1/"
-LIMIT = 16 << 20  # bytes of a question: run_command carries up to 8 MiB of text, and base64 of files
+LIMIT = 16 << 20  # bytes of a query: run_command carries up to 8 MiB of text, and files as base64
 
 _AS_BASE64 = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", extra="forbid", allow_inf_nan=False)
 _PERIOD = (Last | Between, ...)
@@ -24,29 +24,29 @@ _TEXT = (str, ...)
 
 
 @dataclass(frozen=True)
-class Question:
-    """``name`` is that of the method of cloud.node.Node."""
+class Query:
+    """``name`` is the name of the method of cloud.node.Node."""
 
     name: str
     parameters: Any  # a pydantic model made below
     result: TypeAdapter[Any]
 
     @classmethod
-    def of(cls, name: str, result: Any, /, **parameters: Any) -> Question:
-        """``parameters`` by name: type and default, as pydantic takes them."""
+    def of(cls, name: str, result: Any, /, **parameters: Any) -> Query:
+        """``parameters`` are pydantic field definitions: (type, default) by name."""
         return cls(name, create_model(name, __config__=_AS_BASE64, **parameters), TypeAdapter(result))
 
 
 TABLE = {
-    question.name: question
-    for question in (
-        Question.of("reading", Reading),
-        Question.of("host_facts", HostFacts),
-        Question.of("host_usage", Usage, cpu=_PERIOD, memory=_PERIOD),
-        Question.of("device_usage", Usage, namespace=_TEXT, device_id=_TEXT, cpu=_PERIOD, memory=_PERIOD),
-        Question.of("interfaces", list[HostInterface], include_virtual=(bool, ...)),
-        Question.of("serial_devices", list[SerialDevice]),
-        Question.of("request", HttpResponse, request=(HttpRequest, ...), seconds=(float, ...)),
-        Question.of("foreign_container", str, name=_TEXT),
+    query.name: query
+    for query in (
+        Query.of("reading", Reading),
+        Query.of("host_facts", HostFacts),
+        Query.of("host_usage", Usage, cpu=_PERIOD, memory=_PERIOD),
+        Query.of("device_usage", Usage, namespace=_TEXT, device_id=_TEXT, cpu=_PERIOD, memory=_PERIOD),
+        Query.of("interfaces", list[HostInterface], include_virtual=(bool, ...)),
+        Query.of("serial_devices", list[SerialDevice]),
+        Query.of("request", HttpResponse, request=(HttpRequest, ...), seconds=(float, ...)),
+        Query.of("foreign_container", str, name=_TEXT),
     )
 }

@@ -1,7 +1,8 @@
-"""Who may ask a node: the API judges token and right, as it does for a kubelet (TokenReview, SubjectAccessReview).
+"""Decides who may query a node. As for a kubelet, the API checks token and permission (TokenReview,
+SubjectAccessReview).
 
-The token must be made for nodes (names.NODE_AUDIENCE): one that opens the API itself is worth nothing here, and this
-one opens nothing else. The right is ``create`` on ``edgenodes/proxy``.
+The token's audience must be names.NODE_AUDIENCE: a token for the API is not accepted here, and this one not there. The
+permission is ``create`` on ``edgenodes/proxy``.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from controller.machinery.client import ApiClient
 
 KEPT_SECONDS = 30.0
 KEPT_COUNT = 64
-REVIEWS_AT_ONCE = 4  # strangers with made-up tokens must not load the API
+REVIEWS_AT_ONCE = 4  # callers with made-up tokens must not overload the API
 
 
 class Verdict(NamedTuple):
-    """``status`` is of HTTP: 200, 401 or 403; ``reason`` one sentence for a person."""
+    """``status`` is an HTTP status (200, 401 or 403); ``reason`` is one sentence for a person."""
 
     status: int
     reason: str = ""
 
 
 class NodeAuthorizer:
-    """The judgements on who asks the node ``node``, each kept for half a minute."""
+    """Authorizes callers of the node ``node``; a verdict is cached for half a minute."""
 
     def __init__(self, api: ApiClient, node: str) -> None:
         self._api = api
@@ -37,7 +38,7 @@ class NodeAuthorizer:
         self._kept: dict[str, tuple[float, Verdict]] = {}
 
     async def judge(self, authorization: str) -> Verdict:
-        """What the header ``Authorization`` is worth. Raises errors.ApiError when the API cannot tell."""
+        """The verdict on an ``Authorization`` header. Raises errors.ApiError when the API cannot be asked."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             return Verdict(401, "give a bearer token")
@@ -58,9 +59,9 @@ class NodeAuthorizer:
     async def _ask(self, token: str) -> Verdict:
         spec = {"token": token, "audiences": [names.NODE_AUDIENCE]}
         found = (await self._api.create(core_kinds.TOKEN_REVIEWS, {"metadata": {}, "spec": spec})).get("status") or {}
-        # A server that says nothing of audiences has looked at none (API reference: TokenReviewStatus).
+        # A server that returns no audiences has not checked them (API reference: TokenReviewStatus).
         if not found.get("authenticated") or names.NODE_AUDIENCE not in (found.get("audiences") or ()):
-            return Verdict(401, f"the token is not one for nodes (audience {names.NODE_AUDIENCE})")
+            return Verdict(401, f"the token is not valid for nodes (audience {names.NODE_AUDIENCE})")
         user = found.get("user") or {}
         if await self._may(user):
             return Verdict(200)

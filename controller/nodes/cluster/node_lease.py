@@ -1,4 +1,4 @@
-"""The Lease by which a node says that it is there (API reference: coordination.k8s.io/v1 Lease), renewed every 10 s."""
+"""The Lease that shows a node is alive, renewed every 10 s (API reference: coordination.k8s.io/v1 Lease)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from controller.machinery.client import ApiClient
 from controller.machinery.timestamps import rfc3339_micro
 
 RENEW_SECONDS = 10.0
-AWAY_SECONDS = 40.0  # a node that was not heard of for so long is away
+AWAY_SECONDS = 40.0  # a node whose Lease was not renewed for this long is away
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def name_of(node: str) -> str:
 
 
 class NodeLease:
-    """Keeps the Lease of ``node``; ``beat`` hears of every attempt."""
+    """Renews the Lease of ``node``; calls ``beat`` after each attempt, successful or not."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class NodeLease:
         self._failing = False
 
     async def run(self) -> None:
-        """Renew it, for ever."""
+        """Renew the Lease periodically until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(self._every):
@@ -54,13 +54,13 @@ class NodeLease:
                 self._failing = False
             except (errors.ApiError, TimeoutError) as error:
                 level = logging.DEBUG if self._failing else logging.WARNING
-                log.log(level, "The Lease of this node is not renewed: %s", error or "the API is slow")
+                log.log(level, "Failed to renew this node's Lease: %s", error or "the API is too slow")
                 self._failing = True
             self._beat()
             await asyncio.sleep(self._every)
 
     async def renew(self) -> None:
-        """Renew it once. Raises errors.ApiError."""
+        """Renew the Lease once. Raises errors.ApiError."""
         lease, spec = name_of(self._node), self._spec()
         try:
             await self._api.patch(core_kinds.LEASES, lease, self._namespace, {"spec": spec})

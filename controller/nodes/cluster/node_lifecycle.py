@@ -1,7 +1,7 @@
-"""The leader's watch over the nodes: one that is not heard of is told as such, on its EdgeNode and on its Runtimes.
+"""The leader's node monitor: marks a silent node as away, on its EdgeNode and on its Runtimes.
 
-Nothing else is done: a node that is cut off goes on running what it runs, so nothing is deleted or moved. When the
-node is back it writes its conditions itself.
+It does nothing else: a node that is cut off keeps running its containers, so nothing is deleted or moved. A node that
+is back writes its conditions itself.
 """
 
 from __future__ import annotations
@@ -26,15 +26,18 @@ LOOK_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-class _Sign(NamedTuple):
-    """The last change of a Lease: what it said, and when we saw it on our own clock."""
+class _Renewal(NamedTuple):
+    """The last renewal of a Lease: its ``renewTime``, and when we saw it on our own clock."""
 
     renewed: str
     seen_at: float
 
 
 class NodeLifecycle:
-    """Watches the Leases in ``namespace``. Who writes here has been quiet for ``away_seconds`` by our own clock."""
+    """Watches the Leases in ``namespace``.
+
+    A node is away when its Lease has not changed for ``away_seconds`` on our own clock: clocks of nodes may be wrong.
+    """
 
     def __init__(
         self,
@@ -50,19 +53,19 @@ class NodeLifecycle:
         self._away_seconds = away_seconds
         self._every = every
         self._clock = clock
-        self._signs: dict[str, _Sign] = {}
+        self._renewals: dict[str, _Renewal] = {}
 
     async def run(self) -> None:
-        """Look again and again, for ever."""
+        """Check the nodes periodically until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.check()
             except errors.ApiError as error:
-                log.warning("Whether nodes are away cannot be told: %s", error)
+                log.warning("Failed to check which nodes are away: %s", error)
             await asyncio.sleep(self._every)
 
-    async def look(self) -> None:
-        """Look once at every node. Raises errors.ApiError."""
+    async def check(self) -> None:
+        """Check every node once. Raises errors.ApiError."""
         selector = f"{names.LEASE_LABEL}={names.NODE_LEASE}"
         leases = await self._api.list(core_kinds.LEASES, self._namespace, label_selector=selector)
         renewed = {lease["metadata"]["name"]: str(lease["spec"].get("renewTime", "")) for lease in leases}
@@ -73,22 +76,27 @@ class NodeLifecycle:
 
     def _is_away(self, node: str, renewed: str) -> bool:
         now = asyncio.get_running_loop().time()
-        if node not in self._signs or self._signs[node].renewed != renewed:
-            self._signs[node] = _Sign(renewed, now)
-        return now - self._signs[node].seen_at > self._away_seconds
+        if node not in self._renewals or self._renewals[node].renewed != renewed:
+            self._renewals[node] = _Renewal(renewed, now)
+        return now - self._renewals[node].seen_at > self._away_seconds
 
     async def _write_status(self, node: dict[str, Any]) -> None:
-        """On its Docker runtimes: of pods the cluster tells, and the pods backend writes it down."""
+        """Mark the node and its Docker runtimes. The pods backend does this for pods, from the cluster's own Node."""
         name = node["metadata"]["name"]
-        since = self._signs[name].renewed or "its start"
-        message = f"node {name} is away, last heard of at {since}: nobody knows how its runtimes are; look at the host"
+        since = self._renewals[name].renewed or "its start"
+        message = (
+            f"node {name} is away, last heard from at {since}: the state of its runtimes is unknown; check the host"
+        )
         if await self._mark(kinds.EDGE_NODES, node, message):
             log.warning("%s", message)
         for runtime in await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={name},spec.backend=Docker"):
             await self._mark(kinds.RUNTIMES, runtime, message)
 
     async def _mark(self, kind: Kind, found: dict[str, Any], message: str) -> bool:
-        """Write Ready=Unknown where it is not written yet; the object must be the one we read."""
+        """Set Ready=Unknown unless it is set already; return whether it was written.
+
+        The resourceVersion makes the write fail if the node came back and wrote its status meanwhile.
+        """
         if away.message(found):
             return False
         before = (found.get("status") or {}).get("conditions") or []
@@ -108,5 +116,5 @@ class NodeLifecycle:
         try:
             await self._api.patch(kind, metadata["name"], metadata.get("namespace", ""), patch, subresource="status")
         except (errors.ConflictError, errors.NotFoundError):
-            return False  # somebody is there after all, or it is gone: the next look tells
+            return False  # changed or deleted meanwhile: the next check decides
         return True

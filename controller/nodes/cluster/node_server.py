@@ -1,6 +1,6 @@
-"""Answers the leader's questions on a node of a cluster, over TLS, to those who may ask (access.py).
+"""Answers the leader's queries on a node of a cluster, over TLS, for authorized callers (node_authorizer.py).
 
-It passes requests on to this node's own runtimes and nowhere else, whoever asks.
+It forwards HTTP requests to this node's own runtimes only, whoever the caller is.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from controller.machinery.client import ApiClient
 from controller.nodes.cluster import node_api
 from controller.nodes.cluster.node_authorizer import NodeAuthorizer
 
-REFUSED = 422  # the question was understood, and its answer is an error
+REFUSED = 422  # the query was understood, and its result is an error
 
 log = logging.getLogger(__name__)
 
 
 class NodeServer:
-    """Listens on ``host:port`` (port 0: any free one, see ``port``) for the node ``name``."""
+    """The server of the node ``name``. Port 0 means any free port, see ``port``."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class NodeServer:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The port it listens on."""
         return self._runner.addresses[0][1] if self._runner and self._runner.addresses else self._port
 
     async def start(self) -> None:
-        """Listen. Raises errors.SettingError when the address cannot be had."""
+        """Start listening. Raises errors.SettingError when the address is not available."""
         app = web.Application(middlewares=[self._admit], client_max_size=node_api.LIMIT)
-        app.add_routes([web.post(node_api.PATH + "{question}", self._answer)])
+        app.add_routes([web.post(node_api.PATH + "{query}", self._answer)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
@@ -63,12 +63,12 @@ class NodeServer:
         except OSError as error:
             await self.stop()
             raise errors.SettingError(
-                f"EDGE_NODE_LISTEN: {self._host}:{self._port} cannot be listened on ({error.strerror}); end the "
-                "program that uses it or choose another port"
+                f"EDGE_NODE_LISTEN: cannot listen on {self._host}:{self._port} ({error.strerror}): stop the program "
+                "that uses it or choose another port"
             ) from error
 
     async def stop(self) -> None:
-        """Stop listening and drop what is connected."""
+        """Stop listening and close all connections."""
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
@@ -77,35 +77,35 @@ class NodeServer:
     async def _admit(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Judge who asks before anything of the question is read."""
+        """Authorize the caller before reading the body."""
         try:
             verdict = await self._access.judge(request.headers.get("Authorization", ""))
         except errors.ApiError as error:
-            return _refusal(503, f"it cannot be told who asks: {error}")
+            return _refusal(503, f"cannot authenticate the caller: {error}")
         if verdict.status != 200:
-            log.warning("%s was refused: %s", request.remote, verdict.reason)
+            log.warning("Refused a query from %s: %s", request.remote, verdict.reason)
             return _refusal(verdict.status, verdict.reason)
         return await handler(request)
 
     async def _answer(self, request: web.Request) -> web.Response:
-        question = node_api.TABLE.get(request.match_info["question"])
-        if question is None:
-            return _refusal(404, "this version of the controller knows no such question")
+        query = node_api.TABLE.get(request.match_info["query"])
+        if query is None:
+            return _refusal(404, "this version of the controller does not know this query")
         try:
-            parameters = question.parameters.model_validate_json(await request.read())
+            parameters = query.parameters.model_validate_json(await request.read())
             await self._check(parameters)
-            ask = getattr(self._node, question.name)
+            ask = getattr(self._node, query.name)
             result = await ask(**{name: getattr(parameters, name) for name in type(parameters).model_fields})
         except pydantic.ValidationError as error:
-            return _refusal(400, f"the question is malformed: {error.errors()[0]['msg']}")
+            return _refusal(400, f"the query is malformed: {error.errors()[0]['msg']}")
         except errors.ReconcileError as error:
             return _refusal(REFUSED, str(error), error.reason)
         except errors.EdgeError as error:
             return _refusal(REFUSED, str(error))
-        return web.Response(body=question.result.dump_json(result), content_type="application/json")
+        return web.Response(body=query.result.dump_json(result), content_type="application/json")
 
     async def _check(self, parameters: Any) -> None:
-        """Raises errors.CommandError for a request to an address that no runtime of this node has."""
+        """Raise errors.CommandError for a request to an address that is not of a runtime on this node."""
         request = getattr(parameters, "request", None)
         if not isinstance(request, HttpRequest):
             return

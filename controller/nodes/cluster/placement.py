@@ -1,7 +1,7 @@
-"""Where a Runtime goes: the node that has the parent interfaces it asks for. Pure.
+"""Chooses the node for a Runtime: one that has the parent interfaces its spec names. Pure.
 
-Two nodes may both have an eth0 and be on different LANs, so a choice between them is made only where their subnets
-say that they are on the same one.
+Two nodes may both have an eth0 but on different LANs, so a choice between them is made only if their subnets show that
+they are on the same LAN.
 """
 
 from __future__ import annotations
@@ -18,23 +18,27 @@ DOCKER, POD = "Docker", "Pod"
 
 
 class Candidate(NamedTuple):
-    """A node as placement sees it: subnets by interface, why it is away ("" when it is not), Runtimes it has."""
+    """A node as placement sees it.
+
+    ``interfaces`` are subnets by name, ``away`` says why it is away ("" when it is not), ``runtimes`` is how many
+    Runtimes it has.
+    """
 
     name: str
     interfaces: Mapping[str, str]
     backends: tuple[str, ...]
     away: str = ""
     runtimes: int = 0
-    devices: frozenset[str] = frozenset()  # every name under which a serial device can be asked for
+    devices: frozenset[str] = frozenset()  # every name by which a spec can refer to a serial device
 
     def reaches(self, parent: str) -> bool:
-        """Whether it has the interface, or can make it a VLAN of one that it has."""
-        wanted = vlan(parent)
-        return parent in self.interfaces or (wanted is not None and wanted.lower in self.interfaces)
+        """Whether it has the interface, or can create it as a VLAN on one that it has."""
+        desired = vlan(parent)
+        return parent in self.interfaces or (desired is not None and desired.lower in self.interfaces)
 
     @classmethod
     def of(cls, edge_node: Mapping[str, Any]) -> Candidate:
-        """From an EdgeNode."""
+        """The candidate for an EdgeNode."""
         status = edge_node.get("status") or {}
         return cls(
             name=edge_node["metadata"]["name"],
@@ -52,9 +56,9 @@ class Candidate(NamedTuple):
 
 
 def choose(candidates: Sequence[Candidate], spec: Mapping[str, Any], *, pods: bool) -> Placement:
-    """The place for a Runtime of that spec; ``pods``: nodes without Docker can run it as a pod.
+    """The node and backend for a Runtime; with ``pods``, nodes without Docker can run it as a pod.
 
-    Raises errors.CommandError, one sentence that says which node has what.
+    Raises errors.CommandError, one sentence that says what each node has.
     """
     parents = _parents(spec)
     fitting = [node for node in candidates if not _obstacle(node, spec, parents, pods)]
@@ -70,9 +74,9 @@ def _parents(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _obstacle(node: Candidate, spec: Mapping[str, Any], parents: Sequence[str], pods: bool) -> str:
-    """Why the node cannot take it, "" when it can."""
+    """Why the node cannot run it, "" when it can."""
     if spec.get("nodeName") not in (None, node.name):
-        return "it is not the one asked for"
+        return "it is not the requested node"
     if node.away:
         return "it is away"
     backend = spec.get("backend")
@@ -84,16 +88,16 @@ def _obstacle(node: Candidate, spec: Mapping[str, Any], parents: Sequence[str], 
 
 def _nothing_fits(candidates: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str], pods: bool) -> str:
     if not candidates:
-        return "there is no node here yet: start the controller with the role node on one"
+        return "there is no node yet: start a controller with the role node"
     asked = [node for node in candidates if node.name == spec.get("nodeName")]
     if spec.get("nodeName") and not asked:
-        return f"there is no node {spec['nodeName']}: there is {_listed(node.name for node in candidates)}"
+        return f"there is no node {spec['nodeName']}: the nodes are {_listed(node.name for node in candidates)}"
     desired = f"has {_listed(parents)}" if parents else "can run it"
     if asked:
         if asked[0].away:
             return asked[0].away
         obstacle = _obstacle(asked[0], spec, parents, pods)
-        return f"node {asked[0].name} cannot run it: {obstacle}, and asked for is {_listed(parents)}"
+        return f"node {asked[0].name} cannot run it: {obstacle}, and the spec asks for {_listed(parents)}"
     found = "; ".join(f"{node.name}: {_obstacle(node, spec, parents, pods)}" for node in candidates)
     return f"no node {desired} ({found})"
 
@@ -101,7 +105,10 @@ def _nothing_fits(candidates: Sequence[Candidate], spec: Mapping[str, Any], pare
 def _with_devices(
     fitting: Sequence[Candidate], candidates: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]
 ) -> Sequence[Candidate]:
-    """Those that have the serial devices; one that nobody has yet may still be plugged in, where there is no choice."""
+    """The nodes that have the serial devices.
+
+    A device that no node has may still be plugged in, so it excludes nothing if only one node is possible anyway.
+    """
     devices = {port["deviceId"] for port in spec.get("serialPorts") or ()}
     having = [node for node in fitting if devices <= node.devices]
     elsewhere = any(devices & node.devices for node in candidates)
@@ -110,17 +117,17 @@ def _with_devices(
     desired = [*parents, *sorted(devices)]
     shown = {node.name: [*node.interfaces, *sorted(devices & node.devices)] for node in candidates}
     found = "; ".join(f"{name}: it has {_listed(has)}" for name, has in shown.items())
-    raise CommandError(f"no node has {_listed(desired)} ({found}): plug the device in there, or give node_name")
+    raise CommandError(f"no node has {_listed(desired)} ({found}): plug the device in there, or set node_name")
 
 
 def _best(fitting: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]) -> Candidate:
-    """Of several nodes on the same LANs the one with the fewest Runtimes."""
+    """Of several nodes on the same LANs, the one with the fewest Runtimes."""
     desired = {i["parentInterface"]: i["subnet"] for i in spec.get("interfaces") or () if i.get("subnet")}
     matching = [node for node in fitting if all(node.interfaces.get(name) == net for name, net in desired.items())]
     rest = matching or fitting
     if len({tuple(node.interfaces.get(parent, "") for parent in parents) for node in rest}) > 1:
         found = "; ".join(f"{n.name}: {_listed(n.interfaces.get(p) or 'no address' for p in parents)}" for n in rest)
-        raise CommandError(f"several nodes have {_listed(parents)}, on different LANs ({found}): give node_name")
+        raise CommandError(f"several nodes have {_listed(parents)}, on different LANs ({found}): set node_name")
     return min(rest, key=lambda node: (node.runtimes, node.name))
 
 

@@ -1,6 +1,6 @@
-"""A node elsewhere in the cluster, asked over HTTPS: satisfies cloud.node.Node. A question is sent once.
+"""A remote node of the cluster, queried over HTTPS. Implements cloud.node.Node. Each query is sent once.
 
-It is known by the certificate in its EdgeNode; we show a token that is good for nodes only.
+The node is authenticated by the certificate in its EdgeNode, and we by a token that only nodes accept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ANSWER_SECONDS = 10.0
 
 
 class Address(NamedTuple):
-    """Where a node answers, and the certificate (PEM) that it must show."""
+    """Where a node listens, and the certificate (PEM) it must present."""
 
     name: str
     url: str
@@ -36,7 +36,7 @@ class Address(NamedTuple):
 
 
 class RemoteNode:
-    """The node at ``address``. Every question raises errors.CommandError when it gets no answer."""
+    """The node at ``address``. Every query raises errors.CommandError when there is no answer."""
 
     def __init__(self, address: Address, token: Path) -> None:
         self._address = address
@@ -45,7 +45,7 @@ class RemoteNode:
         self._opening = asyncio.Lock()
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close the session."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -82,35 +82,35 @@ class RemoteNode:
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
         """Have the node send one request to a runtime."""
-        patience = seconds + CONNECT_SECONDS  # the node's own limit comes first, and says more
-        found: HttpResponse = await self._ask("request", patience, request=request, seconds=seconds)
+        limit = seconds + CONNECT_SECONDS  # longer than the node's own limit, whose error says more
+        found: HttpResponse = await self._ask("request", limit, request=request, seconds=seconds)
         return found
 
     async def foreign_container(self, name: str) -> str:
-        """What container of this name is not ours. Raises errors.ReconcileError too."""
+        """A description of the foreign container of this name, or "". Also raises errors.ReconcileError."""
         found: str = await self._ask("foreign_container", name=name)
         return found
 
-    async def _ask(self, name: str, patience: float = ANSWER_SECONDS, /, **parameters: Any) -> Any:
-        question, node = node_api.TABLE[name], self._address.name
-        body = question.parameters(**parameters).model_dump_json().encode()
+    async def _ask(self, name: str, limit: float = ANSWER_SECONDS, /, **parameters: Any) -> Any:
+        query, node = node_api.TABLE[name], self._address.name
+        body = query.parameters(**parameters).model_dump_json().encode()
         try:
-            return question.result.validate_json(await self._post(name, body, patience))
+            return query.result.validate_json(await self._post(name, body, limit))
         except TimeoutError:
-            raise errors.CommandError(f"node {node} did not answer within {patience:.0f} s") from None
+            raise errors.CommandError(f"node {node} did not answer within {limit:.0f} s") from None
         except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
-            raise errors.CommandError(f"node {node} cannot be asked: {error or type(error).__name__}") from error
+            raise errors.CommandError(f"node {node} cannot be reached: {error or type(error).__name__}") from error
         except pydantic.ValidationError as error:
             raise errors.CommandError(f"node {node} runs another version: its answer cannot be read") from error
 
-    async def _post(self, name: str, body: bytes, patience: float) -> bytes:
+    async def _post(self, name: str, body: bytes, limit: float) -> bytes:
         token = await asyncio.to_thread(self._token.read_text)
         session = await self._open()
         async with session.post(
             self._address.url + node_api.PATH + name,
             data=body,
             headers={"Authorization": f"Bearer {token.strip()}", "Content-Type": "application/json"},
-            timeout=aiohttp.ClientTimeout(total=patience, sock_connect=CONNECT_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=limit, sock_connect=CONNECT_SECONDS),
             server_hostname=certificate.HOST,
             allow_redirects=False,
         ) as response:
@@ -120,7 +120,10 @@ class RemoteNode:
             return content
 
     async def _open(self) -> aiohttp.ClientSession:
-        """One connection a question: a kept one may break as it is used, and nobody knows what was done."""
+        """A session with one connection per query.
+
+        A kept-alive connection may break in use, and then it is unknown whether the node received the query.
+        """
         async with self._opening:
             if self._session is None:
                 context = await asyncio.to_thread(certificate.trusting, self._address.certificate)
@@ -130,12 +133,12 @@ class RemoteNode:
 
 
 def _error(node: str, status: int, content: bytes) -> errors.EdgeError:
-    """The node's own error where it is one, else what kept it from answering."""
+    """The error that the query raised on the node, or a description of why the node did not run it."""
     try:
         parsed = json.loads(content)
         message, reason = str(parsed["error"]), str(parsed["reason"])
     except (ValueError, KeyError, TypeError):
         message, reason = "it is not a node of this controller", ""
     if status != REFUSED:
-        return errors.CommandError(f"node {node} refused the question ({status}): {message}")
+        return errors.CommandError(f"node {node} refused the query ({status}): {message}")
     return errors.Waiting(reason, message) if reason else errors.CommandError(message)

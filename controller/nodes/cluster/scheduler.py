@@ -1,6 +1,7 @@
-"""Gives a node and a backend to Runtimes that have none: those that a person, Helm or GitOps made (design 14).
+"""Assigns a node and a backend to Runtimes that have none: those made by a person, Helm or GitOps (design 14).
 
-The leader does it, once for each Runtime and for good. What fits nowhere says so in its status, and is tried again.
+The leader does this once for each Runtime; the assignment never changes. A Runtime that fits no node says so in its
+status and is tried again.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from controller.machinery.timestamps import rfc3339
 UNASSIGNED = "spec.nodeName="
 AGAIN_SECONDS = 15.0
 
-Seen = tuple[str, int]
+RuntimeVersion = tuple[str, int]
 """A Runtime by uid and generation."""
 
 log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Looks whenever a Runtime without a node changes, and every ``again`` seconds, as nodes change too."""
+    """Runs whenever a Runtime without a node changes, and every ``again`` seconds because nodes change too."""
 
     def __init__(
         self,
@@ -45,31 +46,31 @@ class Scheduler:
         self._clock = clock
 
     async def run(self) -> None:
-        """Assign, for ever."""
+        """Assign nodes until cancelled."""
         while True:
             try:
-                left = await self.look()
+                considered = await self.schedule()
                 async with asyncio.timeout(self._again):
-                    await self._change(left)
+                    await self._wait_for_change(considered)
             except TimeoutError:
                 continue
             except errors.ApiError as error:
-                log.warning("Runtimes without a node wait for the API: %s", error)
+                log.warning("Failed to schedule Runtimes: %s", error)
                 await asyncio.sleep(self._again)
 
-    async def look(self) -> set[Seen]:
-        """Assign what can be assigned now; what was looked at. Raises errors.ApiError."""
+    async def schedule(self) -> set[RuntimeVersion]:
+        """Assign what can be assigned now; return the Runtimes it considered. Raises errors.ApiError."""
         found = await self._api.list(kinds.RUNTIMES, field_selector=UNASSIGNED)
         for runtime in found:
             if not runtime["metadata"].get("deletionTimestamp"):
                 await self._assign(runtime)
-        return {_seen(runtime) for runtime in found}
+        return {_version(runtime) for runtime in found}
 
-    async def _change(self, left: set[Seen]) -> None:
-        """Wait for a Runtime without a node that was not looked at, or not as it is now."""
+    async def _wait_for_change(self, considered: set[RuntimeVersion]) -> None:
+        """Wait for a Runtime without a node that is not in ``considered``: a new one, or a new generation."""
         async with aclosing(self._api.watch(kinds.RUNTIMES, field_selector=UNASSIGNED)) as changes:
             async for event in changes:
-                if event.type in ("ADDED", "MODIFIED") and _seen(event.object) not in left:
+                if event.type in ("ADDED", "MODIFIED") and _version(event.object) not in considered:
                     return
 
     async def _assign(self, runtime: dict[str, Any]) -> None:
@@ -84,16 +85,16 @@ class Scheduler:
         try:
             await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)
         except (errors.ConflictError, errors.NotFoundError):
-            return  # it changed or went meanwhile: the next look sees it
-        log.info("%s/%s goes to node %s", metadata["namespace"], metadata["name"], place.node_name)
+            return  # changed or deleted meanwhile: the next pass sees it
+        log.info("Assigned %s/%s to node %s", metadata["namespace"], metadata["name"], place.node_name)
 
     async def _write_condition(self, runtime: dict[str, Any], message: str) -> None:
-        """Stalled, and why; nobody else writes the status of a Runtime without a node."""
+        """Set Stalled with the reason. No other process writes the status of a Runtime without a node."""
         metadata, status = runtime["metadata"], runtime.get("status") or {}
-        known = tuple(conditions.Condition.model_validate(c) for c in status.get("conditions") or ())
-        found = conditions.merge(known, [self._condition(metadata, kind, message) for kind in _SAID])
-        known_messages = {(c.type, c.message) for c in known}
-        if all((c.type, c.message) in known_messages for c in found):
+        current = tuple(conditions.Condition.model_validate(c) for c in status.get("conditions") or ())
+        found = conditions.merge(current, [self._condition(metadata, kind, message) for kind in _UNPLACEABLE])
+        current_messages = {(c.type, c.message) for c in current}
+        if all((c.type, c.message) in current_messages for c in found):
             return
         patch = {"status": {"observedGeneration": metadata["generation"], "conditions": [c.wire() for c in found]}}
         try:
@@ -104,7 +105,7 @@ class Scheduler:
     def _condition(self, metadata: dict[str, Any], kind: str, message: str) -> conditions.Condition:
         return conditions.Condition(
             type=kind,
-            status=_SAID[kind],
+            status=_UNPLACEABLE[kind],
             reason=reasons.UNPLACEABLE,
             message=message[:1024],
             last_transition_time=rfc3339(self._clock()),
@@ -112,8 +113,12 @@ class Scheduler:
         )
 
 
-_SAID: dict[str, conditions.ConditionStatus] = {names.READY: "False", names.STALLED: "True", names.RECONCILING: "False"}
+_UNPLACEABLE: dict[str, conditions.ConditionStatus] = {
+    names.READY: "False",
+    names.STALLED: "True",
+    names.RECONCILING: "False",
+}
 
 
-def _seen(runtime: dict[str, Any]) -> Seen:
+def _version(runtime: dict[str, Any]) -> RuntimeVersion:
     return runtime["metadata"]["uid"], runtime["metadata"]["generation"]

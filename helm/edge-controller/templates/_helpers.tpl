@@ -1,4 +1,4 @@
-{{/* The name that everything of a release begins with; short enough for every suffix below. */}}
+{{/* The prefix of the names of all objects of a release; short enough for every suffix below. */}}
 {{- define "edge.name" -}}
 {{- $name := default .Chart.Name .Values.nameOverride }}
 {{- if .Values.fullnameOverride }}{{ .Values.fullnameOverride }}
@@ -51,7 +51,7 @@ imagePullSecrets:
 {{- .Values.runtimesNamespace | default .Release.Namespace }}
 {{- end }}
 
-{{/* Settings that every pod has. */}}
+{{/* Settings common to all pods. */}}
 {{- define "edge.environment" -}}
 - {name: EDGE_API, value: cluster}
 - {name: EDGE_NAMESPACE, value: {{ include "edge.runtimesNamespace" . }}}
@@ -61,7 +61,7 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* What a container without any rights of its own has. */}}
+{{/* The security context of an unprivileged container. */}}
 {{- define "edge.unprivileged" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -76,8 +76,8 @@ fsGroup: 65532
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
-{{/* Rules and who has them, from a dict of root, kind, name, rules (a template), account, and namespace for a Role.
-     annotations makes both a hook's. */}}
+{{/* A role and its binding, from a dict of root, kind, name, rules (a template), account, and namespace for a Role;
+     optional annotations, for example of a hook, go on both. */}}
 {{- define "edge.role" -}}
 {{- $root := .root }}
 {{- $metadata := dict "name" .name "labels" (include "edge.labels" $root | fromYaml) }}

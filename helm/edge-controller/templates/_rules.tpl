@@ -1,7 +1,7 @@
-{{/* What each role of the program does with the API, and nothing else; tests/cluster_e2e/test_rights.py holds it against
-     what the program asks for. */}}
+{{/* Exactly the permissions that each role of the program needs; tests/cluster_e2e/test_rights.py compares them with
+     the requests that the program makes. */}}
 
-{{/* The link, and whoever leads: the cloud's commands become Runtimes, each gets its node, silent nodes are told. */}}
+{{/* The leader: turns the cloud's commands into Runtimes, schedules them, and marks silent nodes. */}}
 {{- define "edge.rules.link" -}}
 - apiGroups: [getedge.me]
   resources: [runtimes]
@@ -15,7 +15,7 @@
 - apiGroups: [getedge.me]
   resources: [edgenodes]
   verbs: [get, list]
-# To ask the agent of a node, which looks for this right.
+# To query the agent of a node, which checks for this permission.
 - apiGroups: [getedge.me]
   resources: [edgenodes/proxy]
   verbs: [create]
@@ -24,7 +24,7 @@
   verbs: [get]
 {{- end }}
 
-{{/* In the namespace of the installation: who leads, which nodes are heard of, the facts that all processes share. */}}
+{{/* In the installation's namespace: leader election, the Leases of nodes, and the shared configuration. */}}
 {{- define "edge.rules.link.own" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -38,7 +38,7 @@
   verbs: [get, patch]
 {{- end }}
 
-{{/* Runtimes as pods: read everywhere, written only where edge.rules.pods.place is given. */}}
+{{/* Runtimes as pods: read in all namespaces, written only in those that edge.rules.pods.namespaced is granted in. */}}
 {{- define "edge.rules.pods" -}}
 - apiGroups: [getedge.me]
   resources: [runtimes]
@@ -63,8 +63,8 @@
   verbs: [get, list]
 {{- end }}
 
-{{/* Who may make pods may read every Secret beside them, so it is given by namespace. */}}
-{{- define "edge.rules.pods.place" -}}
+{{/* Granted by namespace, because whoever may create pods can read every Secret of the namespace. */}}
+{{- define "edge.rules.pods.namespaced" -}}
 - apiGroups: [apps]
   resources: [statefulsets]
   verbs: [create, patch, delete]
@@ -88,7 +88,7 @@
   verbs: [create, delete]
 {{- end }}
 
-{{/* A node: its Runtimes' containers, what it says of itself, and whether who asks it may. */}}
+{{/* A node: runs its Runtimes, publishes its EdgeNode, and authorizes its callers. */}}
 {{- define "edge.rules.node" -}}
 - apiGroups: [getedge.me]
   resources: [runtimes]
@@ -105,7 +105,7 @@
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]
-# Which pods of ours run here, for their metrics.
+# To find our pods on this node, for their metrics.
 - apiGroups: [""]
   resources: [pods]
   verbs: [watch]
@@ -130,14 +130,14 @@
   verbs: [get]
 {{- end }}
 
-{{/* Passwords of registries and what spec.env names, by name; in the runtimes' namespaces only. */}}
+{{/* Registry credentials and the Secrets that spec.env references, by name; in the runtimes' namespaces only. */}}
 {{- define "edge.rules.pullSecrets" -}}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
 {{- end }}
 
-{{/* Cleaning up after the release: finalizers are taken off once its pods are gone. */}}
+{{/* Cleanup after an uninstall: removes the finalizers once the release's pods are gone. */}}
 {{- define "edge.rules.cleanup" -}}
 - apiGroups: [getedge.me]
   resources: [runtimes]
@@ -150,7 +150,7 @@
   verbs: [list]
 {{- end }}
 
-{{/* helm test: what a person would look at. */}}
+{{/* helm test: what the check of the installation reads. */}}
 {{- define "edge.rules.test" -}}
 - apiGroups: [getedge.me]
   resources: [runtimes, edgenodes]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from controller.apiserver.access import certificates, kubeconfigs
-from controller.apiserver.access.kubeconfigs import HandOut
+from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
 from controller.apiserver.access.pki import AUTHORITY_DAYS, RENEW_AUTHORITY_DAYS, Pki
 from controller.apiserver.server import ApiServer
 from controller.machinery import endpoint
@@ -33,7 +33,7 @@ async def test_a_certificate_is_good_until_its_end_also_on_a_kept_connection(
 async def test_a_certificate_of_another_authority_is_refused_by_tls(server: ApiServer, tmp_path: Path) -> None:
     config, other = await asyncio.to_thread(server.kubeconfig), Pki(tmp_path / "other")
     await asyncio.to_thread(other.ensure, time.time())
-    foreign = await asyncio.to_thread(other.hand_out, "admin", 60.0, time.time())
+    foreign = await asyncio.to_thread(other.issue_client, "admin", 60.0, time.time())
     cluster = config["clusters"][0]["cluster"]
     async with session(kubeconfigs.of(cluster, "admin", foreign, "edge"), tmp_path) as http:
         with pytest.raises(aiohttp.ClientError):
@@ -46,7 +46,7 @@ async def test_a_host_that_is_opened_is_reached_by_any_name(tmp_path: Path, addr
     await opened.start()
     await asyncio.to_thread(opened.write_kubeconfig, tmp_path / "kubeconfig")
     elsewhere = opened.url.replace("127.0.0.1", address)
-    made = await asyncio.to_thread(HandOut(tmp_path, tmp_path / "kubeconfig").make, "viewer", 60.0, elsewhere)
+    made = await asyncio.to_thread(KubeconfigIssuer(tmp_path, tmp_path / "kubeconfig").make, "viewer", 60.0, elsewhere)
     await asyncio.to_thread((tmp_path / "viewer").write_text, yaml.safe_dump(made))
     assert ("tls-server-name" in made["clusters"][0]["cluster"]) == (address == "127.0.0.4")
     assert "viewer" in await kubectl(tmp_path / "viewer", "auth", "whoami")
@@ -92,5 +92,5 @@ async def test_who_trusts_a_former_certificate_of_the_authority_goes_on(
 def test_a_handed_out_certificate_ends_when_the_kubeconfig_says(tmp_path: Path) -> None:
     kept = Pki(tmp_path)
     kept.ensure(time.time())
-    pair = certificates.read(*kept.hand_out("viewer", 60, time.time()))
+    pair = certificates.read(*kept.issue_client("viewer", 60, time.time()))
     assert pair.certificate.not_valid_after_utc.timestamp() <= time.time() + 60

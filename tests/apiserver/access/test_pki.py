@@ -93,7 +93,10 @@ def test_another_address_gets_another_server_certificate(tmp_path: Path) -> None
 def test_the_authority_is_renewed_with_its_own_key_so_that_what_it_signed_stays_good(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     pki.ensure(NOW)
-    first, handed_out = certificate(tmp_path, "ca"), x509.load_pem_x509_certificate(pki.hand_out("viewer", DAY, NOW)[0])
+    first, handed_out = (
+        certificate(tmp_path, "ca"),
+        x509.load_pem_x509_certificate(pki.issue_client("viewer", DAY, NOW)[0]),
+    )
     late = NOW + (AUTHORITY_DAYS - RENEW_AUTHORITY_DAYS + 1) * DAY
     pki.ensure(late - 2 * DAY)
     assert certificate(tmp_path, "ca") == first
@@ -131,7 +134,7 @@ def test_a_certificate_is_handed_out_for_as_long_as_asked_and_not_kept(tmp_path:
     pki = Pki(tmp_path)
     pki.ensure(NOW)
     before = set(tmp_path.iterdir())
-    found = certificates.read(*pki.hand_out("viewer", 3600, NOW))
+    found = certificates.read(*pki.issue_client("viewer", 3600, NOW))
     assert found.certificate.subject.rfc4514_string() == "CN=viewer"
     assert found.certificate.not_valid_after_utc.timestamp() == NOW + 3600
     found.certificate.verify_directly_issued_by(certificate(tmp_path, "ca"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.apiserver.controllers.backup_schedule import BackupSchedule
-from controller.apiserver.controllers.daily import Daily
+from controller.apiserver.controllers.daily_timer import DailyTimer
 from controller.apiserver.storage.backups import Backups
 from controller.disk import Disk
 from tests.apiserver.storage.test_backups import empty
@@ -36,7 +36,7 @@ def backups(disk: SmallDisk) -> Backups:
 def back_up(disk: SmallDisk, backups: Backups) -> Callable[[], None]:
     """What is called again and again; a backup is due."""
     database = empty(disk.path / "objects.db")
-    return BackupSchedule(database, backups, Daily(backups, lambda: NOW, lambda: NOW), Disk(disk.path))
+    return BackupSchedule(database, backups, DailyTimer(backups, lambda: NOW, lambda: NOW), Disk(disk.path))
 
 
 def test_a_backup_that_would_fill_the_disk_is_not_taken_and_that_is_said_once(

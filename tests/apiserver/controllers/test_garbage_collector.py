@@ -27,7 +27,7 @@ async def make(store: Store, name: str, **metadata: Any) -> dict[str, Any]:
 async def test_what_was_begun_before_a_crash_is_finished_after_it(tmp_path: Path) -> None:
     store = Store(tmp_path / "objects.db")
     await store.open()
-    await seed.plant(store, ("edge", "default"), [])
+    await seed.create_defaults(store, ("edge", "default"), [])
     gone, waiting, orphaning = [await make(store, name) for name in ("gone", "waiting", "orphaning")]
     await make(store, "left", ownerReferences=[gone])
     await make(store, "blocking", ownerReferences=[{**waiting, "blockOwnerDeletion": True}])

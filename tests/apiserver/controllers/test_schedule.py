@@ -10,7 +10,7 @@ import pytest
 
 from controller import RELEASED
 from controller.apiserver.access.pki import Pki
-from controller.apiserver.controllers.daily import Daily
+from controller.apiserver.controllers.daily_timer import DailyTimer
 from controller.apiserver.controllers.schedule import ControllerSchedule
 from controller.apiserver.storage.backups import DAY, Backups
 from controller.apiserver.storage.store import Store
@@ -30,7 +30,7 @@ class Box:
             empty(self.source)
         self.now, self.elapsed = now, 30.0
         self.backups = Backups(tmp_path / "backups", lambda: self.now)
-        self.daily = Daily(self.backups, lambda: self.now, lambda: self.elapsed)
+        self.daily_timer = DailyTimer(self.backups, lambda: self.now, lambda: self.elapsed)
 
     def run(self, seconds: float) -> int:
         """Let time pass; how many backups were taken."""
@@ -38,9 +38,9 @@ class Box:
         for _ in range(int(seconds) // 600):
             self.now += 600
             self.elapsed += 600
-            if self.daily.is_due():
+            if self.daily_timer.is_due():
                 self.backups.take(self.source)
-                self.daily.taken()
+                self.daily_timer.restart()
                 taken += 1
         return taken
 

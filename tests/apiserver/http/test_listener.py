@@ -15,9 +15,9 @@ from aiohttp import web
 from yarl import URL
 
 from controller.apiserver.access.pki import Pki
-from controller.apiserver.http import guests, listener
-from controller.apiserver.http.guests import Guests
-from controller.apiserver.http.listener import KNOWN, Listener
+from controller.apiserver.http import connection_limits, listener
+from controller.apiserver.http.connection_limits import ConnectionLimits
+from controller.apiserver.http.listener import MARK_AUTHENTICATED, Listener
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def answer(request: web.Request) -> web.Response:
 async def test_the_box_itself_is_let_in_where_there_is_room_for_nobody(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    made = Listener(answer, Guests(most=0))
+    made = Listener(answer, ConnectionLimits(most=0))
     url = f"https://127.0.0.1:{await made.open('127.0.0.1', 0, contexts[0])}"
     async with aiohttp.ClientSession() as first, aiohttp.ClientSession() as second:
         for session in (first, second, first, second):
@@ -49,7 +49,7 @@ async def test_the_box_itself_is_let_in_where_there_is_room_for_nobody(
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the box's own connections count as those of another host, which takes all the time it likes."""
-    monkeypatch.setattr(guests, "_is_loopback", lambda _: False)
+    monkeypatch.setattr(connection_limits, "_is_loopback", lambda _: False)
     monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 600.0)
 
 
@@ -57,7 +57,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_connections_count_before_their_handshake_has_begun(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    made = Listener(answer, Guests(most=1))
+    made = Listener(answer, ConnectionLimits(most=1))
     port = await made.open("127.0.0.1", 0, contexts[0])
     _, kept = await asyncio.open_connection("127.0.0.1", port)
     refused, _ = await asyncio.open_connection("127.0.0.1", port)
@@ -71,10 +71,10 @@ async def test_the_oldest_that_has_not_shown_who_it_is_goes_for_one_more(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     async def known(request: web.Request) -> web.Response:
-        request[KNOWN]()
+        request[MARK_AUTHENTICATED]()
         return web.Response(text="known")
 
-    made = Listener(known, Guests(strangers=1))
+    made = Listener(known, ConnectionLimits(unauthenticated=1))
     port = await made.open("127.0.0.1", 0, contexts[0])
     url = f"https://127.0.0.1:{port}"
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1], limit=1)) as http:

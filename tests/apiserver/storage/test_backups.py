@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 from controller import __version__, errors
 from controller.apiserver.server import ApiServer
-from controller.apiserver.storage import database, rescue
+from controller.apiserver.storage import database, recovery
 from controller.apiserver.storage.backups import DAY, KEPT, Backups
-from controller.apiserver.storage.keeping import Keeping
+from controller.apiserver.storage.database_options import DatabaseOptions
 from controller.apiserver.storage.rows import Rows
 from controller.apiserver.storage.store import Key, Store
 from controller.cli.main import cli
@@ -32,7 +32,7 @@ Served = Callable[[ApiClient], Awaitable[object]]
 
 async def serve(directory: Path, work: Served) -> None:
     """Run a server on the directory while ``work`` is done with a client of it."""
-    server = ApiServer(directory, "127.0.0.1", 0, [], "edge", keeping=Keeping(FACTS))
+    server = ApiServer(directory, "127.0.0.1", 0, [], "edge", database_options=DatabaseOptions(FACTS))
     await server.start()
     ours = await asyncio.to_thread(server.credentials, "admin")
     api = ApiClient(Endpoint(server.url, ca_file=ours.ca, client_cert=ours.certificate, client_key=ours.key))
@@ -197,17 +197,17 @@ def test_a_clock_that_starts_in_1970_does_not_make_the_newest_backup_the_oldest(
 async def test_an_upgrade_begins_with_a_backup(tmp_path: Path) -> None:
     await serve(tmp_path, keep_a_lease)
     path = tmp_path / "api" / "objects.db"
-    await asyncio.to_thread(database.keep_facts, path, {rescue.VERSION: "0.0.1"})
+    await asyncio.to_thread(database.keep_facts, path, {recovery.VERSION: "0.0.1"})
     await serve(tmp_path, leases)
     (backup,) = (tmp_path / "backups").iterdir()
     assert backup.name.endswith(f"-before-{__version__}.db")
-    assert (await asyncio.to_thread(database.facts, backup))[rescue.VERSION] == "0.0.1"
-    assert (await asyncio.to_thread(database.facts, path))[rescue.VERSION] == __version__
+    assert (await asyncio.to_thread(database.facts, backup))[recovery.VERSION] == "0.0.1"
+    assert (await asyncio.to_thread(database.facts, path))[recovery.VERSION] == __version__
 
 
 async def test_a_database_of_a_later_format_is_refused_with_the_remedy(tmp_path: Path) -> None:
     await serve(tmp_path, keep_a_lease)
-    events = {rescue.FORMAT: str(database.FORMAT + 1), rescue.VERSION: "99.0"}
+    events = {recovery.FORMAT: str(database.FORMAT + 1), recovery.VERSION: "99.0"}
     await asyncio.to_thread(database.keep_facts, tmp_path / "api" / "objects.db", events)
     with pytest.raises(errors.SettingError, match=r"version 99\.0.*edge-controller restore --latest"):
         await serve(tmp_path, leases)
@@ -237,7 +237,7 @@ async def test_what_was_lost_is_told_once_even_when_the_power_went_before_it_cou
     path = tmp_path / "api" / "objects.db"
     damage(path)
     backups = Backups(tmp_path / "backups", lambda: 0.0)
-    await asyncio.to_thread(rescue.prepare, path, backups, __version__)  # and then the power goes
+    await asyncio.to_thread(recovery.prepare, path, backups, __version__)  # and then the power goes
     events: list[str] = []
 
     async def look(api: ApiClient) -> None:

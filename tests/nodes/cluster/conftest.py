@@ -1,4 +1,4 @@
-"""An embedded API for the parts of a cluster, through an administrator: it knows no rights of nodes and leaders."""
+"""An embedded API for the parts of a cluster, as administrator: it has no accounts for nodes and leaders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.embedded_api import NAMESPACE, EmbeddedApi
 
 @pytest.fixture
 async def api(embedded_api: EmbeddedApi) -> AsyncIterator[ApiClient]:
-    """A client that may do everything; what a test made is removed."""
+    """A client with all permissions; removes what the test created."""
     api = embedded_api.client(user="admin")
     yield api
     await embedded_api.clear()

@@ -1,4 +1,4 @@
-"""How the link stands, on every EdgeNode: written by the leader, kept by the nodes."""
+"""The state of the cloud link on every EdgeNode: written by the leader, preserved by the nodes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ DOWN = Cloud("False", "Disconnected", "the cloud cannot be reached", "07048933")
 
 @pytest.fixture
 async def node(api: ApiClient) -> NodeStatus:
-    """A node of a cluster, which has written its EdgeNode."""
+    """A node of a cluster that has written its EdgeNode."""
 
     async def nothing() -> list[Any]:
         return []
 
     node = NodeStatus(api, "one", "1", Sources(lambda: HostReading(1, 2, 3, 4, 5, 6), nothing, nothing, nothing))
-    await node.look()
+    await node.sync()
     return node
 
 
@@ -34,20 +34,20 @@ async def shown(api: ApiClient) -> dict[str, Any]:
     return {**found, "conditions": {c["type"]: c["status"] for c in found["conditions"]}}
 
 
-async def test_the_word_of_the_leader_stands_beside_the_nodes_own(api: ApiClient, node: NodeStatus) -> None:
+async def test_a_node_preserves_the_condition_that_the_leader_wrote(api: ApiClient, node: NodeStatus) -> None:
     await CloudStatusPublisher(api, lambda: UP).write()
     before = await shown(api)
     assert before["conditions"] == {"Ready": "True", "CloudConnected": "True", "DiskFull": "False"}
     assert (before["agentId"], before["cloud"]["url"]) == ("07048933", "https://cloud")
     node._written = float("-inf")  # a minute later
-    await node.look()
+    await node.sync()
     after = await shown(api)
     assert {name: after[name] for name in ("conditions", "agentId", "cloud")} == {
         name: before[name] for name in ("conditions", "agentId", "cloud")
     }
 
 
-async def test_it_is_written_when_it_changed_and_else_not(api: ApiClient, node: NodeStatus) -> None:
+async def test_it_is_written_only_when_it_changed(api: ApiClient, node: NodeStatus) -> None:
     clouds = [UP, UP, DOWN]
     notice = CloudStatusPublisher(api, lambda: clouds.pop(0))
     versions = []

@@ -1,4 +1,4 @@
-"""A node that will not come back: a person lets go what it held; one that is there is left alone."""
+"""Decommissioning deletes the objects of a node that is away, and refuses for one that is not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AWAY = {"type": "Ready", "status": "Unknown", "reason": "NodeAway", "lastTransit
 
 
 async def node(api: ApiClient, name: str, *, away: bool) -> None:
-    """A node with a Runtime, which it holds by its finalizer."""
+    """Create a node with a Runtime that has the node's finalizer."""
     await api.create(kinds.EDGE_NODES, {"metadata": {"name": name}, "spec": {}})
     await node_lease.NodeLease(api, NAMESPACE, name, lambda: None).renew()
     if away:
@@ -39,13 +39,13 @@ async def left(api: ApiClient) -> set[str]:
 
 @pytest.fixture
 async def nodes(api: ApiClient) -> None:
-    """One that is lost and one that is there."""
+    """One node that is away and one that is not."""
     await node(api, "lost", away=True)
     await node(api, "here", away=False)
 
 
 @pytest.mark.usefixtures("nodes")
-async def test_all_that_it_held_is_let_go_and_nothing_else(api: ApiClient) -> None:
+async def test_the_objects_of_the_node_are_deleted_and_no_others(api: ApiClient) -> None:
     before = await left(api)
     lines = await decommission.belongings(api, "lost")
     assert await left(api) == before
@@ -56,9 +56,9 @@ async def test_all_that_it_held_is_let_go_and_nothing_else(api: ApiClient) -> No
 
 @pytest.mark.usefixtures("nodes")
 @pytest.mark.parametrize(
-    ("name", "sentence"), [("here", "node here is there"), ("nowhere", "there is no node nowhere")]
+    ("name", "sentence"), [("here", "node here is not away"), ("nowhere", "there is no node nowhere")]
 )
-async def test_a_node_that_is_there_is_left_alone(api: ApiClient, name: str, sentence: str) -> None:
+async def test_a_node_that_is_not_away_is_refused(api: ApiClient, name: str, sentence: str) -> None:
     before = await left(api)
     with pytest.raises(errors.SettingError, match=sentence):
         await decommission.release(api, NAMESPACE, name)

@@ -1,4 +1,4 @@
-"""What all processes of an installation agree on: one install id, whoever asks first, and whether it is retired."""
+"""What all processes of an installation share: one install id, and whether the agent is retired."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from tests.support.embedded_api import NAMESPACE
 from tests.support.fake_api import FakeApi
 
 
-async def test_the_first_to_ask_names_the_installation_for_all(api: ApiClient) -> None:
+async def test_the_first_process_sets_the_install_id_for_all(api: ApiClient) -> None:
     assert await InstallationConfig(api, NAMESPACE).install_id("07048933") == "07048933"
     assert await InstallationConfig(api, NAMESPACE).install_id("another") == "07048933"
     assert await InstallationConfig(api, NAMESPACE).install_id(None) == "07048933"
 
 
-async def test_many_at_once_agree(api: ApiClient) -> None:
+async def test_concurrent_processes_agree_on_the_install_id(api: ApiClient) -> None:
     found = await asyncio.gather(
         *(InstallationConfig(api, NAMESPACE).install_id(f"id-{number}") for number in range(8))
     )
     assert len(set(found)) == 1
 
 
-async def test_without_a_preference_an_id_is_made_and_kept(api: ApiClient) -> None:
+async def test_without_a_preference_an_id_is_generated_and_kept(api: ApiClient) -> None:
     made = await InstallationConfig(api, NAMESPACE).install_id(None)
     assert len(made) == 8
     assert await InstallationConfig(api, NAMESPACE).install_id(None) == made
 
 
-async def test_a_retirement_is_known_to_all_until_it_is_reset(api: ApiClient) -> None:
+async def test_a_retirement_is_visible_to_all_until_it_is_reset(api: ApiClient) -> None:
     one, other = InstallationConfig(api, NAMESPACE), InstallationConfig(api, NAMESPACE)
     await one.install_id("07048933")
     assert not await other.retired()
@@ -45,19 +45,19 @@ async def test_a_retirement_is_known_to_all_until_it_is_reset(api: ApiClient) ->
     assert await other.install_id(None) == "07048933"
 
 
-async def test_an_api_that_is_away_is_waited_for(api: ApiClient) -> None:
-    class Away(FakeApi):
-        """Answers from the second question on."""
+async def test_it_waits_for_an_unavailable_api(api: ApiClient) -> None:
+    class Unavailable(FakeApi):
+        """Answers from the second call on."""
 
-        asked = 0
+        calls = 0
 
         async def get(self, kind: Kind, name: str, namespace: str = "") -> dict[str, Any]:
-            self.asked += 1
-            if self.asked == 1:
-                raise errors.ApiUnavailableError("the API is away")
+            self.calls += 1
+            if self.calls == 1:
+                raise errors.ApiUnavailableError("the API does not answer")
             return {"data": {"install-id": "07048933"}}
 
-    away = Away()
-    assert await InstallationConfig(away, NAMESPACE).install_id(None) == "07048933"
-    assert away.asked == 2
+    unavailable = Unavailable()
+    assert await InstallationConfig(unavailable, NAMESPACE).install_id(None) == "07048933"
+    assert unavailable.calls == 2
     assert NAME not in [found["metadata"]["name"] for found in await api.list(core_kinds.CONFIG_MAPS, NAMESPACE)]

@@ -1,4 +1,4 @@
-"""The election: one leader at a time, the next one when it is silent or stops, none where the API cannot be asked."""
+"""Leader election: one leader at a time, a new one when it goes silent or stops, none without the API."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.support.embedded_api import NAMESPACE
 QUICK = Timing(duration=2.0, deadline=1.0, every=0.1)
 
 
-class Unsteady:
-    """An API that can be taken away from one candidate."""
+class FlakyApi:
+    """An API client of one candidate that can be made to fail."""
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api
@@ -26,18 +26,18 @@ class Unsteady:
     def __getattr__(self, verb: str) -> Any:
         async def call(*arguments: Any, **named: Any) -> Any:
             if self.away:
-                raise errors.ApiUnavailableError("the API is away")
+                raise errors.ApiUnavailableError("the API does not answer")
             return await getattr(self._api, verb)(*arguments, **named)
 
         return call
 
 
 class Candidate:
-    """A candidate in a task, and whether what its leadership opens is open."""
+    """A candidate running in a task; ``opened`` and ``closed`` show when it starts and stops leading."""
 
     def __init__(self, name: str, api: ApiClient, leading: list[str]) -> None:
         self.name = name
-        self.api = Unsteady(api)
+        self.api = FlakyApi(api)
         self.opened = asyncio.Event()
         self.closed = asyncio.Event()
         self._leading = leading
@@ -56,7 +56,7 @@ class Candidate:
             self.closed.set()
 
     async def stop(self) -> None:
-        """End it as a process does that is stopped."""
+        """Stop it like a process that receives SIGTERM."""
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
 
@@ -66,7 +66,7 @@ async def until(event: asyncio.Event) -> None:
 
 
 async def two(api: ApiClient) -> tuple[Candidate, Candidate, list[str]]:
-    """The leader and one that waits."""
+    """The leader and a candidate that waits."""
     leading: list[str] = []
     first = Candidate("first", api, leading)
     await until(first.opened)
@@ -78,7 +78,7 @@ async def holder(api: ApiClient) -> str:
     return found
 
 
-async def test_the_first_leads_until_it_stops_and_then_the_other(api: ApiClient) -> None:
+async def test_the_second_candidate_leads_after_the_leader_stops(api: ApiClient) -> None:
     first, second, leading = await two(api)
     assert (leading, await holder(api)) == (["first"], "first")
     await first.stop()
@@ -88,7 +88,7 @@ async def test_the_first_leads_until_it_stops_and_then_the_other(api: ApiClient)
     assert await holder(api) == ""
 
 
-async def test_one_that_cannot_renew_stops_leading_before_the_next_begins(api: ApiClient) -> None:
+async def test_a_leader_that_cannot_renew_stops_before_the_next_one_starts(api: ApiClient) -> None:
     first, second, leading = await two(api)
     first.api.away = True
     await until(first.closed)
@@ -102,9 +102,9 @@ async def test_one_that_cannot_renew_stops_leading_before_the_next_begins(api: A
     await first.stop()
 
 
-async def test_one_that_is_killed_is_followed_after_its_lease(api: ApiClient) -> None:
+async def test_a_killed_leader_is_replaced_when_its_lease_expires(api: ApiClient) -> None:
     first, second, leading = await two(api)
-    first.api.away = True  # it gives nothing back
+    first.api.away = True  # so that it cannot release the Lease
     await first.stop()
     assert await holder(api) == "first"
     await until(second.opened)
@@ -113,7 +113,7 @@ async def test_one_that_is_killed_is_followed_after_its_lease(api: ApiClient) ->
     await second.stop()
 
 
-async def test_a_leader_whose_lease_was_taken_stops_at_once(api: ApiClient) -> None:
+async def test_a_leader_that_lost_its_lease_stops_at_once(api: ApiClient) -> None:
     first, second, _ = await two(api)
     await second.stop()
     usurped = {"holderIdentity": "somebody", "leaseDurationSeconds": 3600}
@@ -123,7 +123,7 @@ async def test_a_leader_whose_lease_was_taken_stops_at_once(api: ApiClient) -> N
     await first.stop()
 
 
-async def test_a_lease_that_somebody_deleted_is_made_again(api: ApiClient) -> None:
+async def test_a_deleted_lease_is_created_again(api: ApiClient) -> None:
     first, second, leading = await two(api)
     await second.stop()
     await api.delete(core_kinds.LEASES, "test", NAMESPACE)
@@ -140,7 +140,7 @@ async def test_a_lease_that_somebody_deleted_is_made_again(api: ApiClient) -> No
     await first.stop()
 
 
-async def test_parts_that_cannot_be_opened_give_the_lease_back(api: ApiClient) -> None:
+async def test_a_failure_to_start_leading_releases_the_lease(api: ApiClient) -> None:
     @contextlib.asynccontextmanager
     async def broken() -> AsyncIterator[None]:
         raise errors.ApiUnavailableError("not now")

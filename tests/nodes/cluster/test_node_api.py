@@ -1,6 +1,6 @@
-"""A node asked over TLS: every question as in the same process, for those who may ask, and for nobody else.
+"""Queries to a node over TLS: the same answers as in the same process, for authorized callers only.
 
-The API's reviews are canned here; tests/cluster_e2e/test_node_api.py has the real ones.
+The API's reviews are faked here; tests/cluster_e2e/test_fleet.py has the real ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REQUEST = HttpRequest(ADDRESS, 8443, "https", "POST", "/a?b=c", {"q": ["1", "2"]
 
 
 class ReviewingApi(FakeApi):
-    """Knows the token ``leader`` of one who may ask, and ``person`` of one who may not."""
+    """Knows two tokens: ``leader``, which is authorized, and ``person``, which is not."""
 
     reviews = 0
 
@@ -50,7 +50,7 @@ class ReviewingApi(FakeApi):
 
 
 class Served:
-    """One node that is served, and a client of it."""
+    """A node behind a NodeServer."""
 
     def __init__(self, folder: Path) -> None:
         self.api = ReviewingApi()
@@ -67,14 +67,14 @@ class Served:
         return Address(NAME, f"https://127.0.0.1:{self.server.port}", self.own.pem)
 
     async def run_here(self, address: str = ADDRESS) -> None:
-        """A runtime of this node has that address."""
+        """Create a runtime of this node with that address."""
         metadata = {"name": "plc-1", "namespace": "edge"}
         await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": {"deviceId": "plc-1", "nodeName": NAME}})
         status = {"status": {"internalIP": address}}
         await self.api.patch(kinds.RUNTIMES, "plc-1", "edge", status, subresource="status")
 
     async def announce(self, pem: str) -> None:
-        """The EdgeNode says where the node answers."""
+        """Publish the node's address in its EdgeNode."""
         await self.api.create(kinds.EDGE_NODES, {"metadata": {"name": NAME}, "spec": {}})
         api = {"url": self.address.url, "certificate": pem}
         await self.api.patch(kinds.EDGE_NODES, NAME, "", {"status": {"api": api}}, subresource="status")
@@ -96,7 +96,7 @@ async def remote(served: Served) -> AsyncIterator[RemoteNode]:
 
 
 @pytest.mark.parametrize(
-    ("question", "parameters"),
+    ("query", "parameters"),
     [
         ("reading", {}),
         ("host_facts", {}),
@@ -106,18 +106,18 @@ async def remote(served: Served) -> AsyncIterator[RemoteNode]:
         ("foreign_container", {"name": "plc-1"}),
     ],
 )
-async def test_the_answer_is_the_one_of_the_node_itself(
-    served: Served, remote: RemoteNode, question: str, parameters: dict[str, Any]
+async def test_a_remote_answer_equals_the_nodes_own(
+    served: Served, remote: RemoteNode, query: str, parameters: dict[str, Any]
 ) -> None:
-    assert await getattr(remote, question)(**parameters) == await getattr(served.node, question)(**parameters)
+    assert await getattr(remote, query)(**parameters) == await getattr(served.node, query)(**parameters)
 
 
-def test_every_question_of_a_node_can_travel() -> None:
-    asked = {name for name in vars(RemoteNode) if not name.startswith("_")} - {"close"}
-    assert asked == set(node_api.TABLE)
+def test_every_query_of_a_remote_node_is_in_the_table() -> None:
+    queries = {name for name in vars(RemoteNode) if not name.startswith("_")} - {"close"}
+    assert queries == set(node_api.TABLE)
 
 
-async def test_a_request_is_passed_on_whole(served: Served, remote: RemoteNode) -> None:
+async def test_a_request_is_forwarded_unchanged(served: Served, remote: RemoteNode) -> None:
     await served.run_here()
     files = {"f": File("a.bin", bytes(range(256)), "application/octet-stream")}
     request = HttpRequest(**{**vars(REQUEST), "files": files})
@@ -137,9 +137,12 @@ async def test_a_request_to_another_address_is_refused(served: Served, remote: R
 
 @pytest.mark.parametrize(
     "error",
-    [errors.CommandError("the runtime did not answer"), errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker is away")],
+    [
+        errors.CommandError("the runtime did not answer"),
+        errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer"),
+    ],
 )
-async def test_an_error_of_the_node_arrives_as_it_is(served: Served, remote: RemoteNode, error: Any) -> None:
+async def test_an_error_of_the_node_arrives_unchanged(served: Served, remote: RemoteNode, error: Any) -> None:
     await served.run_here()
     served.node.response = error
     with pytest.raises(type(error)) as raised:
@@ -152,34 +155,36 @@ async def test_an_error_of_the_node_arrives_as_it_is(served: Served, remote: Rem
     ("token", "sentence"),
     [
         ("", "give a bearer token"),
-        ("stranger", "the token is not one for nodes"),
+        ("stranger", "the token is not valid for nodes"),
         ("person", "person may not create edgenodes/proxy of node-1"),
     ],
 )
-async def test_who_may_not_ask_gets_no_answer(served: Served, remote: RemoteNode, token: str, sentence: str) -> None:
+async def test_an_unauthorized_caller_gets_no_answer(
+    served: Served, remote: RemoteNode, token: str, sentence: str
+) -> None:
     served.token.write_text(token)
     with pytest.raises(errors.CommandError, match=sentence):
         await remote.host_facts()
 
 
-async def test_while_the_api_is_away_nobody_may_ask(
+async def test_while_the_api_is_unavailable_no_caller_is_authorized(
     served: Served, remote: RemoteNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: Any) -> Any:
-        raise errors.ApiUnavailableError("the API is away")
+    async def unavailable(*_: Any) -> Any:
+        raise errors.ApiUnavailableError("the API does not answer")
 
-    monkeypatch.setattr(served.api, "create", away)
-    with pytest.raises(errors.CommandError, match="it cannot be told who asks: the API is away"):
+    monkeypatch.setattr(served.api, "create", unavailable)
+    with pytest.raises(errors.CommandError, match="cannot authenticate the caller: the API does not answer"):
         await remote.reading()
 
 
-async def test_the_api_is_not_asked_for_each_question(served: Served, remote: RemoteNode) -> None:
+async def test_a_verdict_is_cached(served: Served, remote: RemoteNode) -> None:
     for _ in range(5):
         await remote.reading()
     assert served.api.reviews == 1
 
 
-async def test_a_node_with_another_certificate_is_not_asked(served: Served) -> None:
+async def test_a_node_with_another_certificate_gets_no_token(served: Served) -> None:
     other = await asyncio.to_thread(certificate.make)
     impostor = RemoteNode(Address(NAME, served.address.url, other.pem), served.token)
     with pytest.raises(errors.CommandError, match="certificate verify failed"):
@@ -188,9 +193,9 @@ async def test_a_node_with_another_certificate_is_not_asked(served: Served) -> N
     await impostor.close()
 
 
-async def test_a_node_that_does_not_listen_says_so(served: Served, remote: RemoteNode) -> None:
+async def test_a_node_that_does_not_listen_is_an_error(served: Served, remote: RemoteNode) -> None:
     await served.server.stop()
-    with pytest.raises(errors.CommandError, match="node node-1 cannot be asked: "):
+    with pytest.raises(errors.CommandError, match="node node-1 cannot be reached: "):
         await remote.reading()
 
 
@@ -204,7 +209,7 @@ async def test_a_node_that_does_not_listen_says_so(served: Served, remote: Remot
         ("/", b"{}", 404),
     ],
 )
-async def test_a_malformed_question_is_refused(served: Served, path: str, body: bytes, status: int) -> None:
+async def test_a_malformed_query_is_refused(served: Served, path: str, body: bytes, status: int) -> None:
     context = await asyncio.to_thread(certificate.trusting, served.own.pem)
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer leader"}) as session:
         url = served.address.url + path
@@ -212,7 +217,7 @@ async def test_a_malformed_question_is_refused(served: Served, path: str, body: 
             assert answer.status == status
 
 
-async def test_only_tls_is_spoken(served: Served) -> None:
+async def test_only_tls_1_3_is_accepted(served: Served) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientError):
             await session.post(served.address.url.replace("https", "http") + "/v1/reading", data=b"{}")
@@ -223,41 +228,43 @@ async def test_only_tls_is_spoken(served: Served) -> None:
             await session.post(served.address.url + "/v1/reading", data=b"{}", ssl=old)
 
 
-async def test_the_fleet_asks_the_node_where_its_edge_node_says(served: Served) -> None:
+async def test_the_directory_queries_the_node_at_its_published_address(served: Served) -> None:
     await served.announce(served.own.pem)
-    fleet = ClusterNodeDirectory(served.api, served.token, pods=False)
-    assert list(await fleet.present()) == [NAME]
+    directory = ClusterNodeDirectory(served.api, served.token, pods=False)
+    assert list(await directory.present()) == [NAME]
     runtime = {"spec": {"nodeName": NAME, "deviceId": "plc-1"}}
-    assert await (await fleet.running(runtime)).host_facts() == await served.node.host_facts()
-    await fleet.read()
-    assert fleet.reading == await served.node.reading()
+    assert await (await directory.running(runtime)).host_facts() == await served.node.host_facts()
+    await directory.read()
+    assert directory.reading == await served.node.reading()
     await served.server.stop()
-    await fleet.read()
-    assert fleet.reading == await served.node.reading()  # the last one, as it is not away yet
-    await fleet.close()
+    await directory.read()
+    assert directory.reading == await served.node.reading()  # the last one, as the node is not away yet
+    await directory.close()
 
 
 @pytest.mark.parametrize(
     ("node", "sentence"),
-    [(None, "plc-1 has no node yet"), ("nowhere", "there is no node nowhere"), (NAME, "has not told where it answers")],
+    [(None, "plc-1 has no node yet"), ("nowhere", "there is no node nowhere"), (NAME, "has not published its address")],
 )
-async def test_a_runtime_whose_node_cannot_be_found(served: Served, node: str | None, sentence: str) -> None:
+async def test_a_runtime_whose_node_cannot_be_found_is_an_error(
+    served: Served, node: str | None, sentence: str
+) -> None:
     await served.announce("")
-    fleet = ClusterNodeDirectory(served.api, served.token, pods=False)
+    directory = ClusterNodeDirectory(served.api, served.token, pods=False)
     with pytest.raises(errors.CommandError, match=sentence):
-        await fleet.running({"spec": {"nodeName": node, "deviceId": "plc-1"}})
-    await fleet.close()
+        await directory.running({"spec": {"nodeName": node, "deviceId": "plc-1"}})
+    await directory.close()
 
 
-async def test_a_parent_that_the_edge_node_does_not_list_is_asked_for(served: Served) -> None:
+async def test_the_node_is_queried_for_a_parent_that_its_edge_node_does_not_list(served: Served) -> None:
     await served.announce(served.own.pem)
     status = {"backends": ["Docker"], "interfaces": [{"name": "eth7"}]}
     await served.api.patch(kinds.EDGE_NODES, NAME, "", {"status": status}, subresource="status")
-    fleet = ClusterNodeDirectory(served.api, served.token, pods=False)
-    assert await fleet.place({"interfaces": [{"parentInterface": "br0"}]}) == (NAME, "Docker")
+    directory = ClusterNodeDirectory(served.api, served.token, pods=False)
+    assert await directory.place({"interfaces": [{"parentInterface": "br0"}]}) == (NAME, "Docker")
     with pytest.raises(errors.CommandError, match=r"no node has wlan0 \(node-1: it has eth7\)"):
-        await fleet.place({"interfaces": [{"parentInterface": "wlan0"}]})
+        await directory.place({"interfaces": [{"parentInterface": "wlan0"}]})
     await served.server.stop()
     with pytest.raises(errors.CommandError, match=r"no node has br0 \(node-1: it has eth7\)"):
-        await fleet.place({"interfaces": [{"parentInterface": "br0"}]})
-    await fleet.close()
+        await directory.place({"interfaces": [{"parentInterface": "br0"}]})
+    await directory.close()

@@ -1,4 +1,4 @@
-"""A node that is not heard of: told on its EdgeNode and its Runtimes, answered to the cloud, and nothing else done."""
+"""A silent node: marked as away on its EdgeNode and its Runtimes, reported to the cloud, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ HEARTBEAT = "2026-01-01T00:00:00"
 
 @pytest.fixture
 async def fleet(api: ApiClient) -> None:
-    """Nodes one and two, heard of, and a running Runtime on each."""
+    """Nodes one and two with fresh Leases, and a running Runtime on each."""
     for node in ("one", "two"):
         await api.create(kinds.EDGE_NODES, {"metadata": {"name": node}, "spec": {}})
-        await heard(api, node)
+        await renew(api, node)
         spec = {"deviceId": f"plc-{node}", "image": "a/b", "nodeName": node, "backend": "Docker"}
         labels = {"getedge.me/origin": "cloud"}
         metadata = {"name": f"plc-{node}", "namespace": NAMESPACE, "labels": labels}
@@ -36,20 +36,20 @@ async def fleet(api: ApiClient) -> None:
         await api.patch(kinds.RUNTIMES, f"plc-{node}", NAMESPACE, {"status": status}, subresource="status")
 
 
-async def heard(api: ApiClient, node: str) -> None:
-    """The node renews its Lease."""
+async def renew(api: ApiClient, node: str) -> None:
+    """Renew the Lease of the node."""
     await NodeLease(api, NAMESPACE, node, lambda: None).renew()
 
 
-async def looked(api: ApiClient, *heard_of: str) -> NodeLifecycle:
-    """The watch, after nodes had time to be silent and ``heard_of`` were not."""
-    absence = NodeLifecycle(api, NAMESPACE, away_seconds=AWAY_SECONDS)
-    await absence.look()
+async def after_silence(api: ApiClient, *alive: str) -> NodeLifecycle:
+    """The lifecycle after a check that found all nodes but ``alive`` silent for too long."""
+    lifecycle = NodeLifecycle(api, NAMESPACE, away_seconds=AWAY_SECONDS)
+    await lifecycle.check()
     await asyncio.sleep(2 * AWAY_SECONDS)
-    for node in heard_of:
-        await heard(api, node)
-    await absence.look()
-    return absence
+    for node in alive:
+        await renew(api, node)
+    await lifecycle.check()
+    return lifecycle
 
 
 async def ready(api: ApiClient, kind: core_kinds.Kind, name: str, namespace: str = "") -> dict[str, Any]:
@@ -59,25 +59,25 @@ async def ready(api: ApiClient, kind: core_kinds.Kind, name: str, namespace: str
 
 
 @pytest.mark.usefixtures("fleet")
-async def test_only_the_silent_one_is_away(api: ApiClient) -> None:
-    await looked(api, "two")
+async def test_only_the_silent_node_is_away(api: ApiClient) -> None:
+    await after_silence(api, "two")
     assert (await ready(api, kinds.EDGE_NODES, "one"))["reason"] == "NodeAway"
     assert await ready(api, kinds.EDGE_NODES, "two") == {}
     gone = await ready(api, kinds.RUNTIMES, "plc-one", NAMESPACE)
     assert (gone["status"], gone["reason"]) == ("Unknown", "NodeAway")
-    assert "node one is away, last heard of at" in gone["message"]
+    assert "node one is away, last heard from at" in gone["message"]
     assert (await ready(api, kinds.RUNTIMES, "plc-two", NAMESPACE))["status"] == "True"
 
 
 @pytest.mark.usefixtures("fleet")
-async def test_nothing_is_deleted_or_moved_and_the_rest_of_the_status_stays(api: ApiClient) -> None:
+async def test_nothing_is_deleted_or_moved_and_the_rest_of_the_status_is_kept(api: ApiClient) -> None:
     before = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
-    absence = await looked(api, "two")
+    lifecycle = await after_silence(api, "two")
     after = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
     assert after["spec"] == before["spec"]
     assert after["status"]["state"] == "running"
     assert condition("NetworkAttached", "True", 1) in after["status"]["conditions"]
-    await absence.look()
+    await lifecycle.check()
     again = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
     assert again["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
 
@@ -95,24 +95,24 @@ async def test_nothing_is_deleted_or_moved_and_the_rest_of_the_status_stays(api:
         ("get_consumption_device", {"cpuPeriod": "1h", "memoryPeriod": "1h"}),
     ],
 )
-async def test_its_commands_are_answered_with_an_error_that_says_so(
+async def test_commands_for_its_runtimes_are_answered_with_an_error(
     api: ApiClient, topic: str, fields: dict[str, Any]
 ) -> None:
-    await looked(api, "two")
+    await after_silence(api, "two")
     before = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
     site = CommandHarness(api)
     answer = await site.send(topic, device_id="plc-one", **fields)
     assert answer["status"] == "error"
-    assert "node one is away, last heard of at" in answer["error"]
+    assert "node one is away, last heard from at" in answer["error"]
     assert await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE) == before
     assert site.node.requests == []
     await site.close()
 
 
 @pytest.mark.usefixtures("fleet")
-async def test_one_that_is_back_says_so_itself_and_looks_at_its_runtimes(api: ApiClient) -> None:
-    await looked(api, "two")
-    looks = []
+async def test_a_node_that_is_back_overwrites_the_condition_and_checks_its_runtimes(api: ApiClient) -> None:
+    await after_silence(api, "two")
+    checked = []
 
     async def interfaces() -> list[Any]:
         return []
@@ -121,12 +121,12 @@ async def test_one_that_is_back_says_so_itself_and_looks_at_its_runtimes(api: Ap
         return
 
     async def returned() -> None:
-        looks.append("all")
+        checked.append("all")
 
     sources = Sources(lambda: HostReading(1, 2, 3, 4, 5, 6), interfaces, interfaces, engine)
     status = NodeStatus(api, "one", "1", sources, returned=returned)
-    await status.look()
+    await status.sync()
     assert (await ready(api, kinds.EDGE_NODES, "one"))["status"] == "True"
-    assert looks == ["all"]
-    await status.look()
-    assert looks == ["all"]
+    assert checked == ["all"]
+    await status.sync()
+    assert checked == ["all"]

@@ -1,4 +1,4 @@
-"""Where a Runtime goes, as a table: the node that has its parents; a wish that cannot be says which node has what."""
+"""Placement as a table: the node that has the parents of the spec, or an error that says what each node has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ONE = Candidate("one", {"eth0": OFFICE, "eth1": ""}, ("Docker",), runtimes=5)
 TWO = Candidate("two", {"eth0": OFFICE}, ("Docker",), runtimes=2)
 OTHER_LAN = Candidate("other", {"eth0": HALL}, ("Docker",))
 WITHOUT_DOCKER = Candidate("pods", {"eth2": OFFICE}, ())
-AWAY = Candidate("gone", {"eth9": OFFICE}, ("Docker",), away="node gone is away, last heard of at noon")
+AWAY = Candidate("gone", {"eth9": OFFICE}, ("Docker",), away="node gone is away, last heard from at noon")
 ALL = (ONE, TWO, OTHER_LAN, WITHOUT_DOCKER, AWAY)
 
 
@@ -27,20 +27,22 @@ def spec(*parents: str, subnet: str = "", **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("nodes", "desired", "pods", "node", "backend"),
     [
-        pytest.param(ALL, spec("eth1"), False, "one", "Docker", id="the one that has the parent"),
-        pytest.param(ALL, spec("eth0", "eth1"), False, "one", "Docker", id="the one that has all parents"),
-        pytest.param((ONE, TWO), spec("eth0"), False, "two", "Docker", id="on one LAN: the one with fewest Runtimes"),
-        pytest.param(ALL, spec("eth0", subnet=HALL), False, "other", "Docker", id="the one on the wished subnet"),
+        pytest.param(ALL, spec("eth1"), False, "one", "Docker", id="the node that has the parent"),
+        pytest.param(ALL, spec("eth0", "eth1"), False, "one", "Docker", id="the node that has all parents"),
+        pytest.param(
+            (ONE, TWO), spec("eth0"), False, "two", "Docker", id="on one LAN: the node with the fewest Runtimes"
+        ),
+        pytest.param(ALL, spec("eth0", subnet=HALL), False, "other", "Docker", id="the node on the desired subnet"),
         pytest.param(ALL, spec("eth0", nodeName="other"), False, "other", "Docker", id="node_name decides"),
         pytest.param(ALL, spec("eth2"), True, "pods", "Pod", id="a pod where there is no Docker"),
-        pytest.param(ALL, spec("eth1", backend="Pod"), True, "one", "Pod", id="the backend asked for"),
+        pytest.param(ALL, spec("eth1", backend="Pod"), True, "one", "Pod", id="the requested backend"),
         pytest.param(
             (ONE._replace(devices=frozenset({"usb-a", "/dev/ttyUSB0"})), TWO),
             spec("eth0", serialPorts=[{"name": "a", "deviceId": "usb-a"}]),
             False,
             "one",
             "Docker",
-            id="the one that has the device",
+            id="the node that has the device",
         ),
         pytest.param(
             (ONE,),
@@ -48,7 +50,7 @@ def spec(*parents: str, subnet: str = "", **fields: Any) -> dict[str, Any]:
             False,
             "one",
             "Docker",
-            id="the only one, where the device can still be plugged in",
+            id="the only node, where the device can still be plugged in",
         ),
         pytest.param(
             (ONE, TWO),
@@ -56,41 +58,44 @@ def spec(*parents: str, subnet: str = "", **fields: Any) -> dict[str, Any]:
             False,
             "two",
             "Docker",
-            id="the one asked for, device or not",
+            id="the requested node, device or not",
         ),
-        pytest.param(ALL, spec("eth0", dedicatedInterface="eth1"), False, "one", "Docker", id="a dedicated one"),
+        pytest.param(ALL, spec("eth0", dedicatedInterface="eth1"), False, "one", "Docker", id="a dedicated interface"),
     ],
 )
-def test_a_runtime_goes(nodes: Any, desired: dict[str, Any], pods: bool, node: str, backend: str) -> None:
+def test_a_runtime_is_placed_on(nodes: Any, desired: dict[str, Any], pods: bool, node: str, backend: str) -> None:
     assert placement.choose(nodes, desired, pods=pods) == (node, backend)
 
 
 @pytest.mark.parametrize(
     ("nodes", "desired", "sentence"),
     [
-        pytest.param((), spec("eth0"), "there is no node here yet: start the controller with the role node on one",
+        pytest.param((), spec("eth0"), "there is no node yet: start a controller with the role node",
                      id="no node"),
         pytest.param((ONE, TWO), spec("eth7"), "no node has eth7 (one: it has eth0, eth1; two: it has eth0)",
-                     id="nobody has it"),
+                     id="no node has it"),
         pytest.param((ONE, TWO), spec("eth1", nodeName="two"),
-                     "node two cannot run it: it has eth0, and asked for is eth1", id="the asked one has it not"),
-        pytest.param((ONE, TWO), spec("eth0", nodeName="three"), "there is no node three: there is one, two",
+                     "node two cannot run it: it has eth0, and the spec asks for eth1",
+                     id="the requested node does not have it"),
+        pytest.param((ONE, TWO), spec("eth0", nodeName="three"), "there is no node three: the nodes are one, two",
                      id="no such node"),
         pytest.param((ONE, AWAY), spec("eth9"), "no node has eth9 (one: it has eth0, eth1; gone: it is away)",
-                     id="the one that has it is away"),
-        pytest.param((ONE, AWAY), spec("eth9", nodeName="gone"), "node gone is away, last heard of at noon",
-                     id="the asked one is away"),
+                     id="the node that has it is away"),
+        pytest.param((ONE, AWAY), spec("eth9", nodeName="gone"), "node gone is away, last heard from at noon",
+                     id="the requested node is away"),
         pytest.param((ONE, OTHER_LAN), spec("eth0"),
-                     f"several nodes have eth0, on different LANs (one: {OFFICE}; other: {HALL}): give node_name",
+                     f"several nodes have eth0, on different LANs (one: {OFFICE}; other: {HALL}): set node_name",
                      id="different LANs"),
         pytest.param((ONE, TWO._replace(interfaces={"eth5": ""}, devices=frozenset({"usb-a"}))),
                      spec("eth0", serialPorts=[{"name": "a", "deviceId": "usb-a"}]),
                      "no node has eth0, usb-a (one: it has eth0, eth1; two: it has eth5, usb-a): plug the device in "
-                     "there, or give node_name", id="the device is elsewhere"),
+                     "there, or set node_name", id="the device is elsewhere"),
         pytest.param((WITHOUT_DOCKER,), spec("eth2"), "no node has eth2 (pods: it has no Docker)", id="no Docker"),
     ],
 )  # fmt: skip
-def test_an_impossible_wish_says_which_node_has_what(nodes: Any, desired: dict[str, Any], sentence: str) -> None:
+def test_an_impossible_spec_is_an_error_that_says_what_each_node_has(
+    nodes: Any, desired: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(errors.CommandError) as raised:
         placement.choose(nodes, desired, pods=False)
     assert str(raised.value) == sentence

@@ -1,4 +1,4 @@
-"""A process with the role of a leader only: what it needs, what it does without an API, how it ends."""
+"""A process with only the leader's role: what it needs, what it does without an API, how it stops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.site import AGENT, NAMESPACE, Site, eventually
 
 @pytest.fixture
 async def leader(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Site]:
-    """A leader that is not started yet; nothing listens where its kubeconfig points."""
+    """A leader that is not started yet; nothing listens at the address in its kubeconfig."""
     site = Site(tmp_path, f"unix://{tmp_path}/missing.sock", cloud, await cloud.enroll(AGENT), "registry.test/a", "1")
     site.environment |= {"EDGE_API": "cluster", "EDGE_ROLES": "link", "KUBECONFIG": str(tmp_path / "kubeconfig")}
     yield site
@@ -29,7 +29,7 @@ async def leader(tmp_path: Path, cloud: Cloud) -> AsyncIterator[Site]:
 
 
 async def serve(folder: Path) -> ApiServer:
-    """An API, and a kubeconfig for it."""
+    """Start an API and write a kubeconfig for it."""
     server = ApiServer(folder / "api", "127.0.0.1", 0, crds.manifests(), NAMESPACE)
     await server.start()
     await asyncio.to_thread(server.write_kubeconfig, folder / "kubeconfig")
@@ -38,19 +38,19 @@ async def serve(folder: Path) -> ApiServer:
 
 @pytest.fixture
 async def api_server(tmp_path: Path) -> AsyncIterator[ApiServer]:
-    """The API that the kubeconfig names."""
+    """The API in the leader's kubeconfig."""
     server = await serve(tmp_path)
     yield server
     await server.stop()
 
 
-async def test_it_leads_and_gives_the_lease_back(leader: Site, api_server: ApiServer, tmp_path: Path) -> None:
+async def test_it_leads_and_releases_the_lease_at_the_end(leader: Site, api_server: ApiServer, tmp_path: Path) -> None:
     await leader.start()
     api = ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, tmp_path / "kubeconfig"))
     assert (await api.get(core_kinds.LEASES, "edge-controller", NAMESPACE))["spec"]["holderIdentity"]
     assert (await leader.send("get_device_status", device_id="plc-1"))["status"] == "not_found"
     refused = await leader.create("plc-1", "eth0", "10.0.0.5/24")
-    assert refused["error"].startswith("there is no node here yet")
+    assert refused["error"].startswith("there is no node yet")
     assert await api.list(kinds.EDGE_NODES) == []
     assert await leader.stop() == 0
     assert not (await api.get(core_kinds.LEASES, "edge-controller", NAMESPACE))["spec"].get("holderIdentity")
@@ -62,7 +62,7 @@ def test_a_process_without_a_node_loads_neither_docker_nor_kopf() -> None:
     assert command.run(sys.executable, "-c", code).stdout.strip() == "[]"
 
 
-async def test_it_keeps_nothing_of_a_node(leader: Site, api_server: ApiServer) -> None:
+async def test_it_keeps_no_files_of_a_node(leader: Site, api_server: ApiServer) -> None:
     await leader.start()
     assert {path.name for path in leader.state.iterdir()} == {"install-id", "node-name", "lock"}
 
@@ -72,15 +72,15 @@ async def test_it_can_be_stopped_while_it_waits_for_the_api(leader: Site, tmp_pa
     await server.stop()
     await leader.start(connected=False)
 
-    async def waits() -> bool:
-        return "Waiting for the facts of this installation" in leader.log_text()
+    async def is_waiting() -> bool:
+        return "Waiting for the installation's ConfigMap" in leader.log_text()
 
-    await eventually(waits, "it waits")
+    await eventually(is_waiting, "it waits for the API")
     assert await leader.stop() == 0
     assert "Traceback" not in leader.log_text()
 
 
-async def test_without_a_cluster_it_ends_with_one_sentence(leader: Site) -> None:
+async def test_without_a_cluster_it_exits_with_one_sentence(leader: Site) -> None:
     del leader.environment["KUBECONFIG"]
     await leader.start(connected=False)
     assert leader.process is not None

@@ -1,4 +1,4 @@
-"""Runtimes that came without a node - from a person, Helm, GitOps - get one, once; or their status says why not."""
+"""Runtimes without a node - made by a person, Helm or GitOps - are assigned one, or their status says why not."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.embedded_api import NAMESPACE
 from tests.support.site import eventually
 
 
-class ClusterNodeDirectory:
-    """The nodes that a test says there are."""
+class FakeNodeDirectory:
+    """A directory of the test's nodes."""
 
     def __init__(self, *candidates: Candidate) -> None:
         self.candidates = candidates
@@ -48,35 +48,35 @@ async def runtime(api: ApiClient) -> dict[str, Any]:
     return found
 
 
-async def test_it_gets_the_node_that_has_its_parent(api: ApiClient) -> None:
+async def test_it_is_assigned_to_the_node_that_has_its_parent(api: ApiClient) -> None:
     await create(api)
-    await Scheduler(api, ClusterNodeDirectory(ONE)).look()
+    await Scheduler(api, FakeNodeDirectory(ONE)).schedule()
     assert {name: (await runtime(api))["spec"][name] for name in ("nodeName", "backend")} == {
         "nodeName": "one",
         "backend": "Docker",
     }
 
 
-async def test_what_fits_nowhere_is_stalled_and_says_who_has_what(api: ApiClient) -> None:
+async def test_a_runtime_that_fits_no_node_is_stalled_and_says_what_each_node_has(api: ApiClient) -> None:
     await create(api)
-    fleet = ClusterNodeDirectory(Candidate("two", {"eth5": ""}, ("Docker",)))
-    assignment = Scheduler(api, fleet)
-    await assignment.look()
+    directory = FakeNodeDirectory(Candidate("two", {"eth5": ""}, ("Docker",)))
+    scheduler = Scheduler(api, directory)
+    await scheduler.schedule()
     found = await runtime(api)
     conditions = {c["type"]: (c["status"], c["reason"], c["message"]) for c in found["status"]["conditions"]}
     sentence = "no node has eth0 (two: it has eth5)"
     assert conditions["Stalled"] == ("True", "NoNodeFits", sentence)
     assert conditions["Ready"] == ("False", "NoNodeFits", sentence)
-    await assignment.look()
+    await scheduler.schedule()
     assert (await runtime(api))["metadata"]["resourceVersion"] == found["metadata"]["resourceVersion"]
-    fleet.candidates = (ONE,)
-    await assignment.look()
+    directory.candidates = (ONE,)
+    await scheduler.schedule()
     assert (await runtime(api))["spec"]["nodeName"] == "one"
 
 
 @pytest.mark.parametrize("again", [0.2, 3600.0], ids=["by time", "by change"])
-async def test_one_that_comes_later_is_seen(api: ApiClient, again: float) -> None:
-    task = asyncio.create_task(Scheduler(api, ClusterNodeDirectory(ONE), again=again).run())
+async def test_a_runtime_created_later_is_assigned(api: ApiClient, again: float) -> None:
+    task = asyncio.create_task(Scheduler(api, FakeNodeDirectory(ONE), again=again).run())
     await asyncio.sleep(0)
     await create(api)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller import __version__
-from controller.apiserver.storage import database, rescue
+from controller.apiserver.storage import database, recovery
 from controller.apiserver.storage.archive import Archive
 from controller.apiserver.storage.backups import Backups
 from controller.state import INSTALL_ID, State
@@ -38,7 +38,7 @@ def test_a_power_cut_at_any_step_of_a_rescue_loses_neither_the_backup_nor_the_wo
         damage(box.path)
 
     cuts = 0
-    for cuts in power_cut.at_every_step(damaged, lambda: rescue.prepare(box.path, box.backups, __version__)):
+    for cuts in power_cut.at_every_step(damaged, lambda: recovery.prepare(box.path, box.backups, __version__)):
         assert not box.open_to_others()
         lost, names = box.start()
         assert (names, bool(lost)) == (["kept"], True), f"after step {cuts}"
@@ -74,7 +74,7 @@ def test_a_power_cut_at_any_step_of_a_restore_on_a_new_host_leaves_no_objects_wi
 
     for number in power_cut.at_every_step(lambda: shutil.rmtree(new, ignore_errors=True), restore):
         path = new / "api" / "objects.db"
-        rescue.prepare(path, Backups(new / "backups", lambda: 0.0), __version__)
+        recovery.prepare(path, Backups(new / "backups", lambda: 0.0), __version__)
         assert State(new).known_install_id() == "plant-7" or not path.exists(), f"after step {number}"
     assert database.is_sound(path)
 

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 from controller.apiserver.storage.store import Store, Subscription
 
 
-async def keep(store: Store, follow: Callable[[Subscription], Awaitable[None]]) -> None:
+async def follow(store: Store, handle: Callable[[Subscription], Awaitable[None]]) -> None:
     """Call ``follow`` with a subscription, and with another one whenever it returns; until cancelled."""
     while True:
         subscription = store.subscribe()
         try:
-            await follow(subscription)
+            await handle(subscription)
         finally:
             store.unsubscribe(subscription)

@@ -10,7 +10,7 @@ from controller.disk import Disk
 
 
 @dataclass(frozen=True)
-class Keeping:
+class DatabaseOptions:
     """How the database is kept.
 
     ``facts`` are written to it, for whoever restores a backup on another host. ``subject`` is the reference of the
@@ -26,5 +26,5 @@ class Keeping:
     witness: Path | None = None
 
 
-BY_ITSELF = Keeping()
+DEFAULTS = DatabaseOptions()
 """Without anything to keep beside the objects."""

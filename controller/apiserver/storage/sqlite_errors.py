@@ -39,7 +39,7 @@ def may_be_space(error: Exception) -> bool:
     return _code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 
-def behind(error: Exception, probe: Callable[[], OSError | None]) -> Exception:
+def underlying(error: Exception, probe: Callable[[], OSError | None]) -> Exception:
     """What is behind an error: that of a write to the same disk now, where SQLite does not tell."""
     return (probe() or error) if may_be_space(error) else error
 

@@ -11,7 +11,7 @@ from controller import RELEASED
 from controller.apiserver.storage.backups import DAY, Backups
 
 
-class Daily:
+class DailyTimer:
     """``clock`` is the time of day, ``elapsed`` is never set; both in seconds."""
 
     def __init__(self, backups: Backups, clock: Callable[[], float], elapsed: Callable[[], float]) -> None:
@@ -28,6 +28,6 @@ class Daily:
             self._next = self._elapsed() + self._backups.due_in()
         return self._elapsed() >= self._next
 
-    def taken(self) -> None:
+    def restart(self) -> None:
         """One was taken now."""
         self._is_known, self._next = True, self._elapsed() + DAY

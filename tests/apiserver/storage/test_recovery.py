@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from controller import __version__, errors
-from controller.apiserver.storage import database, rescue
+from controller.apiserver.storage import database, recovery
 from tests.apiserver.box import Box, written
 from tests.apiserver.storage.test_backups import damage
 from tests.support import small_disk
@@ -96,7 +96,7 @@ def test_a_start_with_no_descriptor_left_moves_nothing(box: Box) -> None:
             while True:
                 held.append(os.open("/dev/null", os.O_RDONLY))
         with pytest.raises(errors.SettingError, match="open files"):
-            rescue.prepare(box.path, box.backups, __version__)
+            recovery.prepare(box.path, box.backups, __version__)
     finally:
         for descriptor in held:
             os.close(descriptor)
@@ -192,7 +192,7 @@ def test_a_damaged_database_stays_in_place_while_its_replacement_has_no_space(tm
 
 def upgraded(box: Box) -> None:
     """The database is of an earlier version."""
-    database.keep_facts(box.path, {rescue.VERSION: "0.0.1"})
+    database.keep_facts(box.path, {recovery.VERSION: "0.0.1"})
 
 
 def test_an_upgrade_whose_backup_cannot_be_taken_is_refused_with_the_remedy(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_an_upgrade_whose_backup_cannot_be_taken_is_refused_with_the_remedy(tmp_
         upgraded(box)
         disk.fill()
         assert "EDGE_UPGRADE_WITHOUT_BACKUP=true" in refused(box)
-        assert rescue.prepare(box.path, box.backups, __version__, backup_required=False) == ""
+        assert recovery.prepare(box.path, box.backups, __version__, backup_required=False) == ""
         assert [backup.note for backup in box.backups.all()] == [""]
 
 

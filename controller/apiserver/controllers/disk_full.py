@@ -14,7 +14,7 @@ FIRST_SECONDS = 1.0  # a start has other things to write first
 REFILL_ROUNDS = 12  # the reserve is looked after once a minute
 
 
-class Space:
+class DiskFullController:
     """``notify`` makes an Event of a reason and a message."""
 
     def __init__(self, store: Store, disk: Disk, notify: Callable[[str, str], Awaitable[None]]) -> None:
@@ -35,18 +35,18 @@ class Space:
         """Say that the disk is full and go on with short history; else see to the reserve."""
         fault = await asyncio.to_thread(self._disk.look)
         try:
-            await (self._last_with(fault) if fault else self._keep_reserve())
+            await (self._make_room(fault) if fault else self._refill_reserve())
         except errors.DiskFullError:
             return  # said once, by the disk itself
 
-    async def _last_with(self, fault: str) -> None:
+    async def _make_room(self, fault: str) -> None:
         self._round = 0
         await self._store.compact()
         if not self._reported:
             await self._notify(names.DISK_FULL, fault)
             self._reported = True
 
-    async def _keep_reserve(self) -> None:
+    async def _refill_reserve(self) -> None:
         self._reported = False
         if self._round == 0:
             await self._store.refill()

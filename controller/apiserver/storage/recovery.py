@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from controller import errors
-from controller.apiserver.storage import database, erasure, replacement, trouble
+from controller.apiserver.storage import database, erasure, replacement, sqlite_errors
 from controller.apiserver.storage.backups import BEFORE, Backups
 from controller.apiserver.storage.replacement import NOTICE
 
@@ -44,7 +44,7 @@ def prepare(
             _before_upgrade(path, backups, version, facts_read, backup_required=backup_required)
     except (sqlite3.Error, OSError) as error:
         raise errors.SettingError(
-            f"the database {path} cannot be used now ({error}): {trouble.remedy(error)}; nothing was changed"
+            f"the database {path} cannot be used now ({error}): {sqlite_errors.remedy(error)}; nothing was changed"
         ) from error
     return lost or facts_read.get(NOTICE, "")
 
@@ -122,7 +122,7 @@ def _before_upgrade(
         if backup_required:
             raise errors.SettingError(
                 f"no backup can be taken before the upgrade from {before} to {version} ({error}): "
-                f"{trouble.remedy(error)}, or set EDGE_UPGRADE_WITHOUT_BACKUP=true; nothing was changed"
+                f"{sqlite_errors.remedy(error)}, or set EDGE_UPGRADE_WITHOUT_BACKUP=true; nothing was changed"
             ) from error
         logger.warning("No backup was taken before the upgrade to %s: %s", version, error)
     else:

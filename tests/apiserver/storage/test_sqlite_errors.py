@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller import errors, files
-from controller.apiserver.storage import trouble
+from controller.apiserver.storage import sqlite_errors
 from controller.apiserver.storage.store import Store
 from controller.disk import Disk
 from tests.apiserver.storage.test_store import put
@@ -56,7 +56,7 @@ WRITE, OPEN = sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN
 def test_a_disk_is_full_without_space_and_without_quota(
     error: Exception, probe: Callable[[], OSError | None], full: bool
 ) -> None:
-    assert trouble.is_full(trouble.behind(error, probe)) is full
+    assert sqlite_errors.is_full(sqlite_errors.underlying(error, probe)) is full
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_a_disk_is_full_without_space_and_without_quota(
         (of_system(QUOTA), files.SPACE),
         (of_sqlite(sqlite3.SQLITE_FULL), files.SPACE),
         (of_system(BROKEN), files.REMEDIES[BROKEN]),
-        (of_sqlite(WRITE), trouble.REMEDIES[sqlite3.SQLITE_IOERR]),
+        (of_sqlite(WRITE), sqlite_errors.REMEDIES[sqlite3.SQLITE_IOERR]),
     ],
 )
 def test_each_error_has_a_remedy(error: Exception, remedy: str) -> None:
-    assert trouble.remedy(error) == remedy
+    assert sqlite_errors.remedy(error) == remedy
 
 
 class Refusing(Disk):

@@ -12,38 +12,40 @@ from collections import Counter
 from collections.abc import Hashable, Set
 
 CONNECTIONS = 400  # of the 1024 descriptors that a service usually gets
-OF_ONE_HOST = 128
-STRANGERS = 96
+PER_HOST = 128
+UNAUTHENTICATED = 96
 NETWORK_BITS = 64  # of an IPv6 address: a host has all that begin with the same
 
 
-class Guests:
+class ConnectionLimits:
     """The connections from other hosts. Who is on the box itself is not counted: it lives from its own API."""
 
-    def __init__(self, most: int = CONNECTIONS, of_one_host: int = OF_ONE_HOST, strangers: int = STRANGERS) -> None:
+    def __init__(
+        self, most: int = CONNECTIONS, per_host: int = PER_HOST, unauthenticated: int = UNAUTHENTICATED
+    ) -> None:
         self._most = most
-        self._of_one_host = of_one_host
-        self._strangers = strangers
+        self._per_host = per_host
+        self._unauthenticated = unauthenticated
         self._hosts: dict[Hashable, str] = {}  # by connection, the oldest first
-        self._known: set[Hashable] = set()
+        self._authenticated: set[Hashable] = set()
 
     def has_room(self, host: str) -> bool:
         """Whether another connection from that address is taken."""
         if _is_loopback(host):
             return True
         hosts = Counter(self._hosts.values())
-        return hosts.total() < self._most and hosts[_of(host)] < self._of_one_host
+        return hosts.total() < self._most and hosts[_of(host)] < self._per_host
 
     def add(self, connection: Hashable, host: str) -> Hashable | None:
         """Count it; the connection that has to go for it, if any."""
         if _is_loopback(host):
             return None
         self._hosts[connection] = _of(host)
-        strangers = [one for one in self._hosts if one not in self._known]
-        if len(strangers) <= self._strangers:
+        unauthenticated = [one for one in self._hosts if one not in self._authenticated]
+        if len(unauthenticated) <= self._unauthenticated:
             return None
-        crowd = Counter(self._hosts[one] for one in strangers).most_common(1)[0][0]
-        gone = next(one for one in strangers if self._hosts[one] == crowd)
+        crowd = Counter(self._hosts[one] for one in unauthenticated).most_common(1)[0][0]
+        gone = next(one for one in unauthenticated if self._hosts[one] == crowd)
         self.remove(gone)
         return gone
 
@@ -52,19 +54,19 @@ class Guests:
         if (host := self._hosts.pop(connection, None)) is not None:
             self._hosts[by] = host
 
-    def know(self, connection: Hashable) -> None:
+    def mark_authenticated(self, connection: Hashable) -> None:
         """It has shown whose it is, maybe before it is counted."""
-        self._known.add(connection)
+        self._authenticated.add(connection)
 
     def remove(self, connection: Hashable) -> None:
         """It has ended."""
         self._hosts.pop(connection, None)
-        self._known.discard(connection)
+        self._authenticated.discard(connection)
 
-    def keep(self, open_ones: Set[Hashable]) -> None:
+    def retain(self, connections: Set[Hashable]) -> None:
         """Forget all others."""
-        self._hosts = {one: host for one, host in self._hosts.items() if one in open_ones}
-        self._known &= open_ones
+        self._hosts = {one: host for one, host in self._hosts.items() if one in connections}
+        self._authenticated &= connections
 
 
 def _of(host: str) -> str:
