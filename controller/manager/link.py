@@ -91,7 +91,7 @@ def _commands(
         template=settings.runtime_template,
     )
     return topics.Commands(
-        lifecycle=Lifecycle(api, devices, blueprint, nodes, retirement.under_way),
+        lifecycle=Lifecycle(api, devices, blueprint, nodes, retirement.in_progress),
         power=Power(api, devices),
         forwarding=Forwarding(devices, nodes, Reads(settings.runtime_reads), settings.command_seconds),
         status=DeviceStatus(devices, nodes, retirement.progress),

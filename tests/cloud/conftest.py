@@ -18,7 +18,7 @@ AGENT = "07048933"
 
 @pytest.fixture
 async def enrolled(cloud: Cloud) -> Path:
-    """The folder with the agent's files."""
+    """The folder with the enrolled agent's files."""
     return await cloud.enroll(AGENT)
 
 

@@ -1,4 +1,4 @@
-"""Whatever frame the cloud sends gets an answer, and the next command is answered on the same connection."""
+"""Every frame of the cloud gets an answer, and the next command is answered on the same connection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _nested(depth: int) -> dict[str, Any]:
 
 
 async def _dispatch(event: str, arguments: list[Any]) -> Any:
-    """A dispatcher that fails in every way it should not."""
+    """A dispatcher that fails in various ways, by event name."""
     match event:
         case "raises":
             raise ZeroDivisionError
@@ -53,7 +53,7 @@ async def agent(wire: WireCloud, load_wire_identity: Callable[[], Identity]) -> 
         yield agent
 
 
-async def _still_there(agent: RunningLink, wire: WireCloud) -> None:
+async def _assert_still_connected(agent: RunningLink, wire: WireCloud) -> None:
     await wire.send('4299["after",{"correlation_id":99}]')
     (answer,) = await wire.acknowledgement(99)
     assert answer["correlation_id"] == 99
@@ -72,7 +72,7 @@ async def _still_there(agent: RunningLink, wire: WireCloud) -> None:
     ],
     ids=["one", "none", "several", "null", "text", "list"],
 )
-async def test_every_number_and_kind_of_payload_reaches_the_dispatcher(
+async def test_payloads_of_every_number_and_type_reach_the_dispatcher(
     agent: RunningLink, wire: WireCloud, frame: str, arguments: list[Any]
 ) -> None:
     await wire.send(frame)
@@ -103,14 +103,14 @@ async def test_every_number_and_kind_of_payload_reaches_the_dispatcher(
         "reserved name", "name of two lines", "long name", "binary", "placeholder without attachment",
     ],
 )  # fmt: skip
-async def test_what_cannot_be_dispatched_is_answered_with_an_error(
+async def test_events_that_cannot_be_dispatched_get_an_error(
     agent: RunningLink, wire: WireCloud, frames: list[str | bytes], name: str, error: str
 ) -> None:
     await wire.send(*frames)
     (answer,) = await wire.acknowledgement(1)
     assert (answer["action"], answer["correlation_id"], answer["status"]) == (name, None, "error")
     assert error in answer["error"]
-    await _still_there(agent, wire)
+    await _assert_still_connected(agent, wire)
 
 
 @pytest.mark.parametrize(
@@ -124,18 +124,18 @@ async def test_what_cannot_be_dispatched_is_answered_with_an_error(
         ("deep", "cannot be sent as JSON"),
     ],
 )
-async def test_a_dispatcher_that_fails_or_answers_too_much_gives_an_error_answer(
+async def test_a_failing_dispatcher_or_an_unusable_answer_gives_an_error(
     agent: RunningLink, wire: WireCloud, event: str, error: str
 ) -> None:
     await wire.send(f'421["{event}",{{"correlation_id":4}}]')
     (answer,) = await wire.acknowledgement(1)
     assert (answer["action"], answer["correlation_id"], answer["status"]) == (event, 4, "error")
     assert error in answer["error"]
-    await _still_there(agent, wire)
+    await _assert_still_connected(agent, wire)
 
 
 @pytest.mark.parametrize("number", ["NaN", "1e999", "{}", "null", "9" * 100, f'"{"x" * 300}"'])
-async def test_a_correlation_id_that_an_answer_cannot_carry_is_not_echoed_in_an_error(
+async def test_a_correlation_id_that_cannot_be_sent_back_is_not_echoed(
     agent: RunningLink, wire: WireCloud, number: str
 ) -> None:
     await wire.send(f'421["raises",{{"correlation_id":{number}}}]')
@@ -143,18 +143,18 @@ async def test_a_correlation_id_that_an_answer_cannot_carry_is_not_echoed_in_an_
     assert answer["correlation_id"] is None
 
 
-async def test_an_answer_that_json_carries_is_sent_however_deep_it_is(agent: RunningLink, wire: WireCloud) -> None:
+async def test_a_deeply_nested_answer_is_sent(agent: RunningLink, wire: WireCloud) -> None:
     await wire.send('421["nested",{}]')
     assert await wire.acknowledgement(1) == [_nested(500)]
 
 
-async def test_not_a_number_comes_back_as_an_error(agent: RunningLink, wire: WireCloud) -> None:
+async def test_nan_in_an_answer_gives_an_error(agent: RunningLink, wire: WireCloud) -> None:
     await wire.send('421["t",{"correlation_id":3,"value":NaN}]')
     (answer,) = await wire.acknowledgement(1)
     assert (answer["correlation_id"], answer["status"]) == (3, "error")
 
 
-async def test_without_a_wish_for_an_acknowledgement_the_answer_is_an_event_of_the_same_name(
+async def test_without_a_requested_acknowledgement_the_answer_is_an_event_of_the_same_name(
     agent: RunningLink, wire: WireCloud
 ) -> None:
     await wire.send('42["t",{"correlation_id":8}]', '42["raises",{"correlation_id":9}]')
@@ -183,15 +183,15 @@ async def test_without_a_wish_for_an_acknowledgement_the_answer_is_an_event_of_t
     ],
     ids=repr,
 )
-async def test_frames_that_mean_nothing_do_not_harm_the_link(
+async def test_meaningless_frames_do_not_harm_the_link(
     agent: RunningLink, wire: WireCloud, frames: list[str | bytes]
 ) -> None:
     await wire.send(*frames)
-    await _still_there(agent, wire)
+    await _assert_still_connected(agent, wire)
 
 
 @pytest.mark.parametrize("length", [899_000, 900_000])
-async def test_answers_up_to_the_bound_are_carried(agent: RunningLink, wire: WireCloud, length: int) -> None:
+async def test_answers_up_to_the_limit_are_sent(agent: RunningLink, wire: WireCloud, length: int) -> None:
     body = "x" * (length - 100)
     await wire.send(f"421{json.dumps(['t', {'body': body}])}")
     (answer,) = await wire.acknowledgement(1)
@@ -212,7 +212,7 @@ async def test_answers_up_to_the_bound_are_carried(agent: RunningLink, wire: Wir
     ],
     ids=repr,
 )
-async def test_the_acknowledgement_of_a_heartbeat_is_taken_in_silence(
+async def test_the_acknowledgement_of_a_heartbeat_gets_no_answer(
     agent: RunningLink, wire: WireCloud, payload: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -222,6 +222,6 @@ async def test_the_acknowledgement_of_a_heartbeat_is_taken_in_silence(
     packets = [await wire.packet("4")]
     while not packets[-1].startswith("399"):
         packets.append(await wire.packet("4"))
-    # The library answers who asked for an acknowledgement, with nothing in it.
+    # The library sends a requested acknowledgement, but an empty one.
     assert [packet for packet in packets if not packet.startswith(("399", '21["heartbeat",'))] == ["31[]"]
     assert "heartbeat_ack" not in caplog.text

@@ -1,4 +1,4 @@
-"""What keeps the link down is told as what it is, against servers that really refuse in these ways."""
+"""Connection errors are explained, tested against servers that really fail in these ways."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def _cause(url: str, load: Load, seconds: float = 20) -> str:
 
 @asynccontextmanager
 async def _server(serve: Serve, pair: Pair | None) -> AsyncIterator[str]:
-    """A server that does ``serve`` with each connection, over TLS when it has a certificate; its URL."""
+    """Run a server that calls ``serve`` for each connection, over TLS if it has a certificate. Yields its URL."""
     context = None
     if pair:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -43,7 +43,7 @@ async def _server(serve: Serve, pair: Pair | None) -> AsyncIterator[str]:
 
 @contextmanager
 def _strict_server(authority: Authority, version: ssl.TLSVersion) -> Iterator[str]:
-    """A server that sends TLS alerts to clients it refuses, as asyncio's does not; its URL."""
+    """Run a server that sends TLS alerts to refused clients, which asyncio's does not. Yields its URL."""
     pair = authority.server()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.ca)
     context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, version
@@ -58,7 +58,7 @@ def _strict_server(authority: Authority, version: ssl.TLSVersion) -> Iterator[st
                     with contextlib.suppress(ssl.SSLError):
                         encrypted.do_handshake()
                     while socket.socket.recv(encrypted, 65536):
-                        pass  # closing with unread data would reset the connection, and the alert with it
+                        pass  # closing with unread data would reset the connection and lose the alert
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -71,7 +71,7 @@ def _strict_server(authority: Authority, version: ssl.TLSVersion) -> Iterator[st
 
 
 def _unchecked(pair: Pair, authority: Authority) -> Load:
-    """An identity whose certificate is not looked at, as one that ends, or is revoked, while it is in use."""
+    """An identity with an unchecked certificate, like one that expires or is revoked while in use."""
 
     def load() -> Identity:
         context = ssl.create_default_context(cafile=authority.ca)
@@ -90,7 +90,7 @@ def _unchecked(pair: Pair, authority: Authority) -> Load:
     ],
     ids=["foreign", "expired"],
 )
-async def test_a_refused_client_certificate(
+async def test_refused_client_certificate(
     certificates: Authority, version: ssl.TLSVersion, spoiled: Callable[[Authority], Pair], alert: str
 ) -> None:
     with _strict_server(certificates, version) as url:
@@ -103,38 +103,36 @@ async def test_a_refused_client_certificate(
     [(-30, -1, "has expired, or this host's clock is wrong"), (1, 30, "this host's clock is probably wrong, set it")],
     ids=["expired", "not yet valid"],
 )
-async def test_a_certificate_of_the_cloud_at_the_wrong_time(
+async def test_server_certificate_outside_its_validity(
     certificates: Authority, load_wire_identity: Load, starts: int, ends: int, sentence: str
 ) -> None:
     now = datetime.now(UTC)
     pair = certificates.server_between(now + timedelta(days=starts), now + timedelta(days=ends))
-    async with _server(_hang_up, pair) as url:
+    async with _server(_close, pair) as url:
         assert sentence in await _cause(url, load_wire_identity)
 
 
-async def test_a_certificate_of_the_cloud_for_another_name(certificates: Authority, load_wire_identity: Load) -> None:
-    async with _server(_hang_up, certificates.server("other.example")) as url:
+async def test_server_certificate_for_another_name(certificates: Authority, load_wire_identity: Load) -> None:
+    async with _server(_close, certificates.server("other.example")) as url:
         assert "is issued for another name: correct EDGE_CLOUD_URL" in await _cause(url, load_wire_identity)
 
 
-async def test_a_certificate_of_an_authority_that_is_not_trusted(
-    certificates: Authority, load_wire_identity: Load
-) -> None:
-    stranger = Authority(certificates.folder / "stranger")
-    async with _server(_hang_up, stranger.server()) as url:
+async def test_server_certificate_of_an_untrusted_authority(certificates: Authority, load_wire_identity: Load) -> None:
+    other = Authority(certificates.folder / "stranger")
+    async with _server(_close, other.server()) as url:
         assert "is signed by an untrusted CA: set EDGE_CLOUD_CA" in await _cause(url, load_wire_identity)
 
 
-async def test_a_name_that_does_not_exist(load_wire_identity: Load) -> None:
+async def test_unresolvable_host_name(load_wire_identity: Load) -> None:
     cause = await _cause("https://cloud.invalid:1", load_wire_identity)
     assert cause == "the name in https://cloud.invalid:1 cannot be resolved: check this host's DNS and EDGE_CLOUD_URL"
 
 
-async def test_a_port_that_is_closed(load_wire_identity: Load) -> None:
+async def test_closed_port(load_wire_identity: Load) -> None:
     assert "refuses connections" in await _cause("https://localhost:1", load_wire_identity)
 
 
-async def _hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
@@ -144,13 +142,13 @@ async def _bad_gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     writer.close()
 
 
-async def _speak_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _answer_in_plain_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(10)
     writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     writer.close()
 
 
-async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(ConnectionError):
         while await reader.read(65536):
             pass
@@ -160,13 +158,13 @@ async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 @pytest.mark.parametrize(
     ("serve", "encrypted", "sentence"),
     [
-        (_hang_up, True, "closes the connection without an answer; it may refuse the client certificate"),
+        (_close, True, "closes the connection without an answer; it may refuse the client certificate"),
         (_bad_gateway, True, "answers with HTTP status 502 instead of a WebSocket"),
-        (_speak_plainly, False, "does not speak TLS"),
+        (_answer_in_plain_http, False, "does not speak TLS"),
     ],
     ids=["hang up", "bad gateway", "plain HTTP"],
 )
-async def test_an_endpoint_that_is_not_the_cloud(
+async def test_endpoint_that_is_not_the_cloud(
     certificates: Authority, load_wire_identity: Load, serve: Serve, encrypted: bool, sentence: str
 ) -> None:
     async with _server(serve, certificates.server() if encrypted else None) as url:
@@ -174,22 +172,22 @@ async def test_an_endpoint_that_is_not_the_cloud(
 
 
 @pytest.mark.parametrize("encrypted", [True, False], ids=["after TLS", "before TLS"])
-async def test_an_endpoint_that_is_mute(certificates: Authority, load_wire_identity: Load, encrypted: bool) -> None:
-    async with _server(_say_nothing, certificates.server() if encrypted else None) as url:
+async def test_endpoint_that_never_answers(certificates: Authority, load_wire_identity: Load, encrypted: bool) -> None:
+    async with _server(_never_answer, certificates.server() if encrypted else None) as url:
         assert "does not answer in time" in await _cause(url, load_wire_identity, seconds=0.3)
 
 
-async def test_a_cloud_that_accepts_the_socket_and_refuses_the_agent(wire: WireCloud, load_wire_identity: Load) -> None:
+async def test_cloud_that_refuses_the_agent(wire: WireCloud, load_wire_identity: Load) -> None:
     wire.acceptance = '44{"message":"agent is blocked"}'
     assert await _cause(wire.url, load_wire_identity) == f"the cloud refuses agent {AGENT}: agent is blocked"
 
 
-async def test_a_cloud_that_never_accepts_the_agent(wire: WireCloud, load_wire_identity: Load) -> None:
+async def test_cloud_that_never_accepts_the_agent(wire: WireCloud, load_wire_identity: Load) -> None:
     wire.acceptance = ""
     assert "does not answer in time" in await _cause(wire.url, load_wire_identity, seconds=0.3)
 
 
-async def test_a_client_certificate_of_another_authority_at_the_local_cloud(
+async def test_local_cloud_refuses_a_client_certificate_of_another_authority(
     cloud: Cloud, certificates: Authority
 ) -> None:
     folder = await cloud.enroll(AGENT)

@@ -1,4 +1,4 @@
-"""Whatever the link hands over gets an answer with action and correlation id; nothing is raised."""
+"""Every event gets an answer with action and correlation id; the dispatcher never raises."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ scalars = (
 payloads = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=6)
 )
-known_fields = (
+field_names = (
     "correlation_id action requested_at device_id container_name vnic_configs name ip subnet gateway "
     "parent_interface network_mode method api headers files cpuPeriod"
 )
-fields = st.sampled_from(known_fields.split())
+fields = st.sampled_from(field_names.split())
 messages = st.dictionaries(fields, payloads, max_size=8)
 topics = st.sampled_from([topic.name for topic in CommandHarness(FakeApi()).topics] + ["reboot", "", "x" * 1000])
 
 
 def is_answer(answer: Any, event: str) -> bool:
-    """A dictionary that JSON can carry, with what every answer has."""
+    """Whether it is a dictionary that JSON can carry, with the fields of every answer."""
     json.dumps(answer, allow_nan=False)
     return answer["action"] == event and "correlation_id" in answer and isinstance(answer["status"], str)
 
@@ -57,7 +57,7 @@ def test_anything_is_answered(event: str, arguments: list[Any], mode: Any) -> No
 
 
 def deep(levels: int) -> Any:
-    """Lists in lists."""
+    """Nested lists."""
     nested: Any = []
     for _ in range(levels):
         nested = [nested]
@@ -89,7 +89,9 @@ async def harness() -> CommandHarness:
         pytest.param([{"correlation_id": 10**5000}], "too large a number", id="huge-number"),
     ],
 )
-async def test_what_breaks_a_bound_is_named(harness: CommandHarness, arguments: list[Any], error: str) -> None:
+async def test_a_payload_beyond_the_limits_is_refused(
+    harness: CommandHarness, arguments: list[Any], error: str
+) -> None:
     answer = await harness.dispatch("delete_device", arguments)
     assert answer["status"] == "error"
     assert error in answer["error"]
@@ -103,7 +105,7 @@ async def test_files_for_a_runtime_may_be_large(harness: CommandHarness) -> None
     assert len(file["content_base64"]) < bounds.LARGE
 
 
-async def test_an_unknown_topic_is_told_the_known_ones(harness: CommandHarness) -> None:
+async def test_the_error_for_an_unknown_topic_lists_the_topics(harness: CommandHarness) -> None:
     answer = await harness.dispatch("reboot", [{"correlation_id": 7}])
     assert answer["correlation_id"] == 7
     assert "'reboot'" in answer["error"]
@@ -114,7 +116,7 @@ async def test_an_unknown_topic_is_told_the_known_ones(harness: CommandHarness) 
     ("received", "echoed"),
     [(1, 1), (1.5, 1.5), ("a", "a"), (True, True), (None, None), (math.nan, None), ({}, None), ("x" * 300, None)],
 )
-async def test_the_correlation_id_is_echoed_as_far_as_an_answer_can_carry_it(
+async def test_the_correlation_id_is_echoed_if_it_can_be_sent_back(
     harness: CommandHarness, received: Any, echoed: Any
 ) -> None:
     assert (await harness.dispatch("delete_device", [{"correlation_id": received}]))["correlation_id"] == echoed

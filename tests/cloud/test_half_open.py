@@ -1,4 +1,4 @@
-"""A cloud that is frozen, with its TCP connections open: noticed, given up, and found again when it thaws."""
+"""A frozen cloud with open TCP connections: the link detects it, disconnects, and reconnects when it resumes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class CloudProcess:
         self._process = process
 
     def freeze(self) -> None:
-        """Stop it without closing anything, as a hung host or a cut cable does."""
+        """Stop it without closing connections, like a hung host or a cut cable."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         self._process.send_signal(signal.SIGCONT)
 
 
@@ -63,18 +63,18 @@ async def load_identity(cloud_process: CloudProcess, tmp_path: Path) -> Callable
     return identity_in(folder)
 
 
-async def _acknowledged(cloud: CloudProcess) -> None:
-    """Two commands answered: the first heartbeat left before these answers, so its acknowledgement came between."""
+async def _exchange_commands(cloud: CloudProcess) -> None:
+    """Exchange two commands: the first heartbeat is sent before their answers, so it is acknowledged by then."""
     for _ in range(2):
         await cloud.client.send(AGENT, "any", {}, 10)
 
 
-async def test_an_idle_link_to_a_frozen_cloud_is_given_up_and_made_again(
+async def test_an_idle_link_to_a_frozen_cloud_is_closed_and_reconnected(
     cloud_process: CloudProcess, load_identity: Callable[[], Identity]
 ) -> None:
     async with RunningLink(cloud_process.url, load_identity, interval=1, connect_seconds=1) as agent:
         await agent.connected()
-        await _acknowledged(cloud_process)
+        await _exchange_commands(cloud_process)
         cloud_process.freeze()
         state = await agent.until(lambda state: state.last_error)
         assert "acknowledged none of the last 2 heartbeats" in str(state.last_error)
@@ -83,7 +83,7 @@ async def test_an_idle_link_to_a_frozen_cloud_is_given_up_and_made_again(
         await agent.connected(times=2)
 
 
-async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
+async def test_a_busy_link_to_a_frozen_cloud_is_closed_and_reconnected(
     cloud_process: CloudProcess, load_identity: Callable[[], Identity]
 ) -> None:
     gate = asyncio.Event()
@@ -100,9 +100,9 @@ async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
     others = asyncio.all_tasks()
     async with RunningLink(cloud_process.url, load_identity, large, interval=1, connect_seconds=1) as agent:
         await agent.connected()
-        await _acknowledged(cloud_process)
-        asks = [asyncio.create_task(cloud_process.client.send(AGENT, "large", {}, 60)) for _ in range(40)]
-        for _ in asks:
+        await _exchange_commands(cloud_process)
+        sends = [asyncio.create_task(cloud_process.client.send(AGENT, "large", {}, 60)) for _ in range(40)]
+        for _ in sends:
             await begun.get()
         cloud_process.freeze()
         gate.set()
@@ -110,14 +110,14 @@ async def test_a_link_that_has_much_to_write_to_a_frozen_cloud_is_given_up_too(
         await agent.until(lambda state: state.attempts >= 2)
         cloud_process.thaw()
         await agent.connected(times=2)
-        for ask in asks:
-            ask.cancel()
-        await asyncio.wait(asks)
+        for send in sends:
+            send.cancel()
+        await asyncio.wait(sends)
     assert asyncio.all_tasks() - others == set()
     assert opened("socket:") <= before
 
 
-async def test_a_link_that_stops_beside_a_frozen_cloud_leaves_no_socket_open(
+async def test_stopping_the_link_to_a_frozen_cloud_leaves_no_socket_open(
     cloud_process: CloudProcess, load_identity: Callable[[], Identity]
 ) -> None:
     before = opened("socket:")
@@ -130,7 +130,7 @@ async def test_a_link_that_stops_beside_a_frozen_cloud_leaves_no_socket_open(
 @pytest.mark.parametrize(
     ("interval", "times"), [(3600, 2), (0.05, 3)], ids=["nothing acknowledged yet", "in the moment of a heartbeat"]
 )
-async def test_a_frozen_cloud_is_noticed_by_its_missing_pings(
+async def test_a_frozen_cloud_is_detected_by_its_missing_pings(
     certificates: Authority, load_wire_identity: Callable[[], Identity], interval: float, times: int
 ) -> None:
     async with (

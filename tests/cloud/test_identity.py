@@ -1,4 +1,4 @@
-"""The agent's identity: the CN of a usable certificate, or one sentence that says what to mend."""
+"""The agent's identity: the CN of a usable certificate, or an error with the remedy."""
 
 from __future__ import annotations
 
@@ -92,9 +92,7 @@ def _without_common_name(authority: Authority) -> Pair:
         (lambda authority: authority.not_yet_valid("a"), r"is not valid before .* clock is probably wrong"),
     ],
 )
-def test_files_that_cannot_be_used_are_named_with_the_remedy(
-    certificates: Authority, spoil: Spoil, sentence: str
-) -> None:
+def test_unusable_files_are_reported_with_the_remedy(certificates: Authority, spoil: Spoil, sentence: str) -> None:
     pair = spoil(certificates)
     with pytest.raises(IdentityError, match=sentence):
         Identity.load(pair.certificate, pair.key, certificates.ca)
@@ -104,7 +102,7 @@ def test_files_that_cannot_be_used_are_named_with_the_remedy(
     ("content", "sentence"),
     [(None, "CA bundle .* is missing"), ("no certificate", "CA bundle .* contains no PEM certificate")],
 )
-def test_a_ca_bundle_that_cannot_be_used_is_named(
+def test_an_unusable_ca_bundle_is_reported(
     certificates: Authority, tmp_path: Path, content: str | None, sentence: str
 ) -> None:
     bundle = tmp_path / "bundle.pem"
@@ -125,11 +123,11 @@ def test_the_agent_id_is_the_common_name_and_connections_verify_the_cloud(certif
     assert identity.context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-def test_validity_is_judged_by_the_given_clock(certificates: Authority) -> None:
+def test_validity_is_checked_by_the_given_clock(certificates: Authority) -> None:
     pair = certificates.expired("a")
     Identity.load(pair.certificate, pair.key, certificates.ca, clock=lambda: time.time() - 2 * 86400)
 
 
-def test_without_a_bundle_the_systems_authorities_are_trusted(certificates: Authority) -> None:
+def test_without_a_bundle_the_systems_cas_are_trusted(certificates: Authority) -> None:
     pair = certificates.agent("a")
     assert Identity.load(pair.certificate, pair.key).context.verify_mode is ssl.CERT_REQUIRED

@@ -1,4 +1,4 @@
-"""The link beside a cloud that restarts, drops, hesitates or asks for much: it is always there again."""
+"""The link to a cloud that restarts, disconnects, is slow or sends many commands: it always reconnects."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from tests.support.wire import WireCloud
 Load = Callable[[], Identity]
 
 
-async def test_the_cloud_knows_the_agent_by_its_certificate_and_hears_its_heartbeat(
-    cloud: Cloud, load_identity: Load
-) -> None:
+async def test_the_cloud_identifies_the_agent_and_receives_its_heartbeat(cloud: Cloud, load_identity: Load) -> None:
     async with RunningLink(cloud.url, load_identity) as agent:
         state = await agent.connected()
         await cloud.wait_agent(AGENT)
@@ -33,14 +31,14 @@ async def test_the_cloud_knows_the_agent_by_its_certificate_and_hears_its_heartb
     assert beat == {"agent_id": AGENT, "status": "online"}
 
 
-async def test_a_command_is_answered_as_its_acknowledgement(cloud: Cloud, load_identity: Load) -> None:
+async def test_a_command_is_answered_by_its_acknowledgement(cloud: Cloud, load_identity: Load) -> None:
     async with RunningLink(cloud.url, load_identity):
         await cloud.wait_agent(AGENT)
         answer = await cloud.send(AGENT, "get_host_interfaces", {"correlation_id": 7})
     assert answer == {"action": "get_host_interfaces", "correlation_id": 7, "arguments": [{"correlation_id": 7}]}
 
 
-async def test_after_a_restart_of_the_cloud_the_link_is_up_again(cloud: Cloud, load_identity: Load) -> None:
+async def test_the_link_reconnects_after_a_restart_of_the_cloud(cloud: Cloud, load_identity: Load) -> None:
     async with RunningLink(cloud.url, load_identity) as agent:
         await agent.connected()
         await cloud.stop()
@@ -50,7 +48,7 @@ async def test_after_a_restart_of_the_cloud_the_link_is_up_again(cloud: Cloud, l
         await cloud.wait_agent(AGENT)
 
 
-async def test_a_cloud_that_disconnects_the_agent_sees_it_again(cloud: Cloud, load_identity: Load) -> None:
+async def test_the_link_reconnects_after_the_cloud_disconnects_it(cloud: Cloud, load_identity: Load) -> None:
     async with RunningLink(cloud.url, load_identity) as agent:
         await agent.connected()
         await cloud.wait_agent(AGENT)
@@ -59,15 +57,13 @@ async def test_a_cloud_that_disconnects_the_agent_sees_it_again(cloud: Cloud, lo
     assert "the cloud closed it" in str([state.last_error for state in agent.states])
 
 
-async def test_a_cloud_that_disconnects_in_the_moment_of_connecting_is_noticed(
-    wire: WireCloud, load_wire_identity: Load
-) -> None:
+async def test_a_disconnection_right_after_connecting_is_detected(wire: WireCloud, load_wire_identity: Load) -> None:
     wire.after_connect = ["41"]
     async with RunningLink(wire.url, load_wire_identity) as agent:
         await agent.until(lambda state: len(wire.sockets) >= 3)
 
 
-async def test_a_cloud_that_takes_two_seconds_to_accept_is_waited_for(
+async def test_a_cloud_may_take_two_seconds_to_accept(
     cloud: Cloud, load_identity: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts = []
@@ -87,9 +83,7 @@ async def test_a_cloud_that_takes_two_seconds_to_accept_is_waited_for(
     assert len(attempts) == 1
 
 
-async def test_the_identity_is_read_afresh_for_each_connection(
-    cloud: Cloud, enrolled: Path, load_identity: Load
-) -> None:
+async def test_the_identity_is_reloaded_for_each_connection(cloud: Cloud, enrolled: Path, load_identity: Load) -> None:
     async with RunningLink(cloud.url, load_identity) as agent:
         await agent.connected()
         other = await cloud.enroll("07048934")
@@ -101,7 +95,7 @@ async def test_the_identity_is_read_afresh_for_each_connection(
         assert agent.link.state.agent_id == "07048934"
 
 
-async def test_missing_files_keep_the_link_down_until_they_are_there(cloud: Cloud, tmp_path: Path) -> None:
+async def test_the_link_stays_down_until_the_files_exist(cloud: Cloud, tmp_path: Path) -> None:
     folder = tmp_path / "mtls"
     async with RunningLink(cloud.url, identity_in(folder)) as agent:
         assert "client.crt is missing" in await agent.failed()
@@ -110,7 +104,7 @@ async def test_missing_files_keep_the_link_down_until_they_are_there(cloud: Clou
     assert state.last_error is None
 
 
-async def test_a_late_answer_is_not_taken_for_the_answer_to_a_new_command(cloud: Cloud, load_identity: Load) -> None:
+async def test_a_late_answer_is_not_sent_on_the_next_connection(cloud: Cloud, load_identity: Load) -> None:
     gates = {"old": asyncio.Event(), "new": asyncio.Event()}
     begun: asyncio.Queue[str] = asyncio.Queue()
     ended: asyncio.Queue[str] = asyncio.Queue()
@@ -133,14 +127,12 @@ async def test_a_late_answer_is_not_taken_for_the_answer_to_a_new_command(cloud:
         new = asyncio.create_task(cloud.send(AGENT, "new", {}))
         assert await begun.get() == "new"
         gates["old"].set()
-        assert await ended.get() == "old"  # a command goes on when the link drops
+        assert await ended.get() == "old"  # a command continues when the link drops
         gates["new"].set()
         assert (await new)["action"] == "new"
 
 
-async def test_commands_under_way_beyond_the_bound_are_refused_as_busy(
-    wire: WireCloud, load_wire_identity: Load
-) -> None:
+async def test_commands_beyond_the_limit_are_refused_as_busy(wire: WireCloud, load_wire_identity: Load) -> None:
     gate = asyncio.Event()
 
     async def gated(event: str, arguments: list[Any]) -> dict[str, Any]:
@@ -169,7 +161,7 @@ async def test_stop_closes_the_connection_and_ends_run(cloud: Cloud, load_identi
     assert not agent.link.state.connected
 
 
-async def test_stop_ends_an_attempt_that_gets_no_answer(certificates: Authority, load_wire_identity: Load) -> None:
+async def test_stop_cancels_a_connection_attempt(certificates: Authority, load_wire_identity: Load) -> None:
     accepted = asyncio.Event()
 
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -185,9 +177,7 @@ async def test_stop_ends_an_attempt_that_gets_no_answer(certificates: Authority,
             assert agent._task.done()
 
 
-async def test_a_cause_is_logged_once_and_again_when_it_changes(
-    cloud: Cloud, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_each_cause_is_logged_once(cloud: Cloud, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "mtls"
     with caplog.at_level(logging.INFO, logger="controller.cloud.link"):
         async with RunningLink(cloud.url, identity_in(folder)) as agent:
@@ -196,7 +186,7 @@ async def test_a_cause_is_logged_once_and_again_when_it_changes(
             (folder / "client.crt").write_text("damaged")
             await agent.until(lambda state: "PEM" in str(state.last_error) and state.attempts >= 6)
             issued = await cloud.enroll(AGENT, tmp_path / "issued")
-            for name in ("ca.crt", "client.key", "client.crt"):  # the one that is damaged last
+            for name in ("ca.crt", "client.key", "client.crt"):  # the damaged file last
                 (issued / name).replace(folder / name)
             await agent.connected()
     logged = [record.getMessage() for record in caplog.records]

@@ -1,4 +1,4 @@
-"""Decoding never fails, and gives the client nothing but packets of the shape it relies on."""
+"""Decoding never fails and always yields packets in the form that the client expects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_frame_becomes_a_packet_that_the_client_can_handle(frame: str | by
 
 
 @pytest.mark.parametrize("attachments", [1, 3])
-def test_attachments_are_counted_and_not_kept(attachments: int) -> None:
+def test_attachments_are_counted_but_not_kept(attachments: int) -> None:
     decoded = Packet(encoded_packet=f'45{attachments}-1["t",{{"_placeholder":true,"num":0}}]'[1:])
     completed = [decoded.add_attachment(b"x" * 100) for _ in range(attachments)]
     assert completed == [False] * (attachments - 1) + [True]

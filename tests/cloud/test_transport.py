@@ -1,4 +1,4 @@
-"""The way to the cloud: sockets that notice a dead peer, and the proxy that the environment names."""
+"""The transport: sockets that detect a dead peer, proxies from the environment, accepted URLs and redirects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @pytest.fixture(autouse=True)
 def no_proxy_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests name their own proxy."""
+    """Remove the machine's proxy settings; tests set their own."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -42,7 +42,7 @@ def no_proxy_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "*"}, None),
     ],
 )
-def test_the_proxy_is_the_one_for_https(
+def test_the_proxy_comes_from_https_proxy(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], proxy: str | None
 ) -> None:
     for name, value in environment.items():
@@ -62,7 +62,7 @@ async def test_the_link_goes_through_the_proxy_with_its_credentials(
     assert proxy.credentials == ["Proxy-Authorization: Basic ZWRnZTpzZWNyZXQ="]
 
 
-async def test_a_proxy_that_is_away_is_named_as_the_cause_without_its_credentials(
+async def test_an_unreachable_proxy_is_reported_without_its_credentials(
     cloud: Cloud, load_identity: Callable[[], Identity], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://edge:secret@127.0.0.1:1")
@@ -72,7 +72,7 @@ async def test_a_proxy_that_is_away_is_named_as_the_cause_without_its_credential
     assert "secret" not in cause
 
 
-async def test_sockets_notice_a_peer_that_is_gone() -> None:
+async def test_sockets_detect_a_dead_peer() -> None:
     row = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1))
     with transport._socket(row) as made:
         assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 15_000
@@ -91,7 +91,7 @@ async def test_sockets_notice_a_peer_that_is_gone() -> None:
         "http://[::1]:3001",
     ],
 )
-def test_a_cloud_is_reached_with_tls_or_on_this_host(url: str) -> None:
+def test_urls_with_tls_or_on_this_host_are_accepted(url: str) -> None:
     transport.check(url)
 
 
@@ -119,23 +119,23 @@ def test_a_cloud_is_reached_with_tls_or_on_this_host(url: str) -> None:
         "ws://localhost",
     ],
 )
-def test_a_cloud_elsewhere_is_not_spoken_to_in_plain_text(url: str) -> None:
+def test_unencrypted_urls_of_other_hosts_are_refused(url: str) -> None:
     with pytest.raises(LinkError, match="give it as https://HOST"):
         transport.check(url)
 
 
-def test_this_host_is_not_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_used_for_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
     assert transport.proxy_of("http://localhost:3001") is None
 
 
-async def test_a_link_without_encryption_stays_down_and_says_why(load_identity: Callable[[], Identity]) -> None:
+async def test_an_unencrypted_link_stays_down_with_a_reason(load_identity: Callable[[], Identity]) -> None:
     async with RunningLink("http://cloud.test", load_identity) as agent:
         assert "EDGE_CLOUD_URL does not start with https://" in await agent.failed()
 
 
 def _redirecting(target: Callable[[], str], visits: list[str]) -> Handler:
-    """Redirects there once, and then answers without being a cloud; ``visits`` are the URLs that were asked for."""
+    """A handler that redirects the first request to ``target`` and answers later ones; collects URLs in ``visits``."""
 
     async def answer(request: web.Request) -> web.Response:
         visits.append(f"{request.scheme}{request.path}")
@@ -163,7 +163,7 @@ async def test_a_redirect_to_plain_text_is_not_followed(
 
 
 @pytest.mark.parametrize("place", ["/other", "https://localhost:{}/other"])
-async def test_a_redirect_within_tls_is_followed(
+async def test_a_redirect_to_tls_is_followed(
     certificates: Authority, load_wire_identity: Callable[[], Identity], place: str
 ) -> None:
     visits: list[str] = []
@@ -177,7 +177,7 @@ async def test_a_redirect_within_tls_is_followed(
 
 
 class Serving:
-    """An HTTP server on loopback, as an async context; with TLS where there are certificates."""
+    """An HTTP server on loopback, as an async context manager; with TLS if given certificates."""
 
     def __init__(self, handler: Handler, certificates: Authority | None = None) -> None:
         self._handler = handler

@@ -1,6 +1,6 @@
-"""All commands with everything they need but a real node: the product's own objects on a given API.
+"""The cloud's commands on a given API, built from the product's own objects except for a fake node.
 
-``Operator`` stands for the reconciler: it makes a status that follows the spec. ``FakeNode`` has canned figures.
+``Operator`` replaces the reconciler: it writes a status that follows the spec. ``FakeNode`` has canned figures.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ READS = ("/api/status", "/api/ping")
 
 
 class FakeNode:
-    """Answers with what it was given; keeps the requests that were passed on."""
+    """Answers with configured values and records the forwarded requests."""
 
     def __init__(self) -> None:
-        self.strangers: dict[str, str] = {}
+        self.foreign_containers: dict[str, str] = {}
         self.requests: list[HttpRequest] = []
         self.response: HttpResponse | errors.EdgeError = HttpResponse(200, {}, {"ok": True}, "application/json")
-        self.held: asyncio.Event | None = None  # set: requests wait for it
-        self.under_way = 0
-        self.most_at_once = 0
+        self.hold: asyncio.Event | None = None  # if set, requests wait for it
+        self.in_flight = 0
+        self.peak_in_flight = 0
 
     async def reading(self) -> Reading:
         return Reading(HostReading(10.0, 1 << 30, 8 << 30, 2 << 30, 64 << 30, 3600), 4)
@@ -85,34 +85,34 @@ class FakeNode:
 
     async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
         self.requests.append(request)
-        self.under_way += 1
-        self.most_at_once = max(self.most_at_once, self.under_way)
-        await (self.held.wait() if self.held is not None else asyncio.sleep(0))
-        self.under_way -= 1
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        await (self.hold.wait() if self.hold is not None else asyncio.sleep(0))
+        self.in_flight -= 1
         if isinstance(self.response, errors.EdgeError):
             raise self.response
         return self.response
 
     async def foreign_container(self, name: str) -> str:
-        return self.strangers.get(name, "")
+        return self.foreign_containers.get(name, "")
 
 
 class Operator:
-    """Brings each Runtime to its wish as soon as it changes, while it is working."""
+    """Brings every changed Runtime to its desired state while it runs."""
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api
         self.starts: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Settle every change of a Runtime, for ever."""
+        """Reconcile every changed Runtime until cancelled."""
         async for event in self._api.watch(kinds.RUNTIMES):
             if event.type in ("ADDED", "MODIFIED"):
                 with contextlib.suppress(errors.NotFoundError):
                     await self.settle(event.object)
 
     async def settle(self, runtime: dict[str, Any]) -> None:
-        """What a pass of the reconciler would end in."""
+        """Write what a reconciliation would end in."""
         metadata, status = runtime["metadata"], runtime.get("status") or {}
         if metadata.get("deletionTimestamp"):
             await self._api.patch(
@@ -141,7 +141,7 @@ class Operator:
 
 
 class CommandHarness:
-    """The dispatcher and what it is made of, as one process has it; a second one on the same API is a restart."""
+    """The dispatcher and its parts as in one process; a second harness on the same API simulates a restart."""
 
     def __init__(
         self, api: Any, *, mode: Mode = "strict", seconds: float = 30, linger_seconds: float = 0, secret: bytes = SECRET
@@ -157,7 +157,7 @@ class CommandHarness:
         self.left = asyncio.Event()
         devices, nodes = Devices(api, NAMESPACE), SingleNode(NODE_NAME, self.node, "Docker")
         commands = topics.Commands(
-            lifecycle=Lifecycle(api, devices, BLUEPRINT, nodes, self.retirement.under_way),
+            lifecycle=Lifecycle(api, devices, BLUEPRINT, nodes, self.retirement.in_progress),
             power=Power(api, devices),
             forwarding=Forwarding(devices, nodes, Reads(READS), seconds),
             status=DeviceStatus(devices, nodes, self.retirement.progress, lambda: NOW),
@@ -170,11 +170,11 @@ class CommandHarness:
         self._correlation = 0
 
     async def send(self, topic: str, **fields: Any) -> dict[str, Any]:
-        """Send a complete message with a correlation id of its own."""
+        """Send a complete message with a new correlation id."""
         return await self.dispatch(topic, [self.message(topic, **fields)])
 
     def message(self, topic: str, **fields: Any) -> dict[str, Any]:
-        """A complete message."""
+        """A complete message with a new correlation id."""
         self._correlation += 1
         base = {"correlation_id": self._correlation, "action": topic, "requested_at": "2026-01-01T00:00:00.123Z"}
         return {**base, **fields}
@@ -185,11 +185,11 @@ class CommandHarness:
         return found
 
     async def api_has(self, verb: str, times: int, kind: core_kinds.Kind = kinds.RUNTIMES) -> None:
-        """Wait until the fake API has seen a verb so many times."""
+        """Wait until the fake API has received a verb ``times`` times."""
         await self.api.until(lambda: self.api.requests.count((verb, kind.plural)) >= times)
 
     async def close(self) -> None:
-        """End as a process does that is stopped."""
+        """Stop as a terminating process does."""
         await self.retirement.stop()
         await self.executor.stop()
 
@@ -202,13 +202,13 @@ class CommandHarness:
 
 
 def vnic(**fields: Any) -> dict[str, Any]:
-    """One entry of vnic_configs."""
+    """An entry of vnic_configs."""
     base = {"name": "lan0", "parent_interface": "eth0", "network_mode": "static"}
     return {**base, "ip": "192.168.1.50", "subnet": "192.168.1.0/24", **fields}
 
 
 def condition(kind: str, status: str, generation: int, message: str = "") -> dict[str, Any]:
-    """One condition of a status."""
+    """A condition for a status."""
     return {
         "type": kind,
         "status": status,

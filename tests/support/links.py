@@ -1,4 +1,4 @@
-"""A cloud link under test: run as a task, its states recorded and waited for."""
+"""A cloud link that runs as a task and records its states."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from controller.cloud.identity import Identity
 from controller.cloud.link import Link, LinkState
 from controller.machinery.backoff import Backoff
 
-SECONDS = 30  # nothing here takes so long; it only ends a test that hangs
+SECONDS = 30  # only ends a test that hangs
 
 
 async def echo(event: str, arguments: list[Any]) -> dict[str, Any]:
-    """Answer as a dispatcher does, with what came."""
+    """A dispatcher that answers with the arguments it received."""
     first = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
     return {"action": event, "correlation_id": first.get("correlation_id"), "arguments": arguments}
 
@@ -29,12 +29,12 @@ def figures(agent_id: str) -> dict[str, Any]:
 
 
 def identity_in(folder: Path) -> Callable[[], Identity]:
-    """Load client.crt, client.key and ca.crt of ``folder``."""
+    """A function that loads client.crt, client.key and ca.crt from ``folder``."""
     return lambda: Identity.load(folder / "client.crt", folder / "client.key", folder / "ca.crt")
 
 
 class RunningLink:
-    """A running link, as an async context. ``states`` are all it told of."""
+    """A running link, as an async context manager; ``states`` are all states it reported."""
 
     def __init__(
         self,
@@ -66,19 +66,19 @@ class RunningLink:
 
     @property
     def connections(self) -> int:
-        """How often the link came up."""
+        """How many times the link has connected."""
         return sum(later.connected and not before.connected for before, later in pairwise(self.states))
 
     async def connected(self, times: int = 1) -> LinkState:
-        """Wait until the link has come up so often."""
+        """Wait until the link has connected ``times`` times."""
         return await self.until(lambda state: state.connected and self.connections >= times)
 
     async def failed(self) -> str:
-        """Wait until an attempt failed; why."""
+        """Wait until an attempt fails and return its error."""
         return str((await self.until(lambda state: state.attempts > 0)).last_error)
 
     async def until(self, fits: Callable[[LinkState], Any]) -> LinkState:
-        """Wait until the state fits."""
+        """Wait until the state satisfies ``fits``."""
         async with asyncio.timeout(SECONDS):
             while not fits(self.link.state):
                 await self._next()
@@ -90,7 +90,7 @@ class RunningLink:
 
     def _on_state(self, state: LinkState) -> None:
         self.states.append(state)
-        self._telling = asyncio.ensure_future(self._notify())
+        self._notification = asyncio.ensure_future(self._notify())
 
     async def _notify(self) -> None:
         async with self._changed:

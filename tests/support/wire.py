@@ -13,7 +13,7 @@ from tests.support.certificates import Authority
 
 
 class WireCloud:
-    """Listens on loopback with TLS; an async context manager. ``events`` holds the agents' packets.
+    """Listens on loopback with TLS; an async context manager. ``packets`` holds the agents' packets.
 
     It acknowledges nothing on its own. Times are in seconds.
     """

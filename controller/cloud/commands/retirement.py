@@ -53,7 +53,7 @@ class Retirement:
         self._task: asyncio.Task[None] | None = None
         self._progress: Answer = {"status": "not_found", "message": "the orchestrator is not being deleted"}
 
-    def under_way(self) -> bool:
+    def in_progress(self) -> bool:
         """Whether the orchestrator is being deleted, or was."""
         return self._task is not None
 
@@ -64,7 +64,7 @@ class Retirement:
     async def delete_orchestrator(self, _message: Message, call: Call) -> Answer:
         """Start deleting; answers at once, and the work continues in the background."""
         await call.begin()
-        if self.under_way():
+        if self.in_progress():
             raise errors.CommandError("the orchestrator is already being deleted")
         self._begin(call.name)
         return {
@@ -76,7 +76,7 @@ class Retirement:
     async def resume(self) -> None:
         """Resume an interrupted deletion; called once at start. Raises errors.ApiError."""
         unfinished = await self._journal.unfinished(TOPIC)
-        if unfinished and not self.under_way():
+        if unfinished and not self.in_progress():
             self._begin(unfinished[-1])
 
     async def stop(self) -> None:

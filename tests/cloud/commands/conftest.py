@@ -1,4 +1,4 @@
-"""An API, and the commands on it."""
+"""A fake API and the cloud's commands on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def api() -> FakeApi:
 
 @pytest.fixture
 async def harness(api: FakeApi) -> AsyncIterator[CommandHarness]:
-    """The commands of one process."""
+    """The commands as one process runs them."""
     made = CommandHarness(api)
     yield made
     await made.close()
@@ -28,7 +28,7 @@ async def harness(api: FakeApi) -> AsyncIterator[CommandHarness]:
 
 @pytest.fixture
 async def operator(api: FakeApi) -> AsyncIterator[Operator]:
-    """Something that brings Runtimes to their wish."""
+    """A running operator that brings Runtimes to their desired state."""
     made = Operator(api)
     task = asyncio.create_task(made.run())
     yield made
@@ -38,17 +38,17 @@ async def operator(api: FakeApi) -> AsyncIterator[Operator]:
 
 @pytest.fixture
 async def after_restart(api: FakeApi) -> AsyncIterator[CommandHarness]:
-    """The commands of the next process, on the same API."""
+    """The commands after a restart: another process on the same API."""
     made = CommandHarness(api)
     yield made
     await made.close()
 
 
 def creation(harness: CommandHarness, name: str = "plc-1") -> dict[str, Any]:
-    """A message that creates a runtime."""
+    """A create_new_runtime message."""
     return harness.message("create_new_runtime", container_name=name, vnic_configs=[vnic()])
 
 
 async def settled(harness: CommandHarness) -> None:
-    """Wait until the operator has brought plc-1 to its wish."""
+    """Wait until the operator has written the status of plc-1."""
     await harness.api.until(lambda: "status" in harness.api.objects["runtimes", NAMESPACE, "plc-1"])

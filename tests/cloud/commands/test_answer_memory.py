@@ -1,4 +1,4 @@
-"""Whole answers in memory: bounded in bytes and time, the oldest go first."""
+"""Complete answers in memory, bounded in bytes and time, evicting the oldest first."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def put(memory: AnswerMemory, *names: str) -> None:
 
 
 def held(memory: AnswerMemory, *names: str) -> list[str]:
-    """The names among these that are held."""
+    """The names among these whose answers are kept."""
     return [name for name in names if memory.get(name) == ANSWER]
 
 
-async def test_the_oldest_make_room() -> None:
+async def test_the_oldest_answers_are_evicted() -> None:
     memory = AnswerMemory(limit=300)
     put(memory, "a", "b", "c", "d")
     assert held(memory, "a", "b", "c", "d") == ["b", "c", "d"]
 
 
-async def test_an_answer_beyond_the_limit_is_not_kept_and_removes_no_other() -> None:
+async def test_an_answer_beyond_the_limit_is_not_kept_and_evicts_nothing() -> None:
     memory = AnswerMemory(limit=300)
     put(memory, "a")
     memory.put("b", {"body": "x" * 300})
@@ -34,13 +34,13 @@ async def test_an_answer_beyond_the_limit_is_not_kept_and_removes_no_other() -> 
     assert memory.get("b") is None
 
 
-async def test_the_same_name_counts_once() -> None:
+async def test_an_answer_put_again_is_counted_once() -> None:
     memory = AnswerMemory(limit=300)
     put(memory, "a", "b", "b", "b")
     assert held(memory, "a", "b") == ["a", "b"]
 
 
-def test_an_answer_is_held_for_ten_minutes_and_then_nowhere() -> None:
+def test_an_answer_is_kept_for_ten_minutes() -> None:
     async def scenario() -> None:
         memory = AnswerMemory()
         put(memory, "a")

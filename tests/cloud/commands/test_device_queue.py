@@ -1,4 +1,4 @@
-"""Commands for one device run in order, for different devices at once; questions are answered at once."""
+"""Commands for one device run in order, for different devices concurrently; queries are answered at once."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tests.support.fake_api import FakeApi
 
 
 async def create(harness: CommandHarness, *names: str) -> None:
-    """Runtimes of the cloud."""
+    """Create Runtimes through the cloud."""
     for name in names:
         await harness.send("create_new_runtime", container_name=name, vnic_configs=[vnic()])
 
 
 async def settle(harness: CommandHarness, name: str = "plc-1") -> None:
-    """Let the operator make one pass."""
+    """Run one reconciliation."""
     await Operator(harness.api).settle(await harness.runtime(name))
 
 
-async def test_a_start_waits_for_the_stop_before_it(harness: CommandHarness) -> None:
+async def test_a_start_waits_for_an_earlier_stop(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
     stop = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     start = asyncio.create_task(harness.send("start_device", device_id="plc-1"))
@@ -35,7 +35,7 @@ async def test_a_start_waits_for_the_stop_before_it(harness: CommandHarness) -> 
     assert (await harness.runtime("plc-1"))["spec"]["desiredState"] == "Running"
 
 
-async def test_devices_do_not_wait_for_one_another(harness: CommandHarness) -> None:
+async def test_devices_do_not_wait_for_each_other(harness: CommandHarness) -> None:
     await create(harness, "plc-1", "plc-2")
     waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("watch", 1)
@@ -46,7 +46,7 @@ async def test_devices_do_not_wait_for_one_another(harness: CommandHarness) -> N
     assert not waiting.done()
 
 
-async def test_questions_do_not_wait(harness: CommandHarness) -> None:
+async def test_queries_do_not_wait(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
     waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("watch", 1)
@@ -55,7 +55,7 @@ async def test_questions_do_not_wait(harness: CommandHarness) -> None:
     await waiting
 
 
-async def test_a_read_of_the_runtime_does_not_wait_and_every_other_request_does(harness: CommandHarness) -> None:
+async def test_reads_do_not_wait_but_all_other_requests_do(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
     await settle(harness)
     waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
@@ -73,16 +73,16 @@ async def test_a_read_of_the_runtime_does_not_wait_and_every_other_request_does(
         assert "is not running" in (await other)["error"]
 
 
-async def test_a_request_that_starts_a_plc_by_get_waits_for_the_one_before_it(harness: CommandHarness) -> None:
+async def test_get_requests_that_change_a_plc_run_in_order(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
     await settle(harness)
     paths = [f"/api/{verb}-plc" for verb in ("stop", "start", "stop")]
     await asyncio.gather(*(harness.send("run_command", device_id="plc-1", method="GET", api=path) for path in paths))
     assert [request.path for request in harness.node.requests] == paths
-    assert harness.node.most_at_once == 1
+    assert harness.node.peak_in_flight == 1
 
 
-async def test_a_read_is_written_down_nowhere(harness: CommandHarness) -> None:
+async def test_a_read_is_not_recorded(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
     await settle(harness)
     before = len(harness.api.requests)
@@ -90,7 +90,7 @@ async def test_a_read_is_written_down_nowhere(harness: CommandHarness) -> None:
     assert {verb for verb, _ in harness.api.requests[before:]} <= {"get", "list"}
 
 
-async def test_a_delete_cancels_what_waits(harness: CommandHarness) -> None:
+async def test_a_delete_cancels_waiting_commands(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
     stop = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     start = asyncio.create_task(harness.send("start_device", device_id="plc-1"))
@@ -100,7 +100,7 @@ async def test_a_delete_cancels_what_waits(harness: CommandHarness) -> None:
     assert "delete_device" in (await start)["error"]
 
 
-async def test_a_create_waits_for_the_deletion_before_it(harness: CommandHarness) -> None:
+async def test_a_create_waits_for_an_earlier_deletion(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
     first = (await harness.runtime("plc-1"))["metadata"]["uid"]
     await harness.send("delete_device", device_id="plc-1")
@@ -113,7 +113,7 @@ async def test_a_create_waits_for_the_deletion_before_it(harness: CommandHarness
     assert (await harness.runtime("plc-1"))["metadata"]["uid"] != first
 
 
-async def test_a_create_does_not_wait_for_ever(api: FakeApi) -> None:
+async def test_a_create_times_out_while_waiting_for_a_deletion(api: FakeApi) -> None:
     harness = CommandHarness(api, seconds=0.05)
     await create(harness, "plc-1")
     await harness.send("delete_device", device_id="plc-1")
@@ -121,14 +121,14 @@ async def test_a_create_does_not_wait_for_ever(api: FakeApi) -> None:
     assert "still being deleted" in answer["error"]
 
 
-async def test_the_lane_of_a_device_is_gone_when_nobody_is_on_it(harness: CommandHarness) -> None:
+async def test_empty_queues_are_removed(harness: CommandHarness) -> None:
     await create(harness, "plc-1", "plc-2")
     await asyncio.sleep(0)
     assert harness.executor._queues._last == {}
     assert harness.executor._in_progress == {}
 
 
-async def test_a_stop_of_the_process_leaves_what_was_written(harness: CommandHarness, api: FakeApi) -> None:
+async def test_stopping_the_process_keeps_written_changes(harness: CommandHarness, api: FakeApi) -> None:
     await create(harness, "plc-1")
     waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("watch", 1)

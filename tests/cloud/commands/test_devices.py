@@ -1,4 +1,4 @@
-"""Which Runtime a device id of the cloud means, where several have it."""
+"""Which Runtime is chosen when several have the same device id."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def devices(api: FakeApi) -> Devices:
 
 
 @pytest.mark.parametrize("owner", ["a", "b"])
-async def test_commands_go_to_the_owner_and_what_waits_is_no_second_device(
+async def test_commands_go_to_the_owner_and_a_waiting_runtime_is_ignored(
     api: FakeApi, devices: Devices, owner: str
 ) -> None:
     for name in ("a", "b"):
@@ -37,14 +37,14 @@ async def test_commands_go_to_the_owner_and_what_waits_is_no_second_device(
     assert (await devices.get("plc-1"))["metadata"]["name"] == owner
 
 
-async def test_two_of_which_none_owns_the_device_are_ambiguous(api: FakeApi, devices: Devices) -> None:
+async def test_two_runtimes_without_an_owner_are_ambiguous(api: FakeApi, devices: Devices) -> None:
     for name in ("a", "b"):
         await add(api, "edge", name)
     with pytest.raises(errors.CommandError, match="edge/a and edge/b"):
         await devices.get("plc-1")
 
 
-async def test_owners_in_two_further_namespaces_are_ambiguous(api: FakeApi, devices: Devices) -> None:
+async def test_owners_in_two_other_namespaces_are_ambiguous(api: FakeApi, devices: Devices) -> None:
     for namespace in ("one", "two"):
         await add(api, namespace, "a", owner=True)
         await add(api, namespace, "b")

@@ -1,4 +1,4 @@
-"""What Helm, Flux, Argo CD or a person made: no command of the cloud changes it, and the answer says whose it is."""
+"""The cloud's commands refuse to change Runtimes of Helm, Flux, Argo CD or a person, and name the owner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ARGO = {"annotations": {"argocd.argoproj.io/tracking-id": "press-shop:getedge.me
 
 
 def written_by(*managers: str) -> dict[str, Any]:
-    """Metadata whose spec these managers wrote, one after the other."""
+    """Metadata of a Runtime whose spec these managers wrote, one after the other."""
     entries = [
         {"manager": manager, "time": f"2026-01-0{number}T00:00:00Z", "fieldsV1": {"f:spec": {}}}
         for number, manager in enumerate(managers, 1)
@@ -59,7 +59,7 @@ def runtime(metadata: dict[str, Any], **labels: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("metadata", "owner"), OWNERS)
 @pytest.mark.parametrize(("topic", "fields"), CHANGES)
-async def test_no_command_changes_what_another_made(
+async def test_no_command_changes_a_foreign_runtime(
     harness: CommandHarness,
     operator: Operator,
     metadata: dict[str, Any],
@@ -75,7 +75,7 @@ async def test_no_command_changes_what_another_made(
 
 
 @pytest.mark.parametrize(("metadata", "owner"), TOOLS)
-async def test_what_a_tool_took_over_from_the_cloud_is_the_tools(
+async def test_a_runtime_taken_over_by_a_tool_belongs_to_the_tool(
     harness: CommandHarness, operator: Operator, metadata: dict[str, Any], owner: str
 ) -> None:
     await harness.api.create(kinds.RUNTIMES, runtime(metadata, **{names.ORIGIN_LABEL: names.ORIGIN_CLOUD}))
@@ -86,11 +86,11 @@ async def test_what_a_tool_took_over_from_the_cloud_is_the_tools(
 
 
 @pytest.mark.parametrize("metadata", [{}, {"annotations": {"meta.helm.sh/release-name": "plant"}}])
-def test_a_trace_of_a_tool_alone_is_no_ownership(metadata: dict[str, Any]) -> None:
+def test_an_incomplete_mark_of_a_tool_is_not_ownership(metadata: dict[str, Any]) -> None:
     assert ownership.is_clouds(runtime(metadata, **{names.ORIGIN_LABEL: names.ORIGIN_CLOUD}))
     assert not ownership.is_clouds(runtime(metadata))
 
 
-async def test_questions_about_it_are_answered(harness: CommandHarness, operator: Operator) -> None:
+async def test_queries_about_a_foreign_runtime_are_answered(harness: CommandHarness, operator: Operator) -> None:
     await harness.api.create(kinds.RUNTIMES, runtime(HELM))
     assert "error" not in await harness.send("get_device_status", device_id="plc-1")

@@ -1,4 +1,4 @@
-"""start, stop and restart: a wish in the spec, answered when it has come true."""
+"""start, stop and restart: change the spec and answer once the Runtime follows it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.support.fake_api import FakeApi
 
 
 async def create(harness: CommandHarness, name: str = "plc-1") -> None:
-    """One runtime of the cloud."""
+    """Create a Runtime through the cloud."""
     answer = await harness.send("create_new_runtime", container_name=name, vnic_configs=[vnic()])
     assert answer["status"] == "creating"
 
 
 async def set_status(api: FakeApi, generation: int, *conditions: dict[str, Any]) -> None:
-    """The status that a reconciler would have written."""
+    """Write a status as a reconciler would."""
     status = {"observedGeneration": generation, "state": "running", "conditions": list(conditions)}
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": status}, subresource="status")
 
 
-async def stopping(harness: CommandHarness) -> asyncio.Task[dict[str, Any]]:
-    """A stop of the runtime, under way: its wish is written and awaited."""
+async def pending_stop(harness: CommandHarness) -> asyncio.Task[dict[str, Any]]:
+    """Send stop_device and wait until it has written the spec and waits for the Runtime."""
     sending = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("watch", 1)
     return sending
@@ -40,7 +40,7 @@ async def stopping(harness: CommandHarness) -> asyncio.Task[dict[str, Any]]:
         ("restart_device", {"desiredState": "Running"}),
     ],
 )
-async def test_it_is_answered_once_the_wish_has_come_true(
+async def test_the_answer_comes_once_the_desired_state_is_reached(
     harness: CommandHarness, operator: Operator, topic: str, desired: dict[str, Any]
 ) -> None:
     await create(harness)
@@ -51,7 +51,7 @@ async def test_it_is_answered_once_the_wish_has_come_true(
     assert runtime["status"]["observedGeneration"] == runtime["metadata"]["generation"]
 
 
-async def test_two_restarts_of_one_moment_are_two_restarts(harness: CommandHarness, operator: Operator) -> None:
+async def test_two_restarts_of_the_same_moment_are_distinct(harness: CommandHarness, operator: Operator) -> None:
     await create(harness)
     tokens = []
     for _ in range(2):
@@ -61,7 +61,7 @@ async def test_two_restarts_of_one_moment_are_two_restarts(harness: CommandHarne
     assert all(token.startswith("2026-01-01T00:00:00.123") for token in tokens)
 
 
-async def test_when_time_is_up_the_wish_stands_and_the_answer_says_what_it_waits_for(api: FakeApi) -> None:
+async def test_a_timeout_keeps_the_change_and_reports_what_it_waits_for(api: FakeApi) -> None:
     harness = CommandHarness(api, seconds=0.05)
     await create(harness)
     await set_status(api, 1, condition(names.RECONCILING, "True", 1, "the host has no interface eth5 now"))
@@ -72,7 +72,7 @@ async def test_when_time_is_up_the_wish_stands_and_the_answer_says_what_it_waits
     assert (await harness.runtime("plc-1"))["spec"]["desiredState"] == "Stopped"
 
 
-async def test_a_stall_is_told_at_once(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_stall_is_reported_at_once(harness: CommandHarness, api: FakeApi) -> None:
     await create(harness)
     sending = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("patch", 1)
@@ -80,33 +80,33 @@ async def test_a_stall_is_told_at_once(harness: CommandHarness, api: FakeApi) ->
     assert "the disk is gone" in (await sending)["error"]
 
 
-async def test_an_older_stall_does_not_count(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_stall_of_an_older_generation_is_ignored(harness: CommandHarness, api: FakeApi) -> None:
     await create(harness)
     await set_status(api, 1, condition(names.STALLED, "True", 1, "the image is not there"))
-    sending = await stopping(harness)
+    sending = await pending_stop(harness)
     await set_status(api, 2, condition(names.READY, "True", 2))
     assert (await sending)["success"] is True
 
 
-async def test_it_rides_over_a_watch_that_ends(harness: CommandHarness, api: FakeApi) -> None:
+async def test_waiting_survives_the_end_of_a_watch(harness: CommandHarness, api: FakeApi) -> None:
     await create(harness)
-    sending = await stopping(harness)
+    sending = await pending_stop(harness)
     api.end_watches()
     await harness.api_has("watch", 2)
     await set_status(api, 2, condition(names.READY, "True", 2))
     assert (await sending)["success"] is True
 
 
-async def test_a_device_deleted_meanwhile_is_said_so(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_concurrent_deletion_is_reported(harness: CommandHarness, api: FakeApi) -> None:
     await create(harness)
-    sending = await stopping(harness)
+    sending = await pending_stop(harness)
     api.remove(kinds.RUNTIMES, "plc-1", NAMESPACE)
     assert "deleted in the meantime" in (await sending)["error"]
 
 
-async def test_another_wish_of_somebody_else_meanwhile_is_said_so(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_concurrent_change_of_the_desired_state_is_reported(harness: CommandHarness, api: FakeApi) -> None:
     await create(harness)
-    sending = await stopping(harness)
+    sending = await pending_stop(harness)
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"spec": {"desiredState": "Running"}})
     assert "was changed to Running" in (await sending)["error"]
 

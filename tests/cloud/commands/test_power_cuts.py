@@ -1,4 +1,4 @@
-"""A power cut in the middle of a command: delivered again it is done once, and undoes nothing that came later."""
+"""A power cut during a command: on redelivery it is done once, and undoes no later command."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.support.fake_api import FakeApi
 
 
 class PowerCut(BaseException):
-    """The process ends here; nothing of ours catches it."""
+    """Ends the process; no code catches it."""
 
 
 def cut_power_at(api: FakeApi, verb: str, kind: Kind, *, nth: int = 1) -> None:
-    """End the process instead of the n-th request of that sort from now."""
+    """End the process instead of the n-th such request from now on."""
     remaining = [nth]
 
     def fault(seen_verb: str, seen_kind: Kind) -> None:
@@ -32,8 +32,8 @@ def cut_power_at(api: FakeApi, verb: str, kind: Kind, *, nth: int = 1) -> None:
     api.fault = fault
 
 
-async def die(harness: CommandHarness, topic: str, message: dict[str, Any]) -> None:
-    """Send a command during which the power is cut."""
+async def dispatch_interrupted(harness: CommandHarness, topic: str, message: dict[str, Any]) -> None:
+    """Send a command that a power cut interrupts."""
     sending = asyncio.create_task(harness.dispatch(topic, [message]))
     await asyncio.sleep(0)
     (work,) = (work.task for work in harness.executor._in_progress.values())
@@ -42,17 +42,17 @@ async def die(harness: CommandHarness, topic: str, message: dict[str, Any]) -> N
 
 
 def outcomes(api: FakeApi) -> dict[str, str]:
-    """Outcome by topic."""
+    """The outcome of each topic's command."""
     commands = [o for (plural, _, _), o in api.objects.items() if plural == "runtimecommands"]
     return {c["spec"]["topic"]: (c.get("status") or {}).get("outcome", "Pending") for c in commands}
 
 
-async def deletion_cut_off(harness: CommandHarness) -> dict[str, Any]:
-    """The message of a delete that was done, and whose answer was never kept."""
+async def interrupted_delete(harness: CommandHarness) -> dict[str, Any]:
+    """Delete plc-1, but cut the power before the answer is saved. Returns the message."""
     await harness.dispatch("create_new_runtime", [creation(harness)])
     message = harness.message("delete_device", device_id="plc-1")
     cut_power_at(harness.api, "patch", kinds.RUNTIME_COMMANDS)
-    await die(harness, "delete_device", message)
+    await dispatch_interrupted(harness, "delete_device", message)
     return message
 
 
@@ -64,12 +64,12 @@ async def deletion_cut_off(harness: CommandHarness) -> dict[str, Any]:
         pytest.param("patch", kinds.RUNTIME_COMMANDS, id="before-the-answer-is-kept"),
     ],
 )
-async def test_a_create_cut_off_is_done_once_when_delivered_again(
+async def test_an_interrupted_create_is_done_once_on_redelivery(
     harness: CommandHarness, after_restart: CommandHarness, verb: str, kind: Kind
 ) -> None:
     message = creation(harness)
     cut_power_at(harness.api, verb, kind)
-    await die(harness, "create_new_runtime", message)
+    await dispatch_interrupted(harness, "create_new_runtime", message)
     answer = await after_restart.dispatch("create_new_runtime", [message])
     assert answer["status"] == "creating"
     assert (await harness.runtime("plc-1"))["metadata"]["generation"] == 1
@@ -77,7 +77,7 @@ async def test_a_create_cut_off_is_done_once_when_delivered_again(
 
 
 @pytest.mark.parametrize("verb", ["patch", "watch"])
-async def test_a_restart_cut_off_restarts_once_when_delivered_again(
+async def test_an_interrupted_restart_restarts_once_on_redelivery(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, verb: str
 ) -> None:
     await harness.dispatch("create_new_runtime", [creation(harness)])
@@ -85,15 +85,15 @@ async def test_a_restart_cut_off_restarts_once_when_delivered_again(
     message = harness.message("restart_device", device_id="plc-1")
     await settled(harness)
     cut_power_at(harness.api, verb, kinds.RUNTIMES)
-    await die(harness, "restart_device", message)
+    await dispatch_interrupted(harness, "restart_device", message)
     assert (await after_restart.dispatch("restart_device", [message]))["success"] is True
     assert operator.starts["plc-1"] == 2
 
 
-async def test_a_delete_cut_off_succeeds_when_delivered_again(
+async def test_an_interrupted_delete_succeeds_on_redelivery(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = await deletion_cut_off(harness)
+    message = await interrupted_delete(harness)
     assert (await after_restart.dispatch("delete_device", [message]))["status"] == "deleting"
 
 
@@ -101,14 +101,14 @@ async def test_a_delete_cut_off_succeeds_when_delivered_again(
     ("older", "newer", "state"),
     [("stop_device", "start_device", "Running"), ("start_device", "stop_device", "Stopped")],
 )
-async def test_an_older_wish_delivered_again_does_not_undo_a_newer_one(
+async def test_a_redelivered_command_does_not_undo_a_newer_one(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, older: str, newer: str, state: str
 ) -> None:
     await harness.dispatch("create_new_runtime", [creation(harness)])
     message = harness.message(older, device_id="plc-1")
     await settled(harness)
     cut_power_at(harness.api, "patch", kinds.RUNTIMES)
-    await die(harness, older, message)
+    await dispatch_interrupted(harness, older, message)
     assert (await after_restart.send(newer, device_id="plc-1", note="newer"))["success"] is True
 
     answer = await after_restart.dispatch(older, [message])
@@ -118,36 +118,36 @@ async def test_an_older_wish_delivered_again_does_not_undo_a_newer_one(
     assert (await harness.runtime("plc-1"))["spec"]["desiredState"] == state
 
 
-async def test_a_create_delivered_again_does_not_undo_a_later_delete(
+async def test_a_redelivered_create_does_not_undo_a_later_delete(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
     message = creation(harness)
     cut_power_at(harness.api, "patch", kinds.RUNTIME_COMMANDS)
-    await die(harness, "create_new_runtime", message)
+    await dispatch_interrupted(harness, "create_new_runtime", message)
     assert (await after_restart.send("delete_device", device_id="plc-1"))["status"] == "deleting"
     answer = await after_restart.dispatch("create_new_runtime", [message])
     assert "delete_device" in answer["error"]
     assert not [key for key in harness.api.objects if key[0] == "runtimes"]
 
 
-async def test_a_delete_delivered_again_does_not_delete_what_was_created_later(
+async def test_a_redelivered_delete_does_not_undo_a_later_create(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = await deletion_cut_off(harness)
+    message = await interrupted_delete(harness)
     again = after_restart.message("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()], note="again")
     assert (await after_restart.dispatch("create_new_runtime", [again]))["status"] == "creating"
     assert "create_new_runtime" in (await after_restart.dispatch("delete_device", [message]))["error"]
     assert (await harness.runtime("plc-1"))["metadata"].get("deletionTimestamp") is None
 
 
-async def test_a_request_to_a_runtime_is_never_made_twice(
+async def test_a_request_to_a_runtime_is_never_sent_twice(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
     await harness.dispatch("create_new_runtime", [creation(harness)])
     await settled(harness)
     message = harness.message("run_command", device_id="plc-1", method="POST", api="/api/start")
     cut_power_at(harness.api, "patch", kinds.RUNTIME_COMMANDS)
-    await die(harness, "run_command", message)
+    await dispatch_interrupted(harness, "run_command", message)
     for _ in range(2):
         answer = await after_restart.dispatch("run_command", [message])
         assert answer["status"] == "error"

@@ -1,4 +1,4 @@
-"""What counts as a read of a runtime: a configured path to the letter, by GET or HEAD, and nothing like it."""
+"""What counts as a read: a GET or HEAD request whose path equals a configured one exactly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ READS = Reads(("/api/status", "/api/runtime-logs"))
 
 
 def request(api: str, method: str = "GET", **fields: Any) -> RunCommand:
-    """The message of a request."""
+    """A run_command message."""
     return RunCommand(correlation_id=1, device_id="plc-1", method=method, api=api, **fields)
 
 
@@ -31,7 +31,7 @@ def request(api: str, method: str = "GET", **fields: Any) -> RunCommand:
     ],
     ids=lambda message: f"{message.method} {message.api}",
 )
-def test_a_read(message: RunCommand) -> None:
+def test_requests_that_count_as_reads(message: RunCommand) -> None:
     assert message in READS
 
 
@@ -45,12 +45,12 @@ def test_a_read(message: RunCommand) -> None:
         "/api/status?_method=POST", "/api/status?a=1&%5FMethod=POST",
     ],
 )  # fmt: skip
-def test_another_path(api: str) -> None:
+def test_other_paths_are_not_reads(api: str) -> None:
     assert request(api) not in READS
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_another_method(method: str) -> None:
+def test_other_methods_are_not_reads(method: str) -> None:
     assert request("/api/status", method) not in READS
 
 
@@ -70,9 +70,9 @@ def test_another_method(method: str) -> None:
     ],
     ids=str,
 )
-def test_a_request_that_may_be_another_one_for_the_runtime(fields: dict[str, Any]) -> None:
+def test_requests_that_a_runtime_may_interpret_differently_are_not_reads(fields: dict[str, Any]) -> None:
     assert request("/api/status", **fields) not in READS
 
 
-def test_no_paths_are_no_reads() -> None:
+def test_without_paths_nothing_is_a_read() -> None:
     assert request("/api/status") not in Reads(())

@@ -1,4 +1,4 @@
-"""A command that comes again gets the first answer and acts once, at the same time, later, and after a restart."""
+"""A redelivered command gets the first answer and acts once: concurrently, later, and after a restart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EMPTY: dict[str, Any] = {"headers": {}, "body": None, "content_type": "", "trunc
 
 
 async def ready_for_a_request(harness: CommandHarness, code: int = 200) -> dict[str, Any]:
-    """A runtime that answers with a secret, and the message of a request to it."""
+    """Create a runtime that answers with a secret, and return the message of a request to it."""
     await harness.dispatch("create_new_runtime", [creation(harness)])
     await settled(harness)
     harness.node.response = HttpResponse(code, {"Set-Cookie": "secret"}, {"token": "secret"}, "application/json")
@@ -29,7 +29,7 @@ async def ready_for_a_request(harness: CommandHarness, code: int = 200) -> dict[
 
 
 def recorded_by_0_1(message: dict[str, Any]) -> dict[str, Any]:
-    """The object that 0.1 made of a command: named by a plain hash, with the runtime's whole answer."""
+    """A command as version 0.1 recorded it: named by an unkeyed hash, with the runtime's whole response."""
     canonical = json.dumps(message, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(f"run_command\n{canonical}".encode()).hexdigest()
     answer = {
@@ -53,7 +53,7 @@ def recorded_by_0_1(message: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def test_delivered_twice_at_once_it_acts_once(harness: CommandHarness, operator: Operator) -> None:
+async def test_concurrent_deliveries_act_once(harness: CommandHarness, operator: Operator) -> None:
     await harness.dispatch("create_new_runtime", [creation(harness)])
     restart = harness.message("restart_device", device_id="plc-1")
     first, second = await asyncio.gather(*(harness.dispatch("restart_device", [restart]) for _ in range(2)))
@@ -62,7 +62,7 @@ async def test_delivered_twice_at_once_it_acts_once(harness: CommandHarness, ope
     assert operator.starts["plc-1"] == 2
 
 
-async def test_delivered_again_it_gets_the_first_answer(harness: CommandHarness, operator: Operator) -> None:
+async def test_a_redelivery_gets_the_first_answer(harness: CommandHarness, operator: Operator) -> None:
     message = creation(harness)
     first = await harness.dispatch("create_new_runtime", [message])
     await harness.send("delete_device", device_id="plc-1")
@@ -70,7 +70,7 @@ async def test_delivered_again_it_gets_the_first_answer(harness: CommandHarness,
     assert not [key for key in harness.api.objects if key[0] == "runtimes"]
 
 
-async def test_a_refusal_is_a_first_answer_too(harness: CommandHarness, operator: Operator) -> None:
+async def test_a_redelivery_gets_the_first_refusal(harness: CommandHarness, operator: Operator) -> None:
     message = harness.message("stop_device", device_id="plc-1")
     first = await harness.dispatch("stop_device", [message])
     assert first["status"] == "error"
@@ -79,7 +79,7 @@ async def test_a_refusal_is_a_first_answer_too(harness: CommandHarness, operator
     assert (await harness.runtime("plc-1"))["spec"].get("desiredState") is None
 
 
-async def test_after_a_restart_it_gets_the_first_answer(
+async def test_a_redelivery_after_a_restart_gets_the_first_answer(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
     await harness.dispatch("create_new_runtime", [creation(harness)])
@@ -111,7 +111,7 @@ async def test_without_requested_at_nothing_counts_as_redelivered(api: FakeApi, 
     assert operator.starts["plc-1"] == 3
 
 
-async def test_the_same_command_while_its_answer_is_being_kept_gets_that_answer(
+async def test_a_redelivery_while_the_answer_is_being_saved_gets_that_answer(
     harness: CommandHarness, api: FakeApi
 ) -> None:
     message = creation(harness)
@@ -122,7 +122,7 @@ async def test_the_same_command_while_its_answer_is_being_kept_gets_that_answer(
     assert api.requests.count(("create", "runtimecommands")) == 1
 
 
-async def test_a_request_delivered_again_gets_the_whole_answer_while_it_is_in_memory(
+async def test_a_redelivered_request_gets_the_whole_answer_while_it_is_in_memory(
     harness: CommandHarness, operator: Operator
 ) -> None:
     message = await ready_for_a_request(harness)
@@ -133,7 +133,7 @@ async def test_a_request_delivered_again_gets_the_whole_answer_while_it_is_in_me
 
 
 @pytest.mark.parametrize(("code", "status"), [(200, "success"), (302, "success"), (404, "error"), (500, "error")])
-async def test_after_a_restart_a_request_gets_its_outcome_and_no_content(
+async def test_a_request_redelivered_after_a_restart_gets_its_outcome_without_content(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, code: int, status: str
 ) -> None:
     message = await ready_for_a_request(harness, code)
@@ -144,9 +144,7 @@ async def test_after_a_restart_a_request_gets_its_outcome_and_no_content(
     assert after_restart.node.requests == []
 
 
-async def test_a_redelivered_request_with_another_payload_is_another_one(
-    harness: CommandHarness, operator: Operator
-) -> None:
+async def test_a_request_with_another_payload_is_not_a_redelivery(harness: CommandHarness, operator: Operator) -> None:
     message = await ready_for_a_request(harness)
     await harness.dispatch("run_command", [message])
     await harness.dispatch("run_command", [{**message, "data": {"user": "another"}}])
@@ -154,7 +152,7 @@ async def test_a_redelivered_request_with_another_payload_is_another_one(
 
 
 @pytest.mark.parametrize("topic", ["start_device", "stop_device", "restart_device"])
-async def test_no_answer_is_given_before_its_outcome_is_kept(
+async def test_no_answer_is_sent_before_its_outcome_is_saved(
     harness: CommandHarness, operator: Operator, monkeypatch: pytest.MonkeyPatch, topic: str
 ) -> None:
     await harness.dispatch("create_new_runtime", [creation(harness)])
@@ -177,7 +175,7 @@ async def test_no_answer_is_given_before_its_outcome_is_kept(
 
 
 @pytest.mark.parametrize("topic", ["start_device", "stop_device", "restart_device"])
-async def test_the_outcome_is_on_disk_when_the_answer_is_given(
+async def test_the_outcome_is_on_disk_when_the_answer_is_sent(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, topic: str
 ) -> None:
     await harness.dispatch("create_new_runtime", [creation(harness)])
@@ -191,7 +189,7 @@ async def test_the_outcome_is_on_disk_when_the_answer_is_given(
     assert operator.starts["plc-1"] == starts
 
 
-async def test_an_outcome_that_cannot_be_written_is_answered_and_the_command_is_not_done_again(
+async def test_a_command_whose_outcome_cannot_be_saved_is_answered_and_not_repeated(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
     await harness.dispatch("create_new_runtime", [creation(harness)])
@@ -211,7 +209,7 @@ async def test_an_outcome_that_cannot_be_written_is_answered_and_the_command_is_
     assert operator.starts["plc-1"] == 2
 
 
-async def test_a_command_of_0_1_is_known_and_what_a_runtime_sent_is_gone(
+async def test_a_command_of_0_1_is_recognised_and_its_response_removed(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
     message = await ready_for_a_request(harness)
@@ -226,7 +224,7 @@ async def test_a_command_of_0_1_is_known_and_what_a_runtime_sent_is_gone(
     assert "secret" not in json.dumps(stripped)
 
 
-async def test_what_a_person_wrote_in_place_of_an_answer_stops_nothing(
+async def test_a_manually_edited_answer_is_ignored(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
     message = await ready_for_a_request(harness)
@@ -237,7 +235,7 @@ async def test_what_a_person_wrote_in_place_of_an_answer_stops_nothing(
     assert "outcome unknown" in (await after_restart.dispatch("run_command", [message]))["error"]
 
 
-async def test_what_cannot_be_written_down_is_not_done(harness: CommandHarness) -> None:
+async def test_a_command_that_cannot_be_recorded_is_not_executed(harness: CommandHarness) -> None:
     def away(verb: str, kind: Kind) -> None:
         if (verb, kind) == ("create", kinds.RUNTIME_COMMANDS):
             raise errors.ApiUnavailableError("the Kubernetes API did not answer")
@@ -248,7 +246,7 @@ async def test_what_cannot_be_written_down_is_not_done(harness: CommandHarness) 
     assert not [key for key in harness.api.objects if key[0] == "runtimes"]
 
 
-async def test_the_journal_shows_what_was_asked_and_how_it_ended(harness: CommandHarness, operator: Operator) -> None:
+async def test_the_journal_shows_the_command_and_its_outcome(harness: CommandHarness, operator: Operator) -> None:
     message = creation(harness)
     answer = await harness.dispatch("create_new_runtime", [message])
     (command,) = await harness.api.list(kinds.RUNTIME_COMMANDS, NAMESPACE)

@@ -1,4 +1,4 @@
-"""delete_orchestrator: the cloud's runtimes go, the agent is retired, and a power cut in between changes nothing."""
+"""delete_orchestrator deletes the cloud's runtimes and retires the agent, and resumes after a power cut."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.fake_api import FakeApi
 
 
 async def populate(harness: CommandHarness, *, others: bool) -> None:
-    """Two runtimes of the cloud, and perhaps one of a person."""
+    """Create two runtimes of the cloud and, if ``others``, one of a person."""
     for name in ("plc-1", "plc-2"):
         await harness.send("create_new_runtime", container_name=name, vnic_configs=[vnic()])
     if others:
@@ -23,12 +23,12 @@ async def populate(harness: CommandHarness, *, others: bool) -> None:
 
 
 def runtimes(api: FakeApi) -> set[str]:
-    """Names of the Runtimes."""
+    """The names of the Runtimes."""
     return {name for plural, _, name in api.objects if plural == "runtimes"}
 
 
 @pytest.mark.parametrize("others", [True, False])
-async def test_only_the_clouds_runtimes_go(harness: CommandHarness, operator: Operator, others: bool) -> None:
+async def test_only_the_clouds_runtimes_are_deleted(harness: CommandHarness, operator: Operator, others: bool) -> None:
     await populate(harness, others=others)
     answer = await harness.send("delete_orchestrator")
     assert (answer["status"], answer["poll_device_id"]) == ("accepted", "__orchestrator__")
@@ -38,7 +38,7 @@ async def test_only_the_clouds_runtimes_go(harness: CommandHarness, operator: Op
     assert harness.others_remain is others
 
 
-async def test_the_progress_ends_with_success_while_the_link_stays(api: FakeApi) -> None:
+async def test_the_progress_ends_with_success_while_the_link_is_up(api: FakeApi) -> None:
     harness = CommandHarness(api, linger_seconds=3600)
     await populate(harness, others=False)
     await harness.send("delete_orchestrator")
@@ -56,7 +56,7 @@ async def test_the_progress_ends_with_success_while_the_link_stays(api: FakeApi)
     await harness.close()
 
 
-async def test_a_second_one_is_an_error_and_nothing_new_is_made(harness: CommandHarness, api: FakeApi) -> None:
+async def test_a_second_deletion_and_new_runtimes_are_refused(harness: CommandHarness, api: FakeApi) -> None:
     await populate(harness, others=False)
     await harness.send("delete_orchestrator")
     assert "already" in (await harness.send("delete_orchestrator"))["error"]
@@ -64,7 +64,7 @@ async def test_a_second_one_is_an_error_and_nothing_new_is_made(harness: Command
     assert "being deleted" in answer["error"]
 
 
-async def test_a_power_cut_does_not_end_it(
+async def test_it_resumes_after_a_power_cut(
     harness: CommandHarness, after_restart: CommandHarness, api: FakeApi
 ) -> None:
     await populate(harness, others=False)
@@ -81,16 +81,16 @@ async def test_a_power_cut_does_not_end_it(
     assert runtimes(api) == set()
 
 
-async def test_once_retired_it_is_not_taken_up_again(
+async def test_once_retired_it_does_not_resume(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
     await harness.send("delete_orchestrator")
     await harness.left.wait()
     await after_restart.retirement.resume()
-    assert not after_restart.retirement.under_way()
+    assert not after_restart.retirement.in_progress()
 
 
-async def test_a_failure_is_told_and_tried_again(
+async def test_a_failure_is_retried(
     harness: CommandHarness, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.cloud.commands.retirement.RETRY_SECONDS", 0)

@@ -1,4 +1,4 @@
-"""get_device_status: how long a runtime has been up, and that nobody can see how it stands."""
+"""get_device_status: the uptime, and a state that cannot be observed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOST_UPTIME = 3600  # of FakeNode
 
 
 async def uptime(harness: CommandHarness, api: FakeApi, **status: Any) -> Any:
-    """What is told of a runtime with that status."""
+    """The reported uptime of a runtime with that status."""
     await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
     known = {"observedGeneration": 1, "state": "running"} | status
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": known}, subresource="status")
@@ -30,13 +30,11 @@ async def test_the_uptime_does_not_depend_on_the_time_of_day(
     assert await uptime(harness, api, startedAt=started_at, startedSeconds=HOST_UPTIME - 600) == 600
 
 
-async def test_a_run_that_began_after_the_last_look_at_the_host_is_not_up_for_less_than_nothing(
-    harness: CommandHarness, api: FakeApi
-) -> None:
+async def test_the_uptime_is_never_negative(harness: CommandHarness, api: FakeApi) -> None:
     assert await uptime(harness, api, startedAt="2025-12-31T23:00:00Z", startedSeconds=HOST_UPTIME + 1) == 0
 
 
-async def test_without_an_answer_of_the_host_none_is_told(
+async def test_without_an_answer_from_the_host_there_is_no_uptime(
     harness: CommandHarness, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away() -> Reading:
@@ -46,12 +44,12 @@ async def test_without_an_answer_of_the_host_none_is_told(
     assert await uptime(harness, api, startedAt="2025-12-31T23:00:00Z", startedSeconds=7) is None
 
 
-async def test_of_a_pod_it_is_the_time_of_day(harness: CommandHarness, api: FakeApi) -> None:
+async def test_the_uptime_of_a_pod_uses_the_time_of_day(harness: CommandHarness, api: FakeApi) -> None:
     assert await uptime(harness, api, startedAt="2025-12-31T23:50:00Z") == 600
 
 
 @pytest.mark.parametrize(("generation", "word", "field"), [(1, "success", "message"), (-1, "creating", "step")])
-async def test_an_engine_that_does_not_answer_is_told(
+async def test_an_unresponsive_engine_is_reported(
     harness: CommandHarness, api: FakeApi, generation: int, word: str, field: str
 ) -> None:
     await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])

@@ -1,4 +1,4 @@
-"""The embedded API, so that golden files speak of what the product really stores."""
+"""The embedded API, so that golden files contain what the product really stores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.embedded_api import EmbeddedApi
 
 @pytest.fixture
 async def empty_api(embedded_api: EmbeddedApi) -> AsyncIterator[EmbeddedApi]:
-    """The server without any Runtime or command, and with two namespaces beside ours."""
+    """The server without Runtimes or commands, and with two other namespaces."""
     client = embedded_api.client(user="admin")
     present = {namespace["metadata"]["name"] for namespace in await client.list(core_kinds.NAMESPACES)}
     for name in {"a", "b"} - present:

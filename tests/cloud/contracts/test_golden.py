@@ -1,11 +1,11 @@
-"""Golden files: a message in, its answer out, for every topic; and the Runtime afterwards where there is one.
+"""Golden files for every topic: a message, the expected answer, and the expected Runtime afterwards.
 
-golden/<topic>/<case>.json holds ``message`` (sent as it is, completed with correlation_id 1, action and requested_at
-where these are missing and ``complete`` is not false) and what is expected: ``answer`` in full, or ``faults``, or
-``error``, the sentence; and ``runtime``, a part of the Runtime afterwards, and ``request``, what the runtime was asked.
-``given`` holds Runtimes that stand before (made by ``manager``, perhaps ``deleted`` again), containers of others by
-name (``strangers``), the runtime's HTTP ``response``, the contracts' mode, and whether the operator is away. Fields of
-the answer that are times of the API itself are named in ``varying``.
+golden/<topic>/<case>.json holds ``message`` (completed with correlation_id 1, action and requested_at if these are
+missing, unless ``complete`` is false) and the expected result: the whole ``answer``, or ``faults``, or the sentence
+``error``; also ``runtime``, a part of the Runtime afterwards, and ``request``, the request that the runtime received.
+``given`` holds existing Runtimes (created by ``manager``, and deleted again if ``deleted``), containers of others by
+name (``foreign_containers``), the runtime's HTTP ``response``, the contracts' mode, and whether the operator is away.
+``varying`` names fields of the answer that hold timestamps of the API.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def test_every_topic_has_golden_files() -> None:
 
 @contextlib.asynccontextmanager
 async def clients(api: EmbeddedApi, given: dict[str, Any]) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
-    """Ours, and the one of whoever made the Runtimes that stand before."""
+    """Our API client, and that of the field manager of the existing Runtimes."""
     ours, theirs = api.client(), api.client(given.get("manager", "edge-controller"))
     try:
         yield ours, theirs
@@ -64,7 +64,7 @@ async def clients(api: EmbeddedApi, given: dict[str, Any]) -> AsyncIterator[tupl
 
 
 async def prepare(harness: CommandHarness, theirs: ApiClient, given: dict[str, Any]) -> None:
-    """Bring about what a case needs."""
+    """Set up what a case needs."""
     for runtime in given.get("runtimes", ()):
         whole = {**runtime, "metadata": {"namespace": NAMESPACE, **runtime["metadata"]}}
         name, namespace = whole["metadata"]["name"], whole["metadata"]["namespace"]
@@ -73,19 +73,19 @@ async def prepare(harness: CommandHarness, theirs: ApiClient, given: dict[str, A
             await theirs.patch(kinds.RUNTIMES, name, namespace, {"status": status}, subresource="status")
         if given.get("deleted"):
             await theirs.delete(kinds.RUNTIMES, name, namespace)
-    harness.node.strangers = given.get("strangers", {})
+    harness.node.foreign_containers = given.get("foreign_containers", {})
     if "response" in given:
         harness.node.response = HttpResponse(**given["response"])
 
 
 async def operate(api: ApiClient, given: dict[str, Any]) -> None:
-    """The operator, where it is not away; it settles what a wish changes, not what stands before."""
+    """Run the operator unless it is away; it reconciles changed Runtimes, not those that exist already."""
     if given.get("operator") != "away":
         await Operator(api).run()
 
 
 async def check(case: dict[str, Any], topic: str, answer: dict[str, Any], harness: CommandHarness) -> None:
-    """Hold what came against what is expected."""
+    """Compare the results with the expected ones."""
     assert answer.pop("action") == topic
     assert answer.pop("correlation_id") == expected_correlation(case)
     if "runtime" in case:
@@ -98,20 +98,20 @@ async def check(case: dict[str, Any], topic: str, answer: dict[str, Any], harnes
 
 
 def completed(topic: str, case: dict[str, Any]) -> Any:
-    """The message with what every message carries."""
+    """The message with the fields of every message."""
     base = {"correlation_id": 1, "action": topic, "requested_at": "2025-11-20T20:30:45.123456"}
     return {**base, **case["message"]} if case.get("complete", True) else case["message"]
 
 
 def expected_correlation(case: dict[str, Any]) -> Any:
-    """What the answer must carry, given the message."""
+    """The expected correlation id of the answer."""
     if not case.get("complete", True):
         return case.get("correlation_id")
     return case["message"].get("correlation_id", 1)
 
 
 def assert_answer(case: dict[str, Any], answer: dict[str, Any]) -> None:
-    """The whole answer, or its faults, or its sentence."""
+    """Compare the whole answer, its faults, or its error."""
     if "answer" in case:
         varying = {key: case["answer"][key] for key in case.get("varying", ())}
         assert all(answer[key] for key in varying)
@@ -125,7 +125,7 @@ def assert_answer(case: dict[str, Any], answer: dict[str, Any]) -> None:
 
 
 def assert_contains(found: Any, expected: Any) -> None:
-    """Objects hold at least what is expected, null stands for absent; lists hold exactly that."""
+    """Objects must contain at least the expected fields, with null for absent ones; lists must match exactly."""
     if isinstance(expected, dict):
         for key, value in expected.items():
             assert_contains(found.get(key), value)

@@ -45,13 +45,13 @@ def test_a_period_has_bounds(text: str, bounds: tuple[float, float]) -> None:
         ("2,1", "before it starts"),
     ],
 )
-def test_anything_else_is_refused_with_a_reason(text: str, why: str) -> None:
+def test_malformed_periods_are_refused_with_a_reason(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         periods.parse(text)
 
 
 @given(st.text(alphabet="0123456789mhd,. -", max_size=30))
-def test_whatever_is_accepted_has_a_beginning_and_an_end(text: str) -> None:
+def test_every_accepted_period_has_a_start_and_an_end(text: str) -> None:
     try:
         start, end = periods.bounds(periods.parse(text), NOW)
     except ValueError:
