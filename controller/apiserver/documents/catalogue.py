@@ -1,4 +1,4 @@
-"""The documents of the API: what it tells of itself at fixed paths. OpenAPI is in openapi.py."""
+"""Documents at fixed paths: discovery, version and the list of paths. OpenAPI is in openapi.py."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Object = dict[str, Any]
 
 
 class Documents:
-    """What is answered at fixed paths."""
+    """The documents at fixed paths."""
 
     def __init__(self, registry: Registry, others: Iterable[str] = ()) -> None:
-        """``others``: paths beside these documents, for the list at the root."""
+        """``others``: further paths for the list at the root."""
         self._registry = registry
         self._others = tuple(others)
 

@@ -1,4 +1,4 @@
-"""What the API tells of itself: groups, versions, resources (plain and aggregated discovery)."""
+"""Discovery documents: groups, versions and resources, plain and aggregated."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
 
 
 def aggregated(registry: Registry, *, core: bool) -> Object:
-    """apidiscovery.k8s.io/v2: everything at once, for ``/api`` (core) or ``/apis``."""
+    """Aggregated discovery (apidiscovery.k8s.io/v2) for ``/api`` (core) or ``/apis``."""
     names = {"": ["v1"]} if core else registry.groups()
     items = [
         {
@@ -90,7 +90,7 @@ def _entry(resource: Resource) -> Object:
 
 
 def _storage_version_hash(resource: Resource) -> str:
-    """As Kubernetes makes it; clients only compare it."""
+    """Computed as in Kubernetes; clients only compare it."""
     stored = f"{resource.group}/{resource.storage_version or resource.version}/{resource.kind}"
     return base64.b64encode(hashlib.sha256(stored.encode()).digest()[:8]).decode()
 

@@ -1,4 +1,4 @@
-"""OpenAPI v2 and v3 documents: what kubectl explain, apply and client-side validation read of the served kinds."""
+"""OpenAPI v2 and v3 documents of the served kinds, for kubectl explain, apply and client-side validation."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from controller.apiserver.kinds.resources import Registry, Resource
 Object = dict[str, Any]
 Key = tuple[str, ...]
 
-GZIP_LEVEL = 6  # they are packed once
+GZIP_LEVEL = 6  # each document is compressed only once
 SHARED = ("meta.ObjectMeta", "meta.ListMeta", "meta.DeleteOptions")
 JSON = "application/json"
 PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-# What Accept may name, with the form it gets; "@" is how older clients, and kubectl still, spell it.
+# Accepted media types and the form they select. Older clients, and kubectl still, spell the protobuf one with "@".
 V3_FORMS = {JSON: JSON, "application/*": JSON, "*/*": JSON}
 V2_FORMS = {**V3_FORMS, PROTOBUF: PROTOBUF, PROTOBUF.replace("v2.v1.0", "v2@v1.0"): PROTOBUF}
 
 
 class Published(NamedTuple):
-    """A document as it is sent. ``tag`` is the same in every form of it (Vary: Accept tells them apart)."""
+    """An encoded document. All its forms share one ``tag`` (Vary: Accept distinguishes them)."""
 
     content_type: str
     body: bytes
-    packed: bytes  # with gzip
+    packed: bytes  # gzip of ``body``
     tag: str
 
 
 class OpenApi:
-    """The documents of one registry, made when they are asked for, and again when its resources change.
+    """The documents of a registry, built on demand and rebuilt when its resources change.
 
-    They are made in a thread of their own: requests that are answered from what is there never wait for one.
+    They are built in a separate thread, so that building does not delay requests for existing documents.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -52,7 +52,7 @@ class OpenApi:
     async def find(self, parts: list[str], accepted: Sequence[str]) -> Published | None:
         """The document below ``/openapi`` in the first form that the client accepts, None when there is none.
 
-        ``accepted``: media ranges, the preferred first. Raises failures.Failure (406).
+        ``accepted``: media ranges, preferred first. Raises failures.Failure (406).
         """
         edition = self._current()
         key = edition.key(parts, accepted)
@@ -70,14 +70,14 @@ class OpenApi:
 
 
 class Edition:
-    """The documents of one state of the registry: ``made`` has those that were asked for."""
+    """The documents of one state of the registry; ``made`` caches those built so far."""
 
     def __init__(self, resources: list[Resource]) -> None:
         self.resources = resources
         self.made: dict[Key, Published] = {}
 
     def key(self, parts: list[str], accepted: Sequence[str]) -> Key | None:
-        """Which document that is. Raises failures.Failure (406)."""
+        """The key of a document, None when there is none. Raises failures.Failure (406)."""
         match parts:
             case ["v2"]:
                 return "v2", _form(accepted, V2_FORMS)
@@ -94,7 +94,7 @@ class Edition:
         return "v3", _form(accepted, V3_FORMS), *place
 
     def make(self, key: Key) -> Published:
-        """The document, made once."""
+        """Build a document once."""
         if key not in self.made:
             self.made[key] = self._make(key)
         return self.made[key]
@@ -137,7 +137,7 @@ def _published(content_type: str, body: bytes, tag: str) -> Published:
 
 
 def _form(accepted: Sequence[str], offered: dict[str, str]) -> str:
-    """The first accepted form that is offered. Raises failures.Failure (406)."""
+    """The first accepted form that is available. Raises failures.Failure (406)."""
     found = next((offered[media] for media in accepted if media in offered), None)
     if found is None:
         raise failures.not_acceptable(f"only the following media types are accepted: {', '.join(offered)}")
@@ -157,7 +157,7 @@ def _definitions(resources: Iterable[Resource], root: str, form: openapi_schemas
     needed = {name for shared in SHARED for name in core_schemas.names_within(shared)}
     for resource in resources:
         if resource.verbs == ("create",):
-            continue  # reviews: asked for, never read
+            continue  # reviews can only be created, never read
         name, core = openapi_schemas.name_of(resource), core_types.name_of(resource.api_version, resource.kind)
         if core and not resource.schema:
             needed |= core_schemas.names_within(core) - {core}

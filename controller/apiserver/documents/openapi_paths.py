@@ -1,4 +1,4 @@
-"""The paths of OpenAPI documents: which requests each kind takes, with the options that clients look for."""
+"""The paths of OpenAPI documents: the operations of each kind, with the options that clients look for."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ Parameter = Callable[[str, str], Object]
 
 ON_OBJECT = {"get": "get", "put": "update", "patch": "patch", "delete": "delete"}
 ON_COLLECTION = {"get": "list", "post": "create", "delete": "deletecollection"}
-# What discovery calls a verb, and what OpenAPI calls the same action.
+# OpenAPI's name of an action, where it differs from the verb in discovery.
 ACTIONS = {"update": "put", "create": "post"}
 WRITE_OPTIONS = ("dryRun", "fieldManager", "fieldValidation")
 LIST_OPTIONS = ("labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "watch")
 
 
 def v2(name: str, kind: str) -> Object:
-    """A query parameter in version 2."""
+    """A query parameter in OpenAPI v2."""
     return {"name": name, "in": "query", "type": kind}
 
 
 def v3(name: str, kind: str) -> Object:
-    """A query parameter in version 3."""
+    """A query parameter in OpenAPI v3."""
     return {"name": name, "in": "query", "schema": {"type": kind}}
 
 
 def of(resources: Iterable[Resource], parameter: Parameter) -> Object:
-    """All paths of these resources."""
+    """The paths of these resources."""
     found: Object = {}
     for resource in resources:
         root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
@@ -59,6 +59,6 @@ def _operations(resource: Resource, verbs: dict[str, str], parameter: Parameter)
 
 
 def _parameters(verb: str, parameter: Parameter) -> Object:
-    """Nothing rather than an empty list, so that a client that reads and writes the document gets the same."""
+    """The parameters, omitted when empty: clients drop empty lists, and the document must equal its round trip."""
     options = WRITE_OPTIONS if verb in ("create", "update", "patch") else LIST_OPTIONS if verb == "list" else ()
     return {"parameters": [parameter(name, "string") for name in options]} if options else {}

@@ -1,7 +1,7 @@
-"""OpenAPI v2 documents in protobuf, the form in which kubectl asks for them. Encoding only, and pure.
+"""Encodes OpenAPI v2 documents in protobuf, the form that kubectl requests. Pure.
 
 The messages are those of ``openapiv2/OpenAPIv2.proto`` (github.com/google/gnostic-models), as far as our documents use
-them. What a message has no field for is left out, as protobuf does with what it does not know.
+them. Members without a field are omitted, as protobuf omits unknown fields.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VARINT, DOUBLE, BYTES = 0, 1, 2  # wire types
 class Message(NamedTuple):
     """The fields of a message by their JSON name: number and kind; ``[]`` marks a repeated one.
 
-    ``extensions`` is the number of the field that takes all ``x-...``, ``others`` that of a map of everything else.
+    ``extensions`` is the number of the field for all ``x-...`` members; ``others`` is a map for the rest.
     """
 
     fields: Mapping[str, tuple[int, str]] = {}
@@ -74,7 +74,7 @@ def _message(value: Object, message: Message) -> bytes:
 
 
 def _sound(name: str, value: Any, message: Message) -> bytes:
-    """Nothing for a value of another type than the field: one bad schema must not take the document from everyone."""
+    """Encode a member; empty when its type is wrong, so that one bad schema does not break the whole document."""
     try:
         return b"".join(_member(name, value, message))
     except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
@@ -96,7 +96,7 @@ def _member(name: str, value: Any, message: Message) -> Iterator[bytes]:
 
 
 def _named(number: int, name: str, value: bytes) -> bytes:
-    """An entry of a map: here it is a message with the key first, then the value."""
+    """An entry of a map: a message of key and value."""
     return _bytes(number, _bytes(1, name.encode()) + value)
 
 
@@ -113,7 +113,7 @@ def _field(number: int, kind: str, value: Any) -> bytes:
 
 
 def _parameter(value: Object) -> bytes:
-    """Parameter, of these NonBodyParameter, of these the one in a query."""
+    """A query parameter, nested in Parameter and NonBodyParameter."""
     return _bytes(1, _bytes(2, _field(3, "QueryParameter", value)))
 
 
@@ -125,7 +125,7 @@ def _types(value: str | list[str]) -> bytes:
     return b"".join(_bytes(1, name.encode()) for name in ([value] if isinstance(value, str) else value))
 
 
-# Kinds that are bytes on the wire and not just a message of the table. YAML takes JSON as it is.
+# Encoders of kinds that are length-delimited but no message of the table. "any" is YAML; JSON is valid YAML.
 CONTENTS: dict[str, Callable[[Any], bytes]] = {
     "string": str.encode,
     "any": lambda value: _bytes(2, json.dumps(value, separators=(",", ":")).encode()),

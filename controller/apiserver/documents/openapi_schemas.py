@@ -1,4 +1,4 @@
-"""Schemas of served kinds as OpenAPI documents show them; version 2 knows less than a CustomResourceDefinition."""
+"""Schemas of served kinds for OpenAPI documents; v2 supports fewer keywords than a CustomResourceDefinition."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Object = dict[str, Any]
 Form = Callable[[Object], Object]
 
 API_VERSION = {"type": "string", "description": "APIVersion defines the schema of this object, as GROUP/VERSION."}
-KIND = {"type": "string", "description": "Kind is what this object is, in CamelCase."}
+KIND = {"type": "string", "description": "Kind is the type of this object, in CamelCase."}
 METADATA = DESCRIPTIONS["meta.ObjectMeta"]
 INT_OR_STRING = "x-kubernetes-int-or-string"
-# What structural schemas may say and version 2 of OpenAPI cannot.
+# Keywords of structural schemas that OpenAPI v2 lacks.
 BEYOND_V2 = ("anyOf", "oneOf", "allOf", "not", "nullable", "default")
 
 
 def name_of(resource: Resource) -> str:
-    """The name of a kind's definition."""
+    """The name of the definition of a kind."""
     core = core_types.name_of(resource.api_version, resource.kind)
     if core and not resource.schema:
         return core_schemas.published(core)
@@ -50,7 +50,7 @@ def of_kind(resource: Resource, root: str, form: Form) -> Object:
 
 
 def of_list(resource: Resource, root: str) -> Object:
-    """The definition of its list."""
+    """The definition of the list of a kind."""
     items = {"type": "array", "items": {"$ref": root + name_of(resource)}}
     metadata = {"$ref": root + core_schemas.published("meta.ListMeta")}
     return {
@@ -63,7 +63,7 @@ def of_list(resource: Resource, root: str) -> Object:
 
 
 def whole(root: str, schema: Object) -> Object:
-    """A structural schema as version 3 has it: as it is, embedded objects with what every object has."""
+    """A structural schema in OpenAPI v3: unchanged, but embedded objects get apiVersion, kind and metadata."""
     shown = _mapped(schema, lambda part: whole(root, part))
     if schema.get("x-kubernetes-embedded-resource"):
         metadata = {"allOf": [{"$ref": root + core_schemas.published("meta.ObjectMeta")}], "description": METADATA}
@@ -73,8 +73,8 @@ def whole(root: str, schema: Object) -> Object:
 
 
 def reduced(schema: Object) -> Object:
-    """A structural schema as version 2 has it; where that has no words for it, anything goes."""
-    if schema.get(PRESERVE):  # the root may hold anything: not even its properties are told
+    """A structural schema in OpenAPI v2; parts that v2 cannot express accept anything."""
+    if schema.get(PRESERVE):  # a root that preserves unknown fields is published without properties
         return {"type": "object"}
     return _reduced(schema)
 
@@ -94,7 +94,7 @@ def _described(schema: Object) -> Object:
 
 
 def _mapped(schema: Object, change: Callable[[Object], Object]) -> Object:
-    """The schema with every schema in it changed."""
+    """The schema with ``change`` applied to its subschemas."""
     shown = dict(schema)
     if isinstance(schema.get("properties"), dict):
         shown["properties"] = {name: change(part) for name, part in schema["properties"].items()}

@@ -1,1 +1,1 @@
-"""What is served: Kubernetes' own kinds as tables, and those of CustomResourceDefinitions."""
+"""The served kinds: Kubernetes' own, declared in tables, and those of CustomResourceDefinitions."""

@@ -1,6 +1,6 @@
-"""Kinds of a cluster with nodes and pods, of which this box has none: there to be asked for, always empty.
+"""Read-only kinds of a full cluster, such as pods and deployments: served, but always empty.
 
-Clients (k9s, Helm, ``kubectl get all``) ask for them whether they are used or not. A write is refused and says why.
+Clients (k9s, Helm, ``kubectl get all``) list them whether they are used or not. A write is refused with the reason.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ storage.k8s.io/v1 csistoragecapacities CSIStorageCapacity n
 storage.k8s.io/v1 storageclasses StorageClass c sc
 storage.k8s.io/v1 volumeattachments VolumeAttachment c
 """
-# What ``kubectl get all`` asks for.
+# Kinds of the category "all", for ``kubectl get all``.
 IN_ALL = {
     "pods", "replicationcontrollers", "daemonsets", "deployments", "replicasets", "statefulsets",
     "horizontalpodautoscalers", "cronjobs", "jobs",
@@ -56,7 +56,7 @@ ALL = ("all",)
 
 
 def resources() -> tuple[Resource, ...]:
-    """The table as resources."""
+    """The resources of the table."""
     return tuple(_resource(*line.split()) for line in TABLE.strip().splitlines())
 
 

@@ -1,4 +1,4 @@
-"""The kinds that are there without a CustomResourceDefinition, as a table."""
+"""The built-in kinds, which need no CustomResourceDefinition."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEW_EVENT_FIELDS = (
 
 
 def _namespace(item: Object, old: Object | None) -> Object:
-    """A namespace stays until its content is gone: ``spec.finalizers`` hold it."""
+    """Complete a namespace; ``spec.finalizers`` keep a deleted one until its content is removed."""
     metadata = item["metadata"]
     labels = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
     spec = item.get("spec") or {}
@@ -51,7 +51,7 @@ def _namespace_faults(item: Object) -> list[Cause]:
 
 
 def _ending_namespace(item: Object) -> Object:
-    """Raises failures.Failure (403) of one that everything counts on."""
+    """Mark a namespace as terminating. Raises failures.Failure (403) for one that must not be deleted."""
     name = item["metadata"]["name"]
     if name in IMMORTAL:
         raise failures.forbidden(NAMESPACES, name, "this namespace may not be deleted")
@@ -66,7 +66,7 @@ def _ending_definition(item: Object) -> Object:
 
 
 def _secret(item: Object, _: Object | None) -> Object:
-    """``stringData`` is for writing only."""
+    """Move ``stringData``, which is write-only, to ``data``."""
     given = item.get("stringData") or {}
     encoded = {name: base64.b64encode(str(value).encode()).decode() for name, value in given.items()}
     data = {**(item.get("data") or {}), **encoded}
@@ -107,7 +107,7 @@ SERVICES = Resource(
     columns=core_columns.SERVICES,
 )  # fmt: skip
 
-# Answered by reviews.py, stored nowhere.
+# Answered by reviews.py and never stored.
 REVIEWS = (
     ("authentication", "SelfSubjectReview", False),
     ("authentication", "TokenReview", False),
@@ -140,7 +140,7 @@ CORE: tuple[Resource, ...] = (
         "", "v1", "nodes", "Node", False, "node", ("no",), subresources=(STATUS,), columns=core_columns.NODES,
         selectable=(Selectable("spec.unschedulable", absent="false"),), qualifies_finalizers=True,
     ),
-    # Nothing here carries traffic to Services; clients look for the one of the API itself.
+    # Read-only, as nothing routes traffic to Services; clients look for the Service of the API itself.
     SERVICES,
     DEFINITIONS,
     *(

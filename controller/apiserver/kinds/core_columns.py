@@ -1,6 +1,6 @@
-"""What ``kubectl get`` shows of Kubernetes' own kinds: the columns that its printers have, by kind.
+"""The columns that ``kubectl get`` prints for Kubernetes' own kinds, as Kubernetes' printers define them.
 
-A kind that has a column Name among these shows it there, and not in front.
+A kind whose columns include Name shows the name there instead of in the first column.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROLE = "node-role.kubernetes.io/"
 
 
 def _last_seen(event: Object) -> Any:
-    """Of an event, in core/v1 or in events.k8s.io/v1."""
+    """When an event last occurred; accepts core/v1 and events.k8s.io/v1."""
     series = (event.get("series") or {}).get("lastObservedTime")
     last = event.get("lastTimestamp") or event.get("deprecatedLastTimestamp")
     return series or last or _first_seen(event)

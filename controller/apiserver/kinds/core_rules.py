@@ -1,4 +1,4 @@
-"""What Kubernetes' own kinds demand beyond their schema (API reference: ConfigMap, Secret, Lease, Event). Pure."""
+"""Validation of Kubernetes' own kinds beyond their schema (API reference: ConfigMap, Secret, Lease, Event). Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ KEY_MESSAGE = (
     "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
 DATA_BYTES = 1 << 20
-KEY_OF_SSH = ("ssh-privatekey",)  # may not be empty either
-# What the data of a secret of that type must have: of each group one key.
+KEY_OF_SSH = ("ssh-privatekey",)  # the value must not be empty
+# Required keys by type of secret: one key of each group.
 DEMANDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "kubernetes.io/tls": (("tls.crt",), ("tls.key",)),
     "kubernetes.io/basic-auth": (("username", "password"),),
@@ -28,9 +28,9 @@ DEMANDED: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 ACCOUNT_TYPE, ACCOUNT = "kubernetes.io/service-account-token", "kubernetes.io/service-account.name"
 EVENT_TYPES = ("Normal", "Warning")
-# The bytes that an event's texts may have; Kubernetes calls them characters.
+# Limits in bytes of the texts of an event; Kubernetes' messages call them characters.
 EVENT_TEXTS = {"reportingInstance": 128, "action": 128, "reason": 128, "message": 1024}
-CLUSTER_EVENTS = ("default", "kube-system")  # where events of what has no namespace are
+CLUSTER_EVENTS = ("default", "kube-system")  # where events of cluster-scoped objects are stored
 EVENT_FIXED = ("involvedObject", "reason", "message", "type", "eventTime", "action", "reportingComponent")
 
 
@@ -60,7 +60,7 @@ def secret(item: Object) -> list[Cause]:
 
 
 def unlike(item: Object, old: Object) -> list[Cause]:
-    """What may not change of ConfigMaps and Secrets: the type, and everything once ``immutable`` is set."""
+    """Faults of a change to a ConfigMap or Secret: the type is fixed, and everything once ``immutable`` is set."""
     causes = []
     if item.get("type") != old.get("type"):
         causes.append(invalid("type", item.get("type"), "field is immutable"))
@@ -86,7 +86,7 @@ def lease(item: Object) -> list[Cause]:
 
 
 def event(item: Object) -> list[Cause]:
-    """Faults of an event of core/v1; one with an ``eventTime`` has to say more."""
+    """Faults of a core/v1 event; one with an ``eventTime`` has more required fields."""
     about = (item.get("involvedObject") or {}).get("namespace") or ""
     if about != item["metadata"]["namespace"] and (about or item["metadata"]["namespace"] not in CLUSTER_EVENTS):
         return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
@@ -94,7 +94,7 @@ def event(item: Object) -> list[Cause]:
 
 
 def _event_texts(item: Object) -> Iterator[Cause]:
-    """What an event with an ``eventTime`` must say, and how long it may be."""
+    """Required texts of an event with an ``eventTime``, and their limits."""
     component = item.get("reportingComponent") or ""
     if not component:
         yield required("reportingComponent")
@@ -108,7 +108,7 @@ def _event_texts(item: Object) -> Iterator[Cause]:
 
 
 def new_event(item: Object) -> list[Cause]:
-    """Faults of an event of events.k8s.io/v1, in the form in which it is stored."""
+    """Faults of an events.k8s.io/v1 event in its stored form."""
     causes = event(item) if item.get("eventTime") else [required("eventTime")]
     if item.get("type") not in EVENT_TYPES:
         causes.append(invalid("type", "", f"has invalid value: {item.get('type', '')}"))
@@ -118,7 +118,7 @@ def new_event(item: Object) -> list[Cause]:
 
 
 def event_changed(item: Object, old: Object) -> list[Cause]:
-    """What may not change of an event of events.k8s.io/v1."""
+    """Faults of a change to an events.k8s.io/v1 event."""
     fields = [field for field in EVENT_FIXED if (item.get(field) or None) != (old.get(field) or None)]
     return [invalid(field, item.get(field), "field is immutable") for field in fields]
 
@@ -137,5 +137,5 @@ def _keys(data: Object, part: str) -> Iterator[Cause]:
 
 
 def _decoded_size(text: str) -> int:
-    """The bytes that base64 stands for."""
+    """The size of base64 text after decoding, in bytes."""
     return len(text) * 3 // 4 - text.count("=", -2)

@@ -1,6 +1,7 @@
-"""Schemas of Kubernetes' own kinds, made from core_types: for validation, pruning and merging, and for OpenAPI.
+"""Schemas of Kubernetes' own kinds, built from core_types, for validation, pruning and merging, and for OpenAPI.
 
-In the first form types hold each other, even themselves (a JSON schema has schemas in it); in the second they refer.
+The structural form nests the schemas of types, even recursively (a JSON schema contains schemas); the OpenAPI form uses
+references.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ SCALARS: dict[str, Object] = {
     "fields": ANYTHING,
     "raw": ANYTHING,
 }
-# A schema or something else.
+# Types that are a schema or another value, such as a boolean.
 SCHEMA_UNIONS = ("schemaorbool", "schemaorarray", "schemaorstrings")
 
 
 @cache
 def structural() -> dict[str, Object]:
-    """The schemas of all types, with those of their fields inside."""
+    """The nested schemas of all types, by name."""
     found = {name: _empty(name) | {"nullable": True} for name in core_types.types()}
     for name, schema in found.items():
         _fill(schema, name, found.__getitem__)
@@ -48,18 +49,18 @@ def structural() -> dict[str, Object]:
 
 
 def referring(name: str, root: str) -> Object:
-    """The schema of a type that refers to other types below ``root``, as in an OpenAPI document."""
+    """The schema of a type with references to other types below ``root``, as in an OpenAPI document."""
     schema = _empty(name)
     _fill(schema, name, lambda inner: {"$ref": root + published(inner)})
     for field, part in schema["properties"].items():
         schema["properties"][field] = _described(_not_nullable(part), f"{name}.{field}", root)
     if not schema["properties"]:
-        del schema["properties"]  # a client that reads and writes the document must get the same
+        del schema["properties"]  # clients drop an empty map: keep the document equal after a round trip
     return _described(schema, name, root)
 
 
 def _described(schema: Object, what: str, root: str) -> Object:
-    """With its description; beside a reference that has no place of its own in version 3."""
+    """The schema with its description. Version 3 ignores keywords next to ``$ref``, which is wrapped in ``allOf``."""
     text = DESCRIPTIONS.get(what)
     if text is None:
         return schema
@@ -69,7 +70,7 @@ def _described(schema: Object, what: str, root: str) -> Object:
 
 
 def _not_nullable(schema: Object) -> Object:
-    """As Kubernetes publishes its own kinds: version 2 has no such word, and a null there counts as left out."""
+    """The schema without ``nullable``, as Kubernetes publishes its own kinds: OpenAPI v2 lacks the keyword."""
     shown = {name: part for name, part in schema.items() if name != "nullable"}
     for name in {"items", "additionalProperties"} & shown.keys():
         shown[name] = _not_nullable(shown[name])
@@ -77,7 +78,7 @@ def _not_nullable(schema: Object) -> Object:
 
 
 def names_within(name: str) -> set[str]:
-    """The type and all that it refers to."""
+    """The names of the type and of all types it refers to, directly or indirectly."""
     found: set[str] = set()
     wanted = [name]
     while wanted:
@@ -89,7 +90,7 @@ def names_within(name: str) -> set[str]:
 
 
 def published(name: str) -> str:
-    """A type's name in OpenAPI documents."""
+    """The name of a type in OpenAPI documents."""
     package, _, kind = name.partition(".")
     homes = {
         "meta": "io.k8s.apimachinery.pkg.apis.meta.v1",
@@ -135,6 +136,6 @@ def _of_kind(kind: str, refer: Reference) -> Object:
 
 
 def _inner(kind: str) -> str:
-    """The type in a field's kind, "" for a scalar."""
+    """The type that a field's kind refers to, "" for a scalar."""
     name = kind.removeprefix("*").removeprefix("[]").removeprefix("map[string]").removeprefix("[]")
     return name if "." in name else ""

@@ -1,6 +1,6 @@
 """The types of Kubernetes' own kinds: fields with their protobuf numbers and merge rules, from core_types.txt.
 
-Read at first use. Nothing here knows an encoding or a schema language; scripts/core_types.py tells the file's form.
+The file is read at first use; scripts/core_types.py documents its format. Encodings and schemas are built elsewhere.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class Field:
     name: str
     number: int
     kind: str
-    zero: bool  # its JSON has it also when it is zero
+    zero: bool  # its JSON includes the field even when it is zero
     marks: dict[str, str]  # merge, list, keys, map
 
 
 @dataclass(frozen=True)
 class Type:
-    """One struct; ``atomic``: server-side apply takes it as a whole."""
+    """One struct; ``atomic``: server-side apply treats it as one field."""
 
     fields: tuple[Field, ...]
     atomic: bool
@@ -60,7 +60,7 @@ PACKAGES = {
 
 
 def name_of(api_version: str, kind: str) -> str | None:
-    """The name of a kind's type, None when there is none."""
+    """The name of the type of a kind, None when there is none."""
     group = api_version.rpartition("/")[0]
     candidates = (f"{PACKAGES.get(group, '')}.{kind}", f"meta.{kind}")
     return next((name for name in candidates if name in types()), None)

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: what is wrong with one, and what the server adds to one that it accepts."""
+"""Validates CustomResourceDefinitions and sets the status of accepted ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Object = dict[str, Any]
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 TEXT: Object = {"type": "string"}
 EMPTY: Object = {"type": "string", "maxLength": 0}
-# Labels as in RFC 1035, which kinds are but for their capitals.
+# RFC 1035 labels; kinds may also contain capitals.
 LABEL: Object = {"type": "string", "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63}
 KIND: Object = {"type": "string", "pattern": "^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$", "maxLength": 63}
 SCALE: Object = {
@@ -94,7 +94,7 @@ SHAPE: Object = {
 
 
 def faults(item: Object) -> list[Cause]:
-    """Everything that keeps a definition from being served."""
+    """Faults of a definition, which prevent it from being served."""
     if causes := structural.validate(item, SHAPE):
         return causes
     spec = item["spec"]
@@ -119,7 +119,7 @@ def faults(item: Object) -> list[Cause]:
 
 
 def accepted(item: Object, old: Object | None) -> Object:
-    """The definition with the status that an accepted one has. One with faults stays as it is, to be refused."""
+    """The definition with the status of an accepted one. One with faults stays unchanged: validation refuses it."""
     item = _tidied(item)
     if faults(item):
         return item
@@ -135,7 +135,7 @@ def accepted(item: Object, old: Object | None) -> Object:
 
 
 def _tidied(item: Object) -> Object:
-    """The definition with its schemas tidied, when it is far enough one."""
+    """The definition with tidied schemas, as far as its structure allows."""
     spec = item.get("spec")
     if not isinstance(spec, dict) or not isinstance(spec.get("versions"), list):
         return item
@@ -150,7 +150,7 @@ def _tidied_version(version: Any) -> Any:
 
 
 def _conditions(before: Object) -> list[Object]:
-    """Those that were there, and those that every accepted definition has."""
+    """The conditions of the old status plus those of every accepted definition."""
     known = list(before.get("conditions") or ())
     there = {condition.get("type") for condition in known}
     return known + [

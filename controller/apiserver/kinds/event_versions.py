@@ -1,4 +1,4 @@
-"""Events in two groups: stored as core/v1, shown as events.k8s.io/v1 to who asks there (API reference: Event)."""
+"""Events of two API groups: stored as core/v1, converted for clients of events.k8s.io/v1 (API reference: Event)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BACK = {core: ours for ours, core in NAMES.items()}
 
 
 def stored(item: Object, _: Object | None) -> Object:
-    """An event of events.k8s.io/v1 as core/v1."""
+    """Convert an event from events.k8s.io/v1 to core/v1."""
     return {NAMES.get(name, name): value for name, value in item.items()} | {"apiVersion": "v1"}
 
 
 def shown(item: Object) -> Object:
-    """An event of core/v1 as events.k8s.io/v1."""
+    """Convert an event from core/v1 to events.k8s.io/v1."""
     return {BACK.get(name, name): value for name, value in item.items()} | {"apiVersion": "events.k8s.io/v1"}

@@ -1,6 +1,6 @@
-"""What the API serves: the core kinds, and whatever CustomResourceDefinitions add.
+"""The served resources: core kinds, and those that CustomResourceDefinitions add.
 
-A ``Resource`` says everything the verbs need to know of a kind; nothing here stores or answers anything.
+A ``Resource`` describes everything that the verbs need to know about a kind. No storage, no requests.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ class Column:
     type: str = "string"
     priority: int = 0
     description: str = ""
-    cell: Callable[[Object], Any] | None = None  # for what no path can tell
+    cell: Callable[[Object], Any] | None = None  # computes the cell when a path cannot
 
 
 @dataclass(frozen=True)
 class Selectable:
-    """A field that field selectors may name."""
+    """A field that field selectors support."""
 
     name: str
-    paths: tuple[str, ...] = ()  # where it may be stored, when not at its name
-    absent: str = ""  # what it counts as where it is absent
+    paths: tuple[str, ...] = ()  # where the value may be stored, if not at ``name``
+    absent: str = ""  # value of an absent field
 
 
 @dataclass(frozen=True)
@@ -73,39 +73,37 @@ class Resource:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresources: tuple[Subresource, ...] = ()
-    schema: Object | None = None  # None: a core kind, stored as it comes
+    schema: Object | None = None  # None: a core kind, stored without defaulting
     columns: tuple[Column, ...] = ()
     selectable: tuple[Selectable, ...] = ()
     list_kind: str = ""
     has_generation: bool = False
-    storage: str = ""  # plural.group under which objects are stored, when it differs (events of two groups)
-    expires: int = 0  # seconds after its last write after which an object goes by itself
+    storage: str = ""  # plural.group of the stored collection, when it differs (events of two groups share one)
+    expires: int = 0  # seconds after the last write until an object expires; 0: never
     verbs: tuple[str, ...] = VERBS
-    defined_at: int = 0  # revision of its definition; objects that are older may lack defaults
-    storage_version: str = ""  # the version in which a definition wants its objects stored
-    unconditional: bool = True  # an update need not name the resourceVersion that it is for
-    by_update: bool = False  # an update of what is not there makes it
-    status_alone: bool = False  # a write of the status leaves the metadata as it is
+    defined_at: int = 0  # revision of its definition; older objects may lack defaults
+    storage_version: str = ""  # the storage version of its definition
+    unconditional: bool = True  # an update may omit resourceVersion
+    by_update: bool = False  # an update creates a missing object
+    status_alone: bool = False  # a write of the status does not change metadata
     naming: Callable[[str], list[str]] = identifiers.subdomain  # faults of a name
-    qualifies_finalizers: bool = False  # a finalizer must be a standard one or have a domain
-    terminating: bool = False  # its definition is being deleted: nothing new may come
-    enter: Callable[[Object, Object | None], Object] = (
-        _as_it_comes  # what the server makes of a new state, given the old
-    )
-    leave: Callable[[Object], Object] = _as_it_is  # how a stored object is shown
-    ending: Callable[[Object], Object] = _as_it_is  # what the beginning of its deletion changes
-    check: Callable[[Object], list[Cause]] = _faultless  # faults that no schema tells
-    check_change: Callable[[Object, Object], list[Cause]] = _accepts_all  # of a new state beside the old
+    qualifies_finalizers: bool = False  # a finalizer must be a standard one or domain-qualified
+    terminating: bool = False  # its definition is being deleted: creating objects is refused
+    enter: Callable[[Object, Object | None], Object] = _as_it_comes  # completes a new state, given the old one
+    leave: Callable[[Object], Object] = _as_it_is  # converts a stored object for answers
+    ending: Callable[[Object], Object] = _as_it_is  # changes an object whose deletion begins
+    check: Callable[[Object], list[Cause]] = _faultless  # faults beyond the schema
+    check_change: Callable[[Object, Object], list[Cause]] = _accepts_all  # faults of a change
 
     @cached_property
     def structure(self) -> Object | None:
-        """The schema of its objects, also of a core kind; None where nothing is known of them."""
+        """The schema of its objects, including core kinds; None when there is none."""
         name = core_types.name_of(self.api_version, self.kind)
         return self.schema or (core_schemas.structural()[name] if name else None)
 
     @property
     def has_status(self) -> bool:
-        """Whether the status is written apart."""
+        """Whether the status is a subresource."""
         return STATUS in self.subresources
 
     def subresource(self, name: str) -> Subresource | None:
@@ -113,13 +111,13 @@ class Resource:
         return next((found for found in self.subresources if found.name == name), None)
 
     def parted(self, subresource: str) -> set[str]:
-        """The fields that a write through this subresource leaves as they are; "" is the object itself."""
+        """The fields that a write through this subresource must not change; "" is the object itself."""
         here = self.subresource(subresource)
         return {part.writes for part in self.subresources if part.writes and part != here}
 
     @property
     def key(self) -> str:
-        """Name of the stored collection."""
+        """Key of the stored collection."""
         return self.storage or (f"{self.plural}.{self.group}" if self.group else self.plural)
 
     @property
@@ -139,8 +137,8 @@ AGE = Column("Age", ".metadata.creationTimestamp", "date")
 def of_definition(definition: Object) -> list[Resource]:
     """The resources that a CustomResourceDefinition serves.
 
-    Of versions that only a webhook can convert it is the stored one: no webhook runs here, and an object of one version
-    under the name of another would be read wrongly.
+    With webhook conversion, only the storage version is served: webhooks do not run here, and an unconverted object
+    under another version would be misread.
     """
     spec = definition["spec"]
     by_webhook = (spec.get("conversion") or {}).get("strategy") == "Webhook"
@@ -199,12 +197,12 @@ class Registry:
         self._custom: dict[tuple[str, str, str], Resource] = {}
 
     def define(self, definitions: list[Object]) -> None:
-        """Serve exactly these custom resources beside the core ones."""
+        """Replace the custom resources by those of these definitions."""
         resources = [resource for definition in definitions for resource in of_definition(definition)]
         self._custom = {(r.group, r.version, r.plural): r for r in resources}
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
-        """The resource at that place."""
+        """The resource with this group, version and plural, None when there is none."""
         place = (group, version, plural)
         return self._core.get(place) or self._custom.get(place)
 
@@ -217,7 +215,7 @@ class Registry:
         return [*self._core.values(), *self._custom.values()]
 
     def groups(self) -> dict[str, list[str]]:
-        """Versions by named group, the preferred one first."""
+        """Versions by group, preferred first, without the core group."""
         found: dict[str, list[str]] = {}
         for resource in self.all():
             if resource.group and resource.version not in found.setdefault(resource.group, []):

@@ -1,4 +1,4 @@
-"""What an object has beside itself: its status, its scale, what holds a namespace. Pure."""
+"""Subresources: status, scale, and the finalizers of a namespace. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Subresource:
-    """A path below an object."""
+    """A path below an object, with its own verbs."""
 
     name: str
     verbs: tuple[str, ...] = ("get", "patch", "update")
-    writes: str = ""  # the field that is written here only
+    writes: str = ""  # the field that only this subresource writes
     kind: tuple[str, str, str] | None = None  # group, version and kind of its bodies; None: those of the object
-    paths: Object | None = None  # of a scale: where the object keeps what it shows
+    paths: Object | None = None  # of a scale: JSONPaths of the values in the object
 
 
 STATUS = Subresource("status", writes="status")

@@ -1,1 +1,1 @@
-"""What becomes of an object on its way in and out: admission, patches, managed fields, forms. No storage."""
+"""Processing of objects in requests and answers: admission, patches, managed fields, representations. No storage."""

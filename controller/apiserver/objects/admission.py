@@ -1,4 +1,4 @@
-"""What every object goes through on its way in: unknown fields, defaults, pruning, validation, rules."""
+"""Admission of written objects: unknown fields, defaulting, pruning, validation, rules."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ METADATA: Object = {
 
 
 def typed(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
-    """The body as an object of this kind with sound metadata, and its unknown fields. Raises failures.Failure."""
+    """The body as a pruned object with well-typed metadata, and its warnings. Raises failures.Failure."""
     item, unknown = _shaped(resource, body)
     warnings = [f'unknown field "{field}"' for field in unknown]
     faults = [*options.duplicates, *warnings] if resource.schema else [*warnings, *options.duplicates]
@@ -54,7 +54,7 @@ def typed(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object,
 
 
 def applied(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
-    """As ``typed``, for server-side apply, which never drops what it does not know."""
+    """As ``typed``, for server-side apply, which refuses unknown fields instead of dropping them."""
     if options.duplicates and options.validation == "Strict":
         warnings = "".join(f"\n  {duplicate}" for duplicate in options.duplicates)
         raise failures.bad_request(
@@ -67,7 +67,7 @@ def applied(resource: Resource, body: Any, options: WriteOptions) -> tuple[Objec
 
 
 def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
-    """The body with the types that its kind has, and the unknown fields that it had."""
+    """A pruned, type-checked copy of the body, and its unknown fields."""
     if not isinstance(body, dict):
         raise failures.bad_request("the body must be an object")
     named = (body.get("apiVersion") or resource.api_version, body.get("kind") or resource.kind)
@@ -91,7 +91,7 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
 
 
 def admit(resource: Resource, item: Object, old: Object | None) -> Object:
-    """The object with its defaults, once nothing is wrong with it. Raises failures.Failure (422)."""
+    """The validated object with its defaults. Raises failures.Failure (422)."""
     _check_bounds({**item, "metadata": {**item["metadata"], "managedFields": None}})
     item = resource.enter(item, old)
     causes = metadata.faults(resource, item["metadata"], old["metadata"] if old else None)
@@ -105,7 +105,7 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
 
 
 def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cause]) -> tuple[Object, list[Cause]]:
-    """A custom resource with its defaults, and what its schema finds wrong with it, besides what is ``known``."""
+    """A custom resource with its defaults, and its faults by its schema; ``known`` are faults found before."""
     schema = _without_envelope(schema)
     body, room = _defaulted(item, schema)
     with _bounded():
@@ -117,7 +117,7 @@ def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cau
 
 
 def _defaulted(item: Object, schema: Object) -> tuple[Object, bounds.Budget]:
-    """The object without its envelope, filled with the defaults for which there is room."""
+    """The object without its envelope, with defaults as far as the size limit allows."""
     body = {key: copy.deepcopy(value) for key, value in item.items() if key not in ENVELOPE}
     room = bounds.Budget(body)
     structural.apply_defaults(body, schema, room)
@@ -125,9 +125,9 @@ def _defaulted(item: Object, schema: Object) -> tuple[Object, bounds.Budget]:
 
 
 def refreshed(resource: Resource, item: Object) -> Object:
-    """A stored object as the schema of today has it: with its defaults, without what it no longer knows.
+    """A stored object adapted to the current schema: with its defaults, without unknown fields.
 
-    It can be read whatever it is: defaults for which there is no room are left out.
+    Never fails, so that every stored object stays readable: defaults beyond the size limit are left out.
     """
     item = copy.deepcopy(item)
     if resource.schema is not None:
@@ -137,7 +137,7 @@ def refreshed(resource: Resource, item: Object) -> Object:
 
 
 def _check_bounds(item: Object) -> None:
-    """Patches and applied configurations add to what is there. Raises failures.Failure (413)."""
+    """Check the size again after patches and apply, which add to the stored object. Raises failures.Failure (413)."""
     with _bounded():
         bounds.check(item)
 

@@ -1,4 +1,4 @@
-"""Server-side apply: what an applied configuration makes of the live object, and who objects (KEP-555). Pure."""
+"""Server-side apply: merges a configuration into the live object and detects conflicts (KEP-555). Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Object = dict[str, Any]
 
 
 class Conflicts(Exception):  # noqa: N818 - named as the API names it
-    """Other managers own fields that would change: manager -> fields."""
+    """Other managers own fields that would change. ``fields`` maps each of them to these fields."""
 
     def __init__(self, fields: dict[Manager, list[Path]]) -> None:
-        super().__init__(f"{len(fields)} managers object")
+        super().__init__(f"conflicts with {len(fields)} managers")
         self.fields = fields
 
 
@@ -29,7 +29,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def apply(
     live: Object, config: Object, manager: Manager, schema: Object | None, now: str, *, force: bool
 ) -> tuple[Object, Managers]:
-    """The object and its managers afterwards. Raises Conflicts unless ``force``."""
+    """The merged object and its managers. Raises Conflicts unless ``force``."""
     owned = managers.read(live.get("metadata", {}))
     wanted = fieldsets.of_applied(config, schema)
     whole = fieldsets.with_metadata(schema)
@@ -51,7 +51,7 @@ def apply(
 def _are_kubectls_own(
     conflicts: dict[Manager, list[Path]], live: Object, manager: Manager, schema: Object | None
 ) -> bool:
-    """Whether kubectl only takes over what its client-side apply wrote, as its annotation tells."""
+    """Whether kubectl only takes over fields of its own client-side apply, as recorded in its annotation."""
     text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
     if manager.name != "kubectl" or not text:
         return False
@@ -66,7 +66,7 @@ def _are_kubectls_own(
 
 
 def merge(live: Any, config: Any, schema: Object) -> Any:
-    """The live value with everything in it that the configuration says."""
+    """The live value overlaid with the configuration."""
     if type(live) is not type(config) or not fieldsets.is_granular(config, schema):
         return config
     if isinstance(config, dict):
@@ -88,7 +88,7 @@ def _merge_lists(live: list[Any], config: list[Any], schema: Object) -> list[Any
 
 
 def _without(item: Object, gone: Collection[Path], kept: list[frozenset[Path]], schema: Object) -> Object:
-    """The object without the fields that nobody wants any more, nor what that leaves empty."""
+    """The object without the fields that no manager owns any more, and without parents that this leaves empty."""
     wanted = _beginnings(path for fields in kept for path in fields)
     around = _beginnings(path[:-1] for path in gone)
     found: Object = _Removal(set(gone) - wanted, around, wanted).rest(item, (), schema) if gone else item
@@ -100,14 +100,14 @@ def _beginnings(paths: Iterable[Path]) -> set[Path]:
 
 
 class _Removal(NamedTuple):
-    """Fields that go, in one walk over the object: one for each field would take the square of the time."""
+    """Removes fields in one walk over the object; a walk for each field would take quadratic time."""
 
     fields: Set[Path]
-    around: Set[Path]  # in which a field was given up
+    around: Set[Path]  # parents of given-up fields
     wanted: Set[Path]
 
     def rest(self, value: Any, path: Path, schema: Object) -> Any:
-        """What stays of a value; the value itself is not changed."""
+        """A copy of the value without the removed fields."""
         if path and path not in self.around:
             return value
         if isinstance(value, dict):
@@ -129,13 +129,13 @@ class _Removal(NamedTuple):
         if path in self.fields:
             return _GONE
         rest = self.rest(value, path, schema)
-        # A member of the object itself stays, even when it is empty.
+        # A top-level member stays, even when it is empty.
         empty = len(path) > 1 and rest in ({}, []) and path in self.around and path not in self.wanted
         return _GONE if empty else rest
 
 
 def causes(conflicts: Conflicts) -> list[Object]:
-    """The causes of a Status, one for each field."""
+    """The causes of the Status, one for each field."""
     return [
         {
             "reason": "FieldManagerConflict",
@@ -148,7 +148,7 @@ def causes(conflicts: Conflicts) -> list[Object]:
 
 
 def message(conflicts: Conflicts) -> str:
-    """What a person is told."""
+    """The message of the Status."""
     count = sum(len(fields) for fields in conflicts.fields.values())
     parts = []
     for manager, fields in conflicts.fields.items():

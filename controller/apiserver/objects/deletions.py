@@ -1,7 +1,7 @@
-"""What a delete asks for and what it makes of an object (API reference: DeleteOptions).
+"""Options of a delete and their effect on the object (API reference: DeleteOptions).
 
-An object goes at once unless finalizers hold it; orphaning and foreground deletion are finalizers of their own, which
-garbage.py lifts.
+An object without finalizers is removed immediately. Orphaning and foreground deletion add finalizers of their own,
+which the garbage collector removes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from controller.apiserver.schemas.causes import Cause
 Object = dict[str, Any]
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
-# The finalizer that each policy leaves on the object.
+# The finalizer that each policy adds to the object.
 POLICIES = {"Orphan": ORPHAN, "Foreground": FOREGROUND, "Background": ""}
 SUPPORTED = '"Foreground", "Background", "Orphan", "nil"'
 KINDS = ("DeleteOptions", "")
@@ -26,7 +26,7 @@ TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True)
 class Deletion:
-    """How to delete. No policy: as the object's own finalizers say, else in the background."""
+    """How to delete. Without a policy the object's finalizers decide; the default is background deletion."""
 
     uid: str = ""
     version: str = ""
@@ -35,9 +35,9 @@ class Deletion:
 
 
 def read(body: Any, query: Mapping[str, str]) -> Deletion:
-    """From a body or, where there is none, a query. Raises failures.Failure (400, 422).
+    """Read the options from the body or, without one, from the query. Raises failures.Failure (400, 422).
 
-    ``gracePeriodSeconds`` is taken and changes nothing: it is for kinds that end a process, and none of them is here.
+    ``gracePeriodSeconds`` is accepted without effect: it concerns kinds with processes, such as pods.
     """
     given = body or _of_query(query)
     preconditions = given.get("preconditions") or {} if isinstance(given, dict) else None
@@ -53,7 +53,7 @@ def read(body: Any, query: Mapping[str, str]) -> Deletion:
 
 
 def check(resource: Resource, item: Object, options: Deletion) -> None:
-    """Whether it is this object that is meant. Raises failures.Failure (409)."""
+    """Check the preconditions against the object. Raises failures.Failure (409)."""
     metadata = item["metadata"]
     wanted = (("UID", options.uid, metadata["uid"], "have been deleted and then recreated"),
               ("ResourceVersion", options.version, metadata["resourceVersion"], "have been modified"))  # fmt: skip
@@ -64,7 +64,7 @@ def check(resource: Resource, item: Object, options: Deletion) -> None:
 
 
 def begun(resource: Resource, item: Object, options: Deletion) -> Object:
-    """The object once its deletion has begun; nothing holds it when it has no finalizers."""
+    """The object marked for deletion, with the finalizers of the policy. Without finalizers it can be removed."""
     metadata = item["metadata"]
     finalizers = _finalizers(metadata.get("finalizers") or [], options.policy)
     rest = {name: value for name, value in metadata.items() if name != "finalizers"}

@@ -1,7 +1,7 @@
-"""Sets of fields, as managed fields name them (API reference: FieldsV1; structured merge, KEP-555). Pure.
+"""Sets of fields in managed fields (API reference: FieldsV1; structured merge, KEP-555). Pure.
 
 A field is a path of elements: ``f:name`` for a member, ``k:{...}`` for a list item by its keys, ``v:...`` for an item
-of a set. What the schema calls atomic, and every list that it says nothing of, is one field.
+of a set. A value that the schema marks as atomic is one field, and so is every list without a list type.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 Object = dict[str, Any]
 Path = tuple[str, ...]
 
-# Metadata that belongs to the server, not to a manager.
+# Metadata that the server owns, not a manager.
 SERVER_OWNED = frozenset(
     {"f:name", "f:generateName", "f:namespace", "f:uid", "f:resourceVersion", "f:generation", "f:creationTimestamp"}
     | {"f:deletionTimestamp", "f:deletionGracePeriodSeconds", "f:selfLink", "f:managedFields"}
@@ -36,14 +36,14 @@ METADATA: Object = {
 
 
 class Container(Enum):
-    """The value of a field that has fields of its own."""
+    """Marks a field that contains other fields."""
 
-    DECLARED = 1  # a property with something in it: an applier owns what is inside only
-    ENTRY = 2  # an item of a list or a map, or an empty object: an applier owns that it is there
+    DECLARED = 1  # a property with content: an applier owns only the content
+    ENTRY = 2  # an item of a list or a map, or an empty object: an applier owns its existence
 
 
 def of_object(item: Object, schema: Object | None) -> dict[Path, Any]:
-    """Every field of an object that can have a manager, with its value."""
+    """Every field of an object that a manager can own, with its value."""
     body = {k: v for k, v in item.items() if k not in ("apiVersion", "kind")}
     found: dict[Path, Any] = {}
     _flatten(body, with_metadata(schema), (), found)
@@ -51,29 +51,29 @@ def of_object(item: Object, schema: Object | None) -> dict[Path, Any]:
 
 
 def with_metadata(schema: Object | None) -> Object:
-    """The schema of whole objects, metadata included."""
+    """The schema of the whole object, including metadata."""
     schema = schema or {"type": "object"}
     return {**schema, "properties": {**schema.get("properties", {}), "metadata": METADATA}}
 
 
 def of_applied(item: Object, schema: Object | None) -> frozenset[Path]:
-    """The fields that who applies this object wants to own."""
+    """The fields that an applied configuration claims."""
     return frozenset(path for path, value in of_object(item, schema).items() if value is not Container.DECLARED)
 
 
 def differing(old: Mapping[Path, Any], new: Mapping[Path, Any]) -> tuple[set[Path], set[Path]]:
-    """The fields that were set anew or changed, and those that went."""
+    """The fields that were added or changed, and those that were removed."""
     set_ = {path for path, value in new.items() if path not in old or not _same(old[path], value)}
     return set_, old.keys() - new.keys()
 
 
 def encode(fields: Iterable[Path]) -> Object:
-    """As FieldsV1."""
+    """Encode a set of fields as FieldsV1."""
     root: Object = {}
     for path in sorted(fields, key=len):
         node = root
         for element in path[:-1]:
-            # A field that has fields below it is itself a member only with the mark ".".
+            # A field that contains other fields belongs to the set itself only with the mark ".".
             node = node.setdefault(element, {})
         node.setdefault(path[-1], {})
     members = set(fields)
@@ -82,11 +82,11 @@ def encode(fields: Iterable[Path]) -> Object:
 
 
 def decode(node: Object, path: Path = ()) -> set[Path]:
-    """From FieldsV1. Raises ValueError."""
+    """Decode FieldsV1. Raises ValueError."""
     found: set[Path] = set()
     for element, below in node.items():
         if not isinstance(below, dict) or not _is_element(element):
-            raise ValueError(f"{element} is no field")
+            raise ValueError(f"{element} is not a field")
         if element == ".":
             found.add(path)
         elif not below:
@@ -104,19 +104,19 @@ def _is_element(text: str) -> bool:
 
 
 def shown(path: Path) -> str:
-    """As messages name a field: ``.spec.parts[name="a"].weight``."""
+    """A field as messages name it: ``.spec.parts[name="a"].weight``."""
     return "".join(_shown_element(element) for element in path)
 
 
 def child_schema(schema: Object, name: str) -> Object:
-    """The schema of a member; empty where there is none."""
+    """The schema of a member; empty when there is none."""
     declared = schema.get("properties", {}).get(name)
     extra = schema.get("additionalProperties")
     return declared or (extra if isinstance(extra, dict) else {})
 
 
 def item_element(item: Any, schema: Object) -> str | None:
-    """How a list item is named in a path, or None when the list is atomic for this item."""
+    """The path element of a list item, or None when the item is not owned individually."""
     kind = schema.get("x-kubernetes-list-type")
     if kind == "set":
         return "v:" + _json(item)
@@ -131,7 +131,7 @@ def item_element(item: Any, schema: Object) -> str | None:
 
 
 def is_granular(value: Any, schema: Object) -> bool:
-    """Whether the fields of a value are owned one by one."""
+    """Whether the fields of a value are owned individually."""
     if isinstance(value, dict):
         return schema.get("x-kubernetes-map-type") != "atomic"
     return isinstance(value, list) and schema.get("x-kubernetes-list-type") in ("map", "set")

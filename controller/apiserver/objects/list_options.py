@@ -1,4 +1,4 @@
-"""What a list or a watch asks for, and which combinations make no sense (API reference: ListOptions)."""
+"""Options of lists and watches, and their validation (API reference: ListOptions)."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from controller.apiserver import failures
 from controller.apiserver.schemas.causes import Cause
 
 WATCH_SECONDS = 1800.0
-LONGEST_WATCH_SECONDS = 3600.0  # who may watch is looked at when a watch begins
-NOW = -1  # the revision of a continued list that does not insist on that of its first page
+LONGEST_WATCH_SECONDS = 3600.0  # permissions are checked only when a watch begins
+NOW = -1  # a continued list at the current revision, not at that of its first page
 LAST = 1 << 63
 TRUE, FALSE = ("true", "1"), ("false", "0")
 EXACT, NOT_OLDER = "Exact", "NotOlderThan"
 
 
 class Continue(NamedTuple):
-    """Where a list goes on: as of which revision, after which namespace and name."""
+    """Where a list continues: at which revision, after which namespace and name."""
 
     revision: int
     namespace: str
     name: str
 
     def encode(self) -> str:
-        """As ``metadata.continue``; clients take it as opaque."""
+        """Encode as ``metadata.continue``, which is opaque to clients."""
         return base64.urlsafe_b64encode(json.dumps(self).encode()).decode()
 
 
 @dataclass(frozen=True)
 class ListOptions:
-    """What to list, and how much at a time."""
+    """What to list, and the page size."""
 
     label: str
     field: str
-    limit: int  # 0: all
+    limit: int  # 0: unlimited
     start: Continue | None
-    at: int  # the revision of an exact list, 0 for now
-    least: int  # a revision that the answer must not be older than
+    at: int  # revision of an exact list; 0: current
+    least: int  # minimum revision of the answer
 
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """What to watch, and how long."""
+    """What to watch, from which revision, and how long."""
 
     label: str
     field: str
-    since: int  # 0: from now, after what is there unless ``initial`` is False
+    since: int  # 0: from now, with existing objects first unless ``initial`` is False
     seconds: float
     bookmarks: bool
-    initial: bool | None  # what is there comes first, also when ``since`` is given
+    initial: bool | None  # send existing objects first, also with ``since``
 
 
 def of_list(query: Mapping[str, str]) -> ListOptions:
-    """From a query. Raises failures.Failure (400, 422)."""
+    """Read the options from a query. Raises failures.Failure (400, 422)."""
     _check(query, watch=False)
     version, limit = _revision(query), max(0, _number(query, "limit"))
     _number(query, "timeoutSeconds")
@@ -66,7 +66,7 @@ def of_list(query: Mapping[str, str]) -> ListOptions:
     match = query.get("resourceVersionMatch", "")
     exact = match == EXACT or (not match and limit > 0 and version > 0)
     if query.get("resourceVersion") == "0" and not start:
-        limit = 0  # as from a cache, which has no pages
+        limit = 0  # Kubernetes serves these from its watch cache, unpaged
     least = 0 if exact else version
     return ListOptions(
         query.get("labelSelector", ""), query.get("fieldSelector", ""), limit, start, version if exact else 0, least
@@ -74,7 +74,7 @@ def of_list(query: Mapping[str, str]) -> ListOptions:
 
 
 def of_watch(query: Mapping[str, str]) -> WatchOptions:
-    """From a query. Raises failures.Failure (400, 422)."""
+    """Read the options from a query. Raises failures.Failure (400, 422)."""
     _check(query, watch=True)
     asked = query.get("sendInitialEvents", "")
     return WatchOptions(
@@ -88,7 +88,7 @@ def of_watch(query: Mapping[str, str]) -> WatchOptions:
 
 
 def revision_of(query: Mapping[str, str]) -> int:
-    """The revision that a get must not be older than. Raises failures.Failure (400)."""
+    """The minimum revision of a get. Raises failures.Failure (400)."""
     return _revision(query)
 
 

@@ -1,4 +1,4 @@
-"""Who manages which fields of an object: ``metadata.managedFields`` (API reference: ManagedFieldsEntry). Pure."""
+"""Field ownership in ``metadata.managedFields`` (API reference: ManagedFieldsEntry). Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from controller.apiserver.objects import fieldsets
 from controller.apiserver.objects.fieldsets import Path
 
 Object = dict[str, Any]
-UPDATERS = 10  # entries of operation Update that are kept apart; older ones become one, as in Kubernetes
+UPDATERS = 10  # entries of operation Update that are kept; older ones are merged into one, as in Kubernetes
 ANCIENT = "ancient-changes"
 APPLY, UPDATE = "Apply", "Update"
 
 
 class Manager(NamedTuple):
-    """Who writes, how, in which version, and to which subresource."""
+    """Who writes, with which operation, in which version, to which subresource."""
 
     name: str
     operation: str
@@ -24,7 +24,7 @@ class Manager(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """The fields of one manager, and when that set last changed."""
+    """The fields of one manager, and when this set last changed."""
 
     fields: frozenset[Path]
     time: str
@@ -34,7 +34,7 @@ Managers = dict[Manager, Entry]
 
 
 def read(metadata: Object) -> Managers:
-    """The managers of an object; entries that cannot be read are left out."""
+    """The managers of an object; malformed entries are ignored."""
     found: Managers = {}
     for entry in metadata.get("managedFields") or ():
         fields = entry.get("fieldsV1") if isinstance(entry, dict) else None
@@ -51,7 +51,7 @@ def read(metadata: Object) -> Managers:
 
 
 def write(managers: Managers) -> list[Object]:
-    """As metadata.managedFields, appliers first, then by time."""
+    """Encode as ``metadata.managedFields``: appliers first, then by time."""
     ordered = sorted(managers.items(), key=lambda pair: (pair[0].operation, pair[1].time, pair[0]))
     return [_entry(manager, entry) for manager, entry in ordered if entry.fields]
 
@@ -59,7 +59,7 @@ def write(managers: Managers) -> list[Object]:
 def after_update(
     managers: Managers, manager: Manager, old: Object, new: Object, schema: Object | None, now: str
 ) -> Managers:
-    """The managers once ``manager`` made ``new`` of ``old``: it owns what it set, all lose what went."""
+    """The managers after ``manager`` changed ``old`` to ``new``: it owns the fields it set, all lose removed fields."""
     set_, gone = fieldsets.differing(fieldsets.of_object(old, schema), fieldsets.of_object(new, schema))
     result = {}
     for other, entry in managers.items():

@@ -1,7 +1,7 @@
-"""What is wrong with an object's metadata, in Kubernetes' words (apimachinery: ValidateObjectMeta). Pure.
+"""Validates metadata with Kubernetes' own messages (apimachinery: ValidateObjectMeta). Pure.
 
-Kubernetes refuses a bad label also where an update leaves it as it was. Here what was stored with it stays writable
-(decision 141): a fault counts only where the object did not have it before.
+Kubernetes refuses an invalid label even when an update does not change it. Here an object that was stored with one
+stays writable: only new faults count (decision 141).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ REFERENCE = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDelet
 
 
 def faults(resource: Resource, new: Object, old: Object | None) -> list[Cause]:
-    """The faults of new metadata; ``old`` is that of the stored object, None where there is none yet."""
+    """The faults of new metadata; ``old`` is the metadata of the stored object, None on create."""
     if old is None:
         return [*_names(resource, new), *_parts(new), *_finalizers(resource, new)]
-    # Of custom resources Kubernetes looks at finalizers when they are created, and only warns afterwards.
+    # Kubernetes validates the finalizers of a custom resource on create, and only warns about them on update.
     looked_at = (lambda one: [*_parts(one), *_finalizers(resource, one)]) if resource.qualifies_finalizers else _parts
     before = set(looked_at(old))
     return [cause for cause in looked_at(new) if cause not in before]
 
 
 def warnings(resource: Resource, new: Object, old: Object | None) -> list[str]:
-    """What is told of the finalizers that a custom resource gets."""
+    """Warnings about the finalizers of a custom resource."""
     if resource.schema is None:
         return []
     added = set(new.get("finalizers") or ()) - set((old or {}).get("finalizers") or ())
@@ -52,7 +52,7 @@ def _advice(name: str) -> Iterator[str]:
 def _names(resource: Resource, metadata: Object) -> Iterator[Cause]:
     name, beginning = metadata.get("name") or "", metadata.get("generateName") or ""
     if beginning:
-        # What follows a dash makes the name end well.
+        # The generated suffix follows a trailing dash, so the name is valid.
         masked = f"{beginning[:-2]}a" if len(beginning) > 1 and beginning.endswith("-") else beginning
         yield from (invalid("metadata.generateName", beginning, why) for why in resource.naming(masked))
     if not name:

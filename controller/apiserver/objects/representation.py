@@ -1,6 +1,6 @@
-"""The form in which objects go out: whole, metadata only, or as a table; as JSON or YAML. The client's Accept chooses.
+"""Representations of objects: whole, metadata only or as a table; as JSON or YAML, as the Accept header asks.
 
-Negotiation as in RFC 9110, 12.5.1; the forms are those of the API reference (meta.k8s.io, v1 and v1beta1).
+Negotiation follows RFC 9110, 12.5.1; the representations are in the API reference (meta.k8s.io, v1 and v1beta1).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 ACCEPTED = (JSON, YAML, PROTOBUF)
-# Who asks for protobuf alone gets JSON: Go clients read what Content-Type says.
+# A client that accepts only protobuf gets JSON: Go clients decode by the Content-Type of the answer.
 RANGES = {JSON: JSON, YAML: YAML, PROTOBUF: JSON, "application/*": JSON, "*/*": JSON}
 TABLE, PARTIAL, PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
 KINDS_OF_EVENTS = (TABLE, PARTIAL)
@@ -27,26 +27,26 @@ KINDS = (TABLE, PARTIAL, PARTIAL_LIST)
 GROUP = "meta.k8s.io"
 VERSIONS = ("v1", "v1beta1")
 INCLUDED = ("Metadata", "Object", "None")
-ACCEPT_LENGTH = 4096  # characters of an Accept header that are read; clients send some hundred
+ACCEPT_LENGTH = 4096  # characters of an Accept header that are parsed; clients send about a hundred
 
 
 @dataclass(frozen=True)
 class Form:
-    """What was agreed on. ``kind`` is "" for whole objects; ``include`` is what rows of a table show of theirs."""
+    """The negotiated form. ``kind`` is "" for whole objects; ``include`` says what table rows contain of the object."""
 
     media: str = JSON
     kind: str = ""
     version: str = "v1"
     include: str = "Metadata"
-    headless: bool = False  # the columns of a table were told before
+    headless: bool = False  # the columns were sent before in the stream
 
     @property
     def without_columns(self) -> Form:
-        """This form for what follows in a stream."""
+        """The form of all but the first table of a stream."""
         return replace(self, headless=True)
 
     def of_object(self, resource: Resource, item: Object) -> Object:
-        """One object. Raises failures.Failure (406)."""
+        """Represent one object. Raises failures.Failure (406)."""
         if self.kind == TABLE:
             return self._table(resource, [item], {"resourceVersion": item["metadata"].get("resourceVersion", "")})
         if self.kind == PARTIAL_LIST:
@@ -54,7 +54,7 @@ class Form:
         return self._partial(item) if self.kind else item
 
     def of_list(self, resource: Resource, items: list[Object], metadata: Object) -> Object:
-        """A list. Raises failures.Failure (406)."""
+        """Represent a list. Raises failures.Failure (406)."""
         if self.kind == TABLE:
             return self._table(resource, items, metadata)
         if self.kind == PARTIAL:
@@ -85,7 +85,7 @@ class Form:
 
 
 def agreed(accept: str, include: str = "", *, streaming: bool = False) -> Form:
-    """The first form of an Accept header that is to be had. Raises failures.Failure (400, 406)."""
+    """The most preferred form of an Accept header that is available. Raises failures.Failure (400, 406)."""
     form = next(_offers(accept, streaming=streaming), None)
     if form is None:
         accepted = f"{JSON};stream=watch" if streaming else ", ".join(ACCEPTED)
@@ -99,7 +99,7 @@ def agreed(accept: str, include: str = "", *, streaming: bool = False) -> Form:
 
 
 def clauses(accept: str) -> list[tuple[str, dict[str, str]]]:
-    """The media ranges of an Accept header with their parameters, the preferred first, without what is not wanted."""
+    """The media ranges of an Accept header with their parameters, preferred first, without those of ``q=0``."""
     split = [[part.strip() for part in clause.split(";")] for clause in accept[:ACCEPT_LENGTH].split(",")]
     ranges = [(media.lower(), dict(part.partition("=")[::2] for part in parts)) for media, *parts in split]
     wanted = [clause for clause in ranges if _quality(clause[1])]
@@ -107,7 +107,7 @@ def clauses(accept: str) -> list[tuple[str, dict[str, str]]]:
 
 
 def prefers_yaml(accept: str) -> bool:
-    """Whether answers of any kind, documents and failures included, go out as YAML."""
+    """Whether the client prefers YAML for any answer, including documents and failures."""
     return next(_offers(accept, streaming=False), Form()).media == YAML
 
 

@@ -1,4 +1,4 @@
-"""Label and field selectors (API reference: labels and selectors, field selectors). Pure."""
+"""Parses label and field selectors (API reference: labels and selectors, field selectors). Pure."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ Object = dict[str, Any]
 Predicate = Callable[[Object], bool]
 Requirement = Callable[[dict[str, str]], bool]
 
-# Each pattern matches wherever it is tried, or fails at the first character: the time is linear in the text.
+# Each pattern either matches or fails at the first character, so tokenizing takes linear time.
 TOKEN = re.compile(r"==|!=|[=!<>(),]|[^\s=!<>(),]++")
-DIGITS = 19  # of a number that is compared
+DIGITS = 19  # most digits of a compared number
 COMPARISONS = ("=", "==", "!=", "<", ">")
 END = ""
 GENERAL = ("metadata.name", "metadata.namespace")  # fields that every kind has
-# Each requirement is asked of each object, and each value is checked: more of them would hold up the event loop.
+# Every requirement is evaluated for every object, and every value is checked: more would block the event loop.
 REQUIREMENTS, TOKENS = 256, 4096
 EXPECTED = "in, notin, =, ==, !=, gt, lt"
 
-# One term of a field selector: PATH, sign, value in which a backslash escapes.
+# One term of a field selector: path, operator, value with backslash escapes.
 TERM = re.compile(r"((?:\\.?|[^\\,])*+)(?:,|$)", re.DOTALL)
 ESCAPED = re.compile(r"\\([\\,=])")
 SIGN = re.compile(r"!=|==|=")
 
 
 class SelectorError(ValueError):
-    """The selector cannot be read."""
+    """The selector is invalid."""
 
 
 def labels(text: str) -> Predicate:
-    """A label selector as a predicate over objects."""
+    """The predicate of a label selector. Raises SelectorError."""
     tests = _Parser(text).requirements()
     _check_count(tests)
     return lambda item: all(test(item["metadata"].get("labels") or {}) for test in tests)
 
 
 def fields(text: str, supported: dict[str, Callable[[Object], str]]) -> Predicate:
-    """A field selector over the fields that the kind supports."""
+    """The predicate of a field selector over the supported fields of a kind. Raises SelectorError."""
     terms = [term for term in TERM.findall(text) if term.strip()]
     _check_count(terms)
     tests = [_field_term(term, supported) for term in terms]
@@ -49,7 +49,7 @@ def fields(text: str, supported: dict[str, Callable[[Object], str]]) -> Predicat
 
 
 class _Parser:
-    """A label selector, read from left to right."""
+    """Parses a label selector from left to right."""
 
     def __init__(self, text: str) -> None:
         self._tokens = deque([*TOKEN.findall(text), END])
@@ -57,7 +57,7 @@ class _Parser:
             raise SelectorError(f"the selector has more than {TOKENS} parts")
 
     def requirements(self) -> list[Requirement]:
-        """One for each term; all of them must hold."""
+        """The requirements, one for each term; all must hold."""
         if self._tokens[0] == END:
             return []
         found = [self._requirement()]

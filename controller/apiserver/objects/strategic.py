@@ -1,6 +1,6 @@
 """Strategic merge patch, for the core kinds (API reference: update API objects in place using kubectl patch).
 
-Maps merge as in RFC 7396. Of the lists of the kinds that we serve, only those below merge; the others are replaced.
+Maps merge as in RFC 7396. Of the lists of the served kinds, only those below are merged; others are replaced.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from controller.apiserver.objects import patches
 
 Object = dict[str, Any]
 
-# Lists that merge, with the key of their items; None for lists of plain values.
+# Merged lists with the merge key of their items; None for lists of scalars.
 MERGED: dict[str, str | None] = {
     "finalizers": None,
     "ownerReferences": "uid",
@@ -21,7 +21,7 @@ MERGED: dict[str, str | None] = {
 
 
 def merge(target: Any, patch: Any) -> Any:
-    """The target with the patch. Raises patches.PatchError."""
+    """Apply a patch to the target. Raises patches.PatchError."""
     if not isinstance(patch, dict):
         return patch
     target = target if isinstance(target, dict) else {}

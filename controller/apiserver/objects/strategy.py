@@ -1,4 +1,4 @@
-"""What the server makes of an object that is created or changed: identity, generation, status apart, managers."""
+"""Server-side changes to a created or updated object: identity, generation, separate status, managers."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Object = dict[str, Any]
 OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
 # Fields of metadata that only the server sets.
 OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
-SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: no words come out by chance
+SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels, so that no words appear by chance
 SUFFIX_LENGTH = 5
-GENERATED_LENGTH = 63 - SUFFIX_LENGTH  # what is longer is cut, so that the name may be a label's value
+GENERATED_LENGTH = 63 - SUFFIX_LENGTH  # truncated, so that the name is a valid label value
 
 
 def given(body: Any, field: str) -> str:
-    """A text in the metadata of a body that nobody has checked yet; "" where there is none."""
+    """A string in the metadata of an unvalidated body; "" when there is none."""
     metadata = body.get("metadata") if isinstance(body, dict) else None
     found = metadata.get(field) if isinstance(metadata, dict) else None
     return found if isinstance(found, str) else ""
 
 
 def name_of(body: Any) -> str:
-    """The name that a new object gets: its own, or one made from its ``generateName``; "" where it has neither."""
+    """The name of a new object: its own, or one generated from ``generateName``; "" with neither."""
     name, beginning = given(body, "name"), given(body, "generateName")
     if name or not beginning:
         return name
@@ -40,7 +40,7 @@ def name_of(body: Any) -> str:
 
 
 def created(resource: Resource, item: Object, namespace: str, options: WriteOptions) -> Object:
-    """The object to store, from one that admission.typed gave and that has a name. Raises failures.Failure."""
+    """The object to store, from a named object that ``admission.typed`` returned. Raises failures.Failure."""
     placed = _placed(resource, item["metadata"], namespace)
     metadata = {name: value for name, value in placed.items() if name not in OWNED}
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": times.now()}
@@ -59,14 +59,14 @@ def changed(resource: Resource, old: Object, item: Object, options: WriteOptions
     """The object that replaces ``old``, with the changes that ``options.subresource`` allows."""
     new = replaced(resource, old, item, options)
     given = item["metadata"]
-    # An object without the field knows nothing of managers; one with an empty list gives them up.
+    # A client that omits managedFields keeps the stored ones; one that sends an empty list clears them.
     before = managers.read(given if given.get("managedFields") is not None else old["metadata"])
     manager = _manager(resource, options)
     return managed(new, managers.after_update(before, manager, old, new, resource.structure, times.now()))
 
 
 def replaced(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
-    """As ``changed``, without a look at managers. Raises failures.Failure."""
+    """As ``changed``, without updating managers. Raises failures.Failure."""
     metadata = item["metadata"]
     _check_identity(resource, old, metadata)
     item = _writable(resource, old, item, options.subresource)
@@ -74,7 +74,7 @@ def replaced(resource: Resource, old: Object, item: Object, options: WriteOption
         metadata = old["metadata"]
     kept = {field: old["metadata"][field] for field in OWNED if field in old["metadata"]}
     desired = {name: value for name, value in metadata.items() if name not in OWNED}
-    # A patch may have taken the whole metadata away.
+    # A patch may have removed all metadata.
     kept |= {
         field: old["metadata"][field] for field in ("name", "namespace", "resourceVersion") if field in old["metadata"]
     }
@@ -86,25 +86,25 @@ def replaced(resource: Resource, old: Object, item: Object, options: WriteOption
 
 
 def managed(item: Object, owned: Managers) -> Object:
-    """The object with these managers."""
+    """The object with these managers in its metadata."""
     rest = {name: value for name, value in item["metadata"].items() if name != "managedFields"}
     entries = managers.write(owned)
     return {**item, "metadata": {**rest, "managedFields": entries} if entries else rest}
 
 
 def is_held(item: Object) -> bool:
-    """Whether finalizers keep a deleted object; those of a namespace stand in its spec."""
+    """Whether the object has finalizers; a namespace also has some in its spec."""
     of_namespace = item.get("kind") == "Namespace" and item.get("apiVersion") == "v1"
     return bool(item["metadata"].get("finalizers") or (of_namespace and item.get("spec", {}).get("finalizers")))
 
 
 def is_done(item: Object) -> bool:
-    """Whether a deleted object is to go now."""
+    """Whether the object is marked for deletion and has no finalizers left."""
     return "deletionTimestamp" in item["metadata"] and not is_held(item)
 
 
 def _placed(resource: Resource, metadata: Object, namespace: str) -> Object:
-    """Metadata with the namespace that the object gets."""
+    """The metadata with the namespace of the request. Raises failures.Failure (400) when it names another."""
     if not resource.namespaced:
         return {key: value for key, value in metadata.items() if key != "namespace"}
     if (metadata.get("namespace") or namespace) != namespace:
@@ -142,7 +142,7 @@ def _check_finalizers(resource: Resource, old: Object, metadata: Object) -> None
 
 
 def _writable(resource: Resource, old: Object, item: Object, subresource: str) -> Object:
-    """The new object as far as this subresource may write it, the rest as it was."""
+    """The new object with the fields that this subresource may write; the rest comes from the old one."""
     part = resource.subresource(subresource)
     if part is not None and part.writes:
         return _with(old, item, {part.writes})
@@ -150,7 +150,7 @@ def _writable(resource: Resource, old: Object, item: Object, subresource: str) -
 
 
 def _with(item: Object, source: Object, fields: Collection[str]) -> Object:
-    """The object with these fields of the other, or without those that it has not."""
+    """The object with these fields taken from ``source``, or removed when it lacks them."""
     rest = {name: value for name, value in item.items() if name not in fields}
     return rest | {name: source[name] for name in fields if name in source}
 

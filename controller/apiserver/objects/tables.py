@@ -1,4 +1,4 @@
-"""The columns and cells of tables, which is what ``kubectl get`` prints (API reference: meta/v1 Table)."""
+"""Columns and cells of tables, as ``kubectl get`` prints them (API reference: meta/v1 Table)."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def cells(resource: Resource, item: Object) -> list[Any]:
 
 
 def _all(resource: Resource) -> tuple[Column, ...]:
-    """The name, then its own columns; a kind that shows the name elsewhere has it among these."""
+    """The name followed by the columns of the kind, unless these include the name."""
     own = resource.columns
     return own if any(column.name == NAME.name for column in own) else (NAME, *own)
 
 
 def read(item: Any, path: str) -> list[Any]:
-    """What a simple JSONPath selects."""
+    """The values that a simple JSONPath selects."""
     found = [item]
     for name, quoted, index, field, wanted in _tokens(path):
         if name or quoted:
@@ -74,20 +74,20 @@ def _tokens(path: str) -> list[tuple[str, ...]]:
 
 
 def age(timestamp: str) -> str:
-    """A time as kubectl shows ages; an empty one is not known."""
+    """The age of a timestamp as kubectl shows it."""
     if not timestamp:
         return "<unknown>"
     try:
         then = datetime.fromisoformat(timestamp)
     except ValueError:
         return "<invalid>"
-    if then.tzinfo is None:  # a column may show any text; a time of Kubernetes says its zone
+    if then.tzinfo is None:  # a date column may select any text; Kubernetes' timestamps have a time zone
         return "<invalid>"
     return duration(max(0, int((datetime.now(UTC) - then).total_seconds())))
 
 
 def duration(seconds: int) -> str:
-    """A span in the one or two units that kubectl would choose (apimachinery: duration.HumanDuration)."""
+    """A duration in one or two units, as kubectl formats it (apimachinery: duration.HumanDuration)."""
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     steps = (
         (120, f"{seconds}s"),

@@ -1,4 +1,4 @@
-"""What a write asks for beside its object (API reference: CreateOptions, UpdateOptions, PatchOptions)."""
+"""Options of a write (API reference: CreateOptions, UpdateOptions, PatchOptions)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class WriteOptions:
 
     manager: str = "unknown"
     dry: bool = False
-    validation: str = "Warn"  # of unknown fields: Strict, Warn or Ignore
+    validation: str = "Warn"  # of unknown and duplicate fields: Strict, Warn or Ignore
     force: bool = False
     subresource: str = ""
-    necessary: bool = False  # also on a full disk
-    duplicates: tuple[str, ...] = ()  # fields that the body has twice, in words
+    necessary: bool = False  # write even on a full disk
+    duplicates: tuple[str, ...] = ()  # messages about duplicate fields of the body
 
 
 def of_write(query: Mapping[str, str], user_agent: str, subresource: str = "") -> WriteOptions:
-    """From a query. Raises failures.Failure (400, 422)."""
+    """Read the options from a query. Raises failures.Failure (400, 422)."""
     validation = query.get("fieldValidation") or "Warn"
     if validation not in VALIDATIONS:
         raise failures.bad_request(f'fieldValidation: Unsupported value: "{validation}"')
@@ -38,7 +38,7 @@ def of_write(query: Mapping[str, str], user_agent: str, subresource: str = "") -
 
 
 def _manager(query: Mapping[str, str], user_agent: str) -> str:
-    """Who writes; without a name of its own, what a client calls itself."""
+    """The field manager: the given name, or the first part of the User-Agent."""
     given = query.get("fieldManager", "")
     if len(given) > MANAGER_LENGTH:
         why = f"Too long: may not be more than {MANAGER_LENGTH} bytes"

@@ -1,18 +1,17 @@
-"""One fault of a value, and the words in which Kubernetes tells of one. It finds no faults."""
+"""Causes of a refused object, worded as Kubernetes words them. This module only formats; it validates nothing."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, NamedTuple
 
-NOWHERE = "<nil>"  # how Kubernetes writes the field of a fault that has none
+NOWHERE = "<nil>"  # what Kubernetes writes for the field of a cause without one
 
-
-SHOWN = 1000  # characters of a value
+SHOWN = 1000  # longest value quoted in a message, in characters
 
 
 class Cause(NamedTuple):
-    """One fault, as in ``details.causes`` of a Status."""
+    """One entry of ``details.causes`` in a Status."""
 
     reason: str  # FieldValueInvalid, FieldValueRequired, ...
     message: str
@@ -20,28 +19,28 @@ class Cause(NamedTuple):
 
 
 def invalid(field: str, value: str | float | None, why: str) -> Cause:
-    """Of a value that a rule forbids."""
+    """The cause for a value that violates a rule."""
     return Cause("FieldValueInvalid", f"Invalid value: {json.dumps(value, ensure_ascii=False)}: {why}", field)
 
 
 def required(field: str, why: str = "") -> Cause:
-    """Of a value that is not there."""
+    """The cause for a missing value."""
     return Cause("FieldValueRequired", f"Required value: {why}" if why else "Required value", field)
 
 
 def too_long(field: str, most: int) -> Cause:
-    """Of a value of more than so many bytes."""
+    """The cause for a value of more than ``most`` bytes."""
     return Cause("FieldValueTooLong", f"Too long: may not be more than {most} bytes", field)
 
 
 def kind_of(value: Any) -> str:
-    """The type of a value as schemas name it."""
+    """The JSON schema type of a value."""
     found = {bool: "boolean", str: "string", dict: "object", list: "array", type(None): "null"}.get(type(value))
     return found or ("integer" if isinstance(value, int) else "number")
 
 
 def quoted(value: Any) -> str:
-    """A value as field errors show it."""
+    """A value as field errors print it."""
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= SHOWN else f'"{value[:SHOWN]}..."'
     if isinstance(value, bool) or value is None:

@@ -1,4 +1,4 @@
-"""What a part of a value was before an update, so that only what changes is validated (KEP-4008). Pure."""
+"""Finds the old value of a part in an update, so that only changed parts are validated (KEP-4008). Pure."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ from typing import Any, Final
 
 Schema = dict[str, Any]
 
-NOTHING: Final = object()  # there was no such part, or none that could be told to be the same
+NOTHING: Final = object()  # the part has no old value, or none that can be matched to it
 
 
 def is_unchanged(value: Any, old: Any) -> bool:
-    """Whether it is the same in type too: True is no 1."""
+    """Whether value and type are the same: in Python ``True == 1``, in JSON it is not."""
     return old is not NOTHING and bool(value == old) and _written(value) == _written(old)
 
 
 def _written(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=repr)  # rules see times as times
+    return json.dumps(value, sort_keys=True, default=repr)  # typed values contain datetimes
 
 
 def member(old: Any, name: str) -> Any:
-    """The field of that name."""
+    """The old value of a field."""
     return old.get(name, NOTHING) if isinstance(old, dict) else NOTHING
 
 
 def entries(old: Any, schema: Schema) -> Callable[[Any], Any]:
-    """What gives the item of a list with the keys of a new one; other lists have no items that could be compared."""
+    """A function that finds the old item with the same map keys as a new one.
+
+    Items of lists without map keys cannot be matched: it always returns NOTHING for them.
+    """
     keys = schema.get("x-kubernetes-list-map-keys")
     if not keys or not isinstance(old, list):
         return lambda _: NOTHING
@@ -34,6 +37,6 @@ def entries(old: Any, schema: Schema) -> Callable[[Any], Any]:
     def named(item: Any) -> str:
         return _written([item.get(key) for key in keys])
 
-    # Of several with the same keys the first counts. An index: a search for each would take the square of the time.
+    # The first of several items with the same keys wins. An index, because a search per item takes quadratic time.
     found = {named(item): item for item in reversed(old) if isinstance(item, dict)}
     return lambda new: found.get(named(new), NOTHING) if isinstance(new, dict) else NOTHING

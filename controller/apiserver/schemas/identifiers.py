@@ -1,4 +1,4 @@
-"""The names that Kubernetes allows, and its words for what is wrong with one. Lengths are in bytes. Pure."""
+"""Validates names, label keys and label values with Kubernetes' own messages. Lengths are in bytes. Pure."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ OF_VALUE = f"a valid label must be an empty string or {OF_PART.removeprefix('mus
 
 
 def size(text: str) -> int:
-    """Its bytes in UTF-8; half a surrogate pair, which JSON may hold, counts as the replacement for it would."""
+    """Length in UTF-8 bytes. JSON may contain a lone surrogate: it counts three bytes, as U+FFFD would."""
     return len(text.encode(errors="surrogatepass"))
 
 
 def subdomain(name: str, unit: str = "characters") -> list[str]:
-    """Faults of what most objects are named by, and of the prefix of a label's key."""
+    """Faults of a DNS subdomain: the name of most objects, or the prefix of a label key."""
     faults = _too_long(name, SUBDOMAIN_BYTES, unit)
     return faults if re.fullmatch(SUBDOMAIN, name) else [*faults, _form(OF_SUBDOMAIN, SUBDOMAIN, "example.com")]
 
 
 def dns_label(name: str) -> list[str]:
-    """Faults of the name of a namespace."""
+    """Faults of a DNS label, such as the name of a namespace."""
     faults = _too_long(name, LABEL_BYTES, "characters")
     if re.fullmatch(LABEL, name):
         return faults
@@ -45,14 +45,14 @@ def dns_label(name: str) -> list[str]:
 
 
 def path_segment(name: str) -> list[str]:
-    """Faults of what only has to fit into a URL."""
+    """Faults of a name that only has to fit into a URL path."""
     if name in (".", ".."):
         return [f"may not be '{name}'"]
     return [f"may not contain '{sign}'" for sign in "/%" if sign in name]
 
 
 def label_key(key: str) -> list[str]:
-    """Faults of the key of a label or annotation, or of a finalizer: a name, with or without a domain before it."""
+    """Faults of the key of a label or annotation, or of a finalizer: a name with an optional domain prefix."""
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
         form = _form(OF_PART, PART, "MyName", "my.name", "123-abc")
@@ -67,7 +67,7 @@ def label_key(key: str) -> list[str]:
 
 
 def label_value(value: str) -> list[str]:
-    """Faults of the value of a label."""
+    """Faults of a label value."""
     faults = _too_long(value, LABEL_BYTES, "bytes")
     if re.fullmatch(f"({PART})?", value):
         return faults

@@ -1,6 +1,6 @@
-"""CEL rules of a schema (x-kubernetes-validations), transition rules with ``oldSelf`` included.
+"""Evaluates the CEL rules of a schema (x-kubernetes-validations), including transition rules with ``oldSelf``.
 
-What they may cost is Kubernetes' for one rule, and less for all rules of an object, as they hold up the event loop.
+The cost limit per rule is Kubernetes'; the limit per object is lower, because evaluation blocks the event loop.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from controller.apiserver.schemas.correlation import NOTHING, is_unchanged
 Object = dict[str, Any]
 
 COST_OF_RULE = 1_000_000  # as in Kubernetes
-COST_OF_OBJECT = 2_000_000  # a fifth of what Kubernetes has
-CHARACTERS = 256 << 10  # of all rules of a definition, at some microseconds each; large ones have twenty thousand
+COST_OF_OBJECT = 2_000_000  # a fifth of Kubernetes' limit
+# Limit for all rules of a definition together; compiling takes some microseconds per character. Large definitions in
+# use have about twenty thousand.
+CHARACTERS = 256 << 10
 UNCHECKED = (
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation"
 )
-# What a schema says that makes rules meaningless.
+# With schema faults of these kinds, rules are not evaluated: their result would mean nothing.
 BLOCKING = ("FieldValueTypeInvalid", "FieldValueRequired", "FieldValueNotSupported", "FieldValueTooLong",
             "FieldValueTooMany")  # fmt: skip
 REASONS = ("FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate")
 
 
 def unchecked(schema: Object, causes: list[Cause]) -> list[Cause]:
-    """What is said of the rules of an object that is too wrong to ask them; nothing where they can be asked."""
+    """The cause that says rules were skipped, because of faults in the object; empty when rules can be evaluated."""
     if not _has_rules(schema) or all(cause.reason not in BLOCKING for cause in causes):
         return []
     return [Cause("FieldValueInvalid", UNCHECKED, NOWHERE)]
@@ -46,7 +48,7 @@ def _has_rules(schema: Object) -> bool:
 
 
 def _parts(schema: Object) -> list[Object]:
-    """The schemas of what a value holds."""
+    """The schemas of properties, items and additional properties."""
     properties = schema.get("properties")
     parts = [*(properties.values() if isinstance(properties, dict) else ()),
              schema.get("items"), schema.get("additionalProperties")]  # fmt: skip
@@ -54,34 +56,34 @@ def _parts(schema: Object) -> list[Object]:
 
 
 def characters(schema: Object) -> int:
-    """How long the rules of a schema are together, with those of the schemas in it."""
+    """The total length of all rules of a schema and its subschemas."""
     own = sum(len(text) for rule in schema.get("x-kubernetes-validations") or () if isinstance(rule, dict)
               for text in (rule.get("rule"), rule.get("messageExpression")) if isinstance(text, str))  # fmt: skip
     return own + sum(map(characters, _parts(schema)))
 
 
 class Budget:
-    """What the rules of an object may still cost."""
+    """The remaining cost budget for the rules of one object."""
 
     def __init__(self) -> None:
         self._left = COST_OF_OBJECT
 
     def evaluated(self, rule: str, known: Object) -> Any:
-        """What a rule gives. Raises EvaluationError, CostError."""
+        """The result of a rule. Raises EvaluationError, CostError."""
         meter = Meter(min(self._left, COST_OF_RULE), dict(known))
         given = meter.left
         try:
             return compiled(rule)(meter)
         except RecursionError as error:
             raise EvaluationError("the rule or the value is nested too deeply") from error
-        except ExpressionError as error:  # of a definition from before
+        except ExpressionError as error:  # the definition was stored by an older version, which accepted it
             raise EvaluationError(str(error)) from error
         finally:
             self._left -= given - max(meter.left, 0)
 
 
 def check(schema: Object, item: Any, old: Any) -> list[Cause]:
-    """The rules that the value breaks, in an update only those of what it changes; ``old`` is None when it is new."""
+    """The rules that the value violates; in an update only those of changed parts. ``old`` is None on create."""
     if not _has_rules(schema):
         return []
     before = NOTHING if old is None else typed(old, schema)
@@ -89,7 +91,7 @@ def check(schema: Object, item: Any, old: Any) -> list[Cause]:
 
 
 def faults(schema: Object, path: str) -> list[Cause]:
-    """The rules of this schema that do not compile."""
+    """Faults of the rules of this schema: those that are missing or do not compile."""
     causes = []
     for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
         place = f"{path}.x-kubernetes-validations[{index}]"
@@ -106,7 +108,7 @@ def faults(schema: Object, path: str) -> list[Cause]:
 
 
 def _fault(schema: Object, text: str, *, optional: bool) -> str:
-    """Why an expression cannot be used with this schema, "" when it can."""
+    """Why an expression does not compile against this schema, "" when it does."""
     try:
         compiled(text)
         return names.undeclared(parsed(text), {"self": schema, "oldSelf": None if optional else schema})
@@ -115,12 +117,12 @@ def _fault(schema: Object, text: str, *, optional: bool) -> str:
 
 
 class _Part(NamedTuple):
-    """A part of the object."""
+    """A part of the object under validation."""
 
     path: str
     value: Any
-    seen: Any  # as expressions see it
-    old: Any  # as expressions saw what was there before
+    seen: Any  # the value with CEL types
+    old: Any  # the old value with CEL types, or NOTHING
 
 
 def _walk(schema: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
@@ -136,7 +138,7 @@ def _walk(schema: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
 
 
 def _parts_of(schema: Object, part: _Part) -> Iterator[tuple[Object, _Part]]:
-    """The parts of a part that a schema describes."""
+    """The children of a part that have a schema."""
     value = part.value
     if isinstance(value, dict):
         extra = schema.get("additionalProperties")
@@ -171,7 +173,7 @@ def _faults_of(rule: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
 
 
 def _words(reason: str, value: Any, message: str) -> list[str]:
-    """The parts of a message; a list or an object is not shown in it."""
+    """The parts of a message; lists and objects are not quoted."""
     shown = [] if isinstance(value, (dict, list)) else [quoted(value)]
     return {
         "FieldValueForbidden": ["Forbidden", message],
@@ -186,7 +188,7 @@ def _message(rule: Object, known: Object, budget: Budget) -> str:
             if type(message := budget.evaluated(expression, known)) is str and message.strip():
                 return message
         except (EvaluationError, CostError):
-            pass  # as Kubernetes does: the plain message stands in
+            pass  # fall back to the plain message, as Kubernetes does
     return _plain_message(rule)
 
 

@@ -1,4 +1,4 @@
-"""Whether a schema of a definition is itself sound: what it says has the types that validation relies on. Pure."""
+"""Validates the schema of a definition itself: its keywords have the types that validation relies on. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RULE = {
         "optionalOldSelf": {"type": "boolean", "nullable": True},
     },
 }
-# One schema, without those in it, which are looked at one by one.
+# The schema of one schema; its subschemas are validated separately.
 _SHAPE: Schema = {
     "type": "object",
     "properties": {
@@ -53,7 +53,7 @@ _SHAPE: Schema = {
 
 
 def faults(schema: Any, path: str) -> list[Cause]:
-    """Everything that is wrong with a schema and those in it: types, patterns and rules that do not compile."""
+    """All faults of a schema and its subschemas: wrong types, and patterns and rules that do not compile."""
     if causes := structural.validate(schema, _SHAPE, path):
         return causes
     causes = [*_pattern_faults(schema, path), *rules.faults(schema, path)]
@@ -63,7 +63,7 @@ def faults(schema: Any, path: str) -> list[Cause]:
 
 
 def _parts(schema: Schema) -> Iterator[tuple[str, Any]]:
-    """The schemas in a schema, and where they are."""
+    """The subschemas of a schema with their paths."""
     for name, part in schema.get("properties", {}).items():
         yield f"properties[{name}]", part
     for name in ("items", "not", "additionalProperties"):
@@ -83,7 +83,7 @@ def _pattern_faults(schema: Schema, path: str) -> list[Cause]:
 
 
 def tidied(schema: Any) -> Any:
-    """The schema without what is null in it, which in Kubernetes is as good as left out."""
+    """The schema without nulls, which Kubernetes treats as absent."""
     if not isinstance(schema, dict):
         return schema
     return {name: _tidied_part(name, part) for name, part in schema.items() if part is not None or name == "default"}

@@ -1,6 +1,6 @@
-"""What schemas say of strings: lengths, patterns, formats. Pure.
+"""Validates strings against a schema: lengths, patterns, formats. Pure.
 
-Patterns are RE2's, as in Kubernetes: no pattern takes longer than the text is long.
+Patterns are matched by RE2, as in Kubernetes, so that matching takes linear time whatever the pattern.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import re2
 
 Schema = dict[str, Any]
 
-PATTERN_BYTES = 1 << 20  # that a compiled pattern may take
+PATTERN_BYTES = 1 << 20  # memory limit of a compiled pattern
 
 
 class Fault(NamedTuple):
-    """A fault of a string: the reason, and what comes after "in body"."""
+    """A fault of a string: the reason, and the text after "in body"."""
 
     reason: str
     text: str
 
 
 def faults(value: str, schema: Schema) -> Iterator[Fault]:
-    """The faults of a string: of its lengths and its pattern the first one, as in Kubernetes; of its format."""
+    """The faults of a string: the first of length and pattern, as in Kubernetes, then that of its format."""
     longest, shortest = schema.get("maxLength"), schema.get("minLength")
     if longest is not None and len(value) > longest:
         yield Fault("FieldValueTooLong", f"may not be more than {longest} bytes")
@@ -43,12 +43,15 @@ def faults(value: str, schema: Schema) -> Iterator[Fault]:
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Whether the pattern is found in it. One that does not compile, of a definition from before, asks for nothing."""
+    """Whether the pattern matches somewhere in the value.
+
+    A pattern that does not compile (stored by an older version) matches everything.
+    """
     return bool(pattern_fault(pattern)) or compiled(pattern).search(value) is not None
 
 
 def pattern_fault(pattern: str) -> str:
-    """Why a pattern does not compile, "" when it does."""
+    """Why a pattern does not compile; "" when it does."""
     try:
         compiled(pattern)
     except re2.error as error:
@@ -58,7 +61,7 @@ def pattern_fault(pattern: str) -> str:
 
 @lru_cache(128)
 def compiled(pattern: str) -> Any:
-    """The pattern. Raises re2.error."""
+    """The compiled pattern, cached. Raises re2.error."""
     options = re2.Options()
     options.log_errors = False
     options.max_mem = PATTERN_BYTES

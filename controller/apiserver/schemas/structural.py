@@ -1,6 +1,6 @@
-"""Structural schemas (apiextensions/v1): defaults, pruning and validation with Kubernetes' own words.
+"""Structural schemas (apiextensions/v1): defaulting, pruning and validation with Kubernetes' own messages.
 
-One walk for each of the three. CEL rules are in rules.py.
+Each is a separate walk over the value. CEL rules are in rules.py.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 def apply_defaults(value: Any, schema: Schema, room: Budget) -> None:
-    """Fill defaults in place, as far as there is room; a null that may not be one counts as left out."""
+    """Apply defaults in place, as far as the size limit allows. Nulls in non-nullable fields count as absent."""
     if isinstance(value, dict):
         _drop_nulls(value, schema)
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
@@ -56,7 +56,7 @@ def _drop_nulls(value: dict[str, Any], schema: Schema) -> None:
 
 
 def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
-    """Remove unknown fields in place; the paths of what went."""
+    """Remove unknown fields in place. Returns their paths."""
     if schema.get(PRESERVE) and "properties" not in schema:
         return []
     gone: list[str] = []
@@ -78,7 +78,7 @@ def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
 
 
 def validate(value: Any, schema: Schema, path: str = "", old: Any = NOTHING) -> list[Cause]:
-    """Every fault of a value, in an update only of what it changes: ``old`` is what was there."""
+    """Every fault of a value; in an update, only of the parts that differ from ``old``."""
     if (value is None and schema.get("nullable")) or is_unchanged(value, old):
         return []
     if schema.get("x-kubernetes-int-or-string"):
@@ -101,7 +101,7 @@ def validate(value: Any, schema: Schema, path: str = "", old: Any = NOTHING) -> 
 
 
 def _combined(value: Any, schema: Schema, path: str) -> list[Cause]:
-    """allOf, anyOf, oneOf and not; Kubernetes names no field in these, and of anyOf the first branch's faults."""
+    """allOf, anyOf, oneOf and not. As in Kubernetes, the causes name no field, and anyOf reports its first branch."""
     causes = [cause for part in schema.get("allOf", ()) for cause in validate(value, part, path)]
     if causes:
         causes.append(_of_branches(path, "must validate all the schemas (allOf)"))
@@ -202,7 +202,7 @@ def _duplicates(value: list[Any], schema: Schema, path: str) -> list[Cause]:
             continue
         identity = {key: item.get(key) for key in keys} if kind == "map" and item is not None else item
         known = json.dumps(identity, sort_keys=True)
-        if seen[known] == 1:  # each is told once, however often it comes
+        if seen[known] == 1:  # report each duplicate only once
             causes.append(Cause("FieldValueDuplicate", f"Duplicate value: {_identity(identity)}", place))
         seen[known] += 1
     return causes

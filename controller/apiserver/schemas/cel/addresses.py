@@ -1,4 +1,4 @@
-"""IP addresses, their ranges, and URLs (Kubernetes: ip, cidr, urls)."""
+"""Functions of IP addresses, CIDR ranges and URLs (Kubernetes: ip, cidr, urls)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from controller.apiserver.schemas.cel.failures import EvaluationError
 from controller.apiserver.schemas.cel.meter import Meter
 from controller.apiserver.schemas.cel.values import Address, Network, Url
 
-_LONGEST = 64  # characters of an address
+_LONGEST = 64  # longest address in characters
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ADDRESSES = (ipaddress.IPv4Address, ipaddress.IPv6Address)
 _NETWORKS = (ipaddress.IPv4Interface, ipaddress.IPv6Interface)
@@ -97,7 +97,7 @@ def _contains_cidr(meter: Meter, network: Any, other: Any) -> bool:
 
 
 def _is_global_unicast(address: Any) -> bool:
-    """As Go has it: private ones are."""
+    """As in Go: private addresses are global unicast."""
     broadcast = address == ipaddress.IPv4Address("255.255.255.255")
     return not (address.is_unspecified or address.is_loopback or address.is_multicast or _linked(address) or broadcast)
 
@@ -117,7 +117,7 @@ def _is_canonical(meter: Meter, value: Any) -> bool:
 
 
 def _hostname(host: str) -> str:
-    """A host without its port; urlsplit would make it small."""
+    """A host without its port. Not urlsplit's ``hostname``, which is lower-cased."""
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 

@@ -1,4 +1,4 @@
-"""Syntax trees as closures, which evaluate at a counted cost (language definition: Evaluation)."""
+"""Compiles syntax trees into closures that count their cost (language definition: Evaluation)."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from controller.apiserver.schemas.cel.syntax import (
 from controller.apiserver.schemas.cel.values import NUMBERS, TYPES, Optional, no_overload
 
 Program = Callable[[Meter], Any]
-SHORT = 512  # characters of most expressions
-_LITERALS = {"duration": 0, "timestamp": 0, "matches": 1, "find": 1, "findAll": 1}  # which argument is looked at
+SHORT = 512  # most expressions have at most that many characters
+_LITERALS = {"duration": 0, "timestamp": 0, "matches": 1, "find": 1, "findAll": 1}  # index of the checked argument
 SHORT_TYPES = ("bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint")
 
 
 def compiled(text: str) -> Program:
-    """What evaluates an expression; it raises EvaluationError, CostError. Raises ExpressionError."""
+    """The program of an expression, cached. Raises ExpressionError; the program raises EvaluationError, CostError."""
     return _kept(text) if len(text) <= SHORT else _kept_long(text)
 
 
@@ -43,7 +43,7 @@ def _made(text: str) -> Program:
     return _program(parsed(text))
 
 
-# A program takes some 50 bytes for each character.
+# Two caches bound the memory: a program takes about 50 bytes per character of its expression.
 _kept, _kept_long = lru_cache(512)(_made), lru_cache(24)(_made)
 
 
@@ -60,7 +60,7 @@ def _name(node: Name) -> Program:
     name = node.name
 
     def run(meter: Meter) -> Any:
-        meter.left -= 1  # whether anything is left is asked at calls, of which every loop has one
+        meter.left -= 1  # not checked here: every loop contains a call, which checks
         try:
             return meter.variables[name]
         except KeyError:
@@ -95,7 +95,7 @@ def _select(node: Select) -> Program:
 
 
 def _looked_up(meter: Meter, value: Any, name: str) -> Optional:
-    """A field under its name, or under the one that it has in expressions."""
+    """A field by the name in the expression, or by its unescaped name."""
     found = folds.looked_up(meter, value, name)
     return found if found.found or plain(name) == name else folds.looked_up(meter, value, plain(name))
 
@@ -134,7 +134,7 @@ def _call(node: Call) -> Program:
             return function(meter, *given)
         except (EvaluationError, CostError):
             raise
-        except (TypeError, AttributeError, LookupError) as error:  # a value of another type, or another number of them
+        except (TypeError, AttributeError, LookupError) as error:  # wrong types or number of arguments
             raise no_overload(node.function, *given) from error
         except (ValueError, ArithmeticError, OSError) as error:
             raise EvaluationError(f"{node.function}: out of range") from error
@@ -143,7 +143,7 @@ def _call(node: Call) -> Program:
 
 
 def _check_literal(node: Call) -> None:
-    """Raises ExpressionError for a pattern, a time or a duration in the expression itself that is none."""
+    """Raises ExpressionError for a literal pattern, timestamp or duration that is invalid."""
     place = _LITERALS.get(node.function, len(node.arguments))
     literal = node.arguments[place] if place < len(node.arguments) else None
     if isinstance(literal, Literal) and type(literal.value) is str:

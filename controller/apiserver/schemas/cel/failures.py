@@ -1,15 +1,15 @@
-"""What can be wrong with an expression or its evaluation."""
+"""Errors of an expression and of its evaluation."""
 
 from __future__ import annotations
 
 
 class ExpressionError(ValueError):
-    """The expression cannot be compiled."""
+    """The expression does not compile."""
 
 
 class EvaluationError(ValueError):
-    """The evaluation has no result. ``&&``, ``||``, ``all`` and ``exists`` may go on without it."""
+    """The evaluation has no result. ``&&``, ``||``, ``all`` and ``exists`` may still have one without it."""
 
 
 class CostError(ValueError):
-    """The evaluation costs more than it may; nothing goes on."""
+    """The evaluation exceeds its cost limit and is aborted as a whole."""

@@ -1,4 +1,4 @@
-"""Macros over lists, maps and optional values: the variables take each item in turn, and the parts see them."""
+"""Macros over lists, maps and optional values: each item in turn is bound to the variables of the macro."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from controller.apiserver.schemas.cel.meter import Meter
 from controller.apiserver.schemas.cel.values import NUMBERS, Optional, before, no_overload
 
 Program = Callable[[Meter], Any]
-Items = Iterator[tuple[Any, Any]]  # the first is the one that a single variable takes
+Items = Iterator[tuple[Any, Any]]  # with a single variable, the first is bound to it
 
 
 def program(macro: str, source: Program, variables: tuple[str, ...], parts: tuple[Program, ...]) -> Program:
-    """What evaluates a macro; it raises EvaluationError, CostError."""
+    """A program that evaluates a macro. The program raises EvaluationError, CostError."""
     if macro in ("optMap", "optFlatMap"):
         return lambda meter: _of_optional(macro, meter, source(meter), variables[0], parts[0])
     fold = _FOLDS[macro]
@@ -34,7 +34,10 @@ def program(macro: str, source: Program, variables: tuple[str, ...], parts: tupl
 
 
 def _items(meter: Meter, value: Any, variables: tuple[str, ...]) -> Items:
-    """Each item as the variables take it. They are set again for each, as folds within may use the same names."""
+    """Bind each item to the variables and yield it.
+
+    They are bound again for every item, because nested macros may use the same names.
+    """
     if not isinstance(value, (list, dict)):
         raise no_overload("comprehension", value)
     known = meter.variables
@@ -51,7 +54,7 @@ def _items(meter: Meter, value: Any, variables: tuple[str, ...]) -> Items:
 
 
 def _holding(meter: Meter, items: Items, part: Program, *, deciding: bool) -> bool:
-    """Whether the part is once what decides; a fault counts only where nothing decided."""
+    """Whether the part is ``deciding`` for some item. Raises the first error only when no item decides."""
     fault: EvaluationError | None = None
     for _ in items:
         try:
@@ -116,7 +119,7 @@ def _sort_by(meter: Meter, items: Items, parts: tuple[Program, ...]) -> list[Any
 
 
 def ordered(meter: Meter, items: list[Any], key: Callable[[Any], Any]) -> list[Any]:
-    """The items by their keys. Raises EvaluationError, CostError."""
+    """The items sorted by their keys. Raises EvaluationError, CostError."""
 
     def compare(left: Any, right: Any) -> int:
         meter.charge(1)
@@ -143,7 +146,7 @@ def _of_optional(macro: str, meter: Meter, value: Any, variable: str, part: Prog
 
 
 def looked_up(meter: Meter, value: Any, key: Any) -> Optional:
-    """``value[?key]``: of an optional value too. Raises EvaluationError, CostError."""
+    """``value[?key]``, also for an optional value. Raises EvaluationError, CostError."""
     meter.charge(1)
     if type(value) is Optional:
         return looked_up(meter, value.found[0], key) if value.found else value
@@ -155,14 +158,14 @@ def looked_up(meter: Meter, value: Any, key: Any) -> Optional:
 
 
 def unpacked(value: Any) -> tuple[Any, ...]:
-    """What an optional item or entry puts there. Raises EvaluationError."""
+    """The values that an optional item or entry adds: one or none. Raises EvaluationError."""
     if type(value) is not Optional:
         raise no_overload("optional", value)
     return value.found
 
 
 def put(into: dict[Any, Any], name: Any, value: Any) -> None:
-    """Raises EvaluationError for a key that is there."""
+    """Add an entry. Raises EvaluationError when the key exists."""
     if name in into:
         raise EvaluationError(f"Failed with repeated key: {name}")
     into[name] = value

@@ -1,4 +1,4 @@
-"""Formats that texts are held against (Kubernetes: format)."""
+"""Named formats and the validation of strings against them (Kubernetes: format)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _label_1035(text: str) -> list[str]:
 
 
 def _prefix(faults: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    """A text that more is put behind may end in a dash."""
+    """A prefix may end in a dash, because a suffix follows."""
     return lambda text: faults(text[:-1] + "a" if text.endswith("-") and len(text) > 1 else text)
 
 

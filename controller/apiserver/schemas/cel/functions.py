@@ -1,4 +1,4 @@
-"""The functions of expressions by name; a method gets its target first, and all the meter that pays for them."""
+"""All functions by name. Each takes the meter to charge, then its arguments; a method takes its target first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of lists (Kubernetes: lists; cel-go: ext/lists, ext/sets) and of optional values."""
+"""Functions on lists (Kubernetes: lists; cel-go: ext/lists, ext/sets) and on optional values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from controller.apiserver.schemas.cel.values import Optional, before, size_of
 
 
 def _list(*values: Any) -> None:
-    """Raises TypeError when one is none."""
+    """Raises TypeError unless all values are lists."""
     for value in values:
         if not isinstance(value, list):
             raise TypeError
@@ -27,7 +27,7 @@ def _size(meter: Meter, value: Any) -> int:
 
 
 def index_of(meter: Meter, items: list[Any], wanted: Any) -> int:
-    """Where an item is first, -1 when it is nowhere."""
+    """The index of the first equal item, -1 when there is none."""
     for place, item in enumerate(items):
         meter.charge(1)
         if equal(meter, item, wanted):
@@ -120,7 +120,7 @@ def _equivalent(meter: Meter, items: list[Any], others: list[Any]) -> bool:
 
 
 def _optional(value: Any) -> Optional:
-    """Raises TypeError when it is none."""
+    """Raises TypeError unless it is an optional value."""
     if type(value) is not Optional:
         raise TypeError
     return value

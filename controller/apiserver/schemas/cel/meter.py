@@ -1,4 +1,4 @@
-"""What an evaluation costs, in the units of Kubernetes (cel-go: interpreter/runtimecost.go), and the most it may."""
+"""Counts the cost of an evaluation in Kubernetes' units (cel-go: interpreter/runtimecost.go) and limits it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 from controller.apiserver.schemas.cel.failures import CostError
 
-TRAVERSAL = 10  # characters that are gone through for one unit
-PATTERN = 4  # characters of a pattern for one unit, as often as its text is gone through
-LIST, MAP = 10, 30  # what making one costs
+TRAVERSAL = 10  # characters traversed per unit
+PATTERN = 4  # characters of a pattern per unit, multiplied by the cost of traversing the text
+LIST, MAP = 10, 30  # cost of constructing one
 EXCEEDED = "operation cancelled: actual cost limit exceeded"
 
 
 class Meter:
-    """What may still be spent, and the variables of the evaluation that spends it."""
+    """The remaining budget of an evaluation, and its variables."""
 
     __slots__ = ("left", "variables")
 
@@ -22,15 +22,15 @@ class Meter:
         self.variables = variables
 
     def charge(self, units: int) -> None:
-        """Raises CostError."""
+        """Spend that many units. Raises CostError when the budget is exceeded."""
         self.left -= units
         if self.left < 0:
             raise CostError(EXCEEDED)
 
     def traverse(self, characters: int) -> None:
-        """Charge for going through a text once, before it is done. Raises CostError."""
+        """Charge for one traversal of a text, before doing it. Raises CostError."""
         self.charge(characters // TRAVERSAL)
 
     def search(self, characters: int, pattern: int) -> None:
-        """Charge for holding a text against a pattern. Raises CostError."""
+        """Charge for matching a text against a pattern. Raises CostError."""
         self.charge((1 + characters // TRAVERSAL) * (1 + pattern // PATTERN))

@@ -1,6 +1,6 @@
-"""What the names in an expression stand for: fields under their escaped names, and variables that are there at all.
+"""Resolves the names in an expression: escaped field names, undeclared variables and undefined fields.
 
-Kubernetes declares the types of a schema to its compiler; here only what a schema does not have is found.
+Kubernetes type-checks the whole expression against the schema; here only unknown names are reported.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
 
 def plain(name: str) -> str:
-    """The field that an expression calls so: ``__dash__`` is a dash, ``__in__`` what would else be an operator."""
+    """The unescaped field name: ``__dash__`` stands for "-", and ``__in__`` for the field "in", a reserved word."""
     if name[2:-2] in _WORDS and name == f"__{name[2:-2]}__":
         return name[2:-2]
     return _ESCAPED.sub(lambda found: _SIGNS[found[1]], name)
 
 
 def undeclared(node: Node, known: dict[str, Schema | None]) -> str:
-    """What is wrong with the names, "" when nothing is; ``known`` are the variables with what is known of them."""
+    """The first unknown name as an error, "" when there is none. ``known`` maps variables to their schema, if any."""
     if isinstance(node, Name):
         return "" if node.name in known or node.name in TYPES else f"undeclared reference to '{node.name}'"
     if isinstance(node, Fold):
@@ -58,7 +58,7 @@ def _undefined(schema: Schema | None, name: str) -> str:
 
 
 def _schema_of(node: Node, known: dict[str, Schema | None]) -> Schema | None:
-    """What is known of a value."""
+    """The schema of the value of a node, None when it is unknown."""
     if isinstance(node, Name):
         return known.get(node.name)
     if isinstance(node, Select):

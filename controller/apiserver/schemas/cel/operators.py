@@ -1,4 +1,4 @@
-"""The operators of expressions, but for those that do not evaluate all that they are given."""
+"""The operators of expressions, except those that short-circuit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLAIN = (int, bool, float, type(None))
 
 
 def equal(meter: Meter, left: Any, right: Any) -> bool:
-    """Whether two values are the same; numbers are by their value, and no number is true. Raises CostError."""
+    """Whether two values are equal. Numbers compare across types; no number equals a boolean. Raises CostError."""
     kind, other = type(left), type(right)
     if kind is other and kind in _PLAIN:
         return bool(left == right)
@@ -59,7 +59,7 @@ def contained(meter: Meter, item: Any, within: Any) -> bool:
         return (type(item) is str or type(item) in NUMBERS) and item in within
     if not isinstance(within, list):
         raise no_overload("@in", item, within)
-    if type(item) is str:  # at the speed of C; nothing else equals a text
+    if type(item) is str:  # list.__contains__ is fast, and correct here: only a str equals a str
         meter.charge(1 + len(within))
         return item in within
     for each in within:
@@ -102,14 +102,14 @@ def _in_time(compute: Callable[[], Any]) -> Any:
 
 
 def _arithmetic(sign: str, compute: Callable[[], Any], left: Any, right: Any) -> Any:
-    """A number of the type that both are of. Raises EvaluationError."""
+    """A number of the operands' common type. Raises EvaluationError."""
     if type(left) is not type(right) or type(left) not in NUMBERS:
         raise no_overload(f"_{sign}_", left, right)
     return checked(compute(), type(left))
 
 
 def checked(value: Any, kind: type) -> Any:
-    """A number of a type. Raises EvaluationError when it does not fit."""
+    """The value as a number of this type. Raises EvaluationError on overflow."""
     if kind is float:
         return value
     if value not in (UNSIGNED if kind is Uint else INTEGERS):
@@ -134,7 +134,7 @@ def _remainder(meter: Meter, left: Any, right: Any) -> Any:
 
 
 def _quotient(what: str, left: int, right: int) -> int:
-    """Towards zero. Raises EvaluationError."""
+    """Integer division that truncates towards zero. Raises EvaluationError."""
     if not right:
         raise EvaluationError(f"{what} by zero")
     return abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
@@ -169,9 +169,9 @@ def _opposite(meter: Meter, value: Any) -> bool:
 
 
 def _orders(left: Any, right: Any) -> bool:
-    """Whether neither is not a number. Raises EvaluationError."""
+    """Whether neither operand is NaN. Raises EvaluationError."""
     before(left, right)
-    return bool(left == left and right == right)  # noqa: PLR0124 - not a number is not itself
+    return bool(left == left and right == right)  # noqa: PLR0124 - NaN does not equal itself
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {

@@ -1,4 +1,4 @@
-"""Expressions as syntax trees (language definition: Syntax), in one pass and no deeper than DEPTH."""
+"""Parses expressions into syntax trees (language definition: Syntax), in one pass and at most DEPTH levels deep."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from controller.apiserver.schemas.cel.syntax import (
 from controller.apiserver.schemas.cel.tokens import RESERVED, Token, tokens
 from controller.apiserver.schemas.cel.values import INTEGERS
 
-LENGTH = 8192  # characters of an expression; the longest of definitions in use have some two thousand
-DEPTH = 64  # nodes within each other: parsing and evaluating recurse, beneath the walk over the object
-# Macros: how many variables they take, and parts.
+LENGTH = 8192  # longest expression in characters; the longest in use have about two thousand
+DEPTH = 64  # nested nodes: parsing and evaluation recurse on top of the recursive walk over the object
+# Macros: how many variables and how many parts each accepts.
 MACROS = {
     "all": ((1, 2), (1,)), "exists": ((1, 2), (1,)), "exists_one": ((1, 2), (1,)), "existsOne": ((1, 2), (1,)),
     "map": ((1,), (1, 2)), "filter": ((1,), (1,)), "transformList": ((2,), (1, 2)), "transformMap": ((2,), (1, 2)),
@@ -37,7 +37,7 @@ _NAMESPACES = ("sets", "lists", "ip", "optional", "format", "strings")
 
 
 def parsed(text: str) -> Node:
-    """The tree of an expression. Raises ExpressionError."""
+    """The syntax tree of an expression. Raises ExpressionError."""
     if len(text) > LENGTH:
         raise ExpressionError(f"the expression is longer than {LENGTH} characters")
     return _Parser(text).expression()
@@ -68,7 +68,7 @@ class _Parser:
         return node
 
     def _operation(self, least: int) -> Node:
-        """Operators of that level or a higher one. Rows of the same sign become one node."""
+        """Parse operators of precedence ``least`` or higher. A chain of the same operator becomes one node."""
         operands, row = [self._unary()], ""
         while self._now.kind in ("sign", "name") and (level := _LEVELS.get(self._now.value, 0)) >= least:
             sign = self._next().value
@@ -82,7 +82,7 @@ class _Parser:
         while self._now.kind == "sign" and self._now.value in ("!", "-"):
             signs.append(self._next().value)
         node = self._members()
-        # The only literal that needs its minus is the least integer.
+        # Fold the minus into the literal: the smallest integer is only valid with its minus.
         if signs[-1:] == ["-"] and isinstance(node, Literal) and type(node.value) in (int, float):
             node, _ = Literal(-node.value), signs.pop()
         elif isinstance(node, Literal) and type(node.value) is int and node.value not in INTEGERS:
@@ -208,7 +208,7 @@ def _operated(sign: str, operands: list[Node]) -> Node:
 
 
 def _folded(macro: str, source: Node, arguments: tuple[Node, ...]) -> Node:
-    """The macro, with as many variables as leave it the parts that it takes."""
+    """The macro node; the number of arguments decides how many of them are variables."""
     variables, parts = MACROS[macro]
     for count in sorted(variables, reverse=True):
         names = [node.name for node in arguments[:count] if isinstance(node, Name)]

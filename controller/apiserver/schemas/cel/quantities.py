@@ -1,4 +1,4 @@
-"""Quantities and versions, which compare by the same names (Kubernetes: quantity, semver)."""
+"""Functions of quantities and semantic versions, whose comparisons share names (Kubernetes: quantity, semver)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIXES = {
     "M": Decimal("1e6"), "G": Decimal("1e9"), "T": Decimal("1e12"), "P": Decimal("1e15"), "E": Decimal("1e18"),
     **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
 }  # fmt: skip
-MAGNITUDE = 40  # digits before or after the point; Kubernetes takes up to 2**63
+MAGNITUDE = 40  # digits before or after the point; Kubernetes accepts up to 2**63
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i|))")
 _EXACT = Context(prec=4 * MAGNITUDE)
 _NUMBER = r"(0|[1-9][0-9]{0,18})"

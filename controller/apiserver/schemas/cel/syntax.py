@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Literal(NamedTuple):
-    """A value that stands in the expression."""
+    """A literal value."""
 
     value: Any
 
@@ -36,7 +36,7 @@ class Index(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A function, a method with its target as first argument, or an operator by its sign."""
+    """A call of a function, of a method (its target is the first argument) or of an operator (named by its sign)."""
 
     function: str
     arguments: tuple[Node, ...]
@@ -83,7 +83,7 @@ Node = Literal | Name | Select | Index | Call | Logic | Choice | ListOf | MapOf 
 
 
 def inner(node: Node) -> tuple[Node, ...]:
-    """The nodes that a node is made of."""
+    """The child nodes of a node."""
     return tuple(_INNER.get(type(node), lambda _: ())(node))
 
 

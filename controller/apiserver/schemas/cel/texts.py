@@ -1,4 +1,4 @@
-"""Functions of texts (cel-go: ext/strings; Kubernetes: regex)."""
+"""String functions (cel-go: ext/strings; Kubernetes: regex)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BLANKS = "".join(
 
 
 def _text(*values: Any) -> None:
-    """Raises TypeError when one is none."""
+    """Raises TypeError unless all values are strings."""
     for value in values:
         if type(value) is not str:
             raise TypeError
@@ -139,7 +139,7 @@ def _find(meter: Meter, text: str, pattern: str) -> str:
 
 def _find_all(meter: Meter, text: str, pattern: str, limit: int = -1) -> list[str]:
     found: list[str] = []
-    # In bytes: of a text each match would take the time that the text is long.
+    # Match on bytes: on a str, re2 takes time linear in the text for each match.
     matches = _pattern(meter, text, pattern).finditer(text.encode(errors="replace"))
     for match in matches if limit < 0 else islice(matches, limit):
         meter.charge(4)
@@ -148,7 +148,7 @@ def _find_all(meter: Meter, text: str, pattern: str, limit: int = -1) -> list[st
 
 
 def _pattern(meter: Meter, text: str, pattern: str) -> Any:
-    """Raises EvaluationError."""
+    """The compiled pattern, after charging for a match. Raises EvaluationError."""
     _text(text, pattern)
     meter.search(len(text), len(pattern))
     if why := strings.pattern_fault(pattern):
@@ -173,7 +173,7 @@ def _format(meter: Meter, text: str, given: list[Any]) -> str:
 
 
 def _clause(meter: Meter, kind: str, digits: str | None, value: Any) -> str:
-    """One value as its clause wants it. Raises EvaluationError, CostError."""
+    """Format one value for its clause. Raises EvaluationError, CostError."""
     if value is _NONE:
         raise EvaluationError("index out of range: too few arguments for the format")
     if kind == "s":
@@ -193,7 +193,7 @@ def _clause(meter: Meter, kind: str, digits: str | None, value: Any) -> str:
 
 
 def _decimal(value: float, digits: int, kind: str) -> str:
-    """As Go writes it in English."""
+    """As Go formats it in the English locale."""
     if kind == "f":
         return f"{value:,.{digits}f}"
     number, _, power = f"{value:.{digits}e}".partition("e")
@@ -201,7 +201,7 @@ def _decimal(value: float, digits: int, kind: str) -> str:
 
 
 def _weigh(meter: Meter, value: Any) -> None:
-    """Charge for writing a value; lists may share items, which are written as often as they stand there."""
+    """Charge for formatting a value. An item that a list contains several times is charged each time."""
     meter.charge(1 + size_of(value) // 10)
     for part in value if isinstance(value, list) else (*value, *value.values()) if type(value) is dict else ():
         _weigh(meter, part)

@@ -1,4 +1,4 @@
-"""Times and durations (language definition: Timestamp, Duration)."""
+"""Functions of timestamps and durations (language definition: Timestamp, Duration)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1
 
 
 def timestamp_of(text: str) -> datetime:
-    """A time as RFC 3339 writes it. Raises EvaluationError."""
+    """Parse an RFC 3339 timestamp. Raises EvaluationError."""
     try:
         if len(text) <= 40 and _TIME.fullmatch(text):
             return datetime.fromisoformat(text.upper()).astimezone(UTC)
@@ -30,11 +30,11 @@ def timestamp_of(text: str) -> datetime:
 
 
 def duration_of(text: str) -> timedelta:
-    """A duration as Go writes it. Raises EvaluationError."""
+    """Parse a duration in Go's format. Raises EvaluationError."""
     if len(text) > 400 or not _DURATION.fullmatch(text):
         raise EvaluationError(f"cannot convert '{text[:40]}' to duration")
     seconds = sum(float(amount) * _SECONDS[unit] for amount, unit in _PARTS.findall(text))
-    if seconds > 1 << 33:  # 292 years, as many nanoseconds as Go counts
+    if seconds > 1 << 33:  # 2^33 s = 272 years; Go's int64 of nanoseconds ends at 292
         raise EvaluationError("duration out of range")
     return timedelta(seconds=-seconds if text.startswith("-") else seconds)
 
@@ -70,7 +70,10 @@ def _zone(name: str) -> tzinfo:
 
 
 def _part(read: Callable[[datetime], int], within: int = 0) -> Callable[..., int]:
-    """What reads a part of a time, or, where ``within`` is a number of microseconds, how many a duration has."""
+    """A function that reads a part of a timestamp.
+
+    With ``within`` (microseconds), it also accepts a duration and returns how many of these units it has.
+    """
 
     def part(meter: Meter, value: Any, zone: str = "") -> int:
         del meter

@@ -1,4 +1,4 @@
-"""Expressions as tokens: names, literals with their values, and signs (language definition: Lexical Analysis)."""
+"""Splits an expression into names, literals and signs (language definition: Lexical Analysis)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     |(?P<sign>&&|\|\||[=!<>]=|[-+*/%!<>?:.,()\[\]{}])""",
     re.VERBOSE,
 )
-# The backslash of a raw text escapes nothing, so its end is another.
+# In a raw string a backslash escapes nothing, not even a quote, so the string ends elsewhere.
 _RAW = re.compile(r"""(?:[rR][bB]?|[bB][rR])(?P<text>\"{3}[\s\S]*?\"{3}|'{3}[\s\S]*?'{3}|"[^"\r\n]*"|'[^'\r\n]*')""")
 _ESCAPE = re.compile(
     r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|X([0-9a-fA-F]{2})|([\s\S]))"
@@ -37,7 +37,7 @@ class Token(NamedTuple):
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of an expression, with one for its end. Raises ExpressionError."""
+    """The tokens of an expression, the last of kind "end". Raises ExpressionError."""
     found, place = [], 0
     while place < len(text):
         match = _RAW.match(text, place) or _TOKEN.match(text, place)
@@ -67,10 +67,10 @@ def _number(text: str) -> int | float:
         return float(text)
     unsigned = text[-1] in "uU"
     digits = text.rstrip("uU").lower()
-    if len(digits) > 20:  # before it is read: reading takes the square of its length
+    if len(digits) > 20:  # check before int(): parsing takes quadratic time
         raise ExpressionError("invalid int literal")
     value = int(digits, 16 if digits.startswith("0x") else 10)
-    if value not in UNSIGNED if unsigned else value > INTEGERS.stop:  # its minus comes later
+    if value not in UNSIGNED if unsigned else value > INTEGERS.stop:  # the parser applies a minus later
         raise ExpressionError("invalid uint literal" if unsigned else "invalid int literal")
     return Uint(value) if unsigned else value
 

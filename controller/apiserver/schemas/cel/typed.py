@@ -1,4 +1,4 @@
-"""Values as expressions see them: a schema says which texts are times or bytes, and which numbers doubles."""
+"""Converts JSON values to CEL types by their schema: strings to times or bytes, numbers to doubles."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ _FORMATS: dict[str, Callable[[str], Any]] = {
 
 
 def typed(value: Any, schema: Schema) -> Any:
-    """The value; it is copied where something in it has another type, and
-    without the fields that are null, which expressions see as left out. What does not fit its format stays a text."""
+    """The value with CEL types; only the parts that change are copied.
+
+    Null fields are dropped, because expressions treat them as absent. A string that does not fit its format stays a
+    string.
+    """
     if isinstance(value, dict):
         properties, extra = schema.get("properties") or {}, schema.get("additionalProperties")
         parts = {name: typed(part, properties.get(name) or (extra if isinstance(extra, dict) else {}))

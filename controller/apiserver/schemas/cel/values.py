@@ -1,4 +1,4 @@
-"""Values: what JSON has, and the types that CEL and Kubernetes add. How they compare, and what they are as text."""
+"""Value types of JSON, CEL and Kubernetes: their comparison and their conversion to strings."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ class Uint(int):
 
 @dataclass(frozen=True)
 class Type:
-    """The type of a value, by its name."""
+    """A CEL type, identified by its name."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Optional:
-    """A value that may not be there: ``found`` has it, or nothing."""
+    """A value that may be absent: ``found`` contains it or is empty."""
 
     found: tuple[Any, ...] = ()
 
 
 class Keyed(list[Any]):
-    """A list whose order means nothing (x-kubernetes-list-type: set, map)."""
+    """A list without a meaningful order (x-kubernetes-list-type: set, map)."""
 
 
 class Quantity(Decimal):
-    """A quantity of Kubernetes, such as 100Mi."""
+    """A Kubernetes quantity, such as 100Mi."""
 
 
 class Url(NamedTuple):
@@ -53,16 +53,16 @@ class Url(NamedTuple):
 
 
 class Format(NamedTuple):
-    """What a text is held against, by name."""
+    """A named format that strings can be validated against."""
 
     name: str
 
 
 class Semver(NamedTuple):
-    """A version; its build is left out of comparisons."""
+    """A semantic version; comparisons ignore build metadata."""
 
     release: tuple[int, int, int]
-    final: bool  # a release comes after what came before it
+    final: bool  # sorts a release after its pre-releases
     labels: tuple[tuple[bool, int | str], ...]
 
 
@@ -83,12 +83,12 @@ TYPES = {name: Type(name) for name in _NAMES.values()}
 
 
 def type_of(value: Any) -> Type:
-    """The type that ``type()`` gives."""
+    """The result of ``type(value)``."""
     return TYPES[_NAMES[type(value)]]
 
 
 def size_of(value: Any) -> int:
-    """How much of a value is looked at when it is gone through: the characters of a text, the items of a list."""
+    """The size that cost is charged for: the characters of a string, the items of a list or map."""
     return len(value) if isinstance(value, (str, bytes, list, dict)) else 1
 
 
@@ -102,12 +102,12 @@ def before(left: Any, right: Any) -> bool:
 
 
 def no_overload(what: str, *values: Any) -> EvaluationError:
-    """A function or an operator that does not take values of these types."""
+    """The error for a function or an operator that does not accept these types."""
     return EvaluationError(f"no such overload: {what}({', '.join(type_of(value).name for value in values)})")
 
 
 def text_of(value: Any) -> str:
-    """What ``string()`` makes of a value. Raises EvaluationError."""
+    """The result of ``string(value)``. Raises EvaluationError."""
     match value:
         case bytes():
             return _decoded(value)
@@ -154,7 +154,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 
 
 def shown(value: Any) -> str:
-    """What ``%s`` writes."""
+    """A value as ``%s`` formats it."""
     match value:
         case None:
             return "null"
@@ -177,10 +177,10 @@ _FORMS: dict[type, str] = {
 
 
 def _shown_within(value: Any) -> str:
-    """What ``%s`` writes of a value in a list or a map."""
+    """A value within a list or a map, as ``%s`` formats it."""
     return _FORMS.get(type(value), "{}").format(shown(value))
 
 
 def quoted(text: str) -> str:
-    """A text as ``strings.quote`` writes it."""
+    """The result of ``strings.quote(text)``."""
     return json.dumps(text, ensure_ascii=False)
