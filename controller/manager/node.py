@@ -33,10 +33,10 @@ from controller.network.interfaces import HostInterfaces
 from controller.nodes.container_tracker import ContainerTracker
 from controller.nodes.local_node import LocalNode
 from controller.nodes.proxy import Proxy
+from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import DeviceChanges, EngineEvents, NetworkChanges, RuntimeChanges
 from controller.runtimes.operator.thread import OperatorThread
 from controller.runtimes.queue import Queue
-from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 from controller.state import LEASES, PASSTHROUGH
 

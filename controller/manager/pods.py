@@ -9,8 +9,8 @@ from controller.machinery.endpoint import Endpoint
 from controller.manager import runtime_operator
 from controller.manager.installation import Installation
 from controller.metrics.prometheus import Metrics
+from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import EngineEvents
-from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 
 SCOPE = Scope("Pod")

@@ -16,13 +16,13 @@ from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.manager.installation import Installation
 from controller.metrics import instrumentation
 from controller.metrics.prometheus import Metrics
+from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import Resync
 from controller.runtimes.keys import KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
 from controller.runtimes.queue import Queue
 from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
-from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 
 RESYNC_SECONDS = 300.0  # time without a heartbeat after which a loop counts as stuck

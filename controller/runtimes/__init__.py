@@ -1,4 +1,4 @@
-"""Makes the world match the Runtimes: one work queue, one reconcile(runtime), one pure plan.
+"""Reconciles Runtimes: one work queue, one ``reconcile(key)``, one pure plan.
 
-Nothing here knows Docker or kopf: what stands is seen and changed through backends.base, wishes come from the API.
+Nothing here knows Docker or kopf: specs come from the API, and backends.base observes and changes containers.
 """

@@ -1,7 +1,8 @@
-"""What of a spec is not in effect on a container: pure comparisons, the plan decides what follows.
+"""Finds differences between a spec and a container. Pure: the plan decides what to do about them.
 
-A container is compared with the spec it was made from, parsed by today's model, so that a default which a new
-version brings compares equal; what can change in place is compared with what stands.
+Fields that are fixed at creation are compared with the spec the container was made from, parsed by the current model:
+a default added by a newer version then compares equal. Fields that can change in place are compared with what is
+observed.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import NamedTuple
 from controller.api import quantities, reasons, runtimes
 from controller.backends import base
 
-# The rest changes in place.
+# Only these fields may explain a replacement; all others change in place.
 _MADE_FROM = {"image", "version", "digest", "env", "volumes", "realtime", "interfaces", "serial_ports"}
 
 
 def needs_new_container(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec) -> bool:
-    """Whether a field differs that no engine can change on a container that exists (the image apart)."""
+    """Whether a field other than the image differs that no engine can change on an existing container."""
     return _fixed_at_creation(spec) != _fixed_at_creation(made_from)
 
 
@@ -29,9 +30,9 @@ def _fixed_at_creation(spec: runtimes.RuntimeSpec) -> tuple[object, ...]:
 
 
 def changed_fields(spec: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec) -> tuple[str, ...]:
-    """The fields that differ of those which a container is made from, as paths.
+    """Paths of the changed fields that require another container.
 
-    Entries of a list are told by name, and never a value, for it may be secret.
+    List entries are identified by name. Values are left out because they may be secret.
     """
     desired, made_with = (
         whole.model_dump(mode="json", by_alias=True, include=_MADE_FROM) for whole in (spec, made_from)
@@ -53,14 +54,14 @@ def _changed(path: str, desired: object, made_with: object) -> list[str]:
 
 
 def _by_name(value: object) -> dict[str, object] | None:
-    """The entries of a list of named ones; None of anything else."""
+    """The entries of a list by their names; None if ``value`` is no list."""
     if not isinstance(value, list):
         return None
     return {entry["name"]: entry for entry in value if isinstance(entry, dict) and "name" in entry}
 
 
 def resources_differ(desired: runtimes.Resources, actual: runtimes.Resources) -> bool:
-    """Whether the limits differ as numbers ("500m" is "0.5")."""
+    """Whether the limits differ numerically ("500m" equals "0.5")."""
     return _limits(desired) != _limits(actual)
 
 
@@ -69,7 +70,10 @@ def _limits(resources: runtimes.Resources) -> tuple[int, int]:
 
 
 class Drift(NamedTuple):
-    """One interface that is not as the spec asks; ``awaits`` is the reason when no step of ours can mend it now."""
+    """One interface or device that differs from the spec.
+
+    ``awaits`` is the reason that has to go away before any step can repair it; "" when a step can repair it now.
+    """
 
     name: str
     detail: str
@@ -77,7 +81,7 @@ class Drift(NamedTuple):
 
 
 def network_drift(spec: runtimes.RuntimeSpec, observed: base.Observed) -> list[Drift]:
-    """Everything about the networks that is not as the spec asks."""
+    """All drift of the networks."""
     attached = {interface.name: interface for interface in observed.interfaces}
     found = [
         Drift(desired.name, detail, _awaited(desired, interface, observed))
@@ -98,16 +102,16 @@ def _fault(interface: base.ObservedInterface | None) -> str:
         return "it does not exist"
     if not interface.attached:
         return f"{interface.name} is not attached"
-    return "" if interface.in_order else interface.detail or f"{interface.name} is not as the spec asks"
+    return "" if interface.in_order else interface.detail or f"{interface.name} does not match the spec"
 
 
 def device_drift(observed: base.Observed) -> list[Drift]:
-    """Every serial port that is not as the spec asks."""
+    """All drift of the serial ports."""
     return [Drift(device.name, device.detail, device.awaits) for device in observed.devices if not device.in_order]
 
 
 def needs_rights(observed: base.Observed) -> bool:
-    """Whether a serial port of the spec needs a container that is made for it."""
+    """Whether a serial port of the spec needs device access that only a new container can get."""
     return any(device.needs_new_container for device in observed.devices)
 
 
@@ -118,20 +122,20 @@ def _awaited(desired: runtimes.Interface, interface: base.ObservedInterface | No
 
 
 def repairable(found: list[Drift]) -> bool:
-    """Whether anything can be mended now; an interface whose parent is missing waits for it."""
-    return any(not disorder.awaits for disorder in found)
+    """Whether a step can repair any of it now; an interface without its parent has to wait."""
+    return any(not one.awaits for one in found)
 
 
 def awaited(found: list[Drift]) -> str:
-    """The reason for which all disorders stand that no step can mend, "" when one can be mended."""
+    """The reason that blocks the repair of all of it; "" when some of it can be repaired now."""
     return "" if not found or repairable(found) else found[0].awaits
 
 
 def summary(spec: runtimes.RuntimeSpec, observed: base.Observed) -> str:
-    """Everything about networks and devices that is not as the spec asks, in one sentence; "" for nothing."""
+    """All drift of networks and devices in one sentence; "" without drift."""
     return describe([*network_drift(spec, observed), *device_drift(observed)])
 
 
 def describe(found: list[Drift]) -> str:
-    """The disorders in one sentence."""
-    return "; ".join(f"{disorder.name}: {disorder.detail}" for disorder in found)
+    """The drift in one sentence."""
+    return "; ".join(f"{one.name}: {one.detail}" for one in found)

@@ -1,6 +1,6 @@
-"""Where keys come from besides kopf: the engine's events, the host's network, and a slow look at everything.
+"""Sources of keys besides kopf: the engine's events, changes of networks and devices, and a periodic resync.
 
-Three loops for a supervisor. Each only adds keys: what is to be done, the pass finds out by itself.
+A supervisor runs their loops. They only add keys; the pass over a key finds out what has to be done.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from controller.machinery.client import ApiClient
 from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.network import interfaces
 from controller.network.interfaces import ABSENT, LinkState
+from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.keys import Key, KeyIndex
-from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 60.0
-LOOK_SECONDS = 60.0  # an API or an engine that takes longer is left for the next look
+LOOK_SECONDS = 60.0  # an API or engine that takes longer is tried again at the next resync
 
 
 class Keys(Protocol):
-    """Takes the keys that want a pass (queue.Queue)."""
+    """Accepts keys that need a pass (queue.Queue)."""
 
     def add(self, key: Key) -> None:
-        """Have a pass over the key soon."""
+        """Request a pass over the key."""
 
 
 class EngineEvents:
-    """Adds the key of every runtime that the engine tells of, and all of them after a gap (Backend.changes)."""
+    """Adds the key of every runtime with an engine event, and all keys after a gap in the events (Backend.changes)."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class EngineEvents:
         self._clock = clock
 
     async def run(self) -> None:
-        """Follow the engine, for ever."""
+        """Follow the engine until cancelled."""
         async for change in self._changes():
             if isinstance(change, base.Contact):
                 self._note(change)
@@ -71,7 +71,10 @@ class EngineEvents:
 
 
 class RuntimeChanges:
-    """Adds the key of every runtime that ``changes`` tells of, by namespace and device id: its lease, its addresses."""
+    """Adds the key of every runtime whose lease or addresses changed.
+
+    ``changes`` yields the namespace and device id of each.
+    """
 
     def __init__(
         self, changes: Callable[[], AsyncIterator[tuple[str, str]]], queue: Keys, index: KeyIndex, install_id: str
@@ -82,14 +85,14 @@ class RuntimeChanges:
         self._install_id = install_id
 
     async def run(self) -> None:
-        """Follow them, for ever."""
+        """Follow the changes until cancelled."""
         async for namespace, device_id in self._changes():
             if key := self._index.key_of(base.Identity(self._install_id, namespace, device_id)):
                 self._queue.add(key)
 
 
 class DeviceChanges:
-    """Adds the keys of the Runtimes with serial ports when a device came or went."""
+    """Adds the keys of all Runtimes with serial ports when a device appears or disappears."""
 
     def __init__(self, changes: Callable[[], AsyncIterator[None]], queue: Keys, index: KeyIndex) -> None:
         self._changes = changes
@@ -97,16 +100,16 @@ class DeviceChanges:
         self._index = index
 
     async def run(self) -> None:
-        """Follow the devices, for ever."""
+        """Follow the devices until cancelled."""
         async for _ in self._changes():
             for key in self._index.with_devices():
                 self._queue.add(key)
 
 
 class NetworkChanges:
-    """Adds the keys whose parent interface came, went, or changed; whatever else changes on the host is none of theirs.
+    """Adds the keys of the Runtimes whose parent interface appeared, disappeared or changed.
 
-    A parent that was pulled and put back has another number, one that was renamed has none by its old name.
+    A parent that was unplugged and plugged in again has another index; a renamed one no longer exists by its old name.
     """
 
     def __init__(
@@ -122,7 +125,7 @@ class NetworkChanges:
         self._state = state
 
     async def run(self) -> None:
-        """Follow the host's network, for ever."""
+        """Follow the host's network until cancelled."""
         before: dict[str, LinkState] = {}
         async with aclosing(self._changes()) as changes:
             async for _ in changes:
@@ -139,9 +142,9 @@ class NetworkChanges:
 
 
 class Resync:
-    """The slow timer: adds every Runtime of the scope, and reports containers of ours that have none.
+    """Periodically adds every Runtime of the scope, and reports our containers that have no Runtime.
 
-    ``subject`` is what such an event is about; ``orphans`` is the count at the last look.
+    ``subject`` is the object of the events about such containers; ``orphans`` is their number at the last resync.
     """
 
     def __init__(
@@ -169,33 +172,36 @@ class Resync:
         self._every = every
         self._within = within
         self._reported: set[base.Orphan] = set()
-        self._obstacle = ""
+        self._failure = ""
         self.orphans = 0
 
     async def run(self) -> None:
-        """Look at everything now and then every minute, for ever."""
+        """Resync now and then every ``every`` seconds until cancelled."""
         while True:
             await self._try_to_look()
             self._beat()
             await asyncio.sleep(self._every)
 
     async def _try_to_look(self) -> None:
-        """Look; an obstacle is logged when it is another one than the last time, and not the engine's to tell."""
-        obstacle = ""
+        """Resync; log a failure that differs from the last one.
+
+        An unreachable engine is not logged here: the engine's event source does that.
+        """
+        failure = ""
         try:
             async with asyncio.timeout(self._within):
                 await self.look()
         except TimeoutError:
-            obstacle = f"no answer within {self._within:.0f} s"
+            failure = f"no answer within {self._within:.0f} s"
         except errors.EdgeError as error:
             away = isinstance(error, errors.Waiting) and error.reason == reasons.DAEMON_UNREACHABLE
-            obstacle = "" if away else str(error)
-        if obstacle not in ("", self._obstacle):
-            log.warning("Not everything could be looked at: %s", obstacle)
-        self._obstacle = obstacle
+            failure = "" if away else str(error)
+        if failure not in ("", self._failure):
+            log.warning("Resync failed: %s", failure)
+        self._failure = failure
 
     async def look(self) -> None:
-        """Add every Runtime of the scope, then compare with the backend's containers. Raises errors.EdgeError."""
+        """Add every Runtime of the scope, then report orphaned containers. Raises errors.EdgeError."""
         found = await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
         for body in found:
             if not self._scope.elsewhere(body["spec"]):

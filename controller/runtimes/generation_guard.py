@@ -1,4 +1,4 @@
-"""Whether a Runtime still asks for what a pass set out to do."""
+"""Ends a pass early when its Runtime has changed since the pass read it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 
 class Superseded(Exception):  # noqa: N818 - not an error: another pass follows
-    """The Runtime was deleted or its spec changed while the pass was under way."""
+    """The Runtime was deleted or its spec changed during the pass."""
 
 
 class GenerationGuard:
-    """The wish of one Runtime as a pass read it; ``interrupted`` is set by whoever knows that the object changed."""
+    """The generation of one Runtime as a pass read it; ``interrupted`` is set when the object may have changed."""
 
     def __init__(self, api: ApiClient, runtime: runtimes.Runtime, interrupted: asyncio.Event) -> None:
         self._api = api
@@ -27,7 +27,7 @@ class GenerationGuard:
         self._interrupted = interrupted
 
     async def check(self) -> None:
-        """Raise Superseded when the wish is another one by now. Costs a request only after an interruption."""
+        """Raise Superseded if the generation has changed. Sends a request only after an interruption."""
         if not self._interrupted.is_set():
             return
         self._interrupted.clear()
@@ -38,7 +38,7 @@ class GenerationGuard:
             raise Superseded
 
     async def unless_changed(self, work: Awaitable[T]) -> T:
-        """The result of ``work``, which is cancelled when the wish changes. Raises Superseded then."""
+        """The result of ``work``. Cancels it and raises Superseded when the generation changes."""
         task = asyncio.ensure_future(work)
         try:
             while not await self._finished(task):

@@ -1,7 +1,7 @@
-"""Which images a site allows (EDGE_IMAGE_PREFIXES). Pure.
+"""Decides which images may be used (EDGE_IMAGE_PREFIXES). Pure.
 
-Names are compared in the form that engines resolve them to (distribution reference: ParseNormalizedNamed), so that
-``plc`` and ``docker.io/library/plc`` are one, and a prefix ends where a component of the name ends.
+Names are normalized as engines do it (ParseNormalizedNamed of distribution/reference), so ``plc`` equals
+``docker.io/library/plc``. A prefix matches whole components of a name only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _HUB_ALIASES = ("index.docker.io",)
 
 
 def allows(prefixes: tuple[str, ...], spec: RuntimeSpec) -> bool:
-    """Whether the image of the spec is below one of the prefixes; without prefixes every image is."""
+    """Whether the image of the spec matches one of the prefixes; without prefixes every image is allowed."""
     repository = _normalized(spec.image)
     reference = repository + spec.image_reference.removeprefix(spec.image)
     return not prefixes or any(
@@ -22,12 +22,12 @@ def allows(prefixes: tuple[str, ...], spec: RuntimeSpec) -> bool:
 
 
 def _is_below(repository: str, prefix: str) -> bool:
-    """A prefix with a slash at its end names what is below it, and not itself."""
+    """Whether the repository is the prefix or below it; a prefix with a trailing slash does not match itself."""
     return repository == prefix or repository.startswith(f"{prefix.removesuffix('/')}/")
 
 
 def _forms(prefix: str) -> tuple[str, ...]:
-    """What a prefix can mean: one word is a registry when it looks like one, else a name or a user on Docker Hub."""
+    """The meanings of a prefix: a registry if the first word looks like one, else an image or user on Docker Hub."""
     host, slash, rest = prefix.partition("/")
     if _is_registry(host):
         registry = _registry(host)

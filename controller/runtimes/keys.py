@@ -1,4 +1,4 @@
-"""The Runtimes that this process has seen: their identities, and what of the host they need. No I/O."""
+"""An index of the Runtimes this process has seen: their identities and the host resources they need. No I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Key(NamedTuple):
 
 
 class KeyIndex:
-    """Identities and keys of the Runtimes of this node; filled by the passes over them."""
+    """Identities and keys of the Runtimes of this node; each pass updates it."""
 
     def __init__(self) -> None:
         self._keys: dict[Identity, Key] = {}
@@ -28,7 +28,7 @@ class KeyIndex:
         self._with_devices: set[Key] = set()
 
     def remember(self, identity: Identity, key: Key, parents: Iterable[str] = (), *, devices: bool = False) -> None:
-        """Note that they belong together. ``devices``: it has serial ports."""
+        """Add or update a Runtime. ``devices``: it has serial ports."""
         self._keys[identity] = key
         self._identities[key] = identity
         self._parents[key] = frozenset(parents)
@@ -38,7 +38,7 @@ class KeyIndex:
             self._with_devices.discard(key)
 
     def forget(self, key: Key) -> None:
-        """The Runtime is gone."""
+        """Remove a Runtime that no longer exists."""
         self._parents.pop(key, None)
         self._with_devices.discard(key)
         identity = self._identities.pop(key, None)
@@ -46,22 +46,22 @@ class KeyIndex:
             del self._keys[identity]
 
     def key_of(self, identity: Identity) -> Key | None:
-        """The Runtime of that identity, when it was seen."""
+        """The Runtime with that identity; None if it was never seen."""
         return self._keys.get(identity)
 
     def namesakes(self, identity: Identity) -> tuple[Key, ...]:
-        """Those of other namespaces with the same device id, which on one engine want the same name."""
+        """Runtimes of other namespaces with the same device id: on one engine their containers need the same name."""
         others = (one for one in self._keys if one != identity and one.device_id == identity.device_id)
         return tuple(self._keys[one] for one in others)
 
     def all(self) -> list[Key]:
-        """All Runtimes seen and not gone."""
+        """All Runtimes that were seen and still exist."""
         return list(self._identities)
 
     def with_devices(self) -> list[Key]:
-        """Those with serial ports."""
+        """All Runtimes with serial ports."""
         return list(self._with_devices)
 
     def parents(self) -> dict[Key, frozenset[str]]:
-        """The parent interfaces that each of them needs."""
+        """The parent interfaces each Runtime needs."""
         return dict(self._parents)

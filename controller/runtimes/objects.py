@@ -1,4 +1,4 @@
-"""The object of a Runtime in the terms of a pass: what it asks of a backend, and as much as can be read of it. Pure."""
+"""Converts Runtime objects to what a pass works with, including objects that cannot be fully parsed. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from controller.runtimes.keys import Key
 
 
 def target(install_id: str, runtime: runtimes.Runtime, rival: str = "") -> base.Target:
-    """The Runtime as the backend needs it; a MAC address that the spec pins wins over the one it had."""
+    """The Runtime as the backend needs it. A MAC address in the spec takes precedence over the one in the status."""
     spec, described = runtime.spec, runtime.metadata
     pinned = {interface.name for interface in spec.interfaces if interface.mac_address}
     return base.Target(
@@ -36,25 +36,25 @@ def target(install_id: str, runtime: runtimes.Runtime, rival: str = "") -> base.
 
 
 def subject(key: Key, uid: str) -> Subject:
-    """What events about the Runtime refer to."""
+    """The object that events about the Runtime refer to."""
     return Subject(kinds.RUNTIMES, key.name, key.namespace, uid)
 
 
 def parent_interfaces(runtime: runtimes.Runtime) -> set[str]:
-    """The interfaces of the host that it needs, one of its own and what VLANs stand on too."""
+    """The host interfaces it needs, including a dedicated one and the lower interfaces of VLANs."""
     dedicated = runtime.spec.dedicated_interface
     named = (interface.parent_interface for interface in runtime.spec.interfaces)
     return parents.with_lower_interfaces(named) | ({dedicated} if dedicated else set())
 
 
 def fault(error: pydantic.ValidationError) -> str:
-    """What of an object of a newer version, or one that got round the schema, cannot be read."""
+    """The first field that cannot be parsed: the object is of a newer version, or it bypassed the schema."""
     found = error.errors()[0]
     return f"This version cannot read {'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
 
 
 def bare(body: dict[str, Any]) -> runtimes.Runtime:
-    """The Runtime as far as it can be read: its identity, which is all that a deletion needs."""
+    """A Runtime with only its identity and, if readable, its status: enough for a deletion."""
     try:
         known = RuntimeStatus.model_validate(body.get("status") or {})
     except pydantic.ValidationError:

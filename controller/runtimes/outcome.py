@@ -1,4 +1,4 @@
-"""How a pass over a Runtime ended, in the terms of its conditions (kstatus): ready, waiting, retry or stalled."""
+"""The outcome of a pass over a Runtime, from which its kstatus conditions follow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["ready", "waiting", "retry", "stalled", "paused", "gone"]
 
 
 class Outcome(NamedTuple):
-    """``reason`` is one of api/reasons.py, ``message`` one sentence for a person."""
+    """``reason`` is one of api/reasons.py, ``message`` one sentence for the user."""
 
     kind: Kind
     reason: str
@@ -20,26 +20,26 @@ class Outcome(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether something went wrong, as opposed to being done or under way."""
+        """Whether something went wrong, as opposed to done or in progress."""
         return self.kind in ("retry", "stalled")
 
 
 def owned_by(owner: Mapping[str, Any]) -> Outcome:
-    """The outcome for a Runtime whose deviceId another one owns."""
+    """The outcome for a Runtime whose deviceId belongs to ``owner``."""
     name, device_id = owner["metadata"]["name"], owner["spec"]["deviceId"]
     node = owner["spec"].get("nodeName")
     if owner["metadata"].get("deletionTimestamp"):
-        message = f"Runtime {name}, which owns deviceId {device_id}, is being deleted: this one follows it"
+        message = f"Runtime {name}, which owns deviceId {device_id}, is being deleted: this one takes over then"
         return Outcome("waiting", reasons.DELETING, message)
     message = (
-        f"Runtime {name}{f' on node {node}' if node else ''} owns deviceId {device_id}: delete it, and this one takes "
-        "its place, or delete this one"
+        f"Runtime {name}{f' on node {node}' if node else ''} owns deviceId {device_id}: delete it, so that this one "
+        "takes over, or delete this one"
     )
     return Outcome("stalled", reasons.DEVICE_ID_TAKEN, message)
 
 
 def of_error(error: Exception) -> Outcome:
-    """The outcome that a pass ends with when ``error`` stopped it."""
+    """The outcome of a pass that ended with ``error``."""
     match error:
         case errors.Waiting():
             return Outcome("waiting", error.reason, str(error))

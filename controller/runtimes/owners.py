@@ -1,8 +1,8 @@
-"""One runtime, one owner: which Runtime a container belongs to, and who gets it when that one is deleted.
+"""Decides which Runtime owns a container, and which one takes over when the owner is deleted.
 
-The claim is an annotation, written before anything is made, so that each process that looks at the API decides the
-same (api/claims.py). Where none has claimed the deviceId, what stands decides: the label of the container, then
-what this process remembers, then the status; else whoever is seen first.
+The owner claims its deviceId with an annotation before anything is created, so every process that reads the API comes
+to the same decision (api/claims.py). Without a claim, the evidence decides in this order: the label of the container,
+the index of this process, the status; else the Runtime that is seen first.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ Body = Mapping[str, Any]
 
 
 class Ownership(NamedTuple):
-    """Who owns the deviceId of a Runtime, and the other Runtimes of its namespace that have it."""
+    """The owner of a Runtime's deviceId, and the other Runtimes of its namespace with that deviceId."""
 
     owner: Body
     others: Sequence[Body]
 
     def is_of(self, runtime: Body) -> bool:
-        """Whether that Runtime is the owner."""
+        """Whether the Runtime is the owner."""
         return bool(self.owner["metadata"]["uid"] == runtime["metadata"]["uid"])
 
 
 class Owners:
-    """Decides for the Runtimes of one scope; passes over the same deviceId decide one after the other."""
+    """Decides for the Runtimes of one scope; decisions about the same deviceId are serialized."""
 
     def __init__(self, api: ApiClient, backend: Reconcilable, install_id: str, index: KeyIndex, scope: Scope) -> None:
         self._api = api
@@ -49,16 +49,16 @@ class Owners:
         self._locks: WeakValueDictionary[base.Identity, asyncio.Lock] = WeakValueDictionary()
 
     async def of(self, runtime: Body) -> Ownership:
-        """Who owns its deviceId; it does from now on when nobody else did. Raises errors.EdgeError."""
+        """The owner of its deviceId; a deviceId without an owner is claimed. Raises errors.EdgeError."""
         async with self._lock(runtime):
             others = await self._others(runtime)
             owner = claims.owner([runtime, *others])
             return Ownership(owner or await self._first(runtime, others), others)
 
     async def hand_over(self, owner: Body, others: Sequence[Body]) -> Key | None:
-        """Give what stands to one that waits for it, as the owner is deleted; None when nobody can take it.
+        """Hand the container of a deleted owner over to a successor and return its key; None if there is none.
 
-        Raises errors.EdgeError; done again, it ends in the same state.
+        Idempotent. Raises errors.EdgeError.
         """
         able = [(other, read) for other in others if (read := self._able(other, owner))]
         for successor, read in sorted(able, key=lambda one: (one[1].spec.paused, one[1].metadata.name)):
@@ -69,9 +69,10 @@ class Owners:
         return None
 
     async def _appoint(self, successor: Body) -> bool:
-        """Have it claim the deviceId; whether it will look after the container.
+        """Write the successor's claim; whether it took over.
 
-        One whose deletion came in between may have been let go already, as one that owns nothing.
+        A successor deleted in between may have lost its finalizer already, because it owned nothing: it would never
+        remove the container.
         """
         try:
             now = await self._write(successor, successor["metadata"]["uid"])
@@ -80,11 +81,11 @@ class Owners:
                 return False
             return True
         except (errors.NotFoundError, errors.ConflictError) as error:
-            message = f"{_key(successor)} was to take the container over and is gone: it is tried again"
+            message = f"The successor {_key(successor)} no longer exists: the handover is retried"
             raise errors.Retry(reasons.STEP_FAILED, message) from error
 
     async def _first(self, runtime: Body, others: Sequence[Body]) -> Body:
-        """The owner where none has claimed the deviceId yet."""
+        """The owner of a deviceId that nobody has claimed yet."""
         presumed = await self._presumed(runtime, others)
         if claims.is_deleting(runtime):
             return presumed or next((other for other in others if not claims.is_deleting(other)), runtime)
@@ -94,9 +95,9 @@ class Owners:
         return await self._claim(runtime, sure=presumed is runtime)
 
     async def _claim(self, runtime: Body, *, sure: bool) -> Body:
-        """Claim the deviceId, unless another process did so meanwhile: then both withdraw and try again later.
+        """Claim the deviceId. If another process did so at the same time, both withdraw and try again later.
 
-        ``sure``: nothing speaks for another one, so that an API that takes no write now is no obstacle.
+        ``sure``: the evidence is for this Runtime, so it is the owner even if the API rejects the write for now.
         """
         try:
             await self._write(runtime, runtime["metadata"]["uid"])
@@ -112,7 +113,7 @@ class Owners:
         return rival or runtime
 
     async def _presumed(self, runtime: Body, others: Sequence[Body]) -> Body | None:
-        """The one that what stands speaks for."""
+        """The owner according to the evidence: container label, index, status; None without any."""
         if not others:
             return runtime
         all_of_them, identity = [runtime, *others], self._identity(runtime)
@@ -124,7 +125,7 @@ class Owners:
         return next(iter([*named, *known, *running]), None)
 
     def _able(self, other: Body, owner: Body) -> runtimes.Runtime | None:
-        """The other Runtime when it can take over as things stand: on this node and backend, and to stay."""
+        """The other Runtime if it can take over: on this node and backend, readable, and not being deleted."""
         node = owner["spec"].get("nodeName")
         elsewhere = self._scope.elsewhere(other["spec"]) or (other["spec"].get("nodeName") or node) != node
         if claims.is_deleting(other) or elsewhere:
@@ -152,7 +153,7 @@ class Owners:
 
 
 def _active_instead(runtime: Body, others: Sequence[Body]) -> Body | None:
-    """One that is to be reconciled, where this one is paused."""
+    """Another Runtime that is not paused, if this one is."""
     if not runtime["spec"].get("paused"):
         return None
     active = (other for other in others if not claims.is_deleting(other) and not other["spec"].get("paused"))

@@ -1,8 +1,8 @@
-"""The plan: what is desired and what stands -> the next steps, and what the status says when none is left.
+"""Plans the next steps from the desired and the observed state, and the outcome to report when no step is left.
 
-Pure: no I/O, no clock, no state. The rules that keep a running PLC running live here: a container is changed only
-where a generation after the applied one changed its spec, networks are mended in place, and nothing that runs is
-stopped unless the spec says so. The reconciler runs the steps, observes again and plans again until no step is left.
+Pure: no I/O, no clock, no state. The rules that keep a running PLC running are here: a container is changed only for
+a generation newer than the applied one, networks are repaired in place, and a running container is stopped only if the
+spec says so. The reconciler runs the steps, observes and plans again until no step is left.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ Operation = Literal["creating", "updating", "starting", "stopping", "restarting"
 
 @dataclass(frozen=True)
 class Desired:
-    """One Runtime as the plan needs it: its target and what its status remembers.
+    """The desired state of one Runtime: its target and what its status recorded.
 
-    ``failure`` is what was last told to have failed, ``image_source`` the reference that ``target.image`` was resolved
-    from ("" when nothing is known), ``in_place`` whether the backend can bring the interfaces to the spec on the
-    container as it stands.
+    ``failure`` is the message of the last failed replacement. ``image_source`` is the reference that ``target.image``
+    was resolved from, "" if unknown. ``in_place``: the backend can repair the interfaces on the existing container.
     """
 
     target: base.Target
@@ -40,18 +39,18 @@ class Desired:
 
     @property
     def spec_changed(self) -> bool:
-        """Whether there is a wish that has not taken effect yet: without one, no difference changes a container."""
+        """Whether this generation is still to be applied: unless it is, a difference never changes a container."""
         return self.target.generation not in (self.applied_generation, self.failed_generation)
 
     @property
     def replacement_failed(self) -> bool:
-        """Whether the replacement for this very generation was tried and rolled back."""
+        """Whether the replacement for this generation failed and was rolled back."""
         return self.target.generation == self.failed_generation
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``restart`` must be on disk before the first step, so that a restart is made once, whatever happens between."""
+    """``restart`` must be on disk before the first step, so that a crash does not repeat the restart."""
 
     outcome: Outcome
     steps: tuple[base.Step, ...] = ()
@@ -60,15 +59,15 @@ class Plan:
 
 
 def make(desired: Desired, observed: base.Observed) -> Plan:
-    """The next steps for this Runtime; without steps, ``outcome`` is how things stand."""
+    """The next steps for this Runtime; without steps, ``outcome`` is the current state."""
     if desired.deleting:
         return Plan(
             Outcome("gone", reasons.DELETED, "Container and networks are removed"),
             (base.Step.REMOVE_CONTAINER, base.Step.REMOVE_NETWORKS),
             "deleting",
         )
-    if hands_off := _hands_off(desired, observed):
-        return Plan(hands_off)
+    if untouchable := _untouchable(desired, observed):
+        return Plan(untouchable)
     if observed.renamed:
         return _acting(
             f"Renaming the container back from {observed.renamed}", base.Step.RESTORE_NAME, operation="updating"
@@ -84,8 +83,8 @@ def _acting(message: str, *steps: base.Step, operation: Operation, restart: Rest
     return Plan(Outcome("waiting", reasons.PROGRESSING, message), steps, operation, restart)
 
 
-def _hands_off(desired: Desired, observed: base.Observed) -> Outcome | None:
-    """Why nothing may be touched, if so."""
+def _untouchable(desired: Desired, observed: base.Observed) -> Outcome | None:
+    """Why no step may be taken at all; None if steps are allowed."""
     if desired.target.spec.paused:
         return Outcome("paused", reasons.PAUSED, "spec.paused is set: nothing is reconciled")
     if observed.neighbour:
@@ -101,16 +100,16 @@ def _hands_off(desired: Desired, observed: base.Observed) -> Outcome | None:
 
 
 def _stopped(observed: base.Observed) -> Plan:
-    """What is to be stopped is stopped and left alone: other changes of the spec take effect when it starts."""
+    """Stop the container and change nothing else: other changes of the spec take effect at the next start."""
     if observed.state in ("running", "restarting", "starting"):
         return _acting("Stopping the container", base.Step.STOP_CONTAINER, operation="stopping")
     if observed.lent:
-        return _acting("Giving the dedicated interface back", base.Step.REPAIR_NETWORKS, operation="stopping")
+        return _acting("Returning the dedicated interface to the host", base.Step.REPAIR_NETWORKS, operation="stopping")
     return Plan(Outcome("ready", reasons.STOPPED, "The container is stopped, as the spec asks"))
 
 
 def _absent(desired: Desired, observed: base.Observed) -> Plan:
-    # What was allowed once is made again: a refusal binds only images that are new.
+    # An image that was allowed before may be used again: the policy applies to new references only.
     new_image = desired.image_source != desired.target.spec.image_reference
     if refusal := _refusal(desired, observed, checked=new_image):
         return Plan(refusal, operation="creating" if refusal.kind == "waiting" else None)
@@ -120,9 +119,9 @@ def _absent(desired: Desired, observed: base.Observed) -> Plan:
 
 
 def _refusal(desired: Desired, observed: base.Observed, *, checked: bool) -> Outcome | None:
-    """Why a start of ours may not be made now; ``checked``: its image must be an allowed one.
+    """Why the controller may not start the container now; ``checked``: the image policy applies.
 
-    Only starts that we make are gated; what runs is left running.
+    This gates only our own starts; a running container is left running.
     """
     spec = desired.target.spec
     if checked and not desired.image_allowed:
@@ -137,7 +136,7 @@ def _existing(desired: Desired, observed: base.Observed) -> Plan:
     if change and (refusal := _refusal(desired, observed, checked=True)):
         return Plan(refusal, maintenance, "updating")
     if change == "resolve":
-        message = f"Getting the image {desired.target.spec.image_reference}"
+        message = f"Resolving the image {desired.target.spec.image_reference}"
         return _acting(message, *maintenance, base.Step.RESOLVE_IMAGE, operation="updating")
     if change == "replace":
         return _replacing(desired)
@@ -147,7 +146,7 @@ def _existing(desired: Desired, observed: base.Observed) -> Plan:
 
 
 def _change(desired: Desired, observed: base.Observed) -> Literal["resolve", "replace"] | None:
-    """Whether the changed spec needs the image resolved anew, or another container."""
+    """Whether the changed spec requires resolving the image or replacing the container."""
     target, made_from = desired.target, observed.made_from
     if not desired.spec_changed:
         return None
@@ -164,12 +163,12 @@ def _change(desired: Desired, observed: base.Observed) -> Literal["resolve", "re
 
 
 def _unreadable(desired: Desired, observed: base.Observed) -> bool:
-    """Adopted, and nobody can tell what it was made from: it is left as it is until the spec changes."""
+    """Whether it was adopted without a readable spec: such a container is not changed until the spec changes."""
     return observed.made_from is None and desired.applied_generation is None
 
 
 def _image_differs(target: base.Target, observed: base.Observed) -> bool:
-    """Two references to one image are no difference, and neither is another way to write the same reference's pin."""
+    """Whether both reference and pin differ: two references to one image, or two forms of one pin, are equal."""
     return observed.image_source != target.spec.image_reference and observed.image != target.image
 
 
@@ -178,9 +177,9 @@ def _start(desired: Desired, observed: base.Observed) -> Plan:
         return Plan(refusal, operation="starting" if refusal.kind == "waiting" else None)
     if _due_for_replacement(desired, observed):
         return _replacing(desired)
-    disordered = drift.network_drift(desired.target.spec, observed)
+    network_drift = drift.network_drift(desired.target.spec, observed)
     steps = (
-        *([base.Step.REPAIR_NETWORKS] if disordered else []),
+        *([base.Step.REPAIR_NETWORKS] if network_drift else []),
         *_new_limits(desired, observed),
         base.Step.START_CONTAINER,
     )
@@ -206,15 +205,15 @@ def _replacing(desired: Desired) -> Plan:
 
 
 def _due_for_replacement(desired: Desired, observed: base.Observed) -> bool:
-    """Whether a start that is to be made anyway takes a new container, for a port that the old one may not open.
+    """Whether a start that is due anyway should use a new container, because the old one may not open a serial port.
 
-    What runs is never replaced for it: the program would stop for what was said to change in place.
+    A running container is never replaced for this: serial ports are documented to change in place.
     """
     return drift.needs_rights(observed) and not desired.replacement_failed
 
 
 def _maintenance(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
-    """What is put right on a running container without a restart."""
+    """Repairs on a running container that need no restart."""
     if not observed.running:
         return (base.Step.REPAIR_NETWORKS,) if observed.lent else ()
     found = drift.network_drift(desired.target.spec, observed)
@@ -232,26 +231,26 @@ def _new_limits(desired: Desired, observed: base.Observed) -> tuple[base.Step, .
 
 
 def _restart_asked(desired: Desired, observed: base.Observed) -> RestartIntent | None:
-    """The restart that ``spec.restartedAt`` asks for, with the start it must end; "" when it needs none."""
+    """The restart that ``spec.restartedAt`` requests, with the start time it replaces; "" if no restart is needed."""
     token = desired.target.spec.restarted_at
     if token is None or (desired.restart and desired.restart.token == token):
         return desired.restart
-    made_with_it = observed.made_from is not None and observed.made_from.restarted_at == token
+    made_with_token = observed.made_from is not None and observed.made_from.restarted_at == token
     adopted = desired.applied_generation is None and observed.uid != desired.target.uid
-    needless = made_with_it or adopted
-    return RestartIntent(token=token, previous_started_at="" if needless else observed.started_at)
+    satisfied = made_with_token or adopted
+    return RestartIntent(token=token, previous_started_at="" if satisfied else observed.started_at)
 
 
 def _satisfied(desired: Desired) -> RestartIntent | None:
-    """The start about to be made is also the restart that ``spec.restartedAt`` asks for."""
+    """Record that the coming start also satisfies ``spec.restartedAt``."""
     token = desired.target.spec.restarted_at
     return RestartIntent(token=token) if token else None
 
 
 def _current_outcome(desired: Desired, observed: base.Observed) -> Outcome:
-    """How a container stands for which nothing can be done now."""
+    """The state of an existing container that no step can change now."""
     if desired.replacement_failed:
-        message = "The new container did not run and the old one was started again: correct the spec"
+        message = "The new container did not run, so the old one was started again: correct the spec"
         return Outcome("stalled", reasons.REPLACE_FAILED, desired.failure or message)
     if blocker := preconditions.to_run_as_asked(desired.target.spec, observed):
         return blocker

@@ -1,4 +1,4 @@
-"""Registry credentials from Secrets of type kubernetes.io/dockerconfigjson. Nothing here is ever logged or kept."""
+"""Reads registry credentials from Secrets of type kubernetes.io/dockerconfigjson. Never logs or stores them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ DOCUMENT = ".dockerconfigjson"
 async def read(
     api: ApiClient, namespace: str, references: Iterable[runtimes.SecretReference]
 ) -> tuple[dict[str, str], ...]:
-    """One entry (registry, username, password) for each registry of each Secret.
+    """One entry (registry, username, password) per registry of each Secret.
 
-    As in Kubernetes, a Secret that is missing or malformed is left out: the image may be public or on the host, and
-    when it is not, the registry's refusal says so. Raises errors.ApiUnavailableError.
+    Skips a missing or malformed Secret, as Kubernetes does: the image may be public or already on the host, and
+    otherwise the pull fails with the registry's own message. Raises errors.ApiUnavailableError.
     """
     found: list[dict[str, str]] = []
     for reference in references:
@@ -44,7 +44,7 @@ def _credentials(secret: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _entry(registry: str, auth: dict[str, str]) -> dict[str, str]:
-    """``auth`` is base64 of user:password; the two fields beside it win (Docker's config.json)."""
+    """``auth`` is base64 of user:password; the fields username and password override it (Docker's config.json)."""
     user, _, password = base64.b64decode(auth.get("auth", "")).decode().partition(":")
     return {
         "registry": registry,

@@ -1,7 +1,7 @@
-"""The one work queue: keys of Runtimes from every source, equal ones together, one pass a key at a time.
+"""The work queue: deduplicates the keys of Runtimes from all sources and runs one pass per key at a time.
 
-It knows when to try again (backoff by the outcome of the pass) and nothing of what a pass does. Everything happens
-in the event loop that called ``start``.
+It decides when to retry (backoff by outcome) and does not know what a pass does. Not thread-safe: everything runs in
+one event loop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from controller.runtimes.reconciler import Result
 
 log = logging.getLogger(__name__)
 
-# A pass mostly waits, for minutes where it pulls or stops; what is done at once is bounded by the backend.
+# A pass mostly waits, sometimes minutes for a pull or a stop; the backend limits what runs concurrently.
 WORKERS = 256
 RETRY_SECONDS = (0.5, 60.0)  # the first delay and the longest
 WAITING_SECONDS = (5.0, 15.0)
@@ -33,10 +33,10 @@ Reconcile = Callable[[Key, asyncio.Event], Awaitable[Result]]
 
 @dataclass
 class _Entry:
-    """What is known of one key while there is anything to do for it.
+    """The state of one key that is queued, in a pass, or waiting for a timer.
 
-    ``heard`` counts the events since the last pass began; ``echo`` is how many a failing pass leaves behind.
-    ``obstacle`` is why the last pass could not be made, "" when it was.
+    ``heard`` counts the events since the last pass began; ``echo`` is the number of events that a failing pass causes
+    itself. ``error`` is the error that ended the last pass, "" for none.
     """
 
     backoff: Backoff
@@ -48,12 +48,12 @@ class _Entry:
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     worker: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
-    obstacle: str = ""
+    error: str = ""
     deaf_until: float = 0.0
 
 
 class Queue:
-    """``reconcile(key, interrupted)`` is called for each key that was added; see Reconciler."""
+    """Calls ``reconcile(key, interrupted)`` for each added key; see Reconciler."""
 
     def __init__(self, reconcile: Reconcile, *, workers: int = WORKERS, jitter: Jitter = random.uniform) -> None:
         self._reconcile = reconcile
@@ -64,29 +64,29 @@ class Queue:
 
     @property
     def depth(self) -> int:
-        """How many keys wait for a pass or are in one."""
+        """The number of keys that are queued or in a pass."""
         return sum(1 for entry in self._entries.values() if entry.worker is not None)
 
     def add(self, key: Key) -> None:
-        """Have a pass over the key soon; nothing more when one is wanted already.
+        """Request a pass over the key; no-op if one is queued already.
 
-        The echo of steps that failed does not count: it would try them again and again without a pause. It is told
-        from news by its number: the same steps leave the same events.
+        Events caused by our own failed steps (the echo) are ignored: they would retry those steps without a pause. The
+        echo is recognized by its size, as the same steps cause the same number of events.
         """
         entry = self._entry(key)
         entry.heard += 1
         if entry.passing:
-            return  # judged when the pass is over
+            return  # _schedule decides after the pass
         if asyncio.get_running_loop().time() >= entry.deaf_until:
             self._want(entry, key)
         elif entry.heard > entry.echo:
             self._arm(key, entry, entry.deaf_until)
 
     async def reconcile(self, key: Key) -> Result:
-        """The result of the first pass that starts from now on.
+        """Run a pass that starts after this call and return its result.
 
-        For those who know that the object changed: a pass under way looks at the object again and gives way when the
-        wish is another one (a delete ends a pull). Giving up waiting does not end the pass.
+        For callers that know the object changed: a pass in progress checks the object again and ends early if its
+        generation changed (a delete ends a pull). Cancelling the caller does not cancel the pass.
         """
         entry = self._entry(key)
         waiter: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
@@ -96,7 +96,7 @@ class Queue:
         return await waiter
 
     async def stop(self, grace: float) -> None:
-        """Take no more keys; let passes end within ``grace`` seconds, then cancel them."""
+        """Accept no more keys; let passes finish within ``grace`` seconds, then cancel them."""
         self._stopping = True
         workers = [entry.worker for entry in self._entries.values() if entry.worker]
         for entry in self._entries.values():
@@ -126,7 +126,7 @@ class Queue:
             entry.worker = asyncio.get_running_loop().create_task(self._work(key, entry), name=f"reconcile {key}")
 
     async def _work(self, key: Key, entry: _Entry) -> None:
-        """Passes over one key, as long as one is wanted."""
+        """Run passes over one key until none is wanted."""
         try:
             while entry.wanted:
                 async with self._slots:
@@ -134,7 +134,7 @@ class Queue:
                 self._schedule(key, entry, result)
                 for other in result.wake:
                     self.add(other)
-                await asyncio.sleep(0)  # a key that is always wanted leaves the others their turn
+                await asyncio.sleep(0)  # so that a key that is always wanted does not starve the others
         finally:
             entry.worker = None
             if entry.timer is None and not entry.waiters:
@@ -156,20 +156,20 @@ class Queue:
         return result
 
     async def _guarded(self, key: Key, entry: _Entry) -> Result:
-        before, entry.obstacle = entry.obstacle, ""
+        before, entry.error = entry.error, ""
         try:
             return await self._reconcile(key, entry.interrupted)
         except errors.EdgeError as error:
-            entry.obstacle = str(error)
-            level = logging.DEBUG if entry.obstacle == before else logging.WARNING
-            log.log(level, "No pass over %s: %s", key, error, extra={"runtime": str(key)})
+            entry.error = str(error)
+            level = logging.DEBUG if entry.error == before else logging.WARNING
+            log.log(level, "Cannot reconcile %s: %s", key, error, extra={"runtime": str(key)})
             return reconciler.result_of(error)
         except Exception as error:
-            log.exception("A pass over %s failed", key, extra={"runtime": str(key)})
+            log.exception("Reconciling %s failed", key, extra={"runtime": str(key)})
             return Result(of_error(error))
 
     def _schedule(self, key: Key, entry: _Entry, result: Result) -> None:
-        """When the key is tried again by itself: never, when it is settled and nothing changes."""
+        """Schedule the next pass, if any: a settled key without new events gets none."""
         now = asyncio.get_running_loop().time()
         by_outcome = self._by_outcome(entry, result)
         failed_steps = result.acted and not result.settled and not result.again
@@ -184,7 +184,7 @@ class Queue:
         return min((delay for delay in delays if delay is not None), default=None)
 
     def _arm(self, key: Key, entry: _Entry, when: float) -> None:
-        """Have a pass at that time of the loop, unless one comes sooner."""
+        """Schedule a pass at the loop time ``when``, unless an earlier one is scheduled."""
         if self._stopping or (entry.timer is not None and entry.timer.when() <= when):
             return
         self._disarm(entry)

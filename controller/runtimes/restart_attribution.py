@@ -1,4 +1,4 @@
-"""What a pass itself does to a runtime, and on whose wish: the part of the causes that need not be guessed."""
+"""Attributes the starts and stops that a pass makes itself: their causes are known and not inferred."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from controller.machinery import conditions
 from controller.runtimes import drift
 from controller.runtimes.restart_context import Attribution
 
-# What a start of ours waited for, by the reason that the status told.
+# What our start waited for, by the reason in the status.
 _WAITED_FOR = {reasons.PARENT_MISSING: causes.PARENT_GONE, reasons.DEVICE_MISSING: causes.DEVICE_GONE}
 
 
 class RestartAttribution:
-    """What one pass did: ``why`` when that explains a start or stop, ``began_at`` the time of the step that did it.
+    """The starts and stops of one pass. ``why`` is their cause, ``began_at`` the time of the step behind them.
 
-    ``request`` words the command that wished the spec as it is, "" when none did. ``found_stopped``: a step started
-    what had been stopped.
+    ``request`` describes the command that set the current spec, "" for none. ``found_stopped``: a step started a
+    stopped container.
     """
 
     def __init__(self, runtime: runtimes.Runtime) -> None:
@@ -30,7 +30,7 @@ class RestartAttribution:
         self.found_stopped = False
 
     def begin(self, step: base.Step, observed: base.Observed, now: float) -> None:
-        """A step begins, on what was observed."""
+        """Note that a step begins; ``observed`` is the state before it."""
         if step in _STARTING_OR_STOPPING:
             self.began_at = now
             self.why = self._why(step, observed) or self.why
@@ -52,7 +52,7 @@ class RestartAttribution:
                 return self._wait_before()
 
     def _wait_before(self) -> Attribution | None:
-        """What a start had waited for, None when nothing held it up."""
+        """What the start waited for; None if nothing blocked it."""
         status = self._runtime.status
         ready = conditions.find(status.conditions, names.READY)
         if ready is None or status.started_at is None:
@@ -60,7 +60,7 @@ class RestartAttribution:
         if ready.reason == reasons.STOPPED:
             return Attribution(causes.REQUESTED, self.request or "spec.desiredState is Running")
         waited_for = _WAITED_FOR.get(ready.reason)
-        return Attribution(waited_for, f"it waited: {ready.message}") if waited_for else None
+        return Attribution(waited_for, f"start was blocked: {ready.message}") if waited_for else None
 
 
 _STARTING_OR_STOPPING = (
@@ -73,11 +73,11 @@ _STARTING_OR_STOPPING = (
 
 
 def _request(annotations: dict[str, str], status: RuntimeStatus) -> str:
-    """Topic and command of an annotation, unless the command's wish took effect before."""
+    """Topic and command of the annotation; "" if that command took effect earlier."""
     topic, _, command = annotations.get(names.REQUESTED_BY, "").partition(" ")
     return f"{topic}, command {command}" if command and command != status.last_command else ""
 
 
 def last_command(runtime: runtimes.Runtime) -> str | None:
-    """The command that wrote the object last, None when none did."""
+    """The command that last wrote the object; None if no command did."""
     return runtime.metadata.annotations.get(names.REQUESTED_BY, "").partition(" ")[2] or None

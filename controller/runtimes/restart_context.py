@@ -1,7 +1,7 @@
-"""Why a runtime started or stopped: from what was seen of it, and what was known around it.
+"""Infers why a runtime started or stopped, from its observations and their context. Pure.
 
-A container of ours is always started again by the engine unless it was told to stop, so an end that the engine did
-not follow up was somebody's doing. Pure, but for EngineContact.
+The engine always restarts our containers unless they were stopped explicitly, so an exit without a restart by the
+engine means that somebody stopped the container by hand.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from controller.api import restart_causes as causes
 from controller.api.runtime_status import RestartRecord, RuntimeStatus
 from controller.backends import base
 from controller.machinery import conditions
+from controller.runtimes.engine_contact import Absence
 
-ENGINE_START_SECONDS = 120  # an engine that comes back starts its containers within this time
-NOTICE_SECONDS = 5  # that an engine went away is noticed within this time
+ENGINE_START_SECONDS = 120  # a restarted engine starts its containers within this time
+NOTICE_SECONDS = 5  # the loss of the engine is noticed within this time
 
-# What was missing when the program ended, by the condition and the reason that told so.
+# What was missing when the program exited, by condition and reason.
 _MISSING = (
     (names.NETWORK_ATTACHED, reasons.PARENT_MISSING, causes.PARENT_GONE),
     (names.DEVICES_ATTACHED, reasons.DEVICE_MISSING, causes.DEVICE_GONE),
@@ -28,45 +29,22 @@ _MISSING = (
 
 
 class Attribution(NamedTuple):
-    """A cause (api/restart_causes.py), and what a person wants to know of it."""
+    """A cause (api/restart_causes.py) and its details for the user."""
 
     cause: str
     detail: str = ""
 
 
-class Absence(NamedTuple):
-    """When the engine was away, in seconds since the host's boot; ``until`` is None while it is."""
-
-    since: float
-    until: float | None = None
-
-
-class EngineContact:
-    """When the engine was away the last time; None while it never was."""
-
-    def __init__(self) -> None:
-        self.absence: Absence | None = None
-
-    def lost(self, now: float) -> None:
-        """It went away."""
-        self.absence = Absence(now)
-
-    def found(self, now: float) -> None:
-        """It answers."""
-        if self.absence and self.absence.until is None:
-            self.absence = self.absence._replace(until=now)
-
-
 @dataclass(frozen=True)
 class RestartContext:
-    """What is known around a look at a runtime.
+    """The context of an observation.
 
-    ``now`` is the time of the observation, ``acted_at`` when the step began that explains it (``own``); both by the
-    time of day, for people only. ``boot_id`` names this boot of the host, "" where it has none, ``elapsed`` the seconds
-    since then. ``request`` names the command that wrote the spec; ``stop_requested``: the spec asks for a stop.
-    ``found_stopped``: a step of this pass started a stopped container. ``watched``: this process observed the container
-    before. ``adopted``: the container was made for
-    an earlier object.
+    ``now`` is the time of the observation, ``acted_at`` the time of the step that explains it (``own``). Both are wall
+    clock times, for display only, because the clock may be set. ``boot_id`` identifies this boot of the host ("" if
+    unknown), ``elapsed`` is the seconds since then. ``request`` describes the command that wrote the spec.
+    ``stop_requested``: the spec asks for a stop. ``found_stopped``: a step of this pass started a stopped container.
+    ``watched``: this process observed the container before. ``adopted``: the container was created for an earlier
+    object.
     """
 
     now: float = 0.0
@@ -82,66 +60,66 @@ class RestartContext:
     adopted: bool = False
 
 
-def why(previous: RuntimeStatus, observed: base.Observed, around: RestartContext, *, ended: bool) -> Attribution:
-    """Why it stopped, started, or both, between two looks; ``ended``: it ran at the previous one."""
-    if observed_cause := _observed_cause(previous, observed, around):
+def why(previous: RuntimeStatus, observed: base.Observed, context: RestartContext, *, ended: bool) -> Attribution:
+    """The cause of the stop, the start, or both between two observations; ``ended``: it stopped in between."""
+    if observed_cause := _observed_cause(previous, observed, context):
         return observed_cause
-    if _booted_since(previous, around):
+    if _booted_since(previous, context):
         return Attribution(causes.HOST_STARTED, "The host was started")
-    return (_of_end if ended else _of_start)(previous, observed, around)
+    return (_of_end if ended else _of_start)(previous, observed, context)
 
 
-def _observed_cause(previous: RuntimeStatus, observed: base.Observed, around: RestartContext) -> Attribution | None:
-    """What we did ourselves, in this pass or in one that a crash of the controller broke off."""
-    if around.own:
-        return around.own
+def _observed_cause(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution | None:
+    """The cause, if we acted ourselves: in this pass, or in one that a crash of the controller interrupted."""
+    if context.own:
+        return context.own
     intent = previous.restart
     if intent and intent.previous_started_at and intent.previous_started_at == previous.started_at:
-        return Attribution(causes.REQUESTED, around.request or f"spec.restartedAt {intent.token}")
-    if around.stop_requested and not observed.running:
-        return Attribution(causes.REQUESTED, around.request or "spec.desiredState is Stopped")
+        return Attribution(causes.REQUESTED, context.request or f"spec.restartedAt {intent.token}")
+    if context.stop_requested and not observed.running:
+        return Attribution(causes.REQUESTED, context.request or "spec.desiredState is Stopped")
     return None
 
 
-def _of_end(previous: RuntimeStatus, observed: base.Observed, around: RestartContext) -> Attribution:
-    if again_by_itself(previous, observed):
+def _of_end(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution:
+    if restarted_by_engine(previous, observed):
         return _crash(previous, observed)
-    if _by_engine(previous, observed, around):
+    if _by_engine(previous, observed, context):
         return Attribution(causes.DAEMON_RESTARTED, "Docker was restarted")
-    return _crash(previous, observed) if observed.error else _by_hand(previous, observed, around)
+    return _crash(previous, observed) if observed.error else _by_hand(previous, observed, context)
 
 
-def _of_start(previous: RuntimeStatus, observed: base.Observed, around: RestartContext) -> Attribution:
-    """The cause of a start is, as a rule, that of the stop before it."""
-    if _by_engine(previous, observed, around):
+def _of_start(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution:
+    """The cause of a start; usually that of the stop before it."""
+    if _by_engine(previous, observed, context):
         return Attribution(causes.DAEMON_RESTARTED, "Docker was restarted")
     if stop := _last_stop(previous):
         return Attribution(stop.cause, stop.detail)
-    crashed = again_by_itself(previous, observed)
-    return _crash(previous, observed) if crashed else _by_hand(previous, observed, around)
+    crashed = restarted_by_engine(previous, observed)
+    return _crash(previous, observed) if crashed else _by_hand(previous, observed, context)
 
 
-def _by_hand(previous: RuntimeStatus, observed: base.Observed, around: RestartContext) -> Attribution:
+def _by_hand(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution:
     if not same_container(previous, observed):
         return Attribution(causes.BY_HAND, "The container was removed")
-    if around.watched or around.found_stopped or not observed.running:
+    if context.watched or context.found_stopped or not observed.running:
         return Attribution(causes.BY_HAND, "" if observed.exit_code is None else f"exit code {observed.exit_code}")
-    return Attribution(causes.UNKNOWN, "It happened while the controller was away")
+    return Attribution(causes.UNKNOWN, "It happened while the controller was not running")
 
 
-def again_by_itself(previous: RuntimeStatus, observed: base.Observed) -> bool:
-    """Whether the engine started it again after a crash."""
+def restarted_by_engine(previous: RuntimeStatus, observed: base.Observed) -> bool:
+    """Whether the engine restarted it after a crash."""
     more = observed.restart_count > previous.engine_restart_count
     return same_container(previous, observed) and (observed.state == "restarting" or more)
 
 
 def _crash(previous: RuntimeStatus, observed: base.Observed) -> Attribution:
-    """The end was seen when its time is the one already in the status."""
+    """The cause of a crash. The status already describes this exit if it has the same ``finished_at``."""
     seen = observed.finished_at == previous.finished_at
     code = previous.exit_code if seen else observed.exit_code
     if previous.out_of_memory if seen else observed.oom_killed:
         return Attribution(causes.OUT_OF_MEMORY, "killed for lack of memory: raise spec.resources.memory")
-    detail = "exit code not seen" if code is None else f"exit code {code}"
+    detail = "exit code unknown" if code is None else f"exit code {code}"
     missing = _missing(previous)
     return (
         Attribution(missing.cause, f"{detail} while {missing.detail}")
@@ -151,7 +129,7 @@ def _crash(previous: RuntimeStatus, observed: base.Observed) -> Attribution:
 
 
 def _missing(previous: RuntimeStatus) -> Attribution | None:
-    """What was missing when it was last looked at."""
+    """The parent or device that was missing at the previous observation."""
     for condition, observed_cause, cause in _MISSING:
         found = conditions.find(previous.conditions, condition)
         if found and found.status == "False" and found.reason == observed_cause:
@@ -160,32 +138,35 @@ def _missing(previous: RuntimeStatus) -> Attribution | None:
 
 
 def _last_stop(status: RuntimeStatus) -> RestartRecord | None:
-    """The stop that the runtime has not been started after."""
+    """The last record, if it is a stop: the runtime was not started since."""
     last = status.restarts[-1] if status.restarts else None
     return last if last and last.event == "Stopped" else None
 
 
 def same_container(previous: RuntimeStatus, observed: base.Observed) -> bool:
-    """Whether the container is the one of the previous look."""
+    """Whether the container is the one of the previous observation."""
     return previous.container_id == observed.container_id
 
 
-def _booted_since(previous: RuntimeStatus, around: RestartContext) -> bool:
-    """Whether the host was booted after the previous look."""
-    if not around.boot_id or previous.boot_id is None:
+def _booted_since(previous: RuntimeStatus, context: RestartContext) -> bool:
+    """Whether the host was booted after the previous observation."""
+    if not context.boot_id or previous.boot_id is None:
         return False
-    later = previous.started_seconds is not None and previous.started_seconds > around.elapsed
-    return later or previous.boot_id != around.boot_id
+    later = previous.started_seconds is not None and previous.started_seconds > context.elapsed
+    return later or previous.boot_id != context.boot_id
 
 
-def _by_engine(previous: RuntimeStatus, observed: base.Observed, around: RestartContext) -> bool:
-    """It is often seen started before it is known that the engine is back."""
-    absence, before = around.engine_absence, previous.started_seconds
+def _by_engine(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> bool:
+    """Whether a restart of the engine started it.
+
+    The started container is often observed before the engine's return is noticed, hence the open end of the interval.
+    """
+    absence, before = context.engine_absence, previous.started_seconds
     if absence is None or before is None or before >= absence.since:
         return False
     if observed.started_at == previous.started_at:
         return False
-    # Of a run that is over already, only that it began before this look is known.
-    began = around.elapsed if observed.started_seconds is None else observed.started_seconds
+    # The start time of a run that is already over is unknown, except that it is before this observation.
+    began = context.elapsed if observed.started_seconds is None else observed.started_seconds
     latest = math.inf if absence.until is None else absence.until + ENGINE_START_SECONDS
     return absence.since - NOTICE_SECONDS < began < latest

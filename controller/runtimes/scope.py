@@ -1,4 +1,4 @@
-"""Which Runtimes an operator cares for: told to the API as a field selector, and asked of each object. Pure."""
+"""Selects the Runtimes that an operator reconciles: by field selector on the server, and object by object. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from controller.api.runtimes import Backend
 
-_RUNS = {"Docker": "this node runs Docker containers", "Pod": "this process cares for pods"}
+_RUNS = {"Docker": "this node runs Docker containers", "Pod": "this process runs pods"}
 
 
 @dataclass(frozen=True)
 class Scope:
     """The Runtimes of one backend, on one node or, with ``node`` "", on all.
 
-    ``claims``: one without node and backend is taken, once and for good; and nobody else would tell why one is not.
+    ``claims``: this is the only node, so it takes Runtimes without node and backend, and reports the ones it refuses.
     """
 
     backend: Backend
@@ -24,21 +24,21 @@ class Scope:
 
     @property
     def selector(self) -> str:
-        """The field selector; who claims must see all."""
+        """The field selector; empty with ``claims``, which has to see all Runtimes."""
         if self.claims:
             return ""
         return ",".join([*([f"spec.nodeName={self.node}"] if self.node else []), f"spec.backend={self.backend}"])
 
     def elsewhere(self, spec: Mapping[str, Any]) -> str:
-        """Why a Runtime is none of ours, "" when it is."""
+        """Why a Runtime is out of scope, as a message; "" if it is in scope."""
         node, backend = spec.get("nodeName"), spec.get("backend")
         if backend != self.backend and not (backend is None and self.node):
-            return f"spec.backend is {backend}, and {_RUNS[self.backend]}: leave it out or make it {self.backend}"
+            return f"spec.backend is {backend}, and {_RUNS[self.backend]}: remove it or set it to {self.backend}"
         if self.node and node != self.node and not (node is None and self.claims):
-            return f"spec.nodeName is {node}, and this node is {self.node}: make it anew with that name"
+            return f"spec.nodeName is {node}, and this node is {self.node}: recreate it with that name"
         return ""
 
     def unset(self, spec: Mapping[str, Any]) -> dict[str, str]:
-        """What is still to be set in the spec of a Runtime that is ours."""
+        """The fields to set in the spec of a Runtime in scope."""
         desired = {"nodeName": self.node, "backend": self.backend}
         return {name: value for name, value in desired.items() if value and not spec.get(name)}

@@ -1,6 +1,6 @@
-"""Values of ``spec.env[].valueFrom``, read when a container is about to be made. Never logged, labelled or kept.
+"""Reads the values of ``spec.env[].valueFrom`` before a container is created. Never logs, labels or stores them.
 
-A Secret that changes restarts nothing: its value is read when the next container is made.
+A changed Secret restarts nothing: its value takes effect in the next container.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ _MAKE_A_CONTAINER = {base.Step.CREATE_CONTAINER, base.Step.REPLACE_CONTAINER}
 
 
 async def provide(api: ApiClient, steps: Iterable[base.Step], target: base.Target) -> base.Target:
-    """The target with the values that the steps need, before the first of them: what runs is not stopped for nothing.
+    """The target with the values that the steps need.
 
-    Raises errors.Waiting(SECRET_MISSING) that names the Secret or key, and errors.ApiError.
+    Call it before the first step, so that a missing Secret does not stop a running container. Raises
+    errors.Waiting(SECRET_MISSING) that names the Secret or key, and errors.ApiError.
     """
     wanted = {variable.name: variable.value_from.secret_key_ref for variable in target.spec.env if variable.value_from}
     if not wanted or not set(steps) & _MAKE_A_CONTAINER:
@@ -51,13 +52,13 @@ async def _find(api: ApiClient, namespace: str, name: str) -> dict[str, Any] | N
 
 
 def _encoded(data: dict[str, Any] | None, reference: runtimes.SecretKeySelector, secret: str) -> str | None:
-    """The value in base64; None when it may be left out."""
+    """The value in base64; None if it is optional and missing."""
     if data is not None and reference.key in data:
         return str(data[reference.key])
     if reference.optional:
         return None
-    lacking = f"There is no Secret {secret}" if data is None else f"The Secret {secret} has no key {reference.key}"
-    raise errors.Waiting(reasons.SECRET_MISSING, f"{lacking}, which spec.env names: create it; it is looked for again")
+    missing = f"There is no Secret {secret}" if data is None else f"The Secret {secret} has no key {reference.key}"
+    raise errors.Waiting(reasons.SECRET_MISSING, f"{missing}, which spec.env refers to: create it")
 
 
 def _text(encoded: str, what: str) -> str:

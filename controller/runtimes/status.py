@@ -1,6 +1,6 @@
-"""The status of a Runtime after a pass: pure, from what was found and how the pass ended.
+"""Computes the status of a Runtime after a pass from the observation and the outcome. Pure.
 
-It is complete on every path: what could not be observed keeps its last value, and the conditions say so.
+The status is complete on every path: facts that could not be observed keep their last value, and the conditions say so.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _WARNING_CONDITIONS = {
 
 @dataclass(frozen=True)
 class Report:
-    """What a pass found; ``observed`` is None when the backend could not be asked.
+    """The results of a pass; ``observed`` is None if the backend could not observe the container.
 
-    ``image_source`` is the reference that ``target.image`` was resolved from; ``around`` explains a new
-    start or stop. ``last_command`` is the one that wrote the object last.
+    ``image_source`` is the reference that ``target.image`` was resolved from; ``restart_context`` explains a new
+    start or stop. ``last_command`` is the command that last wrote the object.
     """
 
     target: base.Target
@@ -57,12 +57,12 @@ class Report:
     image_allowed: bool = True
     operation: plan.Operation | None = None
     restart: RestartIntent | None = None
-    around: RestartContext = field(default_factory=RestartContext)
+    restart_context: RestartContext = field(default_factory=RestartContext)
     last_command: str | None = None
 
 
 def after(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
-    """The whole new status."""
+    """The complete new status."""
     outcome, generation = report.outcome, report.target.generation
     values: dict[str, Any] = {
         "node": report.node,
@@ -82,14 +82,14 @@ def after(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
 
 
 def without_container(known: RuntimeStatus) -> RuntimeStatus:
-    """The status of a Runtime that owns no container; what it has been through is kept."""
+    """The status of a Runtime that owns no container; its history is kept."""
     fresh = RuntimeStatus()
     gone = ("container_id", "state", "health", "started_at", "internal_ip", "interfaces", "serial_ports")
     return known.model_copy(update={name: getattr(fresh, name) for name in gone})
 
 
 def under_way(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
-    """The status while steps run: what is being done; no fact changes before it is observed."""
+    """The status while steps run: only conditions and operation change, facts only when they are observed."""
     values = {
         "node": report.node,
         "conditions": conditions.merge(previous.conditions, _conditions(previous, report)),
@@ -100,7 +100,7 @@ def under_way(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
 
 
 def operation(previous: RuntimeStatus, report: Report) -> Operation | None:
-    """The work under way, with the time it began; none once it is done or needs a person."""
+    """The operation in progress and its start time; None once it is done or needs a person."""
     if report.operation is None or report.outcome.kind not in ("waiting", "retry"):
         return None
     now = timestamps.rfc3339(report.now)
@@ -147,11 +147,11 @@ def _observed_conditions(report: Report, observed: base.Observed) -> list[Condit
         if reason in _WARNING_CONDITIONS
     ]
     if not report.image_allowed:
-        message = f"{report.target.spec.image} is outside EDGE_IMAGE_PREFIXES: it is kept, but no new image is taken"
+        message = f"{report.target.spec.image} is outside EDGE_IMAGE_PREFIXES: it is kept, but no new image is used"
         made.append(_condition(report, names.IMAGE_ALLOWED, "False", reasons.IMAGE_NOT_ALLOWED, message))
     if observed.health in _HEALTH:
         state, reason = _HEALTH[observed.health]
-        made.append(_condition(report, names.HEALTHY, state, reason, f"The health check says {observed.health}"))
+        made.append(_condition(report, names.HEALTHY, state, reason, f"The health check reports {observed.health}"))
     if observed.running:
         made.append(_network_condition(report, observed))
     if observed.devices:
@@ -168,7 +168,7 @@ def _network_condition(report: Report, observed: base.Observed) -> Condition:
     if remarked := [interface for interface in observed.interfaces if interface.remark]:
         message = f"{remarked[0].name}: {reasons.meaning(remarked[0].remark)}"
         return _condition(report, names.NETWORK_ATTACHED, "True", remarked[0].remark, message)
-    return _condition(report, names.NETWORK_ATTACHED, "True", reasons.ATTACHED, "All interfaces are in order")
+    return _condition(report, names.NETWORK_ATTACHED, "True", reasons.ATTACHED, "All interfaces match the spec")
 
 
 def _device_condition(report: Report, observed: base.Observed) -> Condition:
@@ -176,7 +176,7 @@ def _device_condition(report: Report, observed: base.Observed) -> Condition:
     if found:
         reason = drift.awaited(found) or found[0].awaits or reasons.DETACHED
         return _condition(report, names.DEVICES_ATTACHED, "False", reason, drift.describe(found))
-    return _condition(report, names.DEVICES_ATTACHED, "True", reasons.ATTACHED, "All serial devices are in order")
+    return _condition(report, names.DEVICES_ATTACHED, "True", reasons.ATTACHED, "All serial ports match the spec")
 
 
 def _flag(value: bool) -> ConditionStatus:
@@ -195,7 +195,7 @@ def _condition(report: Report, kind: str, state: ConditionStatus, reason: str, m
 
 
 def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> dict[str, Any]:
-    known = restarts.history(previous, observed, report.around)
+    known = restarts.history(previous, observed, report.restart_context)
     facts = {
         "restart_count": known.count,
         "restarts": known.records,
@@ -205,7 +205,7 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
         "state": observed.state if observed.exists else None,
         "health": observed.health if observed.exists else None,
         "started_at": observed.started_at or previous.started_at,
-        "boot_id": report.around.boot_id or None,
+        "boot_id": report.restart_context.boot_id or None,
         "started_seconds": _started_seconds(previous, observed),
         "finished_at": observed.finished_at or previous.finished_at,
         "internal_ip": observed.internal_ip or None,
@@ -219,14 +219,14 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
 
 
 def _started_seconds(previous: RuntimeStatus, observed: base.Observed) -> int | None:
-    """Of the run that ``started_at`` is of."""
+    """The start time in seconds since boot of the run that began at ``started_at``."""
     if observed.started_seconds is not None:
         return int(observed.started_seconds)
     return previous.started_seconds if observed.started_at in ("", previous.started_at) else None
 
 
 def _image(previous: RuntimeStatus, report: Report, observed: base.Observed) -> dict[str, Any]:
-    """The pin and where it came from; a pin that did not come to run is not kept where another one runs."""
+    """The image pin and its source; while a container with another pin exists, that one is reported."""
     image, source = report.target.image, report.image_source
     if observed.exists and observed.image != image:
         image, source = observed.image, observed.image_source
@@ -237,7 +237,7 @@ def _image(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
 
 
 def _interfaces(previous: RuntimeStatus, report: Report, observed: base.Observed) -> tuple[InterfaceStatus, ...]:
-    """Every interface of the spec; one that is not there now keeps its MAC address for when it comes back."""
+    """Every interface of the spec; a missing one keeps its MAC address for its return."""
     known = {interface.name: interface for interface in previous.interfaces}
     known |= {
         interface.name: InterfaceStatus(
@@ -249,16 +249,16 @@ def _interfaces(previous: RuntimeStatus, report: Report, observed: base.Observed
         )
         for interface in observed.interfaces
     }
-    return tuple(known[asked_for.name] for asked_for in report.target.spec.interfaces if asked_for.name in known)
+    return tuple(known[desired.name] for desired in report.target.spec.interfaces if desired.name in known)
 
 
 def _serial_ports(report: Report, observed: base.Observed) -> tuple[SerialPortStatus, ...]:
-    """Every port of the spec; what is left of a former one is only told by the condition."""
-    asked_for = {port.name for port in report.target.spec.serial_ports}
+    """Every port of the spec; leftovers of a removed port show only in the condition."""
+    desired = {port.name for port in report.target.spec.serial_ports}
     return tuple(
         SerialPortStatus(name=device.name, device_path=device.path, attached=device.in_order, message=device.detail)
         for device in observed.devices
-        if device.name in asked_for
+        if device.name in desired
     )
 
 

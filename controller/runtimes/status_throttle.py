@@ -1,8 +1,7 @@
-"""How often the status of a crash loop, or of a health that swings, is written: twice at once, then once in ten
-seconds. No I/O.
+"""Limits the status writes of a crash loop or of a flapping health: a burst of two, then one every ten seconds. No I/O.
 
-Passes go on at every crash, for each start needs its networks put in order. What they find is kept here between the
-writes, and while the API takes none, so that no record is lost as long as this process lives.
+Passes still follow every crash, because each start needs its networks repaired. Between writes, and while the API
+accepts none, the newest status is kept here, so no record is lost while this process lives.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from controller.api import restart_causes as causes
 from controller.api.runtime_status import RuntimeStatus
 
 EVERY_SECONDS = 10.0
-AT_ONCE = 2  # the end of a program that crashed once, and its start
+AT_ONCE = 2  # one crash is two writes: the exit of the program and its start
 FORGOTTEN_SECONDS = 60.0
 
 _BY_ITSELF = (causes.CRASHED, causes.OUT_OF_MEMORY, causes.PARENT_GONE, causes.DEVICE_GONE)
-# What others wait for, or what must survive this process: it is written whenever it changes.
+# Others wait for these fields, or they must survive this process: a change of them is always written.
 _PROMPT = ("node", "observed_generation", "applied_generation", "failed_generation", "container_id", "image", "restart")
 
 _OF_HEALTH = ("health", "conditions", "operation", "error")
@@ -26,7 +25,7 @@ _OF_HEALTH = ("health", "conditions", "operation", "error")
 
 @dataclass
 class _Budget:
-    """The writes that one runtime may make now, as of ``at``; ``held`` is the status that waits for the next."""
+    """The writes left to one runtime at the time ``at``; ``held`` is the status that waits for the next write."""
 
     writes: float
     at: float
@@ -34,19 +33,19 @@ class _Budget:
 
 
 class StatusThrottle:
-    """The paces of all Runtimes, by uid; ``clock`` in seconds, never set."""
+    """The budgets of all Runtimes by uid; ``clock`` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._budgets: dict[str, _Budget] = {}
 
     def held(self, uid: str) -> RuntimeStatus | None:
-        """The newest status, where the API has an older one yet."""
+        """The newest status, if the API still has an older one."""
         budget = self._budgets.get(uid)
         return budget.held if budget else None
 
     def hold(self, uid: str, current: RuntimeStatus, new: RuntimeStatus) -> float:
-        """Keep ``new`` when it may not be written yet; in how many seconds it may, 0 for now."""
+        """Keep ``new`` if it may not be written yet; the seconds until it may, 0 for now."""
         if not self._may_wait(current, new):
             return 0.0
         budget = self._budget(uid)
@@ -56,15 +55,15 @@ class StatusThrottle:
         return (1 - budget.writes) * EVERY_SECONDS
 
     def keep(self, uid: str, new: RuntimeStatus) -> None:
-        """Keep ``new``, which the API did not take, until it is written."""
+        """Keep ``new``, which the API did not accept, until it is written."""
         self._budget(uid).held = new
 
     def forget(self, uid: str) -> None:
-        """The Runtime is gone, and nobody asks for its status any more."""
+        """Drop the budget and the held status of a Runtime that is gone."""
         self._budgets.pop(uid, None)
 
     def written(self, uid: str, current: RuntimeStatus, new: RuntimeStatus) -> None:
-        """``new`` is written over ``current``, whether the pace was asked or not."""
+        """Note that ``new`` replaced ``current``, whether or not ``hold`` was called before."""
         if self._may_wait(current, new):
             budget = self._budget(uid)
             budget.writes = max(0.0, budget.writes - 1)
@@ -72,7 +71,7 @@ class StatusThrottle:
             self._budgets[uid].held = None
 
     def throttled(self, uid: str) -> bool:
-        """Whether the next write of a crash would have to wait."""
+        """Whether the next write after a crash would have to wait."""
         return uid in self._budgets and self._budget(uid).writes < 1
 
     def _may_wait(self, current: RuntimeStatus, new: RuntimeStatus) -> bool:
@@ -95,9 +94,9 @@ class StatusThrottle:
 
 
 def _only_health_differs(current: RuntimeStatus, new: RuntimeStatus) -> bool:
-    """A program answers its own health check, which an image may have asked a thousand times a second.
+    """Whether only the health changed; with the same health, only timestamps may differ.
 
-    Where the health is what it was, only times may differ.
+    The image chooses the interval of the health check, so a program could flap its health a thousand times a second.
     """
     if current == new or current.model_copy(update={name: getattr(new, name) for name in _OF_HEALTH}) != new:
         return False

@@ -1,6 +1,6 @@
-"""Writes the status of one Runtime during a pass: what changed and nothing else, a crash loop at its pace.
+"""Writes the status of one Runtime during a pass: only changed fields, and throttled in a crash loop.
 
-The status has this one writer, so a merge patch of the changed fields cannot undo what somebody else wrote.
+Nothing else writes the status, so a merge patch of the changed fields cannot revert another writer's change.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from controller.runtimes.status_throttle import StatusThrottle
 
 
 class StatusWriter:
-    """``current`` is the status as the API has it, and ``known`` the same as read; ``pace`` and ``uid`` of the Runtime
-    hold back a crash loop, and keep what the API does not take. ``outage`` is why no write need be tried.
+    """``current`` is the status in the API, ``known`` the same parsed. ``throttle`` limits the writes of the Runtime
+    with this ``uid`` and keeps what the API does not accept. ``outage``: the error to raise instead of any write.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class StatusWriter:
         key: Key,
         current: dict[str, Any],
         known: RuntimeStatus,
-        pace: StatusThrottle,
+        throttle: StatusThrottle,
         uid: str,
         outage: errors.ApiError | None = None,
     ) -> None:
@@ -35,40 +35,40 @@ class StatusWriter:
         self._key = key
         self._current = current
         self._known = known
-        self._pace = pace
+        self._throttle = throttle
         self._uid = uid
         self._outage = outage
 
     @property
     def written(self) -> RuntimeStatus:
-        """The status that the API has, as far as this pass knows."""
+        """The status in the API, as far as this pass knows."""
         return self._known
 
     @property
     def throttled(self) -> bool:
-        """Whether a crash loop uses up the writes there are, so that needless ones are better left out."""
-        return self._pace.throttled(self._uid)
+        """Whether a crash loop has used up its writes, so that optional writes should be skipped."""
+        return self._throttle.throttled(self._uid)
 
     async def write_paced(self, new: RuntimeStatus) -> float:
-        """Bring the API's status to ``new`` unless it must wait; in how many seconds, 0 when it is written.
+        """Write ``new`` unless it is throttled; the seconds until it may be written, 0 if it is written.
 
         Raises errors.ApiError.
         """
-        seconds = self._pace.hold(self._uid, self._known, new)
+        seconds = self._throttle.hold(self._uid, self._known, new)
         if not seconds:
             await self.write(new)
         return seconds
 
     async def write(self, new: RuntimeStatus) -> None:
-        """Bring the API's status to ``new``; on disk when this returns. Raises errors.ApiError, and keeps it then."""
+        """Write ``new``; it is on disk when this returns. Keeps it for later if it raises errors.ApiError."""
         wire = new.wire()
         if patch := status.changes(self._current, wire):
             try:
                 await self._send(patch)
             except errors.ApiError:
-                self._pace.keep(self._uid, new)
+                self._throttle.keep(self._uid, new)
                 raise
-        self._pace.written(self._uid, self._known, new)
+        self._throttle.written(self._uid, self._known, new)
         self._current, self._known = wire, new
 
     async def _send(self, patch: dict[str, Any]) -> None:

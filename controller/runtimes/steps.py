@@ -1,4 +1,4 @@
-"""What is told of a step once it is done: an event and a log line."""
+"""Records an event and a log line for each completed step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Note(NamedTuple):
-    """Reason and message of a step's event."""
+    """The reason and message of a step's event."""
 
     reason: str
     message: str
@@ -24,17 +24,17 @@ NOTES: dict[base.Step, Note] = {
     base.Step.START_CONTAINER: Note(reasons.STARTED, "Started the container"),
     base.Step.STOP_CONTAINER: Note(reasons.STOPPED, "Stopped the container, as the spec asks"),
     base.Step.RESTART_CONTAINER: Note(reasons.RESTARTED, "Restarted the container, as spec.restartedAt asks"),
-    base.Step.REPLACE_CONTAINER: Note(reasons.REPLACED, "Replaced the container by one of the new spec"),
-    base.Step.FINISH_REPLACEMENT: Note(reasons.REPLACED, "Finished a replacement that had been broken off"),
-    base.Step.RESTORE_NAME: Note(reasons.REPAIRED, "Gave the container its name back, without a restart"),
-    base.Step.REPAIR_NETWORKS: Note(reasons.REPAIRED, "Put the networks in order, without a restart"),
+    base.Step.REPLACE_CONTAINER: Note(reasons.REPLACED, "Replaced the container with one of the new spec"),
+    base.Step.FINISH_REPLACEMENT: Note(reasons.REPLACED, "Finished an interrupted replacement"),
+    base.Step.RESTORE_NAME: Note(reasons.REPAIRED, "Restored the container's name, without a restart"),
+    base.Step.REPAIR_NETWORKS: Note(reasons.REPAIRED, "Repaired the networks, without a restart"),
     base.Step.UPDATE_RESOURCES: Note(reasons.UPDATED, "Changed the limits, without a restart"),
     base.Step.REMOVE_NETWORKS: Note(reasons.DELETED, "Removed the container and its networks"),
 }
 
 
 class StepNotes:
-    """Tells of the steps of one pass."""
+    """Records the steps of one pass."""
 
     def __init__(self, recorder: EventRecorder, subject: Subject) -> None:
         self._recorder = recorder
@@ -42,14 +42,14 @@ class StepNotes:
         self.extra = {"runtime": f"{subject.namespace}/{subject.name}"}
 
     def done(self, step: base.Step) -> None:
-        """A step was done."""
+        """Record a completed step."""
         note = NOTES.get(step)
         if note is not None:
             self._record(note)
 
     def adopted(self) -> None:
-        """A container of the same identity was found, made for an earlier object."""
-        self._record(Note(reasons.ADOPTED, "Took over the container of an earlier object of the same identity"))
+        """Record the adoption of a container that was created for an earlier object of the same identity."""
+        self._record(Note(reasons.ADOPTED, "Adopted the container of an earlier object of the same identity"))
 
     def _record(self, note: Note) -> None:
         log.info("%s", note.message, extra=self.extra)

@@ -14,10 +14,10 @@ from controller import names
 from controller.api import kinds
 from controller.boottime import Boot
 from controller.machinery.event_recorder import EventRecorder
+from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.reconciler import Reconciler, Result
 from controller.runtimes.reconciliation import ReconcilerDependencies
-from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 from tests.backends.conftest import Bench, interface
 from tests.support.fake_api import FakeApi
@@ -39,7 +39,7 @@ class Cell:
     def __post_init__(self) -> None:
         scope, index = Scope("Docker", NODE, claims=True), KeyIndex()
         recorder = EventRecorder(self.api, NODE, time.time)
-        around = ReconcilerDependencies(
+        dependencies = ReconcilerDependencies(
             api=self.api,
             backend=self.bench.backend,
             node=NODE,
@@ -48,7 +48,7 @@ class Cell:
             boot=Boot(),
             engine=EngineContact(),
         )
-        self.reconciler = Reconciler(around, self.bench.install_id, recorder, index, scope)
+        self.reconciler = Reconciler(dependencies, self.bench.install_id, recorder, index, scope)
 
     async def add(self, name: str, **spec: Any) -> None:
         metadata = {"name": name, "namespace": "edge", "finalizers": [names.FINALIZER]}

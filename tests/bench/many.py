@@ -23,13 +23,13 @@ from controller.boottime import Boot
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.event_recorder import EventRecorder, Subject
+from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import RESYNC_SECONDS, Resync
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
 from controller.runtimes.queue import Queue
 from controller.runtimes.reconciler import Reconciler, Result
 from controller.runtimes.reconciliation import ReconcilerDependencies
-from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 from tests.bench import process
 from tests.support.fake_backend import FakeBackend
@@ -100,9 +100,9 @@ async def _serve(folder: Path, count: int) -> Figures:
     began = time.perf_counter()
     backend: Any = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, NODE, time.time)
-    around = ReconcilerDependencies(api, backend, NODE, (), time.time, Boot(), EngineContact())
+    dependencies = ReconcilerDependencies(api, backend, NODE, (), time.time, Boot(), EngineContact())
     scope, subject = Scope("Docker", NODE, claims=True), Subject(kinds.EDGE_NODES, NODE)
-    settled = _Settled(Reconciler(around, INSTALL, recorder, KeyIndex(), scope), count)
+    settled = _Settled(Reconciler(dependencies, INSTALL, recorder, KeyIndex(), scope), count)
     queue = Queue(settled.reconcile)
     resync = Resync(api, backend, queue, recorder, lambda: None, install_id=INSTALL, scope=scope, subject=subject)
     operator = OperatorThread(endpoint, queue.reconcile, node=NODE)

@@ -42,10 +42,10 @@ def down(**values: Any) -> base.Observed:
     return found(**({"state": "exited", "started_at": FIRST, "started_seconds": None} | values))
 
 
-def reported(previous: RuntimeStatus, observed: base.Observed, **around: Any) -> list[tuple[str, str, str]]:
+def reported(previous: RuntimeStatus, observed: base.Observed, **context: Any) -> list[tuple[str, str, str]]:
     """The new records, as event, cause and detail."""
     known: dict[str, Any] = {"boot_id": "this", "elapsed": UP + 1}
-    records = restarts.history(previous, observed, RestartContext(**(known | around))).records
+    records = restarts.history(previous, observed, RestartContext(**(known | context))).records
     return [(record.event, record.cause, record.detail) for record in records[len(previous.restarts) :]]
 
 

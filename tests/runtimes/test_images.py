@@ -183,4 +183,4 @@ async def test_what_waits_for_an_image_names_it(world: World, spec: dict[str, An
     world.backend.registry["registry/plc:2"] = "pin-2"
     await world.change(version="2", digest=None)
     await world.reconcile()
-    assert seen == [f"Creating the container from {reference}", "Getting the image registry/plc:2"]
+    assert seen == [f"Creating the container from {reference}", "Resolving the image registry/plc:2"]

@@ -136,7 +136,7 @@ async def test_an_obstacle_that_lasts_is_logged_once(caplog: pytest.LogCaptureFi
         await queue.reconcile(KEY)
     await queue.stop(1)
     reported = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert reported == [f"No pass over {KEY}: {words}" for words in ("full", "no answer", "no answer")]
+    assert reported == [f"Cannot reconcile {KEY}: {words}" for words in ("full", "no answer", "no answer")]
 
 
 async def test_stop_lets_passes_end_and_takes_no_more(queue: Queue, passes: Passes) -> None:

@@ -11,7 +11,8 @@ from controller.api import reasons
 from controller.api.runtime_status import RestartIntent, RestartRecord, RuntimeStatus
 from controller.backends import base
 from controller.machinery.conditions import Condition
-from controller.runtimes.restart_context import Absence, Attribution
+from controller.runtimes.engine_contact import Absence
+from controller.runtimes.restart_context import Attribution
 from tests.runtimes.starts import BEFORE_LAST, ENDED, FIRST, SECOND, UP, before, both, down, found, reported
 
 
@@ -29,7 +30,7 @@ HAND = {"watched": True}
 
 
 @pytest.mark.parametrize(
-    ("previous", "observed", "around", "records"),
+    ("previous", "observed", "context", "records"),
     [
         pytest.param(
             before(),
@@ -123,7 +124,7 @@ HAND = {"watched": True}
             before(),
             found(restart_count=1, exit_code=None),
             {},
-            both("Crashed", "exit code not seen"),
+            both("Crashed", "exit code unknown"),
             id="a crash that nobody saw",
         ),
         pytest.param(
@@ -216,7 +217,11 @@ HAND = {"watched": True}
             before(state="exited", restarts=(STOPPED,)), base.Observed(), HAND, [], id="removed when it was down"
         ),
         pytest.param(
-            before(), found(), {}, both("Unknown", "It happened while the controller was away"), id="nobody looked"
+            before(),
+            found(),
+            {},
+            both("Unknown", "It happened while the controller was not running"),
+            id="nobody looked",
         ),
         pytest.param(
             RuntimeStatus(),
@@ -230,6 +235,6 @@ HAND = {"watched": True}
     ],
 )
 def test_the_cause_of_a_stop_and_a_start(
-    previous: RuntimeStatus, observed: base.Observed, around: dict[str, Any], records: list[tuple[str, str, str]]
+    previous: RuntimeStatus, observed: base.Observed, context: dict[str, Any], records: list[tuple[str, str, str]]
 ) -> None:
-    assert reported(previous, observed, **around) == records
+    assert reported(previous, observed, **context) == records

@@ -111,7 +111,7 @@ async def test_a_start_that_waited_for_its_parent_is_told_as_such(running: World
     missing = "The host has no interface eth0 now: plug it in"
     assert running.records() == [
         ("Stopped", "ByHand", "exit code 1"),
-        ("Started", "ParentGone", f"it waited: {missing}"),
+        ("Started", "ParentGone", f"start was blocked: {missing}"),
     ]
 
 
@@ -152,7 +152,7 @@ async def test_what_happened_before_the_first_answer_of_the_engine_is_not_laid_t
     await running.reconcile()
     running.backend.unreachable = False
     await running.reconcile()
-    assert running.records() == both("Unknown", "It happened while the controller was away")
+    assert running.records() == both("Unknown", "It happened while the controller was not running")
 
 
 async def test_a_replacement_that_failed_is_told_once(running: World) -> None:

@@ -50,8 +50,8 @@ def test_the_order_is_that_of_what_happened_wherever_the_clock_was_set(ended: st
 
 def test_the_end_of_a_container_that_is_gone_has_the_time_of_our_step() -> None:
     own = Attribution(restart_causes.SPEC_CHANGED, "spec.version")
-    around = RestartContext(own=own, acted_at=AT_ELEVEN - 1, now=AT_ELEVEN + 1)
-    history = restarts.history(before(), found(container_id="c2", finished_at=""), around)
+    context = RestartContext(own=own, acted_at=AT_ELEVEN - 1, now=AT_ELEVEN + 1)
+    history = restarts.history(before(), found(container_id="c2", finished_at=""), context)
     assert [record.time for record in history.records] == ["2026-01-01T10:59:59.000000Z", SECOND]
 
 

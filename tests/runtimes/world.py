@@ -13,10 +13,10 @@ from controller.backends import base
 from controller.boottime import Boot
 from controller.machinery import kinds as core_kinds
 from controller.machinery.event_recorder import EventRecorder
+from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.reconciler import Reconciler, Result
 from controller.runtimes.reconciliation import ReconcilerDependencies
-from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 from tests.support.fake_api import FakeApi
 from tests.support.fake_backend import FakeBackend
@@ -79,7 +79,7 @@ class World:
         self.index = KeyIndex()
         self.engine = EngineContact()
         self.recorder = EventRecorder(self.api, "node-1", self.clock, self.elapsed)
-        around = ReconcilerDependencies(
+        dependencies = ReconcilerDependencies(
             api=self.api,
             backend=self.backend,
             node=self.node,
@@ -89,7 +89,7 @@ class World:
             engine=self.engine,
         )
         self.reconciler = Reconciler(
-            around, "install", self.recorder, self.index, Scope("Docker", self.node, claims=self.claims)
+            dependencies, "install", self.recorder, self.index, Scope("Docker", self.node, claims=self.claims)
         )
 
     async def create(self, **spec: Any) -> None:

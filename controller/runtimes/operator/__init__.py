@@ -1,5 +1,5 @@
-"""kopf, and only here: it watches Runtimes, holds their finalizer, and hands keys to the work queue.
+"""The kopf operator: watches Runtimes, manages their finalizer, and adds keys to the work queue.
 
-Nothing of kopf leaves this package, and this package knows nothing of containers. It runs in a thread and an event
-loop of its own; kopf is imported in that thread, so that nothing waits for the import.
+Only this package uses kopf, and it knows nothing of containers. kopf runs in its own thread and event loop, and is
+imported there so that nothing else waits for the import.
 """

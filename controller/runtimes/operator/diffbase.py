@@ -1,7 +1,7 @@
-"""What kopf remembers of a Runtime to see that its spec changed: a digest instead of a copy.
+"""Stores a digest of the spec for kopf's change detection, instead of a copy.
 
-A copy of the spec in an annotation may be larger than all annotations together may be (262144 bytes), and would be
-written to the disk with every change. Nobody reads the old spec: a pass compares with the container.
+A copy of the spec in an annotation could exceed the limit of all annotations together (262144 bytes), and would be
+written to disk with every change. The old spec is never read: a pass compares with the container.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from controller import names
 
 
 class SpecDigest(kopf.AnnotationsDiffBaseStorage):
-    """Keeps the digest of the spec; labels and annotations are not looked at."""
+    """Detects changes by a digest of the spec; ignores labels and annotations."""
 
     def __init__(self) -> None:
         super().__init__(prefix=names.GROUP, v1=False)
 
     def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
-        """The essence of a body: equal for equal specs. (The other parameter is kopf's, and means nothing here.)"""
+        """The essence of a body: equal for equal specs. ``extra_fields`` belongs to kopf's interface and is unused."""
         del extra_fields
         text = json.dumps(dict(body.get("spec") or {}), sort_keys=True)
         return cast("kopf.BodyEssence", {"spec": {"sha256": hashlib.sha256(text.encode()).hexdigest()}})

@@ -1,7 +1,7 @@
-"""The handlers: every change of a Runtime becomes a key for the work queue.
+"""kopf's handlers: add the key of each changed Runtime to the work queue.
 
-None of them raises but the one for deletion: an unfinished pass is the queue's to try again, while the finalizer
-must stay until the cleanup is done. Each has an explicit id: kopf keeps its progress under it.
+Only the deletion handler raises, because the finalizer must stay until the cleanup is done; the queue retries all other
+passes. Each handler has an explicit id, under which kopf stores its progress.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from controller.machinery.client import Endpoint
 from controller.runtimes.keys import Key
 from controller.runtimes.reconciler import Result
 
-PATIENCE_SECONDS = 0.5  # longer, and a pull would keep kopf from seeing the next change of the object
+PATIENCE_SECONDS = 0.5  # if longer, a pull would keep kopf from handling the next change of the object
 CLEANUP_SECONDS = 30.0
 CLEANUP_AGAIN_SECONDS = (1.0, 15.0)  # the first pause and the longest
 CLEANUP_CALL_SECONDS = 600.0  # kopf keeps every change of the object in memory meanwhile
 
 Submit = Callable[[Key], Awaitable[Result]]
-"""Hands a key to the work queue, from kopf's loop, and gives the result of the pass."""
+"""Adds a key to the work queue, from kopf's loop, and returns the result of the pass."""
 
 
 def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
-    """A registry of its own with the login and the handlers of Runtimes."""
+    """A new registry with the login and the handlers of Runtimes."""
     registry = kopf.OperatorRegistry()
 
     async def changed(*, namespace: str | None, name: str, **_: Any) -> None:
-        """Hand the key in; wait a moment, so that kopf notes a quick change as handled after it took effect."""
+        """Submit the key; wait briefly, so that kopf marks a quick change as handled only after it took effect."""
         await _within(PATIENCE_SECONDS, submit(Key(namespace or "", name)))
 
     async def deleted(*, namespace: str | None, name: str, **_: Any) -> None:
@@ -58,7 +58,7 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
 
 
 def connection(endpoint: Endpoint) -> kopf.ConnectionInfo:
-    """The endpoint in kopf's terms, its files read by kopf."""
+    """The endpoint as kopf's connection info; kopf reads the certificate files itself."""
     token = endpoint.token_file.read_text().strip() if endpoint.token_file else endpoint.token
     return kopf.ConnectionInfo(
         server=endpoint.url,
@@ -73,7 +73,7 @@ def connection(endpoint: Endpoint) -> kopf.ConnectionInfo:
 
 
 async def _clean_up(key: Key, submit: Submit) -> None:
-    """Hand the key in until its cleanup is done; each call that fails would be an error in the log and a write."""
+    """Submit the key until its cleanup is done. Retry here, as kopf logs an error and writes for each failed call."""
     for pause in Backoff(*CLEANUP_AGAIN_SECONDS):
         result = await _within(CLEANUP_SECONDS, submit(key))
         if result is not None and result.settled:
@@ -82,7 +82,7 @@ async def _clean_up(key: Key, submit: Submit) -> None:
 
 
 async def _within(seconds: float, work: Awaitable[Result]) -> Result | None:
-    """The result, None when it takes longer; the pass goes on then."""
+    """The result; None after ``seconds``, while the pass continues."""
     try:
         return await asyncio.wait_for(work, seconds)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""kopf's operator with our handlers and settings. Importing this imports kopf: do it in kopf's thread."""
+"""Runs kopf's operator with our handlers and settings. Imports kopf, so import this only in kopf's thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from controller.runtimes.operator import handlers, settings
 
 
 async def serve(endpoint: Endpoint, submit: handlers.Submit, node: str, field_selector: str) -> None:
-    """Watch the Runtimes until cancelled. Raises whatever ends kopf."""
+    """Watch the Runtimes until cancelled. Raises whatever error ends kopf."""
     await kopf.operator(
         registry=handlers.make_registry(endpoint, submit),
         settings=settings.make(node, field_selector),

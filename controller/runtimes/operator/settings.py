@@ -1,4 +1,4 @@
-"""kopf's settings for an edge host: never give up, keep to ourselves, say little."""
+"""kopf's settings for an edge host: retry without end, no peering, no events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from controller.runtimes.operator.diffbase import SpecDigest
 
 
 def make(node: str, field_selector: str = "") -> kopf.OperatorSettings:
-    """The settings; ``field_selector`` narrows on the server which Runtimes are watched ("" for all)."""
+    """The settings; ``field_selector`` selects the watched Runtimes on the server ("" for all)."""
     settings = kopf.OperatorSettings()
     _network(settings)
     _storage(settings)
@@ -40,7 +40,7 @@ def _network(settings: kopf.OperatorSettings) -> None:
 
 
 def _storage(settings: kopf.OperatorSettings) -> None:
-    """Names of our own: kopf's defaults would collide with every other operator built on it."""
+    """Use our own names: kopf's defaults would collide with those of other kopf operators."""
     settings.persistence.finalizer = names.FINALIZER
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP, v1=False)
     settings.persistence.diffbase_storage = SpecDigest()

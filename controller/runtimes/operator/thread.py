@@ -1,7 +1,7 @@
-"""The thread in which kopf runs: its own loop and nothing else in it, started again whenever it ends by itself.
+"""Runs kopf in a thread with an event loop of its own, and restarts it whenever it exits.
 
-kopf cancels the tasks of its loop at will and leaves a timer that kills the process after a crash; here it finds
-only its own tasks, and the timer is off.
+kopf cancels arbitrary tasks of its loop, and after a crash leaves a timer that kills the process. In this loop it finds
+only its own tasks, and the timer is disabled (ultimate_exiting_timeout).
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ log = logging.getLogger(__name__)
 LOG_LEVELS = {
     "kopf": logging.WARNING,
     "kopf.objects": logging.WARNING,
-    "kopf._core.reactor.running": logging.ERROR,  # it warns that signals are not its business in a thread
+    "kopf._core.reactor.running": logging.ERROR,  # it warns that it cannot handle signals in a thread
 }
 
-HEALTHY_SECONDS = 60.0  # a life longer than this forgets earlier failures
+HEALTHY_SECONDS = 60.0  # a run longer than this resets the backoff
 
 Reconcile = Callable[[Key], Coroutine[Any, Any, Result]]
 Serve = Callable[[Endpoint, Reconcile, str, str], Coroutine[Any, Any, None]]
-"""Serves until cancelled: endpoint, what to do with a key, node name, field selector."""
+"""Serves until cancelled: endpoint, reconcile function, node name, field selector."""
 
 
 def load_kopf() -> Serve:
-    """kopf's operator; imports kopf, which takes half a second.
+    """Import kopf, which takes half a second, and return its operator.
 
-    kopf loads other Kubernetes clients where they are installed, 5 MB for nothing: they are hidden from it.
+    kopf loads other Kubernetes clients if they are installed, which wastes 5 MB: they are hidden from it.
     """
     hidden = [name for name in ("kubernetes", "pykube") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
@@ -52,9 +52,9 @@ def load_kopf() -> Serve:
 
 
 class OperatorThread:
-    """``reconcile`` is the work queue's and runs in the loop that calls ``start``; kopf's loop only waits for it.
+    """Runs ``reconcile`` of the work queue in the loop that calls ``start``; kopf's loop only awaits the result.
 
-    ``field_selector`` narrows which Runtimes are watched, on the server ("" for all).
+    ``field_selector`` selects the watched Runtimes on the server ("" for all).
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class OperatorThread:
         self._thread.start()
 
     async def stop(self, grace: float) -> bool:
-        """End kopf and the thread; whether they ended within ``grace`` seconds."""
+        """Stop kopf and the thread; whether they ended within ``grace`` seconds."""
         if self._thread is None:
             return True
         self._stopping.set()
@@ -95,16 +95,16 @@ class OperatorThread:
         return not self._thread.is_alive()
 
     async def responds(self, seconds: float) -> bool:
-        """Whether kopf's loop runs and turns within ``seconds``: a loop that is stuck handles nothing, silently."""
-        turned = asyncio.Event()
+        """Whether kopf's loop responds within ``seconds``; a stuck loop would handle nothing without any message."""
+        responded = asyncio.Event()
         main = asyncio.get_running_loop()
         with self._lock:
             if self._current is None:
                 return False
-            self._current[0].call_soon_threadsafe(main.call_soon_threadsafe, turned.set)
+            self._current[0].call_soon_threadsafe(main.call_soon_threadsafe, responded.set)
         try:
             async with asyncio.timeout(seconds):
-                await turned.wait()
+                await responded.wait()
         except TimeoutError:
             return False
         return True
@@ -116,15 +116,15 @@ class OperatorThread:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                asyncio.run(self._live(self._load(), submit))
+                asyncio.run(self._run_operator(self._load(), submit))
             except Exception:
-                log.exception("The operator failed and is started again")
+                log.exception("The operator failed and is restarted")
             if time.monotonic() - began > HEALTHY_SECONDS:
                 backoff.reset()
             self._stopping.wait(backoff.next())
 
-    async def _live(self, serve: Serve, submit: Reconcile) -> None:
-        """One life of kopf; its task is known to ``stop`` while it lives."""
+    async def _run_operator(self, serve: Serve, submit: Reconcile) -> None:
+        """Run kopf once; ``stop`` can cancel its task meanwhile."""
         task = asyncio.ensure_future(serve(self._endpoint, submit, self._node, self._field_selector))
         with self._lock:
             self._current = (asyncio.get_running_loop(), task)
@@ -137,9 +137,9 @@ class OperatorThread:
                 self._current = None
         if not task.cancelled():
             task.result()
-            log.warning("The operator ended by itself and is started again")
+            log.warning("The operator exited unexpectedly and is restarted")
 
 
 async def _submit(reconcile: Reconcile, main: asyncio.AbstractEventLoop, key: Key) -> Result:
-    """Have the main loop do it, and wait for it in this one."""
+    """Run the pass in the main loop and wait for it in this one."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(reconcile(key), main))

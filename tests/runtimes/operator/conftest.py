@@ -18,12 +18,12 @@ from controller.apiserver.server import ApiServer
 from controller.boottime import Boot
 from controller.machinery.client import ApiClient, Endpoint
 from controller.machinery.event_recorder import EventRecorder
+from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.keys import KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
 from controller.runtimes.queue import Queue
 from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
-from controller.runtimes.restart_context import EngineContact
 from controller.runtimes.scope import Scope
 from tests.support.fake_backend import FakeBackend
 
@@ -118,8 +118,10 @@ async def operating(
     api = ApiClient(endpoint)
     backend = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, node, time.time)
-    around = ReconcilerDependencies(api, backend, node, (), time.time, Boot(), EngineContact())
-    queue = Queue(Reconciler(around, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims)).reconcile)
+    dependencies = ReconcilerDependencies(api, backend, node, (), time.time, Boot(), EngineContact())
+    queue = Queue(
+        Reconciler(dependencies, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims)).reconcile
+    )
     operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
     operator.start()
     posting = asyncio.create_task(recorder.run())

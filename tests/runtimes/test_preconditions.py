@@ -1,4 +1,4 @@
-"""Which other Runtime of the node needs the interface that one is to have to itself."""
+"""Another Runtime of the node can keep a Runtime from its dedicated interface."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from controller.api import kinds, runtimes
 from controller.backends import base
 from controller.machinery import metadata
-from controller.runtimes import exclusive_interface
+from controller.runtimes import preconditions
 from tests.runtimes.plan_table import DEDICATED
 from tests.runtimes.world import World
 
@@ -23,12 +23,12 @@ def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("other", "reported"),
+    ("other", "message"),
     [
-        (body("a", YOUNGER, interfaces=[{"parentInterface": "eth1"}]), "eth1 is a parent of plc-a"),
+        (body("a", YOUNGER, interfaces=[{"parentInterface": "eth1"}]), "eth1 is a parent interface of plc-a"),
         (body("a", OLDER, interfaces=[{"parentInterface": "eth0"}]), ""),
-        (body("a", OLDER, dedicatedInterface="eth1"), "eth1 is wanted by plc-a, which is older"),
-        (body("a", OWN_AGE, dedicatedInterface="eth1"), "eth1 is wanted by plc-a, which is older"),
+        (body("a", OLDER, dedicatedInterface="eth1"), "eth1 belongs to plc-a, which is older"),
+        (body("a", OWN_AGE, dedicatedInterface="eth1"), "eth1 belongs to plc-a, which is older"),
         (body("a", YOUNGER, dedicatedInterface="eth1"), ""),
         (body("a", OLDER, dedicatedInterface="eth1", desiredState="Stopped"), ""),
         (body("a", OLDER, dedicatedInterface="eth2"), ""),
@@ -36,11 +36,11 @@ def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
         ({**body("a", OLDER), "spec": {"deviceId": DEDICATED.device_id, "dedicatedInterface": "eth1"}}, ""),
     ],
 )
-def test_the_other_runtime_that_needs_it_is_named(other: dict[str, Any], reported: str) -> None:
-    assert exclusive_interface.rival(OWN, [other]).partition(":")[0] == reported
+def test_a_rival_for_the_dedicated_interface_is_named(other: dict[str, Any], message: str) -> None:
+    assert preconditions.rival(OWN, [other]).partition(":")[0] == message
 
 
-async def test_the_backend_is_told_of_the_other_runtime(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_backend_gets_the_rival(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.create(dedicatedInterface="eth0")  # its own parent, too
     seen: list[base.Target] = []
     observe = world.backend.observe
@@ -65,4 +65,4 @@ async def test_the_backend_is_told_of_the_other_runtime(world: World, monkeypatc
         },
     )
     await world.reconcile()
-    assert seen[-1].rival.startswith("eth0 is a parent of plc-2")
+    assert seen[-1].rival.startswith("eth0 is a parent interface of plc-2")
