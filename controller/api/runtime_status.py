@@ -126,7 +126,7 @@ class RuntimeStatus(Model):
     )
     started_seconds: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="Seconds from that boot to startedAt, measured by a clock that nobody can set.",
+        description="Seconds from the boot of the host to startedAt, independent of the time of day.",
     )
     finished_at: ShortText | None = Field(default=None, description="Time of the last exit.")
     exit_code: int | None = Field(default=None, description="Exit code of the last exit.")

@@ -160,9 +160,12 @@ class RuntimeSpec(Model):
         description="Identity of the runtime: its id in the cloud and the name of its container; immutable."
     )
     backend: Backend | None = Field(
-        default=None, description="What runs it: a Docker container or a pod; immutable once set."
+        default=None,
+        description="Whether it runs as a Docker container or a pod; immutable once set, by default by the controller.",
     )
-    node_name: ShortText | None = Field(default=None, description="EdgeNode that runs it; immutable once set.")
+    node_name: ShortText | None = Field(
+        default=None, description="EdgeNode that runs it; immutable once set, by default by the controller."
+    )
     image: ImageRepository = Field(description="Image repository, without a tag.")
     version: ImageTag | None = Field(
         default=None, description="Image tag; resolved to a digest once, when image or version changes."
