@@ -1,1 +1,1 @@
-"""Real Kubernetes programs, built from their Go modules, for suites that compare with them or run on them."""
+"""Real Kubernetes programs, built from their Go modules, for tests that compare with them or run on them."""

@@ -1,4 +1,4 @@
-"""Servers to look at, and Kubernetes' own tests on them: ``python -m tests.cluster --help``."""
+"""Runs API servers for manual inspection, and Kubernetes' own tests on them: ``python -m tests.cluster --help``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLES = """examples:
 
 
 def main() -> int:
-    """Parse and do; the exit status."""
+    """Parse the arguments and run the command; return the exit status."""
     parser = argparse.ArgumentParser("python -m tests.cluster", description=__doc__, epilog=EXAMPLES,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True)
@@ -33,10 +33,10 @@ def main() -> int:
     command = commands.add_parser("nodes", help="run a control plane with real nodes until Ctrl-C (needs root)")
     command.add_argument("folder", type=Path)
     command.add_argument("--count", type=int, default=1, choices=range(1, 5), help="how many nodes")
-    commands.add_parser("build", help="build all programs that the suites need, and print their folder")
-    command = commands.add_parser("e2e", help="run Kubernetes' own tests; all that apply, or those that --focus names")
+    commands.add_parser("build", help="build all programs that the tests need, and print their folder")
+    command = commands.add_parser("e2e", help="run Kubernetes' own tests: all that apply, or those selected by --focus")
     command.add_argument("--kubeconfig", type=Path, required=True)
-    command.add_argument("--focus", default="", help="a regular expression on the tests' names")
+    command.add_argument("--focus", default="", help="a regular expression that the tests' names match")
     command.add_argument("--report", type=Path, default=Path("build/reports/upstream.json"))
     given = parser.parse_args()
     actions: dict[str, Callable[[], int]] = {
@@ -95,6 +95,6 @@ def _e2e(kubeconfig: Path, focus: str, report: Path) -> int:
     return 1 if failed or not outcome else 0
 
 
-# Before any thread: every thread inherits the mask, so sigwait sees the signals.
+# Before any thread starts: threads inherit the mask, so that only sigwait receives the signals.
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 sys.exit(main())

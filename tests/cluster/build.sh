@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the real Kubernetes programs that the suites compare with and run on, from the Go modules pinned in the mod-*
-# folders: build.sh PROGRAM... (etcd, helm, e2e.test, kube-apiserver, ...). Prints the folder with the finished binaries;
-# nothing is built twice. Where Go is missing it says so and ends with 1.
+# Builds the real Kubernetes programs that tests compare with or run on, from the Go modules pinned in the mod-*
+# folders: build.sh PROGRAM... (etcd, helm, e2e.test, kube-apiserver, ...). Prints the folder with the binaries;
+# builds nothing twice. Fails with a message if Go is missing.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,14 +10,14 @@ source "$here/../support/go.sh"
 kubernetes=$(sed -n 's/^require k8s.io\/kubernetes //p' "$here/mod-kubernetes/go.mod")
 helm=$(sed -n 's/^\thelm.sh\/helm\/v3 \(v[0-9.]*\).*/\1/p' "$here/mod-helm/go.mod")
 
-# The version is what `kubectl version` and a Node object show; nothing else depends on it.
+# The version is only shown, by `kubectl version` and in Node objects.
 version_flags() {
     local package=k8s.io/component-base/version number=${kubernetes#v}
     printf -- '-s -w -X %s.gitVersion=%s -X %s.gitMajor=%s -X %s.gitMinor=%s' "$package" "$kubernetes" \
         "$package" "${number%%.*}" "$package" "$(cut -d. -f2 <<<"$number")"
 }
 
-# Kubernetes' own programs share most packages, so one command builds all that are missing.
+# Kubernetes' own programs share most packages, so one command builds all missing ones.
 build_kubernetes() {
     "$go" -C "$here/mod-kubernetes" build -ldflags="$(version_flags)" -o "$bin/partial/" \
         "${@/#/k8s.io/kubernetes/cmd/}"
@@ -42,7 +42,7 @@ missing() { [[ ! -x $bin/$1 ]]; }
 
 bin=$(cache_folder kubernetes "$here")
 mkdir -p "$bin"
-# Two runs at once build once.
+# The lock makes concurrent runs build only once.
 exec 9>"$bin/.lock"
 flock 9
 own=() others=()

@@ -1,4 +1,4 @@
-"""Keys, certificates and kubeconfigs of a real control plane; the user is the certificate's CN, the group its O."""
+"""Issues keys, certificates and kubeconfigs for a real control plane; CN is the user, O the group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class Certificates:
-    """One authority in a folder of its own."""
+    """A certificate authority with its own folder."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ class Certificates:
 
     def issue(self, name: str, user: str, group: str | None = None, hosts: tuple[str, ...] = ()) -> tuple[Path, Path]:
         """The files of a certificate and its key."""
-        # Without a name it gets an empty list of names, marked critical, which Go refuses.
+        # Without a name, the certificate would have an empty, critical subjectAltName, which Go rejects.
         leaf = self._authority.issue_cert(*(hosts or [f"{name}.test"]), common_name=user, organization_name=group)
         certificate, key = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         leaf.cert_chain_pems[0].write_to_path(str(certificate))
@@ -31,7 +31,7 @@ class Certificates:
         return certificate, key
 
     def account_keys(self) -> tuple[Path, Path]:
-        """The private and the public key with which tokens of ServiceAccounts are signed."""
+        """The private and the public key for the tokens of ServiceAccounts."""
         key = ec.generate_private_key(ec.SECP256R1())
         private, public = self._folder / "accounts.key", self._folder / "accounts.pub"
         private.write_bytes(
@@ -45,7 +45,7 @@ class Certificates:
         return private, public
 
     def kubeconfig(self, path: Path, server: str, user: str, group: str) -> Path:
-        """A kubeconfig for that user, with everything in it."""
+        """Write a self-contained kubeconfig for that user."""
         certificate, key = self.issue(path.stem, user, group)
         cluster = {"server": server, "certificate-authority-data": _encoded(self.ca)}
         identity = {"client-certificate-data": _encoded(certificate), "client-key-data": _encoded(key)}

@@ -1,6 +1,7 @@
-"""``make conformance``: our suite on a real server and ours, the chart, Kubernetes' own tests on ours, one document.
+"""``make conformance``: runs our suite on a real API server and ours, tests the chart, and runs Kubernetes' own tests.
 
-Ends with status 0 when all pass and docs/conformance.md says what is true; ``--check`` does not write it.
+Generates docs/conformance.md from the results; with ``--check`` only compares it. The exit status is 0 when everything
+passes and the document was up to date.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ DOCUMENT = PROJECT / "docs/conformance.md"
 
 
 def main() -> int:
-    """Run all parts, also after a failure; the exit status."""
+    """Run all parts, even after a failure; return the exit status."""
     parser = argparse.ArgumentParser("make conformance", description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail when docs/conformance.md is not up to date")
     given = parser.parse_args()
@@ -74,7 +75,7 @@ def _upstream(binaries: Path, folder: Path) -> list[upstream.Test]:
 
 
 def _write_counts(tests: list[upstream.Test]) -> None:
-    """As a JUnit report, for the tally."""
+    """Write a JUnit report for scripts/tally.py."""
     failed = sum(not test.passed for test in tests)
     suite = Xml.Element("testsuite", name="upstream", tests=str(len(tests)), failures=str(failed))
     Xml.ElementTree(suite).write(REPORTS / "upstream.xml")
@@ -87,7 +88,7 @@ def _keep(text: str, *, check: bool) -> bool:
         print("conformance: docs/conformance.md is not up to date: run `make conformance` and commit it")
         return False
     DOCUMENT.write_text(text)
-    print("conformance: docs/conformance.md is written anew")
+    print("conformance: updated docs/conformance.md")
     return True
 
 

@@ -1,6 +1,6 @@
 """A real control plane: etcd, kube-apiserver, kube-controller-manager, and kube-scheduler where there are nodes.
 
-Everything is below one folder and on free ports. Nothing is shared with another one, so several can run at once.
+All files are below one folder and all ports are free ones, so several control planes can run at once.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ READY_SECONDS = 60.0
 SERVICE_NETWORK = "10.96.0"
 LOOPBACK = "127.0.0.1"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
-# Controllers for which there would have to be nodes; a written Node must stay as it was written.
+# Without the controllers that manage nodes: a Node that a test writes must not be changed.
 CONTROLLERS = (
     "*,-node-lifecycle-controller,-node-ipam-controller,-node-route-controller,-cloud-node-lifecycle-controller"
 )
 NODE_GRACE_SECONDS = 20  # a silent node is NotReady after this
-# A loopback address may not be the endpoint of the Service kubernetes.
+# The API server rejects a loopback address as the endpoint of the Service kubernetes.
 _WITHOUT_NODES = ["--endpoint-reconciler-type=none"]
 
 
 class ControlPlane:
-    """One control plane, a context manager. ``durable``: etcd waits for the disk, as it does in production.
+    """One control plane, a context manager. With ``durable``, etcd syncs to disk, as in production.
 
-    ``address`` is where the API listens: on the loopback address nodes cannot reach it, so there are none; on another
-    one the parts that care for nodes run too. ``audit`` takes a line for each request of a ServiceAccount.
+    ``address`` is where the API listens. Nodes cannot reach the loopback address, so there are none; with any other
+    address, the controllers for nodes and the scheduler run too. The file ``audit`` logs each request of a
+    ServiceAccount.
     """
 
     def __init__(self, programs: Path, folder: Path, *, durable: bool = False, address: str = LOOPBACK) -> None:
@@ -62,7 +63,7 @@ class ControlPlane:
         self.stop()
 
     def stop(self) -> None:
-        """Stop all programs, the last one first."""
+        """Stop all programs in reverse order."""
         for daemon in reversed(self._daemons.values()):
             daemon.stop()
         self._daemons.clear()
@@ -123,7 +124,7 @@ class ControlPlane:
         return path
 
     def _kubelet_options(self) -> list[str]:
-        """How the API reaches kubelets (logs, exec) and pods (webhooks), and what kubelets may write."""
+        """Options for reaching kubelets (logs, exec) and pods (webhooks), and for restricting kubelets' writes."""
         certificate, key = self.certificates.issue("kubelet-client", "kube-apiserver", "system:masters")
         return [
             *(f"--kubelet-client-certificate={certificate}", f"--kubelet-client-key={key}"),

@@ -1,4 +1,4 @@
-"""One program in the background: started with a log file, waited for, and gone afterwards. Knows no Kubernetes."""
+"""A background program with a log file: starts it, waits until it is ready, and stops it. Not specific to Kubernetes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.02
 
 
 class DaemonFailed(Exception):  # noqa: N818 - an outcome
-    """The program ended or was never ready; the text ends with the last lines of its log."""
+    """The program exited or did not become ready; the text ends with the last lines of its log."""
 
 
 class Daemon:
@@ -35,7 +35,7 @@ class Daemon:
         return self._process.pid
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Return once it is ready. Raises DaemonFailed."""
+        """Wait until ``ready`` returns True. Raises DaemonFailed."""
         deadline = time.monotonic() + seconds
         while not ready():
             if self._process.poll() is not None:
@@ -45,12 +45,12 @@ class Daemon:
             time.sleep(_POLL_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
+        """Send SIGKILL and wait for the exit."""
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL to a program that does not end."""
+        """Send SIGTERM, then SIGKILL if the program does not exit in time."""
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""docs/conformance.md, from what the suites reported. Counts nothing that changes with every added test."""
+"""Generates docs/conformance.md from the reports of the suites. Contains no counts, which every new test would change."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Of the same suites, each with its reason:
 
 
 def text(report: Path, judged: list[upstream.Test], names: list[str]) -> str:
-    """The document."""
+    """The text of the document."""
     failing = [test.name for test in judged if not test.passed]
     return HEAD.format(
         version=programs.version(),
@@ -62,12 +62,12 @@ def text(report: Path, judged: list[upstream.Test], names: list[str]) -> str:
 
 
 def differences(report: Path) -> list[tuple[str, str]]:
-    """What the tests marked ``differs`` say: what is different, and why."""
+    """The differences recorded by tests marked ``differs``: what is different, and why."""
     found = {
         (what, why)
-        for stated in Xml.parse(report).iter("property")
-        if stated.get("name") == "difference"
-        for what, why in [json.loads(stated.get("value", ""))]
+        for recorded in Xml.parse(report).iter("property")
+        if recorded.get("name") == "difference"
+        for what, why in [json.loads(recorded.get("value", ""))]
     }
     return sorted(found)
 
@@ -86,6 +86,6 @@ def _subject(path: Path) -> str:
 
 
 def _bullets(names: Iterable[str]) -> str:
-    """Without the labels in brackets, except the group that owns the test."""
+    """A list of the names without labels in brackets, except for the SIG that owns the test."""
     shown = {re.sub(r"\s+", " ", re.sub(r"\[(?!sig-)[^\]]*\]", "", name)).strip() for name in names}
     return "\n".join(f"- {name}" for name in sorted(shown))

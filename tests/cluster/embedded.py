@@ -1,4 +1,4 @@
-"""Our embedded API server as a process of its own, beside a real one."""
+"""Our embedded API server in a separate process, as a counterpart to a real one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KUBECONFIG = "admin.kubeconfig"
 
 
 class Embedded:
-    """One server on a free loopback port, a context manager."""
+    """A server on a free loopback port, a context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""The configuration files of one node's programs. Texts and dictionaries only; nothing is run or written here."""
+"""The contents of the configuration files of a node's programs. No I/O."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ PAUSE_IMAGE = "localhost/pause:1"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one node's things are: its own folder, certificates (CA, certificate, key), cgroup and networks."""
+class Layout:
+    """A node's folder, certificates (CA, certificate, key), cgroup and networks."""
 
     name: str
     folder: Path
     certificates: tuple[Path, Path, Path]
     cgroup: str
-    pods: str  # this node's pods
-    all_pods: str
+    pods: str  # the network of this node's pods
+    all_pods: str  # the network of all nodes' pods
 
     @property
     def socket(self) -> Path:
-        """containerd's."""
+        """The socket of containerd."""
         return self.folder / "containerd.sock"
 
 
-def kubelet(place: Place) -> str:
+def kubelet(layout: Layout) -> str:
     """KubeletConfiguration (kubelet.config.k8s.io/v1beta1)."""
-    authority, certificate, key = map(str, place.certificates)
+    authority, certificate, key = map(str, layout.certificates)
     return _document(
         "kubelet.config.k8s.io/v1beta1",
         "KubeletConfiguration",
-        failCgroupV1=False,  # from 1.35 on the default is to refuse cgroup v1
+        failCgroupV1=False,  # since 1.35 the kubelet refuses cgroup v1 by default
         cgroupDriver="cgroupfs",
-        cgroupRoot=place.cgroup,
-        containerRuntimeEndpoint=f"unix://{place.socket}",
+        cgroupRoot=layout.cgroup,
+        containerRuntimeEndpoint=f"unix://{layout.socket}",
         authentication={
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
@@ -45,36 +45,36 @@ def kubelet(place: Place) -> str:
         authorization={"mode": "Webhook"},
         tlsCertFile=certificate,
         tlsPrivateKeyFile=key,
-        resolvConf="",  # no name service: nothing in the cluster needs one
+        resolvConf="",  # no DNS: nothing in the cluster needs it
         failSwapOn=False,
-        # Without CAP_SYS_RESOURCE neither can be had.
+        # Other values need CAP_SYS_RESOURCE.
         oomScoreAdj=0,
         maxOpenFiles=20000,
         makeIPTablesUtilChains=False,
         enforceNodeAllocatable=["pods"],
         evictionHard={"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-        # Imported images come from nowhere else: none is collected.
+        # Imported images cannot be pulled again, so none may be collected.
         imageGCHighThresholdPercent=100,
         imageGCLowThresholdPercent=99,
     )
 
 
-def kube_proxy(place: Place, kubeconfig: Path) -> str:
+def kube_proxy(layout: Layout, kubeconfig: Path) -> str:
     """KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), in nftables mode."""
     return _document(
         "kubeproxy.config.k8s.io/v1alpha1",
         "KubeProxyConfiguration",
         mode="nftables",
-        hostnameOverride=place.name,
-        clusterCIDR=place.all_pods,
+        hostnameOverride=layout.name,
+        clusterCIDR=layout.all_pods,
         clientConnection={"kubeconfig": str(kubeconfig)},
-        # Those kernel settings belong to the machine; 0 leaves them alone.
+        # These kernel settings are machine-wide; 0 leaves them unchanged.
         conntrack={"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         nodePortAddresses=["primary"],
     )
 
 
-def pod_network(place: Place) -> str:
+def pod_network(layout: Layout) -> str:
     """The CNI network of the pods: a bridge with addresses of this node's range (CNI specification 1.0)."""
     bridge = {
         "type": "bridge",
@@ -82,30 +82,30 @@ def pod_network(place: Place) -> str:
         "isGateway": True,
         "hairpinMode": True,
         "ipMasq": False,
-        "ipam": {"type": "host-local", "ranges": [[{"subnet": place.pods}]], "routes": [{"dst": "0.0.0.0/0"}]},
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": layout.pods}]], "routes": [{"dst": "0.0.0.0/0"}]},
     }
     ports = {"type": "portmap", "capabilities": {"portMappings": True}}
     return json.dumps({"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge, ports]})
 
 
-def containerd(place: Place) -> str:
+def containerd(layout: Layout) -> str:
     """containerd's configuration, version 2, for containerd 1.6 and 1.7."""
     return f"""\
 version = 2
-root = "{place.folder}/containerd"
-state = "{place.folder}/containerd-state"
+root = "{layout.folder}/containerd"
+state = "{layout.folder}/containerd-state"
 disabled_plugins = [
   "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
   "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp",
   "io.containerd.internal.v1.tracing",
 ]
 [grpc]
-  address = "{place.socket}"
+  address = "{layout.socket}"
 [ttrpc]
-  address = "{place.folder}/containerd.ttrpc"
+  address = "{layout.folder}/containerd.ttrpc"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{PAUSE_IMAGE}"
-  # Without CAP_SYS_RESOURCE the -998 that a sandbox asks for cannot be set: it gets the nearest that can.
+  # Without CAP_SYS_RESOURCE a sandbox's score of -998 cannot be set: use the nearest possible one.
   restrict_oom_score_adj = true
   disable_apparmor = true
   disable_hugetlb_controller = true
@@ -121,5 +121,5 @@ disabled_plugins = [
 
 
 def _document(api_version: str, kind: str, **fields: Any) -> str:
-    """JSON is YAML."""
+    """A document as JSON, which is also YAML."""
     return json.dumps({"apiVersion": api_version, "kind": kind, **fields}, indent=2)

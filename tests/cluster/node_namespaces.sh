@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Turns its mount namespace into a node's: folders of the node over the paths that kubelet, containerd and the CNI
-# plugins write to, so that nodes do not meet and every mount vanishes with them. Then holds the namespaces.
-# usage: unshare --net --mount --uts node_namespaces.sh FOLDER NAME; FOLDER/ready appears when all is done
+# Prepares a node's mount namespace: mounts the node's folders over the paths that kubelet, containerd and the CNI
+# plugins write to, so that nodes do not interfere and all mounts disappear with them. Then holds the namespaces.
+# usage: unshare --net --mount --uts node_namespaces.sh FOLDER NAME; creates FOLDER/ready when done
 set -euo pipefail
 folder=$1
 
-# A new sysfs shows this namespace's links, but hides the cgroup mounts: those are carried over.
+# A new sysfs shows this namespace's links but hides the cgroup mounts, so those are moved over.
 mkdir -p "$folder/cgroup"
 mount --rbind /sys/fs/cgroup "$folder/cgroup"
 umount --lazy --recursive /sys
@@ -21,14 +21,14 @@ for path in /var/lib/kubelet /var/lib/cni /var/log/pods /var/log/containers /etc
 done
 mount -t tmpfs tmpfs /run/netns
 
-# The kubelet writes these three for the whole machine unless they are as it wants: here they seem to be.
+# The kubelet would change these three settings of the whole machine unless they have its values: pretend that they do.
 for setting in vm/overcommit_memory=1 kernel/panic=10 kernel/panic_on_oops=1; do
-    seeming=$folder/${setting//[\/=]/-}
-    printf '%s\n' "${setting#*=}" >"$seeming"
-    mount --bind "$seeming" "/proc/sys/${setting%=*}"
+    faked=$folder/${setting//[\/=]/-}
+    printf '%s\n' "${setting#*=}" >"$faked"
+    mount --bind "$faked" "/proc/sys/${setting%=*}"
 done
 printf '1\n' >/proc/sys/net/ipv4/ip_forward
 
 : >"$folder/ready"
-# Its command line names the folder: that is how leftovers of a killed run are found.
+# The command line contains the folder, by which leftovers of a killed run are found.
 exec tail -f "$folder/ready"

@@ -1,7 +1,7 @@
-"""The network between a host and the nodes of its cluster: a bridge in a network namespace of its own.
+"""The network between the host and the nodes of its cluster: a bridge in its own network namespace.
 
-The host's firewall sees nothing of the nodes' frames, and no node has a way out: without a default route nothing of it
-leaves the machine. All of it vanishes with the process that holds the namespace.
+The nodes' frames bypass the host's firewall. Nodes have no default route, so none of their traffic leaves the machine.
+The network disappears with the process that holds the namespace.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from tests.cluster.daemon import Daemon
 from tests.support.command import run
 
-POD_NETWORKS = 4  # a /26 each: so many nodes can a cluster have
+POD_NETWORKS = 4  # /26 networks, one per node: the maximum number of nodes
 _BRIDGE = "nodes"
 
 
 class NodeNetwork:
-    """One network. ``name`` is the host's link to it; ``folder`` (absolute) names the process that holds it."""
+    """A network. ``name`` is the host's link to it; ``folder`` (absolute) identifies the process that holds it."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self._link = name
@@ -41,7 +41,7 @@ class NodeNetwork:
         )
         self._plug("host")
         number = _index(name)
-        # Ranges that the tests' LANs (10.64.0.0/10) and internal networks (10.213.0.0/16) do not use.
+        # Ranges that do not overlap the tests' LANs (10.64.0.0/10) and internal networks (10.213.0.0/16).
         self._nodes = ipaddress.IPv4Network(f"10.{128 + number // 256 % 64}.{number % 256}.0/24")
         self.pods = ipaddress.IPv4Network(f"100.{64 + number // 256 % 64}.{number % 256}.0/24")
         run("ip", "address", "add", f"{self.host_address}/24", "dev", name)
@@ -49,7 +49,7 @@ class NodeNetwork:
 
     @property
     def host_address(self) -> str:
-        """The host's address: the API server's."""
+        """The host's address, where the API server listens."""
         return str(self._nodes[1])
 
     def address(self, number: int) -> str:
@@ -57,11 +57,11 @@ class NodeNetwork:
         return str(self._nodes[10 + number])
 
     def pods_of(self, number: int) -> ipaddress.IPv4Network:
-        """Where the pods of this node are."""
+        """The network of this node's pods."""
         return list(self.pods.subnets(new_prefix=26))[number - 1]
 
     def connect(self, number: int, process: int, services: str) -> None:
-        """Give the network namespace of ``process`` its leg, its address, and the routes to pods of other nodes."""
+        """Connect the network namespace of ``process``: a link, its address, and the routes to other nodes' pods."""
         link, address = f"node{number}", self.address(number)
         self._inside("ip", "link", "add", "name", link, "type", "veth", "peer", "name", "eth0", "netns", str(process))
         self._plug(link)
@@ -69,7 +69,7 @@ class NodeNetwork:
             ("link", "set", "dev", "lo", "up"),
             ("address", "add", f"{address}/24", "dev", "eth0"),
             ("link", "set", "dev", "eth0", "up"),
-            # kube-proxy turns a service's address into a pod's after the routing: any route will do.
+            # kube-proxy translates a service's address into a pod's after routing, so any route is fine.
             ("route", "add", services, "dev", "eth0"),
             *(
                 ("route", "add", str(self.pods_of(other)), "via", self.address(other))
@@ -81,7 +81,7 @@ class NodeNetwork:
         run("ip", "route", "replace", str(self.pods_of(number)), "via", address)
 
     def set_cable(self, number: int, *, plugged: bool) -> None:
-        """Cut a node off from everything, or connect it again."""
+        """Disconnect a node from the network, or connect it again."""
         self._inside("ip", "link", "set", "dev", f"node{number}", "up" if plugged else "down")
 
     def _plug(self, link: str) -> None:
@@ -92,17 +92,17 @@ class NodeNetwork:
 
 
 def inside(namespaces: str, process: int, *command: str) -> str:
-    """What a command prints in namespaces (net, mount, uts; separated by commas) of a process."""
+    """Run a command in namespaces of a process (net, mount, uts; separated by commas) and return its output."""
     return run(*enter(namespaces, process), *command, timeout=120).stdout
 
 
 def enter(namespaces: str, process: int) -> list[str]:
-    """The beginning of a command line that enters namespaces of a process."""
+    """The prefix of a command line that enters namespaces of a process."""
     return ["nsenter", f"--target={process}", *(f"--{one}" for one in namespaces.split(",")), "--"]
 
 
 def is_apart(process: int, namespace: str) -> bool:
-    """Whether a process has left our namespace of this kind (net, mnt, uts) already."""
+    """Whether a process is in another namespace of this kind (net, mnt, uts) than we are."""
     there, here = Path(f"/proc/{process}/ns/{namespace}"), Path(f"/proc/self/ns/{namespace}")
     return there.readlink() != here.readlink()
 

@@ -1,7 +1,7 @@
-"""A whole cluster on this machine: a control plane and one or more real nodes. Leaves nothing behind.
+"""A complete cluster on this machine: a control plane and one or more real nodes. Leaves nothing behind.
 
-Needs root, and Debian's containerd, runc, CNI plugins and nftables. What belongs to the nodes is below a folder that
-names the process which made it, so what a killed run left is known and removed by the next one.
+Needs root, and Debian's containerd, runc, CNI plugins and nftables. The nodes' files are below a folder named after the
+process that created it, so the next run finds and removes what a killed run has left.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _READY_SECONDS = 120
 
 
 def build() -> Path:
-    """The folder with the programs, all that is missing installed or built. Raises programs.Unavailable."""
+    """Install or build what is missing; return the folder with the programs. Raises programs.Unavailable."""
     if os.geteuid():
-        raise programs.Unavailable("a cluster with nodes needs root: it makes namespaces and runs containers")
+        raise programs.Unavailable("a cluster with nodes needs root to create namespaces and run containers")
     try:
         run(str(_SETUP), *_PACKAGES, timeout=300)
     except CommandFailed as error:
@@ -41,7 +41,7 @@ def build() -> Path:
 
 
 class Cluster:
-    """One cluster, a context manager: on entry all nodes are Ready, on exit all is gone but logs in ``folder``."""
+    """A cluster, a context manager: on entry all nodes are Ready; on exit only logs in ``folder`` are left."""
 
     def __init__(self, built: Path, folder: Path, count: int = 1) -> None:
         self._folder = folder
@@ -63,7 +63,7 @@ class Cluster:
         self._stack.close()
 
     def kubectl(self, *arguments: str) -> str:
-        """What kubectl prints, as the administrator. Raises CommandFailed."""
+        """Run kubectl as the administrator and return its output. Raises CommandFailed."""
         own = (str(self.programs / "kubectl"), f"--kubeconfig={self.kubeconfig}")
         return run(*own, *arguments, timeout=_READY_SECONDS + 30).stdout
 
@@ -74,7 +74,7 @@ class Cluster:
         self.kubectl("apply", "--server-side", f"--filename={file}")
 
     def provide_volume(self, namespace: str, claim: str) -> None:
-        """Have a volume for this claim: there is no provisioner. It is a folder of whichever node the pod comes to."""
+        """Create a volume for this claim, as there is no provisioner: a folder of whichever node the pod runs on."""
         self.apply(
             {
                 "apiVersion": "v1",
@@ -91,7 +91,7 @@ class Cluster:
         )
 
     def load(self, images: list[image.Image]) -> None:
-        """Bring images to every node."""
+        """Import images on every node."""
         archive = self._root / "images.tar"
         archive.write_bytes(image.archive(images))
         for one in self.nodes:
@@ -106,7 +106,7 @@ class Cluster:
         made = ControlPlane(self.programs, self._root / "control-plane", address=self.network.host_address)
         self.control_plane = self._stack.enter_context(made)
         shutil.copy2(made.kubeconfig, self.kubeconfig)
-        # Before the control plane: it would wait for its clients on the nodes.
+        # The nodes are killed before the control plane stops, which would otherwise wait for its clients on them.
         self._stack.callback(_kill_nodes, self._root)
         for number in range(1, self._count + 1):
             self.nodes.append(Node(number, self._root, self.programs, self.control_plane, self.network))
@@ -117,7 +117,7 @@ class Cluster:
         for one in self.nodes:
             self._wait("create", f"node/{one.name}")
             self._wait("condition=Ready", f"node/{one.name}")
-        # Until its account is made, a namespace takes no pods.
+        # A namespace accepts no pods until its default ServiceAccount exists.
         self._wait("create", "serviceaccount/default")
 
     def _keep_logs(self) -> None:
@@ -129,7 +129,7 @@ class Cluster:
 
 
 def pause_image() -> image.Image:
-    """What holds a pod's namespaces: it does nothing, for ever."""
+    """The image of the container that holds a pod's namespaces: it only sleeps."""
     return image.Image(
         node_configuration.PAUSE_IMAGE,
         image.Layer(image.tar(image_files.busybox())),
@@ -138,14 +138,14 @@ def pause_image() -> image.Image:
 
 
 def remove_orphans() -> None:
-    """Remove the clusters of runs that were killed."""
+    """Remove the clusters of killed runs."""
     for root in _FOLDERS.glob(f"{PREFIX}*"):
         if ownership.is_orphan(root.name, PREFIX):
             _remove(root)
 
 
 def traces(maker: int | None = None) -> list[str]:
-    """What clusters of a process (by default of this one) have left on the machine."""
+    """What the clusters of a process (by default this one) have left on the machine."""
     roots = [
         root for root in _FOLDERS.glob(f"{PREFIX}*") if ownership.owner(root.name, PREFIX) == (maker or os.getpid())
     ]
@@ -153,7 +153,7 @@ def traces(maker: int | None = None) -> list[str]:
 
 
 def _remove(root: Path) -> None:
-    """Everything of a cluster: with a node's processes go its namespaces, mounts and links."""
+    """Remove a cluster: a node's namespaces, mounts and links disappear with its processes."""
     for folder in (*_node_folders(root), root):
         engine_traces.remove(folder)
 

@@ -1,4 +1,4 @@
-"""Where the built programs are; builds what is missing."""
+"""Builds missing Kubernetes programs and finds them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ BUILD = Path(__file__).parent / "build.sh"
 
 
 class Unavailable(Exception):  # noqa: N818 - an outcome
-    """The programs cannot be had; build.sh has said why on the terminal."""
+    """The programs cannot be built; build.sh has printed the reason."""
 
 
 def build(*names: str) -> Path:
-    """The folder with these programs; the first time this takes minutes. Raises Unavailable."""
+    """The folder with these programs; building them takes minutes the first time. Raises Unavailable."""
     done = subprocess.run([BUILD, *names], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise Unavailable(f"{', '.join(names)} could not be built: see above for what is missing")
@@ -23,7 +23,7 @@ def build(*names: str) -> Path:
 
 
 def version() -> str:
-    """The version of Kubernetes that is built, such as v1.35.4."""
+    """The Kubernetes version that is built, for example v1.35.4."""
     found = re.search(r"^require k8s\.io/kubernetes (\S+)$", MODULE.read_text(), re.MULTILINE)
     assert found, f"{MODULE} names no version of Kubernetes"
     return found[1]

@@ -1,4 +1,4 @@
-"""``make cluster-test``: builds the programs of a cluster, then runs the tests that need one (arguments: pytest's)."""
+"""``make cluster-test``: builds the programs of a cluster, then runs the tests that need one; passes on arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def main() -> int:
-    """The exit status; 1 and one line that names what is missing where there can be no cluster."""
+    """Run the tests; return the exit status. Without the means for a cluster: 1, and a line that says what is missing."""
     try:
         nodes.build()
     except programs.Unavailable as error:

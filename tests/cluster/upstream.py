@@ -1,6 +1,6 @@
-"""Kubernetes' own end-to-end tests (``e2e.test``): which of them judge an API server without nodes, and how they ended.
+"""Runs Kubernetes' own end-to-end tests (``e2e.test``) that apply to an API server without nodes.
 
-Every test in SCOPE either runs or has the reason for which it does not apply; nothing is left out silently.
+Every test in SCOPE either runs or is excluded with a reason; none is skipped silently.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCOPE = (
 
 
 class Exclusion(NamedTuple):
-    """Tests that do not apply, by a regular expression on their names, and why."""
+    """Tests that do not apply: a regular expression for their names, and the reason."""
 
     pattern: str
     reason: str
@@ -67,7 +67,7 @@ class Test:
         return self.state == "passed"
 
 
-# The tests ask for one node that is ready before they begin; no pod ever comes to it.
+# The tests require a ready node before they start; no pod is ever scheduled on it.
 NODE = {
     "apiVersion": "v1",
     "kind": "Node",
@@ -77,7 +77,7 @@ NODE = {
 
 
 def write_node(kubectl: Path, kubeconfig: Path) -> None:
-    """Make the node."""
+    """Create the node."""
     for options in ((), ("--subresource=status",)):
         subprocess.run(
             [kubectl, f"--kubeconfig={kubeconfig}", "apply", "--server-side", *options, "-f", "-"],
@@ -85,8 +85,8 @@ def write_node(kubectl: Path, kubeconfig: Path) -> None:
         )  # fmt: skip
 
 
-def run(binary: Path, kubeconfig: Path, wanted: str, report: Path) -> list[Test]:
-    """Run the tests that apply; ``report`` gets Ginkgo's own report, beside it the output."""
+def run(binary: Path, kubeconfig: Path, focus: str, report: Path) -> list[Test]:
+    """Run the tests that apply; write Ginkgo's report to ``report``, and the output next to it."""
     report = report.resolve()
     report.unlink(missing_ok=True)
     with report.with_suffix(".log").open("wb") as log:
@@ -94,19 +94,19 @@ def run(binary: Path, kubeconfig: Path, wanted: str, report: Path) -> list[Test]
             [
                 *(binary, f"--kubeconfig={kubeconfig.resolve()}", "--provider=skeleton"),
                 *("--allowed-not-ready-nodes=-1", "--minStartupPods=0", "--system-pods-startup-timeout=1s"),
-                *(f"--ginkgo.focus={wanted}", f"--ginkgo.skip={'|'.join(e.pattern for e in EXCLUSIONS)}"),
+                *(f"--ginkgo.focus={focus}", f"--ginkgo.skip={'|'.join(e.pattern for e in EXCLUSIONS)}"),
                 *("--ginkgo.timeout=30m", "--ginkgo.no-color", f"--ginkgo.json-report={report}"),
                 "--disable-log-dump",
             ],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=report.parent, check=False,
         )  # fmt: skip
     if not report.exists():
-        raise programs.Unavailable(f"e2e.test made no report; its output is in {report.with_suffix('.log')}")
+        raise programs.Unavailable(f"e2e.test wrote no report; its output is in {report.with_suffix('.log')}")
     return read(json.loads(report.read_text()))
 
 
 def read(suites: list[dict[str, Any]]) -> list[Test]:
-    """The tests that ran, from Ginkgo's report; what its set-up did counts only when it failed."""
+    """The tests that ran, from Ginkgo's report; setup steps are included only if they failed."""
     return [
         Test(_name(spec), spec["State"], spec["RunTime"] / 1e9, spec.get("Failure", {}).get("Message", "")[:400])
         for suite in suites
@@ -123,7 +123,7 @@ def listed(binary: Path) -> list[str]:
 
 
 def excluded(names: list[str]) -> dict[str, list[str]]:
-    """The names that do not apply, by reason."""
+    """The names of excluded tests, by reason."""
     found: dict[str, list[str]] = {exclusion.reason: [] for exclusion in EXCLUSIONS}
     for name in names:
         reason = next((e.reason for e in EXCLUSIONS if re.search(e.pattern, name)), None)

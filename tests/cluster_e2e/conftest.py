@@ -1,4 +1,4 @@
-"""Installations of several processes: on a real API without nodes, and on the cluster of tests/conftest.py."""
+"""Installations with several processes: on a real API without nodes, and on the cluster of tests/conftest.py."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support.site import AGENT, Site, eventually
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A real API without nodes, for what needs no kubelet."""
+    """A real API without nodes, for tests that need no kubelet."""
     with ControlPlane(programs.build(*PROGRAMS, "kubectl"), tmp_path_factory.mktemp("control-plane")) as made:
         yield made
 
 
 @pytest.fixture
 async def cluster_site(tmp_path: Path, control_plane: ControlPlane, cloud: Cloud) -> AsyncIterator[ClusterSite]:
-    """An installation on it, of which nothing runs yet."""
+    """An installation on that API, with no process started yet."""
     kubectl = programs.build("kubectl") / "kubectl"
     site = ClusterSite(tmp_path, kubectl, control_plane.kubeconfig, cloud, await cloud.enroll(AGENT))
     await site.prepare()
@@ -36,7 +36,7 @@ async def cluster_site(tmp_path: Path, control_plane: ControlPlane, cloud: Cloud
 
 @pytest.fixture
 async def site(tmp_path: Path, cluster: nodes.Cluster, cloud: Cloud) -> AsyncIterator[ClusterSite]:
-    """An installation on the cluster; what it made there is gone afterwards."""
+    """An installation on the cluster; what it created there is deleted afterwards."""
     made = ClusterSite(tmp_path, cluster.programs / "kubectl", cluster.kubeconfig, cloud, await cloud.enroll(AGENT))
     await made.prepare()
     yield made
@@ -47,7 +47,7 @@ async def site(tmp_path: Path, cluster: nodes.Cluster, cloud: Cloud) -> AsyncIte
 
 @pytest.fixture
 async def controller(site: ClusterSite) -> Site:
-    """The leader, which is the agent of the node too; the cloud sees it."""
+    """The leader, which is also the agent of the node, connected to the cloud."""
     settings = {"EDGE_RUNTIME_IMAGE": image.REPOSITORY, "EDGE_RUNTIME_TEMPLATE": "{}"}
     made = site.process(NODE, "link,pods,node", **settings)
     await made.start(connected=False)
@@ -57,20 +57,20 @@ async def controller(site: ClusterSite) -> Site:
 
 @pytest.fixture
 async def parent(site: ClusterSite, controller: Site) -> str:
-    """An interface that the agent tells of: one of this machine's NICs, on which nothing is made without Multus."""
+    """An interface that the agent reports: one of this machine's NICs. Without Multus nothing is created on it."""
 
     async def reported() -> str:
         found = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
         listed = [(node.get("status") or {}) for node in found]
         return next((one["interfaces"][0]["name"] for one in listed if one.get("api") and one.get("interfaces")), "")
 
-    name: str = await eventually(reported, "the node tells where it answers, and which interfaces it has")
+    name: str = await eventually(reported, "the node publishes its address and its interfaces")
     return name
 
 
 @pytest.fixture
 async def multus_kind(site: ClusterSite) -> AsyncIterator[None]:
-    """Multus' kind, for as long as a test needs it."""
+    """Multus' CRD, for the duration of a test."""
     await site.apply(multus_stub.KIND)
     await site.kubectl("wait", "--for=condition=Established", f"crd/{multus_stub.NAME}")
     await site.kubectl("get", "network-attachment-definitions")
@@ -79,5 +79,5 @@ async def multus_kind(site: ClusterSite) -> AsyncIterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What judges all other tests comes last."""
+    """Run test_rights.py last: it evaluates the audit log of all other tests."""
     items.sort(key=lambda item: item.path.name == "test_rights.py")

@@ -1,4 +1,4 @@
-"""Runtimes as pods on the cluster with nodes: their pods, and what Multus would tell of them."""
+"""Helpers for Runtimes as pods on the cluster with nodes: their pods, and what Multus would report about them."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ async def running_pod(site: ClusterSite, name: str) -> dict[str, Any]:
 
 
 def program(pod: dict[str, Any]) -> tuple[str, int, str]:
-    """Which start of which container it is."""
+    """What identifies a run of a container: its id, restart count and start time."""
     (reported,) = pod["status"]["containerStatuses"]
     return reported["containerID"], reported["restartCount"], reported["state"]["running"]["startedAt"]
 
 
 async def report_as_multus(site: ClusterSite, pod: dict[str, Any]) -> None:
-    """Write on the pod what Multus writes when it did what the pod asks for."""
+    """Annotate the pod like Multus after it has attached the networks."""
     note = f"{multus.NETWORK_STATUS}={multus_stub.reported(pod)}"
     await site.kubectl("annotate", "pod", pod["metadata"]["name"], note, "--overwrite")
 
 
 async def come_up(site: ClusterSite, controller: Site, parent: str, name: str) -> dict[str, Any]:
-    """A runtime of the cloud that is Ready; its pod."""
+    """Create a runtime through the cloud and wait until it is Ready; return its pod."""
     answer = await controller.create(name, parent, ADDRESS)
     assert answer["status"] in ("success", "creating"), answer
     pod = await running_pod(site, name)

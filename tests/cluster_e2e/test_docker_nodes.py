@@ -1,4 +1,4 @@
-"""Two nodes with a Docker engine each, on a real API: runtimes are containers on the node they were sent to."""
+"""Two nodes with a Docker engine each, on a real API: runtimes are containers on the node they were placed on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def engines(docker_machine: None) -> Iterator[dict[str, dockerd.Engine]]:
-    """An engine with the runtime's images for each node."""
+    """An engine for each node, with the runtime's images."""
     images = image.runtime_images()
     with contextlib.ExitStack() as stack:
         made = {name: stack.enter_context(dockerd.Engine()) for name in NODES}
@@ -35,7 +35,7 @@ def engines(docker_machine: None) -> Iterator[dict[str, dockerd.Engine]]:
 async def fleet(cluster_site: ClusterSite, engines: dict[str, dockerd.Engine]) -> AsyncIterator[ClusterNodeDirectory]:
     fleet = ClusterNodeDirectory(cluster_site)
     fleet.leader.environment["EDGE_RUNTIME_IMAGE"] = image.REPOSITORY
-    # Both are on this machine's network: each has ranges of its own for what it makes.
+    # Both nodes share this machine's network, so each needs its own address ranges.
     for number, (name, node) in enumerate(fleet.nodes.items()):
         pool = f"10.{213 + number}.0.0/16"
         node.environment |= {
@@ -53,12 +53,12 @@ async def fleet(cluster_site: ClusterSite, engines: dict[str, dockerd.Engine]) -
 
 
 def containers(engine: dockerd.Engine) -> dict[str, str]:
-    """The times at which containers were started, by name."""
+    """The start times of running containers, by name."""
     with contextlib.closing(engine.client()) as client:
         return {str(found.name): found.attrs["State"]["StartedAt"] for found in client.containers.list()}
 
 
-async def test_runtimes_run_on_the_node_they_were_sent_to(
+async def test_runtimes_run_on_the_node_they_were_placed_on(
     fleet: ClusterNodeDirectory, engines: dict[str, dockerd.Engine], lan: Lan
 ) -> None:
     for number, name in enumerate(NODES, start=1):
@@ -86,7 +86,7 @@ async def test_runtimes_run_on_the_node_they_were_sent_to(
     assert (await asyncio.to_thread(containers, engines["node-2"]))["plc-2"] != before["node-2"]["plc-2"]
 
 
-async def test_a_node_reads_the_pull_secrets_and_tells_of_one_that_is_not_there(fleet: ClusterNodeDirectory) -> None:
+async def test_a_node_reads_the_pull_secrets_and_reports_a_missing_one(fleet: ClusterNodeDirectory) -> None:
     secrets = [{"name": "registry"}]
     await fleet.runtime("plc-3", "node-1", image="registry.test/plc", imagePullSecrets=secrets)
 
@@ -99,7 +99,7 @@ async def test_a_node_reads_the_pull_secrets_and_tells_of_one_that_is_not_there(
     await fleet.site.kubectl("delete", "runtime", "plc-3", "--timeout=60s")
 
 
-async def test_a_node_says_that_it_is_ready(fleet: ClusterNodeDirectory) -> None:
+async def test_a_node_is_ready(fleet: ClusterNodeDirectory) -> None:
     address = fleet.nodes["node-1"].environment["EDGE_HTTP_LISTEN"]
     async with aiohttp.ClientSession() as client, client.get(f"http://{address}/readyz") as answer:
         assert answer.status == 200, await answer.text()

@@ -1,6 +1,6 @@
-"""A leader and two nodes on a real API: one agent for the cloud, questions that reach the node concerned, a node away.
+"""A leader and two nodes on a real API: one agent for the cloud, queries that reach the right node, a node away.
 
-The nodes are controllers on this machine, without Docker: what they are asked needs none.
+The nodes are controllers on this machine, without Docker, which these queries do not need.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NODES = ("node-1", "node-2")
 
 
 class ClusterNodeDirectory:
-    """The processes, and what the cloud says to them."""
+    """The processes of a leader and two nodes."""
 
     def __init__(self, site: ClusterSite) -> None:
         self.site = site
@@ -35,28 +35,28 @@ class ClusterNodeDirectory:
         self.nodes = {name: site.process(name, "node") for name in NODES}
 
     async def start(self) -> None:
-        """Return when the leader has heard of both nodes."""
+        """Start all processes; return when the leader can query both nodes."""
         for node in self.nodes.values():
             await node.start(connected=False)
         await self.leader.start()
-        await eventually(self._asked, "the leader asks both nodes")
+        await eventually(self._answers, "both nodes answer the leader")
 
-    async def _asked(self) -> bool:
+    async def _answers(self) -> bool:
         answer = await self.leader.send("get_host_interfaces")
         return {interface.get("node_name") for interface in answer["interfaces"]} == set(NODES)
 
     async def address(self, name: str) -> Address:
-        """Where a node answers."""
+        """The published address of a node."""
         api = (await self.site.get("edgenode", name))["status"]["api"]
         return Address(name, api["url"], api["certificate"])
 
     async def patch_status(self, what: str, name: str, status: dict[str, Any]) -> None:
-        """Have a status say so."""
+        """Patch a status."""
         patch = json.dumps({"status": status})
         await self.site.kubectl("patch", what, name, "--subresource=status", "--type=merge", "-p", patch)
 
     async def runtime(self, name: str, node: str, **fields: Any) -> None:
-        """A Runtime of the cloud; its node cannot make it, having no Docker."""
+        """Create a Runtime of the cloud; its node cannot run it without Docker."""
         metadata = {"name": name, "namespace": NAMESPACE, "labels": {names.ORIGIN_LABEL: names.ORIGIN_CLOUD}}
         spec = {"deviceId": name, "image": "registry.test/runtime", "nodeName": node, "backend": "Docker", **fields}
         await self.site.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
@@ -75,10 +75,10 @@ async def fleet(cluster_site: ClusterSite) -> ClusterNodeDirectory:
 
 
 class WebServer:
-    """A port of this machine that answers HTTP; ``asked`` are the paths, and answers wait while ``open`` is not set."""
+    """An HTTP server; records the paths in ``requests``, and delays responses while ``open`` is not set."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
         application = web.Application()
@@ -99,9 +99,9 @@ class WebServer:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        self.asked.append(request.path_qs)
+        self.requests.append(request.path_qs)
         await self.open.wait()
-        return web.json_response({"asked": request.method})
+        return web.json_response({"method": request.method})
 
 
 @pytest.fixture
@@ -114,13 +114,13 @@ async def web_server() -> AsyncIterator[WebServer]:
 
 @pytest.fixture
 async def runs(fleet: ClusterNodeDirectory, web_server: WebServer) -> None:
-    """``plc-1`` runs on the second node, and answers at the port of the web server."""
+    """``plc-1`` runs on the second node; its control server is the web server."""
     await fleet.runtime("plc-1", "node-2")
 
     async def seen() -> bool:
         return (await fleet.ready("runtime", "plc-1")).get("reason") == "DockerUnreachable"
 
-    await eventually(seen, "the node has seen it")
+    await eventually(seen, "the node has reported its status")
     await fleet.patch_status("runtime", "plc-1", {"state": "running", "internalIP": "127.0.0.1"})
 
 
@@ -129,7 +129,7 @@ async def test_two_nodes_are_one_agent(fleet: ClusterNodeDirectory) -> None:
         beat = await fleet.site.cloud.next_heartbeat(AGENT, timeout=60)
         return bool(beat["memory_total"] == gigabytes(2 * psutil.virtual_memory().total) and beat["uptime"] > 0)
 
-    await eventually(both, "the heartbeat is of both nodes")
+    await eventually(both, "the heartbeat covers both nodes")
 
     async def used() -> dict[str, Any] | None:
         answer = await fleet.leader.send("get_consumption_orchestrator", cpuPeriod="1h", memoryPeriod="1h")
@@ -152,12 +152,12 @@ async def test_a_request_reaches_the_runtime_through_its_node(
 ) -> None:
     fields: dict[str, Any] = {"device_id": "plc-1", "method": "POST", "api": "/api/load?a=b", "port": web_server.port}
     answer = await fleet.leader.send("run_command", **fields)
-    assert answer["http_response"]["body"] == {"asked": "POST"}
-    assert web_server.asked == ["/api/load?a=b"]
+    assert answer["http_response"]["body"] == {"method": "POST"}
+    assert web_server.requests == ["/api/load?a=b"]
 
 
 @pytest.mark.usefixtures("runs")
-async def test_a_request_under_way_is_not_sent_again_by_the_next_leader(
+async def test_a_request_in_flight_is_not_repeated_by_the_next_leader(
     fleet: ClusterNodeDirectory, web_server: WebServer
 ) -> None:
     second = fleet.site.process("leader-2", "link")
@@ -165,22 +165,22 @@ async def test_a_request_under_way_is_not_sent_again_by_the_next_leader(
     web_server.open.clear()
     fields: dict[str, Any] = {"device_id": "plc-1", "method": "POST", "api": "/api/load", "port": web_server.port}
     message = fleet.leader.message("run_command", **fields)
-    asking = asyncio.create_task(fleet.site.cloud.send(AGENT, "run_command", message, timeout=60))
+    sending = asyncio.create_task(fleet.site.cloud.send(AGENT, "run_command", message, timeout=60))
 
-    async def under_way() -> bool:
-        return bool(web_server.asked)
+    async def received() -> bool:
+        return bool(web_server.requests)
 
-    await eventually(under_way, "the runtime has the request")
+    await eventually(received, "the runtime has received the request")
     await fleet.leader.kill()
-    await asyncio.gather(asking, return_exceptions=True)
+    await asyncio.gather(sending, return_exceptions=True)
     web_server.open.set()
     await fleet.site.cloud.wait_agent(AGENT, timeout=60)
     again = await fleet.site.cloud.send(AGENT, "run_command", message, timeout=60)
     assert again["error"].startswith("outcome unknown")
-    assert web_server.asked == ["/api/load"]
+    assert web_server.requests == ["/api/load"]
 
 
-async def test_only_the_account_of_the_leader_may_ask_a_node(fleet: ClusterNodeDirectory) -> None:
+async def test_only_the_leaders_account_may_query_a_node(fleet: ClusterNodeDirectory) -> None:
     site, address = fleet.site, await fleet.address("node-1")
     metadata = {"name": "stranger", "namespace": NAMESPACE}
     await site.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
@@ -203,7 +203,7 @@ async def test_only_the_account_of_the_leader_may_ask_a_node(fleet: ClusterNodeD
     await node.close()
 
 
-async def test_the_leader_shows_its_token_to_no_other_node(fleet: ClusterNodeDirectory) -> None:
+async def test_the_leader_sends_no_token_to_a_node_with_another_certificate(fleet: ClusterNodeDirectory) -> None:
     address, other = await fleet.address("node-1"), await asyncio.to_thread(certificate.make)
     node = RemoteNode(address._replace(certificate=other.pem), fleet.site.token)
     with pytest.raises(errors.CommandError, match="certificate verify failed"):
@@ -211,7 +211,7 @@ async def test_the_leader_shows_its_token_to_no_other_node(fleet: ClusterNodeDir
     await node.close()
 
 
-async def test_a_runtime_goes_where_the_message_says_or_the_answer_says_who_has_what(
+async def test_a_runtime_is_placed_or_the_answer_says_what_each_node_has(
     fleet: ClusterNodeDirectory,
 ) -> None:
     interfaces = (await fleet.leader.send("get_host_interfaces"))["interfaces"]
@@ -234,7 +234,7 @@ async def test_a_runtime_goes_where_the_message_says_or_the_answer_says_who_has_
     assert (spec["nodeName"], spec["backend"]) == ("node-2", "Docker")
 
 
-async def test_a_node_away_is_told_and_nothing_else_is_done(fleet: ClusterNodeDirectory) -> None:
+async def test_a_node_that_is_away_is_reported_and_nothing_else_changes(fleet: ClusterNodeDirectory) -> None:
     await fleet.runtime("plc-1", "node-1")
     await fleet.runtime("plc-2", "node-2")
     before = (await fleet.site.get("runtime", "plc-1"))["spec"]
@@ -243,7 +243,7 @@ async def test_a_node_away_is_told_and_nothing_else_is_done(fleet: ClusterNodeDi
     async def away() -> bool:
         return (await fleet.ready("runtime", "plc-1")).get("reason") == "NodeAway"
 
-    await eventually(away, "it is told", seconds=120)
+    await eventually(away, "its Runtime is marked", seconds=120)
     assert (await fleet.ready("edgenode", "node-1"))["status"] == "Unknown"
     assert (await fleet.ready("runtime", "plc-2")).get("reason") != "NodeAway"
     for topic in ("stop_device", "delete_device", "get_device_status"):
@@ -256,5 +256,5 @@ async def test_a_node_away_is_told_and_nothing_else_is_done(fleet: ClusterNodeDi
         runtime, node = await fleet.ready("runtime", "plc-1"), await fleet.ready("edgenode", "node-1")
         return "NodeAway" not in (runtime.get("reason"), node.get("reason"))
 
-    await eventually(back, "the node says how it is", seconds=120)
+    await eventually(back, "the node reports its status again", seconds=120)
     assert (await fleet.leader.send("get_device_status", device_id="plc-1"))["device_id"] == "plc-1"

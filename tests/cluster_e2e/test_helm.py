@@ -1,4 +1,4 @@
-"""The chart as a user has it: the image that the Dockerfile makes, installed by helm, on nodes with a kubelet."""
+"""The chart as users install it: the Dockerfile's image, deployed by helm on nodes with a kubelet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REPOSITORY, _, TAG = controller_image.REFERENCE.rpartition(":")
 
 @pytest.fixture
 def helm(cluster: nodes.Cluster, engine: Engine, tmp_path: Path) -> Iterator[Helm]:
-    """helm on the cluster, whose nodes have the image; no release is left."""
+    """helm on the cluster, whose nodes have the image; the release is removed afterwards."""
     archive = tmp_path / "controller.tar"
     with contextlib.closing(engine.client(timeout=300)) as client, archive.open("wb") as file:
         file.writelines(controller_image.build(client).save(named=True))
@@ -46,20 +46,20 @@ def helm(cluster: nodes.Cluster, engine: Engine, tmp_path: Path) -> Iterator[Hel
 
 
 def _print_table(cluster: nodes.Cluster) -> None:
-    """What there is, for the report of a test that fails."""
+    """Print pods and logs for the report of a failed test."""
     print(cluster.kubectl("get", "pods,daemonsets", "-n", NAMESPACE, "-o", "wide"))
     print(cluster.kubectl("logs", "-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={RELEASE}", "--tail=20"))
 
 
 def install(helm: Helm, tmp_path: Path, *options: str) -> str:
-    """Install or upgrade."""
+    """Install or upgrade the release."""
     command = ("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, "--create-namespace", "--wait")
     return helm.run(*command, "--timeout=3m", *here(tmp_path), *options)
 
 
 def here(tmp_path: Path) -> list[str]:
-    """What the cluster of the test needs: the image, and no cloud. Its kinds are there already, and its nodes share a
-    disk and have no Docker: one agent, on folders of its own.
+    """Options for the test's cluster: the image, and no cloud. Its CRDs exist already, and its nodes share a disk and
+    have no Docker, so there is only one agent, with its own folders.
     """
     (tmp_path / "run").mkdir(exist_ok=True)
     return [
@@ -71,13 +71,13 @@ def here(tmp_path: Path) -> list[str]:
 
 
 def runtime(cluster: nodes.Cluster, name: str) -> dict[str, Any]:
-    """A Runtime."""
+    """Get a Runtime."""
     found: dict[str, Any] = json.loads(cluster.kubectl("get", "runtime", name, "-n", NAMESPACE, "-o", "json"))
     return found
 
 
 def create(cluster: nodes.Cluster, name: str, **fields: Any) -> None:
-    """A Runtime for Docker on the agent's node, and wait until its operator holds it."""
+    """Create a Runtime for Docker on the agent's node, and wait until its operator has added the finalizer."""
     spec = {"deviceId": name, "image": "registry.test/plc", "backend": "Docker", "nodeName": "node1", **fields}
     metadata = {"name": name, "namespace": NAMESPACE}
     cluster.apply({"apiVersion": names.API_VERSION, "kind": "Runtime", "metadata": metadata, "spec": spec})
@@ -86,11 +86,11 @@ def create(cluster: nodes.Cluster, name: str, **fields: Any) -> None:
 
 
 def ready(cluster: nodes.Cluster, name: str) -> None:
-    """Wait until it is."""
+    """Wait until the Runtime is Ready."""
     cluster.kubectl("wait", f"runtime/{name}", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=90s")
 
 
-def test_a_release_is_installed_tested_upgraded_and_leaves_the_runtimes(
+def test_a_release_is_installed_tested_upgraded_and_uninstalled_without_its_runtimes(
     cluster: nodes.Cluster, helm: Helm, tmp_path: Path
 ) -> None:
     install(helm, tmp_path)
@@ -117,7 +117,7 @@ def test_a_release_is_installed_tested_upgraded_and_leaves_the_runtimes(
     cluster.kubectl("wait", "runtime/plc-1", "-n", NAMESPACE, f"--for={held}={names.FINALIZER}", "--timeout=90s")
 
 
-def test_a_purge_removes_the_runtimes_first(cluster: nodes.Cluster, helm: Helm, tmp_path: Path) -> None:
+def test_a_purge_deletes_the_runtimes_first(cluster: nodes.Cluster, helm: Helm, tmp_path: Path) -> None:
     install(helm, tmp_path, "--set=node.enabled=true")
     metadata = {"name": "unplaced", "namespace": NAMESPACE}
     spec = {"deviceId": "unplaced", "image": "registry.test/plc", "backend": "Docker", "nodeName": "elsewhere"}
@@ -150,18 +150,18 @@ def test_a_rolling_upgrade_of_the_agents_restarts_no_runtime(
 
 
 def agent_of(cluster: nodes.Cluster) -> str:
-    """The pod that is the agent now."""
+    """The uid of the current agent's pod."""
     chosen = ("-l", "app.kubernetes.io/component=node", "-o", "jsonpath={.items[*].metadata.uid}")
     return cluster.kubectl("get", "pods", "-n", NAMESPACE, *chosen)
 
 
 def started_at(engine: Engine, name: str) -> str:
-    """When the container was started."""
+    """The start time of the container."""
     with contextlib.closing(engine.client()) as client:
         return str(client.api.inspect_container(name)["State"]["StartedAt"])
 
 
-def test_two_replicas_run_and_one_of_them_leads(cluster: nodes.Cluster, helm: Helm, tmp_path: Path) -> None:
+def test_of_two_replicas_one_leads(cluster: nodes.Cluster, helm: Helm, tmp_path: Path) -> None:
     install(helm, tmp_path)
     deployment = json.loads(cluster.kubectl("get", "deployment", RELEASE, "-n", NAMESPACE, "-o", "json"))
     assert deployment["status"]["readyReplicas"] == 2
@@ -185,7 +185,7 @@ def test_an_agent_that_shares_its_mounts_runs_on_a_real_node(
     assert [field for field in state if field.startswith("shared:")]
 
 
-def test_the_commands_of_the_readme_lead_through(
+def test_the_commands_of_the_readme_work(
     cluster: nodes.Cluster, helm: Helm, tmp_path: Path, certificates: Authority
 ) -> None:
     pair = certificates.agent("edge-1")
@@ -202,7 +202,7 @@ def test_the_commands_of_the_readme_lead_through(
 
 
 def commands_of_the_readme() -> list[str]:
-    """The commands of the section on clusters in its order; the end of the release comes once, and last."""
+    """The commands of the section on clusters, in order; the uninstall only once, at the end."""
     section = README.read_text().partition("## Install in a cluster")[2].partition("\nWithout Helm")[0]
     found = re.findall(r"^((?:helm|kubectl) .+)$|`(helm .+?)`", section, re.MULTILINE)
     commands = [fenced or inline for fenced, inline in found]

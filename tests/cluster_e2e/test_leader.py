@@ -1,4 +1,4 @@
-"""Two replicas of the leader on a real API: one link to the cloud, whoever dies, and each command is done once."""
+"""Two replicas of the leader on a real API: one cloud link, whichever replica dies, and each command runs once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 @pytest.fixture
 async def replicas(cluster_site: ClusterSite) -> dict[str, Site]:
-    """Two replicas, both started; the cloud sees one of them."""
+    """Two replicas, both started; one of them is connected to the cloud."""
     made = {
         name: cluster_site.process(name, "link,pods", EDGE_COMMAND_SECONDS="5") for name in ("leader-a", "leader-b")
     }
@@ -30,7 +30,7 @@ async def replicas(cluster_site: ClusterSite) -> dict[str, Site]:
 
 
 async def leader(replicas: dict[str, Site]) -> tuple[Site, Site]:
-    """The one that has the link, and the other."""
+    """The replica with the cloud link, and the other one."""
 
     async def linked() -> list[str]:
         return [name for name, replica in replicas.items() if "Connected to https" in replica.log_text()]
