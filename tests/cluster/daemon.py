@@ -1,4 +1,4 @@
-"""A background program with a log file: starts it, waits until it is ready, and stops it. Not specific to Kubernetes."""
+"""A background program with a log file: starts it, waits until it is ready, and stops it. Not Kubernetes-specific."""
 
 from __future__ import annotations
 

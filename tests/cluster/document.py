@@ -1,4 +1,4 @@
-"""Generates docs/conformance.md from the reports of the suites. Contains no counts, which every new test would change."""
+"""Generates docs/conformance.md from the suites' reports. Contains no counts, which every new test would change."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def main() -> int:
-    """Run the tests; return the exit status. Without the means for a cluster: 1, and a line that says what is missing."""
+    """Run the tests; return the exit status, which is 1 if there can be no cluster, after a line that says why."""
     try:
         nodes.build()
     except programs.Unavailable as error:

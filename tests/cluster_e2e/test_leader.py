@@ -48,13 +48,13 @@ async def lease(site: ClusterSite) -> dict[str, Any]:
 
 
 def unplaced(name: str) -> dict[str, Any]:
-    """A Runtime of the cloud that no operator settles here."""
+    """A Runtime of the cloud on a node that does not exist, so that no operator reconciles it."""
     metadata = {"name": name, "namespace": NAMESPACE, "labels": {"getedge.me/origin": "cloud"}}
     spec = {"deviceId": name, "image": "registry.test/runtime", "nodeName": "elsewhere", "backend": "Docker"}
     return {"apiVersion": "getedge.me/v1alpha1", "kind": "Runtime", "metadata": metadata, "spec": spec}
 
 
-async def test_one_of_two_has_the_link_and_keeps_it(cluster_site: ClusterSite, replicas: dict[str, Site]) -> None:
+async def test_one_replica_has_the_link_and_keeps_it(cluster_site: ClusterSite, replicas: dict[str, Site]) -> None:
     session = cluster_site.cloud.agents.session(AGENT)
     for _ in range(3):
         await cluster_site.cloud.next_heartbeat(AGENT, timeout=60)
@@ -62,7 +62,7 @@ async def test_one_of_two_has_the_link_and_keeps_it(cluster_site: ClusterSite, r
     await leader(replicas)
 
 
-async def test_the_other_connects_when_the_leader_is_killed(
+async def test_the_other_replica_connects_when_the_leader_is_killed(
     cluster_site: ClusterSite, replicas: dict[str, Site]
 ) -> None:
     first, second = await leader(replicas)
@@ -73,7 +73,7 @@ async def test_the_other_connects_when_the_leader_is_killed(
     assert "Connected to https" in second.log_text()
 
 
-async def test_a_leader_that_stops_gives_the_lease_back(cluster_site: ClusterSite, replicas: dict[str, Site]) -> None:
+async def test_a_leader_that_stops_releases_the_lease(cluster_site: ClusterSite, replicas: dict[str, Site]) -> None:
     first, second = await leader(replicas)
     before, session = await lease(cluster_site), await cluster_site.cloud.wait_agent(AGENT)
     assert await first.stop() == 0
@@ -86,22 +86,22 @@ async def test_a_leader_that_stops_gives_the_lease_back(cluster_site: ClusterSit
     assert not (await lease(cluster_site)).get("holderIdentity")
 
 
-async def test_a_command_under_way_is_done_once_over_the_death_of_the_leader(
+async def test_a_command_in_flight_runs_once_when_the_leader_is_killed(
     cluster_site: ClusterSite, replicas: dict[str, Site]
 ) -> None:
     first, _ = await leader(replicas)
     await cluster_site.apply(unplaced("plc-1"))
     restart = first.message("restart_device", device_id="plc-1")
-    asking = asyncio.create_task(cluster_site.cloud.send(AGENT, "restart_device", restart, timeout=60))
+    sending = asyncio.create_task(cluster_site.cloud.send(AGENT, "restart_device", restart, timeout=60))
 
     async def written() -> str | None:
         found = await cluster_site.get("runtime", "plc-1")
         token: str | None = found["spec"].get("restartedAt")
         return token
 
-    token = await eventually(written, "the wish is written")
+    token = await eventually(written, "the restart is in the spec")
     await first.kill()
-    await asyncio.gather(asking, return_exceptions=True)
+    await asyncio.gather(sending, return_exceptions=True)
     await cluster_site.cloud.wait_agent(AGENT, timeout=60)
     again = await cluster_site.cloud.send(AGENT, "restart_device", restart, timeout=60)
     assert "the change stays in effect" in again["error"]  # no operator runs here, but the command was resumed
@@ -112,20 +112,20 @@ async def test_a_command_under_way_is_done_once_over_the_death_of_the_leader(
     assert again == await cluster_site.cloud.send(AGENT, "restart_device", restart, timeout=60)
 
 
-async def test_a_leader_that_the_api_forgot_has_no_link(cluster_site: ClusterSite, replicas: dict[str, Site]) -> None:
+async def test_a_leader_that_lost_its_lease_has_no_link(cluster_site: ClusterSite, replicas: dict[str, Site]) -> None:
     usurped = {"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 3600}}
     await cluster_site.kubectl("patch", "lease/edge-controller", "--type=merge", "-p", json.dumps(usurped))
 
     async def without_link() -> bool:
         return cluster_site.cloud.agents.session(AGENT) is None
 
-    await eventually(without_link, "the link ends")
+    await eventually(without_link, "the link is closed")
     await cluster_site.kubectl("delete", "lease/edge-controller")
     await cluster_site.cloud.wait_agent(AGENT, timeout=60)
 
 
 @pytest.mark.timeout(420)
-async def test_a_retired_agent_stays_away_whoever_leads_until_it_is_reset(
+async def test_a_retired_agent_stays_disconnected_until_it_is_reset(
     cluster_site: ClusterSite, replicas: dict[str, Site]
 ) -> None:
     first, second = await leader(replicas)
@@ -136,10 +136,10 @@ async def test_a_retired_agent_stays_away_whoever_leads_until_it_is_reset(
         found = await cluster_site.get("configmap", "edge-controller")
         return "retired" in found["data"] and cluster_site.cloud.agents.session(AGENT) is None
 
-    # The link lingers, and once more when the lead changes hands meanwhile.
+    # The link is closed after LINGER_SECONDS, which starts again if the leader changes meanwhile.
     await eventually(retired, "the agent is retired", seconds=2 * LINGER_SECONDS + 90)
     await first.stop()
-    # A node that comes now hears of the link from the other one, when that leads.
+    # A node added now gets its condition from the other replica, once that leads.
     node = {"apiVersion": "getedge.me/v1alpha1", "kind": "EdgeNode", "metadata": {"name": "later"}, "spec": {}}
     await cluster_site.apply(node)
 

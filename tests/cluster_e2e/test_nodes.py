@@ -1,4 +1,4 @@
-"""The cluster that the other tests run on is a whole one: what users' clusters do, it does."""
+"""The cluster that other tests use behaves like users' clusters."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_pods_run_on_both_nodes_and_reach_each_other(cluster: nodes.Cluster, pod
         assert _version(cluster, name, pods[other]["status"]["podIP"], PORT) == "1"
 
 
-def test_a_service_is_reached_from_pods(cluster: nodes.Cluster, pods: dict[str, dict[str, Any]]) -> None:
+def test_pods_reach_a_service(cluster: nodes.Cluster, pods: dict[str, dict[str, Any]]) -> None:
     address = cluster.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
 
     assert {_version(cluster, name, address, 80) for name in pods} == {"1"}
 
 
-def test_pods_reach_the_api_under_its_service(cluster: nodes.Cluster, pods: dict[str, dict[str, Any]]) -> None:
-    # nc ends with status 0 once it was connected.
+def test_pods_reach_the_api_by_its_service(cluster: nodes.Cluster, pods: dict[str, dict[str, Any]]) -> None:
+    # nc exits with status 0 if it could connect.
     for name in pods:
         cluster.kubectl("exec", name, "--", "/bin/sh", "-c", "nc -w 10 $KUBERNETES_SERVICE_HOST 443 </dev/null")
 
@@ -55,12 +55,12 @@ def test_this_machine_reaches_pods(cluster: nodes.Cluster, pods: dict[str, dict[
         assert '"running"' in run("sh", "-c", request, pod["status"]["podIP"], str(PORT)).stdout
 
 
-def test_logs_are_read_from_the_node(cluster: nodes.Cluster, pods: dict[str, dict[str, Any]]) -> None:
+def test_kubectl_reads_logs_from_the_nodes(cluster: nodes.Cluster, pods: dict[str, dict[str, Any]]) -> None:
     for name in pods:
         assert cluster.kubectl("logs", name).startswith("control server ready\n")
 
 
-def test_a_node_that_is_cut_off_is_not_ready_and_comes_back_with_its_pods(
+def test_a_disconnected_node_is_not_ready_and_comes_back_with_its_pods(
     cluster: nodes.Cluster, pods: dict[str, dict[str, Any]]
 ) -> None:
     cut = cluster.nodes[1]
@@ -76,9 +76,7 @@ def test_a_node_that_is_cut_off_is_not_ready_and_comes_back_with_its_pods(
     assert pod["status"]["containerStatuses"] == pods[cut.name]["status"]["containerStatuses"]
 
 
-def test_a_node_that_lost_power_comes_back_and_starts_its_pods_again(
-    cluster: nodes.Cluster, pods: dict[str, dict[str, Any]]
-) -> None:
+def test_a_node_restarts_its_pods_after_a_power_cut(cluster: nodes.Cluster, pods: dict[str, dict[str, Any]]) -> None:
     dead = cluster.nodes[0]
     dead.power_off()
     cluster.kubectl("wait", "--for=condition=Ready=Unknown", f"node/{dead.name}", "--timeout=120s")
@@ -89,7 +87,7 @@ def test_a_node_that_lost_power_comes_back_and_starts_its_pods_again(
     assert cluster.kubectl("get", "pod", dead.name, "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "1"
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.cluster", "nodes", str(tmp_path)]
     killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert killed.stdout is not None
@@ -105,11 +103,11 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
 
 
 def _version(cluster: nodes.Cluster, pod: str, address: str, port: int) -> str:
-    """What the control server at this address says its version is, asked from a pod."""
+    """The version that the control server at this address returns to a request from a pod."""
     request = "printf 'GET /api/status HTTP/1.0\\r\\n\\r\\n' | nc -w 10 $0 $1 | tail -n 1"
-    # A Service's rules reach a node a moment after its pods are Ready.
-    patient = f'for i in 1 2 3 4 5 6 7 8 9 10; do a=$({request}); test -n "$a" && break; sleep 1; done; echo $a'
-    answer = cluster.kubectl("exec", pod, "--", "/bin/sh", "-c", patient, address, str(port))
+    # A Service works on a node only a moment after its pods are Ready, so try several times.
+    retrying = f'for i in 1 2 3 4 5 6 7 8 9 10; do a=$({request}); test -n "$a" && break; sleep 1; done; echo $a'
+    answer = cluster.kubectl("exec", pod, "--", "/bin/sh", "-c", retrying, address, str(port))
     return str(json.loads(answer)["version"])
 
 

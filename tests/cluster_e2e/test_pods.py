@@ -1,7 +1,7 @@
 """Runtimes as pods, from the cloud's command to the kubelet and back, on a real cluster.
 
-The controller runs beside the cluster, as the leader and as the agent of a node. There is no Multus: its kind is there,
-and what it would tell of a pod is told by the test.
+The controller runs outside the cluster, as the leader and as the agent of a node. Multus is not installed: its CRD is,
+and the test writes what Multus would report about a pod.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tests.support.site import AGENT, NAMESPACE, Site, eventually
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 
-async def test_the_cloud_creates_asks_commands_stops_starts_and_deletes_a_pod(
+async def test_the_cloud_creates_queries_stops_starts_and_deletes_a_pod(
     site: ClusterSite, controller: Site, multus_kind: None, parent: str
 ) -> None:
     pod = await come_up(site, controller, parent, "plc1")
-    asked = await controller.status("plc1")
+    status = await controller.status("plc1")
     commanded = await controller.send("run_command", device_id="plc1", method="GET", api="/api/status", port=8443)
     stopped = await controller.send("stop_device", device_id="plc1")
     gone = await pod_of(site, "plc1")
@@ -36,8 +36,8 @@ async def test_the_cloud_creates_asks_commands_stops_starts_and_deletes_a_pod(
     await controller.wait_gone("plc1", seconds=90)
 
     assert pod["spec"]["nodeName"] == NODE
-    assert asked["is_running"]
-    assert asked["networks"]["lan0"]["ip_address"] == ADDRESS.partition("/")[0]
+    assert status["is_running"]
+    assert status["networks"]["lan0"]["ip_address"] == ADDRESS.partition("/")[0]
     assert commanded["http_response"]["body"]["status"] == "running"
     assert stopped["status"] == "success", stopped
     assert gone is None
@@ -49,7 +49,7 @@ async def test_the_cloud_creates_asks_commands_stops_starts_and_deletes_a_pod(
     assert "plc1" not in left
 
 
-async def test_what_a_pod_uses_is_told_by_the_agent_of_its_node(
+async def test_the_agent_of_its_node_reports_the_usage_of_a_pod(
     site: ClusterSite, controller: Site, multus_kind: None, parent: str
 ) -> None:
     pod = await come_up(site, controller, parent, "plc7")
@@ -59,7 +59,7 @@ async def test_what_a_pod_uses_is_told_by_the_agent_of_its_node(
         assert len(answer["cpu_usage"]) == len(answer["memory_usage"]), answer
         return max((point["timestamp"] for point in answer["memory_usage"] if point["memory"] > 0), default=since)
 
-    before = await eventually(used, "what the pod uses is told")
+    before = await eventually(used, "the pod's usage is reported")
     await site.kubectl("delete", "pod", pod["metadata"]["name"], "--wait")
     restarted = (await running_pod(site, "plc7"))["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
     since = datetime.fromisoformat(restarted).timestamp()
@@ -67,11 +67,11 @@ async def test_what_a_pod_uses_is_told_by_the_agent_of_its_node(
     async def used_again() -> bool:
         return await used() > since
 
-    await eventually(used_again, "what the pod in its place uses is told too")
+    await eventually(used_again, "the new pod's usage is reported too")
     assert before < since
 
 
-async def test_without_multus_the_cloud_is_told_how_to_install_it(
+async def test_without_multus_the_error_says_how_to_install_it(
     site: ClusterSite, controller: Site, parent: str
 ) -> None:
     await controller.create("plc2", parent, ADDRESS)
@@ -84,7 +84,7 @@ async def test_without_multus_the_cloud_is_told_how_to_install_it(
     assert await pod_of(site, "plc2") is None
 
 
-async def test_a_controller_that_is_killed_and_started_again_restarts_no_pod(
+async def test_a_killed_and_restarted_controller_restarts_no_pod(
     site: ClusterSite, controller: Site, multus_kind: None, parent: str
 ) -> None:
     pod = await come_up(site, controller, parent, "plc3")
@@ -101,7 +101,7 @@ async def test_a_controller_that_is_killed_and_started_again_restarts_no_pod(
     assert program(after) == program(pod)
 
 
-async def test_names_of_the_cloud_that_no_service_can_have_are_served_as_well(
+async def test_a_device_id_that_is_no_valid_service_name_works(
     site: ClusterSite, controller: Site, multus_kind: None, parent: str
 ) -> None:
     name = "9_Station.A"

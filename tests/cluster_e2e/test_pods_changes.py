@@ -1,4 +1,4 @@
-"""Pods that change: replaced by their spec, deleted by a person, changed in place, or on a node that is cut off."""
+"""Changes of pods: replaced after a change of the spec, deleted by a person, changed in place, or cut off."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.site import NAMESPACE, Site, eventually
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 
-async def test_a_runtime_of_a_node_that_is_cut_off_is_unknown_and_runs_nowhere_else(
+async def test_a_runtime_on_a_disconnected_node_is_unknown_and_not_moved(
     site: ClusterSite, cluster: nodes.Cluster, controller: Site, multus_kind: None, parent: str
 ) -> None:
     pod = await come_up(site, controller, parent, "plc4")
@@ -41,7 +41,7 @@ async def test_a_runtime_of_a_node_that_is_cut_off_is_unknown_and_runs_nowhere_e
     assert program(after) == program(pod)
 
 
-async def test_a_pod_that_a_person_deletes_comes_back_by_itself_and_is_counted(
+async def test_a_deleted_pod_is_recreated_and_counted_as_a_restart(
     site: ClusterSite, controller: Site, multus_kind: None, parent: str
 ) -> None:
     pod = await come_up(site, controller, parent, "plc5")
@@ -56,7 +56,7 @@ async def test_a_pod_that_a_person_deletes_comes_back_by_itself_and_is_counted(
     assert again["metadata"]["uid"] != pod["metadata"]["uid"]
 
 
-async def test_a_pod_that_a_spec_of_its_own_replaces_is_replaced_once(
+async def test_a_changed_spec_replaces_the_pod_once(
     site: ClusterSite, controller: Site, multus_kind: None, parent: str
 ) -> None:
     pod = await come_up(site, controller, parent, "plc6")
@@ -77,7 +77,7 @@ async def test_a_pod_that_a_spec_of_its_own_replaces_is_replaced_once(
     assert (await running_pod(site, "plc6"))["metadata"]["uid"] == new["metadata"]["uid"]
 
 
-async def test_a_person_may_change_all_of_a_runtime_and_go_back_from_a_version_that_does_not_run(
+async def test_a_runtime_can_be_changed_and_a_failing_version_is_rolled_back(
     site: ClusterSite, cluster: nodes.Cluster, controller: Site
 ) -> None:
     name, ready = "plc8", ("wait", "runtime/plc8", "--for=condition=Ready", "--timeout=120s")
@@ -104,7 +104,7 @@ async def test_a_person_may_change_all_of_a_runtime_and_go_back_from_a_version_t
     assert await site.kubectl("get", "persistentvolumeclaims", "-o", "name") == ""
 
 
-async def test_limits_change_while_the_pod_runs(site: ClusterSite, controller: Site) -> None:
+async def test_limits_change_without_a_restart(site: ClusterSite, controller: Site) -> None:
     spec = {"deviceId": "plc9", "image": image.REPOSITORY, "version": "1", "backend": "Pod"}
     metadata = {"name": "plc9"}
     limits = {"cpu": "500m", "memory": "128Mi"}

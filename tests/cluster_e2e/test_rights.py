@@ -1,6 +1,6 @@
-"""The rights of the chart against what the API servers saw: every one was needed, and nothing beyond was asked for.
+"""Compares the chart's permissions with the API servers' audit log: all were used, and no others were requested.
 
-Comes last (conftest.py): the judge is the audit log of all tests before it, in which the processes had these rights.
+Runs last (conftest.py): the audit log is of all tests before it, whose processes had exactly these permissions.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ NODE_ROLES = (f"{ACCOUNT}-node", f"{ACCOUNT}-pull-secrets")
 
 
 class Right(NamedTuple):
-    """One verb on one resource (``pods``, ``pods/resize``) of a group."""
+    """A verb on a resource (``pods``, ``pods/resize``) of a group."""
 
     group: str
     resource: str
     verb: str
 
 
-# What no run of the tests comes to: a node asks whether who asks it may, and commands are forgotten after a day.
-ELSEWHERE = {Right("getedge.me", "edgenodes/proxy", "create"), Right("getedge.me", "runtimecommands", "delete")}
+# Not used in tests: edgenodes/proxy is only checked, by nodes for their callers; commands are deleted after a day.
+UNUSED_IN_TESTS = {Right("getedge.me", "edgenodes/proxy", "create"), Right("getedge.me", "runtimecommands", "delete")}
 
 
 @pytest.fixture
 def audited(cluster: nodes.Cluster, control_plane: ControlPlane) -> list[dict[str, Any]]:
-    """What the API servers saw of our accounts."""
+    """The audit events of our accounts."""
     events = [event for log in (cluster.control_plane.audit, control_plane.audit) for event in _events(log)]
     return [event for event in events if _account(event).startswith(ACCOUNT)]
 
@@ -53,7 +53,7 @@ def _account(event: dict[str, Any]) -> str:
 
 
 def given(roles: Iterable[str]) -> set[Right]:
-    """What the roles of these names allow, in a namespace or everywhere."""
+    """The permissions in the roles of these names, namespaced or not."""
     found = [each for each in rights() if each["kind"].endswith("Role") and each["metadata"]["name"] in roles]
     return {
         Right(group, resource, verb)
@@ -66,30 +66,30 @@ def given(roles: Iterable[str]) -> set[Right]:
 
 
 def used(audited: Iterable[dict[str, Any]], accounts: Iterable[str]) -> set[Right]:
-    """What the accounts did and were allowed to."""
+    """The permissions that the accounts used."""
     return {
-        Right(about.get("apiGroup", ""), _resource(about), event["verb"])
+        Right(target.get("apiGroup", ""), _resource(target), event["verb"])
         for event in audited
         if _account(event) in accounts and event["annotations"]["authorization.k8s.io/decision"] == "allow"
-        if (about := event.get("objectRef"))
+        if (target := event.get("objectRef"))
     }
 
 
-def _resource(about: dict[str, Any]) -> str:
-    return "/".join(filter(None, (about["resource"], about.get("subresource"))))
+def _resource(target: dict[str, Any]) -> str:
+    return "/".join(filter(None, (target["resource"], target.get("subresource"))))
 
 
 @pytest.mark.parametrize(
     ("roles", "accounts"),
     [(LEADER_ROLES, (ACCOUNT, BOTH_ACCOUNT)), (NODE_ROLES, (NODE_ACCOUNT, BOTH_ACCOUNT))],
-    ids=["who leads", "a node"],
+    ids=["leader", "node"],
 )
-def test_every_right_is_needed(audited: list[dict[str, Any]], roles: Iterable[str], accounts: Iterable[str]) -> None:
-    unused = given(roles) - used(audited, accounts) - ELSEWHERE
-    assert not unused, f"take these away, or test what needs them: {sorted(unused)}"
+def test_every_permission_is_used(audited: list[dict[str, Any]], roles: Iterable[str], accounts: Iterable[str]) -> None:
+    unused = given(roles) - used(audited, accounts) - UNUSED_IN_TESTS
+    assert not unused, f"remove these permissions, or test what needs them: {sorted(unused)}"
 
 
-def test_nothing_is_asked_for_that_is_not_given(audited: list[dict[str, Any]]) -> None:
+def test_no_request_is_forbidden(audited: list[dict[str, Any]]) -> None:
     refused = {
         (_account(event), event["verb"], event["requestURI"])
         for event in audited
@@ -100,12 +100,12 @@ def test_nothing_is_asked_for_that_is_not_given(audited: list[dict[str, Any]]) -
 
 
 def _of_release(event: dict[str, Any]) -> bool:
-    """Whether a pod of a release did it: helm takes the rights away before the pods have ended."""
+    """Whether it is of a release's pod: helm deletes the permissions before the pods have exited."""
     return "authentication.kubernetes.io/pod-name" in (event["user"].get("extra") or {})
 
 
 @pytest.mark.parametrize(("account", "roles"), [(ACCOUNT, LEADER_ROLES), (NODE_ACCOUNT, NODE_ROLES)])
-def test_an_account_may_do_nothing_beyond(cluster: nodes.Cluster, account: str, roles: Iterable[str]) -> None:
+def test_an_account_has_no_other_permissions(cluster: nodes.Cluster, account: str, roles: Iterable[str]) -> None:
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}}, *rights())
     listed = cluster.kubectl(
         "auth", "can-i", "--list", "--namespace=edge", f"--as=system:serviceaccount:edge:{account}"
@@ -116,13 +116,13 @@ def test_an_account_may_do_nothing_beyond(cluster: nodes.Cluster, account: str, 
 
 
 def may(listed: str) -> set[Right]:
-    """The rights in a list of ``kubectl auth can-i``: columns of resource.group, URLs, names and verbs."""
+    """The permissions that ``kubectl auth can-i --list`` prints: columns of resource.group, URLs, names and verbs."""
     rows = [re.match(r"(\S+)\s+\[.*?\]\s+\[.*?\]\s+\[(.*?)\]", line) for line in listed.splitlines()[1:]]
     return {Right(*_named(row[1]), verb) for row in rows if row for verb in row[2].split()}
 
 
 def _named(resource: str) -> tuple[str, str]:
-    """Group and resource: ``statefulsets.apps``, ``runtimes.getedge.me/status``."""
+    """Group and resource of a name such as ``statefulsets.apps`` or ``runtimes.getedge.me/status``."""
     whole, _, subresource = resource.partition("/")
     name, _, group = whole.partition(".")
     return group, "/".join(filter(None, (name, subresource)))

@@ -1,4 +1,4 @@
-"""Two nodes' operators on one real API: each sees what is its own, and no finalizer ever comes off before its time."""
+"""The operators of two nodes on one real API: each handles its own Runtimes, and no finalizer is removed too early."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 NODES = ("node-1", "node-2")
 
 
-class Witness:
-    """Everything that ever happened to Runtimes."""
+class FinalizerWatch:
+    """Watches Runtimes; ``lost`` are those that lost their finalizer without being deleted."""
 
     def __init__(self, api: ApiClient) -> None:
         self.lost: list[str] = []
@@ -49,7 +49,7 @@ class Witness:
 
 @pytest.fixture
 def where(control_plane: ControlPlane, cluster_site: ClusterSite) -> Endpoint:
-    """The API, as an administrator with files, as in a pod."""
+    """The API as an administrator, with credentials in files as in a pod."""
     pki = control_plane.kubeconfig.parent / "pki"
     admin = cluster_site.kubeconfig.stem
     return Endpoint(
@@ -65,8 +65,8 @@ async def api(where: Endpoint) -> AsyncIterator[ApiClient]:
     await api.close()
 
 
-async def test_two_operators_never_fight(where: Endpoint, api: ApiClient) -> None:
-    witness = Witness(api)
+async def test_two_operators_do_not_interfere(where: Endpoint, api: ApiClient) -> None:
+    watch = FinalizerWatch(api)
     selectors = {node: f"spec.nodeName={node},spec.backend=Docker" for node in NODES}
     async with (
         operating(where, "node-1", claims=False, field_selector=selectors["node-1"]) as one,
@@ -91,5 +91,5 @@ async def test_two_operators_never_fight(where: Endpoint, api: ApiClient) -> Non
         await two.until("node-2-plc-0", lambda o: o == {})
         assert len(two.backend.containers) == 2
         assert len(one.backend.containers) == 3
-    assert witness.lost == []
-    await witness.close()
+    assert watch.lost == []
+    await watch.close()

@@ -1,4 +1,4 @@
-"""The chart helm/edge-controller, rendered by helm with values."""
+"""Renders the chart helm/edge-controller with helm."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Object = dict[str, Any]
 
 
 class Objects:
-    """What a chart renders to, by kind and name."""
+    """The objects that a chart renders to, by kind and name."""
 
     def __init__(self, documents: list[Object]) -> None:
         self.all = documents
 
     def of(self, kind: str) -> dict[str, Object]:
-        """The objects of a kind by their names."""
+        """The objects of a kind, by name."""
         return {each["metadata"]["name"]: each for each in self.all if each["kind"] == kind}
 
     def one(self, kind: str, name: str = "") -> Object:
@@ -42,19 +42,19 @@ class Objects:
         return container
 
     def environment(self, kind: str) -> dict[str, str]:
-        """The plain variables of that container."""
+        """The environment variables of that container that have a literal value."""
         return {each["name"]: each["value"] for each in self.container(kind)["env"] if "value" in each}
 
 
 class Helm(NamedTuple):
-    """helm, with a folder of its own for what it keeps."""
+    """helm with its own folders for cache, configuration and data."""
 
     program: Path
     home: Path
     kubeconfig: Path | None = None
 
     def run(self, *arguments: str, fails: bool = False) -> str:
-        """What it printed; ``fails`` says whether it must fail."""
+        """Run helm and return its output; with ``fails`` it must fail."""
         folders = {f"HELM_{kind}_HOME": str(self.home / kind) for kind in ("CACHE", "CONFIG", "DATA")}
         kubeconfig = {"KUBECONFIG": str(self.kubeconfig)} if self.kubeconfig else {}
         done = subprocess.run(
@@ -66,7 +66,7 @@ class Helm(NamedTuple):
         return done.stdout if not fails else done.stderr
 
     def render(self, values: Mapping[str, Any] | None = None, *options: str) -> Objects:
-        """The chart with these values: names with dots as ``--set`` takes them, values of any JSON type."""
+        """Render the chart with these values: dotted names as for ``--set``, values of any JSON type."""
         given = [f"--set-json={name}={json.dumps(value)}" for name, value in (values or {}).items()]
         text = self.run("template", RELEASE, str(CHART), "-n", NAMESPACE, "--kube-version=1.35.0", *given, *options)
         return Objects([each for each in yaml.safe_load_all(text) if each])

@@ -1,4 +1,4 @@
-"""A cluster seen through kubectl and helm, as its administrator or as one of its ServiceAccounts."""
+"""A cluster's kubectl, helm and controller commands, as its administrator or as one of its ServiceAccounts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helm.chart import CHART, NAMESPACE, RELEASE, Helm
 
 
 class Running:
-    """A command of ours that goes on for a while."""
+    """A command of ours in the background."""
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -24,24 +24,24 @@ class Running:
         )
 
     def line(self) -> str:
-        """Its next line; empty when it has ended."""
+        """Its next line of output; empty when it has exited."""
         assert self._process.stdout
         return self._process.stdout.readline()
 
-    def ended(self) -> int:
-        """Wait for its end; the exit status."""
+    def wait(self) -> int:
+        """Wait for its exit; return the status."""
         self._process.communicate(timeout=90)
         return self._process.returncode
 
     def stop(self) -> None:
-        """End it, if it has not."""
+        """Kill it if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
 
 
 class Cluster(NamedTuple):
-    """One API server and its clients."""
+    """An API server and its clients."""
 
     program: Path
     kubeconfig: Path
@@ -60,13 +60,13 @@ class Cluster(NamedTuple):
         return found
 
     def install(self, *options: str) -> str:
-        """Install the chart or upgrade it, without waiting for pods: there is no node."""
-        said = self.helm.run("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, *options)
+        """Install or upgrade the chart; does not wait for pods, as there are no nodes."""
+        output = self.helm.run("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, *options)
         self._wait_for_kinds()
-        return said
+        return output
 
     def _wait_for_kinds(self) -> None:
-        """A kind that was made or changed is served some seconds after its Established condition."""
+        """Wait until the CRDs work: the API serves them only some seconds after their Established condition."""
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         kinds, deadline = [str(self.program), "get", "runtimes,edgenodes", "-A"], time.monotonic() + 60
         while subprocess.run(
@@ -76,7 +76,7 @@ class Cluster(NamedTuple):
             time.sleep(0.2)
 
     def account(self, name: str) -> Path:
-        """A kubeconfig of a ServiceAccount in the release's namespace."""
+        """Write a kubeconfig for a ServiceAccount in the release's namespace."""
         config = yaml.safe_load(self.kubeconfig.read_text())
         token = self.kubectl("create", "token", name, "--duration=1h").strip()
         config["users"][0]["user"] = {"token": token}

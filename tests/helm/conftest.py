@@ -1,4 +1,4 @@
-"""helm and a real control plane, built from their modules; needs what ``make conformance`` needs."""
+"""helm and a real control plane, built from their modules; has the same requirements as ``make conformance``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.helm.cluster import Cluster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs helm."""
+    """Mark all tests here: they need helm."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.helm)
@@ -28,7 +28,7 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, helm: Helm) -> Iterator[Cluster]:
-    """A control plane with RBAC and no node, a module's own."""
+    """A control plane with RBAC and without nodes, one per test module."""
     binaries = programs.build(*PROGRAMS, "kubectl", "helm")
     folder = tmp_path_factory.mktemp("cluster")
     with ControlPlane(binaries, folder / "control-plane") as real:

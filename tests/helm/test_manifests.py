@@ -1,4 +1,4 @@
-"""manifests/ is what the chart renders; the dashboard shows figures that there are."""
+"""manifests/ equals the rendered chart; the dashboard uses existing metrics."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tests.helm.chart import CHART, Helm
 from tests.helm.cluster import Cluster
 
 
-def test_the_manifests_are_what_the_chart_renders(helm: Helm) -> None:
+def test_the_manifests_equal_the_rendered_chart(helm: Helm) -> None:
     command = "run `python -m scripts.manifests HELM`"
     assert manifests.FILE.read_text() == manifests.render(helm.program), command
 
 
-def test_the_api_server_takes_the_manifests(cluster: Cluster) -> None:
+def test_the_api_server_accepts_the_manifests(cluster: Cluster) -> None:
     kustomized = cluster.kubectl("kustomize", str(manifests.FILE.parent))
-    said = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=kustomized)
-    assert len(said.splitlines()) == len(list(yaml.safe_load_all(kustomized)))
+    output = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=kustomized)
+    assert len(output.splitlines()) == len(list(yaml.safe_load_all(kustomized)))
 
 
-def test_the_dashboard_asks_for_metrics_that_the_controller_has() -> None:
+def test_the_dashboard_uses_existing_metrics() -> None:
     dashboard = json.loads((CHART / "files/dashboards/edge-controller.json").read_text())
-    asked = {name for panel in dashboard["panels"] for target in panel["targets"]
+    used = {name for panel in dashboard["panels"] for target in panel["targets"]
              for name in re.findall(r"edge_\w+", target["expr"])}  # fmt: skip
-    assert len(asked) > 8
-    assert asked <= served()
+    assert len(used) > 8
+    assert used <= served()
 
 
 def served() -> set[str]:

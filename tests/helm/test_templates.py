@@ -1,4 +1,4 @@
-"""What each value of the chart does to what it renders."""
+"""The effect of each value on the rendered chart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CA = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
 
 
 def pods(found: Objects) -> list[dict[str, Any]]:
-    """The pod specs of everything that runs."""
+    """The pod specs of all workloads."""
     templates = [each["spec"]["template"]["spec"] for kind in ("Deployment", "DaemonSet", "Job")
                  for each in found.of(kind).values()]  # fmt: skip
     return [*templates, *(each["spec"] for each in found.of("Pod").values())]
@@ -50,12 +50,12 @@ def test_every_value_is_described_by_the_schema_and_has_a_comment(helm: Helm) ->
         ("purge", "yes", "purge"),
     ],
 )
-def test_wrong_values_are_told_before_anything_is_sent(helm: Helm, name: str, value: Any, said: str) -> None:
+def test_wrong_values_are_rejected_by_the_schema(helm: Helm, name: str, value: Any, said: str) -> None:
     options = ("template", "x", str(CHART), "--kube-version=1.35.0", f"--set-json={name}={json.dumps(value)}")
     assert said in helm.run(*options, fails=True)
 
 
-# Value by value: what must be there with it, and not without it.
+# For each value: the object that exists with it, and not without it.
 SWITCHES: list[tuple[dict[str, Any], str, str]] = [
     ({"cloud.certManager.enabled": True, "cloud.certManager.agentId": "07048933",
       "cloud.certManager.issuerRef": ISSUER}, "Certificate", "edge-controller-client"),
@@ -66,7 +66,7 @@ SWITCHES: list[tuple[dict[str, Any], str, str]] = [
     ({"metrics.dashboard.enabled": True}, "ConfigMap", "edge-controller-dashboard"),
     ({"purge": True}, "Job", "edge-controller-purge"),
 ]  # fmt: skip
-# And the other way round: what is there unless the value says otherwise.
+# For each value: the object that exists by default, and not with this value.
 DEFAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"node.enabled": False}, "DaemonSet", "edge-controller-node"),
     ({"node.enabled": False}, "ServiceAccount", "edge-controller-node"),
@@ -83,18 +83,18 @@ DEFAULTS: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("values", "kind", "name"), SWITCHES)
-def test_a_switch_brings_its_object(helm: Helm, values: dict[str, Any], kind: str, name: str) -> None:
+def test_a_switch_adds_its_object(helm: Helm, values: dict[str, Any], kind: str, name: str) -> None:
     assert name in helm.render(values).of(kind)
     assert name not in helm.render().of(kind)
 
 
 @pytest.mark.parametrize(("values", "kind", "name"), DEFAULTS)
-def test_a_switch_takes_its_object_away(helm: Helm, values: dict[str, Any], kind: str, name: str) -> None:
+def test_a_switch_removes_its_object(helm: Helm, values: dict[str, Any], kind: str, name: str) -> None:
     assert name not in helm.render(values).of(kind)
     assert name in helm.render().of(kind)
 
 
-def test_the_roles_are_those_of_the_program(helm: Helm) -> None:
+def test_workloads_run_with_their_roles_and_settings(helm: Helm) -> None:
     found = helm.render({"settings": {"EDGE_LOG_LEVEL": "debug", "EDGE_HEARTBEAT_SECONDS": 7}})
     deployment, daemons = found.environment("Deployment"), found.environment("DaemonSet")
     assert (deployment["EDGE_ROLES"], daemons["EDGE_ROLES"]) == ("link,pods", "node")
@@ -110,7 +110,7 @@ def test_the_client_certificate_comes_from_the_named_secret(helm: Helm) -> None:
     assert (secret["secretName"], secret["optional"]) == ("agent", True)
 
 
-def test_cert_manager_writes_the_secret_that_is_mounted(helm: Helm) -> None:
+def test_cert_manager_creates_the_secret_that_is_mounted(helm: Helm) -> None:
     found = helm.render(SWITCHES[0][0])
     certificate = found.one("Certificate")["spec"]
     assert (certificate["secretName"], certificate["commonName"]) == ("edge-controller-client", "07048933")
@@ -132,7 +132,7 @@ def test_everything_runs_the_same_image(helm: Helm, values: dict[str, Any], imag
     assert all(pod["imagePullSecrets"] == [{"name": "registry"}] for pod in pods(found))
 
 
-def test_only_the_node_agent_has_rights_on_its_host(helm: Helm) -> None:
+def test_only_the_node_agent_has_privileges_on_its_host(helm: Helm) -> None:
     found = helm.render({"purge": True})
     for pod in pods(found):
         context = pod["containers"][0]["securityContext"]
@@ -160,7 +160,7 @@ def test_the_node_agent_is_privileged_only_to_share_its_mounts(helm: Helm, share
 
 @pytest.mark.parametrize(("exposed", "listen", "host"), [(False, "127.0.0.1:9402", "127.0.0.1"),
                                                          (True, "$(HOST_IP):9402", None)])  # fmt: skip
-def test_the_nodes_figures_are_on_loopback_unless_exposed(
+def test_the_nodes_metrics_are_on_loopback_unless_exposed(
     helm: Helm, exposed: bool, listen: str, host: str | None
 ) -> None:
     found = helm.render({"metrics.exposeNodes": exposed})
@@ -170,7 +170,7 @@ def test_the_nodes_figures_are_on_loopback_unless_exposed(
         assert container[probe]["httpGet"].get("host") == host
 
 
-def test_where_pods_go_is_set_for_each_workload(helm: Helm) -> None:
+def test_scheduling_is_set_for_each_workload(helm: Helm) -> None:
     toleration = {"key": "edge", "operator": "Exists"}
     affinity: dict[str, Any] = {"nodeAffinity": {}}
     for workload, kind in (("controller", "Deployment"), ("node", "DaemonSet")):
@@ -189,7 +189,7 @@ def test_where_pods_go_is_set_for_each_workload(helm: Helm) -> None:
         assert pod["containers"][0]["resources"]["limits"] == {"memory": "1Gi"}
 
 
-def test_the_replicas_keep_apart_and_the_nodes_are_all_of_them(helm: Helm) -> None:
+def test_replicas_are_on_different_nodes_and_agents_on_all_nodes(helm: Helm) -> None:
     found = helm.render()
     deployment = found.one("Deployment")["spec"]
     assert deployment["replicas"] == 2
@@ -198,18 +198,18 @@ def test_the_replicas_keep_apart_and_the_nodes_are_all_of_them(helm: Helm) -> No
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_the_kinds_are_kept_at_uninstall_unless_told(helm: Helm, keep: bool) -> None:
+def test_the_crds_are_kept_at_uninstall_by_default(helm: Helm, keep: bool) -> None:
     definitions = helm.render({"crds.keep": keep}).of("CustomResourceDefinition")
     assert len(definitions) == 3
     for each in definitions.values():
         assert each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == ("keep" if keep else None)
 
 
-def test_pull_secrets_are_read_in_the_named_namespaces_only(helm: Helm) -> None:
+def test_pull_secrets_are_readable_in_the_named_namespaces_only(helm: Helm) -> None:
     found = helm.render({"furtherNamespaces": ["line-a"], "runtimesNamespace": "plant"})
-    places = [each["metadata"]["namespace"] for each in found.all if each["kind"] == "Role"
+    namespaces = [each["metadata"]["namespace"] for each in found.all if each["kind"] == "Role"
               and each["rules"][0]["resources"] == ["secrets"]]  # fmt: skip
-    assert places == ["plant", "line-a"]
+    assert namespaces == ["plant", "line-a"]
     assert not any(
         "secrets" in rule["resources"] for role in found.of("ClusterRole").values() for rule in role["rules"]
     )
@@ -227,7 +227,7 @@ def test_only_a_purge_may_delete_runtimes_at_uninstall(helm: Helm) -> None:
         assert ("delete" in role["rules"][0]["verbs"]) is purge
 
 
-def test_metrics_are_open_to_whom_the_policy_names(helm: Helm) -> None:
+def test_the_network_policy_allows_metrics_from_the_named_peers(helm: Helm) -> None:
     closed = helm.render({"networkPolicy.enabled": True}).one("NetworkPolicy")["spec"]
     assert (closed["policyTypes"], closed["ingress"]) == (["Ingress"], [])
     peer = {"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}
@@ -242,6 +242,6 @@ def test_labels_and_annotations_reach_every_object(helm: Helm) -> None:
         assert found.one(kind)["spec"]["template"]["metadata"]["annotations"]["note"] == "x"
 
 
-def test_the_version_of_the_chart_is_that_of_the_program() -> None:
+def test_the_chart_has_the_version_of_the_program() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)

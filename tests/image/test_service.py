@@ -1,4 +1,4 @@
-"""The image as a service beside a host's Docker, made as manifests/docker/compose.yaml says."""
+"""The image as a service beside a host's Docker, run as in manifests/docker/compose.yaml."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class ContainerSite(Site):
                  image: str) -> None:  # fmt: skip
         super().__init__(folder, engine.url, cloud, certificates, image, "1")
         self._client = client
-        # The paths of a host, where they are in this test.
-        self._places = {"/var/run": engine.root, STATE: self.state, "~/.mtls": certificates}
+        # The compose file's paths, and their replacements in this test.
+        self._paths = {"/var/run": engine.root, STATE: self.state, "~/.mtls": certificates}
 
     @override
     async def start(
         self, environment: Mapping[str, str] | None = None, *, connected: bool = True, within: Sequence[str] = ()
     ) -> None:
-        """Make the container as the compose file says, on this test's paths."""
+        """Run the container as in the compose file, with this test's paths."""
         own = {"EDGE_CLIENT_CERT", "EDGE_CLIENT_KEY", "EDGE_STATE_DIR", "DOCKER_HOST"}
         given = {name: value for name, value in self.environment.items() if name not in own}
         given |= {"EDGE_CLOUD_CA": "/root/.mtls/ca.crt", "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port()}"}
@@ -53,19 +53,19 @@ class ContainerSite(Site):
 
     @override
     async def close(self) -> None:
-        """Remove the container, if it is still there."""
+        """Remove the container if it still exists."""
         for container in await asyncio.to_thread(self._client.containers.list, all=True, filters={"name": NAME}):
             await asyncio.to_thread(container.remove, force=True, v=True)
 
     def container(self) -> Any:
-        """The container as the engine sees it now."""
+        """The current state of the container."""
         return self._client.containers.get(NAME)
 
     def _run(self, environment: Mapping[str, str]) -> None:
         volumes = [volume.split(":", 1) for volume in SERVICE["volumes"]]
         self._client.containers.run(
             REFERENCE, detach=True, environment=dict(environment), name=NAME,
-            volumes=[f"{self._places.get(host, host)}:{inside}" for host, inside in volumes],
+            volumes=[f"{self._paths.get(host, host)}:{inside}" for host, inside in volumes],
             network_mode=SERVICE["network_mode"], pid_mode=SERVICE["pid"], cgroupns=SERVICE["cgroup"],
             cap_drop=SERVICE["cap_drop"], cap_add=SERVICE["cap_add"], security_opt=SERVICE["security_opt"],
             restart_policy={"Name": SERVICE["restart"]}, oom_score_adj=_oom_score(),
@@ -82,7 +82,7 @@ async def contained(
         yield site
 
 
-async def test_it_serves_and_its_death_stops_no_runtime(
+async def test_it_works_and_killing_it_stops_no_runtime(
     contained: ContainerSite, lan: Lan, docker_client: docker.DockerClient
 ) -> None:
     await contained.create("plc-1", lan.parent, f"{lan.address(60)}/24")
@@ -103,7 +103,7 @@ async def test_it_serves_and_its_death_stops_no_runtime(
     assert runtime.attrs["State"]["StartedAt"] == started_at
 
 
-async def test_the_engine_sees_that_it_is_healthy(contained: ContainerSite) -> None:
+async def test_its_health_check_passes(contained: ContainerSite) -> None:
     async def healthy() -> bool:
         found = await asyncio.to_thread(contained.container)
         return bool(found.attrs["State"]["Health"]["Status"] == "healthy")
@@ -111,7 +111,7 @@ async def test_the_engine_sees_that_it_is_healthy(contained: ContainerSite) -> N
     await eventually(healthy, "the container's health check passes", seconds=90)
 
 
-async def test_delete_orchestrator_removes_the_runtimes_and_the_container_itself(
+async def test_delete_orchestrator_removes_the_runtimes_and_its_own_container(
     contained: ContainerSite, lan: Lan, docker_client: docker.DockerClient
 ) -> None:
     await contained.create("plc-1", lan.parent, f"{lan.address(61)}/24")
@@ -124,7 +124,7 @@ async def test_delete_orchestrator_removes_the_runtimes_and_the_container_itself
     await eventually(gone, "the runtime and the controller are gone", seconds=90)
 
 
-def test_the_readmes_docker_run_is_what_the_compose_file_says() -> None:
+def test_the_readmes_docker_run_equals_the_compose_file() -> None:
     readme = (PROJECT / "README.md").read_text().replace("\\\n", " ")
     found = re.search(r"^docker run .*$", readme, re.MULTILINE)
     assert found
@@ -143,6 +143,6 @@ def test_the_readmes_docker_run_is_what_the_compose_file_says() -> None:
 
 
 def _oom_score() -> int:
-    """The service's, where this machine lets anybody lower one (capabilities(7): CAP_SYS_RESOURCE is bit 24)."""
+    """The service's score if this machine allows lowering it (CAP_SYS_RESOURCE, bit 24; capabilities(7)), else 0."""
     bounds = int(Path("/proc/self/status").read_text().partition("CapBnd:")[2].split()[0], 16)
     return int(SERVICE["oom_score_adj"]) if bounds >> 24 & 1 else 0

@@ -1,4 +1,4 @@
-"""The README's installation on a stock Debian 12: its commands are read from the README and run as written."""
+"""The README's installation on a stock Debian 12: runs the commands of the README as written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.stock_debian import PROJECT, StockDebian
 
 pytestmark = [pytest.mark.install, pytest.mark.timeout(900)]
 
-# The wheels that the lock files name, fetched once by scripts/wheels.sh: pip still compares every hash.
+# The wheels of the lock files, downloaded once by scripts/wheels.sh; pip still checks every hash.
 WHEELS = {"PIP_FIND_LINKS": "/wheels", "PIP_NO_INDEX": "1", "PIP_ROOT_USER_ACTION": "ignore"}
 ALONE = {"EDGE_CLOUD_URL": "", "EDGE_API_LISTEN": "127.0.0.1:0", "EDGE_HTTP_LISTEN": "127.0.0.1:0"}
 
@@ -30,7 +30,7 @@ def blocks() -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockDebian]:
-    """A machine on which the first block was run up to the part that uses the controller."""
+    """A machine after the installation commands of the first block."""
     made = StockDebian(tmp_path_factory.mktemp("debian") / "root")
     made.copy_project("root/edge-controller")
     wheels = run(str(PROJECT / "scripts/wheels.sh"), timeout=300).stdout.strip()
@@ -42,18 +42,18 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockDebian]:
     run("rm", "-rf", str(made.root), timeout=120)
 
 
-def test_the_command_is_on_the_path_and_tells_its_version(machine: StockDebian) -> None:
+def test_the_command_is_on_the_path_and_prints_its_version(machine: StockDebian) -> None:
     done = machine.run("edge-controller version", {})
     assert (done.returncode, done.stdout.strip()) == (0, __version__), done.stderr
 
 
-def test_check_names_what_the_host_lacks(machine: StockDebian) -> None:
+def test_check_reports_what_the_host_lacks(machine: StockDebian) -> None:
     done = machine.run("edge-controller check", {})
     assert "Docker" in done.stdout, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_the_unit_finds_what_was_installed_and_can_be_enabled(machine: StockDebian) -> None:
+def test_the_systemd_unit_is_valid_and_can_be_enabled(machine: StockDebian) -> None:
     commands = "\n".join(blocks()[1]).replace(" --now", "")  # no systemd runs here to start it
     done = machine.run(f"cd /root/edge-controller\n{commands}\nsystemd-analyze verify edge-controller.service", {})
     assert done.returncode == 0, done.stdout + done.stderr
@@ -62,7 +62,7 @@ def test_the_unit_finds_what_was_installed_and_can_be_enabled(machine: StockDebi
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_its_api_and_ends_with_0(machine: StockDebian, how: signal.Signals) -> None:
+def test_it_serves_its_api_and_exits_with_0_on_a_signal(machine: StockDebian, how: signal.Signals) -> None:
     state = "/var/lib/edge-controller"
     script = f"""
         rm -rf {state}
@@ -76,7 +76,7 @@ def test_it_serves_its_api_and_ends_with_0(machine: StockDebian, how: signal.Sig
     assert (machine.root / state[1:] / "kubeconfig").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_readme_is_read_as_it_is_meant() -> None:
+def test_the_readme_has_the_expected_commands() -> None:
     first, service, *_ = blocks()
     assert "edge-controller run" in first
     assert any(command.startswith("systemctl enable") for command in service)

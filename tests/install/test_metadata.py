@@ -1,4 +1,4 @@
-"""What a package index and pip read of this project, and that each lock file has what pyproject.toml asks for."""
+"""The package's metadata is complete, and the lock files satisfy pyproject.toml."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.locks import BUILD, DEVELOPMENT, PROJECT, RUNTIME, locked
 DEFINITION = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 
 
-def test_the_licence_is_named_and_comes_along() -> None:
+def test_the_licence_is_named_and_included() -> None:
     found = metadata("edge-controller")
     assert (found["License-Expression"], found["License-File"]) == ("Apache-2.0", "LICENSE")
     assert "Apache License" in (PROJECT / "LICENSE").read_text()
@@ -26,16 +26,16 @@ def test_the_metadata_is_complete(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "wanted"),
+    ("lock", "requirements"),
     [
         (RUNTIME, DEFINITION["dependencies"]),
         (DEVELOPMENT, DEFINITION["dependencies"] + DEFINITION["optional-dependencies"]["dev"]),
     ],
 )
-def test_a_lock_file_fits_what_is_asked_for(lock: str, wanted: list[str]) -> None:
+def test_a_lock_file_satisfies_the_requirements(lock: str, requirements: list[str]) -> None:
     pins = locked(lock)
-    asked = [Requirement(text) for text in wanted]
-    unmet = [str(each) for each in asked if not each.specifier.contains(pins.get(canonicalize_name(each.name), "0"))]
+    parsed = [Requirement(text) for text in requirements]
+    unmet = [str(each) for each in parsed if not each.specifier.contains(pins.get(canonicalize_name(each.name), "0"))]
     assert unmet == [], "run make lock"
 
 
@@ -45,6 +45,6 @@ def test_every_locked_file_has_a_hash(lock: str) -> None:
     assert 0 < text.count("==") <= text.count("--hash=sha256:")
 
 
-def test_tests_run_with_the_versions_that_the_image_holds() -> None:
+def test_tests_use_the_same_versions_as_the_image() -> None:
     tested, shipped = locked(DEVELOPMENT), locked(RUNTIME)
     assert {name: tested.get(name) for name in shipped} == shipped
