@@ -1,8 +1,8 @@
-"""Access to a running container's first process and its root file system without trusting either.
+"""Accesses a running container's first process and its root file system without trusting either.
 
-A process id proves nothing: it may belong to another process by the time it is used. So ``/proc/PID`` is held by a
-descriptor, which the kernel ties to that one process, and the process's cgroup must name the container. Below the root
-every path component is opened relative to its parent's descriptor, and no symlink is followed. Blocks briefly.
+A process id proves nothing: the kernel may have reused it by the time we use it. So we open ``/proc/PID``, whose
+descriptor stays bound to that one process, and require that the process's cgroup names the container. Below the root
+we open every path component relative to its parent's descriptor, and follow no symlink. Blocks briefly.
 """
 
 from __future__ import annotations
@@ -44,38 +44,38 @@ class Process:
         """Open ``/proc/PID`` and verify that the process belongs to the container. Raises OSError."""
         with _closing(os.open(proc / str(self.pid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as process:
             with _closing(os.open("cgroup", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)) as cgroup:
-                # Engines name the cgroup after the container, whatever its parent and driver (cgroups(7)).
+                # Engines name the cgroup after the container, with any parent and driver (cgroups(7)).
                 if not self.container or self.container.encode() not in os.read(cgroup, _CGROUP_LIMIT):
                     raise ProcessLookupError(errno.ESRCH, f"process {self.pid} is not the container's")
             yield process
 
 
 NONE = Process(0, "")
-"""Stands for the process of a container that does not run."""
+"""The process of a container that does not run."""
 
 
 @contextlib.contextmanager
 def folder(process: Process, path: PurePosixPath, *, make: bool = False, proc: Path = PROC) -> Iterator[int]:
-    """Open the folder at this absolute path in the container; ``make`` creates missing folders.
+    """Open the directory at this absolute path in the container; ``make`` creates missing ones.
 
-    Raises OSError when the process is not the container's, or a component is a symlink or not a folder.
+    Raises OSError when the process is not the container's, or a component is a symlink or not a directory.
     """
     if ".." in path.parts:
         raise OSError(errno.EINVAL, "the path contains ..")
     with contextlib.ExitStack() as opened:
         held = opened.enter_context(process.opened(proc))
-        # "root" is a magic link of the kernel that always leads to the container's root.
+        # "root" is a magic link of the kernel that always resolves to the container's root.
         held = opened.enter_context(_closing(os.open("root", _FOLDER & ~os.O_NOFOLLOW, dir_fd=held)))
         for part in path.parts[1:]:
             made = make and _make_folder(part, held)
             held = opened.enter_context(_closing(os.open(part, _FOLDER, dir_fd=held)))
             if made:
-                descriptor_path(held).chmod(0o755)  # our umask is not the container's
+                descriptor_path(held).chmod(0o755)  # mkdir applied our umask
         yield held
 
 
 def _make_folder(name: str, parent: int) -> bool:
-    """Create the folder; return whether it was missing."""
+    """Create the directory; return whether it was missing."""
     try:
         os.mkdir(name, 0o755, dir_fd=parent)
     except FileExistsError:

@@ -1,7 +1,7 @@
-"""What every backend offers: observe one runtime, execute one step, tell when something changed.
+"""The data that backends exchange with the reconciler: targets, observations and steps.
 
-A backend decides nothing: the plan (runtimes/plan.py) turns what is desired and what is observed into steps.
-Every step is idempotent: executed twice, or after a crash half-way, it ends in the same state.
+A backend makes no decisions: the plan (runtimes/plan.py) turns the desired and the observed state into steps.
+Every step is idempotent: running it twice, or again after a crash half-way, ends in the same state.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from controller.api import reasons, runtimes
 
 
 class Identity(NamedTuple):
-    """What a runtime *is*: its key, not its uid (the cloud upgrades by delete and create)."""
+    """Identifies a runtime by its key, not its uid: the cloud upgrades a runtime by deleting and creating it."""
 
     install_id: str
     namespace: str
@@ -24,18 +24,18 @@ class Identity(NamedTuple):
 
 
 class Contact(Enum):
-    """How the backend stands to what it follows; after each change of this, anything may have changed."""
+    """State of the backend's event stream. Events may have been missed whenever it changes."""
 
-    CONNECTED = "stands"
+    CONNECTED = "connected"
     LOST = "lost"
 
 
 @dataclass(frozen=True)
 class Target:
-    """One Runtime as a backend needs it.
+    """The input of a backend for one Runtime.
 
     ``image`` is the pinned image to run (``repository@sha256:...`` or an image id), None until it is resolved.
-    ``mac_addresses`` maps interface name to the MAC to use, when one is already known; the backend completes it.
+    ``mac_addresses`` maps interface names to the MAC addresses assigned so far; the backend adds missing ones.
     """
 
     identity: Identity
@@ -45,15 +45,15 @@ class Target:
     spec: runtimes.RuntimeSpec
     image: str | None = None
     mac_addresses: dict[str, str] = field(default_factory=dict)
-    container_id: str = ""  # of the container as last observed: finds it after a rename by hand
-    rival: str = ""  # another Runtime that needs the dedicated interface, for a person
+    container_id: str = ""  # of the last observed container: finds it after somebody renamed it
+    rival: str = ""  # message: another Runtime that needs the same dedicated interface
     pull_credentials: tuple[dict[str, str], ...] = field(default=(), repr=False)  # registry, username, password
     secret_env: dict[str, str] = field(default_factory=dict, repr=False)  # values of spec.env[].valueFrom, by name
 
 
 @dataclass(frozen=True)
 class ObservedLease:
-    """What a DHCP server gave; times as RFC 3339, ``expires_at`` "" for a lease without end."""
+    """A DHCP lease; times as RFC 3339, ``expires_at`` is "" for an infinite lease."""
 
     address: str
     prefix_length: int
@@ -67,7 +67,7 @@ class ObservedLease:
 
 @dataclass(frozen=True)
 class ObservedInterface:
-    """One interface of the spec (by name) as it stands on the container, or a surplus one of ours."""
+    """The observed state of one interface of the spec, or of an interface of ours that the spec does not list."""
 
     name: str
     parent_interface: str = ""
@@ -75,15 +75,15 @@ class ObservedInterface:
     address: str = ""
     mac_address: str = ""
     gateway: str = ""
-    in_order: bool = True  # name inside the runtime, address, route and resolv.conf are as the spec asks
-    detail: str = ""  # what is not in order, for a person
-    awaits: str = ""  # the reason when it waits for something that no step of ours brings
+    in_order: bool = True  # name inside the runtime, address, route and resolv.conf match the spec
+    detail: str = ""  # message: what does not match
+    awaits: str = ""  # the reason, when it waits for something that no step can provide
     lease: ObservedLease | None = None
-    remark: str = ""  # the reason when it is in order, but a person should know something
+    remark: str = ""  # the reason of a warning, when it is in order
 
 
 class Blocker(NamedTuple):
-    """Why a runtime that was started does not run yet, or is not gone; ``reason`` is one of api/reasons.py."""
+    """Why a started runtime does not run yet, or a removed one still exists; ``reason`` is one of api/reasons.py."""
 
     kind: Literal["waiting", "retry", "stalled"]
     reason: str
@@ -92,9 +92,9 @@ class Blocker(NamedTuple):
 
 @dataclass(frozen=True)
 class ObservedDevice:
-    """One serial port of the spec (by name) as it stands in the container.
+    """The observed state of one serial port of the spec.
 
-    ``path`` is the device's node on the host, "" while it is not plugged in. ``awaits`` as for an interface.
+    ``path`` is the device node on the host, "" while the device is unplugged. ``awaits`` is as for an interface.
     """
 
     name: str
@@ -103,113 +103,113 @@ class ObservedDevice:
     detail: str = ""
     awaits: str = ""
     required: bool = False
-    needs_new_container: bool = False  # no step but a new container can give it the device
+    needs_new_container: bool = False  # only a new container can get access to the device
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What a backend found of one runtime. ``state`` is Docker's word, "absent", or "starting" with a ``blocker``.
+    """The observed state of one runtime. ``state`` is one of Docker's, "absent", or "starting" with a ``blocker``.
 
     ``made_from`` is the spec the container was created from (its label), None when absent or unreadable.
     """
 
     state: str = "absent"
     container_id: str = ""
-    image: str = ""  # pinned form of the image that the container was made from
-    image_source: str = ""  # the reference that image was resolved from, as kept on the container
+    image: str = ""  # pin of the image that the container was created from
+    image_source: str = ""  # the reference that the pin was resolved from, as recorded on the container
     made_from: runtimes.RuntimeSpec | None = None
-    uid: str = ""  # uid label of the container: another one than the Runtime's means adoption
+    uid: str = ""  # uid label of the container: a container with another uid than the Runtime's is adopted
     started_at: str = ""
-    started_seconds: float | None = None  # from the host's boot to started_at; None where that is not known
+    started_seconds: float | None = None  # from the host's boot to started_at; None when unknown
     finished_at: str = ""
-    exit_code: int | None = None  # of the last end, as long as that is known
+    exit_code: int | None = None  # of the last exit, as long as the engine knows it
     oom_killed: bool = False
     error: str = ""
-    restart_count: int = 0  # starts that the engine made by itself, begun anew with a start by hand
+    restart_count: int = 0  # automatic restarts by the engine since the last manual start
     health: str = "none"
     internal_ip: str = ""
     interfaces: tuple[ObservedInterface, ...] = ()
     devices: tuple[ObservedDevice, ...] = ()
     internal_attached: bool = False
     resources: runtimes.Resources = field(default_factory=runtimes.Resources)
-    neighbour: str = ""  # that a Runtime of another namespace has the container of this name, for a person
-    foreign: str = ""  # a container of this name that is not ours: what it is, for a person
-    renamed: str = ""  # the name that somebody gave to its container
+    neighbour: str = ""  # message: a Runtime of another namespace owns the container with this name
+    foreign: str = ""  # describes a container with this name that is not ours
+    renamed: str = ""  # the current name of the container when somebody renamed it
     predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
-    leftovers: bool = False  # networks of ours for this runtime stand although the container is absent
+    leftovers: bool = False  # networks of this runtime exist although its container is absent
     missing_parents: tuple[str, ...] = ()
-    start_blockers: tuple[tuple[str, str], ...] = ()  # (reason, message) of what a start of ours has to wait for
-    dedicated_fault: str = ""  # what is not in order with the dedicated interface, for a person
-    lent: bool = False  # an interface of the host is lent to it
+    start_blockers: tuple[tuple[str, str], ...] = ()  # (reason, message) of each reason not to start it now
+    dedicated_fault: str = ""  # message: what is wrong with the dedicated interface
+    lent: bool = False  # a host interface is passed through to it
     blocker: Blocker | None = None
-    unpinned: bool = False  # at its next start the image would be resolved anew: PinImage mends that
+    unpinned: bool = False  # the next start would resolve the image again: PinImage prevents that
     warnings: tuple[tuple[str, str], ...] = ()  # (reason, message): e.g. realtime options left out
 
     @property
     def exists(self) -> bool:
-        """Whether there is a container of this identity, running or not."""
+        """Whether the container exists, running or not."""
         return self.state != "absent"
 
     @property
     def running(self) -> bool:
-        """Whether its program runs (a restarting one does not)."""
+        """Whether its program runs; False while it restarts."""
         return self.state == "running"
 
 
 class Step(Enum):
-    """One action towards the desired state: what a plan is made of, and what every backend answers completely."""
+    """One action towards the desired state. Plans consist of steps, and every backend implements all of them."""
 
     RESOLVE_IMAGE = "ResolveImage"
-    """Have the image on the host, pulled with progress if need be; ``Target.image`` is its pin.
+    """Make sure that the image is on the host, pulling it if necessary, and set ``Target.image`` to its pin.
 
-    A target without a pin gets one from the spec's reference; a given pin is kept, and pulled when it is missing.
-    Cancelling this step abandons the pull; no other step is ever cancelled.
+    Without a pin, resolve the spec's reference; keep a given pin, and pull it when it is missing.
+    Cancelling this step aborts the pull; no other step is ever cancelled.
     """
     CREATE_CONTAINER = "CreateContainer"
-    """Make internal network, LAN networks, volumes and the container (not started), all labelled."""
+    """Create the internal network, LAN networks, volumes and the container, all labelled; do not start it."""
     START_CONTAINER = "StartContainer"
-    """Start it, then set up what the engine cannot: names, further interfaces, routes, resolv.conf."""
+    """Start it, then set up what the engine cannot: interface names, more interfaces, routes, resolv.conf."""
     STOP_CONTAINER = "StopContainer"
-    """Stop it within the spec's grace period; it stays stopped over a restart of the engine."""
+    """Stop it within the spec's grace period; it stays stopped when the engine restarts."""
     RESTORE_NAME = "RestoreName"
-    """Give the container that was observed as ``renamed`` its name back, running or not."""
+    """Undo the rename of a container that was observed as ``renamed``, running or not."""
     RESTART_CONTAINER = "RestartContainer"
-    """Stop and start it, because a person or the cloud asked."""
+    """Stop and start it on request of a person or the cloud."""
     REPLACE_CONTAINER = "ReplaceContainer"
-    """Replace the container; the old one is kept until the new one runs, and comes back if it fails.
+    """Replace the container. Keep the old one until the new one runs, and roll back to it on failure.
 
-    Raises errors.Stalled(REPLACE_FAILED) after it went back.
+    Raises errors.Stalled(REPLACE_FAILED) after a rollback.
     """
     FINISH_REPLACEMENT = "FinishReplacement"
-    """After a crash during REPLACE_CONTAINER: keep the new container if it runs, else go back to the old one.
+    """After a crash during REPLACE_CONTAINER: keep the new container if it runs, else roll back to the old one.
 
-    With ``spec.desiredState: Stopped`` nothing is started on the way.
+    Starts nothing when ``spec.desiredState`` is Stopped.
     """
     REPAIR_NETWORKS = "RepairNetworks"
     """Repair the interfaces of the container, running or not, without a restart.
 
-    Where the engine cannot change an interface in place and the spec asked for it, raises errors.Stalled or
-    replaces nothing: the plan decides by ``changes_in_place``.
+    When the spec requires a change that the engine cannot make in place, raises errors.Stalled or changes nothing;
+    the plan chooses between this step and a replacement by ``changes_in_place``.
     """
     ATTACH_DEVICES = "AttachDevices"
-    """Have the node of every plugged-in device, and of no other, inside the running container."""
+    """Make exactly the nodes of the plugged-in devices exist inside the running container."""
     UPDATE_RESOURCES = "UpdateResources"
     """Change CPU and memory limits of the running container."""
     PIN_IMAGE = "PinImage"
-    """Keep ``Target.image`` for the next start, without a restart; only for what was observed as ``unpinned``."""
+    """Use ``Target.image`` for the next start, without a restart now; only for a runtime observed as ``unpinned``."""
     REMOVE_CONTAINER = "RemoveContainer"
-    """Stop and remove the container and a kept predecessor, and volumes whose reclaimPolicy is Delete."""
+    """Stop and remove the container and its predecessor, and delete volumes with reclaimPolicy Delete."""
     REMOVE_NETWORKS = "RemoveNetworks"
-    """Remove the internal network, and LAN networks that no other runtime of ours uses."""
+    """Remove the internal network, and LAN networks that no other runtime of this installation uses."""
 
     @property
     def repair(self) -> bool:
-        """Whether it only restores what a running container had, so that an older spec will do."""
+        """Whether it only restores what a running container had before, so that an outdated spec is good enough."""
         return self in (Step.REPAIR_NETWORKS, Step.ATTACH_DEVICES)
 
     @property
     def repeatable(self) -> bool:
-        """Whether it may run before the status records it: running it again after a crash changes nothing."""
+        """Whether it may run before the status records it: repeating it after a crash changes nothing."""
         return self.repair or self in (
             Step.START_CONTAINER,
             Step.STOP_CONTAINER,
@@ -220,14 +220,14 @@ class Step(Enum):
 
 
 Progress = Callable[[str, str], Awaitable[None]]
-"""``await progress(reason, message)``: tells how a long step goes; the reconciler writes it into the status."""
+"""``await progress(reason, message)`` reports the progress of a long step; the reconciler writes it to the status."""
 
 Action = Callable[[Target, Progress], Awaitable[Target]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Actions:
-    """What a backend does for each step: one field a step, so that mypy reports a backend that misses one."""
+    """A backend's implementation of each step: one field per step, so that mypy finds a missing one."""
 
     resolve_image: Action
     create_container: Action
@@ -245,7 +245,7 @@ class Actions:
     remove_networks: Action
 
     def of(self, step: Step) -> Action:
-        """The action of that step."""
+        """The action that implements the step."""
         action: Action = getattr(self, step.name.lower())
         return action
 
@@ -261,17 +261,17 @@ def plain(action: Callable[[Target], Awaitable[None]]) -> Action:
 
 
 def unsupported(step: Step) -> Action:
-    """The action of a backend that cannot do the step: raises errors.Stalled."""
+    """The action for a step that the backend does not support: raises errors.Stalled."""
 
     async def act(_target: Target, _progress: Progress) -> Target:
-        message = f"This backend cannot do {step.value}: remove the field of the spec that asks for it"
+        message = f"This backend does not support {step.value}: remove the field of the spec that requires it"
         raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message)
 
     return act
 
 
 class RunningContainer(NamedTuple):
-    """A running container: its runtime, its first process on the host, and the engine's id of it, "" for a pod's."""
+    """A running container: its runtime, the host's pid of its first process, and its id ("" for a pod)."""
 
     identity: Identity
     pid: int
@@ -279,7 +279,7 @@ class RunningContainer(NamedTuple):
 
 
 class Orphan(NamedTuple):
-    """A container labelled as ours for which no Runtime exists."""
+    """A container with our labels for which no Runtime exists."""
 
     identity: Identity
     name: str

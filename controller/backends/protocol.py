@@ -1,4 +1,4 @@
-"""What a backend offers: to reconciling, and to the rest of the program.
+"""The interface of a backend, for the reconciler and for the rest of the program.
 
 Every backend passes the shared suite, tests/backends/test_contract.py.
 """
@@ -12,61 +12,63 @@ from controller.backends.base import Contact, Identity, Observed, Orphan, Progre
 
 
 class Reconcilable(Protocol):
-    """What reconciling uses of a backend.
+    """The part of a backend that the reconciler uses.
 
-    ``needs_secrets``: steps use the pull credentials and the secret environment of the target.
+    ``needs_secrets``: whether steps use the pull credentials and the secret environment of the target.
     """
 
     needs_secrets: bool
 
     async def observe(self, target: Target) -> Observed:
-        """What is there now. Raises errors.Waiting(DAEMON_UNREACHABLE) when it cannot be seen."""
+        """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
-        """Do one step; returns the target, completed by what the step found (image pin, MAC addresses).
+        """Execute one step; return the target with what the step found out (image pin, MAC addresses).
 
         Raises errors.Waiting, errors.Retry or errors.Stalled with a reason of api/reasons.py.
         """
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:
-        """Whether RepairNetworks can bring the interfaces to the spec on this container (else: replace)."""
+        """Whether RepairNetworks can make the interfaces of this container match the spec; else replace it."""
 
     async def made_for(self, identity: Identity) -> str:
-        """Uid of the Runtime that the container of this identity names as its owner, "" without one.
+        """The uid of the Runtime that the container names as its owner, "" without one.
 
         Raises errors.Waiting(DAEMON_UNREACHABLE).
         """
 
     async def hand_over(self, successor: Target) -> None:
-        """Have what is there outlive the Runtime that owned it, for this one; nothing is restarted.
+        """Make the successor the owner of the existing objects, so that they outlive the previous Runtime.
+
+        Restarts nothing.
 
         Raises errors.EdgeError.
         """
 
     def changes(self) -> AsyncIterator[Identity | Contact]:
-        """Identities of runtimes of ours that changed, without end; STANDS at first and after each gap."""
+        """Yield the identity of each runtime that changes, forever; CONNECTED at first and after each gap."""
 
     async def known(self) -> list[Orphan]:
-        """All containers of ours, running or not, with their identities."""
+        """All containers of this installation, running or not."""
 
 
 class Backend(Reconcilable, Protocol):
-    """A place where runtimes run."""
+    """Runs runtimes."""
 
     async def running(self) -> list[RunningContainer]:
-        """All running containers of ours."""
+        """All running containers of this installation."""
 
     async def foreign_container(self, name: str) -> str:
-        """What container of this name is not ours (for a person), or ""."""
+        """Describe the container with this name that is not ours, "" when there is none."""
 
     async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
-        """The runtime's output. Raises errors.NotFoundError."""
+        """Stream the runtime's output. Raises errors.NotFoundError."""
 
     async def belongings(self, *, volumes: bool) -> list[str]:
-        """Everything that carries our labels and install id, for a person; volumes hold what runtimes stored."""
+        """Describe every object with our labels and install id; volumes, which hold user data, only on request."""
 
     async def purge(self, *, volumes: bool) -> list[str]:
-        """Remove everything that carries our labels and install id; returns what was removed, for a person."""
+        """Remove every object with our labels and install id; return descriptions of what was removed."""
 
     async def check(self) -> None:
-        """Ask whether the engine answers. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        """Check that the engine answers. Raises errors.Waiting(DAEMON_UNREACHABLE)."""

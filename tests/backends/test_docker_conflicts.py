@@ -102,7 +102,7 @@ async def test_of_two_that_ask_for_one_container_and_one_address_the_second_is_t
     ((reason, message),) = (await bench.backend.observe(second)).start_blockers
 
     assert reason == reasons.NAME_TAKEN
-    assert f"namespace edge asked for the container {first.identity.device_id}" in message
+    assert f"namespace edge requested the container {first.identity.device_id}" in message
 
 
 async def test_a_runtime_that_shall_stand_still_asks_for_no_address(bench: Bench, lan: Lan) -> None:

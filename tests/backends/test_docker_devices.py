@@ -71,7 +71,7 @@ async def test_a_runtime_reads_and_writes_its_device(
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
     target = await bench.up(bench.target(serialPorts=[PORT]))
-    assert (await seen(bench, target)).detail == "/dev/line0 is not there"
+    assert (await seen(bench, target)).detail == "/dev/line0 is missing"
 
     await bench.run(target, base.Step.ATTACH_DEVICES)
 
@@ -172,7 +172,7 @@ async def test_a_first_port_needs_a_new_container_and_says_so_before(
     target = bench.target(serialPorts=[PORT])
     found = await seen(bench, target)
     assert (found.awaits, found.needs_new_container) == (reasons.DEVICES_UNSUPPORTED, True)
-    assert "usb-plc: the next restart" in found.detail
+    assert "usb-plc: request a restart" in found.detail
 
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
@@ -189,7 +189,7 @@ async def test_a_port_that_is_given_up_is_taken_out_of_the_runtime(
     await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
 
     target = bench.target()
-    assert (await seen(bench, target)).detail == "it is not in the spec any more"
+    assert (await seen(bench, target)).detail == "it is no longer in the spec"
     await bench.run(target, base.Step.ATTACH_DEVICES)
 
     observed = await bench.backend.observe(target)

@@ -154,7 +154,7 @@ async def test_another_controller_takes_over_without_taking_the_address_away(
     later = LeaseManager(tmp_path / "leases")
     bench.backend = new_backend(bench.install_id, later)
     found = await bench.backend.observe(target)
-    assert (found.interfaces[0].address, found.interfaces[0].detail) == (address, "nobody keeps its lease")
+    assert (found.interfaces[0].address, found.interfaces[0].detail) == (address, "its lease is not kept")
     await bench.run(target, base.Step.REPAIR_NETWORKS)
 
     assert lan.ping(address)

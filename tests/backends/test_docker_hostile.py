@@ -106,7 +106,7 @@ def neighbours_volume(bench: Bench, api: Any) -> Iterator[str]:
 
 
 async def test_a_volume_of_another_runtime_is_never_mounted(bench: Bench, api: Any, neighbours_volume: str) -> None:
-    with pytest.raises(errors.Stalled, match=f"{neighbours_volume} is of other/") as refused:
+    with pytest.raises(errors.Stalled, match=f"{neighbours_volume} belongs to other/") as refused:
         await bench.begun(bench.target(volumes=[{"name": "data", "mountPath": "/data"}]))
     assert refused.value.reason == reasons.NAME_TAKEN
     assert await bench.backend.known() == []
@@ -125,5 +125,5 @@ async def test_the_internal_network_of_another_runtime_is_never_joined(bench: Be
     target = bench.target()
     other = target.identity._replace(namespace="other")
     api.create_network(labels.internal_network_name(target.identity), "bridge", labels=labels.of_internal(other))
-    with pytest.raises(errors.Stalled, match="is of other/"):
+    with pytest.raises(errors.Stalled, match="belongs to other/"):
         await bench.begun(target)

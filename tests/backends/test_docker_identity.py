@@ -70,7 +70,7 @@ async def test_a_name_that_another_namespace_has_names_its_runtime_and_neither_t
     stalled = plan.make(plan.Desired(second), observed)
 
     assert (observed.exists, observed.foreign) == (False, "")
-    assert observed.neighbour.startswith(f"Runtime edge/{first.name} has the container {name}")
+    assert observed.neighbour.startswith(f"Runtime edge/{first.name} owns the container {name}")
     assert taken.value.reason == stalled.outcome.reason == reasons.NAME_TAKEN
     assert str(taken.value) == stalled.outcome.message
     assert not stalled.steps

@@ -141,7 +141,7 @@ REPORTED = {"name": "edge/lan", "interface": "lan0", "ips": ["192.168.7.50"], "m
     [
         ([{"name": "pods", "ips": ["10.42.0.7"]}, REPORTED], True, ""),
         ([{**REPORTED, "ips": ["192.168.7.99"]}], False, "it has 192.168.7.99"),
-        ([{"name": "pods", "ips": ["10.42.0.7"]}], False, "Multus tells nothing of it: see whether it runs"),
+        ([{"name": "pods", "ips": ["10.42.0.7"]}], False, "Multus does not report it: check that"),
     ],
     ids=["as asked for", "another address", "no Multus on the node"],
 )

@@ -81,6 +81,6 @@ async def test_the_same_device_id_in_another_namespace_names_the_runtime_that_ha
     assert "Warning: Runtime edge/first also has deviceId plc-1" in said
     await site.kubectl("wait", "-n", "cell2", "runtime/second", "--for=condition=Stalled", "--timeout=60s")
     message = json.loads(await site.kubectl("get", "-n", "cell2", "runtime", "second", "-o", "json"))["status"]["error"]
-    assert message.startswith("Runtime edge/first has the container plc-1")
+    assert message.startswith("Runtime edge/first owns the container plc-1")
     await site.kubectl("delete", "-n", "cell2", "runtime", "second")
     assert docker_api.inspect_container("plc-1")["State"]["StartedAt"] == before

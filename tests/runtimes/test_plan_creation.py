@@ -62,7 +62,7 @@ CASES = [
     Case(
         "the container of another namespace's runtime is never touched",
         desired(changed=True),
-        base.Observed(neighbour="Runtime other/plc-1 has the container plc-1"),
+        base.Observed(neighbour="Runtime other/plc-1 owns the container plc-1"),
         [],
         ("stalled", reasons.NAME_TAKEN),
     ),

@@ -24,12 +24,12 @@ def reported(observed: base.Observed) -> RuntimeStatus:
 
 
 def test_what_is_left_of_a_former_port_is_no_port_of_the_runtime() -> None:
-    former = base.ObservedDevice("/dev/line9", in_order=False, detail="it is not in the spec any more")
+    former = base.ObservedDevice("/dev/line9", in_order=False, detail="it is no longer in the spec")
     found = reported(replace(RUNNING, devices=(base.ObservedDevice("line", "/dev/ttyUSB0"), former)))
     assert [port.name for port in found.serial_ports] == ["line"]
     condition = conditions.find(found.conditions, names.DEVICES_ATTACHED)
     assert condition
-    assert condition.message == "/dev/line9: it is not in the spec any more"
+    assert condition.message == "/dev/line9: it is no longer in the spec"
 
 
 def test_rights_of_an_earlier_version_are_a_condition_and_keep_nothing_from_being_ready() -> None:

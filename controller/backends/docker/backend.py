@@ -1,6 +1,6 @@
-"""The Docker backend: one object that satisfies backends/protocol.Backend, put together from its parts.
+"""The Docker backend: implements backends/protocol.Backend.
 
-Each part does one thing; what happens here is the choice of the part, and turning the engine's refusals into outcomes.
+Delegates each call to one of its parts, and translates the engine's refusals into outcomes of a reconciliation.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from controller.network.parents import Parents
 
 T = TypeVar("T")
 
-DEFAULT_PIDS_LIMIT = 4096  # a compiler in a PLC runtime uses some hundred
+DEFAULT_PIDS_LIMIT = 4096  # a compiler in a PLC runtime uses a few hundred
 
 
 class DockerBackend:
     """Runtimes as containers of the engine at ``url``, for one installation.
 
-    ``internal_pool`` is a range for networks (see networks.py). ``settle_seconds`` is how long a replacement must run
-    before the old container is given up, ``pids_limit`` how many processes a new container may have, ``parents`` are
-    the host's interfaces and ``interface_kind`` says what each is. Nothing is connected before the first call. Belongs
-    to one event loop.
+    ``internal_pool`` is the range for internal networks (see networks.py), ``settle_seconds`` how long a replacement
+    must run before the old container is removed, ``pids_limit`` how many processes a new container may have.
+    ``parents`` manages the host's parent interfaces, and ``interface_kind`` returns the kind of an interface.
+    Connects at the first call. Belongs to one event loop.
     """
 
     needs_secrets = True
@@ -75,84 +75,84 @@ class DockerBackend:
         self._capabilities: Capabilities | None = None
 
     async def observe(self, target: Target) -> Observed:
-        """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) when it cannot be seen."""
+        """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         self._capabilities = await _with_failures(self._engine.capabilities())
         return await _with_failures(self._observer.observe(target))
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
-        """Do one step; see protocol.Backend."""
+        """Execute one step; see protocol.Backend."""
         return await _with_failures(self._steps.execute(step, target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
-        """Whether RepairNetworks can bring the interfaces to the spec on this container.
+        """Whether RepairNetworks can make the interfaces of this container match the spec.
 
-        On a running one always. A stopped one is better made anew where the engine would lose the MAC address of an
-        interface that is connected again.
+        Always on a running container. A stopped one is better replaced when the engine would lose the MAC address of
+        an interface by reconnecting it.
         """
         capabilities = self._capabilities
         keeps_mac = capabilities is None or capabilities.connect_pins_mac or not capabilities.several_endpoints
         return observed.running or keeps_mac
 
     async def made_for(self, identity: Identity) -> str:
-        """Uid of the Runtime that the container was made for, "" without one."""
+        """The uid of the Runtime that the container was created for, "" without one."""
         found = await _with_failures(self._containers.current(identity))
         return found.labels.get(names.UID_LABEL, "") if found else ""
 
     async def hand_over(self, successor: Target) -> None:
-        """Nothing to do: no label of a container can be changed, and none of the engine's objects has an owner."""
+        """Do nothing: labels of a container cannot change, and objects of the engine have no owner."""
 
     def changes(self) -> AsyncIterator[Identity | Contact]:
-        """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""
+        """Yield the identity of each runtime that changes, forever; CONNECTED at first and after each gap."""
         return self._events.changes()
 
     async def running(self) -> list[RunningContainer]:
-        """All running containers of ours."""
+        """All running containers of this installation."""
         return await _with_failures(self._processes.running())
 
     async def known(self) -> list[Orphan]:
-        """All containers of ours, running or not."""
+        """All containers of this installation, running or not."""
         found = await _with_failures(self._containers.of_install(self._install_id))
         return [Orphan(identity, entry["Names"][0].lstrip("/"), entry["Id"]) for identity, entry in found]
 
     async def foreign_container(self, name: str) -> str:
-        """What container of this name is not ours, or ""."""
+        """Describe the container with this name that is not ours, "" when there is none."""
         found = await _with_failures(self._containers.named(name))
         if found is None or labels.identity(found.labels, self._install_id):
             return ""
         return found.describe()
 
     async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
-        """The runtime's output. Raises errors.NotFoundError."""
+        """Stream the runtime's output. Raises errors.NotFoundError."""
         return await _with_failures(self._logs.read(identity, tail=tail, follow=follow))
 
     async def belongings(self, *, volumes: bool) -> list[str]:
-        """Everything of this installation, for a person."""
+        """Describe every object of this installation."""
         return await _with_failures(self._purge.belongings(volumes=volumes))
 
     async def purge(self, *, volumes: bool) -> list[str]:
-        """Remove everything of this installation; what was removed."""
+        """Remove every object of this installation; return descriptions of what was removed."""
         await self._parts.dedication.take_all_back()
         return await _with_failures(self._purge.run(volumes=volumes))
 
     async def survey(self) -> SurveyFindings:
-        """What `check` tells of the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        """Inspect the engine for `edge-controller check`. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         return await _with_failures(survey.take(self._engine))
 
     async def root(self) -> str:
-        """Where the engine keeps images and containers, or "". Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        """The engine's data directory, "" when unknown. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         return await _with_failures(survey.root(self._engine))
 
     async def check(self) -> None:
-        """Ask whether the engine answers, which costs it nothing. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        """Ping the engine, which is cheap. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         await self._engine.check()
 
     def close(self) -> None:
-        """Give up the connection to the engine; runtimes run on."""
+        """Close the connection to the engine; runtimes keep running."""
         self._engine.close()
 
 
 async def _with_failures(work: Awaitable[T]) -> T:
-    """The result of ``work``, with the engine's refusals as outcomes of a pass."""
+    """Await ``work``, translating the engine's refusals into outcomes of a reconciliation."""
     try:
         return await work
     except failures.Refusal as refusal:

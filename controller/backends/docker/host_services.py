@@ -1,4 +1,4 @@
-"""What the backend uses of the host beside the engine: leases, the LAN's addresses, lent interfaces, serial devices."""
+"""The host services that the backend uses beside the engine: leases, address guard, passthrough, serial devices."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from controller.state import PASSTHROUGH
 
 @dataclass(frozen=True)
 class HostServices:
-    """``leases`` keeps those of interfaces with mode Dhcp, ``guard`` watches over addresses on the LAN, ``passthrough``
-    moves interfaces into containers and back, ``devices`` tells which serial devices there are now.
+    """``leases`` renews the leases of interfaces with mode Dhcp, ``guard`` detects address conflicts on the LAN,
+    ``passthrough`` moves interfaces into containers and back, ``devices`` lists the serial devices of the host.
     """
 
     leases: LeaseManager
@@ -26,7 +26,7 @@ class HostServices:
 
 
 def read_only(state: Path) -> HostServices:
-    """For commands beside a controller that runs or not: they ask the engine, and give the host back what is its own.
+    """Services for commands that run beside a controller: they query the engine, and can end a passthrough.
 
     ``state`` is the controller's state directory.
     """

@@ -1,4 +1,4 @@
-"""What the parts of the Docker backend share: the engine, and what one installation has on it and on the host."""
+"""The objects that the parts of the Docker backend share, one of each per installation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from controller.network.parents import Parents
 
 @dataclass(frozen=True)
 class Parts:
-    """Each of them once for one installation; they remember what they saw."""
+    """The shared objects; they cache what they observed."""
 
     engine: Engine
     containers: Containers
@@ -35,7 +35,7 @@ class Parts:
 def assemble(
     engine: Engine, install_id: str, internal_pool: IPv4Network, host: HostServices, parents: Parents | None
 ) -> Parts:
-    """The parts of this installation; nothing is asked yet."""
+    """Create the parts of an installation without calling the engine."""
     containers, networks = Containers(engine), Networks(engine, install_id, internal_pool)
     interfaces = HostInterfaces(internal_pool)
     return Parts(

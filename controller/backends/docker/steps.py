@@ -1,4 +1,4 @@
-"""Which part does which step of a pass, and what a step leaves to forget."""
+"""Maps each step to the part that executes it, and clears the caches after a removal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from controller.backends.docker.parts import Parts
 
 
 class Steps:
-    """Does the steps for the installation ``install_id``; the rest is as DockerBackend's."""
+    """Executes steps for the installation ``install_id``; the other arguments are those of DockerBackend."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Steps:
         )
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
-        """Do one step; see protocol.Backend. Raises Refusal too."""
+        """Execute one step; see protocol.Backend. Raises Refusal too."""
         return await self._actions.of(step)(target, progress)
 
     async def _create(self, target: Target, progress: Progress) -> Target:
@@ -65,7 +65,7 @@ class Steps:
         return await self._replacement.replace(await self._with_image(target, progress))
 
     async def _with_image(self, target: Target, progress: Progress) -> Target:
-        """The target with an image; resolved before, but a person may have removed it since."""
+        """Return the target with an image, which somebody may have removed since it was resolved."""
         return target if target.image else await self._images.resolve(target, progress)
 
     async def _remove(self, target: Target) -> None:

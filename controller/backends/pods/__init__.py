@@ -1,4 +1,4 @@
-"""The pods backend: runtimes as StatefulSets of one pod on a Kubernetes cluster. It talks to the API and nothing else.
+"""The pods backend: runs runtimes as StatefulSets of one pod, and talks only to the Kubernetes API.
 
-It never deletes a pod but for a step that asks for it, and touches only what carries our labels.
+It deletes a pod only for a step that requires it, and touches only objects with our labels.
 """

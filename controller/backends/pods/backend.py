@@ -1,4 +1,4 @@
-"""The pods backend: one object that satisfies backends/protocol.Backend, put together from its parts."""
+"""The pods backend: implements backends/protocol.Backend by delegating to its parts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ T = TypeVar("T")
 class PodsBackend:
     """Runtimes as pods of the cluster behind ``api``, for one installation.
 
-    ``namespace`` is where names are looked for that somebody else may have taken, ``settle_seconds`` how long a
-    replacement must run before the old template is given up. Belongs to one event loop.
+    ``foreign_container`` looks in ``namespace``. ``settle_seconds`` is how long a replacement must run before the old
+    template is dropped. Belongs to one event loop.
     """
 
     needs_secrets = False  # kubelets read the Secrets
@@ -46,40 +46,40 @@ class PodsBackend:
         self._actions = self._steps()
 
     async def observe(self, target: Target) -> Observed:
-        """What stands now."""
+        """Observe the current state."""
         return await self._observer.observe(target)
 
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
-        """Do one step; see protocol.Backend."""
+        """Execute one step; see protocol.Backend."""
         return await _with_failures(self._actions.of(step)(target, progress))
 
     def changes_in_place(self, target: Target, observed: Observed) -> bool:  # noqa: ARG002 - the protocol's
-        """Never: a pod has the interfaces that it was started with."""
+        """Always False: the interfaces of a pod cannot change after its start."""
         return False
 
     async def made_for(self, identity: Identity) -> str:
-        """Uid of the Runtime with which the workload goes, "" without one."""
+        """The uid of the Runtime that owns the workload, "" without one."""
         found = await self._workloads.stateful_set(identity)
         return naming.owner_of(found) if found else ""
 
     async def hand_over(self, successor: Target) -> None:
-        """Have what stands go with this Runtime instead of the one before; the pod runs on."""
+        """Make this Runtime the owner of the existing objects; the pod keeps running."""
         await _with_failures(self._lifecycle.hand_over(successor))
 
     def changes(self) -> AsyncIterator[Identity | Contact]:
-        """Identities of runtimes of ours that changed, for ever; STANDS at first and after each gap."""
+        """Yield the identity of each runtime that changes, forever; CONNECTED at first and after each gap."""
         return Changes(self._api, self._install_id).stream()
 
     async def running(self) -> list[RunningContainer]:
-        """None: the processes are on the nodes, whose agents measure them."""
+        """Always empty: the agents on the nodes measure the processes."""
         return []
 
     async def known(self) -> list[Orphan]:
-        """All workloads of ours, running or not."""
+        """All workloads of this installation, running or not."""
         return await self._inventory.known()
 
     async def foreign_container(self, name: str) -> str:
-        """What StatefulSet or Service has the name that a runtime of this device id would get, and is not ours."""
+        """Describe the foreign StatefulSet or Service with the name for this device id, "" when there is none."""
         identity = Identity(self._install_id, self._namespace, name)
         for kind in (core_kinds.STATEFUL_SETS, core_kinds.SERVICES):
             found = await self._workloads.find(kind, identity)
@@ -88,24 +88,24 @@ class PodsBackend:
         return ""
 
     async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
-        """The runtime's output. Raises errors.NotFoundError."""
+        """Stream the runtime's output. Raises errors.NotFoundError."""
         params = {"container": CONTAINER, "tailLines": str(tail), "follow": str(follow).lower()}
         return await self._api.text(core_kinds.PODS, naming.pod(identity), identity.namespace, "log", params)
 
     async def belongings(self, *, volumes: bool) -> list[str]:
-        """Everything of this installation, for a person."""
+        """Describe every object of this installation."""
         return await self._inventory.belongings(volumes=volumes)
 
     async def purge(self, *, volumes: bool) -> list[str]:
-        """Remove everything of this installation; what was removed."""
+        """Remove every object of this installation; return descriptions of what was removed."""
         return await self._inventory.purge(volumes=volumes)
 
     async def check(self) -> None:
-        """That pods can be seen. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        """Check that we may list StatefulSets. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         try:
             await self._api.list(core_kinds.STATEFUL_SETS, self._namespace)
         except errors.ApiError as error:
-            raise errors.Waiting(reasons.DAEMON_UNREACHABLE, f"Pods cannot be managed: {error}") from error
+            raise errors.Waiting(reasons.DAEMON_UNREACHABLE, f"Cannot manage pods: {error}") from error
 
     def _steps(self) -> base.Actions:
         lifecycle, replacement = self._lifecycle, self._replacement
@@ -127,7 +127,7 @@ class PodsBackend:
         )
 
     def _with_image(self, action: Callable[[Target], Awaitable[None]]) -> base.Action:
-        """An action for which the image must be known."""
+        """An action that resolves the image first."""
 
         async def act(target: Target, progress: Progress) -> Target:
             target = await self._images.resolve(target, progress)
@@ -138,10 +138,10 @@ class PodsBackend:
 
 
 async def _with_failures(work: Awaitable[T]) -> T:
-    """The result of ``work``, with the API's refusals as outcomes of a pass."""
+    """Await ``work``, translating the API's errors into outcomes of a reconciliation."""
     try:
         return await work
     except errors.InvalidError as error:
         raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, f"Kubernetes said: {error}; correct the spec") from error
     except errors.ConflictError as error:
-        raise errors.Retry(reasons.STEP_FAILED, f"Kubernetes said: {error}; it is tried again") from error
+        raise errors.Retry(reasons.STEP_FAILED, f"Kubernetes said: {error}; retrying") from error

@@ -1,4 +1,4 @@
-"""Tells of every change of our pods, and of the warnings about them: two watches that end in one stream."""
+"""Merges two watches into one stream of changes: our pods, and the warning events about them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _WARNINGS = "involvedObject.kind=Pod,type=Warning"
 
 
 class Changes:
-    """For one installation."""
+    """Follows the pods of one installation."""
 
     def __init__(self, api: ApiClient, install_id: str) -> None:
         self._api = api
         self._install_id = install_id
-        self._known: dict[str, Identity] = {}  # by uid of the pod, to know whose an event is
+        self._known: dict[str, Identity] = {}  # by uid of the pod, to look up the runtime of an event
 
     async def stream(self) -> AsyncIterator[Identity | Contact]:
-        """Identities, for ever; STANDS after each time in which changes may have been missed.
+        """Yield identities forever, and CONNECTED whenever changes may have been missed.
 
-        Raises what ends one of the watches: without it nothing would be told any more.
+        Raises the exception that ends one of the watches, because the stream would be incomplete from then on.
         """
         changes: asyncio.Queue[Identity | Contact] = asyncio.Queue(maxsize=1)
         tasks = [asyncio.create_task(work) for work in (self._follow_pods(changes), self._follow_events(changes))]
@@ -49,7 +49,7 @@ class Changes:
                 await changes.put(identity)
 
     async def _follow_events(self, changes: asyncio.Queue[Identity | Contact]) -> None:
-        """Only what makes a watched pod's state clearer: nothing is lost when it breaks off."""
+        """Best effort: events only explain the state of a pod that is watched anyway."""
         while True:
             try:
                 async for event in self._api.watch(core_kinds.EVENTS, field_selector=_WARNINGS):
@@ -57,7 +57,7 @@ class Changes:
                     if identity := self._known.get(str(about.get("uid"))):
                         await changes.put(identity)
             except errors.ApiError as error:
-                log.debug("Events cannot be watched: %s", error)
+                log.debug("Failed to watch events: %s", error)
                 await asyncio.sleep(watching.AGAIN_SECONDS)
 
     def _of_pod(self, event: WatchEvent) -> Identity | None:

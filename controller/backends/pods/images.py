@@ -1,7 +1,7 @@
-"""The image of a runtime: which one its tag means, known to the node before anything that runs is stopped for it.
+"""Resolves a runtime's image to a digest, and pulls it to the node before a running pod is stopped for it.
 
-Only a kubelet pulls. So a runtime that runs gets its new image by a short-lived pod on the same node, which runs
-nothing; a first start pulls by itself. Either way the pod's status then names the digest.
+Only the kubelet can pull. So for a running runtime we create a short-lived pull pod on the same node that runs nothing;
+a first start pulls anyway. In both cases the pod's status then contains the digest.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Images:
         self._workloads = workloads
 
     async def resolve(self, target: Target, progress: Progress) -> Target:
-        """The target with its pin, the reference itself for a first start. Raises errors.Stalled and errors.Retry."""
+        """The target with its pin; the unresolved reference for a first start. Raises errors.Stalled, errors.Retry."""
         if target.image is not None:
             return target
         reference = target.spec.image_reference
         pod = await self._workloads.pod(target.identity)
         if pod is None or readings.program(pod).state != "running":
             return dataclasses.replace(target, image=reference)
-        await progress(reasons.IMAGE_PULLING, f"{pod.node} is getting {reference}")
+        await progress(reasons.IMAGE_PULLING, f"Pulling {reference} on {pod.node}")
         return dataclasses.replace(target, image=await self._pull(target, pod.node))
 
     async def _pull(self, target: Target, node: str) -> str:
-        """The pin of the image, which the node has then."""
+        """Pull the image to the node; return its pin."""
         identity, name = target.identity, f"{naming.workload(target.identity)}-{PULL}"
-        # One that a crash left may be of another image.
+        # A pull pod left by a crash may have another image.
         await self._workloads.delete(core_kinds.PODS, identity, name)
         await self._until_gone(target, name)
         try:
@@ -57,9 +57,7 @@ class Images:
         while True:
             pod, _ = await self._workloads.until(target.identity, _is_decided, seconds=30, name=name)
             if pod is None:
-                raise errors.Retry(
-                    reasons.IMAGE_PULL_FAILED, "The pod that gets the image was removed; it is tried again"
-                )
+                raise errors.Retry(reasons.IMAGE_PULL_FAILED, "The pull pod was removed; retrying the pull")
             if image_id := readings.program(pod).image_id:
                 return readings.pin(target.spec.image_reference, image_id)
             found = readings.blocker(pod, ())
@@ -69,7 +67,7 @@ class Images:
     async def _until_gone(self, target: Target, name: str) -> None:
         _, gone = await self._workloads.until(target.identity, lambda pod: pod is None, seconds=30, name=name)
         if not gone:
-            raise errors.Retry(reasons.IMAGE_PULL_FAILED, f"Pod {name} does not end; the pull is tried again")
+            raise errors.Retry(reasons.IMAGE_PULL_FAILED, f"Pod {name} does not terminate; retrying the pull")
 
 
 def _is_decided(pod: Pod | None) -> bool:
@@ -79,7 +77,7 @@ def _is_decided(pod: Pod | None) -> bool:
 
 
 def _body(target: Target, name: str, node: str) -> dict[str, Any]:
-    """A pod that needs nothing but the image; a command that the image lacks fails after the pull, which is as good."""
+    """The pull pod. An image without /bin/true is fine, too: the command fails only after the pull."""
     spec, described = target.spec, naming.metadata(target, name)
     described["labels"] = naming.install_labels(target.identity.install_id) | {names.ROLE_LABEL: PULL}
     container = {

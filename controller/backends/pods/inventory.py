@@ -1,4 +1,4 @@
-"""Everything of this installation in the cluster: listed, and removed - workloads, then networks, then volumes."""
+"""Lists and removes every object of an installation in the cluster: workloads, then networks, then volumes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from controller.machinery.kinds import Kind
 
 
 class Group(NamedTuple):
-    """Objects of one kind, and what a person calls them."""
+    """A kind and the word for it in messages."""
 
     kind: Kind
     word: str
@@ -28,25 +28,25 @@ _VOLUMES = Group(core_kinds.PERSISTENT_VOLUME_CLAIMS, "volume")
 
 
 class Inventory:
-    """What carries the installation's labels, and nothing else. Volumes hold what runtimes stored: only on demand."""
+    """Touches only objects with the installation's labels. Includes volumes, which hold user data, only on request."""
 
     def __init__(self, api: ApiClient, install_id: str) -> None:
         self._api = api
         self._install_id = install_id
 
     async def known(self) -> list[Orphan]:
-        """All workloads, with their identities."""
+        """All workloads."""
         return [
             Orphan(identity, body["metadata"]["name"], body["metadata"]["uid"])
             for identity, body in await self._of(core_kinds.STATEFUL_SETS)
         ]
 
     async def belongings(self, *, volumes: bool) -> list[str]:
-        """All of it, for a person."""
+        """Describe every object."""
         return [line for group in _groups(volumes) for line, _ in await self._lines(group)]
 
     async def purge(self, *, volumes: bool) -> list[str]:
-        """Remove it; what was removed."""
+        """Remove every object; return descriptions of what was removed."""
         removed = []
         for group in _groups(volumes):
             for line, body in await self._lines(group):
@@ -60,7 +60,7 @@ class Inventory:
         return [(f"{group.word} {_called(group, identity, body)}", body) for identity, body in found]
 
     async def _of(self, kind: Kind) -> list[tuple[Identity, dict[str, Any]]]:
-        """Our objects of a kind that are not being removed; none where the cluster does not know the kind."""
+        """Our objects of a kind that are not being deleted; none if the cluster does not know the kind."""
         try:
             selector = naming.selector(naming.install_labels(self._install_id))
             found = await self._api.list(kind, label_selector=selector)

@@ -1,6 +1,6 @@
-"""Making, starting, stopping, limiting and removing a runtime's workload.
+"""Creates, starts, stops, limits and removes a runtime's workload.
 
-A pod is deleted only here and in replacement.py, by its uid: so once, whoever asks again.
+Only this module and replacement.py delete pods, and always by uid, so that repeating a step deletes no second pod.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from controller.machinery import kinds as core_kinds
 
 log = logging.getLogger(__name__)
 
-END_SECONDS = 30.0  # beyond the grace period, for a kubelet to tell that a pod is gone
-START_SECONDS = 30.0  # for the cluster to start the next one
+END_SECONDS = 30.0  # on top of the grace period, for a kubelet to report that a pod is gone
+START_SECONDS = 30.0  # for the cluster to start the next pod
 _IMAGE_NOTE = f"/spec/template/metadata/annotations/{escaped(names.IMAGE_LABEL)}"
 
 
 class Lifecycle:
-    """What happens to one workload."""
+    """Operations on a workload."""
 
     def __init__(self, workloads: Workloads) -> None:
         self._workloads = workloads
 
     async def create(self, target: Target) -> None:
-        """Make everything but the pod. Raises errors.Stalled for what no pod can have."""
+        """Create everything but the pod. Raises errors.Stalled for features that pods do not support."""
         refuse_impossible(target.spec)
         await self._workloads.surround(target)
         await self._workloads.create(target, image_of(target))
-        log.info("made workload %s", naming.workload(target.identity), extra={"runtime": target.name})
+        log.info("Created workload %s", naming.workload(target.identity), extra={"runtime": target.name})
 
     async def start(self, target: Target) -> None:
-        """Have a pod; it comes up on its own time."""
+        """Scale to one pod, without waiting for its start."""
         owner = await self._own(target)
         await self._workloads.surround(target)
         await self._workloads.refresh(target)
         await self._workloads.scale(owner, 1)
 
     async def stop(self, target: Target) -> None:
-        """Scale to zero, and wait for the end. Raises errors.Waiting when the node does not tell of it."""
+        """Scale to zero and wait until the pod is gone. Raises errors.Waiting when the node does not report that."""
         owner = await self._own(target)
         await self._workloads.scale(owner, 0)
         await self.gone(target)
 
     async def restart(self, target: Target) -> None:
-        """Delete the pod once, and wait for the next one."""
+        """Delete the pod and wait for the next one."""
         pod = await self._workloads.pod(await self._own(target))
         await self._workloads.refresh(target)
         if pod is not None:
@@ -58,7 +58,7 @@ class Lifecycle:
         await self._workloads.until(target.identity, _started, START_SECONDS)
 
     async def end(self, target: Target, pod: Pod) -> None:
-        """Delete this very pod, and wait until it is gone. Raises errors.Waiting."""
+        """Delete exactly this pod and wait until it is gone. Raises errors.Waiting."""
         await self._workloads.delete(core_kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
         await self.gone(target, pod.uid)
 
@@ -69,11 +69,11 @@ class Lifecycle:
             target.identity, lambda pod: pod is None or bool(uid and pod.uid != uid), seconds
         )
         if not is_gone and pod:
-            message = f"Node {pod.node} does not tell that the pod has ended: it goes on when the node is back"
+            message = f"Node {pod.node} does not report that the pod has terminated: continues when the node is back"
             raise errors.Waiting(reasons.PROGRESSING, message)
 
     async def update_limits(self, target: Target) -> None:
-        """Change CPU and memory limits of the running pod and of those that follow. Raises errors.Stalled."""
+        """Change CPU and memory limits of the running pod and of later ones. Raises errors.Stalled."""
         owner = await self._own(target)
         desired = template.resources(target.spec.resources)
         await self._workloads.patch(
@@ -91,14 +91,14 @@ class Lifecycle:
             raise errors.Stalled(reasons.SPEC_IMPOSSIBLE, message) from error
 
     async def pin(self, target: Target) -> None:
-        """Have the pods that follow run the image that runs now, whatever its tag means by then."""
+        """Make later pods run the image that runs now, even if its tag moves."""
         owner = await self._own(target)
         image = image_of(target)
         patch = [_replaced(f"{template.CONTAINER_PATH}/image", image), _replaced(_IMAGE_NOTE, image)]
         await self._workloads.patch(core_kinds.STATEFUL_SETS, owner, patch)
 
     async def remove(self, target: Target) -> None:
-        """Stop and remove the workload, and the claims that the spec gives up."""
+        """Stop and remove the workload, and the claims of volumes with reclaimPolicy Delete."""
         owner = target.identity
         if await self._workloads.stateful_set(owner):
             await self.stop(target)
@@ -116,9 +116,9 @@ class Lifecycle:
             )
 
     async def hand_over(self, successor: Target) -> None:
-        """Have the runtime's objects go with another Runtime than before; the pod belongs to its workload and runs on.
+        """Make the successor the owner of the runtime's objects; the pod belongs to its workload and keeps running.
 
-        A network definition is made anew: its pod was given its interface, and we may not change definitions.
+        Recreates network definitions, because we lack the permission to change them; the pod keeps its interface.
         """
         owner, owners = successor.identity, naming.owner_references(successor)
         for kind in (core_kinds.STATEFUL_SETS, core_kinds.SERVICES):
@@ -135,12 +135,12 @@ class Lifecycle:
             await self._workloads.delete(kind, identity, name)
 
     async def _own(self, target: Target) -> Identity:
-        """The identity, once it is sure that the workload is there and ours."""
+        """The identity, after checking that the workload exists and is ours."""
         await self._workloads.require(target.identity)
         return target.identity
 
     async def _without_removal(self, pod: Pod, desired: dict[str, Any]) -> dict[str, Any]:
-        """No limit can be taken from a running pod: the whole node stands for none."""
+        """The resources for a resize, which cannot remove a limit: set it to the capacity of the node instead."""
         limits_now = template.limits(template.limits_of(pod.container))
         if not limits_now:
             return desired
@@ -150,7 +150,7 @@ class Lifecycle:
 
 
 def refuse_impossible(spec: runtimes.RuntimeSpec) -> None:
-    """Raise errors.Stalled for what a pod cannot have."""
+    """Raise errors.Stalled for features that pods do not support."""
     if spec.serial_ports:
         raise errors.Stalled(reasons.DEVICES_UNSUPPORTED, observation.DEVICES)
     if spec.dedicated_interface:

@@ -1,7 +1,7 @@
-"""The objects around a runtime's pod: StatefulSet, Service, claims. Pure.
+"""Builds the manifests of a runtime: StatefulSet, Service, claims. Pure.
 
-StatefulSet and not Deployment, because a pod's name is taken as long as an object of it exists; OnDelete, because a
-changed template shall roll nothing (decision 101).
+A StatefulSet instead of a Deployment, because its fixed pod name prevents a second pod while the first one exists.
+OnDelete, because a changed template must not restart pods (decision 101).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ VOLUME_SIZE = "1Gi"
 
 
 def stateful_set(target: Target, image: str) -> dict[str, Any]:
-    """The workload, scaled to zero: a start is a step of its own."""
+    """The workload, scaled to zero: starting it is a separate step."""
     name = naming.workload(target.identity)
     return {
         "metadata": naming.metadata(target, name),
@@ -32,7 +32,7 @@ def stateful_set(target: Target, image: str) -> dict[str, Any]:
 
 
 def service(target: Target) -> dict[str, Any]:
-    """The runtime's address for others in the cluster: its control port."""
+    """The Service that exposes the runtime's control port inside the cluster."""
     port = target.spec.control_port.port
     return {
         "metadata": naming.metadata(target, naming.workload(target.identity)),
@@ -44,12 +44,12 @@ def service(target: Target) -> dict[str, Any]:
 
 
 def serves(target: Target, service: dict[str, Any]) -> bool:
-    """Whether a Service leads to the control port that the spec has now."""
+    """Whether a Service exposes the spec's current control port."""
     return [port.get("port") for port in service["spec"].get("ports") or ()] == [target.spec.control_port.port]
 
 
 def claims(target: Target) -> list[dict[str, Any]]:
-    """The volumes of the spec; they belong to the identity and outlive the Runtime."""
+    """The claims for the spec's volumes; they belong to the identity and outlive the Runtime."""
     return [
         {
             "metadata": naming.metadata(target, naming.claim(target.identity, volume.name), owned=False),

@@ -1,8 +1,8 @@
-"""Interfaces on the plant's LAN: what Multus is asked for, and what it says was done. Pure.
+"""Requests interfaces on the plant's LAN from Multus, and reads back its results. Pure.
 
 Sources: the Multi-Net specification of the Network Plumbing Working Group (annotations ``networks`` and
-``network-status``), the CNI plugins macvlan, static and dhcp. The MAC address is pinned on macvlan itself, which makes
-the link with it: a plugin chained behind it would come after DHCP.
+``network-status``), the CNI plugins macvlan, static and dhcp. The macvlan plugin itself sets the MAC address when it
+creates the link: a chained plugin would run only after DHCP.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from controller.network import addresses
 
 NETWORKS = "k8s.v1.cni.cncf.io/networks"
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
-CNI_VERSION = "0.3.1"  # what every release of the plugins speaks
+CNI_VERSION = "0.3.1"  # supported by every release of the plugins
 MISSING = (
     "The cluster has no Multus, which spec.interfaces needs: on k3s install the Helm chart rke2-charts/rke2-multus "
     "with config.cni_conf.confDir=/var/lib/rancher/k3s/agent/etc/cni/net.d, "
@@ -28,7 +28,7 @@ MISSING = (
 
 
 def mac_addresses(target: Target) -> dict[str, str]:
-    """Every interface's MAC address: as the spec asks, else as the target remembers it, else derived."""
+    """Every interface's MAC address: that of the spec, else of the target, else derived."""
     return {
         desired.name: (
             desired.mac_address
@@ -40,7 +40,7 @@ def mac_addresses(target: Target) -> dict[str, str]:
 
 
 def definitions(target: Target) -> list[dict[str, Any]]:
-    """The NetworkAttachmentDefinitions of a runtime, one an interface, named after what they say."""
+    """The NetworkAttachmentDefinitions of a runtime, one per interface, named after their content."""
     made = []
     for interface in target.spec.interfaces:
         name, config = definition_name(target, interface), json.dumps(_config(interface), sort_keys=True)
@@ -49,20 +49,20 @@ def definitions(target: Target) -> list[dict[str, Any]]:
 
 
 def definition_name(target: Target, interface: runtimes.Interface) -> str:
-    """Another configuration is another name: what a running pod was made with stays as it is."""
+    """The name contains a hash of the configuration, so that the definition of a running pod never changes."""
     name = f"{interface.name} {json.dumps(_config(interface), sort_keys=True)}"
     return f"{naming.workload(target.identity)}-{naming.digest(name)}"
 
 
 def networks(target: Target) -> dict[str, str]:
-    """The annotation that asks for the interfaces, {} for none."""
+    """The annotation that requests the interfaces, {} for none."""
     macs = mac_addresses(target)
     asked = [_selection(target, interface, macs[interface.name]) for interface in target.spec.interfaces]
     return {NETWORKS: json.dumps(asked, sort_keys=True)} if asked else {}
 
 
 def _selection(target: Target, interface: runtimes.Interface, mac_address: str) -> dict[str, Any]:
-    """One NetworkSelectionElement. Without ``default-route`` the default route stays on the cluster's network."""
+    """A NetworkSelectionElement. Without ``default-route`` the default route stays on the cluster's network."""
     selection: dict[str, Any] = {
         "name": definition_name(target, interface),
         "namespace": target.identity.namespace,
@@ -92,25 +92,27 @@ def _config(interface: runtimes.Interface) -> dict[str, Any]:
 def interfaces(
     spec: runtimes.RuntimeSpec, annotations: Mapping[str, str], *, running: bool
 ) -> tuple[ObservedInterface, ...]:
-    """The interfaces of the spec, as ``network-status`` of the pod tells them."""
-    asked = {one["interface"]: one for one in _listed(annotations.get(NETWORKS))}
-    name = {str(one.get("interface")): one for one in _listed(annotations.get(NETWORK_STATUS)) if one.get("interface")}
+    """The interfaces of the spec, as the pod's ``network-status`` reports them."""
+    requested = {one["interface"]: one for one in _listed(annotations.get(NETWORKS))}
+    statuses = _listed(annotations.get(NETWORK_STATUS))
+    reported = {str(one.get("interface")): one for one in statuses if one.get("interface")}
     return tuple(
-        _interface(desired, asked.get(desired.name), name.get(desired.name), running) for desired in spec.interfaces
+        _interface(desired, requested.get(desired.name), reported.get(desired.name), running)
+        for desired in spec.interfaces
     )
 
 
 def _interface(
-    desired: runtimes.Interface, asked: dict[str, Any] | None, name: dict[str, Any] | None, running: bool
+    desired: runtimes.Interface, requested: dict[str, Any] | None, reported: dict[str, Any] | None, running: bool
 ) -> ObservedInterface:
-    detail = _fault(desired, asked, name, running)
-    known = (name or {}).get("mac") or (asked or {}).get("mac") or ""
+    detail = _fault(desired, requested, reported, running)
+    mac_address = (reported or {}).get("mac") or (requested or {}).get("mac") or ""
     return ObservedInterface(
         name=desired.name,
         parent_interface=desired.parent_interface,
-        attached=name is not None or (asked is not None and not running),
-        address=_address(name),
-        mac_address=known.lower(),
+        attached=reported is not None or (requested is not None and not running),
+        address=_address(reported),
+        mac_address=mac_address.lower(),
         gateway=desired.gateway or "",
         in_order=not detail,
         detail=detail,
@@ -118,23 +120,23 @@ def _interface(
 
 
 def _fault(
-    desired: runtimes.Interface, asked: dict[str, Any] | None, name: dict[str, Any] | None, running: bool
+    desired: runtimes.Interface, requested: dict[str, Any] | None, reported: dict[str, Any] | None, running: bool
 ) -> str:
-    """What is not as the spec asks. A pod that does not run has what its template asks for."""
-    if asked is None:
-        return "the pod was made without it"
-    if running and name is None:
-        return "Multus tells nothing of it: see whether it runs on the pod's node"
-    standing = _address(name) if name else str((asked.get("ips") or [""])[0]).partition("/")[0]
-    if desired.mode == "Static" and standing != (desired.address or ""):
-        return f"it has {standing or 'no address'}"
-    if desired.mac_address and str(asked.get("mac", "")).lower() != desired.mac_address.lower():
-        return f"it has the MAC address {asked.get('mac')}"
+    """How the interface differs from the spec. A pod that does not run will get what its template requests."""
+    if requested is None:
+        return "the pod was created without it"
+    if running and reported is None:
+        return "Multus does not report it: check that Multus runs on the pod's node"
+    address = _address(reported) if reported else str((requested.get("ips") or [""])[0]).partition("/")[0]
+    if desired.mode == "Static" and address != (desired.address or ""):
+        return f"it has {address or 'no address'}"
+    if desired.mac_address and str(requested.get("mac", "")).lower() != desired.mac_address.lower():
+        return f"it has the MAC address {requested.get('mac')}"
     return ""
 
 
-def _address(name: dict[str, Any] | None) -> str:
-    found = (name or {}).get("ips") or [""]
+def _address(reported: dict[str, Any] | None) -> str:
+    found = (reported or {}).get("ips") or [""]
     return str(found[0]).partition("/")[0]
 
 

@@ -1,6 +1,6 @@
-"""Names, labels and annotations: what makes an object of the cluster ours, and which runtime it belongs to.
+"""Names, labels and annotations that mark an object in the cluster as ours, and identify its runtime. Pure.
 
-Pure. Labels select, and hold at most 63 characters; the identity in full is in annotations.
+Labels are for selectors and hold at most 63 characters; annotations hold the full identity.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from controller import names
 from controller.api.kinds import RUNTIMES
 from controller.backends.base import Identity, Target
 
-# A StatefulSet's name and the hash of its template make a label, of at most 63 characters (apps/v1: 11 for the hash).
+# Kubernetes puts a StatefulSet's name and the hash of its template (11 characters) into a label of at most 63.
 NAME_LIMIT = 50
 _HASH_LENGTH = 8
-# What a Service may be called (RFC 1035, section 2.3.1), and what a label may hold.
+# Valid names of a Service (RFC 1035, section 2.3.1), and valid label values.
 _DNS_1035 = re.compile(rf"[a-z]([-a-z0-9]{{0,{NAME_LIMIT - 2}}}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?")
 
 
 def workload(identity: Identity) -> str:
-    """The name of a runtime's StatefulSet and Service: the device id where it can be one, else made from it."""
+    """The name of a runtime's StatefulSet and Service: the device id if it is valid, else derived from it."""
     device = identity.device_id
     if _DNS_1035.fullmatch(device):
         return device
@@ -34,32 +34,32 @@ def workload(identity: Identity) -> str:
 
 
 def pod(identity: Identity) -> str:
-    """The name of the one pod: as long as an object of this name exists, no other one is made."""
+    """The name of the runtime's only pod: while it exists, the cluster creates no other."""
     return f"{workload(identity)}-0"
 
 
 def claim(identity: Identity, volume: str) -> str:
-    """The name of the claim that is a runtime's volume; the same after delete and create."""
+    """The name of the claim for a runtime's volume; the same after delete and create."""
     return f"{workload(identity)}-{volume}"
 
 
 def digest(text: str) -> str:
-    """A few characters that differ when the text does."""
+    """A short hash of the text."""
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def label_value(text: str) -> str:
-    """The text where a label can hold it, else a digest of it."""
+    """The text if it is a valid label value, else a digest of it."""
     return text if _LABEL_VALUE.fullmatch(text) else f"sha256-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def install_labels(install_id: str) -> dict[str, str]:
-    """Labels of everything that this installation makes."""
+    """Labels of every object of this installation."""
     return {names.MANAGED_LABEL: names.MANAGED_VALUE, names.INSTALL_LABEL: label_value(install_id)}
 
 
 def labels(identity: Identity) -> dict[str, str]:
-    """Labels of what belongs to one runtime; they select its pod."""
+    """Labels of the objects of one runtime; they select its pod."""
     return install_labels(identity.install_id) | {names.DEVICE_LABEL: label_value(identity.device_id)}
 
 
@@ -69,7 +69,7 @@ def selector(wanted: Mapping[str, str]) -> str:
 
 
 def metadata(target: Target, name: str, *, owned: bool = True) -> dict[str, Any]:
-    """``metadata`` of a new object of this runtime. What is not ``owned`` stays when the Runtime goes."""
+    """``metadata`` of a new object of this runtime. An object that is not ``owned`` outlives the Runtime."""
     return {
         "name": name,
         "namespace": target.identity.namespace,
@@ -80,7 +80,7 @@ def metadata(target: Target, name: str, *, owned: bool = True) -> dict[str, Any]
 
 
 def owner_references(target: Target) -> list[dict[str, Any]]:
-    """The Runtime with which an object goes (API reference: OwnerReference)."""
+    """The reference to the Runtime that owns an object (API reference: OwnerReference)."""
     owner = {
         "apiVersion": RUNTIMES.api_version,
         "kind": RUNTIMES.kind,
@@ -93,18 +93,18 @@ def owner_references(target: Target) -> list[dict[str, Any]]:
 
 
 def owner_of(body: Mapping[str, Any]) -> str:
-    """The uid of the Runtime with which an object goes, "" for none."""
+    """The uid of the Runtime that owns an object, "" for none."""
     references = body["metadata"].get("ownerReferences") or ()
     return next((str(one["uid"]) for one in references if one["kind"] == RUNTIMES.kind), "")
 
 
 def identity_notes(identity: Identity) -> dict[str, str]:
-    """The identity in full."""
+    """Annotations with the full identity."""
     return {names.NAMESPACE_LABEL: identity.namespace, names.DEVICE_LABEL: identity.device_id}
 
 
 def identity_of(body: Mapping[str, Any], install_id: str) -> Identity | None:
-    """Whose object this is, None when it is not ours."""
+    """The identity of the runtime that owns the object, None when it is not ours."""
     described = body["metadata"]
     carried, notes = described.get("labels") or {}, described.get("annotations") or {}
     if any(carried.get(name) != value for name, value in install_labels(install_id).items()):

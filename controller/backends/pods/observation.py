@@ -1,4 +1,4 @@
-"""What stands of one runtime: workload, pod, Service. Looks only; three requests for one that runs."""
+"""Observes a runtime's workload, pod and Service. Read-only; three requests for a running runtime."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
 from controller.machinery import kinds as core_kinds
 
-REALTIME = "Kubernetes sets no limits for rtprio and memlock: the capabilities SYS_NICE and IPC_LOCK are given instead"
-DEVICES = "Pods get no serial devices: run this Runtime with spec.backend Docker on the node that has them"
-DEDICATED = "Pods get no dedicated interface: use spec.interfaces, or spec.backend Docker"
+REALTIME = "Kubernetes cannot set the limits rtprio and memlock: the pod gets the capabilities SYS_NICE and IPC_LOCK"
+DEVICES = "Pods do not support serial devices: run this Runtime with spec.backend Docker on the node that has them"
+DEDICATED = "Pods do not support dedicated interfaces: use spec.interfaces, or spec.backend Docker"
 
 
 class Observer:
@@ -25,7 +25,7 @@ class Observer:
         self._workloads = workloads
 
     async def observe(self, target: Target) -> Observed:
-        """What stands now."""
+        """Observe the current state."""
         identity = target.identity
         workload, pod, service = await asyncio.gather(
             self._workloads.find(core_kinds.STATEFUL_SETS, identity),
@@ -73,19 +73,19 @@ class Observer:
         )
 
     async def _blocker(self, pod: Pod | None, state: str) -> Blocker | None:
-        """Why it does not run although it shall, is not gone, or nobody knows."""
+        """Why it does not run although it should, still exists although it should not, or is in an unknown state."""
         if pod and pod.node and not pod.ready and (message := await self._workloads.away(pod.node)):
             return Blocker("waiting", reasons.NODE_AWAY, message)
         if state == readings.STARTING:
             if pod is None:
-                return Blocker("waiting", reasons.PROGRESSING, "The cluster is about to make the pod")
+                return Blocker("waiting", reasons.PROGRESSING, "The cluster has not created the pod yet")
             return readings.blocker(pod, await self._workloads.events(pod))
         if state == readings.REMOVING and pod and pod.node:
-            return Blocker("waiting", reasons.PROGRESSING, f"{pod.node} is ending the pod")
+            return Blocker("waiting", reasons.PROGRESSING, f"{pod.node} is terminating the pod")
         return None
 
     async def _limits(self, target: Target, pod: Pod | None, desired: dict[str, Any]) -> runtimes.Resources:
-        """The limits; those of the whole node count as none where none is wished, for they cannot be taken away."""
+        """The limits. A limit of the whole node counts as none if none is desired: running pods cannot lose limits."""
         container = pod.container if pod else desired["spec"]["containers"][0]
         found = template.limits_of(container)
         spec = target.spec.resources
@@ -109,7 +109,7 @@ def _image(given: Any, program: readings.Program) -> str:
 
 
 def _health(pod: Pod | None) -> str:
-    """The readiness probe. It never fails for good: a program that does not answer yet may well run its plant."""
+    """The readiness probe's result; never "unhealthy", because a program that does not answer may still control."""
     return "healthy" if pod and pod.ready else "starting"
 
 
@@ -118,7 +118,7 @@ def _warnings(spec: runtimes.RuntimeSpec) -> tuple[tuple[str, str], ...]:
 
 
 def _devices(spec: runtimes.RuntimeSpec) -> tuple[ObservedDevice, ...]:
-    """What was asked for after the pod was made; it runs on without them."""
+    """Serial ports that were added to the spec after the pod's creation; it keeps running without them."""
     return tuple(
         ObservedDevice(port.name, in_order=False, detail=DEVICES, awaits=reasons.DEVICES_UNSUPPORTED)
         for port in spec.serial_ports

@@ -1,4 +1,4 @@
-"""What a pod's status means (API reference: core/v1 PodStatus): state, and why it does not run yet. Pure."""
+"""Interprets a pod's status (API reference: core/v1 PodStatus): its state, and why it does not run yet. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STARTING, REMOVING = "starting", "removing"
 
 
 class Meaning(NamedTuple):
-    """What the words of a kubelet or of the scheduler stand for, and what a person does about it."""
+    """The blocker for messages of a kubelet or the scheduler that match a pattern, and the remedy."""
 
     pattern: str
     kind: Literal["waiting", "retry", "stalled"]
@@ -26,7 +26,7 @@ class Meaning(NamedTuple):
 _REFUSED = "add or correct spec.imagePullSecrets, or the image's name"
 _NAME = "correct spec.image or spec.version"
 MEANINGS = (
-    Meaning(r"toomanyrequests|rate limit", "retry", reasons.IMAGE_PULL_FAILED, "it is tried again"),
+    Meaning(r"toomanyrequests|rate limit", "retry", reasons.IMAGE_PULL_FAILED, "retrying"),
     Meaning(
         r"pull access denied|unauthorized|authentication required|authorization failed|denied:|insufficient_scope",
         "stalled", reasons.IMAGE_REFUSED, _REFUSED,
@@ -36,17 +36,17 @@ MEANINGS = (
         r"ErrImageNeverPull|manifest unknown|pull.*not found|no match for platform",
         "stalled", reasons.IMAGE_NOT_FOUND, _NAME,
     ),
-    Meaning(r"ErrImagePull|ImagePullBackOff", "retry", reasons.IMAGE_PULL_FAILED, "it is tried again"),
+    Meaning(r"ErrImagePull|ImagePullBackOff", "retry", reasons.IMAGE_PULL_FAILED, "retrying"),
     Meaning(r"no space left on device", "retry", reasons.DISK_FULL, "free space on the node's disk"),
     Meaning(
         r"failed to lookup master|Link not found", "waiting", reasons.PARENT_MISSING,
-        "it goes on when the node has the interface",
+        "continues when the node has the interface",
     ),
     Meaning(
         r"dhcp.sock", "stalled", reasons.MULTUS_MISSING,
         "run the CNI DHCP daemon on the node (manifests.dhcpDaemonSet=true of rke2-charts/rke2-multus)",
     ),
-    Meaning(r"Unschedulable", "waiting", reasons.UNSCHEDULABLE, "it goes on when a node fits"),
+    Meaning(r"Unschedulable", "waiting", reasons.UNSCHEDULABLE, "continues when a node fits"),
     Meaning(
         r"CreateContainerConfigError:.*\bsecret\b", "waiting", reasons.SECRET_MISSING,
         "create the Secret or key that spec.env names",
@@ -62,28 +62,28 @@ _OF_IMAGES = (reasons.IMAGE_REFUSED, reasons.IMAGE_NOT_FOUND, reasons.IMAGE_PULL
 
 @dataclass(frozen=True)
 class Pod:
-    """The one pod of a runtime as the API has it."""
+    """A runtime's pod as the API returns it."""
 
     body: Mapping[str, Any]
 
     @property
     def uid(self) -> str:
-        """Which pod of that name it is."""
+        """Distinguishes pods with the same name."""
         return str(self.body["metadata"]["uid"])
 
     @property
     def annotations(self) -> Mapping[str, str]:
-        """What it was made from, and what Multus told."""
+        """What it was created from, and the status from Multus."""
         return self.body["metadata"].get("annotations") or {}
 
     @property
     def revision(self) -> str:
-        """The ControllerRevision whose template it was made from."""
+        """The ControllerRevision with the template it was created from."""
         return str((self.body["metadata"].get("labels") or {}).get("controller-revision-hash", ""))
 
     @property
     def node(self) -> str:
-        """The node it is on, "" before it has one."""
+        """Its node, "" before it is scheduled."""
         return str(self.body["spec"].get("nodeName") or "")
 
     @property
@@ -94,7 +94,7 @@ class Pod:
 
     @property
     def container_id(self) -> str:
-        """Which container runs, as the node's runtime calls it; "" when none does (API reference: ContainerStatus)."""
+        """The id of the running container in the node's container runtime, "" for none (see ContainerStatus)."""
         status: Mapping[str, Any] = next(iter(self.status.get("containerStatuses") or ()), {})
         runs = "running" in (status.get("state") or {})
         return str(status.get("containerID") or "").partition("://")[2] if runs else ""
@@ -106,22 +106,22 @@ class Pod:
 
     @property
     def leaving(self) -> bool:
-        """Whether it is being removed."""
+        """Whether it is being deleted."""
         return bool(self.body["metadata"].get("deletionTimestamp"))
 
     @property
     def ready(self) -> bool:
-        """Whether its probe passes."""
+        """Whether its readiness probe passes."""
         return self.condition("Ready").get("status") == "True"
 
     def condition(self, kind: str) -> Mapping[str, Any]:
-        """A condition of the pod, {} when it has none of this type."""
+        """The pod's condition of this type, {} without one."""
         return next((one for one in self.status.get("conditions") or () if one.get("type") == kind), {})
 
 
 @dataclass(frozen=True)
 class Program:
-    """How the program in the pod stands: ``state`` is Docker's word, or "starting"."""
+    """The state of the program in a pod; ``state`` is one of Docker's, or "starting"."""
 
     state: str
     started_at: str = ""
@@ -134,7 +134,7 @@ class Program:
 
 
 def program(pod: Pod) -> Program:
-    """How the program stands."""
+    """The state of the pod's program."""
     status: Mapping[str, Any] = next(iter(pod.status.get("containerStatuses") or ()), {})
     state = status.get("state") or {}
     end = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
@@ -155,7 +155,7 @@ def program(pod: Pod) -> Program:
 
 
 def blocker(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Blocker:
-    """Why a pod that is on its way does not run yet: the words of its status, else of its newest warning."""
+    """Why a starting pod does not run yet: from its status, else from its newest warning event."""
     words = _words(pod) or _newest(events)
     meaning = next((row for row in MEANINGS if re.search(row.pattern, words, re.IGNORECASE)), _OTHERWISE)
     text = " ".join(words.split())[:400] or _stage(pod)
@@ -166,7 +166,7 @@ def blocker(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Blocker:
 
 
 def pin(reference: str, image_id: str) -> str:
-    """The image that runs, as something that can be pulled again; the reference where the node has no digest for it."""
+    """The running image in a form that can be pulled; the reference itself if the node has no digest for it."""
     repository = reference.partition("@")[0]
     repository = repository.rpartition(":")[0] if ":" in repository.rpartition("/")[2] else repository
     found = _DIGEST.search(image_id)
@@ -195,4 +195,4 @@ def _newest(events: Sequence[Mapping[str, Any]]) -> str:
 def _stage(pod: Pod) -> str:
     if not pod.node:
         return "The pod waits for a node"
-    return f"The pod is being started on {pod.node} from {pod.container.get('image')}"
+    return f"The pod is starting on {pod.node} from {pod.container.get('image')}"

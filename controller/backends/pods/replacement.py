@@ -1,8 +1,8 @@
-"""A pod of a new template in place of the old one; the old template comes back when the new pod does not run.
+"""Replaces a runtime's pod by one with a new template, and rolls back to the old template if the new pod fails.
 
-Two pods of a runtime never run at once, so between them there is a gap; the image is on the node before (images.py).
-The note on the workload names the old pod and its ControllerRevision until the replacement is finished: after a crash
-``finish`` goes on from there.
+Two pods of a runtime never run at once, so there is a gap between them; images.py pulls the image before it. An
+annotation on the workload names the old pod and its ControllerRevision until the replacement is finished: after a crash
+``finish`` continues from there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMES_UP_SECONDS = 120.0
 
 
 class Replacement:
-    """``settle_seconds``: how long a new pod must run before the old template is given up."""
+    """``settle_seconds``: how long a new pod must run before the old template is dropped."""
 
     def __init__(self, workloads: Workloads, steps: Lifecycle, settle_seconds: float) -> None:
         self._workloads = workloads
@@ -32,7 +32,7 @@ class Replacement:
         self._settle_seconds = settle_seconds
 
     async def replace(self, target: Target) -> None:
-        """Do it. Raises errors.Stalled(REPLACE_FAILED) after it went back."""
+        """Replace the pod. Raises errors.Stalled(REPLACE_FAILED) after a rollback."""
         lifecycle.refuse_impossible(target.spec)
         image, identity = lifecycle.image_of(target), target.identity
         await self._workloads.require(identity)
@@ -44,11 +44,11 @@ class Replacement:
         if note:
             await self.finish(target)
         elif pod is not None:
-            # It never ran: there is nothing to go back to.
+            # It never ran: there is nothing to roll back to.
             await self._lifecycle.end(target, pod)
 
     async def finish(self, target: Target) -> None:
-        """Bring a replacement that was begun to its end; nothing to do when none was."""
+        """Finish a replacement that has begun; do nothing when there is none."""
         workload = await self._workloads.require(target.identity)
         note = (workload["metadata"].get("annotations") or {}).get(names.PREDECESSOR, "")
         if not note:
@@ -73,7 +73,7 @@ class Replacement:
             raise errors.Stalled(reasons.REPLACE_FAILED, message)
 
     async def _failure(self, target: Target, uid: str) -> tuple[str, Pod | None]:
-        """Why the pod after the one of this uid does not keep running, "" when it does."""
+        """Why the successor of the pod with this uid does not keep running, "" when it does."""
         identity = target.identity
 
         def decided(pod: Pod | None) -> bool:
@@ -90,25 +90,25 @@ class Replacement:
 
     async def _why(self, pod: Pod | None) -> str:
         if pod is None:
-            return "the cluster made no pod"
+            return "the cluster created no pod"
         program = readings.program(pod)
         if program.exit_code is not None:
-            return "out of memory" if program.oom_killed else f"its program ended with exit code {program.exit_code}"
+            return "out of memory" if program.oom_killed else f"its program exited with code {program.exit_code}"
         return readings.blocker(pod, await self._workloads.events(pod)).message
 
     async def _go_back(self, target: Target, pod: Pod | None, note: str, revision: str) -> None:
-        """The old template again, and a pod of it."""
+        """Restore the old template, and wait for its pod to run."""
         old = await self._workloads.revision(target.identity, revision)
         if old is None:
             raise errors.Stalled(reasons.REPLACE_FAILED, f"ControllerRevision {revision} is gone: correct the spec")
-        log.warning("the new pod does not run; going back", extra={"runtime": target.name})
+        log.warning("The new pod does not run, rolling back", extra={"runtime": target.name})
         await self._workloads.rebuild(target.identity, old, note)
         if pod is not None:
             await self._lifecycle.end(target, pod)
         await self._workloads.until(target.identity, lambda pod: pod is not None and _runs(pod), COMES_UP_SECONDS)
 
     async def _remove_stale_networks(self, target: Target) -> None:
-        """Network definitions that the spec no longer asks for."""
+        """Remove network definitions that the spec no longer uses."""
         asked = {definition["metadata"]["name"] for definition in multus.definitions(target)}
         for found in await self._workloads.of_runtime(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, target.identity):
             if (name := found["metadata"]["name"]) not in asked:
@@ -121,7 +121,7 @@ def _runs(pod: Pod) -> bool:
 
 
 def _is_hopeless(pod: Pod) -> bool:
-    """Whether waiting does not help: it ended by itself, or something of the spec is refused."""
+    """Whether waiting is pointless: its program exited, or Kubernetes refuses the spec."""
     program = readings.program(pod)
     ended = program.state == "restarting" or program.restart_count > 0
     return ended or readings.blocker(pod, ()).kind == "stalled"

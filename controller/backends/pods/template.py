@@ -1,7 +1,7 @@
-"""The pod template of a runtime (API reference: core/v1 PodSpec): pure, from the target.
+"""Builds the pod template of a runtime (API reference: core/v1 PodSpec). Pure.
 
-The template's annotations hold what a container's labels hold on Docker: the spec and image it was made from. They are
-on the pod then, and in the ControllerRevision to which a replacement goes back.
+Its annotations record the spec and image it was built from, like a container's labels on Docker. The pod inherits them,
+and the ControllerRevision keeps them for a rollback.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from controller.backends.pods import multus, naming
 CONTAINER = "runtime"
 POD_PATH = "/spec/template/spec"  # in a StatefulSet (RFC 6901)
 CONTAINER_PATH = f"{POD_PATH}/containers/0"
-# A pod stays on a node that is away: nobody can know that it does not run there any more.
+# A pod stays bound to an unreachable node, because it may still be running there.
 _STAYS = [
     {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute"}
     for state in ("not-ready", "unreachable")
 ]
-# Never 0, so that the pod's class of service is the same with and without limits: it may not change on a running pod.
+# Never 0, so that the pod's QoS class is the same with and without limits: a resize may not change the class.
 _REQUESTS = {"cpu": "1m", "memory": "1Mi"}
 READINESS_SECONDS = 5
 
@@ -51,7 +51,7 @@ def make(target: Target, image: str) -> dict[str, Any]:
 
 
 def without_restart(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
-    """What changes without another pod, and holds from the next start on: JSON pointers and their values."""
+    """Changes that need no new pod and apply from the next start on: JSON pointers and their values."""
     changes = {f"{CONTAINER_PATH}/{name}": value for name, value in _control(spec).items()}
     return {**changes, f"{POD_PATH}/terminationGracePeriodSeconds": spec.termination_grace_period_seconds}
 
@@ -69,14 +69,14 @@ def resources(desired: runtimes.Resources) -> dict[str, Any]:
 
 
 def limits_of(container: Mapping[str, Any]) -> runtimes.Resources:
-    """The limits of a container of the API, as plain numbers."""
+    """The limits of a container in the API, in canonical units."""
     given = (container.get("resources") or {}).get("limits") or {}
     cpu, memory = quantities.nano_cpus(given.get("cpu")), quantities.memory_bytes(given.get("memory"))
     return runtimes.Resources(cpu=f"{cpu // 10**6}m" if cpu else None, memory=str(memory) if memory else None)
 
 
 def made_from(annotations: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
-    """The spec that a template or pod was made from, read by today's model; None when it cannot be read."""
+    """The spec that a template or pod was built from, None when the current model cannot parse it."""
     try:
         return runtimes.RuntimeSpec.model_validate_json(annotations.get(names.SPEC_LABEL, ""))
     except pydantic.ValidationError:
@@ -106,7 +106,7 @@ def _container(target: Target, image: str) -> dict[str, Any]:
         "resources": resources(spec.resources),
         "securityContext": {
             "allowPrivilegeEscalation": False,
-            # In place of the limits rtprio and memlock, which Kubernetes cannot set.
+            # Instead of the limits rtprio and memlock, which Kubernetes cannot set.
             **({"capabilities": {"add": ["IPC_LOCK", "SYS_NICE"]}} if spec.realtime.enabled else {}),
         },
         "volumeMounts": [
@@ -117,7 +117,7 @@ def _container(target: Target, image: str) -> dict[str, Any]:
 
 
 def _variable(variable: runtimes.EnvVar) -> dict[str, Any]:
-    """API reference: EnvVar. The kubelet reads the Secret."""
+    """A variable (API reference: EnvVar); the kubelet reads the Secret."""
     if not variable.value_from:
         return {"name": variable.name, "value": variable.value}
     reference = variable.value_from.secret_key_ref
@@ -144,7 +144,7 @@ def _volume(target: Target, volume: runtimes.Volume) -> dict[str, Any]:
 
 
 def _name_servers(spec: runtimes.RuntimeSpec) -> dict[str, Any]:
-    """The plant's where there are some; else the cluster's."""
+    """The plant's name servers if the spec has any, else the cluster's."""
     servers = list(dict.fromkeys(server for interface in spec.interfaces for server in interface.dns))[:3]
     return {"dnsPolicy": "None", "dnsConfig": {"nameservers": servers}} if servers else {"dnsPolicy": "ClusterFirst"}
 

@@ -1,4 +1,4 @@
-"""The watch over our pods, which goes on whatever breaks it off."""
+"""Watches our pods, and resumes after every interruption."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ AGAIN_SECONDS = 2.0
 
 
 async def pods(api: ApiClient, install_id: str, *, node: str = "") -> AsyncIterator[WatchEvent | None]:
-    """Every change of an installation's pods (on one node), for ever.
+    """Yield every change of an installation's pods (on one node), forever.
 
-    None where the watch begins anew: changes may have been missed, and every pod that there is comes as an event.
+    Yields None whenever the watch starts over: changes may have been missed, and an event for every pod follows.
     """
     selector, version = naming.selector(naming.install_labels(install_id)), ""
     place = f"spec.nodeName={node}" if node else ""
@@ -34,5 +34,5 @@ async def pods(api: ApiClient, install_id: str, *, node: str = "") -> AsyncItera
                     yield event
         except errors.ApiError as error:
             version = ""
-            log.warning("Pods cannot be watched: %s", error)
+            log.warning("Failed to watch pods: %s", error)
             await asyncio.sleep(AGAIN_SECONDS)

@@ -1,7 +1,7 @@
-"""A runtime's objects in the cluster: looked up, made once, changed, and waited for.
+"""Finds, creates, changes and waits for a runtime's objects in the cluster.
 
-Every write is made for an object that is ours, and can be made again. Raises the API's errors, and
-errors.Stalled(NAME_TAKEN) where something of another owner has the name.
+Every write is idempotent and touches only our objects. Raises the API's errors, and errors.Stalled(NAME_TAKEN) when an
+object of another owner has the name.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient, Patch
 from controller.machinery.kinds import Kind
 
-POLL_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)  # the last one goes on
+POLL_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)  # the last one repeats
 
 
 class Workloads:
-    """The API, as far as one runtime's objects are concerned."""
+    """Access to the objects of runtimes."""
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api
 
     async def find(self, kind: Kind, identity: Identity, name: str = "") -> dict[str, Any] | None:
-        """The object of this runtime, by default the one called after it; None when there is none."""
+        """The runtime's object with this name, by default the name of its workload; None when there is none."""
         try:
             return await self._api.get(kind, name or naming.workload(identity), identity.namespace)
         except errors.NotFoundError:
@@ -45,39 +45,38 @@ class Workloads:
         """The workload. Raises errors.Retry when there is none."""
         found = await self.stateful_set(identity)
         if found is None:
-            raise errors.Retry(reasons.STEP_FAILED, "The workload is not there yet, or was removed by hand")
+            raise errors.Retry(reasons.STEP_FAILED, "The workload does not exist yet, or somebody removed it")
         return found
 
     async def pod(self, identity: Identity, name: str = "") -> Pod | None:
-        """The runtime's pod, or another one of its namespace; None when there is none."""
+        """The runtime's pod, or another pod in its namespace; None when there is none."""
         found = await self.find(core_kinds.PODS, identity, name or naming.pod(identity))
         return Pod(found) if found else None
 
     async def events(self, pod: Pod) -> Sequence[dict[str, Any]]:
-        """What was told of this very pod."""
+        """The events about exactly this pod."""
         namespace = pod.body["metadata"]["namespace"]
         return await self._api.list(core_kinds.EVENTS, namespace, field_selector=f"involvedObject.uid={pod.uid}")
 
     async def away(self, node: str) -> str:
-        """Why nobody knows how the pods of a node are, "" when its kubelet is heard of."""
+        """Why the state of the pods on a node is unknown, "" while its kubelet reports."""
         try:
             found = (await self._api.get(core_kinds.NODES, node)).get("status") or {}
         except errors.NotFoundError:
-            return f"Node {node} is gone from the cluster"
+            return f"Node {node} was removed from the cluster"
         ready: dict[str, Any] = next((one for one in found.get("conditions") or () if one["type"] == "Ready"), {})
         if ready.get("status") == "True":
             return ""
-        return (
-            f"Node {node} is not heard of ({ready.get('reason') or 'NotReady'}): nothing is deleted or moved meanwhile"
-        )
+        reason = ready.get("reason") or "NotReady"
+        return f"Node {node} does not report its state ({reason}): its pods are neither deleted nor moved meanwhile"
 
     async def capacity(self, node: str) -> runtimes.Resources:
-        """What a node can give to pods, at most. Raises errors.ApiError."""
+        """The node's allocatable resources. Raises errors.ApiError."""
         given = (await self._api.get(core_kinds.NODES, node))["status"]["allocatable"]
         return runtimes.Resources(cpu=given["cpu"], memory=given["memory"])
 
     async def surround(self, target: Target) -> None:
-        """Make what the pod needs around it: networks, Service, claims. Raises errors.Stalled(MULTUS_MISSING)."""
+        """Create the networks, Service and claims that the pod needs. Raises errors.Stalled(MULTUS_MISSING)."""
         for definition in multus.definitions(target):
             try:
                 await self._make(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, target, definition)
@@ -91,17 +90,17 @@ class Workloads:
             await self._make(core_kinds.PERSISTENT_VOLUME_CLAIMS, target, claim)
 
     async def create(self, target: Target, image: str) -> None:
-        """Make the workload, scaled to zero."""
+        """Create the workload, scaled to zero."""
         await self._make(core_kinds.STATEFUL_SETS, target, manifests.stateful_set(target, image))
 
     async def refresh(self, target: Target) -> None:
-        """Have the next pod be as the spec asks in what needs no other pod; the one that runs is left alone."""
+        """Apply changes that need no new pod to the template, for the next start; the running pod is unaffected."""
         changes = template.without_restart(target.spec).items()
         patch: Patch = [{"op": "add", "path": path, "value": value} for path, value in changes]
         await self.patch(core_kinds.STATEFUL_SETS, target.identity, patch)
 
     async def rebuild(self, identity: Identity, template: dict[str, Any], predecessor: str) -> None:
-        """Give the workload a new template, and note the pod that ran before, together; what runs is left alone."""
+        """Set the workload's template and its predecessor annotation atomically; the running pod is unaffected."""
         patch: Patch = [
             {"op": "add", "path": "/spec/template", "value": template},
             {"op": "add", "path": f"/metadata/annotations/{escaped(names.PREDECESSOR)}", "value": predecessor},
@@ -109,11 +108,11 @@ class Workloads:
         await self.patch(core_kinds.STATEFUL_SETS, identity, patch)
 
     async def forget_predecessor(self, identity: Identity) -> None:
-        """The replacement is finished."""
+        """Mark the replacement as finished."""
         await self.patch(core_kinds.STATEFUL_SETS, identity, {"metadata": {"annotations": {names.PREDECESSOR: None}}})
 
     async def scale(self, identity: Identity, replicas: int) -> None:
-        """Have this many pods: one or none."""
+        """Set the number of pods to one or zero."""
         await self.patch(core_kinds.STATEFUL_SETS, identity, {"spec": {"replicas": replicas}})
 
     async def patch(
@@ -124,28 +123,28 @@ class Workloads:
         return await self._api.patch(kind, name, identity.namespace, patch, subresource=subresource)
 
     async def revision(self, identity: Identity, name: str) -> dict[str, Any] | None:
-        """The template that a ControllerRevision keeps, None when it is gone."""
+        """The template in a ControllerRevision, None when it is gone."""
         found = await self.find(core_kinds.CONTROLLER_REVISIONS, identity, name)
         if found is None:
             return None
-        # "$patch" is a word of the strategic merge that the StatefulSet controller makes of it.
+        # The StatefulSet controller stores a strategic merge patch, so "$patch" is a directive.
         return {key: value for key, value in found["data"]["spec"]["template"].items() if key != "$patch"}
 
     async def delete(self, kind: Kind, identity: Identity, name: str = "", *, uid: str = "") -> None:
-        """Delete; no harm when it is gone, or another one has the name by now."""
+        """Delete an object; ignore when it is gone, or when another one (not ``uid``) has the name."""
         try:
             await self._api.delete(kind, name or naming.workload(identity), identity.namespace, uid=uid)
         except (errors.NotFoundError, errors.ConflictError):
             return
 
     async def make_again(self, kind: Kind, target: Target, found: dict[str, Any]) -> None:
-        """Put an object of the same content in place of one, to go with this Runtime."""
+        """Replace an object by one with the same content that this Runtime owns."""
         name = found["metadata"]["name"]
         await self.delete(kind, target.identity, name, uid=found["metadata"]["uid"])
         await self._make(kind, target, {"metadata": naming.metadata(target, name), "spec": found["spec"]})
 
     async def of_runtime(self, kind: Kind, identity: Identity) -> list[dict[str, Any]]:
-        """All objects of a kind that belong to the runtime; none where the cluster does not know the kind."""
+        """The runtime's objects of a kind; none if the cluster does not know the kind."""
         try:
             wanted = naming.selector(naming.labels(identity))
             return await self._api.list(kind, identity.namespace, label_selector=wanted)
@@ -155,7 +154,7 @@ class Workloads:
     async def until(
         self, identity: Identity, settled: Callable[[Pod | None], bool], seconds: float, *, name: str = ""
     ) -> tuple[Pod | None, bool]:
-        """The pod once it is as wished, or when the time is up; whether it is as wished."""
+        """Wait until the pod has settled or the time is up; return the pod and whether it has settled."""
         deadline, delays = time.monotonic() + seconds, list(POLL_SECONDS)
         while True:
             pod = await self.pod(identity, name)
@@ -164,7 +163,7 @@ class Workloads:
             await asyncio.sleep(delays.pop(0) if len(delays) > 1 else delays[0])
 
     async def _make(self, kind: Kind, target: Target, body: dict[str, Any]) -> dict[str, Any]:
-        """The object, made unless it is there. Raises errors.Stalled(NAME_TAKEN) when that one is not ours."""
+        """Create the object unless it exists. Raises errors.Stalled(NAME_TAKEN) when the existing one is not ours."""
         try:
             return await self._api.create(kind, body)
         except errors.AlreadyExistsError:
@@ -176,5 +175,5 @@ class Workloads:
 
 
 def escaped(name: str) -> str:
-    """A part of a JSON pointer (RFC 6901, section 3)."""
+    """Escape a part of a JSON pointer (RFC 6901, section 3)."""
     return name.replace("~", "~0").replace("/", "~1")

@@ -1,1 +1,1 @@
-"""The containers of runtimes: create, start, stop, replace, observe, log, purge."""
+"""Creates, starts, stops, replaces, observes and purges the containers of runtimes."""

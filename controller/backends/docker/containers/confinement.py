@@ -1,6 +1,6 @@
-"""What a container may do on its host: as it is made, and what one of an earlier version may do beyond that. Pure.
+"""The privileges of a new container, and the excess privileges of one that an earlier version created. Pure.
 
-Nodes of devices are made from outside (devices/nodes.py), so no runtime needs the capability for it.
+The controller creates device nodes from outside (devices/nodes.py), so no runtime needs the capability for it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Above the host's own services (0) and far above the engine (-500): a runtime takes nothing along that it needs
-# itself. Not higher, or its programs would end before a host program that uses more than half of the memory.
+# Above the host's own services (0) and far above the engine (-500), so that the kernel kills a runtime before what it
+# depends on. Not higher, or it would be killed before a host program that uses more than half of the memory.
 OOM_SCORE = 500
 
 _UNNEEDED = "MKNOD"
@@ -19,7 +19,7 @@ _CONSOLES = "c 4:*"
 def at_creation(device_rules: list[str], pids_limit: int) -> dict[str, Any]:
     """The part of the HostConfig that confines a new container (API reference: HostConfig).
 
-    Engines leave a limit out, with a warning, where the host's kernel has none.
+    Engines drop a limit, with a warning, when the host's kernel does not support it.
     """
     return {
         "CapDrop": [_UNNEEDED],
@@ -31,16 +31,16 @@ def at_creation(device_rules: list[str], pids_limit: int) -> dict[str, Any]:
 
 
 def excess(host_config: Mapping[str, Any], *, has_ports: bool = True) -> str:
-    """What a container may do that a new one may not, "" for nothing; capabilities and rules are never taken back.
+    """Describe what a container may do that a new one may not, "" for nothing.
 
-    ``has_ports``: whether its spec asks for a serial port. One that it gave up lost its node; a program that kept a
-    link or a descriptor of that can open it still.
+    The engine cannot revoke capabilities and rules of an existing container. ``has_ports``: whether its spec has a
+    serial port. We delete the node of a removed port, but a program that kept a link or a descriptor can still open it.
     """
     dropped = {str(name).upper().removeprefix("CAP_") for name in host_config.get("CapDrop") or ()}
     rules = [str(rule) for rule in host_config.get("DeviceCgroupRules") or ()]
     found = [
         *(["make device nodes"] if not dropped & {_UNNEEDED, "ALL"} else []),
-        *(["open serial devices, of which its spec has none"] if rules and not has_ports else []),
+        *(["open serial devices, although its spec has none"] if rules and not has_ports else []),
         *(["open the host's consoles"] if any(rule.startswith(_CONSOLES) for rule in rules) else []),
     ]
     return " and ".join(found)

@@ -1,4 +1,4 @@
-"""The body of a container's creation (API reference: ContainerCreate): pure, from the target and the arrangement."""
+"""Builds the request body that creates a container (API reference: ContainerCreate). Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from controller.backends.docker.engine.capabilities import Capabilities
 from controller.backends.docker.networking.endpoint_plan import Attachment, DesiredInterface
 from controller.network import addresses
 
-# Linux answers ARP for any of its addresses on any link (ip-sysctl: arp_ignore, arp_announce): with two links on one
-# LAN both would answer for both addresses. Loose reverse path filtering lets answers leave over the other one.
+# Linux answers ARP requests for any of its addresses on any link (ip-sysctl: arp_ignore, arp_announce): two links on
+# one LAN would both answer for both addresses. Loose reverse path filtering accepts replies that use the other link.
 _ONE_ADDRESS_ONE_LINK = {
     "net.ipv4.conf.all.arp_ignore": "1",
     "net.ipv4.conf.all.arp_announce": "2",
     "net.ipv4.conf.all.rp_filter": "2",
 }
-# Or a router of the plant would give addresses to links that are made after the start. Loopback keeps ::1.
+# Otherwise a router of the plant would assign addresses to links created after the start. Loopback keeps ::1.
 _NO_IPV6 = {"net.ipv6.conf.default.disable_ipv6": "1"}
 _INTERNAL_INTERFACE = "internal"
 _IFNAME = "com.docker.network.endpoint.ifname"
@@ -28,7 +28,7 @@ _IFNAME = "com.docker.network.endpoint.ifname"
 def desired_interfaces(target: Target, known: dict[str, str]) -> tuple[DesiredInterface, ...]:
     """Every interface of the spec with its MAC address.
 
-    As the spec asks, else as ``known`` of the container, else as the target remembers it, else derived.
+    The MAC address is that of the spec, else of ``known`` (the container's), else of the target, else derived.
     """
     return tuple(DesiredInterface(interface, _mac(target, interface, known)) for interface in target.spec.interfaces)
 
@@ -39,7 +39,7 @@ def _mac(target: Target, interface: runtimes.Interface, known: dict[str, str]) -
 
 
 def name_servers(interfaces: Iterable[DesiredInterface]) -> tuple[str, ...]:
-    """The name servers of all interfaces, each once; resolv.conf(5) reads three."""
+    """The name servers of all interfaces without duplicates; resolv.conf(5) reads three."""
     return tuple(dict.fromkeys(server for desired in interfaces for server in desired.name_servers))[:3]
 
 
@@ -52,8 +52,9 @@ def body(
     *,
     has_ipv6: bool,
 ) -> dict[str, Any]:
-    """What to post to /containers/create; ``confined`` is what confines it (see confinement.py), ``has_ipv6`` whether
-    the host's kernel knows IPv6.
+    """The body for /containers/create.
+
+    ``confined`` is the part of the HostConfig from confinement.py, ``has_ipv6`` whether the host's kernel has IPv6.
     """
     spec = target.spec
     internal = labels.internal_network_name(target.identity)
@@ -69,7 +70,7 @@ def body(
     if capabilities.several_endpoints or not connected:
         endpoints[internal] = internal_endpoint(capabilities, spec)
     else:
-        # The only network whose interface gets a MAC address of ours.
+        # Before API 1.44 only this network's interface gets our MAC address.
         content["MacAddress"] = connected[0].desired.mac_address
         content["HostConfig"]["NetworkMode"] = connected[0].network
     return content | {"NetworkingConfig": {"EndpointsConfig": endpoints}}
@@ -89,7 +90,7 @@ def endpoint(attachment: Attachment, capabilities: Capabilities, spec: runtimes.
 
 
 def internal_endpoint(capabilities: Capabilities, spec: runtimes.RuntimeSpec) -> dict[str, Any]:
-    """The endpoint on the internal network: never the default route, and out of the way of the spec's names."""
+    """The endpoint on the internal network: never the default route, and its name avoids those of the spec."""
     if not capabilities.interface_names:
         return {}
     taken = {interface.name for interface in spec.interfaces}
@@ -98,13 +99,13 @@ def internal_endpoint(capabilities: Capabilities, spec: runtimes.RuntimeSpec) ->
 
 
 def limits(resources: runtimes.Resources) -> dict[str, int]:
-    """CPU and memory limits; no swap on top of the memory, for a control program that is swapped out is late."""
+    """CPU and memory limits. No extra swap, because a control program that is swapped out misses its deadlines."""
     memory = quantities.memory_bytes(resources.memory)
     return {"NanoCpus": quantities.nano_cpus(resources.cpu), "Memory": memory, "MemorySwap": memory}
 
 
 def secret_env(spec: runtimes.RuntimeSpec, environment: Iterable[str]) -> dict[str, str]:
-    """The values of Secrets that a container was made with, for one that takes its place unchanged."""
+    """The Secret values that a container was created with, to recreate it unchanged."""
     values = dict(entry.split("=", 1) for entry in environment if "=" in entry)
     return {
         variable.name: values[variable.name] for variable in spec.env if variable.value_from and variable.name in values
@@ -112,7 +113,7 @@ def secret_env(spec: runtimes.RuntimeSpec, environment: Iterable[str]) -> dict[s
 
 
 def _environment(target: Target) -> list[str]:
-    """An optional variable without a Secret is left out."""
+    """The variables; an optional one whose Secret is missing is omitted."""
     values = {variable.name: variable.value for variable in target.spec.env if not variable.value_from}
     values |= target.secret_env
     return [f"{variable.name}={values[variable.name]}" for variable in target.spec.env if variable.name in values]
@@ -141,7 +142,7 @@ def _realtime(realtime: runtimes.Realtime) -> dict[str, Any]:
 
 
 def _mount(target: Target, volume: runtimes.Volume) -> dict[str, Any]:
-    # Docker makes a named volume, with these labels, when the first container with it is created.
+    # Docker creates a named volume, with these labels, together with the first container that uses it.
     return {
         "Type": "volume",
         "Source": labels.volume_name(target.identity, volume.name),

@@ -1,6 +1,6 @@
-"""Making a runtime's container with its networks, not started.
+"""Creates a runtime's container with its networks, without starting it.
 
-Made twice is made once: a container that is there already is kept.
+Idempotent: keeps a container that exists already.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class ContainerCreator:
-    """Makes containers. That the host refuses realtime is remembered while the process lives."""
+    """Creates containers. Remembers for the life of the process that the host refuses realtime."""
 
     def __init__(self, parts: Parts, pids_limit: int) -> None:
         self._engine = parts.engine
@@ -41,9 +41,9 @@ class ContainerCreator:
         self._realtime_refused = False
 
     async def create(self, target: Target, how: labels.ContainerProvenance) -> Target:
-        """Make the container; returns the target with its MAC addresses.
+        """Create the container; return the target with its MAC addresses.
 
-        Raises Refusal, and errors.Waiting(ADDRESS_CONFLICT) when another runtime has one of its addresses.
+        Raises Refusal, and errors.Waiting(ADDRESS_CONFLICT) when another runtime uses one of its addresses.
         """
         capabilities = await self._engine.capabilities()
         desired_interfaces = create_body.desired_interfaces(target, dict(how.mac_addresses))
@@ -65,7 +65,7 @@ class ContainerCreator:
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
 
     async def _require_volumes(self, target: Target) -> None:
-        """Check that the volumes that are there are not another runtime's. Raises Refusal and errors.Stalled."""
+        """Check that existing volumes do not belong to another runtime. Raises Refusal and errors.Stalled."""
         for volume in target.spec.volumes:
             name = labels.volume_name(target.identity, volume.name)
             try:
@@ -77,8 +77,8 @@ class ContainerCreator:
                 labels.require_of(found.get("Labels"), target.identity, f"volume {name}")
 
     async def recreate_without_realtime(self, target: Target) -> None:
-        """Make the stopped container again as it was, but for realtime, which this host cannot give."""
-        log.warning("the host refuses realtime; made without it", extra={"runtime": target.name})
+        """Recreate the stopped container unchanged except for realtime, which this host does not support."""
+        log.warning("The host refuses realtime: recreating the container without it", extra={"runtime": target.name})
         self._realtime_refused = True
         refused = await self._containers.require(target.identity)
         how = labels.making(refused.labels)
@@ -87,7 +87,7 @@ class ContainerCreator:
         await self.create(dataclasses.replace(target, secret_env=values), how)
 
     async def _make_named(self, target: Target, body: dict[str, Any], name: str) -> None:
-        """Make it of the pinned image that ``body`` has, under ``name`` where that leads to the same image."""
+        """Create it from the pinned image in ``body``, referenced as ``name`` if that is the same image."""
         pin = body["Image"]
         if not await naming.leads_to(self._engine, name, pin):
             name = pin
@@ -109,14 +109,14 @@ class ContainerCreator:
                 raise
             await self._require_own(target, refusal)
             return
-        log.info("created container %s from %s", name, body["Image"], extra={"runtime": target.name})
+        log.info("Created container %s from %s", name, body["Image"], extra={"runtime": target.name})
 
     async def _require_own(self, target: Target, refusal: failures.Refusal) -> None:
-        """Check that what has the name is the runtime's own. Raises Refusal, errors.Retry and errors.Stalled."""
+        """Check that the runtime owns the container with its name. Raises Refusal, errors.Retry, errors.Stalled."""
         name = target.identity.device_id
         there = await self._containers.named(name)
-        if there is None:  # a call that was given up is still making or removing it
-            message = f"The engine is still at work on the container {name}; it is looked at again"
+        if there is None:  # an abandoned call is still creating or removing it
+            message = f"The engine is still creating or removing the container {name}; retrying"
             raise errors.Retry(reasons.STEP_FAILED, message) from refusal
         if is_of(there, target.identity):
             return
@@ -134,7 +134,7 @@ def _inspect_volume(client: Any, name: str) -> dict[str, Any]:
 
 
 def fresh(target: Target, *, pulled: bool) -> labels.ContainerProvenance:
-    """How a container is made that takes nobody's place. Raises errors.Retry without an image."""
+    """The provenance of a container that replaces no other. Raises errors.Retry without an image."""
     if target.image is None:
         raise errors.Retry(reasons.STEP_FAILED, "The image is not resolved yet")
     return labels.ContainerProvenance(target.image, target.spec.image_reference, {}, pulled=pulled)

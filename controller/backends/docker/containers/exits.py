@@ -1,7 +1,7 @@
-"""How the containers' last runs ended, as the engine's events told: it forgets that at the next start. No I/O.
+"""Remembers each container's last exit from the engine's events, because the engine forgets it at the next start.
 
-Bounded by the number of containers: one ending of each, forgotten when the container is removed. An engine lets the
-labels of an image take the place of what it tells itself, so nothing in an event but the name is certain to be its own.
+No I/O. Keeps one exit per container until the container is removed, so memory is bounded by their number. Labels of an
+image can override attributes that the engine itself puts into an event, so only the name of an attribute is reliable.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from controller.machinery import timestamps
 
-REPORTED_SECONDS = 60.0  # by the engine's clock, from an end to its event
+REPORTED_SECONDS = 60.0  # longest time from an exit to its event, by the engine's clock
 _BYTE = re.compile(r"[0-9]{1,3}", re.ASCII)
-KILLED = 137  # 128 + SIGKILL: how the kernel ends a program for lack of memory
+KILLED = 137  # 128 + SIGKILL, which the kernel's OOM killer sends
 
 
 class ContainerExit(NamedTuple):
-    """One end of a program; ``at`` as RFC 3339."""
+    """One exit of a program; ``at`` as RFC 3339."""
 
     at: str
     exit_code: int
@@ -26,14 +26,14 @@ class ContainerExit(NamedTuple):
 
 
 class ContainerExits:
-    """Told by the events ``oom``, ``die``, ``start`` and ``destroy`` of one engine."""
+    """The exits, from the events ``oom``, ``die``, ``start`` and ``destroy`` of one engine."""
 
     def __init__(self) -> None:
         self._last: dict[str, ContainerExit] = {}
         self._short_of_memory: set[str] = set()
 
     def note(self, event: dict[str, Any]) -> None:
-        """An event of a container of ours arrived."""
+        """Take an event of a container of ours."""
         container, attributes = str(event["Actor"]["ID"]), event["Actor"].get("Attributes") or {}
         match event.get("Action"):
             case "oom":
@@ -50,7 +50,10 @@ class ContainerExits:
                 self._last.pop(container, None)
 
     def of(self, container: str, finished_at: str) -> ContainerExit | None:
-        """The end at that time. An event is told right after its end; any other is of an end before."""
+        """The exit that happened at that time, None when unknown.
+
+        An event follows its exit within REPORTED_SECONDS; outside of that it belongs to an earlier exit.
+        """
         last, finished = self._last.get(container), timestamps.seconds(finished_at)
         last_time = timestamps.seconds(last.at) if last else None
         return (
@@ -61,7 +64,7 @@ class ContainerExits:
 
 
 def _exit_code(attributes: Mapping[str, Any]) -> int | None:
-    """None for what no exit code is (wait(2): a byte)."""
+    """The exit code, None when it is not one (wait(2): a byte)."""
     text = str(attributes.get("exitCode", ""))
     return int(text) if _BYTE.fullmatch(text) and int(text) < 256 else None
 

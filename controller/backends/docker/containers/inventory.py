@@ -1,6 +1,6 @@
-"""Containers of runtimes, found by name and labels: what they are, never changed here.
+"""Looks up containers of runtimes by name and labels. Read-only.
 
-A container of another installation, or without our labels, is not ours, whatever its name.
+A container of another installation, or without our labels, is not ours even if its name matches.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Container:
 
     @property
     def folder(self) -> Path | None:
-        """Where the engine keeps it on the host, None when the engine does not say."""
+        """Its directory on the host, None when the engine does not report it."""
         file = self.document.get("ResolvConfPath")
         return Path(file).parent if file else None
 
     @property
     def host_config(self) -> dict[str, Any]:
-        """How it was asked to run (API reference: HostConfig)."""
+        """Its configuration on the host (API reference: HostConfig)."""
         return self.document["HostConfig"]  # type: ignore[no-any-return]
 
     @property
@@ -63,21 +63,21 @@ class Container:
 
     @property
     def pid(self) -> int:
-        """Its first process on the host; 0 when it does not run."""
+        """The host's pid of its first process; 0 when it does not run."""
         return int(self.state.get("Pid") or 0)
 
     @property
     def process(self) -> Process:
-        """Its first process on the host, to be proven where it is used; number 0 when it does not run."""
+        """Its first process on the host, which the user must verify; pid 0 when it does not run."""
         return Process(self.pid, self.id)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """The networks that it is configured for."""
+        """Its endpoints, one per configured network."""
         return tuple(self._endpoint(name, settings) for name, settings in self._networks.items())
 
     def address_on(self, network: str) -> str:
-        """Its address on the network, "" when it has none."""
+        """Its address on the network, "" without one."""
         return str((self._networks.get(network) or {}).get("IPAddress") or "")
 
     @property
@@ -86,12 +86,12 @@ class Container:
 
     def _endpoint(self, network: str, settings: dict[str, Any]) -> Endpoint:
         configured = (settings.get("IPAMConfig") or {}).get("IPv4Address", "")
-        # The MAC address of a stopped container is what was asked for last, not what it will have.
+        # A stopped container reports the MAC address that was requested last, not the one it will get.
         mac_address = settings.get("MacAddress", "") if self.running else ""
         return Endpoint(network, settings.get("NetworkID", ""), configured, mac_address)
 
     def describe(self) -> str:
-        """What it is, for a person who did not expect it."""
+        """Describe it for a message about a foreign container."""
         return f"container {self.id[:12]} of image {self.document['Config'].get('Image', '?')}"
 
 
@@ -102,9 +102,9 @@ class Containers:
         self._engine = engine
 
     async def named(self, name: str) -> Container | None:
-        """Whatever container has this name, or None."""
+        """The container with this name, ours or not, or None."""
         found = await self._inspect(name)
-        # The engine also finds by the beginning of an id.
+        # The engine also accepts a prefix of an id.
         return found if found and found.name == name else None
 
     async def current(self, identity: Identity) -> Container | None:
@@ -115,7 +115,7 @@ class Containers:
         """The runtime's container. Raises errors.Retry when it is gone."""
         found = await self.current(identity)
         if found is None:
-            raise errors.Retry(reasons.STEP_FAILED, "The container is gone; it is made again")
+            raise errors.Retry(reasons.STEP_FAILED, "The container is gone; recreating it")
         return found
 
     async def previous(self, identity: Identity) -> Container | None:
@@ -123,7 +123,7 @@ class Containers:
         return await self._of(identity, labels.previous_name(identity))
 
     async def renamed(self, target: Target) -> Container | None:
-        """The runtime's container when somebody gave it another name. Labels alone prove nothing, its id does."""
+        """The runtime's container when somebody renamed it; found by its id, because anybody can copy labels."""
         if not target.container_id:
             return None
         found = await self._inspect(target.container_id)
@@ -132,14 +132,14 @@ class Containers:
         return None if labels.is_name_of(found.name, target.identity) else found
 
     async def of_install(self, install_id: str, **filters: Any) -> list[tuple[Identity, dict[str, Any]]]:
-        """Containers of ours as the engine lists them, running or not, with their identities."""
+        """The installation's containers, running or not, with their entries in the engine's list."""
         chosen = labels.selector(labels.of_install(install_id)) | filters
         entries = await self._engine.call(lambda client: client.containers(all=True, filters=chosen))
         found = ((labels.identity(entry.get("Labels"), install_id), entry) for entry in entries)
         return [(identity, entry) for identity, entry in found if identity and _has_name_of(entry, identity)]
 
     async def have_bounded_memory(self) -> bool:
-        """Whether the host's kernel can bound their memory."""
+        """Whether the host's kernel can limit their memory."""
         return "memory" in await survey.bounds(self._engine)
 
     async def _inspect(self, reference: str) -> Container | None:
@@ -156,7 +156,7 @@ class Containers:
 
 
 def is_of(container: Container, identity: Identity) -> bool:
-    """Whether its labels are those of the runtime."""
+    """Whether the labels identify it as the runtime's."""
     return labels.identity(container.labels, identity.install_id) == identity
 
 

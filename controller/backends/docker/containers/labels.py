@@ -1,7 +1,7 @@
-"""Labels: what makes a container, network or volume ours, and what a container remembers of how it was made.
+"""Labels that mark a container, network or volume as ours, and record how a container was created. Pure.
 
-Pure. An object is ours only with our install id; a container, moreover, only under a name that we give: an image
-made from one of our containers (`docker commit`) hands its labels on to strangers.
+An object is ours only with our install id. A container must also have a name that we assign, because foreign
+containers inherit our labels from an image made from one of ours (`docker commit`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNAVAILABLE = "unavailable"
 
 @dataclass(frozen=True)
 class ContainerProvenance:
-    """What a container is made with, beyond the spec, and remembers."""
+    """What a container was created with besides the spec, as its labels record."""
 
     image: str
     image_source: str
@@ -35,12 +35,12 @@ class ContainerProvenance:
 
 
 def of_install(install_id: str) -> dict[str, str]:
-    """Labels of everything that this installation makes."""
+    """Labels of every object of this installation."""
     return {names.MANAGED_LABEL: names.MANAGED_VALUE, names.INSTALL_LABEL: install_id}
 
 
 def of_identity(identity: Identity) -> dict[str, str]:
-    """Labels of what belongs to one runtime."""
+    """Labels of the objects of one runtime."""
     return of_install(identity.install_id) | {
         names.NAMESPACE_LABEL: identity.namespace,
         names.DEVICE_LABEL: identity.device_id,
@@ -48,7 +48,7 @@ def of_identity(identity: Identity) -> dict[str, str]:
 
 
 def of_container(target: Target, making: ContainerProvenance) -> dict[str, str]:
-    """Labels of a new container: each of ours, or one that its image has would count."""
+    """Labels of a new container. Sets every label of ours, because a missing one would be inherited from the image."""
     return of_identity(target.identity) | {
         names.NAME_LABEL: target.name,
         names.UID_LABEL: target.uid,
@@ -73,7 +73,7 @@ def of_lan(install_id: str) -> dict[str, str]:
 
 
 def is_lan(labels: Mapping[str, str], install_id: str) -> bool:
-    """Whether they are those of a LAN network of this installation."""
+    """Whether the labels are those of a LAN network of this installation."""
     return all(labels.get(name) == value for name, value in of_lan(install_id).items())
 
 
@@ -83,7 +83,7 @@ def selector(labels: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def identity(labels: Mapping[str, str] | None, install_id: str) -> Identity | None:
-    """Whose object this is, or None when it is not ours."""
+    """The identity of the runtime that owns the object, None when it is not ours."""
     labels = labels or {}
     ours = of_install(install_id)
     if any(labels.get(name) != value for name, value in ours.items()):
@@ -93,27 +93,27 @@ def identity(labels: Mapping[str, str] | None, install_id: str) -> Identity | No
 
 
 def taken(labels: Mapping[str, str], install_id: str) -> str:
-    """That the Runtime of this container of ours has its name, for another one; "" when it is not ours."""
+    """The error message for a Runtime whose container name this container of ours has; "" when it is not ours."""
     identity_ = identity(labels, install_id)
     if identity_ is None:
         return ""
     runtime = f"Runtime {identity_.namespace}/{labels.get(names.NAME_LABEL) or identity_.device_id}"
-    return f"{runtime} has the container {identity_.device_id}: give one of the two another deviceId"
+    return f"{runtime} owns the container {identity_.device_id}: change the deviceId of one of the two"
 
 
 def require_of(labels: Mapping[str, str] | None, identity_: Identity, what: str) -> None:
-    """Check that nobody else of ours has what is named after the runtime: names hold 48 bits of a hash only.
+    """Raise errors.Stalled(NAME_TAKEN) when another runtime of ours owns the object.
 
-    Raises errors.Stalled(NAME_TAKEN).
+    Names contain only 48 bits of a hash, so that two runtimes may collide.
     """
     other = identity(labels, identity_.install_id)
     if other is not None and other != identity_:
-        message = f"The {what} is of {other.namespace}/{other.device_id}: give one of the two another deviceId"
+        message = f"The {what} belongs to {other.namespace}/{other.device_id}: change the deviceId of one of the two"
         raise errors.Stalled(reasons.NAME_TAKEN, message)
 
 
 def made_from(labels: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
-    """The spec a container was made from, read by today's model; None when it cannot be read."""
+    """The spec a container was created from, None when the current model cannot parse it."""
     try:
         return runtimes.RuntimeSpec.model_validate_json(labels.get(names.SPEC_LABEL, ""))
     except pydantic.ValidationError:
@@ -121,13 +121,13 @@ def made_from(labels: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
 
 
 def parents(labels: Mapping[str, str]) -> set[str]:
-    """The parent interfaces that a container was made for."""
+    """The parent interfaces of the spec that a container was created from."""
     spec = made_from(labels)
     return {interface.parent_interface for interface in spec.interfaces} if spec else set()
 
 
 def mac_addresses(labels: Mapping[str, str]) -> dict[str, str]:
-    """Interface name -> MAC address, as a container was made."""
+    """Interface name -> MAC address, as recorded at creation."""
     try:
         found = json.loads(labels.get(names.MAC_LABEL, "{}"))
     except ValueError:
@@ -136,7 +136,7 @@ def mac_addresses(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def making(labels: Mapping[str, str]) -> ContainerProvenance:
-    """How a container was made, for one that takes its place unchanged."""
+    """How a container was created, to recreate it unchanged."""
     return ContainerProvenance(
         image=labels.get(names.IMAGE_LABEL, ""),
         image_source=labels.get(names.IMAGE_SOURCE_LABEL, ""),
@@ -153,7 +153,7 @@ def previous_name(identity: Identity) -> str:
 
 
 def is_name_of(name: str, identity: Identity) -> bool:
-    """Whether we give a container of this runtime that name."""
+    """Whether we assign this name to a container of the runtime."""
     return name in (identity.device_id, previous_name(identity))
 
 
@@ -163,12 +163,12 @@ def internal_network_name(identity: Identity) -> str:
 
 
 def lan_network_name(install_id: str, parent: str, subnet: IPv4Network) -> str:
-    """The name of the network that stands for one subnet on one parent interface."""
+    """The name of the network for one subnet on one parent interface."""
     return f"edge-lan-{_short(install_id, parent, str(subnet))}"
 
 
 def is_lan_name(name: str) -> bool:
-    """Whether a network's name is one that we give to LAN networks."""
+    """Whether the name is that of a LAN network of ours."""
     return name.startswith("edge-lan-")
 
 

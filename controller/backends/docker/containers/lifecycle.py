@@ -1,6 +1,6 @@
-"""Starting, stopping, limiting and removing containers that exist.
+"""Starts, stops, limits and removes existing containers.
 
-A start never replaces what runs, and a stop always leaves the program its grace period.
+A start never restarts a running container, and a stop always grants the program its grace period.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Lifecycle:
-    """What happens to one container after its creation."""
+    """Operations on a container after its creation."""
 
     def __init__(
         self,
@@ -44,15 +44,15 @@ class Lifecycle:
         self._attachments = attachments
 
     async def start(self, target: Target) -> None:
-        """Start the container and put its networks in order. A running one is only put in order.
+        """Start the container and repair its networks. Only repair the networks of a running one.
 
-        Raises errors.Waiting(ADDRESS_CONFLICT) before when somebody else has one of its addresses.
+        Raises errors.Waiting(ADDRESS_CONFLICT) before the start when somebody else uses one of its addresses.
         """
         await self._attachments.require_unclaimed(target)
         await self._start_over(target)
 
     async def launch(self, target: Target) -> None:
-        """Start the container; made again without what this host cannot give. Raises Refusal."""
+        """Start the container, recreated without realtime if the host refuses that. Raises Refusal."""
         try:
             await self._start(target)
         except failures.Refusal as refusal:
@@ -63,33 +63,33 @@ class Lifecycle:
             else:
                 raise
             await self._start(target)
-        log.info("started container %s", target.identity.device_id, extra={"runtime": target.name})
+        log.info("Started container %s", target.identity.device_id, extra={"runtime": target.name})
 
     async def stop(self, target: Target) -> None:
-        """Stop the container within the grace period of the spec; the host gets its interface back."""
+        """Stop the container within the spec's grace period, and return a passed-through interface to the host."""
         container = await self._containers.require(target.identity)
         await self._dedication.recover(target.identity, container.process)
         await self._stop(container, target)
         await self._dedication.return_to_host(target.identity)
 
     async def restart(self, target: Target) -> None:
-        """Stop, and start. Raises errors.Retry(DISK_FULL) before (require_room)."""
+        """Stop and start it. Raises errors.Retry(DISK_FULL) before the stop (require_room)."""
         await require_room(await self._containers.require(target.identity))
         await self.stop(target)
         await self._start_over(target)
 
     async def update_limits(self, target: Target) -> None:
-        """Change CPU and memory limits, without a restart."""
+        """Change CPU and memory limits without a restart."""
         container = await self._containers.require(target.identity)
         wanted = create_body.limits(target.spec.resources)
-        # No engine can take a limit away from a container: the whole host stands for none.
+        # Engines cannot remove a limit from a container: set it to the capacity of the host instead.
         cpus, memory = host_capacity()
         given = wanted | ({} if wanted["NanoCpus"] else {"NanoCpus": cpus * 10**9})
         given |= {} if wanted["Memory"] else {"Memory": memory, "MemorySwap": memory}
         await self._engine.post(f"/containers/{container.id}/update", given)
 
     async def remove(self, target: Target) -> None:
-        """Stop and remove the container, the one it replaced, and the volumes that the spec gives up."""
+        """Stop and remove the container, its predecessor, and the volumes with reclaimPolicy Delete."""
         identity = target.identity
         found = (
             self._containers.current(identity),
@@ -106,26 +106,26 @@ class Lifecycle:
                 await self._remove_volume(target.identity, volume.name)
 
     async def discard(self, container: Container) -> None:
-        """Remove a container that has been stopped; its volumes stay."""
+        """Remove a stopped container; keep its volumes."""
         remove = self._engine.change(lambda client: client.remove_container(container.id, force=True))
         await _tolerating_absence(remove)
 
     async def rename(self, container: Container, name: str) -> None:
-        """Give the container another name."""
+        """Rename the container."""
         await self._engine.change(lambda client: client.rename(container.id, name))
 
     async def restore_name(self, target: Target) -> None:
-        """Give a container that somebody renamed its name back."""
+        """Undo the rename of a container by somebody."""
         if found := await self._containers.renamed(target):
             await self.rename(found, target.identity.device_id)
             log.info(
-                "renamed container %s to %s", found.name, target.identity.device_id, extra={"runtime": target.name}
+                "Renamed container %s to %s", found.name, target.identity.device_id, extra={"runtime": target.name}
             )
 
     async def halt(self, container: Container, seconds: int) -> None:
-        """Stop a container; it has ``seconds`` to end by itself."""
+        """Stop a container; kill it after ``seconds``."""
         await _tolerating_absence(self._engine.stop(container.id, seconds))
-        log.info("stopped container %s", container.name)
+        log.info("Stopped container %s", container.name)
 
     async def _start_over(self, target: Target) -> None:
         await self._attachments.provide(target)
@@ -133,8 +133,8 @@ class Lifecycle:
         await self._attachments.repair(target, started=True)
 
     async def _start(self, target: Target) -> None:
-        """Start it; a link of the run before that the kernel is still removing is waited for."""
-        # By its id: the name may be that of another namespace's runtime by now.
+        """Start it, and wait while the kernel is still removing a link of the previous run."""
+        # By its id: the name may belong to another namespace's runtime by now.
         container = (await self._containers.require(target.identity)).id
         for attempt in range(_LINGERING_LINK_ATTEMPTS):
             try:
@@ -162,11 +162,11 @@ class Lifecycle:
 
 
 async def require_room(container: Container) -> None:
-    """Before what runs is stopped: on a full disk the engine starts nothing. Raises errors.Retry(DISK_FULL)."""
+    """Raise errors.Retry(DISK_FULL) before a running container is stopped: on a full disk it could not start again."""
     folder = container.folder
     if container.running and folder and await asyncio.to_thread(disk.is_full, folder):
-        message = f"the disk of Docker ({folder.parent}) is full: {container.name} runs on, as no start would succeed"
-        raise errors.Retry(reasons.DISK_FULL, f"{message}; free space")
+        message = f"Docker's disk ({folder.parent}) is full, so {container.name} could not start again: free space"
+        raise errors.Retry(reasons.DISK_FULL, message)
 
 
 async def _tolerating_absence(work: Awaitable[None]) -> None:
@@ -180,5 +180,5 @@ async def _tolerating_absence(work: Awaitable[None]) -> None:
 
 
 def host_capacity() -> tuple[int, int]:
-    """Cores and bytes of memory of this host."""
+    """The host's number of cores and bytes of memory."""
     return os.cpu_count() or 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

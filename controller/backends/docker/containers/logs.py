@@ -1,4 +1,4 @@
-"""What a runtime prints, as bytes."""
+"""Reads the output of runtimes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ _MAX_TAIL = 10_000
 
 
 class Logs:
-    """Reads what runtimes print."""
+    """Reads the output of runtimes, as bytes."""
 
     def __init__(self, engine: Engine, containers: Containers) -> None:
         self._engine = engine
         self._containers = containers
 
     async def read(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
-        """The last ``tail`` lines (10,000 at most), then what comes. Raises errors.NotFoundError."""
+        """The last ``tail`` lines (at most 10,000), then new output. Raises errors.NotFoundError."""
         container = await self._containers.current(identity)
         if container is None:
-            raise errors.NotFoundError(f"There is no container of {identity.device_id}", code=404, reason="NotFound")
+            raise errors.NotFoundError(
+                f"the runtime {identity.device_id} has no container", code=404, reason="NotFound"
+            )
         wanted = {"stdout": 1, "stderr": 1, "tail": max(0, min(tail, _MAX_TAIL)), "follow": int(follow)}
 
         def opened(client: APIClient) -> Response:

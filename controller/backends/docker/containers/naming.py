@@ -1,8 +1,8 @@
-"""The name under which a container is made of its pinned image, so that `docker ps` shows what was asked for.
+"""Chooses the image name to create a container with, so that `docker ps` shows the image of the spec, not a pin.
 
-An engine shows the name that a container was created of. A digest is shown as its repository and tag when it is
-given with them (distribution reference: repository:tag@digest names the digest, the tag is for people); an image
-that came from no registry has only its id, and a tag that leads to this id as long as nobody moves it.
+An engine shows the image name that a container was created with. For an image with a digest that is
+repository:tag@digest, of which only the digest counts (distribution reference). An image from no registry has only
+its id, and a tag that resolves to this id until somebody moves it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from controller.backends.docker.images.pulling import repository_of
 
 
 def shown(making: labels.ContainerProvenance) -> str:
-    """What a person would call the image; the pin where there is nothing better."""
+    """The readable name of the image; the pin when there is none."""
     repository, _, digest = making.image.partition("@")
     _, tag = repository_of(making.image_source)
     if not making.image_source or tag.startswith("sha256:"):
@@ -25,7 +25,7 @@ def shown(making: labels.ContainerProvenance) -> str:
 
 
 async def leads_to(engine: Engine, name: str, pin: str) -> bool:
-    """Whether the engine means the pinned image by this name now. Raises Refusal when it does not have the pin."""
+    """Whether the name currently resolves to the pinned image. Raises Refusal when the engine lacks the pin."""
     if name == pin:
         return True
     wanted = await engine.call(lambda client: _image_id(client, pin))
@@ -39,7 +39,7 @@ async def leads_to(engine: Engine, name: str, pin: str) -> bool:
 
 
 def may_move(name: str) -> bool:
-    """Whether the name may lead to another image a moment later."""
+    """Whether the name may resolve to another image a moment later."""
     return "@" not in name and not name.startswith("sha256:")
 
 

@@ -1,4 +1,4 @@
-"""What stands of one runtime: container, interfaces, networks. Looks only; at most four calls and one ``ip``."""
+"""Observes a runtime's container, interfaces and networks. Read-only; at most four engine calls and one ``ip``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from controller.network import interfaces, link_plan, resolver
 from controller.network.interfaces import ABSENT, LinkState
 from controller.network.netns import Namespace, Snapshot
 
-_WIFI = "{} is Wi-Fi, and access points let no foreign MAC address through: give a wired parentInterface"
+_WIFI = "{} is Wi-Fi, and access points drop frames from other MAC addresses: set a wired parentInterface"
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -44,7 +44,7 @@ class ContainerObserver:
         self._endings = endings
 
     async def observe(self, target: Target) -> Observed:
-        """What stands now. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
+        """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
         self._parents.note(target.identity, (desired.parent_interface for desired in target.spec.interfaces))
         observed = await self._observe(target)
         self._occupancy.note(target.identity, observed.interfaces)
@@ -107,7 +107,7 @@ class ContainerObserver:
     async def _obstacles(
         self, target: Target, desired_interfaces: Sequence[DesiredInterface], dedicated: DedicatedLink, *, running: bool
     ) -> tuple[tuple[str, str], ...]:
-        """Why a start of ours may not be made."""
+        """The reasons not to start it now."""
         should_run = running or target.spec.desired_state == "Running"
         self._occupancy.claim(target.identity, desired_interfaces if should_run else ())
         claimed = self._occupancy.claimed(target.identity, desired_interfaces) if should_run else None
@@ -120,7 +120,7 @@ class ContainerObserver:
         )
 
     async def _lacks_memory_limit(self, container: Container, desired: runtimes.Resources) -> bool:
-        """Whether the engine left the wished limit out because the host has none to give; asked only then."""
+        """Whether the engine dropped the desired limit because the host does not support one."""
         missing = quantities.memory_bytes(desired.memory) and not container.host_config.get("Memory")
         return bool(missing) and not await self._containers.have_bounded_memory()
 
@@ -128,10 +128,10 @@ class ContainerObserver:
         try:
             return await self._dedication.lease_state(target, container.process)
         except errors.Retry:
-            return DedicatedLink()  # it ended between the two looks: an event brings the next one
+            return DedicatedLink()  # it exited between two queries; its event triggers the next observation
 
     def _ending(self, container: Container) -> ContainerExit | None:
-        """How the last run ended; the engine forgets it when it starts the container again."""
+        """The exit of the last run, from our record of events once the engine has started the container again."""
         state = container.state
         finished = _time(state.get("FinishedAt"))
         if state["Status"] in ("exited", "restarting", "dead"):
@@ -147,7 +147,7 @@ class ContainerObserver:
             async with Namespace(container.process) as namespace:
                 snapshot = await namespace.snapshot()
         except errors.Retry:
-            # It ended between the two looks: an event brings the next one.
+            # It exited between two queries; its event triggers the next observation.
             return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
         servers = await asyncio.to_thread(resolver.name_servers, container.process)
         states = await asyncio.to_thread(_states, parents)
@@ -159,7 +159,7 @@ class ContainerObserver:
 
 
 def _described(container: Container, internal: str, ending: ContainerExit | None) -> Observed:
-    """What the engine tells of a container; ``internal`` names its internal network."""
+    """The fields that the engine reports; ``internal`` names its internal network."""
     state, how = container.state, labels.making(container.labels)
     return Observed(
         state=state["Status"],
@@ -196,7 +196,7 @@ def _running_interfaces(
         link = snapshot.by_mac(desired.mac_address)
         detail = faults.get(desired.interface.name) or _kept_otherwise(desired, configured.get(desired.mac_address))
         if not detail and wrong_servers and desired.name_servers:
-            detail = "other name servers are asked"
+            detail = "it uses other name servers"
         address = str(link.addresses[0].ip) if link and link.addresses else ""
         seen.append(dhcp_leases.with_lease(desired, _interface(desired, link is not None, address, detail)))
     return (*_surplus(snapshot, links, configured), *seen)
@@ -207,7 +207,7 @@ def _states(parents: Iterable[str]) -> dict[str, LinkState]:
 
 
 def _with_parent(seen: ObservedInterface, parent: LinkState) -> ObservedInterface:
-    """What is in order inside and leads nowhere is told; it heals when the parent does."""
+    """Report an interface that is in order but whose parent has no link; it recovers together with the parent."""
     if not seen.in_order or not parent.number or parent.carrier:
         return seen
     what = "has no carrier: plug its cable in" if parent.up else "is down: run `ip link set {} up`"
@@ -216,20 +216,20 @@ def _with_parent(seen: ObservedInterface, parent: LinkState) -> ObservedInterfac
 
 
 def _kept_otherwise(desired: DesiredInterface, endpoint: Endpoint | None) -> str:
-    """Docker would bring another address at the next start."""
+    """The fault when Docker would assign another address at the next start, "" for none."""
     if endpoint is None or not labels.is_lan_name(endpoint.network):
         return ""
     if endpoint.address == (desired.interface.address or ""):
         return ""
-    return f"Docker keeps {endpoint.address} for {desired.interface.name}"
+    return f"Docker would assign {endpoint.address} to {desired.interface.name} at the next start"
 
 
 def _surplus(
     snapshot: Snapshot, links: Sequence[link_plan.WantedLink], configured: Mapping[str, Endpoint]
 ) -> list[ObservedInterface]:
-    """macvlan links that the spec does not ask for, made by Docker or by us."""
+    """macvlan links that are not in the spec, created by Docker or by us."""
     wanted = {link.mac_address for link in links}
-    # A network that a person connected is left to that person.
+    # Leave networks alone that a person connected.
     foreign = {mac for mac, endpoint in configured.items() if not labels.is_lan_name(endpoint.network)}
     return [
         ObservedInterface(
@@ -242,7 +242,7 @@ def _surplus(
 
 def _stopped_interface(desired: DesiredInterface, endpoints: Sequence[Endpoint]) -> ObservedInterface:
     held = desired.interface.address in {endpoint.address for endpoint in endpoints}
-    return _interface(desired, held, "", "" if held else "made at the next start")
+    return _interface(desired, held, "", "" if held else "created at the next start")
 
 
 def _interface(desired: DesiredInterface, attached: bool, address: str, detail: str) -> ObservedInterface:
@@ -259,9 +259,9 @@ def _interface(desired: DesiredInterface, attached: bool, address: str, detail: 
 
 
 def _resources(container: Container, desired: runtimes.Resources, *, unbounded: bool) -> runtimes.Resources:
-    """The limits; one of the whole host counts as none where none is wished, for it cannot be taken away.
+    """The limits. A limit of the whole host counts as none if none is desired, because engines cannot remove limits.
 
-    ``unbounded``: the host cannot bound memory, so that nothing is done about it.
+    ``unbounded``: the host cannot limit memory, so report the desired limit to avoid drift.
     """
     cpus, memory = host_capacity()
     nano, limit = container.host_config.get("NanoCpus") or 0, container.host_config.get("Memory") or 0
@@ -274,7 +274,7 @@ def _resources(container: Container, desired: runtimes.Resources, *, unbounded: 
 
 
 def _restarts(container: Container) -> int:
-    """The engine counts a start before it makes it."""
+    """The number of restarts: while a restart is pending the engine has already counted it."""
     counted = int(container.document.get("RestartCount") or 0)
     return max(0, counted - 1) if container.state["Status"] == "restarting" else counted
 
@@ -284,8 +284,8 @@ def _warnings(container: Container, target: Target, *, unbounded: bool) -> tuple
     if target.spec.realtime.enabled and not labels.making(container.labels).realtime:
         found.append((reasons.REALTIME_UNAVAILABLE, reasons.meaning(reasons.REALTIME_UNAVAILABLE)))
     if excess := confinement.excess(container.host_config, has_ports=bool(target.spec.serial_ports)):
-        remedy = f"its next new container may not; `docker rm -f {container.name}` has it made now"
-        found.append((reasons.EXCESS_RIGHTS, f"Made with more rights than it needs now, it may {excess}: {remedy}"))
+        remedy = f"`docker rm -f {container.name}` recreates it without them now, else the next replacement does"
+        found.append((reasons.EXCESS_RIGHTS, f"The container has excess rights, it may {excess}: {remedy}"))
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
-"""The container that we run in ourselves, if we do: removed as the last act of an agent that was deleted.
+"""Removes the container that this process runs in, as the last act of a deleted agent.
 
-Ours is only a container whose first process we are: one that merely holds us, with other work, is left alone.
+Only if this process is the container's first one: a container that also runs something else is left alone.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from controller.backends.docker.engine.failures import Refusal
 
 log = logging.getLogger(__name__)
 
-# Docker binds hostname and resolv.conf of a container from a folder named after it (proc(5): mountinfo).
+# Docker bind-mounts hostname and resolv.conf from a directory named after the container (proc(5): mountinfo).
 _FOLDER = re.compile(r"/containers/([0-9a-f]{64})/(?:hostname|hosts|resolv\.conf) ")
 
 
 async def remove(url: str, mountinfo: Path = Path("/proc/self/mountinfo"), pid: int | None = None) -> bool:
-    """Remove it, which ends this process; False when there is none, or Docker cannot be asked."""
+    """Remove it, which ends this process; False when there is none, or Docker cannot be reached."""
     container = identifier(await asyncio.to_thread(mountinfo.read_text))
     if not container:
         return False
@@ -30,20 +30,20 @@ async def remove(url: str, mountinfo: Path = Path("/proc/self/mountinfo"), pid: 
     try:
         return await _remove(engine, container, pid or os.getpid())
     except (Refusal, errors.ReconcileError) as error:
-        log.warning("Our own container %s is left behind: %s", container[:12], error)
+        log.warning("Failed to remove our own container %s: %s", container[:12], error)
         return False
     finally:
         engine.close()
 
 
 def identifier(mountinfo: str) -> str:
-    """The container that these mounts are of, "" for none."""
+    """The id of the container with these mounts, "" for none."""
     found = _FOLDER.search(mountinfo)
     return found[1] if found else ""
 
 
 async def _remove(engine: Engine, container: str, pid: int) -> bool:
-    # In the host's process namespace, which we need anyway, our number is the one that Docker knows.
+    # We run in the host's pid namespace (needed anyway), so our pid is the one that Docker reports.
     found = await engine.call(lambda client: client.inspect_container(container))
     if found["State"]["Pid"] != pid:
         return False

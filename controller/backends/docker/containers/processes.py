@@ -1,4 +1,4 @@
-"""The first processes of running containers, for the metrics: asked from the engine once for each start."""
+"""Finds the first processes of running containers for the metrics, with one request per start of a container."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from controller.container_root import Process
 
 
 class Processes:
-    """Remembers process ids as long as the kernel says that they belong to their container."""
+    """Caches pids as long as the kernel confirms that they belong to their container."""
 
     def __init__(self, engine: Engine, containers: Containers, install_id: str) -> None:
         self._engine = engine
@@ -21,7 +21,7 @@ class Processes:
         self._pids: dict[str, int] = {}
 
     async def running(self) -> list[RunningContainer]:
-        """All running containers of ours."""
+        """All running containers of this installation."""
         entries = await self._containers.of_install(self._install_id, status=["running"])
         known = {entry["Id"]: self._pids.get(entry["Id"], 0) for _, entry in entries}
         valid = await asyncio.to_thread(lambda: {name: pid for name, pid in known.items() if Process(pid, name).runs()})
@@ -33,5 +33,5 @@ class Processes:
         try:
             document = await self._engine.call(lambda client: client.inspect_container(container))
         except failures.Refusal:
-            return 0  # it ended meanwhile
+            return 0  # it exited meanwhile
         return int(document["State"].get("Pid") or 0)

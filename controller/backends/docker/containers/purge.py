@@ -1,4 +1,4 @@
-"""Everything of this installation on the engine: listed, and removed - containers, then networks, then volumes."""
+"""Lists and removes every object of an installation on the engine: containers, then networks, then volumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GRACE_SECONDS = 10
 
 
 class Purge:
-    """What carries the installation's labels, and nothing else. Volumes hold what runtimes stored: only on demand."""
+    """Touches only objects with the installation's labels. Includes volumes, which hold user data, only on request."""
 
     def __init__(
         self, engine: Engine, containers: Containers, networks: Networks, parents: Parents, install_id: str
@@ -27,7 +27,7 @@ class Purge:
         self._install_id = install_id
 
     async def belongings(self, *, volumes: bool) -> list[str]:
-        """All of it, for a person."""
+        """Describe every object."""
         containers = await self._containers.of_install(self._install_id)
         found = [f"container {entry['Names'][0].lstrip('/')}" for _, entry in containers]
         found += [f"network {name}" for name in await self._networks.of_install()]
@@ -35,7 +35,7 @@ class Purge:
         return found + [f"volume {name}" for name in (await self._volumes() if volumes else [])]
 
     async def run(self, *, volumes: bool) -> list[str]:
-        """Remove it; what was removed."""
+        """Remove every object; return descriptions of what was removed."""
         removed = []
         for identity, entry in await self._containers.of_install(self._install_id):
             await self._end(entry["Id"])

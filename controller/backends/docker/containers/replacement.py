@@ -1,7 +1,7 @@
-"""A new container in the place of an old one, which is kept until the new one runs and comes back if it fails.
+"""Replaces a container. Keeps the old one until the new one runs, and rolls back to it on failure.
 
-The old one is stopped and renamed; its name says what it is, for labels cannot change. Broken off at any point,
-``finish`` goes on from what stands.
+The old one is stopped and renamed: its name marks it as the predecessor, because labels cannot change. After an
+interruption at any point, ``finish`` continues from the state it finds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _UNKNOWN = (reasons.DAEMON_UNREACHABLE, reasons.DAEMON_SLOW)
 
 
 class Replacement:
-    """``settle_seconds``: how long a new container must run without ending before the old one is given up."""
+    """``settle_seconds``: how long a new container must run without exiting before the old one is removed."""
 
     def __init__(
         self,
@@ -49,9 +49,9 @@ class Replacement:
         self._settle_seconds = settle_seconds
 
     async def replace(self, target: Target) -> Target:
-        """Put a container of the target in the place of the current one.
+        """Replace the current container by one of the target.
 
-        Raises errors.Stalled(REPLACE_FAILED), and before anything is stopped errors.Retry(DISK_FULL).
+        Raises errors.Stalled(REPLACE_FAILED), and errors.Retry(DISK_FULL) before it stops anything.
         """
         old = await self._containers.previous(target.identity)
         if old is None:
@@ -68,7 +68,7 @@ class Replacement:
         return target
 
     async def finish(self, target: Target) -> None:
-        """Go on after a replacement was broken off. Raises errors.Stalled(REPLACE_FAILED)."""
+        """Finish an interrupted replacement. Raises errors.Stalled(REPLACE_FAILED)."""
         old = await self._containers.previous(target.identity)
         if old is None:
             return
@@ -80,14 +80,14 @@ class Replacement:
     def _making(self, target: Target, old: Container) -> labels.ContainerProvenance:
         before = labels.making(old.labels)
         pulled = self._images.was_pulled(target.image or "") or (before.pulled and before.image == target.image)
-        # Only what was pulled for us is remembered, for what is remembered is removed one day.
+        # Record only an image that we pulled, because a recorded image is removed later.
         superseded = before.image if before.pulled else ""
         previous = superseded if before.image != target.image else before.previous_image
         how = fresh(target, pulled=pulled)
         return dataclasses.replace(how, mac_addresses=before.mac_addresses, previous_image=previous)
 
     async def _settle(self, target: Target, old: Container) -> None:
-        """Keep the new container when it runs, else go back to the old one."""
+        """Keep the new container if it runs, else roll back to the old one."""
         try:
             await self._prove(target)
         except (failures.Refusal, errors.ReconcileError) as error:
@@ -95,13 +95,12 @@ class Replacement:
         await self._give_up(target, old)
 
     async def _prove(self, target: Target) -> None:
-        """Start the new container and see it run; nothing is started that should stand still."""
+        """Start the new container and check that it keeps running; start nothing when it should be stopped."""
         if target.spec.desired_state == "Stopped":
             return
         await self._lifecycle.launch(target)
-        with contextlib.suppress(
-            errors.ReconcileError, failures.Refusal
-        ):  # networks are mended later, whichever container stays
+        # A later reconciliation repairs the networks, whichever container remains.
+        with contextlib.suppress(errors.ReconcileError, failures.Refusal):
             await self._attachments.repair(target, started=True)
         first = await self._containers.require(target.identity)
         waited = 0.0
@@ -112,17 +111,17 @@ class Replacement:
 
     async def _go_back(self, target: Target, error: Exception) -> NoReturn:
         if isinstance(error, errors.Waiting) and error.reason in _UNKNOWN:
-            raise error  # nothing is known of the new container, and nothing can be put back now
-        log.warning("the new container failed, going back: %s", error, extra={"runtime": target.name})
+            raise error  # the state of the new container is unknown, and a rollback is impossible now
+        log.warning("The new container failed, rolling back: %s", error, extra={"runtime": target.name})
         if new := await self._containers.current(target.identity):
             await self._lifecycle.discard(new)
         if old := await self._containers.previous(target.identity):
             await self._restore(target, old)
-        message = f"The new container did not run ({error}); the old one was started again: correct the spec"
+        message = f"The new container did not run ({error}) and the old one was started again: correct the spec"
         raise errors.Stalled(reasons.REPLACE_FAILED, message) from error
 
     async def _restore(self, target: Target, old: Container) -> None:
-        """Give the old container its name back; started, it has the interfaces it was made with."""
+        """Give the old container its name back, and start it with the interfaces it was created with."""
         await self._lifecycle.rename(old, target.identity.device_id)
         if target.spec.desired_state == "Running":
             spec = labels.made_from(old.labels) or target.spec
@@ -133,7 +132,7 @@ class Replacement:
         await self._lifecycle.discard(old)
         if before.previous_image:
             await self._images.remove_superseded(target, before.previous_image)
-        log.info("replaced container %s", target.identity.device_id, extra={"runtime": target.name})
+        log.info("Replaced container %s", target.identity.device_id, extra={"runtime": target.name})
 
 
 def _require_steady(first: Container, now: Container) -> None:
@@ -141,4 +140,4 @@ def _require_steady(first: Container, now: Container) -> None:
     if now.running and not restarted and now.state["StartedAt"] == first.state["StartedAt"]:
         return
     why = "out of memory" if now.state.get("OOMKilled") else f"exit code {now.state.get('ExitCode')}"
-    raise errors.Retry(reasons.CRASHED, now.state.get("Error") or f"its program ended by itself, {why}")
+    raise errors.Retry(reasons.CRASHED, now.state.get("Error") or f"its program exited unexpectedly, {why}")

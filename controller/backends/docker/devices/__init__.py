@@ -1,1 +1,1 @@
-"""Serial ports inside a container, and the cgroup rules that allow them."""
+"""Places serial ports inside containers, and builds the cgroup rules that allow them."""

@@ -1,8 +1,8 @@
-"""Which devices a container may open: cgroup rules for the serial ports that its spec asks for, and no others. Pure.
+"""Builds the cgroup rules that allow a container to open the serial ports of its spec, and nothing else. Pure.
 
-An engine takes rules at creation only (API reference: DeviceCgroupRules), and a rule is for one minor number or for
-all. A device that is plugged in again has another minor, so its rule is for the whole major; a port on the board
-never moves, and gets its own minor: of major 4 the rest are the host's consoles (kernel: devices.txt).
+An engine accepts rules at creation only (API reference: DeviceCgroupRules), and a rule covers one minor number or all.
+A replugged device gets another minor, so its rule covers the whole major. An on-board port keeps its minor and gets a
+rule for that one, because the rest of major 4 are the host's consoles (kernel: devices.txt).
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from controller.api.runtimes import SerialPort
 from controller.devices import serial
 from controller.devices.serial import SerialDevice
 
-_PLUGGED_IN_LATER = (188, 166)  # ttyUSB, ttyACM: what nobody can tell apart before it is there
+_PLUGGED_IN_LATER = (188, 166)  # ttyUSB, ttyACM: an absent device may turn out to be either
 _ON_BOARD = {"ttyS": (4, 64, 192), "ttyAMA": (204, 64, 16)}  # major, first minor, how many
 _ON_BOARD_NAME = re.compile(r"(ttyS|ttyAMA)([0-9]{1,3})")
 
 
 def of(ports: Iterable[SerialPort], devices: Sequence[SerialDevice]) -> list[str]:
-    """The rules of a container for these ports, as the host's devices are now."""
+    """The rules of a container for these ports, given the host's current devices."""
     return list(dict.fromkeys(rule for port in ports for rule in _rules(port, devices)))
 
 
 def allow(rules: Sequence[str], device: SerialDevice | None) -> bool:
-    """Whether a container that was made with ``rules`` may open the device.
+    """Whether a container with these rules may open the device.
 
-    None is one that is not there: that a container has any rule tells that it may have been made for it.
+    None is an absent device: a container with any rule may have been created for it.
     """
     return any(_covers(rule, _rule_of(device)) for rule in rules) if device else bool(rules)
 
@@ -47,7 +47,7 @@ def _rule_of(device: SerialDevice) -> str:
 
 
 def _on_board(name: str) -> tuple[int, int] | None:
-    """Major and minor of a port on the board that goes by its kernel name."""
+    """Major and minor of an on-board port, from its kernel name."""
     found = _ON_BOARD_NAME.fullmatch(name)
     major, first, count = _ON_BOARD[found[1]] if found else (0, 0, 0)
     return (major, first + int(found[2])) if found and int(found[2]) < count else None
@@ -58,7 +58,7 @@ def _rule(major: int, minor: int | None = None) -> str:
 
 
 def _covers(rule: str, wanted: str) -> bool:
-    """Whether a rule, perhaps of an earlier version, allows all of a wanted one (cgroup-v1/devices)."""
+    """Whether a rule, perhaps from an earlier version, covers all of the wanted one (cgroup-v1/devices)."""
     kind, _, rest = rule.partition(" ")
     major, _, minor = rest.partition(" ")[0].partition(":")
     wanted_major, _, wanted_minor = wanted.split()[1].partition(":")

@@ -1,4 +1,4 @@
-"""The serial ports of a runtime: which device each one is now, who has it, and its node in the container."""
+"""Maps a runtime's serial ports to the host's devices, tracks who uses each, and places nodes in the container."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from controller.devices import nodes, serial
 from controller.devices.serial import SerialDevice
 
 _NEW_CONTAINER = (
-    "the container was made without the right to open {}: the next restart that is asked for (restart_device, "
-    "spec.restartedAt) puts a new container in its place"
+    "the container was created without permission to open {}: request a restart (restart_device, spec.restartedAt), "
+    "which replaces the container"
 )
 
 
 class SerialPorts:
-    """``devices`` tells which devices the host has now."""
+    """``devices`` returns the host's current devices."""
 
     def __init__(self, containers: Containers, devices: Callable[[], tuple[SerialDevice, ...]]) -> None:
         self._containers = containers
@@ -29,16 +29,16 @@ class SerialPorts:
         self._placed: dict[Identity, set[str]] = {}
 
     def rules(self, spec: runtimes.RuntimeSpec) -> list[str]:
-        """The cgroup rules of a container that is made now (API reference: DeviceCgroupRules)."""
+        """The cgroup rules for a new container (API reference: DeviceCgroupRules)."""
         return cgroup_rules.of(spec.serial_ports, self._devices())
 
     def forget(self, identity: Identity) -> None:
-        """The runtime is gone, and its devices are free."""
+        """Release the devices of a removed runtime."""
         self._held.pop(identity, None)
         self._placed.pop(identity, None)
 
     async def observe(self, target: Target, container: Container | None) -> tuple[ObservedDevice, ...]:
-        """How each port stands; without a running container only what keeps it from having its device."""
+        """The state of each port; without a running container only what blocks access to its device."""
         seen = await asyncio.to_thread(
             lambda: [self._seen(target, container, port) for port in target.spec.serial_ports]
         )
@@ -46,7 +46,7 @@ class SerialPorts:
         return (*seen, *await asyncio.to_thread(self._former, target, container))
 
     async def attach(self, target: Target) -> None:
-        """Place and remove nodes. Raises errors.Retry(STEP_FAILED)."""
+        """Place the nodes of plugged-in devices and remove all others. Raises errors.Retry(STEP_FAILED)."""
         container = await self._containers.require(target.identity)
         await asyncio.to_thread(self._attach, target, container)
 
@@ -62,7 +62,7 @@ class SerialPorts:
                 self._placed.setdefault(target.identity, set()).add(port.container_path)
 
     def _former(self, target: Target, container: Container | None) -> list[ObservedDevice]:
-        """Nodes that the runtime still has of ports that the spec has no more, by their paths."""
+        """Nodes in the container of ports that were removed from the spec; their names are paths."""
         if container is None or container.state["Status"] != "running":
             return []
         made_from = labels.made_from(container.labels)
@@ -70,7 +70,7 @@ class SerialPorts:
         known |= self._placed.get(target.identity, set())
         former = known - {port.container_path for port in target.spec.serial_ports}
         found = [path for path in sorted(former) if nodes.find_node(container.process, path) is not None]
-        return [ObservedDevice(path, "", in_order=False, detail="it is not in the spec any more") for path in found]
+        return [ObservedDevice(path, "", in_order=False, detail="it is no longer in the spec") for path in found]
 
     def _seen(self, target: Target, container: Container | None, port: runtimes.SerialPort) -> ObservedDevice:
         device = serial.find(self._devices(), port.device_id)
@@ -88,18 +88,21 @@ class SerialPorts:
     def _obstacle(
         self, target: Target, container: Container | None, port: runtimes.SerialPort, device: SerialDevice | None
     ) -> tuple[str, str] | None:
-        """Reason and sentence why the runtime cannot have the device, now or when it is there."""
+        """Reason and message why the runtime cannot use the device, even once it is plugged in."""
         holders = (other.device_id for other, held in self._held.items() if device and device.device_id in held)
         others = (holder for holder in holders if holder != target.identity.device_id)
         if device and (holder := next(others, "")):
-            return reasons.DEVICE_IN_USE, f"{holder} has {device.device_id}: take it from there or choose another"
+            return (
+                reasons.DEVICE_IN_USE,
+                f"{holder} uses {device.device_id}: remove it from there or choose another device",
+            )
         rules = container.host_config.get("DeviceCgroupRules") or () if container else ()
         if container and not cgroup_rules.allow(rules, device):
             return reasons.DEVICES_UNSUPPORTED, _NEW_CONTAINER.format(device.path if device else port.device_id)
         return None
 
     def _note(self, target: Target, seen: Iterable[ObservedDevice]) -> None:
-        """A device belongs to who has its node; who only wishes for it must not keep it from others."""
+        """Record who uses a device: only a runtime that has its node, so that merely requesting it blocks nobody."""
         devices = self._devices()
         names = {port.name: port.device_id for port in target.spec.serial_ports}
         found = (serial.find(devices, names[each.name]) for each in seen if each.in_order and each.path)
@@ -107,8 +110,8 @@ class SerialPorts:
 
 
 def _node_fault(container: Container, port: runtimes.SerialPort, device: SerialDevice | None) -> str:
-    """What is wrong with the node in a running container, "" for nothing."""
+    """The fault of the node in a running container, "" for none."""
     found = nodes.find_node(container.process, port.container_path)
     if device is None:
-        return f"{port.container_path} is of a device that is gone" if found is not None else ""
-    return "" if found == device.number else f"{port.container_path} is not there"
+        return f"{port.container_path} belongs to an unplugged device" if found is not None else ""
+    return "" if found == device.number else f"{port.container_path} is missing"

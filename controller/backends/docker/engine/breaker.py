@@ -1,7 +1,7 @@
-"""Whether the engine answers: a circuit breaker. While it does not, every call fails at once instead of waiting.
+"""A circuit breaker: while the engine does not answer, every call fails at once instead of waiting.
 
-A call without an answer says little: the engine may be slow. So it is pinged, which costs it nothing. Only when that
-is not answered either does the breaker open; from then on one ping at a time finds out when the engine is back.
+An unanswered call alone may only mean that the engine is slow, so the breaker pings it, which is cheap, and opens only
+when the ping is not answered either. While open it pings once at a time until the engine is back.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Breaker:
-    """``ping`` gives the version of the API that the engine at ``url`` speaks. Raises Refusal and Unanswered.
+    """``ping`` returns the API version of the engine at ``url``. It raises Refusal and Unanswered.
 
     Belongs to one event loop.
     """
@@ -41,20 +41,20 @@ class Breaker:
         self._probing: asyncio.Task[None] | None = None
 
     async def version(self) -> str:
-        """The version of the API. Raises errors.Waiting(DAEMON_UNREACHABLE), at once while it is open."""
+        """The API version. Raises errors.Waiting(DAEMON_UNREACHABLE), immediately while open."""
         self._require()
         if not self._version:
             await self.check()
         return self._version
 
     async def check(self) -> None:
-        """Ask the engine whether it answers now. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
+        """Ping the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         self._require()
         await self._ask()
         self._require()
 
     async def during(self, work: Awaitable[T]) -> T:
-        """The result of ``work``, given up when the breaker opens: its own limit may be minutes away.
+        """Await ``work``, cancelling it when the breaker opens, because its own timeout may be minutes away.
 
         Raises errors.Waiting(DAEMON_UNREACHABLE).
         """
@@ -71,25 +71,25 @@ class Breaker:
         raise self._unreachable()
 
     async def explain(self, unanswered: Unanswered) -> errors.Waiting:
-        """What it means that a call got no answer, by another ping."""
+        """Ping the engine to find out why a call got no answer."""
         if not self._obstacle:
             await self._ask()
         if self._obstacle:
             return self._unreachable()
         if unanswered.late:
-            message = f"Docker at {self._url} is slow: it has not finished in time, and is looked at again"
+            message = f"Docker at {self._url} is slow and did not finish in time; retrying"
             return errors.Waiting(reasons.DAEMON_SLOW, message)
-        message = f"Docker at {self._url} broke off its answer ({unanswered}); it is asked again"
+        message = f"Docker at {self._url} broke off its response ({unanswered}); retrying"
         return errors.Waiting(reasons.DAEMON_UNREACHABLE, message)
 
     async def pause(self, seconds: float) -> None:
-        """Wait so long, or until the breaker closes again."""
+        """Wait this long, or until the breaker closes."""
         self._closed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), seconds)
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop pinging."""
         for task in (self._asking, self._probing):
             if task is not None:
                 task.cancel()
@@ -103,9 +103,9 @@ class Breaker:
         return errors.Waiting(reasons.DAEMON_UNREACHABLE, message)
 
     async def _ask(self) -> None:
-        """Take part in a ping; one that gives up waiting does not end it for the others."""
+        """Share one ping among callers; cancelling a caller does not cancel it for the others."""
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._note_ping(), name="the ping of Docker")
+            self._asking = asyncio.create_task(self._note_ping(), name="ping of Docker")
         await asyncio.shield(self._asking)
 
     async def _note_ping(self) -> None:
@@ -125,15 +125,15 @@ class Breaker:
         if self._opened is not None:
             self._opened.set_result(None)
             self._opened = None
-        self._probing = asyncio.create_task(self._probe(), name="the search for Docker")
+        self._probing = asyncio.create_task(self._probe(), name="probe of Docker")
 
     async def _probe(self) -> None:
-        """Ping until it answers, and let it first carry out what it was asked before it hung."""
+        """Ping until it answers, then give it time to carry out the calls that it received before it hung."""
         try:
             await self._until_it_answers()
             await asyncio.sleep(self._limits.settle_seconds)
         except Exception:
-            log.exception("The search for Docker failed; the next call tries by itself")
+            log.exception("Probing Docker failed; the next call tries again")
         self._obstacle = ""
         self._closed.set()
         log.info("Docker at %s answers again", self._url)

@@ -1,6 +1,6 @@
-"""What an engine can do, by its API version: the one place that knows how engines differ.
+"""The capabilities of an engine by its API version: the only place that knows how engines differ.
 
-Measured on engines 20.10 (API 1.41), 28.5 (1.51) and 29 (1.56); the versions between are those of Docker's changelogs.
+Measured on engines 20.10 (API 1.41), 28.5 (1.51) and 29 (1.56); the thresholds between are from Docker's changelogs.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Capabilities:
-    """Features that change how a runtime is built.
+    """Features that change how a container is created.
 
-    ``several_endpoints``: one create takes several networks, each with its MAC address; before, a container has one
-    MAC address for the network of its NetworkMode, and keeps it when that network is connected again.
+    ``several_endpoints``: one create accepts several networks, each with its MAC address; without it a container has
+    one MAC address, for the network of its NetworkMode, and keeps it when that network is reconnected.
     ``parent_shared``: several macvlan networks may use one parent interface.
-    ``interface_names``: an endpoint's interface gets a name of ours, and GwPriority chooses the default route.
-    ``connect_pins_mac``: connecting a network to a container that exists takes a MAC address.
+    ``interface_names``: we can name an endpoint's interface, and GwPriority selects the default route.
+    ``connect_pins_mac``: connecting an existing container to a network accepts a MAC address.
     """
 
     api_version: str

@@ -1,7 +1,7 @@
-"""The connection to the engine: every call in a thread, with a time limit, and errors that the rest understands.
+"""The connection to the engine: runs every call in a thread with a timeout, and translates errors.
 
-Questions, changes, stops, pulls and events each have threads of their own: eight slow stops or a silent registry
-hold up nothing else. The SDK is imported at the first connection. Knows nothing of runtimes.
+Queries, changes, stops, pulls, logs and events each have their own threads, so that slow stops or a silent registry
+delay nothing else. Imports the SDK at the first connection. Knows nothing of runtimes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PING_VERSION = "1.24"  # the least that the SDK takes; the path of a ping has no version
+_PING_VERSION = "1.24"  # the lowest that the SDK accepts; the path of a ping contains no version
 
 
 class Engine:
     """One Docker engine at ``url``.
 
-    Everything raises Refusal when the engine says no, and errors.Waiting: DAEMON_UNREACHABLE when it does not answer,
-    DAEMON_SLOW when it does but not to this. What came of the call is unknown then.
+    Every method raises Refusal when the engine refuses the call, and errors.Waiting with DAEMON_UNREACHABLE when the
+    engine does not answer, or with DAEMON_SLOW when it answers a ping but not the call, whose result is then unknown.
     """
 
     def __init__(self, url: str, limits: EngineLimits = LIMITS) -> None:
@@ -36,7 +36,7 @@ class Engine:
         self._questions = Lane(url, "docker", limits.questions, patience, 3 * patience)
         self._changes = Lane(url, "docker-change", limits.changes, limits.change_seconds)
         self._stops = Lane(url, "docker-stop", limits.stops, limits.change_seconds)
-        # A pull that was given up before it began keeps its thread until the registry is given up.
+        # A pull that was abandoned before it began keeps its thread until the registry times out.
         self._pulls = Lane(url, "docker-pull", 4 * limits.pulls, limits.pull_seconds)
         self._logs = Lane(url, "docker-log", limits.logs, patience)
         self._events = Lane(url, "docker-events", 4, patience, patience)
@@ -45,23 +45,23 @@ class Engine:
         self._lanes = (self._questions, self._changes, self._stops, self._pulls, self._logs, self._events, self._pings)
 
     async def call(self, function: Callable[[APIClient], T]) -> T:
-        """The result of a question, asked in a thread."""
+        """Run a query in a thread."""
         return await self._run(self._questions, function)
 
     async def change(self, function: Callable[[APIClient], T]) -> T:
-        """The result of one request that changes something.
+        """Run a single request that changes something.
 
-        One only: the thread goes on with a call that was given up, and a second request would come when it is no
-        longer expected.
+        The function must send only one: the thread of an abandoned call continues, and would send a second request at
+        a time when nobody expects it.
         """
         return await self._run(self._changes, function)
 
     async def stop(self, container: str, grace: int) -> None:
-        """Stop a container; it has ``grace`` seconds to end by itself."""
+        """Stop a container; the engine kills it after ``grace`` seconds."""
         await self._run(self._stops, lambda client: client.stop(container, timeout=grace))
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """Post JSON to a path of the API, for what the SDK does not offer; the answer's JSON or None."""
+        """Post JSON to an API path that the SDK does not cover; return the response's JSON or None."""
 
         def send(client: APIClient) -> Any:
             answer = client.post(url(client, path), json=body, timeout=client.timeout)
@@ -71,32 +71,32 @@ class Engine:
         return await self.change(send)
 
     async def capabilities(self) -> Capabilities:
-        """What this engine can do."""
+        """The capabilities of this engine."""
         return Capabilities.of(await self._breaker.version())
 
     async def check(self) -> None:
-        """Ask whether it answers."""
+        """Ping the engine."""
         await self._breaker.check()
 
     async def pause(self, seconds: float) -> None:
-        """Wait so long, or until an engine that did not answer does again."""
+        """Wait this long, or until an engine that did not answer is back."""
         await self._breaker.pause(seconds)
 
     async def pull(self, opened: Callable[[APIClient], Response]) -> Stream:
-        """A pull, once the engine has begun it; an engine that hangs for a while goes on with it."""
+        """The progress of a pull, once the engine has begun it; survives an engine that hangs for a while."""
         return await self._stream(self._pulls, opened)
 
     async def logs(self, opened: Callable[[APIClient], Response]) -> Stream:
-        """The output of a container."""
+        """Stream the output of a container."""
         return await self._stream(self._logs, opened)
 
     async def events(self, opened: Callable[[APIClient], Response]) -> Stream:
-        """The stream of events; it fails when the engine no longer answers, so that it is made again."""
+        """Stream the events; fails when the engine stops answering, so that the caller subscribes again."""
         response = await self._run(self._events, _begun(opened))
         return Stream(response, lambda read: self._answer(self._breaker.during(self._events.read(read))))
 
     def close(self) -> None:
-        """Give up the connections; calls under way end by themselves, and nothing waits for them."""
+        """Close the connections without waiting for running calls."""
         self._breaker.close()
         for lane in self._lanes:
             lane.close()
@@ -120,7 +120,7 @@ class Engine:
 
 
 def url(client: APIClient, path: str) -> str:
-    """The address of a path of the API, in the version that was agreed on."""
+    """The URL of an API path in the negotiated version."""
     return f"{client.base_url}/v{client.api_version}{path}"
 
 
@@ -138,5 +138,5 @@ def _api_version(client: APIClient) -> str:
     answer.raise_for_status()
     version = answer.headers.get("Api-Version")
     if version is None:
-        raise OSError("what answers there is no Docker engine")
+        raise OSError("the server is not a Docker engine")
     return str(version)

@@ -1,7 +1,7 @@
-"""The engine's events as identities of runtimes that changed.
+"""Translates the engine's events into identities of changed runtimes.
 
-Subscribes again for ever; after each subscription everything may have changed, for events are lost in between.
-What is not taken in time is kept once for each runtime, so the memory is bounded by their number.
+Resubscribes forever; after each subscription anything may have changed, because events in between are lost.
+Buffers unread changes once per runtime, so memory is bounded by the number of runtimes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = (0.25, 10.0)  # the first delay and the longest
-# Without the list of events every exec and archive call would be one.
+# Without this list, every exec and archive call would send events.
 _EVENTS = ("start", "die", "destroy", "oom", "health_status", "pause", "unpause", "rename", "connect", "disconnect")
 _FILTERS = json.dumps({"type": ["container", "network"], "event": list(_EVENTS)})
 
@@ -48,15 +48,15 @@ class Events:
         self._known: dict[str, Identity] = {}
 
     async def changes(self) -> AsyncIterator[Identity | Contact]:
-        """Identities of runtimes that changed, for ever; STANDS at first and after a gap, LOST when one begins.
+        """Yield the identity of each runtime that changes, forever; CONNECTED at first and after a gap, LOST before it.
 
-        An engine that is away at first is a gap as well.
+        An engine that is unreachable at first counts as a gap, too.
         """
         pending: dict[Identity | Contact, None] = {}
         arrived = asyncio.Event()
 
         def keep(change: Identity | Contact) -> None:
-            pending.pop(change, None)  # the last one told of the contact is how it stands
+            pending.pop(change, None)  # move it to the end: the last Contact yielded must be the current one
             pending[change] = None
             arrived.set()
 
@@ -82,9 +82,9 @@ class Events:
                         stood, last_error = True, ""
                         backoff.reset()
                         keep(change)
-                log.warning("the event stream of Docker ended")
+                log.warning("Docker's event stream ended")
             except (errors.ReconcileError, failures.Refusal, ValueError) as error:
-                log.log(_level(error, last_error), "no events from Docker: %s", error)
+                log.log(_level(error, last_error), "Failed to follow Docker's events: %s", error)
                 last_error = str(error)
             if stood:
                 keep(Contact.LOST)
@@ -92,13 +92,13 @@ class Events:
             await self._engine.pause(backoff.next())
 
     async def _subscription(self) -> AsyncGenerator[Identity | Contact, None]:
-        """STANDS once it stands, then one identity for each event, until the engine goes away."""
+        """Yield CONNECTED once subscribed, then one identity for each event, until the engine goes away."""
 
         def opened(client: APIClient) -> Response:
             address = url(client, "/events")
             return client.get(address, params={"filters": _FILTERS}, stream=True, timeout=(5.0, None))
 
-        # First the subscription, then the look: what happens between the two is seen twice rather than never.
+        # Subscribe before listing: a change between the two is reported twice rather than missed.
         async with aclosing(await self._engine.events(opened)) as stream, aclosing(json_lines(stream)) as events:
             found = await self._containers.of_install(self._install_id)
             self._known = {entry["Id"]: identity for identity, entry in found}
@@ -110,7 +110,7 @@ class Events:
     def _identity(self, event: dict[str, Any]) -> Identity | None:
         attributes = (event.get("Actor") or {}).get("Attributes") or {}
         if event.get("Type") == "network":
-            # Only the container is named, and only those that we know are ours.
+            # These events carry only the container's id, so look up which runtime it belongs to.
             return self._known.get(attributes.get("container", ""))
         container = str((event.get("Actor") or {}).get("ID", ""))
         identity = labels.identity(attributes, self._install_id)
@@ -124,6 +124,6 @@ class Events:
 
 
 def _level(error: Exception, last_error: str) -> int:
-    """Loud once; that the engine does not answer is the breaker's to tell."""
+    """WARNING for each new error, except that the breaker already logs an unreachable engine."""
     away = isinstance(error, errors.Waiting) and error.reason == reasons.DAEMON_UNREACHABLE
     return logging.DEBUG if away or str(error) == last_error else logging.WARNING

@@ -1,6 +1,6 @@
-"""What an engine's refusal means: one table from its words to our reasons.
+"""Maps an engine's refusals to outcomes and reasons.
 
-Engines give most failures as status 500 with a text, so texts are matched; those of 20.10 to 29 are in the tests.
+Engines report most failures as status 500 with a text, so we match texts; those of 20.10 to 29 are in the tests.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from controller.api import reasons
 
 
 class Refusal(errors.EdgeError):
-    """The engine answered with a failure: its HTTP status and its own words."""
+    """The engine refused a call; ``words`` is its error message."""
 
     def __init__(self, status: int, words: str) -> None:
         super().__init__(words)
@@ -22,7 +22,7 @@ class Refusal(errors.EdgeError):
 
 
 class Meaning(NamedTuple):
-    """A pattern of an engine's words and what it stands for."""
+    """The outcome for error messages of the engine that match a pattern."""
 
     pattern: str
     outcome: type[errors.ReconcileError]
@@ -35,7 +35,7 @@ _PULL = (
         r"toomanyrequests|too many requests|rate limit",
         errors.Retry,
         reasons.IMAGE_PULL_FAILED,
-        "the registry limits us, it is tried again",
+        "the registry limits the request rate; retrying",
     ),
     Meaning(
         r"pull access denied|unauthorized|no basic auth|authentication required|authorization failed|denied:"
@@ -58,11 +58,9 @@ _ANY = (
         r"requested parent interface .* was not found|invalid subinterface vlan name",
         errors.Waiting,
         reasons.PARENT_MISSING,
-        "it goes on when the interface is back",
+        "continues when the interface is back",
     ),
-    Meaning(
-        r"address already in use", errors.Waiting, reasons.ADDRESS_CONFLICT, "free the address or give another one"
-    ),
+    Meaning(r"address already in use", errors.Waiting, reasons.ADDRESS_CONFLICT, "free the address or set another one"),
     Meaning(
         r"pool overlaps", errors.Stalled, reasons.POOL_OVERLAP, "remove the Docker network that overlaps the subnet"
     ),
@@ -70,13 +68,13 @@ _ANY = (
         r"could not find an available, non-overlapping",
         errors.Stalled,
         reasons.POOL_EXHAUSTED,
-        "make EDGE_INTERNAL_POOL larger",
+        "enlarge EDGE_INTERNAL_POOL",
     ),
     Meaning(
         r"name .* is already in use|network with name .* already exists",
         errors.Stalled,
         reasons.NAME_TAKEN,
-        "rename or remove what has the name",
+        "rename or remove the object with this name",
     ),
     Meaning(r"no such image", errors.Stalled, reasons.IMAGE_NOT_FOUND, "correct spec.image or spec.version"),
     Meaning(
@@ -87,14 +85,14 @@ _ANY = (
         "correct the spec",
     ),
 )
-_PULL_OTHERWISE = Meaning("", errors.Retry, reasons.IMAGE_PULL_FAILED, "the pull is tried again")
-_OTHERWISE = Meaning("", errors.Retry, reasons.STEP_FAILED, "it is tried again")
+_PULL_OTHERWISE = Meaning("", errors.Retry, reasons.IMAGE_PULL_FAILED, "retrying the pull")
+_OTHERWISE = Meaning("", errors.Retry, reasons.STEP_FAILED, "retrying")
 
 
 def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
-    """The outcome of a pass in which the engine refused something.
+    """The outcome of a reconciliation in which the engine refused a call.
 
-    ``pulling`` is the reference of the image that it was asked for: its words mean more then.
+    ``pulling`` is the reference of the image being pulled: some messages have a specific meaning during a pull.
     """
     rows = (_ANY[0], *_PULL, *_ANY[1:]) if pulling else _ANY
     otherwise = _PULL_OTHERWISE if pulling else _OTHERWISE
@@ -106,28 +104,28 @@ def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
 
 
 def is_realtime_refusal(refusal: Refusal) -> bool:
-    """Whether a start failed because the host cannot give realtime limits or the capability for them."""
+    """Whether a start failed because the host does not support realtime limits or the capability for them."""
     return bool(re.search(r"error setting rlimit|unable to apply caps|cap_sys_nice", refusal.words, re.IGNORECASE))
 
 
 def is_lingering_link(refusal: Refusal) -> bool:
-    """Whether a start met a link with its MAC address, perhaps one that the kernel is still removing."""
+    """Whether a start found a link with its MAC address, which the kernel may still be removing."""
     return bool(re.search(r"failed to add interface.*address already in use", refusal.words, re.IGNORECASE | re.DOTALL))
 
 
 def is_lost_network(refusal: Refusal) -> bool:
-    """Whether a network that the container is configured for was removed."""
+    """Whether a network of the container was removed."""
     return bool(re.search(r"network .* not found|could not find a network", refusal.words, re.IGNORECASE))
 
 
 def lost_network(refusal: Refusal) -> str:
-    """The id of the network that was lost, "" where the words have none."""
+    """The id of the removed network, "" when the message contains none."""
     found = re.search(r"\b[0-9a-f]{64}\b", refusal.words) if is_lost_network(refusal) else None
     return found[0] if found else ""
 
 
 def is_overlap(refusal: Refusal) -> bool:
-    """Whether a subnet is taken by another network."""
+    """Whether another network uses the subnet."""
     return "overlaps" in refusal.words.lower()
 
 

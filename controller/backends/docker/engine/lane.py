@@ -1,7 +1,7 @@
-"""Threads and a connection for one kind of call, so that no kind waits for another.
+"""Threads and a connection for one kind of call, so that one kind does not wait for another.
 
-A shared client is thread-safe and drops a connection that failed by itself, so it is only replaced for another
-version of the API. The one before is closed with the last thread that uses it: nothing is closed under a call.
+A client is thread-safe and drops failed connections itself, so the lane replaces it only for another API version. The
+last thread that uses the previous client frees it, so that no connection closes during a call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Unanswered(Exception):  # noqa: N818 - an outcome
-    """A call got no answer, so what came of it is unknown; ``late`` when the time for it ran out."""
+    """A call got no answer, so its result is unknown; ``late`` when it timed out."""
 
     def __init__(self, words: str, *, late: bool) -> None:
         super().__init__(words)
@@ -30,9 +30,9 @@ class Unanswered(Exception):  # noqa: N818 - an outcome
 
 
 class Lane:
-    """At most ``size`` calls at once to the engine at ``url``, each with ``seconds`` of silence.
+    """Runs at most ``size`` calls at once to the engine at ``url``, each with a read timeout of ``seconds``.
 
-    ``deadline`` also bounds a call as a whole, with its wait for a thread: an answer that trickles is no silence.
+    ``deadline`` limits a whole call including its wait for a thread, because a trickling response never times out.
     """
 
     def __init__(self, url: str, name: str, size: int, seconds: int, deadline: int | None = None) -> None:
@@ -41,11 +41,11 @@ class Lane:
         self._seconds = seconds
         self._deadline = deadline
         self._workers = Workers(size, name)
-        self._connecting = threading.Lock()  # held for no request
+        self._connecting = threading.Lock()  # never held during a request
         self._client: tuple[str, APIClient] | None = None
 
     async def run(self, version: str, function: Callable[[APIClient], T]) -> T:
-        """The result of calls in this version of the API. Raises Refusal and Unanswered."""
+        """Run calls in this API version. Raises Refusal and Unanswered."""
         try:
             async with asyncio.timeout(self._deadline):
                 return await self.read(lambda: function(self._connected(version)))
@@ -53,19 +53,19 @@ class Lane:
             raise Unanswered("timed out", late=True) from error
 
     async def read(self, function: Callable[[], T]) -> T:
-        """The result of a function that blocks, as the read of a stream does. Raises Refusal and Unanswered."""
+        """Run a blocking function, such as the read of a stream. Raises Refusal and Unanswered."""
         return await self._workers.run(lambda: _translated(function))
 
     def close(self) -> None:
-        """Begin no more calls; those under way end by themselves, and nothing waits for them."""
+        """Reject new calls, and do not wait for running ones."""
         self._workers.close()
         with self._connecting:
             client, self._client = self._client, None
         if client is not None:
-            client[1].close()  # the idle connections
+            client[1].close()  # closes only idle connections
 
     def _connected(self, version: str) -> APIClient:
-        from docker import APIClient  # noqa: PLC0415 - 8 MB, only when there is something to do
+        from docker import APIClient  # noqa: PLC0415 - takes 8 MB, so only when needed
 
         with self._connecting:
             if self._client is None or self._client[0] != version:
@@ -87,7 +87,7 @@ def _translated(function: Callable[[], T]) -> T:
 
 
 def _said(error: HTTPError) -> str:
-    """The engine's own words: the ``message`` of its answer (API reference: ErrorResponse)."""
+    """The engine's error message (API reference: ErrorResponse)."""
     try:
         return str(error.response.json()["message"])
     except (ValueError, KeyError, TypeError):
@@ -101,7 +101,7 @@ def _unanswered(error: BaseException) -> Unanswered:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it came from, down to the system call."""
+    """The error and its causes, down to the system call."""
     while error is not None:
         yield error
         error = error.__context__

@@ -1,4 +1,4 @@
-"""How long the engine may take and how much is asked of it at once: the one place for these numbers."""
+"""Timeouts and concurrency limits for calls to the engine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EngineLimits:
-    """Times in seconds, of silence on the connection; a stop has its grace period on top of ``change_seconds``.
+    """Read timeouts in seconds, and the number of concurrent calls of each kind.
 
-    ``ping_seconds``: an engine that does not answer a ping for so long does not answer at all. ``pull_seconds``: how
-    long a registry may send nothing. ``probe_seconds``: the first and the longest pause between two pings while it
-    does not answer. ``settle_seconds``: how long it is given, once it answers again, to carry out what it was asked
-    before. The numbers are calls of a kind at once; ``pulls`` is how many images are pulled at once.
+    A stop may take its grace period plus ``change_seconds``. ``ping_seconds``: an engine that does not answer a ping
+    within this time is unreachable. ``pull_seconds``: how long a registry may be silent. ``probe_seconds``: the first
+    and the longest pause between pings of an unreachable engine. ``settle_seconds``: how long an engine that is back
+    gets to carry out earlier calls. ``pulls`` is how many images are pulled at once.
     """
 
     ping_seconds: int = 5

@@ -1,4 +1,4 @@
-"""Answers of the engine that come piece by piece, and the two forms they come in. Knows no request."""
+"""Streaming responses of the engine, and decoders for their two formats. Sends no request."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _HEADER = 8
 
 
 class Stream:
-    """The bytes of one answer as they come; ends when the engine ends it. Close it, read to the end or not.
+    """Yields the bytes of one response as they arrive. Always close it, even after reading to the end.
 
-    ``run`` runs a blocking function in a thread and turns its errors into ours.
+    ``run`` runs a blocking function in a thread and translates its errors.
     """
 
     def __init__(self, response: Response, run: Callable[[Callable[[], bytes]], Awaitable[bytes]]) -> None:
@@ -36,14 +36,14 @@ class Stream:
         return chunk
 
     async def aclose(self) -> None:
-        """End it, also while a thread waits in a read: closing alone would not wake that."""
-        with contextlib.suppress(OSError, RuntimeError, ValueError):  # read to the end: the connection is given back
+        """Close it even while a thread blocks in a read: shutdown wakes that thread, closing alone does not."""
+        with contextlib.suppress(OSError, RuntimeError, ValueError):  # after the end the pool has the connection back
             self._response.raw.shutdown()
         self._response.close()
 
 
 async def json_lines(stream: Stream) -> AsyncGenerator[dict[str, Any], None]:
-    """The JSON objects of a stream with one in each line; a line of more than 4 MB ends it."""
+    """Yield the JSON objects of a stream with one per line; stop at a line of more than 4 MB."""
     rest = b""
     async with aclosing(stream):
         async for chunk in stream:
@@ -56,9 +56,9 @@ async def json_lines(stream: Stream) -> AsyncGenerator[dict[str, Any], None]:
 
 
 async def payloads(stream: Stream) -> AsyncGenerator[bytes, None]:
-    """The contents of the frames of a container's output (API reference: ContainerAttach, stream format).
+    """Yield the payload of each frame of a container's output (API reference: ContainerAttach, stream format).
 
-    A frame may begin and end anywhere in the chunks.
+    Frames and chunks have independent boundaries.
     """
     rest = b""
     async with aclosing(stream):

@@ -1,4 +1,4 @@
-"""What `edge-controller check` asks an engine: its version, what it can bound, and which containers may do too much."""
+"""Inspects an engine for `edge-controller check`: version, supported limits, and containers with excess privileges."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from controller.backends.docker.engine.client import Engine
 
 
 class SurveyFindings(NamedTuple):
-    """``bounds``: which limits the host's kernel can set; ``unconfined``: containers with more rights than new ones.
+    """``bounds``: the limits that the host's kernel supports; ``unconfined``: containers with excess privileges.
 
-    ``root``: the host's folder of images and containers, "" when the engine does not tell.
+    ``root``: the engine's data directory on the host, "" when unknown.
     """
 
     version: str
@@ -24,12 +24,12 @@ class SurveyFindings(NamedTuple):
     root: str
 
 
-# As the engine names them (API reference: SystemInfo); one that does not tell has no trouble with it.
+# Fields of the engine (API reference: SystemInfo); a missing one means supported.
 _LIMITS = {"memory": "MemoryLimit", "swap": "SwapLimit", "processes": "PidsLimit"}
 
 
 async def bounds(engine: Engine) -> frozenset[str]:
-    """What the host's kernel can bound: "memory", "swap", "processes". Raises Refusal and errors.Waiting."""
+    """The limits that the host's kernel supports: "memory", "swap", "processes". Raises Refusal and errors.Waiting."""
     return _bounds(await engine.call(lambda client: client.info()))
 
 
@@ -38,7 +38,7 @@ def _bounds(info: Mapping[str, Any]) -> frozenset[str]:
 
 
 async def root(engine: Engine) -> str:
-    """The host's folder of images and containers, or "". Raises Refusal and errors.Waiting."""
+    """The engine's data directory on the host, or "". Raises Refusal and errors.Waiting."""
     return _root(await engine.call(lambda client: client.info()))
 
 
@@ -47,7 +47,7 @@ def _root(info: Mapping[str, Any]) -> str:
 
 
 async def take(engine: Engine) -> SurveyFindings:
-    """Look at an engine, and at the containers of every installation. Raises Refusal and errors.Waiting."""
+    """Inspect an engine and the containers of all installations. Raises Refusal and errors.Waiting."""
     version = await engine.call(lambda client: client.version())
     chosen = labels.selector({names.MANAGED_LABEL: names.MANAGED_VALUE})
     entries = await engine.call(lambda client: client.containers(all=True, filters=chosen))
@@ -65,7 +65,7 @@ async def take(engine: Engine) -> SurveyFindings:
 
 
 async def _inspect(engine: Engine, container: str) -> dict[str, Any]:
-    """The container as the engine knows it; one that is gone meanwhile counts as confined."""
+    """Inspect the container; one that was removed meanwhile counts as confined."""
     try:
         found: dict[str, Any] = await engine.call(lambda client: client.inspect_container(container))
     except failures.Refusal as refusal:

@@ -1,1 +1,1 @@
-"""Images: resolve, pull, pin."""
+"""Resolves, pulls and pins images."""

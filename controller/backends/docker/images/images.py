@@ -1,7 +1,7 @@
-"""Images: resolved to a pin once, pulled with progress, and removed when they are superseded.
+"""Resolves images to pins, pulls them with progress, and removes superseded ones.
 
-A pin is ``repository@sha256:...``, or the image id of an image that came from no registry. Only images that were
-pulled for a runtime are ever removed.
+A pin is ``repository@sha256:...``, or the image id of an image that came from no registry. Only images that we pulled
+for a runtime are ever removed.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Images:
         self._pulled: set[str] = set()
 
     def was_pulled(self, pin: str) -> bool:
-        """Whether this process pulled it."""
+        """Whether this process pulled the image."""
         return pin in self._pulled
 
     async def resolve(self, target: Target, progress: Progress) -> Target:
-        """The target with its pin; the image is on the host. A pin that is given is kept.
+        """Make sure that the image is on the host, and return the target with its pin. Keeps a given pin.
 
         Raises errors.Stalled(IMAGE_NOT_FOUND, IMAGE_REFUSED), errors.Retry(IMAGE_PULL_FAILED, DISK_FULL).
         """
@@ -68,13 +68,13 @@ class Images:
         await self._pull(reference, target, progress)
         found = await self._inspect(reference)
         if found is None:
-            raise errors.Retry(reasons.IMAGE_PULL_FAILED, f"{reference} was pulled but is not there; it is tried again")
+            raise errors.Retry(reasons.IMAGE_PULL_FAILED, f"{reference} was pulled but is missing; retrying")
         pin = target.image or _pin(found, target.spec.image)
         self._pulled.add(pin)
         return dataclasses.replace(target, image=pin)
 
     async def remove_superseded(self, target: Target, pin: str) -> None:
-        """Remove an image that was pulled for the runtime, unless a container of ours still needs or remembers it."""
+        """Remove an image that was pulled for the runtime, unless a container of ours still uses or records it."""
         if "@" not in pin:
             return
         in_use = await self._containers.of_install(target.identity.install_id)
@@ -83,10 +83,10 @@ class Images:
             return
         try:
             await self._engine.change(lambda client: client.remove_image(pin))
-            log.info("removed the superseded image %s", pin, extra={"runtime": target.name})
+            log.info("Removed the superseded image %s", pin, extra={"runtime": target.name})
         except failures.Refusal as refusal:
-            # Gone, or used by a container that is not ours: both are fine.
-            log.debug("kept image %s: %s", pin, refusal)
+            # It is gone already, or a container that is not ours uses it.
+            log.debug("Kept image %s: %s", pin, refusal)
 
     def _require_pullable(self, reference: str, policy: str) -> None:
         if policy == "Never":
@@ -109,7 +109,7 @@ class Images:
             await progress(reasons.IMAGE_PULLING, f"Waiting to pull {reference}: other images are pulled first")
         async with self._turns:
             await self._pull_now(reference, target, progress)
-        log.info("pulled %s", reference, extra={"runtime": target.name})
+        log.info("Pulled %s", reference, extra={"runtime": target.name})
 
     async def _pull_now(self, reference: str, target: Target, progress: Progress) -> None:
         download, reported_at = Download(reference), -_PROGRESS_SECONDS
@@ -126,7 +126,7 @@ class Images:
         except errors.Waiting as waiting:
             if waiting.reason != reasons.DAEMON_SLOW:
                 raise
-            message = f"The registry sent nothing of {reference} for {self._silence:.0f} s; the pull is tried again"
+            message = f"The registry sent nothing for {reference} in {self._silence:.0f} s; retrying the pull"
             raise errors.Retry(reasons.IMAGE_PULL_FAILED, message) from waiting
 
     async def _open(self, reference: str, target: Target) -> Stream:
@@ -134,7 +134,7 @@ class Images:
         credentials = credentials_for(name, target.pull_credentials)
 
         def opened(client: APIClient) -> Response:
-            import docker.auth  # noqa: PLC0415 - with the SDK, at the first use
+            import docker.auth  # noqa: PLC0415 - part of the SDK, imported on first use
 
             headers = {"X-Registry-Auth": docker.auth.encode_header(credentials)} if credentials else {}
             return client.post(
@@ -156,7 +156,7 @@ def _inspect(client: Any, reference: str) -> dict[str, Any]:
 
 
 def _pin(image: dict[str, Any], repository: str) -> str:
-    """The digest under which the repository has the image, else its id."""
+    """The image's digest in the repository, else its id."""
     wanted = _familiar(repository)
     digests = image.get("RepoDigests") or []
     return next((digest for digest in digests if digest.rpartition("@")[0] == wanted), str(image["Id"]))

@@ -1,6 +1,6 @@
-"""What an image pull says, as progress for a person; whose credentials it takes. Pure.
+"""Summarises the progress of an image pull, and selects its credentials. Pure.
 
-Messages: API reference, ImageCreate: lines with ``id``, ``status``, ``progressDetail`` or ``error``.
+Messages (API reference: ImageCreate) are lines with ``id``, ``status``, ``progressDetail`` or ``error``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _HUB_NAMES = (_DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "https://i
 
 
 class Download:
-    """How far one pull is."""
+    """The progress of one pull."""
 
     def __init__(self, reference: str) -> None:
         self._reference = reference
         self._layers: dict[str, tuple[int, int]] = {}
 
     def take(self, line: dict[str, Any]) -> None:
-        """Take one message. Raises Refusal when it tells of a failure."""
+        """Take one message. Raises Refusal when it reports an error."""
         if "error" in line:
             raise Refusal(500, str((line.get("errorDetail") or {}).get("message") or line["error"]))
         detail, layer = line.get("progressDetail") or {}, line.get("id", "")
@@ -33,7 +33,7 @@ class Download:
             self._layers[layer] = (total, total)
 
     def describe(self) -> str:
-        """One sentence."""
+        """Describe the progress in one sentence."""
         done = sum(current for current, _ in self._layers.values())
         total = sum(size for _, size in self._layers.values())
         if not total:
@@ -43,7 +43,7 @@ class Download:
 
 
 def repository_of(reference: str) -> tuple[str, str]:
-    """Repository, and tag or digest, as the engine takes them for a pull."""
+    """Split a reference into repository, and tag or digest, as a pull expects them."""
     if "@" in reference:
         repository, _, digest = reference.partition("@")
         return repository, digest
@@ -52,7 +52,7 @@ def repository_of(reference: str) -> tuple[str, str]:
 
 
 def credentials_for(repository: str, credentials: Sequence[dict[str, str]]) -> dict[str, str] | None:
-    """The credentials for the repository's registry, in the form of the engine (API reference: AuthConfig)."""
+    """The credentials for the repository's registry, as the engine expects them (API reference: AuthConfig)."""
     wanted = _registry(repository)
     for given in credentials:
         if _same_registry(given.get("registry", ""), wanted):
@@ -62,7 +62,7 @@ def credentials_for(repository: str, credentials: Sequence[dict[str, str]]) -> d
 
 
 def _registry(repository: str) -> str:
-    """The registry's host: what is before the first slash, when it looks like a host (distribution reference)."""
+    """The registry's host: the part before the first slash, if it looks like a host (distribution reference)."""
     first, slash, _ = repository.partition("/")
     return first if slash and ("." in first or ":" in first or first == "localhost") else _DOCKER_HUB
 

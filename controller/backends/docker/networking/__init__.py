@@ -1,1 +1,1 @@
-"""MACVLAN networks and their endpoints, DHCP leases, dedicated interfaces, addresses in use."""
+"""Manages MACVLAN networks and their endpoints, DHCP leases, dedicated interfaces and addresses in use."""

@@ -1,7 +1,7 @@
-"""Which addresses our runtimes have on which LAN, as last observed, and whether anybody else has them: two may not.
+"""Detects address conflicts: records the observed addresses of our runtimes, and asks the LAN who else has them.
 
-The engine refuses an address only where it gave both; an interface made in a namespace is unknown to it, and so is
-the rest of the LAN. Kept in memory: every runtime is observed after each start of the controller.
+The engine detects a conflict only between addresses that it assigned itself; it knows neither interfaces that we create
+in a namespace nor the rest of the LAN. Kept in memory only: each start of the controller observes every runtime.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from controller.backends.base import Identity, ObservedInterface
 from controller.backends.docker.networking.endpoint_plan import DesiredInterface
 from controller.network.arp.guard import AddressGuard, GuardedAddress
 
-_NAMESAKE = "A Runtime of namespace {} asked for the container {} first: give one of the two another deviceId"
+_NAMESAKE = "A Runtime of namespace {} requested the container {} first: change the deviceId of one of the two"
 
 
 class AddressRegistry:
-    """Addresses by runtime; ``guard`` knows of the machines that are not ours."""
+    """Addresses by runtime; ``guard`` detects other machines on the LAN."""
 
     def __init__(self, guard: AddressGuard) -> None:
         self._guard = guard
@@ -28,7 +28,7 @@ class AddressRegistry:
         self._claims: dict[tuple[str, str], Identity] = {}
 
     def note(self, identity: Identity, interfaces: Iterable[ObservedInterface]) -> None:
-        """Take what was observed of a runtime; nothing when it does not run."""
+        """Record the observed interfaces of a runtime; none when it does not run."""
         held = frozenset(_held(found) for found in interfaces if found.address and found.mac_address)
         if held:
             self._held[identity] = held
@@ -38,7 +38,7 @@ class AddressRegistry:
         self._guard.guard(identity.namespace, identity.device_id, held)
 
     def claim(self, identity: Identity, desired_interfaces: Sequence[DesiredInterface]) -> None:
-        """Take what a runtime that shall run asks for: of two, it belongs to the one that asked first."""
+        """Claim the addresses of a runtime that should run; the first of two claims wins."""
         wanted = {_place(desired) for desired in desired_interfaces if desired.interface.address}
         self._claims = {
             place: holder for place, holder in self._claims.items() if holder != identity or place in wanted
@@ -47,8 +47,9 @@ class AddressRegistry:
             self._claims.setdefault(place, identity)
 
     def claimed(self, identity: Identity, desired_interfaces: Sequence[DesiredInterface]) -> tuple[str, str] | None:
-        """Why a start may not be made, reason and message, when another runtime of ours has or asked first for an
-        address of the wishes. Where both would have one container, that is what a person must mend.
+        """Reason and message that block a start, when another runtime of ours uses or first claimed an address.
+
+        If both have the same container name, that is the cause, so report it instead.
         """
         for desired in desired_interfaces:
             holder = self._claims.get(_place(desired), identity)
@@ -60,15 +61,16 @@ class AddressRegistry:
         return None
 
     def judged(self, found: ObservedInterface) -> ObservedInterface:
-        """What was observed, and whether another machine has the address too."""
+        """The observed interface, with a fault when another machine uses the same address."""
         other = self._guard.conflicting_mac(_held(found)) if found.address and found.mac_address else ""
         if not other or not found.in_order:
             return found
-        detail = f"{found.address} is also {other} on {found.parent_interface}: take that machine off or give another"
+        user = f"the machine {other} also uses {found.address} on {found.parent_interface}"
+        detail = f"{user}: disconnect that machine or set another address"
         return replace(found, in_order=False, detail=detail, awaits=reasons.ADDRESS_CONFLICT)
 
     def require_free(self, identity: Identity, desired_interfaces: Sequence[DesiredInterface]) -> None:
-        """Raise errors.Waiting(ADDRESS_CONFLICT) when another runtime of ours has the address of a wish."""
+        """Raise errors.Waiting(ADDRESS_CONFLICT) when another runtime of ours uses a desired address."""
         for desired in desired_interfaces:
             wanted = _place(desired)
             holders = (
@@ -78,9 +80,9 @@ class AddressRegistry:
                 raise errors.Waiting(reasons.ADDRESS_CONFLICT, _taken(holder, *wanted))
 
     async def require_unclaimed(self, identity: Identity, desired_interfaces: Sequence[DesiredInterface]) -> None:
-        """Raise errors.Waiting(ADDRESS_CONFLICT) when anybody has an address that the runtime is to take now.
+        """Raise errors.Waiting(ADDRESS_CONFLICT) when anybody uses an address that the runtime is about to take.
 
-        One that it has already is not asked for again.
+        Does not probe addresses that it uses already.
         """
         self.require_free(identity, desired_interfaces)
         wanted = {_wanted(desired): desired for desired in desired_interfaces if desired.interface.address}
@@ -90,7 +92,7 @@ class AddressRegistry:
 
 
 def _taken(holder: str, parent: str, address: str) -> str:
-    return f"{holder} has the address {address} on {parent}: free it or give another one"
+    return f"{holder} has the address {address} on {parent}: free it or set another one"
 
 
 def _place(desired: DesiredInterface) -> tuple[str, str]:

@@ -1,6 +1,6 @@
-"""A container's interfaces brought to the spec in place: Docker's endpoints first, then the rest in its namespace.
+"""Makes a container's interfaces match the spec in place: first Docker's endpoints, then the rest in its namespace.
 
-Works on a running and on a stopped container, and never restarts one.
+Works on running and stopped containers, and never restarts one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Attachments:
-    """Connects containers to their networks, and puts in order inside them what the engine cannot."""
+    """Connects containers to their networks, and configures inside them what the engine cannot."""
 
     def __init__(self, parts: Parts) -> None:
         self._engine = parts.engine
@@ -48,20 +48,20 @@ class Attachments:
         self._parents = parts.parents
 
     async def require_unclaimed(self, target: Target) -> None:
-        """Raise errors.Waiting(ADDRESS_CONFLICT) when somebody has an address that a start would take."""
+        """Raise errors.Waiting(ADDRESS_CONFLICT) when somebody uses an address that a start would take."""
         await self.provide(target)
         container = await self._containers.require(target.identity)
         await self._occupancy.require_unclaimed(target.identity, self.desired_interfaces(target, container))
 
     async def provide(self, target: Target) -> None:
-        """Make the VLANs that its interfaces stand on, see Parents.provide."""
+        """Create the VLANs that its interfaces need, see Parents.provide."""
         await self._parents.provide(interfaces.parent_interface for interfaces in target.spec.interfaces)
 
     async def repair(self, target: Target, *, started: bool = False) -> None:
-        """Put everything in order that can be now; ``started``: after a start of ours, whose addresses were free.
+        """Repair every interface that can be repaired now; ``started``: after our start, which checked the addresses.
 
-        Raises errors.Waiting(PARENT_MISSING) afterwards when an interface had to be left out, and
-        errors.Waiting(ADDRESS_CONFLICT) before when another runtime, or any other machine, has an address.
+        Raises errors.Waiting(ADDRESS_CONFLICT) before any change when another runtime or machine uses an address, and
+        errors.Waiting(PARENT_MISSING) after repairing the rest when an interface lacks its parent.
         """
         container = await self._containers.current(target.identity)
         await self._dedication.recover(target.identity, container.process if container else NONE)
@@ -86,20 +86,20 @@ class Attachments:
         if container.state["Status"] == "running":
             await self._repair_running(target, container, parents, started=started)
         if missing := [name for name, number in parents.items() if not number]:
-            raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {', '.join(missing)} now")
+            raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {', '.join(missing)}")
 
     async def reconnect(self, target: Target, refusal: failures.Refusal) -> None:
-        """Repair a container whose start was refused because a network of it is gone or cannot be used."""
+        """Repair a container whose start was refused because one of its networks is gone or unusable."""
         await self._networks.drop_unusable(refusal)
         await self.repair(target)
 
     def desired_interfaces(self, target: Target, container: Container) -> tuple[DesiredInterface, ...]:
-        """Every interface of the spec with the MAC address that it has on this container, and with its lease."""
+        """Every interface of the spec with its MAC address on this container and its lease."""
         interfaces = create_body.desired_interfaces(target, labels.mac_addresses(container.labels))
         return self._leasing.lease_state(target.identity, interfaces, container.process, self.parents(interfaces))
 
     def parents(self, desired_interfaces: Sequence[DesiredInterface]) -> dict[str, int]:
-        """The kernel's numbers of the wishes' parent interfaces, 0 for one that the host does not have now."""
+        """The kernel's indexes of the parent interfaces, 0 for a missing one."""
         return self._parents.numbers(desired.interface.parent_interface for desired in desired_interfaces)
 
     async def _arrange_endpoints(
@@ -133,19 +133,19 @@ class Attachments:
     async def _connect(self, container: Container, network: str, settings: dict[str, object]) -> None:
         body = {"Container": container.id, "EndpointConfig": settings}
         await self._engine.post(f"/networks/{network}/connect", body)
-        log.info("connected %s to network %s", container.name, network)
+        log.info("Connected %s to network %s", container.name, network)
 
     async def _disconnect(self, container: Container, endpoint: Endpoint) -> None:
-        # An engine forgets a link that we renamed, and leaves it behind with its addresses.
+        # An engine loses track of a link that we renamed, and would leave it behind with its addresses.
         if container.pid and endpoint.mac_address:
             await link_reconciler.remove_link(container.process, endpoint.mac_address)
         await self._engine.change(
             lambda client: client.disconnect_container_from_network(container.id, endpoint.network, force=True)
         )
-        log.info("disconnected %s from network %s", container.name, endpoint.network)
+        log.info("Disconnected %s from network %s", container.name, endpoint.network)
 
     async def _make_way(self, container: Container, attachment: Attachment) -> None:
-        """Remove the link that stood in for Docker's: two with one MAC address cannot be."""
+        """Remove the link that we created in place of Docker's: two links cannot share a MAC address."""
         if container.pid:
             await link_reconciler.remove_link(container.process, attachment.desired.mac_address)
 
@@ -156,10 +156,10 @@ class Attachments:
         numbered = [(desired, parents[desired.interface.parent_interface]) for desired in desired_interfaces]
         links = [desired.link(number) for desired, number in numbered if number]
         held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
-        # A parent that is not there by its name may only have another one: what stands on it may work.
+        # A parent that is missing may only have been renamed, so that its links still work.
         held += [desired.mac_address for desired, number in numbered if not number]
         if faults := await link_reconciler.reconcile_links(container.process, links, held):
-            log.info("repaired links: %s", "; ".join(faults), extra={"runtime": target.name})
+            log.info("Repaired links: %s", "; ".join(faults), extra={"runtime": target.name})
         if faults or started:
             await _announce(container.process, links)
         await self._leasing.keep(target.identity, desired_interfaces, container.process, parents)
@@ -167,12 +167,12 @@ class Attachments:
         found = await asyncio.to_thread(resolver.name_servers, container.process)
         if not any(desired.pending for desired in desired_interfaces) and resolves_otherwise(container, wanted, found):
             await asyncio.to_thread(resolver.write, container.process, wanted)
-            log.info("wrote name servers of %s", container.name, extra={"runtime": target.name})
+            log.info("Wrote name servers of %s", container.name, extra={"runtime": target.name})
         await self._dedication.place(target, container.process)
 
 
 async def _announce(process: Process, links: Sequence[WantedLink]) -> None:
-    """Tell the LAN who has the addresses, so that switches and neighbours learn it at once."""
+    """Announce the addresses on the LAN, so that switches and neighbours learn them at once."""
     claims = [
         Claim(link.name, bytes.fromhex(link.mac_address.replace(":", "")), link.address.ip)
         for link in links
@@ -181,11 +181,11 @@ async def _announce(process: Process, links: Sequence[WantedLink]) -> None:
     try:
         await announcement.announce(process, claims)
     except OSError as error:
-        log.info("Addresses could not be announced: %s", error.strerror)
+        log.info("Failed to announce addresses: %s", error.strerror)
 
 
 def pins_mac(container: Container, attachment: Attachment, capabilities: Capabilities) -> bool:
-    """Whether the interface gets the wish's MAC address when this container is connected to the network."""
+    """Whether connecting this container to the network gives the interface its desired MAC address."""
     if capabilities.several_endpoints:
         return capabilities.connect_pins_mac
     own = container.document["Config"].get("MacAddress", "").lower() == attachment.desired.mac_address
@@ -193,9 +193,9 @@ def pins_mac(container: Container, attachment: Attachment, capabilities: Capabil
 
 
 def resolves_otherwise(container: Container, wanted: Sequence[str], found: Sequence[str]) -> bool:
-    """Whether the runtime asks other name servers than the wanted ones.
+    """Whether the runtime uses other name servers than the wanted ones.
 
-    Docker's own resolver (127.0.0.11) asks those that the container was created with.
+    Docker's own resolver (127.0.0.11) forwards to those that the container was created with.
     """
     given = container.host_config.get("Dns") or []
     return (

@@ -1,6 +1,6 @@
-"""The host interface that a runtime has to itself: whether it may have it, and moving it in and back.
+"""Checks whether a runtime may have its dedicated host interface, and moves it into the container and back.
 
-Between a spec and the lending of interfaces, which knows neither Docker nor a Runtime.
+Connects specs with the interface passthrough, which knows neither Docker nor Runtimes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from controller.network.interfaces import HostInterface
 
 
 class DedicatedLink(NamedTuple):
-    """How the interface of a runtime stands: what is not in order, and why that cannot be mended now."""
+    """The state of a runtime's dedicated interface: its fault, and why that cannot be repaired now."""
 
     fault: str = ""
     obstacle: tuple[str, str] | None = None  # reason and message
-    lent: bool = False  # the host lacks an interface for this runtime
+    lent: bool = False  # a host interface is passed through to this runtime
 
 
 class DedicatedInterfaces:
-    """``snapshot`` gives all interfaces of the host, virtual ones too."""
+    """``snapshot`` returns all interfaces of the host, including virtual ones."""
 
     def __init__(
         self, passthrough: InterfacePassthrough, networks: Networks, snapshot: Callable[[], Sequence[HostInterface]]
@@ -37,7 +37,7 @@ class DedicatedInterfaces:
         self._snapshot = snapshot
 
     async def lease_state(self, target: Target, process: Process) -> DedicatedLink:
-        """How it stands; ``process`` is the container's first one, number 0 while it does not run."""
+        """The current state; ``process`` is the container's first one, pid 0 while it does not run."""
         name, passthroughs = target.spec.dedicated_interface, await self._passthrough.passthroughs()
         ours = {
             passthrough.name for passthrough in passthroughs.values() if passthrough.owner == _owner(target.identity)
@@ -48,12 +48,12 @@ class DedicatedInterfaces:
         if name and not await self._passthrough.in_place(name, process):
             return DedicatedLink(obstacle[1] if obstacle else f"{name} is not in the runtime", obstacle, bool(ours))
         surplus = ours - {name}
-        return DedicatedLink(f"{', '.join(surplus)} is not asked for any more" if surplus else "", None, bool(ours))
+        return DedicatedLink(f"{', '.join(surplus)} is no longer in the spec" if surplus else "", None, bool(ours))
 
     async def place(self, target: Target, process: Process) -> None:
-        """Move what the spec asks for into the running container, and all else back.
+        """Move the spec's interface into the running container, and any other back to the host.
 
-        Raises errors.Stalled(DEDICATED_REFUSED) and errors.Waiting(PARENT_MISSING) when it may not or cannot be.
+        Raises errors.Stalled(DEDICATED_REFUSED) and errors.Waiting(PARENT_MISSING).
         """
         name, owner = target.spec.dedicated_interface, _owner(target.identity)
         await self._passthrough.return_to_host(owner, excluding=name)
@@ -65,25 +65,25 @@ class DedicatedInterfaces:
         await self._passthrough.move_in(name, owner, process)
 
     async def recover(self, identity: Identity, process: Process) -> None:
-        """Hold what is in the container, and give the host back what an earlier run had; number 0: none runs.
+        """Take hold of the interface in the container, and return that of an earlier run; pid 0: none runs.
 
-        Before links are mended: a namespace that is held keeps all its links, and their MAC addresses, busy.
+        Must precede the repair of links: a namespace that we hold keeps all its links and their MAC addresses in use.
         """
         await self._passthrough.recover(_owner(identity), process)
 
     async def return_to_host(self, identity: Identity) -> None:
-        """Give the host back what a runtime has that does not run any more."""
+        """Return the interface of a stopped runtime to the host."""
         await self._passthrough.return_to_host(_owner(identity))
 
     async def take_all_back(self) -> None:
-        """Give the host back everything."""
+        """Return all interfaces to the host."""
         for passthrough in (await self._passthrough.passthroughs()).values():
             await self._passthrough.return_to_host(passthrough.owner)
 
     async def _obstacle(self, target: Target, name: str) -> tuple[str, str] | None:
-        """Why the interface may not be moved now."""
+        """Reason and message why the interface cannot be moved now."""
         if passthrough := (await self._passthrough.passthroughs()).get(name):
-            return _refused(f"{name} is dedicated to {passthrough.owner[1]}: give another one, or take it from there")
+            return _refused(f"{name} is dedicated to {passthrough.owner[1]}: set another one, or remove it there")
         if target.rival:
             return _refused(target.rival)
         found = {interface.name: interface for interface in await asyncio.to_thread(self._snapshot)}
@@ -95,19 +95,19 @@ class DedicatedInterfaces:
         parents = {declared.parent_interface for declared in target.spec.interfaces}
         parents |= {network.parent for network in await self._networks.all()}
         if any(parent == name or parent.startswith(f"{name}.") for parent in parents):
-            return _refused(f"{name} is the parent of runtimes on its LAN: dedicate an interface that has none")
+            return _refused(f"{name} is the parent interface of runtimes: dedicate another interface")
         return None
 
 
 def _use(interface: HostInterface) -> str:
-    """Why the host itself cannot do without it, "" when it can."""
+    """Why the host itself needs the interface, "" when it does not."""
     name = interface.name
     if interface.kind == "wifi":
         return f"{name} is Wi-Fi: field buses need a wired interface"
     if interface.gateway:
-        return f"The host's default route goes over {name}: the host would lose its network"
+        return f"The host's default route uses {name}: the host would lose its network"
     if interface.used_by:
-        return f"{', '.join(interface.used_by)} of the host stands on {name}: remove it, or give another one"
+        return f"The host's {', '.join(interface.used_by)} uses {name}: remove it, or dedicate another interface"
     return ""
 
 

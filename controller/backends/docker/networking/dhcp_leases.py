@@ -1,6 +1,6 @@
-"""The leases of a runtime's interfaces: where they are asked for, and what is told of them.
+"""Requests DHCP leases for a runtime's interfaces, and translates their state into observations.
 
-Between the wishes of a container and the keeper of leases, which knows neither Docker nor a spec.
+Connects desired interfaces with the LeaseManager, which knows neither Docker nor specs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from controller.network.dhcp.machine import Client, LeaseProblem
 _HOST_NAME_LIMIT = 63
 
 _AWAITED = {
-    None: (reasons.ADDRESS_PENDING, "a DHCP server is being asked"),
+    None: (reasons.ADDRESS_PENDING, "waiting for a DHCP server"),
     LeaseProblem.SILENT: (reasons.DHCP_SILENT, "no DHCP server answers"),
-    LeaseProblem.REFUSED: (reasons.LEASE_REFUSED, "the DHCP server took the address back; it is asked for another one"),
-    LeaseProblem.EXPIRED: (reasons.LEASE_EXPIRED, "the lease ended and no DHCP server answered"),
+    LeaseProblem.REFUSED: (reasons.LEASE_REFUSED, "the DHCP server withdrew the address; requesting another one"),
+    LeaseProblem.EXPIRED: (reasons.LEASE_EXPIRED, "the lease expired and no DHCP server answers"),
 }
 
 
@@ -41,7 +41,7 @@ class DhcpLeases:
         process: Process,
         parents: Mapping[str, int],
     ) -> tuple[DesiredInterface, ...]:
-        """The wishes with how their leases stand, for the run of the container whose first one is ``process``."""
+        """The desired interfaces with the state of their leases, for the run of the container with this process."""
         return tuple(
             replace(
                 desired, lease_state=self._keeper.lease_state(_key(identity, desired), _link(desired, process, parents))
@@ -58,7 +58,7 @@ class DhcpLeases:
         process: Process,
         parents: Mapping[str, int],
     ) -> None:
-        """See that the leases of all links that can be there are kept. Raises errors.Retry(STEP_FAILED)."""
+        """Keep the leases of all interfaces whose parent exists. Raises errors.Retry(STEP_FAILED)."""
         for desired in desired_interfaces:
             link = _link(desired, process, parents)
             if desired.leased and link.parent_index:
@@ -68,17 +68,17 @@ class DhcpLeases:
                 await self._keeper.keep(_key(identity, desired), link, client)
 
     def forget(self, identity: Identity) -> None:
-        """Ask no more for a runtime that is gone."""
+        """Stop keeping the leases of a removed runtime."""
         self._keeper.forget(identity.namespace, identity.device_id)
 
 
 def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedInterface:
-    """What was seen of a leased interface, with its lease and what it waits for."""
+    """The observed interface with its lease, or with what it waits for."""
     if not desired.leased or not seen.attached:
         return seen
     lease_state = desired.lease_state
     if not lease_state.kept:
-        return replace(seen, in_order=False, detail=seen.detail or "nobody keeps its lease")
+        return replace(seen, in_order=False, detail=seen.detail or "its lease is not kept")
     if lease_state.lease is None:
         awaits, detail = _AWAITED[lease_state.problem]
         return replace(seen, in_order=False, detail=seen.detail or detail, awaits="" if seen.detail else awaits)

@@ -1,8 +1,8 @@
-"""Which Docker network holds which interface of a runtime, and which interfaces we make ourselves.
+"""Plans which interfaces of a runtime Docker's networks provide, and which we create ourselves. Pure.
 
-Pure. An endpoint of Docker's is there from the first moment of every start, also without us, so Docker holds what
-it can hold with the right MAC address: on one network one interface, below API 1.44 one interface in all. The rest
-is made in the container's network namespace after each start.
+Docker's endpoints exist from the first moment of every start, even when the controller is down. So Docker provides
+every interface that it can with the right MAC address: one per network, and below API 1.44 one in total. We create the
+others in the container's network namespace after each start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LAN_DRIVERS = ("macvlan", "ipvlan")
 
 @dataclass(frozen=True)
 class Network:
-    """A network of the engine, whoever made it."""
+    """A network of the engine, ours or not."""
 
     id: str
     name: str
@@ -40,7 +40,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A network that a container is configured for.
+    """A container's endpoint on a network.
 
     ``mac_address`` is empty while the container is stopped, ``network_id`` before its first start.
     """
@@ -53,7 +53,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class DesiredInterface:
-    """One interface of the spec with the MAC address it has, and how its lease stands where it has one."""
+    """One interface of the spec with its MAC address, and with the state of its lease if it has one."""
 
     interface: runtimes.Interface
     mac_address: str
@@ -65,7 +65,7 @@ class DesiredInterface:
         return IPv4Network(self.interface.subnet) if self.interface.subnet and self.interface.address else None
 
     def link(self, parent_index: int) -> WantedLink:
-        """The interface as a link in the runtime; ``parent_index`` is the kernel's number of its parent."""
+        """The interface as a link in the runtime; ``parent_index`` is the kernel's index of its parent."""
         return WantedLink(
             self.interface.name,
             self.interface.parent_interface,
@@ -78,23 +78,23 @@ class DesiredInterface:
 
     @property
     def leased(self) -> bool:
-        """Whether a server says what address it has."""
+        """Whether it gets its address by DHCP."""
         return self.interface.mode == "Dhcp"
 
     @property
     def pending(self) -> bool:
-        """Whether a server has not said yet what address it has."""
+        """Whether it still waits for an address from DHCP."""
         return self.leased and not self.lease_state.settled
 
     @property
     def gateway(self) -> str:
-        """The gateway that the spec gives, else the server's; "" for none."""
+        """The gateway of the spec, else of the lease; "" for none."""
         lease = self.lease_state.lease
         return self.interface.gateway or (str(lease.gateway) if lease and lease.gateway else "")
 
     @property
     def name_servers(self) -> tuple[str, ...]:
-        """Those that the spec gives, else the server's."""
+        """The name servers of the spec, else of the lease."""
         lease = self.lease_state.lease
         return self.interface.dns or (tuple(map(str, lease.name_servers)) if lease else ())
 
@@ -107,7 +107,7 @@ class DesiredInterface:
 
 @dataclass(frozen=True)
 class Attachment:
-    """An interface and the LAN network that holds it."""
+    """An interface and the LAN network that provides it."""
 
     desired: DesiredInterface
     network: str
@@ -115,11 +115,11 @@ class Attachment:
 
 @dataclass(frozen=True)
 class EndpointPlan:
-    """What to do with Docker's networks; wishes in none of these are made in the namespace.
+    """Changes of a container's endpoints; we create interfaces that appear in none of the fields in the namespace.
 
-    ``held`` are endpoints that stand as they should, ``connect`` is to be added after ``disconnect`` is taken off,
-    ``create`` are the LAN networks to be made before. ``lost`` are endpoints on networks that were removed, perhaps
-    made again under the same name: the container cannot start with them.
+    ``held`` are endpoints that are correct. First create the LAN networks of ``create``, then remove ``disconnect``,
+    then add ``connect``. ``lost`` are endpoints on networks that were removed, and perhaps created again under the same
+    name: the container cannot start with them.
     """
 
     held: tuple[Attachment, ...] = ()
@@ -130,7 +130,7 @@ class EndpointPlan:
 
 
 class LanNetworks:
-    """The engine's networks, as far as they decide where an interface can be; made by this installation or not."""
+    """Decides which LAN network can provide an interface, from all networks of the engine, ours or not."""
 
     def __init__(self, install_id: str, networks: Iterable[Network], capabilities: Capabilities) -> None:
         self._install_id = install_id
@@ -138,10 +138,10 @@ class LanNetworks:
         self._capabilities = capabilities
 
     def of(self, desired: DesiredInterface) -> str:
-        """The name of the LAN network for the wish, whether it exists or not; "" when Docker cannot hold it.
+        """The name of the LAN network for the interface, existing or not; "" when Docker cannot provide it.
 
-        Raises errors.Stalled(POOL_OVERLAP) where a network that is not a LAN has the subnet: its routes are the
-        host's, and the LAN could not be reached.
+        Raises errors.Stalled(POOL_OVERLAP) when a non-LAN network has the subnet: the host's routes would lead there,
+        and the LAN would be unreachable.
         """
         subnet = desired.subnet
         if subnet is None:
@@ -153,7 +153,7 @@ class LanNetworks:
         return name if self._can_be_made(desired, subnet) else ""
 
     def with_planned(self, desired: DesiredInterface, name: str) -> LanNetworks:
-        """These and the network that is to be made for the wish."""
+        """These networks and the one to be created for the interface."""
         subnets = (desired.subnet,) if desired.subnet else ()
         made = Network(
             "", name, "macvlan", desired.interface.parent_interface, subnets, (), labels.of_lan(self._install_id)
@@ -161,7 +161,7 @@ class LanNetworks:
         return LanNetworks(self._install_id, (*self._networks.values(), made), self._capabilities)
 
     def lost(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
-        """The endpoints on networks that the engine does not have any more."""
+        """The endpoints on networks that the engine no longer has."""
         known = {network.id for network in self._networks.values()}
         return tuple(endpoint for endpoint in endpoints if endpoint.network_id not in ("", *known))
 
@@ -190,7 +190,7 @@ class LanNetworks:
 def at_creation(
     desired_interfaces: Sequence[DesiredInterface], lans: LanNetworks, capabilities: Capabilities
 ) -> EndpointPlan:
-    """The arrangement of a new container."""
+    """The plan for a new container."""
     return _arranged(desired_interfaces, (), lans, lambda _, placed: capabilities.several_endpoints or not placed)
 
 
@@ -200,9 +200,9 @@ def on_container(
     lans: LanNetworks,
     can_pin: Callable[[Attachment], bool],
 ) -> EndpointPlan:
-    """The arrangement of a container that exists.
+    """The plan for an existing container.
 
-    ``can_pin`` tells whether connecting the network would give the interface its MAC address.
+    ``can_pin`` returns whether connecting the network would give the interface its MAC address.
     """
     return _arranged(desired_interfaces, endpoints, lans, lambda attachment, _: can_pin(attachment))
 
@@ -242,7 +242,7 @@ def _arranged(
 
 
 def _in_place(endpoint: Endpoint | None, desired: DesiredInterface) -> bool:
-    """Whether the endpoint has the wish's address and, as far as it is known, its MAC address."""
+    """Whether the endpoint has the desired address and, if known, the desired MAC address."""
     if endpoint is None or endpoint.address != desired.interface.address:
         return False
     return endpoint.mac_address.lower() in ("", desired.mac_address.lower())

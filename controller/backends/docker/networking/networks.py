@@ -1,7 +1,7 @@
-"""The engine's networks: an internal bridge for each runtime, and LAN networks that runtimes share.
+"""Creates and removes networks: an internal bridge for each runtime, and LAN networks that runtimes share.
 
-One task at a time makes or removes networks, so that a free subnet is still free when it is used and a network
-is not removed between being found and being used. A network without our labels is never touched.
+Only one task at a time creates or removes networks, so that a free subnet stays free until it is used, and a network
+that was found is not removed before its use. Networks without our labels are never touched.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Networks:
         return [_network(entry) for entry in await self._engine.call(lambda client: client.networks())]
 
     async def internal_exists(self, identity: Identity) -> bool:
-        """Whether the runtime's internal network stands."""
+        """Whether the runtime's internal network exists."""
         return self._find(labels.internal_network_name(identity), await self.all()) is not None
 
     async def prepare(self, identity: Identity, arrange: Callable[[list[Network]], EndpointPlan]) -> EndpointPlan:
-        """Make the internal network and what the arrangement needs; ``arrange`` is given the engine's networks.
+        """Create the internal network and those of the plan that ``arrange`` returns for the engine's networks.
 
         Raises errors.Stalled(POOL_EXHAUSTED, NAME_TAKEN) and Refusal.
         """
@@ -57,22 +57,22 @@ class Networks:
             return endpoint_plan
 
     async def remove_internal(self, identity: Identity) -> bool:
-        """Remove the runtime's internal network; whether there was one."""
+        """Remove the runtime's internal network; return whether it existed."""
         async with self._one_at_a_time:
             network = self._find(labels.internal_network_name(identity), await self.all())
             return network is not None and await self._remove(network)
 
     async def remove_unused_lans(self) -> list[str]:
-        """Remove LAN networks of ours that no container is configured for; their names."""
+        """Remove our LAN networks that no container has an endpoint on; return their names."""
         async with self._one_at_a_time:
             used = await self._engine.call(_used_networks)
             ours = [network for network in await self.all() if labels.is_lan(network.labels, self._install_id)]
             return [network.name for network in ours if network.name not in used and await self._remove(network)]
 
     async def drop_unusable(self, refusal: failures.Refusal) -> bool:
-        """Remove the LAN network that the engine lists and cannot use, so that it is made again; whether there was one.
+        """Remove the LAN network that the engine lists but cannot use, to be recreated; return whether it existed.
 
-        An engine that starts while a parent is missing keeps such networks, and never uses them again.
+        An engine that starts while a parent interface is missing lists such networks, but never recovers them.
         """
         lost = failures.lost_network(refusal)
         async with self._one_at_a_time:
@@ -85,7 +85,7 @@ class Networks:
         return [network.name for network in await self.all() if self._is_ours(network)]
 
     async def remove_all(self) -> list[str]:
-        """Remove every network of this installation; their names."""
+        """Remove every network of this installation; return their names."""
         async with self._one_at_a_time:
             ours = [network for network in await self.all() if self._is_ours(network)]
             return [network.name for network in ours if await self._remove(network)]
@@ -101,19 +101,19 @@ class Networks:
             try:
                 return await self._create(name, "bridge", [{"Subnet": str(subnet)}], labels.of_internal(identity))
             except failures.Refusal as refusal:
-                # Another program may have made a network since we looked.
+                # Another program may have created a network since we listed them.
                 if not failures.is_overlap(refusal) or attempt == _ATTEMPTS:
                     raise
-        message = f"No /28 of {self._internal_pool} is free: make EDGE_INTERNAL_POOL larger"
+        message = f"No /28 of {self._internal_pool} is free: enlarge EDGE_INTERNAL_POOL"
         raise errors.Stalled(reasons.POOL_EXHAUSTED, message)
 
     async def _ensure_lan(self, desired: DesiredInterface, known: list[Network]) -> None:
         subnet, parent = desired.subnet, desired.interface.parent_interface
-        assert subnet is not None  # noqa: S101 - Docker holds static addresses only
+        assert subnet is not None  # noqa: S101 - Docker provides static addresses only
         name = labels.lan_network_name(self._install_id, parent, subnet)
         if self._find(name, known):
             return
-        # Docker takes an address of each pool for a gateway, also where the LAN has none.
+        # Docker reserves a gateway address in each pool, even if the LAN has none.
         gateway = desired.interface.gateway or addresses.spare_address(subnet, desired.interface.address)
         pools = [{"Subnet": str(subnet), "Gateway": gateway}]
         await self._create(name, "macvlan", pools, labels.of_lan(self._install_id), parent=parent)
@@ -131,7 +131,7 @@ class Networks:
             "Labels": given,
         }
         await self._engine.post("/networks/create", body)
-        log.info("made network %s (%s)", name, ", ".join(pool["Subnet"] for pool in pools))
+        log.info("Created network %s (%s)", name, ", ".join(pool["Subnet"] for pool in pools))
 
     async def _remove(self, network: Network) -> bool:
         try:
@@ -141,11 +141,11 @@ class Networks:
                 return False  # a container that is not ours joined it
             if refusal.status != 404:
                 raise
-        log.info("removed network %s", network.name)
+        log.info("Removed network %s", network.name)
         return True
 
     def _find(self, name: str, known: list[Network]) -> Network | None:
-        """Our network of that name, or None; raises errors.Stalled(NAME_TAKEN) when it is another's."""
+        """Our network with this name, or None. Raises errors.Stalled(NAME_TAKEN) when it is not ours."""
         found = next((network for network in known if network.name == name), None)
         if found and not self._is_ours(found):
             message = f"The network {name} is not ours: rename or remove it"
@@ -172,7 +172,7 @@ def _network(entry: dict[str, Any]) -> Network:
 
 
 def _used_networks(client: Any) -> set[str]:
-    """Networks that a container is connected to, or named by its NetworkMode: without that one it cannot start."""
+    """Networks that a container has an endpoint on, or names in NetworkMode, without which it cannot start."""
     containers = client.containers(all=True)
     connected = {name for found in containers for name in (found.get("NetworkSettings") or {}).get("Networks") or {}}
     return connected | {(found.get("HostConfig") or {}).get("NetworkMode", "") for found in containers}
