@@ -1,7 +1,7 @@
-"""How large an object may be: values and characters within it, and levels of nesting. Pure.
+"""Limits on the size of an object: number of values, number of characters, levels of nesting. Pure.
 
-Bytes alone bound neither time nor memory: three megabytes of ``[],`` are a million lists, and every walk over objects
-recurses once for each level.
+A limit on bytes bounds neither time nor memory: three megabytes of ``[],`` are a million lists, and code that walks
+an object recurses once per level.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-VALUES = 50_000  # in a body; the largest definitions in use have some ten thousand
-DEPTH = 128  # objects and lists within each other; CPython allows 1000 calls, and a walk makes up to three a level
-CHARACTERS = 3 << 20  # of keys and texts; as many as the bytes of a request
-# Work on more takes milliseconds, which an event loop does not have.
+VALUES = 50_000  # per body; the largest CRDs in use have about ten thousand
+DEPTH = 128  # nested objects and lists; CPython allows 1000 nested calls, and a walk makes up to three per level
+CHARACTERS = 3 << 20  # in keys and strings; same as the limit on the bytes of a request
+# Processing more than this takes milliseconds, which would block the event loop.
 LARGE_VALUES, LARGE_CHARACTERS = 1000, 256 << 10
 
 
@@ -21,7 +21,7 @@ class ExceededError(ValueError):
 
 
 class Budget:
-    """What may still be added to an object; taking never raises, as a stored object may be of any size."""
+    """How much may still be added to an object. ``take`` never raises, since a stored object may have any size."""
 
     def __init__(self, value: Any) -> None:
         self._values, self._characters = VALUES, CHARACTERS
@@ -29,7 +29,7 @@ class Budget:
         self.take(value)
 
     def take(self, value: Any) -> bool:
-        """Count a value that is added; False when it does not fit, and from then on."""
+        """Count an added value. Returns False once the budget is exceeded."""
         if not self.exceeded:
             values, characters = measured(value)
             self._values -= values
@@ -38,16 +38,16 @@ class Budget:
         return not self.exceeded
 
     def check(self) -> None:
-        """Raises ExceededError when something did not fit."""
+        """Raise ExceededError if the budget was exceeded."""
         if self.exceeded:
             raise ExceededError(
-                f"with its defaults it has more than {VALUES} values or {CHARACTERS} characters; "
+                f"with its defaults it exceeds {VALUES} values or {CHARACTERS} characters; "
                 "split it into smaller objects"
             )
 
 
 def levels(values: list[Any]) -> Iterator[list[Any]]:
-    """The values, then what they hold, and so on. Does not recurse."""
+    """Yield the values, then their children, and so on, level by level. Does not recurse."""
     while values:
         yield values
         inner = [item.values() if isinstance(item, dict) else item for item in values if isinstance(item, (dict, list))]
@@ -55,7 +55,7 @@ def levels(values: list[Any]) -> Iterator[list[Any]]:
 
 
 def measured(value: Any) -> tuple[int, int]:
-    """How many values there are, and characters of all keys and texts."""
+    """Return the number of values and the number of characters in all keys and strings."""
     values, characters = 0, 0
     for level in levels([value]):
         values += len(level)
@@ -65,7 +65,7 @@ def measured(value: Any) -> tuple[int, int]:
 
 
 def are_large(values: Collection[Any]) -> bool:
-    """Whether work on them all must not be done in an event loop. Looks no further than it has to."""
+    """Whether processing all of them would block the event loop for too long. Stops counting once that is clear."""
     count, characters = len(values), 0
     for level in levels(list(values)):
         count += sum(len(item) for item in level if isinstance(item, (dict, list)))
@@ -76,7 +76,7 @@ def are_large(values: Collection[Any]) -> bool:
 
 
 def check(value: Any) -> int:
-    """How many values it has. Raises ExceededError. Does not recurse."""
+    """Return the number of values. Raises ExceededError. Does not recurse."""
     level, count, depth = [value], 1, 0
     while level := [item for item in level if isinstance(item, (dict, list))]:
         count += sum(map(len, level))
@@ -87,7 +87,7 @@ def check(value: Any) -> int:
 
 
 def check_figures(count: int, depth: int) -> None:
-    """Raises ExceededError for an object with so many values and levels."""
+    """Raise ExceededError if an object with this many values and levels is too large."""
     if count > VALUES:
         raise ExceededError(f"it has more than {VALUES} values; split it into smaller objects")
     if depth > DEPTH:

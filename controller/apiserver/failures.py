@@ -1,4 +1,4 @@
-"""Failure answers as Kubernetes words them (API reference: meta/v1 Status)."""
+"""Failure responses in Kubernetes' own words (API reference: meta/v1 Status)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.schemas.causes import Cause
 
 
-class Failure(Exception):  # noqa: N818 - an answer, raised to end a request
-    """A request that is answered with a failure Status."""
+class Failure(Exception):  # noqa: N818 - a response, raised to end a request
+    """Ends a request with a failure Status."""
 
     def __init__(
         self,
@@ -25,8 +25,8 @@ class Failure(Exception):  # noqa: N818 - an answer, raised to end a request
         self.code = code
         self.reason = reason
         self.details = details
-        self.retry_after = retry_after  # seconds, 0 for no advice
-        self.continue_ = continue_  # with which a list may go on all the same
+        self.retry_after = retry_after  # seconds; 0 sends no Retry-After
+        self.continue_ = continue_  # token with which the client may continue an expired list
 
     def status(self) -> dict[str, Any]:
         """The Status object."""
@@ -45,11 +45,11 @@ class Failure(Exception):  # noqa: N818 - an answer, raised to end a request
 
 
 class NotFound(Failure):
-    """What is asked for is not there."""
+    """The object does not exist."""
 
 
 class AlreadyExists(Failure):
-    """What is to be made is there."""
+    """The object to create exists already."""
 
 
 def _details(resource: Resource, name: str) -> dict[str, Any]:
@@ -58,32 +58,32 @@ def _details(resource: Resource, name: str) -> dict[str, Any]:
 
 
 def not_found(resource: Resource, name: str) -> Failure:
-    """404 of one object."""
+    """404 for one object."""
     return NotFound(404, "NotFound", f'{resource.qualified} "{name}" not found', _details(resource, name))
 
 
 def already_exists(resource: Resource, name: str) -> Failure:
-    """409 of a create."""
+    """409 for a create."""
     message = f'{resource.qualified} "{name}" already exists'
     return AlreadyExists(409, "AlreadyExists", message, _details(resource, name))
 
 
 def conflict(resource: Resource, name: str, why: str = "") -> Failure:
-    """409 of a stale write."""
+    """409 for a write based on a stale version."""
     why = why or "the object has been modified; please apply your changes to the latest version and try again"
     message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
     return Failure(409, "Conflict", message, _details(resource, name))
 
 
 def conflict_of_kind(resource: Resource, name: str, why: str) -> Failure:
-    """409 of a delete that is meant for another object; it names the kind."""
+    """409 for a delete whose preconditions match another object; names the kind."""
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     details = _details(resource, name) | {"kind": resource.kind}
     return Failure(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": {why}', details)
 
 
 def precondition(resource: Resource, name: str, field: str, wanted: str, found: str) -> Failure:
-    """409 of a write that is meant for another uid or resourceVersion."""
+    """409 for a write whose uid or resourceVersion precondition fails."""
     label, guess = {
         "uid": ("UID", "deleted and then recreated"),
         "resourceVersion": ("ResourceVersion", "modified"),
@@ -98,7 +98,7 @@ def precondition(resource: Resource, name: str, field: str, wanted: str, found: 
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> Failure:
-    """422 with every cause."""
+    """422 listing every cause."""
     lines = [f"{cause.field}: {cause.message}" for cause in causes]
     text = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
     details = _details(resource, name) | {
@@ -110,7 +110,7 @@ def invalid(resource: Resource, name: str, causes: list[Cause]) -> Failure:
 
 
 def version_required(resource: Resource, name: str) -> Failure:
-    """422 of an update that does not say of which version."""
+    """422 for an update without a resourceVersion."""
     cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion")
     details = {**_details(resource, name), "causes": [cause._asdict()]}
     message = f'{resource.qualified} "{name}" is invalid: {cause.field}: {cause.message}'
@@ -118,7 +118,7 @@ def version_required(resource: Resource, name: str) -> Failure:
 
 
 def invalid_options(kind: str, causes: list[Cause]) -> Failure:
-    """422 of options that contradict each other."""
+    """422 for options that contradict each other."""
     lines = [f"{cause.field}: {cause.message}" for cause in causes]
     text = lines[0] if len(lines) == 1 else f"[{', '.join(lines)}]"
     details = {"group": "meta.k8s.io", "kind": kind, "causes": [cause._asdict() for cause in causes]}
@@ -131,12 +131,12 @@ def bad_request(message: str) -> Failure:
 
 
 def internal(message: str) -> Failure:
-    """500: our fault, or the disk's."""
+    """500: a bug, or a disk error."""
     return Failure(500, "InternalError", f"Internal error occurred: {message}")
 
 
 def apply_conflict(resource: Resource, name: str, message: str, causes: list[dict[str, Any]]) -> Failure:
-    """409 of a server-side apply that others object to."""
+    """409 for a server-side apply that conflicts with other field managers."""
     return Failure(409, "Conflict", message, {**_details(resource, name), "causes": causes})
 
 
@@ -154,17 +154,17 @@ def method_not_allowed() -> Failure:
 
 
 def not_for_this_api(resource: Resource) -> Failure:
-    """405 of a write that has no use on a box without pods, Services and the like."""
+    """405 for writing kinds that have no effect on a host without pods, Services and the like."""
     return Failure(
         405,
         "MethodNotAllowed",
-        f"{resource.qualified} cannot be written here: this API serves a single box and runs Runtimes, no pods; "
+        f"{resource.qualified} are read-only here: this API serves a single host and runs Runtimes, not pods; "
         "for anything else use a Kubernetes cluster",
     )
 
 
 def not_acceptable(why: str) -> Failure:
-    """406: no form of the answer that the client takes."""
+    """406: the client accepts none of the available media types."""
     return Failure(406, "NotAcceptable", why)
 
 
@@ -175,56 +175,56 @@ def unsupported_media(accepted: Iterable[str]) -> Failure:
 
 
 def unsupported_encoding() -> Failure:
-    """415 of a body that is compressed, which Kubernetes does not take either."""
-    return Failure(415, "UnsupportedMediaType", "the body of the request is compressed; send it as it is")
+    """415 for a compressed body, which Kubernetes does not accept either."""
+    return Failure(415, "UnsupportedMediaType", "the body of the request is compressed; send it uncompressed")
 
 
 def unknown_path() -> Failure:
-    """404 of a path that names nothing."""
+    """404 for an unknown path."""
     return NotFound(404, "NotFound", "the server could not find the requested resource")
 
 
 def unusable_patch(code: int, error: ValueError) -> Failure:
-    """400, 413 or 422 of a patch that cannot be applied."""
+    """400, 413 or 422 for a patch that cannot be applied."""
     reason = {400: "BadRequest", 413: "RequestEntityTooLarge"}.get(code, "Invalid")
     return Failure(code, reason, f"the server rejected our request due to an error in our request: {error}")
 
 
 def unbounded(error: ValueError) -> Failure:
-    """413 of an object that became too large by what was added to it."""
+    """413 for an object that grew too large, e.g. through defaults."""
     return Failure(413, "RequestEntityTooLarge", f"the object is too large: {error}")
 
 
 def expired(revision: int, oldest: int) -> Failure:
-    """410: the client lists again."""
+    """410: the client must list again."""
     return Failure(410, "Expired", f"too old resource version: {revision} ({oldest})")
 
 
 def list_expired() -> Failure:
-    """410 of an exact list."""
+    """410 for a list at an exact revision."""
     return Failure(410, "Expired", "The resourceVersion for the provided list is too old.")
 
 
 def too_large_version(revision: int, current: int) -> Failure:
-    """504: that revision is still to come."""
+    """504: the revision does not exist yet."""
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     message = f"Timeout: Too large resource version: {revision}, current: {current}"
     return Failure(504, "Timeout", message, {"causes": [cause]}, retry_after=1)
 
 
 def continue_expired(inconsistent: str) -> Failure:
-    """410: the list has to begin anew, or goes on with this token as things are now."""
+    """410: the client restarts the list, or continues with this token at the current revision."""
     return Failure(
         410,
         "Expired",
         "The provided continue parameter is too old to display a consistent list result. Start a new list without it, "
-        "or go on with the one in this answer and see the rest as it is now.",
+        "or continue with the token in this response to get the rest at the current revision.",
         continue_=inconsistent,
     )
 
 
 def undeclared(resource: Resource, metadata: dict[str, Any], fields: list[str]) -> Failure:
-    """400: an applied configuration has fields that the schema does not. Kubernetes says so with 500."""
+    """400: an applied configuration has fields that are not in the schema. Kubernetes responds with 500 here."""
     causes = [f".{field}: field not declared in schema" for field in fields]
     listed = causes[0] if len(causes) == 1 else "errors:" + "".join(f"\n  {line}" for line in causes)
     named = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
@@ -233,7 +233,7 @@ def undeclared(resource: Resource, metadata: dict[str, Any], fields: list[str]) 
 
 
 def manager_required() -> Failure:
-    """422 of an apply without a manager."""
+    """422 for an apply without a field manager."""
     cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
     return invalid_options("PatchOptions", [cause])
 
@@ -244,7 +244,7 @@ def too_large(limit: int) -> Failure:
 
 
 def timed_out() -> Failure:
-    """504: the time was up; what was begun may still come about."""
+    """504: the request timed out; a write that it started may still succeed."""
     return Failure(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
 
 
@@ -255,12 +255,12 @@ def too_many_requests(retry_after: int) -> Failure:
 
 
 def stopping(retry_after: int) -> Failure:
-    """503 of a server that goes down."""
+    """503: the server is shutting down."""
     message = "the server is shutting down, please try again later"
     return Failure(503, "ServiceUnavailable", message, retry_after=retry_after)
 
 
 def success(resource: Resource, item: dict[str, Any]) -> dict[str, Any]:
-    """The Status of an object that is gone."""
+    """The success Status for a deleted object."""
     details = _details(resource, item["metadata"]["name"]) | {"uid": item["metadata"]["uid"]}
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}

@@ -1,6 +1,6 @@
 """The embedded Kubernetes API: an aiohttp server with TLS on one store.
 
-Composition and life cycle; requests are answered in requests.py.
+Composition and lifecycle; http/requests.py handles the requests.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ Object = dict[str, Any]
 
 
 class ApiServer:
-    """One server. Port 0 takes a free one; ``crds`` are applied at every start.
+    """One server. Port 0 picks a free port; ``crds`` are applied at every start.
 
-    ``addresses``: names and addresses at which other hosts reach it, beside ``host``, as of now.
+    ``addresses`` returns the names and addresses, besides ``host``, at which other hosts currently reach it.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        """Where it answers, once started."""
+        """Base URL; valid once the server has started."""
         host = _reachable(self._host)
         return f"https://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     def advise(self, resource: str, advice: Advice) -> None:
-        """Answer writes of a resource (``plural.group``) with these warnings too; before the start."""
+        """Add these warnings to responses to writes of a resource (``plural.group``). Call before the start."""
         self._advice[resource] = advice
 
     async def start(self) -> None:
@@ -106,7 +106,7 @@ class ApiServer:
         await asyncio.to_thread(self._pki.ensure, self._clock())
         context = await asyncio.to_thread(self._pki.server_context)
         ca = await asyncio.to_thread(self._pki.ca)
-        await asyncio.to_thread(core_types.types)  # read from a file once; requests must not wait for that
+        await asyncio.to_thread(core_types.types)  # reads a file once, so that no request blocks on it
         tokens = await asyncio.to_thread(self._pki.tokens)
         lost = await asyncio.to_thread(
             recovery.prepare,
@@ -139,7 +139,7 @@ class ApiServer:
         await self._listen(self._filter_chain(tokens), context)
 
     async def maintain(self) -> None:
-        """One round of what is done each minute: expiry, compaction, certificates, the daily backup."""
+        """Run the maintenance of one minute: expiry, compaction, certificates, the daily backup."""
         await self._schedule.once()
 
     async def _keep(self, facts: Mapping[str, str]) -> None:
@@ -147,7 +147,7 @@ class ApiServer:
             await asyncio.to_thread(database.keep_facts, self._database, facts)
         except sqlite3.Error as error:
             raise errors.SettingError(
-                f"the database {self._database} cannot be written ({error}): {sqlite_errors.remedy(error)}"
+                f"cannot write the database {self._database} ({error}): {sqlite_errors.remedy(error)}"
             ) from error
 
     async def _record_event(self, reason: str, message: str) -> None:
@@ -160,9 +160,9 @@ class ApiServer:
         health = Health(
             {"ping": lambda: ""},
             {
-                "store": lambda: "" if self._store.last_write_ok else "the last write failed, see the log",
+                "store": lambda: "" if self._store.last_write_ok else "the last write failed; see the log",
                 "disk": lambda: f"{names.DISK_FULL}: {self._disk.fault}" if self._disk.fault else "",
-                "shutdown": lambda: "it is going on" if self._limits.stopping else "",
+                "shutdown": lambda: "the server is shutting down" if self._limits.stopping else "",
             },
         )
         requests = Requests(self._registry, self._store, Reviews(policy, users), health, self._advice)
@@ -187,29 +187,29 @@ class ApiServer:
         except OSError as error:
             await self.stop()
             raise errors.SettingError(
-                f"EDGE_API_LISTEN {self._host}:{self._port} cannot be used: {error.strerror}; give another address"
+                f"cannot listen on EDGE_API_LISTEN {self._host}:{self._port}: {error.strerror}; set another address"
             ) from error
 
     def credentials(self, user: str) -> Credentials:
-        """What a client of that user needs."""
+        """The credentials of a user."""
         return self._pki.credentials(user)
 
     def kubeconfig(self, user: str = "admin") -> Object:
-        """A kubeconfig whose default namespace is ours."""
+        """A kubeconfig whose default namespace is the controller's."""
         found = self.credentials(user)
         authority = base64.b64encode(found.ca.read_bytes()).decode()
         cluster = {"server": self.url, "certificate-authority-data": authority}
         return kubeconfigs.of(cluster, user, (found.certificate.read_bytes(), found.key.read_bytes()), self._namespace)
 
     def write_kubeconfig(self, path: Path) -> None:
-        """Write it with mode 0600, whole or not at all; written again when its certificate is renewed."""
+        """Write the kubeconfig atomically with mode 0600, and again whenever its certificate is renewed."""
         self._kubeconfig = path
         content = yaml.safe_dump(self.kubeconfig(), sort_keys=False).encode()
-        if not files.is_secret(path, content):  # a start on a full disk needs no space
+        if not files.is_secret(path, content):  # do not rewrite it: the disk may be full
             files.write_secret(path, content)
 
     def _renewed(self, context: ssl.SSLContext, namespace_defaults: NamespaceDefaults) -> Callable[[], Awaitable[None]]:
-        """What to do once certificates were renewed: new connections, namespaces and the kubeconfig get the new one."""
+        """Return a callback that gives renewed certificates to new connections, namespaces and the kubeconfig."""
 
         async def apply_renewal() -> None:
             await asyncio.to_thread(self._pki.load, context)
@@ -221,7 +221,7 @@ class ApiServer:
 
 
 def _reachable(host: str) -> str:
-    """Where the host itself reaches what listens there."""
+    """The address at which the host itself reaches a listener on ``host``."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Times as the API writes them (RFC 3339, UTC, whole seconds)."""
+"""Timestamps of the API (RFC 3339, UTC, whole seconds)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
-    """The time as metadata holds it."""
+    """The current time in the format of object metadata."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse(text: object) -> datetime | None:
-    """A time of the API, or None where there is none."""
+    """Parse a timestamp; None if it is missing, malformed or without a time zone."""
     try:
         found = datetime.fromisoformat(str(text))
     except ValueError:

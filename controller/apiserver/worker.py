@@ -1,6 +1,6 @@
-"""The thread for what takes long: reading, showing and encoding large objects. The event loop goes on meanwhile.
+"""A thread for slow work: decoding, converting and encoding large objects without blocking the event loop.
 
-There is one, since threads share the interpreter: several would keep it from the loop for longer.
+One thread only: threads share the interpreter lock, so several would starve the event loop.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ T = TypeVar("T")
 
 
 class Worker:
-    """One thread. What waits for it is forgotten when its request is cancelled."""
+    """One thread. Cancelling a request drops its queued work."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="worker")
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do the work in the thread; what it raises is raised here."""
+        """Run the work in the thread; its exceptions propagate."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def handle(self, values: Collection[Any], work: Callable[[], T]) -> T:
-        """Do the work on these values, in the thread when they are large: changing threads costs more than a few."""
+        """Run work on these values, in the thread only if they are large: for small ones the switch costs more."""
         return await self.run(work) if bounds.are_large(values) else work()
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Accept no more work and cancel what is queued."""
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,1 +1,1 @@
-"""HTTP: the socket, what every request passes, bodies and answers on the wire. Decides nothing about objects."""
+"""HTTP: the listener, the filter chain, and the encoding of bodies and responses. Knows nothing about objects."""

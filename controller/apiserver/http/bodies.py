@@ -1,7 +1,7 @@
-"""JSON bodies, with the fields that were given twice: the last one counts, and the client is told.
+"""Decode JSON bodies and report duplicate fields: the last one wins, and the client gets a warning.
 
-What Kubernetes refuses is refused: NaN, numbers out of range, broken UTF-8, lone surrogates. How many values there are
-and how deeply they are nested is known from the text, before anything is built of it.
+Rejects what Kubernetes rejects: NaN, numbers out of range, invalid UTF-8, lone surrogates. Counts values and nesting in
+the text, before building any object from it.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from controller.apiserver import bounds
 
 Object = dict[str, Any]
 
-DUPLICATES = 100  # that are told, as in Kubernetes
+DUPLICATES = 100  # reported at most, as in Kubernetes
 INT64 = range(-(1 << 63), 1 << 63)
-INT_DIGITS = 20  # more are no int64
-# Possessive, so that the time is linear in the text; one that does not end reaches to the end of the body.
+INT_DIGITS = 20  # a longer number is no int64
+# Possessive quantifiers keep the time linear; an unterminated string extends to the end of the body.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = re.compile(rb"[^\[\]{}]+")
 
 
 class Decoded(NamedTuple):
-    """A body, and its duplicate fields in Kubernetes' words."""
+    """A decoded body and its duplicate fields, in Kubernetes' words."""
 
     object: Any
     duplicates: tuple[str, ...]
 
 
 def of_json(raw: bytes) -> Decoded:
-    """Raises ValueError."""
+    """Decode JSON. Raises ValueError."""
     _check_bounds(raw)
-    repeated: dict[int, tuple[Object, list[str]]] = {}  # the objects are kept, so that no id comes twice
+    repeated: dict[int, tuple[Object, list[str]]] = {}  # by id; keeps the objects alive so that no id is reused
 
     def collect(pairs: list[tuple[str, Any]]) -> Object:
         found = dict(pairs)
@@ -50,19 +50,19 @@ def of_json(raw: bytes) -> Decoded:
         text, object_pairs_hook=collect, parse_int=integer, parse_float=number, parse_constant=_refuse_constant
     )
     if "\\ud" in text.lower():
-        json.dumps(item, ensure_ascii=False).encode()  # a UnicodeError, which is a ValueError, for half a character
+        json.dumps(item, ensure_ascii=False).encode()  # raises UnicodeError, a ValueError, for a lone surrogate
     reported = islice(_paths(item, repeated, ""), DUPLICATES) if repeated else ()
     return Decoded(item, tuple(f'duplicate field "{path}"' for path in reported))
 
 
 def integer(text: str) -> int | float:
-    """A whole number as Kubernetes takes it: what is no int64 is a float. Raises ValueError."""
+    """Parse a whole number as Kubernetes does: outside int64 it is a float. Raises ValueError."""
     value = int(text) if len(text) <= INT_DIGITS else None
     return value if value is not None and value in INT64 else number(text)
 
 
 def number(text: str) -> float:
-    """A float. Raises ValueError for what JSON cannot say."""
+    """Parse a float. Raises ValueError for a number that JSON cannot represent."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"the number {text[:INT_DIGITS]} is out of range")
@@ -74,8 +74,8 @@ def _refuse_constant(name: str) -> None:
 
 
 def _check_bounds(raw: bytes) -> None:
-    """Raises bounds.ExceededError."""
-    # A value has no more than a key and a text, which are four quotation marks: told first, as it is quickest.
+    """Raise bounds.ExceededError if the body has too many values or levels."""
+    # Checked first because it is fastest: a value has at most a key and a string, which is four quotation marks.
     bounds.check_figures((raw.count(b'"') - raw.count(b'\\"')) // 4, 0)
     bare = _STRING.sub(b"", raw)
     count = 1 + sum(map(bare.count, (b",", b"[", b"{")))

@@ -1,4 +1,4 @@
-"""Bodies and answers on the wire: what comes in as JSON, YAML or protobuf, what goes out as JSON."""
+"""Decode request bodies (JSON, YAML, protobuf) and send responses (JSON)."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from controller.apiserver.objects.representation import Form
 
 Object = dict[str, Any]
 
-MAX_BODY = 3 << 20  # bytes, as with Kubernetes
-# Of a body that the worker reads: YAML and protobuf take twenty times as long as JSON.
+MAX_BODY = 3 << 20  # bytes, as in Kubernetes
+# Larger bodies are decoded in the worker thread: YAML and protobuf take twenty times as long as JSON.
 LARGE_JSON_BYTES, LARGE_BYTES = 16 << 10, 4 << 10
-PIECE_BYTES = 64 << 10  # of an answer that are written at once, and that a connection holds back
-STALLED_SECONDS = 60.0  # in which a client must take an answer, or a piece of a watch
-MESSAGE_LIMIT = 500  # characters of what is wrong with a body
+PIECE_BYTES = 64 << 10  # of a response written at once, and buffered per connection
+STALLED_SECONDS = 60.0  # in which a client must read a response or a watch event
+MESSAGE_LIMIT = 500  # characters of a decoding error
 PLAIN = "identity"
-# Characters of warnings: of all, and where they are more, of each.
+# Characters of all warnings; if they exceed that, of each warning.
 WARNINGS_LENGTH, WARNING_LENGTH = 4096, 256
-BROKEN_OFF = (ConnectionError, web.RequestPayloadError, http_exceptions.PayloadEncodingError)
+ABORTED = (ConnectionError, web.RequestPayloadError, http_exceptions.PayloadEncodingError)
 BODIES = (representation.JSON, representation.YAML, protobuf.CONTENT_TYPE)
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 async def body(request: web.Request, most: int = MAX_BODY) -> Any:
-    """The object in a request; an empty one where there is none. Raises failures.Failure (400, 413, 415)."""
+    """The object in a request body; an empty one without a body. Raises failures.Failure (400, 413, 415)."""
     return (await decoded(request, most=most)).object
 
 
 async def decoded(request: web.Request, accepted: Collection[str] = BODIES, most: int = MAX_BODY) -> Decoded:
-    """As ``body``, with what was said twice. ``most``: bytes that are taken."""
+    """Like ``body``, with duplicate fields. ``most`` is the limit in bytes."""
     kind = media_type(request)
     if request.can_read_body and kind not in accepted:
         raise failures.unsupported_media(accepted)
@@ -50,8 +50,8 @@ async def decoded(request: web.Request, accepted: Collection[str] = BODIES, most
         raw = await request.clone(client_max_size=most).read()
     except web.HTTPRequestEntityTooLarge as error:
         raise failures.too_large(most) from error
-    except BROKEN_OFF as error:  # as often as a client likes: nothing for the log
-        raise failures.bad_request("the body broke off") from error
+    except ABORTED as error:  # not logged: a client could flood the log
+        raise failures.bad_request("the client disconnected before the end of the body") from error
     if not raw:
         return Decoded({}, ())
     try:
@@ -64,7 +64,7 @@ async def decoded(request: web.Request, accepted: Collection[str] = BODIES, most
 
 
 def media_type(request: web.Request) -> str:
-    """What the body says it is; ``request.content_type`` reads all parameters, in time quadratic in their number."""
+    """The media type of the body. Not ``request.content_type``: it parses all parameters, in quadratic time."""
     return request.headers.get("Content-Type", representation.JSON).partition(";")[0].strip().lower()
 
 
@@ -76,7 +76,10 @@ def _parsed(raw: bytes, kind: str) -> Decoded:
 
 
 async def send(request: web.Request, sending: Awaitable[None]) -> None:
-    """Raises ConnectionResetError when the client has gone, or reads no more: it must not hold a place for ever."""
+    """Await a send. Raises ConnectionResetError if the client has gone or stopped reading.
+
+    Without the timeout a stalled client would hold its place in the limits indefinitely.
+    """
     try:
         async with asyncio.timeout(STALLED_SECONDS):
             await sending
@@ -87,9 +90,10 @@ async def send(request: web.Request, sending: Awaitable[None]) -> None:
 
 
 async def deliver(request: web.Request, answer: web.Response) -> web.StreamResponse:
-    """Send an answer as its client takes it: what was sent. Raises ConnectionError as ``send``.
+    """Send a response and return what was sent. Raises ConnectionError like ``send``.
 
-    In pieces: asyncio takes a single write of any size at once, as if the client had read it.
+    Writes in pieces: asyncio accepts a single write of any size at once, as if the client had read it, and a stalled
+    client would go unnoticed.
     """
     body = answer.body
     if request.method == "HEAD" or not isinstance(body, bytes) or len(body) <= PIECE_BYTES:
@@ -111,7 +115,7 @@ async def _written(request: web.Request, stream: web.StreamResponse, pieces: lis
 
 
 def failed(failure: failures.Failure) -> web.Response:
-    """A failure as its Status, with the advice when to come again."""
+    """A failure as a Status response, with its Retry-After header."""
     response = answer(failure.status(), failure.code)
     if failure.retry_after:
         response.headers["Retry-After"] = str(failure.retry_after)
@@ -119,19 +123,19 @@ def failed(failure: failures.Failure) -> web.Response:
 
 
 def ranges(request: web.Request) -> list[str]:
-    """The media ranges that the client accepts, the preferred first."""
+    """The media ranges that the client accepts, in order of preference."""
     return [media for media, _ in representation.clauses(",".join(request.headers.getall("Accept", ())) or "*/*")]
 
 
 def form(request: web.Request, *, streaming: bool = False) -> Form:
-    """The form of the answer that the client takes. Raises failures.Failure (400, 406)."""
+    """Negotiate the form of the response (object, Table, metadata only). Raises failures.Failure (400, 406)."""
     return representation.agreed(
         ",".join(request.headers.getall("Accept", ())), request.query.get("includeObject", ""), streaming=streaming
     )
 
 
 def answer(item: Object, status: int = 200, kind: str = representation.JSON) -> web.Response:
-    """What is never large, as JSON."""
+    """A JSON response, for items that are never large."""
     return _response(_encode(item), status, kind=kind)
 
 
@@ -142,7 +146,10 @@ async def answer_about(
     status: int = 200,
     warnings: Iterable[str] = (),
 ) -> web.Response:
-    """What is made of these objects, as JSON, with warnings (RFC 7234). Raises what ``make`` raises."""
+    """A JSON response that ``make`` builds from these objects, with warnings (RFC 7234).
+
+    ``make`` and the encoding run in the worker thread if the objects are large. Raises what ``make`` raises.
+    """
     body = await request.app[encodings.WORKER].handle(objects, lambda: _encode(make()))
     return _response(body, status, warnings)
 
@@ -153,7 +160,7 @@ def _response(body: bytes, status: int, warnings: Iterable[str] = (), kind: str 
 
 
 def _encode(item: Object) -> bytes:
-    """The items of a list one by one: each is one call, which no other thread can interrupt."""
+    """Encode list items one by one: no other thread runs during a call to the encoder."""
     parts = (f"{json.dumps(name)}:{_encode_part(part)}" for name, part in item.items())
     return f"{{{','.join(parts)}}}".encode()
 
@@ -166,7 +173,7 @@ _dumped = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _bounded(warnings: Iterable[str]) -> Iterator[str]:
-    """Each once, and no more than a client has room for in its headers: cut and left out as Kubernetes does it."""
+    """Deduplicate warnings and bound their length, truncating and dropping as Kubernetes does."""
     reported = list(dict.fromkeys(warnings))
     if sum(map(len, reported)) <= WARNINGS_LENGTH:
         yield from reported
@@ -179,7 +186,7 @@ def _bounded(warnings: Iterable[str]) -> Iterator[str]:
 
 
 def published(request: web.Request, document: Published) -> web.Response:
-    """A document in the form that was agreed on, or 304 when the client has it (RFC 9110, 13.1.2)."""
+    """A document in the negotiated form, or 304 if the client has it already (RFC 9110, 13.1.2)."""
     headers = {"Content-Type": document.content_type, "Vary": "Accept, Accept-Encoding", "ETag": f'"{document.tag}"'}
     known = {tag.value for tag in request.if_none_match or ()}
     if known & {document.tag, "*"}:

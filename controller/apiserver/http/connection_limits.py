@@ -1,8 +1,8 @@
-"""Who holds the connections of the API: how many one host may have, and who goes when there are too many. Pure.
+"""Limits on the connections to the API: how many per host, and which one to close when there are too many. Pure.
 
-A connection costs memory and a file descriptor from its first packet on, long before anyone has said who they are. So
-those that have not shown it are few, and when one more comes, the oldest of the host that has most of them goes: a
-client of good will has shown it within a moment.
+A connection costs memory and a file descriptor from its first packet on, long before the client authenticates. So the
+number of unauthenticated connections is small, and when one more arrives, the oldest one of the host that has most of
+them is closed: a well-behaved client authenticates within moments.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import ipaddress
 from collections import Counter
 from collections.abc import Hashable, Set
 
-CONNECTIONS = 400  # of the 1024 descriptors that a service usually gets
+CONNECTIONS = 400  # of the 1024 file descriptors that a service usually gets
 PER_HOST = 128
 UNAUTHENTICATED = 96
-NETWORK_BITS = 64  # of an IPv6 address: a host has all that begin with the same
+NETWORK_BITS = 64  # an IPv6 host usually owns all addresses of its /64
 
 
 class ConnectionLimits:
-    """The connections from other hosts. Who is on the box itself is not counted: it lives from its own API."""
+    """Counts connections from other hosts. Loopback connections are not counted: the host depends on its own API."""
 
     def __init__(
         self, most: int = CONNECTIONS, per_host: int = PER_HOST, unauthenticated: int = UNAUTHENTICATED
@@ -30,14 +30,14 @@ class ConnectionLimits:
         self._authenticated: set[Hashable] = set()
 
     def has_room(self, host: str) -> bool:
-        """Whether another connection from that address is taken."""
+        """Whether another connection from that address is accepted."""
         if _is_loopback(host):
             return True
         hosts = Counter(self._hosts.values())
         return hosts.total() < self._most and hosts[_of(host)] < self._per_host
 
     def add(self, connection: Hashable, host: str) -> Hashable | None:
-        """Count it; the connection that has to go for it, if any."""
+        """Count a connection. Returns the connection to close in return, if any."""
         if _is_loopback(host):
             return None
         self._hosts[connection] = _of(host)
@@ -50,21 +50,21 @@ class ConnectionLimits:
         return gone
 
     def replace(self, connection: Hashable, by: Hashable) -> None:
-        """The connection is known by another object from now on."""
+        """Track the connection under another object from now on."""
         if (host := self._hosts.pop(connection, None)) is not None:
             self._hosts[by] = host
 
     def mark_authenticated(self, connection: Hashable) -> None:
-        """It has shown whose it is, maybe before it is counted."""
+        """The connection has authenticated, possibly before it is counted."""
         self._authenticated.add(connection)
 
     def remove(self, connection: Hashable) -> None:
-        """It has ended."""
+        """The connection has ended."""
         self._hosts.pop(connection, None)
         self._authenticated.discard(connection)
 
     def retain(self, connections: Set[Hashable]) -> None:
-        """Forget all others."""
+        """Forget all other connections."""
         self._hosts = {one: host for one, host in self._hosts.items() if one in connections}
         self._authenticated &= connections
 

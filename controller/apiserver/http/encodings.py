@@ -1,6 +1,6 @@
-"""The last thing done to an answer: YAML or indented JSON where it is asked for, gzip where it is large.
+"""The last step of a response: YAML or indented JSON if requested, gzip if large.
 
-Whatever takes long runs in a thread.
+Slow work runs in the worker thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from controller.apiserver.http.limits import TURN
 from controller.apiserver.objects import representation
 from controller.apiserver.worker import Worker
 
-GZIP_BYTES = 128 << 10  # as with Kubernetes: below, compressing costs more than it saves
+GZIP_BYTES = 128 << 10  # as in Kubernetes: below this, compression costs more than it saves
 GZIP_LEVEL = 1
 TRUE = ("1", "true")
 WORKER = web.AppKey("worker", Worker)
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 async def encode(request: web.Request, answer: web.Response) -> None:
-    """Change the answer to a request in place. Streams, texts, and what has its form already, are left as they are."""
+    """Encode the response in place. Leaves streams, plain text and documents that are already encoded unchanged."""
     if answer.content_type != representation.JSON or not isinstance(answer.body, bytes) or "Vary" in answer.headers:
         return
     if representation.prefers_yaml(",".join(request.headers.getall("Accept", ()))):
@@ -39,7 +39,7 @@ async def encode(request: web.Request, answer: web.Response) -> None:
 
 
 async def in_turn(request: web.Request, work: Callable[[], T]) -> T:
-    """Have the worker do it, one thing at a time for each user: nobody waits for all that another one asks for."""
+    """Run work in the worker thread, one job per user at a time, so that no user waits for all jobs of another."""
     async with request[TURN]:
         return await request.app[WORKER].run(work)
 
@@ -55,7 +55,7 @@ async def _compress(request: web.Request, answer: web.Response) -> None:
 
 
 def takes_gzip(request: web.Request) -> bool:
-    """RFC 9110, 12.5.3, without a ranking: there is one encoding to choose."""
+    """Whether the client accepts gzip (RFC 9110, 12.5.3). Weights other than 0 do not matter: we offer only gzip."""
     accepted = request.headers.get("Accept-Encoding", "")
     offers = dict(offer.replace(" ", "").lower().partition(";q=")[::2] for offer in accepted.split(","))
     return "gzip" in offers and (offers["gzip"] or "1").strip("0.") != ""

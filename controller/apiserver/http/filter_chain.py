@@ -1,7 +1,6 @@
-"""What every request passes before it is answered, and every answer before it goes out.
+"""The filters around every request: authentication, authorization, limits, audit log, encoding.
 
-Who asks, whether they may, whether there is room and time; then the log of writes, and the encoding. Knows nothing of
-objects: whatever goes wrong below becomes a Status here.
+Knows nothing about objects; turns every exception of the inner handler into a Status.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from controller.apiserver.http.listener import MARK_AUTHENTICATED
 
 Inner = Callable[[web.Request, Attributes, Identity], Awaitable[web.StreamResponse]]
 
-# No proxy or browser keeps what may be a secret, or takes it for what it is not.
+# Responses may hold secrets: no proxy or browser may cache them or guess another content type.
 HEADERS = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff", "Server": "edge-controller"}
 
 logger = logging.getLogger(__name__)
 
 
 class FilterChain:
-    """The one handler of the server, around the one that knows what to answer."""
+    """The server's only handler; wraps the inner handler, which produces the response."""
 
     def __init__(self, users: Users, policy: Policy, limits: Limits, inner: Inner) -> None:
         self._users = users
@@ -41,7 +40,7 @@ class FilterChain:
         self._inner = inner
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer any request; what is not a stream is sent as long as its place is held."""
+        """Handle any request. A response that is not a stream is sent while the request still holds its place."""
         begun, wanted = time.monotonic(), attributes.of(request)
         async with contextlib.AsyncExitStack() as held:
             answer, who = await self._answer(request, wanted, held)
@@ -54,7 +53,7 @@ class FilterChain:
     async def _answer(
         self, request: web.Request, wanted: Attributes, held: contextlib.AsyncExitStack
     ) -> tuple[web.StreamResponse, Identity]:
-        """The answer, and to whom; ``held`` gets its place."""
+        """Return the response and the user; ``held`` receives the request's place in the limits."""
         who = ANONYMOUS
         request[limits.TURN] = self._limits.turn(who)
         try:
@@ -70,7 +69,7 @@ class FilterChain:
         except failures.Failure as failure:
             failed = codec.failed(failure)
         except errors.ApiError as error:
-            # A full disk is said once, when it fills up.
+            # A full disk is logged once, when it fills up.
             level = logging.DEBUG if isinstance(error, errors.DiskFullError) else logging.ERROR
             logger.log(level, "%s %s failed: %s", request.method, request.path, error)
             failed = codec.failed(failures.Failure(error.code, error.reason, str(error)))

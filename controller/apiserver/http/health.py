@@ -1,4 +1,4 @@
-"""Whether the server lives and is ready, check by check (Kubernetes: API health endpoints)."""
+"""The health endpoints of the server, check by check (Kubernetes: API health endpoints)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from aiohttp import web
 
 from controller.apiserver.access.attributes import TRUE
 
-Check = Callable[[], str]  # what is wrong, "" when nothing is
+Check = Callable[[], str]  # returns what is wrong, "" if healthy
 ENDPOINTS = ("healthz", "livez", "readyz")
 
 
 class Health:
-    """Answers /healthz, /livez and /readyz, whole or one check of them."""
+    """Serves /healthz, /livez and /readyz, and each of their checks."""
 
     def __init__(self, living: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
         self._checks = {"healthz": living, "livez": living, "readyz": {**living, **ready}}
 
     def paths(self) -> list[str]:
-        """Every path that is answered."""
+        """Every path that it serves."""
         return [
             path for endpoint, checks in self._checks.items() for path in (f"/{endpoint}", *_of_each(endpoint, checks))
         ]
 
     def answer(self, request: web.Request, endpoint: str, rest: list[str]) -> web.Response:
-        """The verdict: 200, 500 with what failed, or 404 for a check that is unknown."""
+        """200 if healthy, 500 with the failed checks, or 404 for an unknown check."""
         checks = self._checks[endpoint]
         if rest:
             if len(rest) > 1 or rest[0] not in checks:

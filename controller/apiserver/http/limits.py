@@ -1,7 +1,7 @@
-"""How much at once, and how long at most: requests in flight, open watches, seconds for an answer.
+"""Limits on concurrency and time: requests in flight, open watches, seconds per request.
 
-The controller itself is never refused: it is bounded by its own design, and the box lives from it. A user gets three
-quarters of the room, so that whoever may only look leaves some to whoever may act.
+The controller itself is exempt: it bounds its own requests, and the host depends on it. Each user gets at most three
+quarters of the places, so that a read-only user always leaves some for an administrator.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from controller.apiserver.access.authorization import CONTROLLER, HEALTH, Identi
 
 IN_FLIGHT = 256
 WATCHES = 256
-LISTS = 16  # of one user, until they are sent: each is in memory as a whole
+LISTS = 16  # per user, until they are sent: each is held in memory as a whole
 LONGEST_SECONDS = 60.0
-LEAST_SECONDS = 0.001  # who gives less can have no answer
+LEAST_SECONDS = 0.001  # a shorter timeout expires at once
 RETRY_SECONDS = 1
 
 DURATION_LENGTH = 64
@@ -34,17 +34,17 @@ _PART = re.compile(rf"(\d++(?:\.\d*+)?|\.\d++)({_UNIT})")
 
 
 class Turn(asyncio.Lock):
-    """Held by a user's request while something costly is made for it, in the event loop or in a thread.
+    """Lock of one user, held by a request during costly work, in the event loop or in a thread.
 
-    One at a time: many at once would keep the loop and the interpreter from everybody else.
+    One request of a user at a time: many at once would starve the other users of the event loop and the interpreter.
     """
 
     @override
     async def acquire(self) -> Literal[True]:
-        """Wait for the turn, and for what others have to do in the event loop."""
+        """Wait for the turn, then yield to the event loop once."""
         await super().acquire()
         try:
-            await asyncio.sleep(0)  # else those that came in the same moment would all be done in it, one by one
+            await asyncio.sleep(0)  # else requests that arrived together would run without a pause between them
         except BaseException:
             self.release()
             raise
@@ -55,7 +55,7 @@ TURN = web.RequestKey("turn", Turn)
 
 
 class Share:
-    """What one user has under way."""
+    """The requests in flight of one user."""
 
     def __init__(self) -> None:
         self.turn = Turn()
@@ -64,7 +64,7 @@ class Share:
 
 
 class Limits:
-    """Counts what is under way on one server."""
+    """Counts the requests in flight on one server."""
 
     def __init__(self, in_flight: int = IN_FLIGHT, watches: int = WATCHES) -> None:
         self._room = {False: in_flight, True: watches}
@@ -73,12 +73,12 @@ class Limits:
         self.stopping = False
 
     def turn(self, who: Identity) -> Turn:
-        """The turn of a user; whoever acts as another keeps their own."""
+        """The turn of a user; an impersonator uses its own, not that of the impersonated user."""
         return self._share(who).turn
 
     @contextlib.asynccontextmanager
     async def place(self, who: Identity, wanted: Attributes) -> AsyncIterator[None]:
-        """Room for a request until its answer is sent. Raises failures.Failure (429, 503)."""
+        """Hold a place for a request until its response is sent. Raises failures.Failure (429, 503)."""
         if wanted.path in HEALTH or who.name == CONTROLLER:
             yield
             return
@@ -102,7 +102,7 @@ class Limits:
 
 @contextlib.asynccontextmanager
 async def time(wanted: Attributes, options: str) -> AsyncIterator[None]:
-    """The time in which a request is answered; ``options`` is its ``timeout``. Raises failures.Failure (400, 504)."""
+    """Bound the time of a request; ``options`` is its ``timeout`` parameter. Raises failures.Failure (400, 504)."""
     seconds = None if wanted.verb == "watch" else allotted(options)
     if seconds is not None and seconds < LEAST_SECONDS:
         raise failures.timed_out()
@@ -114,10 +114,10 @@ async def time(wanted: Attributes, options: str) -> AsyncIterator[None]:
 
 
 def allotted(timeout: str) -> float:
-    """The seconds that a request gets, by its ``timeout`` parameter (a duration as Go writes it)."""
+    """Seconds allotted to a request by its ``timeout`` parameter, a Go duration. Raises failures.Failure (400)."""
     if not timeout:
         return LONGEST_SECONDS
-    if len(timeout) > DURATION_LENGTH:  # it may come from anyone, and the pattern below tries each part of it
+    if len(timeout) > DURATION_LENGTH:  # untrusted input, and the pattern below tries every part of it
         raise failures.bad_request("invalid timeout specified in the request URL")
     sign, text = ("-", timeout[1:]) if timeout[0] == "-" else ("", timeout.removeprefix("+"))
     parts = _PART.findall(text)

@@ -1,6 +1,7 @@
-"""The socket of the API: TLS, and no more connections than a box has memory and file descriptors to spare.
+"""The TLS listener of the API; bounds the memory and file descriptors that connections use.
 
-Connections are taken here and not by asyncio's server: that begins the TLS handshake before anyone sees who comes.
+Accepts connections itself instead of using asyncio's server, which starts the TLS handshake before the peer's address
+can be checked.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from controller.apiserver.http.connection_limits import ConnectionLimits
 from controller.apiserver.worker import Worker
 
 HANDSHAKE_SECONDS = 10.0
-FIRST_SECONDS = 20.0  # in which a connection must have made its first request; it may take twice as long
-IDLE_SECONDS = 120.0  # before a connection without a request is closed; clients of Kubernetes keep theirs for 90 s
+FIRST_SECONDS = 20.0  # in which a connection must send its first request; up to twice as long, due to the sweeps
+IDLE_SECONDS = 120.0  # before an idle connection is closed; Kubernetes clients keep theirs for 90 s
 SHUTDOWN_SECONDS = 0.5
-LINE_BYTES = 32 << 10  # of a URL: selectors are long
-# Of each header, and how many: a connection that never ends them holds them in memory, before it is known who it is.
+LINE_BYTES = 32 << 10  # of a request line: selectors can be long
+# Size and number of headers: an unauthenticated connection that never ends them keeps them in memory.
 FIELD_BYTES, FIELDS = 4 << 10, 32
 
 BACKLOG = 100
-RETRY_SECONDS = 1.0  # after which another connection is taken, when none could be
+RETRY_SECONDS = 1.0  # after a failed accept
 
-# What asyncio reads at once for each TLS connection, and keeps from its first byte on: by default 256 KiB, a hundred
-# megabytes for all of them. A record of TLS has 16 KiB.
+# The read buffer that asyncio allocates per TLS connection from its first byte on. The default of 256 KiB would take a
+# hundred megabytes for all connections. A TLS record has 16 KiB.
 sslproto.SSLProtocol.max_size = 32 << 10
 
-# To be called when it is known who asks.
+# Called once the client of the connection has authenticated.
 MARK_AUTHENTICATED: web.RequestKey[Callable[[], None]] = web.RequestKey("mark-authenticated")
 
 logger = logging.getLogger(__name__)
@@ -44,10 +45,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Listener:
-    """One listening socket, and the HTTP connections that came through it."""
+    """The listening sockets and the HTTP connections accepted on them."""
 
     def __init__(self, handler: Handler, limits: ConnectionLimits | None = None, first: float = FIRST_SECONDS) -> None:
-        """``first``: seconds between two looks for connections that have asked for nothing."""
+        """``first``: seconds between two sweeps for connections without a request."""
         self._handler = handler
         self._connections = limits or ConnectionLimits()
         self._first = first
@@ -61,14 +62,14 @@ class Listener:
         self._worker = Worker()
 
     async def open(self, host: str, port: int, context: ssl.SSLContext) -> int:
-        """Listen; the port, which was taken freely for 0. Raises OSError."""
+        """Listen and return the port; port 0 picks a free one. Raises OSError."""
         app = web.Application(client_max_size=codec.MAX_BODY)
         app[encodings.WORKER] = self._worker
         app.router.add_route("*", "/{path:(?s:.*)}", self._answer)
         self._runner = web.AppRunner(
             app,
             access_log=None,
-            auto_decompress=False,  # a small body must not become a large one before anyone looks at it
+            auto_decompress=False,  # a small body could decompress to a huge one before any check
             shutdown_timeout=SHUTDOWN_SECONDS,
             keepalive_timeout=IDLE_SECONDS,
             max_line_size=LINE_BYTES,
@@ -82,7 +83,7 @@ class Listener:
         return int(self._sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Let nobody in any more, and end what is open. Does nothing when it was never open."""
+        """Stop accepting and close all connections. Does nothing if it was never opened."""
         if self._sweeping is not None:
             self._sweeping.cancel()
         tasks = [*self._acceptors, *self._handshakes]
@@ -102,7 +103,7 @@ class Listener:
         return await self._handler(request)
 
     def _sweep(self) -> None:
-        """End the connections that were silent at the last look and still are: each holds a place."""
+        """Close connections that sent no request since before the last sweep: each takes up a place."""
         there = set(self._runner.server.connections if self._runner and self._runner.server else ())
         self._active &= there
         for connection in there & (self._idle - self._active):
@@ -116,7 +117,7 @@ class Listener:
             try:
                 connection, (host, *_) = await loop.sock_accept(listening)
             except OSError as error:  # no file descriptor is left, or the client has gone
-                logger.debug("no connection could be taken: %s", error)
+                logger.debug("Cannot accept a connection: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._connections.retain({*server.connections, *self._handshakes})
@@ -135,7 +136,7 @@ class Listener:
 
 
 async def _handshake(connection: socket.socket, server: web.Server, context: ssl.SSLContext) -> Any:
-    """The HTTP connection after its TLS handshake; None when there was none."""
+    """Perform the TLS handshake and return the HTTP protocol; None if it failed."""
     loop = asyncio.get_running_loop()
     try:
         transport, protocol = await loop.connect_accepted_socket(
@@ -148,7 +149,7 @@ async def _handshake(connection: socket.socket, server: web.Server, context: ssl
 
 
 def _end(connection: Any) -> None:
-    """End a connection, or what is to become one, whatever it does."""
+    """Abort a connection or its handshake."""
     if isinstance(connection, asyncio.Task):
         connection.cancel()
     elif connection is not None and connection.transport is not None:
@@ -156,7 +157,7 @@ def _end(connection: Any) -> None:
 
 
 async def _listening(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of the host. Raises OSError."""
+    """Bind a socket to each address of the host. Raises OSError."""
     loop, made = asyncio.get_running_loop(), []
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     with contextlib.ExitStack() as opened:

@@ -1,8 +1,8 @@
-"""Bodies in Kubernetes' protobuf encoding, which Go clients use for Kubernetes' own kinds.
+"""Decode bodies in Kubernetes' protobuf encoding, which Go clients use for built-in kinds.
 
-Decoding only; answers are JSON, which every client takes. The envelope is four magic bytes and a runtime.Unknown
-message; field numbers come from core_types. Messages are views of the body, so that nesting copies nothing; whatever
-does not have the type of its field is refused, as in Go.
+Decoding only: responses are JSON, which every client accepts. The envelope is four magic bytes and a runtime.Unknown
+message; field numbers come from core_types. Messages are views of the body, so that nesting copies nothing. A value
+that does not have the type of its field is rejected, as in Go.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ Object = dict[str, Any]
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
 _NOTHING = memoryview(b"")
-_FIXED = {1: 8, 5: 4}  # wire types of a fixed length (protobuf encoding guide), and their bytes
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - shown with the Z of UTC
+_FIXED = {1: 8, 5: 4}  # fixed-length wire types (protobuf encoding guide) and their bytes
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - formatted with the Z of UTC
 
 
 def decode(body: bytes) -> Object:
-    """The object in a body. Raises ValueError for a kind without a type, or a damaged or too large body."""
+    """Decode the object in a body. Raises ValueError for an unknown kind, or a damaged or too large body."""
     if not body.startswith(MAGIC):
-        raise ValueError("the body does not begin as a Kubernetes protobuf message")
+        raise ValueError("the body does not start with the magic bytes of a Kubernetes protobuf message")
     reader = _Reader()
     envelope = reader.message(memoryview(body)[len(MAGIC) :])
     identity = reader.message(envelope.get(1, _NOTHING))
     api_version, kind = _string(reader, identity.get(1, _NOTHING)), _string(reader, identity.get(2, _NOTHING))
     name = core_types.name_of(api_version, kind)
     if name is None:
-        raise ValueError(f"{kind or 'an object without kind'} is taken as JSON or YAML only")
+        raise ValueError(f"send {kind or 'an object without kind'} as JSON or YAML: its protobuf type is unknown")
     found = _message(reader, envelope.get(2, _NOTHING), name, bounds.DEPTH)
     return {"apiVersion": api_version, "kind": kind, **found}
 
 
 class _Reader:
-    """Takes messages apart, and counts what comes out: a field of two bytes becomes an object of a hundred."""
+    """Parses messages and counts their values: a field of two bytes becomes an object of a hundred."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def fields(self, raw: Any) -> Iterator[tuple[int, Any]]:
-        """Field numbers and values: an int for a varint, a view of what is delimited, bytes of fixed length."""
+        """Yield field numbers and values: int for varint, memoryview for length-delimited, bytes for fixed-length."""
         data, place = _delimited(raw), 0
         while place < len(data):
             self._add(1)
@@ -60,20 +60,20 @@ class _Reader:
                 value, place = _varint(data, place)
                 yield number, value
                 continue
-            # Groups, and types that do not exist, are longer than any message.
+            # Groups and unknown wire types get a size that exceeds any message, so that they fail below.
             size, place = _varint(data, place) if wire == 2 else (_FIXED.get(wire, len(data) + 1), place)
             if place + size > len(data):
-                raise ValueError("the protobuf message is cut off or damaged")
+                raise ValueError("the protobuf message is truncated or damaged")
             found = data[place : place + size]
             yield number, found if wire == 2 else found.tobytes()
             place += size
 
     def message(self, raw: Any) -> dict[int, Any]:
-        """The fields of a message of which each counts once."""
+        """The fields of a message without repeated fields; the last value wins."""
         return dict(self.fields(raw))
 
     def json(self, raw: Any) -> Any:
-        """The value of a text of JSON."""
+        """Decode embedded JSON."""
         value = bodies.of_json(_delimited(raw).tobytes()).object
         self._add(bounds.check(value))
         return value
@@ -95,7 +95,7 @@ def _message(reader: _Reader, raw: Any, name: str, depth: int) -> Object:
 
 
 def _take(reader: _Reader, found: Object, field: Field, raw: Any, depth: int) -> None:
-    """Put a field's value into the object, as its JSON would have it."""
+    """Add a field's value to the object in its JSON form."""
     kind = field.kind
     if kind.startswith("map[string]"):
         entry = reader.message(raw)
@@ -105,7 +105,7 @@ def _take(reader: _Reader, found: Object, field: Field, raw: Any, depth: int) ->
         found.setdefault(field.name, []).append(_value(reader, raw, kind.removeprefix("[]"), depth))
     else:
         value = _value(reader, raw, kind.removeprefix("*"), depth)
-        # Go writes a field that is no pointer also when it is zero; its JSON leaves that out.
+        # Go encodes a non-pointer field even if it is zero; its JSON omits it.
         if value is not None and (value or kind.startswith("*") or field.zero):
             found[field.name] = value
 
@@ -121,7 +121,7 @@ def _value(reader: _Reader, raw: Any, kind: str, depth: int) -> Any:
 
 
 def _delimited(raw: Any) -> memoryview:
-    """Raises ValueError when a field has another wire type than length-delimited."""
+    """Raise ValueError if a field is not length-delimited."""
     if not isinstance(raw, memoryview):
         raise ValueError("a field of the protobuf message has the wrong wire type")
     return raw
@@ -233,10 +233,10 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 64, 7):
         if place >= len(data):
-            raise ValueError("the protobuf message is cut off")
+            raise ValueError("the protobuf message is truncated")
         byte = data[place]
         place += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80 and value < 1 << 64:
             return value, place
-    raise ValueError("the protobuf message holds a number of more than 64 bits")
+    raise ValueError("the protobuf message contains a number of more than 64 bits")

@@ -1,4 +1,4 @@
-"""HTTP to verbs: what is asked of which object, and in which form it goes back. Who may ask is decided in front."""
+"""Map HTTP requests to verbs and their results to responses. Access was checked before (filter_chain.py)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Requests:
-    """Answers what a user may ask with an object, or raises failures.Failure and errors.ApiError."""
+    """Handles authorized requests. Raises failures.Failure and errors.ApiError."""
 
     def __init__(
         self, registry: Registry, store: Store, reviews: Reviews, health: Health, advice: Mapping[str, Advice]
@@ -55,7 +55,7 @@ class Requests:
         self._health = health
 
     async def answer(self, request: web.Request, wanted: Attributes, who: Identity) -> web.StreamResponse:
-        """The answer to one request."""
+        """Handle one request."""
         if not wanted.resource:
             return await self._document(request)
         ref = self._resource_ref(wanted)
@@ -65,7 +65,7 @@ class Requests:
         if wanted.verb == "watch":
             return await self._watch(request, ref)
         options = write_options.of_write(request.query, request.headers.get("User-Agent", ""), wanted.subresource)
-        form = codec.form(request)  # before anything is done: what nobody takes must not be written
+        form = codec.form(request)  # before any write: a 406 must not leave a change behind
         if wanted.subresource == "scale":
             return await self._on_scale(request, ref, options)
         if ref.name:
@@ -74,7 +74,7 @@ class Requests:
 
     async def _review(self, request: web.Request, wanted: Attributes, who: Identity) -> web.Response:
         if kind := codec.form(request).kind:
-            raise failures.not_acceptable(f"{wanted.qualified} are answered as they are, not as {kind}")
+            raise failures.not_acceptable(f"{wanted.qualified} cannot be returned as {kind}")
         return codec.answer(self._reviews.answer(who, wanted, await codec.body(request, MAX_BODY)), 201)
 
     async def _document(self, request: web.Request) -> web.Response:
@@ -186,7 +186,7 @@ class Requests:
         watch = Watch(self._store, ref, matches, form, worker, request[TURN])
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         async with contextlib.aclosing(watch.events(options)) as stream:
-            # A client that goes away in the middle of a write has ended its watch, and that is all.
+            # A client that disconnects during a write ends its watch; that is no error.
             with contextlib.suppress(ConnectionResetError):
                 await response.prepare(request)
                 async for line in stream:
@@ -197,7 +197,7 @@ class Requests:
 async def _listed(
     request: web.Request, resource: Resource, items: list[Object], metadata: Object, form: Form
 ) -> web.Response:
-    """The answer with a list of stored objects. Raises failures.Failure (406)."""
+    """Respond with a list of stored objects. Raises failures.Failure (406)."""
 
     def made() -> Object:
         return form.of_list(resource, [writing.shown(resource, item) for item in items], metadata)
@@ -206,14 +206,14 @@ async def _listed(
 
 
 async def _done(request: web.Request, resource: Resource, done: Written, view: View) -> web.Response:
-    """The answer to a write."""
+    """Respond to a write."""
     return await _shown(request, resource, done.object, view, 201 if done.created else 200, done.warnings)
 
 
 async def _shown(
     request: web.Request, resource: Resource, item: Object, view: View, status: int = 200, warnings: Sequence[str] = ()
 ) -> web.Response:
-    """The answer with one stored object, in this view of it. Raises failures.Failure (406)."""
+    """Respond with one stored object in the given view. Raises failures.Failure (406)."""
 
     def made() -> Object:
         return view(resource, writing.shown(resource, item))
@@ -222,7 +222,7 @@ async def _shown(
 
 
 def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:
-    """Raises failures.Failure (405) when that is never done to objects of this kind."""
+    """Raise failures.Failure (405) if the resource does not support the verb."""
     if method not in METHODS or (wanted.reads and wanted.verb not in resource.verbs):
         raise failures.method_not_allowed()
     part = resource.subresource(wanted.subresource)
@@ -235,6 +235,6 @@ def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:
 async def _given(
     request: web.Request, options: WriteOptions, accepted: Collection[str] = codec.BODIES
 ) -> tuple[Any, WriteOptions]:
-    """The body, and the options with what is wrong with it."""
+    """The decoded body, and the options with its duplicate fields."""
     decoded = await codec.decoded(request, accepted)
     return decoded.object, replace(options, duplicates=decoded.duplicates)

@@ -1,7 +1,7 @@
-"""YAML bodies, as Kubernetes turns them into JSON (sigs.k8s.io/yaml, which is YAML 1.1 as Go's yaml.v2 reads it).
+"""Decode YAML bodies as Kubernetes converts them to JSON (sigs.k8s.io/yaml: YAML 1.1 as Go's yaml.v2 reads it).
 
-Built from libyaml's events without recursion, so that no object is larger than its text: aliases and merge keys are
-refused. Timestamps stay text, keys become strings, and what JSON cannot say is refused.
+Built from libyaml's events without recursion. Rejects aliases and merge keys, so that no object is larger than its
+text, and values that JSON cannot represent. Timestamps stay strings; keys become strings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WORDS: dict[str, Any] = {
        for form in (word, word.capitalize(), word.upper())},
     "": None, "~": None,
 }  # fmt: skip
-_DIRECTIVE = re.compile(rb"^%", re.MULTILINE)  # libyaml compares each with all others
+_DIRECTIVE = re.compile(rb"^%", re.MULTILINE)  # rejected: libyaml compares each directive with all others
 _NUMBER_BEGINS = frozenset("+-.0123456789")
 _INTEGER = re.compile(r"[-+]?(0x[0-9a-fA-F]+|0b[01]+|0o?[0-7]+|0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -35,19 +35,19 @@ _ENDLESS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _BASES = {"0x": 16, "0b": 2, "0o": 8}
 
 
-class Refused(ValueError):  # noqa: N818 - the body is, by its line
-    """The body cannot be taken."""
+class Refused(ValueError):  # noqa: N818 - describes the body
+    """The body is rejected; names the line."""
 
     def __init__(self, event: Any, why: str) -> None:
         super().__init__(f"line {event.start_mark.line + 1}: {why}")
 
 
 def of_yaml(raw: bytes) -> Decoded:
-    """JSON is YAML too, and much quicker to read. Raises ValueError and yaml.YAMLError."""
+    """Decode YAML. JSON is YAML too, and much faster to parse. Raises ValueError and yaml.YAMLError."""
     if raw.lstrip().startswith(b"{"):
         return bodies.of_json(raw)
     if _DIRECTIVE.search(raw):
-        raise ValueError("YAML directives are not taken")
+        raise ValueError("YAML directives are not supported")
     builder = _Builder()
     for event in yaml.parse(raw.decode(), Loader=yaml.CSafeLoader):
         builder.take(event)
@@ -55,18 +55,18 @@ def of_yaml(raw: bytes) -> Decoded:
 
 
 class _Builder:
-    """Objects and lists that are not at their end yet, from the outermost on."""
+    """Builds an object from events; holds the stack of open objects and lists, outermost first."""
 
     def __init__(self) -> None:
         self.found: Any = None
         self.duplicates: list[str] = []
         self._open: list[Object | list[Any]] = []
-        self._keys: list[str | None] = []  # beside each of these, the key whose value comes next
+        self._keys: list[str | None] = []  # parallel to _open: the key whose value comes next
         self._count = 0
         self._documents = 0
 
     def take(self, event: Any) -> None:
-        """Take the next event. Raises ValueError."""
+        """Process the next event. Raises ValueError."""
         match event:
             case events.ScalarEvent():
                 self._take_scalar(event)
@@ -78,11 +78,11 @@ class _Builder:
                 self._open.pop()
                 self._keys.pop()
             case events.AliasEvent():
-                raise Refused(event, "aliases are not taken; write the value out")
+                raise Refused(event, "aliases are not supported; write the value out")
             case events.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
-                    raise Refused(event, "a body holds one document")
+                    raise Refused(event, "a body must contain one document only")
 
     def _begin(self, event: Any, container: Object | list[Any]) -> None:
         if self._awaits_key():
@@ -99,7 +99,7 @@ class _Builder:
             self._put(value)
             return
         if value == "<<" and event.implicit[0]:
-            raise Refused(event, "merge keys are not taken; write the fields out")
+            raise Refused(event, "merge keys are not supported; write the fields out")
         key = _key(event, value)
         if key in self._open[-1] and len(self.duplicates) < DUPLICATES:
             self.duplicates.append(f'line {event.start_mark.line + 1}: key "{key}" already set in map')
@@ -128,11 +128,11 @@ def _scalar(event: Any) -> Any:
 
 def _check_tag(event: Any) -> None:
     if (event.tag or "") not in TAGS:
-        raise Refused(event, f"the tag {event.tag} is not taken")
+        raise Refused(event, f"the tag {event.tag} is not supported")
 
 
 def _resolved(text: str) -> Any:
-    """What a plain scalar means. Raises ValueError for what JSON cannot say."""
+    """Resolve a plain scalar. Raises ValueError for a value that JSON cannot represent."""
     if text in WORDS:
         return WORDS[text]
     if text[0] not in _NUMBER_BEGINS:
@@ -145,11 +145,11 @@ def _resolved(text: str) -> Any:
             return _whole(digits)
         return bodies.number(digits) if _FLOAT.fullmatch(digits) else text
     except ValueError:
-        return text  # a number out of range is text, as in Go
+        return text  # a number out of range stays a string, as in Go
 
 
 def _whole(digits: str) -> int | float:
-    """A whole number in base 16, 8, 2 or 10. Raises ValueError when it is out of range."""
+    """Parse a whole number in base 16, 8, 2 or 10. Raises ValueError if it is out of range."""
     bare = digits.lstrip("+-")
     base = _BASES.get(bare[:2], 8 if bare[0] == "0" and len(bare) > 1 else 10)
     if base == 10:
@@ -161,7 +161,7 @@ def _whole(digits: str) -> int | float:
 
 
 def _key(event: Any, value: Any) -> str:
-    """A key as JSON has it."""
+    """Convert a key to a JSON key."""
     if isinstance(value, str):
         return value
     if value is None:

@@ -94,7 +94,7 @@ def test_a_damaged_message_is_refused(raw: bytes) -> None:
     "identity", [("v1", "Nothing"), ("", ""), ("v1", "../Pod"), ("runtime/v1", "Unknown"), ("x/" * 99, "ConfigMap")]
 )
 def test_what_has_no_type_is_refused(identity: tuple[str, str]) -> None:
-    with pytest.raises(ValueError, match="taken as JSON or YAML only"):
+    with pytest.raises(ValueError, match="as JSON or YAML"):
         protobuf.decode(body(b"", *identity))
 
 

@@ -26,6 +26,6 @@ async def test_a_body_that_breaks_off_is_refused(fault: Exception) -> None:
     payload.feed_data(b"{")
     payload.set_exception(fault)
     headers = {"Content-Type": "application/json", "Content-Length": "9"}
-    with pytest.raises(failures.Failure, match="broke off") as refusal:
+    with pytest.raises(failures.Failure, match="disconnected") as refusal:
         await codec.body(make_mocked_request("POST", "/", headers, payload=payload))
     assert refusal.value.code == 400
