@@ -1,6 +1,6 @@
-"""An API server seen from outside: a kubeconfig, kubectl, and the ``kubernetes`` client.
+"""Fixtures of the conformance suite: an API server behind a kubeconfig, kubectl, helm and the ``kubernetes`` client.
 
-No test here knows which server answers. ``EDGE_TEST_KUBECONFIG`` names another one than the embedded.
+Tests do not depend on the server: ``EDGE_TEST_KUBECONFIG`` selects one other than the embedded API.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEFINITIONS = [DEFINITION, *crds.manifests()]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what ``@pytest.mark.differs(WHAT, WHY)`` says of the embedded API into the report (docs/conformance.md)."""
+    """Report the differences that ``@pytest.mark.differs(WHAT, WHY)`` declares (docs/conformance.md)."""
     for item in items:
         item.user_properties += [("difference", json.dumps(mark.args)) for mark in item.iter_markers("differs")]
 
@@ -41,7 +41,7 @@ HELM = os.environ.get("EDGE_TEST_HELM") or "helm"
 
 @dataclass(frozen=True)
 class Api:
-    """One server, for its clients."""
+    """Access to one server by kubeconfig."""
 
     kubeconfig: Path
     cache: Path
@@ -50,12 +50,12 @@ class Api:
     async def kubectl(
         self, *arguments: str, stdin: Any = None, fails: bool = False, environment: dict[str, str] | None = None
     ) -> str:
-        """Run kubectl; what it printed. ``fails`` says whether it must fail."""
+        """Run kubectl and return its output. ``fails``: whether it is expected to fail."""
         given = json.dumps(stdin) if stdin is not None else None
         return await self._run(KUBECTL, *arguments, given=given, fails=fails, environment=environment)
 
     async def helm(self, *arguments: str, fails: bool = False) -> str:
-        """Run helm in the same way."""
+        """Run helm, like ``kubectl``."""
         folders = {f"HELM_{kind}_HOME": str(self.cache / f"helm-{kind}") for kind in ("CACHE", "CONFIG", "DATA")}
         return await self._run(HELM, *arguments, fails=fails, environment=folders)
 
@@ -63,7 +63,7 @@ class Api:
         self, program: str, *arguments: str, given: str | None = None, fails: bool, environment: dict[str, str] | None
     ) -> str:
         folders = {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.cache)}
-        # No thread waits for it: the embedded API has the same few, and would wait for one of them.
+        # Not in a thread: the embedded API uses the same small pool and could run out of threads.
         process = await asyncio.create_subprocess_exec(
             program,
             *arguments,
@@ -88,7 +88,7 @@ class Api:
         return found
 
     async def define(self, definition: dict[str, Any]) -> None:
-        """Create a CustomResourceDefinition and wait until its objects can be asked for."""
+        """Create a CustomResourceDefinition and wait until its objects are served."""
         await self.kubectl("create", "-f", "-", stdin=definition)
         async with Session(self) as (http, url):
             await SharedServer(http, url).until_served(definition["spec"])
@@ -104,7 +104,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     """A server that serves ``widgets`` and our own kinds in an empty namespace ``edge``."""
     if given := os.environ.get("EDGE_TEST_KUBECONFIG"):
         api = Api(_kubeconfig(Path(given), tmp_path / "kubeconfig"), tmp_path / "cache", embedded=False)
-        async with Session(api) as (http, url), SharedServer(http, url).furnished(DEFINITIONS):
+        async with Session(api) as (http, url), SharedServer(http, url).prepared(DEFINITIONS):
             yield api
         return
     server = ApiServer(tmp_path / "state", "127.0.0.1", 0, DEFINITIONS, NAMESPACE)
@@ -115,7 +115,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 
 
 def _kubeconfig(given: Path, path: Path) -> Path:
-    """The given one, with the suite's namespace as its default."""
+    """Write a copy of the kubeconfig with the suite's namespace as its default."""
     config = yaml.safe_load(given.read_text())
     for context in config["contexts"]:
         context["context"]["namespace"] = NAMESPACE
@@ -125,7 +125,7 @@ def _kubeconfig(given: Path, path: Path) -> Path:
 
 
 def widget(name: str, **spec: Any) -> dict[str, Any]:
-    """A Widget of that name; ``spec`` beside the required size."""
+    """A Widget with this name; ``spec`` extends or overrides the required size."""
     return {
         "apiVersion": "test.getedge.me/v1",
         "kind": "Widget",
@@ -151,13 +151,13 @@ class Session:
 
 
 class Charts:
-    """Charts of a test's own."""
+    """Builds Helm charts for a test."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def make(self, files: dict[str, Any]) -> str:
-        """The folder of a chart with these files; a manifest is written as JSON, text as it is."""
+        """Write a chart with these files and return its folder. Manifests are written as JSON, strings unchanged."""
         chart = {"apiVersion": "v2", "name": "tried", "version": "0.1.0"}
         for name, content in {"Chart.yaml": chart, **files}.items():
             path = self._folder / name
@@ -167,18 +167,18 @@ class Charts:
 
     @staticmethod
     def config_map(name: str, annotations: dict[str, str]) -> dict[str, Any]:
-        """A ConfigMap that ``made`` finds again."""
+        """A ConfigMap with the label that ``made`` selects."""
         metadata = {"name": name, "annotations": annotations, "labels": {"made": "by-chart"}}
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"name": name}}
 
     @staticmethod
     async def made(api: Api) -> list[dict[str, Any]]:
-        """The ConfigMaps of charts that are there."""
+        """The existing ConfigMaps of charts."""
         found: list[dict[str, Any]] = (await api.get("configmaps", "-l", "made=by-chart"))["items"]
         return found
 
 
 @pytest.fixture
 def charts(tmp_path: Path) -> Charts:
-    """Charts of the test's own."""
+    """A builder of Helm charts."""
     return Charts(tmp_path / "chart")

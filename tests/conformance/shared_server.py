@@ -1,6 +1,6 @@
-"""A server that outlives a test: what every test finds there, and what is taken away after it.
+"""Prepares a server that outlives a test, and cleans it up before and after each test.
 
-Only for ``EDGE_TEST_KUBECONFIG``, which names a server that may be emptied.
+Only for the server of ``EDGE_TEST_KUBECONFIG``: all custom resources and other test objects on it are deleted.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ PATIENCE_SECONDS = 40.0
 
 
 class SharedServer:
-    """One server, through an administrator's session."""
+    """One server, accessed with an administrator's session."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = url
 
     @asynccontextmanager
-    async def furnished(self, definitions: list[dict[str, Any]]) -> AsyncIterator[None]:
-        """The namespace and those definitions are there, and nothing else that a test made, before and after."""
+    async def prepared(self, definitions: list[dict[str, Any]]) -> AsyncIterator[None]:
+        """Create the namespace and these definitions; remove everything else that tests created, before and after."""
         kept = {definition["metadata"]["name"] for definition in definitions}
         await self._empty(kept)
         await self._apply(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
@@ -76,7 +76,7 @@ class SharedServer:
     async def _remove(self, path: str, item: dict[str, Any]) -> None:
         async with self._http.delete(self._url + path) as answer:
             assert answer.status in (200, 202, 404, 409), await answer.text()
-        # The finalizer of a definition is the server's own, all others a test's.
+        # The server itself removes the finalizer of a definition; all others are set by tests.
         if item["metadata"].get("finalizers") and not path.startswith(DEFINITIONS):
             patch, headers = {"metadata": {"finalizers": None}}, {"Content-Type": "application/merge-patch+json"}
             async with self._http.patch(self._url + path, json=patch, headers=headers) as answer:

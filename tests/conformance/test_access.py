@@ -1,4 +1,4 @@
-"""Who may do what, what a refusal says, and what users may ask about it. Others are tried out by impersonation."""
+"""Authorization: permissions, denials and access reviews. Other users are tested by impersonation."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ CREATE_WIDGETS = {"verb": "create", "group": "test.getedge.me", "resource": "wid
 
 @pytest.fixture
 async def admin(api: Api) -> AsyncIterator[Http]:
-    """A session of a user who may do everything."""
+    """An administrator's session."""
     async with Session(api) as http:
         yield http
 
 
 @pytest.fixture
-async def stranger(api: Api) -> AsyncIterator[Http]:
+async def anonymous(api: Api) -> AsyncIterator[Http]:
     """A session without any credentials."""
     cluster = yaml.safe_load(api.kubeconfig.read_text())["clusters"][0]["cluster"]
     context = ssl.create_default_context()
@@ -47,7 +47,7 @@ async def ask(
 
 
 async def allowed(http: Http, headers: Mapping[str, str] | None = None, /, **attributes: str) -> bool:
-    """What a SelfSubjectAccessReview says."""
+    """The result of a SelfSubjectAccessReview."""
     body = {"spec": {"resourceAttributes": attributes}}
     status, found = await ask(http, "POST", f"{ACCESS}/selfsubjectaccessreviews", body, headers)
     assert status == 201, found
@@ -55,20 +55,20 @@ async def allowed(http: Http, headers: Mapping[str, str] | None = None, /, **att
 
 
 @pytest.mark.parametrize(("path", "status"), [("/readyz", 200), ("/livez", 200), ("/healthz", 200), ("/version", 200)])
-async def test_everybody_may_ask_for_its_health(stranger: Http, path: str, status: int) -> None:
-    async with stranger[0].get(stranger[1] + path) as answer:
+async def test_health_checks_need_no_credentials(anonymous: Http, path: str, status: int) -> None:
+    async with anonymous[0].get(anonymous[1] + path) as answer:
         assert answer.status == status
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/apis", "/openapi/v2", PATH, "/api/v1/namespaces/default"])
-async def test_nothing_else_is_for_those_without_credentials(stranger: Http, path: str) -> None:
-    status, found = await ask(stranger, "GET", path)
+async def test_everything_else_needs_credentials(anonymous: Http, path: str) -> None:
+    status, found = await ask(anonymous, "GET", path)
     assert (status, found["reason"]) == (403, "Forbidden")
     assert 'User "system:anonymous" cannot' in found["message"]
 
 
-async def test_wrong_credentials_are_not_the_same_as_none(stranger: Http) -> None:
-    status, found = await ask(stranger, "GET", "/readyz", headers={"Authorization": "Bearer wrong"})
+async def test_invalid_credentials_are_not_treated_as_anonymous(anonymous: Http) -> None:
+    status, found = await ask(anonymous, "GET", "/readyz", headers={"Authorization": "Bearer wrong"})
     assert (status, found["reason"]) == (401, "Unauthorized")
 
 
@@ -102,23 +102,25 @@ async def test_wrong_credentials_are_not_the_same_as_none(stranger: Http) -> Non
         ),
     ],
 )
-async def test_a_refusal_says_who_cannot_do_what(admin: Http, method: str, path: str, what: str, desired: str) -> None:
+async def test_a_denial_names_user_verb_and_resource(
+    admin: Http, method: str, path: str, what: str, desired: str
+) -> None:
     status, found = await ask(admin, method, path, {} if method == "PATCH" else None, BOB)
     assert (status, found["reason"]) == (403, "Forbidden")
     assert found["message"] == f'{what} is forbidden: User "bob" cannot {desired}'
 
 
-async def test_a_refusal_of_a_path(admin: Http) -> None:
+async def test_a_denial_of_a_non_resource_path(admin: Http) -> None:
     status, found = await ask(admin, "GET", "/metrics", headers=BOB)
     assert (status, found["message"]) == (403, 'forbidden: User "bob" cannot get path "/metrics"')
 
 
-async def test_a_refusal_names_the_object_in_its_details(admin: Http) -> None:
+async def test_the_details_of_a_denial_name_the_object(admin: Http) -> None:
     _, found = await ask(admin, "GET", f"{PATH}/one", headers=BOB)
     assert found["details"] == {"name": "one", "group": "test.getedge.me", "kind": "widgets"}
 
 
-async def test_who_may_do_nothing_may_still_discover(admin: Http) -> None:
+async def test_a_user_without_permissions_can_use_discovery(admin: Http) -> None:
     for path in ("/api", "/apis", "/openapi/v3", "/version"):
         assert (await ask(admin, "GET", path, headers=BOB))[0] == 200
 
@@ -141,7 +143,7 @@ async def test_kubectl_auth(api: Api) -> None:
     assert 'User "bob" cannot list resource "widgets"' in printed
 
 
-async def test_a_self_review_asks_for_the_user_alone(admin: Http) -> None:
+async def test_a_self_review_only_covers_the_requesting_user(admin: Http) -> None:
     assert await allowed(admin, **CREATE_WIDGETS)
     assert not await allowed(admin, BOB, **CREATE_WIDGETS)
 
@@ -152,7 +154,7 @@ async def test_a_review_of_a_path(admin: Http) -> None:
         assert found["status"]["allowed"] is expected
 
 
-async def test_who_may_may_ask_about_others(admin: Http) -> None:
+async def test_an_authorized_user_can_review_other_users(admin: Http) -> None:
     path = f"{ACCESS}/subjectaccessreviews"
     spec = {"resourceAttributes": CREATE_WIDGETS, "user": "bob"}
     assert (await ask(admin, "POST", path, {"spec": spec}))[1]["status"]["allowed"] is False
@@ -161,7 +163,7 @@ async def test_who_may_may_ask_about_others(admin: Http) -> None:
     assert (await ask(admin, "POST", path, {"spec": spec}, BOB))[0] == 403
 
 
-async def test_a_local_review_stays_in_its_namespace(admin: Http) -> None:
+async def test_a_local_review_is_limited_to_its_namespace(admin: Http) -> None:
     path = f"{ACCESS}/namespaces/edge/localsubjectaccessreviews"
     spec = {"resourceAttributes": CREATE_WIDGETS, "user": "bob"}
     status, found = await ask(admin, "POST", path, {"spec": spec})
@@ -183,7 +185,7 @@ async def test_a_local_review_stays_in_its_namespace(admin: Http) -> None:
         ("subjectaccessreviews", {}, ["spec.resourceAttributes", "spec.user"]),
     ],
 )
-async def test_a_review_that_asks_nothing_is_invalid(
+async def test_a_review_without_attributes_is_invalid(
     admin: Http, kind: str, spec: dict[str, Any], fields: list[str]
 ) -> None:
     status, found = await ask(admin, "POST", f"{ACCESS}/{kind}", {"spec": spec})
@@ -202,36 +204,36 @@ async def test_the_rules_of_a_user(admin: Http) -> None:
     assert (status, found["reason"]) == (400, "BadRequest")
 
 
-async def test_a_token_that_is_none(admin: Http) -> None:
+async def test_an_invalid_token_is_not_authenticated(admin: Http) -> None:
     _, found = await ask(admin, "POST", f"{WHO}/tokenreviews", {"spec": {"token": "none"}})
     assert found["status"] == {"user": {}, "error": "invalid bearer token"}
     assert (await ask(admin, "POST", f"{WHO}/tokenreviews", {}))[0] == 400
 
 
-async def test_nobody_acts_as_another_who_may_not(admin: Http, stranger: Http) -> None:
-    status, found = await ask(stranger, "GET", "/api", headers={"Impersonate-User": "admin"})
+async def test_impersonation_needs_permission(admin: Http, anonymous: Http) -> None:
+    status, found = await ask(anonymous, "GET", "/api", headers={"Impersonate-User": "admin"})
     assert status == 403
     assert 'cannot impersonate resource "users"' in found["message"]
 
 
-async def test_groups_alone_cannot_be_acted_as(admin: Http) -> None:
+async def test_groups_cannot_be_impersonated_without_a_user(admin: Http) -> None:
     status, found = await ask(admin, "GET", "/api", headers={"Impersonate-Group": "system:masters"})
     assert (status, found["reason"]) == (400, "BadRequest")
 
 
 @pytest.mark.differs(
-    "Who acts as another may name a user and groups; a uid or extra attributes are refused with 400",
-    "no decision here looks at them, and what is ignored in silence is taken for granted",
+    "Impersonation supports users and groups; a uid or extra attributes are refused with 400",
+    "authorization does not use them, and silently ignoring them would suggest that they have an effect",
 )
-async def test_a_uid_cannot_be_acted_as(api: Api, admin: Http) -> None:
+async def test_a_uid_cannot_be_impersonated(api: Api, admin: Http) -> None:
     assert (await ask(admin, "GET", "/api", headers={**BOB, "Impersonate-Uid": "1"}))[0] == (
         400 if api.embedded else 200
     )
 
 
 @pytest.mark.differs(
-    "Roles and bindings cannot be written; what `admin`, `controller` and `viewer` may stands in the code",
-    "a box has these three users, and a table that nobody can write cannot be escalated (docs/decisions/070-access.md)",
+    "Roles and bindings are read-only; the permissions of `admin`, `controller` and `viewer` are fixed in the code",
+    "a host has only these users, and fixed permissions rule out escalation (docs/decisions/070-access.md)",
 )
 async def test_roles(api: Api, admin: Http) -> None:
     role = {"metadata": {"name": "suite"}, "rules": []}
@@ -240,12 +242,12 @@ async def test_roles(api: Api, admin: Http) -> None:
     assert status == (405 if api.embedded else 201)
 
 
-async def test_reviews_are_asked_and_not_kept(admin: Http) -> None:
+async def test_reviews_are_not_stored(admin: Http) -> None:
     status, found = await ask(admin, "GET", f"{ACCESS}/selfsubjectaccessreviews")
     assert (status, found["reason"]) == (405, "MethodNotAllowed")
 
 
-async def test_a_review_is_no_table(admin: Http) -> None:
+async def test_a_review_is_never_a_table(admin: Http) -> None:
     table = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
     status, found = await ask(admin, "POST", f"{ACCESS}/selfsubjectaccessreviews", review_of("/"), table)
     assert (status, found["reason"]) == (406, "NotAcceptable")
@@ -254,5 +256,5 @@ async def test_a_review_is_no_table(admin: Http) -> None:
 
 
 def review_of(path: str) -> dict[str, Any]:
-    """The question whether a path may be read."""
+    """An access review for reading a path."""
     return {"spec": {"nonResourceAttributes": {"verb": "get", "path": path}}}

@@ -1,4 +1,4 @@
-"""Server-side apply: who owns which field, who may change it, and what goes when nobody wants it any more."""
+"""Server-side apply: field ownership, conflicts, and removal of fields without owners."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from tests.conformance.conftest import Api, widget
 
 
 async def apply(api: Api, manifest: dict[str, Any], manager: str, *flags: str, fails: bool = False) -> str:
-    """``kubectl apply --server-side`` as that manager."""
+    """Run ``kubectl apply --server-side`` as this manager."""
     return await api.kubectl(
         "apply", "--server-side", f"--field-manager={manager}", *flags, "-f", "-", stdin=manifest, fails=fails
     )
 
 
 async def managers(api: Api) -> dict[str, Any]:
-    """The field sets of the one widget by manager."""
+    """The field sets of the widget "one", by manager."""
     found = await api.get("widget", "one", "--show-managed-fields")
     return {entry["manager"]: entry["fieldsV1"] for entry in found["metadata"]["managedFields"]}
 
 
-async def test_an_applier_owns_the_fields_it_gave_and_no_defaults(api: Api) -> None:
+async def test_an_applier_owns_the_fields_it_set_but_no_defaults(api: Api) -> None:
     await apply(api, widget("one", size=2, parts=[{"name": "a"}]), "alice")
     owned: dict[str, Any] = {"f:spec": {"f:size": {}, "f:parts": {'k:{"name":"a"}': {".": {}, "f:name": {}}}}}
     assert await managers(api) == {"alice": owned}
     assert (await api.get("widget", "one"))["spec"]["mode"] == "Auto"
 
 
-async def test_a_field_of_another_is_a_conflict_that_names_owner_and_field(api: Api) -> None:
+async def test_a_conflict_names_the_owner_and_the_field(api: Api) -> None:
     await apply(api, widget("one", size=2), "alice")
     said = await apply(api, widget("one", size=3), "bob", fails=True)
     assert 'Apply failed with 1 conflict: conflict with "alice"' in said
@@ -47,7 +47,7 @@ async def test_the_same_value_is_shared_and_force_takes_over(api: Api) -> None:
     assert await managers(api) == {"bob": {"f:spec": {"f:size": {}}}}
 
 
-async def test_what_its_last_owner_leaves_out_goes(api: Api) -> None:
+async def test_a_field_without_owners_is_removed(api: Api) -> None:
     await apply(api, widget("one", parts=[{"name": "a"}, {"name": "b"}]), "alice")
     await apply(api, widget("one", parts=[{"name": "b", "weight": 7}]), "bob")
     await apply(api, widget("one", parts=[]), "alice")
@@ -55,7 +55,7 @@ async def test_what_its_last_owner_leaves_out_goes(api: Api) -> None:
     assert spec["parts"] == [{"name": "b", "weight": 7}]
 
 
-async def test_labels_of_two_managers_live_side_by_side(api: Api) -> None:
+async def test_two_managers_own_separate_labels(api: Api) -> None:
     for manager in ("alice", "bob"):
         manifest = widget("one")
         manifest["metadata"]["labels"] = {manager: "x"}
@@ -64,7 +64,7 @@ async def test_labels_of_two_managers_live_side_by_side(api: Api) -> None:
     assert (await api.get("widget", "one"))["metadata"]["labels"] == {"bob": "x"}
 
 
-async def test_an_update_takes_the_fields_it_changes(api: Api) -> None:
+async def test_an_update_takes_ownership_of_the_fields_it_changes(api: Api) -> None:
     await apply(api, widget("one", size=2, mode="Manual"), "alice")
     await api.kubectl("patch", "wd", "one", "--type=merge", "-p", '{"spec":{"size":4}}', "--field-manager=carol")
     assert await managers(api) == {
@@ -73,7 +73,7 @@ async def test_an_update_takes_the_fields_it_changes(api: Api) -> None:
     }
 
 
-async def test_status_is_owned_apart(api: Api) -> None:
+async def test_status_is_owned_separately(api: Api) -> None:
     await apply(api, widget("one"), "alice")
     status = {**widget("one"), "status": {"phase": "Seen"}}
     del status["spec"]
@@ -84,27 +84,27 @@ async def test_status_is_owned_apart(api: Api) -> None:
     assert (found["spec"]["size"], found["status"]["phase"]) == (1, "Seen")
 
 
-async def test_applying_the_same_again_writes_nothing(api: Api) -> None:
+async def test_applying_an_unchanged_manifest_writes_nothing(api: Api) -> None:
     await apply(api, widget("one"), "alice")
     first = await api.get("widget", "one")
     await apply(api, widget("one"), "alice")
     assert await api.get("widget", "one") == first
 
 
-async def test_client_side_apply_becomes_server_side_without_conflict(api: Api) -> None:
+async def test_client_side_apply_migrates_to_server_side_without_conflict(api: Api) -> None:
     await api.kubectl("apply", "-f", "-", stdin=widget("one", size=2))
     await apply(api, widget("one", size=3), "kubectl")
     assert (await api.get("widget", "one"))["spec"]["size"] == 3
 
 
-async def test_diff_tells_what_an_apply_would_change_and_changes_nothing(api: Api) -> None:
+async def test_diff_shows_the_changes_of_an_apply_without_making_them(api: Api) -> None:
     await apply(api, widget("one", size=2), "alice")
     for flags in ((), ("--server-side", "--field-manager=alice")):
         assert "+  size: 3" in await api.kubectl("diff", *flags, "-f", "-", stdin=widget("one", size=3), fails=True)
     assert (await api.get("widget", "one"))["spec"]["size"] == 2
 
 
-async def test_ten_appliers_at_once_all_get_their_label(api: Api) -> None:
+async def test_ten_concurrent_appliers_all_set_their_label(api: Api) -> None:
     await apply(api, widget("one"), "alice")
 
     async def label(number: int) -> None:
@@ -116,7 +116,7 @@ async def test_ten_appliers_at_once_all_get_their_label(api: Api) -> None:
     assert len((await api.get("widget", "one"))["metadata"]["labels"]) == 10
 
 
-async def test_edit_changes_the_object_and_not_what_was_applied(api: Api, tmp_path: Any) -> None:
+async def test_edit_changes_the_object_but_not_last_applied(api: Api, tmp_path: Any) -> None:
     await api.kubectl("apply", "-f", "-", stdin=widget("one"))
     editor = tmp_path / "editor.sh"
     editor.write_text("#!/bin/sh\nsed -i 's/size: 1/size: 6/' \"$1\"\n")
@@ -128,10 +128,10 @@ async def test_edit_changes_the_object_and_not_what_was_applied(api: Api, tmp_pa
 
 
 @pytest.mark.differs(
-    "A field that no schema declares is refused with 400 when it is applied; Kubernetes says the same with 500",
-    "it is the client that is wrong, and a 500 of a box is looked into",
+    "Applying a field that the schema does not declare is refused with 400; Kubernetes answers 500 with the same text",
+    "the fault is the client's, and a 500 is treated as a bug of the server",
 )
-async def test_a_field_that_no_schema_declares_cannot_be_applied(api: Api) -> None:
+async def test_an_undeclared_field_cannot_be_applied(api: Api) -> None:
     said = await apply(api, widget("one", extra=1), "alice", fails=True)
     assert ".spec.extra: field not declared in schema" in said
     assert ("BadRequest" in said) == api.embedded

@@ -1,4 +1,4 @@
-"""Rules as definitions in use write them: references without doubles, immutable parts, quantities, addresses, times."""
+"""CEL rules as found in definitions in use: unique references, immutable parts, quantities, addresses, times."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ VALID: dict[str, Any] = {
 }
 
 
-async def test_an_object_that_keeps_all_rules_is_taken_and_written_again(api: Api) -> None:
+async def test_an_object_that_satisfies_all_rules_is_created_and_updated(api: Api) -> None:
     await api.define(definition(SCHEMA))
     async with Session(api) as (http, url):
         async with http.post(url + PATH, json=sample(VALID)) as response:
@@ -101,7 +101,7 @@ async def test_an_object_that_keeps_all_rules_is_taken_and_written_again(api: Ap
         ({"version": None}, "Invalid spec: Invalid value: pin a version"),
     ],
 )  # fmt: skip
-async def test_a_rule_that_is_broken_says_where(api: Api, change: dict[str, Any], words: str) -> None:
+async def test_a_violated_rule_names_its_field(api: Api, change: dict[str, Any], words: str) -> None:
     await api.define(definition(SCHEMA))
     spec = {name: value for name, value in {**VALID, **change}.items() if value is not None}
     async with Session(api) as (http, url), http.post(url + PATH, json=sample(spec)) as response:
@@ -109,10 +109,10 @@ async def test_a_rule_that_is_broken_says_where(api: Api, change: dict[str, Any]
 
 
 @pytest.mark.differs(
-    "Where a definition wants a webhook to convert between versions, the stored one alone is served",
-    "no webhook runs on a box, and an object of one version under the name of another would be read wrongly",
+    "With webhook conversion, a definition is served in its storage version only",
+    "webhooks do not run here, and an unconverted object under another version would be misread",
 )
-async def test_versions_that_a_webhook_converts(api: Api) -> None:
+async def test_webhook_conversion_limits_the_served_versions(api: Api) -> None:
     item: dict[str, Any] = copy.deepcopy(GADGETS)
     service = {"namespace": "edge", "name": "none", "port": 443}
     webhook = {"conversionReviewVersions": ["v1"], "clientConfig": {"service": service}}

@@ -1,4 +1,4 @@
-"""What programs do: the ``kubernetes`` client, plain HTTP, watches, conflicts, authentication."""
+"""API clients: the ``kubernetes`` package, plain HTTP, watches, conflicts, malformed requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def widgets(api: Api) -> Any:
     return client.CustomObjectsApi(api.client())
 
 
-async def test_a_stale_replace_is_a_conflict_and_loses_nothing(widgets: Any) -> None:
+async def test_a_stale_replace_is_refused_as_a_conflict(widgets: Any) -> None:
     made = await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=widget("one"))
     first = {**made, "spec": {**made["spec"], "size": 2}}
     await asyncio.to_thread(widgets.replace_namespaced_custom_object, **PLACE, name="one", body=first)
@@ -34,7 +34,7 @@ async def test_a_stale_replace_is_a_conflict_and_loses_nothing(widgets: Any) -> 
     assert found["spec"]["size"] == 2
 
 
-async def test_status_and_spec_are_written_apart(widgets: Any) -> None:
+async def test_status_and_spec_are_written_separately(widgets: Any) -> None:
     body = {**widget("one"), "status": {"phase": "Ignored"}}
     made = await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=body)
     assert "status" not in made
@@ -48,7 +48,7 @@ async def test_status_and_spec_are_written_apart(widgets: Any) -> None:
     assert patched["metadata"]["generation"] == 1
 
 
-async def test_a_watch_resumes_where_it_ended(widgets: Any) -> None:
+async def test_a_watch_resumes_at_a_given_revision(widgets: Any) -> None:
     made = await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=widget("one"))
     for name in ("two", "three"):
         await asyncio.to_thread(widgets.create_namespaced_custom_object, **PLACE, body=widget(name))
@@ -86,7 +86,7 @@ async def test_two_hundred_conflicting_writers_lose_no_update(api: Api, widgets:
             assert (await answer.json())["metadata"]["labels"]["count"] == "200"
 
 
-async def test_a_group_that_nobody_serves_is_not_found(api: Api) -> None:
+async def test_an_unknown_group_is_not_found(api: Api) -> None:
     async with Session(api) as (http, url), http.get(f"{url}/apis/unknown/v1/things") as answer:
         assert answer.status == 404
 
@@ -102,7 +102,9 @@ async def test_a_group_that_nobody_serves_is_not_found(api: Api) -> None:
         ("GET", f"{PATH}?fieldSelector=spec.nosuch%3Dx", b"", 400),
     ],
 )
-async def test_nonsense_is_answered_with_a_status(api: Api, method: str, path: str, body: bytes, status: int) -> None:
+async def test_a_malformed_request_is_answered_with_a_status(
+    api: Api, method: str, path: str, body: bytes, status: int
+) -> None:
     headers = {"Content-Type": "application/json"}
     async with Session(api) as (http, url), http.request(method, url + path, data=body, headers=headers) as answer:
         assert answer.status == status
@@ -127,7 +129,7 @@ UNUSABLE: list[tuple[Any, int]] = [
 ]
 
 
-async def test_a_json_patch_that_cannot_be_applied_is_refused(api: Api) -> None:
+async def test_an_inapplicable_json_patch_is_refused(api: Api) -> None:
     await api.kubectl("apply", "-f", "-", stdin=widget("one", parts=[{"name": "a"}]))
     headers = {"Content-Type": "application/json-patch+json"}
     async with Session(api) as (http, url):

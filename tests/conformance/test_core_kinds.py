@@ -1,4 +1,4 @@
-"""The kinds that are there without a definition: secrets, events in two groups, leases, strategic patches."""
+"""Built-in kinds: secrets, events of both groups, leases, strategic merge patches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kubernetes import client
 from tests.conformance.conftest import Api
 
 
-async def test_string_data_of_a_secret_is_kept_encoded(api: Api) -> None:
+async def test_string_data_of_a_secret_is_stored_encoded(api: Api) -> None:
     manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"token": "secret"}}
     await api.kubectl("apply", "-f", "-", stdin=manifest)
     found = await api.get("secret", "key")
@@ -67,7 +67,7 @@ async def test_events_of_both_groups_are_the_same_objects(api: Api) -> None:
         assert row.split()[1:] == ["Normal", "Polished", "widget/one", "It", "shines"]
 
 
-async def test_of_many_candidates_one_takes_the_lease(api: Api) -> None:
+async def test_only_one_of_many_candidates_acquires_the_lease(api: Api) -> None:
     leases = client.CoordinationV1Api(api.client())
     body = client.V1Lease(metadata={"name": "leader"}, spec=client.V1LeaseSpec(lease_duration_seconds=15))
     made = await asyncio.to_thread(leases.create_namespaced_lease, "edge", body)
@@ -95,6 +95,6 @@ async def test_the_kubernetes_client_reads_what_it_wrote(api: Api) -> None:
     assert gone["status"] == "Success"
 
 
-async def test_health_and_version_are_told_to_everyone(api: Api) -> None:
+async def test_health_and_version_are_readable(api: Api) -> None:
     assert await api.kubectl("get", "--raw", "/readyz") == "ok"
     assert '"gitVersion"' in await api.kubectl("get", "--raw", "/version")

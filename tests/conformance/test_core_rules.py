@@ -1,4 +1,4 @@
-"""What Kubernetes' own kinds refuse (API reference: ConfigMap, Secret, Lease, Event)."""
+"""Validation of Kubernetes' own kinds (API reference: ConfigMap, Secret, Lease, Event)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def http(api: Api) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
         (EVENTS, {**EVENT, "series": {"count": 1, "lastObservedTime": TIME}}, ["series.count"]),
     ],
 )  # fmt: skip
-async def test_what_is_wrong_is_said_of_each_field(
+async def test_every_invalid_field_is_reported(
     http: tuple[aiohttp.ClientSession, str], path: str, body: Object, fields: list[str]
 ) -> None:
     session, url = http
@@ -74,7 +74,7 @@ async def test_what_is_wrong_is_said_of_each_field(
         ({"immutable": None}, "immutable"),
     ],
 )
-async def test_what_is_immutable_stays_as_it_is(
+async def test_immutable_data_cannot_be_changed(
     http: tuple[aiohttp.ClientSession, str], plural: str, patch: Object, field: str
 ) -> None:
     session, url = http
@@ -89,7 +89,7 @@ async def test_what_is_immutable_stays_as_it_is(
         assert answer.status == 200
 
 
-async def test_the_type_of_a_secret_stays(http: tuple[aiohttp.ClientSession, str]) -> None:
+async def test_the_type_of_a_secret_is_immutable(http: tuple[aiohttp.ClientSession, str]) -> None:
     session, url = http
     async with session.post(f"{url}{CORE}/secrets", json={"metadata": {"name": "one"}}) as answer:
         assert answer.status == 201

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions and namespaces: what they need, what changes with them, and how they end."""
+"""CustomResourceDefinitions and namespaces: creation, validation, changes and deletion."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCHEMA = ("spec", "versions", 0, "schema", "openAPIV3Schema")
 
 
 def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """The gadgets' definition with something else at a path."""
+    """The definition of gadgets with another value at a path."""
     definition: dict[str, Any] = copy.deepcopy(GADGETS)
     part: Any = definition
     for step in path[:-1]:
@@ -43,7 +43,7 @@ def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
     return definition
 
 
-async def test_a_new_definition_is_served_at_once_in_all_its_versions(api: Api) -> None:
+async def test_a_new_definition_is_served_in_all_its_versions(api: Api) -> None:
     await api.kubectl("apply", "-f", "-", stdin=GADGETS)
     await api.kubectl("wait", "crd/gadgets.test.getedge.me", "--for=condition=Established", "--timeout=20s")
     manifest = {"apiVersion": "test.getedge.me/v2", "kind": "Gadget", "metadata": {"name": "g"}, "any": {"thing": 1}}
@@ -75,7 +75,7 @@ async def test_a_changed_definition_takes_effect(api: Api) -> None:
         ((*SCHEMA, "x-kubernetes-validations"), [{"rule": "self."}], "compilation failed"),
     ],
 )
-async def test_an_unsound_definition_is_refused(api: Api, path: tuple[str | int, ...], value: Any, said: str) -> None:
+async def test_an_invalid_definition_is_refused(api: Api, path: tuple[str | int, ...], value: Any, said: str) -> None:
     manifest = changed(path, value)
     assert said in await api.kubectl("create", "--validate=false", "-f", "-", stdin=manifest, fails=True)
 
@@ -91,7 +91,7 @@ async def test_a_definition_waits_for_the_finalizers_of_its_objects(api: Api) ->
     await api.kubectl("wait", "crd/widgets.test.getedge.me", "--for=delete", "--timeout=20s")
 
 
-async def test_a_namespace_waits_for_the_finalizers_of_what_is_in_it(api: Api) -> None:
+async def test_a_namespace_waits_for_the_finalizers_of_its_objects(api: Api) -> None:
     await api.kubectl("create", "namespace", "tmp")
     held, free = widget("held"), widget("free")
     held["metadata"] |= {"namespace": "tmp", "finalizers": ["test.getedge.me/hold"]}

@@ -1,4 +1,4 @@
-"""In which form objects go out: what Accept chooses, and what happens when nothing acceptable is to be had."""
+"""Content negotiation: representations by Accept, request media types, compression, OpenAPI documents."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ONE = f"{PATH}/one"
 
 
 def accept(kind: str, version: str = "v1", media: str = "application/json") -> dict[str, str]:
-    """The header that asks for a form of group meta.k8s.io."""
+    """The Accept header for a representation of group meta.k8s.io."""
     return {"Accept": f"{media};as={kind};v={version};g=meta.k8s.io"}
 
 
 @pytest.fixture
 async def http(api: Api) -> AsyncIterator[Http]:
-    """A session, with one widget there."""
+    """A session on a server with one widget."""
     async with Session(api) as (session, url):
         async with session.post(url + PATH, json=widget("one")) as answer:
             assert answer.status == 201
@@ -38,7 +38,7 @@ async def fetch(http: Http, path: str, headers: dict[str, str], **query: str) ->
 
 
 async def events(http: Http, headers: dict[str, str], count: int) -> list[dict[str, Any]]:
-    """The first events of a watch that begins with what is there."""
+    """The first events of a watch that starts with existing objects."""
     query = {"watch": "1", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
     query |= {"allowWatchBookmarks": "true", "timeoutSeconds": "20"}
     async with http[0].get(http[1] + PATH, headers=headers, params=query) as answer:
@@ -46,27 +46,27 @@ async def events(http: Http, headers: dict[str, str], count: int) -> list[dict[s
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
-async def test_one_object_as_its_metadata(http: Http, version: str) -> None:
+async def test_get_as_partial_metadata(http: Http, version: str) -> None:
     _, found = await fetch(http, ONE, accept("PartialObjectMetadata", version))
     assert set(found) == {"kind", "apiVersion", "metadata"}
     assert (found["kind"], found["apiVersion"]) == ("PartialObjectMetadata", f"meta.k8s.io/{version}")
     assert found["metadata"]["name"] == "one"
 
 
-async def test_a_list_as_metadata(http: Http) -> None:
+async def test_list_as_partial_metadata(http: Http) -> None:
     _, found = await fetch(http, PATH, accept("PartialObjectMetadataList"))
     assert (found["kind"], found["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")
     assert [(item["kind"], item["metadata"]["name"]) for item in found["items"]] == [("PartialObjectMetadata", "one")]
     assert "spec" not in found["items"][0]
 
 
-async def test_a_watch_of_metadata(http: Http) -> None:
+async def test_watch_as_partial_metadata(http: Http) -> None:
     added, bookmark = await events(http, accept("PartialObjectMetadata"), 2)
     assert (added["type"], added["object"]["kind"], "spec" in added["object"]) == ("ADDED", "PartialObjectMetadata", 0)
     assert (bookmark["type"], bookmark["object"]["kind"]) == ("BOOKMARK", "PartialObjectMetadata")
 
 
-async def test_a_watch_as_tables_tells_the_columns_once(http: Http) -> None:
+async def test_a_watch_as_tables_sends_the_columns_once(http: Http) -> None:
     async with http[0].post(http[1] + PATH, json=widget("two")):
         first, second, bookmark = await events(http, accept("Table"), 3)
     assert first["object"]["columnDefinitions"][0]["name"] == "Name"
@@ -77,12 +77,12 @@ async def test_a_watch_as_tables_tells_the_columns_once(http: Http) -> None:
 @pytest.mark.parametrize(
     ("include", "kind"), [("", "PartialObjectMetadata"), ("Metadata", "PartialObjectMetadata"), ("Object", "Widget")]
 )
-async def test_rows_show_what_was_asked_of_their_object(http: Http, include: str, kind: str) -> None:
+async def test_include_object_selects_the_content_of_table_rows(http: Http, include: str, kind: str) -> None:
     _, found = await fetch(http, ONE, accept("Table"), includeObject=include)
     assert found["rows"][0]["object"]["kind"] == kind
 
 
-async def test_rows_may_show_nothing_of_their_object(http: Http) -> None:
+async def test_table_rows_can_omit_the_object(http: Http) -> None:
     assert (await fetch(http, ONE, accept("Table"), includeObject="None"))[1]["rows"][0]["object"] is None
     status, found = await fetch(http, ONE, accept("Table"), includeObject="Half")
     assert (status, found["reason"]) == (400, "BadRequest")
@@ -99,7 +99,7 @@ async def test_rows_may_show_nothing_of_their_object(http: Http) -> None:
         ("text/html,application/json;as=Table;v=v1;g=meta.k8s.io", "Table"),
     ],
 )
-async def test_the_best_form_that_is_to_be_had(http: Http, header: str, kind: str) -> None:
+async def test_the_most_preferred_available_form_is_chosen(http: Http, header: str, kind: str) -> None:
     assert (await fetch(http, ONE, {"Accept": header}))[1]["kind"] == kind
 
 
@@ -114,37 +114,37 @@ async def test_the_best_form_that_is_to_be_had(http: Http, header: str, kind: st
         (PATH + "?watch=1&timeoutSeconds=1", "text/html"),
     ],
 )
-async def test_what_nobody_takes_is_refused(http: Http, path: str, header: str) -> None:
+async def test_unacceptable_media_types_are_refused(http: Http, path: str, header: str) -> None:
     async with http[0].get(http[1] + path, headers={"Accept": header}) as answer:
         found = yaml.safe_load(await answer.text())
     assert (answer.status, found["reason"]) == (406, "NotAcceptable")
 
 
 @pytest.mark.differs(
-    "Answers are JSON or YAML; who takes protobuf alone gets JSON",
-    "clients read what Content-Type says, and the encoder would be as large as the server",
+    "Answers are JSON or YAML; a client that accepts only protobuf gets JSON",
+    "clients decode by Content-Type, and a protobuf encoder would be as large as the server",
 )
-async def test_protobuf_is_taken_and_not_given(api: Api, http: Http) -> None:
+async def test_protobuf_is_accepted_in_requests_but_not_sent(api: Api, http: Http) -> None:
     headers = {"Accept": "application/vnd.kubernetes.protobuf"}
     async with http[0].get(f"{http[1]}/api/v1/namespaces", headers=headers) as answer:
         assert answer.status == 200
         assert answer.content_type == ("application/json" if api.embedded else headers["Accept"])
 
 
-async def test_nothing_is_written_for_a_client_that_takes_no_answer(http: Http) -> None:
+async def test_a_write_with_an_unacceptable_answer_type_writes_nothing(http: Http) -> None:
     async with http[0].post(http[1] + PATH, json=widget("two"), headers={"Accept": "text/html"}) as answer:
         assert answer.status == 406
     assert (await fetch(http, f"{PATH}/two", {}))[0] == 404
 
 
-async def test_a_write_is_answered_in_the_form_that_was_asked_for(http: Http) -> None:
+async def test_a_write_is_answered_in_the_requested_form(http: Http) -> None:
     headers = {**accept("PartialObjectMetadata"), "Content-Type": "application/merge-patch+json"}
     async with http[0].patch(http[1] + ONE, json={"spec": {"size": 2}}, headers=headers) as answer:
         assert (await answer.json())["kind"] == "PartialObjectMetadata"
 
 
 @pytest.mark.parametrize("path", [ONE, PATH, "/apis", f"{PATH}/nope"])
-async def test_yaml_is_there_for_the_asking(http: Http, path: str) -> None:
+async def test_answers_are_yaml_on_request(http: Http, path: str) -> None:
     _, plain = await fetch(http, path, {})
     async with http[0].get(http[1] + path, headers={"Accept": "application/yaml"}) as answer:
         assert answer.content_type == "application/yaml"
@@ -152,7 +152,7 @@ async def test_yaml_is_there_for_the_asking(http: Http, path: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["application/cbor", "text/plain"])
-async def test_a_body_of_another_kind_is_refused(http: Http, kind: str) -> None:
+async def test_a_body_of_another_media_type_is_refused(http: Http, kind: str) -> None:
     async with http[0].post(http[1] + PATH, data=b"{}", headers={"Content-Type": kind}) as answer:
         found = await answer.json()
     assert (answer.status, found["reason"]) == (415, "UnsupportedMediaType")
@@ -164,7 +164,7 @@ async def test_a_body_may_be_yaml(http: Http) -> None:
         assert answer.status == 201
 
 
-async def test_times_in_yaml_are_text_without_quotation_marks(http: Http) -> None:
+async def test_unquoted_times_in_yaml_are_strings(http: Http) -> None:
     about = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "times"}}
     body = yaml.safe_dump(about) + "data: {at: 2026-02-02T00:00:00Z, day: 2026-02-02, time: 12:30:15}\n"
     maps, headers = f"{http[1]}/api/v1/namespaces/edge/configmaps", {"Content-Type": "application/yaml"}
@@ -178,14 +178,14 @@ async def test_times_in_yaml_are_text_without_quotation_marks(http: Http) -> Non
 
 
 @pytest.mark.parametrize("value", ["NaN", "1e400", "01", "'x'"])
-async def test_what_is_no_json_is_refused(http: Http, value: str) -> None:
+async def test_malformed_json_is_refused(http: Http, value: str) -> None:
     body = json.dumps(widget("odd", size="VALUE")).replace('"VALUE"', value)
     async with http[0].post(http[1] + PATH, data=body, headers={"Content-Type": "application/json"}) as answer:
         assert answer.status == 400
 
 
 @pytest.mark.parametrize(("accepted", "encoding"), [("gzip", "gzip"), ("gzip;q=0", None), ("identity", None)])
-async def test_a_large_answer_is_compressed_for_who_wants_it(http: Http, accepted: str, encoding: str | None) -> None:
+async def test_a_large_answer_is_compressed_on_request(http: Http, accepted: str, encoding: str | None) -> None:
     for number in range(2):
         body = {"metadata": {"name": f"large-{number}"}, "data": {"text": "x" * 100_000}}
         async with http[0].post(f"{http[1]}/api/v1/namespaces/edge/configmaps", json=body) as answer:
@@ -200,7 +200,7 @@ async def test_a_small_answer_is_not_compressed(http: Http) -> None:
         assert "Content-Encoding" not in answer.headers
 
 
-async def test_json_is_indented_for_the_asking(http: Http) -> None:
+async def test_json_is_indented_on_request(http: Http) -> None:
     async with http[0].get(f"{http[1]}{ONE}?pretty=true") as answer:
         assert (await answer.text()).startswith('{\n  "')
 
@@ -221,7 +221,7 @@ OF_KUBECTL, SENT = f"{OPENAPI}@v1.0+protobuf", f"{OPENAPI}.v1.0+protobuf"
         ("*/*", "application/json"),
     ],
 )
-async def test_openapi_of_version_two_has_two_forms(http: Http, header: str, kind: str) -> None:
+async def test_openapi_v2_is_served_as_json_and_protobuf(http: Http, header: str, kind: str) -> None:
     async with http[0].get(f"{http[1]}/openapi/v2", headers={"Accept": header}) as answer:
         body = await answer.read()
     assert (answer.status, answer.content_type) == (200, kind)
@@ -232,23 +232,23 @@ async def test_openapi_of_version_two_has_two_forms(http: Http, header: str, kin
 
 @pytest.mark.parametrize("header", ["application/yaml", "text/html", f"{OPENAPI}@v2.0+protobuf"])
 @pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3/api/v1"])
-async def test_openapi_in_another_form_is_refused(http: Http, path: str, header: str) -> None:
+async def test_openapi_in_an_unsupported_media_type_is_refused(http: Http, path: str, header: str) -> None:
     async with http[0].get(http[1] + path, headers={"Accept": header}) as answer:
         assert answer.status == 406
 
 
 @pytest.mark.differs(
-    "OpenAPI v3 is JSON only; who takes it as protobuf alone is answered 406",
-    "kubectl and client-go read v3 as JSON; older ones then ask for v2",
+    "OpenAPI v3 is JSON only; a request that accepts only protobuf is answered with 406",
+    "kubectl and client-go read v3 as JSON; older ones fall back to v2",
 )
-async def test_openapi_of_version_three_as_protobuf(api: Api, http: Http) -> None:
+async def test_openapi_v3_as_protobuf(api: Api, http: Http) -> None:
     headers = {"Accept": "application/com.github.proto-openapi.spec.v3@v1.0+protobuf"}
     async with http[0].get(f"{http[1]}/openapi/v3/api/v1", headers=headers) as answer:
         assert answer.status == (406 if api.embedded else 200)
 
 
 @pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3/apis/test.getedge.me/v1"])
-async def test_openapi_that_the_client_has_is_not_sent_again(http: Http, path: str) -> None:
+async def test_unchanged_openapi_is_answered_with_not_modified(http: Http, path: str) -> None:
     async with http[0].get(http[1] + path) as answer:
         tag = answer.headers["ETag"]
     async with http[0].get(http[1] + path, headers={"If-None-Match": tag}) as answer:

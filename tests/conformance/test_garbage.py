@@ -1,4 +1,4 @@
-"""What goes, stays or waits when an owner is deleted (Kubernetes documentation: garbage collection)."""
+"""Garbage collection: dependents of deleted owners (Kubernetes documentation: garbage collection)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ HOLD = "test.getedge.me/hold"
 
 
 class Objects:
-    """ConfigMaps that own each other."""
+    """Creates and deletes ConfigMaps that own each other."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = url
 
     async def make(self, name: str, *owners: Object, path: str = CONFIG_MAPS, **metadata: Any) -> Object:
-        """An object, and the reference by which others name it as their owner."""
+        """Create an object and return an owner reference to it."""
         body = {"metadata": {"name": name, "ownerReferences": list(owners), **metadata}}
         async with self._http.post(self._url + path, json=body) as answer:
             assert answer.status == 201, await answer.text()
@@ -34,26 +34,26 @@ class Objects:
         return {"apiVersion": "v1", "kind": made["kind"], "name": name, "uid": made["metadata"]["uid"]}
 
     async def delete(self, name: str, path: str = CONFIG_MAPS, **options: Any) -> Object:
-        """The answer to a delete with these options."""
+        """Delete an object with these options and return the answer."""
         async with self._http.delete(f"{self._url}{path}/{name}", json=options) as answer:
             assert answer.status == 200, await answer.text()
             found: Object = await answer.json()
             return found
 
     async def get(self, name: str) -> Object | None:
-        """What is there."""
+        """The object, None when it does not exist."""
         async with self._http.get(f"{self._url}{CONFIG_MAPS}/{name}") as answer:
             found: Object = await answer.json()
             return found if answer.status == 200 else None
 
     async def patch(self, name: str, **metadata: Any) -> None:
-        """Change its metadata."""
+        """Patch the metadata of an object."""
         data = json.dumps({"metadata": metadata})
         async with self._http.patch(f"{self._url}{CONFIG_MAPS}/{name}", data=data, headers=MERGE) as answer:
             assert answer.status == 200, await answer.text()
 
     async def gone(self, *names: str) -> None:
-        """Wait until none of them is there."""
+        """Wait until none of these objects exists."""
         query = {"watch": "1", "timeoutSeconds": "30"}
         left: set[str] = set(names)
         async with self._http.get(self._url + CONFIG_MAPS, params=await self._listed(query, left)) as events:
@@ -65,7 +65,7 @@ class Objects:
                     left.discard(event["object"]["metadata"]["name"])
 
     async def owned_by(self, name: str, *owners: Object) -> None:
-        """Wait until it names exactly these owners."""
+        """Wait until the object has exactly these owner references."""
         query = {"watch": "1", "timeoutSeconds": "30", "fieldSelector": f"metadata.name={name}"}
         async with self._http.get(self._url + CONFIG_MAPS, params=query) as events:
             async for line in events.content:
@@ -82,13 +82,13 @@ class Objects:
 
 @pytest.fixture
 async def objects(api: Api) -> AsyncIterator[Objects]:
-    """No object yet."""
+    """A helper without objects."""
     async with Session(api) as (session, url):
         yield Objects(session, url)
 
 
 @pytest.mark.parametrize("options", [{}, {"propagationPolicy": "Background"}, {"orphanDependents": False}])
-async def test_dependents_go_after_their_owner_and_so_do_theirs(objects: Objects, options: Object) -> None:
+async def test_dependents_are_deleted_transitively(objects: Objects, options: Object) -> None:
     parent = await objects.make("parent")
     child = await objects.make("child", parent)
     await objects.make("grandchild", child)
@@ -97,7 +97,7 @@ async def test_dependents_go_after_their_owner_and_so_do_theirs(objects: Objects
 
 
 @pytest.mark.parametrize("options", [{"propagationPolicy": "Orphan"}, {"orphanDependents": True}])
-async def test_orphans_stay_without_the_reference(objects: Objects, options: Object) -> None:
+async def test_orphaned_dependents_stay_without_the_owner_reference(objects: Objects, options: Object) -> None:
     parent = await objects.make("parent")
     await objects.make("child", parent)
     begun = await objects.delete("parent", **options)
@@ -109,7 +109,7 @@ async def test_orphans_stay_without_the_reference(objects: Objects, options: Obj
     assert "deletionTimestamp" not in child["metadata"]
 
 
-async def test_an_owner_waits_for_dependents_that_block_it(objects: Objects) -> None:
+async def test_foreground_deletion_waits_for_blocking_dependents(objects: Objects) -> None:
     parent = await objects.make("parent")
     await objects.make("free", parent)
     await objects.make("blocking", {**parent, "blockOwnerDeletion": True}, finalizers=[HOLD])
@@ -121,7 +121,7 @@ async def test_an_owner_waits_for_dependents_that_block_it(objects: Objects) -> 
     await objects.gone("parent", "blocking", "free")
 
 
-async def test_a_dependent_stays_while_one_of_its_owners_does(objects: Objects) -> None:
+async def test_a_dependent_stays_while_any_of_its_owners_exists(objects: Objects) -> None:
     first, second = await objects.make("first"), await objects.make("second")
     await objects.make("shared", first, second)
     await objects.delete("first")
@@ -130,30 +130,31 @@ async def test_a_dependent_stays_while_one_of_its_owners_does(objects: Objects) 
     await objects.gone("shared")
 
 
-async def test_who_names_an_owner_that_was_never_there_goes(objects: Objects) -> None:
+async def test_a_dependent_of_a_nonexistent_owner_is_deleted(objects: Objects) -> None:
     parent = await objects.make("parent")
     await objects.make("misled", {**parent, "uid": "11111111-1111-1111-1111-111111111111"})
-    await objects.make("alone", {**parent, "name": "nobody"})
+    await objects.make("alone", {**parent, "name": "missing"})
     await objects.gone("misled", "alone")
     assert await objects.get("parent")
 
 
-async def test_who_names_an_owner_of_an_unknown_kind_stays(objects: Objects) -> None:
+async def test_a_dependent_of_an_owner_of_unknown_kind_stays(objects: Objects) -> None:
     parent = await objects.make("parent")
     await objects.make("careful", {**parent, "apiVersion": "unknown.example.com/v1", "kind": "Unknown"})
-    await objects.make("alone", {**parent, "name": "nobody"})  # judged later than the first, and goes
+    # Processed after the first, so its deletion proves that the first was examined and kept.
+    await objects.make("alone", {**parent, "name": "missing"})
     await objects.gone("alone")
     assert await objects.get("careful")
 
 
-async def test_an_owner_may_be_of_the_whole_cluster(objects: Objects) -> None:
+async def test_an_owner_may_be_cluster_scoped(objects: Objects) -> None:
     node = await objects.make("garbage-test", path="/api/v1/nodes")
     await objects.make("child", node)
     await objects.delete("garbage-test", path="/api/v1/nodes")
     await objects.gone("child")
 
 
-async def test_owners_in_a_circle_go_together(objects: Objects) -> None:
+async def test_circular_owners_are_deleted_together(objects: Objects) -> None:
     parent = await objects.make("parent")
     child = await objects.make("child", {**parent, "blockOwnerDeletion": True})
     await objects.patch("parent", ownerReferences=[{**child, "blockOwnerDeletion": True}])

@@ -1,4 +1,4 @@
-"""Helm: releases of the chart ``helm/runtimes`` and of charts with definitions, hooks and ``lookup``."""
+"""Helm: releases of the chart ``helm/runtimes``, and of charts with definitions, hooks and ``lookup``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ IMAGE = "--set=defaults.image=registry.test/plc"
 
 
 async def versions(api: Api) -> dict[str, Any]:
-    """The version of each Runtime by its name."""
+    """The version of each Runtime, by name."""
     return {item["metadata"]["name"]: item["spec"].get("version") for item in (await api.get("runtimes"))["items"]}
 
 
 def with_version(*names: str, version: str) -> list[str]:
-    """The options that wish these runtimes in this version."""
+    """The options that set the version of these runtimes."""
     return [IMAGE, *(f"--set-string=runtimes.{name}.version={version}" for name in names)]
 
 
@@ -32,7 +32,7 @@ async def test_the_chart_passes_strict_lint(api: Api) -> None:
     await api.helm("lint", "--strict", CHART, *with_version("a", version="1"))
 
 
-async def test_an_entry_wins_over_the_defaults_and_null_takes_it_out(api: Api, tmp_path: Path) -> None:
+async def test_an_entry_overrides_the_defaults_and_null_removes_it(api: Api, tmp_path: Path) -> None:
     values = {
         "defaults": {"image": "registry.test/plc", "resources": {"cpu": "1", "memory": "64Mi"}},
         "labels": {"line": "north"},
@@ -56,7 +56,7 @@ async def test_an_entry_wins_over_the_defaults_and_null_takes_it_out(api: Api, t
         ("--set=runtimes.a.image=x,runtimes.a.desiredState=Off", "'Running', 'Stopped'"),
     ],
 )
-async def test_wrong_values_are_told_before_anything_is_sent(api: Api, option: str, said: str) -> None:
+async def test_invalid_values_are_reported_before_anything_is_sent(api: Api, option: str, said: str) -> None:
     assert said in await api.helm("template", "site", CHART, option, fails=True)
 
 
@@ -78,7 +78,7 @@ async def test_a_release_is_installed_upgraded_rolled_back_and_uninstalled(api: 
     assert json.loads(await api.helm("list", "-a", "-o", "json")) == []
 
 
-async def test_the_manifest_of_a_release_is_what_is_there(api: Api) -> None:
+async def test_the_manifest_of_a_release_matches_the_objects(api: Api) -> None:
     await api.helm("install", "site", CHART, *with_version("press-a", version="1"))
     (manifest,) = yaml.safe_load_all(await api.helm("get", "manifest", "site"))
     found = await api.get("runtime", "press-a")
@@ -87,17 +87,17 @@ async def test_the_manifest_of_a_release_is_what_is_there(api: Api) -> None:
     assert found["metadata"]["annotations"]["meta.helm.sh/release-name"] == "site"
 
 
-async def test_a_change_by_hand_stays_until_the_chart_wishes_something_else(api: Api) -> None:
+async def test_a_manual_change_stays_until_the_chart_changes_the_value(api: Api) -> None:
     await api.helm("install", "site", CHART, *with_version("press-a", version="1"))
-    patch = '{"spec":{"version":"9","nodeName":"box"}}'
+    patch = '{"spec":{"version":"9","nodeName":"node-1"}}'
     await api.kubectl("patch", "runtime", "press-a", "--type=merge", "-p", patch)
     for desired, found in (("1", "9"), ("2", "2")):
         await api.helm("upgrade", "site", CHART, *with_version("press-a", version=desired))
         spec = (await api.get("runtime", "press-a"))["spec"]
-        assert (spec["version"], spec["nodeName"]) == (found, "box")
+        assert (spec["version"], spec["nodeName"]) == (found, "node-1")
 
 
-async def test_an_atomic_upgrade_that_is_refused_leaves_all_as_it_was(api: Api) -> None:
+async def test_a_refused_atomic_upgrade_changes_nothing(api: Api) -> None:
     await api.helm("install", "site", CHART, *with_version("press-a", version="1"))
     options = [
         *with_version("press-a", "press-b", version="2"),
@@ -110,7 +110,7 @@ async def test_an_atomic_upgrade_that_is_refused_leaves_all_as_it_was(api: Api) 
     assert [entry["status"] for entry in history] == ["superseded", "failed", "deployed"]
 
 
-async def test_an_install_that_is_refused_can_be_repeated(api: Api) -> None:
+async def test_a_refused_install_can_be_repeated(api: Api) -> None:
     options = [*with_version("press-a", version="1"), "--set=runtimes.press-a.dedicatedInterface=much-too-long-for-it"]
     await api.helm("upgrade", "--install", "site", CHART, *options, "--atomic", "--timeout=20s", fails=True)
     await api.helm("upgrade", "--install", "site", CHART, *with_version("press-a", version="1"), "--atomic")
@@ -123,13 +123,13 @@ async def test_a_dry_run_on_the_server_writes_nothing(api: Api) -> None:
     assert (await versions(api), json.loads(await api.helm("list", "-a", "-o", "json"))) == ({}, [])
 
 
-async def test_an_unknown_field_is_warned_of_and_dropped(api: Api) -> None:
+async def test_an_unknown_field_is_dropped_with_a_warning(api: Api) -> None:
     options = [*with_version("press-a", "press-b", version="1"), "--set=runtimes.press-b.colour=red"]
     assert "unknown field" in await api.helm("install", "site", CHART, *options)
     assert "colour" not in (await api.get("runtime", "press-b"))["spec"]
 
 
-async def test_what_another_made_is_taken_over_only_when_told(api: Api) -> None:
+async def test_existing_objects_are_adopted_only_with_take_ownership(api: Api) -> None:
     spec = {"deviceId": "press-a", "image": "registry.test/plc"}
     made = {"apiVersion": "getedge.me/v1alpha1", "kind": "Runtime", "metadata": {"name": "press-a"}, "spec": spec}
     await api.kubectl("create", "-f", "-", stdin=made)
@@ -149,7 +149,7 @@ async def test_the_rendered_chart_can_be_applied_by_kubectl(api: Api, tmp_path: 
     assert await api.kubectl("diff", "--server-side", "-f", str(rendered)) == ""
 
 
-async def test_definitions_in_a_chart_come_first_and_stay(api: Api, charts: Charts) -> None:
+async def test_definitions_in_a_chart_are_installed_first_and_never_removed(api: Api, charts: Charts) -> None:
     definition = {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -171,7 +171,7 @@ async def test_definitions_in_a_chart_come_first_and_stay(api: Api, charts: Char
     assert (await api.get("gears"))["items"] == []
 
 
-async def test_hooks_run_in_their_order_and_are_deleted_as_they_say(api: Api, charts: Charts) -> None:
+async def test_hooks_are_deleted_by_their_delete_policy(api: Api, charts: Charts) -> None:
     chart = charts.make(
         {
             "templates/before.yaml": charts.config_map("before", {"helm.sh/hook": "pre-install"}),
@@ -187,7 +187,7 @@ async def test_hooks_run_in_their_order_and_are_deleted_as_they_say(api: Api, ch
     assert {"before"} == {item["metadata"]["name"] for item in await charts.made(api)}
 
 
-async def test_a_chart_sees_what_is_there(api: Api, charts: Charts) -> None:
+async def test_lookup_in_a_chart_finds_existing_objects(api: Api, charts: Charts) -> None:
     template = """
 apiVersion: v1
 kind: ConfigMap
@@ -205,8 +205,8 @@ data:
 
 
 @pytest.mark.differs(
-    "Pods, and the kinds that make pods (Jobs, Deployments, ...), are listed as empty and cannot be created",
-    "a single box runs Runtimes; there is no kubelet",
+    "Pods, and kinds that create pods (Jobs, Deployments, ...), are listed as empty and cannot be created",
+    "a single host runs Runtimes; there is no kubelet",
 )
 async def test_a_hook_that_needs_pods_fails(api: Api, charts: Charts) -> None:
     container = {"name": "job", "image": "registry.test/job"}

@@ -1,4 +1,4 @@
-"""What holds for every request: methods, time, health, and what a client learns from the root."""
+"""General HTTP behaviour: methods, timeouts, health checks, and the list of paths."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ async def http(api: Api) -> AsyncIterator[Http]:
         ("GET", "/nowhere", 404),
     ],
 )
-async def test_a_request_for_what_is_not_to_be_had(http: Http, method: str, path: str, status: int) -> None:
+async def test_unsupported_methods_and_unknown_paths(http: Http, method: str, path: str, status: int) -> None:
     async with http[0].request(method, http[1] + path) as answer:
         assert answer.status == status
 
 
 @pytest.mark.parametrize(("timeout", "status"), [("1ns", 504), ("abc", 400), ("-1s", 200), ("30s", 200)])
-async def test_a_client_says_how_long_it_waits(http: Http, timeout: str, status: int) -> None:
+async def test_a_client_can_set_a_timeout(http: Http, timeout: str, status: int) -> None:
     async with http[0].get(f"{http[1]}{MAPS}?timeout={timeout}") as answer:
         assert answer.status == status
 
 
-async def test_health_is_told_check_by_check(http: Http) -> None:
+async def test_verbose_health_lists_each_check(http: Http) -> None:
     async with http[0].get(f"{http[1]}/readyz?verbose") as answer:
         lines = (await answer.text()).splitlines()
     assert "[+]ping ok" in lines
@@ -56,14 +56,14 @@ async def test_health_is_told_check_by_check(http: Http) -> None:
         assert answer.status == 404
 
 
-async def test_a_check_may_be_left_out(http: Http) -> None:
+async def test_a_health_check_can_be_excluded(http: Http) -> None:
     async with http[0].get(f"{http[1]}/readyz?verbose&exclude=ping&exclude=nonsense") as answer:
         text = await answer.text()
     assert "[+]ping excluded: ok" in text
     assert 'warn: some health checks cannot be excluded: no matches for "nonsense"' in text
 
 
-async def test_the_root_lists_what_there_is(http: Http) -> None:
+async def test_the_root_lists_all_paths(http: Http) -> None:
     async with http[0].get(f"{http[1]}/") as answer:
         paths = (await answer.json())["paths"]
     assert {"/api", "/api/v1", "/apis", "/apis/test.getedge.me", "/apis/test.getedge.me/v1", "/readyz"} <= set(paths)
@@ -77,9 +77,9 @@ async def test_many_requests_on_one_connection(http: Http) -> None:
 
 
 @pytest.mark.differs(
-    "There is no `/metrics` beside the API",
-    "a box has one place for figures, `EDGE_HTTP_LISTEN`",
+    "The API does not serve `/metrics`",
+    "all metrics of a host are served at one address, `EDGE_HTTP_LISTEN`",
 )
-async def test_metrics_are_elsewhere(api: Api, http: Http) -> None:
+async def test_metrics_are_not_served_by_the_api(api: Api, http: Http) -> None:
     async with http[0].get(f"{http[1]}/metrics") as answer:
         assert answer.status == (404 if api.embedded else 200)

@@ -1,4 +1,4 @@
-"""What a person does with kubectl, and what kubectl then prints."""
+"""kubectl commands and their output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def test_api_resources_lists_core_and_custom_kinds(api: Api) -> None:
     }
 
 
-async def test_apply_creates_then_leaves_unchanged_then_configures(api: Api) -> None:
+async def test_apply_reports_created_unchanged_and_configured(api: Api) -> None:
     assert "created" in await api.kubectl("apply", "-f", "-", stdin=widget("one"))
     assert "unchanged" in await api.kubectl("apply", "-f", "-", stdin=widget("one"))
     assert "configured" in await api.kubectl("apply", "-f", "-", stdin=widget("one", size=2))
@@ -25,7 +25,7 @@ async def test_apply_creates_then_leaves_unchanged_then_configures(api: Api) -> 
     assert (found["spec"]["size"], found["metadata"]["generation"]) == (2, 2)
 
 
-async def test_apply_removes_what_is_no_longer_in_the_manifest(api: Api) -> None:
+async def test_apply_removes_items_missing_in_the_manifest(api: Api) -> None:
     await api.kubectl("apply", "-f", "-", stdin=widget("one", parts=[{"name": "a"}, {"name": "b"}]))
     await api.kubectl("apply", "-f", "-", stdin=widget("one", parts=[{"name": "b"}]))
     assert [part["name"] for part in (await api.get("widget", "one"))["spec"]["parts"]] == ["b"]
@@ -49,7 +49,7 @@ async def test_get_prints_the_columns_of_the_definition(api: Api) -> None:
     assert "one" in await api.kubectl("get", "tests")
 
 
-async def test_defaults_are_filled_and_unknown_fields_are_pruned_with_a_warning(api: Api) -> None:
+async def test_defaults_are_applied_and_unknown_fields_pruned_with_a_warning(api: Api) -> None:
     manifest = widget("one", parts=[{"name": "a"}], bogus=1)
     assert 'unknown field "spec.bogus"' in await api.kubectl("create", "--validate=warn", "-f", "-", stdin=manifest)
     spec = (await api.get("widget", "one"))["spec"]
@@ -68,20 +68,22 @@ async def test_defaults_are_filled_and_unknown_fields_are_pruned_with_a_warning(
         ({"parts": [{"name": c} for c in "abcd"]}, "spec.parts: Too many: 4: must have at most 3 items"),
     ],
 )
-async def test_a_bad_manifest_is_refused_in_kubernetes_words(api: Api, spec: dict[str, object], said: str) -> None:
+async def test_an_invalid_manifest_is_refused_with_kubernetes_messages(
+    api: Api, spec: dict[str, object], said: str
+) -> None:
     printed = await api.kubectl("create", "--validate=false", "-f", "-", stdin=widget("bad", **spec), fails=True)
     assert 'The Widget "bad" is invalid:' in printed
     assert said in printed
 
 
-async def test_a_transition_rule_guards_a_field_that_was_set(api: Api) -> None:
+async def test_a_transition_rule_makes_a_field_immutable(api: Api) -> None:
     await api.kubectl("apply", "-f", "-", stdin=widget("one", color="Red"))
     for patch in ({"spec": {"color": "Green"}}, {"spec": {"color": None}}):
         said = await api.kubectl("patch", "wd", "one", "--type=merge", "-p", json.dumps(patch), fails=True)
         assert "color is immutable once set" in said
 
 
-async def test_patches_of_each_kind_change_the_object(api: Api) -> None:
+async def test_merge_and_json_patches_change_the_object(api: Api) -> None:
     await api.kubectl("apply", "-f", "-", stdin=widget("one"))
     await api.kubectl("patch", "wd", "one", "--type=merge", "-p", '{"spec":{"size":3}}')
     await api.kubectl("patch", "wd", "one", "--type=json", "-p", '[{"op":"add","path":"/spec/color","value":"Red"}]')
@@ -91,7 +93,7 @@ async def test_patches_of_each_kind_change_the_object(api: Api) -> None:
     await api.kubectl("patch", "wd", "one", "--type=json", "-p", failing, fails=True)
 
 
-async def test_labels_and_fields_select(api: Api) -> None:
+async def test_label_and_field_selectors_select_objects(api: Api) -> None:
     for name, color in (("one", "Red"), ("two", "Green")):
         await api.kubectl("apply", "-f", "-", stdin=widget(name, color=color))
     await api.kubectl("label", "wd", "one", "tier=front")
@@ -130,7 +132,7 @@ async def test_describe_shows_the_events_of_the_object(api: Api) -> None:
     assert "Polished" in await api.kubectl("describe", "wd", "one")
 
 
-async def test_explain_tells_fields_and_descriptions(api: Api) -> None:
+async def test_explain_shows_fields_and_descriptions(api: Api) -> None:
     assert "How large it is." in await api.kubectl("explain", "widget.spec")
     assert "weight" in await api.kubectl("explain", "widget", "--recursive")
 
@@ -141,7 +143,7 @@ async def test_dry_run_writes_nothing(api: Api) -> None:
     assert "NotFound" in await api.kubectl("get", "wd", "one", fails=True)
 
 
-async def test_deleting_a_namespace_deletes_what_is_in_it(api: Api) -> None:
+async def test_deleting_a_namespace_deletes_its_objects(api: Api) -> None:
     await api.kubectl("create", "-f", "-", stdin={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tmp"}})
     manifest = widget("one")
     manifest["metadata"]["namespace"] = "tmp"
@@ -150,20 +152,20 @@ async def test_deleting_a_namespace_deletes_what_is_in_it(api: Api) -> None:
     assert (await api.get("wd", "-A"))["items"] == []
 
 
-async def test_an_object_of_an_unknown_namespace_is_refused(api: Api) -> None:
+async def test_creating_an_object_in_an_unknown_namespace_is_refused(api: Api) -> None:
     manifest = widget("one")
     manifest["metadata"]["namespace"] = "nowhere"
     assert 'namespaces "nowhere" not found' in await api.kubectl("create", "-f", "-", stdin=manifest, fails=True)
 
 
-async def test_watch_prints_changes_as_they_come(api: Api) -> None:
+async def test_watch_prints_changes(api: Api) -> None:
     await api.kubectl("apply", "-f", "-", stdin=widget("one"))
     waiting = asyncio.create_task(api.kubectl("wait", "wd/one", "--for=jsonpath={.spec.size}=7", "--timeout=30s"))
     await api.kubectl("patch", "wd", "one", "--type=merge", "-p", '{"spec":{"size":7}}')
     assert "condition met" in await waiting
 
 
-async def test_typed_commands_create_core_objects(api: Api) -> None:
+async def test_create_subcommands_create_core_objects(api: Api) -> None:
     await api.kubectl("create", "namespace", "lab")
     await api.kubectl("create", "configmap", "settings", "--from-literal=a=b")
     await api.kubectl("create", "secret", "generic", "key", "--from-literal=token=secret")
@@ -176,13 +178,13 @@ async def test_typed_commands_create_core_objects(api: Api) -> None:
     assert "lab" in await api.kubectl("get", "namespaces")
 
 
-async def test_a_person_is_told_who_they_are_and_what_they_may(api: Api) -> None:
+async def test_auth_shows_the_user_and_their_permissions(api: Api) -> None:
     assert "admin" in await api.kubectl("auth", "whoami")
     assert await api.kubectl("auth", "can-i", "delete", "widgets") == "yes\n"
     assert "*.*" in await api.kubectl("auth", "can-i", "--list")
 
 
-async def test_what_get_printed_can_be_applied_again(api: Api) -> None:
+async def test_the_output_of_get_can_be_applied(api: Api) -> None:
     for name in ("one", "two"):
         await api.kubectl("apply", "-f", "-", stdin=widget(name))
     found = await api.get("wd")
@@ -194,7 +196,7 @@ async def test_what_get_printed_can_be_applied_again(api: Api) -> None:
     assert [item["spec"]["size"] for item in (await api.get("wd"))["items"]] == [2, 2]
 
 
-async def test_a_list_is_created_compared_replaced_and_applied_on_the_server(api: Api) -> None:
+async def test_a_list_can_be_created_diffed_replaced_and_applied(api: Api) -> None:
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
     one = widget("one")
     made = {"apiVersion": "v1", "kind": "List", "items": [one, settings]}
@@ -210,7 +212,7 @@ async def test_a_list_is_created_compared_replaced_and_applied_on_the_server(api
 
 @pytest.mark.parametrize(("version", "kind"), [("nowhere.example.com/v1", "Foo"), ("v1", "Foo")])
 @pytest.mark.parametrize("verb", [("apply",), ("apply", "--server-side"), ("create",)])
-async def test_an_unknown_kind_is_called_unknown(api: Api, verb: tuple[str, ...], version: str, kind: str) -> None:
+async def test_an_unknown_kind_is_reported_as_unknown(api: Api, verb: tuple[str, ...], version: str, kind: str) -> None:
     manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": "one"}}
     printed = await api.kubectl(*verb, "-f", "-", stdin=manifest, fails=True)
     assert f'no matches for kind "{kind}" in version "{version}"' in printed
@@ -219,15 +221,15 @@ async def test_an_unknown_kind_is_called_unknown(api: Api, verb: tuple[str, ...]
 async def test_an_unknown_field_in_a_list_is_refused(api: Api) -> None:
     made = {"apiVersion": "v1", "kind": "List", "items": [widget("one", bogus=1)]}
     printed = await api.kubectl("create", "--validate=strict", "-f", "-", stdin=made, fails=True)
-    assert 'unknown field "bogus" in me.getedge.test.v1.Widget.spec' in printed  # by kubectl, from the document
+    assert 'unknown field "bogus" in me.getedge.test.v1.Widget.spec' in printed  # checked by kubectl against OpenAPI v3
 
 
-async def test_explain_tells_the_same_of_the_older_document(api: Api) -> None:
+async def test_explain_prints_the_same_from_openapi_v2(api: Api) -> None:
     assert "How large it is." in await api.kubectl("explain", "widget.spec", "--output=plaintext-openapiv2")
     assert "map[string]string" in await api.kubectl("explain", "secret.stringData", "--output=plaintext-openapiv2")
 
 
-async def test_all_is_a_category_also_where_nothing_is_in_it(api: Api) -> None:
+async def test_get_all_works_in_an_empty_namespace(api: Api) -> None:
     assert (
         await api.kubectl("get", "all", "--namespace=kube-public") == "No resources found in kube-public namespace.\n"
     )

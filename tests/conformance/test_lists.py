@@ -1,4 +1,4 @@
-"""Lists in pages, exact lists, and watches that begin where a list ended."""
+"""Paged lists, exact lists, streaming lists, watches, and deletion of collections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Http = tuple[aiohttp.ClientSession, str]
 
 @pytest.fixture
 async def http(api: Api) -> AsyncIterator[Http]:
-    """A session, with five widgets there."""
+    """A session on a server with five widgets."""
     async with Session(api) as (session, url):
         for name in "abcde":
             async with session.post(url + PATH, json=widget(name)) as answer:
@@ -33,11 +33,11 @@ async def fetch(http: Http, **query: str) -> tuple[int, dict[str, Any]]:
 
 
 def named(body: dict[str, Any]) -> str:
-    """The names of a list in one word."""
+    """The concatenated names of the items of a list."""
     return "".join(item["metadata"]["name"] for item in body["items"])
 
 
-async def test_pages_show_one_revision_whatever_happens_between_them(http: Http) -> None:
+async def test_all_pages_show_the_same_revision_despite_changes(http: Http) -> None:
     _, first = await fetch(http, limit="2")
     assert (named(first), first["metadata"]["remainingItemCount"]) == ("ab", 3)
     async with http[0].delete(f"{http[1]}/c") as answer:
@@ -57,7 +57,7 @@ async def test_kubectl_gets_all_in_chunks(api: Api, http: Http) -> None:
     assert len(printed.splitlines()) == 5
 
 
-async def test_an_exact_list_shows_the_past(http: Http) -> None:
+async def test_an_exact_list_shows_a_past_revision(http: Http) -> None:
     _, then = await fetch(http)
     async with http[0].delete(f"{http[1]}/a") as answer:
         assert answer.status == 200
@@ -85,15 +85,13 @@ async def test_an_exact_list_shows_the_past(http: Http) -> None:
         ({"watch": "1", "continue": "next"}, 422),
     ],
 )
-async def test_an_unusable_question_is_refused(http: Http, query: dict[str, str], status: int) -> None:
+async def test_invalid_list_options_are_refused(http: Http, query: dict[str, str], status: int) -> None:
     found, body = await fetch(http, **query)
     assert (found, body["kind"]) == (status, "Status")
 
 
 @pytest.mark.parametrize("bookmarks", [True, False])
-async def test_a_streaming_list_ends_its_beginning_with_a_bookmark_for_who_takes_them(
-    http: Http, bookmarks: bool
-) -> None:
+async def test_a_streaming_list_marks_the_end_of_initial_events_with_a_bookmark(http: Http, bookmarks: bool) -> None:
     query = {"watch": "1", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "timeoutSeconds": "1"}
     query |= {"allowWatchBookmarks": str(bookmarks).lower()}
     async with http[0].get(http[1], params=query) as answer:
@@ -104,17 +102,17 @@ async def test_a_streaming_list_ends_its_beginning_with_a_bookmark_for_who_takes
 
 
 @pytest.mark.differs(
-    "A watch from a revision that is still to come is told to list again; Kubernetes keeps it waiting",
-    "after a backup was restored, clients must notice that their revision is gone",
+    "A watch from a future revision ends with 410, so that the client lists again; Kubernetes keeps it waiting",
+    "after a restored backup, clients must notice that their revision no longer exists",
 )
-async def test_a_watch_from_the_future_waits_or_is_told_to_list_again(api: Api, http: Http) -> None:
+async def test_a_watch_from_a_future_revision(api: Api, http: Http) -> None:
     query = {"watch": "1", "resourceVersion": "999999999", "timeoutSeconds": "1"}
     async with http[0].get(http[1], params=query) as answer:
         events = [json.loads(line) async for line in answer.content]
     assert [(event["type"], event["object"]["code"]) for event in events] == [("ERROR", 410)] * api.embedded
 
 
-async def test_a_selector_watch_sees_objects_come_and_go(api: Api, http: Http) -> None:
+async def test_a_selector_watch_reports_objects_that_start_and_stop_matching(api: Api, http: Http) -> None:
     _, listed = await fetch(http)
     query = {
         "watch": "1",
@@ -134,7 +132,7 @@ async def test_a_selector_watch_sees_objects_come_and_go(api: Api, http: Http) -
     assert await following == [("ADDED", "a"), ("DELETED", "a")]
 
 
-async def test_deleting_a_collection_deletes_what_is_selected(api: Api, http: Http) -> None:
+async def test_deleting_a_collection_deletes_the_selected_objects(api: Api, http: Http) -> None:
     await api.kubectl("label", "wd", "a", "b", "tier=front")
     async with http[0].delete(http[1], params={"labelSelector": "tier=front"}) as answer:
         assert answer.status == 200
@@ -147,24 +145,24 @@ async def test_a_delete_for_another_uid_is_refused(http: Http) -> None:
         assert "the UID in the precondition (other) does not match" in (await answer.json())["message"]
 
 
-async def test_a_dry_delete_deletes_nothing(api: Api, http: Http) -> None:
+async def test_a_dry_run_of_delete_deletes_nothing(api: Api, http: Http) -> None:
     await api.kubectl("delete", "wd", "a", "--dry-run=server")
     assert named((await fetch(http))[1]) == "abcde"
 
 
 @pytest.mark.parametrize("match", [{}, {"resourceVersionMatch": "Exact"}, {"resourceVersionMatch": "NotOlderThan"}])
-async def test_a_list_of_a_time_to_come_is_to_be_asked_again(http: Http, match: dict[str, str]) -> None:
+async def test_a_list_at_a_future_revision_asks_for_a_retry(http: Http, match: dict[str, str]) -> None:
     status, body = await fetch(http, resourceVersion="999999999", **match)
     assert (status, body["reason"], body["details"]["retryAfterSeconds"]) == (504, "Timeout", 1)
     assert body["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
-async def test_a_list_that_may_be_old_has_no_pages(http: Http) -> None:
+async def test_a_list_at_revision_zero_is_not_paged(http: Http) -> None:
     _, found = await fetch(http, resourceVersion="0", limit="2")
     assert (named(found), found["metadata"].get("continue") or "") == ("abcde", "")
 
 
-async def test_a_streaming_list_without_its_beginning_tells_only_what_is_new(api: Api, http: Http) -> None:
+async def test_a_streaming_list_without_initial_events_reports_only_changes(api: Api, http: Http) -> None:
     query = {"watch": "1", "sendInitialEvents": "false", "resourceVersionMatch": "NotOlderThan", "timeoutSeconds": "3"}
     async with http[0].get(http[1], params=query) as answer:
         await api.kubectl("label", "wd", "c", "tier=front")
@@ -172,7 +170,7 @@ async def test_a_streaming_list_without_its_beginning_tells_only_what_is_new(api
     assert [(event["type"], event["object"]["metadata"]["name"]) for event in events] == [("MODIFIED", "c")]
 
 
-async def test_the_old_path_watches_one_object(http: Http) -> None:
+async def test_the_deprecated_watch_path_watches_one_object(http: Http) -> None:
     path = http[1].replace("/v1/", "/v1/watch/") + "/b"
     async with http[0].get(path, params={"timeoutSeconds": "1"}) as answer:
         events = [json.loads(line) async for line in answer.content]

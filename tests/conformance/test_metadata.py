@@ -1,4 +1,4 @@
-"""What is refused of an object's metadata: names, labels, annotations, owners and finalizers, counted in bytes."""
+"""Validation of metadata: names, labels, annotations, owners and finalizers, with lengths in bytes."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ async def http(api: Api) -> AsyncIterator[Http]:
 
 
 def _said(answer: Object) -> list[str]:
-    """Each cause once, without the example and the pattern."""
+    """The distinct causes, without examples and patterns."""
     causes = answer.get("details", {}).get("causes", [])
     return list(dict.fromkeys(f"{cause['field']}: {cause['message'].partition(' (e.g.')[0]}" for cause in causes))
 
 
-async def test_what_is_wrong_with_metadata_is_said_in_the_words_of_kubernetes(http: Http) -> None:
+async def test_invalid_metadata_is_refused_with_kubernetes_messages(http: Http) -> None:
     session, url = http
     body = widget("one")
     for metadata, said in REFUSED:
@@ -101,7 +101,7 @@ async def test_what_is_wrong_with_metadata_is_said_in_the_words_of_kubernetes(ht
             assert (_said(await answer.json()), answer.status) == (said, 422)
 
 
-async def test_what_is_just_within_the_bounds_is_taken(http: Http) -> None:
+async def test_metadata_at_its_limits_is_accepted(http: Http) -> None:
     session, url = http
     body = widget("one")
     for metadata in TAKEN:
@@ -110,7 +110,7 @@ async def test_what_is_just_within_the_bounds_is_taken(http: Http) -> None:
             assert answer.status == 201, (metadata, await answer.text())
 
 
-async def test_faults_of_metadata_and_of_the_schema_are_told_together(http: Http) -> None:
+async def test_faults_of_metadata_and_schema_are_reported_together(http: Http) -> None:
     session, url = http
     body = widget("one", size=0)
     body["metadata"]["labels"] = {"a": "b b"}
@@ -123,7 +123,7 @@ async def test_faults_of_metadata_and_of_the_schema_are_told_together(http: Http
     "part", [{"labels": {"a": "b b"}}, {"annotations": {"a/b/c": ""}}], ids=["label", "annotation"]
 )
 @pytest.mark.parametrize("path", [PATH, CONFIG_MAPS])
-async def test_an_update_is_held_to_the_same(http: Http, path: str, part: Object) -> None:
+async def test_updates_are_validated_too(http: Http, path: str, part: Object) -> None:
     session, url = http
     body = widget("one") if path == PATH else {"metadata": {"name": "one"}}
     async with session.post(url + path, json=body) as answer:
@@ -136,7 +136,7 @@ async def test_an_update_is_held_to_the_same(http: Http, path: str, part: Object
     )
 
 
-async def test_a_finalizer_of_kubernetes_own_kinds_needs_a_domain(http: Http) -> None:
+async def test_a_finalizer_of_a_core_kind_needs_a_domain(http: Http) -> None:
     session, url = http
     given = {"metadata": {"name": "one", "finalizers": ["example.com/x", "plain"]}}
     async with session.post(url + CONFIG_MAPS, json=given) as answer:
@@ -157,7 +157,7 @@ async def test_a_finalizer_of_a_custom_resource_without_a_domain_gets_a_warning(
     ]
 
 
-async def test_warnings_fit_into_the_headers_of_a_client(http: Http) -> None:
+async def test_warnings_stay_within_the_header_limit_of_clients(http: Http) -> None:
     session, url = http
     body = widget("one")
     body["metadata"]["finalizers"] = [f"plain-{number}" for number in range(500)]
@@ -167,7 +167,7 @@ async def test_warnings_fit_into_the_headers_of_a_client(http: Http) -> None:
     assert 4096 <= sum(reported) < 8192
 
 
-async def test_the_name_of_a_namespace_is_a_label_and_that_of_an_event_any_part_of_a_path(http: Http) -> None:
+async def test_namespace_names_are_labels_and_event_names_path_segments(http: Http) -> None:
     session, url = http
     for name, why in (("a" * 64, "must be no more than 63 characters"), ("a.b", "must not contain dots")):
         async with session.post(f"{url}/api/v1/namespaces", json={"metadata": {"name": name}}) as answer:
@@ -189,7 +189,7 @@ BASE64 = "AAAA" * 349525
     ],
     ids=["text", "binary", "secret"],
 )
-async def test_data_is_counted_in_bytes(http: Http, plural: str, part: str, full: str, more: str) -> None:
+async def test_data_size_is_counted_in_bytes(http: Http, plural: str, part: str, full: str, more: str) -> None:
     session, url = http
     path = f"{url}/api/v1/namespaces/{NAMESPACE}/{plural}?dryRun=All"
     for content, status in ((full, 201), (more, 422)):

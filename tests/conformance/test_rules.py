@@ -1,4 +1,4 @@
-"""What the API refuses of our kinds, in its own words: the schema and the CEL rules, as kubectl users meet them."""
+"""Validation of our own kinds by their schemas and CEL rules, with the messages that users see."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def runtime(**spec: Any) -> dict[str, Any]:
 
 
 def without(mapping: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """The mapping but for these keys."""
+    """The mapping without these keys."""
     return {key: value for key, value in mapping.items() if key not in keys}
 
 
@@ -157,14 +157,14 @@ async def test_backend_and_node_may_be_set_once_later(person: ApiClient) -> None
     assert desired.items() <= changed["spec"].items()
 
 
-async def test_runtimes_are_found_by_the_fields_that_operators_and_commands_select(person: ApiClient) -> None:
+async def test_runtimes_are_selected_by_node_backend_and_device_id(person: ApiClient) -> None:
     await person.create(kinds.RUNTIMES, runtime(backend="Docker", nodeName="node-1"))
     for selector in ("spec.nodeName=node-1,spec.backend=Docker", "spec.deviceId=plc-1"):
         assert len(await person.list(kinds.RUNTIMES, field_selector=selector)) == 1
     assert await person.list(kinds.RUNTIMES, field_selector="spec.nodeName=node-2") == []
 
 
-async def test_a_command_stays_as_it_was_written(person: ApiClient) -> None:
+async def test_the_spec_of_a_command_is_immutable(person: ApiClient) -> None:
     await person.create(kinds.RUNTIME_COMMANDS, {"metadata": {"name": "c", "namespace": "edge"}, "spec": COMMAND})
     with pytest.raises(errors.InvalidError, match="spec is immutable"):
         await person.patch(kinds.RUNTIME_COMMANDS, "c", "edge", {"spec": {"topic": "stop_device"}})

@@ -1,4 +1,4 @@
-"""Which objects a selector chooses, and what cannot be read as one (API reference: labels and selectors)."""
+"""Label and field selectors, valid and invalid (API reference: labels and selectors)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Http = tuple[aiohttp.ClientSession, str]
 
 @pytest.fixture
 async def http(api: Api) -> AsyncIterator[Http]:
-    """A session, with widgets of these labels there."""
+    """A session on a server with labelled widgets."""
     async with Session(api) as (session, url):
         for name, labels in LABELS.items():
             made = widget(name)
@@ -55,7 +55,7 @@ async def fetch(http: Http, **query: str) -> tuple[int, dict[str, Any]]:
         ("", "abcd"),
     ],
 )
-async def test_labels_choose(http: Http, selector: str, names: str) -> None:
+async def test_label_selectors(http: Http, selector: str, names: str) -> None:
     status, found = await fetch(http, labelSelector=selector)
     assert status == 200, found
     assert "".join(item["metadata"]["name"] for item in found["items"]) == names
@@ -65,7 +65,7 @@ async def test_labels_choose(http: Http, selector: str, names: str) -> None:
     "selector",
     ["=a", ",a", "a b", "a in b", "a in (b", "!a=b", "a!", "a>b", "a/b/c", "a=-b", "a=b c", "a=" + "b" * 64, "-a"],
 )
-async def test_what_is_no_selector_of_labels_is_refused(http: Http, selector: str) -> None:
+async def test_an_invalid_label_selector_is_refused(http: Http, selector: str) -> None:
     status, body = await fetch(http, labelSelector=selector)
     assert (status, body["reason"]) == (400, "BadRequest")
 
@@ -81,13 +81,13 @@ async def test_what_is_no_selector_of_labels_is_refused(http: Http, selector: st
         ("metadata.namespace=other", ""),
     ],
 )
-async def test_fields_choose(http: Http, selector: str, names: str) -> None:
+async def test_field_selectors(http: Http, selector: str, names: str) -> None:
     status, found = await fetch(http, fieldSelector=selector)
     assert status == 200, found
     assert "".join(item["metadata"]["name"] for item in found["items"]) == names
 
 
 @pytest.mark.parametrize("selector", ["metadata.name", "metadata.name>a", "metadata.uid=a", "=a"])
-async def test_what_is_no_selector_of_fields_is_refused(http: Http, selector: str) -> None:
+async def test_an_invalid_field_selector_is_refused(http: Http, selector: str) -> None:
     status, body = await fetch(http, fieldSelector=selector)
     assert (status, body["reason"]) == (400, "BadRequest")

@@ -1,4 +1,4 @@
-"""Tables: what ``kubectl get`` and ``-o wide`` show of Kubernetes' own kinds."""
+"""Tables: columns and rows of Kubernetes' own kinds in ``kubectl get`` and ``-o wide``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EVENT_COLUMNS = "Last Seen,Type,Reason,Object,Subobject*,Source*,Message,First S
 NODE = {
     "apiVersion": "v1",
     "kind": "Node",
-    "metadata": {"name": "box", "labels": {"node-role.kubernetes.io/edge": ""}},
+    "metadata": {"name": "node-1", "labels": {"node-role.kubernetes.io/edge": ""}},
     "spec": {"unschedulable": True},
     "status": {
         "addresses": [{"type": "InternalIP", "address": "192.0.2.7"}],
@@ -47,23 +47,23 @@ NODE = {
         ("/apis/test.getedge.me/v1/widgets", "Name,Size,Ready,Age,Color*"),
     ],
 )
-async def test_each_kind_has_its_columns_some_only_wide(api: Api, path: str, columns: str) -> None:
+async def test_each_kind_has_its_columns(api: Api, path: str, columns: str) -> None:
     async with Session(api) as (http, url), http.get(url + path, headers=TABLE) as answer:
         found = (await answer.json())["columnDefinitions"]
     assert ",".join(column["name"] + "*" * column["priority"] for column in found) == columns
 
 
-async def test_a_node_tells_its_state_and_what_it_runs(api: Api) -> None:
+async def test_a_node_shows_its_status_and_versions(api: Api) -> None:
     for options in ((), ("--subresource=status",)):
         await api.kubectl("apply", "--server-side", *options, "-f", "-", stdin=NODE)
-    header, row = (await api.kubectl("get", "nodes", "box", "-o", "wide")).splitlines()
+    header, row = (await api.kubectl("get", "nodes", "node-1", "-o", "wide")).splitlines()
     assert header.split()[:5] == ["NAME", "STATUS", "ROLES", "AGE", "VERSION"]
     cells = row.split()
-    assert cells[:3] == ["box", "Ready,SchedulingDisabled", "edge"]
+    assert cells[:3] == ["node-1", "Ready,SchedulingDisabled", "edge"]
     assert cells[4:] == ["v1.35.4", "192.0.2.7", "<none>", "Debian", "6.1", "docker://29"]
 
 
-async def test_config_maps_and_secrets_count_what_they_hold(api: Api) -> None:
+async def test_config_maps_and_secrets_show_the_number_of_their_keys(api: Api) -> None:
     await api.kubectl("create", "configmap", "settings", "--from-literal=a=1", "--from-literal=b=2")
     await api.kubectl("create", "secret", "generic", "key", "--from-literal=a=1")
     for kind, cells in (("configmap/settings", ["settings", "2"]), ("secret/key", ["key", "Opaque", "1"])):
@@ -71,7 +71,7 @@ async def test_config_maps_and_secrets_count_what_they_hold(api: Api) -> None:
         assert row.split()[: len(cells)] == cells
 
 
-async def test_an_event_names_its_source_and_what_part_it_is_about(api: Api) -> None:
+async def test_an_event_shows_its_source_and_subobject(api: Api) -> None:
     event = {
         "apiVersion": "v1",
         "kind": "Event",
@@ -79,7 +79,7 @@ async def test_an_event_names_its_source_and_what_part_it_is_about(api: Api) -> 
         "involvedObject": {"kind": "Widget", "name": "one", "namespace": "edge", "fieldPath": "spec.size"},
         "firstTimestamp": "2020-01-01T00:00:00Z",
         "lastTimestamp": "2020-01-01T00:00:00Z",
-        "source": {"component": "polisher", "host": "box"},
+        "source": {"component": "polisher", "host": "node-1"},
         "type": "Warning",
         "reason": "Dull",
         "message": "no shine\n",
@@ -89,5 +89,5 @@ async def test_an_event_names_its_source_and_what_part_it_is_about(api: Api) -> 
     _, row = (await api.kubectl("get", "events", "-o", "wide")).splitlines()
     seen, *cells, _first_seen, count, name = row.split()
     assert seen.endswith("d") or "y" in seen
-    assert cells == ["Warning", "Dull", "widget/one", "spec.size", "polisher,", "box", "no", "shine"]
+    assert cells == ["Warning", "Dull", "widget/one", "spec.size", "polisher,", "node-1", "no", "shine"]
     assert (count, name) == ("3", "one.1")

@@ -1,4 +1,4 @@
-"""What is said of objects that their schema or its rules refuse: every fault, in Kubernetes' words, as causes too."""
+"""Validation of objects by schema and rules: every fault, with Kubernetes' messages and causes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNCHECKED = (
 
 
 def definition(spec: dict[str, Any]) -> dict[str, Any]:
-    """Of the kind Sample, whose specs have that schema."""
+    """The definition of the kind Sample with this schema for its spec."""
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -34,19 +34,19 @@ def definition(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def sample(spec: dict[str, Any]) -> dict[str, Any]:
-    """A Sample."""
+    """A Sample with this spec."""
     body = {"apiVersion": "samples.getedge.me/v1", "kind": "Sample", "metadata": {"name": "one"}}
     return {**body, "spec": spec}
 
 
 def said(answer: dict[str, Any]) -> list[str]:
-    """The causes as in samples.yaml; their order tells nothing."""
+    """The causes in the format of samples.yaml, sorted, as their order is not significant."""
     causes = answer["details"]["causes"]
     lines = [f"{c['reason'].removeprefix('FieldValue')} {c['field']}: {c['message']}" for c in causes]
     return sorted("..." if line == UNCHECKED else line for line in lines)
 
 
-async def test_every_fault_of_an_object_is_told_in_the_words_of_kubernetes(api: Api) -> None:
+async def test_every_fault_of_an_object_is_reported_with_kubernetes_messages(api: Api) -> None:
     await api.define(definition(SAMPLES["schema"]))
     found = []
     async with Session(api) as (http, url):
@@ -75,7 +75,7 @@ async def test_the_message_has_all_causes(api: Api) -> None:
     }
 
 
-async def test_rules_show_plain_values_and_say_when_they_could_not_be_evaluated(api: Api) -> None:
+async def test_rule_messages_quote_scalar_values_only(api: Api) -> None:
     rule = "x-kubernetes-validations"
     short = {"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 3}}
     properties = {
