@@ -48,7 +48,7 @@ async def start(env: Environment, node_part: NodePart, cloud_link: CloudLinkMana
     seen = Disks(installation.disk, disks.of_docker())
 
     async def returned() -> None:
-        await operation.resync.look()
+        await operation.resync.resync()
 
     status = NodeStatus(
         api,

@@ -26,7 +26,7 @@ from controller.runtimes.scope import Scope
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 60.0
-LOOK_SECONDS = 60.0  # an API or engine that takes longer is tried again at the next resync
+TIMEOUT_SECONDS = 60.0  # of one resync
 
 
 class Keys(Protocol):
@@ -131,13 +131,13 @@ class NetworkChanges:
             async for _ in changes:
                 parents = self._index.parents()
                 names: frozenset[str] = frozenset().union(*parents.values())
-                now = await asyncio.to_thread(self._look, names)
+                now = await asyncio.to_thread(self._states, names)
                 moved = {name for name in names if before.get(name, ABSENT) != now[name]}
                 before = now
                 for key in (key for key, needed in parents.items() if needed & moved):
                     self._queue.add(key)
 
-    def _look(self, names: Iterable[str]) -> dict[str, LinkState]:
+    def _states(self, names: Iterable[str]) -> dict[str, LinkState]:
         return {name: self._state(name) for name in names}
 
 
@@ -159,7 +159,7 @@ class Resync:
         scope: Scope,
         subject: Subject,
         every: float = RESYNC_SECONDS,
-        within: float = LOOK_SECONDS,
+        within: float = TIMEOUT_SECONDS,
     ) -> None:
         self._api = api
         self._backend = backend
@@ -178,11 +178,11 @@ class Resync:
     async def run(self) -> None:
         """Resync now and then every ``every`` seconds until cancelled."""
         while True:
-            await self._try_to_look()
+            await self._try_resync()
             self._beat()
             await asyncio.sleep(self._every)
 
-    async def _try_to_look(self) -> None:
+    async def _try_resync(self) -> None:
         """Resync; log a failure that differs from the last one.
 
         An unreachable engine is not logged here: the engine's event source does that.
@@ -190,7 +190,7 @@ class Resync:
         failure = ""
         try:
             async with asyncio.timeout(self._within):
-                await self.look()
+                await self.resync()
         except TimeoutError:
             failure = f"no answer within {self._within:.0f} s"
         except errors.EdgeError as error:
@@ -200,7 +200,7 @@ class Resync:
             log.warning("Resync failed: %s", failure)
         self._failure = failure
 
-    async def look(self) -> None:
+    async def resync(self) -> None:
         """Add every Runtime of the scope, then report orphaned containers. Raises errors.EdgeError."""
         found = await self._api.list(kinds.RUNTIMES, field_selector=self._scope.selector)
         for body in found:

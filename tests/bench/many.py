@@ -108,7 +108,7 @@ async def _serve(folder: Path, count: int) -> Figures:
     operator = OperatorThread(endpoint, queue.reconcile, node=NODE)
     operator.start()
     posting = asyncio.create_task(recorder.run())
-    await resync.look()
+    await resync.resync()
     await settled.all.wait()
     observed = time.perf_counter() - began
     await asyncio.sleep(SETTLE_SECONDS)
@@ -125,7 +125,7 @@ async def _resync_percent(resync: Resync, queue: Queue) -> float:
     """One resync from its list to its last pass, without what the process uses anyway."""
     idle = await _cpu_during(asyncio.sleep(POLL_SECONDS)) / POLL_SECONDS
     began, before = time.perf_counter(), _cpu()
-    await resync.look()
+    await resync.resync()
     while queue.depth:  # noqa: ASYNC110 - the queue tells nobody when it is empty
         await asyncio.sleep(0.05)
     return max(0.0, _cpu() - before - idle * (time.perf_counter() - began)) / RESYNC_SECONDS * 100

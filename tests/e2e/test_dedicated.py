@@ -76,5 +76,5 @@ async def test_the_parent_of_another_runtime_stays_on_the_host(site: Site, lan: 
     await site.wait_condition("plc-2", "Stalled")
     (stalled,) = [each for each in (await site.runtime("plc-2"))["status"]["conditions"] if each["type"] == "Stalled"]
     assert stalled["reason"] == "DedicatedInterfaceRefused"
-    assert stalled["message"].startswith(f"{nic.parent} is a parent of plc-1")
+    assert stalled["message"].startswith(f"{nic.parent} is a parent interface of plc-1")
     assert await asyncio.to_thread(nic.ping, nic.address(2))

@@ -1,4 +1,4 @@
-"""Fixtures of the reconciler's and its queue's tests."""
+"""Fixtures for the tests of the reconciler and its queue."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from controller.runtimes.queue import Queue
-from tests.runtimes.cell import Cell
+from tests.runtimes.harness import Harness
 from tests.runtimes.passes import Passes
-from tests.runtimes.world import World
+from tests.runtimes.shared_device import SharedDevice
 
 
 @pytest.fixture
-async def world() -> World:
-    return World()
+async def harness() -> Harness:
+    return Harness()
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ async def queue(passes: Passes) -> AsyncIterator[Queue]:
 
 
 @pytest.fixture
-async def cell() -> Cell:
-    """``a`` runs."""
-    made = Cell()
+async def shared() -> SharedDevice:
+    """A shared deviceId whose Runtime ``a`` is running."""
+    made = SharedDevice()
     await made.add("a")
-    await made.look("a")
+    await made.reconcile("a")
     return made

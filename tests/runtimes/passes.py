@@ -1,4 +1,4 @@
-"""A reconcile function for the queue that tests let go on, pass by pass."""
+"""A fake reconcile function for the queue that blocks at a gate."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ READY = Result(Outcome("ready", reasons.RUNNING, "it runs"))
 
 
 def ended(kind: Kind, *, acted: bool = False, again: bool = False) -> Result:
-    """How a pass ended."""
-    return Result(Outcome(kind, reasons.STEP_FAILED, "so it ended"), acted=acted, again=again)
+    """The result of a pass."""
+    return Result(Outcome(kind, reasons.STEP_FAILED, "ended"), acted=acted, again=again)
 
 
 @dataclass
 class Passes:
-    """A reconcile function that the test lets go on, pass by pass."""
+    """A reconcile function that records its passes and, with a ``gate``, blocks until it is open."""
 
     result: Result = READY
     started: list[Key] = field(default_factory=list)
-    under_way: int = 0
-    most_under_way: int = 0
+    running: int = 0
+    max_running: int = 0
     gate: asyncio.Event | None = None
     interruptions: list[asyncio.Event] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.running += 1
+        self.max_running = max(self.max_running, self.running)
         self.started.append(key)
         self.interruptions.append(interrupted)
         async with self.changed:
@@ -45,16 +45,16 @@ class Passes:
                 await self.gate.wait()
             return self.result
         finally:
-            self.under_way -= 1
+            self.running -= 1
 
     async def wait(self, count: int, seconds: float = 30) -> None:
-        """Wait until that many passes have started."""
+        """Wait until ``count`` passes have started."""
         async with self.changed, asyncio.timeout(seconds):
             await self.changed.wait_for(lambda: len(self.started) >= count)
 
 
 async def idle(queue: Queue) -> None:
-    """Wait until no pass is wanted or under way."""
+    """Wait until no pass is queued or running."""
     async with asyncio.timeout(30):
         while queue.depth:  # noqa: ASYNC110 - the queue has no event for tests
             await asyncio.sleep(0)

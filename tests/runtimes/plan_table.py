@@ -1,4 +1,4 @@
-"""The vocabulary of the plan's tables: specs, what may stand, and a row that says what must follow."""
+"""Building blocks of the tests of the plan: specs, observations, and table rows with the expected plan."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def spec(**changed: Any) -> runtimes.RuntimeSpec:
 
 
 def desired(of_spec: runtimes.RuntimeSpec = SPEC, *, changed: bool = False, **values: Any) -> plan.Desired:
-    """Generation 2 of a Runtime; ``changed``: generation 1 is the one in effect."""
+    """Generation 2 of a Runtime; ``changed``: only generation 1 is applied."""
     image = "pin-1" if of_spec.image_reference == "registry/plc:1" else None
     target = base.Target(base.Identity("i", "edge", "plc-1"), "plc-1", "uid-1", 2, of_spec, image=image)
     known = {"applied_generation": 1 if changed else 2, "image_source": "registry/plc:1"}
@@ -48,7 +48,7 @@ def steps(made: plan.Plan) -> list[str]:
 
 
 class Case(NamedTuple):
-    """A row: ``then`` are the names of the steps, ``outcome`` is kind and reason."""
+    """A row: ``then`` are the expected steps, ``outcome`` is the expected kind and reason."""
 
     name: str
     desired: plan.Desired
@@ -85,7 +85,7 @@ OUT_OF_ORDER = (base.ObservedInterface(name="lan0", parent_interface="eth0", att
 
 
 def check(case: Case) -> None:
-    """The plan of a row is what the row says."""
+    """Assert that the plan is the expected one."""
     made = plan.make(case.desired, case.observed)
     assert steps(made) == case.then
     assert (made.outcome.kind, made.outcome.reason) == case.outcome

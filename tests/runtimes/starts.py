@@ -1,4 +1,4 @@
-"""A runtime before and after its container ended and started again, and the records that are made of it."""
+"""A runtime before and after its container stopped and started, and the records that result."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ UP = 7200.0  # seconds from the boot of the host to eleven o'clock
 
 
 def before(**values: Any) -> RuntimeStatus:
-    """It ran, in container c1."""
+    """The status while it ran in container c1."""
     known: dict[str, Any] = {"started_at": FIRST, "container_id": "c1", "finished_at": BEFORE_LAST, "state": "running"}
     known |= {"boot_id": "this", "started_seconds": int(UP) - 3600}
     return RuntimeStatus(**({**known, "restart_count": 4} | values))
 
 
-def found(**values: Any) -> base.Observed:
-    """The same container ended, with 3, and started again."""
+def restarted(**values: Any) -> base.Observed:
+    """The same container after it exited with 3 and started again."""
     known: dict[str, Any] = {
         "state": "running",
         "started_at": SECOND,
@@ -37,12 +37,12 @@ def found(**values: Any) -> base.Observed:
     return base.Observed(**(known | values))
 
 
-def down(**values: Any) -> base.Observed:
-    """The same container, ended and not started again."""
-    return found(**({"state": "exited", "started_at": FIRST, "started_seconds": None} | values))
+def exited(**values: Any) -> base.Observed:
+    """The same container after it exited, not started again."""
+    return restarted(**({"state": "exited", "started_at": FIRST, "started_seconds": None} | values))
 
 
-def reported(previous: RuntimeStatus, observed: base.Observed, **context: Any) -> list[tuple[str, str, str]]:
+def new_records(previous: RuntimeStatus, observed: base.Observed, **context: Any) -> list[tuple[str, str, str]]:
     """The new records, as event, cause and detail."""
     known: dict[str, Any] = {"boot_id": "this", "elapsed": UP + 1}
     records = restarts.history(previous, observed, RestartContext(**(known | context))).records
@@ -50,5 +50,5 @@ def reported(previous: RuntimeStatus, observed: base.Observed, **context: Any) -
 
 
 def both(cause: str, detail: str) -> list[tuple[str, str, str]]:
-    """A stop and a start with one cause."""
+    """A stop and a start with the same cause."""
     return [("Stopped", cause, detail), ("Started", cause, detail)]

@@ -1,4 +1,4 @@
-"""What happens to a runtime from outside is noticed by the next pass, put right and explained."""
+"""The next pass detects, repairs and explains manual changes to a container."""
 
 from __future__ import annotations
 
@@ -7,130 +7,130 @@ import pytest
 from controller import errors
 from controller.api import reasons, runtimes
 from controller.backends import base
-from tests.runtimes.world import IDENTITY, LAN, World
+from tests.runtimes.harness import IDENTITY, LAN, Harness
 
 
-async def running(world: World) -> None:
-    await world.create()
-    await world.reconcile()
+async def running(harness: Harness) -> None:
+    await harness.create()
+    await harness.reconcile()
 
 
-async def test_a_container_stopped_by_hand_is_started(world: World) -> None:
-    await running(world)
-    world.backend.end(world.backend.only(), "exited", 0)
-    assert (await world.reconcile()).settled
-    assert world.backend.only().state == "running"
-    assert world.records() == [("Stopped", "ByHand", "exit code 0"), ("Started", "ByHand", "exit code 0")]
+async def test_a_container_stopped_by_hand_is_started(harness: Harness) -> None:
+    await running(harness)
+    harness.backend.end(harness.backend.only(), "exited", 0)
+    assert (await harness.reconcile()).settled
+    assert harness.backend.only().state == "running"
+    assert harness.records() == [("Stopped", "ByHand", "exit code 0"), ("Started", "ByHand", "exit code 0")]
 
 
-async def test_a_container_removed_by_hand_is_made_again_from_the_same_image(world: World) -> None:
-    await running(world)
-    world.backend.registry.clear()
-    world.backend.containers.clear()
-    assert (await world.reconcile()).settled
-    assert world.backend.only().image == "pin-1"
-    assert world.status()["restartCount"] == 1
+async def test_a_container_removed_by_hand_is_recreated_from_the_same_image(harness: Harness) -> None:
+    await running(harness)
+    harness.backend.registry.clear()
+    harness.backend.containers.clear()
+    assert (await harness.reconcile()).settled
+    assert harness.backend.only().image == "pin-1"
+    assert harness.status()["restartCount"] == 1
 
 
-async def test_a_start_is_counted_also_when_the_first_attempt_at_it_fails(world: World) -> None:
-    await running(world)
-    world.backend.containers.clear()
+async def test_a_start_is_counted_even_if_the_first_attempt_fails(harness: Harness) -> None:
+    await running(harness)
+    harness.backend.containers.clear()
 
     def fail_once(when: str, step: base.Step) -> None:
         if step is base.Step.START_CONTAINER:
-            world.backend.fault = lambda when, step: None
+            harness.backend.fault = lambda when, step: None
             raise errors.Retry(reasons.STEP_FAILED, "the engine is busy")
 
-    world.backend.fault = fail_once
-    assert not (await world.reconcile()).settled
-    assert (await world.reconcile()).settled
-    assert world.status()["restartCount"] == 1
+    harness.backend.fault = fail_once
+    assert not (await harness.reconcile()).settled
+    assert (await harness.reconcile()).settled
+    assert harness.status()["restartCount"] == 1
 
 
-async def test_a_mac_address_outlives_the_container(world: World) -> None:
-    await running(world)
-    before = world.status()["interfaces"]
-    world.backend.containers.clear()
-    world.backend.missing_parents.add("eth0")
-    await world.reconcile()
-    assert world.status()["interfaces"] == before
+async def test_a_mac_address_outlives_the_container(harness: Harness) -> None:
+    await running(harness)
+    before = harness.status()["interfaces"]
+    harness.backend.containers.clear()
+    harness.backend.missing_parents.add("eth0")
+    await harness.reconcile()
+    assert harness.status()["interfaces"] == before
 
 
-async def test_an_interface_disconnected_by_hand_is_attached_without_a_restart(world: World) -> None:
-    await running(world)
-    started = world.backend.only().started_at
-    world.backend.only().attached.clear()
-    assert (await world.reconcile()).settled
-    assert world.backend.only().started_at == started
-    assert ("Normal", reasons.REPAIRED) in await world.events()
-    assert world.status()["restartCount"] == 0
+async def test_an_interface_disconnected_by_hand_is_attached_without_a_restart(harness: Harness) -> None:
+    await running(harness)
+    started = harness.backend.only().started_at
+    harness.backend.only().attached.clear()
+    assert (await harness.reconcile()).settled
+    assert harness.backend.only().started_at == started
+    assert ("Normal", reasons.REPAIRED) in await harness.events()
+    assert harness.status()["restartCount"] == 0
 
 
-async def test_a_repair_that_does_not_help_is_told_and_not_repeated_without_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_an_ineffective_repair_is_reported_and_not_repeated_in_the_pass(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await running(world)
-    world.backend.only().attached["lan0"] = runtimes.Interface.model_validate({**LAN, "address": "10.0.0.99"})
+    await running(harness)
+    harness.backend.only().attached["lan0"] = runtimes.Interface.model_validate({**LAN, "address": "10.0.0.99"})
     repairs: list[base.Step] = []
 
-    async def in_vain(target: base.Target, progress: base.Progress) -> None:
+    async def no_effect(target: base.Target, progress: base.Progress) -> None:
         repairs.append(base.Step.REPAIR_NETWORKS)
 
-    monkeypatch.setattr(world.backend, "_RepairNetworks", in_vain)
-    result = await world.reconcile()
+    monkeypatch.setattr(harness.backend, "_RepairNetworks", no_effect)
+    result = await harness.reconcile()
     assert (result.outcome.kind, result.outcome.reason) == ("retry", reasons.DETACHED)
     assert len(repairs) == 1
-    assert world.condition("NetworkAttached")["status"] == "False"
+    assert harness.condition("NetworkAttached")["status"] == "False"
 
 
-async def test_a_repair_that_comes_half_way_is_gone_on_with_and_not_told_as_a_failure(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_a_partial_repair_is_continued_and_not_reported_as_a_failure(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await running(world)
-    whole = world.backend.only().attached.pop("lan0")
+    await running(harness)
+    whole = harness.backend.only().attached.pop("lan0")
     left = [runtimes.Interface.model_validate({**LAN, "address": "10.0.0.99"}), whole]
 
     async def one_more(target: base.Target, progress: base.Progress) -> None:
-        world.backend.only().attached["lan0"] = left.pop(0)
+        harness.backend.only().attached["lan0"] = left.pop(0)
 
-    monkeypatch.setattr(world.backend, "_RepairNetworks", one_more)
-    assert (await world.reconcile()).settled
-    assert ("Warning", reasons.DETACHED) not in await world.events()
-
-
-async def test_an_address_changes_on_the_running_container(world: World) -> None:
-    await running(world)
-    started = world.backend.only().started_at
-    await world.change(interfaces=[{**LAN, "address": "10.0.0.6"}])
-    assert (await world.reconcile()).settled
-    assert world.status()["interfaces"][0]["address"] == "10.0.0.6"
-    assert world.backend.only().started_at == started
+    monkeypatch.setattr(harness.backend, "_RepairNetworks", one_more)
+    assert (await harness.reconcile()).settled
+    assert ("Warning", reasons.DETACHED) not in await harness.events()
 
 
-async def test_a_parent_interface_that_is_missing_is_waited_for(world: World) -> None:
-    world.backend.missing_parents.add("eth0")
-    await world.create()
-    result = await world.reconcile()
+async def test_an_address_changes_on_the_running_container(harness: Harness) -> None:
+    await running(harness)
+    started = harness.backend.only().started_at
+    await harness.change(interfaces=[{**LAN, "address": "10.0.0.6"}])
+    assert (await harness.reconcile()).settled
+    assert harness.status()["interfaces"][0]["address"] == "10.0.0.6"
+    assert harness.backend.only().started_at == started
+
+
+async def test_a_missing_parent_interface_is_awaited(harness: Harness) -> None:
+    harness.backend.missing_parents.add("eth0")
+    await harness.create()
+    result = await harness.reconcile()
     assert (result.outcome.kind, result.outcome.reason) == ("waiting", reasons.PARENT_MISSING)
-    assert world.status()["operation"]["name"] == "creating"
-    assert IDENTITY not in world.backend.containers
-    world.backend.missing_parents.clear()
-    assert (await world.reconcile()).settled
+    assert harness.status()["operation"]["name"] == "creating"
+    assert IDENTITY not in harness.backend.containers
+    harness.backend.missing_parents.clear()
+    assert (await harness.reconcile()).settled
 
 
-async def test_a_parent_interface_that_goes_stops_nothing(world: World) -> None:
-    await running(world)
-    world.backend.missing_parents.add("eth0")
-    await world.reconcile()
-    assert world.backend.only().state == "running"
-    assert world.condition("Reconciling")["reason"] == reasons.PARENT_MISSING
+async def test_a_removed_parent_interface_stops_nothing(harness: Harness) -> None:
+    await running(harness)
+    harness.backend.missing_parents.add("eth0")
+    await harness.reconcile()
+    assert harness.backend.only().state == "running"
+    assert harness.condition("Reconciling")["reason"] == reasons.PARENT_MISSING
 
 
-async def test_the_time_of_a_condition_moves_only_when_it_flips(world: World) -> None:
-    await running(world)
-    first = world.condition("Ready")["lastTransitionTime"]
-    world.now += 100
-    world.backend.only().health = "healthy"
-    await world.reconcile()
-    assert world.condition("Healthy")["status"] == "True"
-    assert world.condition("Ready")["lastTransitionTime"] == first
+async def test_the_transition_time_changes_only_with_the_status_of_the_condition(harness: Harness) -> None:
+    await running(harness)
+    first = harness.condition("Ready")["lastTransitionTime"]
+    harness.now += 100
+    harness.backend.only().health = "healthy"
+    await harness.reconcile()
+    assert harness.condition("Healthy")["status"] == "True"
+    assert harness.condition("Ready")["lastTransitionTime"] == first

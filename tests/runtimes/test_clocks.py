@@ -1,4 +1,4 @@
-"""The time of day is for people: wherever it is set, causes, counts and pauses are what they would have been."""
+"""Setting the wall clock changes no causes, counts or intervals."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import pytest
 from controller.api import reasons
 from controller.backends import base
 from controller.runtimes import reconciliation, status_throttle
-from tests.runtimes.world import World
+from tests.runtimes.harness import Harness
 
 HOUR, DECADES = 3600.0, 54 * 365 * 86400.0
 STEPS = {"an hour back": -HOUR, "decades back": -DECADES, "decades ahead": DECADES}
 
 
 @pytest.fixture
-async def running(world: World) -> World:
-    """A Runtime that runs."""
-    await world.create()
-    await world.reconcile()
-    return world
+async def running(harness: Harness) -> Harness:
+    """A running Runtime."""
+    await harness.create()
+    await harness.reconcile()
+    return harness
 
 
-def crash(world: World) -> None:
-    """Its program ends with 3, and the engine starts it again."""
-    container = world.backend.only()
-    world.backend.end(container, "restarting", 3)
-    world.backend.crash(container)
+def crash(harness: Harness) -> None:
+    """Its program exits with 3, and the engine restarts it."""
+    container = harness.backend.only()
+    harness.backend.end(container, "restarting", 3)
+    harness.backend.crash(container)
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_crash_is_a_crash(running: World, step: str) -> None:
+async def test_a_crash_is_recorded_as_a_crash(running: Harness, step: str) -> None:
     running.set_clock(running.now + STEPS[step])
     crash(running)
     await running.reconcile()
@@ -40,7 +40,7 @@ async def test_a_crash_is_a_crash(running: World, step: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_nothing_happened_when_nothing_happened(running: World, step: str) -> None:
+async def test_a_clock_change_alone_is_not_recorded(running: Harness, step: str) -> None:
     before = running.status()
     running.set_clock(running.now + STEPS[step])
     running.restart_controller()
@@ -49,7 +49,7 @@ async def test_nothing_happened_when_nothing_happened(running: World, step: str)
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_crash_loop_is_written_at_its_pace(running: World, step: str) -> None:
+async def test_a_crash_loop_stays_throttled(running: Harness, step: str) -> None:
     for _ in range(2 * status_throttle.AT_ONCE):
         crash(running)
         result = await running.reconcile()
@@ -62,22 +62,22 @@ async def test_a_crash_loop_is_written_at_its_pace(running: World, step: str) ->
     assert running.status()["restartCount"] == 2 * status_throttle.AT_ONCE + 1
 
 
-async def test_the_progress_of_a_pull_goes_on_when_the_clock_is_set_back(world: World) -> None:
-    await world.create()
-    world.backend.pull_gate = asyncio.Event()
+async def test_pull_progress_is_reported_after_the_clock_is_set_back(harness: Harness) -> None:
+    await harness.create()
+    harness.backend.pull_gate = asyncio.Event()
     written = asyncio.Event()
 
     async def pull(target: base.Target, progress: base.Progress) -> None:
         await progress(reasons.IMAGE_PULLING, "Pulling: 10 %")
-        world.set_clock(world.now - HOUR)
-        world.now += reconciliation.PROGRESS_SECONDS
+        harness.set_clock(harness.now - HOUR)
+        harness.now += reconciliation.PROGRESS_SECONDS
         await progress(reasons.IMAGE_PULLING, "Pulling: 20 %")
         written.set()
         await asyncio.Event().wait()
 
-    world.backend._ResolveImage = pull  # type: ignore[method-assign,assignment]
-    under_way = asyncio.create_task(world.reconcile())
+    harness.backend._ResolveImage = pull  # type: ignore[method-assign,assignment]
+    under_way = asyncio.create_task(harness.reconcile())
     await asyncio.wait_for(written.wait(), 30)
-    assert world.condition("Ready")["message"] == "Pulling: 20 %"
+    assert harness.condition("Ready")["message"] == "Pulling: 20 %"
     under_way.cancel()
     await asyncio.wait([under_way])

@@ -1,4 +1,4 @@
-"""Where two specs differ, as a person is told: by the names of the fields, never with their values."""
+"""Spec changes are reported by the names of the fields, never with their values."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def spec(**fields: Any) -> runtimes.RuntimeSpec:
     [
         pytest.param(spec(), spec(), (), id="nothing"),
         pytest.param(spec(version="2"), spec(), ("spec.version",), id="a value"),
-        pytest.param(spec(digest=f"sha256:{'0' * 64}"), spec(), ("spec.digest",), id="one that was not set"),
+        pytest.param(spec(digest=f"sha256:{'0' * 64}"), spec(), ("spec.digest",), id="a value that was not set"),
         pytest.param(
             spec(realtime={"enabled": True}, resources={"cpu": "1"}),
             spec(),
             ("spec.realtime.enabled",),
-            id="inside others, and not what changes in place",
+            id="nested fields, except those that change in place",
         ),
         pytest.param(
             spec(env=[{"name": "A", "value": "secret"}, {"name": "B"}]),
             spec(env=[{"name": "A", "value": "2"}, {"name": "C"}]),
             ("spec.env[A]", "spec.env[B]", "spec.env[C]"),
-            id="entries by name and without their values",
+            id="list entries by name and without values",
         ),
         pytest.param(
             spec(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "plc", "key": "a"}}}]),
@@ -40,7 +40,7 @@ def spec(**fields: Any) -> runtimes.RuntimeSpec:
         ),
     ],
 )
-def test_which_fields_of_the_spec_changed(
+def test_the_changed_fields_are_named(
     now: runtimes.RuntimeSpec, made_from: runtimes.RuntimeSpec, fields: tuple[str, ...]
 ) -> None:
     assert drift.changed_fields(now, made_from) == fields

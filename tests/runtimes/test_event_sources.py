@@ -1,4 +1,4 @@
-"""Where keys come from: engine events, host network changes, and the slow look at everything."""
+"""Sources of keys: engine events, host network changes, and the periodic resync."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from controller.network.interfaces import LinkState
 from controller.runtimes.event_sources import EngineEvents, NetworkChanges, Resync
 from controller.runtimes.keys import Key
 from controller.runtimes.scope import Scope
-from tests.runtimes.world import IDENTITY, KEY, World
+from tests.runtimes.harness import IDENTITY, KEY, Harness
 
 OTHER = Key("edge", "plc-2")
 
 
 @dataclass
 class Keys:
-    """Stands for the queue: which keys were added."""
+    """A fake queue that records the added keys."""
 
     added: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
 
@@ -52,51 +52,49 @@ async def running(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
             await task
 
 
-def engine_events(world: World, keys: Keys) -> EngineEvents:
-    return EngineEvents(world.backend.changes, keys, world.index, world.engine, world.elapsed)
+def engine_events(harness: Harness, keys: Keys) -> EngineEvents:
+    return EngineEvents(harness.backend.changes, keys, harness.index, harness.engine, harness.elapsed)
 
 
-async def test_an_event_of_the_engine_adds_the_runtime_it_belongs_to(world: World, keys: Keys) -> None:
-    world.index.remember(IDENTITY, KEY)
-    stranger = IDENTITY._replace(device_id="unknown")
-    async with running(engine_events(world, keys).run):
-        world.backend.events.put_nowait(stranger)
-        world.backend.events.put_nowait(IDENTITY)
+async def test_an_engine_event_adds_its_runtime(harness: Harness, keys: Keys) -> None:
+    harness.index.remember(IDENTITY, KEY)
+    foreign = IDENTITY._replace(device_id="unknown")
+    async with running(engine_events(harness, keys).run):
+        harness.backend.events.put_nowait(foreign)
+        harness.backend.events.put_nowait(IDENTITY)
         assert await keys.next() == KEY
     assert keys.added.empty()
 
 
-async def test_after_a_gap_everything_is_looked_at_and_the_engine_counts_as_restarted(world: World, keys: Keys) -> None:
-    world.index.remember(IDENTITY, KEY)
-    async with running(engine_events(world, keys).run):
-        world.backend.events.put_nowait(base.Contact.CONNECTED)
+async def test_a_gap_in_the_events_adds_every_runtime_and_is_noted_as_an_absence(harness: Harness, keys: Keys) -> None:
+    harness.index.remember(IDENTITY, KEY)
+    async with running(engine_events(harness, keys).run):
+        harness.backend.events.put_nowait(base.Contact.CONNECTED)
         assert await keys.next() == KEY
-        assert world.engine.absence is None
-        world.backend.events.put_nowait(base.Contact.LOST)
+        assert harness.engine.absence is None
+        harness.backend.events.put_nowait(base.Contact.LOST)
         assert await keys.next() == KEY
-        assert world.engine.absence == (pytest.approx(world.elapsed()), None)
-        world.backend.events.put_nowait(base.Contact.CONNECTED)
+        assert harness.engine.absence == (pytest.approx(harness.elapsed()), None)
+        harness.backend.events.put_nowait(base.Contact.CONNECTED)
         assert await keys.next() == KEY
-        assert world.engine.absence == (pytest.approx(world.elapsed()), pytest.approx(world.elapsed()))
+        assert harness.engine.absence == (pytest.approx(harness.elapsed()), pytest.approx(harness.elapsed()))
 
 
-async def test_that_the_engine_is_back_is_left_to_the_engine_to_tell(
-    world: World, keys: Keys, caplog: pytest.LogCaptureFixture
+async def test_the_event_source_does_not_log_the_engines_return(
+    harness: Harness, keys: Keys, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    world.index.remember(IDENTITY, KEY)
-    async with running(engine_events(world, keys).run):
+    harness.index.remember(IDENTITY, KEY)
+    async with running(engine_events(harness, keys).run):
         for contact in (base.Contact.LOST, base.Contact.CONNECTED):
-            world.backend.events.put_nowait(contact)
+            harness.backend.events.put_nowait(contact)
             assert await keys.next() == KEY
     assert caplog.text == ""
 
 
-async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobody_else(
-    world: World, keys: Keys
-) -> None:
-    world.index.remember(IDENTITY, KEY, ["eth0"])
-    world.index.remember(IDENTITY._replace(device_id="plc-2"), OTHER, ["eth1"])
+async def test_a_changed_parent_interface_adds_only_the_runtimes_that_need_it(harness: Harness, keys: Keys) -> None:
+    harness.index.remember(IDENTITY, KEY, ["eth0"])
+    harness.index.remember(IDENTITY._replace(device_id="plc-2"), OTHER, ["eth1"])
     changed = asyncio.Queue[dict[str, int]]()
     host: dict[str, int] = {}
 
@@ -109,7 +107,7 @@ async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobo
             host.update(await changed.get())
             yield
 
-    async with running(NetworkChanges(changes, keys, world.index, state).run):
+    async with running(NetworkChanges(changes, keys, harness.index, state).run):
         changed.put_nowait({"eth0": 2, "eth1": 0})
         assert await keys.next() == KEY
         changed.put_nowait({"eth1": 3})
@@ -124,12 +122,12 @@ async def test_a_parent_that_comes_goes_or_is_another_adds_who_needs_it_and_nobo
     assert keys.added.empty()
 
 
-def resync(world: World, keys: Keys, beat: Callable[[], None] = lambda: None, *, claims: bool = True) -> Resync:
+def resync(harness: Harness, keys: Keys, beat: Callable[[], None] = lambda: None, *, claims: bool = True) -> Resync:
     return Resync(
-        world.api,
-        world.backend,
+        harness.api,
+        harness.backend,
         keys,
-        world.recorder,
+        harness.recorder,
         beat,
         install_id="install",
         scope=Scope("Docker", "node-1", claims=claims),
@@ -139,77 +137,75 @@ def resync(world: World, keys: Keys, beat: Callable[[], None] = lambda: None, *,
     )
 
 
-async def test_the_slow_timer_beats_while_the_engine_hangs(world: World, keys: Keys) -> None:
+async def test_resync_sends_its_heartbeat_while_the_engine_hangs(harness: Harness, keys: Keys) -> None:
     async def known() -> list[base.Orphan]:
         await asyncio.Event().wait()
         raise AssertionError
 
-    world.backend.known = known  # type: ignore[method-assign]
+    harness.backend.known = known  # type: ignore[method-assign]
     beats: asyncio.Queue[None] = asyncio.Queue()
-    async with running(resync(world, keys, lambda: beats.put_nowait(None)).run), asyncio.timeout(30):
+    async with running(resync(harness, keys, lambda: beats.put_nowait(None)).run), asyncio.timeout(30):
         await beats.get()
         await beats.get()
 
 
-async def test_the_slow_timer_leaves_it_to_the_engine_to_tell_that_it_is_away(
-    world: World, keys: Keys, caplog: pytest.LogCaptureFixture
+async def test_resync_does_not_log_an_unreachable_engine(
+    harness: Harness, keys: Keys, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looks: asyncio.Queue[None] = asyncio.Queue()
+    attempts: asyncio.Queue[None] = asyncio.Queue()
 
     async def known() -> list[base.Orphan]:
-        looks.put_nowait(None)
+        attempts.put_nowait(None)
         raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
 
-    world.backend.known = known  # type: ignore[method-assign]
-    async with running(resync(world, keys).run), asyncio.timeout(30):
-        await looks.get()
-        await looks.get()
+    harness.backend.known = known  # type: ignore[method-assign]
+    async with running(resync(harness, keys).run), asyncio.timeout(30):
+        await attempts.get()
+        await attempts.get()
     assert caplog.text == ""
 
 
-async def test_the_slow_timer_adds_this_nodes_runtimes_and_beats_even_when_the_api_is_away(
-    world: World, keys: Keys
-) -> None:
-    await world.create()
+async def test_resync_adds_this_nodes_runtimes_and_survives_an_api_outage(harness: Harness, keys: Keys) -> None:
+    await harness.create()
     away = [errors.ApiUnavailableError("no answer")]
 
     def fault(verb: str, kind: Kind) -> None:
         if verb == "list" and away:
             raise away.pop()
 
-    world.api.fault = fault
+    harness.api.fault = fault
     beats: list[int] = []
-    async with running(resync(world, keys, lambda: beats.append(len(away))).run):
+    async with running(resync(harness, keys, lambda: beats.append(len(away))).run):
         assert await keys.next() == KEY
     assert beats[0] == 0
 
 
 @pytest.mark.parametrize(("node", "claims", "added"), [(None, True, 1), ("node-2", True, 0), (None, False, 0)])
-async def test_a_runtime_of_nobody_is_this_nodes_only_where_it_claims(
-    world: World, keys: Keys, node: str | None, claims: bool, added: int
+async def test_resync_adds_a_runtime_without_a_node_only_with_claims(
+    harness: Harness, keys: Keys, node: str | None, claims: bool, added: int
 ) -> None:
-    await world.create(nodeName=node)
-    await resync(world, keys, claims=claims).look()
+    await harness.create(nodeName=node)
+    await resync(harness, keys, claims=claims).resync()
     assert keys.added.qsize() == added
 
 
-async def test_a_container_without_a_runtime_is_reported_once_and_never_removed(world: World, keys: Keys) -> None:
-    await world.create()
-    await world.reconcile()
-    world.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
-    before = await world.events()
-    slow = resync(world, keys)
-    await slow.look()
-    await slow.look()
-    assert (await world.events())[len(before) :] == [("Warning", reasons.ORPHANED)]
-    assert slow.orphans == 1
-    assert IDENTITY in world.backend.containers
+async def test_a_container_without_a_runtime_is_reported_once_and_never_removed(harness: Harness, keys: Keys) -> None:
+    await harness.create()
+    await harness.reconcile()
+    harness.api.remove(kinds.RUNTIMES, KEY.name, KEY.namespace)
+    before = await harness.events()
+    source = resync(harness, keys)
+    await source.resync()
+    await source.resync()
+    assert (await harness.events())[len(before) :] == [("Warning", reasons.ORPHANED)]
+    assert source.orphans == 1
+    assert IDENTITY in harness.backend.containers
 
 
-async def test_a_runtime_of_the_same_identity_makes_no_orphan(world: World, keys: Keys) -> None:
-    await world.create()
-    await world.reconcile()
-    world.backend.containers[IDENTITY] = replace(world.backend.only(), uid="an earlier object's")
-    slow = resync(world, keys)
-    await slow.look()
-    assert slow.orphans == 0
+async def test_a_container_of_an_earlier_object_is_no_orphan(harness: Harness, keys: Keys) -> None:
+    await harness.create()
+    await harness.reconcile()
+    harness.backend.containers[IDENTITY] = replace(harness.backend.only(), uid="an earlier object's")
+    source = resync(harness, keys)
+    await source.resync()
+    assert source.orphans == 0

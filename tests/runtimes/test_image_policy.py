@@ -1,4 +1,4 @@
-"""EDGE_IMAGE_PREFIXES allows what is below a prefix, and nothing that only begins with the same letters."""
+"""EDGE_IMAGE_PREFIXES matches whole components of a name, not just its first letters."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def allowed(prefix: str, image: str, **more: str) -> bool:
         ("plc", "ghcr.io/plc", False),
     ],
 )
-def test_a_prefix_ends_where_a_component_ends(prefix: str, image: str, expected: bool) -> None:
+def test_a_prefix_matches_whole_components(prefix: str, image: str, expected: bool) -> None:
     assert allowed(prefix, image) == expected
 
 
 @pytest.mark.parametrize("repository", ["ghcr.io/a/plc", "plc", "127.0.0.1:5000/plc"])
-def test_a_prefix_with_a_tag_or_a_digest_allows_exactly_that(repository: str) -> None:
+def test_a_prefix_with_a_tag_or_digest_allows_exactly_that_image(repository: str) -> None:
     digest = f"sha256:{'a' * 64}"
     assert allowed(f"{repository}:1", repository, version="1")
     assert not allowed(f"{repository}:1", repository, version="1.2")
@@ -78,13 +78,13 @@ def test_everything_below_a_prefix_is_allowed(host: str, owner: list[str], name:
 
 
 @given(registry, st.lists(component, max_size=2), component, component)
-def test_nothing_that_goes_on_within_the_last_component_is(host: str, owner: list[str], more: str, name: str) -> None:
+def test_a_longer_last_component_is_refused(host: str, owner: list[str], more: str, name: str) -> None:
     prefix = "/".join([host, *owner])
     assert not allowed(prefix, f"{prefix}{more}/{name}")
 
 
 @given(component, component)
-def test_every_way_to_write_a_name_on_docker_hub_is_one(owner: str, name: str) -> None:
+def test_all_forms_of_a_docker_hub_name_are_equal(owner: str, name: str) -> None:
     for prefix in (f"{owner}/{name}", f"docker.io/{owner}/{name}", f"index.docker.io/{owner}"):
         for image in (f"{owner}/{name}", f"docker.io/{owner}/{name}", f"index.docker.io/{owner}/{name}"):
             assert allowed(prefix, image)

@@ -1,4 +1,4 @@
-"""Which image a runtime runs, when it is resolved, replaced and pulled, and what ends a pull."""
+"""Images: when they are resolved, pulled and replaced, and what cancels a pull."""
 
 from __future__ import annotations
 
@@ -14,173 +14,175 @@ from controller.api import kinds, reasons
 from controller.backends import base
 from controller.machinery import kinds as core_kinds
 from controller.machinery.kinds import Kind
-from tests.runtimes.world import KEY, World
+from tests.runtimes.harness import KEY, Harness
 
 
-async def test_an_old_container_keeps_running_when_its_new_image_is_not_there(world: World) -> None:
-    await world.create()
-    await world.reconcile()
-    started = world.backend.only().started_at
-    await world.change(version="9")
-    await world.reconcile()
-    assert world.condition("Stalled")["reason"] == reasons.IMAGE_NOT_FOUND
-    assert world.backend.only().started_at == started
-    await world.change(version="2")
-    assert (await world.reconcile()).settled
-    assert world.status()["image"] == "pin-2"
-    assert world.status()["previousImage"] == "pin-1"
+async def test_the_old_container_keeps_running_while_the_new_image_is_missing(harness: Harness) -> None:
+    await harness.create()
+    await harness.reconcile()
+    started = harness.backend.only().started_at
+    await harness.change(version="9")
+    await harness.reconcile()
+    assert harness.condition("Stalled")["reason"] == reasons.IMAGE_NOT_FOUND
+    assert harness.backend.only().started_at == started
+    await harness.change(version="2")
+    assert (await harness.reconcile()).settled
+    assert harness.status()["image"] == "pin-2"
+    assert harness.status()["previousImage"] == "pin-1"
 
 
-async def test_a_moved_tag_changes_nothing_until_the_reference_changes(world: World) -> None:
-    await world.create()
-    await world.reconcile()
-    world.backend.registry["registry/plc:1"] = "pin-1-moved"
-    await world.change(env=[{"name": "A", "value": "1"}])
-    await world.reconcile()
-    assert world.backend.only().image == "pin-1"
-    world.backend.containers.clear()
-    await world.reconcile()
-    assert world.backend.only().image == "pin-1"
+async def test_a_moved_tag_changes_nothing_until_the_reference_changes(harness: Harness) -> None:
+    await harness.create()
+    await harness.reconcile()
+    harness.backend.registry["registry/plc:1"] = "pin-1-moved"
+    await harness.change(env=[{"name": "A", "value": "1"}])
+    await harness.reconcile()
+    assert harness.backend.only().image == "pin-1"
+    harness.backend.containers.clear()
+    await harness.reconcile()
+    assert harness.backend.only().image == "pin-1"
 
 
-async def test_another_reference_to_the_same_image_is_noted_and_replaces_nothing(world: World) -> None:
-    await world.create()
-    await world.reconcile()
-    world.backend.registry["registry/plc:stable"] = "pin-1"
-    await world.change(version="stable")
-    await world.reconcile()
-    assert "replace" not in world.backend.effects
-    assert world.status()["imageSource"] == "registry/plc:stable"
-    world.backend.registry["registry/plc:stable"] = "moved"
-    await world.change(desiredState="Stopped")
-    await world.change(desiredState="Running")
-    await world.reconcile()
-    assert world.backend.only().image == "pin-1"
+async def test_another_reference_to_the_same_image_replaces_nothing(harness: Harness) -> None:
+    await harness.create()
+    await harness.reconcile()
+    harness.backend.registry["registry/plc:stable"] = "pin-1"
+    await harness.change(version="stable")
+    await harness.reconcile()
+    assert "replace" not in harness.backend.effects
+    assert harness.status()["imageSource"] == "registry/plc:stable"
+    harness.backend.registry["registry/plc:stable"] = "moved"
+    await harness.change(desiredState="Stopped")
+    await harness.change(desiredState="Running")
+    await harness.reconcile()
+    assert harness.backend.only().image == "pin-1"
 
 
-async def test_a_failed_replacement_is_not_repeated_and_the_next_spec_is_tried(world: World) -> None:
-    await world.create()
-    await world.reconcile()
-    world.backend.does_not_run.add("pin-2")
-    await world.change(version="2")
-    await world.reconcile()
-    why = world.condition("Stalled")["message"]
-    await world.reconcile()
-    assert world.backend.effects.count("roll back") == 1
-    assert world.condition("Stalled")["message"] == world.status()["error"] == why
-    assert world.status()["failedGeneration"] == 2
-    assert world.condition("Stalled")["reason"] == reasons.REPLACE_FAILED
-    assert world.status()["image"] == "pin-1"
-    await world.change(version="1")
-    assert (await world.reconcile()).settled
-    assert "failedGeneration" not in world.status()
+async def test_a_failed_replacement_is_not_repeated_and_the_next_spec_is_tried(harness: Harness) -> None:
+    await harness.create()
+    await harness.reconcile()
+    harness.backend.does_not_run.add("pin-2")
+    await harness.change(version="2")
+    await harness.reconcile()
+    why = harness.condition("Stalled")["message"]
+    await harness.reconcile()
+    assert harness.backend.effects.count("roll back") == 1
+    assert harness.condition("Stalled")["message"] == harness.status()["error"] == why
+    assert harness.status()["failedGeneration"] == 2
+    assert harness.condition("Stalled")["reason"] == reasons.REPLACE_FAILED
+    assert harness.status()["image"] == "pin-1"
+    await harness.change(version="1")
+    assert (await harness.reconcile()).settled
+    assert "failedGeneration" not in harness.status()
 
 
-async def test_an_image_outside_the_allowed_prefixes_is_refused(world: World) -> None:
-    world.image_prefixes = ("ghcr.io/",)
-    world.restart_controller()
-    await world.create()
-    await world.reconcile()
-    assert world.condition("Stalled")["reason"] == reasons.IMAGE_NOT_ALLOWED
+async def test_an_image_outside_the_allowed_prefixes_is_refused(harness: Harness) -> None:
+    harness.image_prefixes = ("ghcr.io/",)
+    harness.restart_controller()
+    await harness.create()
+    await harness.reconcile()
+    assert harness.condition("Stalled")["reason"] == reasons.IMAGE_NOT_ALLOWED
 
 
-async def test_what_runs_from_an_image_that_is_refused_now_is_kept_told_and_made_again(world: World) -> None:
-    await world.create()
-    await world.reconcile()
-    world.image_prefixes = ("registry/pl",)  # a beginning of the name, which an earlier version took
-    world.restart_controller()
-    await world.reconcile()
-    assert world.condition("Ready")["status"] == "True"
-    assert world.condition("ImageAllowed")["reason"] == reasons.IMAGE_NOT_ALLOWED
-    world.backend.containers.clear()
-    await world.reconcile()
-    assert world.condition("Ready")["status"] == "True"
-    await world.change(version="2")
-    await world.reconcile()
-    assert world.condition("Stalled")["reason"] == reasons.IMAGE_NOT_ALLOWED
-    assert world.backend.only().image == "pin-1"
+async def test_a_container_with_a_newly_refused_image_is_kept_and_recreated(
+    harness: Harness,
+) -> None:
+    await harness.create()
+    await harness.reconcile()
+    harness.image_prefixes = ("registry/pl",)  # a partial component, which an earlier version accepted
+    harness.restart_controller()
+    await harness.reconcile()
+    assert harness.condition("Ready")["status"] == "True"
+    assert harness.condition("ImageAllowed")["reason"] == reasons.IMAGE_NOT_ALLOWED
+    harness.backend.containers.clear()
+    await harness.reconcile()
+    assert harness.condition("Ready")["status"] == "True"
+    await harness.change(version="2")
+    await harness.reconcile()
+    assert harness.condition("Stalled")["reason"] == reasons.IMAGE_NOT_ALLOWED
+    assert harness.backend.only().image == "pin-1"
 
 
-async def test_pull_secrets_go_to_the_step_that_pulls_and_no_further(world: World) -> None:
+async def test_pull_secrets_are_only_used_for_the_pull(harness: Harness) -> None:
     auth = base64.b64encode(b"robot:hunter2").decode()
     document = base64.b64encode(json.dumps({"auths": {"registry": {"auth": auth}}}).encode()).decode()
     secret = {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": document}}
-    await world.api.create(core_kinds.SECRETS, {"metadata": {"name": "pull", "namespace": "edge"}, **secret})
-    await world.create(imagePullSecrets=[{"name": "missing"}, {"name": "pull"}])
-    assert (await world.reconcile()).settled
-    assert world.backend.credentials == ({"registry": "registry", "username": "robot", "password": "hunter2"},)
-    assert "hunter2" not in json.dumps(world.status())
+    await harness.api.create(core_kinds.SECRETS, {"metadata": {"name": "pull", "namespace": "edge"}, **secret})
+    await harness.create(imagePullSecrets=[{"name": "missing"}, {"name": "pull"}])
+    assert (await harness.reconcile()).settled
+    assert harness.backend.credentials == ({"registry": "registry", "username": "robot", "password": "hunter2"},)
+    assert "hunter2" not in json.dumps(harness.status())
 
 
-async def pulling(world: World) -> asyncio.Task[Any]:
-    """A pass that is in the middle of a pull."""
-    world.backend.pull_gate = asyncio.Event()
-    task = asyncio.create_task(world.reconcile())
-    await world.backend.pulling.wait()
-    assert world.condition("Reconciling")["reason"] == reasons.IMAGE_PULLING
+async def pulling(harness: Harness) -> asyncio.Task[Any]:
+    """A pass during a pull."""
+    harness.backend.pull_gate = asyncio.Event()
+    task = asyncio.create_task(harness.reconcile())
+    await harness.backend.pulling.wait()
+    assert harness.condition("Reconciling")["reason"] == reasons.IMAGE_PULLING
     return task
 
 
-async def test_a_deletion_ends_a_pull(world: World) -> None:
-    await world.create()
-    task = await pulling(world)
-    await world.delete()
-    world.interrupted.set()
+async def test_a_deletion_cancels_a_pull(harness: Harness) -> None:
+    await harness.create()
+    task = await pulling(harness)
+    await harness.delete()
+    harness.interrupted.set()
     assert (await task).again
-    assert world.backend.pulls_abandoned == 1
-    world.backend.pull_gate = None
-    assert (await world.reconcile()).settled
+    assert harness.backend.pulls_abandoned == 1
+    harness.backend.pull_gate = None
+    assert (await harness.reconcile()).settled
 
 
-async def test_an_api_that_is_away_for_a_moment_ends_no_pull(world: World) -> None:
-    await world.create()
-    world.backend.pull_gate = asyncio.Event()
-    world.backend.pull_gate.set()
+async def test_a_short_api_outage_does_not_end_a_pull(harness: Harness) -> None:
+    await harness.create()
+    harness.backend.pull_gate = asyncio.Event()
+    harness.backend.pull_gate.set()
 
     def away_in_the_pull(verb: str, kind: Kind) -> None:
-        if verb == "patch" and world.status() and not world.backend.pulling.is_set():
+        if verb == "patch" and harness.status() and not harness.backend.pulling.is_set():
             raise errors.ApiUnavailableError("no answer")
 
-    world.api.fault = away_in_the_pull
-    assert (await world.reconcile()).settled
+    harness.api.fault = away_in_the_pull
+    assert (await harness.reconcile()).settled
 
 
-async def test_a_corrected_image_ends_a_pull(world: World) -> None:
-    await world.create()
-    task = await pulling(world)
-    await world.change(version="2")
-    world.interrupted.set()
+async def test_a_corrected_image_cancels_a_pull(harness: Harness) -> None:
+    await harness.create()
+    task = await pulling(harness)
+    await harness.change(version="2")
+    harness.interrupted.set()
     assert (await task).again
 
 
-async def test_an_interruption_without_another_wish_lets_a_pull_go_on(world: World) -> None:
-    await world.create()
-    task = await pulling(world)
-    await world.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, {"metadata": {"labels": {"a": "b"}}})
+async def test_an_interruption_without_a_new_generation_does_not_cancel_a_pull(harness: Harness) -> None:
+    await harness.create()
+    task = await pulling(harness)
+    await harness.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, {"metadata": {"labels": {"a": "b"}}})
     asked = asyncio.Event()
-    world.api.fault = lambda verb, kind: asked.set()
-    world.interrupted.set()
+    harness.api.fault = lambda verb, kind: asked.set()
+    harness.interrupted.set()
     await asked.wait()
-    assert world.backend.pull_gate
-    world.backend.pull_gate.set()
+    assert harness.backend.pull_gate
+    harness.backend.pull_gate.set()
     assert (await task).settled
-    assert world.backend.pulls_abandoned == 0
+    assert harness.backend.pulls_abandoned == 0
 
 
 @pytest.mark.parametrize("spec", [{}, {"version": None, "digest": f"sha256:{1:064}"}], ids=["tag", "digest"])
-async def test_what_waits_for_an_image_names_it(world: World, spec: dict[str, Any]) -> None:
+async def test_the_message_names_the_image(harness: Harness, spec: dict[str, Any]) -> None:
     reference = f"registry/plc@{spec['digest']}" if spec else "registry/plc:1"
-    world.backend.registry[reference] = "pin"
+    harness.backend.registry[reference] = "pin"
     seen: list[str] = []
 
-    def look(when: str, step: base.Step) -> None:
+    def record(when: str, step: base.Step) -> None:
         if when == "before" and step is base.Step.RESOLVE_IMAGE:
-            seen.append(world.condition("Ready")["message"])
+            seen.append(harness.condition("Ready")["message"])
 
-    world.backend.fault = look
-    await world.create(**spec)
-    await world.reconcile()
-    world.backend.registry["registry/plc:2"] = "pin-2"
-    await world.change(version="2", digest=None)
-    await world.reconcile()
+    harness.backend.fault = record
+    await harness.create(**spec)
+    await harness.reconcile()
+    harness.backend.registry["registry/plc:2"] = "pin-2"
+    await harness.change(version="2", digest=None)
+    await harness.reconcile()
     assert seen == [f"Creating the container from {reference}", "Resolving the image registry/plc:2"]

@@ -1,4 +1,4 @@
-"""While no status can be written a running container is still repaired; what must not happen twice waits."""
+"""While no status can be written, containers are still repaired; steps that are not repeatable wait."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from controller import errors
 from controller.api import kinds
 from controller.machinery.kinds import Kind
-from tests.runtimes.world import KEY, World
+from tests.runtimes.harness import KEY, Harness
 from tests.support.fake_backend import Container
 
 REFUSALS = [
@@ -22,45 +22,45 @@ full_disk = pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: str
 
 
 @pytest.fixture
-async def running(world: World) -> World:
-    await world.create()
-    await world.reconcile()
-    return world
+async def running(harness: Harness) -> Harness:
+    await harness.create()
+    await harness.reconcile()
+    return harness
 
 
-def refuse_writes(world: World, refusal: errors.ApiError = REFUSALS[0]) -> None:
+def refuse_writes(harness: Harness, refusal: errors.ApiError = REFUSALS[0]) -> None:
     def refuse(verb: str, kind: Kind) -> None:
         if verb == "patch":
             raise refusal
 
-    world.api.fault = refuse
+    harness.api.fault = refuse
 
 
-def silence(world: World) -> None:
-    """The API does not answer anything."""
+def silence(harness: Harness) -> None:
+    """Fail every request to the API."""
 
     def refuse(verb: str, kind: Kind) -> None:
         raise errors.ApiUnavailableError("no answer")
 
-    world.api.fault = refuse
+    harness.api.fault = refuse
 
 
-def answer_again(world: World) -> None:
-    world.api.fault = lambda verb, kind: None
+def answer_again(harness: Harness) -> None:
+    harness.api.fault = lambda verb, kind: None
 
 
-def crash(world: World) -> Container:
-    """The engine has started the program again, without its further interfaces."""
-    container = world.backend.only()
-    world.backend.end(container, "restarting", 3)
-    world.backend.crash(container)
+def crash(harness: Harness) -> Container:
+    """Let the engine restart the program, without its LAN interfaces."""
+    container = harness.backend.only()
+    harness.backend.end(container, "restarting", 3)
+    harness.backend.crash(container)
     container.attached.clear()
     return container
 
 
 @full_disk
-async def test_a_crashed_runtime_gets_its_interfaces_back_while_no_status_can_be_written(
-    running: World, refusal: errors.ApiError
+async def test_a_crashed_runtime_is_repaired_while_no_status_can_be_written(
+    running: Harness, refusal: errors.ApiError
 ) -> None:
     container = crash(running)
     refuse_writes(running, refusal)
@@ -69,8 +69,8 @@ async def test_a_crashed_runtime_gets_its_interfaces_back_while_no_status_can_be
 
 
 @full_disk
-async def test_a_runtime_ended_by_hand_is_started_again_while_no_status_can_be_written(
-    running: World, refusal: errors.ApiError
+async def test_a_killed_runtime_is_started_while_no_status_can_be_written(
+    running: Harness, refusal: errors.ApiError
 ) -> None:
     container = running.backend.only()
     running.backend.end(container, "exited", 137)
@@ -84,7 +84,9 @@ async def test_a_runtime_ended_by_hand_is_started_again_while_no_status_can_be_w
     assert running.backend.effects.count("start") == 2
 
 
-async def test_every_start_of_a_long_outage_is_recorded_once_when_the_api_answers_again(running: World) -> None:
+async def test_every_start_during_a_long_outage_is_recorded_afterwards(
+    running: Harness,
+) -> None:
     silence(running)
     for hours in (1, 2, 3):
         crash(running)
@@ -97,7 +99,7 @@ async def test_every_start_of_a_long_outage_is_recorded_once_when_the_api_answer
     assert running.summary()["Ready"] == "True"
 
 
-async def test_the_restarts_before_an_outage_are_not_forgotten(running: World) -> None:
+async def test_restarts_before_an_outage_are_kept(running: Harness) -> None:
     crash(running)
     await running.reconcile()
     silence(running)
@@ -109,7 +111,7 @@ async def test_the_restarts_before_an_outage_are_not_forgotten(running: World) -
     assert running.status()["restartCount"] == 2
 
 
-async def test_a_runtime_is_stopped_as_its_spec_asks_while_no_status_can_be_written(running: World) -> None:
+async def test_a_runtime_is_stopped_while_no_status_can_be_written(running: Harness) -> None:
     await running.change(desiredState="Stopped")
     refuse_writes(running)
     await running.reconcile()
@@ -122,7 +124,7 @@ async def test_a_runtime_is_stopped_as_its_spec_asks_while_no_status_can_be_writ
 @pytest.mark.parametrize(
     "spec", [{"version": "2"}, {"restartedAt": "2026-02-02T00:00:00Z"}], ids=["replace", "restart"]
 )
-async def test_what_must_not_happen_twice_waits_for_its_record(running: World, spec: dict[str, Any]) -> None:
+async def test_a_step_that_is_not_repeatable_waits_for_its_record(running: Harness, spec: dict[str, Any]) -> None:
     await running.change(**spec)
     before = running.backend.only()
     refuse_writes(running)
@@ -132,7 +134,7 @@ async def test_what_must_not_happen_twice_waits_for_its_record(running: World, s
     assert not {"restart", "replace"} & set(running.backend.effects)
 
 
-async def test_a_change_that_waits_for_its_record_holds_up_no_repair(running: World) -> None:
+async def test_a_change_that_waits_for_its_record_blocks_no_repair(running: Harness) -> None:
     await running.change(version="2")
     container = crash(running)
     refuse_writes(running)
@@ -141,15 +143,15 @@ async def test_a_change_that_waits_for_its_record_holds_up_no_repair(running: Wo
     assert running.backend.only() is container
 
 
-async def test_nothing_is_created_without_a_record(world: World) -> None:
-    await world.create()
-    refuse_writes(world)
+async def test_nothing_is_created_without_a_record(harness: Harness) -> None:
+    await harness.create()
+    refuse_writes(harness)
     with pytest.raises(errors.ApiUnavailableError):
-        await world.reconcile()
-    assert world.backend.effects == []
+        await harness.reconcile()
+    assert harness.backend.effects == []
 
 
-async def test_a_start_that_is_also_the_restart_asked_for_waits_for_its_record(running: World) -> None:
+async def test_a_start_that_satisfies_a_restart_waits_for_its_record(running: Harness) -> None:
     await running.change(restartedAt="2026-02-02T00:00:00Z")
     running.backend.end(running.backend.only(), "exited", 137)
     refuse_writes(running)
@@ -158,7 +160,7 @@ async def test_a_start_that_is_also_the_restart_asked_for_waits_for_its_record(r
     assert running.backend.effects.count("start") == 1
 
 
-async def test_a_restart_made_before_does_not_hold_up_a_start(running: World) -> None:
+async def test_an_earlier_restart_does_not_block_a_start(running: Harness) -> None:
     await running.change(restartedAt="2026-02-02T00:00:00Z")
     await running.reconcile()
     running.backend.end(running.backend.only(), "exited", 137)
@@ -171,7 +173,9 @@ async def test_a_restart_made_before_does_not_hold_up_a_start(running: World) ->
     assert running.backend.effects.count("restart") == 1
 
 
-async def test_a_runtime_is_repaired_as_it_was_last_seen_when_the_api_does_not_answer(running: World) -> None:
+async def test_a_runtime_is_repaired_by_its_last_spec_while_the_api_is_away(
+    running: Harness,
+) -> None:
     container = crash(running)
     silence(running)
     assert not (await running.reconcile()).settled
@@ -179,7 +183,7 @@ async def test_a_runtime_is_repaired_as_it_was_last_seen_when_the_api_does_not_a
 
 
 @pytest.mark.parametrize("dedicated", [None, "eth5"], ids=["", "with a dedicated interface"])
-async def test_a_list_that_is_not_answered_holds_up_no_repair(running: World, dedicated: str | None) -> None:
+async def test_a_failing_list_blocks_no_repair(running: Harness, dedicated: str | None) -> None:
     if dedicated:
         await running.change(dedicatedInterface=dedicated)
         await running.reconcile()
@@ -195,7 +199,7 @@ async def test_a_list_that_is_not_answered_holds_up_no_repair(running: World, de
 
 
 @pytest.mark.parametrize("spec", [{"desiredState": "Stopped"}, {"version": "2"}], ids=["stop", "replace"])
-async def test_a_change_seen_before_an_outage_is_not_made_during_it(running: World, spec: dict[str, Any]) -> None:
+async def test_a_pending_change_is_not_made_during_an_outage(running: Harness, spec: dict[str, Any]) -> None:
     await running.change(**spec)
     running.backend.unreachable = True
     await running.reconcile()
@@ -208,7 +212,7 @@ async def test_a_change_seen_before_an_outage_is_not_made_during_it(running: Wor
 
 
 @pytest.mark.parametrize("state", ["exited", "absent"])
-async def test_nothing_is_started_or_created_as_it_was_last_seen(running: World, state: str) -> None:
+async def test_nothing_is_started_or_created_by_the_last_spec(running: Harness, state: str) -> None:
     if state == "absent":
         running.backend.containers.clear()
     else:
@@ -220,7 +224,7 @@ async def test_nothing_is_started_or_created_as_it_was_last_seen(running: World,
     assert running.backend.effects == before
 
 
-async def test_a_runtime_in_deletion_is_not_repaired_as_it_was_last_seen(running: World) -> None:
+async def test_a_runtime_being_deleted_is_not_repaired_during_an_outage(running: Harness) -> None:
     await running.delete()
     running.backend.fault = lambda when, step: (_ for _ in ()).throw(errors.Retry("StepFailed", "busy"))
     await running.reconcile()
@@ -232,14 +236,14 @@ async def test_a_runtime_in_deletion_is_not_repaired_as_it_was_last_seen(running
     assert not container.attached
 
 
-async def test_an_outage_settles_nothing_although_all_is_in_order(running: World) -> None:
-    """What holds the finalizer until the cleanup is done must not take it for done."""
+async def test_a_pass_during_an_outage_is_never_settled(running: Harness) -> None:
+    """Otherwise the deletion handler would take the cleanup for done and release the finalizer."""
     silence(running)
     with pytest.raises(errors.ApiUnavailableError):
         await running.reconcile()
 
 
-async def test_a_new_controller_that_never_read_a_runtime_leaves_it_alone(running: World) -> None:
+async def test_a_runtime_that_was_never_read_is_not_repaired(running: Harness) -> None:
     container = crash(running)
     running.restart_controller()
     silence(running)
@@ -248,7 +252,7 @@ async def test_a_new_controller_that_never_read_a_runtime_leaves_it_alone(runnin
     assert not container.attached
 
 
-async def test_the_status_of_a_runtime_made_anew_is_not_the_one_kept_for_the_old(running: World) -> None:
+async def test_a_recreated_runtime_does_not_get_the_held_status_of_the_old_one(running: Harness) -> None:
     crash(running)
     refuse_writes(running)
     await running.reconcile()

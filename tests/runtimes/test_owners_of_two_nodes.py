@@ -1,4 +1,4 @@
-"""Runtimes with one deviceId on two nodes: at most one of them has a container."""
+"""Of two Runtimes with one deviceId on two nodes, at most one has a container."""
 
 from __future__ import annotations
 
@@ -6,52 +6,58 @@ import asyncio
 
 import pytest
 
-from tests.runtimes.cell import Cell
-from tests.runtimes.world import World
+from tests.runtimes.harness import Harness
+from tests.runtimes.shared_device import SharedDevice
 
 
-class TestOnTwoNodes:
-    """Each node has a process of its own, and they share the API only."""
+class TestTwoNodes:
+    """Two processes that share only the API."""
 
     @pytest.fixture
-    async def nodes(self) -> tuple[Cell, World, World]:
-        cell = Cell(World(claims=False))
-        await cell.add("a")
-        await cell.add("b", nodeName="node-2")
-        return cell, cell.world, World(api=cell.world.api, node="node-2", claims=False)
+    async def nodes(self) -> tuple[SharedDevice, Harness, Harness]:
+        shared = SharedDevice(Harness(claims=False))
+        await shared.add("a")
+        await shared.add("b", nodeName="node-2")
+        return shared, shared.harness, Harness(api=shared.harness.api, node="node-2", claims=False)
 
-    async def test_one_owns_the_device_id_on_both(self, nodes: tuple[Cell, World, World]) -> None:
-        cell, one, other = nodes
-        await cell.look("a", one)
-        await cell.look("b", other)
-        assert cell.stalled("b")
-        assert "on node node-1" in cell.body("b")["status"]["error"]
+    async def test_one_runtime_owns_the_device_id_on_both_nodes(
+        self, nodes: tuple[SharedDevice, Harness, Harness]
+    ) -> None:
+        shared, one, other = nodes
+        await shared.reconcile("a", one)
+        await shared.reconcile("b", other)
+        assert shared.stalled("b")
+        assert "on node node-1" in shared.body("b")["status"]["error"]
         assert other.backend.effects == []
 
-    async def test_looking_at_once_at_most_one_makes_a_container(self, nodes: tuple[Cell, World, World]) -> None:
-        cell, one, other = nodes
+    async def test_concurrent_passes_create_at_most_one_container(
+        self, nodes: tuple[SharedDevice, Harness, Harness]
+    ) -> None:
+        shared, one, other = nodes
         for _ in range(4):
-            await asyncio.gather(cell.look("a", one), cell.look("b", other))
+            await asyncio.gather(shared.reconcile("a", one), shared.reconcile("b", other))
             assert len(one.backend.containers) + len(other.backend.containers) <= 1
-        await cell.look("a", one)
-        await cell.look("b", other)
+        await shared.reconcile("a", one)
+        await shared.reconcile("b", other)
         assert len(one.backend.containers) + len(other.backend.containers) == 1
 
-    async def test_the_other_is_made_when_the_owner_is_gone(self, nodes: tuple[Cell, World, World]) -> None:
-        cell, one, other = nodes
-        await cell.look("a", one)
-        await cell.look("b", other)
-        await cell.delete("a", one)
+    async def test_the_other_runtime_is_created_when_the_owner_is_gone(
+        self, nodes: tuple[SharedDevice, Harness, Harness]
+    ) -> None:
+        shared, one, other = nodes
+        await shared.reconcile("a", one)
+        await shared.reconcile("b", other)
+        await shared.delete("a", one)
         assert one.backend.containers == {}
-        assert (await cell.look("b", other)).settled
+        assert (await shared.reconcile("b", other)).settled
         assert other.backend.only().state == "running"
 
-    async def test_one_that_an_older_version_runs_elsewhere_is_not_overtaken(
-        self, nodes: tuple[Cell, World, World]
+    async def test_a_container_of_an_older_version_on_another_node_keeps_its_owner(
+        self, nodes: tuple[SharedDevice, Harness, Harness]
     ) -> None:
-        cell, one, other = nodes
-        await cell.look("a", one)
-        cell.lose_claims()
-        await cell.look("b", other)
-        assert cell.stalled("b")
+        shared, one, other = nodes
+        await shared.reconcile("a", one)
+        shared.lose_claims()
+        await shared.reconcile("b", other)
+        assert shared.stalled("b")
         assert other.backend.effects == []

@@ -1,4 +1,4 @@
-"""Making, removing and adopting a container, and when nothing may be touched."""
+"""Plans that create, remove and adopt a container, and when nothing may be touched."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from tests.runtimes.plan_table import (
 )
 
 CASES = [
-    Case("a new one is created and started", desired(changed=True), ABSENT, CREATE, PROGRESS),
+    Case("a new runtime is created and started", desired(changed=True), ABSENT, CREATE, PROGRESS),
     Case(
-        "a deleted one is removed",
+        "a deleted runtime is removed",
         desired(deleting=True),
         RUNNING,
         ["RemoveContainer", "RemoveNetworks"],
         ("gone", "Deleted"),
     ),
     Case(
-        "a deleted one leaves no networks",
+        "a deleted runtime leaves no networks",
         desired(deleting=True),
         ABSENT,
         ["RemoveContainer", "RemoveNetworks"],
         ("gone", "Deleted"),
     ),
-    Case("a removed container is made again", desired(), ABSENT, CREATE, PROGRESS),
+    Case("a removed container is recreated", desired(), ABSENT, CREATE, PROGRESS),
     Case(
         "a container that a crash left unstarted is started",
         desired(changed=True),
@@ -67,14 +67,14 @@ CASES = [
         ("stalled", reasons.NAME_TAKEN),
     ),
     Case(
-        "a container paused by hand is left and told",
+        "a container paused by hand is left alone and reported",
         desired(),
         replace(RUNNING, state="paused"),
         [],
         ("stalled", reasons.CONTAINER_PAUSED),
     ),
-    Case("a container being removed is waited for", desired(), replace(EXITED, state="removing"), [], PROGRESS),
-    Case("a dead container is waited for", desired(), replace(EXITED, state="dead"), [], PROGRESS),
+    Case("a container being removed is awaited", desired(), replace(EXITED, state="removing"), [], PROGRESS),
+    Case("a dead container is awaited", desired(), replace(EXITED, state="dead"), [], PROGRESS),
     Case(
         "an equal container of an earlier object is adopted",
         desired(applied_generation=None),
@@ -90,7 +90,7 @@ CASES = [
         PROGRESS,
     ),
     Case(
-        "one whose spec nobody can read is adopted as it is",
+        "a container with an unreadable spec is adopted unchanged",
         desired(ENV, applied_generation=None),
         replace(RUNNING, made_from=None, uid="uid-0"),
         [],
@@ -124,7 +124,7 @@ CASES = [
         READY,
     ),
     Case(
-        "a crash loop is Docker's to restart, and told",
+        "a crash loop is left to Docker and reported",
         desired(),
         replace(RUNNING, state="restarting", exit_code=3),
         [],
@@ -138,13 +138,13 @@ CASES = [
         ("retry", reasons.CRASHED),
     ),
     Case(
-        "a failing health check is not ready, and not killed",
+        "an unhealthy container is not ready and not killed",
         desired(),
         replace(RUNNING, health="unhealthy"),
         [],
         ("waiting", reasons.UNHEALTHY),
     ),
-    Case("a health check that starts is no obstacle", desired(), replace(RUNNING, health="starting"), [], READY),
+    Case("a starting health check does not affect ready", desired(), replace(RUNNING, health="starting"), [], READY),
 ]
 
 
@@ -157,5 +157,5 @@ def test_the_message_of_a_crash_loop_names_the_exit_code() -> None:
     assert "exit code 3" in plan.make(desired(), replace(RUNNING, state="restarting", exit_code=3)).outcome.message
 
 
-def test_the_message_names_the_interface_that_is_missing() -> None:
+def test_the_message_names_the_missing_interface() -> None:
     assert "eth0" in plan.make(desired(changed=True), replace(ABSENT, missing_parents=("eth0",))).outcome.message

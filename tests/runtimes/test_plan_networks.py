@@ -1,4 +1,4 @@
-"""Networks and limits are put in order on the running container."""
+"""Plans that repair networks and limits of a running container."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CASES = [
         ("retry", reasons.DETACHED),
     ),
     Case(
-        "an interface out of order is put in order",
+        "an interface with drift is repaired",
         desired(),
         replace(RUNNING, interfaces=OUT_OF_ORDER),
         ["RepairNetworks"],
@@ -60,35 +60,35 @@ CASES = [
         ("retry", reasons.DETACHED),
     ),
     Case(
-        "another address is set in place",
+        "a changed address is set in place",
         desired(MOVED, changed=True),
         replace(RUNNING, interfaces=OUT_OF_ORDER),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
     Case(
-        "where the engine cannot, another address replaces",
+        "a changed address replaces where the engine cannot set it",
         desired(MOVED, changed=True, in_place=False),
         replace(RUNNING, interfaces=OUT_OF_ORDER),
         ["ReplaceContainer"],
         PROGRESS,
     ),
     Case(
-        "a hand on the network never replaces",
+        "a manual network change never replaces",
         desired(spec(env=()), changed=True, in_place=False),
         replace(RUNNING, interfaces=DETACHED),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
     Case(
-        "an interface waits for its parent, the program runs on",
+        "an interface waits for its parent while the program runs",
         desired(),
         replace(RUNNING, interfaces=DETACHED, missing_parents=NO_PARENT),
         [],
         MISSING,
     ),
     Case(
-        "a running one without its parent is told, not stopped",
+        "a running container without its parent is reported, not stopped",
         desired(),
         replace(RUNNING, missing_parents=NO_PARENT),
         [],
@@ -96,7 +96,7 @@ CASES = [
     ),
     Case("limits change in place", desired(TWO_CPUS, changed=True), RUNNING, ["UpdateResources"], READY),
     Case(
-        "the same limits written otherwise are no change",
+        "equal limits in another notation are no change",
         desired(TWO_CPUS, changed=True),
         replace(RUNNING, resources=runtimes.Resources(cpu="2000m")),
         [],

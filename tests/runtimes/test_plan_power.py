@@ -1,4 +1,4 @@
-"""Starting, stopping and restarting: what the spec asks, and once."""
+"""Plans that start, stop and restart a container, each only once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ START = ["StartContainer"]
 CASES = [
     Case("a container stopped by hand is started", desired(), EXITED, START, PROGRESS),
     Case(
-        "a stopped container is wired before its start",
+        "a stopped container's networks are repaired before its start",
         desired(),
         replace(EXITED, interfaces=DETACHED),
         ["RepairNetworks", "StartContainer"],
@@ -81,21 +81,21 @@ CASES = [
         ("waiting", reasons.ADDRESS_CONFLICT),
     ),
     Case(
-        "no start with a dedicated interface that is refused",
+        "no start with a refused dedicated interface",
         desired(),
         replace(EXITED, start_blockers=((reasons.DEDICATED_REFUSED, "it is Wi-Fi"),)),
         [],
         ("stalled", reasons.DEDICATED_REFUSED),
     ),
     Case(
-        "a dedicated interface that is not in the runtime is moved in without a restart",
+        "a missing dedicated interface is moved in without a restart",
         desired(),
         replace(RUNNING, dedicated_fault="it is not there"),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
     Case(
-        "one that the host lacks for a runtime that does not run is given back",
+        "the dedicated interface of a stopped runtime is returned",
         desired(STOP),
         replace(EXITED, lent=True),
         ["RepairNetworks"],
@@ -108,11 +108,13 @@ CASES = [
         [],
         ("stalled", reasons.IMAGE_NOT_ALLOWED),
     ),
-    Case("what ran before the image was refused is started", desired(image_allowed=False), EXITED, START, PROGRESS),
-    Case("... and made again", desired(changed=True, image_allowed=False), ABSENT, CREATE, PROGRESS),
+    Case(
+        "a container whose image is refused now is still started", desired(image_allowed=False), EXITED, START, PROGRESS
+    ),
+    Case("... and recreated", desired(changed=True, image_allowed=False), ABSENT, CREATE, PROGRESS),
     Case("Stopped stops", desired(STOP, changed=True), RUNNING, ["StopContainer"], PROGRESS),
     Case(
-        "Stopped stops a crashing one",
+        "Stopped stops a crashing container",
         desired(STOP, changed=True),
         replace(RUNNING, state="restarting"),
         ["StopContainer"],
@@ -127,13 +129,13 @@ CASES = [
     ),
     Case("a container started by hand against Stopped is stopped", desired(STOP), RUNNING, ["StopContainer"], PROGRESS),
     Case(
-        "a stopped one stays so, other changes wait for its start",
+        "a stopped container stays stopped, other changes wait for its start",
         desired(ENV.model_copy(update={"desired_state": "Stopped"}), changed=True),
         EXITED,
         [],
         STOPPED,
     ),
-    Case("Stopped makes nothing", desired(STOP, changed=True), ABSENT, [], STOPPED),
+    Case("Stopped creates nothing", desired(STOP, changed=True), ABSENT, [], STOPPED),
     Case("a new restartedAt restarts", desired(RESTART, changed=True), RUNNING, ["RestartContainer"], PROGRESS),
     Case(
         "a restart waits for its parent interface",
@@ -143,49 +145,49 @@ CASES = [
         MISSING,
     ),
     Case(
-        "a restart that was only noted down is made",
+        "a recorded restart is made",
         desired(RESTART, changed=True, restart=RestartIntent(token=TOKEN, previous_started_at=STARTED)),
         RUNNING,
         ["RestartContainer"],
         PROGRESS,
     ),
     Case(
-        "a restart that was made is not made again",
+        "a completed restart is not repeated",
         desired(RESTART, changed=True, restart=RestartIntent(token=TOKEN, previous_started_at=STARTED)),
         replace(RUNNING, started_at="2026-02-02T00:00:01Z"),
         [],
         READY,
     ),
     Case(
-        "a restart broken off between stop and start is a start",
+        "a restart interrupted between stop and start is a start",
         desired(RESTART, changed=True, restart=RestartIntent(token=TOKEN, previous_started_at=STARTED)),
         EXITED,
         ["StartContainer"],
         PROGRESS,
     ),
     Case(
-        "a container made with the restartedAt needs none",
+        "a container created with the restartedAt needs no restart",
         desired(RESTART, changed=True),
         replace(RUNNING, made_from=RESTART),
         [],
         READY,
     ),
     Case(
-        "an adopted one is not restarted",
+        "an adopted container is not restarted",
         desired(RESTART, applied_generation=None),
         replace(RUNNING, uid="uid-0"),
         [],
         READY,
     ),
     Case(
-        "a port that needs a new container is told, and stops nothing that runs",
+        "a port that needs a new container is reported and stops nothing",
         desired(changed=True),
         replace(RUNNING, devices=(PORT,)),
         [],
         ("stalled", reasons.DEVICES_UNSUPPORTED),
     ),
     Case(
-        "... until a restart is asked for",
+        "... until a restart is requested",
         desired(RESTART, changed=True),
         replace(RUNNING, devices=(PORT,)),
         ["ReplaceContainer"],
@@ -193,15 +195,17 @@ CASES = [
     ),
     Case("... or it is started", desired(), replace(EXITED, devices=(PORT,)), ["ReplaceContainer"], PROGRESS),
     Case(
-        "... but not over and over",
+        "... but not repeatedly",
         desired(failed_generation=2),
         replace(EXITED, devices=(PORT,)),
         START,
         PROGRESS,
     ),
-    Case("a start is the restart asked for", desired(RESTART, changed=True), EXITED, ["StartContainer"], PROGRESS),
     Case(
-        "what is stopped is not restarted",
+        "a start satisfies the requested restart", desired(RESTART, changed=True), EXITED, ["StartContainer"], PROGRESS
+    ),
+    Case(
+        "a stopped container is not restarted",
         desired(RESTART.model_copy(update={"desired_state": "Stopped"}), changed=True),
         EXITED,
         [],
@@ -215,22 +219,22 @@ def test_plan(case: Case) -> None:
     check(case)
 
 
-def test_a_restart_is_noted_down_with_the_start_that_it_ends() -> None:
+def test_a_restart_intent_records_the_start_it_replaces() -> None:
     made = plan.make(desired(RESTART, changed=True), RUNNING)
     assert made.restart == RestartIntent(token=TOKEN, previous_started_at=STARTED)
 
 
 @pytest.mark.parametrize("observed", [ABSENT, EXITED], ids=["absent", "exited"])
-def test_a_start_settles_a_restart_asked_for_meanwhile(observed: base.Observed) -> None:
+def test_a_start_satisfies_a_pending_restart(observed: base.Observed) -> None:
     made = plan.make(desired(RESTART, changed=True), observed)
     assert made.restart == RestartIntent(token=TOKEN)
 
 
-def test_a_restart_that_takes_a_new_container_is_made_once() -> None:
+def test_a_replacement_satisfies_a_pending_restart() -> None:
     made = plan.make(desired(RESTART, changed=True), replace(RUNNING, devices=(PORT,)))
     assert made.restart == RestartIntent(token=TOKEN)
 
 
-def test_a_needless_restart_is_noted_down_as_settled() -> None:
+def test_an_unnecessary_restart_is_recorded_as_satisfied() -> None:
     made = plan.make(desired(RESTART, changed=True), replace(RUNNING, made_from=RESTART))
     assert made.restart == RestartIntent(token=TOKEN)

@@ -1,4 +1,4 @@
-"""What of a changed spec needs another container, and what never does."""
+"""Plans for a changed spec: what replaces the container, and what never does."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tests.runtimes.plan_table import (
 )
 
 CASES = [
-    Case("what runs as wished is left alone", desired(), RUNNING, [], READY),
-    Case("a difference that no generation brought does nothing", desired(ENV), RUNNING, [], READY),
-    Case("other limits that no generation brought do nothing", desired(TWO_CPUS), RUNNING, [], READY),
-    Case("a tag that no generation brought is not resolved", desired(VERSION_2), RUNNING, [], READY),
+    Case("a container that matches the spec is left alone", desired(), RUNNING, [], READY),
+    Case("a difference without a new generation does nothing", desired(ENV), RUNNING, [], READY),
+    Case("changed limits without a new generation do nothing", desired(TWO_CPUS), RUNNING, [], READY),
+    Case("a changed tag without a new generation is not resolved", desired(VERSION_2), RUNNING, [], READY),
     Case(
-        "another node's name or policy needs no new container",
+        "another node name or pull policy needs no new container",
         desired(spec(node_name="n", image_pull_policy="Always"), changed=True),
         RUNNING,
         [],
@@ -62,7 +62,7 @@ CASES = [
         READY,
     ),
     Case(
-        "the same reference pinned otherwise is no difference",
+        "the same reference with another form of its pin is no difference",
         replace(desired(changed=True), target=replace(desired().target, image="sha256:other-form")),
         RUNNING,
         [],
@@ -84,7 +84,7 @@ CASES = [
         PROGRESS,
     ),
     Case(
-        "a crashing one is replaced too",
+        "a crashing container is replaced too",
         desired(ENV, changed=True),
         replace(RUNNING, state="restarting"),
         ["ReplaceContainer"],
@@ -104,30 +104,36 @@ CASES = [
         [],
         ("stalled", reasons.IMAGE_NOT_ALLOWED),
     ),
-    Case("the setting of allowed images does not touch what runs", desired(image_allowed=False), RUNNING, [], READY),
     Case(
-        "a failed replacement is not tried again",
+        "the setting of allowed images does not affect a running container",
+        desired(image_allowed=False),
+        RUNNING,
+        [],
+        READY,
+    ),
+    Case(
+        "a failed replacement is not retried",
         desired(ENV, changed=True, failed_generation=2),
         RUNNING,
         [],
         ("stalled", reasons.REPLACE_FAILED),
     ),
     Case(
-        "after a failed replacement the old one is kept running",
+        "after a failed replacement the old container is kept running",
         desired(ENV, changed=True, failed_generation=2),
         EXITED,
         ["StartContainer"],
         PROGRESS,
     ),
     Case(
-        "the next generation is tried again",
+        "the next generation is tried",
         desired(ENV, changed=True, failed_generation=1),
         RUNNING,
         ["ReplaceContainer"],
         PROGRESS,
     ),
     Case(
-        "a replacement broken off is finished first",
+        "an interrupted replacement is finished first",
         desired(ENV, changed=True),
         replace(RUNNING, predecessor="c0"),
         ["FinishReplacement"],
@@ -142,6 +148,6 @@ def test_plan(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_without_a_new_generation_nothing_of_it_happens(case: Case) -> None:
+def test_nothing_changes_without_a_new_generation(case: Case) -> None:
     settled = replace(case.desired, applied_generation=case.desired.target.generation)
     assert set(steps(plan.make(settled, case.observed))) <= {"StartContainer", "FinishReplacement"}

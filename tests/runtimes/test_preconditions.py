@@ -10,8 +10,8 @@ from controller.api import kinds, runtimes
 from controller.backends import base
 from controller.machinery import metadata
 from controller.runtimes import preconditions
+from tests.runtimes.harness import Harness
 from tests.runtimes.plan_table import DEDICATED
-from tests.runtimes.world import World
 
 OLDER, OWN_AGE, YOUNGER = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"
 OWN = runtimes.Runtime(metadata=metadata.ObjectMeta(uid="b", creation_timestamp=OWN_AGE), spec=DEDICATED)
@@ -40,19 +40,19 @@ def test_a_rival_for_the_dedicated_interface_is_named(other: dict[str, Any], mes
     assert preconditions.rival(OWN, [other]).partition(":")[0] == message
 
 
-async def test_the_backend_gets_the_rival(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    await world.create(dedicatedInterface="eth0")  # its own parent, too
+async def test_the_backend_gets_the_rival(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    await harness.create(dedicatedInterface="eth0")  # its own parent, too
     seen: list[base.Target] = []
-    observe = world.backend.observe
+    observe = harness.backend.observe
 
     async def spy(target: base.Target) -> base.Observed:
         seen.append(target)
         return await observe(target)
 
-    monkeypatch.setattr(world.backend, "observe", spy)
-    await world.reconcile()
+    monkeypatch.setattr(harness.backend, "observe", spy)
+    await harness.reconcile()
     assert seen[-1].rival == ""
-    await world.api.create(
+    await harness.api.create(
         kinds.RUNTIMES,
         {
             "metadata": {"name": "plc-2", "namespace": "edge"},
@@ -64,5 +64,5 @@ async def test_the_backend_gets_the_rival(world: World, monkeypatch: pytest.Monk
             },
         },
     )
-    await world.reconcile()
+    await harness.reconcile()
     assert seen[-1].rival.startswith("eth0 is a parent interface of plc-2")

@@ -1,4 +1,4 @@
-"""The work queue: equal keys together, one pass a key, and when it is tried again."""
+"""The work queue deduplicates keys, runs one pass per key at a time, and retries."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from controller.runtimes.reconciler import Result
 from tests.runtimes.passes import KEY, OTHER, READY, Passes, ended, idle
 
 
-async def test_equal_keys_are_one_pass(queue: Queue, passes: Passes) -> None:
+async def test_equal_keys_share_one_pass(queue: Queue, passes: Passes) -> None:
     for _ in range(10):
         queue.add(KEY)
     await idle(queue)
     assert passes.started == [KEY]
 
 
-async def test_a_key_added_during_its_pass_gets_one_more(queue: Queue, passes: Passes) -> None:
+async def test_a_key_added_during_its_pass_gets_one_more_pass(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     queue.add(KEY)
     await passes.wait(1)
@@ -29,22 +29,22 @@ async def test_a_key_added_during_its_pass_gets_one_more(queue: Queue, passes: P
     passes.gate.set()
     await idle(queue)
     assert passes.started == [KEY, KEY]
-    assert passes.most_under_way == 1
+    assert passes.max_running == 1
 
 
-async def test_keys_run_at_once_up_to_the_number_of_workers(queue: Queue, passes: Passes) -> None:
+async def test_passes_run_concurrently_up_to_the_number_of_workers(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     for number in range(5):
         queue.add(Key("edge", f"plc-{number}"))
     await passes.wait(2)
-    assert passes.under_way == 2
+    assert passes.running == 2
     passes.gate.set()
     await idle(queue)
     assert len(passes.started) == 5
-    assert passes.most_under_way == 2
+    assert passes.max_running == 2
 
 
-async def test_a_hundred_slow_passes_hold_up_no_other(passes: Passes) -> None:
+async def test_a_hundred_slow_passes_do_not_delay_another(passes: Passes) -> None:
     passes.gate = asyncio.Event()
     queue = Queue(passes.reconcile)
     for number in range(100):
@@ -55,7 +55,7 @@ async def test_a_hundred_slow_passes_hold_up_no_other(passes: Passes) -> None:
     await queue.stop(0)
 
 
-async def test_who_waits_gets_a_pass_that_started_after_the_call(queue: Queue, passes: Passes) -> None:
+async def test_reconcile_returns_a_pass_that_started_after_the_call(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     first = asyncio.create_task(queue.reconcile(KEY))
     await passes.wait(1)
@@ -65,9 +65,7 @@ async def test_who_waits_gets_a_pass_that_started_after_the_call(queue: Queue, p
     assert len(passes.started) == 2
 
 
-async def test_a_change_of_the_object_interrupts_the_pass_and_a_mere_event_does_not(
-    queue: Queue, passes: Passes
-) -> None:
+async def test_a_changed_object_interrupts_the_pass_but_an_event_does_not(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     queue.add(KEY)
     await passes.wait(1)
@@ -79,7 +77,7 @@ async def test_a_change_of_the_object_interrupts_the_pass_and_a_mere_event_does_
     await waiting
 
 
-async def test_giving_up_waiting_does_not_end_the_pass(queue: Queue, passes: Passes) -> None:
+async def test_cancelling_the_caller_does_not_cancel_the_pass(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     waiting = asyncio.create_task(queue.reconcile(KEY))
     await passes.wait(1)
@@ -87,10 +85,10 @@ async def test_giving_up_waiting_does_not_end_the_pass(queue: Queue, passes: Pas
     passes.gate.set()
     await idle(queue)
     assert passes.started == [KEY]
-    assert passes.under_way == 0
+    assert passes.running == 0
 
 
-async def test_a_superseded_pass_is_followed_by_another_at_once(passes: Passes) -> None:
+async def test_a_superseded_pass_is_repeated_at_once(passes: Passes) -> None:
     follow_up = [ended("waiting", again=True), READY]
 
     async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
@@ -104,7 +102,7 @@ async def test_a_superseded_pass_is_followed_by_another_at_once(passes: Passes) 
 
 
 @pytest.mark.parametrize("error", [errors.ApiUnavailableError("no answer"), RuntimeError("a fault")])
-async def test_an_error_of_a_pass_is_a_result_to_try_again(error: Exception) -> None:
+async def test_an_error_of_a_pass_is_retried(error: Exception) -> None:
     async def fail(key: Key, interrupted: asyncio.Event) -> Result:
         raise error
 
@@ -113,8 +111,8 @@ async def test_an_error_of_a_pass_is_a_result_to_try_again(error: Exception) -> 
     await queue.stop(0)
 
 
-async def test_an_obstacle_that_lasts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    start_blockers: list[errors.EdgeError | None] = [
+async def test_a_repeated_error_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    results: list[errors.EdgeError | None] = [
         errors.DiskFullError("full"),
         errors.DiskFullError("full"),
         errors.ApiUnavailableError("no answer"),
@@ -124,11 +122,11 @@ async def test_an_obstacle_that_lasts_is_logged_once(caplog: pytest.LogCaptureFi
     over = asyncio.Event()
 
     async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
-        obstacle = start_blockers.pop(0)
-        if not start_blockers:
+        error = results.pop(0)
+        if not results:
             over.set()
-        if obstacle:
-            raise obstacle
+        if error:
+            raise error
         return READY
 
     queue = Queue(reconcile)
@@ -139,7 +137,7 @@ async def test_an_obstacle_that_lasts_is_logged_once(caplog: pytest.LogCaptureFi
     assert reported == [f"Cannot reconcile {KEY}: {words}" for words in ("full", "no answer", "no answer")]
 
 
-async def test_stop_lets_passes_end_and_takes_no_more(queue: Queue, passes: Passes) -> None:
+async def test_stop_lets_passes_finish_and_accepts_no_more(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     waiting = asyncio.create_task(queue.reconcile(KEY))
     await passes.wait(1)
@@ -153,16 +151,16 @@ async def test_stop_lets_passes_end_and_takes_no_more(queue: Queue, passes: Pass
     assert not (await queue.reconcile(KEY)).settled
 
 
-async def test_stop_ends_passes_that_take_too_long(queue: Queue, passes: Passes) -> None:
+async def test_stop_cancels_passes_after_the_grace_period(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     waiting = asyncio.create_task(queue.reconcile(KEY))
     await passes.wait(1)
     await queue.stop(0)
     assert not (await waiting).settled
-    assert passes.under_way == 0
+    assert passes.running == 0
 
 
-async def test_a_pass_wakes_those_that_it_names(passes: Passes) -> None:
+async def test_a_pass_wakes_other_keys(passes: Passes) -> None:
     async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
         await passes.reconcile(key, interrupted)
         return READY._replace(wake=(OTHER,)) if key == KEY else READY

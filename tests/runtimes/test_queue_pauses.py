@@ -1,4 +1,4 @@
-"""When the queue looks at a key again: ever later after failures, while it waits in its own time."""
+"""Retry intervals of the queue: exponential backoff after failures, fixed intervals while waiting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import virtual_time
 
 
 def recording(delays: list[tuple[float, float]]) -> Callable[[float, float], float]:
-    """A jitter that tells the bounds it was given, and takes no time."""
+    """A jitter that records its bounds and returns no delay."""
 
     def jitter(low: float, high: float) -> float:
         delays.append((low, high))
@@ -23,7 +23,7 @@ def recording(delays: list[tuple[float, float]]) -> Callable[[float, float], flo
     return jitter
 
 
-async def test_failures_are_tried_again_ever_later(passes: Passes) -> None:
+async def test_failures_are_retried_with_exponential_backoff(passes: Passes) -> None:
     delays: list[tuple[float, float]] = []
     queue = Queue(passes.reconcile, jitter=recording(delays))
     passes.result = ended("retry")
@@ -33,7 +33,7 @@ async def test_failures_are_tried_again_ever_later(passes: Passes) -> None:
     assert delays[:8] == [(0.5, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 32), (30, 60), (30, 60)]
 
 
-async def test_a_success_forgets_earlier_failures(passes: Passes) -> None:
+async def test_a_success_resets_the_backoff(passes: Passes) -> None:
     delays: list[tuple[float, float]] = []
     queue = Queue(passes.reconcile, jitter=recording(delays))
     passes.result = ended("retry")
@@ -49,7 +49,7 @@ async def test_a_success_forgets_earlier_failures(passes: Passes) -> None:
 
 
 @pytest.mark.parametrize(("kind", "bounds"), [("waiting", (5, 15)), ("stalled", (50, 70))])
-async def test_waiting_and_stalled_are_looked_at_again_in_their_own_time(
+async def test_waiting_and_stalled_are_retried_at_fixed_intervals(
     passes: Passes, kind: Kind, bounds: tuple[float, float]
 ) -> None:
     delays: list[tuple[float, float]] = []
@@ -62,9 +62,7 @@ async def test_waiting_and_stalled_are_looked_at_again_in_their_own_time(
 
 
 @pytest.mark.parametrize("kind", ["ready", "gone", "paused"])
-async def test_what_is_settled_is_not_looked_at_again_and_takes_no_memory(
-    queue: Queue, passes: Passes, kind: Kind
-) -> None:
+async def test_a_settled_key_is_not_retried_and_uses_no_memory(queue: Queue, passes: Passes, kind: Kind) -> None:
     passes.result = ended(kind)
     await queue.reconcile(KEY)
     await idle(queue)
@@ -72,7 +70,7 @@ async def test_what_is_settled_is_not_looked_at_again_and_takes_no_memory(
 
 
 async def failing(queue: Queue, passes: Passes, events: int, count: int) -> None:
-    """Let pass number ``count`` fail after ``events`` events came during it."""
+    """Let pass number ``count`` fail after ``events`` events during it."""
     await passes.wait(count, 100)
     for _ in range(events):
         queue.add(KEY)
@@ -81,7 +79,7 @@ async def failing(queue: Queue, passes: Passes, events: int, count: int) -> None
     gate.set()
 
 
-def test_the_echo_of_failed_steps_does_not_shorten_the_pause() -> None:
+def test_events_of_failed_steps_do_not_shorten_the_backoff() -> None:
     async def main() -> None:
         passes, now = Passes(ended("retry", acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
         queue = Queue(passes.reconcile, jitter=lambda _, longest: longest)
@@ -98,7 +96,7 @@ def test_the_echo_of_failed_steps_does_not_shorten_the_pause() -> None:
 
 @pytest.mark.parametrize("kind", ["retry", "waiting", "stalled"])
 @pytest.mark.parametrize("after", [False, True], ids=["during the pass", "after it"])
-def test_an_event_beyond_the_echo_is_heard_once_the_echo_is_over(kind: Kind, after: bool) -> None:
+def test_an_event_beyond_the_echo_triggers_a_pass_after_the_echo(kind: Kind, after: bool) -> None:
     async def main() -> None:
         passes, now = Passes(ended(kind, acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
         queue = Queue(passes.reconcile, jitter=lambda _, longest: longest)
@@ -117,7 +115,7 @@ def test_an_event_beyond_the_echo_is_heard_once_the_echo_is_over(kind: Kind, aft
     virtual_time.run(main())
 
 
-async def test_the_first_failure_after_a_success_learns_its_echo_anew(queue: Queue, passes: Passes) -> None:
+async def test_the_size_of_the_echo_is_reset_by_a_success(queue: Queue, passes: Passes) -> None:
     passes.result, passes.gate = ended("stalled", acted=True), asyncio.Event()
     queue.add(KEY)
     await failing(queue, passes, 2, 1)
@@ -128,7 +126,7 @@ async def test_the_first_failure_after_a_success_learns_its_echo_anew(queue: Que
     assert len(passes.started) == 2
 
 
-async def test_an_event_after_a_pass_that_did_nothing_is_heard(queue: Queue, passes: Passes) -> None:
+async def test_an_event_during_a_pass_without_steps_triggers_a_pass(queue: Queue, passes: Passes) -> None:
     passes.result = ended("retry")
     passes.gate = asyncio.Event()
     queue.add(KEY)

@@ -1,4 +1,4 @@
-"""Each stop and start of a runtime is told with its cause: crashes, engines, hosts, people and controllers."""
+"""Each stop and start of a runtime is recorded with its cause."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from controller.backends import base
 from controller.machinery.conditions import Condition
 from controller.runtimes.engine_contact import Absence
 from controller.runtimes.restart_context import Attribution
-from tests.runtimes.starts import BEFORE_LAST, ENDED, FIRST, SECOND, UP, before, both, down, found, reported
+from tests.runtimes.starts import BEFORE_LAST, ENDED, FIRST, SECOND, UP, before, both, exited, new_records, restarted
 
 
 def missing(condition: str, reason: str, message: str) -> Condition:
@@ -25,8 +25,8 @@ NO_PARENT = missing(names.NETWORK_ATTACHED, reasons.PARENT_MISSING, "eth7 is mis
 NO_DEVICE = missing(names.DEVICES_ATTACHED, reasons.DEVICE_MISSING, "meter: usb-1 is missing")
 DETACHED = missing(names.NETWORK_ATTACHED, reasons.DETACHED, "lan0 has no route")
 STOPPED = RestartRecord(time=ENDED, event="Stopped", cause="Crashed", detail="exit code 3")
-BACK = {"engine_absence": Absence(UP - 60, UP + 2), "watched": True}
-HAND = {"watched": True}
+ENGINE_RESTARTED = {"engine_absence": Absence(UP - 60, UP + 2), "watched": True}
+WATCHED = {"watched": True}
 
 
 @pytest.mark.parametrize(
@@ -34,207 +34,215 @@ HAND = {"watched": True}
     [
         pytest.param(
             before(),
-            found(),
+            restarted(),
             {"own": Attribution("Requested", "restart_device, command c-1"), "boot_id": "another", "elapsed": 9.0},
             both("Requested", "restart_device, command c-1"),
-            id="our own step, whatever else",
+            id="our own step takes precedence",
         ),
         pytest.param(
             before(restart=INTENT),
-            found(),
+            restarted(),
             {"request": "restart_device, command c-1"},
             both("Requested", "restart_device, command c-1"),
-            id="a command, the controller was killed",
+            id="a command, then the controller was killed",
         ),
         pytest.param(
             before(restart=INTENT),
-            found(),
+            restarted(),
             {},
             both("Requested", "spec.restartedAt 2026-01-01T10:59:59Z"),
-            id="a person's wish, the controller was killed",
+            id="restartedAt, then the controller was killed",
         ),
         pytest.param(
             before(),
-            down(),
+            exited(),
             {"stop_requested": True},
             [("Stopped", "Requested", "spec.desiredState is Stopped")],
-            id="a stop, the controller was killed",
+            id="a stop, then the controller was killed",
         ),
         pytest.param(
             before(),
-            found(),
+            restarted(),
             {"boot_id": "another", "elapsed": 9.0},
             both("HostStarted", "The host was started"),
             id="the host was started",
         ),
         pytest.param(
             before(),
-            found(),
+            restarted(),
             {"elapsed": 9.0},
             both("HostStarted", "The host was started"),
             id="the host has been up for less than the run before",
         ),
         pytest.param(
             before(started_at="1970-01-01T00:00:30Z", finished_at=None),
-            found(restart_count=1),
+            restarted(restart_count=1),
             {},
             both("Crashed", "exit code 3"),
             id="a crash after a start in 1970",
         ),
         pytest.param(
             before(started_at="2080-01-01T00:00:00Z"),
-            found(),
-            BACK,
+            restarted(),
+            ENGINE_RESTARTED,
             both("DaemonRestarted", "Docker was restarted"),
             id="dockerd, after a start in 2080",
         ),
         pytest.param(
             before(boot_id=None, started_seconds=None),
-            found(restart_count=1),
+            restarted(restart_count=1),
             {},
             both("Crashed", "exit code 3"),
-            id="a crash after an upgrade from a version that did not note the boot",
+            id="a crash after an upgrade from a version without boot id",
         ),
         pytest.param(
             before(),
-            down(started_at=SECOND, exit_code=0),
-            BACK,
+            exited(started_at=SECOND, exit_code=0),
+            ENGINE_RESTARTED,
             [
                 ("Started", "DaemonRestarted", "Docker was restarted"),
                 ("Stopped", "DaemonRestarted", "Docker was restarted"),
             ],
-            id="dockerd, and the program ended at once",
+            id="dockerd, and the program exited at once",
         ),
         pytest.param(
             before(started_seconds=int(UP) - 1),
-            found(restart_count=1),
+            restarted(restart_count=1),
             {"engine_absence": Absence(UP - 60, UP - 50), "watched": True},
             both("Crashed", "exit code 3"),
             id="a crash soon after dockerd came back",
         ),
         pytest.param(
             before(state="restarting", started_at=SECOND, finished_at="2026-01-01T10:00:00Z", restarts=(STOPPED,)),
-            down(state="exited", started_at=SECOND, finished_at="2026-01-01T10:00:09Z", error="no such device"),
+            exited(state="exited", started_at=SECOND, finished_at="2026-01-01T10:00:09Z", error="no such device"),
             {},
             [],
-            id="a start that failed after the clock was set back is no other end",
+            id="a failed start after the clock was set back is no second stop",
         ),
-        pytest.param(before(), found(restart_count=1), {}, both("Crashed", "exit code 3"), id="a crash"),
+        pytest.param(before(), restarted(restart_count=1), {}, both("Crashed", "exit code 3"), id="a crash"),
         pytest.param(
             before(),
-            found(restart_count=1, exit_code=None),
+            restarted(restart_count=1, exit_code=None),
             {},
             both("Crashed", "exit code unknown"),
-            id="a crash that nobody saw",
+            id="a crash without an exit code",
         ),
         pytest.param(
             before(),
-            down(state="restarting", exit_code=7),
+            exited(state="restarting", exit_code=7),
             {},
             [("Stopped", "Crashed", "exit code 7")],
-            id="a crash, not started again yet",
+            id="a crash, not restarted yet",
         ),
         pytest.param(
             before(finished_at=ENDED, state="restarting", restarts=(STOPPED,)),
-            found(restart_count=1),
+            restarted(restart_count=1),
             {},
             [("Started", "Crashed", "exit code 3")],
-            id="started after a crash that is told",
+            id="started after a recorded crash",
         ),
         pytest.param(
             before(finished_at=ENDED, state="restarting", restarts=(STOPPED,)),
-            down(finished_at="2026-01-01T11:00:03Z", error="no such device", started_at=FIRST),
+            exited(finished_at="2026-01-01T11:00:03Z", error="no such device", started_at=FIRST),
             {},
             [],
-            id="a start that the engine failed at is no other end",
+            id="a failed start by the engine is no second stop",
         ),
         pytest.param(
             before(),
-            found(restart_count=1, oom_killed=True),
+            restarted(restart_count=1, oom_killed=True),
             {},
             both("OutOfMemory", "killed for lack of memory: raise spec.resources.memory"),
             id="out of memory",
         ),
         pytest.param(
             before(conditions=(NO_PARENT,)),
-            found(restart_count=1),
+            restarted(restart_count=1),
             {},
             both("ParentGone", "exit code 3 while eth7 is missing"),
             id="a crash without the parent",
         ),
         pytest.param(
             before(conditions=(NO_DEVICE,)),
-            found(restart_count=1),
+            restarted(restart_count=1),
             {},
             both("DeviceGone", "exit code 3 while meter: usb-1 is missing"),
             id="a crash without a serial device",
         ),
         pytest.param(
             before(conditions=(NO_PARENT,)),
-            down(error="no such device"),
+            exited(error="no such device"),
             {},
             [("Stopped", "ParentGone", "exit code 3 while eth7 is missing")],
-            id="a crash without the parent, which the engine could not follow up",
+            id="a crash without the parent, which the engine could not restart",
         ),
         pytest.param(
             before(conditions=(DETACHED,)),
-            found(restart_count=1),
+            restarted(restart_count=1),
             {},
             both("Crashed", "exit code 3"),
-            id="a crash while the networks were put in order",
+            id="a crash while the networks were repaired",
         ),
-        pytest.param(before(), found(), BACK, both("DaemonRestarted", "Docker was restarted"), id="dockerd"),
+        pytest.param(
+            before(), restarted(), ENGINE_RESTARTED, both("DaemonRestarted", "Docker was restarted"), id="dockerd"
+        ),
         pytest.param(
             before(),
-            found(),
+            restarted(),
             {"engine_absence": Absence(UP - 3000), "watched": True},
             both("DaemonRestarted", "Docker was restarted"),
-            id="dockerd, which is not followed again yet",
+            id="dockerd, before its return was noticed",
         ),
         pytest.param(
             before(),
-            found(),
+            restarted(),
             {"engine_absence": Absence(UP + 60, UP + 62), "watched": True},
             both("ByHand", "exit code 3"),
             id="by hand before dockerd was restarted",
         ),
         pytest.param(
             before(),
-            found(),
+            restarted(),
             {"engine_absence": Absence(UP - 3060, UP - 3000), "watched": True},
             both("ByHand", "exit code 3"),
             id="by hand long after dockerd came back",
         ),
-        pytest.param(before(), found(), HAND, both("ByHand", "exit code 3"), id="restarted by hand"),
+        pytest.param(before(), restarted(), WATCHED, both("ByHand", "exit code 3"), id="restarted by hand"),
         pytest.param(
-            before(), down(exit_code=137), HAND, [("Stopped", "ByHand", "exit code 137")], id="killed by hand"
+            before(), exited(exit_code=137), WATCHED, [("Stopped", "ByHand", "exit code 137")], id="killed by hand"
         ),
-        pytest.param(before(), found(), {"found_stopped": True}, both("ByHand", "exit code 3"), id="found stopped"),
+        pytest.param(before(), restarted(), {"found_stopped": True}, both("ByHand", "exit code 3"), id="found stopped"),
         pytest.param(
-            before(), base.Observed(), HAND, [("Stopped", "ByHand", "The container was removed")], id="removed by hand"
+            before(),
+            base.Observed(),
+            WATCHED,
+            [("Stopped", "ByHand", "The container was removed")],
+            id="removed by hand",
         ),
         pytest.param(
-            before(state="exited", restarts=(STOPPED,)), base.Observed(), HAND, [], id="removed when it was down"
+            before(state="exited", restarts=(STOPPED,)), base.Observed(), WATCHED, [], id="removed when it was down"
         ),
         pytest.param(
             before(),
-            found(),
+            restarted(),
             {},
             both("Unknown", "It happened while the controller was not running"),
-            id="nobody looked",
+            id="the controller was not running",
         ),
         pytest.param(
             RuntimeStatus(),
-            found(finished_at=""),
+            restarted(finished_at=""),
             {"request": "create_new_runtime, command c-1"},
             [("Started", "Created", "create_new_runtime, command c-1")],
             id="the first start",
         ),
-        pytest.param(RuntimeStatus(), found(), {"adopted": True}, [], id="adopted as it runs"),
-        pytest.param(before(), found(started_at=FIRST, finished_at=BEFORE_LAST), {}, [], id="the controller restarted"),
+        pytest.param(RuntimeStatus(), restarted(), {"adopted": True}, [], id="adopted while running"),
+        pytest.param(
+            before(), restarted(started_at=FIRST, finished_at=BEFORE_LAST), {}, [], id="the controller restarted"
+        ),
     ],
 )
 def test_the_cause_of_a_stop_and_a_start(
     previous: RuntimeStatus, observed: base.Observed, context: dict[str, Any], records: list[tuple[str, str, str]]
 ) -> None:
-    assert reported(previous, observed, **context) == records
+    assert new_records(previous, observed, **context) == records

@@ -1,4 +1,4 @@
-"""Passes tell of every start and stop of a runtime with its cause, and write little for a crash loop."""
+"""Passes record every start and stop with its cause, and throttle the writes of a crash loop."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from controller import errors, names
 from controller.api import kinds, reasons
 from controller.backends import base
 from controller.runtimes import status_throttle
+from tests.runtimes.harness import KEY, Harness
 from tests.runtimes.starts import both
-from tests.runtimes.world import KEY, World
 
 COMMAND = "restart-device-0123456789abcdef"
 
 
 @pytest.fixture
-async def running(world: World) -> World:
-    await world.create()
-    await world.reconcile()
-    return world
+async def running(harness: Harness) -> Harness:
+    await harness.create()
+    await harness.reconcile()
+    return harness
 
 
-async def command(world: World, topic: str, **spec: Any) -> None:
-    """A command of the cloud changes the spec."""
+async def command(harness: Harness, topic: str, **spec: Any) -> None:
+    """Change the spec as a command of the cloud does."""
     name = f"{topic.replace('_', '-')}-1"
     patch = {"metadata": {"annotations": {names.REQUESTED_BY: f"{topic} {name}"}}, "spec": spec}
-    await world.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, patch)
-    await world.reconcile()
+    await harness.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, patch)
+    await harness.reconcile()
 
 
-async def test_a_crash_is_told_with_its_exit_code(running: World) -> None:
+async def test_a_crash_is_recorded_with_its_exit_code(running: Harness) -> None:
     container = running.backend.only()
     running.backend.end(container, "restarting", 3)
     assert (await running.reconcile()).outcome.reason == reasons.CRASHED
@@ -43,7 +43,7 @@ async def test_a_crash_is_told_with_its_exit_code(running: World) -> None:
     assert running.status()["restartCount"] == 1
 
 
-async def test_a_crash_between_two_looks_is_told_with_its_exit_code(running: World) -> None:
+async def test_a_crash_between_two_passes_is_recorded_with_its_exit_code(running: Harness) -> None:
     container = running.backend.only()
     running.backend.end(container, "restarting", 3)
     running.backend.crash(container)
@@ -51,7 +51,7 @@ async def test_a_crash_between_two_looks_is_told_with_its_exit_code(running: Wor
     assert running.records() == both("Crashed", "exit code 3")
 
 
-async def test_lack_of_memory_is_told_from_a_crash(running: World) -> None:
+async def test_out_of_memory_is_distinguished_from_a_crash(running: Harness) -> None:
     container = running.backend.only()
     running.backend.end(container, "restarting", 137)
     container.oom_killed = True
@@ -60,7 +60,7 @@ async def test_lack_of_memory_is_told_from_a_crash(running: World) -> None:
     assert [cause for _, cause, _ in running.records()] == ["OutOfMemory", "OutOfMemory"]
 
 
-async def test_a_stop_and_a_start_of_the_cloud_are_told_with_topic_and_command(running: World) -> None:
+async def test_stop_and_start_by_the_cloud_are_recorded_with_topic_and_command(running: Harness) -> None:
     await command(running, "stop_device", desiredState="Stopped")
     await command(running, "start_device", desiredState="Running")
     assert running.records() == [
@@ -70,12 +70,12 @@ async def test_a_stop_and_a_start_of_the_cloud_are_told_with_topic_and_command(r
     assert running.status()["lastCommand"] == "start-device-1"
 
 
-async def test_a_restart_of_the_cloud_is_told_with_topic_and_command(running: World) -> None:
+async def test_a_restart_by_the_cloud_is_recorded_with_topic_and_command(running: Harness) -> None:
     await command(running, "restart_device", restartedAt="2026-02-02T00:00:00Z")
     assert running.records() == both("Requested", "restart_device, command restart-device-1")
 
 
-async def test_what_a_person_wishes_after_a_command_is_not_laid_to_the_command(running: World) -> None:
+async def test_a_later_change_with_kubectl_is_not_attributed_to_the_last_command(running: Harness) -> None:
     await command(running, "restart_device", restartedAt="2026-02-02T00:00:00Z")
     await running.change(desiredState="Stopped")
     await running.reconcile()
@@ -87,20 +87,20 @@ async def test_what_a_person_wishes_after_a_command_is_not_laid_to_the_command(r
     ]
 
 
-async def test_a_changed_spec_is_told_with_its_fields(running: World) -> None:
+async def test_a_spec_change_is_recorded_with_its_fields(running: Harness) -> None:
     await running.change(version="2", env=[{"name": "PASSWORD", "value": "secret"}])
     await running.reconcile()
     assert running.records() == both("SpecChanged", "spec.env[PASSWORD], spec.version")
 
 
-async def test_a_runtime_removed_by_hand_is_told_as_such(running: World) -> None:
+async def test_a_removal_by_hand_is_recorded(running: Harness) -> None:
     running.backend.containers.clear()
     assert (await running.reconcile()).settled
     assert running.records() == both("ByHand", "The container was removed")
     assert running.status()["restartCount"] == 1
 
 
-async def test_a_start_that_waited_for_its_parent_is_told_as_such(running: World) -> None:
+async def test_a_start_that_waited_for_its_parent_is_recorded(running: Harness) -> None:
     container = running.backend.only()
     running.backend.missing_parents.add("eth0")
     await running.reconcile()
@@ -115,7 +115,7 @@ async def test_a_start_that_waited_for_its_parent_is_told_as_such(running: World
     ]
 
 
-async def test_a_start_of_the_host_is_told_as_such(running: World) -> None:
+async def test_a_reboot_of_the_host_is_recorded(running: Harness) -> None:
     running.now += 3600
     running.boot_host()
     running.backend.end(running.backend.only(), "exited", 255)
@@ -125,7 +125,7 @@ async def test_a_start_of_the_host_is_told_as_such(running: World) -> None:
     assert running.records() == both("HostStarted", "The host was started")
 
 
-async def test_a_restart_of_the_engine_is_told_as_such(running: World) -> None:
+async def test_a_restart_of_the_engine_is_recorded(running: Harness) -> None:
     running.now += 3600
     running.engine.lost(running.elapsed() - 10)
     running.backend.end(running.backend.only(), "exited", 0)
@@ -135,14 +135,16 @@ async def test_a_restart_of_the_engine_is_told_as_such(running: World) -> None:
     assert running.records() == both("DaemonRestarted", "Docker was restarted")
 
 
-async def test_a_restart_of_the_controller_is_no_cause(running: World) -> None:
+async def test_a_restart_of_the_controller_records_nothing(running: Harness) -> None:
     before = running.status()
     running.restart_controller()
     await running.reconcile()
     assert running.status() == before
 
 
-async def test_what_happened_before_the_first_answer_of_the_engine_is_not_laid_to_a_person(running: World) -> None:
+async def test_a_restart_before_the_first_observation_has_an_unknown_cause(
+    running: Harness,
+) -> None:
     running.restart_controller()
     container = running.backend.only()
     running.backend.end(container, "exited", 137)
@@ -155,7 +157,7 @@ async def test_what_happened_before_the_first_answer_of_the_engine_is_not_laid_t
     assert running.records() == both("Unknown", "It happened while the controller was not running")
 
 
-async def test_a_replacement_that_failed_is_told_once(running: World) -> None:
+async def test_a_failed_replacement_is_recorded_once(running: Harness) -> None:
     running.backend.does_not_run.add("pin-2")
     await running.change(version="2")
     await running.reconcile()
@@ -163,19 +165,19 @@ async def test_a_replacement_that_failed_is_told_once(running: World) -> None:
     assert running.records() == both("SpecChanged", "spec.version")
 
 
-async def crash_loop(world: World, *, times: int, every: float) -> None:
-    """The program ends and is started again, each seen by a pass."""
+async def crash_loop(harness: Harness, *, times: int, every: float) -> None:
+    """Crash and restart the program, with a pass after each."""
     for _ in range(times):
-        container = world.backend.only()
-        world.now += every / 2
-        world.backend.end(container, "restarting", 3)
-        await world.reconcile()
-        world.now += every / 2
-        world.backend.crash(container)
-        await world.reconcile()
+        container = harness.backend.only()
+        harness.now += every / 2
+        harness.backend.end(container, "restarting", 3)
+        await harness.reconcile()
+        harness.now += every / 2
+        harness.backend.crash(container)
+        await harness.reconcile()
 
 
-async def test_a_crash_loop_is_written_once_in_ten_seconds_and_loses_no_record(running: World) -> None:
+async def test_a_crash_loop_is_written_every_ten_seconds_and_loses_no_record(running: Harness) -> None:
     writes = running.status_writes()
     await crash_loop(running, times=20, every=2.5)
     assert running.status_writes() - writes <= 50 / status_throttle.EVERY_SECONDS + status_throttle.AT_ONCE
@@ -185,7 +187,7 @@ async def test_a_crash_loop_is_written_once_in_ten_seconds_and_loses_no_record(r
     assert running.status()["restartCount"] == 20
 
 
-async def test_what_was_held_back_is_written_when_its_time_has_come(running: World) -> None:
+async def test_a_held_status_is_written_when_it_is_due(running: Harness) -> None:
     await crash_loop(running, times=1, every=1)
     running.backend.end(running.backend.only(), "restarting", 3)
     held = await running.reconcile()
@@ -196,7 +198,7 @@ async def test_what_was_held_back_is_written_when_its_time_has_come(running: Wor
     assert len(running.records()) == 3
 
 
-async def test_a_wish_is_answered_at_once_in_the_middle_of_a_crash_loop(running: World) -> None:
+async def test_a_spec_change_during_a_crash_loop_is_written_at_once(running: Harness) -> None:
     await crash_loop(running, times=5, every=1)
     await running.change(desiredState="Stopped")
     assert not (await running.reconcile()).held_seconds
@@ -205,7 +207,7 @@ async def test_a_wish_is_answered_at_once_in_the_middle_of_a_crash_loop(running:
     assert running.records()[10:] == [("Stopped", "Requested", "spec.desiredState is Stopped")]
 
 
-async def test_a_crash_of_the_controller_in_a_crash_loop_loses_no_count(running: World) -> None:
+async def test_a_crash_of_the_controller_in_a_crash_loop_loses_no_count(running: Harness) -> None:
     await crash_loop(running, times=5, every=1)
     running.restart_controller()
     await running.reconcile()
@@ -213,7 +215,7 @@ async def test_a_crash_of_the_controller_in_a_crash_loop_loses_no_count(running:
     assert running.records()[-1] == ("Started", "Crashed", "exit code 3; the last of 4 starts")
 
 
-async def test_a_start_is_told_once_also_when_the_first_attempt_at_it_fails(running: World) -> None:
+async def test_a_start_is_recorded_once_even_if_the_first_attempt_fails(running: Harness) -> None:
     running.backend.end(running.backend.only(), "exited", 0)
 
     def fail_once(when: str, step: base.Step) -> None:
@@ -227,18 +229,20 @@ async def test_a_start_is_told_once_also_when_the_first_attempt_at_it_fails(runn
     assert running.records() == both("ByHand", "exit code 0")
 
 
-async def test_a_start_of_ours_after_one_that_the_engine_failed_at_tells_of_no_second_stop(running: World) -> None:
+async def test_our_start_after_a_failed_start_by_the_engine_records_no_second_stop(
+    running: Harness,
+) -> None:
     container = running.backend.only()
     running.backend.end(container, "restarting", 137)
     container.restart_count += 1
     await running.reconcile()
     running.now += 1
-    running.backend.end(container, "exited", 137)  # having failed, the engine gives the same end another time
+    running.backend.end(container, "exited", 137)  # after a failed start the engine gives the same exit another time
     await running.reconcile()
     assert running.records() == both("Crashed", "exit code 137")
 
 
-async def test_a_health_that_swings_is_written_at_the_same_pace_and_not_lost(running: World) -> None:
+async def test_a_flapping_health_is_throttled_and_not_lost(running: Harness) -> None:
     writes, began = running.status_writes(), running.now
     while running.now < began + 50:
         running.backend.only().health = "healthy" if running.backend.only().health == "unhealthy" else "unhealthy"

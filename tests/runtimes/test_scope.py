@@ -1,4 +1,4 @@
-"""Whose a Runtime is: only the controller it belongs to touches it, and one of nobody is taken once."""
+"""Only the controller in whose scope a Runtime is touches it; a Runtime without a node is claimed."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import pytest
 
 from controller.api import reasons
 from controller.runtimes.reconciler import NOT_HELD
-from tests.runtimes.world import World
+from tests.runtimes.harness import Harness
 
 
-async def test_a_runtime_without_our_finalizer_is_not_touched(world: World) -> None:
-    await world.create()
-    world.object()["metadata"]["finalizers"] = []
-    assert await world.reconcile() == NOT_HELD
-    assert world.backend.effects == []
-    assert world.status() == {}
+async def test_a_runtime_without_our_finalizer_is_not_touched(harness: Harness) -> None:
+    await harness.create()
+    harness.object()["metadata"]["finalizers"] = []
+    assert await harness.reconcile() == NOT_HELD
+    assert harness.backend.effects == []
+    assert harness.status() == {}
 
 
 OTHERS = [pytest.param({"nodeName": "node-2"}, id="node"), pytest.param({"backend": "Pod"}, id="backend")]
 
 
 @pytest.mark.parametrize("other", OTHERS)
-async def test_another_nodes_or_backends_runtime_is_not_touched(world: World, other: dict[str, str]) -> None:
-    world.claims = False
-    world.restart_controller()
-    await world.create(**other)
-    await world.reconcile()
-    assert world.backend.effects == []
-    assert world.status() == {}
+async def test_a_runtime_of_another_node_or_backend_is_not_touched(harness: Harness, other: dict[str, str]) -> None:
+    harness.claims = False
+    harness.restart_controller()
+    await harness.create(**other)
+    await harness.reconcile()
+    assert harness.backend.effects == []
+    assert harness.status() == {}
 
 
 @pytest.mark.parametrize("other", OTHERS)
-async def test_the_only_node_there_is_tells_that_nobody_runs_it(world: World, other: dict[str, str]) -> None:
-    await world.create(**other)
-    await world.reconcile()
-    assert world.backend.effects == []
-    assert world.condition("Stalled")["reason"] == reasons.SPEC_IMPOSSIBLE
-    await world.delete()
-    assert (await world.reconcile()).settled
+async def test_the_only_node_reports_a_runtime_that_no_node_runs(harness: Harness, other: dict[str, str]) -> None:
+    await harness.create(**other)
+    await harness.reconcile()
+    assert harness.backend.effects == []
+    assert harness.condition("Stalled")["reason"] == reasons.SPEC_IMPOSSIBLE
+    await harness.delete()
+    assert (await harness.reconcile()).settled
 
 
-async def test_a_runtime_of_nobody_is_taken_once(world: World) -> None:
-    await world.create(nodeName=None, backend=None)
-    await world.reconcile()
-    spec = world.object()["spec"]
+async def test_a_runtime_without_a_node_is_claimed(harness: Harness) -> None:
+    await harness.create(nodeName=None, backend=None)
+    await harness.reconcile()
+    spec = harness.object()["spec"]
     assert (spec["nodeName"], spec["backend"]) == ("node-1", "Docker")
-    assert world.condition("Ready")["status"] == "True"
+    assert harness.condition("Ready")["status"] == "True"

@@ -1,4 +1,4 @@
-"""The status after a pass, from what was found."""
+"""The status after a pass."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tests.runtimes.plan_table import RUNNING, desired, spec
 LINE = runtimes.SerialPort(name="line", device_id="usb-plc", container_path="/dev/line0")
 
 
-def reported(observed: base.Observed) -> RuntimeStatus:
+def status_of(observed: base.Observed) -> RuntimeStatus:
     """The status of a runtime with one serial port."""
     outcome = Outcome("ready", reasons.RUNNING, "It runs")
     target = desired(spec(serial_ports=(LINE,))).target
     return status.after(RuntimeStatus(), status.Report(target, outcome, 0.0, "node-1", observed))
 
 
-def test_what_is_left_of_a_former_port_is_no_port_of_the_runtime() -> None:
+def test_a_removed_port_is_reported_in_the_condition_only() -> None:
     former = base.ObservedDevice("/dev/line9", in_order=False, detail="it is no longer in the spec")
-    found = reported(replace(RUNNING, devices=(base.ObservedDevice("line", "/dev/ttyUSB0"), former)))
+    found = status_of(replace(RUNNING, devices=(base.ObservedDevice("line", "/dev/ttyUSB0"), former)))
     assert [port.name for port in found.serial_ports] == ["line"]
     condition = conditions.find(found.conditions, names.DEVICES_ATTACHED)
     assert condition
     assert condition.message == "/dev/line9: it is no longer in the spec"
 
 
-def test_rights_of_an_earlier_version_are_a_condition_and_keep_nothing_from_being_ready() -> None:
-    found = reported(replace(RUNNING, warnings=((reasons.EXCESS_RIGHTS, "it may make device nodes"),)))
+def test_excess_rights_are_a_condition_and_do_not_affect_ready() -> None:
+    found = status_of(replace(RUNNING, warnings=((reasons.EXCESS_RIGHTS, "it may make device nodes"),)))
     confined, ready = (conditions.find(found.conditions, kind) for kind in (names.CONFINED, names.READY))
     assert confined
     assert ready

@@ -64,7 +64,7 @@ class FakeBackend:
     unreachable: bool = False
     fault: Fault = lambda when, step: None
     effects: list[str] = field(default_factory=list)
-    heirs: list[str] = field(default_factory=list)
+    successors: list[str] = field(default_factory=list)
     credentials: tuple[dict[str, str], ...] = ()
     secret_env: dict[str, str] = field(default_factory=dict)  # of the last created container
     pull_gate: asyncio.Event | None = None
@@ -103,7 +103,7 @@ class FakeBackend:
         return self.containers[identity].uid if identity in self.containers else ""
 
     async def hand_over(self, successor: base.Target) -> None:
-        self.heirs.append(successor.name)
+        self.successors.append(successor.name)
 
     def changes_in_place(self, target: base.Target, observed: base.Observed) -> bool:
         return self.in_place

@@ -1,4 +1,4 @@
-"""kopf against the embedded API: real watches, real finalizers, and a backend in memory."""
+"""kopf on the embedded API, with real watches and finalizers and a backend in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NODE = "node-1"
 
 
 class Restartable:
-    """An embedded API with our kinds, which comes back at the same address."""
+    """An embedded API with our kinds that can be restarted at the same address."""
 
     def __init__(self, state: Path) -> None:
         self._state = state
@@ -48,14 +48,14 @@ class Restartable:
 
 
 def endpoint_of(server: ApiServer, user: str = "controller") -> Endpoint:
-    """Where it is, as the controller itself or another user."""
+    """Its endpoint with the credentials of a user."""
     found = server.credentials(user)
     return Endpoint(server.url, ca_file=found.ca, client_cert=found.certificate, client_key=found.key)
 
 
 @dataclass
-class Site:
-    """What a test drives: the API from outside, the backend from below."""
+class OperatorHarness:
+    """A controller without its cloud link, and the fakes around it."""
 
     endpoint: Endpoint
     api: ApiClient
@@ -64,16 +64,16 @@ class Site:
     operator: OperatorThread
 
     async def create(self, name: str = "plc-1", *, finalizers: tuple[str, ...] = (), **spec: Any) -> dict[str, Any]:
-        """A Runtime as a person makes it: no finalizer, no node."""
+        """Create a Runtime as with kubectl: no finalizer, no node."""
         metadata = {"name": name, "namespace": "edge", "finalizers": list(finalizers)}
         whole = {"deviceId": name, "image": "registry/plc", "version": "1"} | spec
         return await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": whole})
 
-    async def until(self, name: str, wanted: Any) -> dict[str, Any]:
-        """The Runtime once ``wanted(object)`` is true of it; it is {} once it is gone."""
+    async def until(self, name: str, condition: Any) -> dict[str, Any]:
+        """The Runtime once ``condition(object)`` is true; {} if it does not exist."""
         async with asyncio.timeout(60):
             found = await self.get(name)
-            while not wanted(found):
+            while not condition(found):
                 found = await self._next(name, found)
         return found
 
@@ -96,7 +96,7 @@ class Site:
 
 
 def is_ready(found: dict[str, Any]) -> bool:
-    """Whether the newest generation is in effect."""
+    """Whether the newest generation is ready."""
     status = found.get("status") or {}
     ready = any(c["type"] == names.READY and c["status"] == "True" for c in status.get("conditions", ()))
     return ready and status["observedGeneration"] == found["metadata"]["generation"]
@@ -113,8 +113,8 @@ async def api_server(tmp_path: Path) -> AsyncIterator[Restartable]:
 @asynccontextmanager
 async def operating(
     endpoint: Endpoint, node: str, *, claims: bool = True, field_selector: str = ""
-) -> AsyncIterator[Site]:
-    """One controller on the API, as far as its operator, queue and reconciler go."""
+) -> AsyncIterator[OperatorHarness]:
+    """The operator, queue and reconciler of one controller on the API."""
     api = ApiClient(endpoint)
     backend = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, node, time.time)
@@ -125,7 +125,7 @@ async def operating(
     operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
     operator.start()
     posting = asyncio.create_task(recorder.run())
-    yield Site(endpoint, api, backend, queue, operator)
+    yield OperatorHarness(endpoint, api, backend, queue, operator)
     assert await operator.stop(5)
     await queue.stop(1)
     posting.cancel()
@@ -138,14 +138,14 @@ async def endpoint(api_server: Restartable) -> Endpoint:
 
 
 @pytest.fixture
-async def person(api_server: Restartable) -> AsyncIterator[ApiClient]:
-    """A client that may do everything."""
+async def admin(api_server: Restartable) -> AsyncIterator[ApiClient]:
+    """A client with all rights."""
     client = ApiClient(await asyncio.to_thread(endpoint_of, api_server.server, "admin"))
     yield client
     await client.close()
 
 
 @pytest.fixture
-async def site(endpoint: Endpoint) -> AsyncIterator[Site]:
+async def harness(endpoint: Endpoint) -> AsyncIterator[OperatorHarness]:
     async with operating(endpoint, NODE) as made:
         yield made

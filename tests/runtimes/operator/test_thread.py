@@ -1,4 +1,4 @@
-"""The operator's thread: it lives as long as the controller, whatever happens inside it."""
+"""The operator's thread runs as long as the controller, whatever happens in it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ READY = Result(Outcome("ready", reasons.RUNNING, "it runs"))
 NOWHERE = Endpoint("https://127.0.0.1:1")
 
 
-class Lives:
-    """Stands for kopf: each life submits a key, then goes as the test says."""
+class FakeOperator:
+    """A fake kopf: each run submits a key, then fails or blocks as the test says."""
 
     def __init__(self) -> None:
-        self.begun = threading.Semaphore(0)
+        self.started = threading.Semaphore(0)
         self.failures: list[Exception] = []
         self.results: list[Result] = []
         self.threads: set[int] = set()
@@ -35,13 +35,13 @@ class Lives:
     async def serve(self, endpoint: Endpoint, submit: Reconcile, node: str, field_selector: str) -> None:
         self.threads.add(threading.get_ident())
         self.results.append(await submit(KEY))
-        self.begun.release()
+        self.started.release()
         if self.failures:
             raise self.failures.pop()
         await asyncio.Event().wait()
 
     async def wait(self) -> None:
-        assert await asyncio.to_thread(self.begun.acquire, timeout=30)
+        assert await asyncio.to_thread(self.started.acquire, timeout=30)
 
 
 async def reconcile(key: Key) -> Result:
@@ -49,51 +49,51 @@ async def reconcile(key: Key) -> Result:
 
 
 @pytest.fixture
-def lives() -> Lives:
-    return Lives()
+def fake() -> FakeOperator:
+    return FakeOperator()
 
 
 @pytest.fixture
-async def operator(lives: Lives) -> AsyncIterator[OperatorThread]:
-    made = OperatorThread(NOWHERE, reconcile, node="node-1", load=lives.load)
+async def operator(fake: FakeOperator) -> AsyncIterator[OperatorThread]:
+    made = OperatorThread(NOWHERE, reconcile, node="node-1", load=fake.load)
     yield made
     assert await made.stop(5)
 
 
-async def test_keys_are_handed_to_the_loop_that_started_it(lives: Lives) -> None:
+async def test_keys_are_submitted_to_the_loop_that_called_start(fake: FakeOperator) -> None:
     threads: list[int] = []
 
     async def note(key: Key) -> Result:
         threads.append(threading.get_ident())
         return READY
 
-    operator = OperatorThread(NOWHERE, note, node="node-1", load=lives.load)
+    operator = OperatorThread(NOWHERE, note, node="node-1", load=fake.load)
     operator.start()
-    await lives.wait()
+    await fake.wait()
     assert threads == [threading.get_ident()]
-    assert lives.threads.isdisjoint(threads)
-    assert lives.results == [READY]
+    assert fake.threads.isdisjoint(threads)
+    assert fake.results == [READY]
     assert await operator.stop(5)
 
 
-async def test_a_crash_is_followed_by_another_life(
-    operator: OperatorThread, lives: Lives, caplog: pytest.LogCaptureFixture
+async def test_kopf_is_restarted_after_a_crash(
+    operator: OperatorThread, fake: FakeOperator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lives.failures.append(RuntimeError("the watch broke"))
+    fake.failures.append(RuntimeError("the watch broke"))
     operator.start()
-    await lives.wait()
-    await lives.wait()
+    await fake.wait()
+    await fake.wait()
     assert "the watch broke" in caplog.text
 
 
-async def test_it_responds_while_it_lives(operator: OperatorThread, lives: Lives) -> None:
+async def test_it_responds_while_it_runs(operator: OperatorThread, fake: FakeOperator) -> None:
     assert not await operator.responds(0.1)
     operator.start()
-    await lives.wait()
+    await fake.wait()
     assert await operator.responds(5)
     assert await operator.stop(5)
     assert not await operator.responds(0.1)
 
 
-async def test_stop_before_start_is_nothing(operator: OperatorThread) -> None:
+async def test_stop_before_start_is_a_no_op(operator: OperatorThread) -> None:
     assert await operator.stop(0)

@@ -1,4 +1,4 @@
-"""Two operators on one API, one for each node: the API selects, so that neither takes the other's finalizers away."""
+"""Two operators on one API select their Runtimes on the server, so neither removes the other's finalizers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from controller.machinery.client import Endpoint
 from tests.runtimes.operator.conftest import operating
 
 
-async def test_each_operator_sees_its_own_runtimes_only(endpoint: Endpoint) -> None:
+async def test_each_operator_sees_only_its_own_runtimes(endpoint: Endpoint) -> None:
     async with (
         operating(endpoint, "node-1", claims=False, field_selector="spec.nodeName=node-1") as one,
         operating(endpoint, "node-2", claims=False, field_selector="spec.nodeName=node-2") as two,

@@ -1,4 +1,4 @@
-"""A reconciler on an API and a backend in memory, with a clock that the test moves."""
+"""A reconciler with an API and a backend in memory, and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ SPEC = {
 
 
 @dataclass
-class World:
-    """``restart_controller`` forgets everything that is not in the API or the backend."""
+class Harness:
+    """A reconciler and its fakes. ``restart_controller`` drops all state outside the API and the backend."""
 
     api: FakeApi = field(default_factory=FakeApi)
     now: float = NOON
@@ -66,12 +66,12 @@ class World:
         return self.clock() - self.booted_at
 
     def set_clock(self, now: float) -> None:
-        """Somebody sets the time of day; no time passes."""
+        """Set the wall clock; no time passes."""
         self.booted_at += now - self.now
         self.now = now
 
     def boot_host(self) -> None:
-        """The host is booted now, and with it the controller."""
+        """Reboot the host, which restarts the controller."""
         self.booted_at, self.boot_id = self.now, f"{self.boot_id}, again"
         self.restart_controller()
 
@@ -93,7 +93,7 @@ class World:
         )
 
     async def create(self, **spec: Any) -> None:
-        """A Runtime as the cloud makes it."""
+        """Create a Runtime as the cloud does."""
         metadata = {"name": KEY.name, "namespace": KEY.namespace, "finalizers": [names.FINALIZER]}
         await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": SPEC | spec})
 
@@ -116,11 +116,11 @@ class World:
         return next((c for c in self.status().get("conditions", []) if c["type"] == kind), {})
 
     def summary(self) -> dict[str, str]:
-        """Status of each condition by its type."""
+        """The status of each condition by type."""
         return {c["type"]: c["status"] for c in self.status().get("conditions", [])}
 
     def records(self) -> list[tuple[str, str, str]]:
-        """Event, cause and detail of each record after the first start."""
+        """Event, cause and detail of each record except the first start."""
         first, *others = self.status()["restarts"]
         assert (first["event"], first["cause"]) == ("Started", "Created")
         return [(record["event"], record["cause"], record["detail"]) for record in others]
@@ -129,7 +129,7 @@ class World:
         return self.api.requests.count(("patch", kinds.RUNTIMES.plural))
 
     async def events(self) -> list[tuple[str, str]]:
-        """Type and reason of the events recorded so far, a repeated one as often as it was."""
+        """Type and reason of the events recorded so far; a repeated event appears repeatedly."""
         posting = asyncio.create_task(self.recorder.run())
         await self.recorder.flush()
         posting.cancel()
