@@ -1,1 +1,1 @@
-"""The command line. One module per group of commands, imported only when its command is called."""
+"""The command line. Each group of commands has one module, imported only when one of its commands is called."""

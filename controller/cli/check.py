@@ -1,4 +1,4 @@
-"""``edge-controller check``: what this host has, what it lacks, and the remedies."""
+"""``edge-controller check``: reports what this host has and lacks, with remedies."""
 
 from __future__ import annotations
 

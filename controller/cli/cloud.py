@@ -163,10 +163,12 @@ async def _send(client: Client, agent: str | None, topic: str, message: dict[str
 async def _only_agent(client: Client) -> str:
     connected = [agent["agent"] for agent in await client.agents() if agent["connected_since"]]
     if len(connected) != 1:
-        who = (
+        problem = (
             f"{len(connected)} agents are connected ({', '.join(connected)})" if connected else "no agent is connected"
         )
-        raise errors.CommandError(f"{who}; name one with --agent" if connected else f"{who}; see `cloud agents`")
+        raise errors.CommandError(
+            f"{problem}; name one with --agent" if connected else f"{problem}; see `cloud agents`"
+        )
     return str(connected[0])
 
 
@@ -199,15 +201,15 @@ def _pair(field: str) -> tuple[str, Any]:
 
 def _row(agent: dict[str, Any], now: float) -> tuple[str, ...]:
     beat = agent["last_heartbeat"] or {"received": None, "payload": {}}
-    said = beat["payload"] if isinstance(beat["payload"], dict) else {}
+    payload = beat["payload"] if isinstance(beat["payload"], dict) else {}
     return (
         agent["agent"],
         _age(agent["connected_since"], now),
         _age(beat["received"], now),
-        f"{said.get('cpu_usage', '-')} %",
-        f"{said.get('memory_usage', '-')} of {said.get('memory_total', '-')} GB",
-        f"{said.get('disk_usage', '-')} of {said.get('disk_total', '-')} GB",
-        str(said.get("status", "-")) if agent["connected_since"] else "away",
+        f"{payload.get('cpu_usage', '-')} %",
+        f"{payload.get('memory_usage', '-')} of {payload.get('memory_total', '-')} GB",
+        f"{payload.get('disk_usage', '-')} of {payload.get('disk_total', '-')} GB",
+        str(payload.get("status", "-")) if agent["connected_since"] else "away",
     )
 
 

@@ -35,14 +35,14 @@ def cluster() -> None:
 @click.option("--wait", "seconds", default=0, type=click.IntRange(0, 3600), help="Seconds to wait until ready.")
 def status(seconds: int, leader: str, *, nodes: bool) -> None:
     """Check the installation, with exit status 1 if anything does not work. `helm test` runs it."""
-    faults: list[str] = []
+    problems: list[str] = []
 
-    async def ask(api: ApiClient) -> None:
-        faults.extend(await installation.wait_until_healthy(api, seconds, installation.Expected(nodes, leader)))
+    async def check(api: ApiClient) -> None:
+        problems.extend(await installation.wait_until_healthy(api, seconds, installation.Expected(nodes, leader)))
 
-    _run(ask)
-    if faults:
-        raise errors.SettingError("; ".join(faults))
+    _run(check)
+    if problems:
+        raise errors.SettingError("; ".join(problems))
     click.echo("the installation works")
 
 

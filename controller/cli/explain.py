@@ -28,8 +28,8 @@ from controller.nodes.diagnosis import Step
 from controller.settings import Settings
 from controller.state import KUBECONFIG, State
 
-Way = tuple[str, Sequence[Step]]
-"""An interface, or the container, with its steps."""
+Section = tuple[str, Sequence[Step]]
+"""The name of an interface, or "container", and its steps."""
 
 
 @click.command()
@@ -47,27 +47,27 @@ def explain_network(settings: Settings, runtime: str, output: str) -> None:
       edge-controller explain-network plc-1 -o json
       edge-controller explain-network plc-1 --namespace plant-b
     """
-    ways = asyncio.run(_ways(settings, runtime))
-    click.echo(_as_json(ways) if output == "json" else _as_text(ways))
-    if not all(step.ok for _, steps in ways for step in steps):
+    sections = asyncio.run(_sections(settings, runtime))
+    click.echo(_as_json(sections) if output == "json" else _as_text(sections))
+    if not all(step.ok for _, steps in sections for step in steps):
         sys.exit(1)
 
 
-async def _ways(settings: Settings, name: str) -> list[Way]:
+async def _sections(settings: Settings, name: str) -> list[Section]:
     runtime = await _runtime(settings, name)
     process = await _process(settings, runtime)
     container = list(diagnosis.container(await probes.container(runtime, process)))
-    ways: list[Way] = [("container", container)]
+    sections: list[Section] = [("container", container)]
     if process is None:
-        return ways
+        return sections
     shown, guard = HostInterfaces(settings.internal_pool), AddressGuard()
     try:
         for desired in runtime.spec.interfaces:
             found = await probes.interface(runtime, desired, process, shown, guard)
-            ways.append((desired.name, list(diagnosis.interface(found))))
+            sections.append((desired.name, list(diagnosis.interface(found))))
     finally:
         guard.close()
-    return ways
+    return sections
 
 
 async def _runtime(settings: Settings, name: str) -> Runtime:
@@ -88,7 +88,9 @@ async def _runtime(settings: Settings, name: str) -> Runtime:
     try:
         return Runtime.model_validate(body)
     except pydantic.ValidationError as error:
-        raise errors.SettingError(f"the Runtime {name} is of another version: {error.errors()[0]['msg']}") from error
+        raise errors.SettingError(
+            f"the Runtime {name} does not match the schema of this version: {error.errors()[0]['msg']}"
+        ) from error
 
 
 async def _process(settings: Settings, runtime: Runtime) -> Process | None:
@@ -105,14 +107,14 @@ async def _process(settings: Settings, runtime: Runtime) -> Process | None:
         backend.close()
 
 
-def _as_json(ways: Sequence[Way]) -> str:
-    report = [{"interface": name, "steps": [step._asdict() for step in steps]} for name, steps in ways]
-    return json.dumps({"ok": all(step.ok for _, steps in ways for step in steps), "ways": report}, indent=2)
+def _as_json(sections: Sequence[Section]) -> str:
+    report = [{"interface": name, "steps": [step._asdict() for step in steps]} for name, steps in sections]
+    return json.dumps({"ok": all(step.ok for _, steps in sections for step in steps), "ways": report}, indent=2)
 
 
-def _as_text(ways: Sequence[Way]) -> str:
+def _as_text(sections: Sequence[Section]) -> str:
     lines = []
-    for name, steps in ways:
+    for name, steps in sections:
         lines.append(name)
         for step in steps:
             mark = click.style("OK  ", fg="green") if step.ok else click.style("FAIL", fg="red")

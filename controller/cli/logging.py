@@ -22,68 +22,69 @@ FIELDS = (
     "user", "impersonator", "verb", "resource", "object", "code", "dry_run", "milliseconds", "peer", "agent",
     "held_back",
 )  # fmt: skip
-# Libraries that tell at INFO what we tell ourselves, or at every request.
+# Libraries that log at INFO what this project logs itself, or every request.
 QUIET = ("aiohttp.access", "engineio", "socketio", "kopf", "urllib3", "docker", "asyncio")
-CLOUD = ("controller.cloud.answers", "controller.cloud.dispatcher")  # tell of each command that is refused
-ANONYMOUS = "system:anonymous"  # who gives no proof to the embedded API
-PACE_SECONDS = 60.0
-REFUSALS = 20  # of one user that are logged in that time: who may only read must not fill the disk by trying to write
+CLOUD = ("controller.cloud.answers", "controller.cloud.dispatcher")  # they log every refused command
+ANONYMOUS = "system:anonymous"  # the user name of unauthenticated clients of the embedded API
+WINDOW_SECONDS = 60.0
+MAX_REFUSALS = 20  # logged per user and window, so that a read-only user cannot fill the disk by trying to write
 FORBIDDEN = 403
-LONGEST = 4096  # characters of a message
-LONGEST_FIELD = 512
+MAX_LENGTH = 4096  # characters of a message
+MAX_FIELD_LENGTH = 512
 _PLAIN = re.compile(r"[\w./:@+,-]*")
 
 
 @dataclass
 class _Window:
-    """A minute of one kind: when it began, how many records it has seen, and the last of those it held back."""
+    """The current minute of one kind: its start, the number of records, and the last suppressed one."""
 
-    began: float
+    start: float
     seen: int = 0
     held: logging.LogRecord | None = None
 
 
-class Paced(logging.Filter):
-    """Lets the first records of a kind in a minute through, and tells how many it held back when the minute is over:
-    with the next record, or by ``tell`` when there is none.
+class RateLimit(logging.Filter):
+    """Passes the first records of each kind per minute and suppresses the rest.
+
+    The number of suppressed records is logged after the minute, with the next record or by ``flush``.
     """
 
     def __init__(
         self,
         kind_of: Callable[[logging.LogRecord], str | None],
         clock: Callable[[], float] = time.monotonic,
-        most: int = 1,
+        limit: int = 1,
     ) -> None:
-        """``kind_of`` names the kind of a record; None is never held back. ``most``: records of a kind per minute."""
+        """``kind_of`` returns a kind, or None to always pass the record; ``limit`` is per kind and minute."""
         super().__init__()
         self._kind_of = kind_of
         self._clock = clock
-        self._most = most
+        self._limit = limit
         self._windows: dict[str, _Window] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is logged now."""
+        """Whether to log the record now."""
         kind, now = self._kind_of(record), self._clock()
         if kind is None:
             return True
         window = self._windows.setdefault(kind, _Window(now))
-        if now - window.began >= PACE_SECONDS:
+        if now - window.start >= WINDOW_SECONDS:
             if window.held:
-                record.held_back = window.seen - self._most
+                record.held_back = window.seen - self._limit
             window = self._windows[kind] = _Window(now)
         window.seen += 1
-        if window.seen <= self._most:
+        if window.seen <= self._limit:
             return True
         window.held = record
         return False
 
-    def tell(self) -> None:
-        """Log the last record that was held back in each minute that is over, with the number of those before it."""
+    def flush(self) -> None:
+        """For each minute that is over, log the last suppressed record with the number of those before it."""
         now = self._clock()
-        over = [kind for kind, window in self._windows.items() if now - window.began >= PACE_SECONDS]
+        over = [kind for kind, window in self._windows.items() if now - window.start >= WINDOW_SECONDS]
         for window in map(self._windows.pop, over):
             if record := window.held:
-                record.held_back = window.seen - self._most - 1
+                record.held_back = window.seen - self._limit - 1
                 logging.getLogger(record.name).callHandlers(record)
 
 
@@ -96,9 +97,9 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _cut(record.getMessage(), LONGEST),
+            "message": _cut(record.getMessage(), MAX_LENGTH),
         }
-        entry |= {name: _cut(str(getattr(record, name)), LONGEST_FIELD) for name in FIELDS if hasattr(record, name)}
+        entry |= {name: _cut(str(getattr(record, name)), MAX_FIELD_LENGTH) for name in FIELDS if hasattr(record, name)}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry)  # ASCII only: no character can end a line or change the text direction
@@ -108,9 +109,9 @@ class ConsoleFormatter(logging.Formatter):
     """Time, level, message, and the fields in brackets."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; the lines of an exception follow, indented so that they cannot pass for entries."""
+        """One line, followed by the lines of an exception, indented so that they cannot imitate entries."""
         about = " ".join(f"{name}={_field(getattr(record, name))}" for name in FIELDS if hasattr(record, name))
-        message = printable(_cut(record.getMessage(), LONGEST))
+        message = printable(_cut(record.getMessage(), MAX_LENGTH))
         line = f"{_time(record)} {record.levelname:<7} {message}{f' [{about}]' if about else ''}"
         if not record.exc_info:
             return line
@@ -125,36 +126,36 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def set_up(form: str, level: str) -> list[Paced]:
-    """Send the log to standard error; called once, by the service, which runs ``tell_held_back`` of the result."""
+def set_up(form: str, level: str) -> list[RateLimit]:
+    """Log to standard error. Called once, by the service, which passes the result to ``flush_periodically``."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    return pace()
+    return rate_limit()
 
 
-def pace() -> list[Paced]:
-    """Bound what others can cause as often as they like."""
-    # Whoever reaches a port can cause these without a proof of who it is.
-    strangers, anonymous = Paced(lambda record: str(record.msg)), Paced(_anonymous)
-    refused = Paced(refused_to, most=REFUSALS)
-    cloud = Paced(lambda record: str(record.msg), most=REFUSALS)
+def rate_limit() -> list[RateLimit]:
+    """Add rate limits to records that others can cause at will."""
+    # Anyone who reaches a port can cause these without authentication.
+    unauthenticated, anonymous = RateLimit(lambda record: str(record.msg)), RateLimit(_anonymous)
+    refused = RateLimit(refused_to, limit=MAX_REFUSALS)
+    cloud = RateLimit(lambda record: str(record.msg), limit=MAX_REFUSALS)
     for name in CLOUD:
         logging.getLogger(name).addFilter(cloud)
-    logging.getLogger("aiohttp.server").addFilter(strangers)
+    logging.getLogger("aiohttp.server").addFilter(unauthenticated)
     logging.getLogger("edge.audit").addFilter(anonymous)
     logging.getLogger("edge.audit").addFilter(refused)
-    return [strangers, anonymous, refused, cloud]
+    return [unauthenticated, anonymous, refused, cloud]
 
 
-async def tell_held_back(paced: Iterable[Paced]) -> None:
-    """Tell of what was held back when its minute is over, until cancelled."""
+async def flush_periodically(limits: Iterable[RateLimit]) -> None:
+    """Log suppressed records after each minute, until cancelled."""
     while True:
-        await asyncio.sleep(PACE_SECONDS / 4)
-        for each in paced:
-            each.tell()
+        await asyncio.sleep(WINDOW_SECONDS / 4)
+        for each in limits:
+            each.flush()
 
 
 def _anonymous(record: logging.LogRecord) -> str | None:
@@ -169,12 +170,12 @@ def refused_to(record: logging.LogRecord) -> str | None:
 
 def _field(value: object) -> str:
     """A value, quoted if needed, so that its end is unambiguous."""
-    text = _cut(str(value), LONGEST_FIELD)
+    text = _cut(str(value), MAX_FIELD_LENGTH)
     return text if _PLAIN.fullmatch(text) else printable(json.dumps(text, ensure_ascii=False))
 
 
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[:longest]}..."
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def _time(record: logging.LogRecord) -> str:

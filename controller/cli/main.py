@@ -1,4 +1,4 @@
-"""``edge-controller``: the entry of the command line. Commands are imported when they are called, so help is fast."""
+"""``edge-controller``: the command line's entry point. Commands are imported on use, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on demand."""
+    """A group that imports its commands on demand."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the table."""
+        """The commands in the order of the table."""
         return list(COMMANDS)
 
     @override
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing any."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
 
@@ -77,7 +77,7 @@ def version() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run a command; an EdgeError becomes one sentence on standard error and exit status 1."""
+    """Run a command; print an EdgeError as one sentence on standard error and exit with status 1."""
     try:
         return cli.main(args=arguments, prog_name="edge-controller", standalone_mode=True)
     except errors.EdgeError as error:

@@ -1,4 +1,4 @@
-"""The settings as options of a command: every field is a flag, so flags and settings cannot drift apart."""
+"""Command options generated from the settings, so that flags and settings cannot drift apart."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from typing_extensions import override
 from controller import settings
 
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
-LONGEST = 365 * UNITS["d"]
+MAX_SECONDS = 365 * UNITS["d"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class Span(click.ParamType[float]):
-    """A duration from one minute to a year, given as 30m, 24h or 7d; in seconds."""
+class Duration(click.ParamType[float]):
+    """A duration from one minute to a year, given as 30m, 24h or 7d; converts to seconds."""
 
     name = "TIME"
 
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse it; fails with the expected form."""
+        """Parse the duration; fails with the expected form."""
         found = re.fullmatch(r"(\d{1,6})([mhd])", str(value))
         seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
-        if not UNITS["m"] <= seconds <= LONGEST:
+        if not UNITS["m"] <= seconds <= MAX_SECONDS:
             self.fail(f"{value!r} is not a duration from 1m to 365d: give it as 30m, 24h or 7d", param, ctx)
         return seconds
 
 
 def with_settings(*fields: str) -> Decorator:
-    """Give a command the flags of these settings (by default all) and call it with the loaded Settings."""
+    """Add the flags of these settings (default: all) to a command and call it with the loaded Settings."""
     chosen = fields or tuple(settings.Settings.model_fields)
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from controller.cli.options import with_settings
 from controller.settings import Settings
 from controller.state import State
 
-# asyncio keeps a read buffer for each side of each TLS connection: 256 KiB by default, 6 MB for our own alone.
+# asyncio keeps a read buffer per side of each TLS connection: 256 KiB by default, 6 MB for our own connections alone.
 TLS_BUFFER_BYTES = 32 << 10
 
 
@@ -38,13 +38,13 @@ def run(settings: Settings) -> None:
 def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
     """Run until a signal arrives. Raises errors.SettingError."""
     sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
-    paced = logs.set_up(settings.log_format, settings.log_level)
+    rate_limits = logs.set_up(settings.log_format, settings.log_level)
     os.umask(0o077)
     state = State(settings.state_dir)
     with state.lock():
         state.tighten()
         try:
-            asyncio.run(_serve(settings, state, limits, paced))
+            asyncio.run(_serve(settings, state, limits, rate_limits))
         except OSError as error:
             if error.errno not in files.REMEDIES:
                 raise
@@ -53,15 +53,15 @@ def serve(settings: Settings, limits: EngineLimits = LIMITS) -> None:
             ) from error
 
 
-async def _serve(settings: Settings, state: State, limits: EngineLimits, paced: list[logs.Paced]) -> None:
+async def _serve(settings: Settings, state: State, limits: EngineLimits, rate_limits: list[logs.RateLimit]) -> None:
     from controller.manager.manager import Manager  # noqa: PLC0415 - everything; only this command needs it
 
     service = Manager(settings, state, os.environ, limits)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stop)
-    told = asyncio.create_task(logs.tell_held_back(paced), name="what the log held back")
+    flushing = asyncio.create_task(logs.flush_periodically(rate_limits), name="log rate limits")
     try:
         await service.run()
     finally:
-        told.cancel()
+        flushing.cancel()

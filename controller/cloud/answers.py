@@ -72,5 +72,5 @@ def _sendable(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refusal(event: Incoming, error: str) -> dict[str, Any]:
-    """An error answer (protocol: Link)."""
+    """An error answer as docs/protocol.md defines it."""
     return {**echo(event.name, event.arguments), "status": "error", "error": error}

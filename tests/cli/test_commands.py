@@ -1,4 +1,4 @@
-"""The command line as a person meets it: help, versions, one sentence for what is wrong, exit statuses."""
+"""The command line: help, version, errors in one sentence, exit statuses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(*arguments: str, **environment: str) -> Result:
 def program(
     *arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program as users do."""
+    """Run the program in a subprocess, as users do."""
     return subprocess.run(
         [sys.executable, "-m", "controller", *arguments],
         cwd=cwd,
@@ -43,7 +43,7 @@ def program(
     )
 
 
-def test_the_version_is_the_packages() -> None:
+def test_version_prints_the_packages_version() -> None:
     assert run("version").output.strip() == __version__
 
 
@@ -63,7 +63,7 @@ def test_run_has_a_flag_for_every_setting() -> None:
     assert all(settings.variable(field) in text.replace("\n", "") for field in settings.Settings.model_fields)
 
 
-def test_help_and_version_load_none_of_the_heavy_libraries() -> None:
+def test_help_loads_no_heavy_libraries() -> None:
     code = (
         "import sys; from controller.cli import main\n"
         "try: main.main(['--help'])\n"
@@ -75,7 +75,7 @@ def test_help_and_version_load_none_of_the_heavy_libraries() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_unknown_command_names_the_help() -> None:
+def test_an_unknown_command_is_refused() -> None:
     result = run("start")
     assert result.exit_code == 2
     assert "No such command" in result.output
@@ -95,7 +95,7 @@ def test_an_unknown_command_names_the_help() -> None:
         (("logs", "plc-1", "--state-dir", "/nonexistent/state"), {}, "belongs to no installation"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_status_1(
+def test_an_error_is_one_sentence_with_status_1(
     arguments: tuple[str, ...], environment: dict[str, str], part: str
 ) -> None:
     done = program(*arguments, environment=environment)
@@ -106,12 +106,12 @@ def test_what_is_wrong_is_one_sentence_and_status_1(
     assert not Path("/nonexistent").exists()
 
 
-def test_crds_prints_what_can_be_applied() -> None:
+def test_crds_prints_manifests() -> None:
     documents = list(yaml.safe_load_all(run("crds").output))
     assert [document["spec"]["names"]["kind"] for document in documents] == ["Runtime", "EdgeNode", "RuntimeCommand"]
 
 
-def test_crds_checks_what_is_written(tmp_path: Path) -> None:
+def test_crds_detects_outdated_files(tmp_path: Path) -> None:
     assert program("crds", "--write", str(tmp_path)).returncode == 0
     assert program("crds", "--check", str(tmp_path)).returncode == 0
     path = tmp_path / "runtimes.getedge.me.yaml"
@@ -126,14 +126,14 @@ def test_the_crds_in_the_repository_are_up_to_date() -> None:
     assert program("crds", "--check", str(ROOT / "crds")).returncode == 0
 
 
-def test_kubeconfig_prints_the_one_of_the_embedded_api(tmp_path: Path) -> None:
+def test_kubeconfig_prints_that_of_the_embedded_api(tmp_path: Path) -> None:
     State(tmp_path).write("kubeconfig", "kind: Config\n")
     assert run("kubeconfig", "--state-dir", str(tmp_path)).output == "kind: Config\n"
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Path:
-    """The state directory of a controller that ran before."""
+def state_dir(tmp_path: Path) -> Path:
+    """The state directory of a controller that has run before."""
     Pki(tmp_path / "api" / "pki", lambda: ["192.168.1.5"]).ensure(time.time())
     cluster = {"server": "https://127.0.0.1:6445", "certificate-authority-data": "QUJD"}
     kubeconfig = kubeconfigs.of(cluster, "admin", (b"certificate", b"key"), "edge")
@@ -149,8 +149,10 @@ def kept(tmp_path: Path) -> Path:
         (("--ttl", "7d"), "CN=admin,O=system:masters", 168),
     ],
 )
-def test_a_kubeconfig_is_handed_out_for_a_while(kept: Path, options: tuple[str, ...], name: str, hours: float) -> None:
-    found = yaml.safe_load(run("kubeconfig", *options, "--state-dir", str(kept)).output)
+def test_a_kubeconfig_is_issued_for_a_limited_time(
+    state_dir: Path, options: tuple[str, ...], name: str, hours: float
+) -> None:
+    found = yaml.safe_load(run("kubeconfig", *options, "--state-dir", str(state_dir)).output)
     user, cluster = found["users"][0]["user"], found["clusters"][0]["cluster"]
     certificate = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
     assert certificate.subject.rfc4514_string() == name
@@ -163,34 +165,34 @@ def test_a_kubeconfig_is_handed_out_for_a_while(kept: Path, options: tuple[str, 
 @pytest.mark.parametrize(
     ("server", "seen_name"), [("https://192.168.1.5:6445", None), ("https://edge-7.plant:443", "localhost")]
 )
-def test_a_kubeconfig_for_another_machine(kept: Path, server: str, seen_name: str | None) -> None:
-    printed = run("kubeconfig", "--user", "viewer", "--server", server, "--state-dir", str(kept)).output
+def test_a_kubeconfig_for_another_machine(state_dir: Path, server: str, seen_name: str | None) -> None:
+    printed = run("kubeconfig", "--user", "viewer", "--server", server, "--state-dir", str(state_dir)).output
     cluster = yaml.safe_load(printed)["clusters"][0]["cluster"]
     assert (cluster["server"], cluster.get("tls-server-name")) == (server, seen_name)
 
 
 @pytest.mark.parametrize("ttl", ["0h", "30s", "366d", "soon", "-1h"])
-def test_a_time_that_no_certificate_gets(kept: Path, ttl: str) -> None:
-    result = run("kubeconfig", f"--ttl={ttl}", "--state-dir", str(kept))
+def test_an_invalid_lifetime_is_refused(state_dir: Path, ttl: str) -> None:
+    result = run("kubeconfig", f"--ttl={ttl}", "--state-dir", str(state_dir))
     assert result.exit_code == 2
     assert "give it as 30m, 24h or 7d" in result.output
 
 
-def test_reset_lifts_a_retirement(tmp_path: Path) -> None:
+def test_reset_reactivates_a_retired_agent(tmp_path: Path) -> None:
     State(tmp_path).retire()
     assert "active again" in run("reset", "--state-dir", str(tmp_path)).output
     assert not State(tmp_path).retired
     assert "nothing to do" in run("reset", "--state-dir", str(tmp_path)).output
 
 
-def test_purge_of_no_installation_has_nothing_to_do(tmp_path: Path) -> None:
+def test_purge_without_an_installation_does_nothing(tmp_path: Path) -> None:
     result = run("purge", "--yes", "--state-dir", str(tmp_path / "state"))
     assert result.exit_code == 0
     assert "nothing to remove" in result.output
     assert not (tmp_path / "state").exists()
 
 
-def test_check_says_what_to_mend_and_fails(tmp_path: Path) -> None:
+def test_check_reports_problems_and_fails(tmp_path: Path) -> None:
     environment = {
         "EDGE_STATE_DIR": str(tmp_path / "state"),
         "EDGE_CLIENT_CERT": str(tmp_path / "missing.crt"),
