@@ -1,4 +1,4 @@
-"""An application's warnings about its own resources come with the answer to a write, and refuse nothing."""
+"""Warnings of an application about its own resources are returned with writes, but never refuse them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOLD = {"finalizers": ["example.com/hold"]}
 
 
 def others(item: dict[str, Any], everything: Sequence[dict[str, Any]]) -> list[str]:
-    """Says which others there are."""
+    """A warning for every other object."""
     return [f"beside {one['metadata']['name']}" for one in everything if one is not item and one != item]
 
 
@@ -37,7 +37,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await made.close()
 
 
-async def test_who_writes_is_told_and_the_object_is_written(store: Store) -> None:
+async def test_writes_return_warnings_and_succeed(store: Store) -> None:
     verbs = Verbs(store, {CONFIG_MAPS.key: others})
     second = PLACE._replace(name="second")
 
@@ -51,7 +51,7 @@ async def test_who_writes_is_told_and_the_object_is_written(store: Store) -> Non
     assert store.get(second.key) == changed.object
 
 
-async def test_a_deletion_and_a_write_of_another_resource_are_not_told(store: Store) -> None:
+async def test_deletions_and_writes_of_other_resources_have_no_warnings(store: Store) -> None:
     first = PLACE._replace(name="first")
 
     deleted = await Verbs(store, {CONFIG_MAPS.key: others}).delete(first, Deletion(), WriteOptions())

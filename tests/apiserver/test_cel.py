@@ -1,4 +1,4 @@
-"""What expressions mean, as kube-apiserver 1.35 answers them (Kubernetes documentation: CEL in Kubernetes)."""
+"""CEL expressions: results as in kube-apiserver 1.35 (Kubernetes documentation: CEL in Kubernetes)."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ HOLD = [
     "self.?map.k.orValue('') == 'v' && self.?s.optMap(x, x + '!').value() == 'abc!'",
     "[?self.?s, ?self.?gone] == ['abc'] && {?'a': self.?gone} == {}",
     "optional.of(1).or(optional.none()).value() == 1 && !optional.ofNonZeroValue('').hasValue()",
-    # types that a schema gives
+    # types from the schema
     "self.n / 2.0 == 1.5 && self.at.getFullYear() == 2023 && self.at.getHours('-08:00') == 18",
     "self.every > duration('1h') && self.every.getMinutes() == 90 && self.raw == b'abc'",
     "type(self.share) == string ? self.share.endsWith('%') : self.share > 3",
     "self.set == ['b', 'a'] && self.set + ['a', 'c'] == ['a', 'b', 'c']",
-    # faults that do not decide
+    # errors that do not affect the result
     "self.list[9] == 1 || true", "!(false && self.list[9] == 1)", "self.list.exists(x, 1 / (x - 1) == 1)",
     "-7 / 2 == -3 && -7 % 2 == -1 && 7 % -2 == 1", "1 < 1.5 && dyn(1) == 1.0 && dyn('a') != 1 && dyn(true) != 1",
     # macros
     "self.list.all(i, v, v == i + 1) && self.map.transformMap(k, v, v + k) == {'k': 'vk'}",
     "self.list.map(x, x > 1, x * 2) == [4, 6] && self.list.transformList(i, v, v > 1, i) == [1, 2]",
     "[1, 2].map(x, [3, 4].map(x, x * 10)) == [[30, 40], [30, 40]] && self.list.filter(x, x > 1).sum() == 5",
-    # texts
+    # strings
     "'%s-%d: %.2f %x %%'.format(['a', 1, 1.5, 255]) == 'a-1: 1.50 ff %'",
     """'%s'.format([[1, 'a']]) == '[1, "a"]' && '%s'.format([duration('90s')]) == '90s'""",
     "'a,b,c'.split(',', 2) == ['a', 'b,c'] && ['a', 'b'].join('-') == 'a-b' && 'ab'.replace('', '-') == '-a-b-'",
@@ -102,19 +102,19 @@ def _rule(text: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("rule", HOLD)
-def test_these_hold(rule: str) -> None:
+def test_expression_is_true(rule: str) -> None:
     assert not rules.faults(_rule(rule), "")
     assert not rules.check(_rule(rule), VALUE, None)
 
 
 @pytest.mark.parametrize("rule", FAIL)
-def test_these_cannot_be_evaluated(rule: str) -> None:
+def test_expression_has_an_evaluation_error(rule: str) -> None:
     assert not rules.faults(_rule(rule), "")
     assert len(rules.check(_rule(rule), VALUE, None)) == 1
 
 
 @pytest.mark.parametrize("rule", REFUSED)
-def test_these_are_refused_with_the_definition(rule: str) -> None:
+def test_expression_does_not_compile(rule: str) -> None:
     (cause,) = rules.faults(_rule(rule), "spec")
     assert "compilation failed" in cause.message
 
@@ -134,7 +134,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_value_of_another_type_is_no_fault_of_the_server(form: str) -> None:
+def test_wrong_argument_types_only_raise_cel_errors(form: str) -> None:
     seen = {f"v{place}": compiler.compiled(text)(Meter(1000, {})) for place, text in enumerate(VALUES)}
     for names in itertools.product(seen, repeat=form.count("{}")):
         program = _compiled(form.format(*names))
@@ -149,7 +149,7 @@ def _compiled(text: str) -> compiler.Program | None:
     return None
 
 
-def test_an_old_value_may_be_optional() -> None:
+def test_old_self_may_be_optional() -> None:
     schema = _rule("!oldSelf.hasValue() || oldSelf.value().s == self.s", optionalOldSelf=True)
     assert not rules.faults(schema, "")
     assert not rules.check(schema, VALUE, None)
@@ -157,14 +157,14 @@ def test_an_old_value_may_be_optional() -> None:
     assert rules.check(schema, {**VALUE, "s": "other"}, VALUE)
 
 
-def test_a_transition_rule_sees_lists_without_their_order() -> None:
+def test_sets_and_maps_compare_equal_in_any_order() -> None:
     schema = _rule("self.set == oldSelf.set && self.refs == oldSelf.refs && self.at == oldSelf.at")
     turned = {**VALUE, "set": ["b", "a"], "refs": VALUE["refs"][::-1], "at": "2023-06-14T04:00:14.5+02:00"}
     assert not rules.check(schema, turned, VALUE)
     assert rules.check(schema, {**VALUE, "set": ["a", "c"]}, VALUE)
 
 
-def test_a_message_is_made_of_the_value_and_the_place_may_be_a_field() -> None:
+def test_message_expression_and_field_path() -> None:
     schema = _rule(
         "self.n < 1.0", messageExpression="'%s is %d items'.format([self.s, self.list.size()])", fieldPath=".n"
     )

@@ -1,4 +1,4 @@
-"""What generated requests are answered with: never a fault of the server, which goes on answering."""
+"""Fuzzing with generated requests: no server errors, and the server keeps answering."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tests.conformance.conftest import DEFINITION, widget
 
 JSON, MERGE = "application/json", "application/merge-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-TIMED_OUT = 504  # a request may name less time than anything takes
+TIMED_OUT = 504  # a generated timeout may be too short for any request
 BOUNDED = settings(
     derandomize=True,
     database=None,
     max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-REQUESTS = 4  # of an example
+REQUESTS = 4  # per example
 
 Steps = tuple[str | int, ...]
 
@@ -98,7 +98,7 @@ QUERIES = st.dictionaries(PARAMETERS, SAMPLES | st.text(max_size=6), max_size=3)
 
 
 def paths(value: Any, here: Steps = ()) -> Iterator[Steps]:
-    """Every place in an object."""
+    """The path of every part of an object."""
     yield here
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, part in parts:
@@ -106,7 +106,7 @@ def paths(value: Any, here: Steps = ()) -> Iterator[Steps]:
 
 
 def put(item: Any, path: Steps, value: Any) -> Any:
-    """The object with another value at a place."""
+    """The object with another value at a path."""
     if not path:
         return value
     item = copy.copy(item)
@@ -116,7 +116,7 @@ def put(item: Any, path: Steps, value: Any) -> Any:
 
 @st.composite
 def mutated(draw: st.DrawFn, item: dict[str, Any]) -> Any:
-    """An object of which a part or two are something else."""
+    """An object with one or two parts replaced."""
     found: Any = item
     for _ in range(draw(st.integers(1, 2))):
         path = draw(st.sampled_from(list(paths(found))))
@@ -153,7 +153,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, str, bytes]:
 
 
 def written(value: Any, kind: str, blocks: bool) -> bytes:
-    """A body, in YAML of either style where that is taken."""
+    """The encoded body; YAML in block or flow style."""
     if "yaml" in kind and blocks:
         return yaml.safe_dump(value, allow_unicode=True).encode(errors="surrogatepass")
     return json.dumps(value).encode()
@@ -161,7 +161,7 @@ def written(value: Any, kind: str, blocks: bool) -> bytes:
 
 @pytest.fixture
 async def admin(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[aiohttp.ClientSession]:
-    """An administrator of a server with custom kinds, and an object of each kind; no fault may be in its log."""
+    """An administrator's session on a server with an object of each kind. Fails when the server logs an error."""
     server = ApiServer(tmp_path, "127.0.0.1", 0, [DEFINITION, *crds.manifests()], "edge")
     await server.start()
     async with acting(server, tmp_path, "admin") as http:
@@ -173,7 +173,7 @@ async def admin(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterat
 
 
 async def ask(http: aiohttp.ClientSession, method: str, url: str, kind: str, body: bytes, accept: str = "*/*") -> int:
-    """The status of an answer."""
+    """Send a request and return the status. Fails on server errors."""
     headers = {"Content-Type": kind, "Accept": accept}
     async with http.request(method, URL(url, encoded=True), data=body or None, headers=headers) as answer:
         await answer.read()
@@ -183,7 +183,7 @@ async def ask(http: aiohttp.ClientSession, method: str, url: str, kind: str, bod
 
 @BOUNDED
 @given(sent=st.lists(requests(), min_size=REQUESTS, max_size=REQUESTS))
-async def test_no_write_is_a_fault_of_the_server(
+async def test_writes_never_cause_a_server_error(
     admin: aiohttp.ClientSession, sent: list[tuple[str, str, str, bytes]]
 ) -> None:
     for request in sent:
@@ -195,7 +195,7 @@ async def test_no_write_is_a_fault_of_the_server(
 
 @BOUNDED
 @given(place=st.sampled_from(sorted(PLACES)), query=QUERIES, accept=st.sampled_from([TABLE, "*/*", "application/yaml"]))
-async def test_no_question_is_a_fault_of_the_server(
+async def test_reads_never_cause_a_server_error(
     admin: aiohttp.ClientSession, place: str, query: dict[str, str], accept: str
 ) -> None:
     await ask(admin, "GET", str(URL(place).with_query(query)), "", b"", accept)
@@ -215,7 +215,7 @@ SCALED["spec"]["versions"][0] |= {
 }
 
 
-async def test_a_scale_without_a_count_is_refused_until_one_is_set(tmp_path: Path) -> None:
+async def test_reading_a_scale_is_refused_until_replicas_are_set(tmp_path: Path) -> None:
     server = ApiServer(tmp_path, "127.0.0.1", 0, [SCALED], "edge")
     await server.start()
     place = "/apis/fuzz.getedge.me/v1/namespaces/edge/scaled"

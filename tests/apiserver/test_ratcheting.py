@@ -1,4 +1,4 @@
-"""What was stored before a rule came stays readable, writable elsewhere, and deletable: only changes are validated."""
+"""Validation ratcheting: updates of objects that violate newer rules are only refused where they change something."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SPEC = {
 
 @pytest.fixture
 def samples() -> Resource:
-    """The kind, as it is defined today."""
+    """The kind with its current definition."""
     schema = {"type": "object", "properties": {"spec": SPEC, "status": {"type": "object", "properties": {
         "phase": {"type": "string"}}}}}  # fmt: skip
     version = {"name": "v1", "served": True, "storage": True, "subresources": {"status": {}}}
@@ -59,21 +59,21 @@ def samples() -> Resource:
 
 
 def _refused(samples: Resource, item: Object) -> set[str]:
-    """The fields for which an update is refused."""
+    """The fields that an update is refused for."""
     with pytest.raises(failures.Failure) as raised:
         strategy.changed(samples, STORED, item, WriteOptions())
     assert raised.value.details is not None
     return {cause["field"] for cause in raised.value.details["causes"]}
 
 
-def test_the_status_of_what_breaks_todays_rules_can_be_written(samples: Resource) -> None:
+def test_the_status_of_an_invalid_object_can_be_written(samples: Resource) -> None:
     written = strategy.changed(
         samples, STORED, {**copy.deepcopy(STORED), "status": {"phase": "Up"}}, WriteOptions(subresource="status")
     )
     assert written["status"] == {"phase": "Up"}
 
 
-def test_metadata_can_be_mended_part_by_part(samples: Resource) -> None:
+def test_invalid_metadata_can_be_corrected_step_by_step(samples: Resource) -> None:
     item = copy.deepcopy(STORED)
     item["metadata"]["labels"]["fine"] = "x"
     item["metadata"]["finalizers"] = []
@@ -82,13 +82,13 @@ def test_metadata_can_be_mended_part_by_part(samples: Resource) -> None:
     assert "finalizers" not in written["metadata"] or not written["metadata"]["finalizers"]
 
 
-def test_what_is_added_to_metadata_is_held_to_the_rules(samples: Resource) -> None:
+def test_added_metadata_is_validated(samples: Resource) -> None:
     item = copy.deepcopy(STORED)
     item["metadata"]["labels"]["worse"] = "z z"
     assert _refused(samples, item) == {"metadata.labels"}
 
 
-def test_a_field_that_stays_as_it_was_is_not_refused(samples: Resource) -> None:
+def test_an_unchanged_invalid_field_is_accepted(samples: Resource) -> None:
     item = copy.deepcopy(STORED)
     item["spec"]["owner"] = "me"
     item["spec"]["ports"][0]["to"] = "a"
@@ -107,19 +107,19 @@ def test_a_field_that_stays_as_it_was_is_not_refused(samples: Resource) -> None:
     ],
     ids=repr,
 )
-def test_what_changes_is_held_to_the_rules(samples: Resource, change: Object, field: str) -> None:
+def test_changed_fields_are_validated(samples: Resource, change: Object, field: str) -> None:
     item = copy.deepcopy(STORED)
     item["spec"] |= {"owner": "me", **change}
     assert field in _refused(samples, item)
 
 
-def test_a_part_that_is_demanded_today_must_come_with_the_next_change(samples: Resource) -> None:
+def test_a_newly_required_field_is_demanded_by_the_next_change(samples: Resource) -> None:
     item = copy.deepcopy(STORED)
     item["spec"]["n"] = 2
     assert _refused(samples, item) == {"spec.owner"} | {"<nil>"}
 
 
-def test_a_runtime_whose_paths_are_refused_today_can_be_changed_elsewhere() -> None:
+def test_other_fields_of_a_runtime_with_invalid_paths_can_be_changed() -> None:
     (runtimes,) = of_definition(crds.manifest(crds.RUNTIME))
     paths = {"mountPath": "/data/../x"}, {"containerPath": "/dev//x", "deviceId": "usb"}
     volume, port = ({"name": "a", **path} for path in paths)

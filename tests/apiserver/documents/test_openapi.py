@@ -1,4 +1,4 @@
-"""OpenAPI documents: what their protobuf form says on the wire, and when they are made again."""
+"""OpenAPI documents: protobuf encoding and caching."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ V2 = ["v2"]
 
 
 def _schema(schema: dict[str, Any]) -> bytes:
-    """The bytes of one definition named d, without the three messages around it, each of less than 128 bytes."""
+    """The encoded definition "d" without the three enclosing messages, each shorter than 128 bytes."""
     encoded = openapi_protobuf.encode({"definitions": {"d": schema}})
     size = len(encoded)
     assert encoded[:9] == bytes([0x4A, size - 2, 0x0A, size - 4, 0x0A, 1]) + b"d" + bytes([0x12, size - 9])
@@ -42,7 +42,7 @@ def _schema(schema: dict[str, Any]) -> bytes:
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_schema_has_the_fields_of_gnostics_message(schema: dict[str, Any], encoded: bytes) -> None:
+def test_a_schema_is_encoded_as_the_message_of_gnostic(schema: dict[str, Any], encoded: bytes) -> None:
     assert _schema(schema) == encoded
 
 
@@ -52,11 +52,11 @@ def test_a_schema_has_the_fields_of_gnostics_message(schema: dict[str, Any], enc
      {"nullable": True}, {"anyOf": [{}]}, {"maxItems": 1e400}],
     ids=repr,
 )  # fmt: skip
-def test_what_the_message_cannot_say_is_left_out_alone(part: dict[str, Any]) -> None:
+def test_only_members_without_encoding_are_omitted(part: dict[str, Any]) -> None:
     assert _schema({"title": "t", **part}).startswith(b"\x1a\x01t")
 
 
-async def test_a_document_is_made_once_until_a_definition_changes() -> None:
+async def test_a_document_is_built_once_until_a_definition_changes() -> None:
     registry = Registry(CORE)
     definitions = [{**copy.deepcopy(made), "metadata": {**made["metadata"]}} for made in crds.manifests()]
     registry.define(definitions)
@@ -64,7 +64,7 @@ async def test_a_document_is_made_once_until_a_definition_changes() -> None:
     first = await documents.find(V2, [PROTOBUF])
     assert first is not None
     assert await documents.find(V2, [PROTOBUF]) is first
-    registry.define(copy.deepcopy(definitions))  # the same kinds, noticed anew
+    registry.define(copy.deepcopy(definitions))  # equal definitions, registered again
     assert await documents.find(V2, [PROTOBUF]) is first
     registry.define(definitions[1:])
     second = await documents.find(V2, [PROTOBUF])

@@ -1,4 +1,4 @@
-"""Patches: what they make of an object, and which cannot be applied, however odd they are."""
+"""JSON patches, strategic merge patches and apply: results, refusals, and running time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ STRATEGIC: st.SearchStrategy[Any] = st.recursive(
         {"op": "nonsense", "path": "/a"}, {"op": ["add"], "path": "/a", "value": 1}, {"op": "add", "path": "/~2"},
     ],
 )  # fmt: skip
-def test_an_operation_that_cannot_be_is_refused(operation: Any) -> None:
+def test_an_invalid_operation_is_refused(operation: Any) -> None:
     target = {"a": 1, "l": [1, 2], "o": {}}
     with pytest.raises(patches.PatchError):
         patches.apply_json(target, [operation])
@@ -59,17 +59,17 @@ def test_an_operation_that_cannot_be_is_refused(operation: Any) -> None:
 
 
 @pytest.mark.parametrize("patch", [odd for odd in ODD if odd != []])
-def test_a_json_patch_is_a_list_of_operations(patch: Any) -> None:
+def test_a_json_patch_must_be_a_list_of_operations(patch: Any) -> None:
     with pytest.raises(patches.MalformedPatchError):
         patches.apply_json({}, patch)
 
 
-def test_operations_are_counted() -> None:
+def test_the_number_of_operations_is_limited() -> None:
     with pytest.raises(patches.TooManyOperationsError):
         patches.apply_json({}, [{"op": "test", "path": "", "value": {}}] * (patches.OPERATIONS + 1))
 
 
-def test_a_document_that_doubles_itself_is_refused() -> None:
+def test_a_patch_that_doubles_the_document_is_refused() -> None:
     doubling = [{"op": "copy", "from": "/l", "path": "/l/-"}] * 40
     with pytest.raises(patches.PatchError, match="more than"):
         patches.apply_json({"l": [1]}, doubling)
@@ -77,7 +77,7 @@ def test_a_document_that_doubles_itself_is_refused() -> None:
         patches.apply_json({"l": ["x" * 1000]}, doubling)
 
 
-def test_a_document_that_is_moved_into_itself_grows_no_deeper_than_a_body() -> None:
+def test_moving_a_document_into_itself_cannot_exceed_the_depth_limit() -> None:
     burying = [
         {"op": "add", "path": "/t", "value": {}},
         {"op": "move", "from": "/a", "path": "/t/a"},
@@ -90,7 +90,7 @@ def test_a_document_that_is_moved_into_itself_grows_no_deeper_than_a_body() -> N
         patches.apply_json({"a": {}}, [*burying * 3000, {"op": "copy", "from": "/a", "path": "/b"}])
 
 
-def test_a_member_that_is_not_there_may_be_replaced_as_in_kubernetes() -> None:
+def test_a_missing_member_can_be_replaced_as_in_kubernetes() -> None:
     assert patches.apply_json({"l": []}, [{"op": "replace", "path": "/a", "value": 1}]) == {"l": [], "a": 1}
 
 
@@ -118,19 +118,19 @@ def test_any_strategic_patch_is_applied_or_refused(target: Any, patch: Any) -> N
         {"$deleteFromPrimitiveList/finalizers": [{}]}, {"$deleteFromPrimitiveList/finalizers": 1},
     ],
 )  # fmt: skip
-def test_a_strategic_patch_over_foreign_shapes_is_refused(patch: Any) -> None:
+def test_a_malformed_strategic_patch_is_refused(patch: Any) -> None:
     with pytest.raises(patches.PatchError):
         strategic.merge({"conditions": [{"type": "a"}], "finalizers": ["a"]}, patch)
 
 
-def test_lists_of_other_shapes_give_way() -> None:
+def test_a_list_replaces_a_value_of_another_type() -> None:
     found = strategic.merge(
         {"conditions": "text", "finalizers": 1}, {"conditions": [{"type": "a"}], "finalizers": ["b"]}
     )
     assert found == {"conditions": [{"type": "a"}], "finalizers": ["b"]}
 
 
-def test_directives_hold_also_where_nothing_is_yet() -> None:
+def test_directives_apply_to_missing_members() -> None:
     assert strategic.merge({}, {"a": {"$patch": "replace", "b": 1}, "c": {"$retainKeys": ["d"], "d": 1}}) == {
         "a": {"b": 1},
         "c": {"d": 1},
@@ -146,7 +146,7 @@ def test_long_lists_merge_in_linear_time() -> None:
     assert merged == {"conditions": entries, "finalizers": names}
 
 
-def test_thousands_of_applied_fields_are_given_up_in_linear_time() -> None:
+def test_thousands_of_applied_fields_are_removed_in_linear_time() -> None:
     manager = Manager("m", "Apply", "v1")
     config = {"metadata": {"name": "one"}, "data": {str(number): "" for number in range(20_000)}}
     made, owned = apply.apply({}, config, manager, None, "now", force=False)
@@ -170,13 +170,13 @@ ALICE, BOB = Manager("alice", managers.APPLY, "v1"), Manager("bob", managers.APP
 
 
 def applied(live: Any, manager: Manager, **fields: Any) -> dict[str, Any]:
-    """The object once a manager applied these fields to it."""
+    """The object after a manager applied these fields."""
     config = {"metadata": {"name": "one"}, **fields}
     made, owned = apply.apply(live, config, manager, PARTS, "now", force=True)
     return {**made, "metadata": {"name": "one", "managedFields": managers.write(owned)}}
 
 
-def test_items_of_lists_that_nobody_applies_any_more_go_in_linear_time() -> None:
+def test_list_items_without_owners_are_removed_in_linear_time() -> None:
     many = [str(number) for number in range(10_000)]
     made = applied({}, ALICE, names=many, parts=[{"name": name} for name in many])
     made = applied(made, BOB, names=["7", "x"], parts=[{"name": "8", "size": 1}])
@@ -184,13 +184,13 @@ def test_items_of_lists_that_nobody_applies_any_more_go_in_linear_time() -> None
     assert (left["names"], left["parts"]) == (["7", "x"], [{"name": "8", "size": 1}])
 
 
-def test_a_field_of_an_item_goes_alone_while_another_holds_the_item() -> None:
+def test_only_a_field_is_removed_while_another_manager_owns_the_item() -> None:
     made = applied({}, ALICE, parts=[{"name": "a", "size": 1}])
     made = applied(made, BOB, parts=[{"name": "a"}])
     assert applied(made, ALICE)["parts"] == [{"name": "a"}]
 
 
-def test_what_kubectl_noted_may_be_any_text() -> None:
+def test_the_last_applied_annotation_may_contain_any_text() -> None:
     made = applied({}, BOB, names=["a"], parts=[])
     for text in ("[" * 100_000, '{"a":' * 900 + "1" + "}" * 900, "1", "NaN", "x"):
         noted = {**made, "spec": 1, "metadata": {**made["metadata"], "annotations": {apply.LAST_APPLIED: text}}}

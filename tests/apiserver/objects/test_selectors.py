@@ -1,4 +1,4 @@
-"""Selectors: any text is one or is refused, in time that is linear in it."""
+"""Selectors: any text is parsed or refused in linear time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SUPPORTED = {"metadata.name": lambda item: str(item["metadata"]["name"])}
 SIGNS = ["a", "n", "b", "in", "notin", "!", "=", "==", "!=", "(", ")", ",", "<", ">", " ", "7", "-", "²", "\x00", "x/y"]
 LABELS = st.lists(st.sampled_from(SIGNS), max_size=12).map("".join)
 FIELDS = st.lists(st.sampled_from(["metadata.name", "=", "!=", ",", "\\", "a", "\n", " "]), max_size=10).map("".join)
-LINE = 32 << 10  # characters of a URL
+LINE = 32 << 10  # longest URL in characters
 
 
 @given(text=LABELS | st.text(max_size=20))
-def test_any_text_chooses_by_labels_or_is_refused(text: str) -> None:
+def test_any_text_is_parsed_as_label_selector_or_refused(text: str) -> None:
     try:
         matches = selectors.labels(text)
     except SelectorError:
@@ -30,7 +30,7 @@ def test_any_text_chooses_by_labels_or_is_refused(text: str) -> None:
 
 
 @given(text=FIELDS | st.text(max_size=20))
-def test_any_text_chooses_by_fields_or_is_refused(text: str) -> None:
+def test_any_text_is_parsed_as_field_selector_or_refused(text: str) -> None:
     try:
         matches = selectors.fields(text, SUPPORTED)
     except SelectorError:
@@ -39,18 +39,18 @@ def test_any_text_chooses_by_fields_or_is_refused(text: str) -> None:
 
 
 @given(value=st.text(max_size=10))
-def test_a_value_that_is_escaped_is_itself(value: str) -> None:
+def test_an_escaped_value_matches_itself(value: str) -> None:
     escaped = "".join(f"\\{char}" if char in "\\,=" else char for char in value)
     assert selectors.fields(f"metadata.name={escaped}", SUPPORTED)({"metadata": {"name": value}})
 
 
 @pytest.mark.parametrize("text", ["metadata.name=a\\", "metadata.name=\\a", "metadata.name=a,metadata.name=b\\"])
-def test_an_escape_of_nothing_is_refused(text: str) -> None:
+def test_an_invalid_escape_is_refused(text: str) -> None:
     with pytest.raises(SelectorError, match="invalid escape sequence"):
         selectors.fields(text, SUPPORTED)
 
 
-def test_a_selector_has_so_many_requirements() -> None:
+def test_the_number_of_requirements_is_limited() -> None:
     for text in (",".join(["!x"] * selectors.REQUIREMENTS), "a" + " " * LINE, " " * LINE):
         assert selectors.labels(text)(ITEM)
     with pytest.raises(SelectorError, match="requirements"):
