@@ -41,14 +41,14 @@ class Answers:
                 raise CommandError(event.fault)
             return _sendable(await self._dispatch(event.name, event.arguments))
         except EdgeError as error:
-            log.warning("%s refused: %s", event.name, error)
+            log.warning("Refused %s: %s", event.name, error)
             return _refusal(event, str(error))
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise
             return _refusal(event, "the agent cancelled the command: query the device's status")
         except Exception:
-            log.exception("%s failed", event.name)
+            log.exception("Failed to answer %s", event.name)
             return _refusal(event, "the agent failed on this command; its log says why")
         finally:
             self._in_flight -= 1

@@ -62,12 +62,12 @@ class Connection:
     async def serve(self, heartbeat: Heartbeat) -> None:
         """Send heartbeats and answer events until the connection ends; always raises LinkError with the reason."""
         self._sender = heartbeat.sender()
-        beats = asyncio.create_task(self._sender.run(self._identity.agent_id, self._emit))
-        beats.add_done_callback(self._on_beats_ended)
+        heartbeat_task = asyncio.create_task(self._sender.run(self._identity.agent_id, self._emit))
+        heartbeat_task.add_done_callback(self._on_heartbeat_ended)
         try:
             raise LinkError(f"the link was lost: {await self._ended}")
         finally:
-            beats.cancel()
+            heartbeat_task.cancel()
 
     def _make_client(self) -> socketio.AsyncClient:
         client = socketio.AsyncClient(
@@ -114,8 +114,8 @@ class Connection:
         if not self._ended.done():
             self._ended.set_result(reason or "no reason given")
 
-    def _on_beats_ended(self, beats: asyncio.Task[None]) -> None:
-        if not beats.cancelled() and (error := beats.exception()):
+    def _on_heartbeat_ended(self, heartbeat_task: asyncio.Task[None]) -> None:
+        if not heartbeat_task.cancelled() and (error := heartbeat_task.exception()):
             self._on_ended(str(error))
 
     def _on_refused(self, reason: Any = None) -> None:

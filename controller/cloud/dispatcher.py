@@ -32,10 +32,10 @@ class Dispatcher:
         try:
             return {**echoed, **await self._answer(event, arguments)}
         except errors.EdgeError as error:
-            log.info("%s refused: %s", event[:64], error)
+            log.info("Refused %s: %s", event[:64], error)
             return {**echoed, **answers.refusal(error)}
         except Exception:
-            log.exception("%s failed", event[:64])
+            log.exception("Failed to answer %s", event[:64])
             return {**echoed, **answers.error(answers.INTERNAL_ERROR)}
 
     async def _answer(self, event: str, arguments: Sequence[Any]) -> Answer:

@@ -114,10 +114,10 @@ class HeartbeatSender:
         except Exception:
             log.exception("Failed to collect the heartbeat's figures; sending it without them")
             payload = {"agent_id": agent_id, "status": "online"}
-        asks = self._pending < MAX_PENDING
-        self._pending += asks
-        self._unanswered += asks or self._by_event  # count only where an acknowledgement is expected
-        await emit(EVENT, payload, self._on_answered if asks else None)
+        requested = self._pending < MAX_PENDING
+        self._pending += requested
+        self._unanswered += requested or self._by_event  # count only where an acknowledgement is expected
+        await emit(EVENT, payload, self._on_answered if requested else None)
 
     def _on_answered(self, *_: Any) -> None:
         self._pending -= 1

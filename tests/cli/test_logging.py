@@ -119,7 +119,7 @@ def test_the_number_of_suppressed_records_is_exact() -> None:
 def test_refused_commands_are_rate_limited(caplog: pytest.LogCaptureFixture) -> None:
     paced = logs.rate_limit()
     for _ in range(1000):
-        answers.log.warning("%s refused: %s", "run_command", "the message cannot be read")
+        answers.log.warning("Refused %s: %s", "run_command", "the message cannot be read")
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.filters = [one for one in logger.filters if one not in paced]

@@ -118,7 +118,7 @@ async def test_server_certificate_for_another_name(certificates: Authority, load
 
 
 async def test_server_certificate_of_an_untrusted_authority(certificates: Authority, load_wire_identity: Load) -> None:
-    other = Authority(certificates.folder / "stranger")
+    other = Authority(certificates.folder / "other")
     async with _server(_close, other.server()) as url:
         assert "is signed by an untrusted CA: set EDGE_CLOUD_CA" in await _cause(url, load_wire_identity)
 

@@ -36,7 +36,7 @@ class RetirementStore:
 async def test_old_commands_are_removed_without_a_link(
     monkeypatch: pytest.MonkeyPatch, url: str, retired: bool
 ) -> None:
-    monkeypatch.setattr(journal, "KEPT_COUNT", 0)
+    monkeypatch.setattr(journal, "MAX_COUNT", 0)
     api, tasks = FakeApi(), []
     spec = {"topic": "stop_device", "receivedAt": "2026-01-01T00:00:00.000000Z", "sequence": 1}
     body = {"metadata": {"name": "old", "namespace": NAMESPACE}, "spec": spec, "status": {"outcome": "Succeeded"}}

@@ -43,13 +43,13 @@ class Call:
     RuntimeCommand, which is written while the command reads: "" before ``begin``.
     """
 
-    def __init__(self, command: Command, slot: Slot, settle: Callable[[], Awaitable[Entry]]) -> None:
+    def __init__(self, command: Command, slot: Slot, resolve: Callable[[], Awaitable[Entry]]) -> None:
         self.identity = command.identity
         self.name = ""
         self.slot = slot
         self._topic = command.topic
         self.begun = False
-        self._settle = settle
+        self._resolve = resolve
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -61,7 +61,7 @@ class Call:
 
         Returns whether an earlier process began it, so that it may already be done, partly or completely.
         """
-        entry = await self._settle()
+        entry = await self._resolve()
         self.begun, self.name = True, entry.name
         return entry.redelivered
 
@@ -74,7 +74,7 @@ class AlreadyAnswered(Exception):  # noqa: N818 - not an error: unwinds a comman
         self.answer = answer
 
 
-Act = Callable[[Any, Call], Awaitable[Answer]]
+Handler = Callable[[Any, Call], Awaitable[Answer]]
 
 
 class Execution(NamedTuple):
@@ -94,9 +94,9 @@ class Executor:
         self._in_progress: dict[str, Execution] = {}
         self._being_saved: set[str] = set()
 
-    async def execute(self, command: Command, act: Act, semantics: Semantics) -> Answer:
+    async def execute(self, command: Command, handler: Handler, semantics: Semantics) -> Answer:
         """Run a command and return its answer. A concurrent or later duplicate gets the same answer."""
-        execution = self._in_progress.get(command.identity) or self._begin(command, act, semantics)
+        execution = self._in_progress.get(command.identity) or self._begin(command, handler, semantics)
         return await asyncio.shield(execution.answer)
 
     async def stop(self) -> None:
@@ -111,35 +111,35 @@ class Executor:
         if executions:
             await asyncio.wait([execution.task for execution in executions.values()], timeout=STOP_SECONDS)
 
-    def _begin(self, command: Command, act: Act, semantics: Semantics) -> Execution:
+    def _begin(self, command: Command, handler: Handler, semantics: Semantics) -> Execution:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         slot = self._queues.enqueue(command.message.device, self._seconds)
-        task = asyncio.create_task(self._run(command, act, semantics, slot, answer), name=command.topic)
+        task = asyncio.create_task(self._run(command, handler, semantics, slot, answer), name=command.topic)
         execution = self._in_progress[command.identity] = Execution(answer, task)
         task.add_done_callback(lambda _: self._in_progress.pop(command.identity, None))
         return execution
 
     async def _run(
-        self, command: Command, act: Act, semantics: Semantics, slot: Slot, answer: asyncio.Future[Answer]
+        self, command: Command, handler: Handler, semantics: Semantics, slot: Slot, answer: asyncio.Future[Answer]
     ) -> None:
         try:
-            await self._once(command, act, semantics, slot, answer)
+            await self._execute(command, handler, semantics, slot, answer)
         except errors.EdgeError as error:  # journaling it failed
             answer.set_result(answers.refusal(error))
         except Exception:
-            log.exception("%s failed", command.topic, extra={"runtime": command.message.device})
+            log.exception("Failed to execute %s", command.topic, extra={"runtime": command.message.device})
             if not answer.done():
                 answer.set_result(answers.error(answers.INTERNAL_ERROR))
         finally:
             answer.cancel()  # no effect if the answer is set
 
-    async def _once(
-        self, command: Command, act: Act, semantics: Semantics, slot: Slot, answer: asyncio.Future[Answer]
+    async def _execute(
+        self, command: Command, handler: Handler, semantics: Semantics, slot: Slot, answer: asyncio.Future[Answer]
     ) -> None:
         opening = asyncio.create_task(self._journal.open(command))
         try:
-            call = Call(command, slot, partial(self._settle, command, semantics, opening))
-            found = await self._carry_out(command, act, semantics, call)
+            call = Call(command, slot, partial(self._resolve, command, semantics, opening))
+            found = await self._handle(command, handler, semantics, call)
             entry = await opening
         finally:
             opening.cancel()
@@ -156,7 +156,7 @@ class Executor:
         finally:
             self._being_saved.discard(command.identity)
 
-    async def _settle(self, command: Command, semantics: Semantics, opening: asyncio.Task[Entry]) -> Entry:
+    async def _resolve(self, command: Command, semantics: Semantics, opening: asyncio.Task[Entry]) -> Entry:
         """The command's entry. Raises AlreadyAnswered, or errors.CommandError if a later command superseded it."""
         entry = await asyncio.shield(opening)
         if entry.answer is not None:
@@ -167,21 +167,21 @@ class Executor:
             raise errors.CommandError(f"not executed again: superseded by a later {later} for the same device")
         return entry
 
-    async def _carry_out(self, command: Command, act: Act, semantics: Semantics, call: Call) -> Answer:
+    async def _handle(self, command: Command, handler: Handler, semantics: Semantics, call: Call) -> Answer:
         try:
             await self._wait_for_turn(command, semantics, call)
-            answer = await act(command.message, call)
+            answer = await handler(command.message, call)
             if not call.begun:
                 raise RuntimeError("the command acted before it was journaled")
         except AlreadyAnswered as earlier:
             return earlier.answer
         except errors.EdgeError as error:
-            log.info("%s refused: %s", command.topic, error, extra=_about(command, call))
+            log.info("Refused %s: %s", command.topic, error, extra=_about(command, call))
             return answers.refusal(error)
         except Exception:
-            log.exception("%s failed", command.topic, extra=_about(command, call))
+            log.exception("Failed to execute %s", command.topic, extra=_about(command, call))
             return answers.error(answers.INTERNAL_ERROR)
-        log.info("%s: %s", command.topic, answer.get("status"), extra=_about(command, call))
+        log.info("Answered %s: %s", command.topic, answer.get("status"), extra=_about(command, call))
         return answer
 
     async def _wait_for_turn(self, command: Command, semantics: Semantics, call: Call) -> None:

@@ -15,18 +15,18 @@ from typing import Any, NamedTuple
 from controller import boottime, errors
 from controller.api import kinds, runtimecommands
 from controller.cloud.commands import records
-from controller.cloud.commands.answer_memory import AnswerMemory
+from controller.cloud.commands.answer_cache import AnswerCache
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.command import Command
+from controller.cloud.commands.command_index import CommandIndex, CommandRecord
 from controller.cloud.commands.digest_key import DigestKey
-from controller.cloud.commands.register import CommandRecord, Register
 from controller.machinery.client import ApiClient
 from controller.machinery.timestamps import rfc3339_micro
 
-KEPT_SECONDS = 24 * 3600
-KEPT_COUNT = 500
+MAX_AGE_SECONDS = 24 * 3600
+MAX_COUNT = 500
 PRUNE_SECONDS = 600
-MARGIN = 50  # this many more than KEPT_COUNT trigger an early pruning
+MARGIN = 50  # this many more than MAX_COUNT trigger an early pruning
 
 log = logging.getLogger(__name__)
 
@@ -60,29 +60,29 @@ class Journal:
         self._clock = clock
         self._elapsed = elapsed
         self._digest_key: DigestKey | None = None
-        self._register: Register | None = None
+        self._index: CommandIndex | None = None
         self._loading = asyncio.Lock()
-        self._memory = AnswerMemory()
+        self._cache = AnswerCache()
         self._overfull = asyncio.Event()
 
     async def open(self, command: Command) -> Entry:
         """Record the command, on disk before this returns, or find the entry of an earlier delivery."""
-        register, key = await self._loaded(), await self._key()
-        if earlier := register.earlier(command, key):
-            if whole := self._memory.get(earlier.name):
+        index, key = await self._loaded_index(), await self._key()
+        if earlier := index.earlier(command, key):
+            if whole := self._cache.get(earlier.name):
                 return Entry(earlier.name, earlier.spec.sequence, redelivered=True, answer=whole)
-            if found := await self._again(register, earlier.name):
+            if found := await self._existing_entry(index, earlier.name):
                 return found
-        name, spec = command.name(key), self._spec(command, key, register.next_sequence())
+        name, spec = command.name(key), self._spec(command, key, index.next_sequence())
         metadata = {"name": name, "namespace": self._namespace}
         try:
             await self._api.create(kinds.RUNTIME_COMMANDS, {"metadata": metadata, "spec": spec.wire()})
         except errors.AlreadyExistsError:
-            if found := await self._again(register, name):
+            if found := await self._existing_entry(index, name):
                 return found
             raise
-        register.add(CommandRecord(name, spec, self._elapsed()))
-        if len(register) > KEPT_COUNT + MARGIN:
+        index.add(CommandRecord(name, spec, self._elapsed()))
+        if len(index) > MAX_COUNT + MARGIN:
             self._overfull.set()
         return Entry(name, spec.sequence)
 
@@ -91,23 +91,23 @@ class Journal:
 
         A failure is only logged: the command itself is done, and its answer stays in memory.
         """
-        self._memory.put(name, answer)
-        (await self._loaded()).answered(name, outcome)
+        self._cache.put(name, answer)
+        (await self._loaded_index()).answered(name, outcome)
         status = records.status(answer, outcome, rfc3339_micro(self._clock()), await self._key())
         await self._write_status(name, status.wire())
 
     async def finish(self, name: str) -> None:
         """Mark a command as succeeded whose work continued after its answer."""
-        (await self._loaded()).answered(name, "Succeeded")
+        (await self._loaded_index()).answered(name, "Succeeded")
         await self._write_status(name, {"outcome": "Succeeded", "finishedAt": rfc3339_micro(self._clock())})
 
     async def superseded_by(self, entry: Entry, device: str) -> str:
         """The topic of a later change for the device, which ``entry`` must not undo, or ""."""
-        return (await self._loaded()).superseded_by(entry.sequence, device)
+        return (await self._loaded_index()).superseded_by(entry.sequence, device)
 
     async def unfinished(self, topic: str) -> list[str]:
         """Names of the commands of a topic that were answered but whose work has not finished."""
-        return (await self._loaded()).unfinished(topic)
+        return (await self._loaded_index()).unfinished(topic)
 
     async def run(self) -> None:
         """Prune the journal periodically until cancelled."""
@@ -124,18 +124,18 @@ class Journal:
     async def prune(self) -> None:
         """Remove commands that this process has known for 24 h, and the oldest beyond 500."""
         self._overfull.clear()
-        register = await self._loaded()
-        for name in register.surplus(self._elapsed() - KEPT_SECONDS, KEPT_COUNT):
+        index = await self._loaded_index()
+        for name in index.surplus(self._elapsed() - MAX_AGE_SECONDS, MAX_COUNT):
             await self._remove(name)
-            register.forget(name)
+            index.forget(name)
 
-    async def _again(self, register: Register, name: str) -> Entry | None:
+    async def _existing_entry(self, index: CommandIndex, name: str) -> Entry | None:
         """The entry of an earlier delivery; None if the object was deleted."""
         try:
             found = await self._api.get(kinds.RUNTIME_COMMANDS, name, self._namespace)
         except errors.NotFoundError:
             return None
-        record = register.adopt(found, self._elapsed())
+        record = index.adopt(found, self._elapsed())
         return Entry(name, record.spec.sequence, redelivered=True, answer=records.answer(found))
 
     def _spec(self, command: Command, key: DigestKey, sequence: int) -> runtimecommands.RuntimeCommandSpec:
@@ -151,14 +151,14 @@ class Journal:
             changes=command.changes,
         )
 
-    async def _loaded(self) -> Register:
+    async def _loaded_index(self) -> CommandIndex:
         """The register, read from the API on first use. Raises errors.ApiError."""
         async with self._loading:
-            if self._register is None:
+            if self._index is None:
                 commands = await self._api.list(kinds.RUNTIME_COMMANDS, self._namespace)
-                await self._strip(commands)
-                self._register = Register(commands, self._elapsed())
-            return self._register
+                await self._remove_responses(commands)
+                self._index = CommandIndex(commands, self._elapsed())
+            return self._index
 
     async def _key(self) -> DigestKey:
         """The digest key, read once per process. Raises errors.CommandError if its file cannot be read."""
@@ -167,7 +167,7 @@ class Journal:
                 self._digest_key = await asyncio.to_thread(self._load_key)
             return self._digest_key
 
-    async def _strip(self, commands: list[dict[str, Any]]) -> None:
+    async def _remove_responses(self, commands: list[dict[str, Any]]) -> None:
         """Remove the runtimes' responses from commands that version 0.1 recorded: they may hold secrets."""
         for command in commands:
             if status := records.without_response(command):

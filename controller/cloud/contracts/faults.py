@@ -51,7 +51,7 @@ def refusal(topic: str, found: list[Fault]) -> ContractError:
     """The error for a message with these faults; its text names the first and counts the others."""
     first = " ".join(part for part in found[0] if part)
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return ContractError(f"the message breaks the contract of {topic[:64]}: {first}{more}", found)
+    return ContractError(f"invalid {topic[:64]} message: {first}{more}", found)
 
 
 def _sentence(detail: ErrorDetails) -> str:

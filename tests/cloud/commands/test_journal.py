@@ -69,7 +69,7 @@ async def kept(api: FakeApi) -> set[str]:
 
 async def test_a_command_is_removed_after_a_day(api: FakeApi, process: Process) -> None:
     await process.do(command(1))
-    process.elapsed.now += journals.KEPT_SECONDS
+    process.elapsed.now += journals.MAX_AGE_SECONDS
     await process.do(command(2))
     await process.journal.prune()
     assert await kept(api) == names(command(1), command(2))
@@ -99,7 +99,7 @@ async def test_starting_with_a_wrong_clock_does_not_age_commands(api: FakeApi, p
 async def test_the_oldest_are_removed_first_and_requests_before_changes(
     api: FakeApi, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "KEPT_COUNT", 3)
+    monkeypatch.setattr(journals, "MAX_COUNT", 3)
     for number, changes in enumerate([True, True, False, True, False]):
         await process.do(command(number, changes=changes))
     await process.journal.prune()
@@ -109,7 +109,7 @@ async def test_the_oldest_are_removed_first_and_requests_before_changes(
 async def test_a_command_without_an_answer_is_never_removed(
     api: FakeApi, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "KEPT_COUNT", 1)
+    monkeypatch.setattr(journals, "MAX_COUNT", 1)
     await process.journal.open(command(1, changes=False))
     await process.do(command(2))
     await process.journal.prune()
@@ -152,7 +152,7 @@ async def test_a_command_whose_creation_seemed_to_fail_is_recognised_on_redelive
     await process.do(command(1))
     await Process(api).journal.open(command(2))  # created, but unknown to this process
     assert (await process.journal.open(command(2))).redelivered
-    process.elapsed.now += journals.KEPT_SECONDS + 1
+    process.elapsed.now += journals.MAX_AGE_SECONDS + 1
     await process.journal.prune()
     assert await kept(api) == set()
 
@@ -172,7 +172,7 @@ async def test_without_the_key_recording_fails_but_pruning_continues(api: FakeAp
     with pytest.raises(errors.CommandError, match=str(missing)):
         await journal.open(command(2))
     await journal.prune()
-    elapsed.now += journals.KEPT_SECONDS + 1
+    elapsed.now += journals.MAX_AGE_SECONDS + 1
     await journal.prune()
     assert await kept(api) == set()
     missing.write_bytes(b"a private key")

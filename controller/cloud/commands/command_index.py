@@ -30,7 +30,7 @@ class CommandRecord:
         return self.answered and self.outcome == "Pending"
 
 
-class Register:
+class CommandIndex:
     """``commands`` are the objects that existed when the process started."""
 
     def __init__(self, commands: list[dict[str, Any]], now: float) -> None:

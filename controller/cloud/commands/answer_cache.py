@@ -12,18 +12,18 @@ BYTES = 16 << 20
 SECONDS = 600.0
 
 
-class _Kept(NamedTuple):
+class _Entry(NamedTuple):
     text: bytes
     expiry: asyncio.TimerHandle
 
 
-class AnswerMemory:
+class AnswerCache:
     """Keeps at most ``limit`` bytes of JSON, evicting the oldest, and each answer for at most ``seconds``."""
 
     def __init__(self, limit: int = BYTES, seconds: float = SECONDS) -> None:
         self._limit = limit
         self._seconds = seconds
-        self._kept: dict[str, _Kept] = {}
+        self._entries: dict[str, _Entry] = {}
         self.bytes = 0
 
     def put(self, name: str, answer: Answer) -> None:
@@ -33,18 +33,18 @@ class AnswerMemory:
         if len(text) > self._limit:
             return
         while self.bytes + len(text) > self._limit:
-            self._drop(next(iter(self._kept)))
+            self._drop(next(iter(self._entries)))
         expiry = asyncio.get_running_loop().call_later(self._seconds, self._drop, name)
-        self._kept[name] = _Kept(text, expiry)
+        self._entries[name] = _Entry(text, expiry)
         self.bytes += len(text)
 
     def get(self, name: str) -> Answer | None:
         """The answer, or None if it is not or no longer kept."""
-        kept = self._kept.get(name)
-        answer: Answer | None = json.loads(kept.text) if kept else None
+        entry = self._entries.get(name)
+        answer: Answer | None = json.loads(entry.text) if entry else None
         return answer
 
     def _drop(self, name: str) -> None:
-        if kept := self._kept.pop(name, None):
-            kept.expiry.cancel()
-            self.bytes -= len(kept.text)
+        if entry := self._entries.pop(name, None):
+            entry.expiry.cancel()
+            self.bytes -= len(entry.text)
