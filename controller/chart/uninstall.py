@@ -30,8 +30,8 @@ async def release(api: ApiClient, namespace: str, release_name: str, report: Rep
         lambda: api.list(core_kinds.PODS, namespace, label_selector=selector), "the controller's pods", report
     )
     released = 0
-    while held := [item for item in await api.list(kinds.RUNTIMES) if names.FINALIZER in _finalizers(item)]:
-        for runtime in held:
+    while finalized := [item for item in await api.list(kinds.RUNTIMES) if names.FINALIZER in _finalizers(item)]:
+        for runtime in finalized:
             released += await _remove_finalizer(api, runtime)
     report(f"kept {released} Runtimes without the controller's finalizer; their containers were not touched")
 

@@ -124,11 +124,11 @@ class Node(Protocol):
 class NodeDirectory(Protocol):
     """The nodes of this agent: one on a single host, any number in a cluster."""
 
-    async def running(self, runtime: Mapping[str, Any]) -> Node:
+    async def node_of(self, runtime: Mapping[str, Any]) -> Node:
         """The node of a Runtime. Raises errors.CommandError if it has none or that node is away."""
 
-    async def present(self) -> Mapping[str, Node]:
+    async def available(self) -> Mapping[str, Node]:
         """All nodes that are not away, by name."""
 
-    async def place(self, spec: Mapping[str, Any]) -> Placement:
+    async def choose(self, spec: Mapping[str, Any]) -> Placement:
         """Choose the node for a Runtime with this spec. Raises errors.CommandError that lists what each node has."""

@@ -42,7 +42,7 @@ async def _term(
         own = installation.term(stack)
         stack.push_async_callback(own.supervisor.stop)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(fleet.read(), FIRST_READING_SECONDS)
+            await asyncio.wait_for(fleet.refresh(), FIRST_READING_SECONDS)
         own.supervisor.start("the node directory", fleet.run)
         own.supervisor.start("the node lifecycle", NodeLifecycle(api, installation.settings.namespace).run)
         own.supervisor.start("the scheduler", Scheduler(api, fleet).run)

@@ -16,15 +16,15 @@ class SingleNode:
         self._node = node
         self._placement = Placement(name, backend)
 
-    async def running(self, _runtime: Mapping[str, Any]) -> Node:
+    async def node_of(self, _runtime: Mapping[str, Any]) -> Node:
         """This node, even if the Runtime names another one: its status reports that mistake."""
         return self._node
 
-    async def present(self) -> Mapping[str, Node]:
+    async def available(self) -> Mapping[str, Node]:
         """This node."""
         return {self._placement.node_name: self._node}
 
-    async def place(self, spec: Mapping[str, Any]) -> Placement:
+    async def choose(self, spec: Mapping[str, Any]) -> Placement:
         """This node. Raises errors.CommandError when the spec names another one."""
         desired = spec.get("nodeName")
         if desired not in (None, self._placement.node_name):

@@ -23,11 +23,11 @@ end-to-end tests (`e2e.test`) on the embedded API.
 
 Every test passes on both.
 
-| part of the suite | what it holds |
+| part of the suite | what it covers |
 | --- | --- |
 {parts}
 
-## Differences that stay
+## Remaining differences
 
 {differences}
 

@@ -29,13 +29,13 @@ class Exclusion(NamedTuple):
 
 EXCLUSIONS = (
     Exclusion(r"\[Alpha\]|\[Feature:|\[FeatureGate", "needs a feature that is off by default in a released server"),
-    Exclusion(r"\[Flaky\]", "called unreliable by its own authors"),
+    Exclusion(r"\[Flaky\]", "marked as flaky by its authors"),
     Exclusion(r"\[Slow\]|\[Disruptive\]|\[Serial\] should delete fast", "load and failure tests of a whole cluster"),
     Exclusion(r"AdmissionWebhook|ConversionWebhook", "needs webhooks, which run as pods"),
     Exclusion(r"Aggregator|Aggregated APIServer", "needs an aggregated API server, which runs as a pod"),
     Exclusion(r"ValidatingAdmissionPolicy|MutatingAdmissionPolicy", "needs admission policies"),
     Exclusion(r"ResourceQuota", "needs quota"),
-    Exclusion(r"API priority and fairness", "needs FlowSchemas; a single box bounds requests in flight instead"),
+    Exclusion(r"API priority and fairness", "needs FlowSchemas; a single host limits requests in flight instead"),
     Exclusion(
         r"Generated clientset|pod details|all pods are removed|all services are removed|OrderedNamespaceDeletion|"
         r"consumable|InClusterConfig|projected|mount an API token|ownership and permission|IssuerDiscovery|"
@@ -48,7 +48,7 @@ EXCLUSIONS = (
     Exclusion(r"CustomResourceFieldSelectors", "needs a conversion webhook, which runs as a pod"),
     Exclusion(r"cost limit", "needs the cost estimates of Kubernetes' own CEL library"),
     Exclusion(r"health handlers", "names the internals of kube-apiserver"),
-    Exclusion(r"create a serviceAccountToken", "needs tokens for ServiceAccounts, which only pods would use"),
+    Exclusion(r"create a serviceAccountToken", "needs tokens for ServiceAccounts, which only pods use"),
 )
 
 

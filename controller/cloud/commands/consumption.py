@@ -26,7 +26,7 @@ class Consumption:
     async def of_device(self, message: GetConsumptionDevice) -> Answer:
         """The limits and past usage of a device."""
         runtime = await self._devices.get(message.device_id)
-        node = await self._nodes.running(runtime)
+        node = await self._nodes.node_of(runtime)
         usage = await node.device_usage(
             runtime["metadata"]["namespace"], message.device_id, message.cpu_period, message.memory_period
         )
@@ -41,7 +41,7 @@ class Consumption:
 
     async def of_orchestrator(self, message: GetConsumptionOrchestrator) -> Answer:
         """The combined facts and past usage of all hosts; hosts that do not answer are left out."""
-        nodes = (await self._nodes.present()).values()
+        nodes = (await self._nodes.available()).values()
         cpu, memory = message.cpu_period, message.memory_period
         found = await aggregation.answered(
             asyncio.gather(node.host_facts(), node.host_usage(cpu, memory)) for node in nodes

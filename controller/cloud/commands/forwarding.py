@@ -45,7 +45,7 @@ class Forwarding:
     async def _prepare(self, message: RunCommand) -> tuple[Node, HttpRequest]:
         runtime = await self._devices.get(message.device_id)
         request = _request(message, runtime)
-        return await self._nodes.running(runtime), request
+        return await self._nodes.node_of(runtime), request
 
 
 def _request(message: RunCommand, runtime: RuntimeObject) -> HttpRequest:

@@ -26,7 +26,7 @@ class Hardware:
 
     async def interfaces(self, message: GetHostInterfaces) -> Answer:
         """Physical, VLAN and Wi-Fi interfaces; all interfaces if ``include_virtual``."""
-        nodes = await self._nodes.present()
+        nodes = await self._nodes.available()
         queries = (_on(name, node, virtual=bool(message.include_virtual)) for name, node in nodes.items())
         specs = [runtime["spec"] for runtime in await self._api.list(kinds.RUNTIMES)]
         dedicated, users = _dedicated(specs), _users(specs)
@@ -44,7 +44,7 @@ class Hardware:
 
     async def serial_devices(self, _message: Message) -> Answer:
         """Every connected serial device, with the stable id that a Runtime refers to it by."""
-        nodes = await self._nodes.present()
+        nodes = await self._nodes.available()
         several = len(nodes) > 1
         devices = [
             {**_device(device), **({"node_name": name} if several else {})}

@@ -112,7 +112,7 @@ class Lifecycle:
         """Choose a node. Returns a failure instead of raising it: it does not matter if the Runtime already exists."""
         name = message.container_name
         try:
-            place = await self._nodes.place({**self._blueprint.template, **specs.requested_spec(message)})
+            place = await self._nodes.choose({**self._blueprint.template, **specs.requested_spec(message)})
         except errors.CommandError as error:
             return Schedule(None, str(error))
         if foreign := await self._foreign(place, name):
@@ -123,7 +123,7 @@ class Lifecycle:
         """Describe a foreign container with this name; "" if there is none or the node does not answer."""
         try:
             async with asyncio.timeout(NAME_CHECK_SECONDS):
-                return await (await self._nodes.present())[place.node_name].foreign_container(name)
+                return await (await self._nodes.available())[place.node_name].foreign_container(name)
         except (errors.ReconcileError, errors.CommandError, KeyError, TimeoutError):
             return ""
 

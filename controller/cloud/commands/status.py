@@ -46,7 +46,7 @@ class DeviceStatus:
         return {"device_id": message.device_id, **found}
 
     async def _unknown(self, device_id: str) -> Answer:
-        nodes = (await self._nodes.present()).values()
+        nodes = (await self._nodes.available()).values()
         found = await asyncio.gather(*(_foreign(node, device_id) for node in nodes))
         if foreign := next(filter(None, found), ""):
             return error(f"the name {device_id} is taken by {foreign}, which this orchestrator does not manage")
@@ -68,7 +68,7 @@ class DeviceStatus:
             started = timestamps.seconds(status.get("startedAt"))
             return None if started is None else max(0, int(self._clock() - started))
         try:
-            reading = await (await self._nodes.running(runtime)).reading()
+            reading = await (await self._nodes.node_of(runtime)).reading()
         except errors.CommandError:
             return None
         return max(0, reading.host.uptime - began)

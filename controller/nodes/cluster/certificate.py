@@ -46,7 +46,7 @@ def make() -> ServerCertificate:
     return ServerCertificate(pem.decode(), context)
 
 
-def trusting(pem: str) -> ssl.SSLContext:
+def client_context(pem: str) -> ssl.SSLContext:
     """A client context that trusts only this certificate. Raises ssl.SSLError when ``pem`` is not a certificate."""
     context = ssl.create_default_context(cadata=pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_3

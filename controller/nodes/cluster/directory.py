@@ -38,7 +38,7 @@ class ClusterNodeDirectory:
         for client in clients:
             await client.close()
 
-    async def running(self, runtime: Mapping[str, Any]) -> Node:
+    async def node_of(self, runtime: Mapping[str, Any]) -> Node:
         """The node of a Runtime. Raises errors.CommandError when it has none or its node is away."""
         name = runtime["spec"].get("nodeName")
         if not name:
@@ -54,14 +54,14 @@ class ClusterNodeDirectory:
             raise errors.CommandError(f"node {name} has not published its address: check the controller there")
         return self._client(address)
 
-    async def present(self) -> Mapping[str, Node]:
+    async def available(self) -> Mapping[str, Node]:
         """Every node that is not away and has published its address, by name."""
         found = [node for node in await self._api.list(kinds.EDGE_NODES) if not away.message(node)]
         addresses = [address for node in found if (address := _address(node))]
-        await self._forget_all_but(addresses)
+        await self._close_all_except(addresses)
         return {address.name: self._client(address) for address in addresses}
 
-    async def place(self, spec: Mapping[str, Any]) -> Placement:
+    async def choose(self, spec: Mapping[str, Any]) -> Placement:
         """Choose a node for a Runtime. Raises errors.CommandError, which says what each node has.
 
         An EdgeNode lists no bridges and is up to a minute old, so the nodes themselves are queried before refusing.
@@ -70,9 +70,9 @@ class ClusterNodeDirectory:
         try:
             return placement.choose([Candidate.of(node) for node in found], spec, pods=self._pods)
         except errors.CommandError as refusal:
-            asked = await asyncio.gather(*(self._asked(node) for node in found))
+            candidates = await asyncio.gather(*(self._current_candidate(node) for node in found))
             try:
-                return placement.choose(asked, spec, pods=self._pods)
+                return placement.choose(candidates, spec, pods=self._pods)
             except errors.CommandError:
                 raise refusal from None
 
@@ -84,20 +84,20 @@ class ClusterNodeDirectory:
     async def run(self) -> None:
         """Query all hosts periodically until cancelled."""
         while True:
-            await self.read()
+            await self.refresh()
             await asyncio.sleep(READ_SECONDS)
 
-    async def read(self) -> None:
+    async def refresh(self) -> None:
         """Query all hosts; one that does not answer keeps its last reading until it is away."""
         try:
-            nodes = await self.present()
+            nodes = await self.available()
         except errors.ApiError:
             return
         found = await asyncio.gather(*(_reading(node) for node in nodes.values()))
         latest = {name: reading for name, reading in zip(nodes, found, strict=True) if reading is not None}
         self._readings = {name: value for name, value in (self._readings | latest).items() if name in nodes}
 
-    async def _asked(self, edge_node: Mapping[str, Any]) -> Candidate:
+    async def _current_candidate(self, edge_node: Mapping[str, Any]) -> Candidate:
         """The node with its current interfaces of every kind; if it does not answer, those in its EdgeNode."""
         candidate, address = Candidate.of(edge_node), _address(edge_node)
         if candidate.away or address is None:
@@ -113,7 +113,7 @@ class ClusterNodeDirectory:
             self._clients[address] = RemoteNode(address, self._token)
         return self._clients[address]
 
-    async def _forget_all_but(self, addresses: list[Address]) -> None:
+    async def _close_all_except(self, addresses: list[Address]) -> None:
         """Drop other clients. A restarted node has a new certificate, hence a new address and client."""
         for address in self._clients.keys() - set(addresses):
             await self._clients.pop(address).close()

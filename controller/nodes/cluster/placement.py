@@ -61,10 +61,10 @@ def choose(candidates: Sequence[Candidate], spec: Mapping[str, Any], *, pods: bo
     Raises errors.CommandError, one sentence that says what each node has.
     """
     parents = _parents(spec)
-    fitting = [node for node in candidates if not _obstacle(node, spec, parents, pods)]
-    if not fitting:
-        raise CommandError(_nothing_fits(candidates, spec, parents, pods))
-    chosen = _best(_with_devices(fitting, candidates, spec, parents), spec, parents)
+    eligible = [node for node in candidates if not _mismatch(node, spec, parents, pods)]
+    if not eligible:
+        raise CommandError(_no_fit_message(candidates, spec, parents, pods))
+    chosen = _best(_with_devices(eligible, candidates, spec, parents), spec, parents)
     return Placement(chosen.name, spec.get("backend") or (DOCKER if DOCKER in chosen.backends else POD))
 
 
@@ -73,7 +73,7 @@ def _parents(spec: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([*desired, *filter(None, [spec.get("dedicatedInterface")])]))
 
 
-def _obstacle(node: Candidate, spec: Mapping[str, Any], parents: Sequence[str], pods: bool) -> str:
+def _mismatch(node: Candidate, spec: Mapping[str, Any], parents: Sequence[str], pods: bool) -> str:
     """Why the node cannot run it, "" when it can."""
     if spec.get("nodeName") not in (None, node.name):
         return "it is not the requested node"
@@ -86,45 +86,47 @@ def _obstacle(node: Candidate, spec: Mapping[str, Any], parents: Sequence[str], 
     return f"it has {_listed(node.interfaces)}" if missing else ""
 
 
-def _nothing_fits(candidates: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str], pods: bool) -> str:
+def _no_fit_message(
+    candidates: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str], pods: bool
+) -> str:
     if not candidates:
         return "there is no node yet: start a controller with the role node"
-    asked = [node for node in candidates if node.name == spec.get("nodeName")]
-    if spec.get("nodeName") and not asked:
+    requested = [node for node in candidates if node.name == spec.get("nodeName")]
+    if spec.get("nodeName") and not requested:
         return f"there is no node {spec['nodeName']}: the nodes are {_listed(node.name for node in candidates)}"
     desired = f"has {_listed(parents)}" if parents else "can run it"
-    if asked:
-        if asked[0].away:
-            return asked[0].away
-        obstacle = _obstacle(asked[0], spec, parents, pods)
-        return f"node {asked[0].name} cannot run it: {obstacle}, and the spec asks for {_listed(parents)}"
-    found = "; ".join(f"{node.name}: {_obstacle(node, spec, parents, pods)}" for node in candidates)
+    if requested:
+        if requested[0].away:
+            return requested[0].away
+        mismatch = _mismatch(requested[0], spec, parents, pods)
+        return f"node {requested[0].name} cannot run it: {mismatch}, and the spec asks for {_listed(parents)}"
+    found = "; ".join(f"{node.name}: {_mismatch(node, spec, parents, pods)}" for node in candidates)
     return f"no node {desired} ({found})"
 
 
 def _with_devices(
-    fitting: Sequence[Candidate], candidates: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]
+    eligible: Sequence[Candidate], candidates: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]
 ) -> Sequence[Candidate]:
     """The nodes that have the serial devices.
 
     A device that no node has may still be plugged in, so it excludes nothing if only one node is possible anyway.
     """
     devices = {port["deviceId"] for port in spec.get("serialPorts") or ()}
-    having = [node for node in fitting if devices <= node.devices]
+    having = [node for node in eligible if devices <= node.devices]
     elsewhere = any(devices & node.devices for node in candidates)
-    if having or spec.get("nodeName") or (len(fitting) == 1 and not elsewhere):
-        return having or fitting
+    if having or spec.get("nodeName") or (len(eligible) == 1 and not elsewhere):
+        return having or eligible
     desired = [*parents, *sorted(devices)]
     shown = {node.name: [*node.interfaces, *sorted(devices & node.devices)] for node in candidates}
     found = "; ".join(f"{name}: it has {_listed(has)}" for name, has in shown.items())
     raise CommandError(f"no node has {_listed(desired)} ({found}): plug the device in there, or set node_name")
 
 
-def _best(fitting: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]) -> Candidate:
+def _best(eligible: Sequence[Candidate], spec: Mapping[str, Any], parents: Sequence[str]) -> Candidate:
     """Of several nodes on the same LANs, the one with the fewest Runtimes."""
     desired = {i["parentInterface"]: i["subnet"] for i in spec.get("interfaces") or () if i.get("subnet")}
-    matching = [node for node in fitting if all(node.interfaces.get(name) == net for name, net in desired.items())]
-    rest = matching or fitting
+    matching = [node for node in eligible if all(node.interfaces.get(name) == net for name, net in desired.items())]
+    rest = matching or eligible
     if len({tuple(node.interfaces.get(parent, "") for parent in parents) for node in rest}) > 1:
         found = "; ".join(f"{n.name}: {_listed(n.interfaces.get(p) or 'no address' for p in parents)}" for n in rest)
         raise CommandError(f"several nodes have {_listed(parents)}, on different LANs ({found}): set node_name")

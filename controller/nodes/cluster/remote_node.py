@@ -126,7 +126,7 @@ class RemoteNode:
         """
         async with self._opening:
             if self._session is None:
-                context = await asyncio.to_thread(certificate.trusting, self._address.certificate)
+                context = await asyncio.to_thread(certificate.client_context, self._address.certificate)
                 connector = aiohttp.TCPConnector(ssl=context, force_close=True)
                 self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
             return self._session

@@ -76,17 +76,17 @@ class Scheduler:
     async def _assign(self, runtime: dict[str, Any]) -> None:
         metadata = runtime["metadata"]
         try:
-            place = await self._nodes.place(runtime["spec"])
+            placement = await self._nodes.choose(runtime["spec"])
         except errors.CommandError as error:
             await self._write_condition(runtime, str(error))
             return
-        spec = {"nodeName": place.node_name, "backend": place.backend}
+        spec = {"nodeName": placement.node_name, "backend": placement.backend}
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": spec}
         try:
             await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch)
         except (errors.ConflictError, errors.NotFoundError):
             return  # changed or deleted meanwhile: the next pass sees it
-        log.info("Assigned %s/%s to node %s", metadata["namespace"], metadata["name"], place.node_name)
+        log.info("Assigned %s/%s to node %s", metadata["namespace"], metadata["name"], placement.node_name)
 
     async def _write_condition(self, runtime: dict[str, Any], message: str) -> None:
         """Set Stalled with the reason. No other process writes the status of a Runtime without a node."""

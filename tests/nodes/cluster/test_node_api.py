@@ -210,7 +210,7 @@ async def test_a_node_that_does_not_listen_is_an_error(served: Served, remote: R
     ],
 )
 async def test_a_malformed_query_is_refused(served: Served, path: str, body: bytes, status: int) -> None:
-    context = await asyncio.to_thread(certificate.trusting, served.own.pem)
+    context = await asyncio.to_thread(certificate.client_context, served.own.pem)
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer leader"}) as session:
         url = served.address.url + path
         async with session.post(url, data=body, ssl=context, server_hostname=certificate.HOST) as answer:
@@ -231,13 +231,13 @@ async def test_only_tls_1_3_is_accepted(served: Served) -> None:
 async def test_the_directory_queries_the_node_at_its_published_address(served: Served) -> None:
     await served.announce(served.own.pem)
     directory = ClusterNodeDirectory(served.api, served.token, pods=False)
-    assert list(await directory.present()) == [NAME]
+    assert list(await directory.available()) == [NAME]
     runtime = {"spec": {"nodeName": NAME, "deviceId": "plc-1"}}
-    assert await (await directory.running(runtime)).host_facts() == await served.node.host_facts()
-    await directory.read()
+    assert await (await directory.node_of(runtime)).host_facts() == await served.node.host_facts()
+    await directory.refresh()
     assert directory.reading == await served.node.reading()
     await served.server.stop()
-    await directory.read()
+    await directory.refresh()
     assert directory.reading == await served.node.reading()  # the last one, as the node is not away yet
     await directory.close()
 
@@ -252,7 +252,7 @@ async def test_a_runtime_whose_node_cannot_be_found_is_an_error(
     await served.announce("")
     directory = ClusterNodeDirectory(served.api, served.token, pods=False)
     with pytest.raises(errors.CommandError, match=sentence):
-        await directory.running({"spec": {"nodeName": node, "deviceId": "plc-1"}})
+        await directory.node_of({"spec": {"nodeName": node, "deviceId": "plc-1"}})
     await directory.close()
 
 
@@ -261,10 +261,10 @@ async def test_the_node_is_queried_for_a_parent_that_its_edge_node_does_not_list
     status = {"backends": ["Docker"], "interfaces": [{"name": "eth7"}]}
     await served.api.patch(kinds.EDGE_NODES, NAME, "", {"status": status}, subresource="status")
     directory = ClusterNodeDirectory(served.api, served.token, pods=False)
-    assert await directory.place({"interfaces": [{"parentInterface": "br0"}]}) == (NAME, "Docker")
+    assert await directory.choose({"interfaces": [{"parentInterface": "br0"}]}) == (NAME, "Docker")
     with pytest.raises(errors.CommandError, match=r"no node has wlan0 \(node-1: it has eth7\)"):
-        await directory.place({"interfaces": [{"parentInterface": "wlan0"}]})
+        await directory.choose({"interfaces": [{"parentInterface": "wlan0"}]})
     await served.server.stop()
     with pytest.raises(errors.CommandError, match=r"no node has br0 \(node-1: it has eth7\)"):
-        await directory.place({"interfaces": [{"parentInterface": "br0"}]})
+        await directory.choose({"interfaces": [{"parentInterface": "br0"}]})
     await directory.close()

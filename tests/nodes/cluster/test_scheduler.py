@@ -24,13 +24,13 @@ class FakeNodeDirectory:
     def __init__(self, *candidates: Candidate) -> None:
         self.candidates = candidates
 
-    async def running(self, runtime: Mapping[str, Any]) -> Node:
+    async def node_of(self, runtime: Mapping[str, Any]) -> Node:
         raise NotImplementedError
 
-    async def present(self) -> Mapping[str, Node]:
+    async def available(self) -> Mapping[str, Node]:
         raise NotImplementedError
 
-    async def place(self, spec: Mapping[str, Any]) -> Placement:
+    async def choose(self, spec: Mapping[str, Any]) -> Placement:
         return placement.choose(self.candidates, spec, pods=False)
 
 
