@@ -1,4 +1,4 @@
-"""One host for each test: a started controller, the local cloud, and the session's Docker engine, which may hang."""
+"""One host per test: a running controller, the local cloud, and the session's Docker engine, which can be suspended."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from tests.support.site import AGENT, Site, connected
 
 @pytest.fixture
 def docker_api(docker_client: docker.DockerClient) -> Any:
-    """The engine's API, call by call."""
+    """The low-level client of the engine's API."""
     return docker_client.api
 
 
 @pytest.fixture
 async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud) -> AsyncIterator[Site]:
-    """A host whose controller is connected."""
+    """A host with a connected controller."""
     host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
     async with connected(host) as site:
         yield site
 
 
 class Probe:
-    """Asks the status port of a site."""
+    """A client of a site's status port."""
 
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}"
 
     async def get(self, path: str) -> tuple[int, str]:
-        """Status and text."""
+        """Status and body."""
         async with aiohttp.ClientSession() as session, session.get(self._base + path) as answer:
             return answer.status, await answer.text()
 
 
 @contextlib.contextmanager
 def hanging(engine: Engine) -> Iterator[None]:
-    """The engine stopped, but not ended."""
+    """Suspend the engine with SIGSTOP, so that it accepts connections but never answers."""
     os.kill(engine.process_id, signal.SIGSTOP)
     try:
         yield

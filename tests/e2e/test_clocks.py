@@ -1,4 +1,4 @@
-"""A clock that starts in 1970, jumps by decades and steps back, under the real program: only the time changes."""
+"""The real program with a clock that starts in 1970, jumps by decades and steps back."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from typing import Any
 
 import pytest
 
+from tests.support.fake_clock import FakeClock
 from tests.support.lan import Lan
 from tests.support.site import Site, eventually
-from tests.support.time_of_day import TimeOfDay
 
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(300)]
 
 CRASH = [("Stopped", "Crashed", "exit code 137"), ("Started", "Crashed", "exit code 137")]
-LINK_SECONDS = 90  # an attempt to connect, and the longest pause between two
+LINK_SECONDS = 90  # one connection attempt plus the longest backoff
 
 
 async def records(site: Site) -> list[tuple[str, str, str]]:
-    """Event, cause and detail of each record after the first start."""
+    """Event, cause and detail of each record except the first start."""
     _, *others = (await site.runtime("plc-1"))["status"]["restarts"]
     return [(record["event"], record["cause"], record["detail"]) for record in others]
 
 
 async def crash(site: Site, docker_api: Any, times: int) -> None:
-    """Kill the program and wait until the status tells of ``times`` starts."""
+    """Kill the program and wait until the status counts ``times`` restarts."""
     state = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["State"]
     os.kill(state["Pid"], signal.SIGKILL)
 
     async def reported() -> bool:
         try:
             status = (await site.runtime("plc-1"))["status"]
-        except AssertionError:  # a jump ends the client's certificate too; a new one is there within seconds
+        except AssertionError:  # a jump also expires the client's certificate; a new one follows within seconds
             return False
         ready = {condition["type"]: condition["status"] for condition in status["conditions"]}["Ready"]
         return bool(status["restartCount"] == times and ready == "True")
 
-    await eventually(reported, f"start {times} is told (see {site.log})", seconds=60)
+    await eventually(reported, f"restart {times} is counted (see {site.log})", seconds=60)
 
 
 async def serves(site: Site) -> None:
@@ -53,7 +53,7 @@ async def serves(site: Site) -> None:
 
 
 async def link(site: Site, status: str, word: str) -> None:
-    """Wait until the EdgeNode tells that of the link."""
+    """Wait until the EdgeNode reports this status of the cloud link."""
 
     async def reported() -> bool:
         (node,) = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))["items"]
@@ -63,16 +63,18 @@ async def link(site: Site, status: str, word: str) -> None:
     await eventually(reported, f"the link is {status}: {word} (see {site.log})", seconds=LINK_SECONDS)
 
 
-async def test_the_clock_is_set_while_a_runtime_runs(site: Site, lan: Lan, docker_api: Any, tmp_path: Path) -> None:
+async def test_setting_the_clock_does_not_affect_a_running_runtime(
+    site: Site, lan: Lan, docker_api: Any, tmp_path: Path
+) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
     await site.wait_condition("plc-1", "Ready")
     await site.kill()
-    clock = TimeOfDay(tmp_path)
+    clock = FakeClock(tmp_path)
     clock.set_to(1970)
-    await site.start(connected=False, within=clock.within)
+    await site.start(connected=False, wrapper=clock.wrapper)
     await serves(site)
     await site.wait_condition("plc-1", "Ready")
-    assert await records(site) == [], "a start of the controller in 1970 is no start of the runtime"
+    assert await records(site) == [], "a start of the controller in 1970 recorded a start of the runtime"
     await link(site, "False", "this host's clock is probably wrong")
 
     await crash(site, docker_api, 1)
@@ -91,4 +93,4 @@ async def test_the_clock_is_set_while_a_runtime_runs(site: Site, lan: Lan, docke
         clock.set(step)
         uptimes.append((await site.send("get_device_status", device_id="plc-1"))["uptime_seconds"])
     assert 0 <= uptimes[0] <= uptimes[1] <= uptimes[2] < 600
-    assert len(list((site.state / "backups").glob("*.db"))) <= 1, "a jump is no reason for a backup"
+    assert len(list((site.state / "backups").glob("*.db"))) <= 1, "a clock jump triggered a backup"

@@ -1,7 +1,7 @@
-"""The controller is killed (SIGKILL) at each step of create and delete; after a restart everything converges.
+"""After a SIGKILL at any step of a creation or deletion, a restarted controller converges.
 
-A step is seen from outside: the engine's own events tell when the controller has made its n-th change, and at that
-instant the process is killed. So no part of the product knows of these tests.
+The engine's events show when the controller has made its n-th change, and the process is killed at that moment. So the
+product needs no hooks for these tests.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DELETE_STEPS = [
 
 
 class EventTrigger:
-    """Calls ``action`` in a thread of its own at the n-th event of one kind after now."""
+    """Calls ``action`` in its own thread at the n-th event of one kind from now on."""
 
     def __init__(self, client: Any, kind: tuple[str, str], count: int, action: Callable[[], None]) -> None:
         self.fired = threading.Event()
@@ -52,13 +52,13 @@ class EventTrigger:
                 return
 
     async def wait(self) -> None:
-        """Wait until it fired."""
-        assert await asyncio.to_thread(self.fired.wait, 60), "the event never came"
+        """Wait until it has fired."""
+        assert await asyncio.to_thread(self.fired.wait, 60), "no event within 60 s"
         await asyncio.to_thread(self._stream.close)
 
 
 async def ours(client: Any) -> tuple[list[str], list[str]]:
-    """Names of the containers and networks that carry our label."""
+    """The names of the containers and networks with our label."""
     label = {"label": "app.kubernetes.io/managed-by=edge-controller"}
     containers = await asyncio.to_thread(client.containers, all=True, filters=label)
     networks = await asyncio.to_thread(client.networks, filters=label)
@@ -66,14 +66,14 @@ async def ours(client: Any) -> tuple[list[str], list[str]]:
 
 
 def killer(site: Site) -> Callable[[], None]:
-    """Kills the controller, from any thread."""
+    """A function that kills the controller, from any thread."""
     process = site.process
     assert process is not None
     return process.kill
 
 
 @pytest.mark.parametrize(("kind", "count"), CREATE_STEPS)
-async def test_killed_while_creating_it_comes_up_once(
+async def test_a_creation_interrupted_by_a_kill_is_completed_once(
     site: Site, lan: Lan, docker_api: Any, kind: tuple[str, str], count: int
 ) -> None:
     trigger = EventTrigger(docker_api, kind, count, killer(site))
@@ -92,13 +92,13 @@ async def test_killed_while_creating_it_comes_up_once(
 
 
 @pytest.mark.parametrize(("kind", "count"), DELETE_STEPS)
-async def test_killed_while_deleting_it_goes_wholly(
+async def test_a_deletion_interrupted_by_a_kill_leaves_nothing(
     site: Site, lan: Lan, docker_api: Any, kind: tuple[str, str], count: int
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(71)}/24")
     await site.wait_running("plc-1")
     trigger = EventTrigger(docker_api, kind, count, killer(site))
-    with contextlib.suppress(errors.LinkError):  # it may be killed before the answer is out
+    with contextlib.suppress(errors.LinkError):  # it may be killed before it answers
         assert (await site.send("delete_device", device_id="plc-1"))["status"] == "deleting"
     await trigger.wait()
     await site.kill()
@@ -108,7 +108,7 @@ async def test_killed_while_deleting_it_goes_wholly(
     assert await ours(docker_api) == ([], [])
 
 
-async def test_an_answered_create_is_on_disk(site: Site, lan: Lan) -> None:
+async def test_an_acknowledged_creation_survives_a_kill(site: Site, lan: Lan) -> None:
     answer = await site.create("plc-1", lan.parent, f"{lan.address(72)}/24")
     killer(site)()
     assert answer["status"] == "creating"
@@ -117,9 +117,7 @@ async def test_an_answered_create_is_on_disk(site: Site, lan: Lan) -> None:
     await site.wait_running("plc-1")
 
 
-async def test_a_command_delivered_again_after_a_kill_gets_its_first_answer_and_acts_once(
-    site: Site, lan: Lan, docker_api: Any
-) -> None:
+async def test_a_redelivered_command_gets_its_first_answer_and_acts_once(site: Site, lan: Lan, docker_api: Any) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(73)}/24")
     await site.wait_running("plc-1")
     message = site.message("restart_device", device_id="plc-1")

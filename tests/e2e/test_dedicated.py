@@ -1,4 +1,4 @@
-"""A NIC of a runtime's own, from the cloud's command over crashes of everything to its return."""
+"""A dedicated NIC: from the cloud's command, through crashes, to its return to the host."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 @pytest.fixture
 def nic(docker_machine: None) -> Iterator[Lan]:
-    """An interface of the host that nothing stands on."""
+    """A host interface that nothing else uses."""
     with Lan() as made:
         run("ip", "addr", "add", f"{made.address(2)}/24", "dev", made.parent)
         yield made
 
 
 async def shown(site: Site, name: str) -> dict[str, Any]:
-    """The interface as the cloud is told of it."""
+    """The interface as reported to the cloud."""
     answer = await site.send("get_host_interfaces", include_virtual=True, detailed=True)
     return next(interface for interface in answer["interfaces"] if interface["name"] == name)
 
 
-async def test_a_nic_is_lent_kept_over_crashes_and_given_back(site: Site, lan: Lan, nic: Lan, docker_api: Any) -> None:
+async def test_a_dedicated_nic_survives_crashes_and_is_returned(
+    site: Site, lan: Lan, nic: Lan, docker_api: Any
+) -> None:
     before = json.loads(run("ip", "-j", "address", "show", "dev", nic.parent).stdout)[0]["addr_info"][0]["local"]
     assert (await shown(site, nic.parent))["dedicated_only"] is False
     await site.create("plc-1", lan.parent, f"{lan.address(60)}/24", dedicated_interface=nic.parent)
@@ -62,8 +64,8 @@ async def test_a_nic_is_lent_kept_over_crashes_and_given_back(site: Site, lan: L
     assert await asyncio.to_thread(nic.ping, nic.address(2))
 
 
-async def test_the_parent_of_another_runtime_stays_on_the_host(site: Site, lan: Lan, nic: Lan) -> None:
-    # A leased interface: no network of the engine's tells that its parent is in use.
+async def test_a_parent_of_another_runtime_is_not_moved(site: Site, lan: Lan, nic: Lan) -> None:
+    # A leased interface has no network in the engine, so only the spec shows that its parent is in use.
     leased = {"name": "lan0", "parent_interface": nic.parent, "network_mode": "dhcp"}
     await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[leased])
 

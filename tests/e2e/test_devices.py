@@ -1,4 +1,4 @@
-"""Serial devices the whole way: asked for by the cloud, pulled, and plugged in again under another number."""
+"""Serial devices end to end: requested by the cloud, unplugged, and plugged in again with another device number."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WRITE = "import os; os.write(os.open('/dev/line0', os.O_RDWR | os.O_NOCTTY), b'h
 
 @pytest.fixture
 async def plant(site: Site, tmp_path: Path) -> Host:
-    """The host's devices, in a folder that the controller was started with."""
+    """The host's devices, in a folder that the controller reads."""
     host = await asyncio.to_thread(Host, tmp_path / "host")
     await site.stop()
     await site.start({"EDGE_DEV_DIR": str(host.roots.dev), "EDGE_SYS_DIR": str(host.roots.sys)})
@@ -34,16 +34,16 @@ async def condition(site: Site) -> tuple[str, str]:
 
 
 async def plug(site: Site, plant: Host, name: str, end: Far) -> None:
-    """Plug a device in, and wait until the controller has seen it."""
+    """Plug a device in and wait until the controller detects it."""
     await asyncio.to_thread(plant.plug, name, end.number, by_id="usb-plc", idVendor="0403", serial="A5")
 
     async def seen() -> bool:
         return [each["path"] for each in (await site.send("get_serial_devices"))["devices"]] == [f"/dev/{name}"]
 
-    await eventually(seen, f"{name} is seen")
+    await eventually(seen, f"{name} is detected")
 
 
-async def test_a_first_port_is_said_to_need_a_new_container_and_gets_it_with_a_restart(
+async def test_a_first_serial_port_needs_a_restart_and_gets_a_new_container(
     site: Site, lan: Lan, plant: Host, docker_api: Any
 ) -> None:
     port = {"name": "line", "deviceId": "usb-plc", "containerPath": "/dev/line0"}
@@ -58,7 +58,7 @@ async def test_a_first_port_is_said_to_need_a_new_container_and_gets_it_with_a_r
         async def reported() -> bool:
             return await condition(site) == ("False", "DevicesUnsupported")
 
-        await eventually(reported, "that it needs a new container is told")
+        await eventually(reported, "the status reports that the port needs a new container")
         now = docker_api.inspect_container("plc-1")
         assert (now["Id"], now["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
         await site.send("restart_device", device_id="plc-1")
@@ -66,18 +66,20 @@ async def test_a_first_port_is_said_to_need_a_new_container_and_gets_it_with_a_r
         async def attached() -> bool:
             return await condition(site) == ("True", "Attached")
 
-        await eventually(attached, f"the port is there (see {site.log})")
+        await eventually(attached, f"the port is attached (see {site.log})")
         assert docker_api.inspect_container("plc-1")["Id"] != before["Id"]
         records = (await site.runtime("plc-1"))["status"]["restarts"]
         assert [record["cause"] for record in records[1:]] == ["SpecChanged"] * 2
         assert "spec.serialPorts[line]" in records[-1]["detail"]
 
 
-async def test_a_device_comes_goes_and_comes_back(site: Site, lan: Lan, plant: Host, docker_api: Any) -> None:
+async def test_a_device_is_attached_again_after_it_was_unplugged(
+    site: Site, lan: Lan, plant: Host, docker_api: Any
+) -> None:
     port = {"name": "line", "device_id": "usb-plc", "container_path": "/dev/line0", "baud_rate": 9600}
 
-    async def present(wanted: tuple[str, str]) -> bool:
-        return await condition(site) == wanted
+    async def present(expected: tuple[str, str]) -> bool:
+        return await condition(site) == expected
 
     with Far(plant.roots.dev.parent, 61) as far, Far(plant.roots.dev.parent, 62) as other:
         await plug(site, plant, "ttyUSB0", far)
@@ -86,7 +88,7 @@ async def test_a_device_comes_goes_and_comes_back(site: Site, lan: Lan, plant: H
         for name, end in (("ttyUSB0", far), ("ttyUSB1", other)):
             if end is other:
                 await plug(site, plant, name, end)
-            await eventually(lambda: present(("True", "Attached")), f"{name} is handed over (see {site.log})")
+            await eventually(lambda: present(("True", "Attached")), f"{name} is attached (see {site.log})")
             job = docker_api.exec_create("plc-1", ["/usr/bin/python3", "-I", "-S", "-c", WRITE])
             assert docker_api.exec_start(job["Id"]) == b""
             assert await asyncio.to_thread(end.received) == "hello"
@@ -95,15 +97,13 @@ async def test_a_device_comes_goes_and_comes_back(site: Site, lan: Lan, plant: H
                 (f"/dev/{name}", "usb-plc", "A5")
             ]
             await asyncio.to_thread(plant.unplug, name)
-            await eventually(lambda: present(("False", "DeviceMissing")), f"{name} is missed")
+            await eventually(lambda: present(("False", "DeviceMissing")), f"{name} is reported missing")
     status = await site.wait_running("plc-1")
     assert (status["restart_count"], status["serial_ports"][0]["attached"]) == (0, False)
     assert status["uptime_seconds"] >= started
 
 
-async def test_a_runtime_that_requires_a_device_is_started_when_it_is_there(
-    site: Site, lan: Lan, plant: Host, docker_api: Any
-) -> None:
+async def test_a_runtime_waits_for_its_required_device(site: Site, lan: Lan, plant: Host, docker_api: Any) -> None:
     spec = {
         "deviceId": "plc-1",
         "image": site.environment["EDGE_RUNTIME_IMAGE"],

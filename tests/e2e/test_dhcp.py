@@ -1,4 +1,4 @@
-"""The whole way with a leased address: the cloud asks for DHCP; LAN, kubectl and cloud see the same address."""
+"""DHCP end to end: the cloud requests a leased interface; LAN, kubectl and cloud see the same address."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def server(lan: Lan, tmp_path: Path) -> AsyncIterator[DhcpServer]:
 
 
 async def created(site: Site, lan: Lan) -> dict[str, Any]:
-    """The status of a runtime that the cloud asked for, once it is ready."""
+    """Create a runtime with a leased interface and return its status once it is ready."""
     interface = {"name": "lan0", "parent_interface": lan.parent, "network_mode": "dhcp"}
     answer = await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[interface])
     assert answer["status"] == "creating"
@@ -35,7 +35,7 @@ async def created(site: Site, lan: Lan) -> dict[str, Any]:
     return status
 
 
-async def test_everybody_sees_the_leased_address(site: Site, lan: Lan, server: DhcpServer) -> None:
+async def test_lan_cloud_and_kubectl_see_the_leased_address(site: Site, lan: Lan, server: DhcpServer) -> None:
     interface = (await created(site, lan))["interfaces"][0]
 
     address, name, client = server.given()[interface["macAddress"]]
@@ -49,7 +49,7 @@ async def test_everybody_sees_the_leased_address(site: Site, lan: Lan, server: D
     assert address in row.split()
 
 
-async def test_a_killed_controller_takes_no_address_away_and_asks_for_the_same(
+async def test_a_killed_controller_keeps_the_address_and_renews_the_lease(
     site: Site, lan: Lan, server: DhcpServer
 ) -> None:
     before = await created(site, lan)
@@ -60,17 +60,17 @@ async def test_a_killed_controller_takes_no_address_away_and_asks_for_the_same(
     await site.start()
 
     async def kept_again() -> bool:
-        """The lease was confirmed by the server since."""
+        """Whether the server has confirmed the lease again."""
         return await asyncio.to_thread(server.requests, "DHCPREQUEST", before["interfaces"][0]["macAddress"]) > 1
 
-    await eventually(kept_again, f"the lease is asked for again (see {site.log})")
+    await eventually(kept_again, f"the lease is requested again (see {site.log})")
     await site.wait_condition("plc-1", "Ready")
     after = (await site.runtime("plc-1"))["status"]
     assert (after["interfaces"][0]["address"], after["startedAt"]) == (address, before["startedAt"])
     assert await asyncio.to_thread(lan.ping, address)
 
 
-async def test_the_reason_is_told_while_no_server_answers(site: Site, lan: Lan, server: DhcpServer) -> None:
+async def test_a_silent_dhcp_server_is_reported(site: Site, lan: Lan, server: DhcpServer) -> None:
     await asyncio.to_thread(server.stop)
     interface = {"name": "lan0", "parent_interface": lan.parent, "network_mode": "dhcp"}
     await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[interface])
@@ -82,14 +82,14 @@ async def test_the_reason_is_told_while_no_server_answers(site: Site, lan: Lan, 
     async def silent() -> bool:
         return await reason() == "DhcpServerSilent"
 
-    await eventually(silent, "the server's silence is told")
+    await eventually(silent, "the status reports the silent server")
     assert (await site.runtime("plc-1"))["status"]["state"] == "running"
     await asyncio.to_thread(server.start)
     await site.wait_condition("plc-1", "Ready")
     assert await reason() == "Attached"
 
 
-async def test_a_parent_that_was_pulled_brings_the_address_back(site: Site, lan: Lan, server: DhcpServer) -> None:
+async def test_the_address_returns_with_an_unplugged_parent(site: Site, lan: Lan, server: DhcpServer) -> None:
     before = await created(site, lan)
     address = before["interfaces"][0]["address"]
 

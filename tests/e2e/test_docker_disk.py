@@ -1,4 +1,4 @@
-"""The disk of Docker fills up under the real service: it says so, also while Docker hangs, and stops no runtime."""
+"""When Docker's disk fills up, the real service reports it, even while Docker hangs, and stops no runtime."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(30
 
 @pytest.fixture
 def small_engine(engine: Engine) -> Iterator[Engine]:
-    """An engine of the session's kind, whose images and containers are on a small disk."""
+    """An engine like the session's, with its images and containers on a small disk."""
     made = Engine(
         engine.binary, Path(tempfile.gettempdir()) / ownership.new_name(dockerd.PREFIX), runtime=engine.runtime
     )
     data = made.root / "data"
     data.mkdir(mode=0o700, parents=True)
     small_disk.run("mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(data))
-    with made:  # which unmounts all that is below its root
+    with made:  # on exit it unmounts everything below its root
         yield made
 
 
 @pytest.fixture
 def disk(small_engine: Engine) -> SmallDisk:
-    """That disk."""
+    """The disk of the small engine."""
     return SmallDisk(small_engine.root / "data")
 
 
@@ -46,7 +46,7 @@ def disk(small_engine: Engine) -> SmallDisk:
 async def site(
     tmp_path: Path, small_engine: Engine, runtime_images: dict[str, Image], cloud: Cloud, free_port: int
 ) -> AsyncIterator[Site]:
-    """A host whose state is on another disk than Docker's."""
+    """A host with its state on another disk than Docker's."""
     with contextlib.closing(small_engine.client()) as client:
         await asyncio.to_thread(image.load, client, [runtime_images["1"]])
     host = Site(tmp_path, small_engine.url, cloud, await cloud.enroll(AGENT), image.REPOSITORY, "1")
@@ -55,20 +55,20 @@ async def site(
         yield site
 
 
-async def said(site: Site, status: str) -> str:
-    """The message of the EdgeNode's condition, once it has this status."""
+async def condition_message(site: Site, status: str) -> str:
+    """The message of the EdgeNode's condition DiskFull, once it has this status."""
     await site.kubectl("wait", "edgenode/test-node", f"--for=condition=DiskFull={status}", "--timeout=60s")
     found = json.loads(await site.kubectl("get", "edgenode", "test-node", "-o", "json"))["status"]["conditions"]
     return next(str(condition["message"]) for condition in found if condition["type"] == "DiskFull")
 
 
-async def since(site: Site, name: str) -> str:
-    """When the runtime was started."""
+async def started_at(site: Site, name: str) -> str:
+    """The start time of the runtime."""
     return str((await site.runtime(name))["status"]["startedAt"])
 
 
-async def told_everywhere(site: Site, probe: Probe, message: str) -> None:
-    """The controller is not ready and the API is; metrics and an Event tell of the disk."""
+async def assert_reported(site: Site, probe: Probe, message: str) -> None:
+    """Assert that the controller is not ready but the API is, and that metrics and an Event report the disk."""
     assert await probe.get("/readyz") == (503, f"docker-disk: DiskFull: {message}\n")
     assert await probe.get("/healthz") == (200, "ok\n")
     assert await site.kubectl("get", "--raw=/readyz") == "ok"
@@ -83,33 +83,33 @@ async def told_everywhere(site: Site, probe: Probe, message: str) -> None:
     await eventually(posted, "the Event DiskFull")
 
 
-async def test_a_full_disk_of_docker_is_said_and_a_restart_waits_for_room(
+async def test_a_full_docker_disk_is_reported_and_delays_a_restart(
     site: Site, disk: SmallDisk, small_engine: Engine, lan: Lan, free_port: int
 ) -> None:
     probe = Probe(free_port)
     await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
     await site.wait_condition("plc-1", "Ready")
-    started = await since(site, "plc-1")
+    started = await started_at(site, "plc-1")
     assert await probe.get("/readyz") == (200, "ok\n")
 
     await asyncio.to_thread(disk.fill)
-    message = await said(site, "true")
+    message = await condition_message(site, "true")
 
     assert message.startswith(f"the disk of Docker ({disk.path}) is full")
-    await told_everywhere(site, probe, message)
+    await assert_reported(site, probe, message)
     refused = await site.send("restart_device", device_id="plc-1")
     assert "plc-1 runs on" in refused["error"]
-    assert await since(site, "plc-1") == started
+    assert await started_at(site, "plc-1") == started
 
     with hanging(small_engine):
         await asyncio.to_thread(disk.free)
-        assert await said(site, "false") == "There is room on every disk: state, docker"
+        assert await condition_message(site, "false") == "There is room on every disk: state, docker"
         await asyncio.to_thread(disk.fill)
-        assert (await said(site, "true")).startswith(f"the disk of Docker ({disk.path}) is full")
+        assert (await condition_message(site, "true")).startswith(f"the disk of Docker ({disk.path}) is full")
         await asyncio.to_thread(disk.free)
-        await said(site, "false")
+        await condition_message(site, "false")
 
     async def restarted() -> bool:
-        return await since(site, "plc-1") != started
+        return await started_at(site, "plc-1") != started
 
-    await eventually(restarted, "the restart that was asked for is made")
+    await eventually(restarted, "the requested restart is made")

@@ -1,4 +1,4 @@
-"""The disk of the state fills up under the real service: it says so, it starts all the same, and nothing is lost."""
+"""When the state's disk fills up, the real service reports it, can still be restarted, and loses nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 async def site(
     tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud, disk: SmallDisk
 ) -> AsyncIterator[Site]:
-    """A host with a small disk, whose API has a port of its own as on a real host."""
+    """A host with a small disk and, as on a real host, a fixed API port."""
     host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1")
     host.environment["EDGE_API_LISTEN"] = f"127.0.0.1:{free_port()}"
     async with connected(host) as site:
@@ -40,17 +40,17 @@ async def site(
 
 
 async def started(client: Any, name: str) -> tuple[str, str]:
-    """Which container it is, and since when it runs."""
+    """The container's id and start time."""
     found = await asyncio.to_thread(client.inspect_container, name)
     return found["Id"], found["State"]["StartedAt"]
 
 
 async def is_full(site: Site, status: str) -> None:
-    """Wait until the EdgeNode says whether the disk is full."""
+    """Wait until the EdgeNode's condition DiskFull has this status."""
     await site.kubectl("wait", "edgenode/test-node", f"--for=condition=DiskFull={status}", "--timeout=60s")
 
 
-async def test_a_full_disk_costs_no_runtime_whatever_way_the_controller_starts(
+async def test_a_full_disk_stops_no_runtime_after_any_restart_of_the_controller(
     site: Site, lan: Lan, disk: SmallDisk, docker_api: Any
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")

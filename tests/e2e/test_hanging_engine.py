@@ -1,6 +1,6 @@
-"""A Docker engine that hangs, stopped by SIGSTOP: nothing but Docker's own work waits, and nothing is done twice.
+"""While a Docker engine hangs (SIGSTOP), only work that needs Docker waits, and nothing is done twice.
 
-The limits of the engine are scaled down; with EDGE_TEST_FULL_LENGTH=1 they are the real ones, and it takes minutes.
+The engine timeouts are shortened; with EDGE_TEST_FULL_LENGTH=1 the real ones are used, which takes minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from controller.localcloud.server import Cloud
 from controller.manager import runtime_operator
 from tests.e2e.conftest import Probe, hanging
-from tests.support import hurried
+from tests.support import short_timeouts
 from tests.support.dockerd import Engine
 from tests.support.lan import Lan
 from tests.support.site import AGENT, Site, connected, eventually
@@ -26,16 +26,16 @@ from tests.support.site import AGENT, Site, connected, eventually
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(900)]
 
 FULL_LENGTH = os.environ.get("EDGE_TEST_FULL_LENGTH") == "1"
-# Longer than every limit of a call and than what a loop may be silent; the pulls, which wait longest, are not used.
-HANG_SECONDS = runtime_operator.RESYNC_SECONDS + 90 if FULL_LENGTH else 2 * hurried.LIMITS.question_seconds + 4
-BEAT_SECONDS = 2  # the link ends where the busy test cannot acknowledge two of them
+# Longer than every timeout of a call and of a loop's heartbeat, except that of pulls, which are not used here.
+HANG_SECONDS = runtime_operator.RESYNC_SECONDS + 90 if FULL_LENGTH else 2 * short_timeouts.LIMITS.question_seconds + 4
+BEAT_SECONDS = 2  # if shorter, the busy test could miss two acknowledgements, and the link would end
 RUNTIMES = [f"plc-{number}" for number in range(1, 9)]
 
 
 @pytest.fixture
 async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud, free_port: int) -> AsyncIterator[Site]:
-    """A host whose controller is connected, with a quick heartbeat."""
-    module = "controller" if FULL_LENGTH else "tests.support.hurried"
+    """A host with a connected controller and a fast heartbeat."""
+    module = "controller" if FULL_LENGTH else "tests.support.short_timeouts"
     host = Site(tmp_path, engine.url, cloud, await cloud.enroll(AGENT), runtime_image, "1", module)
     host.environment |= {
         "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port}",
@@ -47,8 +47,8 @@ async def site(tmp_path: Path, engine: Engine, runtime_image: str, cloud: Cloud,
 
 
 @pytest.fixture
-async def eight(site: Site, lan: Lan) -> list[str]:
-    """Eight runtimes that run and are ready."""
+async def runtimes(site: Site, lan: Lan) -> list[str]:
+    """Eight ready runtimes."""
     for number, name in enumerate(RUNTIMES):
         await site.create(name, lan.parent, f"{lan.address(60 + number)}/24")
     for name in RUNTIMES:
@@ -57,7 +57,7 @@ async def eight(site: Site, lan: Lan) -> list[str]:
 
 
 async def starts(client: Any) -> dict[str, tuple[str, str, int]]:
-    """Id, start and count of restarts of each container."""
+    """Id, start time and restart count of each container."""
     found = {}
     for name in RUNTIMES:
         seen = await asyncio.to_thread(client.inspect_container, name)
@@ -66,7 +66,7 @@ async def starts(client: Any) -> dict[str, tuple[str, str, int]]:
 
 
 async def wait_reason(site: Site, name: str, reason: str) -> None:
-    """Wait until the status says why the runtime waits."""
+    """Wait until a condition has this reason."""
 
     async def waits() -> bool:
         conditions = (await site.runtime(name))["status"]["conditions"]
@@ -75,8 +75,8 @@ async def wait_reason(site: Site, name: str, reason: str) -> None:
     await eventually(waits, f"{name} waits for {reason} (see {site.log})")
 
 
-async def answers(site: Site, probe: Probe) -> None:
-    """Everything that needs no Docker answers; what needs it says that it does not."""
+async def assert_answers(site: Site, probe: Probe) -> None:
+    """Assert that everything that needs no Docker answers, and everything else reports that Docker does not."""
     assert await probe.get("/healthz") == (200, "ok\n")
     status, text = await probe.get("/readyz")
     assert (status, text.split(":")[0]) == (503, "docker")
@@ -91,19 +91,19 @@ async def answers(site: Site, probe: Probe) -> None:
     assert len((await site.kubectl("get", "runtimes", "-o", "name")).split()) == len(RUNTIMES)
 
 
-async def test_an_engine_that_hangs_takes_nothing_along(
-    site: Site, eight: list[str], engine: Engine, docker_client: Any, free_port: int
+async def test_a_hanging_engine_affects_nothing_else(
+    site: Site, runtimes: list[str], engine: Engine, docker_client: Any, free_port: int
 ) -> None:
     probe, client = Probe(free_port), docker_client.api
     before, session = await starts(client), site.cloud.agents.session(AGENT)
 
     with hanging(engine):
-        for name in eight:
+        for name in runtimes:
             await wait_reason(site, name, "DockerUnreachable")
         until = asyncio.get_running_loop().time() + HANG_SECONDS
         while asyncio.get_running_loop().time() < until:
-            await answers(site, probe)
-    for name in eight:
+            await assert_answers(site, probe)
+    for name in runtimes:
         await site.wait_condition(name, "Ready")
     assert site.cloud.agents.session(AGENT) == session
     assert await starts(client) == before
@@ -112,26 +112,26 @@ async def test_an_engine_that_hangs_takes_nothing_along(
         assert await site.stop() == 0
         await site.start()
         await wait_reason(site, "plc-1", "DockerUnreachable")
-    for name in eight:
+    for name in runtimes:
         await site.wait_condition(name, "Ready")
     assert await starts(client) == before
 
 
 def wait_event(client: Any, since: float, event: str) -> None:
-    """Wait until the engine has had such an event of plc-1 since then."""
+    """Wait for an event of plc-1 since that time."""
     filters = {"container": "plc-1", "event": event}
     with contextlib.closing(client.events(since=since, filters=filters, decode=True)) as events:
         next(events)
 
 
 def events_since(client: Any, since: float, event: str) -> int:
-    """How many such events of plc-1 there were."""
+    """The number of such events of plc-1 since that time."""
     filters = {"container": "plc-1", "event": event}
     return len(list(client.events(since=since, until=time.time(), filters=filters, decode=True)))
 
 
 @pytest.mark.parametrize("event", ["kill", "start"])
-async def test_a_restart_that_the_engine_hung_in_is_made_once(
+async def test_a_restart_interrupted_by_a_hang_is_made_once(
     site: Site, lan: Lan, engine: Engine, docker_client: Any, event: str
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")

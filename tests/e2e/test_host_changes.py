@@ -1,4 +1,4 @@
-"""Whatever happens to a parent interface, its runtimes answer again where they were, and none of them is restarted."""
+"""After any disturbance of a parent interface, its runtimes have their addresses again without a restart."""
 
 from __future__ import annotations
 
@@ -20,39 +20,41 @@ NAMES = ("plc-1", "plc-2", "plc-3")
 HOSTS = range(60, 64)  # the third has two
 
 
-class Mishap(NamedTuple):
-    """What happens to the parent, what mends it, and the reason that is told meanwhile; "" for none."""
+class Disturbance(NamedTuple):
+    """A disturbance of the parent, its reversal, and the reason that is reported meanwhile; "" for none."""
 
-    befalls: Callable[[Lan], None]
+    cause: Callable[[Lan], None]
     repair: Callable[[Lan], None]
     reason: str
 
 
 def readdress(lan: Lan) -> None:
-    """The host gets an address of another subnet on the parent, and another gateway."""
+    """Give the parent an address of another subnet and another gateway."""
     other = IPv4Address(lan.gateway) + (1 << 8)
     run("ip", "addr", "add", f"{other + 4}/24", "dev", lan.parent)
     run("ip", "route", "add", f"{other + 256}/32", "via", str(other), "dev", lan.parent)
 
 
-MISHAPS = {
-    "down and up": Mishap(lambda lan: lan.set_up(up=False), lambda lan: lan.set_up(up=True), "ParentInterfaceDown"),
-    "the cable pulled and plugged": Mishap(
+DISTURBANCES = {
+    "down and up": Disturbance(
+        lambda lan: lan.set_up(up=False), lambda lan: lan.set_up(up=True), "ParentInterfaceDown"
+    ),
+    "the cable pulled and plugged": Disturbance(
         lambda lan: lan.set_carrier(up=False), lambda lan: lan.set_carrier(up=True), "ParentInterfaceDown"
     ),
-    "gone and back": Mishap(Lan.unplug, Lan.plug, "ParentInterfaceMissing"),
-    "renamed and back": Mishap(
+    "gone and back": Disturbance(Lan.unplug, Lan.plug, "ParentInterfaceMissing"),
+    "renamed and back": Disturbance(
         lambda lan: lan.rename(lan.parent, f"{lan.parent[:12]}-r"),
         lambda lan: lan.rename(f"{lan.parent[:12]}-r", lan.parent),
         "ParentInterfaceMissing",
     ),
-    "another subnet and gateway": Mishap(readdress, lambda lan: None, ""),
+    "another subnet and gateway": Disturbance(readdress, lambda lan: None, ""),
 }
 
 
 @pytest.fixture
 async def macs(site: Site, lan: Lan) -> dict[str, str | None]:
-    """Runtimes on the LAN; their addresses with the MAC addresses that answer for them."""
+    """Create runtimes on the LAN and return their addresses with the MAC addresses that answer."""
     for name, host in zip(NAMES, HOSTS, strict=False):
         second = [interface(lan, HOSTS[-1], "cell")] if name == NAMES[-1] else []
         interfaces = [interface(lan, host, "lan0"), *second]
@@ -63,33 +65,35 @@ async def macs(site: Site, lan: Lan) -> dict[str, str | None]:
 
 
 def interface(lan: Lan, host: int, name: str) -> dict[str, Any]:
-    """A static interface, in the words of the cloud."""
+    """A static interface in the cloud's format."""
     address = {"ip": lan.address(host), "subnet": str(lan.subnet), "gateway": lan.gateway}
     return {"name": name, "parent_interface": lan.parent, "network_mode": "static", **address}
 
 
 async def answering(lan: Lan) -> dict[str, str | None]:
-    """Who answers ARP on the LAN."""
+    """The MAC address that answers ARP for each address on the LAN."""
     return {lan.address(host): await asyncio.to_thread(lan.mac_of, lan.address(host), seconds=2) for host in HOSTS}
 
 
-@pytest.mark.parametrize("what", MISHAPS)
+@pytest.mark.parametrize("what", DISTURBANCES)
 async def test_runtimes_answer_again_without_a_restart(
     site: Site, lan: Lan, macs: dict[str, str | None], what: str
 ) -> None:
-    mishap = MISHAPS[what]
+    disturbance = DISTURBANCES[what]
     before = [(await site.runtime(name))["status"] for name in NAMES]
 
-    await asyncio.to_thread(mishap.befalls, lan)
-    if mishap.reason:
+    await asyncio.to_thread(disturbance.cause, lan)
+    if disturbance.reason:
         for name in NAMES:
-            await eventually(partial(reported, site, name, mishap.reason), f"{mishap.reason} is told of {name}")
-    await asyncio.to_thread(mishap.repair, lan)
+            await eventually(
+                partial(reported, site, name, disturbance.reason), f"{disturbance.reason} is reported for {name}"
+            )
+    await asyncio.to_thread(disturbance.repair, lan)
 
-    async def healed() -> bool:
+    async def restored() -> bool:
         return await answering(lan) == macs
 
-    await eventually(healed, f"everybody answers as before (see {site.log})")
+    await eventually(restored, f"all addresses answer as before (see {site.log})")
     for name in NAMES:
         await site.wait_condition(name, "Ready")
     after = [(await site.runtime(name))["status"] for name in NAMES]
@@ -99,12 +103,12 @@ async def test_runtimes_answer_again_without_a_restart(
 
 
 async def reported(site: Site, name: str, reason: str) -> bool:
-    """Whether the status gives the reason."""
+    """Whether a condition has the reason."""
     conditions = (await site.runtime(name))["status"]["conditions"]
     return reason in {condition["reason"] for condition in conditions}
 
 
-async def test_a_parent_under_another_name_is_followed_by_the_spec_in_place(
+async def test_a_renamed_parent_is_changed_in_the_spec_without_a_restart(
     site: Site, lan: Lan, macs: dict[str, str | None]
 ) -> None:
     before = [(await site.runtime(name))["status"]["startedAt"] for name in NAMES]

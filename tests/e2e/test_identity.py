@@ -1,4 +1,4 @@
-"""A runtime is its key: it is adopted by whoever holds the key, and what is not ours is never touched."""
+"""A recreated Runtime adopts its container by identity; foreign containers are never touched."""
 
 from __future__ import annotations
 
@@ -18,29 +18,27 @@ SPEC_LABEL = "getedge.me/spec"
 
 
 async def started_at(client: Any, name: str) -> str:
-    """When the container's program was started, in the engine's words."""
+    """The container's start time in the engine's format."""
     found: str = (await asyncio.to_thread(client.inspect_container, name))["State"]["StartedAt"]
     return found
 
 
-async def forget_runtimes(site: Site) -> None:
-    """Lose the database, as after a broken disk; the rest of the state (who we are) stays."""
+async def lose_database(site: Site) -> None:
+    """Delete the database, as after a disk failure; the rest of the state, with our install id, stays."""
     databases = [path for path in site.state.rglob("*.db*") if path.is_file()]
-    assert databases, "the embedded API keeps its objects in a database"
+    assert databases, "no database of the embedded API found"
     with sqlite3.connect(next(path for path in databases if path.suffix == ".db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     for path in databases:
         path.unlink()
 
 
-async def test_a_container_whose_runtime_was_lost_is_reported_and_left_running(
-    site: Site, lan: Lan, docker_api: Any
-) -> None:
+async def test_an_orphaned_container_is_reported_and_left_running(site: Site, lan: Lan, docker_api: Any) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(80)}/24")
     await site.wait_running("plc-1")
     before = await started_at(docker_api, "plc-1")
     await site.stop()
-    await forget_runtimes(site)
+    await lose_database(site)
     await site.start()
 
     async def reported() -> bool:
@@ -50,14 +48,14 @@ async def test_a_container_whose_runtime_was_lost_is_reported_and_left_running(
     assert await started_at(docker_api, "plc-1") == before
 
 
-async def test_a_runtime_created_again_adopts_its_container_without_a_restart(
+async def test_a_recreated_runtime_adopts_its_container_without_a_restart(
     site: Site, lan: Lan, docker_api: Any
 ) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(81)}/24")
     mac = (await site.wait_running("plc-1"))["networks"]["lan0"]["mac_address"]
     before = await started_at(docker_api, "plc-1")
     await site.stop()
-    await forget_runtimes(site)
+    await lose_database(site)
     await site.start()
 
     answer = await site.create("plc-1", lan.parent, f"{lan.address(81)}/24")
@@ -68,25 +66,21 @@ async def test_a_runtime_created_again_adopts_its_container_without_a_restart(
     assert (await site.status("plc-1"))["networks"]["lan0"]["mac_address"] == mac
 
 
-async def test_a_container_of_the_same_name_that_is_not_ours_is_never_touched(
-    site: Site, lan: Lan, docker_api: Any
-) -> None:
+async def test_a_foreign_container_with_the_same_name_is_never_touched(site: Site, lan: Lan, docker_api: Any) -> None:
     image = f"{site.environment['EDGE_RUNTIME_IMAGE']}:{site.environment['EDGE_RUNTIME_VERSION']}"
-    stranger = await asyncio.to_thread(docker_api.create_container, image, name="plc-9")
+    foreign = await asyncio.to_thread(docker_api.create_container, image, name="plc-9")
     try:
         answer = await site.create("plc-9", lan.parent, f"{lan.address(82)}/24")
         assert answer["status"] == "error"
         assert "plc-9" in answer["error"]
         assert (await site.status("plc-9"))["status"] == "error"
-        found = await asyncio.to_thread(docker_api.inspect_container, stranger["Id"])
+        found = await asyncio.to_thread(docker_api.inspect_container, foreign["Id"])
         assert found["State"]["Status"] == "created"
     finally:
-        await asyncio.to_thread(docker_api.remove_container, stranger["Id"], force=True)
+        await asyncio.to_thread(docker_api.remove_container, foreign["Id"], force=True)
 
 
-async def test_a_label_look_alike_of_another_installation_is_never_touched(
-    site: Site, lan: Lan, docker_api: Any
-) -> None:
+async def test_a_container_of_another_installation_is_never_touched(site: Site, lan: Lan, docker_api: Any) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(83)}/24")
     await site.wait_running("plc-1")
     mine = await asyncio.to_thread(docker_api.inspect_container, "plc-1")
@@ -101,7 +95,7 @@ async def test_a_label_look_alike_of_another_installation_is_never_touched(
         await asyncio.to_thread(docker_api.remove_container, other["Id"], force=True)
 
 
-async def test_another_runtime_version_in_the_settings_restarts_nothing(site: Site, lan: Lan, docker_api: Any) -> None:
+async def test_a_new_default_version_in_the_settings_restarts_nothing(site: Site, lan: Lan, docker_api: Any) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(84)}/24")
     await site.wait_running("plc-1")
     await site.wait_condition("plc-1", "Ready")
@@ -114,9 +108,7 @@ async def test_another_runtime_version_in_the_settings_restarts_nothing(site: Si
     assert await started_at(docker_api, "plc-1") == before
 
 
-async def test_a_changed_image_replaces_the_container_and_keeps_its_place_on_the_lan(
-    site: Site, lan: Lan, docker_api: Any
-) -> None:
+async def test_a_changed_image_replaces_the_container_and_keeps_its_mac(site: Site, lan: Lan, docker_api: Any) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(85)}/24")
     mac = (await site.wait_running("plc-1"))["networks"]["lan0"]["mac_address"]
     before = (await asyncio.to_thread(docker_api.inspect_container, "plc-1"))["Id"]

@@ -1,4 +1,4 @@
-"""The whole way on one host: cloud topic to container on the LAN, and back as answers, status and heartbeat."""
+"""End to end on one host: from a cloud command to a container on the LAN, and back to answers, status and heartbeat."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_a_runtime_created_by_the_cloud_answers_on_the_lan_with_its_pinned
     assert await asyncio.to_thread(lan.mac_of, lan.address(50)) == network["mac_address"]
 
 
-async def test_the_same_runtime_deleted_and_created_again_keeps_its_mac(site: Site, lan: Lan) -> None:
+async def test_a_runtime_that_is_deleted_and_recreated_keeps_its_mac(site: Site, lan: Lan) -> None:
     macs = []
     for _ in range(2):
         await site.create("plc-1", lan.parent, f"{lan.address(51)}/24")
@@ -50,7 +50,7 @@ async def test_kubectl_shows_what_the_cloud_created(site: Site, lan: Lan) -> Non
     assert [n["metadata"]["name"] for n in nodes["items"]] == ["test-node"]
 
 
-async def test_a_runtime_applied_with_kubectl_runs_and_belongs_to_the_person(site: Site, lan: Lan) -> None:
+async def test_a_runtime_applied_with_kubectl_runs_and_cannot_be_deleted_by_the_cloud(site: Site, lan: Lan) -> None:
     manifest = {
         "apiVersion": "getedge.me/v1alpha1",
         "kind": "Runtime",
@@ -82,7 +82,7 @@ async def test_a_runtime_applied_with_kubectl_runs_and_belongs_to_the_person(sit
     assert (await site.status("by-hand"))["status"] == "not_found"
 
 
-async def test_stop_start_and_restart_answer_when_the_container_is_there(site: Site, lan: Lan) -> None:
+async def test_stop_start_and_restart_answer_when_they_have_taken_effect(site: Site, lan: Lan) -> None:
     await site.create("plc-1", lan.parent, f"{lan.address(54)}/24")
     await site.wait_running("plc-1")
 
@@ -128,7 +128,7 @@ async def test_consumption_is_reported_for_host_and_runtime(site: Site, lan: Lan
     assert host["memory_usage"]
 
 
-async def test_the_heartbeat_has_the_fields_of_the_specification(site: Site) -> None:
+async def test_the_heartbeat_has_the_specified_fields(site: Site) -> None:
     async def beats() -> list[dict[str, Any]] | None:
         return site.cloud.heartbeats(AGENT) or None
 

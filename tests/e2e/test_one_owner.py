@@ -1,4 +1,4 @@
-"""Two Runtimes with one deviceId, as a person and a GitOps tool make them: a warning, a reason, and a handover."""
+"""Two Runtimes with one deviceId, as users and GitOps tools create them: a warning, a reason, and a handover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 
 def manifest(site: Site, lan: Lan, name: str, namespace: str = "edge") -> str:
-    """A Runtime of device plc-1."""
+    """The manifest of a Runtime with deviceId plc-1."""
     interface = {"name": "lan0", "parentInterface": lan.parent, "mode": "Static", "address": lan.address(60)}
     spec = {
         "deviceId": "plc-1",
@@ -34,19 +34,19 @@ def manifest(site: Site, lan: Lan, name: str, namespace: str = "edge") -> str:
 
 
 async def apply(site: Site, text: str) -> str:
-    """What kubectl says."""
+    """Apply the manifest and return kubectl's output."""
     return await site.kubectl("apply", "-f", "-", stdin=text, check=False)
 
 
-async def test_the_container_goes_from_the_old_name_to_the_new_without_a_restart(
+async def test_a_renamed_runtime_takes_over_the_container_without_a_restart(
     site: Site, lan: Lan, docker_api: Any
 ) -> None:
     assert "Warning" not in await apply(site, manifest(site, lan, "old"))
     await site.wait_condition("old", "Ready")
     before = docker_api.inspect_container("plc-1")
 
-    said = await apply(site, manifest(site, lan, "new"))
-    assert "Warning: Runtime old already has deviceId plc-1" in said
+    output = await apply(site, manifest(site, lan, "new"))
+    assert "Warning: Runtime old already has deviceId plc-1" in output
     await site.wait_condition("new", "Stalled")
     reasons = {c["type"]: c["reason"] for c in (await site.runtime("new"))["status"]["conditions"]}
     assert reasons["Stalled"] == "DeviceIdTaken"
@@ -69,7 +69,7 @@ async def test_the_container_goes_from_the_old_name_to_the_new_without_a_restart
     assert docker_api.containers(all=True, filters={"name": "plc-1"}) == []
 
 
-async def test_the_same_device_id_in_another_namespace_names_the_runtime_that_has_the_container(
+async def test_a_duplicate_device_id_in_another_namespace_names_the_owner(
     site: Site, lan: Lan, docker_api: Any
 ) -> None:
     await apply(site, manifest(site, lan, "first"))
@@ -77,8 +77,8 @@ async def test_the_same_device_id_in_another_namespace_names_the_runtime_that_ha
     before = docker_api.inspect_container("plc-1")["State"]["StartedAt"]
     await site.kubectl("create", "namespace", "cell2")
 
-    said = await apply(site, manifest(site, lan, "second", "cell2"))
-    assert "Warning: Runtime edge/first also has deviceId plc-1" in said
+    output = await apply(site, manifest(site, lan, "second", "cell2"))
+    assert "Warning: Runtime edge/first also has deviceId plc-1" in output
     await site.kubectl("wait", "-n", "cell2", "runtime/second", "--for=condition=Stalled", "--timeout=60s")
     message = json.loads(await site.kubectl("get", "-n", "cell2", "runtime", "second", "-o", "json"))["status"]["error"]
     assert message.startswith("Runtime edge/first owns the container plc-1")

@@ -1,4 +1,4 @@
-"""What happens by hand or by accident is put right without a person, and nothing is done twice."""
+"""Manual changes and accidents are repaired automatically, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
 @pytest.fixture
 async def running(site: Site, lan: Lan) -> str:
-    """A runtime of the cloud that runs on the LAN; its name."""
+    """The name of a runtime, created by the cloud, that runs on the LAN."""
     await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
     await site.wait_running("plc-1")
     await site.wait_condition("plc-1", "Ready")
@@ -24,7 +24,7 @@ async def running(site: Site, lan: Lan) -> str:
 
 
 async def inspect(client: Any, name: str) -> dict[str, Any]:
-    """The container as the engine sees it, {} when there is none."""
+    """The engine's description of the container, {} if it does not exist."""
     from docker import errors
 
     try:
@@ -35,7 +35,7 @@ async def inspect(client: Any, name: str) -> dict[str, Any]:
 
 
 async def wait_on_lan(site: Site, lan: Lan, name: str, mac: str) -> None:
-    """Wait until the runtime is ready and its LAN address answers with that MAC."""
+    """Wait until the runtime is ready and its LAN address answers with this MAC address."""
 
     async def answers() -> bool:
         return await asyncio.to_thread(lan.mac_of, lan.address(60), seconds=1) == mac
@@ -45,14 +45,14 @@ async def wait_on_lan(site: Site, lan: Lan, name: str, mac: str) -> None:
 
 
 async def network_of(client: Any, name: str, role: str) -> str:
-    """The container's network of that role: "lan" or "internal"."""
+    """The container's network with this role: "lan" or "internal"."""
     attached = (await inspect(client, name))["NetworkSettings"]["Networks"]
     ours = await asyncio.to_thread(client.networks, filters={"label": f"getedge.me/role={role}"})
     return next(str(network["Name"]) for network in ours if network["Name"] in attached)
 
 
 @pytest.mark.parametrize("accident", ["kill", "stop", "remove", "leave-lan", "leave-internal"])
-async def test_a_container_harmed_by_hand_is_put_right(
+async def test_manual_damage_to_a_container_is_repaired(
     site: Site, lan: Lan, running: str, docker_api: Any, accident: str
 ) -> None:
     mac = (await site.status(running))["networks"]["lan0"]["mac_address"]
@@ -71,11 +71,11 @@ async def test_a_container_harmed_by_hand_is_put_right(
     await asyncio.to_thread(by_hand[accident])
     await wait_on_lan(site, lan, running, mac)
 
-    async def reached() -> bool:
+    async def responds() -> bool:
         answer = await site.send("run_command", device_id=running, method="GET", api="/api/status")
         return bool(answer["status"] == "success")
 
-    await eventually(reached, f"{running} is reached over the internal network after {accident} (see {site.log})")
+    await eventually(responds, f"{running} responds over the internal network after {accident} (see {site.log})")
 
 
 async def test_a_running_container_survives_stop_and_start_of_the_controller(
@@ -90,7 +90,7 @@ async def test_a_running_container_survives_stop_and_start_of_the_controller(
     assert (await inspect(docker_api, running))["State"]["StartedAt"] == before
 
 
-async def test_a_restart_of_dockerd_ends_with_the_runtime_on_its_address(
+async def test_a_runtime_has_its_address_after_a_restart_of_dockerd(
     site: Site, lan: Lan, running: str, engine: Engine
 ) -> None:
     mac = (await site.status(running))["networks"]["lan0"]["mac_address"]
@@ -98,9 +98,7 @@ async def test_a_restart_of_dockerd_ends_with_the_runtime_on_its_address(
     await wait_on_lan(site, lan, running, mac)
 
 
-async def test_a_restart_of_the_cloud_ends_with_the_agent_connected_and_nothing_restarted(
-    site: Site, running: str, docker_api: Any
-) -> None:
+async def test_the_agent_reconnects_after_a_restart_of_the_cloud(site: Site, running: str, docker_api: Any) -> None:
     before = (await inspect(docker_api, running))["State"]["StartedAt"]
     await site.cloud.stop()
     await site.cloud.start()
@@ -109,7 +107,7 @@ async def test_a_restart_of_the_cloud_ends_with_the_agent_connected_and_nothing_
     assert (await inspect(docker_api, running))["State"]["StartedAt"] == before
 
 
-async def test_a_missing_parent_interface_is_waited_for(site: Site, lan: Lan) -> None:
+async def test_a_missing_parent_interface_is_awaited(site: Site, lan: Lan) -> None:
     await asyncio.to_thread(lan.unplug)
     await site.create("plc-2", lan.parent, f"{lan.address(61)}/24")
 
@@ -117,7 +115,7 @@ async def test_a_missing_parent_interface_is_waited_for(site: Site, lan: Lan) ->
         conditions = (await site.runtime("plc-2")).get("status", {}).get("conditions", [])
         return any(c["type"] == "Reconciling" and c["reason"] == "ParentInterfaceMissing" for c in conditions)
 
-    await eventually(waiting, "the status says that the parent interface is missing")
+    await eventually(waiting, "the status reports the missing parent interface")
     await asyncio.to_thread(lan.plug)
     await site.wait_running("plc-2")
     assert await asyncio.to_thread(lan.ping, lan.address(61))

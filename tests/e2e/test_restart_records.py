@@ -1,4 +1,4 @@
-"""What a person reads of the starts and stops of a real runtime, after each way it can end."""
+"""The recorded starts and stops of a real runtime, for each way it can stop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENOUGH_MEMORY = 64 * 2**20
 
 @pytest.fixture
 async def running(site: Site, lan: Lan) -> str:
-    """A runtime that runs on the LAN with a memory limit; its name."""
+    """The name of a runtime that runs on the LAN with a memory limit."""
     await site.create("plc-1", lan.parent, f"{lan.address(60)}/24")
     await change(site, "plc-1", {"resources": {"memory": str(ENOUGH_MEMORY)}})
     await site.wait_running("plc-1")
@@ -34,12 +34,12 @@ async def running(site: Site, lan: Lan) -> str:
 
 
 async def change(site: Site, name: str, spec: dict[str, Any]) -> None:
-    """A person changes the spec."""
+    """Change the spec with kubectl."""
     await site.kubectl("patch", "runtime", name, "--type=merge", "-p", json.dumps({"spec": spec}))
 
 
 async def records(site: Site, name: str) -> list[tuple[str, str, str]]:
-    """Event, cause and detail of each record after the first start."""
+    """Event, cause and detail of each record except the first start."""
     first, *others = (await site.runtime(name))["status"]["restarts"]
     assert (first["event"], first["cause"]) == ("Started", "Created")
     assert first["detail"].startswith("create_new_runtime, command create-new-runtime-")
@@ -47,14 +47,14 @@ async def records(site: Site, name: str) -> list[tuple[str, str, str]]:
 
 
 async def restarted(site: Site, name: str, times: int = 1) -> list[tuple[str, str, str]]:
-    """The records once it is ready after that many starts."""
+    """The records once it is ready after ``times`` restarts."""
 
     async def ready() -> bool:
         status = (await site.runtime(name))["status"]
         current = {condition["type"]: condition["status"] for condition in status["conditions"]}
         return bool(status["restartCount"] >= times and current["Ready"] == "True")
 
-    await eventually(ready, f"{name} is ready after {times} starts (see {site.log})", seconds=90)
+    await eventually(ready, f"{name} is ready after {times} restarts (see {site.log})", seconds=90)
     return await records(site, name)
 
 
@@ -75,15 +75,17 @@ ACCIDENTS: dict[str, tuple[Callable[[Any], object], str, str]] = {
 
 
 @pytest.mark.parametrize("accident", ACCIDENTS)
-async def test_an_accident_is_told_with_its_cause(site: Site, running: str, docker_api: Any, accident: str) -> None:
-    happen, cause, detail = ACCIDENTS[accident]
-    await asyncio.to_thread(happen, docker_api)
+async def test_an_accident_is_recorded_with_its_cause(site: Site, running: str, docker_api: Any, accident: str) -> None:
+    cause_it, cause, detail = ACCIDENTS[accident]
+    await asyncio.to_thread(cause_it, docker_api)
     reported = await restarted(site, running)
     assert [record[:2] for record in reported] == [("Stopped", cause), ("Started", cause)]
-    assert all(record[2].startswith(detail) for record in reported)  # a program may end by SIGTERM as it likes
+    assert all(
+        record[2].startswith(detail) for record in reported
+    )  # the exit code after SIGTERM depends on the program
 
 
-async def test_a_container_removed_by_hand_is_told_as_such(site: Site, running: str, docker_api: Any) -> None:
+async def test_a_removal_by_hand_is_recorded(site: Site, running: str, docker_api: Any) -> None:
     await asyncio.to_thread(docker_api.remove_container, running, force=True)
     assert [(event, cause) for event, cause, _ in await restarted(site, running)] == [
         ("Stopped", "ByHand"),
@@ -91,9 +93,7 @@ async def test_a_container_removed_by_hand_is_told_as_such(site: Site, running: 
     ]
 
 
-async def test_the_status_of_a_crash_loop_is_written_seldom_and_tells_all(
-    site: Site, running: str, docker_api: Any
-) -> None:
+async def test_a_crash_loop_is_throttled_and_loses_no_record(site: Site, running: str, docker_api: Any) -> None:
     crashes = 7
     written: set[int] = set()
     began = time.monotonic()
@@ -110,23 +110,23 @@ async def test_the_status_of_a_crash_loop_is_written_seldom_and_tells_all(
 
 
 async def started_again(site: Site, docker_api: Any, name: str, before: str, written: set[int]) -> None:
-    """Wait for the next start; ``written`` gets how many records the status had meanwhile."""
+    """Wait for the next start; add the numbers of records the status has meanwhile to ``written``."""
 
     async def again() -> bool:
         written.add(len((await site.runtime(name))["status"]["restarts"]))
         state = (await asyncio.to_thread(docker_api.inspect_container, name))["State"]
         return bool(state["Running"] and state["StartedAt"] != before)
 
-    await eventually(again, f"{name} is started again (see {site.log})")
+    await eventually(again, f"{name} is restarted (see {site.log})")
 
 
-async def test_lack_of_memory_is_told(site: Site, running: str) -> None:
+async def test_out_of_memory_is_recorded(site: Site, running: str) -> None:
     await site.send("run_command", device_id=running, method="GET", api=f"/api/bytes/{8 * ENOUGH_MEMORY}")
     reported = await restarted(site, running)
     assert reported == both("OutOfMemory", "killed for lack of memory: raise spec.resources.memory")
 
 
-async def test_a_command_is_told_by_topic_and_name_and_found_under_it(site: Site, running: str) -> None:
+async def test_a_command_is_recorded_with_topic_and_name(site: Site, running: str) -> None:
     await site.send("restart_device", device_id=running)
     commands = json.loads(await site.kubectl("get", "runtimecommands", "-o", "json"))["items"]
     command = next(found for found in commands if found["spec"]["topic"] == "restart_device")["metadata"]["name"]
@@ -140,12 +140,12 @@ async def test_a_command_is_told_by_topic_and_name_and_found_under_it(site: Site
     assert "Requested" in await site.kubectl("get", "runtime", running, "-o", "wide")
 
 
-async def test_a_changed_spec_is_told_with_its_fields(site: Site, running: str) -> None:
+async def test_a_spec_change_is_recorded_with_its_fields(site: Site, running: str) -> None:
     await change(site, running, {"env": [{"name": "PASSWORD", "value": "secret"}]})
     assert await restarted(site, running) == both("SpecChanged", "spec.env[PASSWORD]")
 
 
-async def test_a_restart_of_dockerd_is_told_and_one_of_the_controller_is_none(
+async def test_a_restart_of_dockerd_is_recorded_and_one_of_the_controller_is_not(
     site: Site, running: str, engine: Engine
 ) -> None:
     await site.kill()
@@ -160,27 +160,29 @@ async def test_a_restart_of_dockerd_is_told_and_one_of_the_controller_is_none(
     assert {cause for _, cause, _ in reported} == {"DaemonRestarted"}
 
 
-async def test_a_start_of_the_host_is_told_as_such(site: Site, running: str, engine: Engine) -> None:
+async def test_a_reboot_of_the_host_is_recorded(site: Site, running: str, engine: Engine) -> None:
     await site.kill()
     await asyncio.to_thread(engine.restart)
     uptime = int(float(Path("/proc/uptime").read_text().split()[0]))
 
-    await site.start(within=("unshare", "--time", f"--boottime=-{uptime}"))  # for it the host was started just now
+    await site.start(
+        wrapper=("unshare", "--time", f"--boottime=-{uptime}")
+    )  # for this process the host has just been booted
 
     assert await restarted(site, running) == both("HostStarted", "The host was started")
 
 
-async def test_a_crash_without_its_parent_interface_is_told_with_both(
+async def test_a_crash_without_the_parent_interface_is_recorded_with_both_facts(
     site: Site, running: str, lan: Lan, docker_api: Any
 ) -> None:
     await asyncio.to_thread(lan.unplug)
-    await missed(site, running, "NetworkAttached", "ParentInterfaceMissing")
+    await wait_missing(site, running, "NetworkAttached", "ParentInterfaceMissing")
     await asyncio.to_thread(kill_program, docker_api, running)
 
     async def noticed() -> bool:
         return bool(await records(site, running))
 
-    await eventually(noticed, "the crash is told")
+    await eventually(noticed, "the crash is recorded")
     await asyncio.to_thread(lan.plug)
 
     stop, *others = await restarted(site, running)
@@ -189,11 +191,13 @@ async def test_a_crash_without_its_parent_interface_is_told_with_both(
     assert [record[:2] for record in others] == [("Started", "ParentGone")]
 
 
-async def test_a_crash_without_a_serial_device_is_told_with_both(site: Site, running: str, docker_api: Any) -> None:
+async def test_a_crash_without_a_serial_device_is_recorded_with_both_facts(
+    site: Site, running: str, docker_api: Any
+) -> None:
     port = {"name": "line", "deviceId": "usb-plc", "containerPath": "/dev/l0"}
-    # A first port comes with the next start that is asked for.
+    # A first port takes effect with the next requested restart.
     await change(site, running, {"serialPorts": [port], "restartedAt": "2026-01-01T00:00:00Z"})
-    await missed(site, running, "DevicesAttached", "DeviceMissing")
+    await wait_missing(site, running, "DevicesAttached", "DeviceMissing")
     before = (await site.runtime(running))["status"]
     await asyncio.to_thread(kill_program, docker_api, running)
 
@@ -203,11 +207,11 @@ async def test_a_crash_without_a_serial_device_is_told_with_both(site: Site, run
     assert all(record[2].startswith("exit code 137 while ") for record in reported)
 
 
-async def missed(site: Site, name: str, kind: str, reason: str) -> None:
-    """Wait until the condition tells that something is missing."""
+async def wait_missing(site: Site, name: str, kind: str, reason: str) -> None:
+    """Wait until the condition is False with this reason."""
 
     async def reported() -> bool:
         conditions = (await site.runtime(name))["status"]["conditions"]
         return any((each["type"], each["status"], each["reason"]) == (kind, "False", reason) for each in conditions)
 
-    await eventually(reported, f"{kind} tells {reason} (see {site.log})")
+    await eventually(reported, f"{kind} is False with reason {reason} (see {site.log})")

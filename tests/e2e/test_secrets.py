@@ -1,4 +1,4 @@
-"""What goes to a runtime and comes back is kept nowhere; what the cloud was told comes again after a power cut."""
+"""Requests to and responses from a runtime are never stored, yet the cloud's answers survive a power cut."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.site import AGENT, Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine]
 
-# Each at another place of a request; the runtime answers with all of them, and with cookies made from the body.
+# Each is in another part of a request; the runtime echoes all of them, and sets cookies from the body.
 PASSWORD, BEARER, COOKIE, QUERY, PARAMETER, FILE = (f"hunter2-{place}-9c1e" for place in "abcdef")
 SECRETS = (PASSWORD, BEARER, COOKIE, QUERY, PARAMETER, FILE)
 KINDS = "runtimes,runtimecommands,edgenodes,events,nodes,pods,namespaces,secrets"
@@ -25,47 +25,47 @@ KINDS = "runtimes,runtimecommands,edgenodes,events,nodes,pods,namespaces,secrets
 
 @pytest.fixture
 async def running(site: Site, lan: Lan) -> str:
-    """A runtime that runs."""
+    """The name of a running runtime."""
     await site.create("plc-1", lan.parent, f"{lan.address(50)}/24")
     await site.wait_running("plc-1")
     return "plc-1"
 
 
 def login(site: Site, device: str, api: str = "/api/login", **fields: Any) -> dict[str, Any]:
-    """The message of a login."""
+    """A run_command message with a login."""
     headers = {"Authorization": f"Bearer {BEARER}", "Cookie": f"session={COOKIE}", "X-Api-Key": PASSWORD}
     request = {"method": "POST", "api": f"{api}?key={QUERY}", "params": {"p": PARAMETER}, "headers": headers}
     return site.message("run_command", device_id=device, **{**request, "data": {"password": PASSWORD}, **fields})
 
 
 async def send(site: Site, message: dict[str, Any]) -> dict[str, Any]:
-    """Send a message as it is, which may have been sent before."""
+    """Send a message unchanged; it may have been sent before."""
     answer: dict[str, Any] = await site.cloud.send(AGENT, message["action"], message, timeout=45)
     return answer
 
 
 def leaks(text: bytes) -> list[str]:
-    """The secrets that stand in it, plain or encoded."""
+    """The secrets contained in the text, plain or encoded."""
     forms = {secret: (secret.encode(), secret.encode().hex().encode()) for secret in SECRETS}
     encoded = {secret: base64.b64encode(secret.encode())[:-4] for secret in SECRETS}
     return [secret for secret in SECRETS if encoded[secret] in text or any(form in text for form in forms[secret])]
 
 
 def leaking_files(folder: Path) -> dict[str, list[str]]:
-    """The files with secrets in them."""
+    """The files that contain secrets."""
     contents = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {path: found for path, content in contents.items() if (found := leaks(content))}
 
 
 def fetch(url: str) -> bytes:
-    """What is served there."""
+    """The response body of a URL."""
     with urllib.request.urlopen(url, timeout=10) as answer:
         content: bytes = answer.read()
         return content
 
 
 def other_logins(site: Site, running: str) -> list[dict[str, Any]]:
-    """Logins that carry a file, fail at the runtime or on the way, or are refused."""
+    """Logins with a file, with errors at the runtime or in between, and refused ones."""
     file = {"filename": FILE, "content_base64": base64.b64encode(FILE.encode()).decode()}
     return [
         login(site, running, files={"program": file}),
@@ -78,7 +78,7 @@ def other_logins(site: Site, running: str) -> list[dict[str, Any]]:
     ]
 
 
-async def test_nothing_of_a_login_is_kept(site: Site, running: str, free_port: int) -> None:
+async def test_no_secret_of_a_login_is_stored(site: Site, running: str, free_port: int) -> None:
     await site.stop()
     await site.start({"EDGE_LOG_LEVEL": "debug", "EDGE_HTTP_LISTEN": f"127.0.0.1:{free_port}"})
     first = login(site, running)
@@ -113,7 +113,7 @@ async def test_nothing_of_a_login_is_kept(site: Site, running: str, free_port: i
     assert await asyncio.to_thread(leaking_files, site.state) == {}
 
 
-async def test_the_first_answer_comes_again_after_a_kill_right_behind_it(
+async def test_a_redelivered_command_gets_its_first_answer_after_a_kill(
     site: Site, running: str, docker_api: Any
 ) -> None:
     for topic in ("stop_device", "start_device", "restart_device"):

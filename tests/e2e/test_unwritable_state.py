@@ -1,4 +1,4 @@
-"""No file can be written: a program that ends is back on its networks at once, and its record follows."""
+"""While no file can be written, a crashed program regains its networks at once and is recorded later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(30
 
 @contextmanager
 def unwritable(site: Site) -> Iterator[None]:
-    """Every write of the controller to a file fails, as on a broken disk: not even its reserve can be used."""
+    """Make every file write of the controller fail, as on a broken disk: even its reserve is unusable."""
     assert site.process is not None
     pid, unlimited = site.process.pid, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
@@ -33,20 +33,20 @@ def unwritable(site: Site) -> Iterator[None]:
 
 
 async def created(site: Site, lan: Lan) -> list[str]:
-    """The addresses of a runtime with a static and a leased interface."""
+    """Create a runtime with a static and a leased interface and return its addresses."""
     static = {"ip": lan.address(60), "subnet": str(lan.subnet), "gateway": lan.gateway, "network_mode": "static"}
-    wanted = [static | {"name": "lan0"}, {"name": "cell", "network_mode": "dhcp"}]
+    configs = [static | {"name": "lan0"}, {"name": "cell", "network_mode": "dhcp"}]
     parent = {"parent_interface": lan.parent}
-    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[one | parent for one in wanted])
+    await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[one | parent for one in configs])
     await site.wait_condition("plc-1", "Ready")
     return [interface["address"] for interface in (await site.runtime("plc-1"))["status"]["interfaces"]]
 
 
-async def test_a_program_that_ends_while_no_status_can_be_written_is_back_on_all_its_networks(
+async def test_a_crashed_program_regains_its_networks_while_no_file_can_be_written(
     site: Site, lan: Lan, tmp_path: Path, docker_api: Any
 ) -> None:
     async def back_after(end: Callable[[dict[str, Any]], object]) -> None:
-        """End the program; it runs again and answers at all addresses."""
+        """Stop the program and wait until it runs again and answers at all addresses."""
         before = docker_api.inspect_container("plc-1")["State"]
         end(before)
 

@@ -40,7 +40,7 @@ class ContainerSite(Site):
 
     @override
     async def start(
-        self, environment: Mapping[str, str] | None = None, *, connected: bool = True, within: Sequence[str] = ()
+        self, environment: Mapping[str, str] | None = None, *, connected: bool = True, wrapper: Sequence[str] = ()
     ) -> None:
         """Run the container as in the compose file, with this test's paths."""
         own = {"EDGE_CLIENT_CERT", "EDGE_CLIENT_KEY", "EDGE_STATE_DIR", "DOCKER_HOST"}

@@ -95,13 +95,13 @@ class Site:
     # -- the process -------------------------------------------------------------------------------------------
 
     async def start(
-        self, environment: Mapping[str, str] | None = None, *, connected: bool = True, within: Sequence[str] = ()
+        self, environment: Mapping[str, str] | None = None, *, connected: bool = True, wrapper: Sequence[str] = ()
     ) -> None:
-        """Start the controller and, if ``connected``, wait for its connection; ``within`` is put before the command."""
+        """Start the controller and, if ``connected``, wait for its connection; ``wrapper`` precedes the command."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *within,
+                *wrapper,
                 sys.executable,
                 "-m",
                 self.module,
@@ -120,9 +120,9 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGKILL)
             await self.process.wait()
-        await self._cloud_noticed()
+        await self._wait_disconnected()
 
-    async def _cloud_noticed(self) -> None:
+    async def _wait_disconnected(self) -> None:
         """Wait for the end of the killed process's connection, so that the next start waits for its own."""
 
         async def gone() -> bool:

@@ -1,4 +1,4 @@
-"""Whether a newer schema takes all that an older one took (structural schemas; their rules in CEL are not compared)."""
+"""Checks whether a newer structural schema accepts everything an older one did; CEL rules are not compared."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ Node = dict[str, Any]
 
 
 def schema(version: Node) -> Node:
-    """The schema of one version of a definition."""
+    """The schema of one version of a CustomResourceDefinition."""
     found: Node = version["schema"]["openAPIV3Schema"]
     return found
 
 
-def narrowed(path: str, old: Node, new: Node) -> Iterator[str]:
-    """What was valid under the old schema and is not under the new one, a line each."""
+def narrowings(path: str, old: Node, new: Node) -> Iterator[str]:
+    """One line for each thing that is valid under the old schema but not under the new one."""
     if old.get("type") != new.get("type"):
         yield f"{path}: type is {new.get('type')}, was {old.get('type')}"
     yield from (
@@ -29,9 +29,9 @@ def narrowed(path: str, old: Node, new: Node) -> Iterator[str]:
         if name not in new.get("properties", {}):
             yield f"{below} is gone"
         else:
-            yield from narrowed(below, part, new["properties"][name])
+            yield from narrowings(below, part, new["properties"][name])
     if "items" in old:
-        yield from narrowed(f"{path}[]", old["items"], new.get("items", {}))
+        yield from narrowings(f"{path}[]", old["items"], new.get("items", {}))
 
 
 def _bounds(path: str, old: Node, new: Node) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Keeps what the version at hand leaves behind: ``python -m tests.upgrades.keep``, once at its release."""
+"""Stores the data of the current version for upgrade tests. Run ``python -m tests.upgrades.keep`` once per release."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def keep(folder: Path) -> None:
         await api.close()
         await server.stop()
         folder.mkdir(parents=True)
-        # A server that stopped in good order leaves one file.
+        # After a clean stop the server leaves no WAL files.
         assert not list((state / "api").glob("objects.db-*"))
         shutil.copy2(state / "api/objects.db", release.database)
     (folder / "objects.yaml").write_text(yaml.safe_dump_all(written, sort_keys=False))
@@ -47,7 +47,7 @@ async def keep(folder: Path) -> None:
 
 
 async def _fill(api: ApiClient) -> list[dict[str, Any]]:
-    """Objects of every kind that a box holds; as they stand in the end."""
+    """Create objects of every kind on a host, and return them as the API stores them."""
     full = runtime("full", FULL_SPEC, **{names.ORIGIN_LABEL: names.ORIGIN_CLOUD})
     await api.create(kinds.RUNTIMES, full)
     await api.create(kinds.RUNTIMES, runtime("least", {"deviceId": "least", "image": "registry.test/plc"}))
@@ -69,7 +69,7 @@ async def _fill(api: ApiClient) -> list[dict[str, Any]]:
 
 
 def _labels(full: dict[str, Any]) -> dict[str, str]:
-    """As the Docker backend labels the container of a Runtime."""
+    """The labels that the Docker backend gives the container of a Runtime."""
     spec = RuntimeSpec.model_validate(full["spec"])
     target = Target(Identity(INSTALL_ID, NAMESPACE, "full"), "full", full["metadata"]["uid"], 1, spec)
     macs = {interface.name: interface.mac_address or "" for interface in spec.interfaces}

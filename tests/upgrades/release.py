@@ -1,4 +1,4 @@
-"""What a release leaves behind, as files: one folder each below ``releases``."""
+"""The stored data of a release: one folder each below ``releases``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMESPACE = "edge"
 
 
 class Release(NamedTuple):
-    """One version's files."""
+    """The files of one version."""
 
     folder: Path
 
@@ -38,12 +38,12 @@ class Release(NamedTuple):
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """What was written into the database, as the API gave it back."""
+        """The objects in the database, as the API returned them."""
         return list(yaml.safe_load_all((self.folder / "objects.yaml").read_text()))
 
 
 def all_kept() -> list[Release]:
-    """Every release, the oldest first."""
+    """All stored releases, the oldest first."""
     return [Release(folder) for folder in sorted(FOLDER.iterdir()) if folder.is_dir()]
 
 
@@ -74,6 +74,6 @@ STATUS: dict[str, Any] = {
 
 
 def runtime(name: str, spec: dict[str, Any], **labels: str) -> dict[str, Any]:
-    """A Runtime as the product has it: with the finalizer, and the cloud's label where given."""
+    """A Runtime with our finalizer and the given labels."""
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels, "finalizers": [names.FINALIZER]}
     return {"metadata": metadata, "spec": spec}

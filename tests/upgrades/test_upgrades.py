@@ -1,4 +1,4 @@
-"""Today's program on what earlier releases left behind: objects, kinds, and the labels of containers."""
+"""The current program with the data of earlier releases: objects, schemas, and the labels of containers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from controller.backends.docker.containers import labels
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import from_kubeconfig
-from tests.upgrades.compatibility import narrowed, schema
+from tests.upgrades.compatibility import narrowings, schema
 from tests.upgrades.release import INSTALL_ID, NAMESPACE, Release, all_kept
 
 RELEASES = pytest.mark.parametrize("release", all_kept(), ids=lambda release: release.folder.name)
 KINDS = {each.kind: each for each in (kinds.RUNTIMES, kinds.RUNTIME_COMMANDS, core_kinds.SECRETS, kinds.EDGE_NODES)}
-TODAY = {each["metadata"]["name"]: each for each in crds.manifests()}
+CURRENT = {each["metadata"]["name"]: each for each in crds.manifests()}
 
 
 @pytest.fixture
 async def upgraded(release: Release, tmp_path: Path) -> AsyncIterator[ApiClient]:
-    """Today's API on the release's database."""
+    """The current API on the release's database."""
     (tmp_path / "api").mkdir()
     await asyncio.to_thread(shutil.copy2, release.database, tmp_path / "api/objects.db")
     server = ApiServer(tmp_path, "127.0.0.1", 0, crds.manifests(), NAMESPACE)
@@ -41,12 +41,12 @@ async def upgraded(release: Release, tmp_path: Path) -> AsyncIterator[ApiClient]
     await server.stop()
 
 
-def test_a_release_is_kept() -> None:
+def test_a_release_is_stored() -> None:
     assert all_kept(), f"run `python -m tests.upgrades.keep` for {__version__}"
 
 
 @RELEASES
-async def test_every_object_is_there_as_it_was(upgraded: ApiClient, release: Release) -> None:
+async def test_every_object_is_unchanged(upgraded: ApiClient, release: Release) -> None:
     for before in release.objects:
         metadata = before["metadata"]
         now = await upgraded.get(KINDS[before["kind"]], metadata["name"], metadata.get("namespace", ""))
@@ -72,7 +72,7 @@ async def test_a_deleted_runtime_waits_for_the_finalizer_of_its_release(upgraded
 
 
 @RELEASES
-def test_a_container_of_the_release_is_ours_and_needs_no_change(release: Release) -> None:
+def test_a_container_of_the_release_is_recognized_and_needs_no_change(release: Release) -> None:
     identity = Identity(INSTALL_ID, NAMESPACE, "full")
     assert labels.identity(release.labels, INSTALL_ID) == identity
     (full,) = [each for each in release.objects if each["metadata"]["name"] == "full"]
@@ -81,25 +81,25 @@ def test_a_container_of_the_release_is_ours_and_needs_no_change(release: Release
 
 
 @RELEASES
-def test_kinds_are_only_added_to(release: Release) -> None:
+def test_schemas_only_grow(release: Release) -> None:
     for name, before in release.definitions.items():
-        now = TODAY[name]["spec"]
+        now = CURRENT[name]["spec"]
         assert (now["group"], now["scope"], now["names"]) == tuple(
             before["spec"][key] for key in ("group", "scope", "names")
         )
         served = {version["name"]: version for version in now["versions"] if version["served"]}
         for version in before["spec"]["versions"]:
-            faults = list(narrowed(name, schema(version), schema(served[version["name"]])))
+            faults = list(narrowings(name, schema(version), schema(served[version["name"]])))
             assert not faults
 
 
-def test_what_takes_something_away_is_seen() -> None:
+def test_a_narrowed_schema_is_detected() -> None:
     old = {
         "required": ["a"],
         "properties": {"a": {"enum": ["x", "y"]}, "b": {"type": "integer"}, "c": {"items": {"maxLength": 9}}},
     }
     new = {"required": ["a", "c"], "properties": {"a": {"enum": ["x"]}, "c": {"items": {"maxLength": 5}}, "d": {}}}
-    assert set(narrowed("", old, new)) == {
+    assert set(narrowings("", old, new)) == {
         ": c is required now",
         ".a: y is no longer allowed",
         ".b is gone",
@@ -108,7 +108,7 @@ def test_what_takes_something_away_is_seen() -> None:
 
 
 def includes(now: Any, before: Any) -> bool:
-    """Whether everything of ``before`` is in ``now``: defaults of new fields may have been added."""
+    """Whether ``now`` includes everything in ``before``; defaults of new fields may have been added."""
     if isinstance(before, dict):
         return isinstance(now, dict) and all(key in now and includes(now[key], before[key]) for key in before)
     if isinstance(before, list):

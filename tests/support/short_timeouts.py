@@ -1,4 +1,4 @@
-"""The controller as a process with shortened engine timeouts: ``python -m tests.support.hurried run``."""
+"""The controller as a process with shortened engine timeouts: ``python -m tests.support.short_timeouts run``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMITS = EngineLimits(ping_seconds=1, question_seconds=2, change_seconds=3, pull
 
 @click.group()
 def main() -> None:
-    """The part of edge-controller."""
+    """A subset of edge-controller."""
 
 
 @main.command()

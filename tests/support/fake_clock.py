@@ -11,15 +11,15 @@ from tests.support import requirements
 _LIBRARY = "faketime/libfaketimeMT.so.1"
 
 
-class TimeOfDay:
-    """``within`` is put before the program's command; the program starts with the real time."""
+class FakeClock:
+    """``wrapper`` is put before the program's command; the program starts with the real time."""
 
     def __init__(self, folder: Path) -> None:
         requirements.programs("faketime")
         self._file = folder / "time-of-day"
         self.set(0)
         library = next(Path("/usr/lib").glob(f"*/{_LIBRARY}"))
-        self.within = (
+        self.wrapper = (
             "env",
             f"LD_PRELOAD={library}",
             f"FAKETIME_TIMESTAMP_FILE={self._file}",
