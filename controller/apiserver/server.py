@@ -187,7 +187,7 @@ class ApiServer:
         except OSError as error:
             await self.stop()
             raise errors.SettingError(
-                f"cannot listen on EDGE_API_LISTEN {self._host}:{self._port}: {error.strerror}; set another address"
+                f"EDGE_API_LISTEN: cannot listen on {self._host}:{self._port} ({error.strerror}): set another address"
             ) from error
 
     def credentials(self, user: str) -> Credentials:
