@@ -1,4 +1,4 @@
-"""A backend on the session's engine, and targets for it, each of an installation of its own."""
+"""Backends on the session's engine or cluster, one installation per test, and targets for them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ INTERNAL_POOL = IPv4Network("10.213.0.0/16")
 
 @dataclass
 class ProgressRecorder:
-    """Takes the progress of a step, and keeps it."""
+    """Records the progress reports of a step."""
 
     lines: list[tuple[str, str]] = field(default_factory=list)
 
@@ -49,9 +49,9 @@ class ProgressRecorder:
 
 @dataclass
 class Bench:
-    """A backend and its installation: makes targets, and runs steps one after the other.
+    """A backend under test with its installation: builds targets, and runs steps one after the other.
 
-    ``own`` makes the Runtime of a target where objects need one that exists, and gives its uid.
+    ``own`` creates the Runtime of a target and returns its uid, for backends whose objects need an existing owner.
     """
 
     backend: Any
@@ -62,7 +62,7 @@ class Bench:
     uids: dict[str, str] = field(default_factory=dict)
 
     def target(self, device: str = "plc1", *, uid: str = "uid-1", **spec: Any) -> Target:
-        """A runtime of the test image's version 1, unless told otherwise; a name of its own in the whole session."""
+        """A target with version 1 of the test image by default, and a name that is unique in the session."""
         name = f"{device}-{self.install_id}"
         fields = {"deviceId": name, "image": self.image, "version": "1", "terminationGracePeriodSeconds": 1, **spec}
         identity = Identity(self.install_id, "edge", name)
@@ -75,20 +75,20 @@ class Bench:
         return target
 
     async def up(self, target: Target) -> Target:
-        """Bring a runtime up from nothing."""
+        """Create and start a runtime, and wait until it runs."""
         target = await self.begun(target)
         await self.settled(target)
         return target
 
     async def begun(self, target: Target) -> Target:
-        """Make a runtime and have it started, whatever becomes of it."""
+        """Create and start a runtime, without waiting for the result."""
         if self.own:
             self.uids[target.name] = await self.own(target)
             target = dataclasses.replace(target, uid=self.uids[target.name])
         return await self.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER)
 
     async def settled(self, target: Target, *, healthy: bool = False) -> base.Observed:
-        """What stands once nothing is on its way any more; ``healthy``: nor its health, where that is looked at."""
+        """The state once it no longer starts or stops; ``healthy``: and once its health is decided, too."""
         return await self._until(
             target,
             lambda observed: (
@@ -97,13 +97,13 @@ class Bench:
         )
 
     async def hindered(self, target: Target, reason: str) -> base.Observed:
-        """What stands once a hindrance has this reason."""
+        """The state once it has a blocker with this reason."""
         return await self._until(
             target, lambda observed: observed.blocker is not None and observed.blocker.reason == reason
         )
 
     async def _until(self, target: Target, wanted: Callable[[base.Observed], bool]) -> base.Observed:
-        """What stands once that is as wanted; looked at with every change."""
+        """The first state that matches, checked at every change."""
         async with asyncio.timeout(60), aclosing(self.backend.changes()) as changes:
             async for _ in changes:
                 observed: base.Observed = await self.backend.observe(target)
@@ -112,7 +112,7 @@ class Bench:
         raise AssertionError("the changes ended")
 
     async def ready(self, target: Target) -> None:
-        """Wait until the program in the runtime says that it is ready."""
+        """Wait until the runtime's program logs that it is ready."""
         async with asyncio.timeout(60):
             async with aclosing(await self.backend.logs(target.identity, tail=5, follow=True)) as lines:
                 async for line in lines:
@@ -125,27 +125,27 @@ class Bench:
 
 
 def interface(lan: Lan, host: int, name: str = "lan0", **more: Any) -> dict[str, Any]:
-    """A static interface on the LAN with this host number."""
+    """The spec of a static interface on the LAN with this host number."""
     fixed = {"name": name, "parentInterface": lan.parent, "mode": "Static", "address": lan.address(host)}
     return {**fixed, "subnet": str(lan.subnet), "gateway": lan.gateway, **more}
 
 
 @pytest.fixture
 def install_id() -> str:
-    """An installation that no other test has."""
+    """An installation id that no other test uses."""
     return secrets.token_hex(4)
 
 
 class NewBackend(Protocol):
-    """Makes a backend for an installation."""
+    """Creates a backend for an installation."""
 
     def __call__(self, install_id: str, kept: LeaseManager = ...) -> DockerBackend:
-        """Another one."""
+        """Create one."""
 
 
 @pytest.fixture
 async def leases(tmp_path: Path) -> AsyncIterator[LeaseManager]:
-    """The leases of the test."""
+    """The test's lease manager."""
     keeper = LeaseManager(tmp_path / "leases")
     yield keeper
     keeper.close()
@@ -153,7 +153,7 @@ async def leases(tmp_path: Path) -> AsyncIterator[LeaseManager]:
 
 @pytest.fixture
 async def guard() -> AsyncIterator[AddressGuard]:
-    """The guard over the test's addresses."""
+    """The test's address guard."""
     made = AddressGuard()
     yield made
     made.close()
@@ -161,13 +161,13 @@ async def guard() -> AsyncIterator[AddressGuard]:
 
 @pytest.fixture
 def passthrough(tmp_path: Path) -> InterfacePassthrough:
-    """The host's interfaces in containers of the test."""
+    """The test's interface passthrough."""
     return InterfacePassthrough(tmp_path / "lent")
 
 
 @pytest.fixture
 def devices() -> list[SerialDevice]:
-    """The serial devices that the backend is told of: what a test puts in."""
+    """The serial devices that the backend sees; filled by the test."""
     return []
 
 
@@ -175,7 +175,7 @@ def devices() -> list[SerialDevice]:
 def host(
     leases: LeaseManager, guard: AddressGuard, passthrough: InterfacePassthrough, devices: list[SerialDevice]
 ) -> HostServices:
-    """What the backend uses beside the engine."""
+    """The host services of the backend."""
     return HostServices(leases, guard, passthrough, lambda: tuple(devices))
 
 
@@ -187,7 +187,7 @@ async def new_backend(
     passthrough: InterfacePassthrough,
     devices: list[SerialDevice],
 ) -> AsyncIterator[NewBackend]:
-    """Makes backends on the session's engine; what they made is purged afterwards."""
+    """Creates backends on the session's engine, and purges their objects afterwards."""
     made: list[DockerBackend] = []
 
     def make(install_id: str, kept: LeaseManager = leases) -> DockerBackend:
@@ -204,7 +204,7 @@ async def new_backend(
 
 @pytest.fixture
 async def pods_bench(cluster: nodes.Cluster, install_id: str) -> AsyncIterator[Bench]:
-    """A pods backend on the session's cluster; what it made is purged afterwards."""
+    """A pods backend on the session's cluster, whose objects are purged afterwards."""
     api = ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, cluster.kubeconfig))
     backend = PodsBackend(api, install_id, "default", settle_seconds=3.0)
 
@@ -226,38 +226,38 @@ async def pods_bench(cluster: nodes.Cluster, install_id: str) -> AsyncIterator[B
 
 @pytest.fixture
 def bench(docker_bench: Bench) -> Bench:
-    """The Docker backend's."""
+    """The Docker backend by default; some modules override it."""
     return docker_bench
 
 
 @pytest.fixture
 def docker_bench(new_backend: NewBackend, install_id: str, runtime_image: str) -> Bench:
-    """A backend with the runtime image at hand."""
+    """A Docker backend on the session's engine, which has the runtime image."""
     return Bench(new_backend(install_id), install_id, runtime_image)
 
 
 @pytest.fixture
 def api(docker_client: docker.DockerClient) -> Any:
-    """The engine's own API, to look at what the backend did and to meddle."""
+    """The engine's API, to verify what the backend did and to interfere."""
     return docker_client.api
 
 
 @pytest.fixture
 def other_lan(docker_machine: None) -> Iterator[Lan]:
-    """A second LAN of the test's own."""
+    """A second LAN."""
     with Lan() as made:
         yield made
 
 
 @pytest.fixture
 async def stub(tmp_path: Path) -> AsyncIterator[StubEngine]:
-    """A stub of an engine, which a test has hang or answer otherwise."""
+    """A stub engine that a test can make hang or answer differently."""
     async with StubEngine(tmp_path / "s").serving() as stub:
         yield stub
 
 
 async def reason_of(work: Any) -> str:
-    """Why it has to wait."""
+    """The reason of the errors.Waiting that it raises."""
     with pytest.raises(errors.Waiting) as waiting:
         await work
     return waiting.value.reason

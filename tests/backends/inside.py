@@ -1,4 +1,4 @@
-"""What is inside a runtime of the Docker backend, and whether it is as the spec asks."""
+"""Inspects the inside of a runtime of the Docker backend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def links_of(bench: Bench, target: Target) -> Snapshot:
 
 
 async def pid_of(bench: Bench, target: Target) -> int:
-    """The number of the runtime's first process."""
+    """The host's pid of the runtime's first process."""
     return (await process_of(bench, target)).pid
 
 
@@ -30,13 +30,13 @@ async def process_of(bench: Bench, target: Target) -> Process:
 
 
 def changed(target: Target, **spec: Any) -> Target:
-    """The target of a changed spec."""
+    """The target with a changed spec."""
     wire = target.spec.wire() | spec
     return dataclasses.replace(target, generation=2, spec=type(target.spec).model_validate(wire))
 
 
 async def in_order(bench: Bench, target: Target) -> bool:
-    """Whether the backend finds all interfaces as the spec asks, and no other."""
+    """Whether the backend observes exactly the interfaces of the spec, all in order."""
     observed = await bench.backend.observe(target)
     assert {found.name: found.detail for found in observed.interfaces if not found.in_order} == {}
     return observed.internal_attached and len(observed.interfaces) == len(target.spec.interfaces)

@@ -1,4 +1,4 @@
-"""What every backend must do, told over protocol.Backend alone: on a Docker engine, and on a real cluster."""
+"""The contract of every backend, tested through protocol.Backend only: on a Docker engine and on a real cluster."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     return found
 
 
-async def test_nothing_is_observed_of_a_runtime_that_does_not_exist(bench: Bench) -> None:
+async def test_a_runtime_that_does_not_exist_is_observed_as_absent(bench: Bench) -> None:
     observed = await bench.backend.observe(bench.target())
 
     assert observed == base.Observed()
 
 
-async def test_a_runtime_comes_up_from_its_spec_and_remembers_it(bench: Bench) -> None:
+async def test_a_runtime_runs_with_its_spec_and_records_it(bench: Bench) -> None:
     target = bench.target(env=[{"name": "MODE", "value": "run"}], resources={"cpu": "500m", "memory": "64Mi"})
 
     target = await bench.up(target)
@@ -51,7 +51,7 @@ async def test_a_runtime_comes_up_from_its_spec_and_remembers_it(bench: Bench) -
     assert observed.started_at
 
 
-async def test_every_step_done_twice_changes_nothing_more(bench: Bench) -> None:
+async def test_repeating_steps_changes_nothing(bench: Bench) -> None:
     target = await bench.up(bench.target())
     first = await bench.settled(target, healthy=True)
 
@@ -68,7 +68,7 @@ async def test_every_step_done_twice_changes_nothing_more(bench: Bench) -> None:
     assert await bench.backend.observe(target) == first
 
 
-async def test_a_runtime_is_handed_over_as_it_runs(bench: Bench) -> None:
+async def test_a_running_runtime_is_handed_over_without_a_change(bench: Bench) -> None:
     target = await bench.up(bench.target())
     before = await bench.settled(target, healthy=True)
     successor = dataclasses.replace(target, name=f"{target.name}-b")
@@ -83,7 +83,7 @@ async def test_a_runtime_is_handed_over_as_it_runs(bench: Bench) -> None:
     assert await bench.backend.observe(successor) == before
 
 
-async def test_a_runtime_that_does_not_exist_was_made_for_nobody_and_can_be_handed_over(bench: Bench) -> None:
+async def test_a_runtime_that_does_not_exist_has_no_owner_and_can_be_handed_over(bench: Bench) -> None:
     await bench.backend.hand_over(bench.target())
 
     assert await bench.backend.made_for(bench.target().identity) == ""
@@ -145,7 +145,7 @@ async def test_limits_change_on_the_running_container_and_can_be_lifted(bench: B
         assert observed.started_at == before.started_at
 
 
-async def test_a_replacement_takes_the_place_of_the_old_container(bench: Bench) -> None:
+async def test_a_replacement_runs_the_new_version_and_removes_the_old_container(bench: Bench) -> None:
     target = await bench.up(bench.target())
     old = await bench.backend.observe(target)
 
@@ -158,7 +158,7 @@ async def test_a_replacement_takes_the_place_of_the_old_container(bench: Bench) 
     assert not new.predecessor
 
 
-async def test_a_replacement_that_does_not_run_goes_back_to_the_old_container(bench: Bench) -> None:
+async def test_a_replacement_that_does_not_run_is_rolled_back(bench: Bench) -> None:
     target = await bench.up(bench.target())
     old = await bench.backend.observe(target)
 
@@ -170,7 +170,7 @@ async def test_a_replacement_that_does_not_run_goes_back_to_the_old_container(be
     assert (observed.running, observed.container_id, observed.predecessor) == (True, old.container_id, "")
 
 
-async def test_a_replacement_of_a_runtime_that_is_to_stand_still_starts_nothing(bench: Bench) -> None:
+async def test_replacing_a_stopped_runtime_starts_nothing(bench: Bench) -> None:
     target = await bench.up(bench.target())
     await bench.run(target, base.Step.STOP_CONTAINER)
 
@@ -181,7 +181,7 @@ async def test_a_replacement_of_a_runtime_that_is_to_stand_still_starts_nothing(
     assert (await bench.backend.observe(target)).state in ("created", "exited")
 
 
-async def test_changes_begin_with_everything_and_then_name_the_runtime(bench: Bench) -> None:
+async def test_changes_begin_with_connected_and_then_name_the_runtime(bench: Bench) -> None:
     target = bench.target()
     async with aclosing(bench.backend.changes()) as changes, asyncio.timeout(60):
         assert await anext(changes) is base.Contact.CONNECTED
@@ -189,7 +189,7 @@ async def test_changes_begin_with_everything_and_then_name_the_runtime(bench: Be
         assert await anext(changes) == target.identity
 
 
-async def test_known_names_the_containers_that_run_and_those_that_do_not(bench: Bench) -> None:
+async def test_known_lists_running_and_stopped_containers(bench: Bench) -> None:
     target, stopped = await bench.up(bench.target()), await bench.up(bench.target("plc2"))
     await bench.run(stopped, base.Step.STOP_CONTAINER)
 
@@ -211,7 +211,7 @@ async def test_logs_of_a_runtime_that_does_not_exist_are_not_found(bench: Bench)
         await bench.backend.logs(bench.target().identity, tail=5, follow=False)
 
 
-async def test_purge_removes_everything_that_it_names(bench: Bench) -> None:
+async def test_purge_removes_everything_that_it_lists(bench: Bench) -> None:
     target = await bench.up(bench.target(volumes=[{"name": "data", "mountPath": "/data"}]))
 
     found = await bench.backend.belongings(volumes=True)
@@ -223,7 +223,7 @@ async def test_purge_removes_everything_that_it_names(bench: Bench) -> None:
     assert await bench.backend.purge(volumes=True) == []
 
 
-async def test_purge_keeps_what_runtimes_stored_unless_asked(bench: Bench) -> None:
+async def test_purge_keeps_volumes_by_default(bench: Bench) -> None:
     await bench.up(bench.target(volumes=[{"name": "data", "mountPath": "/data"}]))
 
     await bench.backend.purge(volumes=False)

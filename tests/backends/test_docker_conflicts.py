@@ -1,4 +1,4 @@
-"""An address that a machine on the LAN or another runtime has: not taken by a start, told and kept where one runs."""
+"""Address conflicts with a machine on the LAN or another runtime: they block a start, and never stop a runtime."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_a_start_waits_until_the_address_is_free(bench: Bench, lan: Lan) -
     assert await asyncio.to_thread(lan.ping, lan.address(30))
 
 
-async def test_a_runtime_that_runs_is_left_running_and_the_other_machine_is_named(
+async def test_a_running_runtime_keeps_running_and_the_other_machine_is_named(
     bench: Bench, lan: Lan, guard: AddressGuard
 ) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 31)]))
@@ -55,7 +55,7 @@ async def test_a_runtime_that_runs_is_left_running_and_the_other_machine_is_name
     assert observed.running
 
 
-async def test_an_address_given_to_a_running_runtime_is_asked_for_before(bench: Bench, lan: Lan) -> None:
+async def test_a_new_address_of_a_running_runtime_is_probed_first(bench: Bench, lan: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 32)]))
     await bench.backend.observe(target)
     await asyncio.to_thread(lan.take, lan.address(33))
@@ -71,13 +71,13 @@ async def test_an_address_given_to_a_running_runtime_is_asked_for_before(bench: 
 async def test_the_lan_learns_a_new_hardware_address_at_once(bench: Bench, lan: Lan, api: Any) -> None:
     for mac in ("02:ab:00:00:00:51", "02:ab:00:00:00:52"):
         target = await bench.up(bench.target(interfaces=[interface(lan, 34, macAddress=mac)]))
-        # What it knew of the runtime before would hold for a minute.
+        # A stale ARP entry would last for a minute.
         assert (await asyncio.to_thread(lan.neighbours)).get(lan.address(34), mac) == mac
         assert await asyncio.to_thread(lan.ping, lan.address(34))
         await bench.down(target)
 
 
-async def test_of_two_that_ask_for_one_address_the_second_is_told_at_once(bench: Bench, lan: Lan) -> None:
+async def test_of_two_runtimes_with_one_address_the_second_is_blocked_at_once(bench: Bench, lan: Lan) -> None:
     first = bench.target("plc1", interfaces=[interface(lan, 35)])
     second = bench.target("plc2", interfaces=[interface(lan, 35)])
 
@@ -92,9 +92,7 @@ async def test_of_two_that_ask_for_one_address_the_second_is_told_at_once(bench:
     assert (await bench.backend.observe(second)).start_blockers == ()
 
 
-async def test_of_two_that_ask_for_one_container_and_one_address_the_second_is_told_of_the_container(
-    bench: Bench, lan: Lan
-) -> None:
+async def test_of_two_runtimes_with_one_container_and_address_the_container_is_reported(bench: Bench, lan: Lan) -> None:
     first = bench.target("plc1", interfaces=[interface(lan, 37)])
     second = dataclasses.replace(first, identity=first.identity._replace(namespace="other"))
     await bench.backend.observe(first)
@@ -105,13 +103,13 @@ async def test_of_two_that_ask_for_one_container_and_one_address_the_second_is_t
     assert f"namespace edge requested the container {first.identity.device_id}" in message
 
 
-async def test_a_runtime_that_shall_stand_still_asks_for_no_address(bench: Bench, lan: Lan) -> None:
+async def test_a_stopped_runtime_claims_no_address(bench: Bench, lan: Lan) -> None:
     await bench.backend.observe(bench.target("plc1", interfaces=[interface(lan, 36)], desiredState="Stopped"))
 
     assert (await bench.backend.observe(bench.target("plc2", interfaces=[interface(lan, 36)]))).start_blockers == ()
 
 
-async def test_a_restart_that_is_asked_for_waits_while_the_address_is_contested(
+async def test_a_requested_restart_waits_during_an_address_conflict(
     bench: Bench, lan: Lan, guard: AddressGuard
 ) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 37)]))
@@ -126,7 +124,7 @@ async def test_a_restart_that_is_asked_for_waits_while_the_address_is_contested(
     assert reason == reasons.ADDRESS_CONFLICT
 
 
-async def test_an_address_that_another_runtime_has_is_a_conflict(bench: Bench, lan: Lan) -> None:
+async def test_an_address_of_another_runtime_is_a_conflict(bench: Bench, lan: Lan) -> None:
     await bench.up(bench.target("plc1", interfaces=[interface(lan, 10)]))
 
     with pytest.raises(errors.Waiting) as conflict:
@@ -135,7 +133,7 @@ async def test_an_address_that_another_runtime_has_is_a_conflict(bench: Bench, l
     assert conflict.value.reason == reasons.ADDRESS_CONFLICT
 
 
-async def test_an_address_made_in_a_namespace_conflicts_too(bench: Bench, lan: Lan) -> None:
+async def test_an_address_of_an_interface_in_a_namespace_conflicts_too(bench: Bench, lan: Lan) -> None:
     # Docker knows nothing of the second interface on the same parent.
     two = bench.target("plc1", interfaces=[interface(lan, 10), interface(lan, 11, "cell")])
     await bench.up(two)

@@ -1,4 +1,4 @@
-"""A host interface that one runtime has to itself: moved in at each start, given back as it was."""
+"""Dedicated interfaces: moved into the container at each start, and returned to the host unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture
 def nic(docker_machine: None) -> Iterator[Lan]:
-    """An interface of the host with a machine at the other end of its cable, and an address."""
+    """A host interface with an address, and with a machine at the other end of its cable."""
     with Lan() as made:
         run("ip", "addr", "add", f"{made.address(2)}/24", "dev", made.parent)
         run("ip", "link", "set", made.parent, "mtu", "1400")
@@ -35,7 +35,7 @@ def nic(docker_machine: None) -> Iterator[Lan]:
 
 
 def on_host(name: str) -> tuple[Any, ...]:
-    """What of an interface the host must get back; () when it is not there."""
+    """The properties of a host interface that must be restored; () when it is missing."""
     shown = run("ip", "-j", "address", "show", "dev", name, check=False)
     if shown.returncode:
         return ()
@@ -45,13 +45,13 @@ def on_host(name: str) -> tuple[Any, ...]:
 
 
 async def has_it(bench: Bench, target: Target, nic: Lan) -> bool:
-    """Whether the interface is in the runtime, under its name, up, and in order for the backend."""
+    """Whether the interface is in the runtime under its name, is up, and the backend reports no fault."""
     links = {link.name: link for link in (await links_of(bench, target)).links}
     fault = (await bench.backend.observe(target)).dedicated_fault
     return fault == "" and nic.parent in links and links[nic.parent].up
 
 
-async def test_it_is_moved_in_and_given_back_as_it_was_at_a_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
+async def test_it_is_moved_in_and_returned_unchanged_at_a_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
     before = on_host(nic.parent)
     desired = bench.target(interfaces=[interface(lan, 10)], dedicatedInterface=nic.parent)
 
@@ -66,7 +66,7 @@ async def test_it_is_moved_in_and_given_back_as_it_was_at_a_stop(bench: Bench, l
     assert not (await bench.backend.observe(target)).lent
 
 
-async def test_one_that_was_down_is_down_again(bench: Bench, nic: Lan) -> None:
+async def test_an_interface_that_was_down_is_returned_down(bench: Bench, nic: Lan) -> None:
     nic.set_up(up=False)
     target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
     assert await has_it(bench, target, nic)
@@ -88,13 +88,13 @@ async def test_it_is_moved_in_at_each_start(bench: Bench, nic: Lan, api: Any) ->
     assert await has_it(bench, target, nic)
 
 
-async def test_after_a_start_by_the_engine_the_other_interfaces_are_in_order_too(
+async def test_the_other_interfaces_are_repaired_after_a_restart_by_the_engine(
     bench: Bench, lan: Lan, nic: Lan, api: Any
 ) -> None:
     wired = [interface(lan, 10), interface(lan, 11, "cell")]
     target = await bench.up(bench.target(interfaces=wired, dedicatedInterface=nic.parent))
 
-    # The namespace of the run before is still held, with links that have the same MAC addresses.
+    # The namespace of the previous run is still held, with links that have the same MAC addresses.
     api.restart(target.identity.device_id, timeout=1)
     await bench.run(target, base.Step.REPAIR_NETWORKS)
 
@@ -103,7 +103,7 @@ async def test_after_a_start_by_the_engine_the_other_interfaces_are_in_order_too
     assert lan.ping(lan.address(11))
 
 
-async def test_the_host_gets_it_back_after_a_crash_of_container_and_controller(
+async def test_it_is_returned_after_a_crash_of_container_and_controller(
     bench: Bench, nic: Lan, api: Any, new_backend: NewBackend
 ) -> None:
     before = on_host(nic.parent)
@@ -119,10 +119,10 @@ async def test_the_host_gets_it_back_after_a_crash_of_container_and_controller(
     assert on_host(nic.parent) == before
 
 
-async def test_a_crash_between_the_steps_is_mended_by_the_next(bench: Bench, nic: Lan, tmp_path: Path) -> None:
+async def test_the_next_repair_recovers_from_a_crash_between_steps(bench: Bench, nic: Lan, tmp_path: Path) -> None:
     before = on_host(nic.parent)
     target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
-    # As if it had been moved out, and nothing else been done.
+    # As after a crash just behind the move to the host.
     run("nsenter", f"--net={tmp_path}/lent/{nic.parent}.namespace", "ip", "link", "set", nic.parent, "netns", "1")
     assert on_host(nic.parent) != before
 
@@ -133,7 +133,7 @@ async def test_a_crash_between_the_steps_is_mended_by_the_next(bench: Bench, nic
     assert on_host(nic.parent)[0] == before[0]
 
 
-async def test_the_host_gets_it_back_from_a_container_that_somebody_removed(bench: Bench, nic: Lan, api: Any) -> None:
+async def test_it_is_returned_from_a_container_that_somebody_removed(bench: Bench, nic: Lan, api: Any) -> None:
     before = on_host(nic.parent)
     target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
     api.remove_container(target.identity.device_id, force=True)
@@ -144,7 +144,7 @@ async def test_the_host_gets_it_back_from_a_container_that_somebody_removed(benc
     assert on_host(nic.parent) == before
 
 
-async def test_a_mount_that_is_gone_with_the_service_costs_nothing(
+async def test_it_is_returned_without_the_mount_of_the_namespace(
     bench: Bench, nic: Lan, new_backend: NewBackend, tmp_path: Path
 ) -> None:
     before = on_host(nic.parent)
@@ -169,7 +169,7 @@ async def test_it_is_refused_while_another_runtime_needs_it(bench: Bench, nic: L
     assert (await bench.backend.observe(dataclasses.replace(target, rival=rivalled.rival))).start_blockers == ()
 
 
-async def test_it_is_given_and_taken_while_the_runtime_runs(bench: Bench, nic: Lan) -> None:
+async def test_it_is_moved_in_and_out_while_the_runtime_runs(bench: Bench, nic: Lan) -> None:
     before = on_host(nic.parent)
     target = await bench.up(bench.target(interfaces=[]))
     started = (await bench.backend.observe(target)).started_at
@@ -184,7 +184,7 @@ async def test_it_is_given_and_taken_while_the_runtime_runs(bench: Bench, nic: L
     assert (await bench.backend.observe(target)).started_at == started
 
 
-async def test_one_that_is_named_like_a_link_of_dockers_survives_the_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
+async def test_an_interface_with_the_name_of_a_docker_link_survives_the_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
     run("ip", "link", "set", nic.parent, "name", "eth1")
     try:
         desired = bench.target(interfaces=[interface(lan, 10, "eth0")], dedicatedInterface="eth1")
@@ -213,12 +213,12 @@ async def test_a_second_runtime_is_refused(bench: Bench, nic: Lan) -> None:
 
 
 async def refusal(bench: Bench, name: str, **spec: Any) -> tuple[str, str]:
-    """Why a runtime may not have the interface."""
+    """The reason and message of the refusal."""
     observed: base.Observed = await bench.backend.observe(bench.target("plc9", dedicatedInterface=name, **spec))
     return observed.start_blockers[0]
 
 
-async def test_what_the_host_or_a_runtime_needs_is_refused(bench: Bench, lan: Lan, nic: Lan) -> None:
+async def test_an_interface_that_the_host_or_a_runtime_uses_is_refused(bench: Bench, lan: Lan, nic: Lan) -> None:
     await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     assert (await refusal(bench, lan.parent))[0] == reasons.DEDICATED_REFUSED
     own = await refusal(bench, nic.parent, interfaces=[interface(nic, 10)])
@@ -232,7 +232,7 @@ async def test_what_the_host_or_a_runtime_needs_is_refused(bench: Bench, lan: La
     assert upper in (await refusal(bench, nic.parent))[1]
 
 
-async def test_one_that_is_not_plugged_in_is_waited_for(bench: Bench, nic: Lan) -> None:
+async def test_a_start_waits_for_a_missing_interface(bench: Bench, nic: Lan) -> None:
     desired = bench.target(interfaces=[], dedicatedInterface=nic.parent)
     await asyncio.to_thread(nic.unplug)
     assert (await bench.backend.observe(desired)).start_blockers[0][0] == reasons.PARENT_MISSING
@@ -243,7 +243,7 @@ async def test_one_that_is_not_plugged_in_is_waited_for(bench: Bench, nic: Lan) 
     assert await has_it(bench, target, nic)
 
 
-async def test_one_that_is_pulled_while_it_is_lent_comes_back_to_the_runtime(bench: Bench, nic: Lan) -> None:
+async def test_an_interface_that_is_pulled_and_plugged_in_returns_to_the_runtime(bench: Bench, nic: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
     run("ip", "netns", "exec", nic.namespace, "ip", "link", "delete", "lan0")
 
@@ -257,7 +257,7 @@ async def test_one_that_is_pulled_while_it_is_lent_comes_back_to_the_runtime(ben
     await eventually(back, "the interface is in the runtime again")
 
 
-async def test_nothing_of_an_earlier_boot_is_taken_for_lent(tmp_path: Path, nic: Lan) -> None:
+async def test_records_of_an_earlier_boot_are_ignored(tmp_path: Path, nic: Lan) -> None:
     passthrough = InterfacePassthrough(tmp_path)
     record = {
         "name": nic.parent,
@@ -274,7 +274,7 @@ async def test_nothing_of_an_earlier_boot_is_taken_for_lent(tmp_path: Path, nic:
     assert await passthrough.passthroughs() == {}
 
 
-async def test_one_whose_name_is_taken_on_the_host_is_not_lost(bench: Bench, nic: Lan) -> None:
+async def test_an_interface_whose_name_is_taken_on_the_host_is_not_lost(bench: Bench, nic: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
     run("ip", "link", "add", nic.parent, "type", "bridge")
 

@@ -1,4 +1,4 @@
-"""Serial devices in real containers: read and written through from inside, pulled and plugged in again."""
+"""Serial devices in real containers: read and written from inside, unplugged and plugged in again."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def other_far(tmp_path: Path) -> Iterator[Far]:
 
 
 def inside(api: Any, target: Target, program: str) -> str:
-    """What a Python program prints in the container, and what went wrong."""
+    """The output and errors of a Python program in the container."""
     job = api.exec_create(target.identity.device_id, ["/usr/bin/python3", "-I", "-S", "-c", program])
     return str(api.exec_start(job["Id"]).decode()).strip()
 
 
 async def seen(bench: Bench, target: Target) -> ObservedDevice:
-    """How its only port stands."""
+    """The observed state of its only port."""
     observed: base.Observed = await bench.backend.observe(target)
     (found,) = observed.devices
     return found
@@ -82,7 +82,7 @@ async def test_a_runtime_reads_and_writes_its_device(
     assert inside(api, target, READ) == "from the plant"
 
 
-async def test_it_is_the_same_port_after_it_was_plugged_in_elsewhere(
+async def test_a_device_works_again_after_it_was_plugged_in_elsewhere(
     bench: Bench, api: Any, plant: Host, far: Far, other_far: Far, devices: list[SerialDevice]
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
@@ -92,7 +92,7 @@ async def test_it_is_the_same_port_after_it_was_plugged_in_elsewhere(
 
     plant.unplug("ttyUSB0")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    assert (await seen(bench, target)).awaits == ""  # a dead node stands
+    assert (await seen(bench, target)).awaits == ""  # a dead node remains
     await bench.run(target, base.Step.ATTACH_DEVICES)
     assert (await seen(bench, target)).awaits == reasons.DEVICE_MISSING
     assert "No such file" in inside(api, target, WRITE.format("nobody"))
@@ -106,7 +106,7 @@ async def test_it_is_the_same_port_after_it_was_plugged_in_elsewhere(
     assert (await bench.backend.observe(target)).started_at == started
 
 
-async def test_a_start_of_the_engines_own_is_put_right(
+async def test_the_node_is_placed_again_after_a_restart_by_the_engine(
     bench: Bench, api: Any, plant: Host, far: Far, devices: list[SerialDevice]
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
@@ -138,13 +138,13 @@ async def test_a_device_of_another_runtime_is_refused(
     assert (await seen(bench, second)).in_order
 
 
-# A console, a port on the board, a USB adapter, and what no serial device is.
+# A console, an on-board port, a USB adapter, and a device that is not serial.
 NODES = [(4, 1), (4, 64), (188, 0), (10, 1)]
 TRY = "import os; f = os.open('/dev/x{0}', os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK); print('open')"
 
 
 def opened(api: Any, target: Target) -> list[tuple[int, int]]:
-    """The devices that a program may open whose nodes it was given from outside: no driver need be behind them."""
+    """The devices that a program may open when given their nodes from outside; they need no driver."""
     document = api.inspect_container(target.identity.device_id)
     for number in NODES:
         device = SerialDevice("x", "/dev/x", os.makedev(*number), 0o600, 0, 0)
@@ -153,7 +153,7 @@ def opened(api: Any, target: Target) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(("ports", "expected"), [([], []), ([PORT], [(188, 0)])], ids=["without ports", "with one"])
-async def test_a_container_may_open_the_kind_of_device_that_it_asked_for_and_make_none(
+async def test_a_container_may_open_only_devices_of_its_spec_and_create_none(
     bench: Bench, api: Any, ports: list[Any], expected: list[tuple[int, int]]
 ) -> None:
     target = await bench.up(bench.target(serialPorts=ports, realtime={"enabled": True}))
@@ -165,7 +165,7 @@ async def test_a_container_may_open_the_kind_of_device_that_it_asked_for_and_mak
     assert inside(api, target, "print(open('/proc/1/oom_score_adj').read())") == str(confinement.OOM_SCORE)
 
 
-async def test_a_first_port_needs_a_new_container_and_says_so_before(
+async def test_a_first_port_needs_a_new_container(
     bench: Bench, plant: Host, far: Far, devices: list[SerialDevice]
 ) -> None:
     await bench.up(bench.target())
@@ -181,7 +181,7 @@ async def test_a_first_port_needs_a_new_container_and_says_so_before(
     assert await seen(bench, target) == ObservedDevice("line", "/dev/ttyUSB0")
 
 
-async def test_a_port_that_is_given_up_is_taken_out_of_the_runtime(
+async def test_the_node_of_a_removed_port_is_deleted(
     bench: Bench, api: Any, plant: Host, far: Far, devices: list[SerialDevice]
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
@@ -195,7 +195,7 @@ async def test_a_port_that_is_given_up_is_taken_out_of_the_runtime(
     observed = await bench.backend.observe(target)
     assert observed.devices == ()
     assert "No such file" in inside(api, target, WRITE.format("nobody"))
-    # What the runtime kept open, or under another name, no engine can take back.
+    # Engines cannot revoke access to what the runtime kept open or linked under another name.
     assert [reason for reason, _ in observed.warnings] == [reasons.EXCESS_RIGHTS]
     await bench.run(target, base.Step.REPLACE_CONTAINER)
     assert (await bench.backend.observe(target)).warnings == ()
@@ -216,7 +216,7 @@ while True:
 """
 
 
-async def test_a_runtime_that_puts_links_in_the_place_of_new_nodes_reaches_no_file_of_the_host(
+async def test_a_runtime_that_replaces_new_nodes_by_symlinks_reaches_no_host_file(
     bench: Bench, api: Any, tmp_path: Path
 ) -> None:
     target = await bench.up(bench.target(serialPorts=[PORT]))
@@ -229,7 +229,7 @@ async def test_a_runtime_that_puts_links_in_the_place_of_new_nodes_reaches_no_fi
     device = SerialDevice("x", "/dev/ttyUSB0", os.makedev(188, 0), 0o666, 1, 1)
 
     def race() -> int:
-        """How often the runtime was in time."""
+        """How often the runtime won the race."""
         lost, deadline = 0, time.monotonic() + 20
         while lost < 20 and time.monotonic() < deadline:
             try:
@@ -245,7 +245,7 @@ async def test_a_runtime_that_puts_links_in_the_place_of_new_nodes_reaches_no_fi
     assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o600, 0, 0)
 
 
-async def test_what_an_earlier_version_made_runs_on_is_started_and_told_until_it_is_replaced(
+async def test_a_container_with_excess_rights_keeps_running_with_a_warning_until_replaced(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide = {"DeviceCgroupRules": [f"c {major}:* rw" for major in (188, 166, 204, 4)]}
@@ -265,7 +265,7 @@ async def test_what_an_earlier_version_made_runs_on_is_started_and_told_until_it
     assert (await bench.backend.survey()).unconfined == ()
 
 
-async def test_a_kind_of_device_that_the_container_was_not_made_for_is_told(
+async def test_a_kind_of_device_that_the_container_may_not_open_is_reported(
     bench: Bench, devices: list[SerialDevice]
 ) -> None:
     target = await bench.up(bench.target(serialPorts=[PORT]))

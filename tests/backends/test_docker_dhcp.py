@@ -1,4 +1,4 @@
-"""Runtimes whose address a DHCP server gives: what the LAN sees of them, over restarts of everything."""
+"""Runtimes with DHCP on a real LAN, across restarts of runtime, controller and server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def dhcp(lan: Lan, name: str = "lan0", **more: Any) -> dict[str, Any]:
 
 
 class Controller:
-    """Does what the controller does at every change of a lease."""
+    """Repairs the networks at every change of a lease, as the controller does."""
 
     def __init__(self, bench: Bench, leases: LeaseManager) -> None:
         self._bench = bench
@@ -52,7 +52,7 @@ class Controller:
         await asyncio.wait([self._following])
 
     async def until(self, target: Target, wanted: Callable[[Observed], bool]) -> Observed:
-        """Wait until the runtime stands as wanted."""
+        """The first observation that matches."""
         async with asyncio.timeout(60):
             while True:
                 self._changed.clear()
@@ -65,7 +65,7 @@ class Controller:
                     await self._changed.wait()
 
     async def leased(self, target: Target) -> str:
-        """The address that the runtime got."""
+        """The address of the runtime's first interface, once all are in order."""
         return (await self.until(target, in_order)).interfaces[0].address
 
     async def _follow(self) -> None:
@@ -81,16 +81,16 @@ async def controller(bench: Bench, leases: LeaseManager) -> AsyncIterator[Contro
 
 
 def in_order(observed: Observed) -> bool:
-    """Whether it runs with all its interfaces."""
+    """Whether it runs with all its interfaces in order."""
     return observed.running and bool(observed.interfaces) and all(found.in_order for found in observed.interfaces)
 
 
 def waiting_for(reason: str) -> Callable[[Observed], bool]:
-    """Whether its first interface waits for this."""
+    """Match observations whose first interface waits for this reason."""
     return lambda observed: observed.interfaces[0].awaits == reason
 
 
-async def test_a_runtime_answers_at_the_address_that_the_server_gave(
+async def test_a_runtime_answers_at_its_leased_address(
     bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
     target = await bench.up(bench.target(interfaces=[dhcp(lan, macAddress="02:ab:00:00:00:21")]))
@@ -109,7 +109,7 @@ async def test_a_runtime_answers_at_the_address_that_the_server_gave(
     assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, target)) == (lan.gateway,)
 
 
-async def test_the_address_stays_over_restarts_of_the_runtime(
+async def test_the_address_survives_a_restart_of_the_runtime(
     bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
     target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
@@ -120,10 +120,10 @@ async def test_the_address_stays_over_restarts_of_the_runtime(
 
     assert await controller.leased(target) == address
     assert lan.ping(address)
-    assert server.requests("DHCPDISCOVER", mac) == 1  # the second time the lease itself was asked for
+    assert server.requests("DHCPDISCOVER", mac) == 1  # the restart renews the lease instead
 
 
-async def test_the_address_stays_when_it_is_made_anew_and_the_server_forgot_it(
+async def test_the_address_survives_a_recreation_and_a_server_without_memory(
     bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
     desired = bench.target(interfaces=[dhcp(lan)])
@@ -136,7 +136,7 @@ async def test_the_address_stays_when_it_is_made_anew_and_the_server_forgot_it(
     assert await controller.leased(await bench.up(desired)) == address
 
 
-async def test_another_controller_takes_over_without_taking_the_address_away(
+async def test_another_controller_takes_over_without_losing_the_address(
     bench: Bench,
     leases: LeaseManager,
     controller: Controller,
@@ -159,7 +159,7 @@ async def test_another_controller_takes_over_without_taking_the_address_away(
 
     assert lan.ping(address)
     async with Controller(bench, later) as another:
-        observed = await another.until(target, in_order)  # nobody answers, and the lease has not ended
+        observed = await another.until(target, in_order)  # the server is down, but the lease has not expired
         assert (observed.interfaces[0].address, observed.started_at) == (address, started)
         assert observed.interfaces[0].remark == reasons.LEASE_UNRENEWED
         server.start()
@@ -167,7 +167,7 @@ async def test_another_controller_takes_over_without_taking_the_address_away(
     later.close()
 
 
-async def test_a_server_that_is_away_is_waited_for(
+async def test_a_runtime_waits_for_a_server_that_is_down(
     bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
     server.stop()
@@ -179,7 +179,7 @@ async def test_a_server_that_is_away_is_waited_for(
     assert lan.ping(await controller.leased(target))
 
 
-async def test_a_lan_that_got_another_subnet_gives_another_address_at_the_next_start(
+async def test_a_renumbered_lan_changes_the_address_at_the_next_start(
     bench: Bench, controller: Controller, lan: Lan, server: DhcpServer, tmp_path: Path
 ) -> None:
     target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
@@ -194,7 +194,7 @@ async def test_a_lan_that_got_another_subnet_gives_another_address_at_the_next_s
     assert again.rsplit(".", 1)[0] != address.rsplit(".", 1)[0]
 
 
-async def test_a_lan_that_gets_another_subnet_gives_another_address_to_what_runs(
+async def test_a_renumbered_lan_changes_the_address_of_a_running_runtime(
     bench: Bench, controller: Controller, lan: Lan, tmp_path: Path
 ) -> None:
     soon = ("--dhcp-option=option:T1,4", "--dhcp-option=option:T2,7")
@@ -214,7 +214,7 @@ async def test_a_lan_that_gets_another_subnet_gives_another_address_to_what_runs
     assert (interface.gateway, observed.started_at) == (lan.gateway, started)
 
 
-async def test_a_pulled_parent_that_comes_back_has_the_same_address(
+async def test_the_address_survives_replugging_the_parent(
     bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
     target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
@@ -230,7 +230,7 @@ async def test_a_pulled_parent_that_comes_back_has_the_same_address(
     assert lan.ping(address)
 
 
-async def test_an_interface_may_change_between_static_and_leased_while_it_runs(
+async def test_an_interface_changes_between_static_and_dhcp_while_it_runs(
     bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
     target = await bench.up(bench.target(interfaces=[dhcp(lan)]))

@@ -1,4 +1,4 @@
-"""The disk of Docker is full: nothing that runs is stopped for a start that could not succeed."""
+"""A full disk of Docker: no running container is stopped, because it could not start again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.mark.parametrize("step", [base.Step.RESTART_CONTAINER, base.Step.REPLACE_CONTAINER])
-async def test_what_runs_is_not_stopped_while_the_disk_of_docker_is_full(
+async def test_a_running_container_is_not_stopped_while_dockers_disk_is_full(
     bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch, step: base.Step
 ) -> None:
     target = await bench.up(bench.target())
@@ -38,6 +38,6 @@ async def test_what_runs_is_not_stopped_while_the_disk_of_docker_is_full(
     assert api.inspect_container(name)["State"]["StartedAt"] != before["State"]["StartedAt"]
 
 
-async def test_the_folder_of_the_engine_is_told(bench: Bench, engine: Engine) -> None:
+async def test_the_data_directory_of_the_engine_is_reported(bench: Bench, engine: Engine) -> None:
     assert (await bench.backend.survey()).root == f"{engine.root}/data"
     assert await bench.backend.root() == f"{engine.root}/data"

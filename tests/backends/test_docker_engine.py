@@ -1,4 +1,4 @@
-"""The backend and the engine under it: an engine that goes away, events, and what is left in the process."""
+"""The backend and its engine: outages, events, and leaks in the process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture
 def own_engine(engine: dockerd.Engine, runtime_images: dict[str, image.Image]) -> Iterator[dockerd.Engine]:
-    """An engine that a test may stop and kill, with the runtime image."""
+    """An engine with the runtime image that a test may stop and kill."""
     with dockerd.Engine(engine.binary, runtime=engine.runtime) as made:
         client = made.client()
         image.load(client, list(runtime_images.values()))
@@ -45,13 +45,13 @@ async def own_bench(own_engine: dockerd.Engine, install_id: str, host: HostServi
 
 
 async def until(changes: AsyncIterator[Identity | Contact], wanted: Identity | Contact) -> None:
-    """Wait for a change."""
+    """Wait for this change."""
     async for change in changes:
         if change == wanted:
             return
 
 
-async def test_an_engine_that_is_away_is_waited_for(host: HostServices) -> None:
+async def test_an_unreachable_engine_is_waited_for(host: HostServices) -> None:
     backend = DockerBackend("unix:///nonexistent/docker.sock", "x", INTERNAL_POOL, host)
 
     with pytest.raises(errors.Waiting) as away:
@@ -61,7 +61,7 @@ async def test_an_engine_that_is_away_is_waited_for(host: HostServices) -> None:
     backend.close()
 
 
-async def test_everything_goes_on_after_a_restart_of_the_engine(
+async def test_runtimes_and_events_survive_a_restart_of_the_engine(
     own_bench: Bench, own_engine: dockerd.Engine, lan: Lan
 ) -> None:
     target = await own_bench.up(own_bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
@@ -83,7 +83,7 @@ async def test_everything_goes_on_after_a_restart_of_the_engine(
 
 
 @pytest.mark.parametrize("meddling", ["kill", "pause", "disconnect", "remove"])
-async def test_meddling_by_hand_is_told(bench: Bench, api: Any, lan: Lan, meddling: str) -> None:
+async def test_manual_interference_is_reported(bench: Bench, api: Any, lan: Lan, meddling: str) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     name = target.identity.device_id
     networks = list(api.inspect_container(name)["NetworkSettings"]["Networks"])
@@ -99,7 +99,7 @@ async def test_meddling_by_hand_is_told(bench: Bench, api: Any, lan: Lan, meddli
         await until(changes, target.identity)
 
 
-async def test_changes_that_nobody_takes_are_kept_once(bench: Bench, api: Any) -> None:
+async def test_unread_changes_are_kept_once_per_runtime(bench: Bench, api: Any) -> None:
     target = await bench.up(bench.target())
     async with asyncio.timeout(60), aclosing(bench.backend.changes()) as changes:
         await until(changes, Contact.CONNECTED)
@@ -121,7 +121,7 @@ async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench, ho
     tiny.close()
 
 
-async def test_creating_and_deleting_leaves_nothing_behind(
+async def test_creating_and_deleting_leaks_nothing(
     engine: dockerd.Engine, bench: Bench, lan: Lan, install_id: str, host: HostServices
 ) -> None:
     before = opened()
@@ -143,9 +143,9 @@ async def test_creating_and_deleting_leaves_nothing_behind(
     assert own_threads() == []
 
 
-async def test_closing_ends_a_stream_that_waits(engine: dockerd.Engine, install_id: str, host: HostServices) -> None:
+async def test_closing_ends_a_waiting_stream(engine: dockerd.Engine, install_id: str, host: HostServices) -> None:
     backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host)
-    stream: Any = backend.changes()  # a generator, which its type does not say
+    stream: Any = backend.changes()  # a generator, which the type of the protocol hides
     async with asyncio.timeout(60), aclosing(stream) as changes:
         await until(changes, Contact.CONNECTED)
 
@@ -163,11 +163,11 @@ async def close(backend: DockerBackend) -> None:
 
 
 def own_threads() -> list[threading.Thread]:
-    """The backends' threads that live."""
+    """The live threads of the backends."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("docker")]
 
 
-async def test_a_lan_is_used_again_when_its_parent_was_missing_as_the_engine_started(
+async def test_a_lan_recovers_after_its_parent_was_missing_at_the_engines_start(
     own_bench: Bench, own_engine: dockerd.Engine, lan: Lan
 ) -> None:
     target = await own_bench.up(own_bench.target(interfaces=[interface(lan, 10)]))
@@ -183,7 +183,7 @@ async def test_a_lan_is_used_again_when_its_parent_was_missing_as_the_engine_sta
     await own_bench.backend.purge(volumes=True)
 
 
-async def test_a_running_container_joins_a_lan_whose_parent_was_missing_as_the_engine_started(
+async def test_a_running_container_joins_a_lan_whose_parent_was_missing_at_the_engines_start(
     own_bench: Bench, own_engine: dockerd.Engine, lan: Lan
 ) -> None:
     await own_bench.up(own_bench.target(interfaces=[interface(lan, 10)]))

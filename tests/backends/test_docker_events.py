@@ -1,4 +1,4 @@
-"""Following an engine that hangs: the loss is told once, and the changes are followed again by themselves."""
+"""Following an engine that hangs: the loss is reported once, and the backend resubscribes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def backend(stub: StubEngine, host: HostServices) -> AsyncIterator[DockerB
     made.close()
 
 
-async def test_a_subscription_that_is_not_answered_is_made_again(stub: StubEngine, backend: DockerBackend) -> None:
+async def test_an_unanswered_subscription_is_retried(stub: StubEngine, backend: DockerBackend) -> None:
     stub.manners["/events"] = Manner.SILENT
     stream: Any = backend.changes()
     async with asyncio.timeout(60), aclosing(stream) as changes:
@@ -36,7 +36,7 @@ async def test_a_subscription_that_is_not_answered_is_made_again(stub: StubEngin
         assert [await first, await anext(changes)] == [Contact.LOST, Contact.CONNECTED]
 
 
-async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers_and_is_told_once(
+async def test_an_engine_that_is_unreachable_at_first_is_lost_and_logged_once(
     stub: StubEngine, backend: DockerBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     stub.manners["/events"] = Manner.OPEN
@@ -50,7 +50,7 @@ async def test_an_engine_that_is_away_at_first_counts_as_lost_until_it_answers_a
     assert loud == [f"Docker at {stub.url} does not answer: timed out"]
 
 
-async def test_events_are_followed_again_after_the_engine_hung(stub: StubEngine, backend: DockerBackend) -> None:
+async def test_events_are_followed_again_after_an_engine_hang(stub: StubEngine, backend: DockerBackend) -> None:
     stub.manners["/events"] = Manner.OPEN
     stream: Any = backend.changes()
     async with asyncio.timeout(60), aclosing(stream) as changes:

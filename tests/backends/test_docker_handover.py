@@ -1,4 +1,4 @@
-"""A container of a real engine goes from one Runtime to the next of its deviceId: the same one, without a restart."""
+"""A Runtime takes over the container of a deleted Runtime with the same deviceId, without a restart."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NODE = "node-1"
 
 @dataclass
 class Cell:
-    """A reconciler on an API in memory and on the engine, and Runtimes of one deviceId."""
+    """A reconciler with an in-memory API and a real engine, and Runtimes with one deviceId."""
 
     bench: Bench
     device_id: str
@@ -74,7 +74,7 @@ def cell(bench: Bench) -> Cell:
     return Cell(bench, f"plc-{bench.install_id}")
 
 
-async def test_the_heir_has_the_same_container_networks_and_data(
+async def test_the_successor_has_the_same_container_networks_and_data(
     cell: Cell, lan: Lan, docker_client: docker.DockerClient
 ) -> None:
     data = {"name": "data", "mountPath": "/data", "reclaimPolicy": "Delete"}
@@ -97,7 +97,7 @@ async def test_the_heir_has_the_same_container_networks_and_data(
     assert await cell.bench.backend.belongings(volumes=True) == []
 
 
-async def test_of_two_at_once_one_makes_the_container_and_the_other_touches_nothing(
+async def test_of_two_concurrent_runtimes_one_creates_the_container_and_the_other_does_nothing(
     cell: Cell, docker_client: docker.DockerClient
 ) -> None:
     for name in ("a", "b"):

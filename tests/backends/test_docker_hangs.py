@@ -1,4 +1,4 @@
-"""An engine that hangs, or is slow, or hangs for one request only: what waits for it, what fails, what goes on."""
+"""An engine that hangs, is slow, or hangs for one request only: which calls wait, fail or continue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENT = dataclasses.replace(LIMITS, question_seconds=600, change_seconds=600, 
 
 @pytest.fixture
 async def engine(stub: StubEngine) -> AsyncIterator[Engine]:
-    """A connection whose limits are a second each."""
+    """A connection whose timeouts are one second each."""
     engine = Engine(stub.url, LIMITS)
     yield engine
     engine.close()
@@ -41,22 +41,22 @@ async def patient(stub: StubEngine) -> AsyncIterator[Engine]:
 
 
 async def question(engine: Engine, name: str = "plc1") -> Any:
-    """What the engine knows of a container."""
+    """Inspect a container."""
     return await engine.call(lambda client: client.inspect_container(name))
 
 
 async def start(engine: Engine, name: str = "plc1") -> None:
-    """Have a container started."""
+    """Start a container."""
     await engine.change(lambda client: client.start(name))
 
 
 async def hang(stub: StubEngine, engine: Engine) -> None:
-    """Have the engine hang, and the connection know it."""
+    """Make the engine hang, and let the connection notice."""
     stub.running.clear()
     assert await reason_of(engine.check()) == reasons.DAEMON_UNREACHABLE
 
 
-async def test_an_engine_that_hangs_is_found_out_once_for_all_who_ask(stub: StubEngine, engine: Engine) -> None:
+async def test_concurrent_callers_share_one_ping_of_a_hung_engine(stub: StubEngine, engine: Engine) -> None:
     stub.running.clear()
 
     found = await asyncio.gather(*(reason_of(question(engine)) for _ in range(50)))
@@ -78,7 +78,7 @@ async def test_calls_fail_without_being_sent_while_the_engine_hangs(stub: StubEn
     assert "POST /containers/plc1/start" not in stub.asked
 
 
-async def test_calls_under_way_end_when_the_engine_is_found_to_hang(stub: StubEngine, patient: Engine) -> None:
+async def test_running_calls_end_when_the_engine_is_found_to_hang(stub: StubEngine, patient: Engine) -> None:
     stub.manners["/containers/plc1/start"] = Manner.SILENT
     stub.manners["/containers/plc1/json"] = Manner.SILENT
     waiting = [asyncio.create_task(reason_of(work(patient))) for work in (start, question)]
@@ -90,7 +90,7 @@ async def test_calls_under_way_end_when_the_engine_is_found_to_hang(stub: StubEn
     assert await asyncio.wait_for(asyncio.gather(*waiting), 60) == [reasons.DAEMON_UNREACHABLE] * 2
 
 
-async def test_work_goes_on_as_soon_as_the_engine_answers_again(stub: StubEngine, engine: Engine) -> None:
+async def test_calls_continue_as_soon_as_the_engine_answers_again(stub: StubEngine, engine: Engine) -> None:
     await hang(stub, engine)
     back = asyncio.create_task(engine.pause(600))
     stub.running.set()
@@ -100,7 +100,7 @@ async def test_work_goes_on_as_soon_as_the_engine_answers_again(stub: StubEngine
     await question(engine)
 
 
-async def test_an_engine_of_another_version_is_talked_to_in_its_own(stub: StubEngine, engine: Engine) -> None:
+async def test_an_upgraded_engine_is_called_in_its_new_version(stub: StubEngine, engine: Engine) -> None:
     before = await engine.capabilities()
     await hang(stub, engine)
     stub.version = "1.44"
@@ -113,7 +113,7 @@ async def test_an_engine_of_another_version_is_talked_to_in_its_own(stub: StubEn
 
 
 @pytest.mark.parametrize("manner", [Manner.SILENT, Manner.HEADERS, Manner.TRICKLE])
-async def test_a_call_that_takes_too_long_is_slow_as_long_as_the_engine_answers_others(
+async def test_a_late_call_counts_as_slow_while_the_engine_answers_others(
     stub: StubEngine, engine: Engine, manner: Manner
 ) -> None:
     stub.manners["/containers/plc1/json"] = manner
@@ -124,7 +124,7 @@ async def test_a_call_that_takes_too_long_is_slow_as_long_as_the_engine_answers_
     await question(engine, "plc2")
 
 
-async def test_a_slow_start_leaves_the_calls_of_others_alone(stub: StubEngine, engine: Engine) -> None:
+async def test_a_slow_start_does_not_affect_other_calls(stub: StubEngine, engine: Engine) -> None:
     stub.manners["/containers/plc1/start"] = stub.manners["/containers/plc2/start"] = Manner.SILENT
     slow = asyncio.create_task(reason_of(start(engine)))
     await stub.arrived("POST /containers/plc1/start")
@@ -137,7 +137,7 @@ async def test_a_slow_start_leaves_the_calls_of_others_alone(stub: StubEngine, e
     assert stub.asked.count("POST /containers/plc2/start") == 1
 
 
-async def test_slow_stops_hold_up_neither_questions_nor_starts(stub: StubEngine, patient: Engine) -> None:
+async def test_slow_stops_delay_neither_queries_nor_starts(stub: StubEngine, patient: Engine) -> None:
     names = [f"plc{number}" for number in range(40)]
     stub.manners |= {f"/containers/{name}/stop": Manner.SILENT for name in names}
     stops = [asyncio.create_task(patient.stop(name, 600)) for name in names]
@@ -151,7 +151,7 @@ async def test_slow_stops_hold_up_neither_questions_nor_starts(stub: StubEngine,
     await cancelled(stops)
 
 
-async def test_a_call_that_was_given_up_before_it_was_sent_is_never_sent(stub: StubEngine) -> None:
+async def test_a_call_that_is_cancelled_before_it_is_sent_is_never_sent(stub: StubEngine) -> None:
     engine = Engine(stub.url, dataclasses.replace(LIMITS, changes=1))
     stub.manners["/containers/plc1/start"] = Manner.SILENT
     first = asyncio.create_task(reason_of(start(engine)))
@@ -184,7 +184,7 @@ async def test_closing_sends_nothing_more(stub: StubEngine) -> None:
     assert "POST /containers/plc2/start" not in stub.asked
 
 
-async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(
+async def test_a_container_that_an_abandoned_call_is_creating_is_waited_for(
     stub: StubEngine, host: HostServices
 ) -> None:
     backend = DockerBackend(stub.url, "x", INTERNAL_POOL, host, limits=LIMITS)
@@ -201,14 +201,12 @@ async def test_a_container_that_a_given_up_call_is_still_making_is_waited_for(
 
 
 def target(name: str) -> Target:
-    """A runtime whose image is always pulled."""
+    """A target whose image is always pulled."""
     spec = {"deviceId": name, "image": f"registry.test/{name}", "version": "1", "imagePullPolicy": "Always"}
     return Target(Identity("x", "edge", name), name, "uid", 1, runtimes.RuntimeSpec.model_validate(spec))
 
 
-async def test_pulls_from_a_silent_registry_wait_in_line_and_hold_up_nothing_else(
-    stub: StubEngine, patient: Engine
-) -> None:
+async def test_pulls_from_a_silent_registry_queue_up_and_delay_nothing_else(stub: StubEngine, patient: Engine) -> None:
     stub.manners |= {"/images/create": Manner.SILENT, "/events": Manner.OPEN}
     images = Images(patient, Containers(patient), PATIENT)
     progress = [ProgressRecorder() for _ in range(PATIENT.pulls + 1)]
@@ -225,7 +223,7 @@ async def test_pulls_from_a_silent_registry_wait_in_line_and_hold_up_nothing_els
     await cancelled(pulls)
 
 
-async def test_a_registry_that_sends_nothing_is_told_as_that(stub: StubEngine, engine: Engine) -> None:
+async def test_a_silent_registry_is_reported_as_such(stub: StubEngine, engine: Engine) -> None:
     stub.manners["/images/create"] = Manner.HEADERS
     images = Images(engine, Containers(engine), LIMITS)
 
@@ -237,7 +235,7 @@ async def test_a_registry_that_sends_nothing_is_told_as_that(stub: StubEngine, e
 
 
 async def cancelled(tasks: list[asyncio.Task[Any]]) -> None:
-    """Give them up, and wait until they are."""
+    """Cancel the tasks and wait for them."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

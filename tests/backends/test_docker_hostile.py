@@ -1,4 +1,4 @@
-"""What an image, a runtime and whoever writes its spec cannot do to the host, to other runtimes and to us."""
+"""Attacks by an image, a runtime or the author of a spec on the host, on other runtimes and on the controller."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ pytestmark = pytest.mark.docker
 
 
 def links(api: Any, device_id: str) -> dict[str, str]:
-    """Names of the links in a running container, by their kinds."""
+    """Names of the links in a running container, by kind."""
     pid = str(api.inspect_container(device_id)["State"]["Pid"])
     found = json.loads(run("nsenter", "-t", pid, "-n", "ip", "-j", "-d", "link", "show").stdout)
     return {entry["linkinfo"]["info_kind"]: entry["ifname"] for entry in found if "linkinfo" in entry}
 
 
 def load(client: docker.DockerClient, like: Image, labelled: dict[str, str]) -> None:
-    """Have the image ``labelled``, with these labels."""
+    """Load the image ``labelled`` with these labels."""
     image.load(client, [Image(f"{image.REPOSITORY}:labelled", like.layer, {**like.settings, "Labels": labelled})])
 
 
@@ -49,7 +49,7 @@ async def test_labels_of_an_image_never_count_as_ours(
     assert (labels.making(made).realtime, labels.making(made).pulled) == (True, False)
 
 
-async def test_labels_of_an_image_in_the_place_of_what_an_event_tells_lose_no_event(
+async def test_image_labels_that_override_event_attributes_lose_no_event(
     bench: Bench, api: Any, docker_client: docker.DockerClient, runtime_images: dict[str, Image]
 ) -> None:
     load(docker_client, runtime_images["1"], {"exitCode": "none", "execID": "x", "container": "y"})
@@ -78,7 +78,7 @@ async def test_a_link_of_the_engine_with_the_mac_address_of_the_spec_is_left_alo
 
 
 @pytest.mark.parametrize("mode", ["Dhcp", "Static"])
-async def test_no_runtime_gets_into_the_internal_network_of_another(bench: Bench, api: Any, mode: str) -> None:
+async def test_no_runtime_reaches_the_internal_network_of_another(bench: Bench, api: Any, mode: str) -> None:
     victim = await bench.up(bench.target("victim"))
     (network,) = api.inspect_container(victim.identity.device_id)["NetworkSettings"]["Networks"].values()
     bridge = f"br-{network['NetworkID'][:12]}"
@@ -97,7 +97,7 @@ async def test_no_runtime_gets_into_the_internal_network_of_another(bench: Bench
 
 @pytest.fixture
 def neighbours_volume(bench: Bench, api: Any) -> Iterator[str]:
-    """The name of the volume ``data`` of the test's runtime, which another namespace's has already."""
+    """A volume of another namespace's runtime with the name of the target's volume ``data``."""
     whose = bench.target().identity
     name = labels.volume_name(whose, "data")
     api.create_volume(name, labels=labels.of_identity(whose._replace(namespace="other")))
@@ -112,7 +112,7 @@ async def test_a_volume_of_another_runtime_is_never_mounted(bench: Bench, api: A
     assert await bench.backend.known() == []
 
 
-async def test_a_volume_that_a_person_made_is_mounted(bench: Bench, api: Any) -> None:
+async def test_a_volume_that_a_person_created_is_mounted(bench: Bench, api: Any) -> None:
     target = bench.target(volumes=[{"name": "data", "mountPath": "/data"}])
     name = labels.volume_name(target.identity, "data")
     await asyncio.to_thread(api.create_volume, name)

@@ -1,4 +1,4 @@
-"""What is ours on an engine, and what is never touched."""
+"""Which objects on an engine are ours, and which are never touched."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def strangers(api: Any) -> Iterator[list[str]]:
 
 
 def look_alike(api: Any, strangers: list[str], bench: Bench, name: str, labels: dict[str, str]) -> str:
-    """Make a container of somebody else's."""
+    """Create a container that is not ours."""
     strangers.append(name)
     return str(api.create_container(f"{bench.image}:1", name=name, labels=labels)["Id"])
 
@@ -53,9 +53,7 @@ async def test_a_name_that_is_taken_stalls_and_leaves_the_other_alone(
     assert api.inspect_container(stranger)["State"]["Status"] == "created"
 
 
-async def test_a_name_that_another_namespace_has_names_its_runtime_and_neither_touches_the_other(
-    bench: Bench, api: Any
-) -> None:
+async def test_a_name_that_another_namespace_uses_stalls_and_names_its_runtime(bench: Bench, api: Any) -> None:
     first = await bench.up(bench.target())
     name = first.identity.device_id
     second = dataclasses.replace(first, identity=first.identity._replace(namespace="other"), name="b", uid="uid-2")
@@ -79,14 +77,14 @@ async def test_a_name_that_another_namespace_has_names_its_runtime_and_neither_t
 
 
 async def renamed(bench: Bench, api: Any) -> tuple[Target, dict[str, Any]]:
-    """A running container that somebody gave another name, as a status knows it; and what it was before."""
+    """A running container that somebody renamed, with its id in the target; and its document before."""
     target = await bench.up(bench.target())
     before = api.inspect_container(target.identity.device_id)
     api.rename(before["Id"], f"other-{bench.install_id}")
     return dataclasses.replace(target, container_id=before["Id"]), before
 
 
-async def test_a_container_renamed_by_hand_gets_its_name_back_running(bench: Bench, api: Any) -> None:
+async def test_a_renamed_container_gets_its_name_back_while_it_runs(bench: Bench, api: Any) -> None:
     target, before = await renamed(bench, api)
 
     observed = await bench.backend.observe(target)
@@ -100,7 +98,7 @@ async def test_a_container_renamed_by_hand_gets_its_name_back_running(bench: Ben
     assert not (await bench.backend.observe(target)).renamed
 
 
-async def test_a_container_renamed_by_hand_is_no_second_one_while_its_name_is_taken(
+async def test_a_renamed_container_is_not_created_again_while_its_name_is_taken(
     bench: Bench, api: Any, strangers: list[str]
 ) -> None:
     target, before = await renamed(bench, api)
@@ -114,7 +112,7 @@ async def test_a_container_renamed_by_hand_is_no_second_one_while_its_name_is_ta
     await bench.down(target)
 
 
-async def test_a_container_renamed_by_hand_goes_with_its_runtime(bench: Bench, api: Any) -> None:
+async def test_a_renamed_container_is_removed_with_its_runtime(bench: Bench, api: Any) -> None:
     target, before = await renamed(bench, api)
 
     await bench.down(target)
@@ -124,7 +122,7 @@ async def test_a_container_renamed_by_hand_goes_with_its_runtime(bench: Bench, a
 
 
 async def test_labels_alone_make_nothing_ours(bench: Bench, api: Any, strangers: list[str]) -> None:
-    # `docker commit` of a container of ours hands its labels on to every container of that image.
+    # Containers of an image made by `docker commit` from one of ours inherit its labels.
     target = await bench.up(bench.target())
     labels = api.inspect_container(target.identity.device_id)["Config"]["Labels"]
     look_alike(api, strangers, bench, f"copy-{bench.install_id}", labels)
@@ -197,7 +195,7 @@ async def test_a_volume_outlives_its_runtime_unless_its_policy_says_delete(bench
     assert left == [f"volume {next(m['Name'] for m in mounts if m['Destination'] == '/kept')}"]
 
 
-async def test_a_container_is_made_as_a_runtime_needs_it(bench: Bench, api: Any) -> None:
+async def test_a_container_is_created_with_the_settings_of_a_runtime(bench: Bench, api: Any) -> None:
     spec: dict[str, Any] = {
         "realtime": {"enabled": False},
         "terminationGracePeriodSeconds": 7,
@@ -217,7 +215,7 @@ async def test_a_container_is_made_as_a_runtime_needs_it(bench: Bench, api: Any)
     assert made["Config"]["StopTimeout"] == 7
 
 
-async def test_realtime_is_given_or_left_out_with_a_warning(bench: Bench, api: Any) -> None:
+async def test_realtime_is_granted_or_omitted_with_a_warning(bench: Bench, api: Any) -> None:
     target = await bench.up(bench.target(realtime={"enabled": True}))
     observed = await bench.backend.observe(target)
     limits = api.inspect_container(target.identity.device_id)["HostConfig"]["Ulimits"] or []
@@ -226,7 +224,7 @@ async def test_realtime_is_given_or_left_out_with_a_warning(bench: Bench, api: A
 
     assert observed.running
     assert warned == ([] if limits else [reasons.REALTIME_UNAVAILABLE])
-    # Made without it once, it is not made again.
+    # A container that was created without it is not recreated.
     await bench.run(target, base.Step.STOP_CONTAINER, base.Step.START_CONTAINER)
     assert (await bench.backend.observe(target)).container_id == observed.container_id
 
@@ -236,7 +234,7 @@ async def test_the_value_of_a_secret_is_in_the_environment_and_in_no_label(bench
     target = bench.target(env=[{"name": "PASSWORD", "valueFrom": reference}], realtime={"enabled": True})
     target = await bench.run(target, base.Step.RESOLVE_IMAGE)
     await bench.run(dataclasses.replace(target, secret_env={"PASSWORD": "hunter2"}), base.Step.CREATE_CONTAINER)
-    # Where the host refuses realtime it is made again at its start, from what it was made with.
+    # If the host refuses realtime, the start recreates the container, which must keep the values.
     await bench.run(target, base.Step.START_CONTAINER)
 
     config = api.inspect_container(target.identity.device_id)["Config"]
@@ -245,7 +243,7 @@ async def test_the_value_of_a_secret_is_in_the_environment_and_in_no_label(bench
     assert "hunter2" not in json.dumps(config["Labels"])
 
 
-async def test_running_names_the_first_processes_of_containers_that_run(bench: Bench) -> None:
+async def test_running_lists_the_first_processes_of_running_containers(bench: Bench) -> None:
     target, stopped = await bench.up(bench.target()), await bench.up(bench.target("plc2"))
     await bench.run(stopped, base.Step.STOP_CONTAINER)
 

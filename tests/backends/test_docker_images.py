@@ -1,4 +1,4 @@
-"""Images from a registry: pinned once, pulled with progress, refused with a reason, removed when superseded."""
+"""Images from a registry: pinned, pulled with progress, refused with a reason, removed when superseded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture
 def registry(runtime_images: dict[str, Image], api: Any) -> Iterator[Registry]:
-    """A registry with the runtime's images; what was pulled from it is removed afterwards."""
+    """A registry with the runtime's images; images pulled from it are removed afterwards."""
     with Registry() as made:
         for tag, image in runtime_images.items():
             made.push("plc", tag, image)
@@ -43,7 +43,7 @@ def _exists(api: Any, name: str) -> bool:
 
 
 def shown(api: Any, target: Target) -> tuple[str, str]:
-    """The image that `docker ps` has for a runtime's container, and the id of the one it is made of."""
+    """The image that `docker ps` shows for a runtime's container, and the id of its actual image."""
     (found,) = api.containers(all=True, filters={"name": f"^/{target.identity.device_id}$"})
     return found["Image"], found["ImageID"]
 
@@ -65,7 +65,7 @@ def another(image: Image) -> Image:
 
 @pytest.fixture
 def desired(bench: Bench, registry: Registry) -> Callable[..., Target]:
-    """Makes targets of the registry's image."""
+    """Builds targets with the registry's image."""
     return lambda version="1", **spec: bench.target(image=f"{registry.address}/plc", version=version, **spec)
 
 
@@ -103,7 +103,7 @@ async def test_a_pin_is_kept_and_pulled_again_when_it_was_removed(
     assert (await bench.backend.observe(again)).running
 
 
-async def test_an_image_that_is_not_to_be_pulled_must_be_there(bench: Bench, desired: Callable[..., Target]) -> None:
+async def test_an_image_that_may_not_be_pulled_must_exist(bench: Bench, desired: Callable[..., Target]) -> None:
     with pytest.raises(errors.Stalled) as missing:
         await bench.run(desired(imagePullPolicy="Never"), base.Step.RESOLVE_IMAGE)
 
@@ -116,7 +116,7 @@ async def test_a_local_image_is_pinned_without_a_registry(bench: Bench) -> None:
     assert "sha256:" in (target.image or "")
 
 
-async def test_docker_ps_shows_what_was_asked_for(
+async def test_docker_ps_shows_the_image_of_the_spec(
     bench: Bench, api: Any, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target]
 ) -> None:
     pulled = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
@@ -126,14 +126,14 @@ async def test_docker_ps_shows_what_was_asked_for(
 
     assert pulled.image
     repository, _, digest = pulled.image.partition("@")
-    assert shown(api, pulled)[0] == f"{repository}:1@{digest}"  # `docker ps` leaves the digest out
+    assert shown(api, pulled)[0] == f"{repository}:1@{digest}"  # `docker ps` omits the digest
     assert shown(api, local)[0].partition("@")[0] == f"{bench.image}:1"
     for target in (pulled, local):
         assert (await bench.backend.observe(target)).image == target.image
 
 
 @pytest.mark.parametrize("moves", ["before", "meanwhile"])
-async def test_a_tag_that_moves_under_a_local_image_changes_what_is_shown_and_not_what_runs(
+async def test_a_moving_tag_of_a_local_image_does_not_change_what_runs(
     bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch, moves: str
 ) -> None:
     api.tag(f"{bench.image}:1", bench.image, "moving")
@@ -164,7 +164,7 @@ async def test_an_unknown_tag_is_not_found(bench: Bench, desired: Callable[..., 
     assert failure.value.reason == reasons.IMAGE_NOT_FOUND
 
 
-async def test_a_registry_that_is_away_is_tried_again(
+async def test_an_unavailable_registry_is_retried(
     bench: Bench, registry: Registry, desired: Callable[..., Target]
 ) -> None:
     registry.available = False
@@ -175,7 +175,7 @@ async def test_a_registry_that_is_away_is_tried_again(
     assert failure.value.reason == reasons.IMAGE_PULL_FAILED
 
 
-async def test_nobody_listening_is_tried_again(bench: Bench) -> None:
+async def test_a_refused_connection_is_retried(bench: Bench) -> None:
     with pytest.raises(errors.Retry) as failure:
         await bench.run(bench.target(image="127.0.0.1:1/plc"), base.Step.RESOLVE_IMAGE)
 
@@ -185,7 +185,7 @@ async def test_nobody_listening_is_tried_again(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("password", "outcome"), [("right", None), ("wrong", reasons.IMAGE_REFUSED), (None, reasons.IMAGE_REFUSED)]
 )
-async def test_a_private_registry_asks_for_credentials(
+async def test_a_private_registry_requires_credentials(
     bench: Bench, registry: Registry, desired: Callable[..., Target], password: str | None, outcome: str | None
 ) -> None:
     registry.credentials = ("plant", "right")
@@ -201,9 +201,7 @@ async def test_a_private_registry_asks_for_credentials(
     assert "right" not in str(failure.value)
 
 
-async def test_a_slow_pull_tells_how_far_it_is(
-    bench: Bench, registry: Registry, desired: Callable[..., Target]
-) -> None:
+async def test_a_slow_pull_reports_progress(bench: Bench, registry: Registry, desired: Callable[..., Target]) -> None:
     registry.push("plc", "large", never_seen(megabytes=4))
     registry.bytes_per_second = 2_000_000
 
@@ -212,7 +210,7 @@ async def test_a_slow_pull_tells_how_far_it_is(
     assert any("%" in message for _, message in bench.progress.lines), bench.progress.lines
 
 
-async def test_a_pull_can_be_abandoned(bench: Bench, registry: Registry, desired: Callable[..., Target]) -> None:
+async def test_a_pull_can_be_cancelled(bench: Bench, registry: Registry, desired: Callable[..., Target]) -> None:
     registry.push("plc", "large", never_seen(megabytes=4))
     registry.bytes_per_second = 65_536
     begun = asyncio.Event()
@@ -230,7 +228,7 @@ async def test_a_pull_can_be_abandoned(bench: Bench, registry: Registry, desired
     assert await bench.backend.known() == []
 
 
-async def test_superseded_images_go_and_the_previous_one_stays(
+async def test_superseded_images_are_removed_except_the_previous_one(
     bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target], api: Any
 ) -> None:
     registry.push("plc", "3", another(runtime_images["1"]))

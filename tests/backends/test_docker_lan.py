@@ -1,4 +1,4 @@
-"""Runtimes of the Docker backend on a LAN: addresses, names and routes from the first start, and after others."""
+"""Runtimes of the Docker backend on a LAN: addresses, names and routes after the first and later starts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ async def test_a_runtime_answers_on_the_lan_with_its_pinned_mac(bench: Bench, la
     assert await in_order(bench, target)
 
 
-async def test_interfaces_have_the_specs_names_and_the_route_goes_over_the_first_gateway(
+async def test_interfaces_have_the_names_of_the_spec_and_the_default_route_uses_the_first_gateway(
     bench: Bench, lan: Lan, other_lan: Lan
 ) -> None:
-    # eth0 and eth1 are the names that engines give by themselves, in their own order.
+    # Engines assign the names eth0 and eth1 themselves, in their own order.
     first = interface(lan, 10, "eth1") | {"gateway": None}
     target = await bench.up(bench.target(interfaces=[first, interface(other_lan, 11, "eth0")]))
 
@@ -58,7 +58,7 @@ async def test_the_mac_is_the_same_after_delete_and_create(bench: Bench, lan: La
     assert lan.mac_of(lan.address(10)) == first
 
 
-async def test_a_mac_that_is_remembered_wins_over_the_derived_one(bench: Bench, lan: Lan) -> None:
+async def test_the_mac_of_the_target_wins_over_the_derived_one(bench: Bench, lan: Lan) -> None:
     desired = dataclasses.replace(
         bench.target(interfaces=[interface(lan, 10)]), mac_addresses={"lan0": "02:ab:00:00:00:77"}
     )

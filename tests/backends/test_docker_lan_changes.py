@@ -1,4 +1,4 @@
-"""Interfaces of a runtime that change in its spec while it runs."""
+"""Changes of interfaces in the spec of a running runtime."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_interfaces_change_while_the_runtime_runs(bench: Bench, lan: Lan, 
     if not any(attached.address == lan.address(10) for attached in desired.spec.interfaces):
         assert lan.mac_of(lan.address(10), seconds=1) is None
 
-    # What was changed in place holds over the next start.
+    # Changes in place survive the next start.
     await bench.run(desired, base.Step.RESTART_CONTAINER)
     assert await in_order(bench, desired)
 
@@ -60,7 +60,7 @@ async def test_a_change_keeps_the_mac_address(bench: Bench, lan: Lan) -> None:
     assert before == after == lan.mac_of(lan.address(20))
 
 
-async def test_name_servers_change_in_place_and_hold_over_a_restart(bench: Bench, lan: Lan) -> None:
+async def test_name_servers_change_in_place_and_survive_a_restart(bench: Bench, lan: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10, dns=["10.0.0.1"])]))
     desired = changed(target, interfaces=[interface(lan, 10, dns=["10.0.0.2", "10.0.0.3"])])
     assert not all(found.in_order for found in (await bench.backend.observe(desired)).interfaces)

@@ -1,4 +1,4 @@
-"""What a person or Docker does to the networks of a runtime: repaired in place, or left alone where it is theirs."""
+"""Interference of a person or Docker with a runtime's networks: repaired in place, foreign objects left alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.lan import Lan
 pytestmark = pytest.mark.docker
 
 
-async def test_a_restart_by_docker_itself_is_mended_in_place(bench: Bench, lan: Lan, api: Any) -> None:
+async def test_networks_are_repaired_in_place_after_a_restart_by_docker(bench: Bench, lan: Lan, api: Any) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10, "plant"), interface(lan, 11, "cell")]))
     api.restart(target.identity.device_id, timeout=1)
     before = await bench.backend.observe(target)
@@ -31,9 +31,7 @@ async def test_a_restart_by_docker_itself_is_mended_in_place(bench: Bench, lan: 
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
-async def test_a_network_disconnected_by_hand_is_connected_again(
-    bench: Bench, lan: Lan, api: Any, running: bool
-) -> None:
+async def test_a_disconnected_network_is_reconnected(bench: Bench, lan: Lan, api: Any, running: bool) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     mac = lan.mac_of(lan.address(10))
     if not running:
@@ -49,7 +47,7 @@ async def test_a_network_disconnected_by_hand_is_connected_again(
     assert lan.mac_of(lan.address(10)) == mac
 
 
-async def test_an_internal_network_removed_by_hand_comes_back(bench: Bench, lan: Lan, api: Any) -> None:
+async def test_a_removed_internal_network_is_recreated(bench: Bench, lan: Lan, api: Any) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     await bench.run(target, base.Step.STOP_CONTAINER)
     for network in api.networks(filters={"label": f"getedge.me/install-id={bench.install_id}"}):
@@ -90,7 +88,7 @@ async def test_a_subnet_of_another_docker_network_is_an_overlap(bench: Bench, la
     assert overlap.value.reason == reasons.POOL_OVERLAP
 
 
-async def test_somebody_elses_macvlan_network_on_the_same_lan_is_no_obstacle(bench: Bench, lan: Lan, api: Any) -> None:
+async def test_a_foreign_macvlan_network_on_the_same_lan_blocks_nothing(bench: Bench, lan: Lan, api: Any) -> None:
     pools = {"Config": [{"Subnet": str(lan.subnet)}]}
     options = {"parent": lan.parent}
     foreign = api.create_network(f"foreign-{bench.install_id}", driver="macvlan", options=options, ipam=pools)["Id"]
@@ -103,7 +101,7 @@ async def test_somebody_elses_macvlan_network_on_the_same_lan_is_no_obstacle(ben
         api.remove_network(foreign)
 
 
-async def test_a_link_of_the_runtimes_own_is_not_ours_to_keep_or_lose(bench: Bench, lan: Lan) -> None:
+async def test_a_link_that_the_runtime_created_is_left_alone(bench: Bench, lan: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     pid = str(await pid_of(bench, target))
     run("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "link", "add", "own0", "type", "veth", "peer", "name", "own1")

@@ -1,4 +1,4 @@
-"""The interfaces of the host that runtimes sit on: missing, pulled and plugged in, Wi-Fi, VLANs, several on one LAN."""
+"""Parent interfaces: missing, unplugged and plugged in again, Wi-Fi, VLANs, several on one LAN."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.lan import Lan
 pytestmark = pytest.mark.docker
 
 
-async def test_a_parent_that_was_pulled_and_plugged_in_again_is_used_again(bench: Bench, lan: Lan) -> None:
+async def test_a_replugged_parent_is_used_again(bench: Bench, lan: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     mac = lan.mac_of(lan.address(10))
     lan.unplug()
@@ -37,7 +37,7 @@ async def test_a_parent_that_was_pulled_and_plugged_in_again_is_used_again(bench
     assert (await bench.backend.observe(target)).started_at == without.started_at
 
 
-async def test_a_start_waits_for_a_parent_that_is_missing(bench: Bench, lan: Lan) -> None:
+async def test_a_start_waits_for_a_missing_parent(bench: Bench, lan: Lan) -> None:
     target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
     mac = lan.mac_of(lan.address(10))
     await bench.run(target, base.Step.STOP_CONTAINER)
@@ -52,7 +52,7 @@ async def test_a_start_waits_for_a_parent_that_is_missing(bench: Bench, lan: Lan
     assert lan.mac_of(lan.address(10)) == mac
 
 
-async def test_a_creation_waits_for_a_parent_that_is_missing(bench: Bench, lan: Lan) -> None:
+async def test_a_creation_waits_for_a_missing_parent(bench: Bench, lan: Lan) -> None:
     desired = bench.target(interfaces=[interface(lan, 10) | {"parentInterface": "nosuch0"}])
 
     with pytest.raises(errors.Waiting) as missing:
@@ -61,7 +61,7 @@ async def test_a_creation_waits_for_a_parent_that_is_missing(bench: Bench, lan: 
     assert missing.value.reason == reasons.PARENT_MISSING
 
 
-async def test_two_parents_on_one_lan_each_have_their_own(bench: Bench, lan: Lan) -> None:
+async def test_two_parents_on_one_lan_answer_only_for_their_own_address(bench: Bench, lan: Lan) -> None:
     second = lan.second_parent()
     interfaces = [interface(lan, 10), interface(lan, 11, "cell") | {"parentInterface": second, "gateway": None}]
     target = await bench.up(bench.target(interfaces=interfaces))
@@ -100,7 +100,7 @@ async def test_a_wifi_parent_is_refused_with_the_remedy(
     assert "wired" in message
 
 
-async def test_a_vlan_is_made_for_a_runtime_comes_back_with_its_nic_and_goes_with_it(
+async def test_a_vlan_is_created_for_a_runtime_recovers_with_its_nic_and_is_removed_with_the_runtime(
     engine: Engine, host: HostServices, install_id: str, runtime_image: str, lan: Lan
 ) -> None:
     # Not every kernel has VLANs: a macvlan of that name stands in for one.

@@ -1,4 +1,4 @@
-"""What an engine can bound for runtimes, and what is told where it cannot."""
+"""Limits of runtimes, and warnings on hosts that do not support them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.backends.conftest import Bench
 pytestmark = pytest.mark.docker
 
 
-async def test_a_memory_limit_that_the_host_cannot_give_is_told_and_not_tried_again_and_again(
+async def test_an_unsupported_memory_limit_is_a_warning_and_no_drift(
     bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = api.info()
     assert known["MemoryLimit"]
     assert "memory" in (await bench.backend.survey()).bounds
-    # As an engine does on a host without the memory cgroup, such as a Raspberry Pi as it is delivered.
+    # Like an engine on a host without the memory cgroup, such as a Raspberry Pi with its default settings.
     monkeypatch.setattr(docker.APIClient, "info", lambda self: {**known, "MemoryLimit": False})
     monkeypatch.setattr(create_body, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
     target = await bench.up(bench.target(resources={"memory": "64Mi"}))
@@ -35,7 +35,7 @@ async def test_a_memory_limit_that_the_host_cannot_give_is_told_and_not_tried_ag
     assert "memory" not in (await bench.backend.survey()).bounds
 
 
-async def test_a_limit_that_somebody_took_away_is_no_shortcoming_of_the_host(
+async def test_a_limit_that_somebody_removed_is_drift_and_no_warning(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:

@@ -1,4 +1,4 @@
-"""A replacement that is broken off at any point converges, and never leaves the runtime without a container."""
+"""A replacement that is interrupted at any point converges, and never leaves the runtime without a container."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Crash(BaseException):
 
 
 def crash_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the backend's process die after so many calls that change something."""
+    """Simulate the death of the process after this many calls that change something."""
     reached = iter(range(calls))
     run = Engine._run
 
@@ -36,9 +36,9 @@ def crash_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Engine, "_run", limited_run)
 
 
-# Stop, rename, create, start, removal of the old one: the process dies after each.
+# The process dies after each of stop, rename, create, start, and removal of the old container.
 @pytest.mark.parametrize("calls", range(5), ids=["stop", "rename", "create", "start", "remove"])
-async def test_a_replacement_broken_off_converges(
+async def test_an_interrupted_replacement_converges(
     bench: Bench,
     new_backend: Callable[[str], DockerBackend],
     lan: Lan,
@@ -80,7 +80,7 @@ async def test_a_replacement_keeps_mac_and_address(bench: Bench, lan: Lan) -> No
     assert lan.mac_of(lan.address(10)) == mac
 
 
-async def test_nothing_is_stopped_for_a_replacement_that_cannot_be(bench: Bench, lan: Lan) -> None:
+async def test_an_impossible_replacement_stops_nothing(bench: Bench, lan: Lan) -> None:
     target = await bench.up(bench.target("plc1", interfaces=[interface(lan, 10)]))
     other = await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
     before, _ = await bench.backend.observe(target), await bench.backend.observe(other)
@@ -95,7 +95,7 @@ async def test_nothing_is_stopped_for_a_replacement_that_cannot_be(bench: Bench,
     assert (await bench.backend.observe(target)).started_at == before.started_at
 
 
-async def test_going_back_restores_the_old_interfaces(bench: Bench, lan: Lan) -> None:
+async def test_a_rollback_restores_the_old_interfaces(bench: Bench, lan: Lan) -> None:
     old = await bench.up(bench.target(interfaces=[interface(lan, 10, "plant")]))
     desired = bench.target(version="crash", interfaces=[interface(lan, 20, "cell")])
 
@@ -106,7 +106,7 @@ async def test_going_back_restores_the_old_interfaces(bench: Bench, lan: Lan) ->
     assert lan.ping(lan.address(10))
 
 
-async def test_a_broken_off_replacement_starts_nothing_that_is_to_stand_still(
+async def test_finishing_an_interrupted_replacement_of_a_stopped_runtime_starts_nothing(
     bench: Bench, new_backend: Callable[[str], DockerBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.up(bench.target())

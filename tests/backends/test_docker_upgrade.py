@@ -1,4 +1,4 @@
-"""An engine that is replaced by a newer one on the same data: the runtime comes back where it was on the LAN."""
+"""An engine that is upgraded on the same data: the runtime keeps its addresses on the LAN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture
 def older(engine: dockerd.Engine, runtime_images: dict[str, image.Image]) -> Iterator[dockerd.Engine]:
-    """The engine that the distribution has, with the runc of the newer one: a container asks for it by its name."""
+    """The distribution's engine with the runc of the newer one, because containers record the runtime's name."""
     with dockerd.Engine(runtime=engine.runtime) as made:
         client = made.client()
         image.load(client, list(runtime_images.values()))
@@ -33,7 +33,7 @@ def backend_of(engine: dockerd.Engine, install_id: str, host: HostServices) -> D
     return DockerBackend(engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
 
 
-async def test_address_and_mac_stay_over_an_upgrade_of_the_engine(
+async def test_address_and_mac_survive_an_upgrade_of_the_engine(
     older: dockerd.Engine, engine: dockerd.Engine, install_id: str, host: HostServices, lan: Lan, runtime_image: str
 ) -> None:
     bench = Bench(backend_of(older, install_id, host), install_id, runtime_image)
@@ -49,7 +49,7 @@ async def test_address_and_mac_stay_over_an_upgrade_of_the_engine(
     try:
         bench.backend = backend_of(newer, install_id, host)
         found = await bench.backend.observe(target)
-        if not found.running:  # engines start what was running; before that is done it is only looked at
+        if not found.running:  # the engine may not have restarted it yet
             await bench.run(target, base.Step.START_CONTAINER)
         await bench.run(target, base.Step.REPAIR_NETWORKS)
         found = await bench.backend.observe(target)

@@ -1,4 +1,4 @@
-"""A retired agent removes the container that it is the first process of, and no other."""
+"""A retired agent removes the container whose first process it is, and no other."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ MOUNT = "612 590 8:1 /var/lib/docker/containers/{}/hostname /etc/hostname rw,rel
         ("22 1 8:1 /containers/short/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n", ""),
     ],
 )
-def test_the_mounts_tell_which_container_it_is(mounts: str, found: str) -> None:
+def test_the_container_is_identified_by_its_mounts(mounts: str, found: str) -> None:
     assert own_container.identifier(mounts) == found
 
 
-async def test_outside_of_a_container_there_is_nothing_to_remove(tmp_path: Path) -> None:
+async def test_nothing_is_removed_outside_of_a_container(tmp_path: Path) -> None:
     mountinfo = tmp_path / "mountinfo"
     mountinfo.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
     assert not await own_container.remove("unix:///nonexistent", mountinfo)
 
 
-async def test_without_an_engine_it_is_left_behind(tmp_path: Path) -> None:
+async def test_without_an_engine_nothing_is_removed(tmp_path: Path) -> None:
     mountinfo = tmp_path / "mountinfo"
     mountinfo.write_text(MOUNT.format(IDENTIFIER))
     assert not await own_container.remove(f"unix://{tmp_path}/none", mountinfo)

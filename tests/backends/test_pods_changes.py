@@ -1,4 +1,4 @@
-"""The changes of pods: two watches in one stream, whose failure is heard."""
+"""The stream of changes of pods, which merges two watches and propagates their failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.fake_api import FakeApi
 
 
 async def exhausted(stream: AsyncIterator[Identity | Contact]) -> None:
-    """Take what comes, until it ends."""
+    """Read the stream to its end."""
     async for _ in stream:
         pass
 

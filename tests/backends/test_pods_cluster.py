@@ -1,4 +1,4 @@
-"""What the pods backend does beyond what every backend does, on a real cluster."""
+"""Behaviour of the pods backend beyond the contract of all backends, on a real cluster."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ IMPOSSIBLE_IDS = ["serial devices", "a dedicated interface"]
 
 @pytest.fixture
 def bench(pods_bench: Bench) -> Bench:
-    """The pods backend's."""
+    """The pods backend."""
     return pods_bench
 
 
 @pytest.fixture
 def workloads(bench: Bench) -> Workloads:
-    """The backend's own view of its objects."""
+    """The backend's access to its objects."""
     found: Workloads = bench.backend._workloads
     return found
 
@@ -54,7 +54,7 @@ async def image_in_template(workloads: Workloads, target: Target) -> str:
     return image
 
 
-async def test_pinning_an_image_touches_no_pod(bench: Bench, workloads: Workloads) -> None:
+async def test_pinning_an_image_restarts_no_pod(bench: Bench, workloads: Workloads) -> None:
     target = await bench.up(bench.target())
     pod, pin = await pod_of(workloads, target), f"{bench.image}@sha256:{'1' * 64}"
 
@@ -70,7 +70,7 @@ async def test_pinning_an_image_touches_no_pod(bench: Bench, workloads: Workload
     [({"interfaces": [LAN]}, reasons.MULTUS_MISSING), *IMPOSSIBLE],
     ids=["interfaces without Multus", *IMPOSSIBLE_IDS],
 )
-async def test_what_no_pod_can_have_is_refused_and_nothing_is_left(
+async def test_unsupported_features_are_refused_and_leave_nothing_behind(
     bench: Bench, spec: dict[str, Any], reason: str
 ) -> None:
     target = bench.target(**spec)
@@ -82,7 +82,7 @@ async def test_what_no_pod_can_have_is_refused_and_nothing_is_left(
 
 
 @pytest.mark.parametrize(("spec", "reason"), IMPOSSIBLE, ids=IMPOSSIBLE_IDS)
-async def test_a_pod_that_is_asked_for_what_it_cannot_have_runs_on_and_says_so(
+async def test_a_running_pod_keeps_running_when_its_spec_gets_unsupported_features(
     bench: Bench, spec: dict[str, Any], reason: str
 ) -> None:
     target = await bench.up(bench.target())
@@ -95,7 +95,7 @@ async def test_a_pod_that_is_asked_for_what_it_cannot_have_runs_on_and_says_so(
     assert (made.outcome.kind, made.outcome.reason) == ("stalled", reason)
 
 
-async def test_realtime_is_given_as_capabilities_with_a_warning(bench: Bench, workloads: Workloads) -> None:
+async def test_realtime_is_granted_as_capabilities_with_a_warning(bench: Bench, workloads: Workloads) -> None:
     target = await bench.up(bench.target(realtime={"enabled": True}))
 
     (warning,) = (await bench.backend.observe(target)).warnings
@@ -106,7 +106,7 @@ async def test_realtime_is_given_as_capabilities_with_a_warning(bench: Bench, wo
     assert not granted.get("privileged")
 
 
-async def test_another_control_port_moves_the_service_and_touches_no_pod(bench: Bench, workloads: Workloads) -> None:
+async def test_another_control_port_changes_the_service_and_restarts_no_pod(bench: Bench, workloads: Workloads) -> None:
     target = await bench.up(bench.target())
     pod = await pod_of(workloads, target)
     moved = dataclasses.replace(target, spec=bench.target(controlPort={"port": 9000}).spec)
@@ -121,7 +121,7 @@ async def test_another_control_port_moves_the_service_and_touches_no_pod(bench: 
     assert (await pod_of(workloads, target)).uid == pod.uid
 
 
-async def test_what_changes_without_a_restart_holds_from_the_next_one_on(bench: Bench, workloads: Workloads) -> None:
+async def test_changes_without_a_restart_apply_from_the_next_one(bench: Bench, workloads: Workloads) -> None:
     target = await bench.up(bench.target())
     fields = bench.target(controlPort={"port": 9000}, terminationGracePeriodSeconds=2).spec
 
@@ -132,7 +132,7 @@ async def test_what_changes_without_a_restart_holds_from_the_next_one_on(bench: 
     assert pod.body["spec"]["terminationGracePeriodSeconds"] == 2
 
 
-async def test_an_image_that_the_node_cannot_have_hinders_a_first_start(bench: Bench) -> None:
+async def test_an_unavailable_image_blocks_a_first_start(bench: Bench) -> None:
     target = await bench.begun(bench.target(version="none", imagePullPolicy="Never"))
 
     observed = await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
@@ -142,7 +142,7 @@ async def test_an_image_that_the_node_cannot_have_hinders_a_first_start(bench: B
     assert observed.blocker.kind == "stalled"
 
 
-async def test_an_image_that_the_node_cannot_have_leaves_what_runs_alone(bench: Bench, workloads: Workloads) -> None:
+async def test_an_unavailable_image_leaves_a_running_pod_alone(bench: Bench, workloads: Workloads) -> None:
     target = await bench.up(bench.target(imagePullPolicy="Never"))
     pod = await pod_of(workloads, target)
 
@@ -154,9 +154,7 @@ async def test_an_image_that_the_node_cannot_have_leaves_what_runs_alone(bench: 
 
 
 @pytest.mark.parametrize("pod_is_gone", [False, True], ids=["before the old pod ends", "after the old pod has ended"])
-async def test_a_replacement_that_was_broken_off_is_finished(
-    bench: Bench, workloads: Workloads, pod_is_gone: bool
-) -> None:
+async def test_an_interrupted_replacement_is_finished(bench: Bench, workloads: Workloads, pod_is_gone: bool) -> None:
     target = await bench.up(bench.target())
     pod, fields = await pod_of(workloads, target), bench.target(version="2")
     made = template.make(fields, fields.spec.image_reference)
@@ -173,7 +171,7 @@ async def test_a_replacement_that_was_broken_off_is_finished(
     assert observed.made_from == fields.spec
 
 
-async def test_what_never_ran_gives_way_to_a_corrected_spec(bench: Bench) -> None:
+async def test_a_pod_that_never_ran_is_replaced_by_a_corrected_spec(bench: Bench) -> None:
     target = await bench.begun(bench.target(version="none", imagePullPolicy="Never"))
     await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
 
@@ -183,7 +181,7 @@ async def test_what_never_ran_gives_way_to_a_corrected_spec(bench: Bench) -> Non
 
 
 @pytest.mark.parametrize("kind", [core_kinds.SERVICES, core_kinds.STATEFUL_SETS], ids=lambda kind: kind.kind)
-async def test_what_is_not_ours_is_not_touched(bench: Bench, workloads: Workloads, kind: Any) -> None:
+async def test_foreign_objects_are_not_touched(bench: Bench, workloads: Workloads, kind: Any) -> None:
     target = bench.target()
     name, labels = naming.workload(target.identity), {"app": "somebody-elses"}
     spec = {
@@ -211,7 +209,7 @@ async def test_what_is_not_ours_is_not_touched(bench: Bench, workloads: Workload
     assert kept["spec"] == theirs["spec"]
 
 
-async def test_what_a_runtime_stored_is_there_when_it_is_made_again(bench: Bench, workloads: Workloads) -> None:
+async def test_volumes_survive_delete_and_create(bench: Bench, workloads: Workloads) -> None:
     volumes = [{"name": "data", "mountPath": "/data"}, {"name": "cache", "mountPath": "/c", "reclaimPolicy": "Delete"}]
     target = await bench.up(bench.target(volumes=volumes))
 

@@ -1,4 +1,4 @@
-"""What Kubernetes would take with a deleted Runtime goes with its heir before, and no pod is touched."""
+"""Objects that Kubernetes would delete with a Runtime are handed over to its successor first, without a restart."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def backend(api: FakeApi) -> PodsBackend:
     return PodsBackend(api, "install", "edge")
 
 
-async def test_everything_goes_with_the_heir_and_says_the_same(api: FakeApi, backend: PodsBackend) -> None:
+async def test_the_successor_owns_all_objects_unchanged(api: FakeApi, backend: PodsBackend) -> None:
     assert await backend.made_for(OWNER.identity) == "uid-a"
     await backend.hand_over(HEIR)
     await backend.hand_over(HEIR)
@@ -56,7 +56,7 @@ async def test_everything_goes_with_the_heir_and_says_the_same(api: FakeApi, bac
     assert api.requests.count(("delete", core_kinds.NETWORK_ATTACHMENT_DEFINITIONS.plural)) == 1
 
 
-async def test_what_is_not_ours_goes_with_whom_it_went(api: FakeApi, backend: PodsBackend) -> None:
+async def test_foreign_objects_keep_their_owner(api: FakeApi, backend: PodsBackend) -> None:
     name = OBJECTS[0][1]["metadata"]["name"]
     theirs = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}
     await api.patch(core_kinds.STATEFUL_SETS, name, "edge", theirs)

@@ -1,4 +1,4 @@
-"""What a Runtime becomes in a cluster: names, pod template, Service, and what is asked of Multus. Objects only."""
+"""The objects of a Runtime in a cluster: names, pod template, Service, and requests to Multus. No cluster needed."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def pod_spec(**spec: Any) -> dict[str, Any]:
     "device",
     ["plc1", "PLC.1", "9lives", "a_b", "x" * 128, "Z" * 128, "a.", "a-", "Ä".encode().hex(), "edge-" + "y" * 45],
 )
-def test_every_device_id_has_a_name_that_a_service_and_a_stateful_set_can_have(device: str) -> None:
+def test_every_device_id_maps_to_a_valid_name_of_service_and_stateful_set(device: str) -> None:
     name = naming.workload(Identity("install", "edge", device))
 
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)
-    # The label that names a pod's revision is the StatefulSet's name with a hash of eleven characters at most.
+    # The label with a pod's revision contains the StatefulSet's name and a hash of at most eleven characters.
     assert len(name) + 11 <= 63
 
 
-def test_a_device_id_that_can_be_a_name_is_one_and_different_ones_never_share_one() -> None:
+def test_valid_device_ids_are_used_as_names_and_names_are_unique() -> None:
     devices = ["plc1", "plc-1", "plc_1", "PLC-1", "plc.1", "p" * 60, "p" * 61]
     found = [naming.workload(Identity("install", "edge", device)) for device in devices]
 
@@ -58,7 +58,7 @@ def test_a_device_id_that_can_be_a_name_is_one_and_different_ones_never_share_on
 
 
 @pytest.mark.parametrize("device", ["plc1", "x" * 128, "a.", "_a"])
-def test_labels_hold_what_a_label_can_hold_and_annotations_the_identity_in_full(device: str) -> None:
+def test_labels_are_valid_and_annotations_hold_the_full_identity(device: str) -> None:
     identity = Identity("install", "edge", device)
     body = {"metadata": {"labels": naming.labels(identity), "annotations": naming.identity_notes(identity)}}
 
@@ -93,7 +93,7 @@ def test_a_static_interface_is_a_macvlan_with_its_address_and_mac_pinned_on_the_
     }
 
 
-def test_an_interface_with_dhcp_asks_for_no_address_and_has_its_mac_before_the_lease() -> None:
+def test_an_interface_with_dhcp_requests_no_address_and_gets_its_mac_before_the_lease() -> None:
     fields = target(interfaces=[DYNAMIC])
     (plugin,) = json.loads(multus.definitions(fields)[0]["spec"]["config"])["plugins"]
     (asked,) = json.loads(multus.networks(fields)[multus.NETWORKS])
@@ -110,13 +110,13 @@ def test_an_interface_with_dhcp_asks_for_no_address_and_has_its_mac_before_the_l
         (STATIC, {"lan0": "02:bb:00:00:00:01"}, "02:bb:00:00:00:01"),
         ({**STATIC, "macAddress": "02:AA:00:00:00:01"}, {"lan0": "02:bb:00:00:00:01"}, "02:aa:00:00:00:01"),
     ],
-    ids=["as the spec pins it", "as it had it before", "the spec wins"],
+    ids=["from the spec", "from the target", "the spec wins"],
 )
-def test_a_mac_address_stays(interface: dict[str, Any], known: dict[str, str], expected: str) -> None:
+def test_a_known_mac_address_is_kept(interface: dict[str, Any], known: dict[str, str], expected: str) -> None:
     assert multus.mac_addresses(target(interfaces=[interface], macs=known)) == {"lan0": expected}
 
 
-def test_another_configuration_is_another_definition_so_that_what_runs_keeps_its_own() -> None:
+def test_another_configuration_gets_another_definition() -> None:
     (first,) = multus.definitions(target(interfaces=[STATIC]))
     (moved,) = multus.definitions(target(interfaces=[{**STATIC, "parentInterface": "eth9"}]))
     (readdressed,) = multus.definitions(target(interfaces=[{**STATIC, "address": "192.168.7.51"}]))
@@ -143,9 +143,9 @@ REPORTED = {"name": "edge/lan", "interface": "lan0", "ips": ["192.168.7.50"], "m
         ([{**REPORTED, "ips": ["192.168.7.99"]}], False, "it has 192.168.7.99"),
         ([{"name": "pods", "ips": ["10.42.0.7"]}], False, "Multus does not report it: check that"),
     ],
-    ids=["as asked for", "another address", "no Multus on the node"],
+    ids=["as requested", "another address", "no Multus on the node"],
 )
-def test_interfaces_are_what_multus_says_of_the_running_pod(
+def test_interfaces_are_those_that_multus_reports_for_the_running_pod(
     status_list: list[dict[str, Any]], in_order: bool, detail: str
 ) -> None:
     found = seen(STATIC, status_list)
@@ -154,13 +154,13 @@ def test_interfaces_are_what_multus_says_of_the_running_pod(
     assert found.detail.startswith(detail)
 
 
-def test_an_interface_with_dhcp_has_the_address_that_it_was_given() -> None:
+def test_an_interface_with_dhcp_has_the_reported_address() -> None:
     found = seen({**DYNAMIC, "name": "lan0"}, [{**REPORTED, "ips": ["192.168.7.60/24"]}])
 
     assert (found.address, found.in_order) == ("192.168.7.60", True)
 
 
-def test_the_pod_stays_where_it_is_and_is_never_killed_by_a_probe() -> None:
+def test_a_pod_is_neither_evicted_nor_killed_by_a_probe() -> None:
     made = pod_spec()
     (container,) = made["containers"]
 
@@ -181,7 +181,7 @@ def test_realtime_is_two_capabilities_and_nothing_is_privileged() -> None:
     assert "privileged" not in realtime["securityContext"]
 
 
-def test_limits_are_limits_and_the_class_of_service_does_not_depend_on_them() -> None:
+def test_the_qos_class_does_not_depend_on_limits() -> None:
     (unlimited,) = pod_spec()["containers"]
     (limited,) = pod_spec(resources={"cpu": "500m", "memory": "64Mi"})["containers"]
 
@@ -199,12 +199,12 @@ def test_a_runtime_with_a_node_runs_there_and_nowhere_else() -> None:
     assert "affinity" not in pod_spec()
 
 
-def test_the_plants_name_servers_are_asked_where_there_are_some() -> None:
+def test_name_servers_of_the_spec_replace_those_of_the_cluster() -> None:
     assert pod_spec(interfaces=[{**STATIC, "dns": ["192.168.7.2"]}])["dnsConfig"] == {"nameservers": ["192.168.7.2"]}
     assert pod_spec()["dnsPolicy"] == "ClusterFirst"
 
 
-def test_a_changed_template_rolls_nothing_and_everything_but_the_data_goes_with_the_runtime() -> None:
+def test_a_changed_template_restarts_nothing_and_the_runtime_owns_everything_but_its_volumes() -> None:
     fields = target(volumes=[{"name": "data", "mountPath": "/data"}])
     workload, service = manifests.stateful_set(fields, "image"), manifests.service(fields)
     (claim,) = manifests.claims(fields)
@@ -216,7 +216,7 @@ def test_a_changed_template_rolls_nothing_and_everything_but_the_data_goes_with_
     assert "ownerReferences" not in claim["metadata"]
 
 
-def test_the_service_leads_to_the_control_port_of_the_pod() -> None:
+def test_the_service_exposes_the_control_port_of_the_pod() -> None:
     fields = target("PLC.1", controlPort={"port": 9000})
     service, pod = manifests.service(fields), template.make(fields, "image")
     (container,) = pod["spec"]["containers"]
@@ -228,7 +228,7 @@ def test_the_service_leads_to_the_control_port_of_the_pod() -> None:
     assert not manifests.serves(target("PLC.1"), service)
 
 
-def test_a_pod_is_given_references_to_secrets() -> None:
+def test_a_pod_gets_references_to_secrets() -> None:
     reference = {"name": "plc", "key": "password"}
     references = [{"secretKeyRef": reference}, {"secretKeyRef": {**reference, "optional": True}}]
     fields = [{"name": f"V{number}", "valueFrom": each} for number, each in enumerate(references)]
@@ -236,7 +236,7 @@ def test_a_pod_is_given_references_to_secrets() -> None:
     assert container["env"] == [*fields, {"name": "MODE", "value": "run"}]
 
 
-def test_a_pod_remembers_the_spec_and_the_image_it_was_made_from() -> None:
+def test_a_pod_records_its_spec_and_image() -> None:
     fields = target(env=[{"name": "MODE", "value": "run"}])
     notes = template.make(fields, "pin")["metadata"]["annotations"]
 
@@ -252,7 +252,7 @@ def test_a_pod_remembers_the_spec_and_the_image_it_was_made_from() -> None:
     ],
     ids=["serial devices", "a dedicated interface"],
 )
-def test_what_a_pod_cannot_have_is_said_and_not_left_out(spec: dict[str, Any], reason: str) -> None:
+def test_unsupported_features_are_refused(spec: dict[str, Any], reason: str) -> None:
     with pytest.raises(errors.Stalled) as refused:
         lifecycle.refuse_impossible(target(**spec).spec)
 

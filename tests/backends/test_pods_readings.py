@@ -1,4 +1,4 @@
-"""What a pod's status means: the words of kubelets and of the scheduler, as they were seen, and what a person does."""
+"""Interpretation of a pod's status, with real messages of kubelets and the scheduler."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ BACK_OFF = {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting fa
         (pod(state={"waiting": BACK_OFF}, lastState={"terminated": ENDED}, restartCount=2), "restarting"),
         (pod(state={"terminated": ENDED}), "restarting"),
     ],
-    ids=["no container yet", "being made", "running", "leaving", "waiting after a crash", "just ended"],
+    ids=["no container yet", "being created", "running", "terminating", "waiting after a crash", "just exited"],
 )
 def test_the_state_is_that_of_the_program(seen: Pod, state: str) -> None:
     assert readings.program(seen).state == state
 
 
-def test_an_end_is_told_with_its_code_and_whether_memory_ran_out() -> None:
+def test_an_exit_is_reported_with_its_code_and_oom() -> None:
     seen = readings.program(pod(**RUNNING, lastState={"terminated": {**ENDED, "reason": "OOMKilled"}}, restartCount=1))
 
     assert (seen.exit_code, seen.oom_killed, seen.restart_count) == (3, True, 1)
@@ -82,7 +82,7 @@ NO_ROUTE = 'failed to do request: Head "https://ghcr.io/v2/a/b": dial tcp: looku
         (waiting("ContainerCreating"), "waiting", reasons.PROGRESSING),
     ],
 )
-def test_what_hinders_a_pod_has_a_reason_and_says_what_to_do(seen: Pod, kind: str, reason: str) -> None:
+def test_a_blocker_has_a_reason_and_a_message(seen: Pod, kind: str, reason: str) -> None:
     found = readings.blocker(seen, ())
 
     assert (found.kind, found.reason) == (kind, reason)
@@ -119,7 +119,7 @@ def test_a_pod_without_a_sandbox_is_explained_by_its_newest_warning(message: str
     ],
     ids=["from a registry", "with the default registry", "with a port", "only on the node", "not pulled yet"],
 )
-def test_the_pin_is_what_another_node_can_pull_again(reference: str, image_id: str, expected: str) -> None:
+def test_the_pin_is_pullable_on_another_node(reference: str, image_id: str, expected: str) -> None:
     assert readings.pin(reference, image_id) == expected
 
 
@@ -128,13 +128,13 @@ def test_the_pin_is_what_another_node_can_pull_again(reference: str, image_id: s
     [waiting("ContainerCreating"), waiting("ErrImagePull", DENIED), waiting("ErrImagePull", NOT_FOUND)],
     ids=["being pulled", "refused", "named by the kubelet"],
 )
-def test_what_waits_for_an_image_names_it_once(seen: Pod) -> None:
+def test_a_blocker_about_an_image_names_it_once(seen: Pod) -> None:
     message = readings.blocker(seen, ()).message
     assert "ghcr.io/a/b:9" in message
     assert not message.startswith("ghcr.io/a/b:9: ErrImagePull: failed to pull and unpack image")
 
 
-def test_every_hindrance_is_the_outcome_that_its_reason_stands_for() -> None:
+def test_every_blocker_has_the_outcome_of_its_reason() -> None:
     table = {row.name: row.outcome for row in reasons.TABLE}
     assert {row.reason: table[row.reason] for row in readings.MEANINGS} == {
         row.reason: row.kind for row in readings.MEANINGS

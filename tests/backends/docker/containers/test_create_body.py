@@ -1,4 +1,4 @@
-"""What a container is made with and remembers; pulls and streams as the engine writes them."""
+"""Request bodies and labels of containers, and the engine's formats of pulls and streams."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ IDENTITY = Identity("install", "edge", "plc1")
 
 
 def target(**spec: Any) -> Target:
-    """A runtime."""
+    """A target."""
     fields = {"deviceId": "plc1", "image": "plc", **spec}
     return Target(IDENTITY, "plc1", "uid", 1, runtimes.RuntimeSpec.model_validate(fields))
 
 
 def lan(name: str, **more: Any) -> dict[str, Any]:
-    """An interface."""
+    """The spec of an interface."""
     fixed = {"name": name, "parentInterface": "eth0", "mode": "Static", "address": "10.1.0.2", "subnet": "10.1.0.0/24"}
     return {**fixed, **more}
 
 
 def body(desired: Target, version: str, *, has_ipv6: bool = True) -> dict[str, Any]:
-    """The creation of a container with its first interface on a LAN network."""
+    """The body that creates a container with its first interface on a LAN network."""
     desired_interfaces = create_body.desired_interfaces(desired, {})
     connected = (Attachment(desired_interfaces[0], "edge-lan-x"),)
     how = labels.ContainerProvenance("plc@sha256:1", "plc:1", {})
@@ -54,7 +54,7 @@ def body(desired: Target, version: str, *, has_ipv6: bool = True) -> dict[str, A
 
 
 @pytest.mark.parametrize("has_ipv6", [True, False])
-def test_ipv6_is_turned_off_where_the_kernel_knows_it(has_ipv6: bool) -> None:
+def test_ipv6_is_disabled_if_the_kernel_supports_it(has_ipv6: bool) -> None:
     sysctls = body(target(interfaces=[lan("a")]), "1.41", has_ipv6=has_ipv6)["HostConfig"]["Sysctls"]
     assert [name for name in sysctls if ".ipv6." in name] == ["net.ipv6.conf.default.disable_ipv6"][: int(has_ipv6)]
 
@@ -80,7 +80,7 @@ def test_a_container_is_confined_and_keeps_what_realtime_needs() -> None:
         ({"CapDrop": ["ALL"]}, ""),
     ],
 )
-def test_rights_of_an_earlier_version_are_seen(host_config: dict[str, Any], expected: str) -> None:
+def test_excess_rights_of_an_earlier_version_are_found(host_config: dict[str, Any], expected: str) -> None:
     assert confinement.excess(host_config) == expected
 
 
@@ -102,7 +102,7 @@ BOARD = serial.SerialDevice("ttyS1", "/dev/ttyS1", os.makedev(4, 65), 0o660, 0, 
         (["ttyS999"], ["c 188:* rw", "c 166:* rw"]),
     ],
 )
-def test_a_container_may_open_what_its_ports_can_be_and_nothing_else(ports: list[str], expected: list[str]) -> None:
+def test_cgroup_rules_cover_the_possible_devices_of_the_ports_only(ports: list[str], expected: list[str]) -> None:
     fields = [{"name": f"p{i}", "deviceId": id_, "containerPath": f"/dev/p{i}"} for i, id_ in enumerate(ports)]
     assert cgroup_rules.of(target(serialPorts=fields).spec.serial_ports, [USB, ACM, BOARD]) == expected
 
@@ -123,13 +123,13 @@ def test_a_container_may_open_what_its_ports_can_be_and_nothing_else(ports: list
         (["c 166:* rw"], None, True),
     ],
 )
-def test_what_a_container_was_made_for_is_known(
+def test_rules_allow_the_devices_that_they_cover(
     rules: list[str], device: serial.SerialDevice | None, expected: bool
 ) -> None:
     assert cgroup_rules.allow(rules, device) == expected
 
 
-def test_an_old_engine_pins_the_mac_of_the_network_of_its_mode() -> None:
+def test_an_old_engine_pins_the_mac_of_its_network_mode_only() -> None:
     made = body(target(interfaces=[lan("a", macAddress="02:00:00:00:00:01")]), "1.41")
 
     assert made["MacAddress"] == "02:00:00:00:00:01"
@@ -158,7 +158,7 @@ def test_a_new_engine_pins_every_endpoint_and_names_it() -> None:
         (None, None, "02:00:00:00:00:03", "02:00:00:00:00:03"),
     ],
 )
-def test_a_mac_address_that_is_known_wins(
+def test_the_mac_address_has_the_documented_precedence(
     asked: str | None, on_container: str | None, remembered: str, expected: str
 ) -> None:
     desired = Target(IDENTITY, "", "", 1, target(interfaces=[lan("a", macAddress=asked)]).spec, None, {"a": remembered})
@@ -168,7 +168,7 @@ def test_a_mac_address_that_is_known_wins(
     )
 
 
-def test_name_servers_are_three_at_most_and_each_once() -> None:
+def test_name_servers_are_unique_and_at_most_three() -> None:
     fields = target(
         interfaces=[lan("a", dns=["10.0.0.1", "10.0.0.2"]), lan("b", dns=["10.0.0.1", "10.0.0.3", "10.0.0.4"])]
     )
@@ -176,7 +176,7 @@ def test_name_servers_are_three_at_most_and_each_once() -> None:
     assert create_body.name_servers(create_body.desired_interfaces(fields, {})) == ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 
 
-def test_labels_tell_how_a_container_was_made() -> None:
+def test_labels_record_how_a_container_was_created() -> None:
     how = labels.ContainerProvenance(
         "plc@sha256:1", "plc:1", {"a": "02:00:00:00:00:01"}, "plc@sha256:0", pulled=True, realtime=False
     )
@@ -189,7 +189,7 @@ def test_labels_tell_how_a_container_was_made() -> None:
     assert labels.identity(found, "another") is None
 
 
-def test_the_environment_has_the_values_of_secrets_and_the_labels_only_their_names() -> None:
+def test_secret_values_are_in_the_environment_but_not_in_labels() -> None:
     secret = {"name": "S", "valueFrom": {"secretKeyRef": {"name": "plc", "key": "password"}}}
     left_out = {"name": "O", "valueFrom": {"secretKeyRef": {"name": "plc", "key": "o", "optional": True}}}
     fields = target(interfaces=[lan("a")], env=[{"name": "A", "value": "1"}, secret, left_out])
@@ -202,13 +202,13 @@ def test_the_environment_has_the_values_of_secrets_and_the_labels_only_their_nam
 
 
 @pytest.mark.parametrize("damaged", ["", "no JSON", "[]", '{"a":'])
-def test_damaged_labels_are_no_error(damaged: str) -> None:
+def test_damaged_labels_raise_no_error(damaged: str) -> None:
     assert labels.made_from({"getedge.me/spec": damaged}) is None
     assert labels.mac_addresses({"getedge.me/mac-addresses": damaged}) == {}
 
 
 def test_the_names_of_objects_never_change() -> None:
-    # Containers, networks and volumes of an earlier version are found by them.
+    # Containers, networks and volumes of earlier versions are found by these names.
     assert labels.internal_network_name(IDENTITY) == "edge-6d3a6e156a8e"
     assert labels.volume_name(IDENTITY, "data") == "edge-6d3a6e156a8e-data"
     assert labels.previous_name(IDENTITY) == "edge-previous-6d3a6e156a8e"
@@ -241,7 +241,7 @@ def test_credentials_go_to_their_registry_only(repository: str, registry: str, m
         ("r/plc@sha256:ab", ("r/plc", "sha256:ab")),
     ],
 )
-def test_a_reference_is_taken_apart(reference: str, expected: tuple[str, str]) -> None:
+def test_a_reference_is_split_into_repository_and_tag(reference: str, expected: tuple[str, str]) -> None:
     assert pulling.repository_of(reference) == expected
 
 
@@ -264,31 +264,31 @@ def test_a_pull_that_fails_half_way_is_a_refusal() -> None:
 
 
 class Chunks:
-    """An answer of the engine in chunks."""
+    """A response of the engine in chunks."""
 
     def __init__(self, content: bytes, size: int) -> None:
         self.content, self.size = content, size
         self.raw = self
 
     def iter_content(self, chunk_size: int | None) -> Iterator[bytes]:
-        """As requests gives it."""
+        """Like requests."""
         return iter([self.content[i : i + self.size] for i in range(0, len(self.content), self.size)])
 
     def shutdown(self) -> None:
-        """As urllib3 does once it is read to the end."""
+        """Like urllib3 after reading to the end."""
         raise RuntimeError("released")
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing."""
 
 
 async def directly(read: Any) -> bytes:
-    """Run in no thread."""
+    """Run the function without a thread."""
     return bytes(read())
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2), max_size=5), st.integers(1, 9))
-async def test_lines_come_whole_however_they_are_cut(lines: list[dict[str, str]], size: int) -> None:
+async def test_lines_are_reassembled_from_any_chunks(lines: list[dict[str, str]], size: int) -> None:
     content = b"".join(json.dumps(line).encode() + b"\r\n" for line in lines)
     stream: Any = Stream(Chunks(content, size), directly)  # type: ignore[arg-type]
 
@@ -296,7 +296,7 @@ async def test_lines_come_whole_however_they_are_cut(lines: list[dict[str, str]]
 
 
 @given(st.lists(st.binary(max_size=30), max_size=5), st.integers(1, 9))
-async def test_frames_come_whole_however_they_are_cut(frames: list[bytes], size: int) -> None:
+async def test_frames_are_reassembled_from_any_chunks(frames: list[bytes], size: int) -> None:
     content = b"".join(b"\x01\0\0\0" + len(frame).to_bytes(4, "big") + frame for frame in frames)
     stream: Any = Stream(Chunks(content, size), directly)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""The end of a run is known after the engine has forgotten it, and never taken for another one."""
+"""The exit of a run is known after the engine has forgotten it, and never confused with another one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def event(action: str, container: str = "c1", at: float = AT, **attributes: str)
 
 DIED = event("die", exitCode="3")
 KILLED = event("die", exitCode="137")
-# Labels of an image that the engine tells in the place of its own exit code.
+# Labels of an image that override the engine's own exit code in an event.
 LABELS = ("abc", "", "-1", "256", "٣", "9" * 5000)
 
 
@@ -30,16 +30,16 @@ LABELS = ("abc", "", "-1", "256", "٣", "9" * 5000)
         pytest.param([KILLED], (137, False), id="killed"),
         pytest.param([event("oom"), KILLED], (137, True), id="out of memory"),
         pytest.param([event("oom"), DIED], (3, False), id="another of its programs was out of memory"),
-        pytest.param([event("oom"), event("start"), KILLED], (137, False), id="out of memory in a run before"),
-        pytest.param([event("die", at=AT - 1, exitCode="3")], None, id="an end before"),
+        pytest.param([event("oom"), event("start"), KILLED], (137, False), id="out of memory in an earlier run"),
+        pytest.param([event("die", at=AT - 1, exitCode="3")], None, id="an earlier exit"),
         pytest.param([event("die", "c2", exitCode="3")], None, id="another container"),
         *(pytest.param([event("die", exitCode=label)], None, id=f"label {label[:4]}") for label in LABELS),
         pytest.param([event("die", at=AT - 1, exitCode="3"), event("die", exitCode="x")], None, id="a label later"),
         pytest.param([DIED, event("destroy")], None, id="removed"),
-        pytest.param([], None, id="nothing was told"),
+        pytest.param([], None, id="no event"),
     ],
 )
-def test_how_the_run_that_finished_then_ended(events: list[dict[str, Any]], ending: tuple[int, bool] | None) -> None:
+def test_the_exit_at_a_time_is_found(events: list[dict[str, Any]], ending: tuple[int, bool] | None) -> None:
     endings = ContainerExits()
     for noted in events:
         endings.note(noted)

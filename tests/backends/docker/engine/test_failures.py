@@ -1,4 +1,4 @@
-"""The words of engines 20.10, 28 and 29, and of registries behind them, as outcomes of a pass."""
+"""Messages of engines 20.10, 28 and 29 and of registries map to outcomes of a reconciliation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Said(NamedTuple):
 
 
 def read(line: str) -> Said:
-    """One line."""
+    """Parse one line."""
     when, status, outcome, reason, words = line.split(" ", 4)
     return Said(when, int(status), getattr(errors, outcome), reason, words)
 
@@ -34,7 +34,7 @@ SAID = [read(line) for line in LINES if not line.startswith("#")]
 
 
 @pytest.mark.parametrize("said", SAID, ids=[f"{row.when}-{row.reason}" for row in SAID])
-def test_words_of_engines_have_a_meaning(said: Said) -> None:
+def test_messages_of_engines_map_to_reasons(said: Said) -> None:
     outcome = failures.outcome(
         Refusal(said.status, said.words), pulling="registry/plc:1" if said.when == "pull" else ""
     )
@@ -43,26 +43,26 @@ def test_words_of_engines_have_a_meaning(said: Said) -> None:
     assert said.words[:40] in str(outcome)
 
 
-def test_every_outcome_is_the_one_that_its_reason_stands_for() -> None:
+def test_every_outcome_is_that_of_its_reason() -> None:
     kinds = {"waiting": errors.Waiting, "retry": errors.Retry, "stalled": errors.Stalled}
     table = {row.name: kinds[row.outcome] for row in reasons.TABLE if row.outcome in kinds}
 
     assert {said.reason: said.outcome for said in SAID}.items() <= table.items()
 
 
-def test_a_link_in_the_way_is_told_from_an_address_that_is_taken() -> None:
+def test_a_lingering_link_is_distinguished_from_an_address_conflict() -> None:
     words = [said.words for said in SAID if said.reason == reasons.ADDRESS_CONFLICT]
 
     assert [failures.is_lingering_link(Refusal(500, text)) for text in words] == [False, True]
 
 
 @pytest.mark.parametrize("words", ["toomanyrequests", "pull access denied", "manifest unknown", "connection refused"])
-def test_what_waits_for_an_image_names_it(words: str) -> None:
+def test_a_failed_pull_names_the_image(words: str) -> None:
     reference = "registry.plant.example/plc/runtime:4.2@sha256:0123"
     assert reference in str(failures.outcome(Refusal(500, words), pulling=reference))
 
 
-def test_a_long_text_is_cut() -> None:
+def test_a_long_message_is_truncated() -> None:
     assert len(str(failures.outcome(Refusal(500, "x " * 5000)))) < 600
 
 

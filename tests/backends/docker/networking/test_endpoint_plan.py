@@ -1,4 +1,4 @@
-"""Which network holds which interface: a table of specs and engines."""
+"""Which network provides which interface: a table of specs and engines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def desired(
 
 
 def network_of(made_for: DesiredInterface, gateway: str = "") -> Network:
-    """Our LAN network for a wish."""
+    """Our LAN network for a desired interface."""
     subnet = made_for.subnet
     assert subnet is not None
     parent = made_for.interface.parent_interface
@@ -44,7 +44,7 @@ def foreign(driver: str, subnet: str, parent: str = "") -> Network:
 def placed(
     desired_interfaces: list[DesiredInterface], engine: Capabilities, networks: list[Network] | None = None
 ) -> list[str]:
-    """The names of the interfaces that Docker holds in a new container."""
+    """The names of the interfaces that Docker provides in a new container."""
     found = endpoint_plan.at_creation(desired_interfaces, LanNetworks(INSTALL, networks or [], engine), engine)
     return [attachment.desired.interface.name for attachment in found.connect]
 
@@ -66,7 +66,7 @@ CREATIONS = [
 
 @pytest.mark.parametrize("version", ["1.41", "1.44", "1.51"])
 @pytest.mark.parametrize(("_case", "desired_interfaces", "expected"), CREATIONS, ids=[row[0] for row in CREATIONS])
-def test_docker_holds_what_it_can_pin(
+def test_docker_provides_the_interfaces_whose_mac_it_can_pin(
     _case: str, desired_interfaces: list[DesiredInterface], expected: dict[str, str], version: str
 ) -> None:
     assert "".join(placed(desired_interfaces, Capabilities.of(version))) == expected[version]
@@ -84,7 +84,7 @@ NEIGHBOURS = [
 
 
 @pytest.mark.parametrize(("_case", "neighbour", "old", "new"), NEIGHBOURS, ids=[row[0] for row in NEIGHBOURS])
-def test_what_is_in_the_way_is_gone_around(_case: str, neighbour: Network, old: str, new: str) -> None:
+def test_conflicting_networks_are_avoided(_case: str, neighbour: Network, old: str, new: str) -> None:
     assert placed([desired("a")], OLD, [neighbour]) == list(old)
     assert placed([desired("a")], ENGINE_28, [neighbour]) == list(new)
 
@@ -94,7 +94,7 @@ def test_a_bridge_with_the_subnet_is_an_overlap() -> None:
         placed([desired("a")], ENGINE_28, [foreign("bridge", "10.1.0.0/16")])
 
 
-def test_a_network_is_made_once() -> None:
+def test_an_existing_network_is_not_created_again() -> None:
     other_runtime = network_of(desired("a"))
 
     found = endpoint_plan.at_creation(TWO_PARENTS, LanNetworks(INSTALL, [other_runtime], ENGINE_28), ENGINE_28)
@@ -109,15 +109,15 @@ REPAIRS = [
     ("disconnected", [], "", "a", 0, 0),
     ("another address", [Endpoint(IN_PLACE.network, "id", "10.1.0.11", "02:00:00:00:00:0a")], "", "a", 1, 0),
     ("another MAC address", [Endpoint(IN_PLACE.network, "id", "10.1.0.10", "02:00:00:00:00:0b")], "", "a", 1, 0),
-    ("the network was made again", [Endpoint(IN_PLACE.network, "gone", "10.1.0.10")], "", "a", 0, 1),
-    ("a stranger's network", [IN_PLACE, Endpoint("other", "other", "10.9.0.2")], "a", "", 0, 0),
+    ("the network was recreated", [Endpoint(IN_PLACE.network, "gone", "10.1.0.10")], "", "a", 0, 1),
+    ("a foreign network", [IN_PLACE, Endpoint("other", "other", "10.9.0.2")], "a", "", 0, 0),
 ]
 
 
 @pytest.mark.parametrize(
     ("_case", "endpoints", "held", "connect", "disconnected", "lost"), REPAIRS, ids=[row[0] for row in REPAIRS]
 )
-def test_a_container_that_exists_is_brought_to_the_spec(
+def test_an_existing_container_is_changed_to_match_the_spec(
     _case: str, endpoints: list[Endpoint], held: str, connect: str, disconnected: int, lost: int
 ) -> None:
     lans = LanNetworks(INSTALL, [network_of(desired("a")), foreign("bridge", "10.9.0.0/24")], ENGINE_29)
@@ -129,7 +129,7 @@ def test_a_container_that_exists_is_brought_to_the_spec(
     assert (len(found.disconnect), len(found.lost)) == (disconnected, lost)
 
 
-def test_what_cannot_be_pinned_is_left_to_the_namespace() -> None:
+def test_an_interface_whose_mac_cannot_be_pinned_is_left_to_the_namespace() -> None:
     lans = LanNetworks(INSTALL, [network_of(desired("a"))], ENGINE_28)
     moved = Endpoint(IN_PLACE.network, "id", "10.1.0.11", "02:00:00:00:00:0a")
 
