@@ -68,7 +68,7 @@ class ApiClient:
             return (await self._request("GET", kind.path(namespace), params=params)).get("items") or []
 
     async def _pages(self, path: str, params: dict[str, str]) -> AsyncGenerator[dict[str, Any]]:
-        """API concepts: retrieving large result sets in chunks."""
+        """Yield the items of all pages (API concepts: retrieving large result sets in chunks)."""
         position: dict[str, str] = {}
         while True:
             answer = await self._request("GET", path, params={**params, "limit": str(PAGE), **position})
