@@ -57,11 +57,11 @@ class EngineEvents:
         """Follow the engine until cancelled."""
         async for change in self._changes():
             if isinstance(change, base.Contact):
-                self._note(change)
+                self._record_contact(change)
             elif key := self._index.key_of(change):
                 self._queue.add(key)
 
-    def _note(self, contact: base.Contact) -> None:
+    def _record_contact(self, contact: base.Contact) -> None:
         if contact is base.Contact.LOST:
             self._contact.lost(self._clock())
         else:
@@ -132,9 +132,9 @@ class NetworkChanges:
                 parents = self._index.parents()
                 names: frozenset[str] = frozenset().union(*parents.values())
                 now = await asyncio.to_thread(self._states, names)
-                moved = {name for name in names if before.get(name, ABSENT) != now[name]}
+                changed = {name for name in names if before.get(name, ABSENT) != now[name]}
                 before = now
-                for key in (key for key, needed in parents.items() if needed & moved):
+                for key in (key for key, needed in parents.items() if needed & changed):
                     self._queue.add(key)
 
     def _states(self, names: Iterable[str]) -> dict[str, LinkState]:

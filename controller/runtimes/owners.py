@@ -53,22 +53,22 @@ class Owners:
         async with self._lock(runtime):
             others = await self._others(runtime)
             owner = claims.owner([runtime, *others])
-            return Ownership(owner or await self._first(runtime, others), others)
+            return Ownership(owner or await self._decide_unclaimed(runtime, others), others)
 
     async def hand_over(self, owner: Body, others: Sequence[Body]) -> Key | None:
         """Hand the container of a deleted owner over to a successor and return its key; None if there is none.
 
         Idempotent. Raises errors.EdgeError.
         """
-        able = [(other, read) for other in others if (read := self._able(other, owner))]
-        for successor, read in sorted(able, key=lambda one: (one[1].spec.paused, one[1].metadata.name)):
+        candidates = [(other, read) for other in others if (read := self._as_successor(other, owner))]
+        for successor, read in sorted(candidates, key=lambda one: (one[1].spec.paused, one[1].metadata.name)):
             async with self._lock(owner):
                 await self._backend.hand_over(objects.target(self._install_id, read))
-                if await self._appoint(successor):
+                if await self._claim_for(successor):
                     return _key(successor)
         return None
 
-    async def _appoint(self, successor: Body) -> bool:
+    async def _claim_for(self, successor: Body) -> bool:
         """Write the successor's claim; whether it took over.
 
         A successor deleted in between may have lost its finalizer already, because it owned nothing: it would never
@@ -84,12 +84,12 @@ class Owners:
             message = f"The successor {_key(successor)} no longer exists: the handover is retried"
             raise errors.Retry(reasons.STEP_FAILED, message) from error
 
-    async def _first(self, runtime: Body, others: Sequence[Body]) -> Body:
+    async def _decide_unclaimed(self, runtime: Body, others: Sequence[Body]) -> Body:
         """The owner of a deviceId that nobody has claimed yet."""
         presumed = await self._presumed(runtime, others)
         if claims.is_deleting(runtime):
             return presumed or next((other for other in others if not claims.is_deleting(other)), runtime)
-        presumed = presumed or _active_instead(runtime, others)
+        presumed = presumed or _active_alternative(runtime, others)
         if presumed is not None and presumed is not runtime:
             return presumed
         return await self._claim(runtime, sure=presumed is runtime)
@@ -116,15 +116,15 @@ class Owners:
         """The owner according to the evidence: container label, index, status; None without any."""
         if not others:
             return runtime
-        all_of_them, identity = [runtime, *others], self._identity(runtime)
+        candidates, identity = [runtime, *others], self._identity(runtime)
         made_for = await self._backend.made_for(identity)
         remembered = self._index.key_of(identity)
-        named = [one for one in all_of_them if one["metadata"]["uid"] == made_for]
-        known = [one for one in all_of_them if _key(one) == remembered]
-        running = sorted(filter(claims.has_container, all_of_them), key=lambda one: str(one["metadata"]["uid"]))
-        return next(iter([*named, *known, *running]), None)
+        labelled = [one for one in candidates if one["metadata"]["uid"] == made_for]
+        indexed = [one for one in candidates if _key(one) == remembered]
+        with_container = sorted(filter(claims.has_container, candidates), key=lambda one: str(one["metadata"]["uid"]))
+        return next(iter([*labelled, *indexed, *with_container]), None)
 
-    def _able(self, other: Body, owner: Body) -> runtimes.Runtime | None:
+    def _as_successor(self, other: Body, owner: Body) -> runtimes.Runtime | None:
         """The other Runtime if it can take over: on this node and backend, readable, and not being deleted."""
         node = owner["spec"].get("nodeName")
         elsewhere = self._scope.elsewhere(other["spec"]) or (other["spec"].get("nodeName") or node) != node
@@ -152,7 +152,7 @@ class Owners:
         return self._locks.setdefault(self._identity(runtime), asyncio.Lock())
 
 
-def _active_instead(runtime: Body, others: Sequence[Body]) -> Body | None:
+def _active_alternative(runtime: Body, others: Sequence[Body]) -> Body | None:
     """Another Runtime that is not paused, if this one is."""
     if not runtime["spec"].get("paused"):
         return None

@@ -35,21 +35,21 @@ Reconcile = Callable[[Key, asyncio.Event], Awaitable[Result]]
 class _Entry:
     """The state of one key that is queued, in a pass, or waiting for a timer.
 
-    ``heard`` counts the events since the last pass began; ``echo`` is the number of events that a failing pass causes
+    ``events`` counts the events since the last pass began; ``echo`` is the number of events that a failing pass causes
     itself. ``error`` is the error that ended the last pass, "" for none.
     """
 
     backoff: Backoff
     wanted: bool = False
     passing: bool = False
-    heard: int = 0
+    events: int = 0
     echo: int = 0
     waiters: list[asyncio.Future[Result]] = field(default_factory=list)
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     worker: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     error: str = ""
-    deaf_until: float = 0.0
+    echo_until: float = 0.0
 
 
 class Queue:
@@ -74,13 +74,13 @@ class Queue:
         echo is recognized by its size, as the same steps cause the same number of events.
         """
         entry = self._entry(key)
-        entry.heard += 1
+        entry.events += 1
         if entry.passing:
             return  # _schedule decides after the pass
-        if asyncio.get_running_loop().time() >= entry.deaf_until:
-            self._want(entry, key)
-        elif entry.heard > entry.echo:
-            self._arm(key, entry, entry.deaf_until)
+        if asyncio.get_running_loop().time() >= entry.echo_until:
+            self._enqueue(entry, key)
+        elif entry.events > entry.echo:
+            self._set_timer(key, entry, entry.echo_until)
 
     async def reconcile(self, key: Key) -> Result:
         """Run a pass that starts after this call and return its result.
@@ -92,7 +92,7 @@ class Queue:
         waiter: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         entry.waiters.append(waiter)
         entry.interrupted.set()
-        self._want(entry, key)
+        self._enqueue(entry, key)
         return await waiter
 
     async def stop(self, grace: float) -> None:
@@ -100,7 +100,7 @@ class Queue:
         self._stopping = True
         workers = [entry.worker for entry in self._entries.values() if entry.worker]
         for entry in self._entries.values():
-            self._disarm(entry)
+            self._clear_timer(entry)
             entry.wanted = False
         if workers:
             _, pending = await asyncio.wait(workers, timeout=grace)
@@ -116,11 +116,11 @@ class Queue:
             self._entries[key] = _Entry(Backoff(*RETRY_SECONDS, self._jitter))
         return self._entries[key]
 
-    def _want(self, entry: _Entry, key: Key) -> None:
+    def _enqueue(self, entry: _Entry, key: Key) -> None:
         if self._stopping:
             _answer(entry.waiters, reconciler.STOPPING)
             return
-        self._disarm(entry)
+        self._clear_timer(entry)
         entry.wanted = True
         if entry.worker is None:
             entry.worker = asyncio.get_running_loop().create_task(self._work(key, entry), name=f"reconcile {key}")
@@ -130,7 +130,7 @@ class Queue:
         try:
             while entry.wanted:
                 async with self._slots:
-                    result = await self._one_pass(key, entry)
+                    result = await self._run_pass(key, entry)
                 self._schedule(key, entry, result)
                 for other in result.wake:
                     self.add(other)
@@ -140,13 +140,13 @@ class Queue:
             if entry.timer is None and not entry.waiters:
                 self._entries.pop(key, None)
 
-    async def _one_pass(self, key: Key, entry: _Entry) -> Result:
+    async def _run_pass(self, key: Key, entry: _Entry) -> Result:
         entry.wanted, entry.passing = False, True
-        entry.echo, entry.heard = max(entry.echo, entry.heard) if entry.deaf_until else 0, 0
+        entry.echo, entry.events = max(entry.echo, entry.events) if entry.echo_until else 0, 0
         entry.interrupted.clear()
         waiters, entry.waiters = entry.waiters, []
         try:
-            result = await self._guarded(key, entry)
+            result = await self._reconcile_safely(key, entry)
         except BaseException:
             _answer(waiters, reconciler.STOPPING)
             raise
@@ -155,7 +155,7 @@ class Queue:
         _answer(waiters, result)
         return result
 
-    async def _guarded(self, key: Key, entry: _Entry) -> Result:
+    async def _reconcile_safely(self, key: Key, entry: _Entry) -> Result:
         before, entry.error = entry.error, ""
         try:
             return await self._reconcile(key, entry.interrupted)
@@ -171,26 +171,26 @@ class Queue:
     def _schedule(self, key: Key, entry: _Entry, result: Result) -> None:
         """Schedule the next pass, if any: a settled key without new events gets none."""
         now = asyncio.get_running_loop().time()
-        by_outcome = self._by_outcome(entry, result)
+        retry_delay = self._retry_delay(entry, result)
         failed_steps = result.acted and not result.settled and not result.again
-        entry.deaf_until = now + ECHO_SECONDS if failed_steps else 0.0
-        entry.wanted |= not self._stopping and (result.again or (entry.heard > 0 and not failed_steps))
-        if not entry.wanted and (delay := self._delay(entry, result, by_outcome)) is not None:
-            self._arm(key, entry, now + delay)
+        entry.echo_until = now + ECHO_SECONDS if failed_steps else 0.0
+        entry.wanted |= not self._stopping and (result.again or (entry.events > 0 and not failed_steps))
+        if not entry.wanted and (delay := self._delay(entry, result, retry_delay)) is not None:
+            self._set_timer(key, entry, now + delay)
 
-    def _delay(self, entry: _Entry, result: Result, by_outcome: float | None) -> float | None:
-        news = ECHO_SECONDS if entry.heard > entry.echo else None
-        delays = (by_outcome, result.held_seconds or None, news)
+    def _delay(self, entry: _Entry, result: Result, retry_delay: float | None) -> float | None:
+        pending = ECHO_SECONDS if entry.events > entry.echo else None
+        delays = (retry_delay, result.held_seconds or None, pending)
         return min((delay for delay in delays if delay is not None), default=None)
 
-    def _arm(self, key: Key, entry: _Entry, when: float) -> None:
+    def _set_timer(self, key: Key, entry: _Entry, when: float) -> None:
         """Schedule a pass at the loop time ``when``, unless an earlier one is scheduled."""
         if self._stopping or (entry.timer is not None and entry.timer.when() <= when):
             return
-        self._disarm(entry)
-        entry.timer = asyncio.get_running_loop().call_at(when, self._want, entry, key)
+        self._clear_timer(entry)
+        entry.timer = asyncio.get_running_loop().call_at(when, self._enqueue, entry, key)
 
-    def _by_outcome(self, entry: _Entry, result: Result) -> float | None:
+    def _retry_delay(self, entry: _Entry, result: Result) -> float | None:
         if result.outcome.kind != "retry":
             entry.backoff.reset()
         match result.outcome.kind:
@@ -203,7 +203,7 @@ class Queue:
             case _:
                 return None
 
-    def _disarm(self, entry: _Entry) -> None:
+    def _clear_timer(self, entry: _Entry) -> None:
         if entry.timer is not None:
             entry.timer.cancel()
             entry.timer = None

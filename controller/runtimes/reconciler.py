@@ -28,7 +28,7 @@ from controller.runtimes.reconciliation import ReconcileContext, ReconcilerDepen
 from controller.runtimes.scope import Scope
 from controller.runtimes.status_throttle import StatusThrottle
 from controller.runtimes.status_writer import StatusWriter
-from controller.runtimes.steps import StepNotes
+from controller.runtimes.steps import StepRecorder
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Result(NamedTuple):
 
 GONE = Result(Outcome("gone", reasons.DELETED, "The Runtime does not exist"))
 NOT_OURS = Result(Outcome("gone", reasons.PROGRESSING, "Another node or backend runs it"))
-NOT_HELD = Result(Outcome("waiting", reasons.PROGRESSING, "Waiting for the finalizer"))
+NO_FINALIZER = Result(Outcome("waiting", reasons.PROGRESSING, "Waiting for the finalizer"))
 STOPPING = Result(Outcome("waiting", reasons.PROGRESSING, "The controller is stopping"))
 SUPERSEDED = Result(Outcome("waiting", reasons.PROGRESSING, "The spec changed during the pass"), again=True)
 
@@ -103,7 +103,7 @@ class Reconciler:
 
     async def _pass(self, key: Key, body: dict[str, Any], interrupted: asyncio.Event) -> Result:
         try:
-            result = await self._handle(key, body, interrupted)
+            result = await self._dispatch(key, body, interrupted)
         except errors.NotFoundError:
             return self._forget(key)
         except Superseded:
@@ -156,13 +156,13 @@ class Reconciler:
         )
         return Result(outcomes.of_error(outage), acted=True)
 
-    async def _handle(self, key: Key, body: dict[str, Any], interrupted: asyncio.Event) -> Result:
+    async def _dispatch(self, key: Key, body: dict[str, Any], interrupted: asyncio.Event) -> Result:
         if elsewhere := self._scope.elsewhere(body["spec"]):
             return await self._refuse(key, body, elsewhere) if self._must_report(body) else NOT_OURS
         held = names.FINALIZER in (body["metadata"].get("finalizers") or ())
         deleting = bool(body["metadata"].get("deletionTimestamp"))
         if not held:
-            return GONE if deleting else NOT_HELD
+            return GONE if deleting else NO_FINALIZER
         if not deleting:
             body = await self._assign(key, body)
         try:
@@ -171,9 +171,9 @@ class Reconciler:
             if not deleting:
                 return await self._refuse(key, body, objects.fault(error))
             runtime = objects.bare(body)
-        return await self._own(key, runtime, body, interrupted)
+        return await self._reconcile_if_owner(key, runtime, body, interrupted)
 
-    async def _own(
+    async def _reconcile_if_owner(
         self, key: Key, runtime: runtimes.Runtime, body: dict[str, Any], interrupted: asyncio.Event
     ) -> Result:
         """Run a pass if the Runtime owns its deviceId; otherwise it waits and touches nothing."""
@@ -186,11 +186,11 @@ class Reconciler:
             return await self._without_owner(key, runtime, error)
         if not ownership.is_of(body):
             self._forget(key)
-            return GONE if deleting else await self._wait(key, runtime, ownership.owner)
+            return GONE if deleting else await self._report_owner(key, runtime, ownership.owner)
         if deleting and (successor := await self._owners.hand_over(body, ownership.others)):
             log.info("Handed the container of %s over to %s", key, successor, extra={"runtime": str(key)})
             return Result(GONE.outcome, wake=(successor,))
-        return await self._attempt(key, runtime, rival, body.get("status") or {}, interrupted)
+        return await self._reconcile_owned(key, runtime, rival, body.get("status") or {}, interrupted)
 
     async def _without_owner(self, key: Key, runtime: runtimes.Runtime, error: errors.EdgeError) -> Result:
         """The owner cannot be determined: on an API error, repair by what was last read; otherwise report the error."""
@@ -198,7 +198,7 @@ class Reconciler:
             return await self._repair(key, error)
         return await self._report_failure(key, runtime, outcomes.of_error(error), runtime.status, runtime.status.node)
 
-    async def _wait(self, key: Key, runtime: runtimes.Runtime, owner: Mapping[str, Any]) -> Result:
+    async def _report_owner(self, key: Key, runtime: runtimes.Runtime, owner: Mapping[str, Any]) -> Result:
         """Report the owner of the deviceId, without the facts of a container that is not this Runtime's."""
         known = status.without_container(runtime.status)
         return await self._report_failure(key, runtime, outcomes.owned_by(owner), known, known.node)
@@ -232,7 +232,7 @@ class Reconciler:
         self._record_transition(objects.subject(key, target.uid), runtime, outcome)
         return Result(outcome)
 
-    async def _attempt(
+    async def _reconcile_owned(
         self,
         key: Key,
         runtime: runtimes.Runtime,
@@ -269,7 +269,7 @@ class Reconciler:
             guard=GenerationGuard(self._api, runtime, interrupted),
             known=self._throttle.held(target.uid) or runtime.status,
             writer=StatusWriter(self._api, key, ownership, runtime.status, self._throttle, target.uid, outage),
-            notes=StepNotes(self._recorder, objects.subject(key, target.uid)),
+            recorder=StepRecorder(self._recorder, objects.subject(key, target.uid)),
             watched=key in self._observed,
             outdated=outage is not None,
         )

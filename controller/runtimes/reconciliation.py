@@ -26,7 +26,7 @@ from controller.runtimes.outcome import Outcome, of_error
 from controller.runtimes.restart_attribution import RestartAttribution, last_command
 from controller.runtimes.restart_context import RestartContext
 from controller.runtimes.status_writer import StatusWriter
-from controller.runtimes.steps import StepNotes
+from controller.runtimes.steps import StepRecorder
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class ReconcileContext:
     target: base.Target
     guard: GenerationGuard
     writer: StatusWriter
-    notes: StepNotes
+    recorder: StepRecorder
     watched: bool
     outdated: bool = False
 
@@ -92,7 +92,7 @@ class Reconciliation:
             raise
         except Exception as error:
             if not isinstance(error, errors.EdgeError):
-                log.exception("Reconciliation failed", extra=self._context.notes.extra)
+                log.exception("Reconciliation failed", extra=self._context.recorder.extra)
             outcome = of_error(error)
             await self._observe_failure(outcome)
         self.held_seconds = await self._context.writer.write_paced(status.after(self._previous, self._report(outcome)))
@@ -133,7 +133,7 @@ class Reconciliation:
         """Record an adoption; without an image pin in the status or from this pass, use the container's."""
         if observed.exists and observed.uid != self._target.uid and not self._knows_container:
             self._knows_container = True
-            self._context.notes.adopted()
+            self._context.recorder.adopted()
         if not self._image and observed.exists:
             self._image = observed.image
             self._image_source = observed.image_source
@@ -199,7 +199,7 @@ class Reconciliation:
             made = await self._dependencies.backend.execute(step, self._target, self._progress)
             self._target = replace(made, secret_env={})
         if not _is_deleted(self._context.known):
-            self._context.notes.done(step)
+            self._context.recorder.done(step)
 
     async def _resolve(self) -> base.Target:
         """Resolve the image. It may take minutes and has no side effects, so a new generation cancels it."""

@@ -12,15 +12,23 @@ from dataclasses import dataclass
 from controller.api import restart_causes as causes
 from controller.api.runtime_status import RuntimeStatus
 
-EVERY_SECONDS = 10.0
-AT_ONCE = 2  # one crash is two writes: the exit of the program and its start
-FORGOTTEN_SECONDS = 60.0
+WRITE_INTERVAL_SECONDS = 10.0
+BURST = 2  # one crash is two writes: the exit of the program and its start
+IDLE_SECONDS = 60.0
 
-_BY_ITSELF = (causes.CRASHED, causes.OUT_OF_MEMORY, causes.PARENT_GONE, causes.DEVICE_GONE)
+_CRASH_CAUSES = (causes.CRASHED, causes.OUT_OF_MEMORY, causes.PARENT_GONE, causes.DEVICE_GONE)
 # Others wait for these fields, or they must survive this process: a change of them is always written.
-_PROMPT = ("node", "observed_generation", "applied_generation", "failed_generation", "container_id", "image", "restart")
+_IMMEDIATE_FIELDS = (
+    "node",
+    "observed_generation",
+    "applied_generation",
+    "failed_generation",
+    "container_id",
+    "image",
+    "restart",
+)
 
-_OF_HEALTH = ("health", "conditions", "operation", "error")
+_HEALTH_FIELDS = ("health", "conditions", "operation", "error")
 
 
 @dataclass
@@ -52,7 +60,7 @@ class StatusThrottle:
         if budget.writes >= 1:
             return 0.0
         budget.held = new
-        return (1 - budget.writes) * EVERY_SECONDS
+        return (1 - budget.writes) * WRITE_INTERVAL_SECONDS
 
     def keep(self, uid: str, new: RuntimeStatus) -> None:
         """Keep ``new``, which the API did not accept, until it is written."""
@@ -75,20 +83,18 @@ class StatusThrottle:
         return uid in self._budgets and self._budget(uid).writes < 1
 
     def _may_wait(self, current: RuntimeStatus, new: RuntimeStatus) -> bool:
-        news = [record for record in new.restarts if record not in current.restarts]
-        if not news:
+        new_records = [record for record in new.restarts if record not in current.restarts]
+        if not new_records:
             return _only_health_differs(current, new)
-        if any(record.cause not in _BY_ITSELF for record in news):
+        if any(record.cause not in _CRASH_CAUSES for record in new_records):
             return False
-        return all(getattr(current, name) == getattr(new, name) for name in _PROMPT)
+        return all(getattr(current, name) == getattr(new, name) for name in _IMMEDIATE_FIELDS)
 
     def _budget(self, uid: str) -> _Budget:
         now = self._clock()
-        self._budgets = {
-            key: kept for key, kept in self._budgets.items() if kept.held or now - kept.at < FORGOTTEN_SECONDS
-        }
-        budget = self._budgets.setdefault(uid, _Budget(AT_ONCE, now))
-        budget.writes = min(AT_ONCE, budget.writes + (now - budget.at) / EVERY_SECONDS)
+        self._budgets = {key: kept for key, kept in self._budgets.items() if kept.held or now - kept.at < IDLE_SECONDS}
+        budget = self._budgets.setdefault(uid, _Budget(BURST, now))
+        budget.writes = min(BURST, budget.writes + (now - budget.at) / WRITE_INTERVAL_SECONDS)
         budget.at = now
         return budget
 
@@ -98,7 +104,7 @@ def _only_health_differs(current: RuntimeStatus, new: RuntimeStatus) -> bool:
 
     The image chooses the interval of the health check, so a program could flap its health a thousand times a second.
     """
-    if current == new or current.model_copy(update={name: getattr(new, name) for name in _OF_HEALTH}) != new:
+    if current == new or current.model_copy(update={name: getattr(new, name) for name in _HEALTH_FIELDS}) != new:
         return False
     return current.health != new.health or _timeless(current) == _timeless(new)
 

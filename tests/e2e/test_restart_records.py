@@ -104,7 +104,7 @@ async def test_a_crash_loop_is_throttled_and_loses_no_record(site: Site, running
 
     reported = await restarted(site, running, crashes)
 
-    assert len(written) <= status_throttle.AT_ONCE + (time.monotonic() - began) / status_throttle.EVERY_SECONDS
+    assert len(written) <= status_throttle.BURST + (time.monotonic() - began) / status_throttle.WRITE_INTERVAL_SECONDS
     assert {(cause, detail[:13]) for _, cause, detail in reported} == {("Crashed", "exit code 137")}
     assert (await site.runtime(running))["status"]["restartCount"] == crashes
 

@@ -50,16 +50,16 @@ async def test_a_clock_change_alone_is_not_recorded(running: Harness, step: str)
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_crash_loop_stays_throttled(running: Harness, step: str) -> None:
-    for _ in range(2 * status_throttle.AT_ONCE):
+    for _ in range(2 * status_throttle.BURST):
         crash(running)
         result = await running.reconcile()
-    assert 0 < result.held_seconds <= status_throttle.EVERY_SECONDS
+    assert 0 < result.held_seconds <= status_throttle.WRITE_INTERVAL_SECONDS
     running.set_clock(running.now + STEPS[step])
     crash(running)
-    assert 0 < (await running.reconcile()).held_seconds <= status_throttle.EVERY_SECONDS
-    running.now += status_throttle.EVERY_SECONDS
+    assert 0 < (await running.reconcile()).held_seconds <= status_throttle.WRITE_INTERVAL_SECONDS
+    running.now += status_throttle.WRITE_INTERVAL_SECONDS
     assert not (await running.reconcile()).held_seconds
-    assert running.status()["restartCount"] == 2 * status_throttle.AT_ONCE + 1
+    assert running.status()["restartCount"] == 2 * status_throttle.BURST + 1
 
 
 async def test_pull_progress_is_reported_after_the_clock_is_set_back(harness: Harness) -> None:

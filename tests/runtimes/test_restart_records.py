@@ -180,8 +180,8 @@ async def crash_loop(harness: Harness, *, times: int, every: float) -> None:
 async def test_a_crash_loop_is_written_every_ten_seconds_and_loses_no_record(running: Harness) -> None:
     writes = running.status_writes()
     await crash_loop(running, times=20, every=2.5)
-    assert running.status_writes() - writes <= 50 / status_throttle.EVERY_SECONDS + status_throttle.AT_ONCE
-    running.now += status_throttle.EVERY_SECONDS
+    assert running.status_writes() - writes <= 50 / status_throttle.WRITE_INTERVAL_SECONDS + status_throttle.BURST
+    running.now += status_throttle.WRITE_INTERVAL_SECONDS
     assert not (await running.reconcile()).held_seconds
     assert running.records() == both("Crashed", "exit code 3") * 20
     assert running.status()["restartCount"] == 20
@@ -191,7 +191,7 @@ async def test_a_held_status_is_written_when_it_is_due(running: Harness) -> None
     await crash_loop(running, times=1, every=1)
     running.backend.end(running.backend.only(), "restarting", 3)
     held = await running.reconcile()
-    assert 0 < held.held_seconds <= status_throttle.EVERY_SECONDS
+    assert 0 < held.held_seconds <= status_throttle.WRITE_INTERVAL_SECONDS
     assert len(running.records()) == 2
     running.now += held.held_seconds
     assert not (await running.reconcile()).held_seconds
@@ -248,9 +248,9 @@ async def test_a_flapping_health_is_throttled_and_not_lost(running: Harness) -> 
         running.backend.only().health = "healthy" if running.backend.only().health == "unhealthy" else "unhealthy"
         running.now += 0.5
         held = await running.reconcile()
-    assert running.status_writes() - writes <= 50 / status_throttle.EVERY_SECONDS + status_throttle.AT_ONCE
+    assert running.status_writes() - writes <= 50 / status_throttle.WRITE_INTERVAL_SECONDS + status_throttle.BURST
     running.backend.only().health = "unhealthy"
-    running.now += held.held_seconds + status_throttle.EVERY_SECONDS
+    running.now += held.held_seconds + status_throttle.WRITE_INTERVAL_SECONDS
     await running.reconcile()
     assert running.status()["health"] == "unhealthy"
     assert running.condition(names.HEALTHY)["status"] == "False"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from controller.api import reasons
-from controller.runtimes.reconciler import NOT_HELD
+from controller.runtimes.reconciler import NO_FINALIZER
 from tests.runtimes.harness import Harness
 
 
 async def test_a_runtime_without_our_finalizer_is_not_touched(harness: Harness) -> None:
     await harness.create()
     harness.object()["metadata"]["finalizers"] = []
-    assert await harness.reconcile() == NOT_HELD
+    assert await harness.reconcile() == NO_FINALIZER
     assert harness.backend.effects == []
     assert harness.status() == {}
 

@@ -19,7 +19,7 @@ from controller.machinery.client import Endpoint
 from controller.runtimes.keys import Key
 from controller.runtimes.reconciler import Result
 
-PATIENCE_SECONDS = 0.5  # if longer, a pull would keep kopf from handling the next change of the object
+CHANGE_WAIT_SECONDS = 0.5  # if longer, a pull would keep kopf from handling the next change of the object
 CLEANUP_SECONDS = 30.0
 CLEANUP_AGAIN_SECONDS = (1.0, 15.0)  # the first pause and the longest
 CLEANUP_CALL_SECONDS = 600.0  # kopf keeps every change of the object in memory meanwhile
@@ -34,7 +34,7 @@ def make_registry(endpoint: Endpoint, submit: Submit) -> kopf.OperatorRegistry:
 
     async def changed(*, namespace: str | None, name: str, **_: Any) -> None:
         """Submit the key; wait briefly, so that kopf marks a quick change as handled only after it took effect."""
-        await _within(PATIENCE_SECONDS, submit(Key(namespace or "", name)))
+        await _within(CHANGE_WAIT_SECONDS, submit(Key(namespace or "", name)))
 
     async def deleted(*, namespace: str | None, name: str, **_: Any) -> None:
         """Hold the finalizer until the cleanup is done."""
