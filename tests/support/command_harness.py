@@ -109,9 +109,9 @@ class Operator:
         async for event in self._api.watch(kinds.RUNTIMES):
             if event.type in ("ADDED", "MODIFIED"):
                 with contextlib.suppress(errors.NotFoundError):
-                    await self.settle(event.object)
+                    await self.reconcile(event.object)
 
-    async def settle(self, runtime: dict[str, Any]) -> None:
+    async def reconcile(self, runtime: dict[str, Any]) -> None:
         """Write what a reconciliation would end in."""
         metadata, status = runtime["metadata"], runtime.get("status") or {}
         if metadata.get("deletionTimestamp"):

@@ -19,7 +19,7 @@ T = TypeVar("T")
 STALE_SECONDS = 120  # a sample counts for a time at most this far away; old samples are thinned out to this and more
 
 
-async def answered(queries: Iterable[Awaitable[T]]) -> list[T]:
+async def gather_answers(queries: Iterable[Awaitable[T]]) -> list[T]:
     """Await all queries and return the successful answers. Raises errors.CommandError if every query fails."""
     found = await asyncio.gather(*queries, return_exceptions=True)
     refusals = [answer for answer in found if isinstance(answer, errors.CommandError)]
@@ -81,6 +81,6 @@ def _sum(curves: Sequence[tuple[float, Sequence[Point]]]) -> list[Point]:
 
 def _at(points: Sequence[Point], stamps: Sequence[int], time: int) -> float:
     """The value of the sample nearest to a time; 0 if none is within STALE_SECONDS."""
-    place = bisect_right(stamps, time)
-    near = min(points[max(0, place - 1) : place + 1], key=lambda point: abs(point.timestamp - time), default=None)
+    position = bisect_right(stamps, time)
+    near = min(points[max(0, position - 1) : position + 1], key=lambda point: abs(point.timestamp - time), default=None)
     return near.value if near is not None and abs(near.timestamp - time) <= STALE_SECONDS else 0.0

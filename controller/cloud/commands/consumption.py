@@ -43,7 +43,7 @@ class Consumption:
         """The combined facts and past usage of all hosts; hosts that do not answer are left out."""
         nodes = (await self._nodes.available()).values()
         cpu, memory = message.cpu_period, message.memory_period
-        found = await aggregation.answered(
+        found = await aggregation.gather_answers(
             asyncio.gather(node.host_facts(), node.host_usage(cpu, memory)) for node in nodes
         )
         facts = aggregation.facts([facts for facts, _ in found])

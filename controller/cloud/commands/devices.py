@@ -65,7 +65,7 @@ def refuse_away(runtime: RuntimeObject) -> None:
 
 def refuse_foreign(runtime: RuntimeObject) -> None:
     """Raise errors.CommandError if the Runtime is not managed by the cloud."""
-    if not ownership.is_clouds(runtime):
+    if not ownership.is_managed_by_cloud(runtime):
         raise CommandError(
             f"{full_name(runtime)} is managed by {ownership.owner(runtime)}: change it there, not from the cloud"
         )

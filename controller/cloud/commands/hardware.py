@@ -27,20 +27,20 @@ class Hardware:
     async def interfaces(self, message: GetHostInterfaces) -> Answer:
         """Physical, VLAN and Wi-Fi interfaces; all interfaces if ``include_virtual``."""
         nodes = await self._nodes.available()
-        queries = (_on(name, node, virtual=bool(message.include_virtual)) for name, node in nodes.items())
+        queries = (_interfaces_on(name, node, virtual=bool(message.include_virtual)) for name, node in nodes.items())
         specs = [runtime["spec"] for runtime in await self._api.list(kinds.RUNTIMES)]
         dedicated, users = _dedicated(specs), _users(specs)
         several = len(nodes) > 1
-        described = [
+        interfaces = [
             {
-                **_described(interface, dedicated.get((name, interface.name))),
-                **(_detailed(interface, users[name, interface.name]) if message.detailed else {}),
+                **_describe(interface, dedicated.get((name, interface.name))),
+                **(_details(interface, users[name, interface.name]) if message.detailed else {}),
                 **({"node_name": name} if several else {}),
             }
-            for name, interfaces in await aggregation.answered(queries)
-            for interface in interfaces
+            for name, found in await aggregation.gather_answers(queries)
+            for interface in found
         ]
-        return {"status": "success", "interfaces": described}
+        return {"status": "success", "interfaces": interfaces}
 
     async def serial_devices(self, _message: Message) -> Answer:
         """Every connected serial device, with the stable id that a Runtime refers to it by."""
@@ -48,13 +48,13 @@ class Hardware:
         several = len(nodes) > 1
         devices = [
             {**_device(device), **({"node_name": name} if several else {})}
-            for name, found in await aggregation.answered(_devices_on(name, node) for name, node in nodes.items())
+            for name, found in await aggregation.gather_answers(_devices_on(name, node) for name, node in nodes.items())
             for device in found
         ]
         return {"status": "success", "devices": devices, "count": len(devices)}
 
 
-async def _on(name: str, node: Node, *, virtual: bool) -> tuple[str, Sequence[HostInterface]]:
+async def _interfaces_on(name: str, node: Node, *, virtual: bool) -> tuple[str, Sequence[HostInterface]]:
     return name, await node.interfaces(include_virtual=virtual)
 
 
@@ -92,7 +92,7 @@ def _users(specs: Sequence[dict[str, Any]]) -> dict[tuple[str | None, str], list
     return found
 
 
-def _detailed(interface: HostInterface, users: Sequence[str]) -> Answer:
+def _details(interface: HostInterface, users: Sequence[str]) -> Answer:
     """``speed`` is in Mbit/s; ``used_by`` lists links of the host on top of it and devices on its LAN."""
     return {
         "kind": interface.kind,
@@ -103,7 +103,7 @@ def _detailed(interface: HostInterface, users: Sequence[str]) -> Answer:
     }
 
 
-def _described(interface: HostInterface, device_id: str | None) -> Answer:
+def _describe(interface: HostInterface, device_id: str | None) -> Answer:
     return {
         "name": interface.name,
         "ip_address": interface.ip_address or None,

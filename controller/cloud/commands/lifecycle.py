@@ -31,7 +31,7 @@ NAME_CHECK_SECONDS = 2
 class Schedule(NamedTuple):
     """The placement of a new Runtime, or why it cannot be placed."""
 
-    place: Placement | None
+    placement: Placement | None
     blocker: str = ""
 
 
@@ -83,9 +83,9 @@ class Lifecycle:
         return {"status": "deleting", "device_id": device_id, "message": f"the runtime {device_id} is being deleted"}
 
     async def _write(self, message: CreateNewRuntime, schedule: Schedule, call: Call) -> None:
-        if schedule.place is None:
+        if schedule.placement is None:
             raise errors.CommandError(schedule.blocker)
-        manifest = self._blueprint.manifest(message, schedule.place, call.annotations)
+        manifest = self._blueprint.manifest(message, schedule.placement, call.annotations)
         try:
             await self._api.create(kinds.RUNTIMES, manifest)
         except errors.AlreadyExistsError:
@@ -112,18 +112,18 @@ class Lifecycle:
         """Choose a node. Returns a failure instead of raising it: it does not matter if the Runtime already exists."""
         name = message.container_name
         try:
-            place = await self._nodes.choose({**self._blueprint.template, **specs.requested_spec(message)})
+            placement = await self._nodes.choose({**self._blueprint.template, **specs.requested_spec(message)})
         except errors.CommandError as error:
             return Schedule(None, str(error))
-        if foreign := await self._foreign(place, name):
+        if foreign := await self._foreign_container(placement, name):
             return Schedule(None, f"the name {name} is taken by {foreign}: rename or remove it")
-        return Schedule(place)
+        return Schedule(placement)
 
-    async def _foreign(self, place: Placement, name: str) -> str:
+    async def _foreign_container(self, placement: Placement, name: str) -> str:
         """Describe a foreign container with this name; "" if there is none or the node does not answer."""
         try:
             async with asyncio.timeout(NAME_CHECK_SECONDS):
-                return await (await self._nodes.available())[place.node_name].foreign_container(name)
+                return await (await self._nodes.available())[placement.node_name].foreign_container(name)
         except (errors.ReconcileError, errors.CommandError, KeyError, TimeoutError):
             return ""
 

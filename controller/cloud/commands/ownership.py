@@ -15,7 +15,7 @@ _ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
 _HELM_RELEASE = "meta.helm.sh/release-name"
 
 
-def is_clouds(runtime: dict[str, Any]) -> bool:
+def is_managed_by_cloud(runtime: dict[str, Any]) -> bool:
     """Whether the cloud created the Runtime and no tool has taken it over."""
     return _labels(runtime).get(names.ORIGIN_LABEL) == names.ORIGIN_CLOUD and not _tool(runtime)
 

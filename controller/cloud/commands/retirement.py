@@ -114,7 +114,7 @@ class Retirement:
         """Delete all Runtimes first and then wait for each, so that they stop in parallel."""
         selector = f"{names.ORIGIN_LABEL}={names.ORIGIN_CLOUD}"
         made = await self._api.list(kinds.RUNTIMES, label_selector=selector)
-        runtimes = [runtime for runtime in made if ownership.is_clouds(runtime)]
+        runtimes = [runtime for runtime in made if ownership.is_managed_by_cloud(runtime)]
         for runtime in runtimes:
             await self._delete(runtime)
         for done, runtime in enumerate(runtimes):

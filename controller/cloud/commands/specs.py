@@ -28,7 +28,7 @@ class Blueprint:
     template: dict[str, Any]
 
     def manifest(
-        self, message: contract.CreateNewRuntime, place: Placement, annotations: dict[str, str]
+        self, message: contract.CreateNewRuntime, placement: Placement, annotations: dict[str, str]
     ) -> dict[str, Any]:
         """Build the complete object, with the finalizer from the start, so that no deletion goes unnoticed."""
         return {
@@ -43,9 +43,9 @@ class Blueprint:
                 **self.template,
                 "image": self.image,
                 "version": self.version,
-                "backend": place.backend,
+                "backend": placement.backend,
                 **requested_spec(message),
-                "nodeName": place.node_name,
+                "nodeName": placement.node_name,
             },
         }
 

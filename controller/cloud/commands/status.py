@@ -47,7 +47,7 @@ class DeviceStatus:
 
     async def _unknown(self, device_id: str) -> Answer:
         nodes = (await self._nodes.available()).values()
-        found = await asyncio.gather(*(_foreign(node, device_id) for node in nodes))
+        found = await asyncio.gather(*(_foreign_container(node, device_id) for node in nodes))
         if foreign := next(filter(None, found), ""):
             return error(f"the name {device_id} is taken by {foreign}, which this orchestrator does not manage")
         return {"status": "not_found", "message": f"there is no device {device_id} here"}
@@ -118,11 +118,11 @@ def _progress(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
         return {"status": "creating", **_operation(runtime, status, "creating")}
     if status.get("error") and not rollout.is_ready(runtime, 0):
         return error(status["error"])
-    extra = {"message": unseen} if (unseen := _unseen(runtime)) else {}
+    extra = {"message": unobservable} if (unobservable := _unobservable(runtime)) else {}
     return {"status": "success", **extra, **(_operation(runtime, status, operation) if operation else {})}
 
 
-def _unseen(runtime: RuntimeObject) -> str:
+def _unobservable(runtime: RuntimeObject) -> str:
     """Why the state cannot be observed now, for example an unresponsive engine; "" if it can."""
     ready = rollout.condition(runtime, names.READY)
     return str(ready.get("message", "")) if ready.get("status") == "Unknown" else ""
@@ -134,7 +134,7 @@ def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Ans
     asked_at = metadata.get("deletionTimestamp") or metadata.get("creationTimestamp")
     operation = status.get("operation") or {}
     if operation.get("name") != name:
-        step = _unseen(runtime) or "waiting for the controller"
+        step = _unobservable(runtime) or "waiting for the controller"
         operation = {"step": step, "startedAt": asked_at, "updatedAt": asked_at}
     return {
         "operation": name,
@@ -144,7 +144,7 @@ def _operation(runtime: RuntimeObject, status: dict[str, Any], name: str) -> Ans
     }
 
 
-async def _foreign(node: Node, name: str) -> str:
+async def _foreign_container(node: Node, name: str) -> str:
     """Describe a foreign container with this name; "" if there is none or node or engine do not answer."""
     try:
         return await node.foreign_container(name)

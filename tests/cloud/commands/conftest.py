@@ -44,11 +44,11 @@ async def after_restart(api: FakeApi) -> AsyncIterator[CommandHarness]:
     await made.close()
 
 
-def creation(harness: CommandHarness, name: str = "plc-1") -> dict[str, Any]:
+def create_message(harness: CommandHarness, name: str = "plc-1") -> dict[str, Any]:
     """A create_new_runtime message."""
     return harness.message("create_new_runtime", container_name=name, vnic_configs=[vnic()])
 
 
-async def settled(harness: CommandHarness) -> None:
+async def reconciled(harness: CommandHarness) -> None:
     """Wait until the operator has written the status of plc-1."""
     await harness.api.until(lambda: "status" in harness.api.objects["runtimes", NAMESPACE, "plc-1"])

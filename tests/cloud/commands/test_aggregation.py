@@ -53,7 +53,7 @@ async def test_failed_queries_are_left_out_unless_all_fail() -> None:
             raise errors.CommandError("it cannot be asked")
         return text
 
-    assert await aggregation.answered([answer("a"), answer(""), answer("b")]) == ["a", "b"]
+    assert await aggregation.gather_answers([answer("a"), answer(""), answer("b")]) == ["a", "b"]
     with pytest.raises(errors.CommandError, match="cannot be asked"):
-        await aggregation.answered([answer(""), answer("")])
-    assert await aggregation.answered([]) == []
+        await aggregation.gather_answers([answer(""), answer("")])
+    assert await aggregation.gather_answers([]) == []

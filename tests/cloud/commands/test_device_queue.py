@@ -15,9 +15,9 @@ async def create(harness: CommandHarness, *names: str) -> None:
         await harness.send("create_new_runtime", container_name=name, vnic_configs=[vnic()])
 
 
-async def settle(harness: CommandHarness, name: str = "plc-1") -> None:
+async def reconcile(harness: CommandHarness, name: str = "plc-1") -> None:
     """Run one reconciliation."""
-    await Operator(harness.api).settle(await harness.runtime(name))
+    await Operator(harness.api).reconcile(await harness.runtime(name))
 
 
 async def test_a_start_waits_for_an_earlier_stop(harness: CommandHarness) -> None:
@@ -27,10 +27,10 @@ async def test_a_start_waits_for_an_earlier_stop(harness: CommandHarness) -> Non
     await harness.api_has("watch", 1)
     assert (await harness.runtime("plc-1"))["spec"]["desiredState"] == "Stopped"
 
-    await settle(harness)
+    await reconcile(harness)
     assert (await stop)["success"] is True
     await harness.api_has("watch", 2)
-    await settle(harness)
+    await reconcile(harness)
     assert (await start)["success"] is True
     assert (await harness.runtime("plc-1"))["spec"]["desiredState"] == "Running"
 
@@ -41,7 +41,7 @@ async def test_devices_do_not_wait_for_each_other(harness: CommandHarness) -> No
     await harness.api_has("watch", 1)
     other = asyncio.create_task(harness.send("stop_device", device_id="plc-2"))
     await harness.api_has("watch", 2)
-    await settle(harness, "plc-2")
+    await reconcile(harness, "plc-2")
     assert (await other)["success"] is True
     assert not waiting.done()
 
@@ -51,13 +51,13 @@ async def test_queries_do_not_wait(harness: CommandHarness) -> None:
     waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("watch", 1)
     assert (await harness.send("get_device_status", device_id="plc-1"))["status"] == "creating"
-    await settle(harness)
+    await reconcile(harness)
     await waiting
 
 
 async def test_reads_do_not_wait_but_all_other_requests_do(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
-    await settle(harness)
+    await reconcile(harness)
     waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("watch", 1)
     others = [
@@ -67,7 +67,7 @@ async def test_reads_do_not_wait_but_all_other_requests_do(harness: CommandHarne
     read = await harness.send("run_command", device_id="plc-1", method="GET", api="/api/status?verbose=1")
     assert read["status"] == "success"
     assert [request.path for request in harness.node.requests] == ["/api/status?verbose=1"]
-    await settle(harness)
+    await reconcile(harness)
     await waiting
     for other in others:
         assert "is not running" in (await other)["error"]
@@ -75,7 +75,7 @@ async def test_reads_do_not_wait_but_all_other_requests_do(harness: CommandHarne
 
 async def test_get_requests_that_change_a_plc_run_in_order(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
-    await settle(harness)
+    await reconcile(harness)
     paths = [f"/api/{verb}-plc" for verb in ("stop", "start", "stop")]
     await asyncio.gather(*(harness.send("run_command", device_id="plc-1", method="GET", api=path) for path in paths))
     assert [request.path for request in harness.node.requests] == paths
@@ -84,7 +84,7 @@ async def test_get_requests_that_change_a_plc_run_in_order(harness: CommandHarne
 
 async def test_a_read_is_not_recorded(harness: CommandHarness) -> None:
     await create(harness, "plc-1")
-    await settle(harness)
+    await reconcile(harness)
     before = len(harness.api.requests)
     await harness.send("run_command", device_id="plc-1", method="GET", api="/api/ping")
     assert {verb for verb, _ in harness.api.requests[before:]} <= {"get", "list"}
@@ -108,7 +108,7 @@ async def test_a_create_waits_for_an_earlier_deletion(harness: CommandHarness) -
         harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic(ip="192.168.1.51")])
     )
     await harness.api_has("watch", 1)
-    await settle(harness)
+    await reconcile(harness)
     assert (await again)["status"] == "creating"
     assert (await harness.runtime("plc-1"))["metadata"]["uid"] != first
 

@@ -87,8 +87,8 @@ async def test_a_runtime_taken_over_by_a_tool_belongs_to_the_tool(
 
 @pytest.mark.parametrize("metadata", [{}, {"annotations": {"meta.helm.sh/release-name": "plant"}}])
 def test_an_incomplete_mark_of_a_tool_is_not_ownership(metadata: dict[str, Any]) -> None:
-    assert ownership.is_clouds(runtime(metadata, **{names.ORIGIN_LABEL: names.ORIGIN_CLOUD}))
-    assert not ownership.is_clouds(runtime(metadata))
+    assert ownership.is_managed_by_cloud(runtime(metadata, **{names.ORIGIN_LABEL: names.ORIGIN_CLOUD}))
+    assert not ownership.is_managed_by_cloud(runtime(metadata))
 
 
 async def test_queries_about_a_foreign_runtime_are_answered(harness: CommandHarness, operator: Operator) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from controller.api import kinds
 from controller.machinery.kinds import Kind
-from tests.cloud.commands.conftest import creation, settled
+from tests.cloud.commands.conftest import create_message, reconciled
 from tests.support.command_harness import CommandHarness, Operator, vnic
 from tests.support.fake_api import FakeApi
 
@@ -49,7 +49,7 @@ def outcomes(api: FakeApi) -> dict[str, str]:
 
 async def interrupted_delete(harness: CommandHarness) -> dict[str, Any]:
     """Delete plc-1, but cut the power before the answer is saved. Returns the message."""
-    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
     message = harness.message("delete_device", device_id="plc-1")
     cut_power_at(harness.api, "patch", kinds.RUNTIME_COMMANDS)
     await dispatch_interrupted(harness, "delete_device", message)
@@ -67,7 +67,7 @@ async def interrupted_delete(harness: CommandHarness) -> dict[str, Any]:
 async def test_an_interrupted_create_is_done_once_on_redelivery(
     harness: CommandHarness, after_restart: CommandHarness, verb: str, kind: Kind
 ) -> None:
-    message = creation(harness)
+    message = create_message(harness)
     cut_power_at(harness.api, verb, kind)
     await dispatch_interrupted(harness, "create_new_runtime", message)
     answer = await after_restart.dispatch("create_new_runtime", [message])
@@ -80,10 +80,10 @@ async def test_an_interrupted_create_is_done_once_on_redelivery(
 async def test_an_interrupted_restart_restarts_once_on_redelivery(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, verb: str
 ) -> None:
-    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
     await asyncio.sleep(0)
     message = harness.message("restart_device", device_id="plc-1")
-    await settled(harness)
+    await reconciled(harness)
     cut_power_at(harness.api, verb, kinds.RUNTIMES)
     await dispatch_interrupted(harness, "restart_device", message)
     assert (await after_restart.dispatch("restart_device", [message]))["success"] is True
@@ -104,9 +104,9 @@ async def test_an_interrupted_delete_succeeds_on_redelivery(
 async def test_a_redelivered_command_does_not_undo_a_newer_one(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, older: str, newer: str, state: str
 ) -> None:
-    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
     message = harness.message(older, device_id="plc-1")
-    await settled(harness)
+    await reconciled(harness)
     cut_power_at(harness.api, "patch", kinds.RUNTIMES)
     await dispatch_interrupted(harness, older, message)
     assert (await after_restart.send(newer, device_id="plc-1", note="newer"))["success"] is True
@@ -121,7 +121,7 @@ async def test_a_redelivered_command_does_not_undo_a_newer_one(
 async def test_a_redelivered_create_does_not_undo_a_later_delete(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = creation(harness)
+    message = create_message(harness)
     cut_power_at(harness.api, "patch", kinds.RUNTIME_COMMANDS)
     await dispatch_interrupted(harness, "create_new_runtime", message)
     assert (await after_restart.send("delete_device", device_id="plc-1"))["status"] == "deleting"
@@ -143,8 +143,8 @@ async def test_a_redelivered_delete_does_not_undo_a_later_create(
 async def test_a_request_to_a_runtime_is_never_sent_twice(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    await harness.dispatch("create_new_runtime", [creation(harness)])
-    await settled(harness)
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
+    await reconciled(harness)
     message = harness.message("run_command", device_id="plc-1", method="POST", api="/api/start")
     cut_power_at(harness.api, "patch", kinds.RUNTIME_COMMANDS)
     await dispatch_interrupted(harness, "run_command", message)

@@ -13,22 +13,22 @@ from controller import errors
 from controller.api import kinds
 from controller.cloud.node import HttpResponse
 from controller.machinery.kinds import Kind
-from tests.cloud.commands.conftest import creation, settled
+from tests.cloud.commands.conftest import create_message, reconciled
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator
 from tests.support.fake_api import FakeApi
 
 EMPTY: dict[str, Any] = {"headers": {}, "body": None, "content_type": "", "truncated": True}
 
 
-async def ready_for_a_request(harness: CommandHarness, code: int = 200) -> dict[str, Any]:
+async def prepare_request(harness: CommandHarness, code: int = 200) -> dict[str, Any]:
     """Create a runtime that answers with a secret, and return the message of a request to it."""
-    await harness.dispatch("create_new_runtime", [creation(harness)])
-    await settled(harness)
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
+    await reconciled(harness)
     harness.node.response = HttpResponse(code, {"Set-Cookie": "secret"}, {"token": "secret"}, "application/json")
     return harness.message("run_command", device_id="plc-1", method="POST", api="/login", data={"password": "secret"})
 
 
-def recorded_by_0_1(message: dict[str, Any]) -> dict[str, Any]:
+def command_of_0_1(message: dict[str, Any]) -> dict[str, Any]:
     """A command as version 0.1 recorded it: named by an unkeyed hash, with the runtime's whole response."""
     canonical = json.dumps(message, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(f"run_command\n{canonical}".encode()).hexdigest()
@@ -54,7 +54,7 @@ def recorded_by_0_1(message: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_concurrent_deliveries_act_once(harness: CommandHarness, operator: Operator) -> None:
-    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
     restart = harness.message("restart_device", device_id="plc-1")
     first, second = await asyncio.gather(*(harness.dispatch("restart_device", [restart]) for _ in range(2)))
     assert first == second
@@ -63,7 +63,7 @@ async def test_concurrent_deliveries_act_once(harness: CommandHarness, operator:
 
 
 async def test_a_redelivery_gets_the_first_answer(harness: CommandHarness, operator: Operator) -> None:
-    message = creation(harness)
+    message = create_message(harness)
     first = await harness.dispatch("create_new_runtime", [message])
     await harness.send("delete_device", device_id="plc-1")
     assert await harness.dispatch("create_new_runtime", [message]) == first
@@ -74,7 +74,7 @@ async def test_a_redelivery_gets_the_first_refusal(harness: CommandHarness, oper
     message = harness.message("stop_device", device_id="plc-1")
     first = await harness.dispatch("stop_device", [message])
     assert first["status"] == "error"
-    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
     assert await harness.dispatch("stop_device", [message]) == first
     assert (await harness.runtime("plc-1"))["spec"].get("desiredState") is None
 
@@ -82,7 +82,7 @@ async def test_a_redelivery_gets_the_first_refusal(harness: CommandHarness, oper
 async def test_a_redelivery_after_a_restart_gets_the_first_answer(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
     message = harness.message("restart_device", device_id="plc-1")
     first = await harness.dispatch("restart_device", [message])
     assert await after_restart.dispatch("restart_device", [message]) == first
@@ -90,21 +90,21 @@ async def test_a_redelivery_after_a_restart_gets_the_first_answer(
 
 
 async def test_a_lost_link_does_not_end_a_command(harness: CommandHarness, api: FakeApi) -> None:
-    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
     message = harness.message("restart_device", device_id="plc-1")
-    of_the_dead_link = asyncio.create_task(harness.dispatch("restart_device", [message]))
+    on_lost_link = asyncio.create_task(harness.dispatch("restart_device", [message]))
     await harness.api_has("watch", 1)
-    of_the_dead_link.cancel()
-    of_the_next_link = asyncio.create_task(harness.dispatch("restart_device", [message]))
+    on_lost_link.cancel()
+    on_next_link = asyncio.create_task(harness.dispatch("restart_device", [message]))
     await asyncio.sleep(0)
-    await Operator(api).settle(await harness.runtime("plc-1"))
-    assert (await of_the_next_link)["success"] is True
+    await Operator(api).reconcile(await harness.runtime("plc-1"))
+    assert (await on_next_link)["success"] is True
     assert api.requests.count(("create", "runtimecommands")) == 2  # the creation, and one restart
 
 
 async def test_without_requested_at_nothing_counts_as_redelivered(api: FakeApi, operator: Operator) -> None:
     harness = CommandHarness(api, mode="lenient")
-    await harness.dispatch("create_new_runtime", [creation(harness)])
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
     message = {"correlation_id": 1, "device_id": "plc-1"}
     for _ in range(2):
         assert (await harness.dispatch("restart_device", [message]))["success"] is True
@@ -114,7 +114,7 @@ async def test_without_requested_at_nothing_counts_as_redelivered(api: FakeApi, 
 async def test_a_redelivery_while_the_answer_is_being_saved_gets_that_answer(
     harness: CommandHarness, api: FakeApi
 ) -> None:
-    message = creation(harness)
+    message = create_message(harness)
     first = asyncio.create_task(harness.dispatch("create_new_runtime", [message]))
     await harness.api_has("patch", 1, kinds.RUNTIME_COMMANDS)
     assert not first.done()
@@ -125,7 +125,7 @@ async def test_a_redelivery_while_the_answer_is_being_saved_gets_that_answer(
 async def test_a_redelivered_request_gets_the_whole_answer_while_it_is_in_memory(
     harness: CommandHarness, operator: Operator
 ) -> None:
-    message = await ready_for_a_request(harness)
+    message = await prepare_request(harness)
     first = await harness.dispatch("run_command", [message])
     assert first["http_response"]["body"] == {"token": "secret"}
     assert await harness.dispatch("run_command", [message]) == first
@@ -136,7 +136,7 @@ async def test_a_redelivered_request_gets_the_whole_answer_while_it_is_in_memory
 async def test_a_request_redelivered_after_a_restart_gets_its_outcome_without_content(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, code: int, status: str
 ) -> None:
-    message = await ready_for_a_request(harness, code)
+    message = await prepare_request(harness, code)
     first = await harness.dispatch("run_command", [message])
     again = await after_restart.dispatch("run_command", [message])
     assert again == {**first, "http_response": {**EMPTY, "status_code": code, "ok": code < 400}}
@@ -145,7 +145,7 @@ async def test_a_request_redelivered_after_a_restart_gets_its_outcome_without_co
 
 
 async def test_a_request_with_another_payload_is_not_a_redelivery(harness: CommandHarness, operator: Operator) -> None:
-    message = await ready_for_a_request(harness)
+    message = await prepare_request(harness)
     await harness.dispatch("run_command", [message])
     await harness.dispatch("run_command", [{**message, "data": {"user": "another"}}])
     assert len(harness.node.requests) == 2
@@ -155,8 +155,8 @@ async def test_a_request_with_another_payload_is_not_a_redelivery(harness: Comma
 async def test_no_answer_is_sent_before_its_outcome_is_saved(
     harness: CommandHarness, operator: Operator, monkeypatch: pytest.MonkeyPatch, topic: str
 ) -> None:
-    await harness.dispatch("create_new_runtime", [creation(harness)])
-    await settled(harness)
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
+    await reconciled(harness)
     keeping, written, close = asyncio.Event(), asyncio.Event(), harness.journal.close
 
     async def slowly(*arguments: Any) -> None:
@@ -178,8 +178,8 @@ async def test_no_answer_is_sent_before_its_outcome_is_saved(
 async def test_the_outcome_is_on_disk_when_the_answer_is_sent(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, topic: str
 ) -> None:
-    await harness.dispatch("create_new_runtime", [creation(harness)])
-    await settled(harness)
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
+    await reconciled(harness)
     message = harness.message(topic, device_id="plc-1")
     first = await harness.dispatch(topic, [message])
     kept = [c for c in await harness.api.list(kinds.RUNTIME_COMMANDS, NAMESPACE) if c["spec"]["topic"] == topic]
@@ -192,8 +192,8 @@ async def test_the_outcome_is_on_disk_when_the_answer_is_sent(
 async def test_a_command_whose_outcome_cannot_be_saved_is_answered_and_not_repeated(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await harness.dispatch("create_new_runtime", [creation(harness)])
-    await settled(harness)
+    await harness.dispatch("create_new_runtime", [create_message(harness)])
+    await reconciled(harness)
 
     def full(verb: str, kind: Kind) -> None:
         if (verb, kind) == ("patch", kinds.RUNTIME_COMMANDS):
@@ -212,8 +212,8 @@ async def test_a_command_whose_outcome_cannot_be_saved_is_answered_and_not_repea
 async def test_a_command_of_0_1_is_recognised_and_its_response_removed(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = await ready_for_a_request(harness)
-    old = recorded_by_0_1(message)
+    message = await prepare_request(harness)
+    old = command_of_0_1(message)
     await harness.api.create(kinds.RUNTIME_COMMANDS, old)
     again = await after_restart.dispatch("run_command", [message])
     assert again["status"] == "error"
@@ -227,9 +227,9 @@ async def test_a_command_of_0_1_is_recognised_and_its_response_removed(
 async def test_a_manually_edited_answer_is_ignored(
     harness: CommandHarness, after_restart: CommandHarness, operator: Operator
 ) -> None:
-    message = await ready_for_a_request(harness)
+    message = await prepare_request(harness)
     for answer in ("{", "[]"):
-        old = recorded_by_0_1(message)
+        old = command_of_0_1(message)
         old["metadata"]["name"] += str(len(harness.api.objects))
         await harness.api.create(kinds.RUNTIME_COMMANDS, {**old, "status": {"outcome": "Succeeded", "answer": answer}})
     assert "outcome unknown" in (await after_restart.dispatch("run_command", [message]))["error"]
@@ -241,13 +241,13 @@ async def test_a_command_that_cannot_be_recorded_is_not_executed(harness: Comman
             raise errors.ApiUnavailableError("the Kubernetes API did not answer")
 
     harness.api.fault = away
-    answer = await harness.dispatch("create_new_runtime", [creation(harness)])
+    answer = await harness.dispatch("create_new_runtime", [create_message(harness)])
     assert answer["error"] == "the Kubernetes API did not answer"
     assert not [key for key in harness.api.objects if key[0] == "runtimes"]
 
 
 async def test_the_journal_shows_the_command_and_its_outcome(harness: CommandHarness, operator: Operator) -> None:
-    message = creation(harness)
+    message = create_message(harness)
     answer = await harness.dispatch("create_new_runtime", [message])
     (command,) = await harness.api.list(kinds.RUNTIME_COMMANDS, NAMESPACE)
     assert command["metadata"]["name"].startswith("create-new-runtime-")
