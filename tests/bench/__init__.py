@@ -1,1 +1,1 @@
-"""Benchmarks of the whole controller beside raw Docker calls, in one run on one machine (``make bench``)."""
+"""Benchmarks of the whole controller compared with raw Docker calls in the same run (``make bench``)."""

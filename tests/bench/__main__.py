@@ -1,4 +1,4 @@
-"""``make bench``: measure, beside raw Docker calls in the same run, and print one table. Nothing here is a test."""
+"""``make bench``: compare the controller with raw Docker calls in the same run, and print one table. Not a test."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ WIDTH = 48
 
 
 def milliseconds(seconds: list[float]) -> str:
-    """Median and extremes, for people."""
+    """Format median, extremes and count."""
     low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
     return f"{middle * 1e3:.1f} ms (min {low * 1e3:.1f}, max {high * 1e3:.1f}, n {len(seconds)})"
 
 
 def say(text: str) -> None:
-    """Progress, beside the table on standard output."""
+    """Print progress to standard error; the table goes to standard output."""
     print(f"# {text}", file=sys.stderr, flush=True)
 
 
 async def measure(site: Site, lan: Lan, engine: Engine, options: argparse.Namespace) -> list[tuple[str, str, str]]:
-    """Every figure as (what, goal, measured)."""
+    """Measure everything; return rows of (what, goal, measured)."""
     rows = []
     began = time.perf_counter()
     await site.start()
     rows.append(("start to connected", "<= 1.5 s", f"{time.perf_counter() - began:.2f} s"))
-    say(f"create beside raw Docker, {options.rounds} rounds of each")
+    say(f"create compared with raw Docker, {options.rounds} rounds of each")
     creation = await measures.creation(site, lan, engine, options.rounds)
     ratio = statistics.median(creation.ours) / statistics.median(creation.raw)
     rows.append(("raw Docker: create to running", "", milliseconds(creation.raw)))
@@ -59,19 +59,19 @@ async def measure(site: Site, lan: Lan, engine: Engine, options: argparse.Namesp
     say(f"{options.cycles} creates and deletes")
     leaks = await measures.leaks(site, lan, engine, options.cycles)
     rows.append((f"left after {options.cycles} creates and deletes", "nothing", leaks))
-    say(f"{options.healing} runtimes, their parent pulled and plugged in again")
+    say(f"{options.healing} runtimes, their parent unplugged and plugged in again")
     rows += await healing.parent_return(site, lan, options.healing)
     return rows
 
 
 async def compare_apis(rounds: int) -> list[tuple[str, str, str]]:
-    """The embedded API beside a real one: median and 99th percentile of each operation."""
-    say(f"the embedded API beside kube-apiserver and etcd, {rounds} rounds")
+    """Compare the embedded API with a real one: median and 99th percentile of each operation."""
+    say(f"the embedded API compared with kube-apiserver and etcd, {rounds} rounds")
     try:
         with tempfile.TemporaryDirectory() as folder:
             ours, theirs = await api.compare(Path(folder), rounds)
     except Unavailable as error:
-        return [("the embedded API beside kube-apiserver", "", f"not measured: {error}")]
+        return [("the embedded API compared with kube-apiserver", "", f"not measured: {error}")]
     rows = []
     for name, seconds in ours.seconds.items():
         ours_50, ours_99 = (api.percentile(seconds, part) for part in (50, 99))
@@ -90,34 +90,34 @@ async def run(options: argparse.Namespace) -> None:
     if options.api_only:
         return
     show(await measure_controller(options))
-    say("DHCP beside udhcpc")
+    say("DHCP compared with udhcpc")
     show(await asyncio.to_thread(leases.ours_and_udhcpc, options.rounds))
     show(await leases.many(options.seconds))
     show(await measure_cluster(options))
 
 
 def show(rows: list[tuple[str, str, str]]) -> None:
-    """Lines of the table; each part as soon as it is measured, for a later one may fail."""
+    """Print rows of the table; each part as soon as it is measured, because a later one may fail."""
     for what, goal, measured in rows:
         print(f"{what:<{WIDTH}}  {goal:<15}  {measured}", flush=True)
 
 
 async def measure_cluster(options: argparse.Namespace) -> list[tuple[str, str, str]]:
-    """What matters where there is much: very many Runtimes, and a leader that is killed."""
-    say(f"{options.many} Runtimes on a backend in memory")
+    """Measure scale and failover: many Runtimes, and a killed leader."""
+    say(f"{options.many} Runtimes on an in-memory backend")
     rows = await many.rows(options.many)
-    say(f"the leader of two killed, {options.failovers} times")
+    say(f"the leader of two replicas killed, {options.failovers} times")
     try:
         taken = milliseconds(await failover.seconds(options.failovers))
     except Unavailable as error:
         taken = f"not measured: {error}"
     rows.append(("leader killed to the other connected", "<= 15 s", taken))
-    say(f"pods beside kubectl create, {options.pods} rounds of each")
+    say(f"pods compared with kubectl create, {options.pods} rounds of each")
     return [*rows, *await measure_pods(options.pods)]
 
 
 async def measure_pods(rounds: int) -> list[tuple[str, str, str]]:
-    """The way of a pod through the controller beside the shortest one."""
+    """Compare the creation of a pod through the controller with kubectl."""
     try:
         found = await pods.creation(rounds)
     except Unavailable as error:
@@ -131,7 +131,7 @@ async def measure_pods(rounds: int) -> list[tuple[str, str, str]]:
 
 
 async def measure_controller(options: argparse.Namespace) -> list[tuple[str, str, str]]:
-    """The whole controller on an engine and a LAN of its own."""
+    """Measure the whole controller on its own engine and LAN."""
     with Engine() as engine, Lan() as lan, tempfile.TemporaryDirectory() as folder:
         images = image.runtime_images()
         with contextlib.closing(engine.client()) as client:
@@ -159,12 +159,14 @@ def main() -> None:
     parser.add_argument("--runtimes", type=int, default=20, help="runtimes for memory, CPU and heartbeats (20)")
     parser.add_argument("--seconds", type=int, default=60, help="how long to watch CPU and heartbeats (60)")
     parser.add_argument("--cycles", type=int, default=200, help="creates and deletes for the leak check (200)")
-    parser.add_argument("--api-rounds", type=int, default=200, help="rounds beside kube-apiserver; 0: none (200)")
-    parser.add_argument("--healing", type=int, default=50, help="runtimes on a parent that is pulled (50)")
-    parser.add_argument("--many", type=int, default=1000, help="Runtimes on a backend in memory (1000)")
+    parser.add_argument(
+        "--api-rounds", type=int, default=200, help="rounds of the comparison with kube-apiserver; 0: none (200)"
+    )
+    parser.add_argument("--healing", type=int, default=50, help="runtimes on the parent that is unplugged (50)")
+    parser.add_argument("--many", type=int, default=1000, help="Runtimes on an in-memory backend (1000)")
     parser.add_argument("--failovers", type=int, default=3, help="how often a leader is killed (3)")
-    parser.add_argument("--pods", type=int, default=10, help="pods made by the cloud and by kubectl (10)")
-    parser.add_argument("--api-only", action="store_true", help="nothing but the API")
+    parser.add_argument("--pods", type=int, default=10, help="pods created by the cloud and by kubectl (10)")
+    parser.add_argument("--api-only", action="store_true", help="measure only the API")
     asyncio.run(run(parser.parse_args()))
 
 

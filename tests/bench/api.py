@@ -1,4 +1,4 @@
-"""The embedded API beside a real kube-apiserver with etcd, on the same disk in the same run. Prints nothing."""
+"""Compares the embedded API with a real kube-apiserver and etcd on the same disk in the same run. Prints nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Figures(NamedTuple):
 
 
 class Client:
-    """One HTTP session with one server, by its kubeconfig."""
+    """An HTTP session with the server of a kubeconfig."""
 
     def __init__(self, kubeconfig: Path) -> None:
         found = yaml.safe_load(kubeconfig.read_text())
@@ -56,7 +56,7 @@ class Client:
         )
 
     async def send(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Object:
-        """The answer; an error status is an exception."""
+        """Send a request; return the response, or raise for an error status."""
         data = None if body is None else json.dumps(body)
         async with self._http.request(method, self.url + path, data=data, headers={"Content-Type": kind}) as answer:
             text = await answer.read()
@@ -65,39 +65,39 @@ class Client:
             return found
 
     def watch(self, path: str, since: str) -> Any:
-        """A watch, as a context manager, on a connection of its own: a write beside it must not wait for TLS."""
+        """A watch as a context manager, on a separate connection, so that a concurrent write need not wait for TLS."""
         return self._watching.get(self.url + path, params={"watch": "1", "resourceVersion": since})
 
     async def close(self) -> None:
-        """End the session."""
+        """Close the session."""
         await self._http.close()
         await self._watching.close()
 
 
 async def get(client: Client, _: int) -> float:
-    """One object."""
+    """Get one object."""
     return await _timed(client.send("GET", f"{RUNTIMES}/r-0"))
 
 
 async def list_all(client: Client, _: int) -> float:
-    """A list of 500."""
+    """List 500 objects."""
     return await _timed(client.send("GET", RUNTIMES))
 
 
 async def create(client: Client, number: int) -> float:
-    """A new object."""
+    """Create an object."""
     seconds = await _timed(client.send("POST", RUNTIMES, runtime(f"new-{number}")))
     await client.send("DELETE", f"{RUNTIMES}/new-{number}")
     return seconds
 
 
 async def patch_status(client: Client, number: int) -> float:
-    """A merge patch of the status subresource."""
+    """Merge-patch the status subresource."""
     return await _timed(_patch(client, number))
 
 
 async def deliver(client: Client, number: int) -> float:
-    """From the sending of a write to its event at a watcher."""
+    """Measure from sending a write to its event at a watcher."""
     listed = await client.send("GET", f"{RUNTIMES}?limit=1")
     async with client.watch(RUNTIMES, listed["metadata"]["resourceVersion"]) as answer:
         began = time.perf_counter()
@@ -118,13 +118,13 @@ OPERATIONS: dict[str, Operation] = {
 
 
 def runtime(name: str) -> Object:
-    """A Runtime that nobody reconciles here."""
+    """A Runtime that is not reconciled."""
     spec = {"deviceId": name, "image": "registry.test/plc", "version": "1", "env": [{"name": "LINE", "value": "7"}]}
     return {"apiVersion": "getedge.me/v1alpha1", "kind": "Runtime", "metadata": {"name": name}, "spec": spec}
 
 
 async def compare(folder: Path, rounds: int) -> tuple[Figures, Figures]:
-    """Ours and theirs, in turn, so that both meet the same noise."""
+    """Measure both in turn, so that both see the same noise."""
     binaries = programs.build("etcd", "kube-apiserver", "kube-controller-manager")
     began = time.perf_counter()
     with Embedded(folder / "ours") as ours:
@@ -192,7 +192,7 @@ async def _timed(work: Awaitable[Any]) -> float:
 
 
 def percentile(seconds: Iterable[float], part: int) -> float:
-    """In milliseconds."""
+    """A percentile in milliseconds."""
     return statistics.quantiles(seconds, n=100, method="inclusive")[part - 1] * 1e3
 
 

@@ -1,4 +1,4 @@
-"""From plugging a serial device in to its node in the running container."""
+"""Measures the time from plugging in a serial device to its node in the running container."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.support.serial_port import Host
 from tests.support.site import Site, eventually
 
 _PORT = {"name": "line", "device_id": "usb-bench", "container_path": "/dev/line0"}
-_FIRST = 188 << 8  # ttyUSB0; nobody opens it here
+_FIRST = 188 << 8  # ttyUSB0, which is never opened
 
 Row = tuple[str, str, str]
 
 
 async def replug(site: Site, lan: Lan, engine: Engine, host: Host, rounds: int) -> list[Row]:
-    """Pull and plug in under another number, again and again; the controller looks at ``host``."""
+    """Plug in and unplug under another number in each round; the controller watches ``host``."""
     name = "plugged"
     await site.create(name, lan.parent, f"{lan.address(251)}/24", serial_configs=[_PORT])
     await site.wait_running(name)
@@ -34,10 +34,10 @@ async def replug(site: Site, lan: Lan, engine: Engine, host: Host, rounds: int) 
     for number in range(rounds):
         began = time.perf_counter()
         await asyncio.to_thread(host.plug, f"ttyUSB{number}", _FIRST + number, by_id="usb-bench")
-        await eventually(_find_node(process, _FIRST + number), "the device is handed over", every=0.01)
+        await eventually(_find_node(process, _FIRST + number), "the node is placed", every=0.01)
         seconds.append(time.perf_counter() - began)
         await asyncio.to_thread(host.unplug, f"ttyUSB{number}")
-        await eventually(_find_node(process, None), "the device is taken away", every=0.01)
+        await eventually(_find_node(process, None), "the node is removed", every=0.01)
     await measures.remove(site, name)
     low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
     shown = f"{middle:.2f} s (min {low:.2f}, max {high:.2f}, n {len(seconds)})"

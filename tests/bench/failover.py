@@ -1,4 +1,4 @@
-"""How long the cloud is alone when the leader of two replicas is killed, on a real API. Prints nothing."""
+"""Measures how long the cloud is disconnected when the leader of two replicas is killed. Prints nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 60.0
 
 
 async def seconds(rounds: int) -> list[float]:
-    """From each SIGKILL to the other's connection. Raises programs.Unavailable."""
+    """The time from each SIGKILL to the other replica's connection. Raises programs.Unavailable."""
     built = programs.build(*PROGRAMS, "kubectl")
     with tempfile.TemporaryDirectory(prefix="edge-failover-") as name, ControlPlane(built, Path(name) / "api") as api:
         cloud = Cloud(Path(name) / "cloud")
@@ -31,7 +31,7 @@ async def seconds(rounds: int) -> list[float]:
 
 
 async def _one(site: ClusterSite, name: str) -> float:
-    """Two replicas of their own, the first of which leads."""
+    """One round with two new replicas, the first of which leads."""
     first, second = (site.process(f"{which}-{name}", "link,pods") for which in ("first", "second"))
     await first.start()
     await second.start(connected=False)
@@ -45,7 +45,7 @@ async def _one(site: ClusterSite, name: str) -> float:
 
 
 async def _waits(replica: Site) -> None:
-    """Until it stands for election."""
+    """Wait until it takes part in the election."""
 
     async def started() -> bool:
         return "Started as node" in replica.log_text()

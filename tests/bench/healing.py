@@ -1,4 +1,4 @@
-"""How long after the return of their parent interface all its runtimes answer on the LAN again."""
+"""Measures how long after the return of a parent interface all its runtimes answer on the LAN."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = tuple[str, str, str]
 
 
 async def parent_return(site: Site, lan: Lan, count: int) -> list[Row]:
-    """Have ``count`` runtimes, pull their parent like a USB adapter, plug it in again, and time the last answer."""
+    """Start ``count`` runtimes, unplug their parent like a USB adapter, plug it in again, and time the last answer."""
     await measures.populate(site, lan, count)
     addresses = [lan.address(measures.FIRST_HOST + number) for number in range(count)]
     await _answers(lan, addresses)

@@ -1,4 +1,4 @@
-"""DHCP beside udhcpc on the same LAN, and what fifty leased interfaces cost."""
+"""Compares our DHCP client with udhcpc on the same LAN, and measures the cost of fifty leases."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Row = tuple[str, str, str]
 
 
 def ours_and_udhcpc(rounds: int) -> list[Row]:
-    """From nothing known to an address that answers a ping: our client and udhcpc, in turn, in bare namespaces."""
+    """The time until a leased address answers a ping: our client and udhcpc, in turn, in bare namespaces."""
     with Lan() as lan, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with DhcpServer(lan, folder, first=20, last=250):
@@ -49,7 +49,7 @@ def ours_and_udhcpc(rounds: int) -> list[Row]:
 
 
 async def many(seconds: float) -> list[Row]:
-    """Processor and memory of fifty leases, which are renewed each minute."""
+    """CPU and memory of fifty leases that are renewed every minute."""
     with Lan() as lan, tempfile.TemporaryDirectory() as name, DhcpServer(lan, Path(name), first=20, last=250):
         keeper = LeaseManager(Path(name) / "leases")
         containers = [BareContainer(lan, f"02:ab:00:03:00:{number:02x}") for number in range(LEASES)]
@@ -64,7 +64,7 @@ async def many(seconds: float) -> list[Row]:
             for container in containers:
                 container.end()
     return [
-        (f"CPU of {LEASES} leases, renewed each minute", "<= 1 %", f"{cpu:.2f} % of a core"),
+        (f"CPU of {LEASES} leases, renewed every minute", "<= 1 %", f"{cpu:.2f} % of a core"),
         (f"memory of {LEASES} leases", "<= 25 MB", f"{after - before:.1f} MiB"),
     ]
 

@@ -1,7 +1,7 @@
-"""Very many Runtimes on one node, with a backend in memory: what the controller itself costs. Prints nothing.
+"""Measures the cost of the controller itself, with many Runtimes on an in-memory backend. Prints nothing.
 
-``python -m tests.bench.many FOLDER COUNT`` is the process that is measured: embedded API, kopf, queue and
-reconciler as on a host of its own, in one process. The Runtimes are in its database before the clock starts.
+``python -m tests.bench.many FOLDER COUNT`` is the measured process: embedded API, kopf, queue and reconciler in one
+process, as on a standalone host. The Runtimes are in its database before the clock starts.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from tests.support.fake_backend import FakeBackend
 
 NODE, NAMESPACE, INSTALL = "bench", "edge", "install"
 POLL_SECONDS = 0.5
-SETTLE_SECONDS = 10.0  # kopf's last annotations and the events are written
+SETTLE_SECONDS = 10.0  # until kopf's last annotations and the events are written
 
 
 class Figures(NamedTuple):
-    """``resync_percent`` is of one core, spread over the time between two resyncs."""
+    """``resync_percent`` is of one core, averaged over the time between two resyncs."""
 
     observed_seconds: float
     resync_percent: float
@@ -48,13 +48,13 @@ class Figures(NamedTuple):
 
 
 async def rows(count: int) -> list[tuple[str, str, str]]:
-    """The table's rows, from a process with ``count`` Runtimes beside one with none."""
+    """The table's rows, from a process with ``count`` Runtimes and one without any."""
     none, many = await _measured(0), await _measured(count)
     each = (many.resident_mib - none.resident_mib) / count * 1024
     return [
         (f"{count} Runtimes: start to all observed", "<= 30 s", f"{many.observed_seconds:.1f} s"),
         (f"{count} Runtimes: a resync that changes nothing", "<= 2 %", f"{many.resync_percent:.2f} % of a core"),
-        (f"{count} Runtimes: memory for each", "", f"{each:.0f} KiB ({none.resident_mib:.0f} MiB without any)"),
+        (f"{count} Runtimes: memory of each", "", f"{each:.0f} KiB ({none.resident_mib:.0f} MiB without any)"),
     ]
 
 
@@ -69,7 +69,7 @@ async def _measured(count: int) -> Figures:
 
 
 class _Settled:
-    """Counts the Runtimes whose status says that they are as wished."""
+    """Counts the settled Runtimes."""
 
     def __init__(self, reconciler: Reconciler, count: int) -> None:
         self._reconciler = reconciler
@@ -80,7 +80,7 @@ class _Settled:
             self.all.set()
 
     async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
-        """One pass."""
+        """Reconcile a Runtime."""
         result = await self._reconciler.reconcile(key, interrupted)
         if result.settled:
             self._keys.add(key)
@@ -122,11 +122,11 @@ async def _serve(folder: Path, count: int) -> Figures:
 
 
 async def _resync_percent(resync: Resync, queue: Queue) -> float:
-    """One resync from its list to its last pass, without what the process uses anyway."""
+    """The CPU of one resync, from its list to its last reconciliation, minus the idle CPU."""
     idle = await _cpu_during(asyncio.sleep(POLL_SECONDS)) / POLL_SECONDS
     began, before = time.perf_counter(), _cpu()
     await resync.resync()
-    while queue.depth:  # noqa: ASYNC110 - the queue tells nobody when it is empty
+    while queue.depth:  # noqa: ASYNC110 - the queue does not signal that it is empty
         await asyncio.sleep(0.05)
     return max(0.0, _cpu() - before - idle * (time.perf_counter() - began)) / RESYNC_SECONDS * 100
 

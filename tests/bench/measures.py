@@ -1,4 +1,4 @@
-"""The single measurements of ``make bench``: each returns plain figures and prints nothing."""
+"""The measurements of ``make bench``. They return plain figures and print nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.dockerd import Engine
 from tests.support.lan import Lan
 from tests.support.site import AGENT, Site
 
-FIRST_HOST = 40  # of the runtimes that populate() makes
-AT_ONCE = 4  # creates and deletes under way at once in the leak check
+FIRST_HOST = 40  # host number of the first runtime that populate() creates
+AT_ONCE = 4  # concurrent creates and deletes in the leak check
 
 
 class Creation(NamedTuple):
@@ -27,14 +27,14 @@ class Creation(NamedTuple):
 
 
 class Idle(NamedTuple):
-    """What the controller uses when nothing happens."""
+    """The resources that an idle controller uses."""
 
     resident_mib: float
     cpu_percent: float
 
 
 async def creation(site: Site, lan: Lan, engine: Engine, rounds: int) -> Creation:
-    """Raw and ours in turn, so that both meet the same noise."""
+    """Create with raw Docker and with the controller in turn, so that both see the same noise."""
     figures = Creation([], [], [])
     repository, version = site.environment["EDGE_RUNTIME_IMAGE"], site.environment["EDGE_RUNTIME_VERSION"]
     with Lan() as raw_lan, contextlib.closing(engine.client()) as client:
@@ -56,7 +56,7 @@ async def _create_timed(site: Site, lan: Lan, client: Any, number: int) -> tuple
     name = f"bench-{number}"
     events = client.events(decode=True, filters={"type": "container", "event": "start"})
     started = asyncio.create_task(asyncio.to_thread(next, events))
-    await asyncio.sleep(0.05)  # let the stream be open before the command
+    await asyncio.sleep(0.05)  # the stream must be open before the command
     began = time.time()
     await site.create(name, lan.parent, f"{lan.address(10 + number)}/24")
     answered = time.time() - began
@@ -74,7 +74,7 @@ async def remove(site: Site, name: str) -> None:
 
 
 async def populate(site: Site, lan: Lan, count: int) -> None:
-    """Have ``count`` runtimes running."""
+    """Start ``count`` runtimes."""
     names = [f"plc-{number}" for number in range(count)]
     for number, name in enumerate(names):
         await site.create(name, lan.parent, f"{lan.address(FIRST_HOST + number)}/24")
@@ -83,9 +83,9 @@ async def populate(site: Site, lan: Lan, count: int) -> None:
 
 
 async def idle(site: Site, seconds: float) -> Idle:
-    """Memory and CPU while nothing is asked."""
+    """Memory and CPU without any load."""
     assert site.process is not None
-    await asyncio.sleep(10)  # the passes after the creates are not idle
+    await asyncio.sleep(10)  # reconciliations after the creates are still running
     cpu = await process.cpu_percent(site.process.pid, seconds)
     return Idle(process.resident_mib(site.process.pid), cpu)
 
@@ -110,7 +110,7 @@ async def _cycle(site: Site, lan: Lan, name: str, number: int) -> None:
 
 
 async def leaks(site: Site, lan: Lan, engine: Engine, cycles: int) -> str:
-    """What is left of containers, networks, descriptors and threads after many creates and deletes."""
+    """The containers, networks, descriptors and threads that leak in many creates and deletes."""
     assert site.process is not None
     with contextlib.closing(engine.client()) as client:
         await asyncio.gather(*(_cycle(site, lan, f"warm-{n}", 120 + n) for n in range(AT_ONCE)))
@@ -121,7 +121,7 @@ async def leaks(site: Site, lan: Lan, engine: Engine, cycles: int) -> str:
                 await _cycle(site, lan, f"cycle-{lane}-{number}", 120 + lane)
 
         await asyncio.gather(*(worker(lane) for lane in range(AT_ONCE)))
-        await asyncio.sleep(5)  # connections of the last answers close
+        await asyncio.sleep(5)  # until the last connections are closed
         after = await _count(client.api), process.usage(site.process.pid)
     return (
         f"containers {after[0][0] - before[0][0]:+d}, networks {after[0][1] - before[0][1]:+d}, "

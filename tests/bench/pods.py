@@ -1,4 +1,4 @@
-"""How long a pod runtime takes from the cloud's command to Ready, beside ``kubectl create`` of the same pod."""
+"""Compares the time from the cloud's command to a Ready pod with ``kubectl create`` of the same pod."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class Creation(NamedTuple):
 
 
 async def creation(rounds: int) -> Creation:
-    """Ours and kubectl's in turn, so that both meet the same noise. Raises programs.Unavailable."""
+    """Create through the controller and with kubectl in turn, so that both see the same noise.
+
+    Raises programs.Unavailable.
+    """
     built = await asyncio.to_thread(nodes.build)
     with tempfile.TemporaryDirectory(prefix="edge-pods-") as name, nodes.Cluster(built, Path(name) / "cluster") as made:
         await asyncio.to_thread(made.load, image.runtime_images())
@@ -50,7 +53,7 @@ async def creation(rounds: int) -> Creation:
 
 @asynccontextmanager
 async def _installation(folder: Path, cluster: nodes.Cluster) -> AsyncIterator[tuple[ClusterSite, Site, ApiClient]]:
-    """One controller with all roles, which the cloud sees, and a client of the cluster."""
+    """A controller with all roles that is connected to the cloud, and a client of the cluster."""
     cloud = Cloud(folder / "cloud")
     await cloud.start()
     site = ClusterSite(folder, cluster.programs / "kubectl", cluster.kubeconfig, cloud, await cloud.enroll(AGENT))
@@ -78,7 +81,7 @@ async def _parent(site: ClusterSite) -> str:
         listed = [(node.get("status") or {}) for node in found]
         return next((one["interfaces"][0]["name"] for one in listed if one.get("api") and one.get("interfaces")), "")
 
-    name: str = await eventually(reported, "the node tells which interfaces it has")
+    name: str = await eventually(reported, "the node reports its interfaces")
     return name
 
 
@@ -92,7 +95,7 @@ async def _ours(controller: Site, api: ApiClient, parent: str, name: str, phase:
 
 
 async def _raw(site: ClusterSite, api: ApiClient, name: str, phase: float) -> float:
-    """The pod of our StatefulSet once more, made with kubectl."""
+    """A copy of the pod of our StatefulSet, created with kubectl."""
     template = (await site.get("statefulset", name))["spec"]["template"]
     described = {"name": f"raw-{name}", "namespace": NAMESPACE, "annotations": template["metadata"]["annotations"]}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": described, "spec": template["spec"]}
@@ -106,9 +109,9 @@ async def _raw(site: ClusterSite, api: ApiClient, name: str, phase: float) -> fl
 
 
 async def _until(phase: float) -> None:
-    """Wait for this part of a second of the clock, while the streams open.
+    """Wait for this fraction of a second of the clock, while the streams open.
 
-    A kubelet looks at its containers once a second: both ways start at the same distance from that.
+    A kubelet checks its containers once per second: both variants must start at the same offset.
     """
     await asyncio.sleep(0.2)
     await asyncio.sleep((phase - time.time()) % 1.0)

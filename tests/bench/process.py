@@ -1,4 +1,4 @@
-"""What a process uses: memory, CPU, file descriptors, threads (its children included where memory counts)."""
+"""Measures a process: memory (including its children), CPU, file descriptors, threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Usage(NamedTuple):
 
 
 def usage(pid: int) -> Usage:
-    """Descriptors and threads now."""
+    """The current usage."""
     process = psutil.Process(pid)
     return Usage(process.num_fds(), process.num_threads())
 

@@ -1,4 +1,4 @@
-"""What a runtime costs with nothing but the Docker API: internal bridge, container on macvlan, connect, start."""
+"""Creates a runtime with raw Docker calls: internal bridge, container on macvlan, connect, start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LAN_NETWORK = "bench-raw-lan"
 
 
 class RawDocker:
-    """The fewest calls that make a runtime of ours, over one kept connection."""
+    """The minimal calls that create a runtime like ours, over one persistent connection."""
 
     def __init__(self, client: Any, image: str, parent: str, subnet: str) -> None:
         self._client = client
@@ -24,7 +24,7 @@ class RawDocker:
         )["Id"]
 
     def create(self, name: str, address: str, number: int) -> float:
-        """Seconds from the first call until the container runs."""
+        """Create a container; return the seconds from the first call until it runs."""
         client = self._client
         began = time.perf_counter()
         pool = IPAMPool(subnet=f"10.214.{number}.0/28")
@@ -45,7 +45,7 @@ class RawDocker:
         return time.perf_counter() - began
 
     def remove(self, name: str) -> None:
-        """Remove what ``create`` made."""
+        """Remove the container and its network."""
         self._client.remove_container(name, force=True)
         self._client.remove_network(f"{name}-internal")
 

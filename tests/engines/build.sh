@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Docker engines that the suite runs on beside the one at hand: runc, dockerd28 and dockerd29, from the
-# Go modules pinned in the mod-* folders. Prints the folder with the finished binaries; nothing is built twice.
+# Builds the Docker engines that the suite runs on besides the installed one: runc, dockerd28 and dockerd29, from the
+# Go modules pinned in the mod-* folders. Prints the folder with the binaries; builds nothing twice.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,7 +19,7 @@ build() {
 
 bin=$(cache_folder engines "$here")
 mkdir -p "$bin"
-# Two runs at once build once.
+# Concurrent runs share one build.
 exec 9>"$bin/.lock"
 flock 9
 if [[ ! -x $bin/runc || ! -x $bin/dockerd28 || ! -x $bin/dockerd29 ]]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the Docker tests that differ by engine on each of them: the one at hand, 28.5 and 29. Arguments go to pytest;
-# ENGINES in the environment names some of them (dockerd, dockerd28, dockerd29).
+# Runs the Docker tests that depend on the engine on each of them: the installed one, 28.5 and 29. Passes its arguments
+# to pytest; ENGINES in the environment selects engines (dockerd, dockerd28, dockerd29).
 # Reports go to build/reports; the last line counts the tests of all engines.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1

@@ -81,7 +81,7 @@ class Engine:
     def start(self) -> None:
         """Start and wait until the API answers. Raises EngineFailed."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # NOTIFY_SOCKET: an engine started from a service must not report its readiness for it.
+        # NOTIFY_SOCKET: an engine started from within a service must not report readiness for that service.
         environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"} | {"PATH": SYSTEM_PATH}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -104,7 +104,7 @@ class Engine:
         engine_traces.kill_containerd(self.root)
 
     def restart(self) -> None:
-        """Stop and start; containers with a restart policy come back."""
+        """Stop and start it, with its containers that have a restart policy."""
         self.stop()
         self.start()
 

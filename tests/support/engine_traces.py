@@ -23,7 +23,7 @@ _END_SECONDS = 30
 
 
 def remove(root: Path) -> None:
-    """Remove every trace of the engine with this root, and the root."""
+    """Remove every trace of the engine with this root, including the root."""
     links = bridges(root)
     kill(root)
     for mount in reversed(mounts(root)):

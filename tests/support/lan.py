@@ -60,7 +60,7 @@ class Lan:
         run("ip", "link", "delete", self.parent)
 
     def plug(self) -> None:
-        """Bring the parent interface back under its old name."""
+        """Create the parent interface again under its old name."""
         self._connect()
         self._configure()
 

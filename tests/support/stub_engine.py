@@ -21,7 +21,7 @@ LIMITS = EngineLimits(
 
 
 class Manner(Enum):
-    """How a request is answered."""
+    """How the stub answers a request."""
 
     WHOLE = "whole"
     SILENT = "silent"  # read the request and never answer
@@ -91,7 +91,7 @@ class StubEngine:
         self._arrived[f"{method} {path}"].release()
         manner = self.manners.get(path, Manner.WHOLE)
         if manner is not Manner.SILENT:
-            body = json.dumps(self.answers.get(path, {"message": "so it is"})).encode()
+            body = json.dumps(self.answers.get(path, {"message": "default answer"})).encode()
             length = len(body) if manner is Manner.WHOLE else 2**30
             status = f"HTTP/1.1 {self.statuses.get(path, '200 OK')}\r\nApi-Version: {self.version}\r\n"
             writer.write(f"{status}Content-Length: {length}\r\n\r\n".encode())
