@@ -31,7 +31,7 @@ class Reconcilable(Protocol):
     def changes_in_place(self, target: Target, observed: Observed) -> bool:
         """Whether RepairNetworks can make the interfaces of this container match the spec; else replace it."""
 
-    async def made_for(self, identity: Identity) -> str:
+    async def owner_uid(self, identity: Identity) -> str:
         """The uid of the Runtime that the container names as its owner, "" without one.
 
         Raises errors.Waiting(DAEMON_UNREACHABLE).
@@ -48,7 +48,7 @@ class Reconcilable(Protocol):
     def changes(self) -> AsyncIterator[Identity | Contact]:
         """Yield the identity of each runtime that changes, forever; CONNECTED at first and after each gap."""
 
-    async def known(self) -> list[Orphan]:
+    async def list_containers(self) -> list[Orphan]:
         """All containers of this installation, running or not."""
 
 
@@ -64,7 +64,7 @@ class Backend(Reconcilable, Protocol):
     async def logs(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
         """Stream the runtime's output. Raises errors.NotFoundError."""
 
-    async def belongings(self, *, volumes: bool) -> list[str]:
+    async def list_objects(self, *, volumes: bool) -> list[str]:
         """Describe every object with our labels and install id; volumes, which hold user data, only on request."""
 
     async def purge(self, *, volumes: bool) -> list[str]:

@@ -89,18 +89,18 @@ def purge(settings: Settings, node: str | None, *, yes: bool, volumes: bool) -> 
             click.echo(line)
 
 
-def _list(belongings: list[str], *, done: bool = False) -> None:
-    for line in belongings:
+def _list(list_objects: list[str], *, done: bool = False) -> None:
+    for line in list_objects:
         click.echo(line)
     if done:
         return
-    click.echo("run again with --yes to remove these" if belongings else "there is nothing to remove")
+    click.echo("run again with --yes to remove these" if list_objects else "there is nothing to remove")
 
 
 async def _lost(node: str, namespace: str, *, yes: bool) -> list[str]:
     api = ApiClient(from_cluster(os.environ))
     try:
-        return await (decommission.release(api, namespace, node) if yes else decommission.belongings(api, node))
+        return await (decommission.release(api, namespace, node) if yes else decommission.list_objects(api, node))
     finally:
         await api.close()
 
@@ -108,7 +108,7 @@ async def _lost(node: str, namespace: str, *, yes: bool) -> list[str]:
 async def _belongings(settings: Settings, install_id: str, *, volumes: bool) -> list[str]:
     backend = _backend(settings, install_id)
     try:
-        return await backend.belongings(volumes=volumes)
+        return await backend.list_objects(volumes=volumes)
     finally:
         backend.close()
 

@@ -209,7 +209,7 @@ class Resync:
         await self._report_orphans({self._identity(body) for body in found})
 
     async def _report_orphans(self, identities: set[base.Identity]) -> None:
-        orphans = {orphan for orphan in await self._backend.known() if orphan.identity not in identities}
+        orphans = {orphan for orphan in await self._backend.list_containers() if orphan.identity not in identities}
         for orphan in orphans - self._reported:
             self._report(orphan)
         self._reported = orphans

@@ -117,9 +117,9 @@ class Owners:
         if not others:
             return runtime
         candidates, identity = [runtime, *others], self._identity(runtime)
-        made_for = await self._backend.made_for(identity)
+        owner_uid = await self._backend.owner_uid(identity)
         remembered = self._index.key_of(identity)
-        labelled = [one for one in candidates if one["metadata"]["uid"] == made_for]
+        labelled = [one for one in candidates if one["metadata"]["uid"] == owner_uid]
         indexed = [one for one in candidates if _key(one) == remembered]
         with_container = sorted(filter(claims.has_container, candidates), key=lambda one: str(one["metadata"]["uid"]))
         return next(iter([*labelled, *indexed, *with_container]), None)

@@ -48,7 +48,7 @@ class ProgressRecorder:
 
 
 @dataclass
-class Bench:
+class BackendHarness:
     """A backend under test with its installation: builds targets, and runs steps one after the other.
 
     ``own`` creates the Runtime of a target and returns its uid, for backends whose objects need an existing owner.
@@ -76,11 +76,11 @@ class Bench:
 
     async def up(self, target: Target) -> Target:
         """Create and start a runtime, and wait until it runs."""
-        target = await self.begun(target)
+        target = await self.create_and_start(target)
         await self.settled(target)
         return target
 
-    async def begun(self, target: Target) -> Target:
+    async def create_and_start(self, target: Target) -> Target:
         """Create and start a runtime, without waiting for the result."""
         if self.own:
             self.uids[target.name] = await self.own(target)
@@ -96,7 +96,7 @@ class Bench:
             ),
         )
 
-    async def hindered(self, target: Target, reason: str) -> base.Observed:
+    async def blocked(self, target: Target, reason: str) -> base.Observed:
         """The state once it has a blocker with this reason."""
         return await self._until(
             target, lambda observed: observed.blocker is not None and observed.blocker.reason == reason
@@ -146,9 +146,9 @@ class NewBackend(Protocol):
 @pytest.fixture
 async def leases(tmp_path: Path) -> AsyncIterator[LeaseManager]:
     """The test's lease manager."""
-    keeper = LeaseManager(tmp_path / "leases")
-    yield keeper
-    keeper.close()
+    manager = LeaseManager(tmp_path / "leases")
+    yield manager
+    manager.close()
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ async def new_backend(
 
 
 @pytest.fixture
-async def pods_bench(cluster: nodes.Cluster, install_id: str) -> AsyncIterator[Bench]:
+async def pods_harness(cluster: nodes.Cluster, install_id: str) -> AsyncIterator[BackendHarness]:
     """A pods backend on the session's cluster, whose objects are purged afterwards."""
     api = ApiClient(await asyncio.to_thread(endpoint.from_kubeconfig, cluster.kubeconfig))
     backend = PodsBackend(api, install_id, "default", settle_seconds=3.0)
@@ -216,7 +216,7 @@ async def pods_bench(cluster: nodes.Cluster, install_id: str) -> AsyncIterator[B
         made = await api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": spec})
         return str(made["metadata"]["uid"])
 
-    yield Bench(backend, install_id, image.REPOSITORY, own=own)
+    yield BackendHarness(backend, install_id, image.REPOSITORY, own=own)
     await backend.purge(volumes=True)
     for found in await api.list(kinds.RUNTIMES, "edge"):
         if found["metadata"]["name"].endswith(install_id):
@@ -225,15 +225,15 @@ async def pods_bench(cluster: nodes.Cluster, install_id: str) -> AsyncIterator[B
 
 
 @pytest.fixture
-def bench(docker_bench: Bench) -> Bench:
+def harness(docker_harness: BackendHarness) -> BackendHarness:
     """The Docker backend by default; some modules override it."""
-    return docker_bench
+    return docker_harness
 
 
 @pytest.fixture
-def docker_bench(new_backend: NewBackend, install_id: str, runtime_image: str) -> Bench:
+def docker_harness(new_backend: NewBackend, install_id: str, runtime_image: str) -> BackendHarness:
     """A Docker backend on the session's engine, which has the runtime image."""
-    return Bench(new_backend(install_id), install_id, runtime_image)
+    return BackendHarness(new_backend(install_id), install_id, runtime_image)
 
 
 @pytest.fixture

@@ -9,23 +9,23 @@ from controller.backends import base
 from controller.backends.base import Target
 from controller.container_root import Process
 from controller.network.netns import Namespace, Snapshot
-from tests.backends.conftest import Bench
+from tests.backends.conftest import BackendHarness
 
 
-async def links_of(bench: Bench, target: Target) -> Snapshot:
+async def links_of(harness: BackendHarness, target: Target) -> Snapshot:
     """The links inside the runtime."""
-    async with Namespace(await process_of(bench, target)) as namespace:
+    async with Namespace(await process_of(harness, target)) as namespace:
         return await namespace.snapshot()
 
 
-async def pid_of(bench: Bench, target: Target) -> int:
+async def pid_of(harness: BackendHarness, target: Target) -> int:
     """The host's pid of the runtime's first process."""
-    return (await process_of(bench, target)).pid
+    return (await process_of(harness, target)).pid
 
 
-async def process_of(bench: Bench, target: Target) -> Process:
+async def process_of(harness: BackendHarness, target: Target) -> Process:
     """The runtime's first process."""
-    running: list[base.RunningContainer] = await bench.backend.running()
+    running: list[base.RunningContainer] = await harness.backend.running()
     return next(Process(found.pid, found.container) for found in running if found.identity == target.identity)
 
 
@@ -35,8 +35,8 @@ def changed(target: Target, **spec: Any) -> Target:
     return dataclasses.replace(target, generation=2, spec=type(target.spec).model_validate(wire))
 
 
-async def in_order(bench: Bench, target: Target) -> bool:
+async def in_order(harness: BackendHarness, target: Target) -> bool:
     """Whether the backend observes exactly the interfaces of the spec, all in order."""
-    observed = await bench.backend.observe(target)
+    observed = await harness.backend.observe(target)
     assert {found.name: found.detail for found in observed.interfaces if not found.in_order} == {}
     return observed.internal_attached and len(observed.interfaces) == len(target.spec.interfaces)

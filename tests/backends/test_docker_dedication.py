@@ -16,7 +16,7 @@ from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
 from controller.network.interface_passthrough import InterfacePassthrough
-from tests.backends.conftest import Bench, NewBackend, interface
+from tests.backends.conftest import BackendHarness, NewBackend, interface
 from tests.backends.inside import changed, links_of
 from tests.support.command import run
 from tests.support.lan import Lan
@@ -44,73 +44,73 @@ def on_host(name: str) -> tuple[Any, ...]:
     return link["address"], link["mtu"], "UP" in link["flags"], given
 
 
-async def has_it(bench: Bench, target: Target, nic: Lan) -> bool:
+async def has_it(harness: BackendHarness, target: Target, nic: Lan) -> bool:
     """Whether the interface is in the runtime under its name, is up, and the backend reports no fault."""
-    links = {link.name: link for link in (await links_of(bench, target)).links}
-    fault = (await bench.backend.observe(target)).dedicated_fault
+    links = {link.name: link for link in (await links_of(harness, target)).links}
+    fault = (await harness.backend.observe(target)).dedicated_fault
     return fault == "" and nic.parent in links and links[nic.parent].up
 
 
-async def test_it_is_moved_in_and_returned_unchanged_at_a_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
+async def test_it_is_moved_in_and_returned_unchanged_at_a_stop(harness: BackendHarness, lan: Lan, nic: Lan) -> None:
     before = on_host(nic.parent)
-    desired = bench.target(interfaces=[interface(lan, 10)], dedicatedInterface=nic.parent)
+    desired = harness.target(interfaces=[interface(lan, 10)], dedicatedInterface=nic.parent)
 
-    target = await bench.up(desired)
-    assert await has_it(bench, target, nic)
+    target = await harness.up(desired)
+    assert await has_it(harness, target, nic)
     assert on_host(nic.parent) == ()
     assert lan.ping(lan.address(10))
-    await bench.run(target, base.Step.STOP_CONTAINER)
+    await harness.run(target, base.Step.STOP_CONTAINER)
 
     assert on_host(nic.parent) == before
     assert nic.ping(nic.address(2))
-    assert not (await bench.backend.observe(target)).lent
+    assert not (await harness.backend.observe(target)).lent
 
 
-async def test_an_interface_that_was_down_is_returned_down(bench: Bench, nic: Lan) -> None:
+async def test_an_interface_that_was_down_is_returned_down(harness: BackendHarness, nic: Lan) -> None:
     nic.set_up(up=False)
-    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
-    assert await has_it(bench, target, nic)
+    target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
+    assert await has_it(harness, target, nic)
 
-    await bench.down(target)
+    await harness.down(target)
 
     assert on_host(nic.parent)[2] is False
 
 
-async def test_it_is_moved_in_at_each_start(bench: Bench, nic: Lan, api: Any) -> None:
-    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
-    await bench.run(target, base.Step.RESTART_CONTAINER)
-    assert await has_it(bench, target, nic)
+async def test_it_is_moved_in_at_each_start(harness: BackendHarness, nic: Lan, api: Any) -> None:
+    target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
+    await harness.run(target, base.Step.RESTART_CONTAINER)
+    assert await has_it(harness, target, nic)
 
     api.restart(target.identity.device_id, timeout=1)
-    assert not await has_it(bench, target, nic)
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
+    assert not await has_it(harness, target, nic)
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
 
-    assert await has_it(bench, target, nic)
+    assert await has_it(harness, target, nic)
 
 
 async def test_the_other_interfaces_are_repaired_after_a_restart_by_the_engine(
-    bench: Bench, lan: Lan, nic: Lan, api: Any
+    harness: BackendHarness, lan: Lan, nic: Lan, api: Any
 ) -> None:
     wired = [interface(lan, 10), interface(lan, 11, "cell")]
-    target = await bench.up(bench.target(interfaces=wired, dedicatedInterface=nic.parent))
+    target = await harness.up(harness.target(interfaces=wired, dedicatedInterface=nic.parent))
 
     # The namespace of the previous run is still held, with links that have the same MAC addresses.
     api.restart(target.identity.device_id, timeout=1)
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
 
-    assert await has_it(bench, target, nic)
+    assert await has_it(harness, target, nic)
     assert lan.ping(lan.address(10))
     assert lan.ping(lan.address(11))
 
 
 async def test_it_is_returned_after_a_crash_of_container_and_controller(
-    bench: Bench, nic: Lan, api: Any, new_backend: NewBackend
+    harness: BackendHarness, nic: Lan, api: Any, new_backend: NewBackend
 ) -> None:
     before = on_host(nic.parent)
-    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
     api.update_container(target.identity.device_id, restart_policy={"Name": "no"})
     api.kill(target.identity.device_id)
-    another = Bench(new_backend(bench.install_id), bench.install_id, bench.image)
+    another = BackendHarness(new_backend(harness.install_id), harness.install_id, harness.image)
 
     observed = await another.backend.observe(target)
     assert (observed.lent, on_host(nic.parent)) == (True, ())
@@ -119,38 +119,42 @@ async def test_it_is_returned_after_a_crash_of_container_and_controller(
     assert on_host(nic.parent) == before
 
 
-async def test_the_next_repair_recovers_from_a_crash_between_steps(bench: Bench, nic: Lan, tmp_path: Path) -> None:
+async def test_the_next_repair_recovers_from_a_crash_between_steps(
+    harness: BackendHarness, nic: Lan, tmp_path: Path
+) -> None:
     before = on_host(nic.parent)
-    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
     # As after a crash just behind the move to the host.
     run("nsenter", f"--net={tmp_path}/lent/{nic.parent}.namespace", "ip", "link", "set", nic.parent, "netns", "1")
     assert on_host(nic.parent) != before
 
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
-    assert await has_it(bench, target, nic)
-    await bench.run(target, base.Step.STOP_CONTAINER)
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
+    assert await has_it(harness, target, nic)
+    await harness.run(target, base.Step.STOP_CONTAINER)
 
     assert on_host(nic.parent)[0] == before[0]
 
 
-async def test_it_is_returned_from_a_container_that_somebody_removed(bench: Bench, nic: Lan, api: Any) -> None:
+async def test_it_is_returned_from_a_container_that_somebody_removed(
+    harness: BackendHarness, nic: Lan, api: Any
+) -> None:
     before = on_host(nic.parent)
-    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
     api.remove_container(target.identity.device_id, force=True)
-    assert (await bench.backend.observe(target)).lent
+    assert (await harness.backend.observe(target)).lent
 
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert on_host(nic.parent) == before
 
 
 async def test_it_is_returned_without_the_mount_of_the_namespace(
-    bench: Bench, nic: Lan, new_backend: NewBackend, tmp_path: Path
+    harness: BackendHarness, nic: Lan, new_backend: NewBackend, tmp_path: Path
 ) -> None:
     before = on_host(nic.parent)
-    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+    target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
     run("umount", str(tmp_path / "lent" / f"{nic.parent}.namespace"))
-    another = Bench(new_backend(bench.install_id), bench.install_id, bench.image)
+    another = BackendHarness(new_backend(harness.install_id), harness.install_id, harness.image)
     assert await has_it(another, target, nic)
 
     await another.run(target, base.Step.STOP_CONTAINER)
@@ -158,39 +162,41 @@ async def test_it_is_returned_without_the_mount_of_the_namespace(
     assert on_host(nic.parent) == before
 
 
-async def test_it_is_refused_while_another_runtime_needs_it(bench: Bench, nic: Lan) -> None:
-    desired = bench.target(interfaces=[], dedicatedInterface=nic.parent)
+async def test_it_is_refused_while_another_runtime_needs_it(harness: BackendHarness, nic: Lan) -> None:
+    desired = harness.target(interfaces=[], dedicatedInterface=nic.parent)
     rivalled = dataclasses.replace(desired, rival="eth1 is a parent of plc-9")
 
-    assert (await bench.backend.observe(rivalled)).start_blockers == (
+    assert (await harness.backend.observe(rivalled)).start_blockers == (
         (reasons.DEDICATED_REFUSED, "eth1 is a parent of plc-9"),
     )
-    target = await bench.up(desired)
-    assert (await bench.backend.observe(dataclasses.replace(target, rival=rivalled.rival))).start_blockers == ()
+    target = await harness.up(desired)
+    assert (await harness.backend.observe(dataclasses.replace(target, rival=rivalled.rival))).start_blockers == ()
 
 
-async def test_it_is_moved_in_and_out_while_the_runtime_runs(bench: Bench, nic: Lan) -> None:
+async def test_it_is_moved_in_and_out_while_the_runtime_runs(harness: BackendHarness, nic: Lan) -> None:
     before = on_host(nic.parent)
-    target = await bench.up(bench.target(interfaces=[]))
-    started = (await bench.backend.observe(target)).started_at
+    target = await harness.up(harness.target(interfaces=[]))
+    started = (await harness.backend.observe(target)).started_at
     desired = changed(target, dedicatedInterface=nic.parent)
-    assert (await bench.backend.observe(desired)).dedicated_fault
+    assert (await harness.backend.observe(desired)).dedicated_fault
 
-    await bench.run(desired, base.Step.REPAIR_NETWORKS)
-    assert await has_it(bench, desired, nic)
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
+    await harness.run(desired, base.Step.REPAIR_NETWORKS)
+    assert await has_it(harness, desired, nic)
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert on_host(nic.parent) == before
-    assert (await bench.backend.observe(target)).started_at == started
+    assert (await harness.backend.observe(target)).started_at == started
 
 
-async def test_an_interface_with_the_name_of_a_docker_link_survives_the_stop(bench: Bench, lan: Lan, nic: Lan) -> None:
+async def test_an_interface_with_the_name_of_a_docker_link_survives_the_stop(
+    harness: BackendHarness, lan: Lan, nic: Lan
+) -> None:
     run("ip", "link", "set", nic.parent, "name", "eth1")
     try:
-        desired = bench.target(interfaces=[interface(lan, 10, "eth0")], dedicatedInterface="eth1")
-        target = await bench.up(desired)
-        links = {link.name: link for link in (await links_of(bench, target)).links}
-        await bench.run(target, base.Step.STOP_CONTAINER)
+        desired = harness.target(interfaces=[interface(lan, 10, "eth0")], dedicatedInterface="eth1")
+        target = await harness.up(desired)
+        links = {link.name: link for link in (await links_of(harness, target)).links}
+        await harness.run(target, base.Step.STOP_CONTAINER)
     finally:
         run("ip", "link", "set", "eth1", "name", nic.parent)
 
@@ -199,60 +205,64 @@ async def test_an_interface_with_the_name_of_a_docker_link_survives_the_stop(ben
     assert len(links) == 3
 
 
-async def test_a_second_runtime_is_refused(bench: Bench, nic: Lan) -> None:
-    first = await bench.up(bench.target("plc1", interfaces=[], dedicatedInterface=nic.parent))
-    second = bench.target("plc2", interfaces=[], dedicatedInterface=nic.parent)
+async def test_a_second_runtime_is_refused(harness: BackendHarness, nic: Lan) -> None:
+    first = await harness.up(harness.target("plc1", interfaces=[], dedicatedInterface=nic.parent))
+    second = harness.target("plc2", interfaces=[], dedicatedInterface=nic.parent)
 
-    ((reason, message),) = (await bench.backend.observe(second)).start_blockers
+    ((reason, message),) = (await harness.backend.observe(second)).start_blockers
     with pytest.raises(errors.Stalled) as refused:
-        await bench.up(second)
+        await harness.up(second)
 
     assert reason == refused.value.reason == reasons.DEDICATED_REFUSED
     assert first.identity.device_id in message
-    assert await has_it(bench, first, nic)
+    assert await has_it(harness, first, nic)
 
 
-async def refusal(bench: Bench, name: str, **spec: Any) -> tuple[str, str]:
+async def refusal(harness: BackendHarness, name: str, **spec: Any) -> tuple[str, str]:
     """The reason and message of the refusal."""
-    observed: base.Observed = await bench.backend.observe(bench.target("plc9", dedicatedInterface=name, **spec))
+    observed: base.Observed = await harness.backend.observe(harness.target("plc9", dedicatedInterface=name, **spec))
     return observed.start_blockers[0]
 
 
-async def test_an_interface_that_the_host_or_a_runtime_uses_is_refused(bench: Bench, lan: Lan, nic: Lan) -> None:
-    await bench.up(bench.target(interfaces=[interface(lan, 10)]))
-    assert (await refusal(bench, lan.parent))[0] == reasons.DEDICATED_REFUSED
-    own = await refusal(bench, nic.parent, interfaces=[interface(nic, 10)])
+async def test_an_interface_that_the_host_or_a_runtime_uses_is_refused(
+    harness: BackendHarness, lan: Lan, nic: Lan
+) -> None:
+    await harness.up(harness.target(interfaces=[interface(lan, 10)]))
+    assert (await refusal(harness, lan.parent))[0] == reasons.DEDICATED_REFUSED
+    own = await refusal(harness, nic.parent, interfaces=[interface(nic, 10)])
     assert own[0] == reasons.DEDICATED_REFUSED
 
     run("ip", "route", "add", "default", "via", nic.gateway, "dev", nic.parent, "metric", "4000")
-    assert "default route" in (await refusal(bench, nic.parent))[1]
+    assert "default route" in (await refusal(harness, nic.parent))[1]
     run("ip", "route", "del", "default", "via", nic.gateway, "dev", nic.parent)
     upper = f"{nic.parent[:12]}-up"
     run("ip", "link", "add", "link", nic.parent, "name", upper, "type", "macvlan")
-    assert upper in (await refusal(bench, nic.parent))[1]
+    assert upper in (await refusal(harness, nic.parent))[1]
 
 
-async def test_a_start_waits_for_a_missing_interface(bench: Bench, nic: Lan) -> None:
-    desired = bench.target(interfaces=[], dedicatedInterface=nic.parent)
+async def test_a_start_waits_for_a_missing_interface(harness: BackendHarness, nic: Lan) -> None:
+    desired = harness.target(interfaces=[], dedicatedInterface=nic.parent)
     await asyncio.to_thread(nic.unplug)
-    assert (await bench.backend.observe(desired)).start_blockers[0][0] == reasons.PARENT_MISSING
+    assert (await harness.backend.observe(desired)).start_blockers[0][0] == reasons.PARENT_MISSING
     await asyncio.to_thread(nic.plug)
 
-    target = await bench.up(desired)
+    target = await harness.up(desired)
 
-    assert await has_it(bench, target, nic)
+    assert await has_it(harness, target, nic)
 
 
-async def test_an_interface_that_is_pulled_and_plugged_in_returns_to_the_runtime(bench: Bench, nic: Lan) -> None:
-    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+async def test_an_interface_that_is_pulled_and_plugged_in_returns_to_the_runtime(
+    harness: BackendHarness, nic: Lan
+) -> None:
+    target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
     run("ip", "netns", "exec", nic.namespace, "ip", "link", "delete", "lan0")
 
-    assert not await has_it(bench, target, nic)
+    assert not await has_it(harness, target, nic)
     await asyncio.to_thread(nic.plug)
 
     async def back() -> bool:
-        await bench.run(target, base.Step.REPAIR_NETWORKS)
-        return await has_it(bench, target, nic)
+        await harness.run(target, base.Step.REPAIR_NETWORKS)
+        return await has_it(harness, target, nic)
 
     await eventually(back, "the interface is in the runtime again")
 
@@ -274,14 +284,14 @@ async def test_records_of_an_earlier_boot_are_ignored(tmp_path: Path, nic: Lan) 
     assert await passthrough.passthroughs() == {}
 
 
-async def test_an_interface_whose_name_is_taken_on_the_host_is_not_lost(bench: Bench, nic: Lan) -> None:
-    target = await bench.up(bench.target(interfaces=[], dedicatedInterface=nic.parent))
+async def test_an_interface_whose_name_is_taken_on_the_host_is_not_lost(harness: BackendHarness, nic: Lan) -> None:
+    target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
     run("ip", "link", "add", nic.parent, "type", "bridge")
 
     with pytest.raises(errors.Retry):
-        await bench.run(target, base.Step.STOP_CONTAINER)
-    assert (await bench.backend.observe(target)).lent
+        await harness.run(target, base.Step.STOP_CONTAINER)
+    assert (await harness.backend.observe(target)).lent
     run("ip", "link", "delete", nic.parent)
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert nic.ping(nic.address(2))

@@ -22,7 +22,7 @@ from controller.backends.docker.containers import confinement
 from controller.container_root import Process
 from controller.devices import nodes
 from controller.devices.serial import SerialDevice, SerialDevices
-from tests.backends.conftest import Bench
+from tests.backends.conftest import BackendHarness
 from tests.support.serial_port import Far, Host
 
 pytestmark = pytest.mark.docker
@@ -58,24 +58,24 @@ def inside(api: Any, target: Target, program: str) -> str:
     return str(api.exec_start(job["Id"]).decode()).strip()
 
 
-async def seen(bench: Bench, target: Target) -> ObservedDevice:
+async def seen(harness: BackendHarness, target: Target) -> ObservedDevice:
     """The observed state of its only port."""
-    observed: base.Observed = await bench.backend.observe(target)
+    observed: base.Observed = await harness.backend.observe(target)
     (found,) = observed.devices
     return found
 
 
 async def test_a_runtime_reads_and_writes_its_device(
-    bench: Bench, api: Any, plant: Host, far: Far, devices: list[SerialDevice]
+    harness: BackendHarness, api: Any, plant: Host, far: Far, devices: list[SerialDevice]
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    target = await bench.up(bench.target(serialPorts=[PORT]))
-    assert (await seen(bench, target)).detail == "/dev/line0 is missing"
+    target = await harness.up(harness.target(serialPorts=[PORT]))
+    assert (await seen(harness, target)).detail == "/dev/line0 is missing"
 
-    await bench.run(target, base.Step.ATTACH_DEVICES)
+    await harness.run(target, base.Step.ATTACH_DEVICES)
 
-    assert await seen(bench, target) == ObservedDevice("line", "/dev/ttyUSB0")
+    assert await seen(harness, target) == ObservedDevice("line", "/dev/ttyUSB0")
     assert inside(api, target, WRITE.format("to the plant")) == ""
     assert far.received() == "to the plant"
     far.type("from the plant")
@@ -83,59 +83,59 @@ async def test_a_runtime_reads_and_writes_its_device(
 
 
 async def test_a_device_works_again_after_it_was_plugged_in_elsewhere(
-    bench: Bench, api: Any, plant: Host, far: Far, other_far: Far, devices: list[SerialDevice]
+    harness: BackendHarness, api: Any, plant: Host, far: Far, other_far: Far, devices: list[SerialDevice]
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    target = await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
-    started = (await bench.backend.observe(target)).started_at
+    target = await harness.run(await harness.up(harness.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
+    started = (await harness.backend.observe(target)).started_at
 
     plant.unplug("ttyUSB0")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    assert (await seen(bench, target)).awaits == ""  # a dead node remains
-    await bench.run(target, base.Step.ATTACH_DEVICES)
-    assert (await seen(bench, target)).awaits == reasons.DEVICE_MISSING
+    assert (await seen(harness, target)).awaits == ""  # a dead node remains
+    await harness.run(target, base.Step.ATTACH_DEVICES)
+    assert (await seen(harness, target)).awaits == reasons.DEVICE_MISSING
     assert "No such file" in inside(api, target, WRITE.format("nobody"))
 
     plant.plug("ttyUSB7", other_far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    await bench.run(target, base.Step.ATTACH_DEVICES)
+    await harness.run(target, base.Step.ATTACH_DEVICES)
 
     assert inside(api, target, WRITE.format("again")) == ""
     assert (far.received(), other_far.received()) == ("", "again")
-    assert (await bench.backend.observe(target)).started_at == started
+    assert (await harness.backend.observe(target)).started_at == started
 
 
 async def test_the_node_is_placed_again_after_a_restart_by_the_engine(
-    bench: Bench, api: Any, plant: Host, far: Far, devices: list[SerialDevice]
+    harness: BackendHarness, api: Any, plant: Host, far: Far, devices: list[SerialDevice]
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    target = await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
+    target = await harness.run(await harness.up(harness.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
 
     api.restart(target.identity.device_id, timeout=0)
 
-    assert not (await seen(bench, target)).in_order
-    await bench.run(target, base.Step.ATTACH_DEVICES)
+    assert not (await seen(harness, target)).in_order
+    await harness.run(target, base.Step.ATTACH_DEVICES)
     assert inside(api, target, WRITE.format("after")) == ""
 
 
 async def test_a_device_of_another_runtime_is_refused(
-    bench: Bench, plant: Host, far: Far, devices: list[SerialDevice]
+    harness: BackendHarness, plant: Host, far: Far, devices: list[SerialDevice]
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    first = await bench.run(await bench.up(bench.target("plc1", serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
-    assert (await seen(bench, first)).in_order
-    second = await bench.run(await bench.up(bench.target("plc2", serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
+    first = await harness.run(await harness.up(harness.target("plc1", serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
+    assert (await seen(harness, first)).in_order
+    second = await harness.run(await harness.up(harness.target("plc2", serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
 
-    found = await seen(bench, second)
+    found = await seen(harness, second)
 
     assert (found.in_order, found.awaits) == (False, reasons.DEVICE_IN_USE)
     assert first.identity.device_id in found.detail
-    await bench.down(first)
-    await bench.run(second, base.Step.ATTACH_DEVICES)
-    assert (await seen(bench, second)).in_order
+    await harness.down(first)
+    await harness.run(second, base.Step.ATTACH_DEVICES)
+    assert (await seen(harness, second)).in_order
 
 
 # A console, an on-board port, a USB adapter, and a device that is not serial.
@@ -154,9 +154,9 @@ def opened(api: Any, target: Target) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize(("ports", "expected"), [([], []), ([PORT], [(188, 0)])], ids=["without ports", "with one"])
 async def test_a_container_may_open_only_devices_of_its_spec_and_create_none(
-    bench: Bench, api: Any, ports: list[Any], expected: list[tuple[int, int]]
+    harness: BackendHarness, api: Any, ports: list[Any], expected: list[tuple[int, int]]
 ) -> None:
-    target = await bench.up(bench.target(serialPorts=ports, realtime={"enabled": True}))
+    target = await harness.up(harness.target(serialPorts=ports, realtime={"enabled": True}))
     program = "import os; os.mknod('/dev/y', 0o20600, os.makedev({}, {}))"
     assert all("not permitted" in inside(api, target, program.format(*number)) for number in NODES)
     assert await asyncio.to_thread(opened, api, target) == expected
@@ -166,39 +166,39 @@ async def test_a_container_may_open_only_devices_of_its_spec_and_create_none(
 
 
 async def test_a_first_port_needs_a_new_container(
-    bench: Bench, plant: Host, far: Far, devices: list[SerialDevice]
+    harness: BackendHarness, plant: Host, far: Far, devices: list[SerialDevice]
 ) -> None:
-    await bench.up(bench.target())
-    target = bench.target(serialPorts=[PORT])
-    found = await seen(bench, target)
+    await harness.up(harness.target())
+    target = harness.target(serialPorts=[PORT])
+    found = await seen(harness, target)
     assert (found.awaits, found.needs_new_container) == (reasons.DEVICES_UNSUPPORTED, True)
     assert "usb-plc: request a restart" in found.detail
 
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    assert (await seen(bench, target)).awaits == reasons.DEVICES_UNSUPPORTED
-    target = await bench.run(target, base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER, base.Step.ATTACH_DEVICES)
-    assert await seen(bench, target) == ObservedDevice("line", "/dev/ttyUSB0")
+    assert (await seen(harness, target)).awaits == reasons.DEVICES_UNSUPPORTED
+    target = await harness.run(target, base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER, base.Step.ATTACH_DEVICES)
+    assert await seen(harness, target) == ObservedDevice("line", "/dev/ttyUSB0")
 
 
 async def test_the_node_of_a_removed_port_is_deleted(
-    bench: Bench, api: Any, plant: Host, far: Far, devices: list[SerialDevice]
+    harness: BackendHarness, api: Any, plant: Host, far: Far, devices: list[SerialDevice]
 ) -> None:
     plant.plug("ttyUSB0", far.number, by_id="usb-plc")
     devices[:] = await asyncio.to_thread(SerialDevices(plant.roots).scan)
-    await bench.run(await bench.up(bench.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
+    await harness.run(await harness.up(harness.target(serialPorts=[PORT])), base.Step.ATTACH_DEVICES)
 
-    target = bench.target()
-    assert (await seen(bench, target)).detail == "it is no longer in the spec"
-    await bench.run(target, base.Step.ATTACH_DEVICES)
+    target = harness.target()
+    assert (await seen(harness, target)).detail == "it is no longer in the spec"
+    await harness.run(target, base.Step.ATTACH_DEVICES)
 
-    observed = await bench.backend.observe(target)
+    observed = await harness.backend.observe(target)
     assert observed.devices == ()
     assert "No such file" in inside(api, target, WRITE.format("nobody"))
     # Engines cannot revoke access to what the runtime kept open or linked under another name.
     assert [reason for reason, _ in observed.warnings] == [reasons.EXCESS_RIGHTS]
-    await bench.run(target, base.Step.REPLACE_CONTAINER)
-    assert (await bench.backend.observe(target)).warnings == ()
+    await harness.run(target, base.Step.REPLACE_CONTAINER)
+    assert (await harness.backend.observe(target)).warnings == ()
 
 
 SWAP = """
@@ -217,9 +217,9 @@ while True:
 
 
 async def test_a_runtime_that_replaces_new_nodes_by_symlinks_reaches_no_host_file(
-    bench: Bench, api: Any, tmp_path: Path
+    harness: BackendHarness, api: Any, tmp_path: Path
 ) -> None:
-    target = await bench.up(bench.target(serialPorts=[PORT]))
+    target = await harness.up(harness.target(serialPorts=[PORT]))
     precious = tmp_path / "shadow"
     precious.touch(0o600)
     document = api.inspect_container(target.identity.device_id)
@@ -246,30 +246,30 @@ async def test_a_runtime_that_replaces_new_nodes_by_symlinks_reaches_no_host_fil
 
 
 async def test_a_container_with_excess_rights_keeps_running_with_a_warning_until_replaced(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: BackendHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide = {"DeviceCgroupRules": [f"c {major}:* rw" for major in (188, 166, 204, 4)]}
     with monkeypatch.context() as earlier:
         earlier.setattr(confinement, "at_creation", lambda *_: wide)
-        target = await bench.up(bench.target())
-    before = await bench.backend.observe(target)
+        target = await harness.up(harness.target())
+    before = await harness.backend.observe(target)
     assert [reason for reason, _ in before.warnings] == [reasons.EXCESS_RIGHTS]
     assert f"docker rm -f {target.identity.device_id}" in before.warnings[0][1]
-    assert (await bench.backend.survey()).unconfined == (target.identity.device_id,)
+    assert (await harness.backend.survey()).unconfined == (target.identity.device_id,)
 
-    await bench.run(target, base.Step.RESTART_CONTAINER)
-    after = await bench.backend.observe(target)
+    await harness.run(target, base.Step.RESTART_CONTAINER)
+    after = await harness.backend.observe(target)
     assert (after.container_id, after.running) == (before.container_id, True)
-    await bench.run(target, base.Step.REPLACE_CONTAINER)
-    assert (await bench.backend.observe(target)).warnings == ()
-    assert (await bench.backend.survey()).unconfined == ()
+    await harness.run(target, base.Step.REPLACE_CONTAINER)
+    assert (await harness.backend.observe(target)).warnings == ()
+    assert (await harness.backend.survey()).unconfined == ()
 
 
 async def test_a_kind_of_device_that_the_container_may_not_open_is_reported(
-    bench: Bench, devices: list[SerialDevice]
+    harness: BackendHarness, devices: list[SerialDevice]
 ) -> None:
-    target = await bench.up(bench.target(serialPorts=[PORT]))
+    target = await harness.up(harness.target(serialPorts=[PORT]))
     devices.append(SerialDevice("usb-plc", "/dev/ttyXRUSB0", 266 << 8, 0o600, 0, 0))
-    assert (await seen(bench, target)).awaits == reasons.DEVICES_UNSUPPORTED
-    again = await bench.up(bench.target("plc2", serialPorts=[PORT]))
-    assert (await seen(bench, again)).awaits == ""
+    assert (await seen(harness, target)).awaits == reasons.DEVICES_UNSUPPORTED
+    again = await harness.up(harness.target("plc2", serialPorts=[PORT]))
+    assert (await seen(harness, again)).awaits == ""

@@ -15,7 +15,7 @@ from controller.backends import base
 from controller.backends.base import Observed, Target
 from controller.network import resolver
 from controller.network.dhcp.lease_manager import LeaseManager
-from tests.backends.conftest import Bench, NewBackend
+from tests.backends.conftest import BackendHarness, NewBackend
 from tests.backends.inside import process_of
 from tests.support.dhcp_server import DhcpServer
 from tests.support.lan import Lan
@@ -38,8 +38,8 @@ def dhcp(lan: Lan, name: str = "lan0", **more: Any) -> dict[str, Any]:
 class Controller:
     """Repairs the networks at every change of a lease, as the controller does."""
 
-    def __init__(self, bench: Bench, leases: LeaseManager) -> None:
-        self._bench = bench
+    def __init__(self, harness: BackendHarness, leases: LeaseManager) -> None:
+        self._harness = harness
         self._leases = leases
         self._changed = asyncio.Event()
 
@@ -56,11 +56,11 @@ class Controller:
         async with asyncio.timeout(60):
             while True:
                 self._changed.clear()
-                observed: Observed = await self._bench.backend.observe(target)
+                observed: Observed = await self._harness.backend.observe(target)
                 if wanted(observed):
                     return observed
                 if any(not found.in_order and not found.awaits for found in observed.interfaces):
-                    await self._bench.run(target, base.Step.REPAIR_NETWORKS)
+                    await self._harness.run(target, base.Step.REPAIR_NETWORKS)
                 else:
                     await self._changed.wait()
 
@@ -74,9 +74,9 @@ class Controller:
 
 
 @pytest.fixture
-async def controller(bench: Bench, leases: LeaseManager) -> AsyncIterator[Controller]:
+async def controller(harness: BackendHarness, leases: LeaseManager) -> AsyncIterator[Controller]:
     """Follows the leases of the test's backend."""
-    async with Controller(bench, leases) as following:
+    async with Controller(harness, leases) as following:
         yield following
 
 
@@ -91,9 +91,9 @@ def waiting_for(reason: str) -> Callable[[Observed], bool]:
 
 
 async def test_a_runtime_answers_at_its_leased_address(
-    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+    harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
-    target = await bench.up(bench.target(interfaces=[dhcp(lan, macAddress="02:ab:00:00:00:21")]))
+    target = await harness.up(harness.target(interfaces=[dhcp(lan, macAddress="02:ab:00:00:00:21")]))
 
     observed = await controller.until(target, in_order)
 
@@ -106,17 +106,17 @@ async def test_a_runtime_answers_at_its_leased_address(
     assert interface.lease is not None
     assert (interface.lease.prefix_length, interface.lease.server) == (24, lan.gateway)
     assert interface.gateway == lan.gateway
-    assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, target)) == (lan.gateway,)
+    assert await asyncio.to_thread(resolver.name_servers, await process_of(harness, target)) == (lan.gateway,)
 
 
 async def test_the_address_survives_a_restart_of_the_runtime(
-    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+    harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
-    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
     address = await controller.leased(target)
-    mac = (await bench.backend.observe(target)).interfaces[0].mac_address
+    mac = (await harness.backend.observe(target)).interfaces[0].mac_address
 
-    await bench.run(target, base.Step.RESTART_CONTAINER)
+    await harness.run(target, base.Step.RESTART_CONTAINER)
 
     assert await controller.leased(target) == address
     assert lan.ping(address)
@@ -124,20 +124,20 @@ async def test_the_address_survives_a_restart_of_the_runtime(
 
 
 async def test_the_address_survives_a_recreation_and_a_server_without_memory(
-    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+    harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
-    desired = bench.target(interfaces=[dhcp(lan)])
-    address = await controller.leased(await bench.up(desired))
-    await bench.down(desired)
+    desired = harness.target(interfaces=[dhcp(lan)])
+    address = await controller.leased(await harness.up(desired))
+    await harness.down(desired)
     server.stop()
     server.forget()
     server.start()
 
-    assert await controller.leased(await bench.up(desired)) == address
+    assert await controller.leased(await harness.up(desired)) == address
 
 
 async def test_another_controller_takes_over_without_losing_the_address(
-    bench: Bench,
+    harness: BackendHarness,
     leases: LeaseManager,
     controller: Controller,
     lan: Lan,
@@ -145,20 +145,20 @@ async def test_another_controller_takes_over_without_losing_the_address(
     new_backend: NewBackend,
     tmp_path: Path,
 ) -> None:
-    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
     address = await controller.leased(target)
-    started = (await bench.backend.observe(target)).started_at
+    started = (await harness.backend.observe(target)).started_at
     leases.close()
     server.stop()
 
     later = LeaseManager(tmp_path / "leases")
-    bench.backend = new_backend(bench.install_id, later)
-    found = await bench.backend.observe(target)
+    harness.backend = new_backend(harness.install_id, later)
+    found = await harness.backend.observe(target)
     assert (found.interfaces[0].address, found.interfaces[0].detail) == (address, "its lease is not kept")
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert lan.ping(address)
-    async with Controller(bench, later) as another:
+    async with Controller(harness, later) as another:
         observed = await another.until(target, in_order)  # the server is down, but the lease has not expired
         assert (observed.interfaces[0].address, observed.started_at) == (address, started)
         assert observed.interfaces[0].remark == reasons.LEASE_UNRENEWED
@@ -168,10 +168,10 @@ async def test_another_controller_takes_over_without_losing_the_address(
 
 
 async def test_a_runtime_waits_for_a_server_that_is_down(
-    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+    harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
     server.stop()
-    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
     await controller.until(target, waiting_for(reasons.DHCP_SILENT))
 
     server.start()
@@ -180,28 +180,28 @@ async def test_a_runtime_waits_for_a_server_that_is_down(
 
 
 async def test_a_renumbered_lan_changes_the_address_at_the_next_start(
-    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer, tmp_path: Path
+    harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer, tmp_path: Path
 ) -> None:
-    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
     address = await controller.leased(target)
     server.stop()
     lan.renumber()
     server.forget()
     with DhcpServer(lan, tmp_path):
-        await bench.run(target, base.Step.RESTART_CONTAINER)
+        await harness.run(target, base.Step.RESTART_CONTAINER)
         again = await controller.leased(target)
         assert lan.ping(again)
     assert again.rsplit(".", 1)[0] != address.rsplit(".", 1)[0]
 
 
 async def test_a_renumbered_lan_changes_the_address_of_a_running_runtime(
-    bench: Bench, controller: Controller, lan: Lan, tmp_path: Path
+    harness: BackendHarness, controller: Controller, lan: Lan, tmp_path: Path
 ) -> None:
     soon = ("--dhcp-option=option:T1,4", "--dhcp-option=option:T2,7")
     with DhcpServer(lan, tmp_path, *soon) as server:
-        target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+        target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
         address = await controller.leased(target)
-        started = (await bench.backend.observe(target)).started_at
+        started = (await harness.backend.observe(target)).started_at
     lan.renumber()
     server.forget()
 
@@ -215,11 +215,11 @@ async def test_a_renumbered_lan_changes_the_address_of_a_running_runtime(
 
 
 async def test_the_address_survives_replugging_the_parent(
-    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+    harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
-    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
     address = await controller.leased(target)
-    started = (await bench.backend.observe(target)).started_at
+    started = (await harness.backend.observe(target)).started_at
 
     lan.unplug()
     await controller.until(target, lambda seen: bool(seen.missing_parents))
@@ -231,18 +231,18 @@ async def test_the_address_survives_replugging_the_parent(
 
 
 async def test_an_interface_changes_between_static_and_dhcp_while_it_runs(
-    bench: Bench, controller: Controller, lan: Lan, server: DhcpServer
+    harness: BackendHarness, controller: Controller, lan: Lan, server: DhcpServer
 ) -> None:
-    target = await bench.up(bench.target(interfaces=[dhcp(lan)]))
+    target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
     address = await controller.leased(target)
     fixed = {"mode": "Static", "address": lan.address(20), "subnet": str(lan.subnet)}
     wire = target.spec.wire() | {"interfaces": [dhcp(lan, **fixed)]}
     static = dataclasses.replace(target, spec=type(target.spec).model_validate(wire))
 
-    await bench.run(static, base.Step.REPAIR_NETWORKS)
+    await harness.run(static, base.Step.REPAIR_NETWORKS)
     assert lan.ping(lan.address(20))
     assert lan.mac_of(address, seconds=1) is None
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert await controller.leased(target) == address
     assert lan.mac_of(lan.address(20), seconds=1) is None

@@ -18,7 +18,7 @@ from controller.backends import base
 from controller.backends.base import Contact, Identity
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host_services import HostServices
-from tests.backends.conftest import INTERNAL_POOL, Bench, interface
+from tests.backends.conftest import INTERNAL_POOL, BackendHarness, interface
 from tests.support import dockerd, image
 from tests.support.descriptors import opened
 from tests.support.lan import Lan
@@ -37,10 +37,10 @@ def own_engine(engine: dockerd.Engine, runtime_images: dict[str, image.Image]) -
 
 
 @pytest.fixture
-async def own_bench(own_engine: dockerd.Engine, install_id: str, host: HostServices) -> AsyncIterator[Bench]:
+async def own_harness(own_engine: dockerd.Engine, install_id: str, host: HostServices) -> AsyncIterator[BackendHarness]:
     """A backend on that engine."""
     backend = DockerBackend(own_engine.url, install_id, INTERNAL_POOL, host, settle_seconds=1.0)
-    yield Bench(backend, install_id, image.REPOSITORY)
+    yield BackendHarness(backend, install_id, image.REPOSITORY)
     backend.close()
 
 
@@ -62,29 +62,29 @@ async def test_an_unreachable_engine_is_waited_for(host: HostServices) -> None:
 
 
 async def test_runtimes_and_events_survive_a_restart_of_the_engine(
-    own_bench: Bench, own_engine: dockerd.Engine, lan: Lan
+    own_harness: BackendHarness, own_engine: dockerd.Engine, lan: Lan
 ) -> None:
-    target = await own_bench.up(own_bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
-    async with asyncio.timeout(60), aclosing(own_bench.backend.changes()) as changes:
+    target = await own_harness.up(own_harness.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
+    async with asyncio.timeout(60), aclosing(own_harness.backend.changes()) as changes:
         await until(changes, Contact.CONNECTED)
         await asyncio.to_thread(own_engine.stop)
         with pytest.raises(errors.Waiting):
-            await own_bench.backend.observe(target)
+            await own_harness.backend.observe(target)
         await asyncio.to_thread(own_engine.start)
         await until(changes, Contact.CONNECTED)
 
-    await own_bench.run(target, base.Step.REPAIR_NETWORKS)
+    await own_harness.run(target, base.Step.REPAIR_NETWORKS)
 
-    observed = await own_bench.backend.observe(target)
+    observed = await own_harness.backend.observe(target)
     assert observed.running
     assert all(found.in_order for found in observed.interfaces)
     assert lan.ping(lan.address(11))
-    await own_bench.backend.purge(volumes=True)
+    await own_harness.backend.purge(volumes=True)
 
 
 @pytest.mark.parametrize("meddling", ["kill", "pause", "disconnect", "remove"])
-async def test_manual_interference_is_reported(bench: Bench, api: Any, lan: Lan, meddling: str) -> None:
-    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+async def test_manual_interference_is_reported(harness: BackendHarness, api: Any, lan: Lan, meddling: str) -> None:
+    target = await harness.up(harness.target(interfaces=[interface(lan, 10)]))
     name = target.identity.device_id
     networks = list(api.inspect_container(name)["NetworkSettings"]["Networks"])
     deeds = {
@@ -93,52 +93,52 @@ async def test_manual_interference_is_reported(bench: Bench, api: Any, lan: Lan,
         "disconnect": lambda: api.disconnect_container_from_network(name, networks[0]),
         "remove": lambda: api.remove_container(name, force=True),
     }
-    async with asyncio.timeout(60), aclosing(bench.backend.changes()) as changes:
+    async with asyncio.timeout(60), aclosing(harness.backend.changes()) as changes:
         await until(changes, Contact.CONNECTED)
         await asyncio.to_thread(deeds[meddling])
         await until(changes, target.identity)
 
 
-async def test_unread_changes_are_kept_once_per_runtime(bench: Bench, api: Any) -> None:
-    target = await bench.up(bench.target())
-    async with asyncio.timeout(60), aclosing(bench.backend.changes()) as changes:
+async def test_unread_changes_are_kept_once_per_runtime(harness: BackendHarness, api: Any) -> None:
+    target = await harness.up(harness.target())
+    async with asyncio.timeout(60), aclosing(harness.backend.changes()) as changes:
         await until(changes, Contact.CONNECTED)
         for _ in range(5):
             await asyncio.to_thread(api.restart, target.identity.device_id, 0)
         await until(changes, target.identity)
 
 
-async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, bench: Bench, host: HostServices) -> None:
-    tiny = DockerBackend(engine.url, bench.install_id, IPv4Network("10.214.255.240/28"), host)
-    bench.backend, kept = tiny, bench.backend
-    await bench.up(bench.target("plc1"))
+async def test_an_exhausted_pool_stalls(engine: dockerd.Engine, harness: BackendHarness, host: HostServices) -> None:
+    tiny = DockerBackend(engine.url, harness.install_id, IPv4Network("10.214.255.240/28"), host)
+    harness.backend, kept = tiny, harness.backend
+    await harness.up(harness.target("plc1"))
 
     with pytest.raises(errors.Stalled) as exhausted:
-        await bench.up(bench.target("plc2"))
+        await harness.up(harness.target("plc2"))
 
     assert exhausted.value.reason == reasons.POOL_EXHAUSTED
-    bench.backend = kept
+    harness.backend = kept
     tiny.close()
 
 
 async def test_creating_and_deleting_leaks_nothing(
-    engine: dockerd.Engine, bench: Bench, lan: Lan, install_id: str, host: HostServices
+    engine: dockerd.Engine, harness: BackendHarness, lan: Lan, install_id: str, host: HostServices
 ) -> None:
     before = opened()
-    kept, bench.backend = (
-        bench.backend,
+    kept, harness.backend = (
+        harness.backend,
         DockerBackend(engine.url, install_id, INTERNAL_POOL, host),
     )
     for _ in range(5):
-        target = await bench.up(bench.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
-        await bench.backend.observe(target)
-        await bench.backend.running()
-        await bench.down(target)
+        target = await harness.up(harness.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
+        await harness.backend.observe(target)
+        await harness.backend.running()
+        await harness.down(target)
 
-    assert await bench.backend.belongings(volumes=True) == []
+    assert await harness.backend.list_objects(volumes=True) == []
     assert len(own_threads()) <= 8
-    await close(bench.backend)
-    bench.backend = kept
+    await close(harness.backend)
+    harness.backend = kept
     assert opened() <= before
     assert own_threads() == []
 
@@ -168,35 +168,35 @@ def own_threads() -> list[threading.Thread]:
 
 
 async def test_a_lan_recovers_after_its_parent_was_missing_at_the_engines_start(
-    own_bench: Bench, own_engine: dockerd.Engine, lan: Lan
+    own_harness: BackendHarness, own_engine: dockerd.Engine, lan: Lan
 ) -> None:
-    target = await own_bench.up(own_bench.target(interfaces=[interface(lan, 10)]))
+    target = await own_harness.up(own_harness.target(interfaces=[interface(lan, 10)]))
     mac = lan.mac_of(lan.address(10))
     await asyncio.to_thread(own_engine.stop)
     lan.unplug()
     await asyncio.to_thread(own_engine.start)
     lan.plug()
 
-    await own_bench.run(target, base.Step.START_CONTAINER)
+    await own_harness.run(target, base.Step.START_CONTAINER)
 
     assert lan.mac_of(lan.address(10)) == mac
-    await own_bench.backend.purge(volumes=True)
+    await own_harness.backend.purge(volumes=True)
 
 
 async def test_a_running_container_joins_a_lan_whose_parent_was_missing_at_the_engines_start(
-    own_bench: Bench, own_engine: dockerd.Engine, lan: Lan
+    own_harness: BackendHarness, own_engine: dockerd.Engine, lan: Lan
 ) -> None:
-    await own_bench.up(own_bench.target(interfaces=[interface(lan, 10)]))
-    second = await own_bench.up(own_bench.target("plc2", interfaces=[]))
+    await own_harness.up(own_harness.target(interfaces=[interface(lan, 10)]))
+    second = await own_harness.up(own_harness.target("plc2", interfaces=[]))
     await asyncio.to_thread(own_engine.stop)
     lan.unplug()
     await asyncio.to_thread(own_engine.start)
     lan.plug()
-    await own_bench.run(second, base.Step.START_CONTAINER)
+    await own_harness.run(second, base.Step.START_CONTAINER)
     spec = runtimes.RuntimeSpec.model_validate(second.spec.wire() | {"interfaces": [interface(lan, 11)]})
     second = dataclasses.replace(second, spec=spec)
 
-    await own_bench.run(second, base.Step.REPAIR_NETWORKS)
+    await own_harness.run(second, base.Step.REPAIR_NETWORKS)
 
     assert lan.ping(lan.address(11))
-    await own_bench.backend.purge(volumes=True)
+    await own_harness.backend.purge(volumes=True)

@@ -15,7 +15,7 @@ from controller.backends.base import Contact
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host_services import HostServices
 from tests.backends.conftest import INTERNAL_POOL, reason_of
-from tests.support.stub_engine import LIMITS, Manner, StubEngine
+from tests.support.stub_engine import LIMITS, ResponseMode, StubEngine
 
 
 @pytest.fixture
@@ -27,19 +27,19 @@ async def backend(stub: StubEngine, host: HostServices) -> AsyncIterator[DockerB
 
 
 async def test_an_unanswered_subscription_is_retried(stub: StubEngine, backend: DockerBackend) -> None:
-    stub.manners["/events"] = Manner.SILENT
+    stub.modes["/events"] = ResponseMode.SILENT
     stream: Any = backend.changes()
     async with asyncio.timeout(60), aclosing(stream) as changes:
         first = asyncio.create_task(anext(changes))
-        await stub.arrived("GET /events")
-        stub.manners["/events"] = Manner.OPEN
+        await stub.wait_for_request("GET /events")
+        stub.modes["/events"] = ResponseMode.OPEN
         assert [await first, await anext(changes)] == [Contact.LOST, Contact.CONNECTED]
 
 
 async def test_an_engine_that_is_unreachable_at_first_is_lost_and_logged_once(
     stub: StubEngine, backend: DockerBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stub.manners["/events"] = Manner.OPEN
+    stub.modes["/events"] = ResponseMode.OPEN
     stub.running.clear()
     stream: Any = backend.changes()
     async with asyncio.timeout(60), aclosing(stream) as changes:
@@ -51,7 +51,7 @@ async def test_an_engine_that_is_unreachable_at_first_is_lost_and_logged_once(
 
 
 async def test_events_are_followed_again_after_an_engine_hang(stub: StubEngine, backend: DockerBackend) -> None:
-    stub.manners["/events"] = Manner.OPEN
+    stub.modes["/events"] = ResponseMode.OPEN
     stream: Any = backend.changes()
     async with asyncio.timeout(60), aclosing(stream) as changes:
         assert await anext(changes) is Contact.CONNECTED

@@ -19,7 +19,7 @@ from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.reconciler import Reconciler, Result
 from controller.runtimes.reconciliation import ReconcilerDependencies
 from controller.runtimes.scope import Scope
-from tests.backends.conftest import Bench, interface
+from tests.backends.conftest import BackendHarness, interface
 from tests.support.fake_api import FakeApi
 from tests.support.lan import Lan
 
@@ -32,7 +32,7 @@ NODE = "node-1"
 class Cell:
     """A reconciler with an in-memory API and a real engine, and Runtimes with one deviceId."""
 
-    bench: Bench
+    harness: BackendHarness
     device_id: str
     api: FakeApi = field(default_factory=FakeApi)
 
@@ -41,18 +41,18 @@ class Cell:
         recorder = EventRecorder(self.api, NODE, time.time)
         dependencies = ReconcilerDependencies(
             api=self.api,
-            backend=self.bench.backend,
+            backend=self.harness.backend,
             node=NODE,
             image_prefixes=(),
             clock=time.time,
             boot=Boot(),
             engine=EngineContact(),
         )
-        self.reconciler = Reconciler(dependencies, self.bench.install_id, recorder, index, scope)
+        self.reconciler = Reconciler(dependencies, self.harness.install_id, recorder, index, scope)
 
     async def add(self, name: str, **spec: Any) -> None:
         metadata = {"name": name, "namespace": "edge", "finalizers": [names.FINALIZER]}
-        wanted = {"deviceId": self.device_id, "image": self.bench.image, "version": "1"}
+        wanted = {"deviceId": self.device_id, "image": self.harness.image, "version": "1"}
         grace = {"terminationGracePeriodSeconds": 1}
         await self.api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": wanted | grace | spec})
 
@@ -70,8 +70,8 @@ class Cell:
 
 
 @pytest.fixture
-def cell(bench: Bench) -> Cell:
-    return Cell(bench, f"plc-{bench.install_id}")
+def cell(harness: BackendHarness) -> Cell:
+    return Cell(harness, f"plc-{harness.install_id}")
 
 
 async def test_the_successor_has_the_same_container_networks_and_data(
@@ -92,9 +92,9 @@ async def test_the_successor_has_the_same_container_networks_and_data(
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     assert cell.status("b")["startedAt"] == before["State"]["StartedAt"]
     assert await asyncio.to_thread(lan.ping, lan.address(60))
-    assert [line for line in await cell.bench.backend.belongings(volumes=True) if line.startswith("volume")]
+    assert [line for line in await cell.harness.backend.list_objects(volumes=True) if line.startswith("volume")]
     await cell.delete("b")
-    assert await cell.bench.backend.belongings(volumes=True) == []
+    assert await cell.harness.backend.list_objects(volumes=True) == []
 
 
 async def test_of_two_concurrent_runtimes_one_creates_the_container_and_the_other_does_nothing(

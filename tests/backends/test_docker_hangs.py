@@ -19,7 +19,7 @@ from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.images.images import Images
 from tests.backends.conftest import INTERNAL_POOL, ProgressRecorder, reason_of
-from tests.support.stub_engine import LIMITS, Manner, StubEngine
+from tests.support.stub_engine import LIMITS, ResponseMode, StubEngine
 
 PATIENT = dataclasses.replace(LIMITS, question_seconds=600, change_seconds=600, pull_seconds=600)
 
@@ -64,7 +64,7 @@ async def test_concurrent_callers_share_one_ping_of_a_hung_engine(stub: StubEngi
     assert set(found) == {reasons.DAEMON_UNREACHABLE}
     stub.running.set()
     await engine.pause(20)
-    assert "GET /containers/plc1/json" not in stub.asked
+    assert "GET /containers/plc1/json" not in stub.requests
 
 
 async def test_calls_fail_without_being_sent_while_the_engine_hangs(stub: StubEngine, engine: Engine) -> None:
@@ -75,15 +75,15 @@ async def test_calls_fail_without_being_sent_while_the_engine_hangs(stub: StubEn
 
     stub.running.set()
     await engine.pause(20)
-    assert "POST /containers/plc1/start" not in stub.asked
+    assert "POST /containers/plc1/start" not in stub.requests
 
 
 async def test_running_calls_end_when_the_engine_is_found_to_hang(stub: StubEngine, patient: Engine) -> None:
-    stub.manners["/containers/plc1/start"] = Manner.SILENT
-    stub.manners["/containers/plc1/json"] = Manner.SILENT
+    stub.modes["/containers/plc1/start"] = ResponseMode.SILENT
+    stub.modes["/containers/plc1/json"] = ResponseMode.SILENT
     waiting = [asyncio.create_task(reason_of(work(patient))) for work in (start, question)]
-    await stub.arrived("POST /containers/plc1/start")
-    await stub.arrived("GET /containers/plc1/json")
+    await stub.wait_for_request("POST /containers/plc1/start")
+    await stub.wait_for_request("GET /containers/plc1/json")
 
     await hang(stub, patient)
 
@@ -109,14 +109,14 @@ async def test_an_upgraded_engine_is_called_in_its_new_version(stub: StubEngine,
 
     assert await engine.capabilities() != before
     await question(engine)
-    assert stub.asked[-1] == "GET /containers/plc1/json"
+    assert stub.requests[-1] == "GET /containers/plc1/json"
 
 
-@pytest.mark.parametrize("manner", [Manner.SILENT, Manner.HEADERS, Manner.TRICKLE])
+@pytest.mark.parametrize("mode", [ResponseMode.SILENT, ResponseMode.HEADERS, ResponseMode.TRICKLE])
 async def test_a_late_call_counts_as_slow_while_the_engine_answers_others(
-    stub: StubEngine, engine: Engine, manner: Manner
+    stub: StubEngine, engine: Engine, mode: ResponseMode
 ) -> None:
-    stub.manners["/containers/plc1/json"] = manner
+    stub.modes["/containers/plc1/json"] = mode
 
     assert await reason_of(question(engine)) == reasons.DAEMON_SLOW
 
@@ -125,24 +125,24 @@ async def test_a_late_call_counts_as_slow_while_the_engine_answers_others(
 
 
 async def test_a_slow_start_does_not_affect_other_calls(stub: StubEngine, engine: Engine) -> None:
-    stub.manners["/containers/plc1/start"] = stub.manners["/containers/plc2/start"] = Manner.SILENT
+    stub.modes["/containers/plc1/start"] = stub.modes["/containers/plc2/start"] = ResponseMode.SILENT
     slow = asyncio.create_task(reason_of(start(engine)))
-    await stub.arrived("POST /containers/plc1/start")
+    await stub.wait_for_request("POST /containers/plc1/start")
     other = asyncio.create_task(reason_of(start(engine, "plc2")))
-    await stub.arrived("POST /containers/plc2/start")
+    await stub.wait_for_request("POST /containers/plc2/start")
 
     assert await slow == reasons.DAEMON_SLOW
 
     assert await other == reasons.DAEMON_SLOW
-    assert stub.asked.count("POST /containers/plc2/start") == 1
+    assert stub.requests.count("POST /containers/plc2/start") == 1
 
 
 async def test_slow_stops_delay_neither_queries_nor_starts(stub: StubEngine, patient: Engine) -> None:
     names = [f"plc{number}" for number in range(40)]
-    stub.manners |= {f"/containers/{name}/stop": Manner.SILENT for name in names}
+    stub.modes |= {f"/containers/{name}/stop": ResponseMode.SILENT for name in names}
     stops = [asyncio.create_task(patient.stop(name, 600)) for name in names]
     for name in names[: PATIENT.stops]:
-        await stub.arrived(f"POST /containers/{name}/stop")
+        await stub.wait_for_request(f"POST /containers/{name}/stop")
 
     await question(patient)
     await start(patient)
@@ -153,9 +153,9 @@ async def test_slow_stops_delay_neither_queries_nor_starts(stub: StubEngine, pat
 
 async def test_a_call_that_is_cancelled_before_it_is_sent_is_never_sent(stub: StubEngine) -> None:
     engine = Engine(stub.url, dataclasses.replace(LIMITS, changes=1))
-    stub.manners["/containers/plc1/start"] = Manner.SILENT
+    stub.modes["/containers/plc1/start"] = ResponseMode.SILENT
     first = asyncio.create_task(reason_of(start(engine)))
-    await stub.arrived("POST /containers/plc1/start")
+    await stub.wait_for_request("POST /containers/plc1/start")
     given_up = asyncio.create_task(start(engine, "plc2"))
     last = asyncio.create_task(start(engine, "plc3"))
     await asyncio.sleep(0)
@@ -163,15 +163,15 @@ async def test_a_call_that_is_cancelled_before_it_is_sent_is_never_sent(stub: St
 
     await asyncio.gather(first, last)
 
-    assert "POST /containers/plc2/start" not in stub.asked
+    assert "POST /containers/plc2/start" not in stub.requests
     engine.close()
 
 
 async def test_closing_sends_nothing_more(stub: StubEngine) -> None:
     engine = Engine(stub.url, dataclasses.replace(LIMITS, changes=1))
-    stub.manners["/containers/plc1/start"] = Manner.SILENT
+    stub.modes["/containers/plc1/start"] = ResponseMode.SILENT
     first = asyncio.create_task(reason_of(start(engine)))
-    await stub.arrived("POST /containers/plc1/start")
+    await stub.wait_for_request("POST /containers/plc1/start")
     queued = asyncio.create_task(start(engine, "plc2"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -181,7 +181,7 @@ async def test_closing_sends_nothing_more(stub: StubEngine) -> None:
     for thread in [thread for thread in threading.enumerate() if thread.name.startswith("docker-change")]:
         await asyncio.to_thread(thread.join)
     await asyncio.wait_for(asyncio.gather(first, queued, return_exceptions=True), 60)
-    assert "POST /containers/plc2/start" not in stub.asked
+    assert "POST /containers/plc2/start" not in stub.requests
 
 
 async def test_a_container_that_an_abandoned_call_is_creating_is_waited_for(
@@ -196,7 +196,7 @@ async def test_a_container_that_an_abandoned_call_is_creating_is_waited_for(
             Step.CREATE_CONTAINER, dataclasses.replace(target("plc1"), image="pin"), ProgressRecorder()
         )
 
-    assert "POST /containers/create" in stub.asked
+    assert "POST /containers/create" in stub.requests
     backend.close()
 
 
@@ -207,11 +207,11 @@ def target(name: str) -> Target:
 
 
 async def test_pulls_from_a_silent_registry_queue_up_and_delay_nothing_else(stub: StubEngine, patient: Engine) -> None:
-    stub.manners |= {"/images/create": Manner.SILENT, "/events": Manner.OPEN}
+    stub.modes |= {"/images/create": ResponseMode.SILENT, "/events": ResponseMode.OPEN}
     images = Images(patient, Containers(patient), PATIENT)
     progress = [ProgressRecorder() for _ in range(PATIENT.pulls + 1)]
     pulls = [asyncio.create_task(images.resolve(target(f"plc{n}"), lines)) for n, lines in enumerate(progress)]
-    await stub.arrived("POST /images/create", PATIENT.pulls)
+    await stub.wait_for_request("POST /images/create", PATIENT.pulls)
 
     assert [taken.lines[-1] for taken in progress if "Waiting" in taken.lines[-1][1]] == [
         (reasons.IMAGE_PULLING, f"Waiting to pull registry.test/plc{PATIENT.pulls}:1: other images are pulled first")
@@ -224,7 +224,7 @@ async def test_pulls_from_a_silent_registry_queue_up_and_delay_nothing_else(stub
 
 
 async def test_a_silent_registry_is_reported_as_such(stub: StubEngine, engine: Engine) -> None:
-    stub.manners["/images/create"] = Manner.HEADERS
+    stub.modes["/images/create"] = ResponseMode.HEADERS
     images = Images(engine, Containers(engine), LIMITS)
 
     with pytest.raises(errors.Retry) as silent:

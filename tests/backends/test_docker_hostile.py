@@ -17,7 +17,7 @@ from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Contact
 from controller.backends.docker.containers import labels
-from tests.backends.conftest import Bench, interface
+from tests.backends.conftest import BackendHarness, interface
 from tests.support import image
 from tests.support.command import run
 from tests.support.image import Image
@@ -39,91 +39,93 @@ def load(client: docker.DockerClient, like: Image, labelled: dict[str, str]) -> 
 
 
 async def test_labels_of_an_image_never_count_as_ours(
-    bench: Bench, api: Any, docker_client: docker.DockerClient, runtime_images: dict[str, Image]
+    harness: BackendHarness, api: Any, docker_client: docker.DockerClient, runtime_images: dict[str, Image]
 ) -> None:
     ours = {name for name in vars(names) if name.endswith("_LABEL")} - {"ROLE_LABEL", "ORIGIN_LABEL", "LEASE_LABEL"}
     load(docker_client, runtime_images["1"], {getattr(names, name): "unavailable" for name in ours})
-    target = await bench.up(bench.target(version="labelled"))
+    target = await harness.up(harness.target(version="labelled"))
     made = api.inspect_container(target.identity.device_id)["Config"]["Labels"]
     assert "unavailable" not in made.values()
-    assert (labels.making(made).realtime, labels.making(made).pulled) == (True, False)
+    assert (labels.provenance(made).realtime, labels.provenance(made).pulled) == (True, False)
 
 
 async def test_image_labels_that_override_event_attributes_lose_no_event(
-    bench: Bench, api: Any, docker_client: docker.DockerClient, runtime_images: dict[str, Image]
+    harness: BackendHarness, api: Any, docker_client: docker.DockerClient, runtime_images: dict[str, Image]
 ) -> None:
     load(docker_client, runtime_images["1"], {"exitCode": "none", "execID": "x", "container": "y"})
-    target = await bench.up(bench.target(version="labelled"))
-    async with asyncio.timeout(30), aclosing(bench.backend.changes()) as changes:
+    target = await harness.up(harness.target(version="labelled"))
+    async with asyncio.timeout(30), aclosing(harness.backend.changes()) as changes:
         assert await anext(changes) is Contact.CONNECTED
         await asyncio.to_thread(api.restart, target.identity.device_id, timeout=0)
         assert await anext(changes) == target.identity
-        observed = await bench.backend.observe(target)
+        observed = await harness.backend.observe(target)
     assert (observed.running, observed.exit_code) == (True, None)
 
 
 async def test_a_link_of_the_engine_with_the_mac_address_of_the_spec_is_left_alone(
-    bench: Bench, api: Any, lan: Lan
+    harness: BackendHarness, api: Any, lan: Lan
 ) -> None:
-    target = await bench.up(bench.target())
+    target = await harness.up(harness.target())
     (network,) = api.inspect_container(target.identity.device_id)["NetworkSettings"]["Networks"].values()
     before = links(api, target.identity.device_id)["veth"]
 
-    target = bench.target(interfaces=[interface(lan, 10, macAddress=network["MacAddress"])])
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
+    target = harness.target(interfaces=[interface(lan, 10, macAddress=network["MacAddress"])])
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert links(api, target.identity.device_id) == {"veth": before, "macvlan": "lan0"}
-    (seen,) = (await bench.backend.observe(target)).interfaces
+    (seen,) = (await harness.backend.observe(target)).interfaces
     assert (seen.in_order, seen.address) == (True, lan.address(10))
 
 
 @pytest.mark.parametrize("mode", ["Dhcp", "Static"])
-async def test_no_runtime_reaches_the_internal_network_of_another(bench: Bench, api: Any, mode: str) -> None:
-    victim = await bench.up(bench.target("victim"))
+async def test_no_runtime_reaches_the_internal_network_of_another(harness: BackendHarness, api: Any, mode: str) -> None:
+    victim = await harness.up(harness.target("victim"))
     (network,) = api.inspect_container(victim.identity.device_id)["NetworkSettings"]["Networks"].values()
     bridge = f"br-{network['NetworkID'][:12]}"
     static = {"address": "192.0.2.5", "subnet": "192.0.2.0/24"} if mode == "Static" else {}
-    intruder = bench.target("intruder", interfaces=[{"name": "x", "parentInterface": bridge, "mode": mode, **static}])
+    intruder = harness.target("intruder", interfaces=[{"name": "x", "parentInterface": bridge, "mode": mode, **static}])
 
     with pytest.raises(errors.Stalled, match="is the internal network of a runtime"):
-        await bench.begun(intruder)
-    plain = dataclasses.replace(intruder, spec=bench.target("intruder").spec)
-    await bench.up(plain)
+        await harness.create_and_start(intruder)
+    plain = dataclasses.replace(intruder, spec=harness.target("intruder").spec)
+    await harness.up(plain)
     with pytest.raises(errors.Stalled, match="is the internal network of a runtime"):
-        await bench.run(intruder, base.Step.REPAIR_NETWORKS)
+        await harness.run(intruder, base.Step.REPAIR_NETWORKS)
 
     assert "macvlan" not in links(api, intruder.identity.device_id)
 
 
 @pytest.fixture
-def neighbours_volume(bench: Bench, api: Any) -> Iterator[str]:
+def neighbours_volume(harness: BackendHarness, api: Any) -> Iterator[str]:
     """A volume of another namespace's runtime with the name of the target's volume ``data``."""
-    whose = bench.target().identity
+    whose = harness.target().identity
     name = labels.volume_name(whose, "data")
     api.create_volume(name, labels=labels.of_identity(whose._replace(namespace="other")))
     yield name
     api.remove_volume(name)
 
 
-async def test_a_volume_of_another_runtime_is_never_mounted(bench: Bench, api: Any, neighbours_volume: str) -> None:
+async def test_a_volume_of_another_runtime_is_never_mounted(
+    harness: BackendHarness, api: Any, neighbours_volume: str
+) -> None:
     with pytest.raises(errors.Stalled, match=f"{neighbours_volume} belongs to other/") as refused:
-        await bench.begun(bench.target(volumes=[{"name": "data", "mountPath": "/data"}]))
+        await harness.create_and_start(harness.target(volumes=[{"name": "data", "mountPath": "/data"}]))
     assert refused.value.reason == reasons.NAME_TAKEN
-    assert await bench.backend.known() == []
+    assert await harness.backend.list_containers() == []
 
 
-async def test_a_volume_that_a_person_created_is_mounted(bench: Bench, api: Any) -> None:
-    target = bench.target(volumes=[{"name": "data", "mountPath": "/data"}])
+async def test_a_volume_that_a_person_created_is_mounted(harness: BackendHarness, api: Any) -> None:
+    target = harness.target(volumes=[{"name": "data", "mountPath": "/data"}])
     name = labels.volume_name(target.identity, "data")
     await asyncio.to_thread(api.create_volume, name)
-    await bench.up(target)
-    await bench.down(target)
+    await harness.up(target)
+    await harness.down(target)
     await asyncio.to_thread(api.remove_volume, name)
 
 
-async def test_the_internal_network_of_another_runtime_is_never_joined(bench: Bench, api: Any) -> None:
-    target = bench.target()
+async def test_the_internal_network_of_another_runtime_is_never_joined(harness: BackendHarness, api: Any) -> None:
+    target = harness.target()
     other = target.identity._replace(namespace="other")
     api.create_network(labels.internal_network_name(target.identity), "bridge", labels=labels.of_internal(other))
     with pytest.raises(errors.Stalled, match="belongs to other/"):
-        await bench.begun(target)
+        await harness.create_and_start(target)

@@ -18,7 +18,7 @@ from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.docker.containers import naming
 from controller.backends.docker.engine.client import Engine
-from tests.backends.conftest import Bench
+from tests.backends.conftest import BackendHarness
 from tests.support.image import Image, Layer
 from tests.support.registry import Registry
 
@@ -64,120 +64,130 @@ def another(image: Image) -> Image:
 
 
 @pytest.fixture
-def desired(bench: Bench, registry: Registry) -> Callable[..., Target]:
+def desired(harness: BackendHarness, registry: Registry) -> Callable[..., Target]:
     """Builds targets with the registry's image."""
-    return lambda version="1", **spec: bench.target(image=f"{registry.address}/plc", version=version, **spec)
+    return lambda version="1", **spec: harness.target(image=f"{registry.address}/plc", version=version, **spec)
 
 
-async def test_a_tag_is_pinned_to_its_digest(bench: Bench, desired: Callable[..., Target]) -> None:
-    target = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
+async def test_a_tag_is_pinned_to_its_digest(harness: BackendHarness, desired: Callable[..., Target]) -> None:
+    target = await harness.run(desired(), base.Step.RESOLVE_IMAGE)
 
     assert target.image is not None
     assert target.image.startswith(f"{target.spec.image}@sha256:")
-    assert bench.progress.lines[0][0] == reasons.IMAGE_PULLING
+    assert harness.progress.lines[0][0] == reasons.IMAGE_PULLING
 
 
 async def test_a_tag_that_moved_is_pulled_only_by_policy_always(
-    bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target]
+    harness: BackendHarness, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target]
 ) -> None:
-    first = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
+    first = await harness.run(desired(), base.Step.RESOLVE_IMAGE)
     registry.push("plc", "1", runtime_images["2"])
 
-    kept = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
-    moved = await bench.run(desired(imagePullPolicy="Always"), base.Step.RESOLVE_IMAGE)
+    kept = await harness.run(desired(), base.Step.RESOLVE_IMAGE)
+    moved = await harness.run(desired(imagePullPolicy="Always"), base.Step.RESOLVE_IMAGE)
 
     assert kept.image == first.image
     assert moved.image != first.image
 
 
 async def test_a_pin_is_kept_and_pulled_again_when_it_was_removed(
-    bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target], api: Any
+    harness: BackendHarness,
+    registry: Registry,
+    runtime_images: dict[str, Image],
+    desired: Callable[..., Target],
+    api: Any,
 ) -> None:
-    pinned = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
+    pinned = await harness.run(desired(), base.Step.RESOLVE_IMAGE)
     api.remove_image(pinned.image, force=True)
     registry.push("plc", "1", runtime_images["2"])
 
-    again = await bench.up(pinned)
+    again = await harness.up(pinned)
 
     assert again.image == pinned.image
-    assert (await bench.backend.observe(again)).running
+    assert (await harness.backend.observe(again)).running
 
 
-async def test_an_image_that_may_not_be_pulled_must_exist(bench: Bench, desired: Callable[..., Target]) -> None:
+async def test_an_image_that_may_not_be_pulled_must_exist(
+    harness: BackendHarness, desired: Callable[..., Target]
+) -> None:
     with pytest.raises(errors.Stalled) as missing:
-        await bench.run(desired(imagePullPolicy="Never"), base.Step.RESOLVE_IMAGE)
+        await harness.run(desired(imagePullPolicy="Never"), base.Step.RESOLVE_IMAGE)
 
     assert missing.value.reason == reasons.IMAGE_NOT_FOUND
 
 
-async def test_a_local_image_is_pinned_without_a_registry(bench: Bench) -> None:
-    target = await bench.run(bench.target(), base.Step.RESOLVE_IMAGE)
+async def test_a_local_image_is_pinned_without_a_registry(harness: BackendHarness) -> None:
+    target = await harness.run(harness.target(), base.Step.RESOLVE_IMAGE)
 
     assert "sha256:" in (target.image or "")
 
 
 async def test_docker_ps_shows_the_image_of_the_spec(
-    bench: Bench, api: Any, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target]
+    harness: BackendHarness,
+    api: Any,
+    registry: Registry,
+    runtime_images: dict[str, Image],
+    desired: Callable[..., Target],
 ) -> None:
-    pulled = await bench.run(desired(), base.Step.RESOLVE_IMAGE)
+    pulled = await harness.run(desired(), base.Step.RESOLVE_IMAGE)
     registry.push("plc", "1", runtime_images["2"])  # a tag that moves does nothing
-    await bench.run(pulled, base.Step.CREATE_CONTAINER)
-    local = await bench.run(bench.target("plc2"), base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
+    await harness.run(pulled, base.Step.CREATE_CONTAINER)
+    local = await harness.run(harness.target("plc2"), base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
 
     assert pulled.image
     repository, _, digest = pulled.image.partition("@")
     assert shown(api, pulled)[0] == f"{repository}:1@{digest}"  # `docker ps` omits the digest
-    assert shown(api, local)[0].partition("@")[0] == f"{bench.image}:1"
+    assert shown(api, local)[0].partition("@")[0] == f"{harness.image}:1"
     for target in (pulled, local):
-        assert (await bench.backend.observe(target)).image == target.image
+        assert (await harness.backend.observe(target)).image == target.image
 
 
 @pytest.mark.parametrize("moves", ["before", "meanwhile"])
 async def test_a_moving_tag_of_a_local_image_does_not_change_what_runs(
-    bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch, moves: str
+    harness: BackendHarness, api: Any, monkeypatch: pytest.MonkeyPatch, moves: str
 ) -> None:
-    api.tag(f"{bench.image}:1", bench.image, "moving")
-    target = await bench.run(bench.target(version="moving"), base.Step.RESOLVE_IMAGE)
+    api.tag(f"{harness.image}:1", harness.image, "moving")
+    target = await harness.run(harness.target(version="moving"), base.Step.RESOLVE_IMAGE)
     if moves == "before":
-        api.tag(f"{bench.image}:2", bench.image, "moving")
+        api.tag(f"{harness.image}:2", harness.image, "moving")
     else:
         really = naming.leads_to
 
         async def once_more(engine: Engine, name: str, pin: str) -> bool:
             found = await really(engine, name, pin)
-            await asyncio.to_thread(api.tag, f"{bench.image}:2", bench.image, "moving")
+            await asyncio.to_thread(api.tag, f"{harness.image}:2", harness.image, "moving")
             return found
 
         monkeypatch.setattr(naming, "leads_to", once_more)
     try:
-        await bench.run(target, base.Step.CREATE_CONTAINER)
-        assert shown(api, target)[1] == api.inspect_image(f"{bench.image}:1")["Id"]
-        assert (await bench.backend.observe(target)).image == target.image
+        await harness.run(target, base.Step.CREATE_CONTAINER)
+        assert shown(api, target)[1] == api.inspect_image(f"{harness.image}:1")["Id"]
+        assert (await harness.backend.observe(target)).image == target.image
     finally:
-        api.remove_image(f"{bench.image}:moving", noprune=True)
+        api.remove_image(f"{harness.image}:moving", noprune=True)
 
 
-async def test_an_unknown_tag_is_not_found(bench: Bench, desired: Callable[..., Target]) -> None:
+async def test_an_unknown_tag_is_not_found(harness: BackendHarness, desired: Callable[..., Target]) -> None:
     with pytest.raises(errors.Stalled) as failure:
-        await bench.run(desired("nosuch"), base.Step.RESOLVE_IMAGE)
+        await harness.run(desired("nosuch"), base.Step.RESOLVE_IMAGE)
 
     assert failure.value.reason == reasons.IMAGE_NOT_FOUND
 
 
 async def test_an_unavailable_registry_is_retried(
-    bench: Bench, registry: Registry, desired: Callable[..., Target]
+    harness: BackendHarness, registry: Registry, desired: Callable[..., Target]
 ) -> None:
     registry.available = False
 
     with pytest.raises(errors.Retry) as failure:
-        await bench.run(desired(), base.Step.RESOLVE_IMAGE)
+        await harness.run(desired(), base.Step.RESOLVE_IMAGE)
 
     assert failure.value.reason == reasons.IMAGE_PULL_FAILED
 
 
-async def test_a_refused_connection_is_retried(bench: Bench) -> None:
+async def test_a_refused_connection_is_retried(harness: BackendHarness) -> None:
     with pytest.raises(errors.Retry) as failure:
-        await bench.run(bench.target(image="127.0.0.1:1/plc"), base.Step.RESOLVE_IMAGE)
+        await harness.run(harness.target(image="127.0.0.1:1/plc"), base.Step.RESOLVE_IMAGE)
 
     assert failure.value.reason == reasons.IMAGE_PULL_FAILED
 
@@ -186,70 +196,86 @@ async def test_a_refused_connection_is_retried(bench: Bench) -> None:
     ("password", "outcome"), [("right", None), ("wrong", reasons.IMAGE_REFUSED), (None, reasons.IMAGE_REFUSED)]
 )
 async def test_a_private_registry_requires_credentials(
-    bench: Bench, registry: Registry, desired: Callable[..., Target], password: str | None, outcome: str | None
+    harness: BackendHarness,
+    registry: Registry,
+    desired: Callable[..., Target],
+    password: str | None,
+    outcome: str | None,
 ) -> None:
     registry.credentials = ("plant", "right")
     given = {"registry": registry.address, "username": "plant", "password": password or ""}
     target = dataclasses.replace(desired(), pull_credentials=(given,) if password else ())
 
     if outcome is None:
-        assert (await bench.run(target, base.Step.RESOLVE_IMAGE)).image
+        assert (await harness.run(target, base.Step.RESOLVE_IMAGE)).image
         return
     with pytest.raises(errors.Stalled) as failure:
-        await bench.run(target, base.Step.RESOLVE_IMAGE)
+        await harness.run(target, base.Step.RESOLVE_IMAGE)
     assert failure.value.reason == outcome
     assert "right" not in str(failure.value)
 
 
-async def test_a_slow_pull_reports_progress(bench: Bench, registry: Registry, desired: Callable[..., Target]) -> None:
+async def test_a_slow_pull_reports_progress(
+    harness: BackendHarness, registry: Registry, desired: Callable[..., Target]
+) -> None:
     registry.push("plc", "large", never_seen(megabytes=4))
     registry.bytes_per_second = 2_000_000
 
-    await bench.run(desired("large"), base.Step.RESOLVE_IMAGE)
+    await harness.run(desired("large"), base.Step.RESOLVE_IMAGE)
 
-    assert any("%" in message for _, message in bench.progress.lines), bench.progress.lines
+    assert any("%" in message for _, message in harness.progress.lines), harness.progress.lines
 
 
-async def test_a_pull_can_be_cancelled(bench: Bench, registry: Registry, desired: Callable[..., Target]) -> None:
+async def test_a_pull_can_be_cancelled(
+    harness: BackendHarness, registry: Registry, desired: Callable[..., Target]
+) -> None:
     registry.push("plc", "large", never_seen(megabytes=4))
     registry.bytes_per_second = 65_536
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     async def progress(_reason: str, message: str) -> None:
         if "%" in message:
-            begun.set()
+            started.set()
 
-    pulling = asyncio.create_task(bench.backend.execute(base.Step.RESOLVE_IMAGE, desired("large"), progress))
-    await begun.wait()
+    pulling = asyncio.create_task(harness.backend.execute(base.Step.RESOLVE_IMAGE, desired("large"), progress))
+    await started.wait()
     pulling.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(pulling, 30)
-    assert await bench.backend.known() == []
+    assert await harness.backend.list_containers() == []
 
 
 async def test_superseded_images_are_removed_except_the_previous_one(
-    bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target], api: Any
+    harness: BackendHarness,
+    registry: Registry,
+    runtime_images: dict[str, Image],
+    desired: Callable[..., Target],
+    api: Any,
 ) -> None:
     registry.push("plc", "3", another(runtime_images["1"]))
-    first = await bench.up(desired("1"))
+    first = await harness.up(desired("1"))
 
-    second = await bench.run(desired("2"), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
-    third = await bench.run(desired("3"), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
+    second = await harness.run(desired("2"), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
+    third = await harness.run(desired("3"), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     assert [_exists(api, target.image or "") for target in (first, second, third)] == [False, True, True]
 
 
 async def test_an_image_that_another_runtime_uses_stays(
-    bench: Bench, registry: Registry, runtime_images: dict[str, Image], desired: Callable[..., Target], api: Any
+    harness: BackendHarness,
+    registry: Registry,
+    runtime_images: dict[str, Image],
+    desired: Callable[..., Target],
+    api: Any,
 ) -> None:
     registry.push("plc", "3", another(runtime_images["1"]))
-    first = await bench.up(desired("1"))
-    other = dataclasses.replace(bench.target("plc2", image=first.spec.image), image=first.image)
-    await bench.up(other)
+    first = await harness.up(desired("1"))
+    other = dataclasses.replace(harness.target("plc2", image=first.spec.image), image=first.image)
+    await harness.up(other)
 
     for version in ("2", "3"):
-        await bench.run(desired(version), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
+        await harness.run(desired(version), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     assert _exists(api, first.image or "")
-    assert (await bench.backend.observe(other)).running
+    assert (await harness.backend.observe(other)).running

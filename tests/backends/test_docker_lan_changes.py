@@ -10,7 +10,7 @@ import pytest
 
 from controller.backends import base
 from controller.network import resolver
-from tests.backends.conftest import Bench, interface
+from tests.backends.conftest import BackendHarness, interface
 from tests.backends.inside import changed, in_order, process_of
 from tests.support.lan import Lan
 
@@ -27,16 +27,18 @@ CHANGES: dict[str, Callable[[Lan, Lan], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_interfaces_change_while_the_runtime_runs(bench: Bench, lan: Lan, other_lan: Lan, change: str) -> None:
-    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
-    before = await bench.backend.observe(target)
+async def test_interfaces_change_while_the_runtime_runs(
+    harness: BackendHarness, lan: Lan, other_lan: Lan, change: str
+) -> None:
+    target = await harness.up(harness.target(interfaces=[interface(lan, 10)]))
+    before = await harness.backend.observe(target)
     desired = changed(target, interfaces=CHANGES[change](lan, other_lan))
-    assert bench.backend.changes_in_place(desired, before)
+    assert harness.backend.changes_in_place(desired, before)
 
-    await bench.run(desired, base.Step.REPAIR_NETWORKS)
+    await harness.run(desired, base.Step.REPAIR_NETWORKS)
 
-    assert await in_order(bench, desired)
-    assert (await bench.backend.observe(desired)).started_at == before.started_at
+    assert await in_order(harness, desired)
+    assert (await harness.backend.observe(desired)).started_at == before.started_at
     for attached in desired.spec.interfaces:
         where = lan if attached.parent_interface == lan.parent else other_lan
         assert where.ping(attached.address or "")
@@ -44,30 +46,36 @@ async def test_interfaces_change_while_the_runtime_runs(bench: Bench, lan: Lan, 
         assert lan.mac_of(lan.address(10), seconds=1) is None
 
     # Changes in place survive the next start.
-    await bench.run(desired, base.Step.RESTART_CONTAINER)
-    assert await in_order(bench, desired)
+    await harness.run(desired, base.Step.RESTART_CONTAINER)
+    assert await in_order(harness, desired)
 
 
-async def test_a_change_keeps_the_mac_address(bench: Bench, lan: Lan) -> None:
-    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+async def test_a_change_keeps_the_mac_address(harness: BackendHarness, lan: Lan) -> None:
+    target = await harness.up(harness.target(interfaces=[interface(lan, 10)]))
     before = lan.mac_of(lan.address(10))
     desired = changed(target, interfaces=[interface(lan, 20)])
 
-    await bench.run(desired, base.Step.REPAIR_NETWORKS)
+    await harness.run(desired, base.Step.REPAIR_NETWORKS)
     after = lan.mac_of(lan.address(20))
-    await bench.run(desired, base.Step.RESTART_CONTAINER)
+    await harness.run(desired, base.Step.RESTART_CONTAINER)
 
     assert before == after == lan.mac_of(lan.address(20))
 
 
-async def test_name_servers_change_in_place_and_survive_a_restart(bench: Bench, lan: Lan) -> None:
-    target = await bench.up(bench.target(interfaces=[interface(lan, 10, dns=["10.0.0.1"])]))
+async def test_name_servers_change_in_place_and_survive_a_restart(harness: BackendHarness, lan: Lan) -> None:
+    target = await harness.up(harness.target(interfaces=[interface(lan, 10, dns=["10.0.0.1"])]))
     desired = changed(target, interfaces=[interface(lan, 10, dns=["10.0.0.2", "10.0.0.3"])])
-    assert not all(found.in_order for found in (await bench.backend.observe(desired)).interfaces)
+    assert not all(found.in_order for found in (await harness.backend.observe(desired)).interfaces)
 
-    await bench.run(desired, base.Step.REPAIR_NETWORKS)
-    assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, desired)) == ("10.0.0.2", "10.0.0.3")
-    await bench.run(desired, base.Step.RESTART_CONTAINER)
+    await harness.run(desired, base.Step.REPAIR_NETWORKS)
+    assert await asyncio.to_thread(resolver.name_servers, await process_of(harness, desired)) == (
+        "10.0.0.2",
+        "10.0.0.3",
+    )
+    await harness.run(desired, base.Step.RESTART_CONTAINER)
 
-    assert await asyncio.to_thread(resolver.name_servers, await process_of(bench, desired)) == ("10.0.0.2", "10.0.0.3")
-    assert await in_order(bench, desired)
+    assert await asyncio.to_thread(resolver.name_servers, await process_of(harness, desired)) == (
+        "10.0.0.2",
+        "10.0.0.3",
+    )
+    assert await in_order(harness, desired)

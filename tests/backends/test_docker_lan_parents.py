@@ -10,7 +10,7 @@ from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host_services import HostServices
 from controller.network.parents import Parents
-from tests.backends.conftest import INTERNAL_POOL, Bench, interface
+from tests.backends.conftest import INTERNAL_POOL, BackendHarness, interface
 from tests.backends.inside import in_order, pid_of
 from tests.support.command import run
 from tests.support.dockerd import Engine
@@ -19,68 +19,68 @@ from tests.support.lan import Lan
 pytestmark = pytest.mark.docker
 
 
-async def test_a_replugged_parent_is_used_again(bench: Bench, lan: Lan) -> None:
-    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+async def test_a_replugged_parent_is_used_again(harness: BackendHarness, lan: Lan) -> None:
+    target = await harness.up(harness.target(interfaces=[interface(lan, 10)]))
     mac = lan.mac_of(lan.address(10))
     lan.unplug()
-    without = await bench.backend.observe(target)
+    without = await harness.backend.observe(target)
     with pytest.raises(errors.Waiting) as missing:
-        await bench.run(target, base.Step.REPAIR_NETWORKS)
+        await harness.run(target, base.Step.REPAIR_NETWORKS)
     lan.plug()
 
-    await bench.run(target, base.Step.REPAIR_NETWORKS)
+    await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert without.running
     assert without.missing_parents == (lan.parent,)
     assert missing.value.reason == reasons.PARENT_MISSING
     assert lan.mac_of(lan.address(10)) == mac
-    assert (await bench.backend.observe(target)).started_at == without.started_at
+    assert (await harness.backend.observe(target)).started_at == without.started_at
 
 
-async def test_a_start_waits_for_a_missing_parent(bench: Bench, lan: Lan) -> None:
-    target = await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+async def test_a_start_waits_for_a_missing_parent(harness: BackendHarness, lan: Lan) -> None:
+    target = await harness.up(harness.target(interfaces=[interface(lan, 10)]))
     mac = lan.mac_of(lan.address(10))
-    await bench.run(target, base.Step.STOP_CONTAINER)
+    await harness.run(target, base.Step.STOP_CONTAINER)
     lan.unplug()
 
     with pytest.raises(errors.Waiting) as missing:
-        await bench.run(target, base.Step.START_CONTAINER)
+        await harness.run(target, base.Step.START_CONTAINER)
     lan.plug()
-    await bench.run(target, base.Step.REPAIR_NETWORKS, base.Step.START_CONTAINER)
+    await harness.run(target, base.Step.REPAIR_NETWORKS, base.Step.START_CONTAINER)
 
     assert missing.value.reason == reasons.PARENT_MISSING
     assert lan.mac_of(lan.address(10)) == mac
 
 
-async def test_a_creation_waits_for_a_missing_parent(bench: Bench, lan: Lan) -> None:
-    desired = bench.target(interfaces=[interface(lan, 10) | {"parentInterface": "nosuch0"}])
+async def test_a_creation_waits_for_a_missing_parent(harness: BackendHarness, lan: Lan) -> None:
+    desired = harness.target(interfaces=[interface(lan, 10) | {"parentInterface": "nosuch0"}])
 
     with pytest.raises(errors.Waiting) as missing:
-        await bench.run(desired, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
+        await harness.run(desired, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
 
     assert missing.value.reason == reasons.PARENT_MISSING
 
 
-async def test_two_parents_on_one_lan_answer_only_for_their_own_address(bench: Bench, lan: Lan) -> None:
+async def test_two_parents_on_one_lan_answer_only_for_their_own_address(harness: BackendHarness, lan: Lan) -> None:
     second = lan.second_parent()
     interfaces = [interface(lan, 10), interface(lan, 11, "cell") | {"parentInterface": second, "gateway": None}]
-    target = await bench.up(bench.target(interfaces=interfaces))
-    macs = {each.name: each.mac_address for each in (await bench.backend.observe(target)).interfaces}
+    target = await harness.up(harness.target(interfaces=interfaces))
+    macs = {each.name: each.mac_address for each in (await harness.backend.observe(target)).interfaces}
 
-    assert await in_order(bench, target)
+    assert await in_order(harness, target)
     assert lan.macs_of(lan.address(10)) == {macs["lan0"]}
     assert lan.macs_of(lan.address(11)) == {macs["cell"]}
     assert lan.ping(lan.address(10))
     assert lan.ping(lan.address(11))
 
 
-async def test_an_address_outside_the_parents_own_subnet_answers(bench: Bench, lan: Lan) -> None:
+async def test_an_address_outside_the_parents_own_subnet_answers(harness: BackendHarness, lan: Lan) -> None:
     run("ip", "addr", "add", "192.0.2.7/24", "dev", lan.parent)
     run("ip", "addr", "add", f"{lan.address(7)}/24", "dev", lan.parent)
 
-    await bench.up(bench.target(interfaces=[interface(lan, 10)]))
+    await harness.up(harness.target(interfaces=[interface(lan, 10)]))
     outside = interface(lan, 10, "cell") | {"address": "198.51.100.5", "subnet": "198.51.100.0/24", "gateway": None}
-    await bench.up(bench.target("plc2", interfaces=[outside]))
+    await harness.up(harness.target("plc2", interfaces=[outside]))
 
     run("ip", "-n", lan.namespace, "addr", "add", "198.51.100.1/24", "dev", "lan0")
     assert lan.ping(lan.address(10))
@@ -88,11 +88,11 @@ async def test_an_address_outside_the_parents_own_subnet_answers(bench: Bench, l
 
 
 async def test_a_wifi_parent_is_refused_with_the_remedy(
-    engine: Engine, host: HostServices, bench: Bench, lan: Lan
+    engine: Engine, host: HostServices, harness: BackendHarness, lan: Lan
 ) -> None:
-    wifi = DockerBackend(engine.url, bench.install_id, INTERNAL_POOL, host, interface_kind=lambda _: "wifi")
+    wifi = DockerBackend(engine.url, harness.install_id, INTERNAL_POOL, host, interface_kind=lambda _: "wifi")
     try:
-        ((reason, message),) = (await wifi.observe(bench.target(interfaces=[interface(lan, 10)]))).start_blockers
+        ((reason, message),) = (await wifi.observe(harness.target(interfaces=[interface(lan, 10)]))).start_blockers
     finally:
         wifi.close()
 
@@ -106,22 +106,22 @@ async def test_a_vlan_is_created_for_a_runtime_recovers_with_its_nic_and_is_remo
     # Not every kernel has VLANs: a macvlan of that name stands in for one.
     parents = Parents(install_id, lambda _: "macvlan mode bridge")
     backend = DockerBackend(engine.url, install_id, INTERNAL_POOL, host, parents=parents)
-    bench, name = Bench(backend, install_id, runtime_image), f"{lan.parent}.10"
+    harness, name = BackendHarness(backend, install_id, runtime_image), f"{lan.parent}.10"
     desired = interface(lan, 10) | {"parentInterface": name, "subnet": str(lan.subnet), "gateway": lan.gateway}
     try:
-        target = await bench.up(bench.target(interfaces=[desired]))
+        target = await harness.up(harness.target(interfaces=[desired]))
         assert lan.ping(lan.address(10))
-        before = await pid_of(bench, target)
+        before = await pid_of(harness, target)
 
         lan.unplug()
         assert (await backend.observe(target)).missing_parents == (name,)
         lan.plug()
         assert (await backend.observe(target)).missing_parents == ()
-        await bench.run(target, base.Step.REPAIR_NETWORKS)
+        await harness.run(target, base.Step.REPAIR_NETWORKS)
 
         assert lan.ping(lan.address(10))
-        assert await pid_of(bench, target) == before
-        await bench.down(target)
+        assert await pid_of(harness, target) == before
+        await harness.down(target)
         assert parents.numbers([name]) == {name: 0}
     finally:
         await backend.purge(volumes=True)

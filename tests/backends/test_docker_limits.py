@@ -11,36 +11,36 @@ from controller.api import reasons
 from controller.backends import base
 from controller.backends.docker.containers import create_body
 from controller.runtimes import drift
-from tests.backends.conftest import Bench
+from tests.backends.conftest import BackendHarness
 
 pytestmark = pytest.mark.docker
 
 
 async def test_an_unsupported_memory_limit_is_a_warning_and_no_drift(
-    bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch
+    harness: BackendHarness, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = api.info()
     assert known["MemoryLimit"]
-    assert "memory" in (await bench.backend.survey()).bounds
+    assert "memory" in (await harness.backend.survey()).bounds
     # Like an engine on a host without the memory cgroup, such as a Raspberry Pi with its default settings.
     monkeypatch.setattr(docker.APIClient, "info", lambda self: {**known, "MemoryLimit": False})
     monkeypatch.setattr(create_body, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
-    target = await bench.up(bench.target(resources={"memory": "64Mi"}))
+    target = await harness.up(harness.target(resources={"memory": "64Mi"}))
 
-    observed: base.Observed = await bench.backend.observe(target)
+    observed: base.Observed = await harness.backend.observe(target)
 
     assert not drift.resources_differ(target.spec.resources, observed.resources)
     assert [reason for reason, _ in observed.warnings] == [reasons.MEMORY_UNBOUNDED]
-    assert (await bench.backend.observe(bench.target())).warnings == ()
-    assert "memory" not in (await bench.backend.survey()).bounds
+    assert (await harness.backend.observe(harness.target())).warnings == ()
+    assert "memory" not in (await harness.backend.survey()).bounds
 
 
 async def test_a_limit_that_somebody_removed_is_drift_and_no_warning(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: BackendHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
         before.setattr(create_body, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
-        target = await bench.up(bench.target(resources={"memory": "64Mi"}))
-    observed: base.Observed = await bench.backend.observe(target)
+        target = await harness.up(harness.target(resources={"memory": "64Mi"}))
+    observed: base.Observed = await harness.backend.observe(target)
     assert drift.resources_differ(target.spec.resources, observed.resources)
     assert observed.warnings == ()

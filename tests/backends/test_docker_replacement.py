@@ -11,7 +11,7 @@ from controller import errors
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.engine.client import Engine
-from tests.backends.conftest import Bench, interface
+from tests.backends.conftest import BackendHarness, interface
 from tests.support.lan import Lan
 
 pytestmark = pytest.mark.docker
@@ -39,86 +39,86 @@ def crash_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
 # The process dies after each of stop, rename, create, start, and removal of the old container.
 @pytest.mark.parametrize("calls", range(5), ids=["stop", "rename", "create", "start", "remove"])
 async def test_an_interrupted_replacement_converges(
-    bench: Bench,
+    harness: BackendHarness,
     new_backend: Callable[[str], DockerBackend],
     lan: Lan,
     monkeypatch: pytest.MonkeyPatch,
     calls: int,
 ) -> None:
     wired: dict[str, Any] = {"interfaces": [interface(lan, 10)]}
-    old = await bench.up(bench.target(**wired))
+    old = await harness.up(harness.target(**wired))
     mac = lan.mac_of(lan.address(10))
-    desired = await bench.run(bench.target(version="2", **wired), base.Step.RESOLVE_IMAGE)
+    desired = await harness.run(harness.target(version="2", **wired), base.Step.RESOLVE_IMAGE)
     with monkeypatch.context() as patched:
         crash_after(calls, patched)
         with pytest.raises(Crash):
-            await bench.run(desired, base.Step.REPLACE_CONTAINER)
+            await harness.run(desired, base.Step.REPLACE_CONTAINER)
 
-    bench.backend = new_backend(bench.install_id)
-    observed = await bench.backend.observe(desired)
+    harness.backend = new_backend(harness.install_id)
+    observed = await harness.backend.observe(desired)
     if observed.predecessor:
-        await bench.run(desired, base.Step.FINISH_REPLACEMENT)
-    if (await bench.backend.observe(desired)).image != desired.image:
-        await bench.run(desired, base.Step.REPLACE_CONTAINER)
+        await harness.run(desired, base.Step.FINISH_REPLACEMENT)
+    if (await harness.backend.observe(desired)).image != desired.image:
+        await harness.run(desired, base.Step.REPLACE_CONTAINER)
 
-    observed = await bench.backend.observe(desired)
+    observed = await harness.backend.observe(desired)
     assert observed.running
     assert observed.image == desired.image != old.image
     assert not observed.predecessor
-    assert [orphan.name for orphan in await bench.backend.known()] == [desired.identity.device_id]
+    assert [orphan.name for orphan in await harness.backend.list_containers()] == [desired.identity.device_id]
     assert lan.mac_of(lan.address(10)) == mac
 
 
-async def test_a_replacement_keeps_mac_and_address(bench: Bench, lan: Lan) -> None:
+async def test_a_replacement_keeps_mac_and_address(harness: BackendHarness, lan: Lan) -> None:
     wired: dict[str, Any] = {"interfaces": [interface(lan, 10)]}
-    await bench.up(bench.target(**wired))
+    await harness.up(harness.target(**wired))
     mac = lan.mac_of(lan.address(10))
 
-    await bench.run(bench.target(version="2", **wired), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
+    await harness.run(harness.target(version="2", **wired), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
     assert mac is not None
     assert lan.mac_of(lan.address(10)) == mac
 
 
-async def test_an_impossible_replacement_stops_nothing(bench: Bench, lan: Lan) -> None:
-    target = await bench.up(bench.target("plc1", interfaces=[interface(lan, 10)]))
-    other = await bench.up(bench.target("plc2", interfaces=[interface(lan, 11)]))
-    before, _ = await bench.backend.observe(target), await bench.backend.observe(other)
+async def test_an_impossible_replacement_stops_nothing(harness: BackendHarness, lan: Lan) -> None:
+    target = await harness.up(harness.target("plc1", interfaces=[interface(lan, 10)]))
+    other = await harness.up(harness.target("plc2", interfaces=[interface(lan, 11)]))
+    before, _ = await harness.backend.observe(target), await harness.backend.observe(other)
 
     with pytest.raises(errors.Waiting, match="has the address"):
-        await bench.run(
-            bench.target("plc1", version="2", interfaces=[interface(lan, 11)]),
+        await harness.run(
+            harness.target("plc1", version="2", interfaces=[interface(lan, 11)]),
             base.Step.RESOLVE_IMAGE,
             base.Step.REPLACE_CONTAINER,
         )
 
-    assert (await bench.backend.observe(target)).started_at == before.started_at
+    assert (await harness.backend.observe(target)).started_at == before.started_at
 
 
-async def test_a_rollback_restores_the_old_interfaces(bench: Bench, lan: Lan) -> None:
-    old = await bench.up(bench.target(interfaces=[interface(lan, 10, "plant")]))
-    desired = bench.target(version="crash", interfaces=[interface(lan, 20, "cell")])
+async def test_a_rollback_restores_the_old_interfaces(harness: BackendHarness, lan: Lan) -> None:
+    old = await harness.up(harness.target(interfaces=[interface(lan, 10, "plant")]))
+    desired = harness.target(version="crash", interfaces=[interface(lan, 20, "cell")])
 
     with pytest.raises(errors.Stalled):
-        await bench.run(desired, base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
+        await harness.run(desired, base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
-    assert all(found.in_order for found in (await bench.backend.observe(old)).interfaces)
+    assert all(found.in_order for found in (await harness.backend.observe(old)).interfaces)
     assert lan.ping(lan.address(10))
 
 
 async def test_finishing_an_interrupted_replacement_of_a_stopped_runtime_starts_nothing(
-    bench: Bench, new_backend: Callable[[str], DockerBackend], monkeypatch: pytest.MonkeyPatch
+    harness: BackendHarness, new_backend: Callable[[str], DockerBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.up(bench.target())
-    desired = await bench.run(bench.target(version="2"), base.Step.RESOLVE_IMAGE)
+    await harness.up(harness.target())
+    desired = await harness.run(harness.target(version="2"), base.Step.RESOLVE_IMAGE)
     with monkeypatch.context() as patched:
         crash_after(2, patched)
         with pytest.raises(Crash):
-            await bench.run(desired, base.Step.REPLACE_CONTAINER)
+            await harness.run(desired, base.Step.REPLACE_CONTAINER)
 
-    bench.backend = new_backend(bench.install_id)
-    stopped = bench.target(version="2", desiredState="Stopped")
-    await bench.run(stopped, base.Step.FINISH_REPLACEMENT)
+    harness.backend = new_backend(harness.install_id)
+    stopped = harness.target(version="2", desiredState="Stopped")
+    await harness.run(stopped, base.Step.FINISH_REPLACEMENT)
 
-    observed = await bench.backend.observe(stopped)
+    observed = await harness.backend.observe(stopped)
     assert (observed.state, observed.predecessor) == ("created", "")

@@ -11,7 +11,7 @@ import pytest
 from controller.backends import base
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host_services import HostServices
-from tests.backends.conftest import INTERNAL_POOL, Bench, interface
+from tests.backends.conftest import INTERNAL_POOL, BackendHarness, interface
 from tests.support import dockerd, image
 from tests.support.lan import Lan
 
@@ -36,28 +36,28 @@ def backend_of(engine: dockerd.Engine, install_id: str, host: HostServices) -> D
 async def test_address_and_mac_survive_an_upgrade_of_the_engine(
     older: dockerd.Engine, engine: dockerd.Engine, install_id: str, host: HostServices, lan: Lan, runtime_image: str
 ) -> None:
-    bench = Bench(backend_of(older, install_id, host), install_id, runtime_image)
+    harness = BackendHarness(backend_of(older, install_id, host), install_id, runtime_image)
     interfaces = [interface(lan, 40), interface(lan, 41, "cell0", gateway=None)]
-    target = await bench.up(bench.target(interfaces=interfaces))
+    target = await harness.up(harness.target(interfaces=interfaces))
     before = [lan.mac_of(lan.address(number)) for number in (40, 41)]
-    made: Any = await bench.backend.observe(target)
-    bench.backend.close()
+    made: Any = await harness.backend.observe(target)
+    harness.backend.close()
     await asyncio.to_thread(older.stop)
 
     newer = dockerd.Engine(engine.binary, older.root, runtime=engine.runtime)
     await asyncio.to_thread(newer.start)
     try:
-        bench.backend = backend_of(newer, install_id, host)
-        found = await bench.backend.observe(target)
+        harness.backend = backend_of(newer, install_id, host)
+        found = await harness.backend.observe(target)
         if not found.running:  # the engine may not have restarted it yet
-            await bench.run(target, base.Step.START_CONTAINER)
-        await bench.run(target, base.Step.REPAIR_NETWORKS)
-        found = await bench.backend.observe(target)
+            await harness.run(target, base.Step.START_CONTAINER)
+        await harness.run(target, base.Step.REPAIR_NETWORKS)
+        found = await harness.backend.observe(target)
         assert found.container_id == made.container_id
         assert {each.name: each.detail for each in found.interfaces if not each.in_order} == {}
         assert [lan.mac_of(lan.address(number)) for number in (40, 41)] == before
         assert lan.ping(lan.address(40))
-        await bench.down(target)
-        bench.backend.close()
+        await harness.down(target)
+        harness.backend.close()
     finally:
         await asyncio.to_thread(newer.stop)

@@ -16,7 +16,7 @@ from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
 from controller.machinery import kinds as core_kinds
 from controller.runtimes import plan
-from tests.backends.conftest import Bench
+from tests.backends.conftest import BackendHarness
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -30,15 +30,15 @@ IMPOSSIBLE_IDS = ["serial devices", "a dedicated interface"]
 
 
 @pytest.fixture
-def bench(pods_bench: Bench) -> Bench:
+def harness(pods_harness: BackendHarness) -> BackendHarness:
     """The pods backend."""
-    return pods_bench
+    return pods_harness
 
 
 @pytest.fixture
-def workloads(bench: Bench) -> Workloads:
+def workloads(harness: BackendHarness) -> Workloads:
     """The backend's access to its objects."""
-    found: Workloads = bench.backend._workloads
+    found: Workloads = harness.backend._workloads
     return found
 
 
@@ -54,15 +54,15 @@ async def image_in_template(workloads: Workloads, target: Target) -> str:
     return image
 
 
-async def test_pinning_an_image_restarts_no_pod(bench: Bench, workloads: Workloads) -> None:
-    target = await bench.up(bench.target())
-    pod, pin = await pod_of(workloads, target), f"{bench.image}@sha256:{'1' * 64}"
+async def test_pinning_an_image_restarts_no_pod(harness: BackendHarness, workloads: Workloads) -> None:
+    target = await harness.up(harness.target())
+    pod, pin = await pod_of(workloads, target), f"{harness.image}@sha256:{'1' * 64}"
 
-    await bench.run(dataclasses.replace(target, image=pin), base.Step.PIN_IMAGE)
+    await harness.run(dataclasses.replace(target, image=pin), base.Step.PIN_IMAGE)
 
     assert await image_in_template(workloads, target) == pin
     assert (await pod_of(workloads, target)).uid == pod.uid
-    assert (await bench.backend.observe(target)).running
+    assert (await harness.backend.observe(target)).running
 
 
 @pytest.mark.parametrize(
@@ -71,34 +71,36 @@ async def test_pinning_an_image_restarts_no_pod(bench: Bench, workloads: Workloa
     ids=["interfaces without Multus", *IMPOSSIBLE_IDS],
 )
 async def test_unsupported_features_are_refused_and_leave_nothing_behind(
-    bench: Bench, spec: dict[str, Any], reason: str
+    harness: BackendHarness, spec: dict[str, Any], reason: str
 ) -> None:
-    target = bench.target(**spec)
+    target = harness.target(**spec)
     with pytest.raises(errors.Stalled) as refused:
-        await bench.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
+        await harness.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
 
     assert refused.value.reason == reason
-    assert await bench.backend.observe(target) == base.Observed()
+    assert await harness.backend.observe(target) == base.Observed()
 
 
 @pytest.mark.parametrize(("spec", "reason"), IMPOSSIBLE, ids=IMPOSSIBLE_IDS)
 async def test_a_running_pod_keeps_running_when_its_spec_gets_unsupported_features(
-    bench: Bench, spec: dict[str, Any], reason: str
+    harness: BackendHarness, spec: dict[str, Any], reason: str
 ) -> None:
-    target = await bench.up(bench.target())
-    asked = dataclasses.replace(target, generation=2, spec=bench.target(**spec).spec)
+    target = await harness.up(harness.target())
+    asked = dataclasses.replace(target, generation=2, spec=harness.target(**spec).spec)
     desired = plan.Desired(asked, applied_generation=1, image_source=asked.spec.image_reference, in_place=False)
 
-    made = plan.make(desired, await bench.backend.observe(asked))
+    made = plan.make(desired, await harness.backend.observe(asked))
 
     assert made.steps == ()
     assert (made.outcome.kind, made.outcome.reason) == ("stalled", reason)
 
 
-async def test_realtime_is_granted_as_capabilities_with_a_warning(bench: Bench, workloads: Workloads) -> None:
-    target = await bench.up(bench.target(realtime={"enabled": True}))
+async def test_realtime_is_granted_as_capabilities_with_a_warning(
+    harness: BackendHarness, workloads: Workloads
+) -> None:
+    target = await harness.up(harness.target(realtime={"enabled": True}))
 
-    (warning,) = (await bench.backend.observe(target)).warnings
+    (warning,) = (await harness.backend.observe(target)).warnings
     granted = (await pod_of(workloads, target)).container["securityContext"]
 
     assert warning[0] == reasons.REALTIME_BY_CAPABILITIES
@@ -106,83 +108,87 @@ async def test_realtime_is_granted_as_capabilities_with_a_warning(bench: Bench, 
     assert not granted.get("privileged")
 
 
-async def test_another_control_port_changes_the_service_and_restarts_no_pod(bench: Bench, workloads: Workloads) -> None:
-    target = await bench.up(bench.target())
+async def test_another_control_port_changes_the_service_and_restarts_no_pod(
+    harness: BackendHarness, workloads: Workloads
+) -> None:
+    target = await harness.up(harness.target())
     pod = await pod_of(workloads, target)
-    moved = dataclasses.replace(target, spec=bench.target(controlPort={"port": 9000}).spec)
+    moved = dataclasses.replace(target, spec=harness.target(controlPort={"port": 9000}).spec)
 
-    before = await bench.backend.observe(moved)
-    await bench.run(moved, base.Step.REPAIR_NETWORKS)
+    before = await harness.backend.observe(moved)
+    await harness.run(moved, base.Step.REPAIR_NETWORKS)
 
     service = await workloads.find(core_kinds.SERVICES, target.identity)
-    assert (before.internal_attached, (await bench.backend.observe(moved)).internal_attached) == (False, True)
+    assert (before.internal_attached, (await harness.backend.observe(moved)).internal_attached) == (False, True)
     assert service is not None
     assert [port["port"] for port in service["spec"]["ports"]] == [9000]
     assert (await pod_of(workloads, target)).uid == pod.uid
 
 
-async def test_changes_without_a_restart_apply_from_the_next_one(bench: Bench, workloads: Workloads) -> None:
-    target = await bench.up(bench.target())
-    fields = bench.target(controlPort={"port": 9000}, terminationGracePeriodSeconds=2).spec
+async def test_changes_without_a_restart_apply_from_the_next_one(harness: BackendHarness, workloads: Workloads) -> None:
+    target = await harness.up(harness.target())
+    fields = harness.target(controlPort={"port": 9000}, terminationGracePeriodSeconds=2).spec
 
-    await bench.run(dataclasses.replace(target, spec=fields), base.Step.RESTART_CONTAINER)
+    await harness.run(dataclasses.replace(target, spec=fields), base.Step.RESTART_CONTAINER)
     pod = await pod_of(workloads, target)
 
     assert pod.container["readinessProbe"]["tcpSocket"]["port"] == 9000
     assert pod.body["spec"]["terminationGracePeriodSeconds"] == 2
 
 
-async def test_an_unavailable_image_blocks_a_first_start(bench: Bench) -> None:
-    target = await bench.begun(bench.target(version="none", imagePullPolicy="Never"))
+async def test_an_unavailable_image_blocks_a_first_start(harness: BackendHarness) -> None:
+    target = await harness.create_and_start(harness.target(version="none", imagePullPolicy="Never"))
 
-    observed = await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
+    observed = await harness.blocked(target, reasons.IMAGE_NOT_FOUND)
 
     assert observed.state == "starting"
     assert observed.blocker is not None
     assert observed.blocker.kind == "stalled"
 
 
-async def test_an_unavailable_image_leaves_a_running_pod_alone(bench: Bench, workloads: Workloads) -> None:
-    target = await bench.up(bench.target(imagePullPolicy="Never"))
+async def test_an_unavailable_image_leaves_a_running_pod_alone(harness: BackendHarness, workloads: Workloads) -> None:
+    target = await harness.up(harness.target(imagePullPolicy="Never"))
     pod = await pod_of(workloads, target)
 
     with pytest.raises(errors.Stalled) as refused:
-        await bench.run(bench.target(version="none", imagePullPolicy="Never"), base.Step.RESOLVE_IMAGE)
+        await harness.run(harness.target(version="none", imagePullPolicy="Never"), base.Step.RESOLVE_IMAGE)
 
     assert refused.value.reason == reasons.IMAGE_NOT_FOUND
     assert (await pod_of(workloads, target)).uid == pod.uid
 
 
 @pytest.mark.parametrize("pod_is_gone", [False, True], ids=["before the old pod ends", "after the old pod has ended"])
-async def test_an_interrupted_replacement_is_finished(bench: Bench, workloads: Workloads, pod_is_gone: bool) -> None:
-    target = await bench.up(bench.target())
-    pod, fields = await pod_of(workloads, target), bench.target(version="2")
+async def test_an_interrupted_replacement_is_finished(
+    harness: BackendHarness, workloads: Workloads, pod_is_gone: bool
+) -> None:
+    target = await harness.up(harness.target())
+    pod, fields = await pod_of(workloads, target), harness.target(version="2")
     made = template.make(fields, fields.spec.image_reference)
-    await workloads.rebuild(target.identity, made, f"{pod.uid}/{pod.revision}")
+    await workloads.set_template(target.identity, made, f"{pod.uid}/{pod.revision}")
     if pod_is_gone:
         await workloads.delete(core_kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
 
-    broken_off = await bench.backend.observe(fields)
-    await bench.run(fields, base.Step.FINISH_REPLACEMENT)
-    observed = await bench.settled(fields)
+    broken_off = await harness.backend.observe(fields)
+    await harness.run(fields, base.Step.FINISH_REPLACEMENT)
+    observed = await harness.settled(fields)
 
     assert broken_off.predecessor
     assert (observed.running, observed.predecessor) == (True, "")
     assert observed.made_from == fields.spec
 
 
-async def test_a_pod_that_never_ran_is_replaced_by_a_corrected_spec(bench: Bench) -> None:
-    target = await bench.begun(bench.target(version="none", imagePullPolicy="Never"))
-    await bench.hindered(target, reasons.IMAGE_NOT_FOUND)
+async def test_a_pod_that_never_ran_is_replaced_by_a_corrected_spec(harness: BackendHarness) -> None:
+    target = await harness.create_and_start(harness.target(version="none", imagePullPolicy="Never"))
+    await harness.blocked(target, reasons.IMAGE_NOT_FOUND)
 
-    corrected = await bench.run(bench.target(), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
+    corrected = await harness.run(harness.target(), base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
-    assert (await bench.settled(corrected)).running
+    assert (await harness.settled(corrected)).running
 
 
 @pytest.mark.parametrize("kind", [core_kinds.SERVICES, core_kinds.STATEFUL_SETS], ids=lambda kind: kind.kind)
-async def test_foreign_objects_are_not_touched(bench: Bench, workloads: Workloads, kind: Any) -> None:
-    target = bench.target()
+async def test_foreign_objects_are_not_touched(harness: BackendHarness, workloads: Workloads, kind: Any) -> None:
+    target = harness.target()
     name, labels = naming.workload(target.identity), {"app": "somebody-elses"}
     spec = {
         core_kinds.SERVICES: {"ports": [{"port": 80}], "selector": labels},
@@ -193,12 +199,12 @@ async def test_foreign_objects_are_not_touched(bench: Bench, workloads: Workload
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "b"}]}},
         },
     }[kind]
-    api = bench.backend._api
+    api = harness.backend._api
     theirs = await api.create(kind, {"metadata": {"name": name, "namespace": "edge"}, "spec": spec})
     try:
-        observed = await bench.backend.observe(target)
+        observed = await harness.backend.observe(target)
         with pytest.raises(errors.Stalled) as refused:
-            await bench.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
+            await harness.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
         kept = await api.get(kind, name, "edge")
     finally:
         await api.delete(kind, name, "edge")
@@ -209,11 +215,11 @@ async def test_foreign_objects_are_not_touched(bench: Bench, workloads: Workload
     assert kept["spec"] == theirs["spec"]
 
 
-async def test_volumes_survive_delete_and_create(bench: Bench, workloads: Workloads) -> None:
+async def test_volumes_survive_delete_and_create(harness: BackendHarness, workloads: Workloads) -> None:
     volumes = [{"name": "data", "mountPath": "/data"}, {"name": "cache", "mountPath": "/c", "reclaimPolicy": "Delete"}]
-    target = await bench.up(bench.target(volumes=volumes))
+    target = await harness.up(harness.target(volumes=volumes))
 
-    await bench.down(target)
+    await harness.down(target)
 
     claims = await workloads.of_runtime(core_kinds.PERSISTENT_VOLUME_CLAIMS, target.identity)
     left = [claim["metadata"]["name"] for claim in claims if not claim["metadata"].get("deletionTimestamp")]

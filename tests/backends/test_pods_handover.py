@@ -18,7 +18,7 @@ from tests.support.fake_api import FakeApi
 LAN = {"name": "lan0", "parentInterface": "eth1", "mode": "Dhcp"}
 SPEC = {"deviceId": "plc1", "image": "registry.test/plc", "version": "1", "interfaces": [LAN]}
 OWNER = Target(Identity("install", "edge", "plc1"), "a", "uid-a", 1, runtimes.RuntimeSpec.model_validate(SPEC))
-HEIR = dataclasses.replace(OWNER, name="b", uid="uid-b")
+SUCCESSOR = dataclasses.replace(OWNER, name="b", uid="uid-b")
 (DEFINITION,) = multus.definitions(OWNER)
 OBJECTS: list[tuple[Kind, dict[str, Any]]] = [
     (core_kinds.STATEFUL_SETS, manifests.stateful_set(OWNER, "image")),
@@ -41,11 +41,11 @@ def backend(api: FakeApi) -> PodsBackend:
 
 
 async def test_the_successor_owns_all_objects_unchanged(api: FakeApi, backend: PodsBackend) -> None:
-    assert await backend.made_for(OWNER.identity) == "uid-a"
-    await backend.hand_over(HEIR)
-    await backend.hand_over(HEIR)
+    assert await backend.owner_uid(OWNER.identity) == "uid-a"
+    await backend.hand_over(SUCCESSOR)
+    await backend.hand_over(SUCCESSOR)
 
-    assert await backend.made_for(OWNER.identity) == "uid-b"
+    assert await backend.owner_uid(OWNER.identity) == "uid-b"
     for kind, body in OBJECTS:
         found = await api.get(kind, body["metadata"]["name"], "edge")
         (owner,) = found["metadata"]["ownerReferences"]
@@ -60,8 +60,8 @@ async def test_foreign_objects_keep_their_owner(api: FakeApi, backend: PodsBacke
     name = OBJECTS[0][1]["metadata"]["name"]
     theirs = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}
     await api.patch(core_kinds.STATEFUL_SETS, name, "edge", theirs)
-    await backend.hand_over(HEIR)
+    await backend.hand_over(SUCCESSOR)
 
     found = await api.get(core_kinds.STATEFUL_SETS, name, "edge")
     assert found["metadata"]["ownerReferences"][0]["uid"] == "uid-a"
-    assert await backend.made_for(OWNER.identity) == ""
+    assert await backend.owner_uid(OWNER.identity) == ""

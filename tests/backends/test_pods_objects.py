@@ -60,7 +60,7 @@ def test_valid_device_ids_are_used_as_names_and_names_are_unique() -> None:
 @pytest.mark.parametrize("device", ["plc1", "x" * 128, "a.", "_a"])
 def test_labels_are_valid_and_annotations_hold_the_full_identity(device: str) -> None:
     identity = Identity("install", "edge", device)
-    body = {"metadata": {"labels": naming.labels(identity), "annotations": naming.identity_notes(identity)}}
+    body = {"metadata": {"labels": naming.labels(identity), "annotations": naming.identity_annotations(identity)}}
 
     for value in naming.labels(identity).values():
         assert re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", value)

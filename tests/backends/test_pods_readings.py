@@ -13,9 +13,9 @@ from controller.backends.pods.readings import Pod
 DIGEST = f"sha256:{'1' * 64}"
 
 
-def pod(*, leaving: bool = False, conditions: list[dict[str, Any]] | None = None, **container: Any) -> Pod:
+def pod(*, terminating: bool = False, conditions: list[dict[str, Any]] | None = None, **container: Any) -> Pod:
     status = {"containerStatuses": [container] if container else [], "conditions": conditions or []}
-    metadata = {"name": "plc1-0", "uid": "1", **({"deletionTimestamp": "now"} if leaving else {})}
+    metadata = {"name": "plc1-0", "uid": "1", **({"deletionTimestamp": "now"} if terminating else {})}
     spec = {"nodeName": "node1", "containers": [{"image": "ghcr.io/a/b:9"}]}
     return Pod({"metadata": metadata, "spec": spec, "status": status})
 
@@ -31,7 +31,7 @@ BACK_OFF = {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting fa
         (pod(), "starting"),
         (pod(state={"waiting": {"reason": "ContainerCreating"}}), "starting"),
         (pod(**RUNNING), "running"),
-        (pod(leaving=True, **RUNNING), "removing"),
+        (pod(terminating=True, **RUNNING), "removing"),
         (pod(state={"waiting": BACK_OFF}, lastState={"terminated": ENDED}, restartCount=2), "restarting"),
         (pod(state={"terminated": ENDED}), "restarting"),
     ],

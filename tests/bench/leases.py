@@ -51,16 +51,16 @@ def ours_and_udhcpc(rounds: int) -> list[Row]:
 async def many(seconds: float) -> list[Row]:
     """CPU and memory of fifty leases that are renewed every minute."""
     with Lan() as lan, tempfile.TemporaryDirectory() as name, DhcpServer(lan, Path(name), first=20, last=250):
-        keeper = LeaseManager(Path(name) / "leases")
+        manager = LeaseManager(Path(name) / "leases")
         containers = [BareContainer(lan, f"02:ab:00:03:00:{number:02x}") for number in range(LEASES)]
         before = _resident_mib()
         try:
             for number, container in enumerate(containers):
-                await keeper.keep(LeaseKey("edge", f"plc-{number}", "lan0"), container.link, container.client)
+                await manager.keep(LeaseKey("edge", f"plc-{number}", "lan0"), container.link, container.client)
             cpu = await process.cpu_percent(os.getpid(), seconds)
             after = _resident_mib()
         finally:
-            keeper.close()
+            manager.close()
             for container in containers:
                 container.end()
     return [
@@ -85,14 +85,14 @@ def _lease(container: BareContainer, folder: Path) -> str:
 
 
 async def _leased(container: BareContainer, folder: Path) -> str:
-    keeper = LeaseManager(folder / "leases")
+    manager = LeaseManager(folder / "leases")
     key = LeaseKey("edge", container.client.host_name, "lan0")
-    await keeper.keep(key, container.link, container.client)
-    changes = keeper.changes()
-    while (lease := keeper.lease_state(key, container.link).lease) is None:
+    await manager.keep(key, container.link, container.client)
+    changes = manager.changes()
+    while (lease := manager.lease_state(key, container.link).lease) is None:
         await anext(changes)
     run("nsenter", "-t", str(container.link.process.pid), "-n", "ip", "addr", "add", str(lease.address), "dev", "lan0")
-    keeper.close()
+    manager.close()
     return str(lease.address.ip)
 
 

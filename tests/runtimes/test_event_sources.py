@@ -138,11 +138,11 @@ def resync(harness: Harness, keys: Keys, beat: Callable[[], None] = lambda: None
 
 
 async def test_resync_sends_its_heartbeat_while_the_engine_hangs(harness: Harness, keys: Keys) -> None:
-    async def known() -> list[base.Orphan]:
+    async def list_containers() -> list[base.Orphan]:
         await asyncio.Event().wait()
         raise AssertionError
 
-    harness.backend.known = known  # type: ignore[method-assign]
+    harness.backend.list_containers = list_containers  # type: ignore[method-assign]
     beats: asyncio.Queue[None] = asyncio.Queue()
     async with running(resync(harness, keys, lambda: beats.put_nowait(None)).run), asyncio.timeout(30):
         await beats.get()
@@ -154,11 +154,11 @@ async def test_resync_does_not_log_an_unreachable_engine(
 ) -> None:
     attempts: asyncio.Queue[None] = asyncio.Queue()
 
-    async def known() -> list[base.Orphan]:
+    async def list_containers() -> list[base.Orphan]:
         attempts.put_nowait(None)
         raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
 
-    harness.backend.known = known  # type: ignore[method-assign]
+    harness.backend.list_containers = list_containers  # type: ignore[method-assign]
     async with running(resync(harness, keys).run), asyncio.timeout(30):
         await attempts.get()
         await attempts.get()

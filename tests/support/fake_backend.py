@@ -97,7 +97,7 @@ class FakeBackend:
         self.fault("after", step)
         return target
 
-    async def made_for(self, identity: base.Identity) -> str:
+    async def owner_uid(self, identity: base.Identity) -> str:
         if self.unreachable:
             raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
         return self.containers[identity].uid if identity in self.containers else ""
@@ -112,7 +112,7 @@ class FakeBackend:
         while True:
             yield await self.events.get()
 
-    async def known(self) -> list[base.Orphan]:
+    async def list_containers(self) -> list[base.Orphan]:
         return [base.Orphan(identity, identity.device_id, c.id) for identity, c in self.containers.items()]
 
     async def _ResolveImage(self, target: base.Target, progress: base.Progress) -> base.Target:  # noqa: N802

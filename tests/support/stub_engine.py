@@ -20,7 +20,7 @@ LIMITS = EngineLimits(
 )
 
 
-class Manner(Enum):
+class ResponseMode(Enum):
     """How the stub answers a request."""
 
     WHOLE = "whole"
@@ -31,17 +31,17 @@ class Manner(Enum):
 
 
 class StubEngine:
-    """Answers requests to ``url``; ``asked`` records them in order as ``METHOD /path``.
+    """Answers requests to ``url``; ``requests`` records them in order as ``METHOD /path``.
 
-    ``manners`` sets by path how further requests are answered. While ``running`` is not set it reads nothing, like a
+    ``modes`` sets by path how further requests are answered. While ``running`` is not set it reads nothing, like a
     stopped process; pending requests are answered afterwards.
     """
 
     def __init__(self, path: Path) -> None:
         self.url = f"unix://{path}"
         self.version = "1.41"
-        self.asked: list[str] = []
-        self.manners: dict[str, Manner] = {}
+        self.requests: list[str] = []
+        self.modes: dict[str, ResponseMode] = {}
         self.statuses: dict[str, str] = {}  # by path, if not 200
         self.answers: dict[str, Any] = {"/containers/json": [], "/networks": []}
         self.running = asyncio.Event()
@@ -62,7 +62,7 @@ class StubEngine:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def arrived(self, request: str, times: int = 1) -> None:
+    async def wait_for_request(self, request: str, times: int = 1) -> None:
         """Wait until a request has arrived this many times since the last wait for it."""
         for _ in range(times):
             await asyncio.wait_for(self._arrived[request].acquire(), 30)
@@ -87,19 +87,19 @@ class StubEngine:
 
     async def _answer(self, writer: asyncio.StreamWriter, method: str, target: str) -> None:
         path = "/" + target.split("?", maxsplit=1)[0].lstrip("/").removeprefix(f"v{self.version}/")
-        self.asked.append(f"{method} {path}")
+        self.requests.append(f"{method} {path}")
         self._arrived[f"{method} {path}"].release()
-        manner = self.manners.get(path, Manner.WHOLE)
-        if manner is not Manner.SILENT:
+        mode = self.modes.get(path, ResponseMode.WHOLE)
+        if mode is not ResponseMode.SILENT:
             body = json.dumps(self.answers.get(path, {"message": "default answer"})).encode()
-            length = len(body) if manner is Manner.WHOLE else 2**30
+            length = len(body) if mode is ResponseMode.WHOLE else 2**30
             status = f"HTTP/1.1 {self.statuses.get(path, '200 OK')}\r\nApi-Version: {self.version}\r\n"
             writer.write(f"{status}Content-Length: {length}\r\n\r\n".encode())
-            writer.write(body if manner is Manner.WHOLE else b"")
+            writer.write(body if mode is ResponseMode.WHOLE else b"")
             await writer.drain()
-        while manner is Manner.TRICKLE:
+        while mode is ResponseMode.TRICKLE:
             writer.write(b" ")
             await writer.drain()
             await asyncio.sleep(_TRICKLE_SECONDS)
-        if manner is not Manner.WHOLE:
+        if mode is not ResponseMode.WHOLE:
             await asyncio.Event().wait()

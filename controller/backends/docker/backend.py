@@ -63,12 +63,12 @@ class DockerBackend:
         self._engine = engine = Engine(url, limits)
         self._parts = parts = assemble(engine, install_id, internal_pool, host, parents)
         self._containers = containers = parts.containers
-        attachments, endings = Attachments(parts), ContainerExits()
+        attachments, exits = Attachments(parts), ContainerExits()
         self._steps = Steps(
             parts, attachments, install_id, settle_seconds=settle_seconds, pids_limit=pids_limit, limits=limits
         )
-        self._observer = ContainerObserver(parts, attachments, interface_kind, endings)
-        self._events = Events(engine, containers, endings, install_id)
+        self._observer = ContainerObserver(parts, attachments, interface_kind, exits)
+        self._events = Events(engine, containers, exits, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)
         self._purge = Purge(engine, containers, parts.networks, parts.parents, install_id)
@@ -93,7 +93,7 @@ class DockerBackend:
         keeps_mac = capabilities is None or capabilities.connect_pins_mac or not capabilities.several_endpoints
         return observed.running or keeps_mac
 
-    async def made_for(self, identity: Identity) -> str:
+    async def owner_uid(self, identity: Identity) -> str:
         """The uid of the Runtime that the container was created for, "" without one."""
         found = await _with_failures(self._containers.current(identity))
         return found.labels.get(names.UID_LABEL, "") if found else ""
@@ -109,7 +109,7 @@ class DockerBackend:
         """All running containers of this installation."""
         return await _with_failures(self._processes.running())
 
-    async def known(self) -> list[Orphan]:
+    async def list_containers(self) -> list[Orphan]:
         """All containers of this installation, running or not."""
         found = await _with_failures(self._containers.of_install(self._install_id))
         return [Orphan(identity, entry["Names"][0].lstrip("/"), entry["Id"]) for identity, entry in found]
@@ -125,9 +125,9 @@ class DockerBackend:
         """Stream the runtime's output. Raises errors.NotFoundError."""
         return await _with_failures(self._logs.read(identity, tail=tail, follow=follow))
 
-    async def belongings(self, *, volumes: bool) -> list[str]:
+    async def list_objects(self, *, volumes: bool) -> list[str]:
         """Describe every object of this installation."""
-        return await _with_failures(self._purge.belongings(volumes=volumes))
+        return await _with_failures(self._purge.list_objects(volumes=volumes))
 
     async def purge(self, *, volumes: bool) -> list[str]:
         """Remove every object of this installation; return descriptions of what was removed."""

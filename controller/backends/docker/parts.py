@@ -25,7 +25,7 @@ class Parts:
     engine: Engine
     containers: Containers
     networks: Networks
-    occupancy: AddressRegistry
+    address_registry: AddressRegistry
     ports: SerialPorts
     leasing: DhcpLeases
     dedication: DedicatedInterfaces
@@ -42,7 +42,7 @@ def assemble(
         engine=engine,
         containers=containers,
         networks=networks,
-        occupancy=AddressRegistry(host.guard),
+        address_registry=AddressRegistry(host.guard),
         ports=SerialPorts(containers, host.devices),
         leasing=DhcpLeases(host.leases),
         dedication=DedicatedInterfaces(host.passthrough, networks, partial(interfaces.snapshot, include_virtual=True)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.backends import base
 from controller.backends.base import Progress, Step, Target
 from controller.backends.docker.containers import labels
-from controller.backends.docker.containers.creator import ContainerCreator, fresh
+from controller.backends.docker.containers.creator import ContainerCreator, initial_provenance
 from controller.backends.docker.containers.lifecycle import Lifecycle
 from controller.backends.docker.containers.replacement import Replacement
 from controller.backends.docker.engine.limits import EngineLimits
@@ -29,11 +29,11 @@ class Steps:
     ) -> None:
         self._parts = parts
         self._install_id = install_id
-        self._creation = creation = ContainerCreator(parts, pids_limit)
-        self._lifecycle = lifecycle = Lifecycle(parts.engine, parts.containers, creation, attachments, parts.dedication)
+        self._creator = creator = ContainerCreator(parts, pids_limit)
+        self._lifecycle = lifecycle = Lifecycle(parts.engine, parts.containers, creator, attachments, parts.dedication)
         self._images = images = Images(parts.engine, parts.containers, limits)
         self._replacement = replacement = Replacement(
-            parts.containers, creation, lifecycle, attachments, images, settle_seconds
+            parts.containers, creator, lifecycle, attachments, images, settle_seconds
         )
         self._actions = base.Actions(
             resolve_image=images.resolve,
@@ -58,8 +58,8 @@ class Steps:
 
     async def _create(self, target: Target, progress: Progress) -> Target:
         target = await self._with_image(target, progress)
-        how = fresh(target, pulled=self._images.was_pulled(target.image or ""))
-        return await self._creation.create(target, how)
+        provenance = initial_provenance(target, pulled=self._images.was_pulled(target.image or ""))
+        return await self._creator.create(target, provenance)
 
     async def _replace(self, target: Target, progress: Progress) -> Target:
         return await self._replacement.replace(await self._with_image(target, progress))
@@ -72,8 +72,8 @@ class Steps:
         await self._lifecycle.remove(target)
         self._parts.leasing.forget(target.identity)
         self._parts.ports.forget(target.identity)
-        self._parts.occupancy.note(target.identity, ())
-        self._parts.occupancy.claim(target.identity, ())
+        self._parts.address_registry.note(target.identity, ())
+        self._parts.address_registry.claim(target.identity, ())
         self._parts.parents.note(target.identity, ())
 
     async def _remove_networks(self, target: Target) -> None:

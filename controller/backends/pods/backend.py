@@ -57,7 +57,7 @@ class PodsBackend:
         """Always False: the interfaces of a pod cannot change after its start."""
         return False
 
-    async def made_for(self, identity: Identity) -> str:
+    async def owner_uid(self, identity: Identity) -> str:
         """The uid of the Runtime that owns the workload, "" without one."""
         found = await self._workloads.stateful_set(identity)
         return naming.owner_of(found) if found else ""
@@ -74,9 +74,9 @@ class PodsBackend:
         """Always empty: the agents on the nodes measure the processes."""
         return []
 
-    async def known(self) -> list[Orphan]:
+    async def list_containers(self) -> list[Orphan]:
         """All workloads of this installation, running or not."""
-        return await self._inventory.known()
+        return await self._inventory.list_containers()
 
     async def foreign_container(self, name: str) -> str:
         """Describe the foreign StatefulSet or Service with the name for this device id, "" when there is none."""
@@ -92,9 +92,9 @@ class PodsBackend:
         params = {"container": CONTAINER, "tailLines": str(tail), "follow": str(follow).lower()}
         return await self._api.text(core_kinds.PODS, naming.pod(identity), identity.namespace, "log", params)
 
-    async def belongings(self, *, volumes: bool) -> list[str]:
+    async def list_objects(self, *, volumes: bool) -> list[str]:
         """Describe every object of this installation."""
-        return await self._inventory.belongings(volumes=volumes)
+        return await self._inventory.list_objects(volumes=volumes)
 
     async def purge(self, *, volumes: bool) -> list[str]:
         """Remove every object of this installation; return descriptions of what was removed."""
@@ -117,7 +117,7 @@ class PodsBackend:
             restart_container=base.plain(lifecycle.restart),
             replace_container=self._with_image(replacement.replace),
             finish_replacement=base.plain(replacement.finish),
-            repair_networks=base.plain(self._workloads.surround),
+            repair_networks=base.plain(self._workloads.ensure_dependencies),
             update_resources=base.plain(lifecycle.update_limits),
             pin_image=base.plain(lifecycle.pin),
             remove_container=base.plain(lifecycle.remove),

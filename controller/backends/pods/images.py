@@ -55,7 +55,7 @@ class Images:
 
     async def _outcome(self, target: Target, name: str) -> str:
         while True:
-            pod, _ = await self._workloads.until(target.identity, _is_decided, seconds=30, name=name)
+            pod, _ = await self._workloads.wait_until(target.identity, _is_decided, seconds=30, name=name)
             if pod is None:
                 raise errors.Retry(reasons.IMAGE_PULL_FAILED, "The pull pod was removed; retrying the pull")
             if image_id := readings.program(pod).image_id:
@@ -65,7 +65,7 @@ class Images:
                 raise _OUTCOMES[found.kind](found.reason, found.message)
 
     async def _until_gone(self, target: Target, name: str) -> None:
-        _, gone = await self._workloads.until(target.identity, lambda pod: pod is None, seconds=30, name=name)
+        _, gone = await self._workloads.wait_until(target.identity, lambda pod: pod is None, seconds=30, name=name)
         if not gone:
             raise errors.Retry(reasons.IMAGE_PULL_FAILED, f"Pod {name} does not terminate; retrying the pull")
 

@@ -34,14 +34,14 @@ class Inventory:
         self._api = api
         self._install_id = install_id
 
-    async def known(self) -> list[Orphan]:
+    async def list_containers(self) -> list[Orphan]:
         """All workloads."""
         return [
             Orphan(identity, body["metadata"]["name"], body["metadata"]["uid"])
             for identity, body in await self._of(core_kinds.STATEFUL_SETS)
         ]
 
-    async def belongings(self, *, volumes: bool) -> list[str]:
+    async def list_objects(self, *, volumes: bool) -> list[str]:
         """Describe every object."""
         return [line for group in _groups(volumes) for line, _ in await self._lines(group)]
 

@@ -32,40 +32,40 @@ class Lifecycle:
     async def create(self, target: Target) -> None:
         """Create everything but the pod. Raises errors.Stalled for features that pods do not support."""
         refuse_impossible(target.spec)
-        await self._workloads.surround(target)
+        await self._workloads.ensure_dependencies(target)
         await self._workloads.create(target, image_of(target))
         log.info("Created workload %s", naming.workload(target.identity), extra={"runtime": target.name})
 
     async def start(self, target: Target) -> None:
         """Scale to one pod, without waiting for its start."""
         owner = await self._own(target)
-        await self._workloads.surround(target)
-        await self._workloads.refresh(target)
+        await self._workloads.ensure_dependencies(target)
+        await self._workloads.update_template(target)
         await self._workloads.scale(owner, 1)
 
     async def stop(self, target: Target) -> None:
         """Scale to zero and wait until the pod is gone. Raises errors.Waiting when the node does not report that."""
         owner = await self._own(target)
         await self._workloads.scale(owner, 0)
-        await self.gone(target)
+        await self.wait_gone(target)
 
     async def restart(self, target: Target) -> None:
         """Delete the pod and wait for the next one."""
         pod = await self._workloads.pod(await self._own(target))
-        await self._workloads.refresh(target)
+        await self._workloads.update_template(target)
         if pod is not None:
-            await self.end(target, pod)
-        await self._workloads.until(target.identity, _started, START_SECONDS)
+            await self.delete_pod(target, pod)
+        await self._workloads.wait_until(target.identity, _started, START_SECONDS)
 
-    async def end(self, target: Target, pod: Pod) -> None:
+    async def delete_pod(self, target: Target, pod: Pod) -> None:
         """Delete exactly this pod and wait until it is gone. Raises errors.Waiting."""
         await self._workloads.delete(core_kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)
-        await self.gone(target, pod.uid)
+        await self.wait_gone(target, pod.uid)
 
-    async def gone(self, target: Target, uid: str = "") -> None:
+    async def wait_gone(self, target: Target, uid: str = "") -> None:
         """Wait until the pod (of this uid) is gone. Raises errors.Waiting when that takes too long."""
         seconds = target.spec.termination_grace_period_seconds + END_SECONDS
-        pod, is_gone = await self._workloads.until(
+        pod, is_gone = await self._workloads.wait_until(
             target.identity, lambda pod: pod is None or bool(uid and pod.uid != uid), seconds
         )
         if not is_gone and pod:
@@ -80,7 +80,7 @@ class Lifecycle:
             core_kinds.STATEFUL_SETS, owner, [_replaced(f"{template.CONTAINER_PATH}/resources", desired)]
         )
         pod = await self._workloads.pod(owner)
-        if pod is None or pod.leaving:
+        if pod is None or pod.terminating:
             return
         resized = await self._without_removal(pod, desired)
         try:
@@ -127,7 +127,7 @@ class Lifecycle:
                 await self._workloads.patch(kind, owner, {"metadata": {"ownerReferences": owners}})
         for found in await self._workloads.of_runtime(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, owner):
             if naming.owner_of(found) != successor.uid:
-                await self._workloads.make_again(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, successor, found)
+                await self._workloads.recreate(core_kinds.NETWORK_ATTACHMENT_DEFINITIONS, successor, found)
 
     async def _remove_owned(self, kind: core_kinds.Kind, identity: Identity, name: str) -> None:
         found = await self._workloads.find(kind, identity, name)
@@ -165,7 +165,7 @@ def image_of(target: Target) -> str:
 
 
 def _started(pod: Pod | None) -> bool:
-    return pod is not None and not pod.leaving and bool(pod.status.get("containerStatuses"))
+    return pod is not None and not pod.terminating and bool(pod.status.get("containerStatuses"))
 
 
 def _replaced(path: str, value: Any) -> dict[str, Any]:

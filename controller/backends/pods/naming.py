@@ -74,7 +74,7 @@ def metadata(target: Target, name: str, *, owned: bool = True) -> dict[str, Any]
         "name": name,
         "namespace": target.identity.namespace,
         "labels": labels(target.identity),
-        "annotations": identity_notes(target.identity),
+        "annotations": identity_annotations(target.identity),
         **({"ownerReferences": owner_references(target)} if owned else {}),
     }
 
@@ -98,7 +98,7 @@ def owner_of(body: Mapping[str, Any]) -> str:
     return next((str(one["uid"]) for one in references if one["kind"] == RUNTIMES.kind), "")
 
 
-def identity_notes(identity: Identity) -> dict[str, str]:
+def identity_annotations(identity: Identity) -> dict[str, str]:
     """Annotations with the full identity."""
     return {names.NAMESPACE_LABEL: identity.namespace, names.DEVICE_LABEL: identity.device_id}
 

@@ -74,7 +74,7 @@ class Observer:
 
     async def _blocker(self, pod: Pod | None, state: str) -> Blocker | None:
         """Why it does not run although it should, still exists although it should not, or is in an unknown state."""
-        if pod and pod.node and not pod.ready and (message := await self._workloads.away(pod.node)):
+        if pod and pod.node and not pod.ready and (message := await self._workloads.unreachable_reason(pod.node)):
             return Blocker("waiting", reasons.NODE_AWAY, message)
         if state == readings.STARTING:
             if pod is None:

@@ -105,7 +105,7 @@ class Pod:
         return self.body.get("status") or {}
 
     @property
-    def leaving(self) -> bool:
+    def terminating(self) -> bool:
         """Whether it is being deleted."""
         return bool(self.body["metadata"].get("deletionTimestamp"))
 
@@ -147,7 +147,7 @@ def program(pod: Pod) -> Program:
         "image_id": status.get("imageID") or "",
         "waiting": state.get("waiting") or {},
     }
-    if pod.leaving:
+    if pod.terminating:
         return Program(REMOVING, **facts)
     if "running" in state:
         return Program("running", **facts)

@@ -36,16 +36,16 @@ class Replacement:
         lifecycle.refuse_impossible(target.spec)
         image, identity = lifecycle.image_of(target), target.identity
         await self._workloads.require(identity)
-        await self._workloads.surround(target)
+        await self._workloads.ensure_dependencies(target)
         pod = await self._workloads.pod(identity)
         runs = pod is not None and readings.program(pod).state == "running"
         note = f"{pod.uid}/{pod.revision}" if pod and runs else ""
-        await self._workloads.rebuild(identity, template.make(target, image), note)
+        await self._workloads.set_template(identity, template.make(target, image), note)
         if note:
             await self.finish(target)
         elif pod is not None:
             # It never ran: there is nothing to roll back to.
-            await self._lifecycle.end(target, pod)
+            await self._lifecycle.delete_pod(target, pod)
 
     async def finish(self, target: Target) -> None:
         """Finish a replacement that has begun; do nothing when there is none."""
@@ -56,7 +56,7 @@ class Replacement:
         uid, _, revision = note.partition("/")
         pod = await self._workloads.pod(target.identity)
         if pod is not None and pod.uid == uid:
-            await self._lifecycle.end(target, pod)
+            await self._lifecycle.delete_pod(target, pod)
         if workload["spec"].get("replicas"):
             await self._settle(target, uid, revision)
         await self._workloads.forget_predecessor(target.identity)
@@ -79,9 +79,9 @@ class Replacement:
         def decided(pod: Pod | None) -> bool:
             return pod is not None and pod.uid != uid and (_runs(pod) or _is_hopeless(pod))
 
-        pod, _ = await self._workloads.until(identity, decided, COMES_UP_SECONDS)
+        pod, _ = await self._workloads.wait_until(identity, decided, COMES_UP_SECONDS)
         if pod is not None and _runs(pod):
-            pod, ended = await self._workloads.until(
+            pod, ended = await self._workloads.wait_until(
                 identity, lambda pod: pod is None or not _runs(pod), self._settle_seconds
             )
             if not ended:
@@ -102,10 +102,10 @@ class Replacement:
         if old is None:
             raise errors.Stalled(reasons.REPLACE_FAILED, f"ControllerRevision {revision} is gone: correct the spec")
         log.warning("The new pod does not run, rolling back", extra={"runtime": target.name})
-        await self._workloads.rebuild(target.identity, old, note)
+        await self._workloads.set_template(target.identity, old, note)
         if pod is not None:
-            await self._lifecycle.end(target, pod)
-        await self._workloads.until(target.identity, lambda pod: pod is not None and _runs(pod), COMES_UP_SECONDS)
+            await self._lifecycle.delete_pod(target, pod)
+        await self._workloads.wait_until(target.identity, lambda pod: pod is not None and _runs(pod), COMES_UP_SECONDS)
 
     async def _remove_stale_networks(self, target: Target) -> None:
         """Remove network definitions that the spec no longer uses."""

@@ -85,7 +85,7 @@ def made_from(annotations: Mapping[str, str]) -> runtimes.RuntimeSpec | None:
 
 def _annotations(target: Target, image: str) -> dict[str, str]:
     return {
-        **naming.identity_notes(target.identity),
+        **naming.identity_annotations(target.identity),
         names.NAME_LABEL: target.name,
         names.UID_LABEL: target.uid,
         names.SPEC_LABEL: json.dumps(target.spec.wire(), sort_keys=True, separators=(",", ":")),

@@ -58,7 +58,7 @@ class Workloads:
         namespace = pod.body["metadata"]["namespace"]
         return await self._api.list(core_kinds.EVENTS, namespace, field_selector=f"involvedObject.uid={pod.uid}")
 
-    async def away(self, node: str) -> str:
+    async def unreachable_reason(self, node: str) -> str:
         """Why the state of the pods on a node is unknown, "" while its kubelet reports."""
         try:
             found = (await self._api.get(core_kinds.NODES, node)).get("status") or {}
@@ -75,7 +75,7 @@ class Workloads:
         given = (await self._api.get(core_kinds.NODES, node))["status"]["allocatable"]
         return runtimes.Resources(cpu=given["cpu"], memory=given["memory"])
 
-    async def surround(self, target: Target) -> None:
+    async def ensure_dependencies(self, target: Target) -> None:
         """Create the networks, Service and claims that the pod needs. Raises errors.Stalled(MULTUS_MISSING)."""
         for definition in multus.definitions(target):
             try:
@@ -93,13 +93,13 @@ class Workloads:
         """Create the workload, scaled to zero."""
         await self._make(core_kinds.STATEFUL_SETS, target, manifests.stateful_set(target, image))
 
-    async def refresh(self, target: Target) -> None:
+    async def update_template(self, target: Target) -> None:
         """Apply changes that need no new pod to the template, for the next start; the running pod is unaffected."""
         changes = template.without_restart(target.spec).items()
         patch: Patch = [{"op": "add", "path": path, "value": value} for path, value in changes]
         await self.patch(core_kinds.STATEFUL_SETS, target.identity, patch)
 
-    async def rebuild(self, identity: Identity, template: dict[str, Any], predecessor: str) -> None:
+    async def set_template(self, identity: Identity, template: dict[str, Any], predecessor: str) -> None:
         """Set the workload's template and its predecessor annotation atomically; the running pod is unaffected."""
         patch: Patch = [
             {"op": "add", "path": "/spec/template", "value": template},
@@ -137,7 +137,7 @@ class Workloads:
         except (errors.NotFoundError, errors.ConflictError):
             return
 
-    async def make_again(self, kind: Kind, target: Target, found: dict[str, Any]) -> None:
+    async def recreate(self, kind: Kind, target: Target, found: dict[str, Any]) -> None:
         """Replace an object by one with the same content that this Runtime owns."""
         name = found["metadata"]["name"]
         await self.delete(kind, target.identity, name, uid=found["metadata"]["uid"])
@@ -151,7 +151,7 @@ class Workloads:
         except errors.NotFoundError:
             return []
 
-    async def until(
+    async def wait_until(
         self, identity: Identity, settled: Callable[[Pod | None], bool], seconds: float, *, name: str = ""
     ) -> tuple[Pod | None, bool]:
         """Wait until the pod has settled or the time is up; return the pod and whether it has settled."""

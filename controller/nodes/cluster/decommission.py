@@ -15,7 +15,7 @@ from controller.machinery.client import ApiClient
 from controller.nodes.cluster import node_lease
 
 
-async def belongings(api: ApiClient, node: str) -> list[str]:
+async def list_objects(api: ApiClient, node: str) -> list[str]:
     """What ``release`` would delete, one line each. Raises errors.SettingError when the node is not away, ApiError."""
     await _refuse_unless_away(api, node)
     return [f"Runtime {_full_name(runtime)}" for runtime in await _runtimes(api, node)] + [f"EdgeNode {node}"]
@@ -26,7 +26,7 @@ async def release(api: ApiClient, namespace: str, node: str) -> list[str]:
 
     Raises errors.SettingError when the node is not away, errors.ApiError.
     """
-    lines = await belongings(api, node)
+    lines = await list_objects(api, node)
     for runtime in await _runtimes(api, node):
         await _delete(api, runtime)
     for kind, name, where in (

@@ -47,7 +47,7 @@ async def nodes(api: ApiClient) -> None:
 @pytest.mark.usefixtures("nodes")
 async def test_the_objects_of_the_node_are_deleted_and_no_others(api: ApiClient) -> None:
     before = await left(api)
-    lines = await decommission.belongings(api, "lost")
+    lines = await decommission.list_objects(api, "lost")
     assert await left(api) == before
     assert lines == ["Runtime edge/plc-lost", "EdgeNode lost"]
     assert await decommission.release(api, NAMESPACE, "lost") == lines

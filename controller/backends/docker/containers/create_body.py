@@ -45,7 +45,7 @@ def name_servers(interfaces: Iterable[DesiredInterface]) -> tuple[str, ...]:
 
 def body(
     target: Target,
-    making: labels.ContainerProvenance,
+    provenance: labels.ContainerProvenance,
     connected: tuple[Attachment, ...],
     capabilities: Capabilities,
     confined: dict[str, Any],
@@ -59,11 +59,11 @@ def body(
     spec = target.spec
     internal = labels.internal_network_name(target.identity)
     content: dict[str, Any] = {
-        "Image": making.image,
+        "Image": provenance.image,
         "Env": _environment(target),
-        "Labels": labels.of_container(target, making),
+        "Labels": labels.of_container(target, provenance),
         "StopTimeout": spec.termination_grace_period_seconds,
-        "HostConfig": _host_config(target, realtime=making.realtime) | confined | {"NetworkMode": internal},
+        "HostConfig": _host_config(target, realtime=provenance.realtime) | confined | {"NetworkMode": internal},
     }
     content["HostConfig"]["Sysctls"] = _ONE_ADDRESS_ONE_LINK | (_NO_IPV6 if has_ipv6 else {})
     endpoints = {attachment.network: endpoint(attachment, capabilities, spec) for attachment in connected}

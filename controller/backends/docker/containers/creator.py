@@ -34,22 +34,24 @@ class ContainerCreator:
         self._engine = parts.engine
         self._networks = parts.networks
         self._containers = parts.containers
-        self._occupancy = parts.occupancy
+        self._address_registry = parts.address_registry
         self._ports = parts.ports
         self._parents = parts.parents
         self._pids_limit = pids_limit
         self._realtime_refused = False
 
-    async def create(self, target: Target, how: labels.ContainerProvenance) -> Target:
+    async def create(self, target: Target, provenance: labels.ContainerProvenance) -> Target:
         """Create the container; return the target with its MAC addresses.
 
         Raises Refusal, and errors.Waiting(ADDRESS_CONFLICT) when another runtime uses one of its addresses.
         """
         capabilities = await self._engine.capabilities()
-        desired_interfaces = create_body.desired_interfaces(target, dict(how.mac_addresses))
-        self._occupancy.require_free(target.identity, desired_interfaces)
+        desired_interfaces = create_body.desired_interfaces(target, dict(provenance.mac_addresses))
+        self._address_registry.require_free(target.identity, desired_interfaces)
         macs = {desired.interface.name: desired.mac_address for desired in desired_interfaces}
-        how = dataclasses.replace(how, mac_addresses=macs, realtime=how.realtime and not self._realtime_refused)
+        provenance = dataclasses.replace(
+            provenance, mac_addresses=macs, realtime=provenance.realtime and not self._realtime_refused
+        )
 
         def arrange(networks: list[Network]) -> EndpointPlan:
             lans = LanNetworks(target.identity.install_id, networks, capabilities)
@@ -60,8 +62,8 @@ class ContainerCreator:
         arranged = await self._networks.prepare(target.identity, arrange)
         confined = confinement.at_creation(self._ports.rules(target.spec), self._pids_limit)
         has_ipv6 = await asyncio.to_thread(_IPV6.exists)
-        body = create_body.body(target, how, arranged.connect, capabilities, confined, has_ipv6=has_ipv6)
-        await self._make_named(target, body, naming.shown(how))
+        body = create_body.body(target, provenance, arranged.connect, capabilities, confined, has_ipv6=has_ipv6)
+        await self._make_named(target, body, naming.shown(provenance))
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
 
     async def _require_volumes(self, target: Target) -> None:
@@ -81,10 +83,10 @@ class ContainerCreator:
         log.warning("The host refuses realtime: recreating the container without it", extra={"runtime": target.name})
         self._realtime_refused = True
         refused = await self._containers.require(target.identity)
-        how = labels.making(refused.labels)
+        provenance = labels.provenance(refused.labels)
         await self._engine.change(lambda client: client.remove_container(refused.id, force=True))
         values = create_body.secret_env(target.spec, refused.document["Config"].get("Env") or ())
-        await self.create(dataclasses.replace(target, secret_env=values), how)
+        await self.create(dataclasses.replace(target, secret_env=values), provenance)
 
     async def _make_named(self, target: Target, body: dict[str, Any], name: str) -> None:
         """Create it from the pinned image in ``body``, referenced as ``name`` if that is the same image."""
@@ -133,7 +135,7 @@ def _inspect_volume(client: Any, name: str) -> dict[str, Any]:
     return client.inspect_volume(name)  # type: ignore[no-any-return]
 
 
-def fresh(target: Target, *, pulled: bool) -> labels.ContainerProvenance:
+def initial_provenance(target: Target, *, pulled: bool) -> labels.ContainerProvenance:
     """The provenance of a container that replaces no other. Raises errors.Retry without an image."""
     if target.image is None:
         raise errors.Retry(reasons.STEP_FAILED, "The image is not resolved yet")

@@ -138,7 +138,7 @@ class Containers:
         found = ((labels.identity(entry.get("Labels"), install_id), entry) for entry in entries)
         return [(identity, entry) for identity, entry in found if identity and _has_name_of(entry, identity)]
 
-    async def have_bounded_memory(self) -> bool:
+    async def can_limit_memory(self) -> bool:
         """Whether the host's kernel can limit their memory."""
         return "memory" in await survey.bounds(self._engine)
 

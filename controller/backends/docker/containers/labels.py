@@ -47,18 +47,18 @@ def of_identity(identity: Identity) -> dict[str, str]:
     }
 
 
-def of_container(target: Target, making: ContainerProvenance) -> dict[str, str]:
+def of_container(target: Target, provenance: ContainerProvenance) -> dict[str, str]:
     """Labels of a new container. Sets every label of ours, because a missing one would be inherited from the image."""
     return of_identity(target.identity) | {
         names.NAME_LABEL: target.name,
         names.UID_LABEL: target.uid,
         names.SPEC_LABEL: _json(target.spec.wire()),
-        names.MAC_LABEL: _json(making.mac_addresses),
-        names.IMAGE_LABEL: making.image,
-        names.IMAGE_SOURCE_LABEL: making.image_source,
-        names.PREVIOUS_IMAGE_LABEL: making.previous_image,
-        names.PULLED_LABEL: "true" if making.pulled else "false",
-        names.REALTIME_LABEL: "available" if making.realtime else _UNAVAILABLE,
+        names.MAC_LABEL: _json(provenance.mac_addresses),
+        names.IMAGE_LABEL: provenance.image,
+        names.IMAGE_SOURCE_LABEL: provenance.image_source,
+        names.PREVIOUS_IMAGE_LABEL: provenance.previous_image,
+        names.PULLED_LABEL: "true" if provenance.pulled else "false",
+        names.REALTIME_LABEL: "available" if provenance.realtime else _UNAVAILABLE,
     }
 
 
@@ -135,7 +135,7 @@ def mac_addresses(labels: Mapping[str, str]) -> dict[str, str]:
     return {str(name): str(mac) for name, mac in found.items()} if isinstance(found, dict) else {}
 
 
-def making(labels: Mapping[str, str]) -> ContainerProvenance:
+def provenance(labels: Mapping[str, str]) -> ContainerProvenance:
     """How a container was created, to recreate it unchanged."""
     return ContainerProvenance(
         image=labels.get(names.IMAGE_LABEL, ""),

@@ -33,14 +33,14 @@ class Lifecycle:
         self,
         engine: Engine,
         containers: Containers,
-        creation: ContainerCreator,
+        creator: ContainerCreator,
         attachments: Attachments,
         dedication: DedicatedInterfaces,
     ) -> None:
         self._dedication = dedication
         self._engine = engine
         self._containers = containers
-        self._creation = creation
+        self._creator = creator
         self._attachments = attachments
 
     async def start(self, target: Target) -> None:
@@ -57,7 +57,7 @@ class Lifecycle:
             await self._start(target)
         except failures.Refusal as refusal:
             if failures.is_realtime_refusal(refusal):
-                await self._creation.recreate_without_realtime(target)
+                await self._creator.recreate_without_realtime(target)
             elif failures.is_lost_network(refusal):
                 await self._attachments.reconnect(target, refusal)
             else:

@@ -15,13 +15,13 @@ from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.images.pulling import repository_of
 
 
-def shown(making: labels.ContainerProvenance) -> str:
+def shown(provenance: labels.ContainerProvenance) -> str:
     """The readable name of the image; the pin when there is none."""
-    repository, _, digest = making.image.partition("@")
-    _, tag = repository_of(making.image_source)
-    if not making.image_source or tag.startswith("sha256:"):
-        return making.image
-    return f"{repository}:{tag}@{digest}" if digest else making.image_source
+    repository, _, digest = provenance.image.partition("@")
+    _, tag = repository_of(provenance.image_source)
+    if not provenance.image_source or tag.startswith("sha256:"):
+        return provenance.image
+    return f"{repository}:{tag}@{digest}" if digest else provenance.image_source
 
 
 async def leads_to(engine: Engine, name: str, pin: str) -> bool:

@@ -31,26 +31,26 @@ class ContainerObserver:
     """Observes runtimes."""
 
     def __init__(
-        self, parts: Parts, attachments: Attachments, interface_kind: Callable[[str], str], endings: ContainerExits
+        self, parts: Parts, attachments: Attachments, interface_kind: Callable[[str], str], exits: ContainerExits
     ) -> None:
         self._containers = parts.containers
         self._networks = parts.networks
         self._attachments = attachments
-        self._occupancy = parts.occupancy
+        self._address_registry = parts.address_registry
         self._dedication = parts.dedication
         self._ports = parts.ports
         self._parents = parts.parents
         self._interface_kind = interface_kind
-        self._endings = endings
+        self._exits = exits
 
     async def observe(self, target: Target) -> Observed:
         """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
         self._parents.note(target.identity, (desired.parent_interface for desired in target.spec.interfaces))
         observed = await self._observe(target)
-        self._occupancy.note(target.identity, observed.interfaces)
-        judged = tuple(self._occupancy.judged(found) for found in observed.interfaces)
-        contested = ((found.awaits, found.detail) for found in judged if found.awaits == reasons.ADDRESS_CONFLICT)
-        return replace(observed, interfaces=judged, start_blockers=(*observed.start_blockers, *contested))
+        self._address_registry.note(target.identity, observed.interfaces)
+        interfaces = tuple(self._address_registry.with_conflict(found) for found in observed.interfaces)
+        contested = ((found.awaits, found.detail) for found in interfaces if found.awaits == reasons.ADDRESS_CONFLICT)
+        return replace(observed, interfaces=interfaces, start_blockers=(*observed.start_blockers, *contested))
 
     async def _observe(self, target: Target) -> Observed:
         identity = target.identity
@@ -73,9 +73,9 @@ class ContainerObserver:
 
     async def _absent(self, target: Target) -> Observed:
         desired_interfaces = create_body.desired_interfaces(target, {})
-        dedicated = await self._dedication.lease_state(target, NONE)
+        dedicated = await self._dedication.observe(target, NONE)
         return Observed(
-            start_blockers=await self._obstacles(target, desired_interfaces, dedicated, running=False),
+            start_blockers=await self._start_blockers(target, desired_interfaces, dedicated, running=False),
             lent=dedicated.lent,
             leftovers=await self._networks.internal_exists(target.identity),
             missing_parents=self._parents.unavailable(
@@ -91,30 +91,30 @@ class ContainerObserver:
         dedicated = await self._dedicated(target, container)
         unbounded = await self._lacks_memory_limit(container, target.spec.resources)
         return replace(
-            _described(container, labels.internal_network_name(target.identity), self._ending(container)),
+            _described(container, labels.internal_network_name(target.identity), self._last_exit(container)),
             started_seconds=await asyncio.to_thread(boottime.process_start, container.pid) if container.pid else None,
             interfaces=interfaces,
             devices=await self._ports.observe(target, container),
             resources=_resources(container, target.spec.resources, unbounded=unbounded),
             predecessor=predecessor,
             missing_parents=self._parents.unavailable(parents),
-            start_blockers=await self._obstacles(target, desired_interfaces, dedicated, running=container.running),
+            start_blockers=await self._start_blockers(target, desired_interfaces, dedicated, running=container.running),
             dedicated_fault=dedicated.fault,
             lent=dedicated.lent,
             warnings=_warnings(container, target, unbounded=unbounded),
         )
 
-    async def _obstacles(
+    async def _start_blockers(
         self, target: Target, desired_interfaces: Sequence[DesiredInterface], dedicated: DedicatedLink, *, running: bool
     ) -> tuple[tuple[str, str], ...]:
         """The reasons not to start it now."""
         should_run = running or target.spec.desired_state == "Running"
-        self._occupancy.claim(target.identity, desired_interfaces if should_run else ())
-        claimed = self._occupancy.claimed(target.identity, desired_interfaces) if should_run else None
+        self._address_registry.claim(target.identity, desired_interfaces if should_run else ())
+        claimed = self._address_registry.claimed(target.identity, desired_interfaces) if should_run else None
         parents = dict.fromkeys(desired.interface.parent_interface for desired in desired_interfaces)
         kinds = await asyncio.to_thread(lambda: {name: self._interface_kind(name) for name in parents})
         return (
-            *([dedicated.obstacle] if dedicated.obstacle else []),
+            *([dedicated.blocker] if dedicated.blocker else []),
             *((reasons.WIFI_PARENT, _WIFI.format(name)) for name, kind in kinds.items() if kind == "wifi"),
             *([claimed] if claimed else []),
         )
@@ -122,21 +122,21 @@ class ContainerObserver:
     async def _lacks_memory_limit(self, container: Container, desired: runtimes.Resources) -> bool:
         """Whether the engine dropped the desired limit because the host does not support one."""
         missing = quantities.memory_bytes(desired.memory) and not container.host_config.get("Memory")
-        return bool(missing) and not await self._containers.have_bounded_memory()
+        return bool(missing) and not await self._containers.can_limit_memory()
 
     async def _dedicated(self, target: Target, container: Container) -> DedicatedLink:
         try:
-            return await self._dedication.lease_state(target, container.process)
+            return await self._dedication.observe(target, container.process)
         except errors.Retry:
             return DedicatedLink()  # it exited between two queries; its event triggers the next observation
 
-    def _ending(self, container: Container) -> ContainerExit | None:
+    def _last_exit(self, container: Container) -> ContainerExit | None:
         """The exit of the last run, from our record of events once the engine has started the container again."""
         state = container.state
         finished = _time(state.get("FinishedAt"))
         if state["Status"] in ("exited", "restarting", "dead"):
             return ContainerExit(finished, state.get("ExitCode") or 0, bool(state.get("OOMKilled")))
-        return self._endings.of(container.id, finished) if finished else None
+        return self._exits.of(container.id, finished) if finished else None
 
     async def _interfaces(
         self, container: Container, desired_interfaces: Sequence[DesiredInterface], parents: Mapping[str, int]
@@ -158,20 +158,20 @@ class ContainerObserver:
         return tuple(_with_parent(found, states.get(found.parent_interface, ABSENT)) for found in seen)
 
 
-def _described(container: Container, internal: str, ending: ContainerExit | None) -> Observed:
+def _described(container: Container, internal: str, last_exit: ContainerExit | None) -> Observed:
     """The fields that the engine reports; ``internal`` names its internal network."""
-    state, how = container.state, labels.making(container.labels)
+    state, provenance = container.state, labels.provenance(container.labels)
     return Observed(
         state=state["Status"],
         container_id=container.id,
-        image=how.image,
-        image_source=how.image_source,
+        image=provenance.image,
+        image_source=provenance.image_source,
         made_from=labels.made_from(container.labels),
         uid=container.labels.get(names.UID_LABEL, ""),
         started_at=_time(state.get("StartedAt")),
         finished_at=_time(state.get("FinishedAt")),
-        exit_code=ending.exit_code if ending else None,
-        oom_killed=bool(ending and ending.out_of_memory),
+        exit_code=last_exit.exit_code if last_exit else None,
+        oom_killed=bool(last_exit and last_exit.out_of_memory),
         error=state.get("Error", ""),
         restart_count=_restarts(container),
         health=(state.get("Health") or {}).get("Status", "none"),
@@ -281,7 +281,7 @@ def _restarts(container: Container) -> int:
 
 def _warnings(container: Container, target: Target, *, unbounded: bool) -> tuple[tuple[str, str], ...]:
     found = [(reasons.MEMORY_UNBOUNDED, reasons.meaning(reasons.MEMORY_UNBOUNDED))] if unbounded else []
-    if target.spec.realtime.enabled and not labels.making(container.labels).realtime:
+    if target.spec.realtime.enabled and not labels.provenance(container.labels).realtime:
         found.append((reasons.REALTIME_UNAVAILABLE, reasons.meaning(reasons.REALTIME_UNAVAILABLE)))
     if excess := confinement.excess(container.host_config, has_ports=bool(target.spec.serial_ports)):
         remedy = f"`docker rm -f {container.name}` recreates it without them now, else the next replacement does"

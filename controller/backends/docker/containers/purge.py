@@ -26,7 +26,7 @@ class Purge:
         self._parents = parents
         self._install_id = install_id
 
-    async def belongings(self, *, volumes: bool) -> list[str]:
+    async def list_objects(self, *, volumes: bool) -> list[str]:
         """Describe every object."""
         containers = await self._containers.of_install(self._install_id)
         found = [f"container {entry['Names'][0].lstrip('/')}" for _, entry in containers]

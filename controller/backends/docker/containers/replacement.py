@@ -16,7 +16,7 @@ from controller import errors
 from controller.api import reasons
 from controller.backends.base import Target
 from controller.backends.docker.containers import labels
-from controller.backends.docker.containers.creator import ContainerCreator, fresh
+from controller.backends.docker.containers.creator import ContainerCreator, initial_provenance
 from controller.backends.docker.containers.inventory import Container, Containers
 from controller.backends.docker.containers.lifecycle import Lifecycle, require_room
 from controller.backends.docker.engine import failures
@@ -35,14 +35,14 @@ class Replacement:
     def __init__(
         self,
         containers: Containers,
-        creation: ContainerCreator,
+        creator: ContainerCreator,
         lifecycle: Lifecycle,
         attachments: Attachments,
         images: Images,
         settle_seconds: float,
     ) -> None:
         self._containers = containers
-        self._creation = creation
+        self._creator = creator
         self._lifecycle = lifecycle
         self._attachments = attachments
         self._images = images
@@ -61,7 +61,7 @@ class Replacement:
             await self._lifecycle.halt(old, target.spec.termination_grace_period_seconds)
             await self._lifecycle.rename(old, labels.previous_name(target.identity))
         try:
-            target = await self._creation.create(target, self._making(target, old))
+            target = await self._creator.create(target, self._provenance(target, old))
         except (failures.Refusal, errors.ReconcileError) as error:
             await self._go_back(target, error)
         await self._settle(target, old)
@@ -77,14 +77,14 @@ class Replacement:
         else:
             await self._settle(target, old)
 
-    def _making(self, target: Target, old: Container) -> labels.ContainerProvenance:
-        before = labels.making(old.labels)
+    def _provenance(self, target: Target, old: Container) -> labels.ContainerProvenance:
+        before = labels.provenance(old.labels)
         pulled = self._images.was_pulled(target.image or "") or (before.pulled and before.image == target.image)
         # Record only an image that we pulled, because a recorded image is removed later.
         superseded = before.image if before.pulled else ""
         previous = superseded if before.image != target.image else before.previous_image
-        how = fresh(target, pulled=pulled)
-        return dataclasses.replace(how, mac_addresses=before.mac_addresses, previous_image=previous)
+        provenance = initial_provenance(target, pulled=pulled)
+        return dataclasses.replace(provenance, mac_addresses=before.mac_addresses, previous_image=previous)
 
     async def _settle(self, target: Target, old: Container) -> None:
         """Keep the new container if it runs, else roll back to the old one."""
@@ -128,7 +128,7 @@ class Replacement:
             await self._lifecycle.start(dataclasses.replace(target, spec=spec))
 
     async def _give_up(self, target: Target, old: Container) -> None:
-        before = labels.making(old.labels)
+        before = labels.provenance(old.labels)
         await self._lifecycle.discard(old)
         if before.previous_image:
             await self._images.remove_superseded(target, before.previous_image)

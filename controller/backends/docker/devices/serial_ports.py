@@ -57,7 +57,7 @@ class SerialPorts:
             device = serial.find(self._devices(), port.device_id)
             if device is None:
                 nodes.remove(container.process, port.container_path)
-            elif not self._obstacle(target, container, port, device):
+            elif not self._blocker(target, container, port, device):
                 nodes.place(container.process, port.container_path, device)
                 self._placed.setdefault(target.identity, set()).add(port.container_path)
 
@@ -74,7 +74,7 @@ class SerialPorts:
 
     def _seen(self, target: Target, container: Container | None, port: runtimes.SerialPort) -> ObservedDevice:
         device = serial.find(self._devices(), port.device_id)
-        awaits, detail = self._obstacle(target, container, port, device) or ("", "")
+        awaits, detail = self._blocker(target, container, port, device) or ("", "")
         if not awaits and container and container.state["Status"] == "running":
             detail = _node_fault(container, port, device)
         if not detail and device is None:
@@ -85,7 +85,7 @@ class SerialPorts:
             port.name, path, not detail, detail, awaits, port.required, needs_new_container=needs_new_container
         )
 
-    def _obstacle(
+    def _blocker(
         self, target: Target, container: Container | None, port: runtimes.SerialPort, device: SerialDevice | None
     ) -> tuple[str, str] | None:
         """Reason and message why the runtime cannot use the device, even once it is plugged in."""

@@ -34,7 +34,7 @@ class Breaker:
         self._ping = ping
         self._limits = limits
         self._version = ""
-        self._obstacle = ""  # why it is open, "" while it is closed
+        self._failure = ""  # why it is open, "" while it is closed
         self._opened: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
@@ -72,9 +72,9 @@ class Breaker:
 
     async def explain(self, unanswered: Unanswered) -> errors.Waiting:
         """Ping the engine to find out why a call got no answer."""
-        if not self._obstacle:
+        if not self._failure:
             await self._ask()
-        if self._obstacle:
+        if self._failure:
             return self._unreachable()
         if unanswered.late:
             message = f"Docker at {self._url} is slow and did not finish in time; retrying"
@@ -95,11 +95,11 @@ class Breaker:
                 task.cancel()
 
     def _require(self) -> None:
-        if self._obstacle:
+        if self._failure:
             raise self._unreachable()
 
     def _unreachable(self) -> errors.Waiting:
-        message = f"Docker at {self._url} does not answer: start it or correct DOCKER_HOST ({self._obstacle})"
+        message = f"Docker at {self._url} does not answer: start it or correct DOCKER_HOST ({self._failure})"
         return errors.Waiting(reasons.DAEMON_UNREACHABLE, message)
 
     async def _ask(self) -> None:
@@ -109,19 +109,19 @@ class Breaker:
         await asyncio.shield(self._asking)
 
     async def _note_ping(self) -> None:
-        if obstacle := await self._obstacle_now():
-            self._open(obstacle)
+        if failure := await self._ping_failure():
+            self._open(failure)
 
-    async def _obstacle_now(self) -> str:
+    async def _ping_failure(self) -> str:
         try:
             self._version = await self._ping()
         except (Unanswered, Refusal) as error:
             return str(error)
         return ""
 
-    def _open(self, obstacle: str) -> None:
-        self._obstacle = obstacle
-        log.warning("Docker at %s does not answer: %s", self._url, obstacle)
+    def _open(self, failure: str) -> None:
+        self._failure = failure
+        log.warning("Docker at %s does not answer: %s", self._url, failure)
         if self._opened is not None:
             self._opened.set_result(None)
             self._opened = None
@@ -134,7 +134,7 @@ class Breaker:
             await asyncio.sleep(self._limits.settle_seconds)
         except Exception:
             log.exception("Probing Docker failed; the next call tries again")
-        self._obstacle = ""
+        self._failure = ""
         self._closed.set()
         log.info("Docker at %s answers again", self._url)
 
@@ -142,7 +142,7 @@ class Breaker:
         pause, longest = self._limits.probe_seconds
         while True:
             await asyncio.sleep(pause)
-            if not (obstacle := await self._obstacle_now()):
+            if not (failure := await self._ping_failure()):
                 return
-            self._obstacle = obstacle
+            self._failure = failure
             pause = min(pause * 2, longest)

@@ -40,10 +40,10 @@ _FILTERS = json.dumps({"type": ["container", "network"], "event": list(_EVENTS)}
 class Events:
     """Follows one engine for one installation."""
 
-    def __init__(self, engine: Engine, containers: Containers, endings: ContainerExits, install_id: str) -> None:
+    def __init__(self, engine: Engine, containers: Containers, exits: ContainerExits, install_id: str) -> None:
         self._engine = engine
         self._containers = containers
-        self._endings = endings
+        self._exits = exits
         self._install_id = install_id
         self._known: dict[str, Identity] = {}
 
@@ -115,7 +115,7 @@ class Events:
         container = str((event.get("Actor") or {}).get("ID", ""))
         identity = labels.identity(attributes, self._install_id)
         if identity:
-            self._endings.note(event)
+            self._exits.note(event)
         if identity and event.get("Action") == "destroy":
             self._known.pop(container, None)
         elif identity:

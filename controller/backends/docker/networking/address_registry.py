@@ -60,7 +60,7 @@ class AddressRegistry:
             return reasons.ADDRESS_CONFLICT, _taken(holder.device_id, *_place(desired))
         return None
 
-    def judged(self, found: ObservedInterface) -> ObservedInterface:
+    def with_conflict(self, found: ObservedInterface) -> ObservedInterface:
         """The observed interface, with a fault when another machine uses the same address."""
         other = self._guard.conflicting_mac(_held(found)) if found.address and found.mac_address else ""
         if not other or not found.in_order:

@@ -42,7 +42,7 @@ class Attachments:
         self._engine = parts.engine
         self._networks = parts.networks
         self._containers = parts.containers
-        self._occupancy = parts.occupancy
+        self._address_registry = parts.address_registry
         self._leasing = parts.leasing
         self._dedication = parts.dedication
         self._parents = parts.parents
@@ -51,7 +51,7 @@ class Attachments:
         """Raise errors.Waiting(ADDRESS_CONFLICT) when somebody uses an address that a start would take."""
         await self.provide(target)
         container = await self._containers.require(target.identity)
-        await self._occupancy.require_unclaimed(target.identity, self.desired_interfaces(target, container))
+        await self._address_registry.require_unclaimed(target.identity, self.desired_interfaces(target, container))
 
     async def provide(self, target: Target) -> None:
         """Create the VLANs that its interfaces need, see Parents.provide."""
@@ -70,9 +70,9 @@ class Attachments:
         await self.provide(target)
         desired_interfaces = self.desired_interfaces(target, container)
         if started:
-            self._occupancy.require_free(target.identity, desired_interfaces)
+            self._address_registry.require_free(target.identity, desired_interfaces)
         else:
-            await self._occupancy.require_unclaimed(target.identity, desired_interfaces)
+            await self._address_registry.require_unclaimed(target.identity, desired_interfaces)
         parents = self.parents(desired_interfaces)
         try:
             await self._arrange_endpoints(target, container, desired_interfaces, parents)
@@ -96,7 +96,7 @@ class Attachments:
     def desired_interfaces(self, target: Target, container: Container) -> tuple[DesiredInterface, ...]:
         """Every interface of the spec with its MAC address on this container and its lease."""
         interfaces = create_body.desired_interfaces(target, labels.mac_addresses(container.labels))
-        return self._leasing.lease_state(target.identity, interfaces, container.process, self.parents(interfaces))
+        return self._leasing.with_lease_states(target.identity, interfaces, container.process, self.parents(interfaces))
 
     def parents(self, desired_interfaces: Sequence[DesiredInterface]) -> dict[str, int]:
         """The kernel's indexes of the parent interfaces, 0 for a missing one."""

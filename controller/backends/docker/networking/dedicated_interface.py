@@ -22,7 +22,7 @@ class DedicatedLink(NamedTuple):
     """The state of a runtime's dedicated interface: its fault, and why that cannot be repaired now."""
 
     fault: str = ""
-    obstacle: tuple[str, str] | None = None  # reason and message
+    blocker: tuple[str, str] | None = None  # reason and message
     lent: bool = False  # a host interface is passed through to this runtime
 
 
@@ -36,17 +36,17 @@ class DedicatedInterfaces:
         self._networks = networks
         self._snapshot = snapshot
 
-    async def lease_state(self, target: Target, process: Process) -> DedicatedLink:
+    async def observe(self, target: Target, process: Process) -> DedicatedLink:
         """The current state; ``process`` is the container's first one, pid 0 while it does not run."""
         name, passthroughs = target.spec.dedicated_interface, await self._passthrough.passthroughs()
         ours = {
             passthrough.name for passthrough in passthroughs.values() if passthrough.owner == _owner(target.identity)
         }
-        obstacle = await self._obstacle(target, name) if name and name not in ours else None
+        blocker = await self._blocker(target, name) if name and name not in ours else None
         if not process.pid:
-            return DedicatedLink(obstacle=obstacle, lent=bool(ours))
+            return DedicatedLink(blocker=blocker, lent=bool(ours))
         if name and not await self._passthrough.in_place(name, process):
-            return DedicatedLink(obstacle[1] if obstacle else f"{name} is not in the runtime", obstacle, bool(ours))
+            return DedicatedLink(blocker[1] if blocker else f"{name} is not in the runtime", blocker, bool(ours))
         surplus = ours - {name}
         return DedicatedLink(f"{', '.join(surplus)} is no longer in the spec" if surplus else "", None, bool(ours))
 
@@ -60,8 +60,8 @@ class DedicatedInterfaces:
         if name is None:
             return
         passthrough = (await self._passthrough.passthroughs()).get(name)
-        if (passthrough is None or passthrough.owner != owner) and (obstacle := await self._obstacle(target, name)):
-            raise (errors.Waiting if obstacle[0] == reasons.PARENT_MISSING else errors.Stalled)(*obstacle)
+        if (passthrough is None or passthrough.owner != owner) and (blocker := await self._blocker(target, name)):
+            raise (errors.Waiting if blocker[0] == reasons.PARENT_MISSING else errors.Stalled)(*blocker)
         await self._passthrough.move_in(name, owner, process)
 
     async def recover(self, identity: Identity, process: Process) -> None:
@@ -80,7 +80,7 @@ class DedicatedInterfaces:
         for passthrough in (await self._passthrough.passthroughs()).values():
             await self._passthrough.return_to_host(passthrough.owner)
 
-    async def _obstacle(self, target: Target, name: str) -> tuple[str, str] | None:
+    async def _blocker(self, target: Target, name: str) -> tuple[str, str] | None:
         """Reason and message why the interface cannot be moved now."""
         if passthrough := (await self._passthrough.passthroughs()).get(name):
             return _refused(f"{name} is dedicated to {passthrough.owner[1]}: set another one, or remove it there")

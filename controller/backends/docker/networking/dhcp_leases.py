@@ -31,10 +31,10 @@ _AWAITED = {
 class DhcpLeases:
     """The leases of all runtimes of one engine."""
 
-    def __init__(self, keeper: LeaseManager) -> None:
-        self._keeper = keeper
+    def __init__(self, manager: LeaseManager) -> None:
+        self._manager = manager
 
-    def lease_state(
+    def with_lease_states(
         self,
         identity: Identity,
         desired_interfaces: Iterable[DesiredInterface],
@@ -44,7 +44,8 @@ class DhcpLeases:
         """The desired interfaces with the state of their leases, for the run of the container with this process."""
         return tuple(
             replace(
-                desired, lease_state=self._keeper.lease_state(_key(identity, desired), _link(desired, process, parents))
+                desired,
+                lease_state=self._manager.lease_state(_key(identity, desired), _link(desired, process, parents)),
             )
             if desired.leased
             else desired
@@ -65,11 +66,11 @@ class DhcpLeases:
                 client = Client(
                     bytes.fromhex(desired.mac_address.replace(":", "")), identity.device_id[:_HOST_NAME_LIMIT]
                 )
-                await self._keeper.keep(_key(identity, desired), link, client)
+                await self._manager.keep(_key(identity, desired), link, client)
 
     def forget(self, identity: Identity) -> None:
         """Stop keeping the leases of a removed runtime."""
-        self._keeper.forget(identity.namespace, identity.device_id)
+        self._manager.forget(identity.namespace, identity.device_id)
 
 
 def with_lease(desired: DesiredInterface, seen: ObservedInterface) -> ObservedInterface:

@@ -215,7 +215,7 @@ def _arranged(
 ) -> EndpointPlan:
     lost = lans.lost(endpoints)
     present = [endpoint for endpoint in endpoints if endpoint not in lost]
-    lease_state = {endpoint.network: endpoint for endpoint in present if lans.is_ours(endpoint.network)}
+    ours = {endpoint.network: endpoint for endpoint in present if lans.is_ours(endpoint.network)}
     held: list[Attachment] = []
     connect: list[Attachment] = []
     create: list[DesiredInterface] = []
@@ -224,7 +224,7 @@ def _arranged(
         taken = {other.network for other in (*held, *connect)}
         if not attachment.network or attachment.network in taken:
             continue
-        if _in_place(lease_state.get(attachment.network), desired):
+        if _in_place(ours.get(attachment.network), desired):
             held.append(attachment)
         elif allowed(attachment, len(connect)):
             connect.append(attachment)
@@ -235,7 +235,7 @@ def _arranged(
     return EndpointPlan(
         held=tuple(held),
         connect=tuple(connect),
-        disconnect=tuple(endpoint for name, endpoint in lease_state.items() if name not in keep),
+        disconnect=tuple(endpoint for name, endpoint in ours.items() if name not in keep),
         create=tuple(create),
         lost=lost,
     )

@@ -42,10 +42,10 @@ def body(desired: Target, version: str, *, has_ipv6: bool = True) -> dict[str, A
     """The body that creates a container with its first interface on a LAN network."""
     desired_interfaces = create_body.desired_interfaces(desired, {})
     connected = (Attachment(desired_interfaces[0], "edge-lan-x"),)
-    how = labels.ContainerProvenance("plc@sha256:1", "plc:1", {})
+    provenance = labels.ContainerProvenance("plc@sha256:1", "plc:1", {})
     return create_body.body(
         desired,
-        how,
+        provenance,
         connected,
         Capabilities.of(version),
         confinement.at_creation(["c 188:* rw"], 512),
@@ -177,13 +177,13 @@ def test_name_servers_are_unique_and_at_most_three() -> None:
 
 
 def test_labels_record_how_a_container_was_created() -> None:
-    how = labels.ContainerProvenance(
+    provenance = labels.ContainerProvenance(
         "plc@sha256:1", "plc:1", {"a": "02:00:00:00:00:01"}, "plc@sha256:0", pulled=True, realtime=False
     )
 
-    found = labels.of_container(target(env=[{"name": "A", "value": "1"}]), how)
+    found = labels.of_container(target(env=[{"name": "A", "value": "1"}]), provenance)
 
-    assert labels.making(found) == how
+    assert labels.provenance(found) == provenance
     assert labels.made_from(found) == target(env=[{"name": "A", "value": "1"}]).spec
     assert labels.identity(found, "install") == IDENTITY
     assert labels.identity(found, "another") is None

@@ -40,8 +40,8 @@ LABELS = ("abc", "", "-1", "256", "٣", "9" * 5000)
     ],
 )
 def test_the_exit_at_a_time_is_found(events: list[dict[str, Any]], ending: tuple[int, bool] | None) -> None:
-    endings = ContainerExits()
+    exits = ContainerExits()
     for noted in events:
-        endings.note(noted)
-    found = endings.of("c1", NOW)
+        exits.note(noted)
+    found = exits.of("c1", NOW)
     assert (found and (found.exit_code, found.out_of_memory)) == ending

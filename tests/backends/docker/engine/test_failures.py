@@ -13,7 +13,7 @@ from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.failures import Refusal
 
 
-class Said(NamedTuple):
+class Message(NamedTuple):
     """A line of engine_words.txt."""
 
     when: str
@@ -23,35 +23,35 @@ class Said(NamedTuple):
     words: str
 
 
-def read(line: str) -> Said:
+def read(line: str) -> Message:
     """Parse one line."""
     when, status, outcome, reason, words = line.split(" ", 4)
-    return Said(when, int(status), getattr(errors, outcome), reason, words)
+    return Message(when, int(status), getattr(errors, outcome), reason, words)
 
 
 LINES = Path(__file__).with_name("engine_words.txt").read_text().splitlines()
-SAID = [read(line) for line in LINES if not line.startswith("#")]
+MESSAGES = [read(line) for line in LINES if not line.startswith("#")]
 
 
-@pytest.mark.parametrize("said", SAID, ids=[f"{row.when}-{row.reason}" for row in SAID])
-def test_messages_of_engines_map_to_reasons(said: Said) -> None:
+@pytest.mark.parametrize("message", MESSAGES, ids=[f"{row.when}-{row.reason}" for row in MESSAGES])
+def test_messages_of_engines_map_to_reasons(message: Message) -> None:
     outcome = failures.outcome(
-        Refusal(said.status, said.words), pulling="registry/plc:1" if said.when == "pull" else ""
+        Refusal(message.status, message.words), pulling="registry/plc:1" if message.when == "pull" else ""
     )
 
-    assert (type(outcome), outcome.reason) == (said.outcome, said.reason)
-    assert said.words[:40] in str(outcome)
+    assert (type(outcome), outcome.reason) == (message.outcome, message.reason)
+    assert message.words[:40] in str(outcome)
 
 
 def test_every_outcome_is_that_of_its_reason() -> None:
     kinds = {"waiting": errors.Waiting, "retry": errors.Retry, "stalled": errors.Stalled}
     table = {row.name: kinds[row.outcome] for row in reasons.TABLE if row.outcome in kinds}
 
-    assert {said.reason: said.outcome for said in SAID}.items() <= table.items()
+    assert {message.reason: message.outcome for message in MESSAGES}.items() <= table.items()
 
 
 def test_a_lingering_link_is_distinguished_from_an_address_conflict() -> None:
-    words = [said.words for said in SAID if said.reason == reasons.ADDRESS_CONFLICT]
+    words = [message.words for message in MESSAGES if message.reason == reasons.ADDRESS_CONFLICT]
 
     assert [failures.is_lingering_link(Refusal(500, text)) for text in words] == [False, True]
 

@@ -27,11 +27,11 @@ def desired(
     )
 
 
-def network_of(made_for: DesiredInterface, gateway: str = "") -> Network:
+def network_of(desired_interface: DesiredInterface, gateway: str = "") -> Network:
     """Our LAN network for a desired interface."""
-    subnet = made_for.subnet
+    subnet = desired_interface.subnet
     assert subnet is not None
-    parent = made_for.interface.parent_interface
+    parent = desired_interface.interface.parent_interface
     name = labels.lan_network_name(INSTALL, parent, subnet)
     return Network("id", name, "macvlan", parent, (subnet,), (gateway,), labels.of_lan(INSTALL))
 
