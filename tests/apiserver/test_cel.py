@@ -145,7 +145,7 @@ def test_wrong_argument_types_only_raise_cel_errors(form: str) -> None:
 
 def _compiled(text: str) -> compiler.Program | None:
     with contextlib.suppress(ExpressionError):
-        return compiler._made(text)
+        return compiler._compile(text)
     return None
 
 

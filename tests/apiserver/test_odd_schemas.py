@@ -170,7 +170,7 @@ def test_an_object_that_defaults_make_too_large_is_refused(default: Any) -> None
 def test_a_stored_object_is_read_without_defaults_beyond_the_size_limit(default: Any) -> None:
     kind = _kind_with_defaults(default)
     item = {**_identity(kind), "spec": {"parts": [{} for _ in range(20_000)]}}
-    parts = admission.refreshed(kind, item)["spec"]["parts"]
+    parts = admission.adapted_to_schema(kind, item)["spec"]["parts"]
     assert parts[0]["note"] == {"text": default}
     assert parts[-1] == {}
     assert all(bounds.measured(parts)[place] <= most for place, most in enumerate((bounds.VALUES, bounds.CHARACTERS)))

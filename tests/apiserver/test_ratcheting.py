@@ -61,13 +61,13 @@ def samples() -> Resource:
 def _refused(samples: Resource, item: Object) -> set[str]:
     """The fields that an update is refused for."""
     with pytest.raises(failures.Failure) as raised:
-        strategy.changed(samples, STORED, item, WriteOptions())
+        strategy.prepare_update(samples, STORED, item, WriteOptions())
     assert raised.value.details is not None
     return {cause["field"] for cause in raised.value.details["causes"]}
 
 
 def test_the_status_of_an_invalid_object_can_be_written(samples: Resource) -> None:
-    written = strategy.changed(
+    written = strategy.prepare_update(
         samples, STORED, {**copy.deepcopy(STORED), "status": {"phase": "Up"}}, WriteOptions(subresource="status")
     )
     assert written["status"] == {"phase": "Up"}
@@ -77,7 +77,7 @@ def test_invalid_metadata_can_be_corrected_step_by_step(samples: Resource) -> No
     item = copy.deepcopy(STORED)
     item["metadata"]["labels"]["fine"] = "x"
     item["metadata"]["finalizers"] = []
-    written = strategy.changed(samples, STORED, item, WriteOptions())
+    written = strategy.prepare_update(samples, STORED, item, WriteOptions())
     assert written["metadata"]["labels"] == {"a/b/c": "x y", "fine": "x"}
     assert "finalizers" not in written["metadata"] or not written["metadata"]["finalizers"]
 
@@ -92,7 +92,7 @@ def test_an_unchanged_invalid_field_is_accepted(samples: Resource) -> None:
     item = copy.deepcopy(STORED)
     item["spec"]["owner"] = "me"
     item["spec"]["ports"][0]["to"] = "a"
-    written = strategy.changed(samples, STORED, item, WriteOptions())
+    written = strategy.prepare_update(samples, STORED, item, WriteOptions())
     assert [port["to"] for port in written["spec"]["ports"]] == ["a", "B"]
 
 
@@ -129,9 +129,10 @@ def test_other_fields_of_a_runtime_with_invalid_paths_can_be_changed() -> None:
 
     changed = {**stored, "spec": {**spec, "paused": True, "env": [{"name": "A", "value": "b"}]}}
     assert (
-        strategy.changed(runtimes, stored, changed, WriteOptions())["spec"]["volumes"][0]["mountPath"] == "/data/../x"
+        strategy.prepare_update(runtimes, stored, changed, WriteOptions())["spec"]["volumes"][0]["mountPath"]
+        == "/data/../x"
     )
 
     changed = {**stored, "spec": {**spec, "volumes": [{**volume, "mountPath": "/data/../y"}]}}
     with pytest.raises(failures.Failure, match="mountPath must not contain"):
-        strategy.changed(runtimes, stored, changed, WriteOptions())
+        strategy.prepare_update(runtimes, stored, changed, WriteOptions())

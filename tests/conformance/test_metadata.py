@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller.apiserver.schemas.causes import NOWHERE
+from controller.apiserver.schemas.causes import NO_FIELD
 from controller.apiserver.schemas.rules import UNCHECKED
 from tests.conformance.conftest import Api, Session, widget
 from tests.conformance.shared_server import NAMESPACE
@@ -54,7 +54,7 @@ REFUSED: list[tuple[Object, list[str]]] = [
                                    f'{LABELS}: Invalid value: "{"é" * 32}": {VALUE}']),
     ({"annotations": {"A_b/c": ""}}, [f'{ANNOTATIONS}: Invalid value: "A_b/c": prefix part {SUBDOMAIN}']),
     ({"annotations": {"a": "é" * (128 << 10)}},
-     [f"{ANNOTATIONS}: Too long: may not be more than 262144 bytes", f"{NOWHERE}: {UNCHECKED}"]),
+     [f"{ANNOTATIONS}: Too long: may not be more than 262144 bytes", f"{NO_FIELD}: {UNCHECKED}"]),
     ({"finalizers": ["a b"]}, [f'{FINALIZERS}: Invalid value: "a b": name part {PART}']),
     ({"finalizers": ["orphan", "foregroundDeletion"]},
      [f'{FINALIZERS}: Invalid value: ["orphan","foregroundDeletion"]: {CLASHING}']),

@@ -89,7 +89,7 @@ class GarbageCollector:
         self._gone.clear()
 
     async def _process(self, key: Key) -> None:
-        item, resource = self._store.get(key), self._registry.stored_as(key.resource)
+        item, resource = self._store.get(key), self._registry.by_storage_key(key.resource)
         if item is None or resource is None:
             return
         ref = ResourceRef(resource, key.namespace, key.name)
@@ -106,7 +106,7 @@ class GarbageCollector:
         """Let the dependents of an owner stay, and the owner go."""
         uid = owner["metadata"]["uid"]
         for key in self._ownership.dependents(uid):
-            resource, item = self._registry.stored_as(key.resource), self._store.get(key)
+            resource, item = self._registry.by_storage_key(key.resource), self._store.get(key)
             if resource is not None and item is not None:
                 kept = [reference for reference in references(item) if reference["uid"] != uid]
                 await self._set(ResourceRef(resource, key.namespace, key.name), item, "ownerReferences", kept)

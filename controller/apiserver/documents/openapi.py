@@ -29,7 +29,7 @@ V3_FORMS = {JSON: JSON, "application/*": JSON, "*/*": JSON}
 V2_FORMS = {**V3_FORMS, PROTOBUF: PROTOBUF, PROTOBUF.replace("v2.v1.0", "v2@v1.0"): PROTOBUF}
 
 
-class Published(NamedTuple):
+class EncodedDocument(NamedTuple):
     """An encoded document. All its forms share one ``tag`` (Vary: Accept distinguishes them)."""
 
     content_type: str
@@ -46,35 +46,35 @@ class OpenApi:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._edition = Edition([])
+        self._documents = DocumentSet([])
         self._thread = ThreadPoolExecutor(1, "openapi")
 
-    async def find(self, parts: list[str], accepted: Sequence[str]) -> Published | None:
+    async def find(self, parts: list[str], accepted: Sequence[str]) -> EncodedDocument | None:
         """The document below ``/openapi`` in the first form that the client accepts, None when there is none.
 
         ``accepted``: media ranges, preferred first. Raises failures.Failure (406).
         """
-        edition = self._current()
-        key = edition.key(parts, accepted)
+        documents = self._current()
+        key = documents.key(parts, accepted)
         if key is None:
             return None
-        if key not in edition.made:
-            await asyncio.get_running_loop().run_in_executor(self._thread, edition.make, key)
-        return edition.made[key]
+        if key not in documents.made:
+            await asyncio.get_running_loop().run_in_executor(self._thread, documents.make, key)
+        return documents.made[key]
 
-    def _current(self) -> Edition:
+    def _current(self) -> DocumentSet:
         resources = self._registry.all()
-        if resources != self._edition.resources:
-            self._edition = Edition(resources)
-        return self._edition
+        if resources != self._documents.resources:
+            self._documents = DocumentSet(resources)
+        return self._documents
 
 
-class Edition:
+class DocumentSet:
     """The documents of one state of the registry; ``made`` caches those built so far."""
 
     def __init__(self, resources: list[Resource]) -> None:
         self.resources = resources
-        self.made: dict[Key, Published] = {}
+        self.made: dict[Key, EncodedDocument] = {}
 
     def key(self, parts: list[str], accepted: Sequence[str]) -> Key | None:
         """The key of a document, None when there is none. Raises failures.Failure (406)."""
@@ -93,17 +93,17 @@ class Edition:
             return None
         return "v3", _form(accepted, V3_FORMS), *place
 
-    def make(self, key: Key) -> Published:
+    def make(self, key: Key) -> EncodedDocument:
         """Build a document once."""
         if key not in self.made:
             self.made[key] = self._make(key)
         return self.made[key]
 
-    def _make(self, key: Key) -> Published:
+    def _make(self, key: Key) -> EncodedDocument:
         match key:
             case ("v2", form) if form == PROTOBUF:
                 shown = self.make(("v2", JSON))
-                return _published(form, openapi_protobuf.encode(json.loads(shown.body)), shown.tag)
+                return _encoded(form, openapi_protobuf.encode(json.loads(shown.body)), shown.tag)
             case ("v2", _):
                 document = self._make_v2()
             case ("v3", _, group, version):
@@ -111,7 +111,7 @@ class Edition:
             case _:
                 document = self._make_index()
         body = json.dumps(document, separators=(",", ":")).encode()
-        return _published(JSON, body, hashlib.sha256(body).hexdigest().upper())
+        return _encoded(JSON, body, hashlib.sha256(body).hexdigest().upper())
 
     def _make_v2(self) -> Object:
         definitions = _definitions(self.resources, V2_ROOT, openapi_schemas.reduced)
@@ -132,8 +132,8 @@ class Edition:
         return {"openapi": "3.0.0", "info": _info(), "paths": paths, "components": {"schemas": schemas}}
 
 
-def _published(content_type: str, body: bytes, tag: str) -> Published:
-    return Published(content_type, body, gzip.compress(body, GZIP_LEVEL), tag)
+def _encoded(content_type: str, body: bytes, tag: str) -> EncodedDocument:
+    return EncodedDocument(content_type, body, gzip.compress(body, GZIP_LEVEL), tag)
 
 
 def _form(accepted: Sequence[str], offered: dict[str, str]) -> str:

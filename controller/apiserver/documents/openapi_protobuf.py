@@ -70,10 +70,10 @@ def encode(document: Object) -> bytes:
 
 
 def _message(value: Object, message: Message) -> bytes:
-    return b"".join(_sound(name, item, message) for name, item in value.items())
+    return b"".join(_encode_member(name, item, message) for name, item in value.items())
 
 
-def _sound(name: str, value: Any, message: Message) -> bytes:
+def _encode_member(name: str, value: Any, message: Message) -> bytes:
     """Encode a member; empty when its type is wrong, so that one bad schema does not break the whole document."""
     try:
         return b"".join(_member(name, value, message))
@@ -89,13 +89,13 @@ def _member(name: str, value: Any, message: Message) -> Iterator[bytes]:
     elif number:
         yield _field(number, kind, value)
     elif name.startswith("x-") and message.extensions:
-        yield _named(message.extensions, name, _field(2, "any", value))
+        yield _map_entry(message.extensions, name, _field(2, "any", value))
     elif message.others:
         number, kind = message.others
-        yield _named(number, name, _field(2, kind, value))
+        yield _map_entry(number, name, _field(2, kind, value))
 
 
-def _named(number: int, name: str, value: bytes) -> bytes:
+def _map_entry(number: int, name: str, value: bytes) -> bytes:
     """An entry of a map: a message of key and value."""
     return _bytes(number, _bytes(1, name.encode()) + value)
 

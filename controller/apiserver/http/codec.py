@@ -12,7 +12,7 @@ import yaml
 from aiohttp import http_exceptions, web
 
 from controller.apiserver import failures
-from controller.apiserver.documents.openapi import Published
+from controller.apiserver.documents.openapi import EncodedDocument
 from controller.apiserver.http import bodies, encodings, protobuf, yaml_bodies
 from controller.apiserver.http.bodies import Decoded
 from controller.apiserver.objects import representation
@@ -185,7 +185,7 @@ def _bounded(warnings: Iterable[str]) -> Iterator[str]:
             written += len(text[:WARNING_LENGTH])
 
 
-def published(request: web.Request, document: Published) -> web.Response:
+def published(request: web.Request, document: EncodedDocument) -> web.Response:
     """A document in the negotiated form, or 304 if the client has it already (RFC 9110, 13.1.2)."""
     headers = {"Content-Type": document.content_type, "Vary": "Accept, Accept-Encoding", "ETag": f'"{document.tag}"'}
     known = {tag.value for tag in request.if_none_match or ()}

@@ -15,14 +15,16 @@ from controller.apiserver.schemas.causes import Cause
 Object = dict[str, Any]
 
 HOUR = 3600
-IMMORTAL = ("default", "kube-system")
-ABOUT = tuple(f"involvedObject.{name}" for name in ("name", "namespace", "kind", "uid", "apiVersion", "fieldPath"))
+UNDELETABLE = ("default", "kube-system")
+INVOLVED_OBJECT_FIELDS = tuple(
+    f"involvedObject.{name}" for name in ("name", "namespace", "kind", "uid", "apiVersion", "fieldPath")
+)
 EVENT_FIELDS = (
-    *(Selectable(name) for name in (*ABOUT, "reason", "reportingComponent", "type")),
+    *(Selectable(name) for name in (*INVOLVED_OBJECT_FIELDS, "reason", "reportingComponent", "type")),
     Selectable("source", ("source.component", "reportingComponent")),
 )
 NEW_EVENT_FIELDS = (
-    *(Selectable(name.replace("involvedObject", "regarding"), (name,)) for name in ABOUT),
+    *(Selectable(name.replace("involvedObject", "regarding"), (name,)) for name in INVOLVED_OBJECT_FIELDS),
     *(Selectable(name) for name in ("reason", "type")),
     Selectable("reportingController", ("reportingComponent",)),
 )
@@ -50,16 +52,16 @@ def _namespace_faults(item: Object) -> list[Cause]:
     return causes
 
 
-def _ending_namespace(item: Object) -> Object:
+def _terminate_namespace(item: Object) -> Object:
     """Mark a namespace as terminating. Raises failures.Failure (403) for one that must not be deleted."""
     name = item["metadata"]["name"]
-    if name in IMMORTAL:
+    if name in UNDELETABLE:
         raise failures.forbidden(NAMESPACES, name, "this namespace may not be deleted")
     metadata = {key: value for key, value in item["metadata"].items() if key != "deletionGracePeriodSeconds"}
     return {**item, "metadata": metadata, "status": {**(item.get("status") or {}), "phase": "Terminating"}}
 
 
-def _ending_definition(item: Object) -> Object:
+def _terminate_definition(item: Object) -> Object:
     metadata = item["metadata"]
     finalizers = [*(metadata.get("finalizers") or ()), definitions.CLEANUP]
     return {**item, "metadata": {**metadata, "finalizers": list(dict.fromkeys(finalizers))}}
@@ -76,31 +78,32 @@ def _secret(item: Object, _: Object | None) -> Object:
 
 NAMESPACES = Resource(
     "", "v1", "namespaces", "Namespace", False, "namespace", ("ns",), subresources=(FINALIZE, STATUS),
-    columns=core_columns.NAMESPACES, selectable=(Selectable("status.phase"),), enter=_namespace,
-    check=_namespace_faults, ending=_ending_namespace, naming=identifiers.dns_label, qualifies_finalizers=True,
+    columns=core_columns.NAMESPACES, selectable=(Selectable("status.phase"),), prepare=_namespace,
+    check=_namespace_faults, on_deletion=_terminate_namespace, validate_name=identifiers.dns_label,
+    requires_qualified_finalizers=True,
     verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),
 )  # fmt: skip
 DEFINITIONS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False,
     "customresourcedefinition", ("crd", "crds"), subresources=(STATUS,), has_generation=True,
-    status_alone=True, unconditional=False,
+    status_write_keeps_metadata=True, allows_unconditional_update=False,
     columns=core_columns.DEFINITIONS,
-    enter=definitions.accepted, check=definitions.faults,
-    ending=_ending_definition,
+    prepare=definitions.accepted, check=definitions.faults,
+    on_deletion=_terminate_definition,
 )  # fmt: skip
 EVENTS = Resource(
     "", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, selectable=EVENT_FIELDS,
-    by_update=True, check=core_rules.event, naming=identifiers.path_segment,
+    creates_on_update=True, check=core_rules.event, validate_name=identifiers.path_segment,
     expires=HOUR,
 )  # fmt: skip
 
 CONFIG_MAPS = Resource(
     "", "v1", "configmaps", "ConfigMap", True, "configmap", ("cm",), columns=core_columns.CONFIG_MAPS,
-    check=core_rules.config_map, check_change=core_rules.unlike, qualifies_finalizers=True,
+    check=core_rules.config_map, check_change=core_rules.immutability_faults, requires_qualified_finalizers=True,
 )  # fmt: skip
 SERVICE_ACCOUNTS = Resource(
     "", "v1", "serviceaccounts", "ServiceAccount", True, "serviceaccount", ("sa",),
-    columns=core_columns.SERVICE_ACCOUNTS, qualifies_finalizers=True,
+    columns=core_columns.SERVICE_ACCOUNTS, requires_qualified_finalizers=True,
 )  # fmt: skip
 SERVICES = Resource(
     "", "v1", "services", "Service", True, "service", ("svc",), cluster_kinds.ALL, verbs=READ,
@@ -122,23 +125,24 @@ CORE: tuple[Resource, ...] = (
     EVENTS,
     Resource(
         "events.k8s.io", "v1", "events", "Event", True, "event", ("ev",), columns=core_columns.EVENTS, storage="events",
-        selectable=NEW_EVENT_FIELDS, by_update=True, enter=event_versions.stored,
-        check=core_rules.new_event, check_change=core_rules.event_changed, leave=event_versions.shown,
-        qualifies_finalizers=True,
+        selectable=NEW_EVENT_FIELDS, creates_on_update=True, prepare=event_versions.to_core,
+        check=core_rules.new_event, check_change=core_rules.event_changed, present=event_versions.from_core,
+        requires_qualified_finalizers=True,
     ),
     Resource(
         "", "v1", "secrets", "Secret", True, "secret", columns=core_columns.SECRETS, selectable=(Selectable("type"),),
-        enter=_secret, check=core_rules.secret, check_change=core_rules.unlike, qualifies_finalizers=True,
+        prepare=_secret, check=core_rules.secret, check_change=core_rules.immutability_faults,
+        requires_qualified_finalizers=True,
     ),
     CONFIG_MAPS,
     SERVICE_ACCOUNTS,
     Resource(
         "coordination.k8s.io", "v1", "leases", "Lease", True, "lease", expires=HOUR,
-        columns=core_columns.LEASES, unconditional=False, check=core_rules.lease,
+        columns=core_columns.LEASES, allows_unconditional_update=False, check=core_rules.lease,
     ),
     Resource(
         "", "v1", "nodes", "Node", False, "node", ("no",), subresources=(STATUS,), columns=core_columns.NODES,
-        selectable=(Selectable("spec.unschedulable", absent="false"),), qualifies_finalizers=True,
+        selectable=(Selectable("spec.unschedulable", absent="false"),), requires_qualified_finalizers=True,
     ),
     # Read-only, as nothing routes traffic to Services; clients look for the Service of the API itself.
     SERVICES,

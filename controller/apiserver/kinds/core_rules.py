@@ -59,7 +59,7 @@ def secret(item: Object) -> list[Cause]:
     return causes
 
 
-def unlike(item: Object, old: Object) -> list[Cause]:
+def immutability_faults(item: Object, old: Object) -> list[Cause]:
     """Faults of a change to a ConfigMap or Secret: the type is fixed, and everything once ``immutable`` is set."""
     causes = []
     if item.get("type") != old.get("type"):

@@ -18,11 +18,11 @@ NAMES = {
 BACK = {core: ours for ours, core in NAMES.items()}
 
 
-def stored(item: Object, _: Object | None) -> Object:
+def to_core(item: Object, _: Object | None) -> Object:
     """Convert an event from events.k8s.io/v1 to core/v1."""
     return {NAMES.get(name, name): value for name, value in item.items()} | {"apiVersion": "v1"}
 
 
-def shown(item: Object) -> Object:
+def from_core(item: Object) -> Object:
     """Convert an event from core/v1 to events.k8s.io/v1."""
     return {BACK.get(name, name): value for name, value in item.items()} | {"apiVersion": "events.k8s.io/v1"}

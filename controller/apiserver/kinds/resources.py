@@ -23,19 +23,19 @@ VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update
 READ = ("get", "list", "watch")
 
 
-def _as_it_comes(item: Object, _: Object | None) -> Object:
+def _prepare_unchanged(item: Object, _: Object | None) -> Object:
     return item
 
 
-def _as_it_is(item: Object) -> Object:
+def _unchanged(item: Object) -> Object:
     return item
 
 
-def _accepts_all(_: Object, __: Object) -> list[Cause]:
+def _no_change_faults(_: Object, __: Object) -> list[Cause]:
     return []
 
 
-def _faultless(_: Object) -> list[Cause]:
+def _no_faults(_: Object) -> list[Cause]:
     return []
 
 
@@ -83,20 +83,20 @@ class Resource:
     verbs: tuple[str, ...] = VERBS
     defined_at: int = 0  # revision of its definition; older objects may lack defaults
     storage_version: str = ""  # the storage version of its definition
-    unconditional: bool = True  # an update may omit resourceVersion
-    by_update: bool = False  # an update creates a missing object
-    status_alone: bool = False  # a write of the status does not change metadata
-    naming: Callable[[str], list[str]] = identifiers.subdomain  # faults of a name
-    qualifies_finalizers: bool = False  # a finalizer must be a standard one or domain-qualified
+    allows_unconditional_update: bool = True  # an update may omit resourceVersion
+    creates_on_update: bool = False  # an update creates a missing object
+    status_write_keeps_metadata: bool = False  # a write of the status does not change metadata
+    validate_name: Callable[[str], list[str]] = identifiers.subdomain  # faults of a name
+    requires_qualified_finalizers: bool = False  # a finalizer must be a standard one or domain-qualified
     terminating: bool = False  # its definition is being deleted: creating objects is refused
-    enter: Callable[[Object, Object | None], Object] = _as_it_comes  # completes a new state, given the old one
-    leave: Callable[[Object], Object] = _as_it_is  # converts a stored object for answers
-    ending: Callable[[Object], Object] = _as_it_is  # changes an object whose deletion begins
-    check: Callable[[Object], list[Cause]] = _faultless  # faults beyond the schema
-    check_change: Callable[[Object, Object], list[Cause]] = _accepts_all  # faults of a change
+    prepare: Callable[[Object, Object | None], Object] = _prepare_unchanged  # completes a new state, given the old one
+    present: Callable[[Object], Object] = _unchanged  # converts a stored object for answers
+    on_deletion: Callable[[Object], Object] = _unchanged  # changes an object whose deletion begins
+    check: Callable[[Object], list[Cause]] = _no_faults  # faults beyond the schema
+    check_change: Callable[[Object, Object], list[Cause]] = _no_change_faults  # faults of a change
 
     @cached_property
-    def structure(self) -> Object | None:
+    def structural_schema(self) -> Object | None:
         """The schema of its objects, including core kinds; None when there is none."""
         name = core_types.name_of(self.api_version, self.kind)
         return self.schema or (core_schemas.structural()[name] if name else None)
@@ -110,7 +110,7 @@ class Resource:
         """The subresource of that name."""
         return next((found for found in self.subresources if found.name == name), None)
 
-    def parted(self, subresource: str) -> set[str]:
+    def fields_kept_by(self, subresource: str) -> set[str]:
         """The fields that a write through this subresource must not change; "" is the object itself."""
         here = self.subresource(subresource)
         return {part.writes for part in self.subresources if part.writes and part != here}
@@ -159,8 +159,8 @@ def of_definition(definition: Object) -> list[Resource]:
             selectable=tuple(Selectable(f["jsonPath"].lstrip(".")) for f in version.get("selectableFields") or ()),
             list_kind=names.get("listKind", ""),
             has_generation=True,
-            status_alone=True,
-            unconditional=False,
+            status_write_keeps_metadata=True,
+            allows_unconditional_update=False,
             terminating="deletionTimestamp" in definition["metadata"],
             defined_at=int(definition["metadata"].get("resourceVersion") or 0),
             storage_version=next(v["name"] for v in spec["versions"] if v.get("storage")),
@@ -206,7 +206,7 @@ class Registry:
         place = (group, version, plural)
         return self._core.get(place) or self._custom.get(place)
 
-    def stored_as(self, key: str) -> Resource | None:
+    def by_storage_key(self, key: str) -> Resource | None:
         """One of the resources whose objects are stored under this key."""
         return next((resource for resource in self.all() if resource.key == key), None)
 

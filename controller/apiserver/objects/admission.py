@@ -13,7 +13,7 @@ from controller.apiserver.objects import metadata
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.schemas import rules, structural
 from controller.apiserver.schemas.causes import Cause
-from controller.apiserver.schemas.correlation import NOTHING
+from controller.apiserver.schemas.correlation import ABSENT
 from controller.apiserver.schemas.structural import PRESERVE
 
 Object = dict[str, Any]
@@ -43,7 +43,7 @@ METADATA: Object = {
 }  # fmt: skip
 
 
-def typed(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
+def decode(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
     """The body as a pruned object with well-typed metadata, and its warnings. Raises failures.Failure."""
     item, unknown = _shaped(resource, body)
     warnings = [f'unknown field "{field}"' for field in unknown]
@@ -53,8 +53,8 @@ def typed(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object,
     return item, faults if options.validation == "Warn" else []
 
 
-def applied(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
-    """As ``typed``, for server-side apply, which refuses unknown fields instead of dropping them."""
+def decode_applied(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
+    """As ``decode``, for server-side apply, which refuses unknown fields instead of dropping them."""
     if options.duplicates and options.validation == "Strict":
         warnings = "".join(f"\n  {duplicate}" for duplicate in options.duplicates)
         raise failures.bad_request(
@@ -82,9 +82,9 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
     if causes := structural.validate(given, METADATA, "metadata"):
         raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].message}")
     unknown = structural.prune(given, METADATA, "metadata")
-    if resource.structure is None:
+    if resource.structural_schema is None:
         return item, unknown
-    rest = _with_envelope(resource.structure)
+    rest = _with_envelope(resource.structural_schema)
     if resource.schema is None and (causes := structural.validate(item, rest)):
         raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].field}: {causes[0].message}")
     return item, unknown + structural.prune(item, rest)
@@ -93,7 +93,7 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
 def admit(resource: Resource, item: Object, old: Object | None) -> Object:
     """The validated object with its defaults. Raises failures.Failure (422)."""
     _check_bounds({**item, "metadata": {**item["metadata"], "managedFields": None}})
-    item = resource.enter(item, old)
+    item = resource.prepare(item, old)
     causes = metadata.faults(resource, item["metadata"], old["metadata"] if old else None)
     causes += [*resource.check(item), *(resource.check_change(item, old) if old is not None else [])]
     if resource.schema is not None:
@@ -111,7 +111,7 @@ def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cau
     with _bounded():
         room.check()
     before = _defaulted(old, schema)[0] if old else None
-    causes = structural.validate(body, schema, old=NOTHING if before is None else before)
+    causes = structural.validate(body, schema, old=ABSENT if before is None else before)
     causes += rules.unchecked(schema, [*known, *causes]) or rules.check(schema, body, before)
     return {**{key: item[key] for key in ENVELOPE}, **body}, causes
 
@@ -124,7 +124,7 @@ def _defaulted(item: Object, schema: Object) -> tuple[Object, bounds.Budget]:
     return body, room
 
 
-def refreshed(resource: Resource, item: Object) -> Object:
+def adapted_to_schema(resource: Resource, item: Object) -> Object:
     """A stored object adapted to the current schema: with its defaults, without unknown fields.
 
     Never fails, so that every stored object stays readable: defaults beyond the size limit are left out.

@@ -63,13 +63,13 @@ def check(resource: Resource, item: Object, options: Deletion) -> None:
             raise failures.conflict_of_kind(resource, metadata["name"], f"{why} The object might {guess}")
 
 
-def begun(resource: Resource, item: Object, options: Deletion) -> Object:
+def mark_deleted(resource: Resource, item: Object, options: Deletion) -> Object:
     """The object marked for deletion, with the finalizers of the policy. Without finalizers it can be removed."""
     metadata = item["metadata"]
     finalizers = _finalizers(metadata.get("finalizers") or [], options.policy)
     rest = {name: value for name, value in metadata.items() if name != "finalizers"}
     item = {**item, "metadata": {**rest, "finalizers": finalizers} if finalizers else rest}
-    return item if "deletionTimestamp" in metadata else resource.ending(_marked(item))
+    return item if "deletionTimestamp" in metadata else resource.on_deletion(_marked(item))
 
 
 def _finalizers(found: list[str], policy: str | None) -> list[str]:

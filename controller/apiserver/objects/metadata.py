@@ -29,7 +29,9 @@ def faults(resource: Resource, new: Object, old: Object | None) -> list[Cause]:
     if old is None:
         return [*_names(resource, new), *_parts(new), *_finalizers(resource, new)]
     # Kubernetes validates the finalizers of a custom resource on create, and only warns about them on update.
-    looked_at = (lambda one: [*_parts(one), *_finalizers(resource, one)]) if resource.qualifies_finalizers else _parts
+    looked_at = (
+        (lambda one: [*_parts(one), *_finalizers(resource, one)]) if resource.requires_qualified_finalizers else _parts
+    )
     before = set(looked_at(old))
     return [cause for cause in looked_at(new) if cause not in before]
 
@@ -54,11 +56,11 @@ def _names(resource: Resource, metadata: Object) -> Iterator[Cause]:
     if beginning:
         # The generated suffix follows a trailing dash, so the name is valid.
         masked = f"{beginning[:-2]}a" if len(beginning) > 1 and beginning.endswith("-") else beginning
-        yield from (invalid("metadata.generateName", beginning, why) for why in resource.naming(masked))
+        yield from (invalid("metadata.generateName", beginning, why) for why in resource.validate_name(masked))
     if not name:
         yield required("metadata.name", "name or generateName is required")
     else:
-        yield from (invalid("metadata.name", name, why) for why in resource.naming(name))
+        yield from (invalid("metadata.name", name, why) for why in resource.validate_name(name))
 
 
 def _parts(metadata: Object) -> list[Cause]:
@@ -112,7 +114,7 @@ def _finalizers(resource: Resource, metadata: Object) -> Iterator[Cause]:
         yield from (invalid(field, name, why) for why in identifiers.label_key(name))
     if {ORPHAN, FOREGROUND} <= set(names):
         yield Cause("FieldValueInvalid", f"Invalid value: {_shown(names)}: {CLASHING}", field)
-    if resource.qualifies_finalizers:
+    if resource.requires_qualified_finalizers:
         for index, name in enumerate(names):
             if "/" not in name and name not in STANDARD_FINALIZERS:
                 yield invalid(f"{field}[{index}]", name, UNQUALIFIED)

@@ -24,7 +24,7 @@ SUFFIX_LENGTH = 5
 GENERATED_LENGTH = 63 - SUFFIX_LENGTH  # truncated, so that the name is a valid label value
 
 
-def given(body: Any, field: str) -> str:
+def metadata_string(body: Any, field: str) -> str:
     """A string in the metadata of an unvalidated body; "" when there is none."""
     metadata = body.get("metadata") if isinstance(body, dict) else None
     found = metadata.get(field) if isinstance(metadata, dict) else None
@@ -33,14 +33,14 @@ def given(body: Any, field: str) -> str:
 
 def name_of(body: Any) -> str:
     """The name of a new object: its own, or one generated from ``generateName``; "" with neither."""
-    name, beginning = given(body, "name"), given(body, "generateName")
+    name, beginning = metadata_string(body, "name"), metadata_string(body, "generateName")
     if name or not beginning:
         return name
     return beginning[:GENERATED_LENGTH] + "".join(secrets.choice(SUFFIX) for _ in range(SUFFIX_LENGTH))
 
 
-def created(resource: Resource, item: Object, namespace: str, options: WriteOptions) -> Object:
-    """The object to store, from a named object that ``admission.typed`` returned. Raises failures.Failure."""
+def prepare_create(resource: Resource, item: Object, namespace: str, options: WriteOptions) -> Object:
+    """The object to store, from a named object that ``admission.decode`` returned. Raises failures.Failure."""
     placed = _placed(resource, item["metadata"], namespace)
     metadata = {name: value for name, value in placed.items() if name not in OWNED}
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": times.now()}
@@ -50,27 +50,27 @@ def created(resource: Resource, item: Object, namespace: str, options: WriteOpti
     if resource.has_status:
         item.pop("status", None)
     item = admission.admit(resource, item, None)
-    given = {name: value for name, value in item.items() if name not in resource.parted("")}
+    given = {name: value for name, value in item.items() if name not in resource.fields_kept_by("")}
     manager = _manager(resource, options)
-    return managed(item, managers.after_update({}, manager, {}, given, resource.structure, times.now()))
+    return with_managers(item, managers.after_update({}, manager, {}, given, resource.structural_schema, times.now()))
 
 
-def changed(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
+def prepare_update(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
     """The object that replaces ``old``, with the changes that ``options.subresource`` allows."""
-    new = replaced(resource, old, item, options)
+    new = prepare_replacement(resource, old, item, options)
     given = item["metadata"]
     # A client that omits managedFields keeps the stored ones; one that sends an empty list clears them.
     before = managers.read(given if given.get("managedFields") is not None else old["metadata"])
     manager = _manager(resource, options)
-    return managed(new, managers.after_update(before, manager, old, new, resource.structure, times.now()))
+    return with_managers(new, managers.after_update(before, manager, old, new, resource.structural_schema, times.now()))
 
 
-def replaced(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
-    """As ``changed``, without updating managers. Raises failures.Failure."""
+def prepare_replacement(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
+    """As ``prepare_update``, without updating managers. Raises failures.Failure."""
     metadata = item["metadata"]
     _check_identity(resource, old, metadata)
     item = _writable(resource, old, item, options.subresource)
-    if options.subresource == "status" and resource.status_alone:
+    if options.subresource == "status" and resource.status_write_keeps_metadata:
         metadata = old["metadata"]
     kept = {field: old["metadata"][field] for field in OWNED if field in old["metadata"]}
     desired = {name: value for name, value in metadata.items() if name not in OWNED}
@@ -85,22 +85,22 @@ def replaced(resource: Resource, old: Object, item: Object, options: WriteOption
     return item
 
 
-def managed(item: Object, owned: Managers) -> Object:
+def with_managers(item: Object, owned: Managers) -> Object:
     """The object with these managers in its metadata."""
     rest = {name: value for name, value in item["metadata"].items() if name != "managedFields"}
     entries = managers.write(owned)
     return {**item, "metadata": {**rest, "managedFields": entries} if entries else rest}
 
 
-def is_held(item: Object) -> bool:
+def has_finalizers(item: Object) -> bool:
     """Whether the object has finalizers; a namespace also has some in its spec."""
     of_namespace = item.get("kind") == "Namespace" and item.get("apiVersion") == "v1"
     return bool(item["metadata"].get("finalizers") or (of_namespace and item.get("spec", {}).get("finalizers")))
 
 
-def is_done(item: Object) -> bool:
+def is_removable(item: Object) -> bool:
     """Whether the object is marked for deletion and has no finalizers left."""
-    return "deletionTimestamp" in item["metadata"] and not is_held(item)
+    return "deletionTimestamp" in item["metadata"] and not has_finalizers(item)
 
 
 def _placed(resource: Resource, metadata: Object, namespace: str) -> Object:
@@ -123,7 +123,7 @@ def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:
         raise failures.precondition(resource, name, "uid", uid, old["metadata"]["uid"])
     if (version := metadata.get("resourceVersion")) and version != old["metadata"]["resourceVersion"]:
         raise failures.conflict(resource, name)
-    if not version and not resource.unconditional:
+    if not version and not resource.allows_unconditional_update:
         raise failures.version_required(resource, name)
     if "deletionTimestamp" in old["metadata"]:
         _check_finalizers(resource, old, metadata)
@@ -146,7 +146,7 @@ def _writable(resource: Resource, old: Object, item: Object, subresource: str) -
     part = resource.subresource(subresource)
     if part is not None and part.writes:
         return _with(old, item, {part.writes})
-    return _with(item, old, resource.parted(subresource))
+    return _with(item, old, resource.fields_kept_by(subresource))
 
 
 def _with(item: Object, source: Object, fields: Collection[str]) -> Object:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-NOWHERE = "<nil>"  # what Kubernetes writes for the field of a cause without one
+NO_FIELD = "<nil>"  # what Kubernetes writes for the field of a cause without one
 
-SHOWN = 1000  # longest value quoted in a message, in characters
+QUOTED_LENGTH = 1000  # longest value quoted in a message, in characters
 
 
 class Cause(NamedTuple):
@@ -42,7 +42,7 @@ def kind_of(value: Any) -> str:
 def quoted(value: Any) -> str:
     """A value as field errors print it."""
     if isinstance(value, str):
-        return f'"{value}"' if len(value) <= SHOWN else f'"{value[:SHOWN]}..."'
+        return f'"{value}"' if len(value) <= QUOTED_LENGTH else f'"{value[:QUOTED_LENGTH]}..."'
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return str(value) if isinstance(value, (int, float)) else f'"{"array" if isinstance(value, list) else "object"}"'

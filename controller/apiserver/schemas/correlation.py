@@ -8,12 +8,12 @@ from typing import Any, Final
 
 Schema = dict[str, Any]
 
-NOTHING: Final = object()  # the part has no old value, or none that can be matched to it
+ABSENT: Final = object()  # the part has no old value, or none that can be matched to it
 
 
 def is_unchanged(value: Any, old: Any) -> bool:
     """Whether value and type are the same: in Python ``True == 1``, in JSON it is not."""
-    return old is not NOTHING and bool(value == old) and _written(value) == _written(old)
+    return old is not ABSENT and bool(value == old) and _written(value) == _written(old)
 
 
 def _written(value: Any) -> str:
@@ -22,21 +22,21 @@ def _written(value: Any) -> str:
 
 def member(old: Any, name: str) -> Any:
     """The old value of a field."""
-    return old.get(name, NOTHING) if isinstance(old, dict) else NOTHING
+    return old.get(name, ABSENT) if isinstance(old, dict) else ABSENT
 
 
 def entries(old: Any, schema: Schema) -> Callable[[Any], Any]:
     """A function that finds the old item with the same map keys as a new one.
 
-    Items of lists without map keys cannot be matched: it always returns NOTHING for them.
+    Items of lists without map keys cannot be matched: it always returns ABSENT for them.
     """
     keys = schema.get("x-kubernetes-list-map-keys")
     if not keys or not isinstance(old, list):
-        return lambda _: NOTHING
+        return lambda _: ABSENT
 
     def named(item: Any) -> str:
         return _written([item.get(key) for key in keys])
 
     # The first of several items with the same keys wins. An index, because a search per item takes quadratic time.
     found = {named(item): item for item in reversed(old) if isinstance(item, dict)}
-    return lambda new: found.get(named(new), NOTHING) if isinstance(new, dict) else NOTHING
+    return lambda new: found.get(named(new), ABSENT) if isinstance(new, dict) else ABSENT

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from controller.apiserver.schemas import correlation
-from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
+from controller.apiserver.schemas.causes import NO_FIELD, Cause, kind_of, quoted
 from controller.apiserver.schemas.cel import names
 from controller.apiserver.schemas.cel.compiler import compiled
 from controller.apiserver.schemas.cel.failures import CostError, EvaluationError, ExpressionError
@@ -17,7 +17,7 @@ from controller.apiserver.schemas.cel.meter import Meter
 from controller.apiserver.schemas.cel.parser import parsed
 from controller.apiserver.schemas.cel.typed import typed
 from controller.apiserver.schemas.cel.values import Optional
-from controller.apiserver.schemas.correlation import NOTHING, is_unchanged
+from controller.apiserver.schemas.correlation import ABSENT, is_unchanged
 
 Object = dict[str, Any]
 
@@ -40,7 +40,7 @@ def unchecked(schema: Object, causes: list[Cause]) -> list[Cause]:
     """The cause that says rules were skipped, because of faults in the object; empty when rules can be evaluated."""
     if not _has_rules(schema) or all(cause.reason not in BLOCKING for cause in causes):
         return []
-    return [Cause("FieldValueInvalid", UNCHECKED, NOWHERE)]
+    return [Cause("FieldValueInvalid", UNCHECKED, NO_FIELD)]
 
 
 def _has_rules(schema: Object) -> bool:
@@ -68,7 +68,7 @@ class Budget:
     def __init__(self) -> None:
         self._left = COST_OF_OBJECT
 
-    def evaluated(self, rule: str, known: Object) -> Any:
+    def evaluate(self, rule: str, known: Object) -> Any:
         """The result of a rule. Raises EvaluationError, CostError."""
         meter = Meter(min(self._left, COST_OF_RULE), dict(known))
         given = meter.left
@@ -86,7 +86,7 @@ def check(schema: Object, item: Any, old: Any) -> list[Cause]:
     """The rules that the value violates; in an update only those of changed parts. ``old`` is None on create."""
     if not _has_rules(schema):
         return []
-    before = NOTHING if old is None else typed(old, schema)
+    before = ABSENT if old is None else typed(old, schema)
     return list(_walk(schema, _Part("", item, typed(item, schema), before), Budget()))
 
 
@@ -122,7 +122,7 @@ class _Part(NamedTuple):
     path: str
     value: Any
     seen: Any  # the value with CEL types
-    old: Any  # the old value with CEL types, or NOTHING
+    old: Any  # the old value with CEL types, or ABSENT
 
 
 def _walk(schema: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
@@ -156,12 +156,12 @@ def _parts_of(schema: Object, part: _Part) -> Iterator[tuple[Object, _Part]]:
 def _faults_of(rule: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
     known: Object = {"self": part.seen}
     if "oldSelf" in rule["rule"]:
-        is_new = part.old is NOTHING or part.old is None
+        is_new = part.old is ABSENT or part.old is None
         if is_new and not rule.get("optionalOldSelf"):
             return
         known["oldSelf"] = part.old if not rule.get("optionalOldSelf") else Optional(() if is_new else (part.old,))
     try:
-        holds = budget.evaluated(rule["rule"], known) is True
+        holds = budget.evaluate(rule["rule"], known) is True
     except (EvaluationError, CostError) as error:
         message = f'Invalid value: "{kind_of(part.value)}": {error} evaluating rule: {_plain_message(rule)}'
         yield Cause("FieldValueInvalid", message, part.path)
@@ -185,7 +185,7 @@ def _words(reason: str, value: Any, message: str) -> list[str]:
 def _message(rule: Object, known: Object, budget: Budget) -> str:
     if expression := rule.get("messageExpression"):
         try:
-            if type(message := budget.evaluated(expression, known)) is str and message.strip():
+            if type(message := budget.evaluate(expression, known)) is str and message.strip():
                 return message
         except (EvaluationError, CostError):
             pass  # fall back to the plain message, as Kubernetes does

@@ -12,8 +12,8 @@ from typing import Any
 
 from controller.apiserver.bounds import Budget
 from controller.apiserver.schemas import correlation, strings
-from controller.apiserver.schemas.causes import NOWHERE, Cause, kind_of, quoted
-from controller.apiserver.schemas.correlation import NOTHING, is_unchanged
+from controller.apiserver.schemas.causes import NO_FIELD, Cause, kind_of, quoted
+from controller.apiserver.schemas.correlation import ABSENT, is_unchanged
 
 Schema = dict[str, Any]
 
@@ -77,7 +77,7 @@ def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
     return gone
 
 
-def validate(value: Any, schema: Schema, path: str = "", old: Any = NOTHING) -> list[Cause]:
+def validate(value: Any, schema: Schema, path: str = "", old: Any = ABSENT) -> list[Cause]:
     """Every fault of a value; in an update, only of the parts that differ from ``old``."""
     if (value is None and schema.get("nullable")) or is_unchanged(value, old):
         return []
@@ -118,7 +118,7 @@ def _combined(value: Any, schema: Schema, path: str) -> list[Cause]:
 
 
 def _of_branches(path: str, what: str) -> Cause:
-    return Cause("FieldValueInvalid", f'Invalid value: "": "{path}" {what}', NOWHERE)
+    return Cause("FieldValueInvalid", f'Invalid value: "": "{path}" {what}', NO_FIELD)
 
 
 def _is(value: Any, kind: str) -> bool:

@@ -10,7 +10,7 @@ from controller.apiserver.schemas.cel import folds, meter
 from controller.apiserver.schemas.cel.failures import CostError, EvaluationError, ExpressionError
 from controller.apiserver.schemas.cel.functions import FUNCTIONS
 from controller.apiserver.schemas.cel.meter import Meter
-from controller.apiserver.schemas.cel.names import plain
+from controller.apiserver.schemas.cel.names import unescaped
 from controller.apiserver.schemas.cel.operators import OPERATORS
 from controller.apiserver.schemas.cel.parser import parsed
 from controller.apiserver.schemas.cel.syntax import (
@@ -36,15 +36,15 @@ SHORT_TYPES = ("bool", "bytes", "double", "int", "list", "map", "null_type", "st
 
 def compiled(text: str) -> Program:
     """The program of an expression, cached. Raises ExpressionError; the program raises EvaluationError, CostError."""
-    return _kept(text) if len(text) <= SHORT else _kept_long(text)
+    return _compile_short(text) if len(text) <= SHORT else _compile_long(text)
 
 
-def _made(text: str) -> Program:
+def _compile(text: str) -> Program:
     return _program(parsed(text))
 
 
 # Two caches bound the memory: a program takes about 50 bytes per character of its expression.
-_kept, _kept_long = lru_cache(512)(_made), lru_cache(24)(_made)
+_compile_short, _compile_long = lru_cache(512)(_compile), lru_cache(24)(_compile)
 
 
 def _program(node: Node) -> Program:
@@ -72,11 +72,11 @@ def _name(node: Name) -> Program:
 
 
 def _select(node: Select) -> Program:
-    operand, name, field = _program(node.operand), node.field, plain(node.field)
+    operand, name, field = _program(node.operand), node.field, unescaped(node.field)
     if node.optional:
-        return lambda meter: _looked_up(meter, operand(meter), name)
+        return lambda meter: _look_up(meter, operand(meter), name)
     if node.tested:
-        return lambda meter: bool(_looked_up(meter, operand(meter), name).found)
+        return lambda meter: bool(_look_up(meter, operand(meter), name).found)
 
     def run(meter: Meter) -> Any:
         value = operand(meter)
@@ -88,29 +88,29 @@ def _select(node: Select) -> Program:
                 return value[field]
             raise EvaluationError(f"no such key: {name}")
         if type(value) is Optional:
-            return _looked_up(meter, value, name)
+            return _look_up(meter, value, name)
         raise no_overload(f"select .{name}", value)
 
     return run
 
 
-def _looked_up(meter: Meter, value: Any, name: str) -> Optional:
+def _look_up(meter: Meter, value: Any, name: str) -> Optional:
     """A field by the name in the expression, or by its unescaped name."""
-    found = folds.looked_up(meter, value, name)
-    return found if found.found or plain(name) == name else folds.looked_up(meter, value, plain(name))
+    found = folds.look_up(meter, value, name)
+    return found if found.found or unescaped(name) == name else folds.look_up(meter, value, unescaped(name))
 
 
 def _index(node: Index) -> Program:
     operand, key = _program(node.operand), _program(node.key)
     if node.optional:
-        return lambda meter: folds.looked_up(meter, operand(meter), key(meter))
+        return lambda meter: folds.look_up(meter, operand(meter), key(meter))
 
     def run(meter: Meter) -> Any:
         value, wanted = operand(meter), key(meter)
         meter.charge(1)
         if type(value) is Optional:
-            return folds.looked_up(meter, value, wanted)
-        found = folds.looked_up(meter, Optional((value,)), wanted)
+            return folds.look_up(meter, value, wanted)
+        found = folds.look_up(meter, Optional((value,)), wanted)
         if not found.found:
             raise EvaluationError(f"no such key: {wanted}" if type(value) is dict else f"index out of bounds: {wanted}")
         return found.found[0]

@@ -145,11 +145,11 @@ def _of_optional(macro: str, meter: Meter, value: Any, variable: str, part: Prog
     return made if macro == "optFlatMap" else Optional((made,))
 
 
-def looked_up(meter: Meter, value: Any, key: Any) -> Optional:
+def look_up(meter: Meter, value: Any, key: Any) -> Optional:
     """``value[?key]``, also for an optional value. Raises EvaluationError, CostError."""
     meter.charge(1)
     if type(value) is Optional:
-        return looked_up(meter, value.found[0], key) if value.found else value
+        return look_up(meter, value.found[0], key) if value.found else value
     if type(value) is dict and (type(key) is str or type(key) in NUMBERS):
         return Optional((value[key],)) if key in value else Optional()
     if isinstance(value, list) and type(key) in NUMBERS:

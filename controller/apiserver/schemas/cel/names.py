@@ -21,7 +21,7 @@ _OF_EVERY_OBJECT = ("apiVersion", "kind", "metadata")
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
 
-def plain(name: str) -> str:
+def unescaped(name: str) -> str:
     """The unescaped field name: ``__dash__`` stands for "-", and ``__in__`` for the field "in", a reserved word."""
     if name[2:-2] in _WORDS and name == f"__{name[2:-2]}__":
         return name[2:-2]
@@ -52,7 +52,7 @@ def _undefined(schema: Schema | None, name: str) -> str:
     properties = (schema or {}).get("properties")
     if not properties or (schema or {}).get(_PRESERVE) or isinstance((schema or {}).get("additionalProperties"), dict):
         return ""
-    if name in properties or plain(name) in properties or name in _OF_EVERY_OBJECT:
+    if name in properties or unescaped(name) in properties or name in _OF_EVERY_OBJECT:
         return ""
     return f"undefined field '{name}'"
 
@@ -64,7 +64,7 @@ def _schema_of(node: Node, known: dict[str, Schema | None]) -> Schema | None:
     if isinstance(node, Select):
         schema = _schema_of(node.operand, known) or {}
         properties, extra = schema.get("properties") or {}, schema.get("additionalProperties")
-        found = properties.get(node.field) or properties.get(plain(node.field)) or extra
+        found = properties.get(node.field) or properties.get(unescaped(node.field)) or extra
     elif isinstance(node, Index):
         schema = _schema_of(node.operand, known) or {}
         found = schema.get("items") or schema.get("additionalProperties")
