@@ -22,7 +22,7 @@ from controller.metrics.prometheus import Sources as MetricsSources
 from controller.metrics.server import Check
 from controller.nodes import disks
 from controller.nodes.disks import Disks
-from controller.nodes.edgenode_status import NodeStatus, Sources
+from controller.nodes.edgenode_status import EdgeNodePublisher, Sources
 from controller.nodes.kubernetes_node import KubernetesNode
 
 OPERATOR_SECONDS = 2.0
@@ -34,7 +34,7 @@ class NodeRole:
 
     node_part: NodePart
     metrics: Metrics
-    status: NodeStatus
+    status: EdgeNodePublisher
     disks: Disks
     operation: RuntimeOperator
 
@@ -50,7 +50,7 @@ async def start(env: Environment, node_part: NodePart, cloud_link: CloudLinkMana
     async def returned() -> None:
         await operation.resync.resync()
 
-    status = NodeStatus(
+    status = EdgeNodePublisher(
         api,
         installation.node_name,
         __version__,
@@ -124,7 +124,7 @@ def _status_sources(
     )
 
 
-def _metrics_sources(seen: Disks, node_part: NodePart, status: NodeStatus) -> MetricsSources:
+def _metrics_sources(seen: Disks, node_part: NodePart, status: EdgeNodePublisher) -> MetricsSources:
     return MetricsSources(
         host=lambda: node_part.sampler.host,
         containers=lambda: node_part.sampler.containers,

@@ -78,7 +78,7 @@ def container(found: Container) -> Iterator[Step]:
 
 def interface(found: NetworkFacts) -> Iterator[Step]:
     """The steps of one interface, up to the first broken one."""
-    for check in _CHECKS:
+    for check in _STEPS:
         step = check(found)
         yield step
         if not step.ok:
@@ -96,27 +96,27 @@ def _parent(found: NetworkFacts) -> Step:
         return _broken(
             "parent", f"{name} is Wi-Fi, where access points drop foreign MAC addresses: use a wired interface"
         )
-    return _well("parent", f"{name} ({there.kind}, {there.mac_address})")
+    return _ok("parent", f"{name} ({there.kind}, {there.mac_address})")
 
 
 def _vlan(found: NetworkFacts) -> Step:
     lower = found.lower
     if found.parent is None or found.parent.kind != "vlan" or lower is None:
-        return _well("VLAN", "the parent is not a VLAN")
+        return _ok("VLAN", "the parent is not a VLAN")
     if not lower.is_up or not lower.carrier:
-        return _broken("VLAN", f"its lower interface {lower.name} {_dead(lower)}")
-    return _well("VLAN", f"on {lower.name}")
+        return _broken("VLAN", f"its lower interface {lower.name} {_down_reason(lower)}")
+    return _ok("VLAN", f"on {lower.name}")
 
 
 def _carrier(found: NetworkFacts) -> Step:
     parent = found.parent
     if parent and not (parent.is_up and parent.carrier):
-        return _broken("carrier", f"{parent.name} {_dead(parent)}")
+        return _broken("carrier", f"{parent.name} {_down_reason(parent)}")
     speed = f" at {parent.speed} Mbit/s" if parent and parent.speed else ""
-    return _well("carrier", f"present{speed}")
+    return _ok("carrier", f"present{speed}")
 
 
-def _dead(interface: HostInterface) -> str:
+def _down_reason(interface: HostInterface) -> str:
     if not interface.is_up:
         return f"is down: run `ip link set {interface.name} up`"
     return "has no carrier: plug in its cable, or check whether the switch port is enabled"
@@ -135,7 +135,7 @@ def _link(found: NetworkFacts) -> Step:
         )
     if not link.up:
         return _broken("link", f"{name} is down inside the runtime: check whether its program took it down")
-    return _well("link", f"{link.name} ({link.mac_address})")
+    return _ok("link", f"{link.name} ({link.mac_address})")
 
 
 def _address(found: NetworkFacts) -> Step:
@@ -146,35 +146,35 @@ def _address(found: NetworkFacts) -> Step:
                 "address", "no DHCP server assigned one: check that one serves this LAN and has free addresses"
             )
         lease = found.status.lease if found.status else None
-        return _well("address", f"{held[0]}, leased from {lease.server if lease else 'a DHCP server'}")
+        return _ok("address", f"{held[0]}, leased from {lease.server if lease else 'a DHCP server'}")
     if found.desired.address not in held:
         text = f"it has {', '.join(held) or 'none'} instead of {found.desired.address}: check that the controller runs"
         return _broken("address", text)
-    return _well("address", f"{held[0]}")
+    return _ok("address", f"{held[0]}")
 
 
 def _conflict(found: NetworkFacts) -> Step:
     if found.rival:
         return _broken("conflict", f"{found.rival} has the same address: disconnect it, or choose another address")
-    return _well("conflict", "no other machine has the address")
+    return _ok("conflict", "no other machine has the address")
 
 
 def _route(found: NetworkFacts) -> Step:
     if not found.gateway:
-        return _well("gateway", "none: the interface reaches its own subnet only")
+        return _ok("gateway", "none: the interface reaches its own subnet only")
     if found.desired.subnet and IPv4Address(found.gateway) not in IPv4Network(found.desired.subnet):
         return _broken("gateway", f"{found.gateway} is outside {found.desired.subnet}: correct gateway or subnet")
     if found.is_default and (found.gateway, found.desired.name) not in found.routes:
         return _broken("gateway", f"the default route is not via {found.gateway}: check that the controller runs")
     default = "default route" if found.is_default else "not the default route, which another interface has"
-    return _well("gateway", f"{found.gateway} ({default})")
+    return _ok("gateway", f"{found.gateway} ({default})")
 
 
 def _reach(found: NetworkFacts) -> Step:
     if not found.gateway:
-        return _well("ARP", "there is no gateway")
+        return _ok("ARP", "there is no gateway")
     if found.gateway_inside:
-        return _well("ARP", f"{found.gateway} answers ({found.gateway_inside})")
+        return _ok("ARP", f"{found.gateway} answers ({found.gateway_inside})")
     if found.gateway_outside:
         text = (
             f"{found.gateway} answers the host but not the runtime, so foreign MAC addresses are dropped on the way: "
@@ -189,10 +189,10 @@ def _names(found: NetworkFacts) -> Step:
     if found.desired_servers and list(found.actual_servers) not in (list(found.desired_servers), ["127.0.0.11"]):
         actual = ", ".join(found.actual_servers) or "no server"
         return _broken("DNS", f"the runtime uses {actual} instead of {', '.join(found.desired_servers)}")
-    return _well("DNS", f"it uses {', '.join(found.actual_servers)}" if found.actual_servers else "it uses no server")
+    return _ok("DNS", f"it uses {', '.join(found.actual_servers)}" if found.actual_servers else "it uses no server")
 
 
-def _well(subject: str, text: str) -> Step:
+def _ok(subject: str, text: str) -> Step:
     return Step(subject, True, text)
 
 
@@ -200,4 +200,4 @@ def _broken(subject: str, text: str) -> Step:
     return Step(subject, False, text)
 
 
-_CHECKS: tuple[Check, ...] = (_parent, _vlan, _carrier, _link, _address, _conflict, _route, _reach, _names)
+_STEPS: tuple[Check, ...] = (_parent, _vlan, _carrier, _link, _address, _conflict, _route, _reach, _names)

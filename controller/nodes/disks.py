@@ -18,8 +18,8 @@ from controller.workers import Workers
 
 STATE, DOCKER = "state", "docker"
 DEFAULT_ROOT = Path("/var/lib/docker")  # dockerd's default, until it names another directory
-LOOK_SECONDS = 5.0
-ASK_SECONDS = 60.0
+CHECK_SECONDS = 5.0
+LOCATE_SECONDS = 60.0
 
 
 def of_docker() -> Disk:
@@ -53,7 +53,7 @@ async def watch(disk: Disk, changed: Callable[[], None]) -> None:
             before = disk.fault
             if bool(await thread.run(disk.look)) != bool(before):
                 changed()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
     finally:
         thread.close()
 
@@ -68,5 +68,5 @@ async def locate(disk: Disk, root: Callable[[], Awaitable[str]]) -> None:
 async def follow(disk: Disk, root: Callable[[], Awaitable[str]]) -> None:
     """Locate the disk periodically: the engine may be restarted with another directory."""
     while True:
-        await asyncio.sleep(ASK_SECONDS)
+        await asyncio.sleep(LOCATE_SECONDS)
         await locate(disk, root)

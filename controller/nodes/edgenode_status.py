@@ -28,7 +28,7 @@ from controller.metrics.host import MIB, HostReading
 from controller.network.interfaces import HostInterface
 from controller.nodes.kubernetes_node import KubernetesNode
 
-LOOK_SECONDS = 10.0
+CHECK_SECONDS = 10.0
 WRITE_SECONDS = 60.0
 INTERFACES_SHOWN = 64
 ADDRESSES_SHOWN, USERS_SHOWN = 16, 64
@@ -63,7 +63,7 @@ class Sources:
     disks: Callable[[], Mapping[str, str]] = dict
 
 
-class NodeStatus:
+class EdgeNodePublisher:
     """Maintains the EdgeNode ``name``, and a Node beside it where there is no kubelet; ``poke`` triggers a check.
 
     ``runtimes`` counts this node's Runtimes by condition type and status, as of the last check. ``returned`` is awaited
@@ -108,7 +108,7 @@ class NodeStatus:
                 log.log(logging.DEBUG if self._failing else logging.WARNING, "Failed to write the EdgeNode: %s", error)
                 self._failing = True
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(self._changed.wait(), CHECK_SECONDS)
 
     async def sync(self) -> None:
         """Check once, and write if something changed or a minute has passed. Raises errors.ApiError."""

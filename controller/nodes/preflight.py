@@ -70,18 +70,18 @@ def clock(now: datetime, state_dir: Path) -> Finding:
 def state_directory(path: Path) -> Finding:
     """Whether it is writable, or can be created."""
     subject = "state directory"
-    place = _nearest(path)
+    directory = _nearest_directory(path)
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
         return Finding("FAIL", subject, f"cannot write to {path} ({error.strerror}): run as root or set EDGE_STATE_DIR")
-    return Finding("OK", subject, f"{path} is writable" if place == path else f"{path} can be created")
+    return Finding("OK", subject, f"{path} is writable" if directory == path else f"{path} can be created")
 
 
 def free_space(path: Path) -> Finding:
     """Free space for the state."""
-    return _space("disk", path, shutil.disk_usage(_nearest(path)).free)
+    return _space("disk", path, shutil.disk_usage(_nearest_directory(path)).free)
 
 
 def engine_space(root: str) -> Iterator[Finding]:
@@ -213,9 +213,9 @@ def parents(interfaces: Sequence[HostInterface]) -> Finding:
     return Finding("OK", "parent interfaces", ", ".join(found))
 
 
-def _nearest(path: Path) -> Path:
+def _nearest_directory(path: Path) -> Path:
     """The path itself, or its nearest existing parent directory."""
-    return next(place for place in (path, *path.parents) if place.is_dir())
+    return next(directory for directory in (path, *path.parents) if directory.is_dir())
 
 
 def _entries(folder: Path) -> list[Path]:

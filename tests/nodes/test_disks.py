@@ -58,7 +58,7 @@ async def test_an_engine_that_names_no_directory_changes_nothing() -> None:
 
 
 async def test_an_engine_restarted_with_another_directory_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disks, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(disks, "LOCATE_SECONDS", 0.0)
     disk, asked = disks.of_docker(), asyncio.Event()
 
     async def root() -> str:
@@ -74,7 +74,7 @@ async def test_an_engine_restarted_with_another_directory_is_followed(monkeypatc
 async def test_a_disk_reports_when_it_fills_up_and_when_it_has_room_again(
     small: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disks, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(disks, "CHECK_SECONDS", 0.0)
     docker = disks.of_docker()
     docker.directory = small.path
     changes: asyncio.Queue[str] = asyncio.Queue()

@@ -16,7 +16,7 @@ from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.nodes import edgenode_status as node_status
-from controller.nodes.edgenode_status import Cloud, NodeStatus, Sources
+from controller.nodes.edgenode_status import Cloud, EdgeNodePublisher, Sources
 from controller.nodes.kubernetes_node import KubernetesNode
 from tests.support.embedded_api import EmbeddedApi
 
@@ -52,7 +52,7 @@ class Host:
         self.cloud = Cloud("True", reasons.CONNECTED, "Connected to the cloud", "07048933")
         self.status = self.start(api)
 
-    def start(self, api: ApiClient, node: KubernetesNode | None = None) -> NodeStatus:
+    def start(self, api: ApiClient, node: KubernetesNode | None = None) -> EdgeNodePublisher:
         """The NodeStatus of a controller that has just started."""
         sources = Sources(
             host=lambda: HostReading(12.4, 1 << 30, 4 << 30, 10 << 30, 100 << 30, 3600),
@@ -62,7 +62,7 @@ class Host:
             cloud=lambda: self.cloud,
             disks=lambda: self.disks,
         )
-        return NodeStatus(api, NAME, "1.2.3", sources, lambda: self.now, node)
+        return EdgeNodePublisher(api, NAME, "1.2.3", sources, lambda: self.now, node)
 
     async def _devices(self) -> Sequence[SerialDevice]:
         return [SerialDevice("usb-FTDI", "/dev/ttyUSB0", 188 << 8, 0o660, 0, 20, serial="A5")]
@@ -193,7 +193,7 @@ async def test_the_node_beside_it_has_the_same_ready_condition(api: ApiClient, p
 
 
 async def test_a_change_during_a_sync_causes_another_one(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_status, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(node_status, "CHECK_SECONDS", 3600.0)
     syncs, again = 0, asyncio.Event()
 
     async def sync() -> None:

@@ -19,8 +19,8 @@ from controller.machinery.client import ApiClient
 from controller.machinery.timestamps import rfc3339
 from controller.nodes.edgenode_status import Cloud
 
-EVERY_SECONDS = 15.0  # a new EdgeNode gets the condition within this time
-AGAIN_SECONDS = 2.0  # between two writes at least: a flapping link is not written every time
+INTERVAL_SECONDS = 15.0  # a new EdgeNode gets the condition within this time
+MIN_SECONDS = 2.0  # between two writes at least: a flapping link is not written every time
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +33,12 @@ class CloudStatusPublisher:
         api: ApiClient,
         cloud: Callable[[], Cloud],
         *,
-        every: float = EVERY_SECONDS,
+        interval: float = INTERVAL_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._cloud = cloud
-        self._every = every
+        self._interval = interval
         self._clock = clock
         self._changed = asyncio.Event()
 
@@ -54,9 +54,9 @@ class CloudStatusPublisher:
                 await self.write()
             except errors.ApiError as error:
                 log.warning("Failed to write the state of the cloud link to the EdgeNodes: %s", error)
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(MIN_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._every)
+                await asyncio.wait_for(self._changed.wait(), self._interval)
 
     async def write(self) -> None:
         """Update the EdgeNodes that show something else. Raises errors.ApiError."""

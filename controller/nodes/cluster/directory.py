@@ -19,7 +19,7 @@ from controller.nodes.cluster import placement
 from controller.nodes.cluster.placement import Candidate
 from controller.nodes.cluster.remote_node import Address, RemoteNode
 
-READ_SECONDS = 5.0
+REFRESH_SECONDS = 5.0
 
 
 class ClusterNodeDirectory:
@@ -85,7 +85,7 @@ class ClusterNodeDirectory:
         """Query all hosts periodically until cancelled."""
         while True:
             await self.refresh()
-            await asyncio.sleep(READ_SECONDS)
+            await asyncio.sleep(REFRESH_SECONDS)
 
     async def refresh(self) -> None:
         """Query all hosts; one that does not answer keeps its last reading until it is away."""

@@ -16,8 +16,8 @@ from controller.api import kinds
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 
-KEPT_SECONDS = 30.0
-KEPT_COUNT = 64
+CACHE_SECONDS = 30.0
+CACHE_SIZE = 64
 REVIEWS_AT_ONCE = 4  # callers with made-up tokens must not overload the API
 
 
@@ -34,40 +34,40 @@ class NodeAuthorizer:
     def __init__(self, api: ApiClient, node: str) -> None:
         self._api = api
         self._node = node
-        self._asking = asyncio.Semaphore(REVIEWS_AT_ONCE)
-        self._kept: dict[str, tuple[float, Verdict]] = {}
+        self._review_slots = asyncio.Semaphore(REVIEWS_AT_ONCE)
+        self._cache: dict[str, tuple[float, Verdict]] = {}
 
-    async def judge(self, authorization: str) -> Verdict:
+    async def authorize(self, authorization: str) -> Verdict:
         """The verdict on an ``Authorization`` header. Raises errors.ApiError when the API cannot be asked."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             return Verdict(401, "give a bearer token")
         key, now = hashlib.sha256(token.encode()).hexdigest(), asyncio.get_running_loop().time()
-        judged_at, verdict = self._kept.get(key, (float("-inf"), Verdict(401)))
-        if now - judged_at > KEPT_SECONDS:
-            async with self._asking:
-                verdict = await self._ask(token)
-            self._keep(key, now, verdict)
+        decided_at, verdict = self._cache.get(key, (float("-inf"), Verdict(401)))
+        if now - decided_at > CACHE_SECONDS:
+            async with self._review_slots:
+                verdict = await self._review(token)
+            self._store(key, now, verdict)
         return verdict
 
-    def _keep(self, key: str, now: float, verdict: Verdict) -> None:
-        self._kept.pop(key, None)
-        while len(self._kept) >= KEPT_COUNT:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = (now, verdict)
+    def _store(self, key: str, now: float, verdict: Verdict) -> None:
+        self._cache.pop(key, None)
+        while len(self._cache) >= CACHE_SIZE:
+            del self._cache[next(iter(self._cache))]
+        self._cache[key] = (now, verdict)
 
-    async def _ask(self, token: str) -> Verdict:
+    async def _review(self, token: str) -> Verdict:
         spec = {"token": token, "audiences": [names.NODE_AUDIENCE]}
         found = (await self._api.create(core_kinds.TOKEN_REVIEWS, {"metadata": {}, "spec": spec})).get("status") or {}
         # A server that returns no audiences has not checked them (API reference: TokenReviewStatus).
         if not found.get("authenticated") or names.NODE_AUDIENCE not in (found.get("audiences") or ()):
             return Verdict(401, f"the token is not valid for nodes (audience {names.NODE_AUDIENCE})")
         user = found.get("user") or {}
-        if await self._may(user):
+        if await self._is_allowed(user):
             return Verdict(200)
         return Verdict(403, f"{user.get('username')} may not create edgenodes/proxy of {self._node}")
 
-    async def _may(self, user: dict[str, Any]) -> bool:
+    async def _is_allowed(self, user: dict[str, Any]) -> bool:
         attributes = {
             "group": names.GROUP,
             "version": names.VERSION,

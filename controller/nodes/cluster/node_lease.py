@@ -34,14 +34,14 @@ class NodeLease:
         node: str,
         beat: Callable[[], None],
         *,
-        every: float = RENEW_SECONDS,
+        interval: float = RENEW_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._namespace = namespace
         self._node = node
         self._beat = beat
-        self._every = every
+        self._interval = interval
         self._clock = clock
         self._failing = False
 
@@ -49,7 +49,7 @@ class NodeLease:
         """Renew the Lease periodically until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(self._every):
+                async with asyncio.timeout(self._interval):
                     await self.renew()
                 self._failing = False
             except (errors.ApiError, TimeoutError) as error:
@@ -57,7 +57,7 @@ class NodeLease:
                 log.log(level, "Failed to renew this node's Lease: %s", error or "the API is too slow")
                 self._failing = True
             self._beat()
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self._interval)
 
     async def renew(self) -> None:
         """Renew the Lease once. Raises errors.ApiError."""

@@ -21,7 +21,7 @@ from controller.machinery.kinds import Kind
 from controller.machinery.timestamps import rfc3339
 from controller.nodes.cluster import node_lease
 
-LOOK_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +45,13 @@ class NodeLifecycle:
         namespace: str,
         *,
         away_seconds: float = node_lease.AWAY_SECONDS,
-        every: float = LOOK_SECONDS,
+        interval: float = CHECK_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._namespace = namespace
         self._away_seconds = away_seconds
-        self._every = every
+        self._interval = interval
         self._clock = clock
         self._renewals: dict[str, _Renewal] = {}
 
@@ -62,7 +62,7 @@ class NodeLifecycle:
                 await self.check()
             except errors.ApiError as error:
                 log.warning("Failed to check which nodes are away: %s", error)
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self._interval)
 
     async def check(self) -> None:
         """Check every node once. Raises errors.ApiError."""

@@ -33,7 +33,7 @@ class NodeServer:
         host: str,
         port: int,
         context: ssl.SSLContext,
-        access: NodeAuthorizer,
+        authorizer: NodeAuthorizer,
         node: Node,
         api: ApiClient,
         name: str,
@@ -41,7 +41,7 @@ class NodeServer:
         self._host = host
         self._port = port
         self._context = context
-        self._access = access
+        self._authorizer = authorizer
         self._node = node
         self._api = api
         self._name = name
@@ -79,7 +79,7 @@ class NodeServer:
     ) -> web.StreamResponse:
         """Authorize the caller before reading the body."""
         try:
-            verdict = await self._access.judge(request.headers.get("Authorization", ""))
+            verdict = await self._authorizer.authorize(request.headers.get("Authorization", ""))
         except errors.ApiError as error:
             return _refusal(503, f"cannot authenticate the caller: {error}")
         if verdict.status != 200:

@@ -21,7 +21,7 @@ from controller.machinery.client import ApiClient
 from controller.machinery.timestamps import rfc3339
 
 UNASSIGNED = "spec.nodeName="
-AGAIN_SECONDS = 15.0
+INTERVAL_SECONDS = 15.0
 
 RuntimeVersion = tuple[str, int]
 """A Runtime by uid and generation."""
@@ -30,19 +30,19 @@ log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Runs whenever a Runtime without a node changes, and every ``again`` seconds because nodes change too."""
+    """Runs whenever a Runtime without a node changes, and every ``interval`` seconds because nodes change too."""
 
     def __init__(
         self,
         api: ApiClient,
         nodes: NodeDirectory,
         *,
-        again: float = AGAIN_SECONDS,
+        interval: float = INTERVAL_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._nodes = nodes
-        self._again = again
+        self._interval = interval
         self._clock = clock
 
     async def run(self) -> None:
@@ -50,13 +50,13 @@ class Scheduler:
         while True:
             try:
                 considered = await self.schedule()
-                async with asyncio.timeout(self._again):
+                async with asyncio.timeout(self._interval):
                     await self._wait_for_change(considered)
             except TimeoutError:
                 continue
             except errors.ApiError as error:
                 log.warning("Failed to schedule Runtimes: %s", error)
-                await asyncio.sleep(self._again)
+                await asyncio.sleep(self._interval)
 
     async def schedule(self) -> set[RuntimeVersion]:
         """Assign what can be assigned now; return the Runtimes it considered. Raises errors.ApiError."""

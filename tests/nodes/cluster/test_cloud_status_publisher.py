@@ -10,20 +10,20 @@ from controller.api import edgenodes, kinds
 from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
 from controller.nodes.cluster.cloud_status_publisher import CloudStatusPublisher
-from controller.nodes.edgenode_status import Cloud, NodeStatus, Sources
+from controller.nodes.edgenode_status import Cloud, EdgeNodePublisher, Sources
 
 UP = Cloud("True", "Connected", "Connected to https://cloud", "07048933", edgenodes.CloudLink(url="https://cloud"))
 DOWN = Cloud("False", "Disconnected", "the cloud cannot be reached", "07048933")
 
 
 @pytest.fixture
-async def node(api: ApiClient) -> NodeStatus:
+async def node(api: ApiClient) -> EdgeNodePublisher:
     """A node of a cluster that has written its EdgeNode."""
 
     async def nothing() -> list[Any]:
         return []
 
-    node = NodeStatus(api, "one", "1", Sources(lambda: HostReading(1, 2, 3, 4, 5, 6), nothing, nothing, nothing))
+    node = EdgeNodePublisher(api, "one", "1", Sources(lambda: HostReading(1, 2, 3, 4, 5, 6), nothing, nothing, nothing))
     await node.sync()
     return node
 
@@ -34,7 +34,7 @@ async def shown(api: ApiClient) -> dict[str, Any]:
     return {**found, "conditions": {c["type"]: c["status"] for c in found["conditions"]}}
 
 
-async def test_a_node_preserves_the_condition_that_the_leader_wrote(api: ApiClient, node: NodeStatus) -> None:
+async def test_a_node_preserves_the_condition_that_the_leader_wrote(api: ApiClient, node: EdgeNodePublisher) -> None:
     await CloudStatusPublisher(api, lambda: UP).write()
     before = await shown(api)
     assert before["conditions"] == {"Ready": "True", "CloudConnected": "True", "DiskFull": "False"}
@@ -47,7 +47,7 @@ async def test_a_node_preserves_the_condition_that_the_leader_wrote(api: ApiClie
     }
 
 
-async def test_it_is_written_only_when_it_changed(api: ApiClient, node: NodeStatus) -> None:
+async def test_it_is_written_only_when_it_changed(api: ApiClient, node: EdgeNodePublisher) -> None:
     clouds = [UP, UP, DOWN]
     notice = CloudStatusPublisher(api, lambda: clouds.pop(0))
     versions = []

@@ -13,7 +13,7 @@ from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
 from controller.nodes.cluster.node_lease import NodeLease
 from controller.nodes.cluster.node_lifecycle import NodeLifecycle
-from controller.nodes.edgenode_status import NodeStatus, Sources
+from controller.nodes.edgenode_status import EdgeNodePublisher, Sources
 from tests.support.command_harness import CommandHarness, condition
 from tests.support.embedded_api import NAMESPACE
 
@@ -124,7 +124,7 @@ async def test_a_node_that_is_back_overwrites_the_condition_and_checks_its_runti
         checked.append("all")
 
     sources = Sources(lambda: HostReading(1, 2, 3, 4, 5, 6), interfaces, interfaces, engine)
-    status = NodeStatus(api, "one", "1", sources, returned=returned)
+    status = EdgeNodePublisher(api, "one", "1", sources, returned=returned)
     await status.sync()
     assert (await ready(api, kinds.EDGE_NODES, "one"))["status"] == "True"
     assert checked == ["all"]

@@ -74,9 +74,9 @@ async def test_a_runtime_that_fits_no_node_is_stalled_and_says_what_each_node_ha
     assert (await runtime(api))["spec"]["nodeName"] == "one"
 
 
-@pytest.mark.parametrize("again", [0.2, 3600.0], ids=["by time", "by change"])
-async def test_a_runtime_created_later_is_assigned(api: ApiClient, again: float) -> None:
-    task = asyncio.create_task(Scheduler(api, FakeNodeDirectory(ONE), again=again).run())
+@pytest.mark.parametrize("interval", [0.2, 3600.0], ids=["by time", "by change"])
+async def test_a_runtime_created_later_is_assigned(api: ApiClient, interval: float) -> None:
+    task = asyncio.create_task(Scheduler(api, FakeNodeDirectory(ONE), interval=interval).run())
     await asyncio.sleep(0)
     await create(api)
 
