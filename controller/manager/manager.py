@@ -98,7 +98,7 @@ class Manager:
         fleet = None if installation.embedded else self._fleet(env)
         cloud_link = CloudLinkManager(installation, env.api, fleet or only, env.retirement_store, self._end_process)
         host = await node_role.start(env, node_part, cloud_link)
-        observe = self._observer(host.metrics, host.status.poke)
+        observe = self._observer(host.metrics, host.status.trigger)
         if fleet is None:
             await cloud_link.open(installation, host.metrics, lambda: node_part.sampler.host, observe)
         elif installation.can_lead:
@@ -127,7 +127,7 @@ class Manager:
         self, env: Environment, fleet: ClusterNodeDirectory, cloud_link: CloudLinkManager, metrics: Metrics
     ) -> None:
         publisher = CloudStatusPublisher(env.api, cloud_link.cloud)
-        observe = self._observer(metrics, publisher.poke)
+        observe = self._observer(metrics, publisher.trigger)
 
         async def lead(term: Installation) -> None:
             if "pods" in self._settings.roles:
@@ -140,7 +140,7 @@ class Manager:
 
         leader.start(env.installation, env.api, fleet, lead)
 
-    def _observer(self, metrics: Metrics, poke: Callable[[], None]) -> Callable[[LinkState], None]:
+    def _observer(self, metrics: Metrics, trigger: Callable[[], None]) -> Callable[[LinkState], None]:
         """Return a callback for when the link comes up, goes down, or stays down for another reason."""
         before = LinkState()
 
@@ -150,7 +150,7 @@ class Manager:
                 metrics.cloud_connected(state.connected)
                 self._notifier.status("connected to the cloud" if state.connected else "the link to the cloud is down")
             if (state.connected, state.last_error) != (before.connected, before.last_error):
-                poke()
+                trigger()
             before = state
 
         return observe

@@ -88,7 +88,7 @@ def _watch_disks(installation: Installation, host: NodeRole) -> None:
     docker, root = host.disks.docker, host.node_part.backend.root
 
     def report() -> None:
-        host.status.poke()
+        host.status.trigger()
         if fault := docker.fault:  # the API itself reports the state's disk
             edge_node = Subject(kinds.EDGE_NODES, installation.node_name)
             host.operation.recorder.record(edge_node, "Warning", reasons.DISK_FULL, fault)
@@ -98,7 +98,7 @@ def _watch_disks(installation: Installation, host: NodeRole) -> None:
         await disks.watch(docker, report)
 
     start = installation.supervisor.start
-    start("the disk watch", partial(disks.watch, host.disks.state, host.status.poke))
+    start("the disk watch", partial(disks.watch, host.disks.state, host.status.trigger))
     start("the watch of Docker's disk", watch_docker)
     start("the location of Docker's disk", partial(disks.follow, docker, root))
 

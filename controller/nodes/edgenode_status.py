@@ -64,7 +64,7 @@ class Sources:
 
 
 class EdgeNodePublisher:
-    """Maintains the EdgeNode ``name``, and a Node beside it where there is no kubelet; ``poke`` triggers a check.
+    """Maintains the EdgeNode ``name``, and a Node beside it where there is no kubelet; ``trigger`` causes a check.
 
     ``runtimes`` counts this node's Runtimes by condition type and status, as of the last check. ``returned`` is awaited
     after the node's conditions said that it is away and were overwritten.
@@ -93,7 +93,7 @@ class EdgeNodePublisher:
         self._failing = False
         self.runtimes: Mapping[tuple[str, str], int] = {}
 
-    def poke(self) -> None:
+    def trigger(self) -> None:
         """Check soon: something may have changed."""
         self._changed.set()
 

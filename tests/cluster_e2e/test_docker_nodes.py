@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from tests.cluster_e2e.test_fleet import NODES, ClusterNodeDirectory
+from tests.cluster_e2e.test_fleet import NODES, Fleet
 from tests.support import dockerd, image
 from tests.support.cluster_site import ClusterSite
 from tests.support.lan import Lan
@@ -32,8 +32,8 @@ def engines(docker_machine: None) -> Iterator[dict[str, dockerd.Engine]]:
 
 
 @pytest.fixture
-async def fleet(cluster_site: ClusterSite, engines: dict[str, dockerd.Engine]) -> AsyncIterator[ClusterNodeDirectory]:
-    fleet = ClusterNodeDirectory(cluster_site)
+async def fleet(cluster_site: ClusterSite, engines: dict[str, dockerd.Engine]) -> AsyncIterator[Fleet]:
+    fleet = Fleet(cluster_site)
     fleet.leader.environment["EDGE_RUNTIME_IMAGE"] = image.REPOSITORY
     # Both nodes share this machine's network, so each needs its own address ranges.
     for number, (name, node) in enumerate(fleet.nodes.items()):
@@ -59,7 +59,7 @@ def containers(engine: dockerd.Engine) -> dict[str, str]:
 
 
 async def test_runtimes_run_on_the_node_they_were_placed_on(
-    fleet: ClusterNodeDirectory, engines: dict[str, dockerd.Engine], lan: Lan
+    fleet: Fleet, engines: dict[str, dockerd.Engine], lan: Lan
 ) -> None:
     for number, name in enumerate(NODES, start=1):
         address = f"{lan.address(10 + number)}/24"
@@ -86,7 +86,7 @@ async def test_runtimes_run_on_the_node_they_were_placed_on(
     assert (await asyncio.to_thread(containers, engines["node-2"]))["plc-2"] != before["node-2"]["plc-2"]
 
 
-async def test_a_node_reads_the_pull_secrets_and_reports_a_missing_one(fleet: ClusterNodeDirectory) -> None:
+async def test_a_node_reads_the_pull_secrets_and_reports_a_missing_one(fleet: Fleet) -> None:
     secrets = [{"name": "registry"}]
     await fleet.runtime("plc-3", "node-1", image="registry.test/plc", imagePullSecrets=secrets)
 
@@ -99,7 +99,7 @@ async def test_a_node_reads_the_pull_secrets_and_reports_a_missing_one(fleet: Cl
     await fleet.site.kubectl("delete", "runtime", "plc-3", "--timeout=60s")
 
 
-async def test_a_node_is_ready(fleet: ClusterNodeDirectory) -> None:
+async def test_a_node_is_ready(fleet: Fleet) -> None:
     address = fleet.nodes["node-1"].environment["EDGE_HTTP_LISTEN"]
     async with aiohttp.ClientSession() as client, client.get(f"http://{address}/readyz") as answer:
         assert answer.status == 200, await answer.text()

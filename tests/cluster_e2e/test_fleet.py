@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 NODES = ("node-1", "node-2")
 
 
-class ClusterNodeDirectory:
+class Fleet:
     """The processes of a leader and two nodes."""
 
     def __init__(self, site: ClusterSite) -> None:
@@ -68,8 +68,8 @@ class ClusterNodeDirectory:
 
 
 @pytest.fixture
-async def fleet(cluster_site: ClusterSite) -> ClusterNodeDirectory:
-    fleet = ClusterNodeDirectory(cluster_site)
+async def fleet(cluster_site: ClusterSite) -> Fleet:
+    fleet = Fleet(cluster_site)
     await fleet.start()
     return fleet
 
@@ -113,7 +113,7 @@ async def web_server() -> AsyncIterator[WebServer]:
 
 
 @pytest.fixture
-async def runs(fleet: ClusterNodeDirectory, web_server: WebServer) -> None:
+async def runs(fleet: Fleet, web_server: WebServer) -> None:
     """``plc-1`` runs on the second node; its control server is the web server."""
     await fleet.runtime("plc-1", "node-2")
 
@@ -124,7 +124,7 @@ async def runs(fleet: ClusterNodeDirectory, web_server: WebServer) -> None:
     await fleet.patch_status("runtime", "plc-1", {"state": "running", "internalIP": "127.0.0.1"})
 
 
-async def test_two_nodes_are_one_agent(fleet: ClusterNodeDirectory) -> None:
+async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:
     async def both() -> bool:
         beat = await fleet.site.cloud.next_heartbeat(AGENT, timeout=60)
         return bool(beat["memory_total"] == gigabytes(2 * psutil.virtual_memory().total) and beat["uptime"] > 0)
@@ -147,9 +147,7 @@ async def test_two_nodes_are_one_agent(fleet: ClusterNodeDirectory) -> None:
 
 
 @pytest.mark.usefixtures("runs")
-async def test_a_request_reaches_the_runtime_through_its_node(
-    fleet: ClusterNodeDirectory, web_server: WebServer
-) -> None:
+async def test_a_request_reaches_the_runtime_through_its_node(fleet: Fleet, web_server: WebServer) -> None:
     fields: dict[str, Any] = {"device_id": "plc-1", "method": "POST", "api": "/api/load?a=b", "port": web_server.port}
     answer = await fleet.leader.send("run_command", **fields)
     assert answer["http_response"]["body"] == {"method": "POST"}
@@ -157,9 +155,7 @@ async def test_a_request_reaches_the_runtime_through_its_node(
 
 
 @pytest.mark.usefixtures("runs")
-async def test_a_request_in_flight_is_not_repeated_by_the_next_leader(
-    fleet: ClusterNodeDirectory, web_server: WebServer
-) -> None:
+async def test_a_request_in_flight_is_not_repeated_by_the_next_leader(fleet: Fleet, web_server: WebServer) -> None:
     second = fleet.site.process("leader-2", "link")
     await second.start(connected=False)
     web_server.open.clear()
@@ -180,7 +176,7 @@ async def test_a_request_in_flight_is_not_repeated_by_the_next_leader(
     assert web_server.requests == ["/api/load"]
 
 
-async def test_only_the_leaders_account_may_query_a_node(fleet: ClusterNodeDirectory) -> None:
+async def test_only_the_leaders_account_may_query_a_node(fleet: Fleet) -> None:
     site, address = fleet.site, await fleet.address("node-1")
     metadata = {"name": "stranger", "namespace": NAMESPACE}
     await site.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
@@ -203,7 +199,7 @@ async def test_only_the_leaders_account_may_query_a_node(fleet: ClusterNodeDirec
     await node.close()
 
 
-async def test_the_leader_sends_no_token_to_a_node_with_another_certificate(fleet: ClusterNodeDirectory) -> None:
+async def test_the_leader_sends_no_token_to_a_node_with_another_certificate(fleet: Fleet) -> None:
     address, other = await fleet.address("node-1"), await asyncio.to_thread(certificate.make)
     node = RemoteNode(address._replace(certificate=other.pem), fleet.site.token)
     with pytest.raises(errors.CommandError, match="certificate verify failed"):
@@ -212,7 +208,7 @@ async def test_the_leader_sends_no_token_to_a_node_with_another_certificate(flee
 
 
 async def test_a_runtime_is_placed_or_the_answer_says_what_each_node_has(
-    fleet: ClusterNodeDirectory,
+    fleet: Fleet,
 ) -> None:
     interfaces = (await fleet.leader.send("get_host_interfaces"))["interfaces"]
     parent = interfaces[0]["name"]
@@ -234,7 +230,7 @@ async def test_a_runtime_is_placed_or_the_answer_says_what_each_node_has(
     assert (spec["nodeName"], spec["backend"]) == ("node-2", "Docker")
 
 
-async def test_a_node_that_is_away_is_reported_and_nothing_else_changes(fleet: ClusterNodeDirectory) -> None:
+async def test_a_node_that_is_away_is_reported_and_nothing_else_changes(fleet: Fleet) -> None:
     await fleet.runtime("plc-1", "node-1")
     await fleet.runtime("plc-2", "node-2")
     before = (await fleet.site.get("runtime", "plc-1"))["spec"]

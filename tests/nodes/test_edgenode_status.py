@@ -53,7 +53,7 @@ class Host:
         self.status = self.start(api)
 
     def start(self, api: ApiClient, node: KubernetesNode | None = None) -> EdgeNodePublisher:
-        """The NodeStatus of a controller that has just started."""
+        """The publisher of a controller that has just started."""
         sources = Sources(
             host=lambda: HostReading(12.4, 1 << 30, 4 << 30, 10 << 30, 100 << 30, 3600),
             interfaces=self._interfaces,
@@ -200,7 +200,7 @@ async def test_a_change_during_a_sync_causes_another_one(host: Host, monkeypatch
         nonlocal syncs
         syncs += 1
         if syncs == 1:
-            host.status.poke()
+            host.status.trigger()
         else:
             again.set()
 

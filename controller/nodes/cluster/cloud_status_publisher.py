@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class CloudStatusPublisher:
-    """``cloud`` returns the state of the link; call ``poke`` when it has changed."""
+    """``cloud`` returns the state of the link; call ``trigger`` when it has changed."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class CloudStatusPublisher:
         self._clock = clock
         self._changed = asyncio.Event()
 
-    def poke(self) -> None:
+    def trigger(self) -> None:
         """Write the state soon: it has changed."""
         self._changed.set()
 
@@ -84,7 +84,7 @@ class CloudStatusPublisher:
         try:
             await self._api.patch(kinds.EDGE_NODES, node["metadata"]["name"], "", patch, subresource="status")
         except errors.ConflictError:  # the node wrote at the same time: try again soon
-            self.poke()
+            self.trigger()
         except errors.NotFoundError:
             pass
 

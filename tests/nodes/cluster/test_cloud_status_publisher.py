@@ -49,10 +49,10 @@ async def test_a_node_preserves_the_condition_that_the_leader_wrote(api: ApiClie
 
 async def test_it_is_written_only_when_it_changed(api: ApiClient, node: EdgeNodePublisher) -> None:
     clouds = [UP, UP, DOWN]
-    notice = CloudStatusPublisher(api, lambda: clouds.pop(0))
+    publisher = CloudStatusPublisher(api, lambda: clouds.pop(0))
     versions = []
     for _ in range(3):
-        await notice.write()
+        await publisher.write()
         versions.append((await api.get(kinds.EDGE_NODES, "one"))["metadata"]["resourceVersion"])
     assert versions[0] == versions[1] != versions[2]
     found = await shown(api)
