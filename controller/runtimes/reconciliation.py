@@ -19,7 +19,7 @@ from controller.backends.protocol import Reconcilable
 from controller.boottime import Boot
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
-from controller.runtimes import drift, image_policy, plan, pull_secrets, secret_env, status
+from controller.runtimes import drift, image_policy, plan, secrets, status
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.generation_guard import GenerationGuard, Superseded
 from controller.runtimes.outcome import Outcome, of_error
@@ -158,7 +158,7 @@ class Reconciliation:
     async def _execute(self, current: plan.Plan) -> None:
         """Write the coming steps to the status, then run them; repairs in a crash loop are not written each time."""
         if self._dependencies.backend.needs_secrets:
-            self._target = await secret_env.provide(self._dependencies.api, current.steps, self._target)
+            self._target = await secrets.with_secret_env(self._dependencies.api, current.steps, self._target)
         unrecorded: errors.ApiError | None = None
         if not (self._context.writer.throttled and current.steps == (base.Step.REPAIR_NETWORKS,)):
             unrecorded = await self._record(current)
@@ -204,7 +204,9 @@ class Reconciliation:
     async def _resolve(self) -> base.Target:
         """Resolve the image. It may take minutes and has no side effects, so a new generation cancels it."""
         references = self._target.spec.image_pull_secrets if self._dependencies.backend.needs_secrets else ()
-        credentials = await pull_secrets.read(self._dependencies.api, self._target.identity.namespace, references)
+        credentials = await secrets.pull_credentials(
+            self._dependencies.api, self._target.identity.namespace, references
+        )
         target = replace(self._target, pull_credentials=credentials)
         pulled = self._dependencies.backend.execute(base.Step.RESOLVE_IMAGE, target, self._progress)
         resolved = await self._context.guard.unless_changed(pulled)
