@@ -140,7 +140,7 @@ class Observed:
     missing_parents: tuple[str, ...] = ()
     start_blockers: tuple[tuple[str, str], ...] = ()  # (reason, message) of each reason not to start it now
     dedicated_fault: str = ""  # message: what is wrong with the dedicated interface
-    lent: bool = False  # a host interface is passed through to it
+    passed_through: bool = False  # a host interface is passed through to it
     blocker: Blocker | None = None
     unpinned: bool = False  # the next start would resolve the image again: PinImage prevents that
     warnings: tuple[tuple[str, str], ...] = ()  # (reason, message): e.g. realtime options left out

@@ -103,7 +103,7 @@ def _stopped(observed: base.Observed) -> Plan:
     """Stop the container and change nothing else: other changes of the spec take effect at the next start."""
     if observed.state in ("running", "restarting", "starting"):
         return _acting("Stopping the container", base.Step.STOP_CONTAINER, operation="stopping")
-    if observed.lent:
+    if observed.passed_through:
         return _acting("Returning the dedicated interface to the host", base.Step.REPAIR_NETWORKS, operation="stopping")
     return Plan(Outcome("ready", reasons.STOPPED, "The container is stopped, as the spec asks"))
 
@@ -215,7 +215,7 @@ def _due_for_replacement(desired: Desired, observed: base.Observed) -> bool:
 def _maintenance(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
     """Repairs on a running container that need no restart."""
     if not observed.running:
-        return (base.Step.REPAIR_NETWORKS,) if observed.lent else ()
+        return (base.Step.REPAIR_NETWORKS,) if observed.passed_through else ()
     found = drift.network_drift(desired.target.spec, observed)
     repair = (base.Step.REPAIR_NETWORKS,) if drift.repairable(found) else ()
     attach = (base.Step.ATTACH_DEVICES,) if drift.repairable(drift.device_drift(observed)) else ()

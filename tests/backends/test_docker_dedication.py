@@ -63,7 +63,7 @@ async def test_it_is_moved_in_and_returned_unchanged_at_a_stop(harness: BackendH
 
     assert on_host(nic.parent) == before
     assert nic.ping(nic.address(2))
-    assert not (await harness.backend.observe(target)).lent
+    assert not (await harness.backend.observe(target)).passed_through
 
 
 async def test_an_interface_that_was_down_is_returned_down(harness: BackendHarness, nic: Lan) -> None:
@@ -113,7 +113,7 @@ async def test_it_is_returned_after_a_crash_of_container_and_controller(
     another = BackendHarness(new_backend(harness.install_id), harness.install_id, harness.image)
 
     observed = await another.backend.observe(target)
-    assert (observed.lent, on_host(nic.parent)) == (True, ())
+    assert (observed.passed_through, on_host(nic.parent)) == (True, ())
     await another.run(target, base.Step.REPAIR_NETWORKS)
 
     assert on_host(nic.parent) == before
@@ -141,7 +141,7 @@ async def test_it_is_returned_from_a_container_that_somebody_removed(
     before = on_host(nic.parent)
     target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
     api.remove_container(target.identity.device_id, force=True)
-    assert (await harness.backend.observe(target)).lent
+    assert (await harness.backend.observe(target)).passed_through
 
     await harness.run(target, base.Step.REPAIR_NETWORKS)
 
@@ -290,7 +290,7 @@ async def test_an_interface_whose_name_is_taken_on_the_host_is_not_lost(harness:
 
     with pytest.raises(errors.Retry):
         await harness.run(target, base.Step.STOP_CONTAINER)
-    assert (await harness.backend.observe(target)).lent
+    assert (await harness.backend.observe(target)).passed_through
     run("ip", "link", "delete", nic.parent)
     await harness.run(target, base.Step.REPAIR_NETWORKS)
 

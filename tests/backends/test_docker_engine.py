@@ -82,12 +82,12 @@ async def test_runtimes_and_events_survive_a_restart_of_the_engine(
     await own_harness.backend.purge(volumes=True)
 
 
-@pytest.mark.parametrize("meddling", ["kill", "pause", "disconnect", "remove"])
-async def test_manual_interference_is_reported(harness: BackendHarness, api: Any, lan: Lan, meddling: str) -> None:
+@pytest.mark.parametrize("interference", ["kill", "pause", "disconnect", "remove"])
+async def test_manual_interference_is_reported(harness: BackendHarness, api: Any, lan: Lan, interference: str) -> None:
     target = await harness.up(harness.target(interfaces=[interface(lan, 10)]))
     name = target.identity.device_id
     networks = list(api.inspect_container(name)["NetworkSettings"]["Networks"])
-    deeds = {
+    actions = {
         "kill": lambda: api.kill(name),
         "pause": lambda: api.pause(name),
         "disconnect": lambda: api.disconnect_container_from_network(name, networks[0]),
@@ -95,7 +95,7 @@ async def test_manual_interference_is_reported(harness: BackendHarness, api: Any
     }
     async with asyncio.timeout(60), aclosing(harness.backend.changes()) as changes:
         await until(changes, Contact.CONNECTED)
-        await asyncio.to_thread(deeds[meddling])
+        await asyncio.to_thread(actions[interference])
         await until(changes, target.identity)
 
 

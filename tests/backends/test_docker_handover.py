@@ -29,7 +29,7 @@ NODE = "node-1"
 
 
 @dataclass
-class Cell:
+class ReconcilerHarness:
     """A reconciler with an in-memory API and a real engine, and Runtimes with one deviceId."""
 
     harness: BackendHarness
@@ -70,41 +70,41 @@ class Cell:
 
 
 @pytest.fixture
-def cell(harness: BackendHarness) -> Cell:
-    return Cell(harness, f"plc-{harness.install_id}")
+def node(harness: BackendHarness) -> ReconcilerHarness:
+    return ReconcilerHarness(harness, f"plc-{harness.install_id}")
 
 
 async def test_the_successor_has_the_same_container_networks_and_data(
-    cell: Cell, lan: Lan, docker_client: docker.DockerClient
+    node: ReconcilerHarness, lan: Lan, docker_client: docker.DockerClient
 ) -> None:
     data = {"name": "data", "mountPath": "/data", "reclaimPolicy": "Delete"}
     spec = {"interfaces": [interface(lan, 60)], "volumes": [data]}
-    await cell.add("a", **spec)
-    assert (await cell.look("a")).settled
-    before = docker_client.api.inspect_container(cell.device_id)
-    await cell.add("b", **spec)
-    assert (await cell.look("b")).outcome.kind == "stalled"
+    await node.add("a", **spec)
+    assert (await node.look("a")).settled
+    before = docker_client.api.inspect_container(node.device_id)
+    await node.add("b", **spec)
+    assert (await node.look("b")).outcome.kind == "stalled"
 
-    await cell.delete("a")
-    assert (await cell.look("b")).settled
+    await node.delete("a")
+    assert (await node.look("b")).settled
 
-    after = docker_client.api.inspect_container(cell.device_id)
+    after = docker_client.api.inspect_container(node.device_id)
     assert (after["Id"], after["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
-    assert cell.status("b")["startedAt"] == before["State"]["StartedAt"]
+    assert node.status("b")["startedAt"] == before["State"]["StartedAt"]
     assert await asyncio.to_thread(lan.ping, lan.address(60))
-    assert [line for line in await cell.harness.backend.list_objects(volumes=True) if line.startswith("volume")]
-    await cell.delete("b")
-    assert await cell.harness.backend.list_objects(volumes=True) == []
+    assert [line for line in await node.harness.backend.list_objects(volumes=True) if line.startswith("volume")]
+    await node.delete("b")
+    assert await node.harness.backend.list_objects(volumes=True) == []
 
 
 async def test_of_two_concurrent_runtimes_one_creates_the_container_and_the_other_does_nothing(
-    cell: Cell, docker_client: docker.DockerClient
+    node: ReconcilerHarness, docker_client: docker.DockerClient
 ) -> None:
     for name in ("a", "b"):
-        await cell.add(name, env=[{"name": "WHO", "value": name}])
-    await asyncio.gather(cell.look("a"), cell.look("b"))
-    made = docker_client.api.inspect_container(cell.device_id)
+        await node.add(name, env=[{"name": "WHO", "value": name}])
+    await asyncio.gather(node.look("a"), node.look("b"))
+    made = docker_client.api.inspect_container(node.device_id)
     for _ in range(2):
-        await asyncio.gather(cell.look("a"), cell.look("b"))
-    after = docker_client.api.inspect_container(cell.device_id)
+        await asyncio.gather(node.look("a"), node.look("b"))
+    after = docker_client.api.inspect_container(node.device_id)
     assert (after["Id"], after["State"]["StartedAt"]) == (made["Id"], made["State"]["StartedAt"])

@@ -21,7 +21,7 @@ from controller.backends.docker.images.images import Images
 from tests.backends.conftest import INTERNAL_POOL, ProgressRecorder, reason_of
 from tests.support.stub_engine import LIMITS, ResponseMode, StubEngine
 
-PATIENT = dataclasses.replace(LIMITS, question_seconds=600, change_seconds=600, pull_seconds=600)
+PATIENT = dataclasses.replace(LIMITS, query_seconds=600, change_seconds=600, pull_seconds=600)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def patient(stub: StubEngine) -> AsyncIterator[Engine]:
     engine.close()
 
 
-async def question(engine: Engine, name: str = "plc1") -> Any:
+async def inspect(engine: Engine, name: str = "plc1") -> Any:
     """Inspect a container."""
     return await engine.call(lambda client: client.inspect_container(name))
 
@@ -59,7 +59,7 @@ async def hang(stub: StubEngine, engine: Engine) -> None:
 async def test_concurrent_callers_share_one_ping_of_a_hung_engine(stub: StubEngine, engine: Engine) -> None:
     stub.running.clear()
 
-    found = await asyncio.gather(*(reason_of(question(engine)) for _ in range(50)))
+    found = await asyncio.gather(*(reason_of(inspect(engine)) for _ in range(50)))
 
     assert set(found) == {reasons.DAEMON_UNREACHABLE}
     stub.running.set()
@@ -68,7 +68,7 @@ async def test_concurrent_callers_share_one_ping_of_a_hung_engine(stub: StubEngi
 
 
 async def test_calls_fail_without_being_sent_while_the_engine_hangs(stub: StubEngine, engine: Engine) -> None:
-    await question(engine)
+    await inspect(engine)
     await hang(stub, engine)
 
     assert await reason_of(start(engine)) == reasons.DAEMON_UNREACHABLE
@@ -81,7 +81,7 @@ async def test_calls_fail_without_being_sent_while_the_engine_hangs(stub: StubEn
 async def test_running_calls_end_when_the_engine_is_found_to_hang(stub: StubEngine, patient: Engine) -> None:
     stub.modes["/containers/plc1/start"] = ResponseMode.SILENT
     stub.modes["/containers/plc1/json"] = ResponseMode.SILENT
-    waiting = [asyncio.create_task(reason_of(work(patient))) for work in (start, question)]
+    waiting = [asyncio.create_task(reason_of(work(patient))) for work in (start, inspect)]
     await stub.wait_for_request("POST /containers/plc1/start")
     await stub.wait_for_request("GET /containers/plc1/json")
 
@@ -97,7 +97,7 @@ async def test_calls_continue_as_soon_as_the_engine_answers_again(stub: StubEngi
 
     await asyncio.wait_for(back, 60)
 
-    await question(engine)
+    await inspect(engine)
 
 
 async def test_an_upgraded_engine_is_called_in_its_new_version(stub: StubEngine, engine: Engine) -> None:
@@ -108,7 +108,7 @@ async def test_an_upgraded_engine_is_called_in_its_new_version(stub: StubEngine,
     await engine.pause(20)
 
     assert await engine.capabilities() != before
-    await question(engine)
+    await inspect(engine)
     assert stub.requests[-1] == "GET /containers/plc1/json"
 
 
@@ -118,10 +118,10 @@ async def test_a_late_call_counts_as_slow_while_the_engine_answers_others(
 ) -> None:
     stub.modes["/containers/plc1/json"] = mode
 
-    assert await reason_of(question(engine)) == reasons.DAEMON_SLOW
+    assert await reason_of(inspect(engine)) == reasons.DAEMON_SLOW
 
     await engine.check()
-    await question(engine, "plc2")
+    await inspect(engine, "plc2")
 
 
 async def test_a_slow_start_does_not_affect_other_calls(stub: StubEngine, engine: Engine) -> None:
@@ -144,7 +144,7 @@ async def test_slow_stops_delay_neither_queries_nor_starts(stub: StubEngine, pat
     for name in names[: PATIENT.stops]:
         await stub.wait_for_request(f"POST /containers/{name}/stop")
 
-    await question(patient)
+    await inspect(patient)
     await start(patient)
     await patient.check()
 
@@ -216,7 +216,7 @@ async def test_pulls_from_a_silent_registry_queue_up_and_delay_nothing_else(stub
     assert [taken.lines[-1] for taken in progress if "Waiting" in taken.lines[-1][1]] == [
         (reasons.IMAGE_PULLING, f"Waiting to pull registry.test/plc{PATIENT.pulls}:1: other images are pulled first")
     ]
-    await question(patient)
+    await inspect(patient)
     async with asyncio.timeout(60):
         events = await patient.events(lambda client: client.get(f"{client.base_url}/v1.41/events", stream=True))
         await events.aclose()

@@ -96,19 +96,19 @@ async def test_no_runtime_reaches_the_internal_network_of_another(harness: Backe
 
 
 @pytest.fixture
-def neighbours_volume(harness: BackendHarness, api: Any) -> Iterator[str]:
+def volume_of_another(harness: BackendHarness, api: Any) -> Iterator[str]:
     """A volume of another namespace's runtime with the name of the target's volume ``data``."""
-    whose = harness.target().identity
-    name = labels.volume_name(whose, "data")
-    api.create_volume(name, labels=labels.of_identity(whose._replace(namespace="other")))
+    identity = harness.target().identity
+    name = labels.volume_name(identity, "data")
+    api.create_volume(name, labels=labels.of_identity(identity._replace(namespace="other")))
     yield name
     api.remove_volume(name)
 
 
 async def test_a_volume_of_another_runtime_is_never_mounted(
-    harness: BackendHarness, api: Any, neighbours_volume: str
+    harness: BackendHarness, api: Any, volume_of_another: str
 ) -> None:
-    with pytest.raises(errors.Stalled, match=f"{neighbours_volume} belongs to other/") as refused:
+    with pytest.raises(errors.Stalled, match=f"{volume_of_another} belongs to other/") as refused:
         await harness.create_and_start(harness.target(volumes=[{"name": "data", "mountPath": "/data"}]))
     assert refused.value.reason == reasons.NAME_TAKEN
     assert await harness.backend.list_containers() == []

@@ -151,14 +151,14 @@ async def test_a_moving_tag_of_a_local_image_does_not_change_what_runs(
     if moves == "before":
         api.tag(f"{harness.image}:2", harness.image, "moving")
     else:
-        really = naming.leads_to
+        original = naming.resolves_to
 
-        async def once_more(engine: Engine, name: str, pin: str) -> bool:
-            found = await really(engine, name, pin)
+        async def move_meanwhile(engine: Engine, name: str, pin: str) -> bool:
+            found = await original(engine, name, pin)
             await asyncio.to_thread(api.tag, f"{harness.image}:2", harness.image, "moving")
             return found
 
-        monkeypatch.setattr(naming, "leads_to", once_more)
+        monkeypatch.setattr(naming, "resolves_to", move_meanwhile)
     try:
         await harness.run(target, base.Step.CREATE_CONTAINER)
         assert shown(api, target)[1] == api.inspect_image(f"{harness.image}:1")["Id"]

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.any_engine, pytest.mark.timeout(90
 
 FULL_LENGTH = os.environ.get("EDGE_TEST_FULL_LENGTH") == "1"
 # Longer than every timeout of a call and of a loop's heartbeat, except that of pulls, which are not used here.
-HANG_SECONDS = runtime_operator.RESYNC_SECONDS + 90 if FULL_LENGTH else 2 * short_timeouts.LIMITS.question_seconds + 4
+HANG_SECONDS = runtime_operator.RESYNC_SECONDS + 90 if FULL_LENGTH else 2 * short_timeouts.LIMITS.query_seconds + 4
 BEAT_SECONDS = 2  # if shorter, the busy test could miss two acknowledgements, and the link would end
 RUNTIMES = [f"plc-{number}" for number in range(1, 9)]
 

@@ -97,7 +97,7 @@ CASES = [
     Case(
         "the dedicated interface of a stopped runtime is returned",
         desired(STOP),
-        replace(EXITED, lent=True),
+        replace(EXITED, passed_through=True),
         ["RepairNetworks"],
         PROGRESS,
     ),

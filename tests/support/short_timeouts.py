@@ -9,7 +9,7 @@ from controller.cli import run as command
 from controller.cli.options import with_settings
 from controller.settings import Settings
 
-LIMITS = EngineLimits(ping_seconds=1, question_seconds=2, change_seconds=3, pull_seconds=3)
+LIMITS = EngineLimits(ping_seconds=1, query_seconds=2, change_seconds=3, pull_seconds=3)
 
 
 @click.group()

@@ -16,7 +16,7 @@ from controller.backends.docker.engine.limits import EngineLimits
 _TRICKLE_SECONDS = 0.2
 # Limits for a connection to the stub: one second for everything.
 LIMITS = EngineLimits(
-    ping_seconds=1, question_seconds=1, change_seconds=1, pull_seconds=1, probe_seconds=(0.05, 0.2), settle_seconds=0.05
+    ping_seconds=1, query_seconds=1, change_seconds=1, pull_seconds=1, probe_seconds=(0.05, 0.2), settle_seconds=0.05
 )
 
 

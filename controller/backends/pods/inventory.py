@@ -57,7 +57,7 @@ class Inventory:
 
     async def _lines(self, group: Group) -> list[tuple[str, dict[str, Any]]]:
         found = await self._of(group.kind)
-        return [(f"{group.word} {_called(group, identity, body)}", body) for identity, body in found]
+        return [(f"{group.word} {_display_name(group, identity, body)}", body) for identity, body in found]
 
     async def _of(self, kind: Kind) -> list[tuple[Identity, dict[str, Any]]]:
         """Our objects of a kind that are not being deleted; none if the cluster does not know the kind."""
@@ -66,11 +66,11 @@ class Inventory:
             found = await self._api.list(kind, label_selector=selector)
         except errors.NotFoundError:
             return []
-        ours = [(naming.identity_of(body, self._install_id), body) for body in found if _stays(body)]
+        ours = [(naming.identity_of(body, self._install_id), body) for body in found if _is_kept(body)]
         return [(identity, body) for identity, body in ours if identity is not None]
 
 
-def _stays(body: dict[str, Any]) -> bool:
+def _is_kept(body: dict[str, Any]) -> bool:
     return not body["metadata"].get("deletionTimestamp")
 
 
@@ -78,5 +78,5 @@ def _groups(volumes: bool) -> tuple[Group, ...]:
     return (*_GROUPS, _VOLUMES) if volumes else _GROUPS
 
 
-def _called(group: Group, identity: Identity, body: dict[str, Any]) -> str:
+def _display_name(group: Group, identity: Identity, body: dict[str, Any]) -> str:
     return identity.device_id if group.kind is core_kinds.STATEFUL_SETS else body["metadata"]["name"]

@@ -63,7 +63,7 @@ class ContainerCreator:
         confined = confinement.at_creation(self._ports.rules(target.spec), self._pids_limit)
         has_ipv6 = await asyncio.to_thread(_IPV6.exists)
         body = create_body.body(target, provenance, arranged.connect, capabilities, confined, has_ipv6=has_ipv6)
-        await self._make_named(target, body, naming.shown(provenance))
+        await self._make_named(target, body, naming.display_name(provenance))
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
 
     async def _require_volumes(self, target: Target) -> None:
@@ -76,7 +76,7 @@ class ContainerCreator:
                 if refusal.status != 404:
                     raise
             else:
-                labels.require_of(found.get("Labels"), target.identity, f"volume {name}")
+                labels.require_owner(found.get("Labels"), target.identity, f"volume {name}")
 
     async def recreate_without_realtime(self, target: Target) -> None:
         """Recreate the stopped container unchanged except for realtime, which this host does not support."""
@@ -91,10 +91,10 @@ class ContainerCreator:
     async def _make_named(self, target: Target, body: dict[str, Any], name: str) -> None:
         """Create it from the pinned image in ``body``, referenced as ``name`` if that is the same image."""
         pin = body["Image"]
-        if not await naming.leads_to(self._engine, name, pin):
+        if not await naming.resolves_to(self._engine, name, pin):
             name = pin
         await self._make(target, body | {"Image": name})
-        if naming.may_move(name) and not await naming.leads_to(self._engine, name, pin):
+        if naming.is_movable(name) and not await naming.resolves_to(self._engine, name, pin):
             made = await self._containers.require(target.identity)
             await self._engine.change(lambda client: client.remove_container(made.id, force=True))
             await self._make(target, body)
@@ -122,7 +122,7 @@ class ContainerCreator:
             raise errors.Retry(reasons.STEP_FAILED, message) from refusal
         if is_of(there, target.identity):
             return
-        if neighbour := labels.taken(there.labels, target.identity.install_id):
+        if neighbour := labels.taken_message(there.labels, target.identity.install_id):
             raise errors.Stalled(reasons.NAME_TAKEN, neighbour) from refusal
         raise refusal
 

@@ -30,23 +30,23 @@ class ContainerExits:
 
     def __init__(self) -> None:
         self._last: dict[str, ContainerExit] = {}
-        self._short_of_memory: set[str] = set()
+        self._out_of_memory: set[str] = set()
 
     def note(self, event: dict[str, Any]) -> None:
         """Take an event of a container of ours."""
         container, attributes = str(event["Actor"]["ID"]), event["Actor"].get("Attributes") or {}
         match event.get("Action"):
             case "oom":
-                self._short_of_memory.add(container)
+                self._out_of_memory.add(container)
             case "die":
                 self._last.pop(container, None)
                 if (code := _exit_code(attributes)) is not None:
-                    killed = container in self._short_of_memory and code == KILLED
+                    killed = container in self._out_of_memory and code == KILLED
                     self._last[container] = ContainerExit(_time(event), code, killed)
             case "start":
-                self._short_of_memory.discard(container)
+                self._out_of_memory.discard(container)
             case "destroy":
-                self._short_of_memory.discard(container)
+                self._out_of_memory.discard(container)
                 self._last.pop(container, None)
 
     def of(self, container: str, finished_at: str) -> ContainerExit | None:

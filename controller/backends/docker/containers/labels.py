@@ -92,7 +92,7 @@ def identity(labels: Mapping[str, str] | None, install_id: str) -> Identity | No
     return Identity(install_id, namespace, device_id) if namespace and device_id else None
 
 
-def taken(labels: Mapping[str, str], install_id: str) -> str:
+def taken_message(labels: Mapping[str, str], install_id: str) -> str:
     """The error message for a Runtime whose container name this container of ours has; "" when it is not ours."""
     identity_ = identity(labels, install_id)
     if identity_ is None:
@@ -101,7 +101,7 @@ def taken(labels: Mapping[str, str], install_id: str) -> str:
     return f"{runtime} owns the container {identity_.device_id}: change the deviceId of one of the two"
 
 
-def require_of(labels: Mapping[str, str] | None, identity_: Identity, what: str) -> None:
+def require_owner(labels: Mapping[str, str] | None, identity_: Identity, what: str) -> None:
     """Raise errors.Stalled(NAME_TAKEN) when another runtime of ours owns the object.
 
     Names contain only 48 bits of a hash, so that two runtimes may collide.

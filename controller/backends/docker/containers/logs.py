@@ -34,9 +34,9 @@ class Logs:
             )
         wanted = {"stdout": 1, "stderr": 1, "tail": max(0, min(tail, _MAX_TAIL)), "follow": int(follow)}
 
-        def opened(client: APIClient) -> Response:
+        def open_stream(client: APIClient) -> Response:
             address = url(client, f"/containers/{container.id}/logs")
             return client.get(address, params=wanted, stream=True, timeout=(5.0, None if follow else 60.0))
 
-        stream = await self._engine.logs(opened)
+        stream = await self._engine.logs(open_stream)
         return stream if container.document["Config"].get("Tty") else payloads(stream)

@@ -15,7 +15,7 @@ from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.images.pulling import repository_of
 
 
-def shown(provenance: labels.ContainerProvenance) -> str:
+def display_name(provenance: labels.ContainerProvenance) -> str:
     """The readable name of the image; the pin when there is none."""
     repository, _, digest = provenance.image.partition("@")
     _, tag = repository_of(provenance.image_source)
@@ -24,7 +24,7 @@ def shown(provenance: labels.ContainerProvenance) -> str:
     return f"{repository}:{tag}@{digest}" if digest else provenance.image_source
 
 
-async def leads_to(engine: Engine, name: str, pin: str) -> bool:
+async def resolves_to(engine: Engine, name: str, pin: str) -> bool:
     """Whether the name currently resolves to the pinned image. Raises Refusal when the engine lacks the pin."""
     if name == pin:
         return True
@@ -38,7 +38,7 @@ async def leads_to(engine: Engine, name: str, pin: str) -> bool:
     return found == wanted
 
 
-def may_move(name: str) -> bool:
+def is_movable(name: str) -> bool:
     """Whether the name may resolve to another image a moment later."""
     return "@" not in name and not name.startswith("sha256:")
 

@@ -14,7 +14,7 @@ from controller.backends.docker.containers.exits import ContainerExit, Container
 from controller.backends.docker.containers.inventory import Container, is_of
 from controller.backends.docker.containers.lifecycle import host_capacity
 from controller.backends.docker.networking import dhcp_leases
-from controller.backends.docker.networking.attachments import Attachments, resolves_otherwise
+from controller.backends.docker.networking.attachments import Attachments, uses_other_servers
 from controller.backends.docker.networking.dedicated_interface import DedicatedLink
 from controller.backends.docker.networking.endpoint_plan import DesiredInterface, Endpoint
 from controller.backends.docker.parts import Parts
@@ -60,7 +60,7 @@ class ContainerObserver:
         predecessor = previous.id if previous else ""
         if found and is_of(found, identity):
             return await self._container(target, found, predecessor)
-        neighbour = labels.taken(found.labels, identity.install_id) if found else ""
+        neighbour = labels.taken_message(found.labels, identity.install_id) if found else ""
         renamed = await self._containers.renamed(target)
         observed = await (self._container(target, renamed, predecessor) if renamed else self._absent(target))
         return replace(
@@ -76,7 +76,7 @@ class ContainerObserver:
         dedicated = await self._dedication.observe(target, NONE)
         return Observed(
             start_blockers=await self._start_blockers(target, desired_interfaces, dedicated, running=False),
-            lent=dedicated.lent,
+            passed_through=dedicated.passed_through,
             leftovers=await self._networks.internal_exists(target.identity),
             missing_parents=self._parents.unavailable(
                 desired.interface.parent_interface for desired in desired_interfaces
@@ -100,7 +100,7 @@ class ContainerObserver:
             missing_parents=self._parents.unavailable(parents),
             start_blockers=await self._start_blockers(target, desired_interfaces, dedicated, running=container.running),
             dedicated_fault=dedicated.fault,
-            lent=dedicated.lent,
+            passed_through=dedicated.passed_through,
             warnings=_warnings(container, target, unbounded=unbounded),
         )
 
@@ -151,7 +151,7 @@ class ContainerObserver:
             return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
         servers = await asyncio.to_thread(resolver.name_servers, container.process)
         states = await asyncio.to_thread(_states, parents)
-        wrong_servers = not any(desired.pending for desired in desired_interfaces) and resolves_otherwise(
+        wrong_servers = not any(desired.pending for desired in desired_interfaces) and uses_other_servers(
             container, create_body.name_servers(desired_interfaces), servers
         )
         seen = _running_interfaces(desired_interfaces, parents, container, snapshot, wrong_servers=wrong_servers)
@@ -194,7 +194,7 @@ def _running_interfaces(
     seen = []
     for desired in desired_interfaces:
         link = snapshot.by_mac(desired.mac_address)
-        detail = faults.get(desired.interface.name) or _kept_otherwise(desired, configured.get(desired.mac_address))
+        detail = faults.get(desired.interface.name) or _address_fault(desired, configured.get(desired.mac_address))
         if not detail and wrong_servers and desired.name_servers:
             detail = "it uses other name servers"
         address = str(link.addresses[0].ip) if link and link.addresses else ""
@@ -215,7 +215,7 @@ def _with_parent(seen: ObservedInterface, parent: LinkState) -> ObservedInterfac
     return replace(seen, in_order=False, detail=detail, awaits=reasons.PARENT_DOWN)
 
 
-def _kept_otherwise(desired: DesiredInterface, endpoint: Endpoint | None) -> str:
+def _address_fault(desired: DesiredInterface, endpoint: Endpoint | None) -> str:
     """The fault when Docker would assign another address at the next start, "" for none."""
     if endpoint is None or not labels.is_lan_name(endpoint.network):
         return ""

@@ -40,10 +40,10 @@ class SerialPorts:
     async def observe(self, target: Target, container: Container | None) -> tuple[ObservedDevice, ...]:
         """The state of each port; without a running container only what blocks access to its device."""
         seen = await asyncio.to_thread(
-            lambda: [self._seen(target, container, port) for port in target.spec.serial_ports]
+            lambda: [self._observe_port(target, container, port) for port in target.spec.serial_ports]
         )
         self._note(target, seen)
-        return (*seen, *await asyncio.to_thread(self._former, target, container))
+        return (*seen, *await asyncio.to_thread(self._removed_nodes, target, container))
 
     async def attach(self, target: Target) -> None:
         """Place the nodes of plugged-in devices and remove all others. Raises errors.Retry(STEP_FAILED)."""
@@ -51,7 +51,7 @@ class SerialPorts:
         await asyncio.to_thread(self._attach, target, container)
 
     def _attach(self, target: Target, container: Container) -> None:
-        for former in self._former(target, container):
+        for former in self._removed_nodes(target, container):
             nodes.remove(container.process, former.name)
         for port in target.spec.serial_ports:
             device = serial.find(self._devices(), port.device_id)
@@ -61,7 +61,7 @@ class SerialPorts:
                 nodes.place(container.process, port.container_path, device)
                 self._placed.setdefault(target.identity, set()).add(port.container_path)
 
-    def _former(self, target: Target, container: Container | None) -> list[ObservedDevice]:
+    def _removed_nodes(self, target: Target, container: Container | None) -> list[ObservedDevice]:
         """Nodes in the container of ports that were removed from the spec; their names are paths."""
         if container is None or container.state["Status"] != "running":
             return []
@@ -72,7 +72,7 @@ class SerialPorts:
         found = [path for path in sorted(former) if nodes.find_node(container.process, path) is not None]
         return [ObservedDevice(path, "", in_order=False, detail="it is no longer in the spec") for path in found]
 
-    def _seen(self, target: Target, container: Container | None, port: runtimes.SerialPort) -> ObservedDevice:
+    def _observe_port(self, target: Target, container: Container | None, port: runtimes.SerialPort) -> ObservedDevice:
         device = serial.find(self._devices(), port.device_id)
         awaits, detail = self._blocker(target, container, port, device) or ("", "")
         if not awaits and container and container.state["Status"] == "running":

@@ -37,7 +37,7 @@ class Breaker:
         self._failure = ""  # why it is open, "" while it is closed
         self._opened: asyncio.Future[None] | None = None
         self._closed = asyncio.Event()
-        self._asking: asyncio.Task[None] | None = None
+        self._pinging: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
 
     async def version(self) -> str:
@@ -50,7 +50,7 @@ class Breaker:
     async def check(self) -> None:
         """Ping the engine. Raises errors.Waiting(DAEMON_UNREACHABLE)."""
         self._require()
-        await self._ask()
+        await self._ping_shared()
         self._require()
 
     async def during(self, work: Awaitable[T]) -> T:
@@ -73,7 +73,7 @@ class Breaker:
     async def explain(self, unanswered: Unanswered) -> errors.Waiting:
         """Ping the engine to find out why a call got no answer."""
         if not self._failure:
-            await self._ask()
+            await self._ping_shared()
         if self._failure:
             return self._unreachable()
         if unanswered.late:
@@ -90,7 +90,7 @@ class Breaker:
 
     def close(self) -> None:
         """Stop pinging."""
-        for task in (self._asking, self._probing):
+        for task in (self._pinging, self._probing):
             if task is not None:
                 task.cancel()
 
@@ -102,11 +102,11 @@ class Breaker:
         message = f"Docker at {self._url} does not answer: start it or correct DOCKER_HOST ({self._failure})"
         return errors.Waiting(reasons.DAEMON_UNREACHABLE, message)
 
-    async def _ask(self) -> None:
+    async def _ping_shared(self) -> None:
         """Share one ping among callers; cancelling a caller does not cancel it for the others."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._note_ping(), name="ping of Docker")
-        await asyncio.shield(self._asking)
+        if self._pinging is None or self._pinging.done():
+            self._pinging = asyncio.create_task(self._note_ping(), name="ping of Docker")
+        await asyncio.shield(self._pinging)
 
     async def _note_ping(self) -> None:
         if failure := await self._ping_failure():

@@ -32,21 +32,21 @@ class Engine:
     """
 
     def __init__(self, url: str, limits: EngineLimits = LIMITS) -> None:
-        patience, ping = limits.question_seconds, limits.ping_seconds
-        self._questions = Lane(url, "docker", limits.questions, patience, 3 * patience)
+        timeout, ping = limits.query_seconds, limits.ping_seconds
+        self._queries = Lane(url, "docker", limits.queries, timeout, 3 * timeout)
         self._changes = Lane(url, "docker-change", limits.changes, limits.change_seconds)
         self._stops = Lane(url, "docker-stop", limits.stops, limits.change_seconds)
         # A pull that was abandoned before it began keeps its thread until the registry times out.
         self._pulls = Lane(url, "docker-pull", 4 * limits.pulls, limits.pull_seconds)
-        self._logs = Lane(url, "docker-log", limits.logs, patience)
-        self._events = Lane(url, "docker-events", 4, patience, patience)
+        self._logs = Lane(url, "docker-log", limits.logs, timeout)
+        self._events = Lane(url, "docker-events", 4, timeout, timeout)
         self._pings = Lane(url, "docker-ping", 2, ping, 2 * ping)
         self._breaker = Breaker(url, self._ping, limits)
-        self._lanes = (self._questions, self._changes, self._stops, self._pulls, self._logs, self._events, self._pings)
+        self._lanes = (self._queries, self._changes, self._stops, self._pulls, self._logs, self._events, self._pings)
 
     async def call(self, function: Callable[[APIClient], T]) -> T:
         """Run a query in a thread."""
-        return await self._run(self._questions, function)
+        return await self._run(self._queries, function)
 
     async def change(self, function: Callable[[APIClient], T]) -> T:
         """Run a single request that changes something.
@@ -82,17 +82,17 @@ class Engine:
         """Wait this long, or until an engine that did not answer is back."""
         await self._breaker.pause(seconds)
 
-    async def pull(self, opened: Callable[[APIClient], Response]) -> Stream:
+    async def pull(self, open_stream: Callable[[APIClient], Response]) -> Stream:
         """The progress of a pull, once the engine has begun it; survives an engine that hangs for a while."""
-        return await self._stream(self._pulls, opened)
+        return await self._stream(self._pulls, open_stream)
 
-    async def logs(self, opened: Callable[[APIClient], Response]) -> Stream:
+    async def logs(self, open_stream: Callable[[APIClient], Response]) -> Stream:
         """Stream the output of a container."""
-        return await self._stream(self._logs, opened)
+        return await self._stream(self._logs, open_stream)
 
-    async def events(self, opened: Callable[[APIClient], Response]) -> Stream:
+    async def events(self, open_stream: Callable[[APIClient], Response]) -> Stream:
         """Stream the events; fails when the engine stops answering, so that the caller subscribes again."""
-        response = await self._run(self._events, _begun(opened))
+        response = await self._run(self._events, _checked(open_stream))
         return Stream(response, lambda read: self._answer(self._breaker.during(self._events.read(read))))
 
     def close(self) -> None:
@@ -105,8 +105,8 @@ class Engine:
         version = await self._breaker.version()
         return await self._answer(self._breaker.during(lane.run(version, function)))
 
-    async def _stream(self, lane: Lane, opened: Callable[[APIClient], Response]) -> Stream:
-        response = await self._run(lane, _begun(opened))
+    async def _stream(self, lane: Lane, open_stream: Callable[[APIClient], Response]) -> Stream:
+        response = await self._run(lane, _checked(open_stream))
         return Stream(response, lambda read: self._answer(lane.read(read)))
 
     async def _answer(self, work: Awaitable[T]) -> T:
@@ -124,9 +124,9 @@ def url(client: APIClient, path: str) -> str:
     return f"{client.base_url}/v{client.api_version}{path}"
 
 
-def _begun(opened: Callable[[APIClient], Response]) -> Callable[[APIClient], Response]:
+def _checked(open_stream: Callable[[APIClient], Response]) -> Callable[[APIClient], Response]:
     def checked(client: APIClient) -> Response:
-        answer = opened(client)
+        answer = open_stream(client)
         answer.raise_for_status()
         return answer
 

@@ -94,12 +94,12 @@ class Events:
     async def _subscription(self) -> AsyncGenerator[Identity | Contact, None]:
         """Yield CONNECTED once subscribed, then one identity for each event, until the engine goes away."""
 
-        def opened(client: APIClient) -> Response:
+        def open_stream(client: APIClient) -> Response:
             address = url(client, "/events")
             return client.get(address, params={"filters": _FILTERS}, stream=True, timeout=(5.0, None))
 
         # Subscribe before listing: a change between the two is reported twice rather than missed.
-        async with aclosing(await self._engine.events(opened)) as stream, aclosing(json_lines(stream)) as events:
+        async with aclosing(await self._engine.events(open_stream)) as stream, aclosing(json_lines(stream)) as events:
             found = await self._containers.of_install(self._install_id)
             self._known = {entry["Id"]: identity for identity, entry in found}
             yield Contact.CONNECTED

@@ -16,12 +16,12 @@ class EngineLimits:
     """
 
     ping_seconds: int = 5
-    question_seconds: int = 20
+    query_seconds: int = 20
     change_seconds: int = 120
     pull_seconds: int = 300
     probe_seconds: tuple[float, float] = (0.1, 5.0)
     settle_seconds: float = 0.5
-    questions: int = 16
+    queries: int = 16
     changes: int = 16
     stops: int = 32
     logs: int = 16

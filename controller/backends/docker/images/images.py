@@ -133,7 +133,7 @@ class Images:
         name, tag = repository_of(reference)
         credentials = credentials_for(name, target.pull_credentials)
 
-        def opened(client: APIClient) -> Response:
+        def open_stream(client: APIClient) -> Response:
             import docker.auth  # noqa: PLC0415 - part of the SDK, imported on first use
 
             headers = {"X-Registry-Auth": docker.auth.encode_header(credentials)} if credentials else {}
@@ -145,7 +145,7 @@ class Images:
                 timeout=(5.0, self._silence),
             )
 
-        return await self._engine.pull(opened)
+        return await self._engine.pull(open_stream)
 
 
 _IMAGE_LABELS = (names.IMAGE_LABEL, names.PREVIOUS_IMAGE_LABEL)

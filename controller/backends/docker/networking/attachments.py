@@ -123,7 +123,7 @@ class Attachments:
         for endpoint in (*arranged.lost, *arranged.disconnect):
             await self._disconnect(container, endpoint)
         for attachment in arranged.connect:
-            await self._make_way(container, attachment)
+            await self._remove_own_link(container, attachment)
             settings = create_body.endpoint(attachment, capabilities, target.spec)
             await self._connect(container, attachment.network, settings)
         internal = labels.internal_network_name(target.identity)
@@ -144,7 +144,7 @@ class Attachments:
         )
         log.info("Disconnected %s from network %s", container.name, endpoint.network)
 
-    async def _make_way(self, container: Container, attachment: Attachment) -> None:
+    async def _remove_own_link(self, container: Container, attachment: Attachment) -> None:
         """Remove the link that we created in place of Docker's: two links cannot share a MAC address."""
         if container.pid:
             await link_reconciler.remove_link(container.process, attachment.desired.mac_address)
@@ -165,7 +165,7 @@ class Attachments:
         await self._leasing.keep(target.identity, desired_interfaces, container.process, parents)
         wanted = create_body.name_servers(desired_interfaces)
         found = await asyncio.to_thread(resolver.name_servers, container.process)
-        if not any(desired.pending for desired in desired_interfaces) and resolves_otherwise(container, wanted, found):
+        if not any(desired.pending for desired in desired_interfaces) and uses_other_servers(container, wanted, found):
             await asyncio.to_thread(resolver.write, container.process, wanted)
             log.info("Wrote name servers of %s", container.name, extra={"runtime": target.name})
         await self._dedication.place(target, container.process)
@@ -192,7 +192,7 @@ def pins_mac(container: Container, attachment: Attachment, capabilities: Capabil
     return own and container.host_config.get("NetworkMode") == attachment.network
 
 
-def resolves_otherwise(container: Container, wanted: Sequence[str], found: Sequence[str]) -> bool:
+def uses_other_servers(container: Container, wanted: Sequence[str], found: Sequence[str]) -> bool:
     """Whether the runtime uses other name servers than the wanted ones.
 
     Docker's own resolver (127.0.0.11) forwards to those that the container was created with.

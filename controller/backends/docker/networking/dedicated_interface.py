@@ -23,7 +23,7 @@ class DedicatedLink(NamedTuple):
 
     fault: str = ""
     blocker: tuple[str, str] | None = None  # reason and message
-    lent: bool = False  # a host interface is passed through to this runtime
+    passed_through: bool = False  # a host interface is passed through to this runtime
 
 
 class DedicatedInterfaces:
@@ -44,7 +44,7 @@ class DedicatedInterfaces:
         }
         blocker = await self._blocker(target, name) if name and name not in ours else None
         if not process.pid:
-            return DedicatedLink(blocker=blocker, lent=bool(ours))
+            return DedicatedLink(blocker=blocker, passed_through=bool(ours))
         if name and not await self._passthrough.in_place(name, process):
             return DedicatedLink(blocker[1] if blocker else f"{name} is not in the runtime", blocker, bool(ours))
         surplus = ours - {name}

@@ -93,7 +93,7 @@ class Networks:
     async def _ensure_internal(self, identity: Identity, known: list[Network]) -> None:
         name = labels.internal_network_name(identity)
         if found := self._find(name, known):
-            labels.require_of(found.labels, identity, f"network {name}")
+            labels.require_owner(found.labels, identity, f"network {name}")
             return None
         taken = [subnet for network in known for subnet in network.subnets]
         taken += await asyncio.to_thread(addresses.host_routes)
