@@ -1,1 +1,1 @@
-"""Who asks, and what they may: certificates, tokens, one small table, the reviews. Knows no verb."""
+"""Authentication and authorization: certificates, tokens, one small rule table, reviews. Knows no verbs."""

@@ -1,4 +1,4 @@
-"""What a request wants, read from its method and path alone: the same for who may do it, for doing it and for the log.
+"""The attributes of a request, from its method, path and query; used for authorization, handling and the audit log.
 
 Source: the URL forms of the Kubernetes API (API concepts: resource URIs).
 """
@@ -11,12 +11,12 @@ from aiohttp import web
 
 ON_OBJECT = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 ON_COLLECTION = {**ON_OBJECT, "GET": "list", "HEAD": "list", "DELETE": "deletecollection"}
-OF_NAMESPACES = ("status", "finalize")  # what may follow a namespace's name beside resources in it
+OF_NAMESPACES = ("status", "finalize")  # subresources of a namespace, as opposed to resources in it
 TRUE = ("1", "true")
 
 
 class Attributes(NamedTuple):
-    """A verb on a resource, or on a path that is none (then ``resource`` is "")."""
+    """A verb on a resource, or on a non-resource path (then ``resource`` is "")."""
 
     verb: str
     path: str
@@ -24,28 +24,28 @@ class Attributes(NamedTuple):
     version: str = ""
     resource: str = ""
     subresource: str = ""
-    namespace: str = ""  # of a namespace itself: its own name
+    namespace: str = ""  # for a namespace itself: its own name
     name: str = ""
-    rest: tuple[str, ...] = ()  # what follows where nothing should
+    rest: tuple[str, ...] = ()  # surplus path segments
 
     @property
     def qualified(self) -> str:
-        """``plural.group`` as messages name it."""
+        """``plural.group``, as in messages."""
         return f"{self.resource}.{self.group}" if self.group else self.resource
 
     @property
     def full_resource(self) -> str:
-        """``plural/subresource`` as roles name it."""
+        """``plural/subresource``, as in roles."""
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
     @property
     def reads(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether the verb is read-only."""
         return self.verb in ("get", "list", "watch", "head", "options")
 
 
 def of(request: web.Request) -> Attributes:
-    """What this request wants."""
+    """The attributes of a request."""
     parts = [part for part in request.path.split("/") if part]
     match parts:
         case ["api", version, *rest] if rest:
@@ -54,7 +54,7 @@ def of(request: web.Request) -> Attributes:
             pass
         case _:
             return Attributes(request.method.lower(), request.path)
-    # What watched before "?watch=1" did, and still does.
+    # The deprecated /watch/ prefix, which predates "?watch=1" and still works.
     watching = len(rest) > 1 and rest[0] == "watch"
     rest = rest[1:] if watching else rest
     namespace = ""

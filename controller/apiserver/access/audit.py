@@ -1,8 +1,8 @@
-"""A line for every write: who changed what, from where, and how it ended. Bodies are never told.
+"""Log a line for every write: who changed what, from where, and the result. Never logs bodies.
 
-The logger has its own name, so that its lines can be sent elsewhere. What a healthy box writes all day (status,
-events, leases) is told at DEBUG: the log lies on the same SD card, and those objects tell it themselves. A write that
-was refused is logged too, paced for each user (cli/logging.py).
+The logger has its own name, so that its lines can be routed separately. The routine writes of a healthy host (status,
+Events, Leases) are logged at DEBUG: the log is on the same SD card, and those objects record it themselves. Rejected
+writes are logged too, rate-limited per user (cli/logging.py).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from controller.apiserver.access.authorization import Identity
 logger = logging.getLogger("edge.audit")
 
 ROUTINE = ("events", "leases")
-DISK_FULL = 507  # which is told once, when the disk fills up
-QUESTIONS = ("authentication.k8s.io", "authorization.k8s.io")  # asked by creating a review
+DISK_FULL = 507  # logged once, when the disk fills up
+REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")  # creating a review is a query
 AGENT_LENGTH = 120
-NAME = web.RequestKey("name", str)  # of what a request created, where its URL does not say
+NAME = web.RequestKey("name", str)  # of the created object, which the URL does not contain
 
 
 def note(request: web.Request, who: Identity, wanted: Attributes, code: int, seconds: float) -> None:
-    """Tell of one answered request. Reads are not told."""
-    if wanted.reads or wanted.group in QUESTIONS:
+    """Log a finished request unless it is a read."""
+    if wanted.reads or wanted.group in REVIEWS:
         return
     routine = (wanted.resource in ROUTINE or wanted.subresource == "status") and (code < 400 or code == DISK_FULL)
     logger.log(

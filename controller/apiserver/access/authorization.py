@@ -1,7 +1,7 @@
-"""Who may do what: one small table, one decision. Whoever is not in the table may ask who they are, and no more.
+"""Authorization by one small table. A user without an entry may only review its own identity and access.
 
-The terms are those of Kubernetes' RBAC; the table is in the code because an edge box has three users, not because it
-could not be objects (docs/decisions/070-access.md).
+The terms are those of Kubernetes' RBAC. The table is in code, not in objects, because an edge host has three users
+(docs/decisions/070-access.md).
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ Object = dict[str, Any]
 
 
 class Identity(NamedTuple):
-    """Who asks."""
+    """An authenticated user."""
 
     name: str
     groups: tuple[str, ...] = ()
-    impersonator: str = ""  # who it really is
+    impersonator: str = ""  # the real user, if impersonated
 
 
 class Rule(NamedTuple):
-    """Verbs on resources of API groups, ``plural/subresource`` for a subresource; "*" stands for all."""
+    """Verbs on resources of API groups, ``plural/subresource`` for a subresource; "*" means all."""
 
     verbs: tuple[str, ...]
     groups: tuple[str, ...]
     resources: tuple[str, ...]
-    but: tuple[str, ...] = ()  # resources (``plural.group``) that "*" leaves out, with their subresources
+    but: tuple[str, ...] = ()  # resources (``plural.group``) excluded from "*", with their subresources
 
     def allows(self, wanted: Attributes) -> bool:
-        """Whether it covers a request for a resource."""
+        """Whether the rule allows a request for a resource."""
         return (
             bool(wanted.resource)
             and _among(wanted.verb, self.verbs)
@@ -46,13 +46,13 @@ class Rule(NamedTuple):
 
 
 class PathRule(NamedTuple):
-    """Verbs on paths that are no resources; a trailing "*" stands for the rest."""
+    """Verbs on non-resource paths; a trailing "*" matches the rest."""
 
     verbs: tuple[str, ...]
     paths: tuple[str, ...]
 
     def allows(self, wanted: Attributes) -> bool:
-        """Whether it covers a request for a path."""
+        """Whether the rule allows a request for a path."""
         return (
             not wanted.resource
             and _among(wanted.verb, self.verbs)
@@ -72,10 +72,10 @@ HEALTH = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*"
 DISCOVERY = ("/", "/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*")
 ALL = ("*",)
 
-# Beyond what it may in a cluster: there the kubelet writes the Node.
+# Beyond the controller's rights in a cluster, where the kubelet writes the Node.
 OF_NODES = (Rule(("create",), ("",), ("nodes",)), Rule(("patch",), ("",), ("nodes/status",)))
 
-# By name of the user or of a group. What the controller may is what helm/edge-controller gives its roles in a cluster.
+# By user or group name. The controller's rights match the roles that helm/edge-controller grants it in a cluster.
 TABLE: Mapping[str, Rules] = {
     MASTERS: (Rule(ALL, ALL, ALL), PathRule(ALL, ALL)),
     CONTROLLER: (
@@ -98,23 +98,23 @@ TABLE: Mapping[str, Rules] = {
 
 
 class Policy:
-    """The decisions on one table."""
+    """Authorizes requests by one table."""
 
     def __init__(self, registry: Registry, table: Mapping[str, Rules] = TABLE) -> None:
         self._registry = registry
         self._table = table
 
     def allows(self, who: Identity, wanted: Attributes) -> bool:
-        """Whether a user may do it."""
+        """Whether a user may perform the request."""
         return any(rule.allows(wanted) for rule in self._rules(who))
 
     def check(self, who: Identity, wanted: Attributes) -> None:
-        """Raises failures.Failure (403) where ``allows`` says no."""
+        """Raise failures.Failure (403) unless ``allows``."""
         if not self.allows(who, wanted):
             raise refusal(who, wanted)
 
     def review(self, who: Identity) -> tuple[list[Object], list[Object]]:
-        """The rules for resources and for paths, as a SelfSubjectRulesReview lists them."""
+        """The resource rules and the path rules of a user, as in a SelfSubjectRulesReview."""
         rules = list(self._rules(who))
         resources = [shown for rule in rules if isinstance(rule, Rule) for shown in self._shown(rule)]
         paths = [rule for rule in rules if isinstance(rule, PathRule)]
@@ -125,7 +125,7 @@ class Policy:
             yield from self._table.get(subject, ())
 
     def _shown(self, rule: Rule) -> Iterator[Object]:
-        """A rule with exceptions has no form of its own in the API: it is shown by naming what it leaves in."""
+        """Expand a rule with exclusions, which the API cannot express, into rules that list the included resources."""
         if not rule.but:
             yield _review(rule.verbs, rule.groups, rule.resources)
             return

@@ -1,7 +1,8 @@
-"""Certificates of the API's own authority: made and judged here, kept by pki.py. No files, no clock of its own.
+"""Issue and verify certificates of the API's own CA. Uses no files and no clock; pki.py stores the certificates.
 
-Every certificate is valid from 1970 on: a box without a battery-backed clock starts there, and must let its people in.
-An authority is renewed with its own key, so what it signed, and who trusts its former certificate, need nothing new.
+Every certificate is valid from 1970 on: a host without a battery-backed clock starts there and must accept its users.
+The CA is renewed with its existing key, so the certificates it issued and the clients that trust its former certificate
+remain valid.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Pair(NamedTuple):
         return self.certificate.public_bytes(serialization.Encoding.PEM), key
 
     def issued_by(self, authority: Pair) -> bool:
-        """Whether that authority signed it, under this or a former certificate."""
+        """Whether the authority signed it, under its current or a former certificate."""
         try:
             self.certificate.verify_directly_issued_by(authority.certificate)
         except (ValueError, TypeError, InvalidSignature):
@@ -44,24 +45,24 @@ class Pair(NamedTuple):
 
 
 def read(certificate: bytes, key: bytes) -> Pair:
-    """A pair from PEM. Raises ValueError when one is damaged, or belongs to another."""
+    """Load a pair from PEM. Raises ValueError if one is damaged or they do not match."""
     found = x509.load_pem_x509_certificate(certificate)
     private = serialization.load_pem_private_key(key, None)
     if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != found.public_key():
-        raise ValueError("the key is not the one of the certificate")
+        raise ValueError("the key does not belong to the certificate")
     return Pair(found, private)
 
 
 def now(clock: float) -> datetime.datetime:
-    """The time by which certificates are made, from seconds since the epoch.
+    """The time for issuing certificates, from seconds since the epoch.
 
-    No clock is right that shows a time before our release; what it makes is still valid when it is put right.
+    At least our release date: an earlier clock is wrong, and certificates must still be valid once it is corrected.
     """
     return max(RELEASED, datetime.datetime.fromtimestamp(clock, datetime.UTC))
 
 
 def authority(end: datetime.datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Pair:
-    """An authority until ``end``, new or renewed with its key."""
+    """Issue a CA valid until ``end``, new or renewed with its key."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     name = subject(AUTHORITY_NAME)
     builder = _builder(name, name, key.public_key(), end)
@@ -72,7 +73,7 @@ def authority(end: datetime.datetime, key: ec.EllipticCurvePrivateKey | None = N
 
 
 def issue(issuer: Pair, who: x509.Name, end: datetime.datetime, names: Sequence[x509.GeneralName] = ()) -> Pair:
-    """A certificate of a server with these names, or without names of a client."""
+    """Issue a server certificate for these names, or a client certificate if there are none."""
     key = ec.generate_private_key(ec.SECP256R1())
     usage = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.CLIENT_AUTH
     builder = _builder(who, issuer.certificate.subject, key.public_key(), end)
@@ -87,13 +88,13 @@ def issue(issuer: Pair, who: x509.Name, end: datetime.datetime, names: Sequence[
 
 
 def subject(common_name: str, group: str = "") -> x509.Name:
-    """The name of a user, as Kubernetes reads it: the group is the organization."""
+    """The subject of a user as in Kubernetes: the group is the organization."""
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def names_of(certificate: x509.Certificate) -> set[x509.GeneralName]:
-    """Under which names a server may be reached."""
+    """The subject alternative names of a server certificate."""
     try:
         return set(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""Kubeconfigs: the one that is kept on the host, and those that are handed out (client-go: api/v1 Config)."""
+"""Kubeconfigs: the host's own, and those issued to users (client-go: api/v1 Config)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from controller.apiserver.access.pki import Pki
 
 Object = dict[str, Any]
 FOLDER = Path("api", "pki")  # below the state directory
-CERTIFIED_NAME = "localhost"  # what the server's certificate always names
+CERTIFIED_NAME = "localhost"  # always in the server's certificate
 
 
 class KubeconfigIssuer:
-    """Makes kubeconfigs from what a controller keeps in its state directory, whether it runs or not. Blocking."""
+    """Issues kubeconfigs from a controller's state directory, whether it runs or not. Blocking."""
 
     def __init__(self, state_dir: Path, kept: Path, clock: Callable[[], float] = time.time) -> None:
         self._pki = Pki(state_dir / FOLDER)
@@ -29,9 +29,9 @@ class KubeconfigIssuer:
         self._clock = clock
 
     def make(self, user: str, seconds: float, server: str = "") -> Object:
-        """For a user of pki.PEOPLE, that many seconds; ``server`` is the URL from elsewhere.
+        """Issue one for a user of pki.KUBECONFIG_USERS, valid for ``seconds``; ``server`` is the URL for other hosts.
 
-        Raises errors.SettingError when there is nothing to make it from.
+        Raises errors.SettingError if the state directory lacks the files for it.
         """
         try:
             kept = yaml.safe_load(self._kept.read_text())
@@ -40,16 +40,16 @@ class KubeconfigIssuer:
             named = not server or self._pki.is_named(urlsplit(server).hostname or "")
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
             raise errors.SettingError(
-                f"{self._state_dir} does not hold what `edge-controller run` keeps there, or not for you ({error}): "
-                "start it once, be root, or give --state-dir"
+                f"cannot read the files of `edge-controller run` in {self._state_dir} ({error}): "
+                "start it once, run this as root, or set --state-dir"
             ) from error
-        # Clients from elsewhere may know this host by a name that it does not know itself.
+        # Other hosts may reach this one by a name that is not in its certificate.
         elsewhere = {"server": server or cluster["server"], **({} if named else {"tls-server-name": CERTIFIED_NAME})}
         return of({**cluster, **elsewhere}, user, (certificate, key), context["namespace"])
 
 
 def of(cluster: Object, user: str, identity: tuple[bytes, bytes], namespace: str) -> Object:
-    """A kubeconfig of one cluster and one user by certificate and key, whose default namespace is given."""
+    """A kubeconfig with one cluster, one user with certificate and key, and a default namespace."""
     certificate, key = (base64.b64encode(pem).decode() for pem in identity)
     return {
         "apiVersion": "v1",

@@ -1,6 +1,6 @@
-"""Who may talk to the embedded API: its authority, server certificate, client certificates and bearer tokens, on disk.
+"""The files of the embedded API's PKI: CA, server certificate, client certificates and bearer tokens.
 
-Made at first start, renewed before they end; every file has mode 0600. Blocking.
+Created at the first start, renewed before they expire; every file has mode 0600. Blocking.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from controller.apiserver.access.certificates import Pair
 
 log = logging.getLogger(__name__)
 
-AUTHORITY_DAYS = 36500  # a clock that jumps by decades must not end the trust of those who hold it
+AUTHORITY_DAYS = 36500  # a clock that jumps by decades must not expire the CA that clients trust
 LEAF_DAYS = 365
 RENEW_DAYS = 60
-# What an authority signs never outlives it.
+# A certificate never outlives the CA that issued it.
 RENEW_AUTHORITY_DAYS = LEAF_DAYS + RENEW_DAYS
-# Users with credentials of their own from the first start, and their group.
+# Users with stored credentials, and their group.
 USERS = {"admin": MASTERS, CONTROLLER: ""}
-# Users for whom certificates are handed out, and their group.
+# Users for whom kubeconfigs can be issued, and their group.
 KUBECONFIG_USERS = {"admin": MASTERS, "viewer": ""}
-REMEDY = "kubeconfigs that were handed out are refused; `edge-controller kubeconfig` prints new ones"
+REMEDY = "kubeconfigs issued so far are rejected; `edge-controller kubeconfig` prints new ones"
 LOCAL_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "::1")
 
 
 class Credentials(NamedTuple):
-    """What a client needs."""
+    """The credentials of a client."""
 
     ca: Path
     certificate: Path
@@ -46,15 +46,15 @@ class Credentials(NamedTuple):
 
 
 class Pki:
-    """The files in one directory. ``names``: host names and addresses at which the server is reached, as of now."""
+    """The files in one directory. ``names`` returns the host names and addresses that currently reach the server."""
 
     def __init__(self, directory: Path, names: Callable[[], Iterable[str]] = tuple) -> None:
         self._directory = directory
         self._names = names
 
     def ensure(self, clock: float) -> bool:
-        """Make what is missing, damaged, for other addresses, or about to end; whether anything was made."""
-        for folder in (self._directory.parent, self._directory):  # mkdir gives the mode to the last one only
+        """Create what is missing, damaged, for other addresses, or about to expire. Returns whether it created any."""
+        for folder in (self._directory.parent, self._directory):  # mkdir applies the mode to the last one only
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         now = certificates.now(clock)
         authority, made = self._authority(now)
@@ -69,16 +69,19 @@ class Pki:
         return made
 
     def issue_client(self, user: str, seconds: float, clock: float) -> tuple[bytes, bytes]:
-        """A certificate and its key, as PEM, for one of PEOPLE; nothing is kept. Raises OSError and ValueError."""
+        """Issue a certificate and key, as PEM, for one of KUBECONFIG_USERS without storing them.
+
+        Raises OSError and ValueError.
+        """
         end = certificates.now(clock) + datetime.timedelta(seconds=seconds)
         return certificates.issue(self._read("ca"), certificates.subject(user, KUBECONFIG_USERS[user]), end).pem()
 
     def is_named(self, host: str) -> bool:
-        """Whether the server's certificate is good for that host. Raises OSError and ValueError."""
+        """Whether the server's certificate is valid for the host name. Raises OSError and ValueError."""
         return _general_name(host) in certificates.names_of(self._read("server").certificate)
 
     def ca(self) -> str:
-        """The certificate of the authority, as PEM."""
+        """The CA certificate, as PEM."""
         return self._path("ca", "crt").read_text()
 
     def credentials(self, user: str) -> Credentials:
@@ -94,7 +97,7 @@ class Pki:
         }
 
     def server_context(self) -> ssl.SSLContext:
-        """TLS for the server; client certificates are welcome, not required: a token will do."""
+        """The TLS context of the server; client certificates are optional, since a token suffices."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._path("ca", "crt")))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -102,18 +105,18 @@ class Pki:
         return context
 
     def load(self, context: ssl.SSLContext) -> None:
-        """Give the context the certificates as they are now; open connections keep theirs."""
+        """Load the current certificates into the context; open connections keep theirs."""
         context.load_verify_locations(str(self._path("ca", "crt")))
         context.load_cert_chain(str(self._path("server", "crt")), str(self._path("server", "key")))
 
     def _authority(self, now: datetime.datetime) -> tuple[Pair, bool]:
-        """The authority, and whether it was made anew; when only its time runs out, it keeps its key."""
+        """Return the CA and whether it was replaced or renewed. A renewal because of its age keeps the key."""
         found = self._sound("ca")
         if found and not _ends_within(found, now, RENEW_AUTHORITY_DAYS):
             return found, False
         end = now + datetime.timedelta(days=AUTHORITY_DAYS)
         if not found and self._path("ca", "crt").exists():
-            log.warning("The API's authority was damaged and is another one now: %s", REMEDY)
+            log.warning("Replaced the damaged CA of the API: %s", REMEDY)
         made = certificates.authority(end, found.key if found else None)
         self._store("ca", made)
         return made, True
@@ -140,7 +143,7 @@ class Pki:
         return found if found and found.issued_by(authority) and not _ends_within(found, now, RENEW_DAYS) else None
 
     def _sound(self, name: str) -> Pair | None:
-        """A pair as it is on disk; None when it is missing, or a power cut came between its two files."""
+        """Read a pair; None if it is missing, damaged, or a power cut came between writing its two files."""
         try:
             return self._read(name)
         except (OSError, ValueError, TypeError):
@@ -159,7 +162,7 @@ class Pki:
 
 
 def _ends_within(pair: Pair, now: datetime.datetime, days: int) -> bool:
-    """Also true of those that earlier versions made, which begin when they were made."""
+    """Also true for certificates of earlier versions, whose validity starts when they were issued."""
     found = pair.certificate
     left = found.not_valid_after_utc - now
     return left < datetime.timedelta(days=days) or found.not_valid_before_utc > certificates.BEGIN

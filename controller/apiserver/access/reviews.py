@@ -1,6 +1,6 @@
-"""What users may ask about access: who they are, what they may, and what others may (authentication, authorization).
+"""The review APIs (authentication, authorization): who a user is, what it may do, and what others may do.
 
-Answers are made for the question and stored nowhere.
+Reviews are answered directly and not stored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from controller.apiserver.schemas.structural import PRESERVE
 
 Object = dict[str, Any]
 GROUPS = ("authentication.k8s.io", "authorization.k8s.io")
-MAX_BODY = 8 << 10  # bytes: whoever has any rights may ask, and a question is short
+MAX_BODY = 8 << 10  # bytes: every authenticated user may send reviews, and they are short
 
 _TEXT: Object = {"type": "string", "nullable": True}
 _TEXTS: Object = {"type": "array", "nullable": True, "items": {"type": "string"}}
@@ -37,12 +37,12 @@ _SPEC = _object_of(
         fieldSelector=_OBJECT, labelSelector=_OBJECT,
     ),
 )  # fmt: skip
-# The reviews in one: what a kind does not have is not looked at.
+# The schema of all reviews in one; each kind ignores the fields of the others.
 _SHAPE = {**_object_of(apiVersion=_TEXT, kind=_TEXT, metadata=_OBJECT, spec=_SPEC), "nullable": False}
 
 
 class Reviews:
-    """Answers reviews by kind. Every one raises failures.Failure."""
+    """Answers reviews by kind. Raises failures.Failure."""
 
     def __init__(self, policy: Policy, users: Users) -> None:
         self._policy = policy
@@ -57,7 +57,7 @@ class Reviews:
         }
 
     def answer(self, who: Identity, wanted: Attributes, body: Any) -> Object:
-        """The review with its status."""
+        """Return the review with its status."""
         if causes := structural.validate(body, _SHAPE):
             raise failures.bad_request(f"the body must be an object of {wanted.qualified}: {causes[0].message}")
         structural.prune(body, _SHAPE)
@@ -112,7 +112,7 @@ class Reviews:
 
 
 def _wanted(spec: Object) -> Attributes:
-    """The request that a review asks about."""
+    """The request that a review is about."""
     if path := spec.get("nonResourceAttributes"):
         return Attributes(str(path.get("verb", "")), str(path.get("path", "")))
 

@@ -1,6 +1,6 @@
-"""Who asks: the subject of a client certificate of our CA, the owner of a bearer token, or nobody in particular.
+"""Authentication: by a client certificate of our CA or a bearer token; otherwise the user is anonymous.
 
-Decides nothing about what they may (authorization.py).
+Authorization is in authorization.py.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ AS_USER, AS_GROUP = "Impersonate-User", "Impersonate-Group"
 
 
 class Certified(NamedTuple):
-    """A user by certificate, and when that ends in seconds since the epoch."""
+    """A user by certificate, and its expiry in seconds since the epoch."""
 
     identity: Identity
     end: float
 
 
 class Users:
-    """Authentication. ``tokens``: user and groups by bearer token."""
+    """Authenticates requests. ``tokens``: user and groups by bearer token."""
 
     def __init__(self, tokens: dict[str, Identity], policy: Policy, clock: Callable[[], float]) -> None:
         self._tokens = tokens
@@ -39,16 +39,16 @@ class Users:
         self._connections: WeakKeyDictionary[Any, Certified | None] = WeakKeyDictionary()
 
     def of(self, request: web.Request) -> Identity:
-        """The user, or the one they may act as. Raises failures.Failure (401, 403)."""
+        """The user, or the impersonated user. Raises failures.Failure (400, 401, 403)."""
         identity = self._by_certificate(request) or self._by_token(request.headers.get("Authorization", ""))
         acting = {name.title() for name in request.headers if name.title().startswith(IMPERSONATE)}
         if acting - {AS_USER, AS_GROUP}:
-            raise failures.bad_request(f"of impersonation only {AS_USER} and {AS_GROUP} are known here")
+            raise failures.bad_request(f"unsupported impersonation header: use {AS_USER} and {AS_GROUP} only")
         return self._impersonated(request, identity) if acting else identity
 
     def token_owner(self, token: str) -> Identity | None:
-        """Whose bearer token this is."""
-        given = token.encode(errors="surrogateescape")  # how bytes of a header come that are no UTF-8
+        """The owner of a bearer token, if any."""
+        given = token.encode(errors="surrogateescape")  # aiohttp decodes non-UTF-8 header bytes this way
         found = [who for known, who in self._tokens.items() if hmac.compare_digest(known.encode(), given)]
         return found[0] if found else None
 
@@ -61,7 +61,7 @@ class Users:
         return owner
 
     def _by_certificate(self, request: web.Request) -> Identity | None:
-        """TLS has verified it, but only once: a kept connection outlives a certificate of some hours."""
+        """TLS verifies the certificate once; a kept connection may outlive it, so its expiry is checked here."""
         connection = request.get_extra_info("ssl_object")
         if connection is None:
             return None
@@ -73,12 +73,12 @@ class Users:
         return found and found.identity
 
     def _impersonated(self, request: web.Request, who: Identity) -> Identity:
-        """Act as another: who may do everything may do that as well, for trying out what others may."""
+        """Impersonate another user; allowed for administrators, e.g. to try out the rights of others."""
         name, groups = request.headers.get(AS_USER, ""), request.headers.getall(AS_GROUP, [])
         for kind, wanted in [("users", name), *(("groups", group) for group in groups)]:
             self._policy.check(who, Attributes("impersonate", request.path, resource=kind, name=wanted))
         if not name:
-            raise failures.bad_request(f"a group is acted as together with a user: give {AS_USER} as well")
+            raise failures.bad_request(f"{AS_GROUP} without a user: set {AS_USER} as well")
         if name == ANONYMOUS.name:
             return ANONYMOUS._replace(impersonator=who.name)
         return Identity(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))), who.name)

@@ -1,1 +1,1 @@
-"""What the API does by itself: seeds, garbage collection, expiry, certificates, backups."""
+"""The API server's own control loops: defaults, garbage collection, expiry, certificates, backups."""

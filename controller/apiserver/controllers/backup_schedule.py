@@ -1,4 +1,4 @@
-"""Taking the daily backup when the disk has room for it; a failure is said once. Blocking."""
+"""Take the daily backup if the disk has space for it; log a failure once. Blocking."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class BackupSchedule:
         self._failing = False
 
     def __call__(self) -> None:
-        """Take one if it is due; a backup must not be what fills the disk."""
+        """Take a backup if it is due and does not fill the disk."""
         if not self._daily.is_due() or self._disk.look():
             return
         need = self._database.stat().st_size + 2 * ENOUGH_BYTES
         if self._disk.room() < need:
-            self._fail(f"{need >> 20} MiB are needed on the disk of {self._database}")
+            self._fail(f"it needs {need >> 20} MiB on the disk of {self._database}")
             return
         try:
-            logger.info("Backed up as %s", self._backups.take(self._database))
+            logger.info("Took the daily backup %s", self._backups.take(self._database))
             self._daily.restart()
             self._failing = False
         except (sqlite3.Error, OSError) as error:
             self._fail(f"{error}: {sqlite_errors.remedy(error)}")
 
     def _fail(self, why: str) -> None:
-        logger.log(logging.DEBUG if self._failing else logging.WARNING, "The daily backup was not taken: %s", why)
+        logger.log(logging.DEBUG if self._failing else logging.WARNING, "Cannot take the daily backup: %s", why)
         self._failing = True

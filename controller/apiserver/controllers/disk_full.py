@@ -1,4 +1,4 @@
-"""The store while its disk is full: what it says, how it makes space inside, and the reserve before and after."""
+"""Handle a full disk of the store: report it, free space inside the database, refill the reserve afterwards."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from controller.apiserver.storage.store import Store
 from controller.disk import Disk
 
 SECONDS = 5.0
-FIRST_SECONDS = 1.0  # a start has other things to write first
-REFILL_ROUNDS = 12  # the reserve is looked after once a minute
+FIRST_SECONDS = 1.0  # delay, since a start has other things to write first
+REFILL_ROUNDS = 12  # refill the reserve once a minute
 
 
 class DiskFullController:
-    """``notify`` makes an Event of a reason and a message."""
+    """``notify`` records an Event with a reason and a message."""
 
     def __init__(self, store: Store, disk: Disk, notify: Callable[[str, str], Awaitable[None]]) -> None:
         self._store = store
@@ -25,19 +25,19 @@ class DiskFullController:
         self._round = 0
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Check periodically until cancelled."""
         await asyncio.sleep(FIRST_SECONDS)
         while True:
             await self.once()
             await asyncio.sleep(SECONDS)
 
     async def once(self) -> None:
-        """Say that the disk is full and go on with short history; else see to the reserve."""
+        """If the disk is full, report it and shorten the history; otherwise maintain the reserve."""
         fault = await asyncio.to_thread(self._disk.look)
         try:
             await (self._make_room(fault) if fault else self._refill_reserve())
         except errors.DiskFullError:
-            return  # said once, by the disk itself
+            return  # logged once, by the disk itself
 
     async def _make_room(self, fault: str) -> None:
         self._round = 0

@@ -1,7 +1,7 @@
-"""Objects that go by themselves some time after their last sign of life: events, and leases that nobody renews.
+"""Delete objects some time after their last write: Events, and Leases that are no longer renewed.
 
-A sign of life is a write, and its time is when we saw it, by a clock that is never set: the times in the objects are
-those of clocks that jump. After a start of the server each object gets its time once more.
+Measures from when a sweep first saw the write, by the monotonic clock: the timestamps in objects come from clocks that
+jump. A restart of the server restarts the time of each object.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from controller.apiserver.verbs.writing import ResourceRef, Verbs
 
 
 class _LastWrite(NamedTuple):
-    """The last write of an object, and when it was first seen."""
+    """The last write of an object and when a sweep first saw it."""
 
     version: str
     at: float
 
 
 class Expiry:
-    """``elapsed`` in seconds; only the one who sweeps regularly sees signs of life in time."""
+    """``elapsed`` is monotonic, in seconds. Sweep regularly: a write counts from the first sweep that sees it."""
 
     def __init__(self, store: Store, elapsed: Callable[[], float]) -> None:
         self._store = store
@@ -35,7 +35,7 @@ class Expiry:
         self._last_writes: dict[Key, _LastWrite] = {}
 
     async def sweep(self) -> None:
-        """Note what was written since the last sweep, and delete what has expired."""
+        """Record writes since the last sweep and delete expired objects."""
         verbs, before, self._last_writes = Verbs(self._store), self._last_writes, {}
         for resource in (kind for kind in CORE if kind.expires and not kind.storage):
             for ref, last_write in self._look(resource, before):

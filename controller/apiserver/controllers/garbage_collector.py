@@ -1,8 +1,8 @@
-"""What goes with its owners: dependents whose owners are gone, and owners that wait for their dependents.
+"""Garbage collection: dependents whose owners are gone, and owners that wait for their dependents.
 
-What Kubernetes' garbage collector does (Kubernetes documentation: garbage collection). All that it has to remember
-stands in the objects - ownerReferences, the finalizers ``orphan`` and ``foregroundDeletion`` - so it begins anew at
-every start. It never touches an object that names an owner of a kind that nobody knows.
+Works like Kubernetes' garbage collector (Kubernetes documentation: garbage collection). All its state is in the
+objects - ownerReferences, the finalizers ``orphan`` and ``foregroundDeletion`` - so a restart loses nothing. It never
+deletes an object that has an owner of an unknown kind.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ COLLECTOR = WriteOptions(manager="edge-controller")
 
 
 class Owners(NamedTuple):
-    """The references of one object, by what became of the owners."""
+    """The owner references of one object by the state of the owners."""
 
-    solid: list[Object]  # there, and to stay
-    waiting: list[Object]  # in deletion, until their dependents are gone
+    solid: list[Object]  # exist and are not being deleted in the foreground
+    waiting: list[Object]  # being deleted in the foreground: wait for their dependents
     gone: list[Object]
 
 
 class GarbageCollector:
-    """Collects. ``run`` must be kept running by whoever owns it."""
+    """The garbage collector. The caller must keep ``run`` running."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store = store
         self._registry = registry
         self._verbs = Verbs(store)
         self._ownership = Ownership()
-        self._queue: dict[Key, None] = {}  # in order, each once
-        self._gone: set[str] = set()  # uids of owners whose deletion is being worked on
+        self._queue: dict[Key, None] = {}  # an ordered set
+        self._gone: set[str] = set()  # uids deleted since the last drain of the queue
         self._wakeup = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Collect garbage until cancelled."""
         self._store.attach(self._on_change)
         try:
             self._enqueue_all()
@@ -72,7 +72,7 @@ class GarbageCollector:
         if change.type == "DELETED":
             self._gone.add(change.object["metadata"]["uid"])
         self._queue |= dict.fromkeys(self._ownership.touched(change))
-        if change.key.resource == DEFINITIONS.key:  # a kind of owner may have become known
+        if change.key.resource == DEFINITIONS.key:  # the kind of an owner may have become known
             self._queue |= dict.fromkeys(self._ownership.all_dependents())
         self._wakeup.set()
 
@@ -84,8 +84,8 @@ class GarbageCollector:
             try:
                 await self._process(key)
             except failures.Failure as failure:
-                # Changed or gone meanwhile, and then it is pending again; or refused, and then nothing can be done.
-                logger.debug("Garbage collection leaves %s for now: %s", key, failure)
+                # Changed or deleted meanwhile: it is in the queue again. Rejected: there is nothing to do about it.
+                logger.debug("Garbage collection skips %s for now: %s", key, failure)
         self._gone.clear()
 
     async def _process(self, key: Key) -> None:
@@ -103,7 +103,7 @@ class GarbageCollector:
             await self._process_dependent(ref, item)
 
     async def _orphan(self, ref: ResourceRef, owner: Object) -> None:
-        """Let the dependents of an owner stay, and the owner go."""
+        """Remove the owner from its dependents' references, then remove its ``orphan`` finalizer."""
         uid = owner["metadata"]["uid"]
         for key in self._ownership.dependents(uid):
             resource, item = self._registry.by_storage_key(key.resource), self._store.get(key)
@@ -113,7 +113,7 @@ class GarbageCollector:
         await self._remove_finalizer(ref, owner, ORPHAN)
 
     async def _await_dependents(self, ref: ResourceRef, owner: Object) -> None:
-        """See its dependents on their way; let the owner go once none is left that it has to wait for."""
+        """Queue the blocking dependents of an owner; remove its finalizer once there are none."""
         uid = owner["metadata"]["uid"]
         blocking = [key for key in self._ownership.dependents(uid) if _blocks(self._store.get(key), uid)]
         if not blocking:
@@ -123,7 +123,7 @@ class GarbageCollector:
                 self._queue[key] = None
 
     async def _process_dependent(self, ref: ResourceRef, item: Object) -> None:
-        """Delete a dependent that no owner keeps; else drop the owners that are gone from its references."""
+        """Delete a dependent without a solid owner; otherwise drop the owners that are gone from its references."""
         found = self._owners(ref, item)
         if found is None or not (found.gone or found.waiting):
             return
@@ -133,7 +133,7 @@ class GarbageCollector:
         metadata = item["metadata"]
         dependents = self._ownership.dependents(metadata["uid"])
         if found.waiting and any(_waits(self._store.get(key)) for key in dependents):
-            # A circle: someone has to be the first to go.
+            # A cycle of owners: unblock it, so that one of them can be deleted first.
             free = [{**reference, "blockOwnerDeletion": False} for reference in references(item)]
             await self._set(ref, item, "ownerReferences", free)
             return
@@ -141,7 +141,7 @@ class GarbageCollector:
         await self._verbs.delete(ref, Deletion(metadata["uid"], metadata["resourceVersion"], policy), COLLECTOR)
 
     def _owners(self, ref: ResourceRef, item: Object) -> Owners | None:
-        """None while the kind of one is not known: it may be there, unseen."""
+        """Classify the owners; None while the kind of one is unknown, since that owner may exist."""
         found = Owners([], [], [])
         for reference in references(item):
             resource = self._kind(reference)
@@ -164,14 +164,14 @@ class GarbageCollector:
         await self._set(ref, item, "finalizers", finalizers)
 
     async def _set(self, ref: ResourceRef, item: Object, field: str, value: list[Any]) -> None:
-        """Only if the object is as it was seen: another version is looked at anew."""
+        """Set a metadata field if the object is unchanged; a changed one is in the queue again."""
         metadata = {"uid": item["metadata"]["uid"], "resourceVersion": item["metadata"]["resourceVersion"]}
         patch = {"metadata": {**metadata, field: value or None}}
         await self._verbs.patch(ref, patch, MERGE_PATCH, COLLECTOR)
 
 
 def _waits(item: Object | None) -> bool:
-    """Whether an object is in deletion until its dependents are gone."""
+    """Whether an object is being deleted in the foreground."""
     metadata = item["metadata"] if item else {}
     return "deletionTimestamp" in metadata and FOREGROUND in (metadata.get("finalizers") or ())
 

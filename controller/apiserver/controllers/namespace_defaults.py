@@ -1,7 +1,7 @@
-"""What every namespace has: the ServiceAccount ``default`` and the ConfigMap ``kube-root-ca.crt``, as clients expect.
+"""Create the ServiceAccount ``default`` and the ConfigMap ``kube-root-ca.crt`` in every namespace, as clients expect.
 
-What Kubernetes' serviceaccount and root-ca-cert-publisher controllers do. It follows the store: what is deleted or
-changed is put back.
+Works like Kubernetes' serviceaccount and root-ca-cert-publisher controllers. It follows the store and restores what
+others delete or change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ABOUT = {"kubernetes.io/description": "The certificate of the authority that sig
 
 
 class NamespaceDefaults:
-    """Keeps namespaces furnished. ``run`` must be kept running by whoever owns it."""
+    """Ensures the defaults of all namespaces. The caller must keep ``run`` running."""
 
     def __init__(self, store: Store, ca: str) -> None:
         self._store = store
@@ -33,11 +33,11 @@ class NamespaceDefaults:
         self._data = {"ca.crt": ca}
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Ensure the defaults until cancelled."""
         await subscriptions.follow(self._store, self._follow)
 
     async def publish(self, ca: str) -> None:
-        """Tell every namespace of the authority's renewed certificate."""
+        """Publish the renewed certificate of the authority to all namespaces."""
         self._data = {"ca.crt": ca}
         await self._ensure_all()
 
@@ -55,7 +55,7 @@ class NamespaceDefaults:
                 await self._ensure_namespace(key.namespace)
 
     async def _ensure_namespace(self, namespace: str) -> None:
-        """In a namespace that ends or has gone nothing can be made, and nothing is needed."""
+        """Ignores failures: nothing can be created in a namespace that is terminating or gone, nor is it needed."""
         with contextlib.suppress(failures.Failure):
             await self._ensure(ResourceRef(SERVICE_ACCOUNTS, namespace, ACCOUNT), {})
             await self._ensure(ResourceRef(CONFIG_MAPS, namespace, ROOT_CA), {"data": self._data})

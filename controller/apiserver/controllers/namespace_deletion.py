@@ -1,7 +1,7 @@
-"""Namespaces and definitions that are being deleted: their content goes first, then they do.
+"""Finish the deletion of namespaces and CRDs: delete their content first, then themselves.
 
-What Kubernetes' namespace and finalizing controllers do. It follows the store, so that a crash in the middle is made
-good at the next start.
+Works like Kubernetes' namespace and CRD-finalizing controllers. It follows the store, so the next start finishes what a
+crash interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class NamespaceDeletion:
-    """Ends what is marked. ``run`` must be kept running by whoever owns it."""
+    """Deletes namespaces and CRDs that are marked for deletion. The caller must keep ``run`` running."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class NamespaceDeletion:
         self._verbs = Verbs(store)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Finish deletions until cancelled."""
         await subscriptions.follow(self._store, self._follow)
 
     async def _follow(self, subscription: Subscription) -> None:
@@ -60,7 +60,7 @@ class NamespaceDeletion:
             return
         with contextlib.suppress(failures.NotFound):
             await self._verbs.release(ResourceRef(resource, "", name), _released)
-            logger.info("The content of %s %s is gone, so it went too", resource.singular, name)
+            logger.info("Deleted the %s %s after its content", resource.singular, name)
 
     def _content(self, resource: Resource, name: str) -> list[ResourceRef]:
         if resource is NAMESPACES:
@@ -75,7 +75,7 @@ class NamespaceDeletion:
 
 
 def _released(item: Object) -> Object:
-    """Without what the server held it with."""
+    """Remove the server's own finalizers."""
     metadata = dict(item["metadata"])
     finalizers = [name for name in metadata.pop("finalizers", ()) if name != definitions.CLEANUP]
     result = {**item, "metadata": {**metadata, "finalizers": finalizers} if finalizers else metadata}

@@ -1,6 +1,6 @@
-"""Who owns whom: the ownerReferences of all objects, by uid (API reference: OwnerReference). Pure.
+"""An index of ownerReferences of all objects by uid (API reference: OwnerReference). Pure.
 
-Holds places, not objects; what is known here is only as good as the changes that it was told.
+Holds keys, not objects; it is only as current as the changes it has been given.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ Object = dict[str, Any]
 
 
 def references(item: Object) -> list[Object]:
-    """The owners that an object names."""
+    """The ownerReferences of an object."""
     return item["metadata"].get("ownerReferences") or []
 
 
 def owners(item: Object | None) -> set[str]:
-    """Their uids."""
+    """The uids of the owners of an object."""
     return {str(reference["uid"]) for reference in references(item)} if item else set()
 
 
@@ -31,13 +31,13 @@ class Ownership:
         self._dependents: dict[str, set[Key]] = {}
 
     def add(self, key: Key, item: Object) -> None:
-        """An object that is there."""
+        """Index an existing object."""
         self._places[item["metadata"]["uid"]] = key
         for uid in owners(item):
             self._dependents.setdefault(uid, set()).add(key)
 
     def follow(self, change: Change) -> None:
-        """What a change makes of it."""
+        """Update the index for a change."""
         for uid in owners(change.before):
             self._forget(uid, change.key)
         if change.type == "DELETED":
@@ -46,15 +46,15 @@ class Ownership:
             self.add(change.key, change.object)
 
     def dependents(self, uid: str) -> list[Key]:
-        """The objects that name this owner."""
+        """The objects that reference this owner."""
         return sorted(self._dependents.get(uid, ()))
 
     def all_dependents(self) -> set[Key]:
-        """Every object that names an owner."""
+        """All objects that have an owner."""
         return set().union(*self._dependents.values())
 
     def touched(self, change: Change) -> Iterable[Key]:
-        """What there may be to do after a change: the object itself, its dependents, its owners of before and now."""
+        """The keys to check after a change: the object or, if deleted, its dependents; its old and new owners."""
         uid = change.object["metadata"]["uid"]
         if change.type == "DELETED":
             yield from self.dependents(uid)

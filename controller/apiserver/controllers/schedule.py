@@ -1,4 +1,4 @@
-"""What an API server does for itself while it runs: expiry, compaction, certificates, the daily backup."""
+"""Periodic maintenance of the API server: expiry, compaction, certificates, the daily backup."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ RETRY_SECONDS = 10
 
 
 class ControllerSchedule:
-    """``renewed`` is called in the loop after certificates were made anew; ``back_up`` blocks.
+    """``renewed`` is called in the event loop after certificates were renewed; ``back_up`` blocks.
 
-    ``clock`` is the time of day, which certificates go by; ``elapsed`` is never set.
+    ``clock`` is the wall clock, used for certificates; ``elapsed`` is monotonic.
     """
 
     def __init__(
@@ -43,28 +43,28 @@ class ControllerSchedule:
         self._clock_steps = ClockStepDetector(clock, elapsed)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run a round every minute until cancelled."""
         while True:
             await self._sleep()
             await self.once()
 
     async def _sleep(self) -> None:
-        """Until the next round: at once when the clock was set, for that may have ended certificates."""
+        """Sleep until the next round; return early if the clock was set, since certificates may have expired."""
         for _ in range(SECONDS // LOOK_SECONDS):
             await asyncio.sleep(LOOK_SECONDS)
             if self._clock_steps.detect():
                 return
 
     async def _renew(self) -> None:
-        """See to the certificates; a disk that takes no new ones holds up nothing else."""
+        """Renew certificates; a disk error must not stop the rest of the round."""
         try:
             if await asyncio.to_thread(self._pki.ensure, self._clock()):
                 await self._renewed()
         except OSError as error:
-            logger.warning("Certificates cannot be renewed: %s; %s", error, files.remedy(error))
+            logger.warning("Cannot renew certificates: %s; %s", error, files.remedy(error))
 
     async def once(self) -> None:
-        """One round."""
+        """Run one round."""
         await self._renew()
         await self._expiry.sweep()
         await self._store.compact()
@@ -72,14 +72,14 @@ class ControllerSchedule:
 
 
 async def supervise(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Run a task that must not end: a failure is told, and it begins again."""
+    """Run a control loop that must not end: log a failure and restart it."""
     while True:
         try:
             await work()
         except errors.DiskFullError as error:
-            logger.debug("The %s of the API server waits for space: %s", name, error)
+            logger.debug("API server: %s is waiting for disk space: %s", name, error)
         except OSError as error:
-            logger.warning("The %s of the API server failed, beginning again in %d s: %s", name, RETRY_SECONDS, error)
+            logger.warning("API server: %s failed, restarting in %d s: %s", name, RETRY_SECONDS, error)
         except Exception:
-            logger.exception("The %s of the API server failed, beginning again in %d s", name, RETRY_SECONDS)
+            logger.exception("API server: %s failed, restarting in %d s", name, RETRY_SECONDS)
         await asyncio.sleep(RETRY_SECONDS)

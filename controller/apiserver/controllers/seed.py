@@ -1,4 +1,4 @@
-"""What is there from the start: namespaces and the given definitions; and the registry, kept in step with the store."""
+"""Create the initial namespaces and CRDs, and keep the registry of resources in sync with the stored CRDs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from controller.apiserver.verbs.writing import ResourceRef, Verbs
 Object = dict[str, Any]
 MESSAGE_LENGTH = 1024
 OPTIONS = WriteOptions(manager="edge-controller")
-# Clients look here for the API; its address is the first of the range that Kubernetes gives to Services by default.
+# Clients look here for the API; the address is the first one of Kubernetes' default Service range.
 API_SERVICE = {
     "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
     "spec": {
@@ -29,7 +29,7 @@ API_SERVICE = {
 
 
 def serve_definitions(store: Store, registry: Registry) -> None:
-    """Serve what the stored definitions say, from now on and after each change of them."""
+    """Serve the kinds of the stored CRDs, now and after each change of a CRD."""
 
     def define(change: Change | None) -> None:
         if change is None or change.key.resource == DEFINITIONS.key:
@@ -40,7 +40,7 @@ def serve_definitions(store: Store, registry: Registry) -> None:
 
 
 async def create_defaults(store: Store, namespaces: Iterable[str], crds: Sequence[Object]) -> None:
-    """Make the namespaces that are missing, and the definitions as they are given. Objects stay as they are."""
+    """Create missing namespaces and create or update the given CRDs. Leaves custom resources alone."""
     verbs = Verbs(store)
     for name in namespaces:
         if store.get(ResourceRef(NAMESPACES, "", name).key) is None:
@@ -57,7 +57,7 @@ async def create_defaults(store: Store, namespaces: Iterable[str], crds: Sequenc
 
 
 async def record_event(store: Store, namespace: str, subject: Mapping[str, str], reason: str, message: str) -> None:
-    """Something about this API that a person must know, as a warning Event on the subject; also on a full disk."""
+    """Record a warning Event about this API on the subject; works on a full disk, too."""
     now = times.now()
     ref = ResourceRef(EVENTS, namespace if subject["kind"] == "Namespace" else "default")
     body = {

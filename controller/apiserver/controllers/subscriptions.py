@@ -1,6 +1,6 @@
-"""Following the store without a gap: what looks at everything first, and then at each change, begins anew after a loss.
+"""Follow the store without gaps: resubscribe and start over whenever a subscription loses changes.
 
-It knows nothing of what is followed, or why.
+The handler is expected to process all objects first and then each change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from controller.apiserver.storage.store import Store, Subscription
 
 
 async def follow(store: Store, handle: Callable[[Subscription], Awaitable[None]]) -> None:
-    """Call ``follow`` with a subscription, and with another one whenever it returns; until cancelled."""
+    """Call ``handle`` with a subscription, and again with a new one whenever it returns; until cancelled."""
     while True:
         subscription = store.subscribe()
         try:

@@ -1,1 +1,1 @@
-"""One SQLite file: revisions, copies of it, and what to do when it is damaged. Knows no kind."""
+"""The SQLite database: revisions, backups, and recovery from damage. Knows no kinds."""

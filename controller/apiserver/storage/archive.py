@@ -1,4 +1,4 @@
-"""Backing up and restoring the database of a state directory, for a person at a terminal. Blocking."""
+"""Back up and restore the database of a state directory from the command line. Blocking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from controller.apiserver.storage.backups import Backups
 
 
 class Restored(NamedTuple):
-    """What was put in place, what the file said of itself, and where the replaced one is."""
+    """The restored backup, its facts, and where the replaced database is."""
 
     source: Path
     facts: Mapping[str, str]
@@ -21,14 +21,14 @@ class Restored(NamedTuple):
 
 
 class Archive:
-    """The database and the backups of one state directory. Raises errors.SettingError for what a person can mend."""
+    """The database and the backups of one state directory. Raises errors.SettingError with a remedy."""
 
     def __init__(self, state_dir: Path, clock: Callable[[], float]) -> None:
         self._database = state_dir / "api" / "objects.db"
         self.backups = Backups(state_dir / "backups", clock)
 
     def back_up(self, target: Path | None) -> Path:
-        """Write a backup to the target, or beside the daily ones."""
+        """Write a backup to ``target``, by default next to the daily ones. Returns its path."""
         if not self._database.exists():
             raise errors.SettingError(f"there is no database {self._database} yet: start the controller once")
         try:
@@ -40,16 +40,16 @@ class Archive:
         return target
 
     def restore(self, source: Path | None, adopt: Callable[[Mapping[str, str]], None]) -> Restored:
-        """Put a backup, by default the newest sound one, in the place of the database.
+        """Replace the database with a backup, by default the newest sound one.
 
-        ``adopt`` gets the facts of the backup before the database is there: a power cut in between must not leave the
-        objects to a host with an identity of its own.
+        ``adopt`` receives the facts of the backup before the database is in place: a power cut in between must not
+        leave the objects on a host with another identity.
         """
         source = source or self._newest()
         if source is None:
-            raise errors.SettingError("there is no backup that could be restored: give a FILE")
+            raise errors.SettingError("there is no backup to restore: give a FILE")
         if not source.exists():
-            raise errors.SettingError(f"{source} does not exist: `edge-controller backup --list` shows what there is")
+            raise errors.SettingError(f"{source} does not exist: `edge-controller backup --list` lists the backups")
         try:
             return self._put(source, adopt)
         except (sqlite3.Error, OSError) as error:
@@ -60,11 +60,11 @@ class Archive:
         try:
             return self.backups.newest_sound()
         except (sqlite3.Error, OSError) as error:
-            raise errors.SettingError(f"the backups cannot be read ({error}): {sqlite_errors.remedy(error)}") from error
+            raise errors.SettingError(f"cannot read the backups ({error}): {sqlite_errors.remedy(error)}") from error
 
     def _put(self, source: Path, adopt: Callable[[Mapping[str, str]], None]) -> Restored:
         if not database.is_sound(source):
-            raise errors.SettingError(f"{source} cannot be restored, it is damaged or no backup: give another one")
+            raise errors.SettingError(f"cannot restore {source}, it is damaged or not a backup: give another one")
         self._database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = database.facts(source)
         adopt(facts)

@@ -1,6 +1,6 @@
-"""The backups of the store: one a day and one before an upgrade, the newest kept. Blocking.
+"""Backups of the store: one per day and one before each upgrade, of which the newest are kept. Blocking.
 
-They are counted, not dated: a box that starts without a clock must not take its newest backup for its oldest.
+Ordered by number, not by date: on a host that starts without a valid clock, the newest backup may have the oldest date.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import NamedTuple
 from controller.apiserver.storage import database
 from controller.apiserver.storage.database import Summary
 
-KEPT = 7  # of the daily ones; as many of those that hold what the database has lost
+KEPT = 7  # daily backups, and as many of those that hold data which the database has lost
 KEPT_UPGRADES = 2
-BEFORE = "before-"  # the note of one taken before an upgrade
+BEFORE = "before-"  # prefix of the note of a backup taken before an upgrade
 DAY = 24 * 3600.0
 NAME = re.compile(r"objects-(\d{6})-(\d{8}T\d{6}Z)(?:-(.*))?\.db")
 TIME_FORM = "%Y%m%dT%H%M%SZ"
 
 
 class Backup(NamedTuple):
-    """One file; ``taken`` is by the clock of then, in seconds since 1970."""
+    """One backup file; ``taken`` is the clock of that time, in seconds since 1970."""
 
     number: int
     taken: float
@@ -33,19 +33,19 @@ class Backup(NamedTuple):
 
 
 class Backups:
-    """The backups in one folder, which is made when the first is taken."""
+    """The backups in one folder, which the first backup creates."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._folder = folder
         self._clock = clock
 
     def all(self) -> list[Backup]:
-        """The newest first."""
+        """All backups, newest first."""
         names = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted((backup for path in names if (backup := _read(path))), reverse=True)
 
     def take(self, source: Path, note: str = "") -> Path:
-        """Add one, and let the oldest go. Raises sqlite3.Error and OSError."""
+        """Take a backup and delete surplus ones. Returns its path. Raises sqlite3.Error and OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         known = self.all()
         number = known[0].number + 1 if known else 1
@@ -57,22 +57,22 @@ class Backups:
         return target
 
     def sweep(self) -> None:
-        """Remove what a power cut left of one that was being taken."""
+        """Remove partial files that a power cut left behind."""
         for partial in self._folder.glob(".*.partial*"):
             partial.unlink(missing_ok=True)
 
     def due_in(self) -> float:
-        """In how many seconds a day has passed since the last one, by the time of day; 0 without one."""
+        """Seconds until the next backup is due, by the wall clock; 0 without a backup."""
         known = self.all()
         return DAY - abs(self._clock() - known[0].taken) if known else 0.0
 
     def newest_sound(self) -> Path | None:
-        """The newest that can be restored. Raises sqlite3.Error when one cannot be read now."""
+        """The newest backup that can be restored. Raises sqlite3.Error if one cannot be read at present."""
         return next((backup.path for backup in self.all() if database.is_sound(backup.path)), None)
 
 
 def _surplus(known: list[Backup]) -> Iterator[Backup]:
-    """What goes: of each sort all but the newest, counted by itself."""
+    """The backups to delete: all but the newest of each category, counted separately."""
     upgrades = [backup for backup in known if backup.note.startswith(BEFORE)]
     daily_timer = [backup for backup in known if backup not in upgrades]
     current = _summary(known[0])
@@ -84,7 +84,7 @@ def _surplus(known: list[Backup]) -> Iterator[Backup]:
 
 
 def _holds_more(old: Summary | None, current: Summary) -> bool:
-    """Whether it was taken of another database, of a later state, or of one with more than twice the objects."""
+    """Whether the backup is of another database, of a later revision, or has more than twice the objects."""
     if old is None:
         return False
     return old.origin != current.origin or old.revision > current.revision or old.objects > 2 * current.objects

@@ -1,6 +1,6 @@
-"""The store's file as a whole: whether it is sound, what it says of itself, and copies of it. Blocking.
+"""The database file as a whole: integrity, facts about its installation, copies. Blocking.
 
-A copy can be taken beside a running controller: readers of a WAL file wait for nobody and nobody waits for them.
+A copy can be taken while the controller runs: in WAL mode readers and writers do not block each other.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import NamedTuple
 from controller import files
 from controller.apiserver.storage import sqlite_errors
 
-FORMAT = 1  # of the tables; a program refuses a file of a later one
-BACKUP_MARK = 1  # user_version of a file that is a backup
+FORMAT = 1  # of the tables; a program rejects a file with a later format
+BACKUP_MARK = 1  # user_version of a backup
 FACTS = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 SIDE_FILES = ("-wal", "-shm")
-LOCK_SECONDS = 30.0  # how long a lock of another process is waited for
-# Kubernetes' namespace "default" is made once in the life of a database and never again.
+LOCK_SECONDS = 30.0  # how long to wait for a lock of another process
+# The namespace "default" is created once per database, so its uid identifies the database and its copies.
 SUMMARY = """
 SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revisions'),
   (SELECT count(*) FROM revisions r WHERE NOT deleted AND NOT EXISTS (SELECT 1 FROM revisions o
@@ -30,7 +30,7 @@ SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revision
 
 
 class Summary(NamedTuple):
-    """How far a database has come, how many objects it has, and which database it is a copy of."""
+    """The newest revision, the number of objects, and the identity of the original database."""
 
     revision: int
     objects: int
@@ -38,7 +38,7 @@ class Summary(NamedTuple):
 
 
 def fault(path: Path) -> str:
-    """How the file is damaged, "" when it is sound. Raises sqlite3.Error when that cannot be told now."""
+    """How the file is damaged; "" if it is sound. Raises sqlite3.Error if it cannot be checked at present."""
     try:
         with connected(path) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -50,25 +50,25 @@ def fault(path: Path) -> str:
 
 
 def is_blank(path: Path) -> bool:
-    """Whether the file has no tables of ours: it was made, and then the power went or the disk was full."""
+    """Whether the file lacks our tables: a power cut or a full disk interrupted its creation."""
     with connected(path) as connection:
         found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'revisions'").fetchone()
     return found is None
 
 
 def is_sound(path: Path) -> bool:
-    """Whether it is a database of ours that can be restored. Raises sqlite3.Error when that cannot be told now."""
+    """Whether it is a restorable database of ours. Raises sqlite3.Error if it cannot be checked at present."""
     return not fault(path) and not is_blank(path)
 
 
 def summary(path: Path) -> Summary:
-    """What a sound file holds. Raises sqlite3.Error."""
+    """Summarize a sound file. Raises sqlite3.Error."""
     with connected(path) as connection:
         return Summary(*connection.execute(SUMMARY).fetchone())
 
 
 def facts(path: Path) -> dict[str, str]:
-    """What the file says of the installation that wrote it; nothing for one of before there were facts."""
+    """Facts about the installation that wrote the file; empty for files older than this table."""
     with connected(path) as connection:
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'facts'").fetchone():
             return dict(connection.execute("SELECT name, value FROM facts"))
@@ -76,7 +76,7 @@ def facts(path: Path) -> dict[str, str]:
 
 
 def keep_facts(path: Path, written: Mapping[str, str]) -> None:
-    """Write facts that are new or have changed."""
+    """Write facts that are new or changed."""
     with hold(path), connected(path) as connection:
         connection.execute(FACTS)
         known = dict(connection.execute("SELECT name, value FROM facts"))
@@ -86,7 +86,7 @@ def keep_facts(path: Path, written: Mapping[str, str]) -> None:
 
 
 def copy(source: Path, target: Path, written: Mapping[str, str] | None = None) -> None:
-    """Write a sound copy, marked as a backup, whole or not at all; ``written`` are facts for it alone.
+    """Write a consistent copy atomically and mark it as a backup; ``written`` are facts for the copy only.
 
     Raises sqlite3.Error and OSError.
     """
@@ -105,26 +105,26 @@ def copy(source: Path, target: Path, written: Mapping[str, str] | None = None) -
 
 
 def mark(path: Path) -> None:
-    """Have revisions jump ahead when the file is opened as the database: clients may have seen later ones than its."""
+    """Mark a backup, so that revisions jump ahead when it is opened: clients may have seen later ones than its own."""
     with connected(path) as connection:
         connection.execute(f"PRAGMA user_version = {BACKUP_MARK}")
 
 
 def put(fresh: Path, path: Path) -> None:
-    """Give a finished file another name, on disk when this returns."""
+    """Rename a finished file; durable when this returns."""
     files.sync(fresh)
     fresh.replace(path)
     files.sync(path.parent)
 
 
 def free_name(path: Path, why: str) -> str:
-    """A name beside the file that nothing has yet."""
+    """An unused file name in the same folder."""
     names = (f"{path.name}.{why}-{number}" for number in range(1, 1_000_000))
     return next(name for name in names if not path.with_name(name).exists())
 
 
 def set_aside(path: Path, name: str) -> Path:
-    """Rename the file, and what SQLite keeps beside it, to another name in the same folder, on disk."""
+    """Rename the file and SQLite's side files within the same folder; durable when this returns."""
     aside = path.with_name(name)
     for suffix in ("", *SIDE_FILES):
         with contextlib.suppress(FileNotFoundError):
@@ -135,7 +135,7 @@ def set_aside(path: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def connected(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection for a moment; each statement is a transaction. A missing file is not made."""
+    """Open a connection in autocommit mode. Does not create a missing file."""
     connection = _connect(path, "rw", LOCK_SECONDS)
     try:
         yield connection
@@ -145,9 +145,9 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[None]:
-    """Keep the write-ahead log: the last connection to close would remove it, and a full disk has no room for another.
+    """Keep the write-ahead log: the last connection to close deletes it, and a full disk has no space for a new one.
 
-    One that only reads and is closed last leaves it (SQLite: walformat.html, 1.2).
+    A read-only connection that closes last leaves it in place (SQLite: walformat.html, 1.2).
     """
     connection = holder(path)
     try:
@@ -157,9 +157,9 @@ def hold(path: Path) -> Iterator[None]:
 
 
 def holder(path: Path) -> sqlite3.Connection:
-    """The connection of ``hold``, for those who close it themselves."""
+    """The connection of ``hold``, for callers that close it themselves."""
     connection = _connect(path, "ro", seconds=0)
-    with contextlib.suppress(sqlite3.Error):  # damaged or locked: others will say so
+    with contextlib.suppress(sqlite3.Error):  # damaged or locked: the caller's own access reports it
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return connection
 

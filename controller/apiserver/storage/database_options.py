@@ -1,4 +1,4 @@
-"""What the installation gives the database to keep, and to keep to."""
+"""Options of the database that depend on the installation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from controller.disk import Disk
 
 @dataclass(frozen=True)
 class DatabaseOptions:
-    """How the database is kept.
+    """Options of the database.
 
-    ``facts`` are written to it, for whoever restores a backup on another host. ``subject`` is the reference of the
-    object that Events about the database are about, by default the namespace. ``backup_required``: no upgrade without
-    a backup. ``disk`` is by default the one of the database. ``witness`` is a file that the first start leaves behind:
-    a database that is missing beside it was lost.
+    ``facts`` are stored in it, for restoring a backup on another host. ``disk`` defaults to the disk of the database.
+    ``subject`` refers to the object of Events about the database, by default the namespace. ``backup_required``: do not
+    upgrade without a backup. ``witness`` is a file that exists after the first start: if it exists and the database
+    does not, the database was lost.
     """
 
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -27,4 +27,4 @@ class DatabaseOptions:
 
 
 DEFAULTS = DatabaseOptions()
-"""Without anything to keep beside the objects."""
+"""Used by tests and tools without an installation."""

@@ -1,6 +1,6 @@
-"""Takes out of a database, once, what 0.1 should not have kept: what runtimes answered to requests of the cloud.
+"""Erase once from a database what version 0.1 should not have stored: responses of runtimes to cloud requests.
 
-Out of the objects, their history, and the pages that SQLite has freed and not overwritten. Blocking.
+Erases them from the objects, their history, and the pages that SQLite has freed but not overwritten. Blocking.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _FACT, _DONE = "answers-erased", "1"
 NOTHING_TO_ERASE = {_FACT: _DONE}  # the fact of a new database
 _ANSWER = "json_extract(object, '$.status.answer')"
-# The text of the answer is JSON inside JSON; "|| ''" makes a text of it again.
+# The answer is JSON in a string; "|| ''" turns the result back into a string.
 _STRIP = f"""
 UPDATE revisions SET object = json_set(object,
     '$.status.statusCode', json_extract({_ANSWER}, '$.http_response.status_code'),
@@ -30,7 +30,7 @@ WHERE resource = 'runtimecommands.getedge.me'
 
 
 def erase(path: Path) -> None:
-    """Do it, unless it was done. A failure is logged, and the next start tries again."""
+    """Erase unless done before. Logs a failure; the next start retries."""
     try:
         with database.hold(path):
             facts_read = database.facts(path)
@@ -40,7 +40,7 @@ def erase(path: Path) -> None:
                 _erase(path)
                 database.keep_facts(path, NOTHING_TO_ERASE)
     except (sqlite3.Error, OSError) as error:
-        logger.warning("What version 0.1 kept of requests could not be erased from %s: %s", path, error)
+        logger.warning("Cannot erase the responses that version 0.1 stored in %s: %s", path, error)
 
 
 def _erase(path: Path) -> None:
@@ -48,13 +48,13 @@ def _erase(path: Path) -> None:
         connection.execute("PRAGMA secure_delete=ON")
         stripped = connection.execute(_STRIP).rowcount
         (mark,) = connection.execute("PRAGMA user_version").fetchone()
-        if stripped or mark != database.BACKUP_MARK:  # a backup is a fresh copy: nothing else is left in its pages
+        if stripped or mark != database.BACKUP_MARK:  # a backup is a fresh copy without freed pages
             _require_space(path)
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _require_space(path: Path) -> None:
-    """VACUUM writes the database twice over (SQLite: lang_vacuum.html)."""
+    """Raise OSError if VACUUM would lack space: it writes the database twice (SQLite: lang_vacuum.html)."""
     if shutil.disk_usage(path.parent).free < 3 * path.stat().st_size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

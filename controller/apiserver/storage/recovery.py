@@ -1,8 +1,7 @@
-"""Before the store is opened: a damaged or missing file gives way to the best copy, an upgrade is preceded by a backup.
+"""Prepare the database before it is opened: replace a damaged or missing one by the best copy; back up before upgrades.
 
-A box that nobody visits has to come up by itself, so damage never ends the start; what is not damage - a full disk, a
-lock, a read-only file system - ends it with a sentence and everything in place. See docs/decisions/071 and 130.
-Blocking.
+An unattended host must recover without help, so damage never aborts the start. Anything else - a full disk, a lock, a
+read-only file system - aborts it with an error and changes nothing. See docs/decisions/071 and 130. Blocking.
 """
 
 from __future__ import annotations
@@ -19,19 +18,20 @@ from controller.apiserver.storage.replacement import NOTICE
 
 logger = logging.getLogger(__name__)
 
-VERSION = "version"  # the facts of every file
+VERSION = "version"  # facts of every database
 FORMAT = "format"
+EMPTY = "starting with an empty database"
 
 
 def prepare(
     path: Path, backups: Backups, version: str, *, backup_required: bool = True, witness: Path | None = None
 ) -> str:
-    """Leave a file that can be opened, or none; what was lost in a sentence, "" for nothing.
+    """Leave a database that can be opened, or none. Returns a sentence on what was lost, "" for nothing.
 
-    ``witness`` is a file that is written after the first start: with it, a missing database is no first start.
+    ``witness`` is a file that exists after the first start: if it exists, a missing database was lost.
 
-    Raises errors.SettingError for a file that a later program made, for one that cannot be read or replaced now, and
-    when an upgrade needs a backup that cannot be taken.
+    Raises errors.SettingError if a later version wrote the file, if it cannot be read or replaced at present, or if a
+    required backup before an upgrade fails.
     """
     try:
         lost = _restored(path, backups, witness)
@@ -44,13 +44,13 @@ def prepare(
             _before_upgrade(path, backups, version, facts_read, backup_required=backup_required)
     except (sqlite3.Error, OSError) as error:
         raise errors.SettingError(
-            f"the database {path} cannot be used now ({error}): {sqlite_errors.remedy(error)}; nothing was changed"
+            f"cannot use the database {path} ({error}): {sqlite_errors.remedy(error)}; nothing was changed"
         ) from error
     return lost or facts_read.get(NOTICE, "")
 
 
 def _restored(path: Path, backups: Backups, witness: Path | None) -> str:
-    """Have a sound database in place, if there ever was one; what was lost."""
+    """Ensure a sound database, if one ever existed. Returns what was lost."""
     backups.sweep()
     if not path.exists():
         return _resume(path, backups, witness)
@@ -66,36 +66,36 @@ def _restored(path: Path, backups: Backups, witness: Path | None) -> str:
 
 
 def _replace(path: Path, backups: Backups, fault: str) -> str:
-    """Put the newest sound backup in the place of a damaged database."""
+    """Replace a damaged database with the newest sound backup."""
     what = f"the database was damaged ({fault})"
     source = backups.newest_sound()
     if source is None:
         aside: Path | None = database.set_aside(path, database.free_name(path, "damaged"))
-        lost = f"{what} and there is no backup: everything begins anew"
+        lost = f"{what} and there is no backup: {EMPTY}"
     else:
-        lost = f"{what}: restored {source.name}, what is newer is lost"
+        lost = f"{what}: restored {source.name}, all newer changes are lost"
         aside = replacement.finish(replacement.prepare(source, path, lost), path, "damaged")
     return _report(f"{lost}; the damaged file is kept as {aside.name if aside else path.name}")
 
 
 def _resume(path: Path, backups: Backups, witness: Path | None) -> str:
-    """Where the database is missing or blank: finish what was broken off. A first start has nothing to finish."""
+    """For a missing or blank database: finish an interrupted replacement, or restore. A first start has neither."""
     if found := replacement.leftover(path):
-        return _put(found, path, "the database was missing: finished the restore that was broken off")
+        return _put(found, path, "the database was missing: finished an interrupted restore")
     remains = replacement.remains(path, backups)
     if not remains:
         known = witness is not None and witness.exists()
-        return _report("the database was missing and there is no backup: everything begins anew") if known else ""
+        return _report(f"the database was missing and there is no backup: {EMPTY}") if known else ""
     source = replacement.best(path, backups)
     if source is None:
         names = ", ".join(sorted(file.name for file in remains))
-        return _report(f"the database was missing and nothing beside it can be read ({names}): everything begins anew")
-    lost = f"the database was missing: restored {source.name}, what is newer is lost"
+        return _report(f"the database was missing and no other copy can be read ({names}): {EMPTY}")
+    lost = f"the database was missing: restored {source.name}, all newer changes are lost"
     return _put(replacement.prepare(source, path, lost), path, lost)
 
 
 def _put(fresh: Path, path: Path, lost: str) -> str:
-    path.unlink(missing_ok=True)  # it was blank
+    path.unlink(missing_ok=True)  # a blank file may exist
     replacement.finish(fresh, path, "damaged")
     return _report(lost)
 
@@ -110,8 +110,8 @@ def _before_upgrade(
 ) -> None:
     if int(facts.get(FORMAT, 1)) > database.FORMAT:
         raise errors.SettingError(
-            f"{path} was written by version {facts.get(VERSION)}, which this one ({version}) cannot read: install that "
-            "version again, or put back the backup taken before the upgrade with `edge-controller restore --latest`"
+            f"{path} was written by version {facts.get(VERSION)}, and this version ({version}) cannot read it: install "
+            "that version again, or restore the backup taken before the upgrade with `edge-controller restore --latest`"
         )
     before = facts.get(VERSION, version)
     if before == version:
@@ -121,9 +121,9 @@ def _before_upgrade(
     except (sqlite3.Error, OSError) as error:
         if backup_required:
             raise errors.SettingError(
-                f"no backup can be taken before the upgrade from {before} to {version} ({error}): "
+                f"cannot take a backup before the upgrade from {before} to {version} ({error}): "
                 f"{sqlite_errors.remedy(error)}, or set EDGE_UPGRADE_WITHOUT_BACKUP=true; nothing was changed"
             ) from error
         logger.warning("No backup was taken before the upgrade to %s: %s", version, error)
     else:
-        logger.info("Backed up as %s before the upgrade from %s to %s", taken.name, before, version)
+        logger.info("Took the backup %s before the upgrade from %s to %s", taken.name, before, version)

@@ -1,7 +1,7 @@
-"""Putting another database in the place of one, so that a power cut at any moment loses neither. Blocking.
+"""Replace a database with another one such that a power cut at any moment loses neither. Blocking.
 
-The replacement is whole and on disk under a name of its own before anything is renamed. A start that finds no database
-but what such a replacement leaves behind finishes it.
+The replacement is complete and durable under its own name before anything is renamed. A start that finds a prepared
+replacement but no database finishes the replacement.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from controller.apiserver.storage.backups import Backups
 
 FRESH = ".restored.db"
 ASIDE = re.compile(r".*\.(damaged|replaced)-(\d+)")
-NOTICE = "notice"  # the fact that says what was lost, until it was told
+NOTICE = "notice"  # fact that describes what was lost, until it is reported as an Event
 
 
 def prepare(source: Path, path: Path, notice: str = "") -> Path:
-    """A copy of the source beside the database, ready for ``finish``. Raises errors.SettingError, with all in place."""
+    """Copy the source next to the database, for ``finish``. Raises errors.SettingError and then changes nothing."""
     fresh = path.with_name(FRESH)
     try:
         database.copy(source, fresh, {NOTICE: notice})
@@ -35,7 +35,7 @@ def prepare(source: Path, path: Path, notice: str = "") -> Path:
 
 
 def finish(fresh: Path, path: Path, why: str) -> Path | None:
-    """Set the database aside, if there is one, and put the prepared copy in its place; where the old one is."""
+    """Set aside the database, if it exists, and put the prepared copy in its place. Returns the path of the old one."""
     aside = database.set_aside(path, database.free_name(path, why)) if path.exists() else None
     _clear_way(path)
     database.put(fresh, path)
@@ -43,7 +43,7 @@ def finish(fresh: Path, path: Path, why: str) -> Path | None:
 
 
 def leftover(path: Path) -> Path | None:
-    """A prepared copy that only lacked its last renaming."""
+    """A prepared copy whose final rename is missing."""
     fresh = path.with_name(FRESH)
     if not fresh.exists() or not database.is_sound(fresh):
         return None
@@ -52,34 +52,34 @@ def leftover(path: Path) -> Path | None:
 
 
 def best(path: Path, backups: Backups) -> Path | None:
-    """Of all that was set aside or backed up, the sound file that has come furthest."""
+    """The sound file with the newest revision among backups and files set aside."""
     _clear_way(path)
     sound = [file for file in remains(path, backups) if database.is_sound(file)]
     return max(sound, key=lambda file: database.summary(file).revision, default=None)
 
 
 def remains(path: Path, backups: Backups) -> list[Path]:
-    """What says that there was a database."""
+    """All files that prove that a database existed."""
     return [*(backup.path for backup in backups.all()), *_set_aside(path)]
 
 
 def sweep(path: Path) -> None:
-    """Remove what a replacement that was given up left beside a database that is there."""
+    """Remove leftovers of an abandoned replacement next to an existing database."""
     for file in path.parent.glob(".*.db*"):
         if file.name.startswith(FRESH) or file.name.endswith(".partial"):
             file.unlink(missing_ok=True)
 
 
 def _set_aside(path: Path) -> Iterator[Path]:
-    """In the order in which they were set aside, of each sort."""
+    """The files set aside, ordered by their numbers."""
     found = [(int(match[2]), file) for file in path.parent.glob("*") if (match := ASIDE.fullmatch(file.name))]
     yield from (file for _, file in sorted(found))
 
 
 def _clear_way(path: Path) -> None:
-    """Give a log without its database to the file it belongs to: SQLite would play it into the next one.
+    """Move a log without its database to the file it belongs to: SQLite would replay it into the next database.
 
-    That is the file set aside last, when the power went between the two renamings.
+    It belongs to the file set aside last, if a power cut came between the two renames.
     """
     if path.exists():
         return

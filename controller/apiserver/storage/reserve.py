@@ -1,7 +1,7 @@
-"""Space that the database keeps for itself, so that a full disk does not stop what must be written.
+"""Disk space that the database reserves, so that necessary writes succeed on a full disk.
 
-Free pages inside the file and a write-ahead log that keeps its length: both are on the disk already, so no other
-program can use them up. See docs/decisions/131. Blocking.
+The reserve is free pages inside the file plus a write-ahead log that keeps its length: both are allocated already, so
+no other program can use them up. See docs/decisions/131. Blocking.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from controller import errors, names
 from controller.disk import ENOUGH_BYTES, Disk
 
 PAGE = 4096
-PAGES = 1024  # kept free in the file
-KEPT_PAGES = PAGES + PAGES // 4  # more than these are given back to the disk
+PAGES = 1024  # free pages reserved in the file
+KEPT_PAGES = PAGES + PAGES // 4  # free pages beyond this are returned to the disk
 LOG_FRAME = PAGE + 24
-LOG_FRAMES = 500  # a checkpoint is made once the log has these
-LOG_BYTES = (LOG_FRAMES + PAGES + 1) * LOG_FRAME  # the log is never shortened below this
+LOG_FRAMES = 500  # checkpoint once the log has this many
+LOG_BYTES = (LOG_FRAMES + PAGES + 1) * LOG_FRAME  # the log is never truncated below this
 TOUCH = "BEGIN; UPDATE compaction SET floor = floor + 1; UPDATE compaction SET floor = floor - 1; COMMIT"
-STEP_PAGES = 64  # less is not worth a refill
-ROW_PAGES = 4  # what a small row takes at most, with its place in the index
+STEP_PAGES = 64  # refilling less is not worth it
+ROW_PAGES = 4  # maximum for a small row with its index entry
 
 
 class Urgency(IntEnum):
-    """What a write may use of the reserve while the disk is full."""
+    """How much of the reserve a write may use while the disk is full."""
 
-    ORDINARY = 0  # nothing: it is refused first
+    ORDINARY = 0  # nothing: the write is rejected
     NECESSARY = 1  # all but what deletions need
-    DELETION = 2  # nearly all: deletions are how a person makes room
+    DELETION = 2  # nearly all: deletions are how a person frees space
 
 
-FLOORS = {Urgency.NECESSARY: PAGES // 4, Urgency.DELETION: PAGES // 16}  # pages that compaction needs, at least
+FLOORS = {Urgency.NECESSARY: PAGES // 4, Urgency.DELETION: PAGES // 16}  # pages to leave, at least for compaction
 
 
 class Reserve:
@@ -44,52 +44,52 @@ class Reserve:
         self._disk = disk
         connection.execute(f"PRAGMA wal_autocheckpoint={LOG_FRAMES}")
         connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
-        connection.execute("DROP TABLE IF EXISTS reserve")  # a refill was broken off
+        connection.execute("DROP TABLE IF EXISTS reserve")  # left by an interrupted refill
 
     def admit(self, size: int, urgency: Urgency) -> None:
-        """Raise errors.DiskFullError when a row of that many bytes must not be written now."""
+        """Raise errors.DiskFullError if a row of ``size`` bytes must not be written at present."""
         if not self._disk.look():
             return
         if urgency is Urgency.ORDINARY or self.free() - size // PAGE - ROW_PAGES < FLOORS[urgency]:
             raise refusal(self._disk)
 
     def free(self) -> int:
-        """Pages of the file that hold nothing."""
+        """Number of free pages in the file."""
         (pages,) = self._connection.execute("PRAGMA freelist_count").fetchone()
         return int(pages)
 
     def surplus(self) -> int:
-        """Free pages that the disk may have back."""
+        """Number of free pages that can be returned to the disk."""
         return max(0, self.free() - KEPT_PAGES)
 
     def refill(self) -> None:
-        """Bring the reserve to its size, as far as the disk has room for it. Raises sqlite3.Error."""
+        """Grow the reserve to its size, as far as the disk has space. Raises sqlite3.Error."""
         pages = self._affordable()
         log = self._log.stat().st_size
         if self._disk.look() or (self.free() >= pages - STEP_PAGES and log >= (pages - STEP_PAGES) * LOG_FRAME):
             return
         self._connection.execute("CREATE TABLE IF NOT EXISTS reserve (filler BLOB)")
         self._connection.execute("INSERT INTO reserve VALUES (zeroblob(?))", (pages * PAGE,))
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # puts the pages on the disk
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # allocates the pages on the disk
         (secure,) = self._connection.execute("PRAGMA secure_delete").fetchone()
         self._connection.execute("PRAGMA secure_delete=OFF")  # zeros need no overwriting
         self._connection.execute("DROP TABLE reserve")
         self._connection.execute(f"PRAGMA secure_delete={secure}")
 
     def empty_log(self) -> None:
-        """Have everything in the file itself, so that it is whole without its log. Raises sqlite3.Error."""
+        """Checkpoint all changes, so that the file is complete without its log. Raises sqlite3.Error."""
         (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         if not busy:
-            # A write begins the log anew in its place; one that changes nothing at all would not be made.
+            # The next write restarts the log from its beginning. It must change something, or SQLite skips it.
             self._connection.executescript(TOUCH)
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _affordable(self) -> int:
-        """The pages that the file can have free, with as many in the log, and the disk still has room afterwards."""
+        """How many free pages fit, with as many in the log, such that the disk still has space afterwards."""
         spare = self._disk.room() - 2 * ENOUGH_BYTES
         return min(PAGES, max(0, spare) // (2 * PAGE) + self.free())
 
 
 def refusal(disk: Disk) -> errors.DiskFullError:
-    """The answer to a write that there is no room for."""
+    """The error for a write that does not fit on the full disk."""
     return errors.DiskFullError(f"{names.DISK_FULL}: {disk.fault}", code=507, reason=names.DISK_FULL)

@@ -1,7 +1,7 @@
-"""The rows of the store: one SQLite file, one row a revision. Blocking: everything runs in the store's own thread.
+"""The rows of the store: one SQLite file, one row per revision. Blocking: runs in the store's own thread.
 
-WAL with ``synchronous=FULL``: when a call returns, the row is on disk. Compaction removes what a newer row of the same
-object replaced, up to a floor; who asks for changes since before the floor has to list again.
+WAL with ``synchronous=FULL``: when a call returns, the row is on disk. Compaction removes rows that a newer row of the
+same object replaced, up to a floor; a client that needs changes from before the floor must list again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from controller.apiserver.storage import database, sqlite_errors
 from controller.apiserver.storage.reserve import Reserve, Urgency
 from controller.disk import Disk
 
-BATCH = 200  # rows of one compaction step, so that no write waits long
-BUSY_MILLISECONDS = 5000  # how long a lock of another process keeps writers waiting
-FREED_PAGES = 1000  # given back to the disk in one step
-RESTORE_JUMP = 1_000_000  # revisions skipped by a restored backup: none that a client may have seen is given twice
+BATCH = 200  # rows per compaction step, so that no write waits long
+BUSY_MILLISECONDS = 5000  # how long a write waits for a lock of another process
+FREED_PAGES = 1000  # returned to the disk per step
+RESTORE_JUMP = 1_000_000  # revisions skipped by a restored backup, so that none seen by a client is reused
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS revisions (
@@ -60,12 +60,12 @@ DELETE FROM revisions WHERE id IN (
 """  # noqa: S608
 
 
-# Of changes that are read at once: a history may be a hundred times as large, and whoever may watch may ask for it.
+# Per batch of changes: the whole history may be a hundred times as large, and any client that may watch can request it.
 CHARACTERS = 128 << 10
 
 
 class Key(NamedTuple):
-    """An object's place: ``plural.group``, namespace ("" for cluster scope), name."""
+    """The key of an object: ``plural.group``, namespace ("" for cluster scope), name."""
 
     resource: str
     namespace: str
@@ -73,7 +73,7 @@ class Key(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One revision; ``before`` is the text of the object it replaced, where that was asked for."""
+    """One revision; ``before`` is the JSON of the object it replaced, if requested."""
 
     revision: int
     key: Key
@@ -83,12 +83,12 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """One open file. Raises sqlite3.DatabaseError, also when the file is damaged, and errors.DiskFullError."""
+    """One open file. Raises errors.DiskFullError and sqlite3.DatabaseError, the latter also for a damaged file."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
         files.make_private(path)
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=database.LOCK_SECONDS)
-        self._connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts for a new file only
+        self._connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # only affects a new file
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA temp_store=MEMORY")  # /tmp may be on the same disk
@@ -102,14 +102,14 @@ class Rows:
         self.last = int(self._number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revisions'"))
 
     def close(self) -> None:
-        """Close the file; its log stays for the next start, which may find a full disk."""
-        with contextlib.suppress(sqlite3.Error):  # the log is played again by whoever opens the file next
+        """Close the file; keeps its log for the next start, which may find a full disk."""
+        with contextlib.suppress(sqlite3.Error):  # the next connection replays the log
             self.reserve.empty_log()
         self._connection.close()
         self._holder.close()
 
     def insert(self, row: Row, urgency: Urgency = Urgency.ORDINARY) -> None:
-        """Write one revision; on disk when this returns."""
+        """Write one revision; durable when this returns."""
         self.reserve.admit(len(row.text.encode()), urgency)
         values = (row.revision, *row.key, row.deleted, row.text)
         try:
@@ -117,17 +117,17 @@ class Rows:
         except sqlite3.OperationalError as error:
             if not (sqlite_errors.is_full(error) or sqlite_errors.may_be_space(error)):
                 raise
-            # Begin the log anew: its length is on the disk already.
+            # Restart the log from its beginning: that space is allocated already.
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
             self._connection.execute(INSERT, values)
 
     def as_of(self, revision: int, resource: str = "", namespace: str = "") -> list[Row]:
-        """The objects that were there at a revision, in order; "" means all."""
+        """The objects that existed at a revision, in order; "" means all resources or namespaces."""
         wanted = {"revision": revision, "resource": resource, "namespace": namespace}
         return list(_rows(self._connection.execute(AS_OF, wanted)))
 
     def changes(self, since: int, until: int, resource: str) -> list[Row]:
-        """The next of what happened to a resource after ``since``, up to and with ``until``; none when that was all."""
+        """The next batch of changes of a resource after ``since``, up to ``until`` inclusive; empty at the end."""
         wanted = {"since": since, "until": until, "resource": resource}
         found: list[Row] = []
         room = CHARACTERS
@@ -140,13 +140,13 @@ class Rows:
         return found
 
     def compact(self, floor: int) -> bool:
-        """One step of compaction; whether there is more to do. The floor is on disk before any row goes."""
+        """Run one step of compaction; return whether more remains. Stores the floor before it deletes any row."""
         with self._transaction():
             self._connection.execute("UPDATE compaction SET floor = ?", (floor,))
             self.floor = floor
             gone = self._connection.execute(COMPACT, {"floor": floor, "batch": BATCH}).rowcount
         if gone < BATCH and (surplus := self.reserve.surplus()):
-            # As a script, because a single step of the statement frees a single page.
+            # As a script, since execute() would step the statement once and so free one page only.
             self._connection.executescript(f"PRAGMA incremental_vacuum({min(surplus, FREED_PAGES)})")
         return gone == BATCH
 

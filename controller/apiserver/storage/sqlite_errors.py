@@ -1,4 +1,4 @@
-"""What an error of SQLite means: damage, a full disk, or something that passes or that a person has to clear."""
+"""Classify SQLite errors: damage, a full disk, or something transient or for a person to fix."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from controller import files
 
-RESTORE = "put back a backup with `edge-controller restore --latest`"
-LOCKED = "another process holds it, such as an sqlite3 shell: end that process"
+RESTORE = "restore a backup with `edge-controller restore --latest`"
+LOCKED = "another process has locked it, e.g. an sqlite3 shell: stop that process"
 REMEDIES = {
     sqlite3.SQLITE_CORRUPT: RESTORE,
     sqlite3.SQLITE_NOTADB: RESTORE,
@@ -18,39 +18,39 @@ REMEDIES = {
     sqlite3.SQLITE_LOCKED: LOCKED,
     sqlite3.SQLITE_READONLY: files.READ_ONLY,
     sqlite3.SQLITE_PERM: files.NO_RIGHT,
-    sqlite3.SQLITE_CANTOPEN: "see that the controller may write its folder, and that inodes and open files are left",
-    sqlite3.SQLITE_IOERR: "see that its disk works (dmesg) and has space",
+    sqlite3.SQLITE_CANTOPEN: "check that the controller may write its folder, and for free inodes and open files",
+    sqlite3.SQLITE_IOERR: "check that its disk works (dmesg) and has space",
 }
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is damaged; everything else leaves its content as it is."""
+    """Whether the file itself is damaged; all other errors leave its content intact."""
     return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_full(error: Exception) -> bool:
-    """Whether there was no space to write."""
+    """Whether the disk is full."""
     return _code(error) == sqlite3.SQLITE_FULL or (isinstance(error, OSError) and error.errno in FULL)
 
 
 def may_be_space(error: Exception) -> bool:
-    """Whether a full disk can be behind it: SQLite does not say so of a quota, nor of a file it cannot make."""
+    """Whether a full disk may be the cause: SQLite does not report it for a quota or for a file it cannot create."""
     return _code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 
 def underlying(error: Exception, probe: Callable[[], OSError | None]) -> Exception:
-    """What is behind an error: that of a write to the same disk now, where SQLite does not tell."""
+    """The underlying error: if SQLite does not report it, that of a test write to the same disk."""
     return (probe() or error) if may_be_space(error) else error
 
 
 def remedy(error: Exception) -> str:
-    """What a person does about it."""
+    """What a person can do about it."""
     if isinstance(error, OSError):
         return files.remedy(error)
-    return REMEDIES.get(_code(error), "see that its disk works, has space and can be written")
+    return REMEDIES.get(_code(error), "check that its disk works, has space and is writable")
 
 
 def _code(error: Exception) -> int:
-    """The primary result code (SQLite: Result and Error Codes), 0 for an error that is not of SQLite."""
+    """The primary result code (SQLite: Result and Error Codes); 0 for other errors."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -1,7 +1,7 @@
-"""The store of the embedded API: every revision a row on disk, the current objects in memory, watchers fed at once.
+"""The store of the embedded API: revisions on disk, current objects in memory, changes pushed to watchers.
 
-A write is on disk before it becomes visible; then the index and the watchers see it, in the order of revisions.
-SQLite has a thread, and what makes an object runs there too: it may take a second. Nothing here knows what one means.
+A write is on disk before it becomes visible; then the index and the watchers see it, in revision order. SQLite runs in
+its own thread, and so do the functions that compute new objects: they may take a second. Knows no kinds.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 HISTORY = 2000  # revisions that a watch or a continued list can go back
-SHORT_HISTORY = 100  # while the disk is full: the rows before are space to write in
-SUBSCRIBER_LIMIT = 1000  # events a slow watcher may lag behind before it is dropped
+SHORT_HISTORY = 100  # the same while the disk is full: the space of older rows is needed for writes
+SUBSCRIBER_LIMIT = 1000  # events by which a watcher may lag before it is dropped
 
 __all__ = ["Change", "Key", "Store", "Subscription"]
 
 
 class Change(NamedTuple):
-    """One committed write. ``before`` is the object it replaced, None when it was created."""
+    """One committed write. ``before`` is the object it replaced; None if the object is new."""
 
     revision: int
     key: Key
-    type: str  # ADDED, MODIFIED or DELETED; UNCHANGED when nothing was to be written
+    type: str  # ADDED, MODIFIED or DELETED; UNCHANGED if there was nothing to write
     object: Object
     before: Object | None
 
 
 class Subscription:
-    """A watcher's queue of changes; ``lost`` once it lagged too far behind."""
+    """A watcher's queue of changes; ``lost`` is set once it lags too far behind."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Change] = asyncio.Queue(SUBSCRIBER_LIMIT)
         self.lost = False
 
     def offer(self, change: Change) -> None:
-        """Never waits: a slow watcher is dropped, and lists again."""
+        """Enqueue a change without waiting: a watcher that is too slow is dropped and must list again."""
         try:
             self.queue.put_nowait(change)
         except asyncio.QueueFull:
@@ -57,7 +57,7 @@ class Subscription:
 
 
 class Store:
-    """One database. All methods are called in one event loop, but ``get`` also in a ``change`` (see ``write``)."""
+    """One database. Call its methods in one event loop only, except ``get`` within a ``change`` (see ``write``)."""
 
     def __init__(self, path: Path, history: int = HISTORY, disk: Disk | None = None) -> None:
         self._path = path
@@ -69,10 +69,10 @@ class Store:
         self._writes: set[asyncio.Task[Change]] = set()
         self._lock = asyncio.Lock()
         self.revision = 0
-        self.last_write_ok = True  # whether the last use of the file went well; after a failure only a write tells
+        self.last_write_ok = True  # False after a failed access to the file, until a write succeeds
 
     async def open(self) -> None:
-        """Load the current objects. Raises errors.SettingError when the file cannot be used."""
+        """Load the current objects. Raises errors.SettingError if the file cannot be used."""
         loop = asyncio.get_running_loop()
         try:
             self._rows = await loop.run_in_executor(self._thread, Rows, self._path, self._disk)
@@ -98,7 +98,7 @@ class Store:
         return item
 
     async def close(self) -> None:
-        """Finish the writes under way and close the file."""
+        """Finish pending writes and close the file."""
         await asyncio.gather(*self._writes, return_exceptions=True)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._rows.close)
         self._thread.shutdown(wait=False)
@@ -108,12 +108,12 @@ class Store:
         return self._objects.get(key.resource, {}).get((key.namespace, key.name))
 
     def select(self, resource: str, namespace: str) -> list[Object]:
-        """The current objects in order of namespace and name; "" means all namespaces."""
+        """The current objects ordered by namespace and name; "" means all namespaces."""
         found = self._objects.get(resource, {})
         return [found[place] for place in sorted(found) if not namespace or place[0] == namespace]
 
     async def select_at(self, revision: int, resource: str, namespace: str) -> list[Object] | None:
-        """The objects as they were at a revision, or None when it is compacted or yet to come."""
+        """The objects at a revision; None if it is compacted or does not exist yet."""
         if not self._knows(revision):
             return None
         items = await self._call(
@@ -122,9 +122,9 @@ class Store:
         return items if self._knows(revision) else None
 
     async def changes(self, since: int, until: int, resource: str) -> list[Change] | None:
-        """The next changes of a resource after ``since``, up to ``until``; None when they are compacted.
+        """The next batch of changes of a resource after ``since``, up to ``until``; None if they are compacted.
 
-        Not all at once: whoever wants the rest asks again from the last one on, until there are none.
+        Call again with the last revision for the next batch, until the list is empty.
         """
         if not self._knows(since):
             return None
@@ -141,12 +141,12 @@ class Store:
         *,
         dry: bool = False,
     ) -> Change:
-        """Replace the object by what ``change`` makes of the current one; None deletes it.
+        """Replace the object with the result of ``change`` for the current one; None deletes it.
 
-        An unchanged object is not written; with ``dry`` none is. What ``change`` raises is raised here. ``urgency``
-        says, of what was there and what was made of it, whether that must be written on a full disk. Both run in the
-        store's thread, and until they are done nothing else is written. Raises errors.DiskFullError, and
-        errors.ApiUnavailableError when the disk fails. Who is cancelled while waiting has written all the same.
+        Does not write an unchanged object, nor any with ``dry``. Exceptions of ``change`` propagate. ``urgency``
+        decides from the old and the new object whether the write may use the reserve on a full disk. Both run in the
+        store's thread and block other writes. Raises errors.DiskFullError, and errors.ApiUnavailableError if the disk
+        fails. Cancelling the caller does not cancel the write.
         """
         task = asyncio.create_task(self._write(partial(self._make, key, change, None if dry else urgency)))
         self._writes.add(task)
@@ -154,27 +154,27 @@ class Store:
         return await asyncio.shield(task)
 
     def subscribe(self) -> Subscription:
-        """See every change from now on."""
+        """Return a subscription that receives every change from now on."""
         subscription = Subscription()
         self.attach(subscription.offer)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Stop seeing changes."""
+        """End a subscription."""
         self._listeners.remove(subscription.offer)
 
     def attach(self, listener: Callable[[Change], None]) -> None:
-        """Call the listener with every change, before the write that made it returns. It must not wait."""
+        """Call the listener with every change, before the write returns. It must not block."""
         self._listeners.append(listener)
 
     def detach(self, listener: Callable[[Change], None]) -> None:
-        """Call it no more."""
+        """Stop calling the listener."""
         self._listeners.remove(listener)
 
     async def compact(self) -> None:
-        """Forget replaced rows beyond the history, in steps between which writes go on.
+        """Delete replaced rows beyond the history, in steps, so that writes can run in between.
 
-        While the disk is full most of the history goes, as what is written now needs its space.
+        While the disk is full, keeps a short history only: writes need the space.
         """
         floor = self.revision - (min(self._retained, SHORT_HISTORY) if self._disk.fault else self._retained)
         more = floor > self._rows.floor
@@ -182,7 +182,7 @@ class Store:
             more = await self._call(lambda: self._rows.compact(floor))
 
     async def refill(self) -> None:
-        """Bring the reserve for a full disk to its size, as far as there is room."""
+        """Grow the reserve for a full disk to its size, as far as there is space."""
         await self._call(self._rows.reserve.refill)
 
     def _knows(self, revision: int) -> bool:
@@ -201,7 +201,7 @@ class Store:
         change: Callable[[Object | None], Object | None],
         urgency: Callable[[Object | None, Object | None], Urgency] | None,
     ) -> Change:
-        """Make the object and put it on disk, in the store's thread; without an urgency it is only made."""
+        """Compute the object and write it; runs in the store's thread. Without an urgency (dry run) writes nothing."""
         before = self.get(key)
         after = change(before)
         if after is None and before is None:
@@ -232,7 +232,7 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._checked, work)
 
     def _checked(self, work: Callable[[], T]) -> T:
-        """Do the work in the store's thread; its failure as one that a client can be told."""
+        """Run work in the store's thread; turn its failure into an error for the client."""
         try:
             return work()
         except (sqlite3.Error, OSError) as error:
@@ -242,7 +242,7 @@ class Store:
                 raise reserve.refusal(self._disk) from error
             self.last_write_ok = False
             raise errors.ApiUnavailableError(
-                f"the database {self._path} cannot be used ({error}): {sqlite_errors.remedy(cause)}",
+                f"cannot use the database {self._path} ({error}): {sqlite_errors.remedy(cause)}",
                 code=503,
                 reason="ServiceUnavailable",
             ) from error

@@ -1,1 +1,1 @@
-"""The verbs on stored objects: read, write, watch, scale."""
+"""The API verbs on stored objects: read, write, watch, scale."""

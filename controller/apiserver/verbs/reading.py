@@ -1,4 +1,4 @@
-"""The verbs that read: get and list, whole or in pages as of one revision. What they find is as it is stored."""
+"""The read verbs: get and list, optionally paged at one revision. Return objects in their stored form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reading:
         self._store = store
 
     def get(self, ref: ResourceRef, least: int = 0) -> Object:
-        """One object, not older than that revision."""
+        """Get one object, at least as new as revision ``least``."""
         self._check_reached(least)
         found = self._store.get(ref.key)
         if found is None:
@@ -30,7 +30,7 @@ class Reading:
         return found
 
     async def select(self, ref: ResourceRef, options: ListOptions) -> tuple[list[Object], Object]:
-        """The chosen objects, and the metadata of their list."""
+        """Return the selected objects and the metadata of their list."""
         resource = ref.resource
         matches = predicate(resource, options.label, options.field)
         self._check_reached(max(options.at, options.least))
@@ -67,7 +67,7 @@ class Reading:
 
 
 def predicate(resource: Resource, label: str, field: str) -> Callable[[Object], bool]:
-    """Both selectors as one predicate over stored objects. Raises failures.Failure when one cannot be read."""
+    """Combine both selectors into one predicate on stored objects. Raises failures.Failure for a malformed one."""
     readers: dict[str, Callable[[Object], str]] = {
         "metadata.name": lambda item: str(item["metadata"]["name"]),
         "metadata.namespace": lambda item: str(item["metadata"].get("namespace", "")),

@@ -29,17 +29,17 @@ GUARDS = ("name", "uid", "resourceVersion")
 
 
 class Scales:
-    """Writes scales; what is written is the whole object. Raises failures.Failure."""
+    """Writes scales by rewriting the whole object. Raises failures.Failure."""
 
     def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs
 
     async def update(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
-        """Replace by the body."""
+        """Replace the scale with the body."""
         return await self._change(ref, lambda _: body, options)
 
     async def patch(self, ref: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
-        """Patch by content type; a scale has no lists, so a strategic patch is a merge patch."""
+        """Patch by content type; a scale has no lists, so a strategic merge patch equals a merge patch."""
         return await self._change(ref, writing.patcher(patch, MERGED.get(kind, kind)), options)
 
     async def _change(self, ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
@@ -52,11 +52,11 @@ class Scales:
 
 
 def of(resource: Resource, item: Object, missing: int | None = None) -> Object:
-    """The scale of an object. ``missing``: the count of an object that has none; without it failures.Failure (422)."""
+    """The scale of an object. Raises failures.Failure (422) if it has no replica count and ``missing`` gives none."""
     paths = _paths(resource)
     replicas = tables.read(item, paths["specReplicasPath"]) or ([] if missing is None else [missing])
     if not replicas:
-        why = "Required value: the object has no count of replicas; set one"
+        why = "Required value: the object has no replica count; set one"
         cause = Cause("FieldValueRequired", why, json_path(paths))
         raise failures.invalid(resource, item["metadata"]["name"], [cause])
     status: Object = {"replicas": next(iter(tables.read(item, paths["statusReplicasPath"])), 0)}
@@ -68,7 +68,7 @@ def of(resource: Resource, item: Object, missing: int | None = None) -> Object:
 
 
 def taken(resource: Resource, item: Object, scale: Any) -> Object:
-    """The object with the count that a scale asks for. Raises failures.Failure (400, 422)."""
+    """The object with the replica count of a scale. Raises failures.Failure (400, 422)."""
     if structural.validate(scale, _SHAPE) or (scale.get("apiVersion"), scale.get("kind")) != (API_VERSION, KIND):
         raise failures.bad_request(f"the body must be a {KIND} of {API_VERSION}")
     replicas = (scale.get("spec") or {}).get("replicas", 0)
@@ -82,7 +82,7 @@ def taken(resource: Resource, item: Object, scale: Any) -> Object:
 
 
 def json_path(paths: Object) -> str:
-    """Where the wanted count stands."""
+    """The path of the desired replica count."""
     return str(paths["specReplicasPath"]).removeprefix(".")
 
 

@@ -1,6 +1,6 @@
-"""What must be written on a full disk: statuses, marks in the metadata, leases, the journal of commands, and deletions.
+"""Which writes succeed on a full disk: statuses, metadata, leases, the command journal, and deletions.
 
-Whatever else is refused then, above all what makes the database larger.
+All other writes are rejected, above all those that grow the database.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.storage.reserve import Urgency
 
-# Without its journal no command of the cloud is carried out, so none that deletes either.
+# Without the journal no command of the cloud runs, including those that delete and so free space.
 NECESSARY = ("leases.coordination.k8s.io", f"runtimecommands.{names.GROUP}")
 
 
 def of(
     resource: Resource, options: WriteOptions, before: dict[str, Any] | None, made: dict[str, Any] | None
 ) -> Urgency:
-    """The urgency of a write that makes this of the object, None when it deletes it."""
+    """The urgency of a write that turns ``before`` into ``made``; None if it deletes the object."""
     if made is None or "deletionTimestamp" in made["metadata"]:
         return Urgency.DELETION
     if options.necessary or options.subresource == "status" or resource.key in NECESSARY:
@@ -28,5 +28,5 @@ def of(
 
 
 def _content(item: dict[str, Any]) -> dict[str, Any]:
-    """All but the metadata: a deletion may need a mark on another object, such as who owns the container now."""
+    """All but the metadata: a deletion may need to mark another object, e.g. with the container's new owner."""
     return {name: value for name, value in item.items() if name != "metadata"}

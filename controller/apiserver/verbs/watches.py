@@ -1,4 +1,4 @@
-"""A watch: what was there, what changed since, and bookmarks, as one stream of JSON lines."""
+"""A watch: the initial objects, changes and bookmarks as one stream of JSON lines."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ BOOKMARK_SECONDS = 30.0
 
 
 class Event(NamedTuple):
-    """What happened to an object that a watcher sees."""
+    """A change of one object as a watcher sees it."""
 
     type: str
-    object: Object  # as it is stored
+    object: Object  # in its stored form
 
 
 class Watch:
-    """One client's view of one collection, in the form that was agreed on."""
+    """One client's watch of one collection, in the negotiated form."""
 
     def __init__(
         self, store: Store, ref: ResourceRef, matches: Callable[[Object], bool], form: Form, worker: Worker,
         turn: asyncio.Lock,
     ) -> None:  # fmt: skip
-        """``turn`` is held while a piece of the history is read."""
+        """``turn`` is held while reading a batch of the history."""
         self._store = store
         self._ref = ref
         self._matches = matches
@@ -41,8 +41,8 @@ class Watch:
         self._turn = turn
 
     async def events(self, options: WatchOptions) -> AsyncGenerator[bytes, None]:
-        """The events until the time is up, or an error where a revision cannot be had."""
-        # Subscribed before the past is read, so that nothing falls between the two.
+        """Yield events until the timeout, or an error event if a revision is unavailable."""
+        # Subscribe before reading the history, so that no change is missed in between.
         subscription, until = self._store.subscribe(), self._store.revision
         try:
             async for event in self._past(options, until):
@@ -57,7 +57,7 @@ class Watch:
             self._store.unsubscribe(subscription)
 
     async def _past(self, options: WatchOptions, until: int) -> AsyncGenerator[Event, None]:
-        """What is there or has happened since, a piece at a time. Raises failures.Failure."""
+        """Yield the initial objects, or the changes since a revision, in batches. Raises failures.Failure."""
         if options.since > until and options.initial is not None:
             raise failures.too_large_version(options.since, until)
         if options.initial is False and not options.since:
@@ -95,7 +95,7 @@ class Watch:
                 yield await self._line(event)
 
     def _event(self, change: Change) -> Event | None:
-        """What the change is to this watcher: selectors may turn a MODIFIED into ADDED or DELETED."""
+        """The change as this watcher sees it: selectors may turn MODIFIED into ADDED or DELETED."""
         if change.key.resource != self._ref.resource.key:
             return None
         if self._ref.namespace and change.key.namespace != self._ref.namespace:
@@ -107,7 +107,7 @@ class Watch:
         return Event("DELETED", change.object) if before else None
 
     async def _line(self, event: Event) -> bytes:
-        """The event as the client sees it; others have a turn between two lines."""
+        """Encode an event for the client. Yields to the event loop between two lines."""
         await asyncio.sleep(0)
         kind, item = event
         return await self._worker.handle([item], lambda: self._encoded(kind, shown(self._ref.resource, item)))
@@ -121,7 +121,7 @@ class Watch:
         return self._encoded("BOOKMARK", item)
 
     def _encoded(self, kind: str, item: Object) -> bytes:
-        """A line of the stream; the columns of a table come with the first one only."""
+        """A line of the stream; only the first one contains the columns of a Table."""
         event = {"type": kind, "object": self._form.of_object(self._ref.resource, item)}
         if not self._form.headless:
             self._form = self._form.without_columns

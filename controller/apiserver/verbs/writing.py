@@ -1,4 +1,4 @@
-"""The verbs that write: create, update, patch, apply, delete, deletecollection - on any resource."""
+"""The write verbs on any resource: create, update, patch, apply, delete."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from controller.apiserver.verbs import urgency
 Object = dict[str, Any]
 Step = Callable[[Object | None], Object]
 Advice = Callable[[Object, Sequence[Object]], list[str]]
-"""What the writer of an object should know, from it and all objects of its resource as they are then."""
+"""Computes warnings for the writer of an object from it and all current objects of its resource."""
 
-NAME_ATTEMPTS = 7  # further names that are tried when a generated one is taken
+NAME_ATTEMPTS = 7  # further attempts if a generated name is taken
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -33,9 +33,9 @@ _PATCH_CODES = {patches.MalformedPatchError: 400, patches.TooManyOperationsError
 
 
 class Written(NamedTuple):
-    """What a write made, for its answer."""
+    """The result of a write, for the response."""
 
-    object: Object  # as it is stored
+    object: Object  # in its stored form
     warnings: list[str]
     type: str  # as in store.Change
 
@@ -59,7 +59,7 @@ class ResourceRef(NamedTuple):
 
 
 class Verbs:
-    """The writing operations of the API on one store. Raises failures.Failure and errors.ApiUnavailableError.
+    """The write operations of the API on one store. Raises failures.Failure and errors.ApiUnavailableError.
 
     ``advice``: warnings of an application about its own resources, by the key of the resource.
     """
@@ -69,9 +69,9 @@ class Verbs:
         self._advice = advice
 
     async def create(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
-        """Create; the name is in the body, or made from its ``generateName``."""
+        """Create; the body gives the name or a ``generateName``."""
         for _ in range(0 if strategy.metadata_string(body, "name") else NAME_ATTEMPTS):
-            with contextlib.suppress(failures.AlreadyExists):  # another name is tried
+            with contextlib.suppress(failures.AlreadyExists):  # try another generated name
                 return await self._create(ref, body, options)
         return await self._create(ref, body, options)
 
@@ -80,10 +80,10 @@ class Verbs:
         warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
-            typed, warnings[:] = admission.decode(ref.resource, body, options)
+            typed, warnings[:] = admission.typed(ref.resource, body, options)
             self._check_room(ref)
             typed["metadata"]["name"] = ref.name
-            item = strategy.prepare_create(ref.resource, typed, ref.namespace, options)
+            item = strategy.created(ref.resource, typed, ref.namespace, options)
             if current is not None:
                 raise failures.already_exists(ref.resource, ref.name)
             return item
@@ -91,7 +91,7 @@ class Verbs:
         return await self._write(ref, change, warnings, options)
 
     async def update(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
-        """Replace by the body."""
+        """Replace the object with the body."""
         given = strategy.metadata_string(body, "name")
         if not given:
             why = f"the name of the object ({ref.name} based on URL) was undeterminable: name must be provided"
@@ -99,7 +99,7 @@ class Verbs:
         if given != ref.name:
             why = f"the name of the object ({given}) does not match the name on the URL ({ref.name})"
             raise failures.bad_request(why)
-        if ref.resource.creates_on_update and self._store.get(ref.key) is None:
+        if ref.resource.by_update and self._store.get(ref.key) is None:
             return await self.create(ref, body, options)
         return await self.change(ref, lambda _: body, options)
 
@@ -110,45 +110,43 @@ class Verbs:
         return await self.change(ref, patcher(patch, kind), options)
 
     async def apply(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
-        """Server-side apply: creates the object when it is not there."""
+        """Server-side apply; creates the object if it does not exist."""
         resource = ref.resource
         manager = Manager(options.manager, managers.APPLY, resource.api_version, options.subresource)
         warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
-            typed, warnings[:] = admission.decode_applied(resource, body, options)
+            typed, warnings[:] = admission.applied(resource, body, options)
             config = _applicable(ref, typed, options.subresource)
             if current is None and options.subresource:
                 raise failures.not_found(resource, ref.name)
             live = shown(resource, current) if current else {}
             try:
-                merged, owned = apply.apply(
-                    live, config, manager, resource.structural_schema, times.now(), force=options.force
-                )
+                merged, owned = apply.apply(live, config, manager, resource.structure, times.now(), force=options.force)
             except apply.Conflicts as conflicts:
                 raise failures.apply_conflict(
                     resource, ref.name, apply.message(conflicts), apply.causes(conflicts)
                 ) from conflicts
             if current is None:
                 self._check_room(ref)
-                return strategy.with_managers(strategy.prepare_create(resource, merged, ref.namespace, options), owned)
-            return strategy.with_managers(strategy.prepare_replacement(resource, current, merged, options), owned)
+                return strategy.managed(strategy.created(resource, merged, ref.namespace, options), owned)
+            return strategy.managed(strategy.replaced(resource, current, merged, options), owned)
 
         return await self._write(ref, change, warnings, options)
 
     async def delete(self, ref: ResourceRef, request: Deletion, options: WriteOptions) -> Written:
-        """Delete, or begin to, while finalizers hold the object."""
+        """Delete, or mark for deletion while finalizers remain."""
 
         def change(current: Object | None) -> Object:
             if current is None:
                 raise failures.not_found(ref.resource, ref.name)
             deletions.check(ref.resource, current, request)
-            return deletions.mark_deleted(ref.resource, current, request)
+            return deletions.begun(ref.resource, current, request)
 
         return await self._write(ref, change, [], options)
 
     async def release(self, ref: ResourceRef, without: Callable[[Object], Object]) -> None:
-        """Take what the server itself held a deleted object with; it goes when no one else holds it."""
+        """Drop the server's own finalizers of a deleted object by ``without``; removes it if no others remain."""
 
         def change(current: Object | None) -> Object:
             if current is None:
@@ -158,15 +156,15 @@ class Verbs:
         await self._write(ref, change, [], WriteOptions())
 
     async def change(self, ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
-        """Replace the object by what is made of it."""
+        """Replace the object with what ``make`` returns for it."""
         resource = ref.resource
         warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
             if current is None:
                 raise failures.not_found(resource, ref.name)
-            typed, warnings[:] = admission.decode(resource, make(shown(resource, current)), options)
-            return strategy.prepare_update(resource, current, typed, options)
+            typed, warnings[:] = admission.typed(resource, make(shown(resource, current)), options)
+            return strategy.changed(resource, current, typed, options)
 
         return await self._write(ref, change, warnings, options)
 
@@ -182,7 +180,7 @@ class Verbs:
             return None if strategy.is_removable(made) else made
 
         done = await self._store.write(ref.key, step, partial(urgency.of, ref.resource, options), dry=options.dry)
-        # Who took the last finalizer sees what that made of the object; watchers see what was stored.
+        # The client that removed the last finalizer gets its result; watchers get the last stored version.
         written = made if done.type == "DELETED" else done.object
         return Written(written, [*warnings, *self._advised(ref, written, options)], done.type)
 
@@ -193,7 +191,7 @@ class Verbs:
         return advise(written, self._store.select(ref.resource.key, ""))
 
     def _check_room(self, ref: ResourceRef) -> None:
-        """Whether something new may come there. Raises failures.Failure."""
+        """Raise failures.Failure unless the resource and the namespace accept new objects."""
         if ref.resource.terminating:
             why = "create not allowed while custom resource definition is terminating"
             raise failures.Failure(405, "MethodNotAllowed", why)
@@ -210,7 +208,7 @@ class Verbs:
 
 
 def patcher(patch: Any, kind: str) -> Callable[[Object], Object]:
-    """What a patch of this content type does. Raises failures.Failure (400, 413, 422) when it is applied."""
+    """Return a function that applies the patch by content type and raises failures.Failure (400, 413, 422)."""
     applied = {JSON_PATCH: patches.apply_json, MERGE_PATCH: patches.merge, STRATEGIC_PATCH: strategic.merge}[kind]
 
     def make(current: Object) -> Object:
@@ -224,24 +222,24 @@ def patcher(patch: Any, kind: str) -> Callable[[Object], Object]:
 
 
 def shown(resource: Resource, item: Object) -> Object:
-    """The stored object in the version that was asked for, with the defaults that came after it was written."""
+    """The stored object in the requested API version, with defaults added to the schema since it was written."""
     item = resource.present(item)
     written = item["metadata"].get("resourceVersion")  # none yet in a dry run
     if written and int(written) < resource.defined_at:
-        item = admission.adapted_to_schema(resource, item)
+        item = admission.refreshed(resource, item)
     return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
 
 
 def _applicable(ref: ResourceRef, item: Object, subresource: str) -> Object:
-    """The part of an applied configuration that this path writes. Raises failures.Failure (400)."""
+    """The part of an applied configuration that the (sub)resource writes. Raises failures.Failure (400)."""
     resource = ref.resource
     if item["metadata"].get("managedFields"):
         raise failures.bad_request("metadata.managedFields must be nil")
     metadata = {**item["metadata"], "name": item["metadata"].get("name") or ref.name}
     part = resource.subresource(subresource)
-    if subresource == "status" and resource.status_write_keeps_metadata:
+    if subresource == "status" and resource.status_alone:
         metadata = {key: value for key, value in metadata.items() if key in ("name", "uid", "resourceVersion")}
     if part is not None and part.writes:
         return {"metadata": metadata, **({part.writes: item[part.writes]} if part.writes in item else {})}
-    rest = {name: value for name, value in item.items() if name not in resource.fields_kept_by(subresource)}
+    rest = {name: value for name, value in item.items() if name not in resource.parted(subresource)}
     return {**rest, "metadata": metadata}

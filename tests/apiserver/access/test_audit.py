@@ -1,4 +1,4 @@
-"""What the log says of writes: who wrote what, and nothing of its body."""
+"""The audit log of writes: who wrote what, without the body."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, acting, han
 
 
 def audited(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """The lines of the log of writes."""
+    """The lines of the audit log."""
     fields = ("user", "verb", "resource", "object", "code")
     lines = [record for record in caplog.records if record.name == "edge.audit"]
     return [{field: getattr(line, field) for field in fields} for line in lines]
 
 
-async def test_every_write_leaves_a_line_and_no_line_has_a_body(
+async def test_every_write_is_logged_without_its_body(
     server: ApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "edge.audit")
@@ -37,7 +37,7 @@ async def test_every_write_leaves_a_line_and_no_line_has_a_body(
     assert "nobody's business" not in caplog.text
 
 
-async def test_a_refused_write_leaves_a_line(
+async def test_a_rejected_write_is_logged(
     server: ApiServer, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "edge.audit")
@@ -47,7 +47,7 @@ async def test_a_refused_write_leaves_a_line(
     assert (line["user"], line["code"]) == ("viewer", 403)
 
 
-async def test_what_a_box_writes_all_day_is_told_to_who_debugs(
+async def test_routine_writes_are_logged_at_debug(
     server: ApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "edge.audit")
@@ -57,7 +57,7 @@ async def test_what_a_box_writes_all_day_is_told_to_who_debugs(
     assert [record.levelname for record in caplog.records if record.name == "edge.audit"] == ["DEBUG"]
 
 
-async def test_who_acts_as_another_is_named_too(
+async def test_the_impersonator_is_logged_too(
     server: ApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "edge.audit")

@@ -1,4 +1,4 @@
-"""Certificates of the embedded API and its users: how long each is good, and who trusts it after its renewal."""
+"""Certificates of the embedded API and its users: validity, and trust after renewal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.apiserver.conftest import CONFIG_MAPS, Clock, handed_out, kubectl, se
 DAY = 86_400.0
 
 
-async def test_a_certificate_is_good_until_its_end_also_on_a_kept_connection(
+async def test_an_expired_certificate_is_rejected_also_on_a_kept_connection(
     server: ApiServer, tmp_path: Path, clock: Clock
 ) -> None:
     async with handed_out(tmp_path, "viewer", 3600, clock) as viewer:
@@ -30,7 +30,7 @@ async def test_a_certificate_is_good_until_its_end_also_on_a_kept_connection(
         assert await status(viewer, "GET", CONFIG_MAPS) == 401
 
 
-async def test_a_certificate_of_another_authority_is_refused_by_tls(server: ApiServer, tmp_path: Path) -> None:
+async def test_tls_rejects_a_certificate_of_another_ca(server: ApiServer, tmp_path: Path) -> None:
     config, other = await asyncio.to_thread(server.kubeconfig), Pki(tmp_path / "other")
     await asyncio.to_thread(other.ensure, time.time())
     foreign = await asyncio.to_thread(other.issue_client, "admin", 60.0, time.time())
@@ -41,7 +41,7 @@ async def test_a_certificate_of_another_authority_is_refused_by_tls(server: ApiS
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.3", "127.0.0.4"], ids=["itself", "known", "unknown"])
-async def test_a_host_that_is_opened_is_reached_by_any_name(tmp_path: Path, address: str) -> None:
+async def test_an_exposed_server_is_reached_by_any_name(tmp_path: Path, address: str) -> None:
     opened = ApiServer(tmp_path, "0.0.0.0", 0, [], "edge", addresses=lambda: ["127.0.0.3"])
     await opened.start()
     await asyncio.to_thread(opened.write_kubeconfig, tmp_path / "kubeconfig")
@@ -68,10 +68,10 @@ async def test_certificates_are_renewed_while_the_server_runs(server: ApiServer,
     assert await asyncio.to_thread(served) != before
     assert await asyncio.to_thread((tmp_path / "kubeconfig").read_text) != first
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/api", ssl=context) as answer:
-        assert answer.status == 200, "who has the former kubeconfig goes on with it"
+        assert answer.status == 200, "the former kubeconfig is still accepted"
 
 
-async def test_who_trusts_a_former_certificate_of_the_authority_goes_on(
+async def test_clients_that_trust_a_former_ca_certificate_still_connect(
     server: ApiServer, tmp_path: Path, clock: Clock
 ) -> None:
     found = await asyncio.to_thread(server.credentials, "admin")
@@ -89,7 +89,7 @@ async def test_who_trusts_a_former_certificate_of_the_authority_goes_on(
     assert published == await asyncio.to_thread(found.ca.read_text)
 
 
-def test_a_handed_out_certificate_ends_when_the_kubeconfig_says(tmp_path: Path) -> None:
+def test_an_issued_certificate_expires_as_requested(tmp_path: Path) -> None:
     kept = Pki(tmp_path)
     kept.ensure(time.time())
     pair = certificates.read(*kept.issue_client("viewer", 60, time.time()))

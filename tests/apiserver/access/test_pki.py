@@ -1,4 +1,4 @@
-"""Certificates and tokens: made once, mended after a power cut, renewed before they end."""
+"""Certificates and tokens: created once, repaired after a power cut, renewed before they expire."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DAY = 86_400.0
 
 
 def certificate(directory: Path, name: str) -> x509.Certificate:
-    """A certificate as it is on disk."""
+    """Read a certificate from disk."""
     return x509.load_pem_x509_certificate((directory / f"{name}.crt").read_bytes())
 
 
-def sound(directory: Path, now: float = NOW) -> bool:
-    """Whether a server and its users can use what is there."""
+def is_usable(directory: Path, now: float = NOW) -> bool:
+    """Whether the server and its users can use the files."""
     pki = Pki(directory)
     pki.server_context()
     ca = certificate(directory, "ca")
@@ -33,7 +33,7 @@ def sound(directory: Path, now: float = NOW) -> bool:
     return len(pki.tokens()) == 2 and not pki.ensure(now)
 
 
-def test_everything_is_made_once_and_readable_by_nobody_else(tmp_path: Path) -> None:
+def test_files_are_created_once_and_readable_by_the_owner_only(tmp_path: Path) -> None:
     assert Pki(tmp_path).ensure(NOW)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     assert not Pki(tmp_path).ensure(NOW)
@@ -52,16 +52,14 @@ def test_everything_is_made_once_and_readable_by_nobody_else(tmp_path: Path) -> 
     ],
     ids=["empty certificate", "torn key", "key of another", "no key of the CA", "empty token"],
 )
-def test_what_a_power_cut_damaged_is_made_anew(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+def test_files_damaged_by_a_power_cut_are_recreated(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     Pki(tmp_path).ensure(NOW)
     damage(tmp_path)
     Pki(tmp_path).ensure(NOW)
-    assert sound(tmp_path)
+    assert is_usable(tmp_path)
 
 
-def test_that_an_authority_is_another_one_is_told_with_what_to_do(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_replaced_ca_is_logged_with_a_remedy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Pki(tmp_path).ensure(NOW)
     assert caplog.text == ""
     (tmp_path / "ca.key").write_bytes(b"")
@@ -71,7 +69,7 @@ def test_that_an_authority_is_another_one_is_told_with_what_to_do(
     assert "edge-controller kubeconfig" in logged
 
 
-def test_certificates_are_renewed_before_they_end_and_tokens_stay(tmp_path: Path) -> None:
+def test_certificates_are_renewed_before_they_expire_and_tokens_are_kept(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     pki.ensure(NOW)
     tokens, ca, first = pki.tokens(), certificate(tmp_path, "ca"), certificate(tmp_path, "admin")
@@ -81,16 +79,16 @@ def test_certificates_are_renewed_before_they_end_and_tokens_stay(tmp_path: Path
     assert (pki.tokens(), certificate(tmp_path, "ca")) == (tokens, ca)
 
 
-def test_another_address_gets_another_server_certificate(tmp_path: Path) -> None:
+def test_a_new_address_leads_to_a_new_server_certificate(tmp_path: Path) -> None:
     Pki(tmp_path).ensure(NOW)
     assert Pki(tmp_path, lambda: ["127.0.0.2", "edge-7"]).ensure(NOW)
     names = certificate(tmp_path, "server").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "127.0.0.2" in [str(address) for address in names.get_values_for_type(x509.IPAddress)]
     assert "edge-7" in names.get_values_for_type(x509.DNSName)
-    assert not Pki(tmp_path).ensure(NOW), "an address that went away is no reason for another certificate"
+    assert not Pki(tmp_path).ensure(NOW), "a removed address does not require a new certificate"
 
 
-def test_the_authority_is_renewed_with_its_own_key_so_that_what_it_signed_stays_good(tmp_path: Path) -> None:
+def test_the_ca_is_renewed_with_its_own_key_so_that_issued_certificates_stay_valid(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     pki.ensure(NOW)
     first, handed_out = (
@@ -105,19 +103,19 @@ def test_the_authority_is_renewed_with_its_own_key_so_that_what_it_signed_stays_
     assert renewed.not_valid_after_utc - first.not_valid_after_utc > datetime.timedelta(days=3000)
     handed_out.verify_directly_issued_by(renewed)
     certificate(tmp_path, "server").verify_directly_issued_by(first)
-    assert sound(tmp_path, late)
+    assert is_usable(tmp_path, late)
 
 
 @pytest.mark.parametrize(
     "clocks",
     [
-        (0.0, NOW),  # made at the first start of a box without a battery, before it asked for the time
+        (0.0, NOW),  # first start of a host without a battery-backed clock, before time synchronization
         (NOW, 0.0, NOW),  # the battery died
         (NOW, NOW + 70 * 365 * DAY, NOW),  # somebody set the wrong century
     ],
     ids=["1970 first", "back to 1970", "the wrong century"],
 )
-def test_a_clock_that_jumps_locks_nobody_out(tmp_path: Path, clocks: tuple[float, ...]) -> None:
+def test_clock_jumps_lock_out_no_user(tmp_path: Path, clocks: tuple[float, ...]) -> None:
     pki = Pki(tmp_path)
     pki.ensure(clocks[0])
     tokens, key = pki.tokens(), (tmp_path / "ca.key").read_bytes()
@@ -130,7 +128,7 @@ def test_a_clock_that_jumps_locks_nobody_out(tmp_path: Path, clocks: tuple[float
     assert (pki.tokens(), (tmp_path / "ca.key").read_bytes()) == (tokens, key)
 
 
-def test_a_certificate_is_handed_out_for_as_long_as_asked_and_not_kept(tmp_path: Path) -> None:
+def test_a_client_certificate_is_issued_for_the_requested_time_and_not_stored(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     pki.ensure(NOW)
     before = set(tmp_path.iterdir())
@@ -141,7 +139,7 @@ def test_a_certificate_is_handed_out_for_as_long_as_asked_and_not_kept(tmp_path:
     assert set(tmp_path.iterdir()) == before
 
 
-def test_what_an_earlier_version_made_for_all_rights_is_replaced(tmp_path: Path) -> None:
+def test_a_controller_certificate_of_an_earlier_version_with_all_rights_is_replaced(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     pki.ensure(NOW)
     authority = certificates.read((tmp_path / "ca.crt").read_bytes(), (tmp_path / "ca.key").read_bytes())

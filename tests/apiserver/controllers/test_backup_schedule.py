@@ -1,4 +1,4 @@
-"""The daily backup and the space it needs."""
+"""The daily backup and its need for disk space."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ def backups(disk: SmallDisk) -> Backups:
 
 @pytest.fixture
 def back_up(disk: SmallDisk, backups: Backups) -> Callable[[], None]:
-    """What is called again and again; a backup is due."""
+    """The periodic call; a backup is due."""
     database = empty(disk.path / "objects.db")
     return BackupSchedule(database, backups, DailyTimer(backups, lambda: NOW, lambda: NOW), Disk(disk.path))
 
 
-def test_a_backup_that_would_fill_the_disk_is_not_taken_and_that_is_said_once(
+def test_a_backup_that_would_fill_the_disk_is_skipped_and_logged_once(
     disk: SmallDisk, backups: Backups, back_up: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     (disk.path / "other").write_bytes(b"\1" * (5 << 20))
     for _ in range(3):
         back_up()
     assert backups.all() == []
-    assert [record.levelno for record in caplog.records if "not taken" in record.message] == [logging.WARNING]
+    assert [record.levelno for record in caplog.records if "Cannot take" in record.message] == [logging.WARNING]
     (disk.path / "other").unlink()
     back_up()
     assert len(backups.all()) == 1
 
 
-def test_on_a_full_disk_a_backup_waits_in_silence(
+def test_no_backup_is_attempted_or_logged_on_a_full_disk(
     disk: SmallDisk, backups: Backups, back_up: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     disk.fill()
     back_up()
     assert backups.all() == []
-    assert not [record for record in caplog.records if "not taken" in record.message]
+    assert not [record for record in caplog.records if "Cannot take" in record.message]
     disk.free()
     back_up()
     assert len(backups.all()) == 1

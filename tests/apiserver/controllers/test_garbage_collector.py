@@ -1,4 +1,4 @@
-"""Garbage collection begins where a crash left it."""
+"""Garbage collection continues after a crash."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PLACE = ResourceRef(CONFIG_MAPS, "edge")
 
 
 async def make(store: Store, name: str, **metadata: Any) -> dict[str, Any]:
-    """An object, and the reference to it."""
+    """Create an object and return an owner reference to it."""
     made = await Verbs(store).create(PLACE, {"metadata": {"name": name, **metadata}}, WriteOptions())
     return {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": made.object["metadata"]["uid"]}
 
 
-async def test_what_was_begun_before_a_crash_is_finished_after_it(tmp_path: Path) -> None:
+async def test_a_restart_finishes_what_a_crash_interrupted(tmp_path: Path) -> None:
     store = Store(tmp_path / "objects.db")
     await store.open()
     await seed.create_defaults(store, ("edge", "default"), [])
@@ -33,7 +33,7 @@ async def test_what_was_begun_before_a_crash_is_finished_after_it(tmp_path: Path
     await make(store, "blocking", ownerReferences=[{**waiting, "blockOwnerDeletion": True}])
     await make(store, "orphan", ownerReferences=[orphaning])
     for name, policy in (("gone", "Background"), ("waiting", "Foreground"), ("orphaning", "Orphan")):
-        # Nobody collects: as if the process ended as soon as this was on disk.
+        # No collector is running: as if the process crashed right after this write.
         await Verbs(store).delete(PLACE._replace(name=name), Deletion(policy=policy), WriteOptions())
     await store.close()
 

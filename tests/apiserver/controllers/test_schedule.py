@@ -1,4 +1,4 @@
-"""What the server does by itself goes by a clock that is never set; only certificates go by the time of day."""
+"""Periodic maintenance uses the monotonic clock; only certificates use the wall clock."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ NOW = RELEASED.timestamp() + 100 * DAY
 DECADES = 54 * 365 * DAY
 
 
-class Box:
-    """A host with a folder of backups, a time of day and a clock that is never set."""
+class FakeHost:
+    """A host with a backup folder, a wall clock and a monotonic clock."""
 
     def __init__(self, tmp_path: Path, now: float) -> None:
         self.source = tmp_path / "objects.db"
@@ -33,7 +33,7 @@ class Box:
         self.daily_timer = DailyTimer(self.backups, lambda: self.now, lambda: self.elapsed)
 
     def run(self, seconds: float) -> int:
-        """Let time pass; how many backups were taken."""
+        """Advance both clocks; return how many backups were taken."""
         taken = 0
         for _ in range(int(seconds) // 600):
             self.now += 600
@@ -46,34 +46,34 @@ class Box:
 
 
 @pytest.mark.parametrize("step", [-DECADES, DECADES, -3600.0], ids=["decades back", "decades ahead", "an hour back"])
-def test_a_clock_that_is_set_brings_no_backup_and_keeps_none_away(tmp_path: Path, step: float) -> None:
-    box = Box(tmp_path, NOW)
-    assert box.run(2 * 3600) == 1
-    box.now += step
-    assert box.run(21 * 3600) == 0
-    box.now -= step
-    assert box.run(2 * 3600) == 1
+def test_setting_the_clock_neither_triggers_nor_delays_a_backup(tmp_path: Path, step: float) -> None:
+    host = FakeHost(tmp_path, NOW)
+    assert host.run(2 * 3600) == 1
+    host.now += step
+    assert host.run(21 * 3600) == 0
+    host.now -= step
+    assert host.run(2 * 3600) == 1
 
 
-def test_a_box_that_boots_in_1970_takes_one_a_day_whenever_it_learns_the_time(tmp_path: Path) -> None:
-    assert Box(tmp_path, NOW).run(600) == 1
+def test_a_host_that_boots_in_1970_takes_one_backup_a_day_once_its_clock_is_set(tmp_path: Path) -> None:
+    assert FakeHost(tmp_path, NOW).run(600) == 1
     for boot in range(1, 5):
-        box = Box(tmp_path, 0.0)
-        assert box.run(600) == 0
-        box.now = NOW + boot * DAY / 4
-        assert box.run(600) == (1 if boot == 4 else 0)
+        host = FakeHost(tmp_path, 0.0)
+        assert host.run(600) == 0
+        host.now = NOW + boot * DAY / 4
+        assert host.run(600) == (1 if boot == 4 else 0)
 
 
-def test_without_the_time_a_day_of_running_counts(tmp_path: Path) -> None:
-    box = Box(tmp_path, 0.0)
-    assert box.run(600) == 1, "there was none"
-    box = Box(tmp_path, 0.0)
-    assert box.run(DAY - 600) == 0
-    assert box.run(600) == 1
+def test_without_a_valid_clock_a_backup_is_due_after_a_day_of_uptime(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path, 0.0)
+    assert host.run(600) == 1, "no backup existed"
+    host = FakeHost(tmp_path, 0.0)
+    assert host.run(DAY - 600) == 0
+    assert host.run(600) == 1
 
 
 class Rounds(ControllerSchedule):
-    """Counts its rounds and does nothing else."""
+    """Records the times of its rounds and does nothing else."""
 
     def __init__(self, clock: Callable[[], float], elapsed: Callable[[], float]) -> None:
         super().__init__(Store(Path()), Pki(Path()), clock, self.once, lambda: None, elapsed)
@@ -84,7 +84,7 @@ class Rounds(ControllerSchedule):
 
 
 @pytest.mark.parametrize("step", [-DECADES, 0, DECADES])
-def test_certificates_are_looked_at_at_once_when_the_clock_was_set(step: float) -> None:
+def test_certificates_are_checked_at_once_after_the_clock_was_set(step: float) -> None:
     async def main() -> None:
         loop, set_by = asyncio.get_running_loop(), 0.0
         rounds = Rounds(lambda: NOW + loop.time() + set_by, loop.time)

@@ -1,4 +1,4 @@
-"""Bodies that break off: the client's fault, whatever the HTTP library calls it, and nothing for the log."""
+"""Aborted bodies are a client error, whatever exception the HTTP library raises."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
-async def test_a_body_that_breaks_off_is_refused(fault: Exception) -> None:
+async def test_an_aborted_body_is_a_bad_request(fault: Exception) -> None:
     loop = asyncio.get_running_loop()
     payload = streams.StreamReader(BaseProtocol(loop), 1 << 16, loop=loop)
     payload.feed_data(b"{")

@@ -1,4 +1,4 @@
-"""What bodies become, and which are refused: as Kubernetes does it, in time and memory that the text bounds."""
+"""Decoding of JSON and YAML bodies as in Kubernetes, with bounded time and memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from controller.apiserver import bounds
 from controller.apiserver.http import bodies, yaml_bodies
 
 MEGABYTES = 3 << 20
-# What YAML and JSON both take as it is: no control characters, no line breaks of Unicode.
+# Characters that YAML and JSON both accept unescaped: no control characters, no Unicode line breaks.
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp")), max_size=20)
 LEAVES = (
     st.none()
@@ -37,7 +37,7 @@ VALUES = st.recursive(
         b'{"a":"\x00"}', b'"' + b'\\"' * 1000,
     ],
 )  # fmt: skip
-def test_json_that_kubernetes_refuses_is_refused(raw: bytes) -> None:
+def test_json_that_kubernetes_rejects_is_rejected(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         bodies.of_json(raw)
 
@@ -52,7 +52,7 @@ def test_json_that_kubernetes_refuses_is_refused(raw: bytes) -> None:
         b'a: "\\ud800"',
     ],
 )  # fmt: skip
-def test_yaml_that_json_cannot_say_is_refused(raw: bytes) -> None:
+def test_yaml_that_json_cannot_represent_is_rejected(raw: bytes) -> None:
     with pytest.raises((ValueError, yaml.YAMLError)):
         yaml_bodies.of_yaml(raw)
 
@@ -68,7 +68,7 @@ def test_yaml_that_json_cannot_say_is_refused(raw: bytes) -> None:
         ("18446744073709551616", 18446744073709551616.0), ("!!int '7'", 7), ("\U0001f600", "\U0001f600"),
     ],
 )  # fmt: skip
-def test_plain_yaml_means_what_kubernetes_takes_it_for(text: str, value: Any) -> None:
+def test_plain_yaml_scalars_resolve_as_in_kubernetes(text: str, value: Any) -> None:
     found = yaml_bodies.of_yaml(f"a: {text}\n".encode()).object["a"]
     assert (found, type(found)) == (value, type(value))
 
@@ -80,16 +80,16 @@ def test_keys_become_strings() -> None:
 
 @pytest.mark.parametrize("kind", ["json", "yaml"])
 @given(value=VALUES)
-def test_what_json_can_say_comes_through(kind: str, value: Any) -> None:
+def test_any_json_value_round_trips(kind: str, value: Any) -> None:
     if kind == "json":
         assert bodies.of_json(json.dumps(value).encode()).object == value
     else:
-        # Quoted as JSON: which plain scalars are no text is told above.
+        # Quoted as in JSON; plain scalars are tested above.
         assert yaml_bodies.of_yaml(b"- " + json.dumps(value, ensure_ascii=False).encode()).object == [value]
 
 
 @given(raw=st.binary(max_size=200) | st.text("[]{}\"\\,:-?&*!|>%' \n\tab01.<~", max_size=60).map(str.encode))
-def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_decoded_or_rejected(raw: bytes) -> None:
     for read in (bodies.of_json, yaml_bodies.of_yaml):
         try:
             found = read(raw)
@@ -98,7 +98,7 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
         json.dumps(found.object, allow_nan=False, ensure_ascii=False).encode()
 
 
-def test_duplicates_are_told_where_they_are_and_nowhere_else() -> None:
+def test_duplicate_fields_are_reported_with_their_paths() -> None:
     found = bodies.of_json(b'{"a":{"x":1,"x":2},"a":1,"b":[{"y":1},{"y":1,"y":2}]}')
     assert found.duplicates == ('duplicate field "a"', 'duplicate field "b[1].y"')
     assert yaml_bodies.of_yaml(b"a: 1\nb: {c: 1, c: 2}\n").duplicates == ('line 2: key "c" already set in map',)
@@ -111,7 +111,7 @@ def test_duplicates_are_told_where_they_are_and_nowhere_else() -> None:
         (yaml_bodies.of_yaml, b"".join(b"k%d: 1\n" % (number // 2) for number in range(40_000))),
     ],
 )
-def test_of_many_duplicates_some_are_told(read: Any, raw: bytes) -> None:
+def test_the_number_of_reported_duplicates_is_bounded(read: Any, raw: bytes) -> None:
     found = read(raw)
     assert len(found.object) == 20_000
     assert len(found.duplicates) == bodies.DUPLICATES
@@ -130,7 +130,7 @@ def test_of_many_duplicates_some_are_told(read: Any, raw: bytes) -> None:
         (yaml_bodies.of_yaml, b"- ? a\n" * (MEGABYTES // 6)),
     ],
 )
-def test_what_is_too_wide_or_too_deep_is_refused_before_it_takes_memory(read: Any, raw: bytes) -> None:
+def test_too_many_values_or_levels_are_rejected_before_they_take_memory(read: Any, raw: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(bounds.ExceededError):
@@ -143,7 +143,7 @@ def test_what_is_too_wide_or_too_deep_is_refused_before_it_takes_memory(read: An
 @pytest.mark.parametrize(
     "raw", [json.dumps({"a": "[{," * 100_000}).encode(), json.dumps({"a": '{"b":"c"}' * 50_000}).encode()]
 )
-def test_brackets_and_quotes_in_a_text_count_for_nothing(raw: bytes) -> None:
+def test_brackets_and_quotes_within_strings_are_not_counted(raw: bytes) -> None:
     assert len(bodies.of_json(raw).object["a"]) >= 300_000
 
 

@@ -1,4 +1,4 @@
-"""How many connections a host may have, and which of them goes when there are too many that nobody knows."""
+"""Limits on connections per host and on unauthenticated connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from controller.apiserver.http.connection_limits import ConnectionLimits
 HERE, THERE, ELSEWHERE = "192.168.1.9", "192.168.1.10", "fe80::1%eth0"
 
 
-def test_one_host_leaves_room_to_others() -> None:
+def test_one_host_cannot_use_up_all_connections() -> None:
     limits = ConnectionLimits(most=3, per_host=2)
     for connection in ("a", "b"):
         limits.add(connection, HERE)
@@ -22,20 +22,20 @@ def test_one_host_leaves_room_to_others() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.7", "::1"])
-def test_the_box_itself_always_finds_room(host: str) -> None:
+def test_loopback_connections_are_never_refused(host: str) -> None:
     limits = ConnectionLimits(most=0, unauthenticated=0)
     assert limits.has_room(host)
     assert limits.add("a", host) is None
 
 
-def test_addresses_of_one_network_are_one_host() -> None:
+def test_addresses_of_one_ipv6_network_count_as_one_host() -> None:
     limits = ConnectionLimits(per_host=1)
     limits.add("a", "2001:db8:0:1::1")
     assert not limits.has_room("2001:db8:0:1:ffff::2")
     assert limits.has_room("2001:db8:0:2::1")
 
 
-def test_the_oldest_stranger_of_the_host_with_most_of_them_goes() -> None:
+def test_the_oldest_unauthenticated_connection_of_the_busiest_host_is_closed() -> None:
     limits = ConnectionLimits(unauthenticated=3)
     assert limits.add("theirs", THERE) is None
     assert limits.add("known", HERE) is None
@@ -44,7 +44,7 @@ def test_the_oldest_stranger_of_the_host_with_most_of_them_goes() -> None:
     assert limits.add("newer", HERE) == "old"
 
 
-def test_who_is_known_before_the_handshake_is_over_stays_known() -> None:
+def test_a_connection_that_authenticates_before_it_is_counted_stays_authenticated() -> None:
     limits = ConnectionLimits(unauthenticated=0)
     limits.mark_authenticated("connection")
     limits.retain({"arriving", "connection"})
@@ -56,7 +56,7 @@ def test_who_is_known_before_the_handshake_is_over_stays_known() -> None:
     assert limits.add("other", HERE) is None
 
 
-def test_what_has_ended_is_not_counted() -> None:
+def test_closed_connections_are_not_counted() -> None:
     limits = ConnectionLimits(most=1)
     limits.add("a", HERE)
     limits.retain(set())

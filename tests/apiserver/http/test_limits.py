@@ -1,4 +1,4 @@
-"""How much at once and how long: who is refused, who never is, and what a client is told."""
+"""Limits on concurrent requests and on their time: which are rejected, which never are, and with what response."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEALTH = Attributes("get", "/readyz")
 
 
 async def refused(limits: Limits, who: Identity, wanted: Attributes) -> int:
-    """The code of a refusal, 0 for none."""
+    """The status code of the rejection; 0 if accepted."""
     try:
         async with limits.place(who, wanted):
             return 0
@@ -27,14 +27,14 @@ async def refused(limits: Limits, who: Identity, wanted: Attributes) -> int:
         return failure.code
 
 
-async def test_who_comes_when_there_is_no_room_is_asked_to_come_again() -> None:
+async def test_a_request_over_the_limit_gets_429() -> None:
     limits = Limits(in_flight=1)
     async with limits.place(ADMIN, LIST):
         assert await refused(limits, ADMIN, LIST) == 429
     assert await refused(limits, ADMIN, LIST) == 0
 
 
-async def test_watches_health_and_the_controller_have_room_of_their_own() -> None:
+async def test_watches_health_checks_and_the_controller_have_their_own_limits() -> None:
     limits = Limits(in_flight=1, watches=1)
     async with limits.place(ADMIN, LIST), limits.place(ADMIN, WATCH):
         assert await refused(limits, ADMIN, WATCH) == 429
@@ -42,7 +42,7 @@ async def test_watches_health_and_the_controller_have_room_of_their_own() -> Non
             assert await refused(limits, who, wanted) == 0
 
 
-async def test_one_user_leaves_room_to_others() -> None:
+async def test_one_user_cannot_use_up_all_places() -> None:
     limits = Limits(in_flight=4, watches=4)
     for wanted in (LIST, WATCH):
         async with contextlib.AsyncExitStack() as held:
@@ -54,7 +54,7 @@ async def test_one_user_leaves_room_to_others() -> None:
         assert await refused(limits, VIEWER, wanted) == 0
 
 
-async def test_a_user_has_some_lists_at_once_and_the_next_one_waits() -> None:
+async def test_a_user_waits_beyond_some_concurrent_lists() -> None:
     limits = Limits()
     async with contextlib.AsyncExitStack() as held:
         for _ in range(LISTS):
@@ -66,7 +66,7 @@ async def test_a_user_has_some_lists_at_once_and_the_next_one_waits() -> None:
     assert await waiting == 0
 
 
-async def test_others_come_in_between_two_turns() -> None:
+async def test_other_tasks_run_between_two_turns() -> None:
     turn, done = Limits().turn(VIEWER), list[str]()
 
     async def take() -> None:
@@ -82,14 +82,14 @@ async def test_others_come_in_between_two_turns() -> None:
     assert "turn turn" not in " ".join(done)
 
 
-async def test_a_server_that_stops_answers_only_for_its_health() -> None:
+async def test_a_stopping_server_serves_only_health_checks() -> None:
     limits = Limits()
     limits.stopping = True
     assert await refused(limits, ADMIN, LIST) == 503
     assert await refused(limits, ADMIN, HEALTH) == 0
 
 
-async def test_a_refusal_tells_when_to_come_again() -> None:
+async def test_a_429_says_when_to_retry() -> None:
     limits = Limits(in_flight=0)
     with pytest.raises(failures.Failure) as refusal:
         async with limits.place(ADMIN, LIST):
@@ -98,7 +98,7 @@ async def test_a_refusal_tells_when_to_come_again() -> None:
     assert refusal.value.status()["details"] == {"retryAfterSeconds": 1}
 
 
-async def test_who_has_no_time_gets_504() -> None:
+async def test_a_request_over_its_timeout_gets_504() -> None:
     with pytest.raises(failures.Failure) as refusal:
         async with time(LIST, "10ms"):
             await asyncio.Event().wait()
@@ -112,11 +112,11 @@ async def test_who_has_no_time_gets_504() -> None:
         ("2h", LONGEST_SECONDS), ("0", LONGEST_SECONDS), ("-1s", LONGEST_SECONDS), ("100us", 0.0001),
     ],
 )  # fmt: skip
-def test_the_time_that_a_request_gets(text: str, seconds: float) -> None:
+def test_the_timeout_of_a_request_is_bounded(text: str, seconds: float) -> None:
     assert allotted(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["abc", "5", "s", "1 s", "--1s", "1x", "1s2"])
-def test_a_time_that_is_none(text: str) -> None:
+def test_a_malformed_timeout_is_rejected(text: str) -> None:
     with pytest.raises(failures.Failure, match="invalid timeout specified in the request URL"):
         allotted(text)

@@ -1,4 +1,4 @@
-"""The socket of the API: how many connections it takes, and from whom it always takes one."""
+"""The listener of the API: how many connections it accepts, and which it closes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from controller.apiserver.http.listener import MARK_AUTHENTICATED, Listener
 
 @pytest.fixture
 async def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """TLS of a server and of its clients."""
+    """The TLS contexts of the server and of its clients."""
     pki = Pki(tmp_path)
     await asyncio.to_thread(pki.ensure, time.time())
     context = await asyncio.to_thread(pki.server_context)
@@ -30,11 +30,11 @@ async def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 async def answer(request: web.Request) -> web.Response:
-    """Tells the path."""
+    """Responds with the path."""
     return web.Response(text=request.path)
 
 
-async def test_the_box_itself_is_let_in_where_there_is_room_for_nobody(
+async def test_loopback_connections_are_accepted_beyond_the_limit(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     made = Listener(answer, ConnectionLimits(most=0))
@@ -48,13 +48,13 @@ async def test_the_box_itself_is_let_in_where_there_is_room_for_nobody(
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the box's own connections count as those of another host, which takes all the time it likes."""
+    """Treat loopback connections as those of another host with unlimited time for its handshake."""
     monkeypatch.setattr(connection_limits, "_is_loopback", lambda _: False)
     monkeypatch.setattr(listener, "HANDSHAKE_SECONDS", 600.0)
 
 
 @pytest.mark.usefixtures("elsewhere")
-async def test_connections_count_before_their_handshake_has_begun(
+async def test_connections_count_before_their_handshake(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     made = Listener(answer, ConnectionLimits(most=1))
@@ -67,20 +67,20 @@ async def test_connections_count_before_their_handshake_has_begun(
 
 
 @pytest.mark.usefixtures("elsewhere")
-async def test_the_oldest_that_has_not_shown_who_it_is_goes_for_one_more(
+async def test_the_oldest_unauthenticated_connection_is_closed_for_a_new_one(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    async def known(request: web.Request) -> web.Response:
+    async def authenticated(request: web.Request) -> web.Response:
         request[MARK_AUTHENTICATED]()
-        return web.Response(text="known")
+        return web.Response(text="authenticated")
 
-    made = Listener(known, ConnectionLimits(unauthenticated=1))
+    made = Listener(authenticated, ConnectionLimits(unauthenticated=1))
     port = await made.open("127.0.0.1", 0, contexts[0])
     url = f"https://127.0.0.1:{port}"
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=contexts[1], limit=1)) as http:
         for _ in range(2):
             async with http.get(url) as answered:
-                assert await answered.text() == "known"
+                assert await answered.text() == "authenticated"
             handshaking, first = await asyncio.open_connection("127.0.0.1", port)
             silent, second = await asyncio.open_connection("127.0.0.1", port, ssl=contexts[1])
             assert await handshaking.read() == b""
@@ -103,10 +103,10 @@ async def test_a_connection_takes_little_memory(contexts: tuple[ssl.SSLContext, 
     for _, writer in opened:
         writer.transport.abort()
     await made.close()
-    assert taken < 20 * 128 << 10  # both ends of each
+    assert taken < 20 * 128 << 10  # both ends of each connection
 
 
-async def test_who_asks_for_nothing_loses_its_place_and_who_has_asked_keeps_it(
+async def test_a_connection_without_requests_is_closed_and_an_active_one_is_kept(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     made = Listener(answer, first=0.1)
@@ -122,7 +122,7 @@ async def test_who_asks_for_nothing_loses_its_place_and_who_has_asked_keeps_it(
     await made.close()
 
 
-async def test_a_path_with_a_line_break_comes_to_the_handler_too(
+async def test_a_path_with_a_line_break_reaches_the_handler(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
     made = Listener(answer)

@@ -1,4 +1,4 @@
-"""Bodies in protobuf: what they become, and that damage is refused in time and memory that the text bounds."""
+"""Decoding of protobuf bodies; damaged ones are rejected with bounded time and memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFINITION = KINDS[8]
 
 
 def varint(value: int) -> bytes:
-    """As protobuf has it."""
+    """Encode a varint."""
     head = b""
     while value > 0x7F:
         head, value = head + bytes([value & 0x7F | 0x80]), value >> 7
@@ -31,7 +31,7 @@ def varint(value: int) -> bytes:
 
 
 def field(number: int, value: bytes | int) -> bytes:
-    """A varint, or what is length-delimited."""
+    """Encode a varint or length-delimited field."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
     return varint(number << 3 | 2) + varint(len(value)) + value
@@ -55,7 +55,7 @@ FIELDS: st.SearchStrategy[bytes] = st.recursive(
 
 @given(identity=st.sampled_from(KINDS), raw=st.lists(FIELDS, max_size=4).map(b"".join) | st.binary(max_size=40))
 @example(identity=KINDS[0], raw=field(2, field(1, b"a") + field(2, b"b")))
-def test_any_message_is_an_object_or_refused(identity: tuple[str, str], raw: bytes) -> None:
+def test_any_message_is_decoded_or_rejected(identity: tuple[str, str], raw: bytes) -> None:
     assert core_types.name_of(*identity)
     try:
         found = protobuf.decode(body(raw, *identity))
@@ -66,7 +66,7 @@ def test_any_message_is_an_object_or_refused(identity: tuple[str, str], raw: byt
 
 
 @given(raw=st.lists(FIELDS, max_size=3).map(b"".join) | st.binary(max_size=40))
-def test_any_envelope_is_an_object_or_refused(raw: bytes) -> None:
+def test_any_malformed_envelope_is_rejected(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         protobuf.decode(protobuf.MAGIC + raw)
 
@@ -85,7 +85,7 @@ TIME, LABELS = 8, 11  # of metadata
         field(1, field(TIME, field(1, 1 << 62))), field(1, field(TIME, field(1, b"x"))), field(1, field(LABELS, 1)),
     ],
 )  # fmt: skip
-def test_a_damaged_message_is_refused(raw: bytes) -> None:
+def test_a_damaged_message_is_rejected(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         protobuf.decode(body(raw))
 
@@ -93,13 +93,13 @@ def test_a_damaged_message_is_refused(raw: bytes) -> None:
 @pytest.mark.parametrize(
     "identity", [("v1", "Nothing"), ("", ""), ("v1", "../Pod"), ("runtime/v1", "Unknown"), ("x/" * 99, "ConfigMap")]
 )
-def test_what_has_no_type_is_refused(identity: tuple[str, str]) -> None:
+def test_an_unknown_kind_is_rejected(identity: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="as JSON or YAML"):
         protobuf.decode(body(b"", *identity))
 
 
 def schema(within: bytes) -> bytes:
-    """A definition with this schema."""
+    """Encode a CRD with this schema."""
     number = {item.name: item.number for item in core_types.types()["extensions.CustomResourceDefinitionSpec"].fields}
     version = {
         each.name: each.number for each in core_types.types()["extensions.CustomResourceDefinitionVersion"].fields
@@ -111,7 +111,7 @@ NUMBERS = {item.name: item.number for item in core_types.types()["extensions.JSO
 
 
 def nested(levels: int, form: int) -> bytes:
-    """Schemas within each other, each as the schema of items or as one of several."""
+    """Nested schemas, each as the single ``items`` schema or as one of several."""
     raw = b""
     for _ in range(levels):
         raw = field(NUMBERS["items"], field(form, raw))
@@ -119,7 +119,7 @@ def nested(levels: int, form: int) -> bytes:
 
 
 @pytest.mark.parametrize("form", [1, 2])
-def test_schemas_within_schemas_are_taken_to_a_bound(form: int) -> None:
+def test_nested_schemas_are_decoded_up_to_a_bound(form: int) -> None:
     found: Any = protobuf.decode(body(schema(nested(50, form)), *DEFINITION))
     assert "items" in found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     for levels in (bounds.DEPTH, 1000):
@@ -128,12 +128,12 @@ def test_schemas_within_schemas_are_taken_to_a_bound(form: int) -> None:
 
 
 @pytest.mark.parametrize("text", [b"[" * 5000, b"NaN", b'"\\ud800"', b'{"a":1e999}', b"\xff", b"1" * 5000, b"[[],"])
-def test_json_in_a_message_is_as_strict_as_elsewhere(text: bytes) -> None:
+def test_embedded_json_is_decoded_as_strictly_as_json_bodies(text: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         protobuf.decode(body(schema(field(NUMBERS["default"], field(1, text))), *DEFINITION))
 
 
-def test_numbers_that_json_cannot_say_are_refused() -> None:
+def test_numbers_that_json_cannot_represent_are_rejected() -> None:
     for raw in (b"\x00" * 6 + b"\xf0\x7f", b"\xff" * 8):
         with pytest.raises(ValueError, match="not a JSON value"):
             protobuf.decode(body(schema(varint(NUMBERS["maximum"] << 3 | 1) + raw), *DEFINITION))
@@ -144,7 +144,7 @@ def test_numbers_that_json_cannot_say_are_refused() -> None:
     [field(2, b"") * (1 << 20), field(99, b"") * (1 << 20), field(1, field(13, b"") * 1000) * 500],
     ids=["entries", "unknown", "nested"],
 )
-def test_megabytes_of_nothing_are_refused_before_they_take_memory(raw: bytes) -> None:
+def test_megabytes_of_empty_fields_are_rejected_before_they_take_memory(raw: bytes) -> None:
     sent = body(raw)
     tracemalloc.start()
     try:
@@ -155,7 +155,7 @@ def test_megabytes_of_nothing_are_refused_before_they_take_memory(raw: bytes) ->
         tracemalloc.stop()
 
 
-def test_nesting_copies_nothing() -> None:
+def test_nested_messages_are_not_copied() -> None:
     raw = field(NUMBERS["title"], b"x" * (1 << 20))
     for _ in range(60):
         raw = field(NUMBERS["not"], raw)

@@ -88,7 +88,7 @@ async def test_a_damaged_database_gives_way_to_the_newest_sound_backup(tmp_path:
     async def look(api: ApiClient) -> None:
         assert await leases(api) == ["kept"]
         events = [event for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"]
-        assert "what is newer is lost" in events[0]["message"]
+        assert "all newer changes are lost" in events[0]["message"]
 
     await serve(tmp_path, look)
     assert (tmp_path / "api" / "objects.db.damaged-1").exists()
@@ -267,7 +267,7 @@ def test_restoring_is_refused_while_the_controller_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("restore", "--latest"), "no backup that could be restored"),
+        (("restore", "--latest"), "no backup to restore"),
         (("restore", "/nowhere.db"), "does not exist"),
         (("backup",), "start the controller once"),
     ],

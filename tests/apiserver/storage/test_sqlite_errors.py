@@ -108,7 +108,7 @@ async def test_a_quota_that_is_used_up_is_a_full_disk(tmp_path: Path, monkeypatc
 async def test_a_broken_disk_is_no_full_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = await written(tmp_path, BROKEN, monkeypatch)
     assert (error.code, error.reason) == (503, "ServiceUnavailable")
-    assert str(error).endswith(f"cannot be used (disk I/O error): {files.REMEDIES[BROKEN]}")
+    assert str(error).endswith(f"(disk I/O error): {files.REMEDIES[BROKEN]}")
 
 
 def test_a_probe_leaves_nothing_behind(tmp_path: Path) -> None:
