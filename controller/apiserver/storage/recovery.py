@@ -67,7 +67,7 @@ def _restored(path: Path, backups: Backups, witness: Path | None) -> str:
 
 def _replace(path: Path, backups: Backups, fault: str) -> str:
     """Replace a damaged database with the newest sound backup."""
-    what = f"the database was damaged ({fault})"
+    what = f"The database was damaged ({fault})"
     source = backups.newest_sound()
     if source is None:
         aside: Path | None = database.set_aside(path, database.free_name(path, "damaged"))
@@ -81,16 +81,16 @@ def _replace(path: Path, backups: Backups, fault: str) -> str:
 def _resume(path: Path, backups: Backups, witness: Path | None) -> str:
     """For a missing or blank database: finish an interrupted replacement, or restore. A first start has neither."""
     if found := replacement.leftover(path):
-        return _put(found, path, "the database was missing: finished an interrupted restore")
+        return _put(found, path, "The database was missing: finished an interrupted restore")
     remains = replacement.remains(path, backups)
     if not remains:
         known = witness is not None and witness.exists()
-        return _report(f"the database was missing and there is no backup: {EMPTY}") if known else ""
+        return _report(f"The database was missing and there is no backup: {EMPTY}") if known else ""
     source = replacement.best(path, backups)
     if source is None:
         names = ", ".join(sorted(file.name for file in remains))
-        return _report(f"the database was missing and no other copy can be read ({names}): {EMPTY}")
-    lost = f"the database was missing: restored {source.name}, all newer changes are lost"
+        return _report(f"The database was missing and no other copy can be read ({names}): {EMPTY}")
+    lost = f"The database was missing: restored {source.name}, all newer changes are lost"
     return _put(replacement.prepare(source, path, lost), path, lost)
 
 

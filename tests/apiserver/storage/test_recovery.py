@@ -147,7 +147,7 @@ def test_a_prepared_copy_is_put_in_place(box: Box) -> None:
     box.path.unlink()
     box.forget_log()
     lost, names = box.start()
-    assert "finished the restore" in lost
+    assert "finished an interrupted restore" in lost
     assert names == ["kept", "newer"]
 
 
@@ -158,7 +158,7 @@ def test_a_first_start_has_nothing_to_tell(tmp_path: Path) -> None:
 def test_a_missing_database_of_which_nothing_is_left_is_told(tmp_path: Path) -> None:
     box = Box(tmp_path / "served")
     (box.directory / "kubeconfig").touch()
-    assert box.start() == ("the database was missing and there is no backup: starting with an empty database", [])
+    assert box.start() == ("The database was missing and there is no backup: starting with an empty database", [])
 
 
 def test_a_missing_database_of_which_nothing_can_be_read_is_told(box: Box) -> None:
