@@ -19,7 +19,7 @@ def test_a_disk_is_full_until_it_has_room_again(tmp_path: Path) -> None:
         assert not disk.is_full(made.path)
 
 
-def test_a_disk_without_inodes_is_full(tmp_path: Path) -> None:
+def test_a_disk_without_free_inodes_is_full(tmp_path: Path) -> None:
     with small_disk.tmpfs(tmp_path / "small", size="4m", inodes=100) as made:
         made.use_up_inodes()
         assert disk.is_full(made.path)

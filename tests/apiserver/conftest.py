@@ -19,7 +19,7 @@ from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
 from controller.apiserver.http.limits import Limits
 from controller.apiserver.server import ApiServer
 from controller.machinery import endpoint
-from tests.apiserver.box import Box, written
+from tests.apiserver.state_directory import StateDirectory, written
 from tests.support import command
 
 CONFIG_MAPS = "/api/v1/namespaces/edge/configmaps"
@@ -65,14 +65,14 @@ async def session(config: dict[str, Any], folder: Path) -> AsyncIterator[aiohttp
 
 
 @asynccontextmanager
-async def acting(server: ApiServer, folder: Path, user: str) -> AsyncIterator[aiohttp.ClientSession]:
+async def session_of(server: ApiServer, folder: Path, user: str) -> AsyncIterator[aiohttp.ClientSession]:
     """A session of a user of whom the server keeps credentials."""
     async with session(await asyncio.to_thread(server.kubeconfig, user), folder) as made:
         yield made
 
 
 @asynccontextmanager
-async def handed_out(folder: Path, user: str, seconds: float, clock: Clock) -> AsyncIterator[aiohttp.ClientSession]:
+async def issued(folder: Path, user: str, seconds: float, clock: Clock) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with a kubeconfig that was handed out."""
     made = KubeconfigIssuer(folder, folder / "kubeconfig", clock)
     async with session(await asyncio.to_thread(made.make, user, seconds), folder) as http:
@@ -93,13 +93,13 @@ async def kubectl(kubeconfig: Path, *arguments: str) -> str:
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Box:
+def state_dir(tmp_path: Path) -> StateDirectory:
     """A box that has written, with a backup of before the last write."""
     return written(tmp_path / "state")
 
 
 @pytest.fixture
-def no_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def no_errors_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Nothing that a test sends is the server's fault."""
     yield
     faults = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
@@ -109,12 +109,12 @@ def no_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.fixture
 async def viewer(server: ApiServer, tmp_path: Path, clock: Clock) -> AsyncIterator[aiohttp.ClientSession]:
     """Who may read."""
-    async with handed_out(tmp_path, "viewer", 60, clock) as made:
+    async with issued(tmp_path, "viewer", 60, clock) as made:
         yield made
 
 
 @pytest.fixture
 async def admin(server: ApiServer, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     """Who may everything."""
-    async with acting(server, tmp_path, "admin") as made:
+    async with session_of(server, tmp_path, "admin") as made:
         yield made

@@ -16,7 +16,7 @@ from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
 from controller.apiserver.http.connection_limits import ConnectionLimits
 from controller.apiserver.kinds.resources import Registry
 from controller.apiserver.server import ApiServer
-from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, acting, handed_out, kubectl, status
+from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, issued, kubectl, session_of, status
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "cluster"
 
@@ -24,7 +24,7 @@ MANIFESTS = Path(__file__).parents[2] / "manifests" / "cluster"
 async def test_a_viewer_reads_all_but_secrets_and_writes_nothing(
     server: ApiServer, tmp_path: Path, clock: Clock
 ) -> None:
-    async with handed_out(tmp_path, "viewer", 3600, clock) as viewer:
+    async with issued(tmp_path, "viewer", 3600, clock) as viewer:
         for path in ("/api/v1/nodes", CONFIG_MAPS, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"):
             assert await status(viewer, "GET", path) == 200
         for path in ("/api/v1/secrets", "/api/v1/namespaces/edge/secrets/one", "/api/v1/secrets?watch=true"):
@@ -34,7 +34,7 @@ async def test_a_viewer_reads_all_but_secrets_and_writes_nothing(
         assert await status(viewer, "GET", "/metrics") == 403
 
 
-async def test_a_connection_is_known_once_its_user_is(
+async def test_a_connection_is_marked_once_its_user_is_authenticated(
     server: ApiServer, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known: list[object] = []
@@ -42,7 +42,7 @@ async def test_a_connection_is_known_once_its_user_is(
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/healthz", ssl=False) as answer:
         assert answer.status == 200
     assert known == []
-    async with handed_out(tmp_path, "viewer", 3600, clock) as viewer:
+    async with issued(tmp_path, "viewer", 3600, clock) as viewer:
         assert await status(viewer, "GET", "/api/v1/secrets") == 403
     assert len(known) == 1
 
@@ -52,7 +52,7 @@ async def test_the_rules_of_a_viewer_are_listed_without_secrets(
 ) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     question = {"spec": {"namespace": "edge"}}
-    async with handed_out(tmp_path, "viewer", 3600, clock) as viewer, viewer.post(path, json=question) as answer:
+    async with issued(tmp_path, "viewer", 3600, clock) as viewer, viewer.post(path, json=question) as answer:
         rules = (await answer.json())["status"]["resourceRules"]
     core = next(rule for rule in rules if rule["apiGroups"] == [""])
     assert "configmaps" in core["resources"]
@@ -61,22 +61,22 @@ async def test_the_rules_of_a_viewer_are_listed_without_secrets(
 
 
 async def test_an_admin_may_do_everything(server: ApiServer, tmp_path: Path, clock: Clock) -> None:
-    async with handed_out(tmp_path, "admin", 60, clock) as admin:
+    async with issued(tmp_path, "admin", 60, clock) as admin:
         assert await status(admin, "POST", CONFIG_MAPS, CONFIG_MAP) == 201
         assert await status(admin, "GET", "/api/v1/secrets") == 200
 
 
-async def test_a_name_that_is_not_in_the_table_may_discover_and_no_more(
+async def test_a_user_without_rules_may_only_discover(
     server: ApiServer, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(pki.KUBECONFIG_USERS, "mallory", "")
-    async with handed_out(tmp_path, "mallory", 60, clock) as mallory:
+    async with issued(tmp_path, "mallory", 60, clock) as mallory:
         assert await status(mallory, "GET", "/apis") == 200
         for path in ("/api/v1/nodes", CONFIG_MAPS, "/metrics"):
             assert await status(mallory, "GET", path) == 403
 
 
-async def test_kubectl_lists_what_a_viewer_may(server: ApiServer, tmp_path: Path) -> None:
+async def test_kubectl_lists_the_rights_of_a_viewer(server: ApiServer, tmp_path: Path) -> None:
     made = await asyncio.to_thread(KubeconfigIssuer(tmp_path, tmp_path / "kubeconfig").make, "viewer", 60.0)
     await asyncio.to_thread((tmp_path / "viewer").write_text, yaml.safe_dump(made))
     listed = await kubectl(tmp_path / "viewer", "auth", "can-i", "--list")
@@ -92,7 +92,7 @@ def rules_of_the_cluster() -> set[tuple[str, str, str]]:
     return {(v, g, r) for rule in rules for v in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]}
 
 
-def test_the_controller_may_do_nothing_here_that_it_may_not_do_in_a_cluster_but_write_the_node() -> None:
+def test_the_controller_has_the_same_rights_as_in_a_cluster_and_may_write_the_node() -> None:
     resources, _ = Policy(Registry(())).review(Identity("controller"))
     found = {
         (v, g, r) for rule in resources for v in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]
@@ -101,7 +101,7 @@ def test_the_controller_may_do_nothing_here_that_it_may_not_do_in_a_cluster_but_
     assert found - {("create", "", "nodes"), ("patch", "", "nodes/status")} <= rules_of_the_cluster()
 
 
-def test_a_rule_for_a_resource_is_none_for_its_subresources() -> None:
+def test_a_rule_for_a_resource_does_not_cover_its_subresources() -> None:
     rule = Rule(("get",), ("g",), ("things",))
     wanted = Attributes("get", "", "g", "v1", "things")
     assert rule.allows(wanted)
@@ -111,9 +111,9 @@ def test_a_rule_for_a_resource_is_none_for_its_subresources() -> None:
     assert not rule.allows(Attributes("get", "/things"))
 
 
-async def test_a_token_review_knows_our_tokens(server: ApiServer, tmp_path: Path) -> None:
+async def test_a_token_review_accepts_the_controllers_token(server: ApiServer, tmp_path: Path) -> None:
     token = (await asyncio.to_thread(server.credentials, "controller")).token
-    async with acting(server, tmp_path, "admin") as admin:
+    async with session_of(server, tmp_path, "admin") as admin:
         path = "/apis/authentication.k8s.io/v1/tokenreviews"
         async with admin.post(path, json={"spec": {"token": token}}) as answer:
             found = (await answer.json())["status"]

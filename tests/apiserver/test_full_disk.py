@@ -79,7 +79,9 @@ async def values(disk: SmallDisk) -> dict[str, Any]:
 
 
 @BOTH
-async def test_on_a_full_disk_statuses_go_on_and_what_makes_the_database_larger_is_refused(disk: SmallDisk) -> None:
+async def test_on_a_full_disk_statuses_are_written_and_writes_that_grow_the_database_are_rejected(
+    disk: SmallDisk,
+) -> None:
     store = await opened(disk)
     await put(store, "one", 0)
     await asyncio.to_thread(disk.fill)
@@ -93,7 +95,7 @@ async def test_on_a_full_disk_statuses_go_on_and_what_makes_the_database_larger_
     assert await values(disk) == {"one": 299}
 
 
-async def test_statuses_have_no_end_while_old_revisions_make_space(disk: SmallDisk) -> None:
+async def test_statuses_are_written_indefinitely_while_compaction_frees_space(disk: SmallDisk) -> None:
     store = await opened(disk)
     await put(store, "one", 0)
     await asyncio.to_thread(disk.fill)
@@ -105,7 +107,7 @@ async def test_statuses_have_no_end_while_old_revisions_make_space(disk: SmallDi
     assert await values(disk) == {"one": 2 * PAGES - 1}
 
 
-async def test_when_statuses_have_used_the_reserve_deletions_still_go_through(disk: SmallDisk) -> None:
+async def test_deletions_succeed_after_statuses_have_used_up_their_reserve(disk: SmallDisk) -> None:
     store = await opened(disk)
     for number in range(20):
         await put(store, f"old-{number}", number)
@@ -121,7 +123,7 @@ async def test_when_statuses_have_used_the_reserve_deletions_still_go_through(di
 
 
 @BOTH
-async def test_the_reserve_outlives_kill_9_and_a_clean_end_on_a_full_disk(disk: SmallDisk) -> None:
+async def test_the_reserve_survives_kill_9_and_a_clean_stop_on_a_full_disk(disk: SmallDisk) -> None:
     store = await opened(disk)
     await put(store, "one", 0)
     await asyncio.to_thread(disk.fill)
@@ -136,7 +138,7 @@ async def test_the_reserve_outlives_kill_9_and_a_clean_end_on_a_full_disk(disk: 
     assert await values(disk) == {"one": "last"}
 
 
-async def test_with_space_again_everything_is_taken_and_the_reserve_is_whole(disk: SmallDisk) -> None:
+async def test_with_free_space_all_writes_succeed_and_the_reserve_is_refilled(disk: SmallDisk) -> None:
     store = await opened(disk)
     await asyncio.to_thread(disk.fill)
     with pytest.raises(errors.DiskFullError):
@@ -152,7 +154,7 @@ async def test_with_space_again_everything_is_taken_and_the_reserve_is_whole(dis
 
 
 @BOTH
-def test_a_full_disk_is_said_once_and_its_end_too(
+def test_a_full_disk_and_its_end_are_logged_once(
     disk: SmallDisk, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     looked = Disk(disk.path)
@@ -165,13 +167,13 @@ def test_a_full_disk_is_said_once_and_its_end_too(
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
-def test_a_disk_without_inodes_is_full(tmp_path: Path) -> None:
+def test_a_disk_without_free_inodes_is_full(tmp_path: Path) -> None:
     with small_disk.tmpfs(tmp_path / "disk", inodes=100) as disk:
         disk.use_up_inodes()
         assert "no inodes left" in Disk(disk.path).look()
 
 
-def test_a_write_that_failed_for_space_counts_for_a_while_whatever_the_file_system_shows(tmp_path: Path) -> None:
+def test_a_write_that_failed_for_lack_of_space_marks_the_disk_as_full_for_a_while(tmp_path: Path) -> None:
     now = 0.0
     disk = Disk(tmp_path, clock=lambda: now)
     disk.refused(OSError(122, "Disk quota exceeded"))
@@ -203,7 +205,7 @@ def runtime(name: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": "edge"}, "spec": {"deviceId": name, "image": "registry/plc"}}
 
 
-async def test_the_api_says_disk_full_and_recovers_by_itself(
+async def test_the_api_reports_a_full_disk_and_recovers(
     disk: SmallDisk, served: ApiServer, api: ApiClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     await api.create(kinds.RUNTIMES, runtime("one"))

@@ -19,7 +19,7 @@ from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS
 from tests.apiserver.hostile import JSON, MAY_I, MAY_THEY, RULES, TOKENS, WHOAMI, YAML, sent
 
-pytestmark = pytest.mark.usefixtures("no_fault")
+pytestmark = pytest.mark.usefixtures("no_errors_logged")
 
 
 BOMB = b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(

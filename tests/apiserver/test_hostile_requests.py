@@ -13,7 +13,7 @@ from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS
 from tests.apiserver.hostile import exchange, sent
 
-pytestmark = pytest.mark.usefixtures("no_fault")
+pytestmark = pytest.mark.usefixtures("no_errors_logged")
 
 
 def odd_token(text: str) -> str:
@@ -32,18 +32,18 @@ SELECTORS = [
 
 
 @pytest.mark.parametrize("query", SELECTORS, ids=lambda query: str(query)[:30])
-async def test_a_query_is_bounded_in_what_it_costs(viewer: aiohttp.ClientSession, query: str) -> None:
+async def test_the_cost_of_a_query_is_bounded(viewer: aiohttp.ClientSession, query: str) -> None:
     path = URL(f"/api/v1/namespaces?{query}", encoded=True)
     async with viewer.get(path) as answer:
         assert answer.status == (200 if query.endswith("%20") else 400)
 
 
-async def test_a_long_time_to_wait_is_refused_before_it_is_read(server: ApiServer) -> None:
+async def test_an_overlong_timeout_is_rejected_before_parsing(server: ApiServer) -> None:
     for text in ("1" * 30_000, "1." * 15_000, "1h" * 15_000):
         assert await exchange(server, f"GET /healthz?timeout={text} HTTP/1.1\r\nHost: x\r\n".encode()) == 400
 
 
-async def test_no_more_of_accept_is_read_than_clients_send(server: ApiServer) -> None:
+async def test_only_the_first_ranges_of_accept_are_parsed(server: ApiServer) -> None:
     refused = b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\n"
     assert await exchange(server, refused + b"Accept: a%sb\r\n" % (b" " * 4000) * 25) == 403
     ranges = ",".join(["a/b"] * 2000 + ["application/yaml"])
@@ -51,12 +51,12 @@ async def test_no_more_of_accept_is_read_than_clients_send(server: ApiServer) ->
     assert representation.prefers_yaml("application/yaml," + ranges)
 
 
-async def test_headers_that_are_long_or_many_are_refused(server: ApiServer) -> None:
+async def test_long_or_numerous_headers_are_rejected(server: ApiServer) -> None:
     for fields in (b"X: %s\r\n" % (b"x" * 5000), b"X: x\r\n" * 40):
         assert await exchange(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + fields) == 400
 
 
-async def test_an_odd_token_is_nobodys(server: ApiServer) -> None:
+async def test_a_malformed_token_is_unauthorized(server: ApiServer) -> None:
     for token in (b"\xff\xfe", b"\xc3\xa9", b"x" * 4000, b""):
         assert await exchange(server, b"GET /api HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % token) == 401
 
@@ -67,7 +67,7 @@ QUERIES = [
 ]
 
 
-async def test_odd_queries_are_refused(viewer: aiohttp.ClientSession) -> None:
+async def test_malformed_queries_are_rejected(viewer: aiohttp.ClientSession) -> None:
     for query in (
         *QUERIES, "continue=%00", "limit=x", "limit=" + "9" * 5000, "resourceVersion=-1", "resourceVersion=%C2%B2",
         "labelSelector=a%3E" + "9" * 5000, "labelSelector=((((", "labelSelector=%00", "fieldSelector=a",
@@ -80,7 +80,7 @@ async def test_odd_queries_are_refused(viewer: aiohttp.ClientSession) -> None:
         assert answer.status == 200
 
 
-async def test_odd_managers_are_refused_or_cleaned(admin: aiohttp.ClientSession) -> None:
+async def test_malformed_field_managers_are_rejected_or_cleaned(admin: aiohttp.ClientSession) -> None:
     for manager, code in (("%0A", 422), ("%E2%80%AE", 422), ("x" * 129, 422), ("x" * 128, 201)):
         async with admin.post(URL(f"{CONFIG_MAPS}?fieldManager={manager}", encoded=True), json=CONFIG_MAP) as answer:
             assert answer.status == code

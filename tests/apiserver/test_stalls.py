@@ -23,7 +23,7 @@ from controller.apiserver.verbs.watches import Watch
 from controller.apiserver.verbs.writing import ResourceRef
 from controller.apiserver.worker import Worker
 from tests.apiserver.conftest import CONFIG_MAPS as PATH
-from tests.apiserver.conftest import acting
+from tests.apiserver.conftest import session_of
 from tests.apiserver.storage.test_store import put
 
 SMALL = {"metadata": {"name": "one"}, "data": {"a": "b"}}
@@ -76,7 +76,7 @@ async def status(http: aiohttp.ClientSession, method: str, path: str, **given: A
 @pytest.fixture
 async def admin(server: ApiServer, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     """Who may everything, beside a small and a large object."""
-    async with acting(server, tmp_path, "admin") as made:
+    async with session_of(server, tmp_path, "admin") as made:
         for body in (SMALL, LARGE):
             assert await status(made, "POST", PATH, json=body) == 201
         yield made

@@ -15,11 +15,11 @@ import pytest
 
 from controller.apiserver.http import codec
 from controller.apiserver.server import ApiServer
-from tests.apiserver.conftest import CONFIG_MAPS, acting, status
+from tests.apiserver.conftest import CONFIG_MAPS, session_of, status
 
 
-async def test_one_watch_too_many_is_asked_to_come_again(server: ApiServer, tmp_path: Path) -> None:
-    async with acting(server, tmp_path, "admin") as admin, admin.get(f"{CONFIG_MAPS}?watch=true") as watching:
+async def test_a_watch_over_the_limit_gets_429(server: ApiServer, tmp_path: Path) -> None:
+    async with session_of(server, tmp_path, "admin") as admin, admin.get(f"{CONFIG_MAPS}?watch=true") as watching:
         assert watching.status == 200
         async with admin.get(f"{CONFIG_MAPS}?watch=true") as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
@@ -56,14 +56,14 @@ async def test_a_watcher_that_stops_reading_loses_its_place(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(codec, "STALLED_SECONDS", 0.1)
-    async with acting(server, tmp_path, "admin") as admin, unread(server, f"{CONFIG_MAPS}?watch=true"):
+    async with session_of(server, tmp_path, "admin") as admin, unread(server, f"{CONFIG_MAPS}?watch=true"):
         await fill(admin)
         while await status(admin, "GET", f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=0") == 429:
             pass  # the next request is the wait
 
 
 async def test_an_answer_holds_its_place_until_it_is_read(server: ApiServer, tmp_path: Path) -> None:
-    async with acting(server, tmp_path, "admin") as admin:
+    async with session_of(server, tmp_path, "admin") as admin:
         await fill(admin)
         async with unread(server, CONFIG_MAPS), unread(server, CONFIG_MAPS):  # as many as the server answers at once
             assert await status(admin, "GET", "/api/v1/namespaces/edge") == 429

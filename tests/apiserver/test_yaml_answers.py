@@ -39,19 +39,19 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(TEXTS, VALUES))
-def test_what_was_written_is_read_again(item: dict[str, Any]) -> None:
+def test_encoded_yaml_decodes_to_the_same_object(item: dict[str, Any]) -> None:
     written = yaml_answers.encode(item)
     assert yaml.safe_load(written) == item
     assert yaml_bodies.of_yaml(written).object == item
 
 
 @pytest.mark.parametrize("length", [80, 81, 5000])
-def test_keys_may_be_long(length: int) -> None:
+def test_long_keys_are_supported(length: int) -> None:
     item = {"\U0001f600\x01" * length: [{"k" * length: {"a": 1}}]}
     assert yaml.safe_load(yaml_answers.encode(item)) == item
 
 
-def test_it_is_written_as_people_write_it() -> None:
+def test_the_layout_is_that_of_hand_written_yaml() -> None:
     item = {
         "kind": "List",
         "items": [{"metadata": {"name": "one", "labels": {}}, "list": [1, [True, None]]}, "2025-01-01T00:00:00Z"],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.apiserver.server import ApiServer
-from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, acting, handed_out, status
+from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS, Clock, issued, session_of, status
 
 
 def audited(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ async def test_every_write_is_logged_without_its_body(
     server: ApiServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "edge.audit")
-    async with acting(server, tmp_path, "admin") as admin:
+    async with session_of(server, tmp_path, "admin") as admin:
         assert await status(admin, "POST", CONFIG_MAPS, CONFIG_MAP) == 201
         assert await status(admin, "GET", CONFIG_MAPS) == 200
         assert await status(admin, "DELETE", f"{CONFIG_MAPS}/one") == 200
@@ -41,7 +41,7 @@ async def test_a_rejected_write_is_logged(
     server: ApiServer, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "edge.audit")
-    async with handed_out(tmp_path, "viewer", 60, clock) as viewer:
+    async with issued(tmp_path, "viewer", 60, clock) as viewer:
         await status(viewer, "DELETE", f"{CONFIG_MAPS}/one")
     (line,) = audited(caplog)
     assert (line["user"], line["code"]) == ("viewer", 403)
@@ -52,7 +52,7 @@ async def test_routine_writes_are_logged_at_debug(
 ) -> None:
     caplog.set_level(logging.DEBUG, "edge.audit")
     event = {"metadata": {"name": "e", "namespace": "edge"}, "involvedObject": {"namespace": "edge"}}
-    async with acting(server, tmp_path, "admin") as admin:
+    async with session_of(server, tmp_path, "admin") as admin:
         assert await status(admin, "POST", "/api/v1/namespaces/edge/events", event) == 201
     assert [record.levelname for record in caplog.records if record.name == "edge.audit"] == ["DEBUG"]
 
@@ -63,7 +63,7 @@ async def test_the_impersonator_is_logged_too(
     caplog.set_level(logging.INFO, "edge.audit")
     as_viewer = {"Impersonate-User": "viewer"}
     async with (
-        acting(server, tmp_path, "admin") as admin,
+        session_of(server, tmp_path, "admin") as admin,
         admin.delete(f"{CONFIG_MAPS}/one", headers=as_viewer) as answer,
     ):
         assert answer.status == 403

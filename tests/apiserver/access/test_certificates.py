@@ -16,7 +16,7 @@ from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
 from controller.apiserver.access.pki import AUTHORITY_DAYS, RENEW_AUTHORITY_DAYS, Pki
 from controller.apiserver.server import ApiServer
 from controller.machinery import endpoint
-from tests.apiserver.conftest import CONFIG_MAPS, Clock, handed_out, kubectl, session, status
+from tests.apiserver.conftest import CONFIG_MAPS, Clock, issued, kubectl, session, status
 
 DAY = 86_400.0
 
@@ -24,7 +24,7 @@ DAY = 86_400.0
 async def test_an_expired_certificate_is_rejected_also_on_a_kept_connection(
     server: ApiServer, tmp_path: Path, clock: Clock
 ) -> None:
-    async with handed_out(tmp_path, "viewer", 3600, clock) as viewer:
+    async with issued(tmp_path, "viewer", 3600, clock) as viewer:
         assert await status(viewer, "GET", CONFIG_MAPS) == 200
         clock.ahead = 3601
         assert await status(viewer, "GET", CONFIG_MAPS) == 401

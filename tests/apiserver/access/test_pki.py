@@ -91,7 +91,7 @@ def test_a_new_address_leads_to_a_new_server_certificate(tmp_path: Path) -> None
 def test_the_ca_is_renewed_with_its_own_key_so_that_issued_certificates_stay_valid(tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     pki.ensure(NOW)
-    first, handed_out = (
+    first, issued = (
         certificate(tmp_path, "ca"),
         x509.load_pem_x509_certificate(pki.issue_client("viewer", DAY, NOW)[0]),
     )
@@ -101,7 +101,7 @@ def test_the_ca_is_renewed_with_its_own_key_so_that_issued_certificates_stay_val
     assert pki.ensure(late)
     renewed = certificate(tmp_path, "ca")
     assert renewed.not_valid_after_utc - first.not_valid_after_utc > datetime.timedelta(days=3000)
-    handed_out.verify_directly_issued_by(renewed)
+    issued.verify_directly_issued_by(renewed)
     certificate(tmp_path, "server").verify_directly_issued_by(first)
     assert is_usable(tmp_path, late)
 

@@ -12,7 +12,7 @@ from controller.apiserver.controllers.backup_schedule import BackupSchedule
 from controller.apiserver.controllers.daily_timer import DailyTimer
 from controller.apiserver.storage.backups import Backups
 from controller.disk import Disk
-from tests.apiserver.storage.test_backups import empty
+from tests.apiserver.storage.test_backups import empty_database
 from tests.support import small_disk
 from tests.support.small_disk import SmallDisk
 
@@ -35,7 +35,7 @@ def backups(disk: SmallDisk) -> Backups:
 @pytest.fixture
 def back_up(disk: SmallDisk, backups: Backups) -> Callable[[], None]:
     """The periodic call; a backup is due."""
-    database = empty(disk.path / "objects.db")
+    database = empty_database(disk.path / "objects.db")
     return BackupSchedule(database, backups, DailyTimer(backups, lambda: NOW, lambda: NOW), Disk(disk.path))
 
 

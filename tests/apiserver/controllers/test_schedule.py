@@ -14,7 +14,7 @@ from controller.apiserver.controllers.daily_timer import DailyTimer
 from controller.apiserver.controllers.schedule import ControllerSchedule
 from controller.apiserver.storage.backups import DAY, Backups
 from controller.apiserver.storage.store import Store
-from tests.apiserver.storage.test_backups import empty
+from tests.apiserver.storage.test_backups import empty_database
 from tests.support import virtual_time
 
 NOW = RELEASED.timestamp() + 100 * DAY
@@ -27,7 +27,7 @@ class FakeHost:
     def __init__(self, tmp_path: Path, now: float) -> None:
         self.source = tmp_path / "objects.db"
         if not self.source.exists():
-            empty(self.source)
+            empty_database(self.source)
         self.now, self.elapsed = now, 30.0
         self.backups = Backups(tmp_path / "backups", lambda: self.now)
         self.daily_timer = DailyTimer(self.backups, lambda: self.now, lambda: self.elapsed)

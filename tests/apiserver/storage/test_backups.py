@@ -30,7 +30,7 @@ FACTS = {"install-id": "plant-7", "node-name": "press"}
 Served = Callable[[ApiClient], Awaitable[object]]
 
 
-async def serve(directory: Path, work: Served) -> None:
+async def with_server(directory: Path, work: Served) -> None:
     """Run a server on the directory while ``work`` is done with a client of it."""
     server = ApiServer(directory, "127.0.0.1", 0, [], "edge", database_options=DatabaseOptions(FACTS))
     await server.start()
@@ -43,7 +43,7 @@ async def serve(directory: Path, work: Served) -> None:
         await server.stop()
 
 
-async def keep_a_lease(api: ApiClient) -> None:
+async def create_lease(api: ApiClient) -> None:
     """Write one object."""
     await api.create(core_kinds.LEASES, {"metadata": {"name": "kept", "namespace": "edge"}})
 
@@ -53,7 +53,7 @@ async def leases(api: ApiClient) -> list[str]:
     return [lease["metadata"]["name"] for lease in await api.list(core_kinds.LEASES)]
 
 
-def empty(path: Path) -> Path:
+def empty_database(path: Path) -> Path:
     """A database with nothing in it."""
     Rows(path, Disk(path.parent)).close()
     return path
@@ -80,41 +80,41 @@ def invoke(directory: Path, *arguments: str) -> str:
     return done.output
 
 
-async def test_a_damaged_database_gives_way_to_the_newest_sound_backup(tmp_path: Path) -> None:
-    await serve(tmp_path, keep_a_lease)
+async def test_a_damaged_database_is_replaced_by_the_newest_sound_backup(tmp_path: Path) -> None:
+    await with_server(tmp_path, create_lease)
     await command(tmp_path, "backup")
     damage(tmp_path / "api" / "objects.db")
 
-    async def look(api: ApiClient) -> None:
+    async def check(api: ApiClient) -> None:
         assert await leases(api) == ["kept"]
         events = [event for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"]
         assert "all newer changes are lost" in events[0]["message"]
 
-    await serve(tmp_path, look)
+    await with_server(tmp_path, check)
     assert (tmp_path / "api" / "objects.db.damaged-1").exists()
 
 
-async def test_without_a_backup_a_damaged_database_is_kept_and_everything_begins_anew(tmp_path: Path) -> None:
-    await serve(tmp_path, keep_a_lease)
+async def test_without_a_backup_a_damaged_database_is_kept_and_an_empty_one_created(tmp_path: Path) -> None:
+    await with_server(tmp_path, create_lease)
     damage(tmp_path / "api" / "objects.db")
 
-    async def look(api: ApiClient) -> None:
+    async def check(api: ApiClient) -> None:
         assert await leases(api) == []
-        await keep_a_lease(api)
+        await create_lease(api)
 
-    await serve(tmp_path, look)
+    await with_server(tmp_path, check)
     assert (tmp_path / "api" / "objects.db.damaged-1").exists()
 
 
-async def test_a_damaged_backup_is_passed_over(tmp_path: Path) -> None:
-    await serve(tmp_path, keep_a_lease)
+async def test_a_damaged_backup_is_skipped(tmp_path: Path) -> None:
+    await with_server(tmp_path, create_lease)
     first, second = [Path((await command(tmp_path, "backup")).strip()) for _ in range(2)]
     damage(second)
     assert await asyncio.to_thread(Backups(tmp_path / "backups", lambda: 0.0).newest_sound) == first
 
 
-def test_a_backup_is_taken_once_a_day_and_the_oldest_go(tmp_path: Path) -> None:
-    source = empty(tmp_path / "objects.db")
+def test_a_backup_is_due_once_a_day_and_the_oldest_are_deleted(tmp_path: Path) -> None:
+    source = empty_database(tmp_path / "objects.db")
     now = 0.0
     backups = Backups(tmp_path / "backups", lambda: now)
     for day in range(KEPT + 3):
@@ -125,7 +125,7 @@ def test_a_backup_is_taken_once_a_day_and_the_oldest_go(tmp_path: Path) -> None:
     assert [backup.number for backup in backups.all()] == list(range(KEPT + 3, 3, -1))
 
 
-def holding(path: Path, *names: str, uid: str = "first") -> Path:
+def database_with(path: Path, *names: str, uid: str = "first") -> Path:
     """A database with these objects, begun as the one of that uid."""
 
     async def write() -> None:
@@ -147,7 +147,7 @@ def numbers(backups: Backups) -> list[int]:
 
 
 def test_the_last_two_backups_before_upgrades_outlive_the_daily_ones(tmp_path: Path) -> None:
-    source = empty(tmp_path / "objects.db")
+    source = empty_database(tmp_path / "objects.db")
     backups = Backups(tmp_path / "backups", lambda: 0.0)
     for version in ("1.0", "1.1", "1.2"):
         backups.take(source, f"before-{version}")
@@ -161,32 +161,30 @@ def test_the_last_two_backups_before_upgrades_outlive_the_daily_ones(tmp_path: P
     [((), "first"), (("one", "two", "three", "four"), "second")],
     ids=["much less in it", "begun anew"],
 )
-def test_good_backups_outlive_those_of_a_database_that_lost_them(
-    tmp_path: Path, names: tuple[str, ...], uid: str
-) -> None:
+def test_backups_with_lost_data_are_kept(tmp_path: Path, names: tuple[str, ...], uid: str) -> None:
     backups = Backups(tmp_path / "backups", lambda: 0.0)
-    good = holding(tmp_path / "good.db", "one", "two", "three", "four")
+    good = database_with(tmp_path / "good.db", "one", "two", "three", "four")
     for _ in range(3):
         backups.take(good)
-    later = holding(tmp_path / "later.db", *names, uid=uid)
+    later = database_with(tmp_path / "later.db", *names, uid=uid)
     for _ in range(2 * KEPT):
         backups.take(later)
     assert numbers(backups) == [*range(3 + 2 * KEPT, 3 + KEPT, -1), 3, 2, 1]
 
 
-def test_backups_of_a_database_that_came_back_rotate_again(tmp_path: Path) -> None:
+def test_backups_rotate_again_once_the_database_holds_as_much(tmp_path: Path) -> None:
     backups = Backups(tmp_path / "backups", lambda: 0.0)
-    path = holding(tmp_path / "objects.db", "one")
+    path = database_with(tmp_path / "objects.db", "one")
     for _ in range(3):
         backups.take(path)
-    holding(path, "two", "three", "four", "five")
+    database_with(path, "two", "three", "four", "five")
     for _ in range(KEPT):
         backups.take(path)
     assert numbers(backups) == list(range(3 + KEPT, 3, -1))
 
 
 def test_a_clock_that_starts_in_1970_does_not_make_the_newest_backup_the_oldest(tmp_path: Path) -> None:
-    source = empty(tmp_path / "objects.db")
+    source = empty_database(tmp_path / "objects.db")
     times = itertools.chain([20_000 * DAY] * KEPT, itertools.repeat(0.0))
     backups = Backups(tmp_path / "backups", lambda: next(times))
     taken = [backups.take(source) for _ in range(KEPT + 1)]
@@ -194,45 +192,45 @@ def test_a_clock_that_starts_in_1970_does_not_make_the_newest_backup_the_oldest(
     assert not taken[0].exists()
 
 
-async def test_an_upgrade_begins_with_a_backup(tmp_path: Path) -> None:
-    await serve(tmp_path, keep_a_lease)
+async def test_a_backup_precedes_an_upgrade(tmp_path: Path) -> None:
+    await with_server(tmp_path, create_lease)
     path = tmp_path / "api" / "objects.db"
     await asyncio.to_thread(database.keep_facts, path, {recovery.VERSION: "0.0.1"})
-    await serve(tmp_path, leases)
+    await with_server(tmp_path, leases)
     (backup,) = (tmp_path / "backups").iterdir()
     assert backup.name.endswith(f"-before-{__version__}.db")
     assert (await asyncio.to_thread(database.facts, backup))[recovery.VERSION] == "0.0.1"
     assert (await asyncio.to_thread(database.facts, path))[recovery.VERSION] == __version__
 
 
-async def test_a_database_of_a_later_format_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    await serve(tmp_path, keep_a_lease)
+async def test_a_database_of_a_later_format_is_rejected_with_a_remedy(tmp_path: Path) -> None:
+    await with_server(tmp_path, create_lease)
     events = {recovery.FORMAT: str(database.FORMAT + 1), recovery.VERSION: "99.0"}
     await asyncio.to_thread(database.keep_facts, tmp_path / "api" / "objects.db", events)
     with pytest.raises(errors.SettingError, match=r"version 99\.0.*edge-controller restore --latest"):
-        await serve(tmp_path, leases)
+        await with_server(tmp_path, leases)
 
 
-async def test_a_backup_is_taken_and_restored_by_command(tmp_path: Path) -> None:
+async def test_the_commands_take_and_restore_a_backup(tmp_path: Path) -> None:
     state, file = tmp_path / "state", tmp_path / "usb.db"
 
     async def work(api: ApiClient) -> None:
-        await keep_a_lease(api)
+        await create_lease(api)
         await command(state, "backup", str(file))
         await api.create(core_kinds.LEASES, {"metadata": {"name": "newer", "namespace": "edge"}})
 
-    async def look(api: ApiClient) -> None:
+    async def check(api: ApiClient) -> None:
         assert await leases(api) == ["kept"]
 
-    await serve(state, work)
+    await with_server(state, work)
     assert file.stat().st_mode & 0o777 == 0o600
-    said = await command(state, "restore", str(file))
-    assert "objects.db.replaced-1" in said
-    await serve(state, look)
+    output = await command(state, "restore", str(file))
+    assert "objects.db.replaced-1" in output
+    await with_server(state, check)
 
 
-async def test_what_was_lost_is_told_once_even_when_the_power_went_before_it_could_be(tmp_path: Path) -> None:
-    await serve(tmp_path, keep_a_lease)
+async def test_a_loss_is_reported_once_despite_a_power_cut_before_the_report(tmp_path: Path) -> None:
+    await with_server(tmp_path, create_lease)
     await command(tmp_path, "backup")
     path = tmp_path / "api" / "objects.db"
     damage(path)
@@ -240,26 +238,26 @@ async def test_what_was_lost_is_told_once_even_when_the_power_went_before_it_cou
     await asyncio.to_thread(recovery.prepare, path, backups, __version__)  # and then the power goes
     events: list[str] = []
 
-    async def look(api: ApiClient) -> None:
+    async def check(api: ApiClient) -> None:
         events.extend(
             event["message"] for event in await api.list(core_kinds.EVENTS) if event["reason"] == "DatabaseRestored"
         )
 
     for _ in range(2):
-        await serve(tmp_path, look)
+        await with_server(tmp_path, check)
     assert len(events) == 2, "the Event of the first start, seen by both"
     assert len(set(events)) == 1
 
 
-async def test_on_a_new_host_the_identity_comes_with_the_backup(tmp_path: Path) -> None:
+async def test_a_restore_on_a_new_host_brings_the_identity_along(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
-    await serve(old, keep_a_lease)
+    await with_server(old, create_lease)
     await command(old, "backup", str(tmp_path / "usb.db"))
     await command(new, "restore", str(tmp_path / "usb.db"))
     assert ((new / "install-id").read_text(), (new / "node-name").read_text()) == ("plant-7", "press")
 
 
-def test_restoring_is_refused_while_the_controller_runs(tmp_path: Path) -> None:
+def test_restore_fails_while_the_controller_runs(tmp_path: Path) -> None:
     with State(tmp_path).lock(), pytest.raises(errors.SettingError, match="stop"):
         invoke(tmp_path, "restore", "--latest")
 
@@ -272,13 +270,13 @@ def test_restoring_is_refused_while_the_controller_runs(tmp_path: Path) -> None:
         (("backup",), "start the controller once"),
     ],
 )
-def test_a_command_that_cannot_be_done_names_the_remedy(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    with pytest.raises(errors.SettingError, match=said):
+def test_a_failing_command_names_a_remedy(tmp_path: Path, arguments: tuple[str, ...], output: str) -> None:
+    with pytest.raises(errors.SettingError, match=output):
         invoke(tmp_path, *arguments)
 
 
 async def test_a_damaged_file_is_not_restored(tmp_path: Path) -> None:
-    await serve(tmp_path, keep_a_lease)
+    await with_server(tmp_path, create_lease)
     file = tmp_path / "usb.db"
     await command(tmp_path, "backup", str(file))
     damage(file)
@@ -287,7 +285,7 @@ async def test_a_damaged_file_is_not_restored(tmp_path: Path) -> None:
     assert sqlite3.connect(tmp_path / "api" / "objects.db").execute("PRAGMA quick_check").fetchone() == ("ok",)
 
 
-async def test_a_backup_that_did_not_end_leaves_nothing_in_its_place(tmp_path: Path) -> None:
+async def test_an_interrupted_backup_leaves_no_partial_file(tmp_path: Path) -> None:
     store = Store(tmp_path / "objects.db")
     await store.open()
     await store.write(key("one"), lambda _: thing("one"))

@@ -24,7 +24,7 @@ def command(name: str, answer: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "status": {"outcome": "Succeeded", "answer": answer}}
 
 
-def of_runtime() -> str:
+def stored_answer() -> str:
     """The answer to a request, as 0.1 kept it."""
     response = {"status_code": 401, "headers": {"Set-Cookie": SECRET}, "body": SECRET * 2000}
     return json.dumps({"status": "error", "error": 'it\'s "so"', "http_response": response})
@@ -34,14 +34,14 @@ def database_of_0_1(path: Path) -> None:
     """Commands with answers, some replaced and removed, some compacted away."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = Rows(path, Disk(path.parent))
-    answers = [of_runtime()] * 20 + ['{"status": "success"}', "no JSON", "[]", ""]
+    answers = [stored_answer()] * 20 + ['{"status": "success"}', "no JSON", "[]", ""]
     for number, answer in enumerate(answers, 1):
         name = f"c{number}"
         text = json.dumps(command(name, answer))
         rows.insert(Row(number, Key(RESOURCE, "edge", name), deleted=False, text=text))
     for number in range(1, 11):
         key = Key(RESOURCE, "edge", f"c{number}")
-        rows.insert(Row(100 + number, key, deleted=True, text=json.dumps(command(f"c{number}", of_runtime()))))
+        rows.insert(Row(100 + number, key, deleted=True, text=json.dumps(command(f"c{number}", stored_answer()))))
     rows.compact(105)
     rows.close()
 
@@ -57,7 +57,7 @@ def leaks(folder: Path) -> list[str]:
     return [str(path) for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
-def test_answers_are_erased_and_what_they_said_of_the_outcome_stays(tmp_path: Path) -> None:
+def test_responses_are_erased_and_their_outcome_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "objects.db"
     database_of_0_1(path)
     assert leaks(tmp_path)
@@ -70,7 +70,7 @@ def test_answers_are_erased_and_what_they_said_of_the_outcome_stays(tmp_path: Pa
     assert [found[f"c{number}"]["answer"] for number in range(21, 25)] == ['{"status": "success"}', "no JSON", "[]", ""]
 
 
-def test_it_is_done_once(tmp_path: Path) -> None:
+def test_the_erasure_runs_once(tmp_path: Path) -> None:
     path = tmp_path / "objects.db"
     database_of_0_1(path)
     erasure.erase(path)
@@ -87,7 +87,7 @@ def test_a_file_without_tables_is_left_alone(tmp_path: Path, caplog: Any) -> Non
     assert path.read_bytes() == b""
 
 
-def test_a_failure_does_not_end_the_start_and_is_tried_again(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+def test_a_failure_does_not_abort_the_start_and_is_retried(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
     path = tmp_path / "objects.db"
     database_of_0_1(path)
 
@@ -120,7 +120,7 @@ def test_a_database_of_this_version_has_nothing_to_erase(tmp_path: Path, monkeyp
     assert "Cannot erase" not in caplog.text
 
 
-def test_a_server_that_starts_erases_the_backups_as_well(tmp_path: Path) -> None:
+def test_a_starting_server_erases_responses_from_backups_too(tmp_path: Path) -> None:
     path, folder = tmp_path / "api/objects.db", tmp_path / "backups"
     database_of_0_1(path)
     backup = Backups(folder, time.time).take(path)

@@ -12,62 +12,66 @@ from controller.apiserver.storage import database, recovery
 from controller.apiserver.storage.archive import Archive
 from controller.apiserver.storage.backups import Backups
 from controller.state import INSTALL_ID, State
-from tests.apiserver.box import Box
+from tests.apiserver.state_directory import StateDirectory
 from tests.apiserver.storage.test_backups import damage, invoke
 from tests.support import power_cut
 
 
 @pytest.fixture
-def pristine(box: Box) -> Box:
+def pristine(state_dir: StateDirectory) -> StateDirectory:
     """A box that can be brought back to how it was."""
-    shutil.copytree(box.directory, box.directory.with_name("pristine"))
-    return box
+    shutil.copytree(state_dir.directory, state_dir.directory.with_name("pristine"))
+    return state_dir
 
 
-def reset(box: Box) -> None:
+def reset(state_dir: StateDirectory) -> None:
     """Back to how it was."""
-    shutil.rmtree(box.directory)
-    shutil.copytree(box.directory.with_name("pristine"), box.directory)
+    shutil.rmtree(state_dir.directory)
+    shutil.copytree(state_dir.directory.with_name("pristine"), state_dir.directory)
 
 
-def test_a_power_cut_at_any_step_of_a_rescue_loses_neither_the_backup_nor_the_word(pristine: Box) -> None:
-    box = pristine
+def test_a_power_cut_at_any_step_of_a_recovery_loses_neither_the_backup_nor_the_report(
+    pristine: StateDirectory,
+) -> None:
+    state_dir = pristine
 
     def damaged() -> None:
-        reset(box)
-        damage(box.path)
+        reset(state_dir)
+        damage(state_dir.path)
 
     cuts = 0
-    for cuts in power_cut.at_every_step(damaged, lambda: recovery.prepare(box.path, box.backups, __version__)):
-        assert not box.open_to_others()
-        lost, names = box.start()
+    for cuts in power_cut.at_every_step(
+        damaged, lambda: recovery.prepare(state_dir.path, state_dir.backups, __version__)
+    ):
+        assert not state_dir.readable_by_others()
+        lost, names = state_dir.start()
         assert (names, bool(lost)) == (["kept"], True), f"after step {cuts}"
     assert cuts > 10
 
 
-def test_a_power_cut_at_any_step_of_a_restore_leaves_the_old_or_the_new(pristine: Box) -> None:
-    box = pristine
+def test_a_power_cut_at_any_step_of_a_restore_leaves_the_old_or_the_new_database(pristine: StateDirectory) -> None:
+    state_dir = pristine
     for number in power_cut.at_every_step(
-        lambda: reset(box), lambda: Archive(box.directory, lambda: 0.0).restore(None, lambda _: None)
+        lambda: reset(state_dir), lambda: Archive(state_dir.directory, lambda: 0.0).restore(None, lambda _: None)
     ):
-        assert not box.open_to_others()
-        _, names = box.start()
+        assert not state_dir.readable_by_others()
+        _, names = state_dir.start()
         assert names in (["kept"], ["kept", "newer"]), f"after step {number}"
     assert names == ["kept"]
 
 
-def test_a_file_that_the_power_left_empty_at_a_first_start_is_no_loss(tmp_path: Path) -> None:
-    box = Box(tmp_path / "new")
-    box.path.touch()
-    assert box.start() == ("", [])
+def test_an_empty_file_left_by_a_power_cut_at_the_first_start_is_no_loss(tmp_path: Path) -> None:
+    state_dir = StateDirectory(tmp_path / "new")
+    state_dir.path.touch()
+    assert state_dir.start() == ("", [])
 
 
-def test_a_power_cut_at_any_step_of_a_restore_on_a_new_host_leaves_no_objects_without_their_identity(
-    box: Box, tmp_path: Path
+def test_a_power_cut_at_any_step_of_a_restore_on_a_new_host_never_separates_objects_from_their_identity(
+    state_dir: StateDirectory, tmp_path: Path
 ) -> None:
     usb, new = tmp_path / "usb.db", tmp_path / "new"
-    database.keep_facts(box.path, {INSTALL_ID: "plant-7"})
-    database.copy(box.path, usb)
+    database.keep_facts(state_dir.path, {INSTALL_ID: "plant-7"})
+    database.copy(state_dir.path, usb)
 
     def restore() -> None:
         invoke(new, "restore", str(usb))
@@ -79,11 +83,11 @@ def test_a_power_cut_at_any_step_of_a_restore_on_a_new_host_leaves_no_objects_wi
     assert database.is_sound(path)
 
 
-def test_a_backup_is_ours_alone_from_its_first_byte(pristine: Box) -> None:
-    box = pristine
-    target = box.directory / "usb.db"
+def test_a_backup_is_private_from_its_first_byte(pristine: StateDirectory) -> None:
+    state_dir = pristine
+    target = state_dir.directory / "usb.db"
     for number in power_cut.at_every_step(
-        lambda: reset(box), lambda: Archive(box.directory, lambda: 0.0).back_up(target)
+        lambda: reset(state_dir), lambda: Archive(state_dir.directory, lambda: 0.0).back_up(target)
     ):
-        assert not box.open_to_others(), f"after step {number}"
+        assert not state_dir.readable_by_others(), f"after step {number}"
     assert database.is_sound(target)

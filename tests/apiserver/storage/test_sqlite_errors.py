@@ -17,21 +17,21 @@ from controller.disk import Disk
 from tests.apiserver.storage.test_store import put
 
 
-def of_sqlite(code: int) -> sqlite3.Error:
+def sqlite_error(code: int) -> sqlite3.Error:
     """An error as SQLite gives it."""
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code
     return error
 
 
-def of_system(number: int) -> OSError:
+def system_error(number: int) -> OSError:
     """An error as the system gives it."""
     return OSError(number, os.strerror(number))
 
 
-def finding(number: int | None) -> Callable[[], OSError | None]:
+def probe_finding(number: int | None) -> Callable[[], OSError | None]:
     """A probe of a disk."""
-    return lambda: of_system(number) if number else None
+    return lambda: system_error(number) if number else None
 
 
 SPACE, QUOTA, BROKEN = errno.ENOSPC, errno.EDQUOT, errno.EIO
@@ -41,19 +41,19 @@ WRITE, OPEN = sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN
 @pytest.mark.parametrize(
     ("error", "probe", "full"),
     [
-        (of_sqlite(sqlite3.SQLITE_FULL), finding(None), True),
-        (of_sqlite(WRITE), finding(QUOTA), True),
-        (of_sqlite(WRITE), finding(SPACE), True),
-        (of_sqlite(OPEN), finding(QUOTA), True),
-        (of_system(QUOTA), finding(None), True),
-        (of_system(SPACE), finding(None), True),
-        (of_sqlite(WRITE), finding(BROKEN), False),
-        (of_sqlite(WRITE), finding(None), False),
-        (of_system(BROKEN), finding(QUOTA), False),
-        (of_sqlite(sqlite3.SQLITE_BUSY), finding(QUOTA), False),
+        (sqlite_error(sqlite3.SQLITE_FULL), probe_finding(None), True),
+        (sqlite_error(WRITE), probe_finding(QUOTA), True),
+        (sqlite_error(WRITE), probe_finding(SPACE), True),
+        (sqlite_error(OPEN), probe_finding(QUOTA), True),
+        (system_error(QUOTA), probe_finding(None), True),
+        (system_error(SPACE), probe_finding(None), True),
+        (sqlite_error(WRITE), probe_finding(BROKEN), False),
+        (sqlite_error(WRITE), probe_finding(None), False),
+        (system_error(BROKEN), probe_finding(QUOTA), False),
+        (sqlite_error(sqlite3.SQLITE_BUSY), probe_finding(QUOTA), False),
     ],
 )
-def test_a_disk_is_full_without_space_and_without_quota(
+def test_a_disk_without_space_or_quota_is_full(
     error: Exception, probe: Callable[[], OSError | None], full: bool
 ) -> None:
     assert sqlite_errors.is_full(sqlite_errors.underlying(error, probe)) is full
@@ -62,17 +62,17 @@ def test_a_disk_is_full_without_space_and_without_quota(
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        (of_system(QUOTA), files.SPACE),
-        (of_sqlite(sqlite3.SQLITE_FULL), files.SPACE),
-        (of_system(BROKEN), files.REMEDIES[BROKEN]),
-        (of_sqlite(WRITE), sqlite_errors.REMEDIES[sqlite3.SQLITE_IOERR]),
+        (system_error(QUOTA), files.SPACE),
+        (sqlite_error(sqlite3.SQLITE_FULL), files.SPACE),
+        (system_error(BROKEN), files.REMEDIES[BROKEN]),
+        (sqlite_error(WRITE), sqlite_errors.REMEDIES[sqlite3.SQLITE_IOERR]),
     ],
 )
 def test_each_error_has_a_remedy(error: Exception, remedy: str) -> None:
     assert sqlite_errors.remedy(error) == remedy
 
 
-class Refusing(Disk):
+class UnwritableDisk(Disk):
     """A disk that cannot be written, though its file system shows room."""
 
     def __init__(self, directory: Path, number: int) -> None:
@@ -81,32 +81,32 @@ class Refusing(Disk):
 
     def probe(self) -> OSError | None:
         """What a write finds."""
-        return of_system(self._number)
+        return system_error(self._number)
 
 
-async def written(directory: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> errors.ApiError:
+async def error_of_write(directory: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> errors.ApiError:
     """What a write is told when SQLite can write no more."""
-    store = Store(directory / "objects.db", disk=Refusing(directory, number))
+    store = Store(directory / "objects.db", disk=UnwritableDisk(directory, number))
     await store.open()
 
     def fail(*_: object) -> None:
-        raise of_sqlite(WRITE)
+        raise sqlite_error(WRITE)
 
     monkeypatch.setattr(store._rows, "insert", fail)
-    with pytest.raises(errors.ApiError) as told:
+    with pytest.raises(errors.ApiError) as raised:
         await put(store, "one")
     await store.close()
-    return told.value
+    return raised.value
 
 
-async def test_a_quota_that_is_used_up_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    error = await written(tmp_path, QUOTA, monkeypatch)
+async def test_a_used_up_quota_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = await error_of_write(tmp_path, QUOTA, monkeypatch)
     assert isinstance(error, errors.DiskFullError)
     assert f"the disk of {tmp_path} is full (Disk quota exceeded): free space" in str(error)
 
 
-async def test_a_broken_disk_is_no_full_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    error = await written(tmp_path, BROKEN, monkeypatch)
+async def test_a_broken_disk_is_not_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = await error_of_write(tmp_path, BROKEN, monkeypatch)
     assert (error.code, error.reason) == (503, "ServiceUnavailable")
     assert str(error).endswith(f"(disk I/O error): {files.REMEDIES[BROKEN]}")
 
@@ -116,7 +116,7 @@ def test_a_probe_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_probe_tells_what_keeps_it_from_writing(tmp_path: Path) -> None:
+def test_a_probe_returns_the_error_of_its_write(tmp_path: Path) -> None:
     error = Disk(tmp_path / "nowhere").probe()
     assert error is not None
     assert error.errno == errno.ENOENT

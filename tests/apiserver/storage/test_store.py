@@ -67,7 +67,7 @@ async def reopened(path: Path) -> Store:
     return again
 
 
-async def test_what_was_written_is_there_after_opening_again(store: Store, tmp_path: Path) -> None:
+async def test_written_objects_survive_reopening(store: Store, tmp_path: Path) -> None:
     await put(store, "one", value=1)
     await put(store, "two")
     await store.write(key("two"), lambda _: None)
@@ -77,7 +77,7 @@ async def test_what_was_written_is_there_after_opening_again(store: Store, tmp_p
     await again.close()
 
 
-async def test_revisions_never_go_back_even_when_the_last_object_is_gone(store: Store, tmp_path: Path) -> None:
+async def test_revisions_never_go_back_even_after_the_last_object_is_deleted(store: Store, tmp_path: Path) -> None:
     await put(store, "one")
     await store.write(key("one"), lambda _: None)
     again = await reopened(tmp_path / "objects.db")
@@ -95,7 +95,7 @@ async def test_an_unchanged_object_is_not_written(store: Store) -> None:
     assert (done.type, store.revision) == ("UNCHANGED", revision)
 
 
-async def test_a_writer_that_goes_away_has_written_all_the_same(store: Store) -> None:
+async def test_cancelling_the_caller_does_not_cancel_the_write(store: Store) -> None:
     writer = asyncio.create_task(put(store, "one"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # the write has begun
@@ -110,7 +110,7 @@ async def values(store: Store, since: int) -> list[Any] | None:
     return None if changes is None else [(change.type, change.object.get("value")) for change in changes]
 
 
-async def test_changes_since_a_revision_are_complete_or_refused(store: Store) -> None:
+async def test_changes_since_a_revision_are_complete_or_unavailable(store: Store) -> None:
     for number in range(15):
         await put(store, "one", value=number)
     await store.compact()
@@ -119,7 +119,7 @@ async def test_changes_since_a_revision_are_complete_or_refused(store: Store) ->
     assert await values(store, store.revision + 1) is None
 
 
-async def test_a_long_history_is_read_a_piece_at_a_time(store: Store) -> None:
+async def test_a_long_history_is_read_in_batches(store: Store) -> None:
     since = store.revision
     for number in range(3):
         await put(store, "one", value=number, text="x" * rows.CHARACTERS)
@@ -132,7 +132,7 @@ async def test_a_long_history_is_read_a_piece_at_a_time(store: Store) -> None:
     assert found == [0, 1, 2]
 
 
-async def test_changes_know_what_they_replaced_also_after_opening_again(store: Store, tmp_path: Path) -> None:
+async def test_changes_contain_the_replaced_object_also_after_reopening(store: Store, tmp_path: Path) -> None:
     await put(store, "one", value=1)
     since = store.revision
     await put(store, "one", value=2)
@@ -145,7 +145,7 @@ async def test_changes_know_what_they_replaced_also_after_opening_again(store: S
     await again.close()
 
 
-async def test_compaction_keeps_the_newest_of_every_object_however_old(store: Store, tmp_path: Path) -> None:
+async def test_compaction_keeps_the_newest_revision_of_every_object(store: Store, tmp_path: Path) -> None:
     await put(store, "old")
     await put(store, "gone")
     await store.write(key("gone"), lambda _: None)
@@ -157,7 +157,7 @@ async def test_compaction_keeps_the_newest_of_every_object_however_old(store: St
     assert [name for (name,) in rows] == ["old", *["busy"] * 11]
 
 
-async def test_a_list_can_be_read_as_it_was(store: Store) -> None:
+async def test_a_list_can_be_read_at_an_earlier_revision(store: Store) -> None:
     for name in ("one", "two"):
         await put(store, name, value=1)
     then = store.revision
@@ -179,7 +179,7 @@ async def test_a_restored_backup_jumps_ahead_of_what_clients_have_seen(store: St
     await restored.close()
 
 
-async def test_a_watcher_that_reads_nothing_is_dropped_and_holds_up_nobody(store: Store) -> None:
+async def test_a_stalled_watcher_is_dropped_and_delays_no_other(store: Store) -> None:
     slow, quick = store.subscribe(), store.subscribe()
     for number in range(SUBSCRIBER_LIMIT + 1):
         await put(store, "one", value=number)
@@ -188,14 +188,14 @@ async def test_a_watcher_that_reads_nothing_is_dropped_and_holds_up_nobody(store
     assert not quick.lost
 
 
-async def test_a_file_that_cannot_be_opened_is_named_with_its_remedy(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_opened_is_reported_with_a_remedy(tmp_path: Path) -> None:
     path = tmp_path / "objects.db"
     path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
     with pytest.raises(errors.SettingError, match=r"cannot open the database .*edge-controller restore"):
         await Store(path).open()
 
 
-async def test_compaction_gives_the_disk_its_space_back_but_for_the_reserve(tmp_path: Path) -> None:
+async def test_compaction_returns_space_to_the_disk_except_for_the_reserve(tmp_path: Path) -> None:
     path = tmp_path / "objects.db"
     store = Store(path, history=1)
     await store.open()

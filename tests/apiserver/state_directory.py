@@ -12,7 +12,7 @@ from controller.apiserver.storage.store import Store
 from tests.apiserver.storage.test_store import put
 
 
-class Box:
+class StateDirectory:
     """A state directory with a database."""
 
     def __init__(self, directory: Path) -> None:
@@ -49,7 +49,7 @@ class Box:
         found = [path for path in self.directory.rglob("*") if path.is_file() and not path.name.endswith("-shm")]
         return {str(path.relative_to(self.directory)): path.stat().st_ino for path in found}
 
-    def open_to_others(self) -> list[str]:
+    def readable_by_others(self) -> list[str]:
         """Files that somebody else may read or write."""
         return [name for name in self.files() if (self.directory / name).stat().st_mode & 0o077]
 
@@ -59,9 +59,9 @@ class Box:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
 
-def written(directory: Path) -> Box:
+def written(directory: Path) -> StateDirectory:
     """A box that has written, with a backup of before the last write."""
-    made = Box(directory)
+    made = StateDirectory(directory)
     made.write("kept")
     made.backups.take(made.path)
     made.write("newer")
