@@ -80,10 +80,10 @@ class Verbs:
         warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
-            typed, warnings[:] = admission.typed(ref.resource, body, options)
+            typed, warnings[:] = admission.decode(ref.resource, body, options)
             self._check_room(ref)
             typed["metadata"]["name"] = ref.name
-            item = strategy.created(ref.resource, typed, ref.namespace, options)
+            item = strategy.prepare_create(ref.resource, typed, ref.namespace, options)
             if current is not None:
                 raise failures.already_exists(ref.resource, ref.name)
             return item
@@ -99,7 +99,7 @@ class Verbs:
         if given != ref.name:
             why = f"the name of the object ({given}) does not match the name on the URL ({ref.name})"
             raise failures.bad_request(why)
-        if ref.resource.by_update and self._store.get(ref.key) is None:
+        if ref.resource.creates_on_update and self._store.get(ref.key) is None:
             return await self.create(ref, body, options)
         return await self.change(ref, lambda _: body, options)
 
@@ -116,21 +116,23 @@ class Verbs:
         warnings: list[str] = []
 
         def change(current: Object | None) -> Object:
-            typed, warnings[:] = admission.applied(resource, body, options)
+            typed, warnings[:] = admission.decode_applied(resource, body, options)
             config = _applicable(ref, typed, options.subresource)
             if current is None and options.subresource:
                 raise failures.not_found(resource, ref.name)
             live = shown(resource, current) if current else {}
             try:
-                merged, owned = apply.apply(live, config, manager, resource.structure, times.now(), force=options.force)
+                merged, owned = apply.apply(
+                    live, config, manager, resource.structural_schema, times.now(), force=options.force
+                )
             except apply.Conflicts as conflicts:
                 raise failures.apply_conflict(
                     resource, ref.name, apply.message(conflicts), apply.causes(conflicts)
                 ) from conflicts
             if current is None:
                 self._check_room(ref)
-                return strategy.managed(strategy.created(resource, merged, ref.namespace, options), owned)
-            return strategy.managed(strategy.replaced(resource, current, merged, options), owned)
+                return strategy.with_managers(strategy.prepare_create(resource, merged, ref.namespace, options), owned)
+            return strategy.with_managers(strategy.prepare_replacement(resource, current, merged, options), owned)
 
         return await self._write(ref, change, warnings, options)
 
@@ -141,7 +143,7 @@ class Verbs:
             if current is None:
                 raise failures.not_found(ref.resource, ref.name)
             deletions.check(ref.resource, current, request)
-            return deletions.begun(ref.resource, current, request)
+            return deletions.mark_deleted(ref.resource, current, request)
 
         return await self._write(ref, change, [], options)
 
@@ -163,8 +165,8 @@ class Verbs:
         def change(current: Object | None) -> Object:
             if current is None:
                 raise failures.not_found(resource, ref.name)
-            typed, warnings[:] = admission.typed(resource, make(shown(resource, current)), options)
-            return strategy.changed(resource, current, typed, options)
+            typed, warnings[:] = admission.decode(resource, make(shown(resource, current)), options)
+            return strategy.prepare_update(resource, current, typed, options)
 
         return await self._write(ref, change, warnings, options)
 
@@ -226,7 +228,7 @@ def shown(resource: Resource, item: Object) -> Object:
     item = resource.present(item)
     written = item["metadata"].get("resourceVersion")  # none yet in a dry run
     if written and int(written) < resource.defined_at:
-        item = admission.refreshed(resource, item)
+        item = admission.adapted_to_schema(resource, item)
     return item if item.get("apiVersion") == resource.api_version else {**item, "apiVersion": resource.api_version}
 
 
@@ -237,9 +239,9 @@ def _applicable(ref: ResourceRef, item: Object, subresource: str) -> Object:
         raise failures.bad_request("metadata.managedFields must be nil")
     metadata = {**item["metadata"], "name": item["metadata"].get("name") or ref.name}
     part = resource.subresource(subresource)
-    if subresource == "status" and resource.status_alone:
+    if subresource == "status" and resource.status_write_keeps_metadata:
         metadata = {key: value for key, value in metadata.items() if key in ("name", "uid", "resourceVersion")}
     if part is not None and part.writes:
         return {"metadata": metadata, **({part.writes: item[part.writes]} if part.writes in item else {})}
-    rest = {name: value for name, value in item.items() if name not in resource.parted(subresource)}
+    rest = {name: value for name, value in item.items() if name not in resource.fields_kept_by(subresource)}
     return {**rest, "metadata": metadata}
