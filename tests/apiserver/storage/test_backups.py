@@ -263,7 +263,7 @@ def test_restore_fails_while_the_controller_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "output"),
     [
         (("restore", "--latest"), "no backup to restore"),
         (("restore", "/nowhere.db"), "does not exist"),
