@@ -42,7 +42,7 @@ TABLE: tuple[Cause, ...] = (
     Cause(HOST_STARTED, "The host was rebooted or powered up."),
     Cause(DAEMON_RESTARTED, "Docker was stopped or restarted."),
     Cause(BY_HAND, "A person or another program used Docker directly; a runtime stopped this way is started again."),
-    Cause(UNKNOWN, "It happened while the controller was not running, and the cause left no trace."),
+    Cause(UNKNOWN, "It happened while the controller was not watching, and the cause left no trace."),
 )
 
 

@@ -85,7 +85,7 @@ class Owners:
             raise errors.Retry(reasons.STEP_FAILED, message) from error
 
     async def _decide_unclaimed(self, runtime: Body, others: Sequence[Body]) -> Body:
-        """The owner of a deviceId that nobody has claimed yet."""
+        """The owner of a deviceId without a claim."""
         presumed = await self._presumed(runtime, others)
         if claims.is_deleting(runtime):
             return presumed or next((other for other in others if not claims.is_deleting(other)), runtime)

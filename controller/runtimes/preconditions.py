@@ -50,7 +50,7 @@ def _missing_device(observed: base.Observed) -> Outcome | None:
 def _drift(spec: runtimes.RuntimeSpec, observed: base.Observed) -> Outcome | None:
     """Drift of networks and devices: retried, or waiting for what it depends on."""
     required = {device.name for device in observed.devices if device.required}
-    devices = [found for found in drift.device_drift(observed) if _counts(found, required)]
+    devices = [found for found in drift.device_drift(observed) if _affects_ready(found, required)]
     found = [*drift.network_drift(spec, observed), *devices]
     if not found:
         return None
@@ -59,7 +59,7 @@ def _drift(spec: runtimes.RuntimeSpec, observed: base.Observed) -> Outcome | Non
     return Outcome("retry", reasons.DETACHED, f"The container does not match the spec: {drift.describe(found)}")
 
 
-def _counts(drift_found: drift.Drift, required: Collection[str]) -> bool:
+def _affects_ready(drift_found: drift.Drift, required: Collection[str]) -> bool:
     """Whether it keeps the runtime from being ready: a missing device does so only if the spec requires it."""
     return drift_found.awaits != reasons.DEVICE_MISSING or drift_found.name in required
 

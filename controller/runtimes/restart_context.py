@@ -62,14 +62,14 @@ class RestartContext:
 
 def why(previous: RuntimeStatus, observed: base.Observed, context: RestartContext, *, ended: bool) -> Attribution:
     """The cause of the stop, the start, or both between two observations; ``ended``: it stopped in between."""
-    if observed_cause := _observed_cause(previous, observed, context):
-        return observed_cause
+    if own_cause := _own_cause(previous, observed, context):
+        return own_cause
     if _booted_since(previous, context):
         return Attribution(causes.HOST_STARTED, "The host was started")
     return (_of_end if ended else _of_start)(previous, observed, context)
 
 
-def _observed_cause(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution | None:
+def _own_cause(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution | None:
     """The cause, if we acted ourselves: in this pass, or in one that a crash of the controller interrupted."""
     if context.own:
         return context.own
@@ -104,7 +104,7 @@ def _by_hand(previous: RuntimeStatus, observed: base.Observed, context: RestartC
         return Attribution(causes.BY_HAND, "The container was removed")
     if context.watched or context.found_stopped or not observed.running:
         return Attribution(causes.BY_HAND, "" if observed.exit_code is None else f"exit code {observed.exit_code}")
-    return Attribution(causes.UNKNOWN, "It happened while the controller was not running")
+    return Attribution(causes.UNKNOWN, "It happened while the controller was not watching")
 
 
 def restarted_by_engine(previous: RuntimeStatus, observed: base.Observed) -> bool:
@@ -130,9 +130,9 @@ def _crash(previous: RuntimeStatus, observed: base.Observed) -> Attribution:
 
 def _missing(previous: RuntimeStatus) -> Attribution | None:
     """The parent or device that was missing at the previous observation."""
-    for condition, observed_cause, cause in _MISSING:
+    for condition, reason, cause in _MISSING:
         found = conditions.find(previous.conditions, condition)
-        if found and found.status == "False" and found.reason == observed_cause:
+        if found and found.status == "False" and found.reason == reason:
             return Attribution(cause, found.message)
     return None
 

@@ -159,10 +159,10 @@ async def test_an_interruption_without_a_new_generation_does_not_cancel_a_pull(h
     await harness.create()
     task = await pulling(harness)
     await harness.api.patch(kinds.RUNTIMES, KEY.name, KEY.namespace, {"metadata": {"labels": {"a": "b"}}})
-    asked = asyncio.Event()
-    harness.api.fault = lambda verb, kind: asked.set()
+    requested = asyncio.Event()
+    harness.api.fault = lambda verb, kind: requested.set()
     harness.interrupted.set()
-    await asked.wait()
+    await requested.wait()
     assert harness.backend.pull_gate
     harness.backend.pull_gate.set()
     assert (await task).settled

@@ -226,7 +226,7 @@ WATCHED = {"watched": True}
             before(),
             restarted(),
             {},
-            both("Unknown", "It happened while the controller was not running"),
+            both("Unknown", "It happened while the controller was not watching"),
             id="the controller was not running",
         ),
         pytest.param(

@@ -154,7 +154,7 @@ async def test_a_restart_before_the_first_observation_has_an_unknown_cause(
     await running.reconcile()
     running.backend.unreachable = False
     await running.reconcile()
-    assert running.records() == both("Unknown", "It happened while the controller was not running")
+    assert running.records() == both("Unknown", "It happened while the controller was not watching")
 
 
 async def test_a_failed_replacement_is_recorded_once(running: Harness) -> None:
