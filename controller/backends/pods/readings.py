@@ -156,9 +156,9 @@ def program(pod: Pod) -> Program:
 
 def blocker(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Blocker:
     """Why a starting pod does not run yet: from its status, else from its newest warning event."""
-    words = _words(pod) or _newest(events)
-    meaning = next((row for row in MEANINGS if re.search(row.pattern, words, re.IGNORECASE)), _OTHERWISE)
-    text = " ".join(words.split())[:400] or _stage(pod)
+    source = _status_message(pod) or _newest_warning(events)
+    meaning = next((row for row in MEANINGS if re.search(row.pattern, source, re.IGNORECASE)), _OTHERWISE)
+    text = " ".join(source.split())[:400] or _stage(pod)
     image = str(pod.container.get("image"))
     if meaning.reason in _OF_IMAGES and image not in text:
         text = f"{image}: {text}"
@@ -173,7 +173,7 @@ def pin(reference: str, image_id: str) -> str:
     return f"{repository}@{found[0].partition('@')[2]}" if found else reference
 
 
-def _words(pod: Pod) -> str:
+def _status_message(pod: Pod) -> str:
     waiting = program(pod).waiting
     reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
     if reason not in ("", "ContainerCreating", "PodInitializing"):
@@ -184,7 +184,7 @@ def _words(pod: Pod) -> str:
     return ""
 
 
-def _newest(events: Sequence[Mapping[str, Any]]) -> str:
+def _newest_warning(events: Sequence[Mapping[str, Any]]) -> str:
     warnings = [event for event in events if event.get("type") == "Warning"]
     newest = max(
         warnings, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default={}

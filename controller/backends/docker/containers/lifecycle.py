@@ -173,7 +173,7 @@ async def _tolerating_absence(work: Awaitable[None]) -> None:
     try:
         await work
     except failures.Refusal as refusal:
-        if refusal.status == 409 and "removal" in refusal.words:
+        if refusal.status == 409 and "removal" in refusal.message:
             raise errors.Retry(reasons.STEP_FAILED, "The engine is still removing the container") from refusal
         if refusal.status != 404:
             raise

@@ -13,12 +13,12 @@ from controller.api import reasons
 
 
 class Refusal(errors.EdgeError):
-    """The engine refused a call; ``words`` is its error message."""
+    """The engine refused a call; ``message`` is its error message."""
 
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
-        self.words = words
+        self.message = message
 
 
 class Meaning(NamedTuple):
@@ -96,38 +96,40 @@ def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
     """
     rows = (_ANY[0], *_PULL, *_ANY[1:]) if pulling else _ANY
     otherwise = _PULL_OTHERWISE if pulling else _OTHERWISE
-    found = next((row for row in rows if re.search(row.pattern, refusal.words, re.IGNORECASE)), otherwise)
+    found = next((row for row in rows if re.search(row.pattern, refusal.message, re.IGNORECASE)), otherwise)
     if found is _OTHERWISE and refusal.status == 400:
         found = Meaning("", errors.Stalled, reasons.SPEC_IMPOSSIBLE, "correct the spec")
     what = f"{pulling}: " if pulling else ""
-    return found.outcome(found.reason, f"{what}Docker said: {_shortened(refusal.words)}; {found.remedy}")
+    return found.outcome(found.reason, f"{what}Docker said: {_shortened(refusal.message)}; {found.remedy}")
 
 
 def is_realtime_refusal(refusal: Refusal) -> bool:
     """Whether a start failed because the host does not support realtime limits or the capability for them."""
-    return bool(re.search(r"error setting rlimit|unable to apply caps|cap_sys_nice", refusal.words, re.IGNORECASE))
+    return bool(re.search(r"error setting rlimit|unable to apply caps|cap_sys_nice", refusal.message, re.IGNORECASE))
 
 
 def is_lingering_link(refusal: Refusal) -> bool:
     """Whether a start found a link with its MAC address, which the kernel may still be removing."""
-    return bool(re.search(r"failed to add interface.*address already in use", refusal.words, re.IGNORECASE | re.DOTALL))
+    return bool(
+        re.search(r"failed to add interface.*address already in use", refusal.message, re.IGNORECASE | re.DOTALL)
+    )
 
 
 def is_lost_network(refusal: Refusal) -> bool:
     """Whether a network of the container was removed."""
-    return bool(re.search(r"network .* not found|could not find a network", refusal.words, re.IGNORECASE))
+    return bool(re.search(r"network .* not found|could not find a network", refusal.message, re.IGNORECASE))
 
 
 def lost_network(refusal: Refusal) -> str:
     """The id of the removed network, "" when the message contains none."""
-    found = re.search(r"\b[0-9a-f]{64}\b", refusal.words) if is_lost_network(refusal) else None
+    found = re.search(r"\b[0-9a-f]{64}\b", refusal.message) if is_lost_network(refusal) else None
     return found[0] if found else ""
 
 
 def is_overlap(refusal: Refusal) -> bool:
     """Whether another network uses the subnet."""
-    return "overlaps" in refusal.words.lower()
+    return "overlaps" in refusal.message.lower()
 
 
-def _shortened(words: str) -> str:
-    return " ".join(words.split())[:400]
+def _shortened(message: str) -> str:
+    return " ".join(message.split())[:400]

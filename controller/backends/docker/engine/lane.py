@@ -24,8 +24,8 @@ T = TypeVar("T")
 class Unanswered(Exception):  # noqa: N818 - an outcome
     """A call got no answer, so its result is unknown; ``late`` when it timed out."""
 
-    def __init__(self, words: str, *, late: bool) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, *, late: bool) -> None:
+        super().__init__(message)
         self.late = late
 
 

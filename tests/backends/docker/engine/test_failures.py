@@ -20,13 +20,13 @@ class Message(NamedTuple):
     status: int
     outcome: type[errors.ReconcileError]
     reason: str
-    words: str
+    text: str
 
 
 def read(line: str) -> Message:
     """Parse one line."""
-    when, status, outcome, reason, words = line.split(" ", 4)
-    return Message(when, int(status), getattr(errors, outcome), reason, words)
+    when, status, outcome, reason, text = line.split(" ", 4)
+    return Message(when, int(status), getattr(errors, outcome), reason, text)
 
 
 LINES = Path(__file__).with_name("engine_words.txt").read_text().splitlines()
@@ -36,11 +36,11 @@ MESSAGES = [read(line) for line in LINES if not line.startswith("#")]
 @pytest.mark.parametrize("message", MESSAGES, ids=[f"{row.when}-{row.reason}" for row in MESSAGES])
 def test_messages_of_engines_map_to_reasons(message: Message) -> None:
     outcome = failures.outcome(
-        Refusal(message.status, message.words), pulling="registry/plc:1" if message.when == "pull" else ""
+        Refusal(message.status, message.text), pulling="registry/plc:1" if message.when == "pull" else ""
     )
 
     assert (type(outcome), outcome.reason) == (message.outcome, message.reason)
-    assert message.words[:40] in str(outcome)
+    assert message.text[:40] in str(outcome)
 
 
 def test_every_outcome_is_that_of_its_reason() -> None:
@@ -51,15 +51,15 @@ def test_every_outcome_is_that_of_its_reason() -> None:
 
 
 def test_a_lingering_link_is_distinguished_from_an_address_conflict() -> None:
-    words = [message.words for message in MESSAGES if message.reason == reasons.ADDRESS_CONFLICT]
+    texts = [message.text for message in MESSAGES if message.reason == reasons.ADDRESS_CONFLICT]
 
-    assert [failures.is_lingering_link(Refusal(500, text)) for text in words] == [False, True]
+    assert [failures.is_lingering_link(Refusal(500, text)) for text in texts] == [False, True]
 
 
-@pytest.mark.parametrize("words", ["toomanyrequests", "pull access denied", "manifest unknown", "connection refused"])
-def test_a_failed_pull_names_the_image(words: str) -> None:
+@pytest.mark.parametrize("text", ["toomanyrequests", "pull access denied", "manifest unknown", "connection refused"])
+def test_a_failed_pull_names_the_image(text: str) -> None:
     reference = "registry.plant.example/plc/runtime:4.2@sha256:0123"
-    assert reference in str(failures.outcome(Refusal(500, words), pulling=reference))
+    assert reference in str(failures.outcome(Refusal(500, text), pulling=reference))
 
 
 def test_a_long_message_is_truncated() -> None:
@@ -67,12 +67,12 @@ def test_a_long_message_is_truncated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("text", "expected"),
     [
         ("runc create failed: error setting rlimit type 14: operation not permitted: unknown", True),
         ("unable to apply caps: operation not permitted", True),
         ("no such file or directory", False),
     ],
 )
-def test_a_host_without_realtime_is_recognized(words: str, expected: bool) -> None:
-    assert failures.is_realtime_refusal(Refusal(500, words)) is expected
+def test_a_host_without_realtime_is_recognized(text: str, expected: bool) -> None:
+    assert failures.is_realtime_refusal(Refusal(500, text)) is expected
