@@ -33,9 +33,9 @@ async def test_an_applier_owns_the_fields_it_set_but_no_defaults(api: Api) -> No
 
 async def test_a_conflict_names_the_owner_and_the_field(api: Api) -> None:
     await apply(api, widget("one", size=2), "alice")
-    said = await apply(api, widget("one", size=3), "bob", fails=True)
-    assert 'Apply failed with 1 conflict: conflict with "alice"' in said
-    assert ".spec.size" in said
+    output = await apply(api, widget("one", size=3), "bob", fails=True)
+    assert 'Apply failed with 1 conflict: conflict with "alice"' in output
+    assert ".spec.size" in output
     assert (await api.get("widget", "one"))["spec"]["size"] == 2
 
 
@@ -132,6 +132,6 @@ async def test_edit_changes_the_object_but_not_last_applied(api: Api, tmp_path: 
     "the fault is the client's, and a 500 is treated as a bug of the server",
 )
 async def test_an_undeclared_field_cannot_be_applied(api: Api) -> None:
-    said = await apply(api, widget("one", extra=1), "alice", fails=True)
-    assert ".spec.extra: field not declared in schema" in said
-    assert ("BadRequest" in said) == api.embedded
+    output = await apply(api, widget("one", extra=1), "alice", fails=True)
+    assert ".spec.extra: field not declared in schema" in output
+    assert ("BadRequest" in output) == api.embedded

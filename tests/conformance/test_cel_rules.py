@@ -9,7 +9,7 @@ import pytest
 
 from tests.conformance.conftest import Api, Session
 from tests.conformance.test_definitions import GADGETS
-from tests.conformance.test_validation import PATH, definition, said, sample
+from tests.conformance.test_validation import PATH, causes_of, definition, sample
 
 RULES = "x-kubernetes-validations"
 SHORT = {"type": "string", "maxLength": 63}
@@ -83,14 +83,14 @@ async def test_an_object_that_satisfies_all_rules_is_created_and_updated(api: Ap
             assert response.status == 200, written
         back = {**written, "spec": {**written["spec"], "version": 1, "handle": "two"}}
         async with http.put(f"{url}{PATH}/one", json=back) as response:
-            assert said(await response.json()) == [
+            assert causes_of(await response.json()) == [
                 "Forbidden spec.version: Forbidden: no way back",
                 'Invalid spec.handle: Invalid value: "two": handle is immutable',
             ]
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "expected"),
     [
         ({"parents": [{"name": "a", "namespace": "x"}] * 2}, "Invalid spec.parents: Invalid value: not distinct"),
         ({"networks": ["10.0.0.0"]}, 'Invalid spec.networks[0]: Invalid value: "10.0.0.0": no range'),
@@ -101,11 +101,11 @@ async def test_an_object_that_satisfies_all_rules_is_created_and_updated(api: Ap
         ({"version": None}, "Invalid spec: Invalid value: pin a version"),
     ],
 )  # fmt: skip
-async def test_a_violated_rule_names_its_field(api: Api, change: dict[str, Any], words: str) -> None:
+async def test_a_violated_rule_names_its_field(api: Api, change: dict[str, Any], expected: str) -> None:
     await api.define(definition(SCHEMA))
     spec = {name: value for name, value in {**VALID, **change}.items() if value is not None}
     async with Session(api) as (http, url), http.post(url + PATH, json=sample(spec)) as response:
-        assert said(await response.json()) == [words]
+        assert causes_of(await response.json()) == [expected]
 
 
 @pytest.mark.differs(

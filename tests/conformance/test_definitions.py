@@ -65,7 +65,7 @@ async def test_a_changed_definition_takes_effect(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "expected"),
     [
         (("metadata", "name"), "other.test.getedge.me", 'must be spec.names.plural+"."+spec.group'),
         (("spec", "scope"), "Everywhere", 'supported values: "Cluster", "Namespaced"'),
@@ -75,9 +75,11 @@ async def test_a_changed_definition_takes_effect(api: Api) -> None:
         ((*SCHEMA, "x-kubernetes-validations"), [{"rule": "self."}], "compilation failed"),
     ],
 )
-async def test_an_invalid_definition_is_refused(api: Api, path: tuple[str | int, ...], value: Any, said: str) -> None:
+async def test_an_invalid_definition_is_refused(
+    api: Api, path: tuple[str | int, ...], value: Any, expected: str
+) -> None:
     manifest = changed(path, value)
-    assert said in await api.kubectl("create", "--validate=false", "-f", "-", stdin=manifest, fails=True)
+    assert expected in await api.kubectl("create", "--validate=false", "-f", "-", stdin=manifest, fails=True)
 
 
 async def test_a_definition_waits_for_the_finalizers_of_its_objects(api: Api) -> None:

@@ -47,7 +47,7 @@ async def test_an_entry_overrides_the_defaults_and_null_removes_it(api: Api, tmp
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "expected"),
     [
         ("--set=runtimes.a.version=1", "want string"),
         ("--set=runtimes.UPPER.image=x", "UPPER"),
@@ -56,8 +56,8 @@ async def test_an_entry_overrides_the_defaults_and_null_removes_it(api: Api, tmp
         ("--set=runtimes.a.image=x,runtimes.a.desiredState=Off", "'Running', 'Stopped'"),
     ],
 )
-async def test_invalid_values_are_reported_before_anything_is_sent(api: Api, option: str, said: str) -> None:
-    assert said in await api.helm("template", "site", CHART, option, fails=True)
+async def test_invalid_values_are_reported_before_anything_is_sent(api: Api, option: str, expected: str) -> None:
+    assert expected in await api.helm("template", "site", CHART, option, fails=True)
 
 
 async def test_a_release_is_installed_upgraded_rolled_back_and_uninstalled(api: Api) -> None:
@@ -103,8 +103,8 @@ async def test_a_refused_atomic_upgrade_changes_nothing(api: Api) -> None:
         *with_version("press-a", "press-b", version="2"),
         "--set=runtimes.press-b.terminationGracePeriodSeconds=9999",
     ]
-    said = await api.helm("upgrade", "site", CHART, *options, "--atomic", "--timeout=20s", fails=True)
-    assert "should be less than or equal to 600" in said
+    output = await api.helm("upgrade", "site", CHART, *options, "--atomic", "--timeout=20s", fails=True)
+    assert "should be less than or equal to 600" in output
     assert await versions(api) == {"press-a": "1"}
     history = json.loads(await api.helm("history", "site", "-o", "json"))
     assert [entry["status"] for entry in history] == ["superseded", "failed", "deployed"]
@@ -216,5 +216,5 @@ async def test_a_hook_that_needs_pods_fails(api: Api, charts: Charts) -> None:
         "metadata": {"name": "prepare", "annotations": {"helm.sh/hook": "pre-install"}},
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
     }
-    said = await api.helm("install", "site", charts.make({"templates/job.yaml": job}), "--timeout=2s", fails=True)
-    assert ("runs Runtimes, no pods" if api.embedded else "timed out waiting for the condition") in said
+    output = await api.helm("install", "site", charts.make({"templates/job.yaml": job}), "--timeout=2s", fails=True)
+    assert ("runs Runtimes, no pods" if api.embedded else "timed out waiting for the condition") in output

@@ -57,7 +57,7 @@ async def test_defaults_are_applied_and_unknown_fields_pruned_with_a_warning(api
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "expected"),
     [
         ({"size": 0}, "spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1"),
         ({"size": "x"}, 'spec.size: Invalid value: "string": spec.size in body must be of type integer: "string"'),
@@ -69,18 +69,18 @@ async def test_defaults_are_applied_and_unknown_fields_pruned_with_a_warning(api
     ],
 )
 async def test_an_invalid_manifest_is_refused_with_kubernetes_messages(
-    api: Api, spec: dict[str, object], said: str
+    api: Api, spec: dict[str, object], expected: str
 ) -> None:
     printed = await api.kubectl("create", "--validate=false", "-f", "-", stdin=widget("bad", **spec), fails=True)
     assert 'The Widget "bad" is invalid:' in printed
-    assert said in printed
+    assert expected in printed
 
 
 async def test_a_transition_rule_makes_a_field_immutable(api: Api) -> None:
     await api.kubectl("apply", "-f", "-", stdin=widget("one", color="Red"))
     for patch in ({"spec": {"color": "Green"}}, {"spec": {"color": None}}):
-        said = await api.kubectl("patch", "wd", "one", "--type=merge", "-p", json.dumps(patch), fails=True)
-        assert "color is immutable once set" in said
+        output = await api.kubectl("patch", "wd", "one", "--type=merge", "-p", json.dumps(patch), fails=True)
+        assert "color is immutable once set" in output
 
 
 async def test_merge_and_json_patches_change_the_object(api: Api) -> None:

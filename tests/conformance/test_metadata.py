@@ -86,7 +86,7 @@ async def http(api: Api) -> AsyncIterator[Http]:
         yield session, url
 
 
-def _said(answer: Object) -> list[str]:
+def _causes(answer: Object) -> list[str]:
     """The distinct causes, without examples and patterns."""
     causes = answer.get("details", {}).get("causes", [])
     return list(dict.fromkeys(f"{cause['field']}: {cause['message'].partition(' (e.g.')[0]}" for cause in causes))
@@ -95,10 +95,10 @@ def _said(answer: Object) -> list[str]:
 async def test_invalid_metadata_is_refused_with_kubernetes_messages(http: Http) -> None:
     session, url = http
     body = widget("one")
-    for metadata, said in REFUSED:
+    for metadata, expected in REFUSED:
         given = {**body, "metadata": {**body["metadata"], **metadata}}
         async with session.post(f"{url}{PATH}?dryRun=All", json=given) as answer:
-            assert (_said(await answer.json()), answer.status) == (said, 422)
+            assert (_causes(await answer.json()), answer.status) == (expected, 422)
 
 
 async def test_metadata_at_its_limits_is_accepted(http: Http) -> None:
@@ -140,7 +140,7 @@ async def test_a_finalizer_of_a_core_kind_needs_a_domain(http: Http) -> None:
     session, url = http
     given = {"metadata": {"name": "one", "finalizers": ["example.com/x", "plain"]}}
     async with session.post(url + CONFIG_MAPS, json=given) as answer:
-        assert _said(await answer.json()) == [f'{FINALIZERS}[1]: Invalid value: "plain": {UNQUALIFIED}']
+        assert _causes(await answer.json()) == [f'{FINALIZERS}[1]: Invalid value: "plain": {UNQUALIFIED}']
 
 
 async def test_a_finalizer_of_a_custom_resource_without_a_domain_gets_a_warning(http: Http) -> None:
@@ -171,7 +171,7 @@ async def test_namespace_names_are_labels_and_event_names_path_segments(http: Ht
     session, url = http
     for name, why in (("a" * 64, "must be no more than 63 characters"), ("a.b", "must not contain dots")):
         async with session.post(f"{url}/api/v1/namespaces", json={"metadata": {"name": name}}) as answer:
-            assert f'metadata.name: Invalid value: "{name}": {why}' in _said(await answer.json())
+            assert f'metadata.name: Invalid value: "{name}": {why}' in _causes(await answer.json())
     event = {"metadata": {"name": "A_b"}, "involvedObject": {"namespace": NAMESPACE}}
     async with session.post(f"{url}/api/v1/namespaces/{NAMESPACE}/events", json=event) as answer:
         assert answer.status == 201

@@ -39,7 +39,7 @@ def sample(spec: dict[str, Any]) -> dict[str, Any]:
     return {**body, "spec": spec}
 
 
-def said(answer: dict[str, Any]) -> list[str]:
+def causes_of(answer: dict[str, Any]) -> list[str]:
     """The causes in the format of samples.yaml, sorted, as their order is not significant."""
     causes = answer["details"]["causes"]
     lines = [f"{c['reason'].removeprefix('FieldValue')} {c['field']}: {c['message']}" for c in causes]
@@ -55,9 +55,11 @@ async def test_every_fault_of_an_object_is_reported_with_kubernetes_messages(api
             spec = given if not given or "kind" in given else {"kind": "x", **given}
             async with http.post(f"{url}{PATH}?dryRun=All", json=sample(spec)) as response:
                 answer = await response.json()
-            outcome = {"kept": answer["spec"]} if response.status == 201 else {"said": said(answer)}
+            outcome = {"kept": answer["spec"]} if response.status == 201 else {"causes": causes_of(answer)}
             found.append({"given": given, **outcome})
-    assert found == [{**case, "said": sorted(case["said"])} if "said" in case else case for case in SAMPLES["cases"]]
+    assert found == [
+        {**case, "causes": sorted(case["causes"])} if "causes" in case else case for case in SAMPLES["cases"]
+    ]
 
 
 async def test_the_message_has_all_causes(api: Api) -> None:
@@ -89,7 +91,7 @@ async def test_rule_messages_quote_scalar_values_only(api: Api) -> None:
     spec = {"text": "y", "number": 9, "list": ["a", "b"], "twice": ["a", "b"], "needed": ["a", "b"]}
     async with Session(api) as (http, url), http.post(url + PATH, json=sample(spec)) as response:
         answer = await response.json()
-    assert said(answer) == [
+    assert causes_of(answer) == [
         "Duplicate spec.twice: Duplicate value",
         "Invalid spec.list: Invalid value: not short",
         "Invalid spec.number: Invalid value: 9: not small",

@@ -1,1 +1,1 @@
-"""What the API tells of itself: discovery and OpenAPI."""
+"""Documents that describe the API: discovery and OpenAPI."""

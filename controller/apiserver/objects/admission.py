@@ -107,9 +107,9 @@ def admit(resource: Resource, item: Object, old: Object | None) -> Object:
 def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cause]) -> tuple[Object, list[Cause]]:
     """A custom resource with its defaults, and its faults by its schema; ``known`` are faults found before."""
     schema = _without_envelope(schema)
-    body, room = _defaulted(item, schema)
+    body, budget = _defaulted(item, schema)
     with _bounded():
-        room.check()
+        budget.check()
     before = _defaulted(old, schema)[0] if old else None
     causes = structural.validate(body, schema, old=ABSENT if before is None else before)
     causes += rules.unchecked(schema, [*known, *causes]) or rules.check(schema, body, before)
@@ -119,9 +119,9 @@ def _by_schema(schema: Object, item: Object, old: Object | None, known: list[Cau
 def _defaulted(item: Object, schema: Object) -> tuple[Object, bounds.Budget]:
     """The object without its envelope, with defaults as far as the size limit allows."""
     body = {key: copy.deepcopy(value) for key, value in item.items() if key not in ENVELOPE}
-    room = bounds.Budget(body)
-    structural.apply_defaults(body, schema, room)
-    return body, room
+    budget = bounds.Budget(body)
+    structural.apply_defaults(body, schema, budget)
+    return body, budget
 
 
 def adapted_to_schema(resource: Resource, item: Object) -> Object:

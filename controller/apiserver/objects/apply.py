@@ -22,7 +22,7 @@ class Conflicts(Exception):  # noqa: N818 - named as the API names it
         self.fields = fields
 
 
-_GONE = object()
+_REMOVED = object()
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -34,11 +34,11 @@ def apply(
     wanted = fieldsets.of_applied(config, schema)
     whole = fieldsets.with_metadata(schema)
     result = merge(live, config, whole)
-    changed, _ = fieldsets.differing(fieldsets.of_object(live, schema), fieldsets.of_object(result, schema))
+    changed, _ = fieldsets.compare(fieldsets.of_object(live, schema), fieldsets.of_object(result, schema))
     others = {other: entry for other, entry in owned.items() if other != manager}
     conflicts = {other: sorted(entry.fields & changed & wanted) for other, entry in others.items()}
     conflicts = {other: fields for other, fields in conflicts.items() if fields}
-    if conflicts and not force and not _are_kubectls_own(conflicts, live, manager, schema):
+    if conflicts and not force and not _is_client_side_migration(conflicts, live, manager, schema):
         raise Conflicts(conflicts)
     for other, fields in conflicts.items():
         others[other] = others[other]._replace(fields=others[other].fields - set(fields))
@@ -48,7 +48,7 @@ def apply(
     return result, {**others, manager: mine}
 
 
-def _are_kubectls_own(
+def _is_client_side_migration(
     conflicts: dict[Manager, list[Path]], live: Object, manager: Manager, schema: Object | None
 ) -> bool:
     """Whether kubectl only takes over fields of its own client-side apply, as recorded in its annotation."""
@@ -87,15 +87,15 @@ def _merge_lists(live: list[Any], config: list[Any], schema: Object) -> list[Any
     return merged + list(wanted.values())
 
 
-def _without(item: Object, gone: Collection[Path], kept: list[frozenset[Path]], schema: Object) -> Object:
+def _without(item: Object, removed: Collection[Path], kept: list[frozenset[Path]], schema: Object) -> Object:
     """The object without the fields that no manager owns any more, and without parents that this leaves empty."""
-    wanted = _beginnings(path for fields in kept for path in fields)
-    around = _beginnings(path[:-1] for path in gone)
-    found: Object = _Removal(set(gone) - wanted, around, wanted).rest(item, (), schema) if gone else item
+    wanted = _prefixes(path for fields in kept for path in fields)
+    parents = _prefixes(path[:-1] for path in removed)
+    found: Object = _Removal(set(removed) - wanted, parents, wanted).rest(item, (), schema) if removed else item
     return found
 
 
-def _beginnings(paths: Iterable[Path]) -> set[Path]:
+def _prefixes(paths: Iterable[Path]) -> set[Path]:
     return {path[:length] for path in paths for length in range(1, len(path) + 1)}
 
 
@@ -103,22 +103,22 @@ class _Removal(NamedTuple):
     """Removes fields in one walk over the object; a walk for each field would take quadratic time."""
 
     fields: Set[Path]
-    around: Set[Path]  # parents of given-up fields
+    parents: Set[Path]  # parents of given-up fields
     wanted: Set[Path]
 
     def rest(self, value: Any, path: Path, schema: Object) -> Any:
         """A copy of the value without the removed fields."""
-        if path and path not in self.around:
+        if path and path not in self.parents:
             return value
         if isinstance(value, dict):
             parts = (
                 (name, self._part(part, (*path, f"f:{name}"), fieldsets.child_schema(schema, name)))
                 for name, part in value.items()
             )
-            return {name: part for name, part in parts if part is not _GONE}
+            return {name: part for name, part in parts if part is not _REMOVED}
         if isinstance(value, list):
             items = (self._item(item, path, schema) for item in value)
-            return [item for item in items if item is not _GONE]
+            return [item for item in items if item is not _REMOVED]
         return value
 
     def _item(self, item: Any, path: Path, schema: Object) -> Any:
@@ -127,11 +127,11 @@ class _Removal(NamedTuple):
 
     def _part(self, value: Any, path: Path, schema: Object) -> Any:
         if path in self.fields:
-            return _GONE
+            return _REMOVED
         rest = self.rest(value, path, schema)
         # A top-level member stays, even when it is empty.
-        empty = len(path) > 1 and rest in ({}, []) and path in self.around and path not in self.wanted
-        return _GONE if empty else rest
+        empty = len(path) > 1 and rest in ({}, []) and path in self.parents and path not in self.wanted
+        return _REMOVED if empty else rest
 
 
 def causes(conflicts: Conflicts) -> list[Object]:

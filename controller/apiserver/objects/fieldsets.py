@@ -47,7 +47,7 @@ def of_object(item: Object, schema: Object | None) -> dict[Path, Any]:
     body = {k: v for k, v in item.items() if k not in ("apiVersion", "kind")}
     found: dict[Path, Any] = {}
     _flatten(body, with_metadata(schema), (), found)
-    return {path: value for path, value in found.items() if path and not _is_servers(path)}
+    return {path: value for path, value in found.items() if path and not _is_server_owned(path)}
 
 
 def with_metadata(schema: Object | None) -> Object:
@@ -61,9 +61,9 @@ def of_applied(item: Object, schema: Object | None) -> frozenset[Path]:
     return frozenset(path for path, value in of_object(item, schema).items() if value is not Container.DECLARED)
 
 
-def differing(old: Mapping[Path, Any], new: Mapping[Path, Any]) -> tuple[set[Path], set[Path]]:
+def compare(old: Mapping[Path, Any], new: Mapping[Path, Any]) -> tuple[set[Path], set[Path]]:
     """The fields that were added or changed, and those that were removed."""
-    set_ = {path for path, value in new.items() if path not in old or not _same(old[path], value)}
+    set_ = {path for path, value in new.items() if path not in old or not _equal(old[path], value)}
     return set_, old.keys() - new.keys()
 
 
@@ -153,13 +153,13 @@ def _flatten(value: Any, schema: Object, path: Path, found: dict[Path, Any], *, 
             _flatten(item, schema.get("items", {}), (*path, element), found, declared=False)
 
 
-def _same(old: Any, new: Any) -> bool:
+def _equal(old: Any, new: Any) -> bool:
     if isinstance(old, Container) and isinstance(new, Container):
         return True
     return type(old) is type(new) and bool(old == new)
 
 
-def _is_servers(path: Path) -> bool:
+def _is_server_owned(path: Path) -> bool:
     return path[0] == "f:metadata" and (len(path) == 1 or path[1] in SERVER_OWNED)
 
 

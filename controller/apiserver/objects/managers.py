@@ -60,13 +60,13 @@ def after_update(
     managers: Managers, manager: Manager, old: Object, new: Object, schema: Object | None, now: str
 ) -> Managers:
     """The managers after ``manager`` changed ``old`` to ``new``: it owns the fields it set, all lose removed fields."""
-    set_, gone = fieldsets.differing(fieldsets.of_object(old, schema), fieldsets.of_object(new, schema))
+    set_, removed = fieldsets.compare(fieldsets.of_object(old, schema), fieldsets.of_object(new, schema))
     result = {}
     for other, entry in managers.items():
-        result[other] = entry._replace(fields=entry.fields - gone - (set_ if other != manager else frozenset()))
+        result[other] = entry._replace(fields=entry.fields - removed - (set_ if other != manager else frozenset()))
     if set_:
         mine = managers[manager].fields if manager in managers else frozenset()
-        fields = (mine | set_) - gone
+        fields = (mine | set_) - removed
         result[manager] = managers[manager] if fields == mine else Entry(fields, now)
     return _bounded(result, now)
 

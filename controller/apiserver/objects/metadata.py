@@ -29,11 +29,11 @@ def faults(resource: Resource, new: Object, old: Object | None) -> list[Cause]:
     if old is None:
         return [*_names(resource, new), *_parts(new), *_finalizers(resource, new)]
     # Kubernetes validates the finalizers of a custom resource on create, and only warns about them on update.
-    looked_at = (
+    validate = (
         (lambda one: [*_parts(one), *_finalizers(resource, one)]) if resource.requires_qualified_finalizers else _parts
     )
-    before = set(looked_at(old))
-    return [cause for cause in looked_at(new) if cause not in before]
+    before = set(validate(old))
+    return [cause for cause in validate(new) if cause not in before]
 
 
 def warnings(resource: Resource, new: Object, old: Object | None) -> list[str]:

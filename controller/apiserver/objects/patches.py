@@ -52,13 +52,13 @@ def apply_json(target: Any, operations: Any) -> Any:
         raise TooManyOperationsError(
             f"The allowed maximum operations in a JSON patch is {OPERATIONS}, got {len(operations)}"
         )
-    document, room = copy.deepcopy(target), _Room()
+    document, budget = copy.deepcopy(target), _CopyBudget()
     for operation in operations:
-        document = _operate(document, operation, room)
+        document = _operate(document, operation, budget)
     return document
 
 
-class _Room:
+class _CopyBudget:
     """The remaining size that copies may add to the document."""
 
     def __init__(self) -> None:
@@ -73,12 +73,12 @@ class _Room:
             raise bounds.ExceededError(f"the copies of the patch exceed {COPIED_BYTES} bytes")
 
 
-def _operate(document: Any, operation: Object, room: _Room) -> Any:
+def _operate(document: Any, operation: Object, budget: _CopyBudget) -> Any:
     """Apply one operation. Changes the document in place unless the operation replaces its root."""
     try:
         kind = operation.get("op")
         if kind == "copy":
-            room.take(_pointer(operation, "from").resolve(document))
+            budget.take(_pointer(operation, "from").resolve(document))
         elif kind == "replace" and isinstance(_parent(document, operation), dict):
             operation = {**operation, "op": "add"}  # in an object, Kubernetes also replaces a missing member
         return jsonpatch.apply_patch(document, [operation], in_place=True)

@@ -121,7 +121,7 @@ class _Part(NamedTuple):
 
     path: str
     value: Any
-    seen: Any  # the value with CEL types
+    typed_value: Any  # the value with CEL types
     old: Any  # the old value with CEL types, or ABSENT
 
 
@@ -129,10 +129,10 @@ def _walk(schema: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
     if part.value is None:
         return
     given = schema.get("x-kubernetes-validations", ())
-    unchanged = bool(given) and is_unchanged(part.seen, part.old)
+    unchanged = bool(given) and is_unchanged(part.typed_value, part.old)
     for rule in given:
         if not unchanged or "oldSelf" in rule["rule"]:
-            yield from _faults_of(rule, part, budget)
+            yield from _violations(rule, part, budget)
     for inner, each in _parts_of(schema, part):
         yield from _walk(inner, each, budget)
 
@@ -146,15 +146,15 @@ def _parts_of(schema: Object, part: _Part) -> Iterator[tuple[Object, _Part]]:
             inner = schema.get("properties", {}).get(name) or (extra if isinstance(extra, dict) else None)
             if inner:
                 place = f"{part.path}.{name}" if part.path else name
-                yield inner, _Part(place, value[name], part.seen.get(name), correlation.member(part.old, name))
+                yield inner, _Part(place, value[name], part.typed_value.get(name), correlation.member(part.old, name))
     elif isinstance(value, list) and "items" in schema:
         entries = correlation.entries(part.old, schema)
-        for index, (entry, seen) in enumerate(zip(value, part.seen, strict=True)):
-            yield schema["items"], _Part(f"{part.path}[{index}]", entry, seen, entries(seen))
+        for index, (entry, typed_value) in enumerate(zip(value, part.typed_value, strict=True)):
+            yield schema["items"], _Part(f"{part.path}[{index}]", entry, typed_value, entries(typed_value))
 
 
-def _faults_of(rule: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
-    known: Object = {"self": part.seen}
+def _violations(rule: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
+    known: Object = {"self": part.typed_value}
     if "oldSelf" in rule["rule"]:
         is_new = part.old is ABSENT or part.old is None
         if is_new and not rule.get("optionalOldSelf"):
@@ -169,10 +169,10 @@ def _faults_of(rule: Object, part: _Part, budget: Budget) -> Iterator[Cause]:
     if not holds:
         field = f"{part.path}{rule.get('fieldPath', '')}".lstrip(".")
         reason = rule.get("reason", REASONS[0])
-        yield Cause(reason, ": ".join(_words(reason, part.value, _message(rule, known, budget))), field)
+        yield Cause(reason, ": ".join(_message_parts(reason, part.value, _message(rule, known, budget))), field)
 
 
-def _words(reason: str, value: Any, message: str) -> list[str]:
+def _message_parts(reason: str, value: Any, message: str) -> list[str]:
     """The parts of a message; lists and objects are not quoted."""
     shown = [] if isinstance(value, (dict, list)) else [quoted(value)]
     return {

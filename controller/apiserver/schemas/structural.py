@@ -28,23 +28,23 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def apply_defaults(value: Any, schema: Schema, room: Budget) -> None:
+def apply_defaults(value: Any, schema: Schema, budget: Budget) -> None:
     """Apply defaults in place, as far as the size limit allows. Nulls in non-nullable fields count as absent."""
     if isinstance(value, dict):
         _drop_nulls(value, schema)
         properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
         for name, part in properties.items():
-            if "default" in part and name not in value and room.take(part["default"]):
+            if "default" in part and name not in value and budget.take(part["default"]):
                 value[name] = copy.deepcopy(part["default"])
             if name in value:
-                apply_defaults(value[name], part, room)
+                apply_defaults(value[name], part, budget)
         if isinstance(extra, dict):
             for name, part in value.items():
                 if name not in properties:
-                    apply_defaults(part, extra, room)
+                    apply_defaults(part, extra, budget)
     elif isinstance(value, list) and "items" in schema:
         for item in value:
-            apply_defaults(item, schema["items"], room)
+            apply_defaults(item, schema["items"], budget)
 
 
 def _drop_nulls(value: dict[str, Any], schema: Schema) -> None:

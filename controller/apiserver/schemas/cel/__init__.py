@@ -1,1 +1,1 @@
-"""The Common Expression Language as Kubernetes speaks it: parsed, and evaluated at a counted cost. Pure."""
+"""The Common Expression Language as in Kubernetes: parser and cost-counting evaluation. Pure."""

@@ -99,10 +99,12 @@ def _contains_cidr(meter: Meter, network: Any, other: Any) -> bool:
 def _is_global_unicast(address: Any) -> bool:
     """As in Go: private addresses are global unicast."""
     broadcast = address == ipaddress.IPv4Address("255.255.255.255")
-    return not (address.is_unspecified or address.is_loopback or address.is_multicast or _linked(address) or broadcast)
+    return not (
+        address.is_unspecified or address.is_loopback or address.is_multicast or _is_link_local(address) or broadcast
+    )
 
 
-def _linked(address: Any) -> bool:
+def _is_link_local(address: Any) -> bool:
     return bool(address.is_link_local)
 
 
@@ -133,7 +135,7 @@ _OF_ADDRESSES: dict[str, Callable[[Any], Any]] = {
     "family": lambda address: address.version,
     "isGlobalUnicast": _is_global_unicast,
     "isLinkLocalMulticast": _is_local_multicast,
-    "isLinkLocalUnicast": _linked,
+    "isLinkLocalUnicast": _is_link_local,
     "isLoopback": lambda address: address.is_loopback,
     "isUnspecified": lambda address: address.is_unspecified,
 }

@@ -53,7 +53,7 @@ def _items(meter: Meter, value: Any, variables: tuple[str, ...]) -> Items:
         yield place, item
 
 
-def _holding(meter: Meter, items: Items, part: Program, *, deciding: bool) -> bool:
+def _any_decides(meter: Meter, items: Items, part: Program, *, deciding: bool) -> bool:
     """Whether the part is ``deciding`` for some item. Raises the first error only when no item decides."""
     fault: EvaluationError | None = None
     for _ in items:
@@ -72,11 +72,11 @@ def _holding(meter: Meter, items: Items, part: Program, *, deciding: bool) -> bo
 
 
 def _all(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
-    return not _holding(meter, items, parts[0], deciding=False)
+    return not _any_decides(meter, items, parts[0], deciding=False)
 
 
 def _exists(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
-    return _holding(meter, items, parts[0], deciding=True)
+    return _any_decides(meter, items, parts[0], deciding=True)
 
 
 def _exists_one(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:

@@ -12,7 +12,7 @@ from controller.apiserver.schemas.cel.operators import OPERATORS, contained, equ
 from controller.apiserver.schemas.cel.values import Optional, before, size_of
 
 
-def _list(*values: Any) -> None:
+def _require_lists(*values: Any) -> None:
     """Raises TypeError unless all values are lists."""
     for value in values:
         if not isinstance(value, list):
@@ -36,7 +36,7 @@ def index_of(meter: Meter, items: list[Any], wanted: Any) -> int:
 
 
 def _is_sorted(meter: Meter, items: list[Any]) -> bool:
-    _list(items)
+    _require_lists(items)
     for place in range(len(items) - 1):
         meter.charge(1 + size_of(items[place]) // 10)
         if before(items[place + 1], items[place]):
@@ -45,7 +45,7 @@ def _is_sorted(meter: Meter, items: list[Any]) -> bool:
 
 
 def _sum(meter: Meter, items: list[Any]) -> Any:
-    _list(items)
+    _require_lists(items)
     total = items[0] if items else 0
     for item in items[1:]:
         meter.charge(1)
@@ -55,7 +55,7 @@ def _sum(meter: Meter, items: list[Any]) -> Any:
 
 def _extreme(precedes: Callable[[Any, Any], bool], name: str) -> Callable[[Meter, list[Any]], Any]:
     def extreme(meter: Meter, items: list[Any]) -> Any:
-        _list(items)
+        _require_lists(items)
         if not items:
             raise EvaluationError(f"{name} called on empty list")
         best = items[0]
@@ -73,7 +73,7 @@ def _range(meter: Meter, count: int) -> list[int]:
 
 
 def _slice(meter: Meter, items: list[Any], begin: int, end: int) -> list[Any]:
-    _list(items)
+    _require_lists(items)
     if not 0 <= begin <= end <= len(items):
         raise EvaluationError(f"cannot slice({begin}, {end}), list is length {len(items)}")
     meter.charge(end - begin)
@@ -81,7 +81,7 @@ def _slice(meter: Meter, items: list[Any], begin: int, end: int) -> list[Any]:
 
 
 def _flatten(meter: Meter, items: list[Any], depth: int = 1) -> list[Any]:
-    _list(items)
+    _require_lists(items)
     if depth < 0:
         raise EvaluationError("level must be non-negative")
     found: list[Any] = []
@@ -92,7 +92,7 @@ def _flatten(meter: Meter, items: list[Any], depth: int = 1) -> list[Any]:
 
 
 def _distinct(meter: Meter, items: list[Any]) -> list[Any]:
-    _list(items)
+    _require_lists(items)
     found: list[Any] = []
     for item in items:
         if not contained(meter, item, found):
@@ -101,25 +101,25 @@ def _distinct(meter: Meter, items: list[Any]) -> list[Any]:
 
 
 def _sort(meter: Meter, items: list[Any]) -> list[Any]:
-    _list(items)
+    _require_lists(items)
     return folds.ordered(meter, items, lambda item: item)
 
 
-def _holds(meter: Meter, items: list[Any], others: list[Any]) -> bool:
-    _list(items, others)
+def _contains(meter: Meter, items: list[Any], others: list[Any]) -> bool:
+    _require_lists(items, others)
     return all(contained(meter, other, items) for other in others)
 
 
 def _intersects(meter: Meter, items: list[Any], others: list[Any]) -> bool:
-    _list(items, others)
+    _require_lists(items, others)
     return any(contained(meter, other, items) for other in others)
 
 
 def _equivalent(meter: Meter, items: list[Any], others: list[Any]) -> bool:
-    return _holds(meter, items, others) and _holds(meter, others, items)
+    return _contains(meter, items, others) and _contains(meter, others, items)
 
 
-def _optional(value: Any) -> Optional:
+def _require_optional(value: Any) -> Optional:
     """Raises TypeError unless it is an optional value."""
     if type(value) is not Optional:
         raise TypeError
@@ -128,15 +128,15 @@ def _optional(value: Any) -> Optional:
 
 def _value(meter: Meter, value: Any) -> Any:
     del meter
-    if not _optional(value).found:
+    if not _require_optional(value).found:
         raise EvaluationError("optional.none() dereference")
     return value.found[0]
 
 
-def _end(place: int) -> Callable[[Meter, list[Any]], Optional]:
+def _first_or_last(place: int) -> Callable[[Meter, list[Any]], Optional]:
     def end(meter: Meter, items: list[Any]) -> Optional:
         del meter
-        _list(items)
+        _require_lists(items)
         return Optional((items[place],)) if items else Optional()
 
     return end
@@ -144,20 +144,20 @@ def _end(place: int) -> Callable[[Meter, list[Any]], Optional]:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "distinct": _distinct,
-    "first": _end(0),
+    "first": _first_or_last(0),
     "flatten": _flatten,
-    "hasValue": lambda _, value: bool(_optional(value).found),
+    "hasValue": lambda _, value: bool(_require_optional(value).found),
     "isSorted": _is_sorted,
-    "last": _end(-1),
+    "last": _first_or_last(-1),
     "lists.range": _range,
     "max": _extreme(lambda one, other: before(other, one), "max"),
     "min": _extreme(before, "min"),
     "optional.none": lambda _: Optional(),
     "optional.of": lambda _, value: Optional((value,)),
     "optional.ofNonZeroValue": lambda _, value: Optional((value,)) if value else Optional(),
-    "or": lambda _, value, other: value if _optional(value).found else _optional(other),
-    "orValue": lambda _, value, other: value.found[0] if _optional(value).found else other,
-    "sets.contains": _holds,
+    "or": lambda _, value, other: value if _require_optional(value).found else _require_optional(other),
+    "orValue": lambda _, value, other: value.found[0] if _require_optional(value).found else other,
+    "sets.contains": _contains,
     "sets.equivalent": _equivalent,
     "sets.intersects": _intersects,
     "size": _size,

@@ -154,21 +154,21 @@ def _compared(decide: Callable[[Any, Any], Any]) -> Callable[[Meter, Any, Any], 
     return compared
 
 
-def _negated(meter: Meter, value: Any) -> Any:
+def _negate(meter: Meter, value: Any) -> Any:
     del meter
     if type(value) not in (int, float):
         raise no_overload("-_", value)
     return checked(-value, type(value))
 
 
-def _opposite(meter: Meter, value: Any) -> bool:
+def _not(meter: Meter, value: Any) -> bool:
     del meter
     if type(value) is not bool:
         raise no_overload("!_", value)
     return not value
 
 
-def _orders(left: Any, right: Any) -> bool:
+def _neither_is_nan(left: Any, right: Any) -> bool:
     """Whether neither operand is NaN. Raises EvaluationError."""
     before(left, right)
     return bool(left == left and right == right)  # noqa: PLR0124 - NaN does not equal itself
@@ -180,13 +180,13 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "in": contained,
     "<": _compared(before),
     ">": _compared(lambda left, right: before(right, left)),
-    "<=": _compared(lambda left, right: _orders(left, right) and not before(right, left)),
-    ">=": _compared(lambda left, right: _orders(left, right) and not before(left, right)),
+    "<=": _compared(lambda left, right: _neither_is_nan(left, right) and not before(right, left)),
+    ">=": _compared(lambda left, right: _neither_is_nan(left, right) and not before(left, right)),
     "+": _add,
     "-": _subtract,
     "*": _multiply,
     "/": _divide,
     "%": _remainder,
-    "-_": _negated,
-    "!_": _opposite,
+    "-_": _negate,
+    "!_": _not,
 }

@@ -214,7 +214,7 @@ def _folded(macro: str, source: Node, arguments: tuple[Node, ...]) -> Node:
         names = [node.name for node in arguments[:count] if isinstance(node, Name)]
         if len(names) == count and len(arguments) - count in parts:
             return Fold(macro, source, tuple(names), arguments[count:])
-    raise ExpressionError(f"{macro}() takes variables by their simple names, and what is evaluated with them")
+    raise ExpressionError(f"{macro}() takes simple variable names, then the expressions to evaluate")
 
 
 def _tested(arguments: tuple[Node, ...]) -> Node:

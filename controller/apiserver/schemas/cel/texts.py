@@ -23,7 +23,7 @@ _BLANKS = "".join(
 )
 
 
-def _text(*values: Any) -> None:
+def _require_strings(*values: Any) -> None:
     """Raises TypeError unless all values are strings."""
     for value in values:
         if type(value) is not str:
@@ -35,7 +35,7 @@ def _char_at(meter: Meter, text: str, place: int) -> str:
 
 
 def _substring(meter: Meter, text: str, begin: int, end: int | None = None) -> str:
-    _text(text)
+    _require_strings(text)
     end = len(text) if end is None else end
     if not 0 <= begin <= end <= len(text):
         raise EvaluationError(f"index out of range: {begin if not 0 <= begin <= len(text) else end}")
@@ -46,7 +46,7 @@ def _substring(meter: Meter, text: str, begin: int, end: int | None = None) -> s
 def _index_of(meter: Meter, value: Any, wanted: Any, start: int = 0) -> int:
     if isinstance(value, list):
         return lists.index_of(meter, value, wanted)
-    _text(value, wanted)
+    _require_strings(value, wanted)
     meter.search(len(value), len(wanted))
     if start < 0:
         raise EvaluationError(f"index out of range: {start}")
@@ -57,7 +57,7 @@ def _last_index_of(meter: Meter, value: Any, wanted: Any, end: int | None = None
     if isinstance(value, list):
         found = lists.index_of(meter, value[::-1], wanted)
         return found if found < 0 else len(value) - 1 - found
-    _text(value, wanted)
+    _require_strings(value, wanted)
     meter.search(len(value), len(wanted))
     if end is None:
         return value.rfind(wanted)  # type: ignore[no-any-return]
@@ -68,7 +68,7 @@ def _last_index_of(meter: Meter, value: Any, wanted: Any, end: int | None = None
 
 def _translated(table: dict[int, Any]) -> Callable[[Meter, str], str]:
     def translated(meter: Meter, text: str) -> str:
-        _text(text)
+        _require_strings(text)
         meter.traverse(len(text))
         return text.translate(table)
 
@@ -76,7 +76,7 @@ def _translated(table: dict[int, Any]) -> Callable[[Meter, str], str]:
 
 
 def _replace(meter: Meter, text: str, old: str, new: str, limit: int = -1) -> str:
-    _text(text, old, new)
+    _require_strings(text, old, new)
     meter.traverse(2 * len(text))
     count = text.count(old) if limit < 0 else min(limit, text.count(old))
     meter.traverse(count * len(new))
@@ -84,7 +84,7 @@ def _replace(meter: Meter, text: str, old: str, new: str, limit: int = -1) -> st
 
 
 def _split(meter: Meter, text: str, separator: str, limit: int = -1) -> list[str]:
-    _text(text, separator)
+    _require_strings(text, separator)
     meter.traverse(2 * len(text))
     if limit == 0:
         return []
@@ -97,13 +97,13 @@ def _split(meter: Meter, text: str, separator: str, limit: int = -1) -> list[str
 
 
 def _join(meter: Meter, parts: list[str], separator: str = "") -> str:
-    _text(separator, *parts)
+    _require_strings(separator, *parts)
     meter.traverse(2 * (sum(map(len, parts)) + len(parts) * len(separator)) + 10 * len(parts))
     return separator.join(parts)
 
 
 def _trim(meter: Meter, text: str) -> str:
-    _text(text)
+    _require_strings(text)
     meter.traverse(len(text))
     return text.strip(_BLANKS)
 
@@ -115,7 +115,7 @@ def _reverse(meter: Meter, value: Any) -> Any:
 
 def _found(decide: Callable[[str, str], bool]) -> Callable[[Meter, str, str], bool]:
     def found(meter: Meter, text: str, other: str) -> bool:
-        _text(text, other)
+        _require_strings(text, other)
         meter.traverse(len(other))
         return decide(text, other)
 
@@ -123,7 +123,7 @@ def _found(decide: Callable[[str, str], bool]) -> Callable[[Meter, str, str], bo
 
 
 def _contains(meter: Meter, text: str, part: str) -> bool:
-    _text(text, part)
+    _require_strings(text, part)
     meter.charge((1 + len(text) // 10) * (1 + len(part) // 10))
     return part in text
 
@@ -149,7 +149,7 @@ def _find_all(meter: Meter, text: str, pattern: str, limit: int = -1) -> list[st
 
 def _pattern(meter: Meter, text: str, pattern: str) -> Any:
     """The compiled pattern, after charging for a match. Raises EvaluationError."""
-    _text(text, pattern)
+    _require_strings(text, pattern)
     meter.search(len(text), len(pattern))
     if why := strings.pattern_fault(pattern):
         raise EvaluationError(f"the pattern does not compile: {why}")
@@ -157,7 +157,7 @@ def _pattern(meter: Meter, text: str, pattern: str) -> Any:
 
 
 def _format(meter: Meter, text: str, given: list[Any]) -> str:
-    _text(text)
+    _require_strings(text)
     rest = iter(given)
     made: list[str] = []
     place = 0
@@ -177,7 +177,7 @@ def _clause(meter: Meter, kind: str, digits: str | None, value: Any) -> str:
     if value is _NONE:
         raise EvaluationError("index out of range: too few arguments for the format")
     if kind == "s":
-        _weigh(meter, value)
+        _charge_for_formatting(meter, value)
         return shown(value)
     if kind in "fe" and type(value) in (int, float):
         made = _decimal(float(value), int(digits or 6), kind)
@@ -200,15 +200,15 @@ def _decimal(value: float, digits: int, kind: str) -> str:
     return f"{number}\u00d710{power.removeprefix('+').translate(_RAISED)}"
 
 
-def _weigh(meter: Meter, value: Any) -> None:
+def _charge_for_formatting(meter: Meter, value: Any) -> None:
     """Charge for formatting a value. An item that a list contains several times is charged each time."""
     meter.charge(1 + size_of(value) // 10)
     for part in value if isinstance(value, list) else (*value, *value.values()) if type(value) is dict else ():
-        _weigh(meter, part)
+        _charge_for_formatting(meter, part)
 
 
 def _quote(meter: Meter, text: str) -> str:
-    _text(text)
+    _require_strings(text)
     meter.traverse(len(text))
     return quoted(text)
 
