@@ -108,14 +108,7 @@ class ApiServer:
         ca = await asyncio.to_thread(self._pki.ca)
         await asyncio.to_thread(core_types.types)  # reads a file once, so that no request blocks on it
         tokens = await asyncio.to_thread(self._pki.tokens)
-        lost = await asyncio.to_thread(
-            recovery.prepare,
-            self._database,
-            self._backups,
-            __version__,
-            backup_required=self._options.backup_required,
-            witness=self._options.witness,
-        )
+        lost = await self._recover()
         await self._store.open()
         new = self._store.revision == 0
         facts = {**self._options.facts, recovery.VERSION: __version__, recovery.FORMAT: str(database.FORMAT)}
@@ -128,15 +121,29 @@ class ApiServer:
         if lost:
             await self._record_event("DatabaseRestored", lost)
             await self._keep({replacement.NOTICE: ""})
+        self._run_controllers(namespace_defaults, self._schedule)
+        await self._listen(self._filter_chain(tokens), context)
+
+    async def _recover(self) -> str:
+        """Make the database usable; what was lost on the way, for a person, or ""."""
+        return await asyncio.to_thread(
+            recovery.prepare,
+            self._database,
+            self._backups,
+            __version__,
+            backup_required=self._options.backup_required,
+            witness=self._options.witness,
+        )
+
+    def _run_controllers(self, namespace_defaults: NamespaceDefaults, maintenance: ControllerSchedule) -> None:
         controllers = {
             "namespace deletion": NamespaceDeletion(self._store, self._registry).run,
             "garbage collection": GarbageCollector(self._store, self._registry).run,
             "namespace defaults": namespace_defaults.run,
-            "maintenance": self._schedule.run,
+            "maintenance": maintenance.run,
             "disk-full handling": DiskFullController(self._store, self._disk, self._record_event).run,
         }
         self._tasks = [asyncio.create_task(schedule.supervise(*controller)) for controller in controllers.items()]
-        await self._listen(self._filter_chain(tokens), context)
 
     async def maintain(self) -> None:
         """Run the maintenance of one minute: expiry, compaction, certificates, the daily backup."""

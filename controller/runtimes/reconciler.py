@@ -226,8 +226,8 @@ class Reconciler:
         """Write the outcome without observing the container."""
         target, now = objects.target(self._install_id, runtime), self._dependencies.clock()
         report = status.Report(target=target, outcome=outcome, now=now, node=node)
-        ownership = runtime.status
-        writer = StatusWriter(self._api, key, ownership.wire(), ownership, self._throttle, target.uid)
+        current = runtime.status
+        writer = StatusWriter(self._api, key, current.wire(), current, self._throttle, target.uid)
         await writer.write(status.after(known, report))
         self._record_transition(objects.subject(key, target.uid), runtime, outcome)
         return Result(outcome)
@@ -237,7 +237,7 @@ class Reconciler:
         key: Key,
         runtime: runtimes.Runtime,
         rival: str,
-        ownership: dict[str, Any],
+        current: dict[str, Any],
         interrupted: asyncio.Event,
     ) -> Result:
         if runtime.metadata.deletion_timestamp is None:
@@ -245,7 +245,7 @@ class Reconciler:
         else:
             self._forget(key)
         target = objects.target(self._install_id, runtime, rival)
-        return await self._run(key, self._context(key, runtime, target, ownership, interrupted))
+        return await self._run(key, self._context(key, runtime, target, current, interrupted))
 
     def _note_written(self, key: Key, written: RuntimeStatus) -> None:
         if seen := self._seen.get(key):
@@ -256,7 +256,7 @@ class Reconciler:
         key: Key,
         runtime: runtimes.Runtime,
         target: base.Target,
-        ownership: dict[str, Any],
+        current: dict[str, Any],
         interrupted: asyncio.Event,
         outage: errors.ApiError | None = None,
     ) -> ReconcileContext:
@@ -268,7 +268,7 @@ class Reconciler:
             target=target,
             guard=GenerationGuard(self._api, runtime, interrupted),
             known=self._throttle.held(target.uid) or runtime.status,
-            writer=StatusWriter(self._api, key, ownership, runtime.status, self._throttle, target.uid, outage),
+            writer=StatusWriter(self._api, key, current, runtime.status, self._throttle, target.uid, outage),
             recorder=StepRecorder(self._recorder, objects.subject(key, target.uid)),
             watched=key in self._observed,
             outdated=outage is not None,

@@ -5,21 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from controller.api import runtimes
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import confinement, create_body, labels
 from controller.backends.docker.devices import cgroup_rules
 from controller.backends.docker.engine.capabilities import Capabilities
-from controller.backends.docker.engine.failures import Refusal
-from controller.backends.docker.engine.streams import Stream, json_lines, payloads
-from controller.backends.docker.images import pulling
 from controller.backends.docker.networking.endpoint_plan import Attachment
 from controller.devices import serial
 
@@ -212,92 +206,3 @@ def test_the_names_of_objects_never_change() -> None:
     assert labels.internal_network_name(IDENTITY) == "edge-6d3a6e156a8e"
     assert labels.volume_name(IDENTITY, "data") == "edge-6d3a6e156a8e-data"
     assert labels.previous_name(IDENTITY) == "edge-previous-6d3a6e156a8e"
-
-
-@pytest.mark.parametrize(
-    ("repository", "registry", "matches"),
-    [
-        ("ghcr.io/a/b", "ghcr.io", True),
-        ("ghcr.io/a/b", "https://ghcr.io/", True),
-        ("127.0.0.1:5000/b", "127.0.0.1:5000", True),
-        ("127.0.0.1:5000/b", "127.0.0.1", False),
-        ("plc", "https://index.docker.io/v1/", True),
-        ("autonomy/plc", "docker.io", True),
-        ("autonomy/plc", "ghcr.io", False),
-        ("ghcr.io.evil/plc", "ghcr.io", False),
-    ],
-)
-def test_credentials_go_to_their_registry_only(repository: str, registry: str, matches: bool) -> None:
-    given_here = {"registry": registry, "username": "u", "password": "p"}
-
-    assert (pulling.credentials_for(repository, [given_here]) is not None) == matches
-
-
-@pytest.mark.parametrize(
-    ("reference", "expected"),
-    [
-        ("plc:1", ("plc", "1")),
-        ("127.0.0.1:5000/plc:1", ("127.0.0.1:5000/plc", "1")),
-        ("r/plc@sha256:ab", ("r/plc", "sha256:ab")),
-    ],
-)
-def test_a_reference_is_split_into_repository_and_tag(reference: str, expected: tuple[str, str]) -> None:
-    assert pulling.repository_of(reference) == expected
-
-
-def test_progress_adds_up_the_layers() -> None:
-    download = pulling.Download("plc:1")
-    assert download.describe() == "Pulling plc:1"
-    for layer, done in (("a", 1_000_000), ("b", 500_000)):
-        detail = {"current": done, "total": 2_000_000}
-        download.take({"id": layer, "status": "Downloading", "progressDetail": detail})
-    assert download.describe() == "Pulling plc:1: 37 % (1.5 of 4.0 MB)"
-
-    download.take({"id": "a", "status": "Pull complete"})
-
-    assert download.describe() == "Pulling plc:1: 62 % (2.5 of 4.0 MB)"
-
-
-def test_a_pull_that_fails_half_way_is_a_refusal() -> None:
-    with pytest.raises(Refusal, match="denied"):
-        pulling.Download("plc:1").take({"error": "denied", "errorDetail": {"message": "denied: no"}})
-
-
-class Chunks:
-    """A response of the engine in chunks."""
-
-    def __init__(self, content: bytes, size: int) -> None:
-        self.content, self.size = content, size
-        self.raw = self
-
-    def iter_content(self, chunk_size: int | None) -> Iterator[bytes]:
-        """Like requests."""
-        return iter([self.content[i : i + self.size] for i in range(0, len(self.content), self.size)])
-
-    def shutdown(self) -> None:
-        """Like urllib3 after reading to the end."""
-        raise RuntimeError("released")
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-async def directly(read: Any) -> bytes:
-    """Run the function without a thread."""
-    return bytes(read())
-
-
-@given(st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2), max_size=5), st.integers(1, 9))
-async def test_lines_are_reassembled_from_any_chunks(lines: list[dict[str, str]], size: int) -> None:
-    content = b"".join(json.dumps(line).encode() + b"\r\n" for line in lines)
-    stream: Any = Stream(Chunks(content, size), directly)  # type: ignore[arg-type]
-
-    assert [line async for line in json_lines(stream)] == lines
-
-
-@given(st.lists(st.binary(max_size=30), max_size=5), st.integers(1, 9))
-async def test_frames_are_reassembled_from_any_chunks(frames: list[bytes], size: int) -> None:
-    content = b"".join(b"\x01\0\0\0" + len(frame).to_bytes(4, "big") + frame for frame in frames)
-    stream: Any = Stream(Chunks(content, size), directly)  # type: ignore[arg-type]
-
-    assert [frame async for frame in payloads(stream)] == frames
