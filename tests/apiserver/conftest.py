@@ -1,4 +1,4 @@
-"""A server with a clock that tests set, and sessions of its users."""
+"""A server with an adjustable clock, and sessions of its users."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONFIG_MAP = {"metadata": {"name": "one"}, "data": {"secret": "of nobody's busin
 
 
 class Clock:
-    """A clock that tests set."""
+    """A wall clock that tests can move ahead."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -44,7 +44,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def server(tmp_path: Path, clock: Clock) -> AsyncIterator[ApiServer]:
-    """A started server that answers two requests at once, without custom kinds."""
+    """A started server without custom kinds that serves two requests at once."""
     server = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge", clock, limits=Limits(in_flight=2, watches=1))
     await server.start()
     await asyncio.to_thread(server.write_kubeconfig, tmp_path / "kubeconfig")
@@ -54,7 +54,7 @@ async def server(tmp_path: Path, clock: Clock) -> AsyncIterator[ApiServer]:
 
 @asynccontextmanager
 async def session(config: dict[str, Any], folder: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    """An HTTP session as a kubeconfig says."""
+    """An HTTP session with the credentials of a kubeconfig."""
     path = folder / f"config-{time.monotonic_ns()}"
     await asyncio.to_thread(path.write_text, yaml.safe_dump(config))
     found = await asyncio.to_thread(endpoint.from_kubeconfig, path)
@@ -66,27 +66,27 @@ async def session(config: dict[str, Any], folder: Path) -> AsyncIterator[aiohttp
 
 @asynccontextmanager
 async def session_of(server: ApiServer, folder: Path, user: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session of a user of whom the server keeps credentials."""
+    """A session of a user whose credentials the server stores."""
     async with session(await asyncio.to_thread(server.kubeconfig, user), folder) as made:
         yield made
 
 
 @asynccontextmanager
 async def issued(folder: Path, user: str, seconds: float, clock: Clock) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session with a kubeconfig that was handed out."""
+    """A session with an issued kubeconfig."""
     made = KubeconfigIssuer(folder, folder / "kubeconfig", clock)
     async with session(await asyncio.to_thread(made.make, user, seconds), folder) as http:
         yield http
 
 
 async def status(http: aiohttp.ClientSession, method: str, path: str, body: Any = None) -> int:
-    """What a request is answered with."""
+    """Send a request and return the status code."""
     async with http.request(method, path, json=body) as answer:
         return answer.status
 
 
 async def kubectl(kubeconfig: Path, *arguments: str) -> str:
-    """What kubectl prints."""
+    """Run kubectl and return its output."""
     own = (str(Path(sys.executable).parent / "kubectl"), f"--kubeconfig={kubeconfig}")
     home = {"HOME": str(kubeconfig.parent)}
     return (await asyncio.to_thread(command.run, *own, *arguments, environment=home)).stdout
@@ -94,13 +94,13 @@ async def kubectl(kubeconfig: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def state_dir(tmp_path: Path) -> StateDirectory:
-    """A box that has written, with a backup of before the last write."""
+    """A state directory with objects and a backup taken before the last write."""
     return written(tmp_path / "state")
 
 
 @pytest.fixture
 def no_errors_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing that a test sends is the server's fault."""
+    """Fail if the server logs an error: no client input may cause one."""
     yield
     faults = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert not faults
@@ -108,13 +108,13 @@ def no_errors_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.fixture
 async def viewer(server: ApiServer, tmp_path: Path, clock: Clock) -> AsyncIterator[aiohttp.ClientSession]:
-    """Who may read."""
+    """A session with read-only rights."""
     async with issued(tmp_path, "viewer", 60, clock) as made:
         yield made
 
 
 @pytest.fixture
 async def admin(server: ApiServer, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    """Who may everything."""
+    """A session with all rights."""
     async with session_of(server, tmp_path, "admin") as made:
         yield made

@@ -1,4 +1,4 @@
-"""Sends what no client of good will sends."""
+"""Helpers to send hostile requests."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import aiohttp
 from controller.apiserver.server import ApiServer
 
 WHOAMI = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-MAY_I = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-MAY_THEY = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+SELF_ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+ACCESS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"
 YAML, JSON = "application/yaml", "application/json"
 
 
-async def sent(
+async def send(
     http: aiohttp.ClientSession, path: str, body: Any, kind: str = JSON, method: str = "POST", **headers: str
 ) -> int:
-    """The status of an answer."""
+    """Send a request and return the status code."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     given = {"Content-Type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
     async with http.request(method, path, data=data, headers=given) as answer:
@@ -31,7 +31,7 @@ async def sent(
 
 
 async def exchange(server: ApiServer, head: bytes) -> int:
-    """The status of what is sent as it is."""
+    """Send a raw request head and return the status code."""
     host, port = server.url.removeprefix("https://").split(":")
     reader, writer = await asyncio.open_connection(host, port, ssl=insecure())
     try:
@@ -43,7 +43,7 @@ async def exchange(server: ApiServer, head: bytes) -> int:
 
 
 def insecure() -> ssl.SSLContext:
-    """TLS with whoever answers."""
+    """A TLS context without certificate verification."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

@@ -1,4 +1,4 @@
-"""A state directory with a database, a backup of it, and starts that find them."""
+"""A state directory with a database and a backup, for testing starts of the server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StateDirectory:
         self.path.parent.mkdir(parents=True)
 
     def write(self, *names: str) -> None:
-        """Have objects of these names."""
+        """Write objects with these names."""
         asyncio.run(self._write(names))
 
     async def _write(self, names: tuple[str, ...]) -> None:
@@ -33,7 +33,7 @@ class StateDirectory:
         await store.close()
 
     def start(self) -> tuple[str, list[str]]:
-        """What a start says is lost, and the objects that it finds."""
+        """Start; return the reported loss and the names of the objects found."""
         lost = recovery.prepare(self.path, self.backups, __version__, witness=self.directory / "kubeconfig")
         return lost, asyncio.run(self._read())
 
@@ -45,22 +45,22 @@ class StateDirectory:
         return names
 
     def files(self) -> dict[str, int]:
-        """Every file but SQLite's index of the log, with its inode."""
+        """All files with their inodes, except SQLite's index of the log."""
         found = [path for path in self.directory.rglob("*") if path.is_file() and not path.name.endswith("-shm")]
         return {str(path.relative_to(self.directory)): path.stat().st_ino for path in found}
 
     def readable_by_others(self) -> list[str]:
-        """Files that somebody else may read or write."""
+        """Files that other users may read or write."""
         return [name for name in self.files() if (self.directory / name).stat().st_mode & 0o077]
 
     def forget_log(self) -> None:
-        """As release 0.1 left the folder after a clean stop."""
+        """Remove the side files, as release 0.1 did on a clean stop."""
         for suffix in database.SIDE_FILES:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
 
 def written(directory: Path) -> StateDirectory:
-    """A box that has written, with a backup of before the last write."""
+    """A state directory with objects and a backup taken before the last write."""
     made = StateDirectory(directory)
     made.write("kept")
     made.backups.take(made.path)

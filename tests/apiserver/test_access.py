@@ -1,4 +1,4 @@
-"""Users of the embedded API: what each may."""
+"""The rights of the users of the embedded API."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_kubectl_lists_the_rights_of_a_viewer(server: ApiServer, tmp_path:
 
 
 def rules_of_the_cluster() -> set[tuple[str, str, str]]:
-    """Verb, group and resource of everything that the controller's roles may do in a cluster."""
+    """Verb, group and resource of all rights of the controller's roles in a cluster."""
     rendered = yaml.safe_load_all((MANIFESTS / "edge-controller.yaml").read_text())
     documents = [each for each in rendered if "people" not in each["metadata"]["name"]]
     rules = [rule for document in documents for rule in document.get("rules", ())]

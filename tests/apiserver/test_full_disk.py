@@ -1,4 +1,4 @@
-"""The disk fills up under the store: what is still written, what is refused and how, and what happens afterwards."""
+"""The store on a full disk: which writes succeed, which are rejected, and the recovery afterwards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BOTH = pytest.mark.parametrize("make", [small_disk.tmpfs, small_disk.ext4], ids=
 
 @pytest.fixture
 def make() -> Any:
-    """What makes the disk; ext4 where the way that a file system allocates matters."""
+    """Creates the disk; ext4 where the allocation strategy of a file system matters."""
     return small_disk.tmpfs
 
 
@@ -45,7 +45,7 @@ def disk(make: Any, tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 async def opened(disk: SmallDisk) -> Store:
-    """A store on the disk, with its reserve."""
+    """Open a store on the disk and fill its reserve."""
     store = Store(disk.path / "objects.db", disk=Disk(disk.path))
     await store.open()
     await store.refill()
@@ -53,7 +53,7 @@ async def opened(disk: SmallDisk) -> Store:
 
 
 async def put(store: Store, name: str, value: object, urgency: Urgency = Urgency.ORDINARY) -> None:
-    """Write an object of the size of a status."""
+    """Write an object as large as a status."""
     item = thing(name, value=value, filler="x" * STATUS_BYTES)
     await store.write(key(name), lambda _: item, lambda *_: urgency)
 
@@ -63,14 +63,14 @@ async def remove(store: Store, name: str) -> None:
     await store.write(key(name), lambda _: None, lambda *_: Urgency.DELETION)
 
 
-async def use_up(store: Store) -> None:
-    """Write statuses of ever new objects."""
+async def use_up_reserve(store: Store) -> None:
+    """Write statuses of new objects until the reserve is used up."""
     for number in range(2 * PAGES):
         await put(store, f"status-{number}", number, Urgency.NECESSARY)
 
 
 async def values(disk: SmallDisk) -> dict[str, Any]:
-    """What a new process reads."""
+    """The values that a new process reads."""
     store = Store(disk.path / "objects.db", disk=Disk(disk.path))
     await store.open()
     found = {item["metadata"]["name"]: item["value"] for item in store.select("things", "")}
@@ -113,11 +113,11 @@ async def test_deletions_succeed_after_statuses_have_used_up_their_reserve(disk:
         await put(store, f"old-{number}", number)
     await asyncio.to_thread(disk.fill)
     with pytest.raises(errors.DiskFullError):
-        await use_up(store)
+        await use_up_reserve(store)
     for number in range(20):
         await remove(store, f"old-{number}")
     left = [item["metadata"]["name"] for item in store.select("things", "")]
-    await store.compact()  # the deleted rows are space now
+    await store.compact()  # frees the space of the deleted rows
     await store.close()
     assert sorted(await values(disk)) == sorted(left)
 
@@ -130,7 +130,7 @@ async def test_the_reserve_survives_kill_9_and_a_clean_stop_on_a_full_disk(disk:
     for life in range(3):
         await put(store, "one", life, Urgency.NECESSARY)
         await store.close()
-        await asyncio.to_thread(disk.fill)  # another program takes whatever the end gave away
+        await asyncio.to_thread(disk.fill)  # another program uses up whatever space the stop freed
         store = Store(disk.path / "objects.db", disk=Disk(disk.path))
         await store.open()
     await put(store, "one", "last", Urgency.NECESSARY)
@@ -142,7 +142,7 @@ async def test_with_free_space_all_writes_succeed_and_the_reserve_is_refilled(di
     store = await opened(disk)
     await asyncio.to_thread(disk.fill)
     with pytest.raises(errors.DiskFullError):
-        await use_up(store)
+        await use_up_reserve(store)
     await asyncio.to_thread(disk.free)
     await put(store, "new", 1)
     await store.refill()
@@ -183,7 +183,7 @@ def test_a_write_that_failed_for_lack_of_space_marks_the_disk_as_full_for_a_whil
 
 
 @pytest.fixture
-async def served(disk: SmallDisk) -> AsyncIterator[ApiServer]:
+async def server(disk: SmallDisk) -> AsyncIterator[ApiServer]:
     """A server with our kinds on the small disk."""
     server = ApiServer(disk.path, "127.0.0.1", 0, crds.manifests(), "edge")
     await server.start()
@@ -192,10 +192,10 @@ async def served(disk: SmallDisk) -> AsyncIterator[ApiServer]:
 
 
 @pytest.fixture
-async def api(served: ApiServer) -> AsyncIterator[ApiClient]:
-    """Its client."""
-    ours = await asyncio.to_thread(served.credentials, "admin")
-    client = ApiClient(Endpoint(served.url, ca_file=ours.ca, client_cert=ours.certificate, client_key=ours.key))
+async def api(server: ApiServer) -> AsyncIterator[ApiClient]:
+    """An administrator's client of the server."""
+    ours = await asyncio.to_thread(server.credentials, "admin")
+    client = ApiClient(Endpoint(server.url, ca_file=ours.ca, client_cert=ours.certificate, client_key=ours.key))
     yield client
     await client.close()
 
@@ -206,7 +206,7 @@ def runtime(name: str) -> dict[str, Any]:
 
 
 async def test_the_api_reports_a_full_disk_and_recovers(
-    disk: SmallDisk, served: ApiServer, api: ApiClient, caplog: pytest.LogCaptureFixture
+    disk: SmallDisk, server: ApiServer, api: ApiClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     await api.create(kinds.RUNTIMES, runtime("one"))
     await api.create(kinds.RUNTIMES, runtime("two"))
@@ -222,7 +222,7 @@ async def test_the_api_reports_a_full_disk_and_recovers(
     command = {"metadata": {"name": "c1", "namespace": "edge"}, "spec": COMMAND}
     await api.create(kinds.RUNTIME_COMMANDS, command)
     assert [found["metadata"]["name"] for found in await api.list(kinds.RUNTIMES)] == ["one"]
-    assert "DiskFull" in await ready(served, 500)
+    assert "DiskFull" in await ready(server, 500)
 
     async def reported() -> bool:
         return any(event["reason"] == "DiskFull" for event in await api.list(core_kinds.EVENTS))
@@ -230,7 +230,7 @@ async def test_the_api_reports_a_full_disk_and_recovers(
     await eventually(reported, "the Event")
     await asyncio.to_thread(disk.free)
     await api.create(kinds.RUNTIMES, runtime("three"))
-    await ready(served, 200)
+    await ready(server, 200)
     assert sum("is full" in record.message for record in caplog.records) == 1
 
 
@@ -238,7 +238,7 @@ COMMAND = {"topic": "delete_device", "receivedAt": "2026-01-01T00:00:00Z"}
 
 
 async def has_reserve(disk: SmallDisk) -> None:
-    """Wait until the server has made its reserve."""
+    """Wait until the server has filled its reserve."""
     file = disk.path / "api" / "objects.db"
 
     async def made() -> bool:
@@ -248,7 +248,7 @@ async def has_reserve(disk: SmallDisk) -> None:
 
 
 async def ready(server: ApiServer, status: int) -> str:
-    """What /readyz answers, with that status."""
+    """The body of /readyz, which must have this status."""
     ours = await asyncio.to_thread(server.credentials, "admin")
     endpoint = Endpoint(server.url, ca_file=ours.ca, token=ours.token)
     context = await asyncio.to_thread(endpoint.ssl_context)

@@ -1,4 +1,4 @@
-"""Bodies that who means harm may send: they are refused, cost little, and leave no fault in the log."""
+"""Hostile bodies are rejected, cost little, and cause no errors in the log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiohttp import web
 from controller.apiserver.http import encodings, protobuf, yaml_bodies
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS
-from tests.apiserver.hostile import JSON, MAY_I, MAY_THEY, RULES, TOKENS, WHOAMI, YAML, sent
+from tests.apiserver.hostile import ACCESS, JSON, RULES, SELF_ACCESS, TOKENS, WHOAMI, YAML, send
 
 pytestmark = pytest.mark.usefixtures("no_errors_logged")
 
@@ -27,17 +27,17 @@ BOMB = b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(
 )
 
 
-async def test_aliases_that_would_become_gigabytes_are_refused(viewer: aiohttp.ClientSession) -> None:
-    assert await sent(viewer, WHOAMI, BOMB, YAML) == 400
+async def test_aliases_that_would_expand_to_gigabytes_are_rejected(viewer: aiohttp.ClientSession) -> None:
+    assert await send(viewer, WHOAMI, BOMB, YAML) == 400
 
 
-async def test_a_question_is_short(viewer: aiohttp.ClientSession) -> None:
-    for path in (WHOAMI, MAY_I, RULES):
-        assert await sent(viewer, path, b'{"a":"' + b"x" * (64 << 10) + b'"}') == 413
-        assert await sent(viewer, path, b"[" * 6000) == 400
+async def test_the_size_of_reviews_is_bounded(viewer: aiohttp.ClientSession) -> None:
+    for path in (WHOAMI, SELF_ACCESS, RULES):
+        assert await send(viewer, path, b'{"a":"' + b"x" * (64 << 10) + b'"}') == 413
+        assert await send(viewer, path, b"[" * 6000) == 400
 
 
-async def test_nobody_is_refused_before_a_body_is_read(server: ApiServer) -> None:
+async def test_an_anonymous_request_is_rejected_before_its_body_is_read(server: ApiServer) -> None:
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as http,
         http.post(server.url + WHOAMI, data=BOMB, headers={"Content-Type": YAML}) as answer,
@@ -45,10 +45,10 @@ async def test_nobody_is_refused_before_a_body_is_read(server: ApiServer) -> Non
         assert answer.status == 403
 
 
-async def test_a_compressed_body_is_not_unpacked(admin: aiohttp.ClientSession) -> None:
+async def test_compressed_bodies_are_rejected(admin: aiohttp.ClientSession) -> None:
     body = gzip.compress(b" " * (64 << 20))
     for encoding in ("gzip", "deflate", "br", "zstd", "nonsense"):
-        assert await sent(admin, CONFIG_MAPS, body, Content_Encoding=encoding) == 415
+        assert await send(admin, CONFIG_MAPS, body, Content_Encoding=encoding) == 415
 
 
 ODD: tuple[Any, ...] = (1, "x", [1])
@@ -65,13 +65,13 @@ REVIEWS: list[Any] = [
 ]  # fmt: skip
 
 
-async def test_an_odd_question_is_refused(admin: aiohttp.ClientSession) -> None:
-    for path in (MAY_THEY, MAY_I, RULES, TOKENS, WHOAMI):
-        assert {await sent(admin, path, review) for review in REVIEWS} == {400}
+async def test_malformed_reviews_are_rejected(admin: aiohttp.ClientSession) -> None:
+    for path in (ACCESS, SELF_ACCESS, RULES, TOKENS, WHOAMI):
+        assert {await send(admin, path, review) for review in REVIEWS} == {400}
 
 
 def field(number: int, content: bytes) -> bytes:
-    """A length-delimited field of a protobuf message that is shorter than 128 bytes."""
+    """A length-delimited protobuf field shorter than 128 bytes."""
     return bytes([number << 3 | 2, len(content)]) + content
 
 
@@ -90,20 +90,20 @@ MISTYPED = {
 
 
 @pytest.mark.parametrize("message", MISTYPED.values(), ids=MISTYPED)
-async def test_protobuf_of_other_types_is_refused(viewer: aiohttp.ClientSession, message: bytes) -> None:
-    assert await sent(viewer, MAY_I, b"k8s\x00" + message, protobuf.CONTENT_TYPE) == 400
+async def test_mistyped_protobuf_is_rejected(viewer: aiohttp.ClientSession, message: bytes) -> None:
+    assert await send(viewer, SELF_ACCESS, b"k8s\x00" + message, protobuf.CONTENT_TYPE) == 400
 
 
-async def test_parameters_of_a_content_type_are_not_read(
+async def test_parameters_of_a_content_type_are_not_parsed(
     viewer: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web.BaseRequest, "content_type", None, raising=False)
-    assert await sent(viewer, WHOAMI, {}, JSON + ";a=b" * 900) == 201
+    assert await send(viewer, WHOAMI, {}, JSON + ";a=b" * 900) == 201
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """For each body that is read from YAML or written as it: whether no other was, and the event loop was free."""
+def ran_alone(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Per YAML conversion: True if it ran outside the event loop; False is added if two ran concurrently."""
     found: list[bool] = []
     both, loop = threading.Barrier(2), threading.get_ident()
 
@@ -122,21 +122,23 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return found
 
 
-async def test_large_bodies_are_read_beside_the_event_loop_one_at_a_time(
-    viewer: aiohttp.ClientSession, alone: list[bool]
+async def test_large_bodies_of_a_user_are_decoded_one_at_a_time_outside_the_event_loop(
+    viewer: aiohttp.ClientSession, ran_alone: list[bool]
 ) -> None:
     body = b"a: [" + b"1," * 3000 + b"]"
-    assert await asyncio.gather(*(sent(viewer, WHOAMI, body, YAML) for _ in range(2))) == [201, 201]
-    assert alone == [True, True]
+    assert await asyncio.gather(*(send(viewer, WHOAMI, body, YAML) for _ in range(2))) == [201, 201]
+    assert ran_alone == [True, True]
 
 
-async def test_answers_become_yaml_one_at_a_time(viewer: aiohttp.ClientSession, alone: list[bool]) -> None:
-    asked = (sent(viewer, "/api/v1/namespaces", b"", method="GET", Accept=YAML) for _ in range(2))
+async def test_responses_to_a_user_are_encoded_as_yaml_one_at_a_time(
+    viewer: aiohttp.ClientSession, ran_alone: list[bool]
+) -> None:
+    asked = (send(viewer, "/api/v1/namespaces", b"", method="GET", Accept=YAML) for _ in range(2))
     assert await asyncio.gather(*asked) == [200, 200]
-    assert alone == [True, True]
+    assert ran_alone == [True, True]
 
 
-async def test_an_answer_holds_no_more_than_the_question_has(viewer: aiohttp.ClientSession) -> None:
+async def test_unknown_fields_of_a_review_are_dropped(viewer: aiohttp.ClientSession) -> None:
     async with viewer.post(WHOAMI, json={"more": "x", "spec": {"more": "x"}}) as answer:
         assert "more" not in await answer.text()
 
@@ -167,8 +169,8 @@ WAYS = (
 )
 
 
-async def test_odd_bodies_are_no_fault_of_the_server(admin: aiohttp.ClientSession) -> None:
-    await sent(admin, CONFIG_MAPS, CONFIG_MAP)
+async def test_malformed_bodies_cause_no_server_error(admin: aiohttp.ClientSession) -> None:
+    await send(admin, CONFIG_MAPS, CONFIG_MAP)
     for method, path, kind in WAYS:
         for body in BODIES:
             async with admin.request(

@@ -1,4 +1,4 @@
-"""What who means harm may send before a body: it is refused, costs little, and leaves no fault in the log."""
+"""Hostile queries and headers are rejected, cost little, and cause no errors in the log."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from yarl import URL
 from controller.apiserver.objects import representation
 from controller.apiserver.server import ApiServer
 from tests.apiserver.conftest import CONFIG_MAP, CONFIG_MAPS
-from tests.apiserver.hostile import exchange, sent
+from tests.apiserver.hostile import exchange, send
 
 pytestmark = pytest.mark.usefixtures("no_errors_logged")
 
 
-def odd_token(text: str) -> str:
-    """A list's query with what says it is a place to continue."""
+def continue_query(text: str) -> str:
+    """The query of a list with a continue token made of this text."""
     return "limit=1&continue=" + base64.urlsafe_b64encode(text.encode()).decode()
 
 
@@ -27,7 +27,7 @@ SELECTORS = [
     "labelSelector=a%20in%20(" + "b," * 15_000 + ")",
     "fieldSelector=" + "a" * 32_000 + "%5C",
     "fieldSelector=" + "metadata.name!=a," * 1900,
-    *map(odd_token, ("[" * 20_000, '[1e999,"a","b"]', '[[],"a","b"]', '{"a":1}', "1" * 5000)),
+    *map(continue_query, ("[" * 20_000, '[1e999,"a","b"]', '[[],"a","b"]', '{"a":1}', "1" * 5000)),
 ]
 
 
@@ -84,7 +84,7 @@ async def test_malformed_field_managers_are_rejected_or_cleaned(admin: aiohttp.C
     for manager, code in (("%0A", 422), ("%E2%80%AE", 422), ("x" * 129, 422), ("x" * 128, 201)):
         async with admin.post(URL(f"{CONFIG_MAPS}?fieldManager={manager}", encoded=True), json=CONFIG_MAP) as answer:
             assert answer.status == code
-    assert await sent(admin, f"{CONFIG_MAPS}/one", CONFIG_MAP, method="PUT", User_Agent="a\udcff\u202eb/1") == 200
+    assert await send(admin, f"{CONFIG_MAPS}/one", CONFIG_MAP, method="PUT", User_Agent="a\udcff\u202eb/1") == 200
     async with admin.get(f"{CONFIG_MAPS}/one") as answer:
         names = [entry["manager"] for entry in (await answer.json())["metadata"].get("managedFields", [])]
         assert all(name.isprintable() for name in names)

@@ -1,4 +1,4 @@
-"""Life of the server: credentials, what a full disk does, what expires, what a restart keeps."""
+"""Lifecycle of the server: credentials, disk errors, expiry, restarts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 async def api(server: ApiServer) -> AsyncIterator[ApiClient]:
-    """A client that may do everything."""
+    """An administrator's client."""
     found = await asyncio.to_thread(server.credentials, "admin")
     client = ApiClient(Endpoint(server.url, ca_file=found.ca, client_cert=found.certificate, client_key=found.key))
     yield client
@@ -55,7 +55,7 @@ async def test_every_secret_has_mode_0600(server: ApiServer, tmp_path: Path) -> 
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
 
 
-async def test_credentials_and_objects_outlive_a_restart(tmp_path: Path) -> None:
+async def test_credentials_survive_a_restart(tmp_path: Path) -> None:
     kept = []
     for _ in range(2):
         server = ApiServer(tmp_path, "127.0.0.1", 0, [], "edge")
@@ -65,7 +65,7 @@ async def test_credentials_and_objects_outlive_a_restart(tmp_path: Path) -> None
     assert kept[0] == kept[1]
 
 
-async def test_a_bearer_token_is_as_good_as_a_certificate(server: ApiServer) -> None:
+async def test_a_bearer_token_authenticates_like_a_certificate(server: ApiServer) -> None:
     found = await asyncio.to_thread(server.credentials, "admin")
     client = ApiClient(Endpoint(server.url, ca_file=found.ca, token=found.token))
     names = [item["metadata"]["name"] for item in await client.list(core_kinds.NAMESPACES)]
@@ -73,7 +73,7 @@ async def test_a_bearer_token_is_as_good_as_a_certificate(server: ApiServer) -> 
     assert names == ["default", "edge", "kube-system"]
 
 
-async def test_events_expire_an_hour_after_they_were_last_seen(tmp_path: Path) -> None:
+async def test_events_expire_an_hour_after_their_last_write(tmp_path: Path) -> None:
     store = Store(tmp_path / "objects.db")
     await store.open()
     await seed.create_defaults(store, ["default", "edge"], [])
@@ -99,19 +99,19 @@ async def test_events_expire_an_hour_after_they_were_last_seen(tmp_path: Path) -
 
 
 async def readiness(server: ApiServer) -> str:
-    """What everybody may read of it."""
+    """The readiness report, which needs no authentication."""
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/readyz?verbose", ssl=False) as answer:
         return await answer.text()
 
 
-async def test_a_write_that_cannot_be_kept_is_refused_and_the_next_one_works(
+async def test_a_write_that_cannot_be_stored_fails_and_the_next_one_succeeds(
     server: ApiServer, api: ApiClient, tmp_path: Path
 ) -> None:
     database = sqlite3.connect(tmp_path / "api" / "objects.db", isolation_level=None)
     database.execute("CREATE TRIGGER full BEFORE INSERT ON revisions BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-    with pytest.raises(errors.ApiUnavailableError, match=r"cannot be used.*disk full.*has space"):
+    with pytest.raises(errors.ApiUnavailableError, match=r"cannot use .*disk full.*has space"):
         await api.create(core_kinds.EVENTS, event("one"))
-    assert "[-]store failed: the last write failed, see the log" in await readiness(server)
+    assert "[-]store failed: the last write failed; see the log" in await readiness(server)
     database.execute("DROP TRIGGER full")
     database.close()
     await api.create(core_kinds.EVENTS, event("one"))
@@ -119,7 +119,7 @@ async def test_a_write_that_cannot_be_kept_is_refused_and_the_next_one_works(
     assert "[+]store ok" in await readiness(server)
 
 
-async def test_an_address_in_use_is_named(server: ApiServer, tmp_path: Path) -> None:
+async def test_an_address_in_use_is_reported_with_its_setting(server: ApiServer, tmp_path: Path) -> None:
     port = int(server.url.rsplit(":", 1)[1])
     with pytest.raises(errors.SettingError, match="EDGE_API_LISTEN"):
         await ApiServer(tmp_path / "other", "127.0.0.1", port, [], "edge").start()

@@ -1,4 +1,4 @@
-"""What takes long goes on beside the event loop: meanwhile others are answered."""
+"""Slow work runs outside the event loop, so that other requests are served meanwhile."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WRITES = {
 
 
 class Gate:
-    """Work that is not done before another request was answered."""
+    """Holds up work until another request has been served."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -48,17 +48,17 @@ class Gate:
         self._answered = threading.Event()
 
     def before(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """The work, held up."""
+        """Wrap the work so that it waits for the other request."""
 
         def held(*given: Any) -> Any:
             self._loop.call_soon_threadsafe(self._begun.set)
-            assert self._answered.wait(10), "nobody was answered meanwhile"
+            assert self._answered.wait(10), "no other request was served meanwhile"
             return work(*given)
 
         return held
 
-    async def pass_by(self, http: aiohttp.ClientSession, method: str, path: str, **given: Any) -> int:
-        """The status of a request that begins with the work; another one is answered in the middle of it."""
+    async def request_during(self, http: aiohttp.ClientSession, method: str, path: str, **given: Any) -> int:
+        """Start a request that triggers the work, serve another one during it, return the status of the first."""
         asked = asyncio.create_task(status(http, method, path, **given))
         await self._begun.wait()
         assert await status(http, "GET", "/healthz") == 200
@@ -67,7 +67,7 @@ class Gate:
 
 
 async def status(http: aiohttp.ClientSession, method: str, path: str, **given: Any) -> int:
-    """What a request is answered with, once the first of the answer is there."""
+    """Send a request; return its status after the first bytes of the body."""
     async with http.request(method, path, **given) as answer:
         await answer.content.readany()
         return answer.status
@@ -75,7 +75,7 @@ async def status(http: aiohttp.ClientSession, method: str, path: str, **given: A
 
 @pytest.fixture
 async def admin(server: ApiServer, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    """Who may everything, beside a small and a large object."""
+    """An administrator's session on a server with a small and a large object."""
     async with session_of(server, tmp_path, "admin") as made:
         for body in (SMALL, LARGE):
             assert await status(made, "POST", PATH, json=body) == 201
@@ -83,26 +83,28 @@ async def admin(server: ApiServer, tmp_path: Path) -> AsyncIterator[aiohttp.Clie
 
 
 @pytest.mark.parametrize("what", WRITES)
-async def test_an_object_is_made_while_others_are_answered(
+async def test_other_requests_are_served_while_an_object_is_built(
     admin: aiohttp.ClientSession, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, (method, path, kind, body) = Gate(), WRITES[what]
     monkeypatch.setattr(admission, "_shaped", gate.before(admission._shaped))
     monkeypatch.setattr(admission, "admit", gate.before(admission.admit))
-    assert await gate.pass_by(admin, method, path, json=body, headers={"Content-Type": kind}) in (200, 201)
+    assert await gate.request_during(admin, method, path, json=body, headers={"Content-Type": kind}) in (200, 201)
 
 
 @pytest.mark.parametrize("path", ["", "/large", "/large?watch=1"])
-async def test_large_objects_are_shown_while_others_are_answered(
+async def test_other_requests_are_served_while_a_large_object_is_converted(
     admin: aiohttp.ClientSession, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate()
     for module in (writing, watches):
         monkeypatch.setattr(module, "shown", gate.before(writing.shown))
-    assert await gate.pass_by(admin, "GET", f"{PATH}{path}") == 200
+    assert await gate.request_during(admin, "GET", f"{PATH}{path}") == 200
 
 
-async def test_small_objects_are_shown_at_once(admin: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_small_objects_are_converted_in_the_event_loop(
+    admin: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loop, found, shown = threading.get_ident(), list[int](), writing.shown
 
     def noted(*given: Any) -> Any:
@@ -114,7 +116,7 @@ async def test_small_objects_are_shown_at_once(admin: aiohttp.ClientSession, mon
     assert found == [loop]
 
 
-async def test_others_have_a_turn_between_two_events_of_a_watch(tmp_path: Path) -> None:
+async def test_other_tasks_run_between_two_events_of_a_watch(tmp_path: Path) -> None:
     store, turns, lines = Store(tmp_path / "objects.db"), 0, 0
     await store.open()
     for name in ("a", "b", "c"):
@@ -149,5 +151,5 @@ async def test_others_have_a_turn_between_two_events_of_a_watch(tmp_path: Path) 
         ([{"a": "x" * 1000}] * 100, False),
     ],
 )
-def test_what_is_large_has_many_values_or_characters(values: list[Any], large: bool) -> None:
+def test_large_objects_have_many_values_or_characters(values: list[Any], large: bool) -> None:
     assert bounds.are_large(values) is large

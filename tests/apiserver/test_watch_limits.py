@@ -1,4 +1,4 @@
-"""Watches and answers are bounded: in number, and in how long a reader may be silent."""
+"""Limits on the number of watches and responses, and on how long a client may stall."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_a_watch_over_the_limit_gets_429(server: ApiServer, tmp_path: Path
 
 @contextlib.asynccontextmanager
 async def unread(server: ApiServer, path: str) -> AsyncIterator[None]:
-    """A request whose client reads the first line of the answer, and no more."""
+    """A request whose client reads only the first line of the response."""
     found = await asyncio.to_thread(server.credentials, "admin")
     context = await asyncio.to_thread(ssl.create_default_context, cafile=str(found.ca))
     with socket.socket() as connection:
@@ -46,13 +46,13 @@ async def unread(server: ApiServer, path: str) -> AsyncIterator[None]:
 
 
 async def fill(admin: aiohttp.ClientSession) -> None:
-    """Have more than what lies on the way fits in."""
+    """Create more data than the buffers of a connection hold."""
     for number in range(12):
         body = {"metadata": {"name": f"large-{number}"}, "data": {"text": "x" * 900_000}}
         assert await status(admin, "POST", CONFIG_MAPS, body) == 201
 
 
-async def test_a_watcher_that_stops_reading_loses_its_place(
+async def test_a_stalled_watcher_loses_its_place(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(codec, "STALLED_SECONDS", 0.1)
@@ -62,7 +62,7 @@ async def test_a_watcher_that_stops_reading_loses_its_place(
             pass  # the next request is the wait
 
 
-async def test_an_answer_holds_its_place_until_it_is_read(server: ApiServer, tmp_path: Path) -> None:
+async def test_a_response_holds_its_place_until_it_is_read(server: ApiServer, tmp_path: Path) -> None:
     async with session_of(server, tmp_path, "admin") as admin:
         await fill(admin)
         async with unread(server, CONFIG_MAPS), unread(server, CONFIG_MAPS):  # as many as the server answers at once
@@ -71,7 +71,7 @@ async def test_an_answer_holds_its_place_until_it_is_read(server: ApiServer, tmp
             pass  # the next request is the wait
 
 
-async def test_a_client_that_reads_no_more_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_stops_reading_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "STALLED_SECONDS", 0.01)
     request = mock.Mock()
     with pytest.raises(ConnectionResetError, match="stopped reading"):

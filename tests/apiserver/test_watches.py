@@ -1,4 +1,4 @@
-"""What a watch shows of what was there and what has happened since, piece by piece, and what it leaves behind."""
+"""Watches: initial events, history in batches, live changes, and cleanup."""
 
 from __future__ import annotations
 
@@ -40,31 +40,31 @@ async def write(store: Store, name: str, value: str) -> None:
     await store.write(Key(CONFIG_MAPS.key, "edge", name), lambda _: item)
 
 
-def watching(store: Store, query: dict[str, str], turn: asyncio.Lock | None = None) -> AsyncGenerator[bytes, None]:
-    """The pieces of a watch."""
+def events_of(store: Store, query: dict[str, str], turn: asyncio.Lock | None = None) -> AsyncGenerator[bytes, None]:
+    """The event stream of a watch."""
     place = ResourceRef(CONFIG_MAPS, "edge")
     watch = Watch(store, place, lambda _: True, Form(), Worker(), turn or asyncio.Lock())
     return watch.events(of_watch(query))
 
 
-def told(piece: bytes) -> list[tuple[str, Any]]:
-    """What the events of a piece tell."""
+def data_of(piece: bytes) -> list[tuple[str, Any]]:
+    """Types and values of the encoded events."""
     events = [json.loads(line) for line in piece.splitlines()]
     return [(event["type"], event["object"].get("data", {}).get("value")) for event in events]
 
 
 @pytest.mark.parametrize(("query", "kind"), [({}, "ADDED"), ({"resourceVersion": "3"}, "MODIFIED")])
-async def test_what_was_comes_in_pieces_before_what_happens(store: Store, query: dict[str, str], kind: str) -> None:
-    stream = watching(store, query)
-    assert [told(await anext(stream)) for _ in range(3)] == [[(kind, "new")]] * 3
+async def test_initial_events_come_before_live_changes(store: Store, query: dict[str, str], kind: str) -> None:
+    stream = events_of(store, query)
+    assert [data_of(await anext(stream)) for _ in range(3)] == [[(kind, "new")]] * 3
     await write(store, "a", "newer")
-    assert told(await anext(stream)) == [("MODIFIED", "newer")]
+    assert data_of(await anext(stream)) == [("MODIFIED", "newer")]
     await stream.aclose()
 
 
-async def test_a_history_that_goes_while_it_is_read_ends_the_watch_with_an_error(store: Store) -> None:
-    stream = watching(store, {"resourceVersion": "3"})
-    assert told(await anext(stream)) == [("MODIFIED", "new")]
+async def test_compaction_of_the_history_being_read_ends_the_watch_with_an_error(store: Store) -> None:
+    stream = events_of(store, {"resourceVersion": "3"})
+    assert data_of(await anext(stream)) == [("MODIFIED", "new")]
     for value in "12345":
         await write(store, "a", value)
     await store.compact()
@@ -73,9 +73,9 @@ async def test_a_history_that_goes_while_it_is_read_ends_the_watch_with_an_error
     assert [piece async for piece in stream] == []
 
 
-async def test_history_is_read_in_the_turn_of_its_user_and_sent_outside_of_it(store: Store) -> None:
+async def test_the_turn_is_held_for_reading_history_but_not_for_sending(store: Store) -> None:
     turn = asyncio.Lock()
-    stream = watching(store, {"resourceVersion": "3"}, turn)
+    stream = events_of(store, {"resourceVersion": "3"}, turn)
     async with turn:
         waiting = asyncio.ensure_future(anext(stream))
         await store.compact()
@@ -85,10 +85,10 @@ async def test_history_is_read_in_the_turn_of_its_user_and_sent_outside_of_it(st
     await stream.aclose()
 
 
-async def test_a_watch_of_a_client_that_went_at_once_leaves_nothing(store: Store) -> None:
+async def test_a_closed_watch_leaves_no_subscription(store: Store) -> None:
     before = list(store._listeners)
-    await watching(store, {}).aclose()
-    stream = watching(store, {})
+    await events_of(store, {}).aclose()
+    stream = events_of(store, {})
     await anext(stream)
     await stream.aclose()
     assert store._listeners == before

@@ -1,4 +1,4 @@
-"""Answers as YAML say what the same answers as JSON say, to whoever reads them."""
+"""YAML responses decode to the same objects as JSON responses in any YAML parser."""
 
 from __future__ import annotations
 

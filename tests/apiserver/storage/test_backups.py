@@ -1,4 +1,4 @@
-"""Backups and what they are for: a damaged database, an upgrade, another host."""
+"""Backups and their uses: a damaged database, an upgrade, another host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Served = Callable[[ApiClient], Awaitable[object]]
 
 
 async def with_server(directory: Path, work: Served) -> None:
-    """Run a server on the directory while ``work`` is done with a client of it."""
+    """Run a server on the directory and call ``work`` with a client of it."""
     server = ApiServer(directory, "127.0.0.1", 0, [], "edge", database_options=DatabaseOptions(FACTS))
     await server.start()
     ours = await asyncio.to_thread(server.credentials, "admin")
@@ -49,30 +49,30 @@ async def create_lease(api: ApiClient) -> None:
 
 
 async def leases(api: ApiClient) -> list[str]:
-    """The names of what was written."""
+    """The names of all Leases."""
     return [lease["metadata"]["name"] for lease in await api.list(core_kinds.LEASES)]
 
 
 def empty_database(path: Path) -> Path:
-    """A database with nothing in it."""
+    """Create an empty database."""
     Rows(path, Disk(path.parent)).close()
     return path
 
 
 def damage(path: Path) -> None:
-    """Overwrite what follows the first page, as a worn-out card would."""
+    """Overwrite the pages after the first one, like a worn-out SD card."""
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 65536)
 
 
 async def command(directory: Path, *arguments: str) -> str:
-    """Run ``edge-controller``; what it printed. Raises errors.SettingError as the program would end with it."""
+    """Run ``edge-controller`` and return its output. Raises its errors.SettingError."""
     return await asyncio.to_thread(invoke, directory, *arguments)
 
 
 def invoke(directory: Path, *arguments: str) -> str:
-    """As ``command``, where no event loop runs."""
+    """Like ``command``, without an event loop."""
     done = CliRunner().invoke(cli, [*arguments, "--state-dir", str(directory)], catch_exceptions=True)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -126,7 +126,7 @@ def test_a_backup_is_due_once_a_day_and_the_oldest_are_deleted(tmp_path: Path) -
 
 
 def database_with(path: Path, *names: str, uid: str = "first") -> Path:
-    """A database with these objects, begun as the one of that uid."""
+    """Write these objects to a database whose default namespace has this uid."""
 
     async def write() -> None:
         store = Store(path)
@@ -142,7 +142,7 @@ def database_with(path: Path, *names: str, uid: str = "first") -> Path:
 
 
 def numbers(backups: Backups) -> list[int]:
-    """Which backups there are, the newest first."""
+    """The numbers of the backups, newest first."""
     return [backup.number for backup in backups.all()]
 
 
@@ -159,7 +159,7 @@ def test_the_last_two_backups_before_upgrades_outlive_the_daily_ones(tmp_path: P
 @pytest.mark.parametrize(
     ("names", "uid"),
     [((), "first"), (("one", "two", "three", "four"), "second")],
-    ids=["much less in it", "begun anew"],
+    ids=["far fewer objects", "another database"],
 )
 def test_backups_with_lost_data_are_kept(tmp_path: Path, names: tuple[str, ...], uid: str) -> None:
     backups = Backups(tmp_path / "backups", lambda: 0.0)
@@ -235,7 +235,7 @@ async def test_a_loss_is_reported_once_despite_a_power_cut_before_the_report(tmp
     path = tmp_path / "api" / "objects.db"
     damage(path)
     backups = Backups(tmp_path / "backups", lambda: 0.0)
-    await asyncio.to_thread(recovery.prepare, path, backups, __version__)  # and then the power goes
+    await asyncio.to_thread(recovery.prepare, path, backups, __version__)  # followed by a power cut
     events: list[str] = []
 
     async def check(api: ApiClient) -> None:
@@ -245,7 +245,7 @@ async def test_a_loss_is_reported_once_despite_a_power_cut_before_the_report(tmp
 
     for _ in range(2):
         await with_server(tmp_path, check)
-    assert len(events) == 2, "the Event of the first start, seen by both"
+    assert len(events) == 2, "the Event of the first start, seen after both starts"
     assert len(set(events)) == 1
 
 

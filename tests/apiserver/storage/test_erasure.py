@@ -1,4 +1,4 @@
-"""What 0.1 kept of requests to runtimes is erased: from objects, history, free pages and backups."""
+"""Responses of runtimes stored by 0.1 are erased from objects, history, free pages and backups."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def command(name: str, answer: str) -> dict[str, Any]:
 
 
 def stored_answer() -> str:
-    """The answer to a request, as 0.1 kept it."""
+    """The response of a runtime as stored by 0.1."""
     response = {"status_code": 401, "headers": {"Set-Cookie": SECRET}, "body": SECRET * 2000}
     return json.dumps({"status": "error", "error": 'it\'s "so"', "http_response": response})
 
 
 def database_of_0_1(path: Path) -> None:
-    """Commands with answers, some replaced and removed, some compacted away."""
+    """Write commands with answers: some current, some deleted, some compacted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = Rows(path, Disk(path.parent))
     answers = [stored_answer()] * 20 + ['{"status": "success"}', "no JSON", "[]", ""]
@@ -53,7 +53,7 @@ def statuses(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def leaks(folder: Path) -> list[str]:
-    """The files that hold the secret anywhere in their bytes."""
+    """The files that contain the secret."""
     return [str(path) for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 

@@ -1,4 +1,4 @@
-"""A start that finds its database damaged, missing, or not to be had now."""
+"""Starts with a damaged, missing or temporarily unavailable database."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ sys.stdin.read()
 
 @contextlib.contextmanager
 def on_small_disk(tmp_path: Path, inodes: int = 0) -> Iterator[tuple[StateDirectory, small_disk.SmallDisk]]:
-    """A box on a file system of its own."""
+    """A state directory on its own small file system."""
     with small_disk.tmpfs(tmp_path / "disk", size="16m", inodes=inodes) as disk:
         yield written(disk.path / "state"), disk
 
 
 def failed_start(state_dir: StateDirectory) -> str:
-    """The sentence that a start ends with; nothing may have moved."""
+    """Start, expect a failure that changes no file, and return its message."""
     before = state_dir.files()
     with pytest.raises(errors.SettingError) as raised:
         state_dir.start()
@@ -195,7 +195,7 @@ def test_a_damaged_database_stays_in_place_while_the_disk_lacks_space_for_its_re
 
 
 def mark_older_version(state_dir: StateDirectory) -> None:
-    """The database is of an earlier version."""
+    """Mark the database as written by an earlier version."""
     database.keep_facts(state_dir.path, {recovery.VERSION: "0.0.1"})
 
 

@@ -1,4 +1,4 @@
-"""Power cuts at every step of a rescue, a restore and a backup."""
+"""Power cuts at every step of a recovery, a restore and a backup."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support import power_cut
 
 @pytest.fixture
 def pristine(state_dir: StateDirectory) -> StateDirectory:
-    """A box that can be brought back to how it was."""
+    """A state directory with a copy for ``reset``."""
     shutil.copytree(state_dir.directory, state_dir.directory.with_name("pristine"))
     return state_dir
 
 
 def reset(state_dir: StateDirectory) -> None:
-    """Back to how it was."""
+    """Restore the copy of the state directory."""
     shutil.rmtree(state_dir.directory)
     shutil.copytree(state_dir.directory.with_name("pristine"), state_dir.directory)
 

@@ -1,4 +1,4 @@
-"""What an error of SQLite or of the system means, and what a client is told of it."""
+"""Classification of SQLite and system errors, and the resulting API errors."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.apiserver.storage.test_store import put
 
 
 def sqlite_error(code: int) -> sqlite3.Error:
-    """An error as SQLite gives it."""
+    """An SQLite error with this code."""
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code
     return error
 
 
 def system_error(number: int) -> OSError:
-    """An error as the system gives it."""
+    """A system error with this number."""
     return OSError(number, os.strerror(number))
 
 
 def probe_finding(number: int | None) -> Callable[[], OSError | None]:
-    """A probe of a disk."""
+    """A disk probe that returns this error."""
     return lambda: system_error(number) if number else None
 
 
@@ -73,19 +73,19 @@ def test_each_error_has_a_remedy(error: Exception, remedy: str) -> None:
 
 
 class UnwritableDisk(Disk):
-    """A disk that cannot be written, though its file system shows room."""
+    """A disk that rejects writes although its file system reports free space."""
 
     def __init__(self, directory: Path, number: int) -> None:
         super().__init__(directory)
         self._number = number
 
     def probe(self) -> OSError | None:
-        """What a write finds."""
+        """The error of a test write."""
         return system_error(self._number)
 
 
 async def error_of_write(directory: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> errors.ApiError:
-    """What a write is told when SQLite can write no more."""
+    """Write to a store whose SQLite fails; return the API error."""
     store = Store(directory / "objects.db", disk=UnwritableDisk(directory, number))
     await store.open()
 

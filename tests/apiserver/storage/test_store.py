@@ -1,4 +1,4 @@
-"""What the store promises: on disk before it is answered, one order for all, and no gap for a watcher."""
+"""Guarantees of the store: durable before acknowledged, one total order, no gaps for watchers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from controller import errors
 from controller.apiserver.storage import database, rows
 from controller.apiserver.storage.store import SUBSCRIBER_LIMIT, Change, Key, Object, Store
 
-# Writes objects as fast as it can and prints each name once its write was acknowledged.
+# Writes objects as fast as possible and prints each name once its write is acknowledged.
 WRITER = """
 import asyncio, sys
 from pathlib import Path
@@ -37,23 +37,23 @@ asyncio.run(main())
 
 
 def key(name: str) -> Key:
-    """A key of the tests' one collection."""
+    """A key in the only collection of these tests."""
     return Key("things", "edge", name)
 
 
 def thing(name: str, **fields: object) -> Object:
-    """An object of that name."""
+    """An object with this name."""
     return {"metadata": {"name": name, "namespace": "edge"}, **fields}
 
 
 async def put(store: Store, name: str, **fields: object) -> Change:
-    """Write an object of that name."""
+    """Write an object with this name."""
     return await store.write(key(name), lambda _: thing(name, **fields))
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """A store that keeps ten revisions for watchers."""
+    """A store with a history of ten revisions."""
     store = Store(tmp_path / "objects.db", history=10)
     await store.open()
     yield store
@@ -61,7 +61,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def reopened(path: Path) -> Store:
-    """The same file as another process would see it."""
+    """Open the same file again, as another process would."""
     again = Store(path, history=10)
     await again.open()
     return again
@@ -105,7 +105,7 @@ async def test_cancelling_the_caller_does_not_cancel_the_write(store: Store) -> 
 
 
 async def values(store: Store, since: int) -> list[Any] | None:
-    """What the things became since a revision."""
+    """The changes of the things since a revision."""
     changes = await store.changes(since, store.revision, "things")
     return None if changes is None else [(change.type, change.object.get("value")) for change in changes]
 
