@@ -101,6 +101,6 @@ def test_the_total_length_of_all_rules_of_a_definition_is_limited() -> None:
     many = [{"rule": f"true // {n}{'x' * 4000}"} for n in range(80)]
     more = copy.deepcopy(item)
     more["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] = many
-    assert not definitions.faults(definitions.accepted(item, None))
-    (cause,) = definitions.faults(definitions.accepted(more, None))
+    assert not definitions.faults(definitions.with_status(item, None))
+    (cause,) = definitions.faults(definitions.with_status(more, None))
     assert "shorten the rules" in cause.message

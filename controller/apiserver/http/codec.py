@@ -129,7 +129,7 @@ def ranges(request: web.Request) -> list[str]:
 
 def form(request: web.Request, *, streaming: bool = False) -> Form:
     """Negotiate the form of the response (object, Table, metadata only). Raises failures.Failure (400, 406)."""
-    return representation.agreed(
+    return representation.negotiate(
         ",".join(request.headers.getall("Accept", ())), request.query.get("includeObject", ""), streaming=streaming
     )
 

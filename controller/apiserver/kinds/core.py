@@ -88,7 +88,7 @@ DEFINITIONS = Resource(
     "customresourcedefinition", ("crd", "crds"), subresources=(STATUS,), has_generation=True,
     status_write_keeps_metadata=True, allows_unconditional_update=False,
     columns=core_columns.DEFINITIONS,
-    prepare=definitions.accepted, check=definitions.faults,
+    prepare=definitions.with_status, check=definitions.faults,
     on_deletion=_terminate_definition,
 )  # fmt: skip
 EVENTS = Resource(

@@ -118,7 +118,7 @@ def faults(item: Object) -> list[Cause]:
     return causes
 
 
-def accepted(item: Object, old: Object | None) -> Object:
+def with_status(item: Object, old: Object | None) -> Object:
     """The definition with the status of an accepted one. One with faults stays unchanged: validation refuses it."""
     item = _tidied(item)
     if faults(item):
@@ -146,7 +146,7 @@ def _tidied_version(version: Any) -> Any:
     schema = version.get("schema") if isinstance(version, dict) else None
     if not isinstance(schema, dict) or "openAPIV3Schema" not in schema:
         return version
-    return {**version, "schema": {**schema, "openAPIV3Schema": soundness.tidied(schema["openAPIV3Schema"])}}
+    return {**version, "schema": {**schema, "openAPIV3Schema": soundness.without_nulls(schema["openAPIV3Schema"])}}
 
 
 def _conditions(before: Object) -> list[Object]:

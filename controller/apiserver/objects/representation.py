@@ -38,12 +38,12 @@ class Form:
     kind: str = ""
     version: str = "v1"
     include: str = "Metadata"
-    headless: bool = False  # the columns were sent before in the stream
+    omits_columns: bool = False  # the columns were sent before in the stream
 
     @property
     def without_columns(self) -> Form:
         """The form of all but the first table of a stream."""
-        return replace(self, headless=True)
+        return replace(self, omits_columns=True)
 
     def of_object(self, resource: Resource, item: Object) -> Object:
         """Represent one object. Raises failures.Failure (406)."""
@@ -74,7 +74,7 @@ class Form:
 
     def _table(self, resource: Resource, items: list[Object], metadata: Object) -> Object:
         rows = [{"cells": tables.cells(resource, item), "object": self._row_object(item)} for item in items]
-        columns = None if self.headless else tables.columns(resource)
+        columns = None if self.omits_columns else tables.columns(resource)
         about = {"kind": TABLE, "apiVersion": self._api_version, "metadata": metadata}
         return {**about, "columnDefinitions": columns, "rows": rows}
 
@@ -84,7 +84,7 @@ class Form:
         return item if self.include == "Object" else self._partial(item)
 
 
-def agreed(accept: str, include: str = "", *, streaming: bool = False) -> Form:
+def negotiate(accept: str, include: str = "", *, streaming: bool = False) -> Form:
     """The most preferred form of an Accept header that is available. Raises failures.Failure (400, 406)."""
     form = next(_offers(accept, streaming=streaming), None)
     if form is None:

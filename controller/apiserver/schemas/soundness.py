@@ -82,7 +82,7 @@ def _pattern_faults(schema: Schema, path: str) -> list[Cause]:
     return [Cause("FieldValueInvalid", message, f"{path}.pattern")]
 
 
-def tidied(schema: Any) -> Any:
+def without_nulls(schema: Any) -> Any:
     """The schema without nulls, which Kubernetes treats as absent."""
     if not isinstance(schema, dict):
         return schema
@@ -91,9 +91,9 @@ def tidied(schema: Any) -> Any:
 
 def _tidied_part(name: str, part: Any) -> Any:
     if name in ("items", "not", "additionalProperties"):
-        return tidied(part)
+        return without_nulls(part)
     if name == "properties" and isinstance(part, dict):
-        return {inner: tidied(each) for inner, each in part.items()}
+        return {inner: without_nulls(each) for inner, each in part.items()}
     if name in ("allOf", "anyOf", "oneOf") and isinstance(part, list):
-        return [tidied(each) for each in part]
+        return [without_nulls(each) for each in part]
     return part

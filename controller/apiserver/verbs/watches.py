@@ -123,7 +123,7 @@ class Watch:
     def _encoded(self, kind: str, item: Object) -> bytes:
         """A line of the stream; only the first one contains the columns of a Table."""
         event = {"type": kind, "object": self._form.of_object(self._ref.resource, item)}
-        if not self._form.headless:
+        if not self._form.omits_columns:
             self._form = self._form.without_columns
         return _encode(event)
 
