@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controller import names
+from controller import errors, names
 from controller.api import kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
@@ -32,6 +32,11 @@ class FinalizerWatch:
         self._task = asyncio.create_task(self._watch(api))
 
     async def _watch(self, api: ApiClient) -> None:
+        while True:
+            with contextlib.suppress(errors.ApiUnavailableError):  # the API serves a new CRD only after a moment
+                await self._follow(api)
+
+    async def _follow(self, api: ApiClient) -> None:
         async for event in api.watch(kinds.RUNTIMES, NAMESPACE):
             if event.type == "BOOKMARK":
                 continue
