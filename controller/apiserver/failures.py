@@ -82,14 +82,14 @@ def conflict_of_kind(resource: Resource, name: str, why: str) -> Failure:
     return Failure(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": {why}', details)
 
 
-def precondition(resource: Resource, name: str, field: str, wanted: str, found: str) -> Failure:
+def precondition(resource: Resource, name: str, field: str, expected: str, actual: str) -> Failure:
     """409 for a write whose uid or resourceVersion precondition fails."""
     label, guess = {
         "uid": ("UID", "deleted and then recreated"),
         "resourceVersion": ("ResourceVersion", "modified"),
     }[field]
     why = (
-        f"the {label} in the precondition ({wanted}) does not match the {label} in record ({found}). "
+        f"the {label} in the precondition ({expected}) does not match the {label} in record ({actual}). "
         f"The object might have been {guess}"
     )
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind

@@ -23,14 +23,14 @@ from controller.apiserver.access.authorization import Identity, Policy
 from controller.apiserver.access.pki import Credentials, Pki
 from controller.apiserver.access.reviews import Reviews
 from controller.apiserver.access.users import Users
-from controller.apiserver.controllers import schedule, seed
+from controller.apiserver.controllers import seed
 from controller.apiserver.controllers.backup_schedule import BackupSchedule
 from controller.apiserver.controllers.daily_timer import DailyTimer
 from controller.apiserver.controllers.disk_full import DiskFullController
 from controller.apiserver.controllers.garbage_collector import GarbageCollector
+from controller.apiserver.controllers.maintenance import Maintenance, supervise
 from controller.apiserver.controllers.namespace_defaults import NamespaceDefaults
 from controller.apiserver.controllers.namespace_deletion import NamespaceDeletion
-from controller.apiserver.controllers.schedule import ControllerSchedule
 from controller.apiserver.http.filter_chain import FilterChain
 from controller.apiserver.http.health import Health
 from controller.apiserver.http.limits import Limits
@@ -112,20 +112,20 @@ class ApiServer:
         await self._store.open()
         new = self._store.revision == 0
         facts = {**self._options.facts, recovery.VERSION: __version__, recovery.FORMAT: str(database.FORMAT)}
-        await self._keep({**facts, **(erasure.NOTHING_TO_ERASE if new else {})})
+        await self._store_facts({**facts, **(erasure.NOTHING_TO_ERASE if new else {})})
         seed.serve_definitions(self._store, self._registry)
         await seed.create_defaults(self._store, ("default", "kube-system", self._namespace), self._crds)
         namespace_defaults = NamespaceDefaults(self._store, ca)
         renewed = self._renewed(context, namespace_defaults)
-        self._schedule = ControllerSchedule(self._store, self._pki, self._clock, renewed, self._back_up, self._elapsed)
+        self._maintenance = Maintenance(self._store, self._pki, self._clock, renewed, self._back_up, self._elapsed)
         if lost:
             await self._record_event("DatabaseRestored", lost)
-            await self._keep({replacement.NOTICE: ""})
-        self._run_controllers(namespace_defaults, self._schedule)
+            await self._store_facts({replacement.NOTICE: ""})
+        self._run_controllers(namespace_defaults, self._maintenance)
         await self._listen(self._filter_chain(tokens), context)
 
     async def _recover(self) -> str:
-        """Make the database usable; what was lost on the way, for a person, or ""."""
+        """Ensure a usable database. Returns a message on what was lost, "" for nothing."""
         return await asyncio.to_thread(
             recovery.prepare,
             self._database,
@@ -135,7 +135,7 @@ class ApiServer:
             witness=self._options.witness,
         )
 
-    def _run_controllers(self, namespace_defaults: NamespaceDefaults, maintenance: ControllerSchedule) -> None:
+    def _run_controllers(self, namespace_defaults: NamespaceDefaults, maintenance: Maintenance) -> None:
         controllers = {
             "namespace deletion": NamespaceDeletion(self._store, self._registry).run,
             "garbage collection": GarbageCollector(self._store, self._registry).run,
@@ -143,13 +143,13 @@ class ApiServer:
             "maintenance": maintenance.run,
             "disk-full handling": DiskFullController(self._store, self._disk, self._record_event).run,
         }
-        self._tasks = [asyncio.create_task(schedule.supervise(*controller)) for controller in controllers.items()]
+        self._tasks = [asyncio.create_task(supervise(*controller)) for controller in controllers.items()]
 
     async def maintain(self) -> None:
         """Run the maintenance of one minute: expiry, compaction, certificates, the daily backup."""
-        await self._schedule.once()
+        await self._maintenance.once()
 
-    async def _keep(self, facts: Mapping[str, str]) -> None:
+    async def _store_facts(self, facts: Mapping[str, str]) -> None:
         try:
             await asyncio.to_thread(database.keep_facts, self._database, facts)
         except sqlite3.Error as error:

@@ -23,20 +23,20 @@ AGENT_LENGTH = 120
 NAME = web.RequestKey("name", str)  # of the created object, which the URL does not contain
 
 
-def note(request: web.Request, who: Identity, wanted: Attributes, code: int, seconds: float) -> None:
+def note(request: web.Request, user: Identity, attrs: Attributes, code: int, seconds: float) -> None:
     """Log a finished request unless it is a read."""
-    if wanted.reads or wanted.group in REVIEWS:
+    if attrs.reads or attrs.group in REVIEWS:
         return
-    routine = (wanted.resource in ROUTINE or wanted.subresource == "status") and (code < 400 or code == DISK_FULL)
+    routine = (attrs.resource in ROUTINE or attrs.subresource == "status") and (code < 400 or code == DISK_FULL)
     logger.log(
         logging.DEBUG if routine else logging.INFO,
         "API write",
         extra={
-            "user": who.name,
-            **({"impersonator": who.impersonator} if who.impersonator else {}),
-            "verb": wanted.verb,
-            "resource": f"{wanted.qualified}/{wanted.subresource}" if wanted.subresource else wanted.qualified,
-            "object": "/".join(part for part in (wanted.namespace, wanted.name or request.get(NAME, "")) if part),
+            "user": user.name,
+            **({"impersonator": user.impersonator} if user.impersonator else {}),
+            "verb": attrs.verb,
+            "resource": f"{attrs.qualified}/{attrs.subresource}" if attrs.subresource else attrs.qualified,
+            "object": "/".join(part for part in (attrs.namespace, attrs.name or request.get(NAME, "")) if part),
             "code": code,
             **({"dry_run": True} if request.query.get("dryRun") else {}),
             "milliseconds": round(seconds * 1000),

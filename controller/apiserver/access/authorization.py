@@ -34,14 +34,14 @@ class Rule(NamedTuple):
     resources: tuple[str, ...]
     but: tuple[str, ...] = ()  # resources (``plural.group``) excluded from "*", with their subresources
 
-    def allows(self, wanted: Attributes) -> bool:
+    def allows(self, attrs: Attributes) -> bool:
         """Whether the rule allows a request for a resource."""
         return (
-            bool(wanted.resource)
-            and _among(wanted.verb, self.verbs)
-            and _among(wanted.group, self.groups)
-            and _among(wanted.full_resource, self.resources)
-            and wanted.qualified not in self.but
+            bool(attrs.resource)
+            and _among(attrs.verb, self.verbs)
+            and _among(attrs.group, self.groups)
+            and _among(attrs.full_resource, self.resources)
+            and attrs.qualified not in self.but
         )
 
 
@@ -51,12 +51,12 @@ class PathRule(NamedTuple):
     verbs: tuple[str, ...]
     paths: tuple[str, ...]
 
-    def allows(self, wanted: Attributes) -> bool:
+    def allows(self, attrs: Attributes) -> bool:
         """Whether the rule allows a request for a path."""
         return (
-            not wanted.resource
-            and _among(wanted.verb, self.verbs)
-            and any(fnmatchcase(wanted.path, path) for path in self.paths)
+            not attrs.resource
+            and _among(attrs.verb, self.verbs)
+            and any(fnmatchcase(attrs.path, path) for path in self.paths)
         )
 
 
@@ -104,24 +104,24 @@ class Policy:
         self._registry = registry
         self._table = table
 
-    def allows(self, who: Identity, wanted: Attributes) -> bool:
+    def allows(self, user: Identity, attrs: Attributes) -> bool:
         """Whether a user may perform the request."""
-        return any(rule.allows(wanted) for rule in self._rules(who))
+        return any(rule.allows(attrs) for rule in self._rules(user))
 
-    def check(self, who: Identity, wanted: Attributes) -> None:
+    def check(self, user: Identity, attrs: Attributes) -> None:
         """Raise failures.Failure (403) unless ``allows``."""
-        if not self.allows(who, wanted):
-            raise refusal(who, wanted)
+        if not self.allows(user, attrs):
+            raise refusal(user, attrs)
 
-    def review(self, who: Identity) -> tuple[list[Object], list[Object]]:
+    def review(self, user: Identity) -> tuple[list[Object], list[Object]]:
         """The resource rules and the path rules of a user, as in a SelfSubjectRulesReview."""
-        rules = list(self._rules(who))
+        rules = list(self._rules(user))
         resources = [shown for rule in rules if isinstance(rule, Rule) for shown in self._shown(rule)]
         paths = [rule for rule in rules if isinstance(rule, PathRule)]
         return resources, [{"verbs": list(rule.verbs), "nonResourceURLs": list(rule.paths)} for rule in paths]
 
-    def _rules(self, who: Identity) -> Iterator[Rule | PathRule]:
-        for subject in dict.fromkeys((*who.groups, who.name)):
+    def _rules(self, user: Identity) -> Iterator[Rule | PathRule]:
+        for subject in dict.fromkeys((*user.groups, user.name)):
             yield from self._table.get(subject, ())
 
     def _shown(self, rule: Rule) -> Iterator[Object]:
@@ -136,19 +136,19 @@ class Policy:
             yield _review(rule.verbs, (group,), tuple(dict.fromkeys(r.plural for r in found)))
 
 
-def refusal(who: Identity, wanted: Attributes) -> failures.Failure:
+def refusal(user: Identity, attrs: Attributes) -> failures.Failure:
     """403 in Kubernetes' words."""
-    if not wanted.resource:
+    if not attrs.resource:
         return failures.Failure(
-            403, "Forbidden", f'forbidden: User "{who.name}" cannot {wanted.verb} path "{wanted.path}"'
+            403, "Forbidden", f'forbidden: User "{user.name}" cannot {attrs.verb} path "{attrs.path}"'
         )
-    scope = f'in the namespace "{wanted.namespace}"' if wanted.namespace else "at the cluster scope"
-    what = f'{wanted.qualified} "{wanted.name}"' if wanted.name else wanted.qualified
+    scope = f'in the namespace "{attrs.namespace}"' if attrs.namespace else "at the cluster scope"
+    what = f'{attrs.qualified} "{attrs.name}"' if attrs.name else attrs.qualified
     message = (
-        f'{what} is forbidden: User "{who.name}" cannot {wanted.verb} resource "{wanted.full_resource}" '
-        f'in API group "{wanted.group}" {scope}'
+        f'{what} is forbidden: User "{user.name}" cannot {attrs.verb} resource "{attrs.full_resource}" '
+        f'in API group "{attrs.group}" {scope}'
     )
-    details = {"name": wanted.name, "group": wanted.group, "kind": wanted.resource}
+    details = {"name": attrs.name, "group": attrs.group, "kind": attrs.resource}
     return failures.Failure(403, "Forbidden", message, {name: value for name, value in details.items() if value})
 
 

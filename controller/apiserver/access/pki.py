@@ -122,11 +122,11 @@ class Pki:
         return made, True
 
     def _ensure_server(self, authority: Pair, now: datetime.datetime, end: datetime.datetime) -> bool:
-        wanted = [_general_name(name) for name in dict.fromkeys((*LOCAL_NAMES, *self._names()))]
+        names = [_general_name(name) for name in dict.fromkeys((*LOCAL_NAMES, *self._names()))]
         found = self._usable("server", authority, now)
-        if found and set(wanted) <= certificates.names_of(found.certificate):
+        if found and set(names) <= certificates.names_of(found.certificate):
             return False
-        self._store("server", certificates.issue(authority, certificates.subject("edge-api"), end, wanted))
+        self._store("server", certificates.issue(authority, certificates.subject("edge-api"), end, names))
         return True
 
     def _ensure_user(

@@ -56,19 +56,19 @@ class Reviews:
             "localsubjectaccessreviews": self._local_access,
         }
 
-    def answer(self, who: Identity, wanted: Attributes, body: Any) -> Object:
+    def answer(self, user: Identity, attrs: Attributes, body: Any) -> Object:
         """Return the review with its status."""
         if causes := structural.validate(body, _SHAPE):
-            raise failures.bad_request(f"the body must be an object of {wanted.qualified}: {causes[0].message}")
+            raise failures.bad_request(f"the body must be an object of {attrs.qualified}: {causes[0].message}")
         structural.prune(body, _SHAPE)
-        answer = self._answers.get(wanted.resource)
-        if answer is None or wanted.name:
+        answer = self._answers.get(attrs.resource)
+        if answer is None or attrs.name:
             raise failures.unknown_path()
-        return answer(who, body, wanted)
+        return answer(user, body, attrs)
 
-    def _whoami(self, who: Identity, body: Object, _: Attributes) -> Object:
+    def _whoami(self, user: Identity, body: Object, _: Attributes) -> Object:
         metadata = {**(body.get("metadata") or {}), "creationTimestamp": times.now()}
-        return {**body, "metadata": metadata, "status": {"userInfo": _info(who)}}
+        return {**body, "metadata": metadata, "status": {"userInfo": _info(user)}}
 
     def _token(self, _: Identity, body: Object, __: Attributes) -> Object:
         token = (body.get("spec") or {}).get("token")
@@ -78,24 +78,24 @@ class Reviews:
         found = {"authenticated": True, "user": _info(owner)} if owner else {"error": "invalid bearer token"}
         return {**body, "status": {"user": {}, **found}}
 
-    def _rules(self, who: Identity, body: Object, _: Attributes) -> Object:
+    def _rules(self, user: Identity, body: Object, _: Attributes) -> Object:
         if not (body.get("spec") or {}).get("namespace"):
             raise failures.bad_request("no namespace on request")
-        resources, paths = self._policy.review(who)
+        resources, paths = self._policy.review(user)
         status = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
         return {**body, "spec": {}, "status": status}
 
-    def _self_access(self, who: Identity, body: Object, _: Attributes) -> Object:
+    def _self_access(self, user: Identity, body: Object, _: Attributes) -> Object:
         spec = body.get("spec") or {}
         _refuse(_faults(spec))
-        return self._decided(who, body, spec)
+        return self._decided(user, body, spec)
 
     def _access(self, _: Identity, body: Object, __: Attributes) -> Object:
         spec = body.get("spec") or {}
         _refuse(_faults(spec) + _subject_faults(spec))
         return self._decided(_subject(spec), body, spec)
 
-    def _local_access(self, _: Identity, body: Object, wanted: Attributes) -> Object:
+    def _local_access(self, _: Identity, body: Object, attrs: Attributes) -> Object:
         spec = body.get("spec") or {}
         given = (spec.get("resourceAttributes") or {}).get("namespace", "")
         elsewhere = Cause(
@@ -103,15 +103,15 @@ class Reviews:
             f'Invalid value: "{given}": must match metadata.namespace',
             "spec.resourceAttributes.namespace",
         )
-        _refuse(_faults(spec) + _subject_faults(spec) + ([elsewhere] if given != wanted.namespace else []))
-        metadata = {**(body.get("metadata") or {}), "namespace": wanted.namespace}
+        _refuse(_faults(spec) + _subject_faults(spec) + ([elsewhere] if given != attrs.namespace else []))
+        metadata = {**(body.get("metadata") or {}), "namespace": attrs.namespace}
         return self._decided(_subject(spec), {**body, "metadata": metadata}, spec)
 
-    def _decided(self, who: Identity, body: Object, spec: Object) -> Object:
-        return {**body, "status": {"allowed": self._policy.allows(who, _wanted(spec))}}
+    def _decided(self, user: Identity, body: Object, spec: Object) -> Object:
+        return {**body, "status": {"allowed": self._policy.allows(user, _attributes_of(spec))}}
 
 
-def _wanted(spec: Object) -> Attributes:
+def _attributes_of(spec: Object) -> Attributes:
     """The request that a review is about."""
     if path := spec.get("nonResourceAttributes"):
         return Attributes(str(path.get("verb", "")), str(path.get("path", "")))
@@ -129,8 +129,8 @@ def _subject(spec: Object) -> Identity:
     return Identity(str(spec.get("user") or ""), tuple(str(group) for group in spec.get("groups") or ()))
 
 
-def _info(who: Identity) -> Object:
-    return {"username": who.name, "groups": list(who.groups)}
+def _info(user: Identity) -> Object:
+    return {"username": user.name, "groups": list(user.groups)}
 
 
 def _faults(spec: Object) -> list[Cause]:

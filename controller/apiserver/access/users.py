@@ -49,7 +49,7 @@ class Users:
     def token_owner(self, token: str) -> Identity | None:
         """The owner of a bearer token, if any."""
         given = token.encode(errors="surrogateescape")  # aiohttp decodes non-UTF-8 header bytes this way
-        found = [who for known, who in self._tokens.items() if hmac.compare_digest(known.encode(), given)]
+        found = [user for known, user in self._tokens.items() if hmac.compare_digest(known.encode(), given)]
         return found[0] if found else None
 
     def _by_token(self, authorization: str) -> Identity:
@@ -72,16 +72,16 @@ class Users:
             raise _unauthorized()
         return found and found.identity
 
-    def _impersonated(self, request: web.Request, who: Identity) -> Identity:
+    def _impersonated(self, request: web.Request, user: Identity) -> Identity:
         """Impersonate another user; allowed for administrators, e.g. to try out the rights of others."""
         name, groups = request.headers.get(AS_USER, ""), request.headers.getall(AS_GROUP, [])
         for kind, wanted in [("users", name), *(("groups", group) for group in groups)]:
-            self._policy.check(who, Attributes("impersonate", request.path, resource=kind, name=wanted))
+            self._policy.check(user, Attributes("impersonate", request.path, resource=kind, name=wanted))
         if not name:
             raise failures.bad_request(f"{AS_GROUP} without a user: set {AS_USER} as well")
         if name == ANONYMOUS.name:
-            return ANONYMOUS._replace(impersonator=who.name)
-        return Identity(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))), who.name)
+            return ANONYMOUS._replace(impersonator=user.name)
+        return Identity(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))), user.name)
 
 
 def _certified(certificate: dict[str, Any]) -> Certified | None:

@@ -41,31 +41,31 @@ class FilterChain:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Handle any request. A response that is not a stream is sent while the request still holds its place."""
-        begun, wanted = time.monotonic(), attributes.of(request)
+        started, attrs = time.monotonic(), attributes.of(request)
         async with contextlib.AsyncExitStack() as held:
-            answer, who = await self._answer(request, wanted, held)
-            audit.note(request, who, wanted, answer.status, time.monotonic() - begun)
+            answer, user = await self._answer(request, attrs, held)
+            audit.note(request, user, attrs, answer.status, time.monotonic() - started)
             if isinstance(answer, web.Response):
                 with contextlib.suppress(ConnectionError):
                     return await codec.deliver(request, answer)
         return answer
 
     async def _answer(
-        self, request: web.Request, wanted: Attributes, held: contextlib.AsyncExitStack
+        self, request: web.Request, attrs: Attributes, held: contextlib.AsyncExitStack
     ) -> tuple[web.StreamResponse, Identity]:
         """Return the response and the user; ``held`` receives the request's place in the limits."""
-        who = ANONYMOUS
-        request[limits.TURN] = self._limits.turn(who)
+        user = ANONYMOUS
+        request[limits.TURN] = self._limits.turn(user)
         try:
-            who = self._users.of(request)
-            request[limits.TURN] = self._limits.turn(who)
-            if who.name != ANONYMOUS.name:
+            user = self._users.of(request)
+            request[limits.TURN] = self._limits.turn(user)
+            if user.name != ANONYMOUS.name:
                 request[MARK_AUTHENTICATED]()
-            self._policy.check(who, wanted)
-            async with limits.time(wanted, request.query.get("timeout", "")):
-                await held.enter_async_context(self._limits.place(who, wanted))
-                answer = await self._inner(request, wanted, who)
-                return await _finished(request, answer), who
+            self._policy.check(user, attrs)
+            async with limits.time(attrs, request.query.get("timeout", "")):
+                await held.enter_async_context(self._limits.place(user, attrs))
+                answer = await self._inner(request, attrs, user)
+                return await _finished(request, answer), user
         except failures.Failure as failure:
             failed = codec.failed(failure)
         except errors.ApiError as error:
@@ -76,7 +76,7 @@ class FilterChain:
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
             failed = codec.failed(failures.internal("see the log of the controller"))
-        return await _finished(request, failed), who
+        return await _finished(request, failed), user
 
 
 async def _finished(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:

@@ -15,8 +15,8 @@ ENDPOINTS = ("healthz", "livez", "readyz")
 class Health:
     """Serves /healthz, /livez and /readyz, and each of their checks."""
 
-    def __init__(self, living: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
-        self._checks = {"healthz": living, "livez": living, "readyz": {**living, **ready}}
+    def __init__(self, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
+        self._checks = {"healthz": live, "livez": live, "readyz": {**live, **ready}}
 
     def paths(self) -> list[str]:
         """Every path that it serves."""

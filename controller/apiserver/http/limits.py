@@ -72,38 +72,38 @@ class Limits:
         self._shares: defaultdict[str, Share] = defaultdict(Share)
         self.stopping = False
 
-    def turn(self, who: Identity) -> Turn:
+    def turn(self, user: Identity) -> Turn:
         """The turn of a user; an impersonator uses its own, not that of the impersonated user."""
-        return self._share(who).turn
+        return self._share(user).turn
 
     @contextlib.asynccontextmanager
-    async def place(self, who: Identity, wanted: Attributes) -> AsyncIterator[None]:
+    async def place(self, user: Identity, attrs: Attributes) -> AsyncIterator[None]:
         """Hold a place for a request until its response is sent. Raises failures.Failure (429, 503)."""
-        if wanted.path in HEALTH or who.name == CONTROLLER:
+        if attrs.path in HEALTH or user.name == CONTROLLER:
             yield
             return
         if self.stopping:
             raise failures.stopping(RETRY_SECONDS)
-        share, streams = self._share(who), wanted.verb == "watch"
+        share, streams = self._share(user), attrs.verb == "watch"
         if self._room[streams] == 0 or share.used[streams] >= self._most[streams]:
             raise failures.too_many_requests(RETRY_SECONDS)
         self._room[streams] -= 1
         share.used[streams] += 1
         try:
-            async with share.lists if wanted.verb == "list" else contextlib.nullcontext():
+            async with share.lists if attrs.verb == "list" else contextlib.nullcontext():
                 yield
         finally:
             self._room[streams] += 1
             share.used[streams] -= 1
 
-    def _share(self, who: Identity) -> Share:
-        return self._shares[who.impersonator or who.name]
+    def _share(self, user: Identity) -> Share:
+        return self._shares[user.impersonator or user.name]
 
 
 @contextlib.asynccontextmanager
-async def time(wanted: Attributes, options: str) -> AsyncIterator[None]:
+async def time(attrs: Attributes, options: str) -> AsyncIterator[None]:
     """Bound the time of a request; ``options`` is its ``timeout`` parameter. Raises failures.Failure (400, 504)."""
-    seconds = None if wanted.verb == "watch" else allotted(options)
+    seconds = None if attrs.verb == "watch" else allotted(options)
     if seconds is not None and seconds < LEAST_SECONDS:
         raise failures.timed_out()
     try:

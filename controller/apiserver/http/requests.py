@@ -54,28 +54,28 @@ class Requests:
         self._reviews = reviews
         self._health = health
 
-    async def answer(self, request: web.Request, wanted: Attributes, who: Identity) -> web.StreamResponse:
+    async def answer(self, request: web.Request, attrs: Attributes, user: Identity) -> web.StreamResponse:
         """Handle one request."""
-        if not wanted.resource:
+        if not attrs.resource:
             return await self._document(request)
-        ref = self._resource_ref(wanted)
-        _check_verb(request.method, wanted, ref.resource)
-        if wanted.group in GROUPS:
-            return await self._review(request, wanted, who)
-        if wanted.verb == "watch":
+        ref = self._resource_ref(attrs)
+        _check_verb(request.method, attrs, ref.resource)
+        if attrs.group in GROUPS:
+            return await self._review(request, attrs, user)
+        if attrs.verb == "watch":
             return await self._watch(request, ref)
-        options = write_options.of_write(request.query, request.headers.get("User-Agent", ""), wanted.subresource)
+        options = write_options.of_write(request.query, request.headers.get("User-Agent", ""), attrs.subresource)
         form = codec.form(request)  # before any write: a 406 must not leave a change behind
-        if wanted.subresource == "scale":
+        if attrs.subresource == "scale":
             return await self._on_scale(request, ref, options)
         if ref.name:
             return await self._on_object(request, ref, options, form)
         return await self._on_collection(request, ref, options, form)
 
-    async def _review(self, request: web.Request, wanted: Attributes, who: Identity) -> web.Response:
+    async def _review(self, request: web.Request, attrs: Attributes, user: Identity) -> web.Response:
         if kind := codec.form(request).kind:
-            raise failures.not_acceptable(f"{wanted.qualified} cannot be returned as {kind}")
-        return codec.answer(self._reviews.answer(who, wanted, await codec.body(request, MAX_BODY)), 201)
+            raise failures.not_acceptable(f"{attrs.qualified} cannot be returned as {kind}")
+        return codec.answer(self._reviews.answer(user, attrs, await codec.body(request, MAX_BODY)), 201)
 
     async def _document(self, request: web.Request) -> web.Response:
         if request.method not in ("GET", "HEAD"):
@@ -97,16 +97,16 @@ class Requests:
             raise failures.unknown_path()
         return codec.published(request, found)
 
-    def _resource_ref(self, wanted: Attributes) -> ResourceRef:
-        resource = self._registry.find(wanted.group, wanted.version, wanted.resource)
-        if resource is None or wanted.rest:
+    def _resource_ref(self, attrs: Attributes) -> ResourceRef:
+        resource = self._registry.find(attrs.group, attrs.version, attrs.resource)
+        if resource is None or attrs.rest:
             raise failures.unknown_path()
-        if wanted.subresource and resource.subresource(wanted.subresource) is None:
+        if attrs.subresource and resource.subresource(attrs.subresource) is None:
             raise failures.unknown_path()
-        namespace = "" if (wanted.group, wanted.resource) == ("", "namespaces") else wanted.namespace
-        if (namespace and not resource.namespaced) or (wanted.name and resource.namespaced and not namespace):
+        namespace = "" if (attrs.group, attrs.resource) == ("", "namespaces") else attrs.namespace
+        if (namespace and not resource.namespaced) or (attrs.name and resource.namespaced and not namespace):
             raise failures.unknown_path()
-        return ResourceRef(resource, namespace, wanted.name)
+        return ResourceRef(resource, namespace, attrs.name)
 
     async def _on_collection(
         self, request: web.Request, ref: ResourceRef, options: WriteOptions, form: Form
@@ -221,14 +221,14 @@ async def _shown(
     return await codec.answer_about(request, [item], made, status, warnings)
 
 
-def _check_verb(method: str, wanted: Attributes, resource: Resource) -> None:
+def _check_verb(method: str, attrs: Attributes, resource: Resource) -> None:
     """Raise failures.Failure (405) if the resource does not support the verb."""
-    if method not in METHODS or (wanted.reads and wanted.verb not in resource.verbs):
+    if method not in METHODS or (attrs.reads and attrs.verb not in resource.verbs):
         raise failures.method_not_allowed()
-    part = resource.subresource(wanted.subresource)
-    if part is not None and wanted.verb not in part.verbs:
+    part = resource.subresource(attrs.subresource)
+    if part is not None and attrs.verb not in part.verbs:
         raise failures.method_not_allowed()
-    if part is None and wanted.verb not in resource.verbs:
+    if part is None and attrs.verb not in resource.verbs:
         raise failures.not_for_this_api(resource)
 
 

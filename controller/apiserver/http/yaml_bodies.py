@@ -35,7 +35,7 @@ _ENDLESS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _BASES = {"0x": 16, "0b": 2, "0o": 8}
 
 
-class Refused(ValueError):  # noqa: N818 - describes the body
+class RejectedError(ValueError):
     """The body is rejected; names the line."""
 
     def __init__(self, event: Any, why: str) -> None:
@@ -78,15 +78,15 @@ class _Builder:
                 self._open.pop()
                 self._keys.pop()
             case events.AliasEvent():
-                raise Refused(event, "aliases are not supported; write the value out")
+                raise RejectedError(event, "aliases are not supported; write the value out")
             case events.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
-                    raise Refused(event, "a body must contain one document only")
+                    raise RejectedError(event, "a body must contain one document only")
 
     def _begin(self, event: Any, container: Object | list[Any]) -> None:
         if self._awaits_key():
-            raise Refused(event, "a key must be a single value")
+            raise RejectedError(event, "a key must be a single value")
         _check_tag(event)
         self._put(container)
         self._open.append(container)
@@ -99,7 +99,7 @@ class _Builder:
             self._put(value)
             return
         if value == "<<" and event.implicit[0]:
-            raise Refused(event, "merge keys are not supported; write the fields out")
+            raise RejectedError(event, "merge keys are not supported; write the fields out")
         key = _key(event, value)
         if key in self._open[-1] and len(self.duplicates) < DUPLICATES:
             self.duplicates.append(f'line {event.start_mark.line + 1}: key "{key}" already set in map')
@@ -128,7 +128,7 @@ def _scalar(event: Any) -> Any:
 
 def _check_tag(event: Any) -> None:
     if (event.tag or "") not in TAGS:
-        raise Refused(event, f"the tag {event.tag} is not supported")
+        raise RejectedError(event, f"the tag {event.tag} is not supported")
 
 
 def _resolved(text: str) -> Any:
@@ -165,5 +165,5 @@ def _key(event: Any, value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None:
-        raise Refused(event, "a key must not be null")
+        raise RejectedError(event, "a key must not be null")
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -77,7 +77,7 @@ def facts(path: Path) -> dict[str, str]:
 
 def keep_facts(path: Path, written: Mapping[str, str]) -> None:
     """Write facts that are new or changed."""
-    with hold(path), connected(path) as connection:
+    with keep_wal(path), connected(path) as connection:
         connection.execute(FACTS)
         known = dict(connection.execute("SELECT name, value FROM facts"))
         for name, value in written.items():
@@ -94,12 +94,12 @@ def copy(source: Path, target: Path, written: Mapping[str, str] | None = None) -
     partial.unlink(missing_ok=True)
     try:
         files.make_private(partial)
-        with hold(source), connected(source) as connection:
+        with keep_wal(source), connected(source) as connection:
             connection.execute("VACUUM INTO ?", (str(partial),))
         mark(partial)
         if written:
             keep_facts(partial, written)
-        put(partial, target)
+        rename_durably(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -110,7 +110,7 @@ def mark(path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {BACKUP_MARK}")
 
 
-def put(fresh: Path, path: Path) -> None:
+def rename_durably(fresh: Path, path: Path) -> None:
     """Rename a finished file; durable when this returns."""
     files.sync(fresh)
     fresh.replace(path)
@@ -144,20 +144,20 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[None]:
+def keep_wal(path: Path) -> Iterator[None]:
     """Keep the write-ahead log: the last connection to close deletes it, and a full disk has no space for a new one.
 
     A read-only connection that closes last leaves it in place (SQLite: walformat.html, 1.2).
     """
-    connection = holder(path)
+    connection = open_wal_keeper(path)
     try:
         yield
     finally:
         connection.close()
 
 
-def holder(path: Path) -> sqlite3.Connection:
-    """The connection of ``hold``, for callers that close it themselves."""
+def open_wal_keeper(path: Path) -> sqlite3.Connection:
+    """The connection of ``keep_wal``, for callers that close it themselves."""
     connection = _connect(path, "ro", seconds=0)
     with contextlib.suppress(sqlite3.Error):  # damaged or locked: the caller's own access reports it
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

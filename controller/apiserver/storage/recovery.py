@@ -37,7 +37,7 @@ def prepare(
         lost = _restored(path, backups, witness)
         if not path.exists():
             return lost
-        with database.hold(path):
+        with database.keep_wal(path):
             facts_read = database.facts(path)
             for kept in (path, *(backup.path for backup in backups.all())):
                 erasure.erase(kept)
@@ -54,7 +54,7 @@ def _restored(path: Path, backups: Backups, witness: Path | None) -> str:
     backups.sweep()
     if not path.exists():
         return _resume(path, backups, witness)
-    with database.hold(path):
+    with database.keep_wal(path):
         fault = database.fault(path)
         blank = not fault and database.is_blank(path)
     if fault:

@@ -38,7 +38,7 @@ def finish(fresh: Path, path: Path, why: str) -> Path | None:
     """Set aside the database, if it exists, and put the prepared copy in its place. Returns the path of the old one."""
     aside = database.set_aside(path, database.free_name(path, why)) if path.exists() else None
     _clear_way(path)
-    database.put(fresh, path)
+    database.rename_durably(fresh, path)
     return aside
 
 

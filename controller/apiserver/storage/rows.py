@@ -94,9 +94,9 @@ class Rows:
         self._connection.execute("PRAGMA temp_store=MEMORY")  # /tmp may be on the same disk
         self._connection.executescript(SCHEMA)
         self.reserve = Reserve(self._connection, path, disk)
-        self._holder = database.holder(path)
+        self._wal_keeper = database.open_wal_keeper(path)
         if self._number("PRAGMA user_version") == database.BACKUP_MARK:
-            self._jump()
+            self._skip_revisions()
         self._connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
         self.floor = int(self._number("SELECT floor FROM compaction"))
         self.last = int(self._number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'revisions'"))
@@ -106,7 +106,7 @@ class Rows:
         with contextlib.suppress(sqlite3.Error):  # the next connection replays the log
             self.reserve.empty_log()
         self._connection.close()
-        self._holder.close()
+        self._wal_keeper.close()
 
     def insert(self, row: Row, urgency: Urgency = Urgency.ORDINARY) -> None:
         """Write one revision; durable when this returns."""
@@ -123,15 +123,15 @@ class Rows:
 
     def as_of(self, revision: int, resource: str = "", namespace: str = "") -> list[Row]:
         """The objects that existed at a revision, in order; "" means all resources or namespaces."""
-        wanted = {"revision": revision, "resource": resource, "namespace": namespace}
-        return list(_rows(self._connection.execute(AS_OF, wanted)))
+        parameters = {"revision": revision, "resource": resource, "namespace": namespace}
+        return list(_rows(self._connection.execute(AS_OF, parameters)))
 
     def changes(self, since: int, until: int, resource: str) -> list[Row]:
         """The next batch of changes of a resource after ``since``, up to ``until`` inclusive; empty at the end."""
-        wanted = {"since": since, "until": until, "resource": resource}
+        parameters = {"since": since, "until": until, "resource": resource}
         found: list[Row] = []
         room = CHARACTERS
-        with contextlib.closing(self._connection.execute(CHANGES, wanted)) as cursor:
+        with contextlib.closing(self._connection.execute(CHANGES, parameters)) as cursor:
             for row in _rows(cursor):
                 found.append(row)
                 room -= len(row.text) + len(row.before or "")
@@ -150,7 +150,7 @@ class Rows:
             self._connection.executescript(f"PRAGMA incremental_vacuum({min(surplus, FREED_PAGES)})")
         return gone == BATCH
 
-    def _jump(self) -> None:
+    def _skip_revisions(self) -> None:
         with self._transaction():
             self._connection.execute(
                 "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'revisions'", (RESTORE_JUMP,)

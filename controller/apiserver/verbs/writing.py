@@ -81,7 +81,7 @@ class Verbs:
 
         def change(current: Object | None) -> Object:
             typed, warnings[:] = admission.decode(ref.resource, body, options)
-            self._check_room(ref)
+            self._check_accepts_objects(ref)
             typed["metadata"]["name"] = ref.name
             item = strategy.prepare_create(ref.resource, typed, ref.namespace, options)
             if current is not None:
@@ -130,7 +130,7 @@ class Verbs:
                     resource, ref.name, apply.message(conflicts), apply.causes(conflicts)
                 ) from conflicts
             if current is None:
-                self._check_room(ref)
+                self._check_accepts_objects(ref)
                 return strategy.with_managers(strategy.prepare_create(resource, merged, ref.namespace, options), owned)
             return strategy.with_managers(strategy.prepare_replacement(resource, current, merged, options), owned)
 
@@ -192,7 +192,7 @@ class Verbs:
             return []
         return advise(written, self._store.select(ref.resource.key, ""))
 
-    def _check_room(self, ref: ResourceRef) -> None:
+    def _check_accepts_objects(self, ref: ResourceRef) -> None:
         """Raise failures.Failure unless the resource and the namespace accept new objects."""
         if ref.resource.terminating:
             why = "create not allowed while custom resource definition is terminating"

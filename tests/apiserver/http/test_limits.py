@@ -18,10 +18,10 @@ WATCH = LIST._replace(verb="watch")
 HEALTH = Attributes("get", "/readyz")
 
 
-async def refused(limits: Limits, who: Identity, wanted: Attributes) -> int:
+async def refused(limits: Limits, user: Identity, attrs: Attributes) -> int:
     """The status code of the rejection; 0 if accepted."""
     try:
-        async with limits.place(who, wanted):
+        async with limits.place(user, attrs):
             return 0
     except failures.Failure as failure:
         return failure.code
@@ -38,20 +38,20 @@ async def test_watches_health_checks_and_the_controller_have_their_own_limits() 
     limits = Limits(in_flight=1, watches=1)
     async with limits.place(ADMIN, LIST), limits.place(ADMIN, WATCH):
         assert await refused(limits, ADMIN, WATCH) == 429
-        for who, wanted in ((ADMIN, HEALTH), (CONTROLLER, LIST), (CONTROLLER, WATCH)):
-            assert await refused(limits, who, wanted) == 0
+        for user, attrs in ((ADMIN, HEALTH), (CONTROLLER, LIST), (CONTROLLER, WATCH)):
+            assert await refused(limits, user, attrs) == 0
 
 
 async def test_one_user_cannot_use_up_all_places() -> None:
     limits = Limits(in_flight=4, watches=4)
-    for wanted in (LIST, WATCH):
+    for attrs in (LIST, WATCH):
         async with contextlib.AsyncExitStack() as held:
             for _ in range(3):
-                await held.enter_async_context(limits.place(VIEWER, wanted))
-            assert await refused(limits, VIEWER, wanted) == 429
-            assert await refused(limits, ADMIN._replace(name="x", impersonator="viewer"), wanted) == 429
-            assert await refused(limits, ADMIN, wanted) == 0
-        assert await refused(limits, VIEWER, wanted) == 0
+                await held.enter_async_context(limits.place(VIEWER, attrs))
+            assert await refused(limits, VIEWER, attrs) == 429
+            assert await refused(limits, ADMIN._replace(name="x", impersonator="viewer"), attrs) == 429
+            assert await refused(limits, ADMIN, attrs) == 0
+        assert await refused(limits, VIEWER, attrs) == 0
 
 
 async def test_a_user_waits_beyond_some_concurrent_lists() -> None:

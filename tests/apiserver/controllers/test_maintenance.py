@@ -11,7 +11,7 @@ import pytest
 from controller import RELEASED
 from controller.apiserver.access.pki import Pki
 from controller.apiserver.controllers.daily_timer import DailyTimer
-from controller.apiserver.controllers.schedule import ControllerSchedule
+from controller.apiserver.controllers.maintenance import Maintenance
 from controller.apiserver.storage.backups import DAY, Backups
 from controller.apiserver.storage.store import Store
 from tests.apiserver.storage.test_backups import empty_database
@@ -72,7 +72,7 @@ def test_without_a_valid_clock_a_backup_is_due_after_a_day_of_uptime(tmp_path: P
     assert host.run(600) == 1
 
 
-class Rounds(ControllerSchedule):
+class Rounds(Maintenance):
     """Records the times of its rounds and does nothing else."""
 
     def __init__(self, clock: Callable[[], float], elapsed: Callable[[], float]) -> None:

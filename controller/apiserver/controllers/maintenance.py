@@ -19,7 +19,7 @@ LOOK_SECONDS = 5
 RETRY_SECONDS = 10
 
 
-class ControllerSchedule:
+class Maintenance:
     """``renewed`` is called in the event loop after certificates were renewed; ``back_up`` blocks.
 
     ``clock`` is the wall clock, used for certificates; ``elapsed`` is monotonic.
