@@ -38,14 +38,14 @@ class Expiry:
         """Record writes since the last sweep and delete expired objects."""
         verbs, before, self._last_writes = Verbs(self._store), self._last_writes, {}
         for resource in (kind for kind in CORE if kind.expires and not kind.storage):
-            for ref, last_write in self._look(resource, before):
+            for ref, last_write in self._last_seen(resource, before):
                 if self._elapsed() - last_write.at <= resource.expires:
                     self._last_writes[ref.key] = last_write
                     continue
                 with contextlib.suppress(failures.NotFound):
                     await verbs.delete(ref, Deletion(), WriteOptions())
 
-    def _look(self, resource: Resource, before: dict[Key, _LastWrite]) -> list[tuple[ResourceRef, _LastWrite]]:
+    def _last_seen(self, resource: Resource, before: dict[Key, _LastWrite]) -> list[tuple[ResourceRef, _LastWrite]]:
         found = []
         for item in self._store.select(resource.key, ""):
             metadata = item["metadata"]

@@ -1,8 +1,8 @@
 """Garbage collection: dependents whose owners are gone, and owners that wait for their dependents.
 
 Works like Kubernetes' garbage collector (Kubernetes documentation: garbage collection). All its state is in the
-objects - ownerReferences, the finalizers ``orphan`` and ``foregroundDeletion`` - so a restart loses nothing. It never
-deletes an object that has an owner of an unknown kind.
+objects - ownerReferences, the finalizers ``orphan`` and ``foregroundDeletion`` - so a restart loses nothing. It leaves
+dependents with an owner of an unknown kind alone, since that owner may exist.
 """
 
 from __future__ import annotations

@@ -34,22 +34,22 @@ BODIES = (representation.JSON, representation.YAML, protobuf.CONTENT_TYPE)
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
-async def body(request: web.Request, most: int = MAX_BODY) -> Any:
+async def body(request: web.Request, limit: int = MAX_BODY) -> Any:
     """The object in a request body; an empty one without a body. Raises failures.Failure (400, 413, 415)."""
-    return (await decoded(request, most=most)).object
+    return (await decoded(request, limit=limit)).object
 
 
-async def decoded(request: web.Request, accepted: Collection[str] = BODIES, most: int = MAX_BODY) -> Decoded:
-    """Like ``body``, with duplicate fields. ``most`` is the limit in bytes."""
+async def decoded(request: web.Request, accepted: Collection[str] = BODIES, limit: int = MAX_BODY) -> Decoded:
+    """Like ``body``, with duplicate fields. ``limit`` is in bytes."""
     kind = media_type(request)
     if request.can_read_body and kind not in accepted:
         raise failures.unsupported_media(accepted)
     if request.headers.get("Content-Encoding", PLAIN).lower() != PLAIN:
         raise failures.unsupported_encoding()
     try:
-        raw = await request.clone(client_max_size=most).read()
+        raw = await request.clone(client_max_size=limit).read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise failures.too_large(most) from error
+        raise failures.too_large(limit) from error
     except ABORTED as error:  # not logged: a client could flood the log
         raise failures.bad_request("the client disconnected before the end of the body") from error
     if not raw:

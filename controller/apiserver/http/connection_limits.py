@@ -21,9 +21,9 @@ class ConnectionLimits:
     """Counts connections from other hosts. Loopback connections are not counted: the host depends on its own API."""
 
     def __init__(
-        self, most: int = CONNECTIONS, per_host: int = PER_HOST, unauthenticated: int = UNAUTHENTICATED
+        self, total: int = CONNECTIONS, per_host: int = PER_HOST, unauthenticated: int = UNAUTHENTICATED
     ) -> None:
-        self._most = most
+        self._total = total
         self._per_host = per_host
         self._unauthenticated = unauthenticated
         self._hosts: dict[Hashable, str] = {}  # by connection, the oldest first
@@ -34,20 +34,20 @@ class ConnectionLimits:
         if _is_loopback(host):
             return True
         hosts = Counter(self._hosts.values())
-        return hosts.total() < self._most and hosts[_of(host)] < self._per_host
+        return hosts.total() < self._total and hosts[_of(host)] < self._per_host
 
     def add(self, connection: Hashable, host: str) -> Hashable | None:
         """Count a connection. Returns the connection to close in return, if any."""
         if _is_loopback(host):
             return None
         self._hosts[connection] = _of(host)
-        unauthenticated = [one for one in self._hosts if one not in self._authenticated]
+        unauthenticated = [each for each in self._hosts if each not in self._authenticated]
         if len(unauthenticated) <= self._unauthenticated:
             return None
-        crowd = Counter(self._hosts[one] for one in unauthenticated).most_common(1)[0][0]
-        gone = next(one for one in unauthenticated if self._hosts[one] == crowd)
-        self.remove(gone)
-        return gone
+        busiest = Counter(self._hosts[each] for each in unauthenticated).most_common(1)[0][0]
+        evicted = next(each for each in unauthenticated if self._hosts[each] == busiest)
+        self.remove(evicted)
+        return evicted
 
     def replace(self, connection: Hashable, by: Hashable) -> None:
         """Track the connection under another object from now on."""
@@ -65,7 +65,7 @@ class ConnectionLimits:
 
     def retain(self, connections: Set[Hashable]) -> None:
         """Forget all other connections."""
-        self._hosts = {one: host for one, host in self._hosts.items() if one in connections}
+        self._hosts = {each: host for each, host in self._hosts.items() if each in connections}
         self._authenticated &= connections
 
 

@@ -68,7 +68,7 @@ class Limits:
 
     def __init__(self, in_flight: int = IN_FLIGHT, watches: int = WATCHES) -> None:
         self._room = {False: in_flight, True: watches}
-        self._most = {streams: room - room // 4 for streams, room in self._room.items()}  # of one user
+        self._per_user = {streams: room - room // 4 for streams, room in self._room.items()}
         self._shares: defaultdict[str, Share] = defaultdict(Share)
         self.stopping = False
 
@@ -85,7 +85,7 @@ class Limits:
         if self.stopping:
             raise failures.stopping(RETRY_SECONDS)
         share, streams = self._share(user), attrs.verb == "watch"
-        if self._room[streams] == 0 or share.used[streams] >= self._most[streams]:
+        if self._room[streams] == 0 or share.used[streams] >= self._per_user[streams]:
             raise failures.too_many_requests(RETRY_SECONDS)
         self._room[streams] -= 1
         share.used[streams] += 1

@@ -77,7 +77,7 @@ class Listener:
             max_headers=FIELDS,
         )
         await self._runner.setup()
-        self._sockets = await _listening(host, port)
+        self._sockets = await _server_sockets(host, port)
         self._acceptors = [asyncio.create_task(self._accept(one, context)) for one in self._sockets]
         self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
         return int(self._sockets[0].getsockname()[1])
@@ -90,8 +90,8 @@ class Listener:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for listening in self._sockets:
-            listening.close()
+        for server_socket in self._sockets:
+            server_socket.close()
         if self._runner is not None:
             await self._runner.cleanup()
         self._worker.close()
@@ -104,18 +104,18 @@ class Listener:
 
     def _sweep(self) -> None:
         """Close connections that sent no request since before the last sweep: each takes up a place."""
-        there = set(self._runner.server.connections if self._runner and self._runner.server else ())
-        self._active &= there
-        for connection in there & (self._idle - self._active):
+        connections = set(self._runner.server.connections if self._runner and self._runner.server else ())
+        self._active &= connections
+        for connection in connections & (self._idle - self._active):
             connection.force_close()
-        self._idle = there - self._active
+        self._idle = connections - self._active
         self._sweeping = asyncio.get_running_loop().call_later(self._first, self._sweep)
 
-    async def _accept(self, listening: socket.socket, context: ssl.SSLContext) -> None:
+    async def _accept(self, server_socket: socket.socket, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
         while self._runner and (server := self._runner.server):
             try:
-                connection, (host, *_) = await loop.sock_accept(listening)
+                connection, (host, *_) = await loop.sock_accept(server_socket)
             except OSError as error:  # no file descriptor is left, or the client has gone
                 logger.debug("Cannot accept a connection: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -127,7 +127,7 @@ class Listener:
             handshake = asyncio.create_task(_handshake(connection, server, context))
             self._handshakes.add(handshake)
             handshake.add_done_callback(self._on_handshake)
-            _end(self._connections.add(handshake, host))
+            _abort(self._connections.add(handshake, host))
 
     def _on_handshake(self, handshake: asyncio.Task[Any]) -> None:
         self._handshakes.discard(handshake)
@@ -148,7 +148,7 @@ async def _handshake(connection: socket.socket, server: web.Server, context: ssl
     return protocol
 
 
-def _end(connection: Any) -> None:
+def _abort(connection: Any) -> None:
     """Abort a connection or its handshake."""
     if isinstance(connection, asyncio.Task):
         connection.cancel()
@@ -156,7 +156,7 @@ def _end(connection: Any) -> None:
         connection.transport.abort()
 
 
-async def _listening(host: str, port: int) -> list[socket.socket]:
+async def _server_sockets(host: str, port: int) -> list[socket.socket]:
     """Bind a socket to each address of the host. Raises OSError."""
     loop, made = asyncio.get_running_loop(), []
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -10,7 +10,7 @@ HERE, THERE, ELSEWHERE = "192.168.1.9", "192.168.1.10", "fe80::1%eth0"
 
 
 def test_one_host_cannot_use_up_all_connections() -> None:
-    limits = ConnectionLimits(most=3, per_host=2)
+    limits = ConnectionLimits(total=3, per_host=2)
     for connection in ("a", "b"):
         limits.add(connection, HERE)
     assert not limits.has_room(HERE)
@@ -23,7 +23,7 @@ def test_one_host_cannot_use_up_all_connections() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.7", "::1"])
 def test_loopback_connections_are_never_refused(host: str) -> None:
-    limits = ConnectionLimits(most=0, unauthenticated=0)
+    limits = ConnectionLimits(total=0, unauthenticated=0)
     assert limits.has_room(host)
     assert limits.add("a", host) is None
 
@@ -57,7 +57,7 @@ def test_a_connection_that_authenticates_before_it_is_counted_stays_authenticate
 
 
 def test_closed_connections_are_not_counted() -> None:
-    limits = ConnectionLimits(most=1)
+    limits = ConnectionLimits(total=1)
     limits.add("a", HERE)
     limits.retain(set())
     assert limits.has_room(HERE)

@@ -37,7 +37,7 @@ async def answer(request: web.Request) -> web.Response:
 async def test_loopback_connections_are_accepted_beyond_the_limit(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    made = Listener(answer, ConnectionLimits(most=0))
+    made = Listener(answer, ConnectionLimits(total=0))
     url = f"https://127.0.0.1:{await made.open('127.0.0.1', 0, contexts[0])}"
     async with aiohttp.ClientSession() as first, aiohttp.ClientSession() as second:
         for session in (first, second, first, second):
@@ -57,7 +57,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_connections_count_before_their_handshake(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    made = Listener(answer, ConnectionLimits(most=1))
+    made = Listener(answer, ConnectionLimits(total=1))
     port = await made.open("127.0.0.1", 0, contexts[0])
     _, kept = await asyncio.open_connection("127.0.0.1", port)
     refused, _ = await asyncio.open_connection("127.0.0.1", port)
