@@ -1,4 +1,4 @@
-"""Request bodies and labels of containers, and the engine's formats of pulls and streams."""
+"""Request bodies and labels of containers."""
 
 from __future__ import annotations
 
