@@ -16,6 +16,7 @@ shell_scripts() { grep -rlI --exclude-dir=.git --exclude-dir=.venv --exclude-dir
 check "ruff check" .venv/bin/ruff check .
 check "ruff format" .venv/bin/ruff format --check --diff --quiet .
 check "mypy" .venv/bin/mypy
+check "words" scripts/words.sh
 check "import contracts" .venv/bin/lint-imports --no-cache
 mapfile -t scripts < <(shell_scripts)
 check "shellcheck" .venv/bin/shellcheck "${scripts[@]}"
