@@ -48,12 +48,15 @@ def starts(previous: RuntimeStatus, observed: base.Observed) -> int:
 def history(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> History:
     """The history after this observation; several starts since the previous one become one record with their number."""
     new, ended = starts(previous, observed), _ended(previous, observed, context)
-    why = (
-        restart_context.why(previous, observed, context, ended=ended)
-        if new or ended
-        else Attribution(restart_causes.UNKNOWN)
-    )
-    found = [_record(_end_time(observed, context), "Stopped", why)] if ended else []
+    # A run that started and exited unobserved: its start follows the exit before it, its own exit has another cause.
+    unobserved = bool(new) and ended and observed.state == "exited"
+    why = Attribution(restart_causes.UNKNOWN)
+    if new or ended:
+        why = restart_context.why(previous, observed, context, ended=ended and not unobserved)
+    found = []
+    if ended:
+        end = _cause_of_exit(previous, observed, context) if unobserved else why
+        found.append(_record(_end_time(observed, context), "Stopped", end))
     last = previous.last_restart
     if new:
         detail = f"{why.detail}; the last of {new} starts".lstrip("; ") if new > 1 else why.detail
@@ -78,6 +81,12 @@ def _ended(previous: RuntimeStatus, observed: base.Observed, context: RestartCon
         ours = context.found_stopped and not restart_context.restarted_by_engine(previous, observed)
         return changed and observed.started_at != previous.started_at and not ours
     return previous.state in _UP
+
+
+def _cause_of_exit(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution:
+    """The cause of the exit of an unobserved run, which the engine started but did not restart."""
+    started = previous.model_copy(update={"engine_restart_count": observed.restart_count})
+    return restart_context.why(started, observed, context, ended=True)
 
 
 def _is_over(previous: RuntimeStatus) -> bool:

@@ -89,7 +89,11 @@ def test_an_unknown_command_is_refused() -> None:
         (("run", "--config", "/nonexistent.toml"), {}, "--config /nonexistent.toml cannot be read"),
         (("run", "--state-dir", "/proc/state"), {}, "EDGE_STATE_DIR /proc/state cannot be created"),
         (("kubeconfig", "--state-dir", "/nonexistent/state"), {}, "start `edge-controller run` once"),
-        (("kubeconfig", "--user", "viewer", "--state-dir", "/nonexistent/state"), {}, "start it once, be root"),
+        (
+            ("kubeconfig", "--user", "viewer", "--state-dir", "/nonexistent/state"),
+            {},
+            "start it once, run this as root",
+        ),
         (("kubeconfig", "--server", "edge-7:6445"), {}, "give it as https://HOST:PORT"),
         (("run", "--api-listen", "0.0.0.0:6445"), {}, "set EDGE_API_EXPOSE=true if that is intended"),
         (("logs", "plc-1", "--state-dir", "/nonexistent/state"), {}, "belongs to no installation"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import Api, Session
+from tests.conformance.shared_server import SharedServer
 from tests.conformance.test_definitions import GADGETS
 from tests.conformance.test_validation import PATH, causes_of, definition, sample
 
@@ -118,9 +119,8 @@ async def test_webhook_conversion_limits_the_served_versions(api: Api) -> None:
     webhook = {"conversionReviewVersions": ["v1"], "clientConfig": {"service": service}}
     item["spec"]["conversion"] = {"strategy": "Webhook", "webhook": webhook}
     await api.kubectl("create", "-f", "-", stdin=item)
-    await api.kubectl("wait", f"crd/{item['metadata']['name']}", "--for=condition=Established", "--timeout=20s")
+    stored = [version for version in item["spec"]["versions"] if version["storage"]]
     async with Session(api) as (http, url):
-        async with http.get(f"{url}/apis/test.getedge.me/v2/gadgets") as answer:
-            assert answer.status == 200
+        await SharedServer(http, url).until_served({**item["spec"], "versions": stored})
         async with http.get(f"{url}/apis/test.getedge.me/v1/gadgets") as answer:
             assert answer.status == (404 if api.embedded else 200)

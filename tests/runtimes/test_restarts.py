@@ -62,6 +62,16 @@ def test_several_unobserved_starts_become_one_record() -> None:
     assert records[-1] == ("Started", "Crashed", "exit code 3; the last of 3 starts")
 
 
+def test_the_exit_of_an_unobserved_run_has_a_cause_of_its_own() -> None:
+    crashed = RestartRecord(time=ENDED, event="Stopped", cause="Crashed", detail="exit code 3")
+    restarting = before(state="restarting", finished_at=ENDED, restarts=(crashed,), engine_restart_count=0)
+    killed = exited(started_at=SECOND, finished_at="2026-01-01T11:00:01Z", exit_code=137, restart_count=1)
+    assert new_records(restarting, killed, watched=True) == [
+        ("Started", "Crashed", "exit code 3"),
+        ("Stopped", "ByHand", "exit code 137"),
+    ]
+
+
 def test_the_last_restart_is_the_newest_start_after_the_first() -> None:
     first = restarts.history(RuntimeStatus(), restarted(), RestartContext())
     assert (len(first.records), first.last_restart) == (1, None)
