@@ -43,7 +43,8 @@ DESCRIPTIONS = {
     "meta.ObjectMeta.uid": "Unique identity of this object, set by the server.",
     "meta.ObjectMeta.resourceVersion": "Changes with every write; a write that names an older one is refused.",
     "meta.ObjectMeta.generation": "Counts the changes of the desired state.",
-    "meta.ObjectMeta.creationTimestamp": "CreationTimestamp is the time at which the server created the object.",
+    # Kubernetes' conformance tests look for these first words.
+    "meta.ObjectMeta.creationTimestamp": "CreationTimestamp is a timestamp set by the server at creation.",
     "meta.ObjectMeta.deletionTimestamp": "When deletion was requested; the object goes once it has no finalizers.",
     "meta.ObjectMeta.deletionGracePeriodSeconds": "How long graceful termination may take, in seconds.",
     "meta.ObjectMeta.labels": "Short strings that objects can be selected by.",
