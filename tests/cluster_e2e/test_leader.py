@@ -150,5 +150,5 @@ async def test_a_retired_agent_stays_disconnected_until_it_is_reset(
     assert await eventually(reason, "the other leads") == reasons.RETIRED
     assert cluster_site.cloud.agents.session(AGENT) is None
     await second.stop()
-    assert "serves again" in await cluster_site.run("reset")
+    assert "active again" in await cluster_site.run("reset")
     await second.start()
