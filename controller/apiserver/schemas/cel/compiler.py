@@ -178,21 +178,10 @@ def _operation(operator: Callable[..., Any], operands: tuple[Program, ...]) -> P
 def _logic(node: Logic) -> Program:
     parts, deciding = tuple(map(_program, node.parts)), node.either
 
+    operator = "||" if deciding else "&&"
+
     def run(meter: Meter) -> bool:
-        fault: EvaluationError | None = None
-        for part in parts:
-            try:
-                value = part(meter)
-            except EvaluationError as error:
-                fault = fault or error
-                continue
-            if value is deciding:
-                return bool(value)
-            if type(value) is not bool:
-                fault = fault or no_overload("||" if deciding else "&&", value)
-        if fault:
-            raise fault
-        return not deciding
+        return folds.any_decides(meter, parts, operator, deciding=deciding) is deciding
 
     return run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from controller.apiserver.schemas.cel.failures import EvaluationError
@@ -11,6 +11,7 @@ from controller.apiserver.schemas.cel.meter import Meter
 from controller.apiserver.schemas.cel.values import NUMBERS, Optional, before, no_overload
 
 Program = Callable[[Meter], Any]
+_COMPREHENSION = "comprehension"  # in the place of an operator in errors
 Items = Iterator[tuple[Any, Any]]  # with a single variable, the first is bound to it
 
 
@@ -39,7 +40,7 @@ def _items(meter: Meter, value: Any, variables: tuple[str, ...]) -> Items:
     They are bound again for every item, because nested macros may use the same names.
     """
     if not isinstance(value, (list, dict)):
-        raise no_overload("comprehension", value)
+        raise no_overload(_COMPREHENSION, value)
     known = meter.variables
     if len(variables) == 1:
         for item in value:
@@ -53,10 +54,10 @@ def _items(meter: Meter, value: Any, variables: tuple[str, ...]) -> Items:
         yield place, item
 
 
-def _any_decides(meter: Meter, items: Items, part: Program, *, deciding: bool) -> bool:
-    """Whether the part is ``deciding`` for some item. Raises the first error only when no item decides."""
+def any_decides(meter: Meter, parts: Iterable[Program], operator: str, *, deciding: bool) -> bool:
+    """Whether one of the parts is ``deciding``. Raises the first error only when no part decides."""
     fault: EvaluationError | None = None
-    for _ in items:
+    for part in parts:
         try:
             value = part(meter)
         except EvaluationError as error:
@@ -65,18 +66,18 @@ def _any_decides(meter: Meter, items: Items, part: Program, *, deciding: bool) -
         if value is deciding:
             return True
         if type(value) is not bool:
-            fault = fault or no_overload("comprehension", value)
+            fault = fault or no_overload(operator, value)
     if fault:
         raise fault
     return False
 
 
 def _all(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
-    return not _any_decides(meter, items, parts[0], deciding=False)
+    return not any_decides(meter, (parts[0] for _ in items), _COMPREHENSION, deciding=False)
 
 
 def _exists(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
-    return _any_decides(meter, items, parts[0], deciding=True)
+    return any_decides(meter, (parts[0] for _ in items), _COMPREHENSION, deciding=True)
 
 
 def _exists_one(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
@@ -85,7 +86,7 @@ def _exists_one(meter: Meter, items: Items, parts: tuple[Program, ...]) -> bool:
 
 def _true(value: Any) -> bool:
     if type(value) is not bool:
-        raise no_overload("comprehension", value)
+        raise no_overload(_COMPREHENSION, value)
     return value
 
 
