@@ -50,6 +50,11 @@ async def is_full(site: Site, status: str) -> None:
     await site.kubectl("wait", "edgenode/test-node", f"--for=condition=DiskFull={status}", "--timeout=60s")
 
 
+async def has_event(site: Site, reason: str) -> bool:
+    """Whether an Event with this reason exists. The API records it after its first look at the disk."""
+    return reason in await site.kubectl("get", "events", "--all-namespaces")
+
+
 async def test_a_full_disk_stops_no_runtime_after_any_restart_of_the_controller(
     site: Site, lan: Lan, disk: SmallDisk, docker_api: Any
 ) -> None:
@@ -73,7 +78,7 @@ async def test_a_full_disk_stops_no_runtime_after_any_restart_of_the_controller(
         await asyncio.to_thread(disk.fill)
         await site.start()
         await site.wait_condition("plc-1", "Ready")
-    assert "DiskFull" in await site.kubectl("get", "events", "--all-namespaces")
+    await eventually(lambda: has_event(site, "DiskFull"), "the Event DiskFull")
     await asyncio.to_thread(disk.free)
     await is_full(site, "false")
     await site.create("plc-2", lan.parent, f"{lan.address(61)}/24")
