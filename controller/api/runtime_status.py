@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from controller.api import restart_causes
 from controller.api.fields import InterfaceName, PortName, ShortText, Text
@@ -16,6 +17,45 @@ NAMED_LIST: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-lis
 ATOMIC_LIST: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 
 RESTARTS_KEPT = 50
+
+
+class State(NamedTuple):
+    """A value of ``status.state``, Docker's word for it, and its meaning for a person."""
+
+    name: str
+    docker: str
+    meaning: str
+
+
+CREATED, STARTING, RUNNING, RESTARTING, PAUSED = "Created", "Starting", "Running", "Restarting", "Paused"
+STOPPED, REMOVING, DEAD = "Stopped", "Removing", "Dead"
+STATES: tuple[State, ...] = (
+    State(CREATED, "created", "has never run"),
+    State(STARTING, "starting", "is being started; the condition Ready says what it waits for"),
+    State(RUNNING, "running", "the program runs"),
+    State(RESTARTING, "restarting", "the program exited and is started again"),
+    State(PAUSED, "paused", "the program is frozen"),
+    State(STOPPED, "exited", "the program exited or was stopped"),
+    State(REMOVING, "removing", "is being removed"),
+    State(DEAD, "dead", "was removed only in part"),
+)
+_NAMES = {state.docker: state.name for state in STATES}
+_DOCKER = {state.name: state.docker for state in STATES}
+
+
+def state_name(docker: str) -> str:
+    """The value of ``status.state`` for Docker's word. Keeps values of ``status.state``; release 0.1 wrote Docker's."""
+    return _NAMES.get(docker) or docker[:1].upper() + docker[1:]
+
+
+def _known_state(value: object) -> object:
+    return state_name(value) if isinstance(value, str) else value
+
+
+def docker_state(status: Mapping[str, Any]) -> str | None:
+    """Docker's word for the state in a status on the wire, whichever release wrote it; None without a container."""
+    state = status.get("state")
+    return _DOCKER.get(state_name(state), state) if state else None
 
 
 class LeaseStatus(Model):
@@ -113,9 +153,9 @@ class RuntimeStatus(Model):
     previous_image: Annotated[str, Field(max_length=512)] | None = Field(
         default=None, description="Image that ran before the current one."
     )
-    state: ShortText | None = Field(
+    state: Annotated[ShortText, BeforeValidator(_known_state)] | None = Field(
         default=None,
-        description="State of the container as Docker reports it: created, running, restarting, exited, ...",
+        description=f"State of the container: {'; '.join(f'{each.name} ({each.meaning})' for each in STATES)}.",
     )
     health: ShortText | None = Field(
         default=None, description="Result of the image's health check: healthy, unhealthy, starting or none."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from controller.api.runtime_status import InterfaceStatus
+from controller.api.runtime_status import RUNNING, InterfaceStatus
 from controller.api.runtimes import Interface
 from controller.network.interfaces import HostInterface
 from controller.network.netns import Link
@@ -64,8 +64,8 @@ Check = Callable[[NetworkFacts], Step]
 
 def container(found: Container) -> Iterator[Step]:
     """Whether it runs, and whether the host reaches it, which `run_command` needs."""
-    if found.state != "running":
-        yield Step("container", False, f"it is {found.state or 'missing'}: {found.fault or 'start it'}")
+    if found.state != RUNNING:
+        yield Step("container", False, f"it is {found.state.lower() or 'missing'}: {found.fault or 'start it'}")
         return
     yield Step("container", True, "it runs")
     if not found.internal_reached:

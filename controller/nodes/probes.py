@@ -10,7 +10,7 @@ from functools import partial
 from ipaddress import IPv4Address
 
 from controller import names
-from controller.api.runtime_status import InterfaceStatus
+from controller.api.runtime_status import RUNNING, InterfaceStatus
 from controller.api.runtimes import Interface, Runtime
 from controller.container_root import Process
 from controller.machinery import conditions
@@ -30,9 +30,9 @@ async def container(runtime: Runtime, process: Process | None) -> Container:
     ready = conditions.find(status.conditions, names.READY)
     fault = f"{ready.reason}: {ready.message}" if ready and ready.status != "True" else ""
     if process is None:
-        return Container("" if status.state == "running" else status.state or "", fault)
+        return Container("" if status.state == RUNNING else status.state or "", fault)
     address = status.internal_ip or ""
-    return Container("running", fault, address, await _reached(address, runtime.spec.control_port.port))
+    return Container(RUNNING, fault, address, await _reached(address, runtime.spec.control_port.port))
 
 
 async def interface(

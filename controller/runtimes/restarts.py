@@ -11,15 +11,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from controller.api import restart_causes
-from controller.api.runtime_status import RESTARTS_KEPT, RestartRecord, RuntimeStatus
+from controller.api.runtime_status import (
+    PAUSED,
+    RESTARTING,
+    RESTARTS_KEPT,
+    RUNNING,
+    RestartRecord,
+    RuntimeStatus,
+    state_name,
+)
 from controller.backends import base
 from controller.machinery import timestamps
 from controller.runtimes import restart_context
 from controller.runtimes.restart_context import Attribution, RestartContext
 
 DETAIL_LIMIT = 1024
-_GOING = ("running", "paused")
-_UP = (*_GOING, "restarting")
+_GOING = (RUNNING, PAUSED)
+_UP = (*_GOING, RESTARTING)
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,9 @@ def history(previous: RuntimeStatus, observed: base.Observed, context: RestartCo
         found.append(last)
     elif previous.started_at is None and observed.started_at and not context.adopted:
         found.append(_record(observed.started_at, "Started", Attribution(restart_causes.CREATED, context.request)))
-    if observed.state not in _GOING:  # the newest run is over: its start precedes its end, whatever their times say
+    if (
+        state_name(observed.state) not in _GOING
+    ):  # the newest run is over: its start precedes its end, whatever their times say
         found.reverse()
     return History(previous.restart_count + new, (*previous.restarts, *found)[-RESTARTS_KEPT:], last)
 

@@ -18,6 +18,7 @@ from controller.api.runtime_status import (
     RestartIntent,
     RuntimeStatus,
     SerialPortStatus,
+    state_name,
 )
 from controller.backends import base
 from controller.machinery import conditions, timestamps
@@ -202,7 +203,7 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
         "last_restart": known.last_restart,
         "engine_restart_count": observed.restart_count,
         "container_id": observed.container_id or None,
-        "state": observed.state if observed.exists else None,
+        "state": state_name(observed.state) if observed.exists else None,
         "health": observed.health if observed.exists else None,
         "started_at": observed.started_at or previous.started_at,
         "boot_id": report.restart_context.boot_id or None,

@@ -121,7 +121,7 @@ async def runs(fleet: Fleet, web_server: WebServer) -> None:
         return (await fleet.ready("runtime", "plc-1")).get("reason") == "DockerUnreachable"
 
     await eventually(seen, "the node has reported its status")
-    await fleet.patch_status("runtime", "plc-1", {"state": "running", "internalIP": "127.0.0.1"})
+    await fleet.patch_status("runtime", "plc-1", {"state": "Running", "internalIP": "127.0.0.1"})
 
 
 async def test_two_nodes_are_one_agent(fleet: Fleet) -> None:

@@ -87,7 +87,7 @@ async def test_two_operators_do_not_interfere(where: Endpoint, api: ApiClient) -
                 await site.ready(f"{node}-plc-{number}")
                 patch = {"spec": {"desiredState": "Stopped"}}
                 await api.patch(kinds.RUNTIMES, f"{node}-plc-{number}", NAMESPACE, patch)
-                await site.until(f"{node}-plc-{number}", lambda o: o["status"].get("state") == "exited")
+                await site.until(f"{node}-plc-{number}", lambda o: o["status"].get("state") == "Stopped")
         for node, site in sites.items():
             assert {i.device_id for i in site.backend.containers} == {f"{node}-plc-{n}" for n in range(3)}
             assert site.backend.effects.count("create") == 3

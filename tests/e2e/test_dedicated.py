@@ -70,7 +70,7 @@ async def test_a_parent_of_another_runtime_is_not_moved(site: Site, lan: Lan, ni
     await site.send("create_new_runtime", container_name="plc-1", vnic_configs=[leased])
 
     async def runs() -> bool:
-        return bool((await site.runtime("plc-1")).get("status", {}).get("state") == "running")
+        return bool((await site.runtime("plc-1")).get("status", {}).get("state") == "Running")
 
     await eventually(runs, "the first runtime runs")
     await site.create("plc-2", lan.parent, f"{lan.address(61)}/24", dedicated_interface=nic.parent)

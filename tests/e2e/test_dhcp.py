@@ -83,7 +83,7 @@ async def test_a_silent_dhcp_server_is_reported(site: Site, lan: Lan, server: Dh
         return await reason() == "DhcpServerSilent"
 
     await eventually(silent, "the status reports the silent server")
-    assert (await site.runtime("plc-1"))["status"]["state"] == "running"
+    assert (await site.runtime("plc-1"))["status"]["state"] == "Running"
     await asyncio.to_thread(server.start)
     await site.wait_condition("plc-1", "Ready")
     assert await reason() == "Attached"

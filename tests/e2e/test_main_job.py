@@ -43,7 +43,7 @@ async def test_kubectl_shows_what_the_cloud_created(site: Site, lan: Lan) -> Non
     await site.wait_condition("plc-1", "Ready")
     header, row = (await site.kubectl("get", "runtimes")).splitlines()
     assert header.split() == ["NAME", "READY", "STATE", "NODE", "IP", "IMAGE", "RESTARTS", "AGE"]
-    assert row.split()[:5] == ["plc-1", "True", "running", "test-node", lan.address(52)]
+    assert row.split()[:5] == ["plc-1", "True", "Running", "test-node", lan.address(52)]
     commands = await site.kubectl("get", "rtc")
     assert "create_new_runtime" in commands
     nodes = json.loads(await site.kubectl("get", "edgenodes", "-o", "json"))

@@ -102,9 +102,9 @@ def test_a_working_path_has_no_broken_step(case: str) -> None:
 @pytest.mark.parametrize(
     ("found", "broken", "words"),
     [
-        (Container("exited", "Stopped: the spec asks for it"), "container", "exited: Stopped"),
+        (Container("Stopped", "Stopped: the spec asks for it"), "container", "stopped: Stopped"),
         (Container("", ""), "container", "missing"),
-        (Container("running", "", "10.213.0.2"), "internal network", "firewall"),
+        (Container("Running", "", "10.213.0.2"), "internal network", "firewall"),
     ],
 )
 def test_a_container_that_does_not_run_or_is_not_reached_is_reported(found: Container, broken: str, words: str) -> None:
@@ -115,4 +115,4 @@ def test_a_container_that_does_not_run_or_is_not_reached_is_reported(found: Cont
 
 
 def test_a_container_that_runs_and_is_reached_has_no_broken_step() -> None:
-    assert all(step.ok for step in diagnosis.container(Container("running", "", "10.213.0.2", True)))
+    assert all(step.ok for step in diagnosis.container(Container("Running", "", "10.213.0.2", True)))

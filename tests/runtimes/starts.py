@@ -19,7 +19,7 @@ UP = 7200.0  # seconds from the boot of the host to eleven o'clock
 
 def before(**values: Any) -> RuntimeStatus:
     """The status while it ran in container c1."""
-    known: dict[str, Any] = {"started_at": FIRST, "container_id": "c1", "finished_at": BEFORE_LAST, "state": "running"}
+    known: dict[str, Any] = {"started_at": FIRST, "container_id": "c1", "finished_at": BEFORE_LAST, "state": "Running"}
     known |= {"boot_id": "this", "started_seconds": int(UP) - 3600}
     return RuntimeStatus(**({**known, "restart_count": 4} | values))
 

@@ -20,7 +20,7 @@ async def test_a_new_runtime_runs_and_has_a_complete_status(harness: Harness) ->
     assert harness.summary() == {"Ready": "True", "Reconciling": "False", "Stalled": "False", "NetworkAttached": "True"}
     assert status["observedGeneration"] == status["appliedGeneration"] == 1
     assert status["node"] == "node-1"
-    assert status["state"] == "running"
+    assert status["state"] == "Running"
     assert (status["image"], status["imageSource"]) == ("pin-1", "registry/plc:1")
     assert status["internalIP"] == "10.213.0.2"
     assert status["interfaces"] == [
@@ -127,7 +127,7 @@ async def test_every_outcome_of_a_pass_is_in_the_status(
     assert harness.summary()[flag] == "True"
     assert harness.condition(flag)["reason"] == getattr(error, "reason", reasons.STEP_FAILED)
     assert harness.status().get("observedGeneration", -1) == observed_generation
-    assert harness.status()["state"] == "created"
+    assert harness.status()["state"] == "Created"
 
 
 async def test_an_unreachable_engine_makes_ready_unknown_and_keeps_the_last_facts(harness: Harness) -> None:
@@ -137,7 +137,7 @@ async def test_an_unreachable_engine_makes_ready_unknown_and_keeps_the_last_fact
     await harness.reconcile()
     assert harness.summary()["Ready"] == "Unknown"
     assert harness.condition("Reconciling")["reason"] == reasons.DAEMON_UNREACHABLE
-    assert harness.status()["state"] == "running"
+    assert harness.status()["state"] == "Running"
     harness.backend.unreachable = False
     assert (await harness.reconcile()).settled
 

@@ -113,7 +113,7 @@ WATCHED = {"watched": True}
             id="a crash soon after dockerd came back",
         ),
         pytest.param(
-            before(state="restarting", started_at=SECOND, finished_at="2026-01-01T10:00:00Z", restarts=(STOPPED,)),
+            before(state="Restarting", started_at=SECOND, finished_at="2026-01-01T10:00:00Z", restarts=(STOPPED,)),
             exited(state="exited", started_at=SECOND, finished_at="2026-01-01T10:00:09Z", error="no such device"),
             {},
             [],
@@ -135,14 +135,14 @@ WATCHED = {"watched": True}
             id="a crash, not restarted yet",
         ),
         pytest.param(
-            before(finished_at=ENDED, state="restarting", restarts=(STOPPED,)),
+            before(finished_at=ENDED, state="Restarting", restarts=(STOPPED,)),
             restarted(restart_count=1),
             {},
             [("Started", "Crashed", "exit code 3")],
             id="started after a recorded crash",
         ),
         pytest.param(
-            before(finished_at=ENDED, state="restarting", restarts=(STOPPED,)),
+            before(finished_at=ENDED, state="Restarting", restarts=(STOPPED,)),
             exited(finished_at="2026-01-01T11:00:03Z", error="no such device", started_at=FIRST),
             {},
             [],
@@ -220,7 +220,7 @@ WATCHED = {"watched": True}
             id="removed by hand",
         ),
         pytest.param(
-            before(state="exited", restarts=(STOPPED,)), base.Observed(), WATCHED, [], id="removed when it was down"
+            before(state="Stopped", restarts=(STOPPED,)), base.Observed(), WATCHED, [], id="removed when it was down"
         ),
         pytest.param(
             before(),

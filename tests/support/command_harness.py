@@ -128,7 +128,7 @@ class Operator:
         self.starts[name] = self.starts.get(name, 0) + running
         return {
             "observedGeneration": generation,
-            "state": "running" if running else "exited",
+            "state": "Running" if running else "Stopped",
             "internalIP": "10.213.0.2",
             "startedAt": "2025-12-31T23:59:00Z",
             "conditions": [condition(names.READY, "True", generation)],

@@ -64,7 +64,7 @@ FULL_SPEC: dict[str, Any] = {
 }  # fmt: skip
 STATUS: dict[str, Any] = {
     "observedGeneration": 1,
-    "state": "running",
+    "state": "Running",
     "node": "box",
     "conditions": [
         {"type": "Ready", "status": "True", "reason": "Running", "message": "", "observedGeneration": 1,

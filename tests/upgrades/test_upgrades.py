@@ -12,6 +12,7 @@ import pytest
 
 from controller import __version__
 from controller.api import crds, kinds
+from controller.api.runtime_status import RuntimeStatus, docker_state
 from controller.api.runtimes import RuntimeSpec
 from controller.apiserver.server import ApiServer
 from controller.backends.base import Identity
@@ -19,6 +20,7 @@ from controller.backends.docker.containers import labels
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import from_kubeconfig
+from controller.runtimes import status
 from tests.upgrades.compatibility import narrowings, schema
 from tests.upgrades.release import INSTALL_ID, NAMESPACE, Release, all_kept
 
@@ -69,6 +71,18 @@ async def test_a_deleted_runtime_waits_for_the_finalizer_of_its_release(upgraded
     await upgraded.delete(kinds.RUNTIMES, "least", NAMESPACE)
     held = await upgraded.get(kinds.RUNTIMES, "least", NAMESPACE)
     assert held["metadata"]["deletionTimestamp"]
+
+
+@RELEASES
+async def test_a_state_of_the_release_is_understood_and_rewritten(upgraded: ApiClient, release: Release) -> None:
+    stored = (await upgraded.get(kinds.RUNTIMES, "full", NAMESPACE))["status"]
+    known = RuntimeStatus.model_validate(stored)
+    assert (docker_state(stored), known.state) == ("running", "Running")
+    rewritten = status.changes(stored, known.wire())["state"]
+    now = await upgraded.patch(
+        kinds.RUNTIMES, "full", NAMESPACE, {"status": {"state": rewritten}}, subresource="status"
+    )
+    assert now["status"]["state"] == "Running"
 
 
 @RELEASES

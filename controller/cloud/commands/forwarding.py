@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from http import HTTPStatus
 
+from controller.api.runtime_status import docker_state
 from controller.cloud.commands.answers import Answer, error
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.commands.executor import Call
@@ -70,7 +71,7 @@ def _request(message: RunCommand, runtime: RuntimeObject) -> HttpRequest:
 
 def _address(runtime: RuntimeObject) -> str:
     status = runtime.get("status") or {}
-    device_id, state = runtime["spec"]["deviceId"], status.get("state") or "not created yet"
+    device_id, state = runtime["spec"]["deviceId"], docker_state(status) or "not created yet"
     if state != "running":
         raise CommandError(f"{device_id} is not running (it is {state}): start it first")
     try:

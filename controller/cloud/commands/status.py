@@ -9,6 +9,7 @@ from typing import Any
 
 from controller import errors, names
 from controller.api import away
+from controller.api.runtime_status import docker_state
 from controller.cloud.commands import rollout
 from controller.cloud.commands.answers import Answer, error
 from controller.cloud.commands.devices import Devices, RuntimeObject
@@ -54,7 +55,7 @@ class DeviceStatus:
 
     async def _of(self, runtime: RuntimeObject) -> Answer:
         status: dict[str, Any] = runtime.get("status") or {}
-        running = status.get("state") == "running"
+        running = docker_state(status) == "running"
         run_time = {"uptime_seconds": await self._uptime(runtime, status)} if running else _end(status)
         return {**_facts(runtime, status), **run_time, **_progress(runtime, status)}
 
@@ -81,8 +82,8 @@ def _end(status: dict[str, Any]) -> Answer:
 def _facts(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
     attached = {port["name"]: port.get("attached", False) for port in status.get("serialPorts") or ()}
     return {
-        "container_status": status.get("state"),
-        "is_running": status.get("state") == "running",
+        "container_status": docker_state(status),
+        "is_running": docker_state(status) == "running",
         "networks": {
             interface["name"]: {
                 "ip_address": interface.get("address") or None,

@@ -21,7 +21,7 @@ async def create(harness: CommandHarness, name: str = "plc-1") -> None:
 
 async def set_status(api: FakeApi, generation: int, *conditions: dict[str, Any]) -> None:
     """Write a status as a reconciler would."""
-    status = {"observedGeneration": generation, "state": "running", "conditions": list(conditions)}
+    status = {"observedGeneration": generation, "state": "Running", "conditions": list(conditions)}
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": status}, subresource="status")
 
 

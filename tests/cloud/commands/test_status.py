@@ -18,7 +18,7 @@ HOST_UPTIME = 3600  # of FakeNode
 async def uptime(harness: CommandHarness, api: FakeApi, **status: Any) -> Any:
     """The reported uptime of a runtime with that status."""
     await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
-    current = {"observedGeneration": 1, "state": "running"} | status
+    current = {"observedGeneration": 1, "state": "Running"} | status
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": current}, subresource="status")
     return (await harness.send("get_device_status", device_id="plc-1"))["uptime_seconds"]
 
@@ -54,7 +54,15 @@ async def test_an_unresponsive_engine_is_reported(
 ) -> None:
     await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
     ready = condition(names.READY, "Unknown", 1, "Docker does not answer: start it")
-    current = {"observedGeneration": generation, "state": "running", "conditions": [ready]}
+    current = {"observedGeneration": generation, "state": "Running", "conditions": [ready]}
     await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": current}, subresource="status")
     answer = await harness.send("get_device_status", device_id="plc-1")
     assert (answer["status"], answer[field]) == (word, "Docker does not answer: start it")
+
+
+@pytest.mark.parametrize(("written", "answered"), [("Running", "running"), ("Stopped", "exited"), ("exited", "exited")])
+async def test_the_cloud_gets_dockers_words(harness: CommandHarness, api: FakeApi, written: str, answered: str) -> None:
+    await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
+    await api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": {"state": written}}, subresource="status")
+    answer = await harness.send("get_device_status", device_id="plc-1")
+    assert (answer["container_status"], answer["is_running"]) == (answered, answered == "running")

@@ -31,7 +31,7 @@ async def fleet(api: ApiClient) -> None:
         labels = {"getedge.me/origin": "cloud"}
         metadata = {"name": f"plc-{node}", "namespace": NAMESPACE, "labels": labels}
         await api.create(kinds.RUNTIMES, {"metadata": metadata, "spec": spec})
-        status = {"state": "running", "internalIP": "10.213.0.2", "observedGeneration": 1,
+        status = {"state": "Running", "internalIP": "10.213.0.2", "observedGeneration": 1,
                   "conditions": [condition("Ready", "True", 1), condition("NetworkAttached", "True", 1)]}  # fmt: skip
         await api.patch(kinds.RUNTIMES, f"plc-{node}", NAMESPACE, {"status": status}, subresource="status")
 
@@ -75,7 +75,7 @@ async def test_nothing_is_deleted_or_moved_and_the_rest_of_the_status_is_kept(ap
     lifecycle = await after_silence(api, "two")
     after = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)
     assert after["spec"] == before["spec"]
-    assert after["status"]["state"] == "running"
+    assert after["status"]["state"] == "Running"
     assert condition("NetworkAttached", "True", 1) in after["status"]["conditions"]
     await lifecycle.check()
     again = await api.get(kinds.RUNTIMES, "plc-one", NAMESPACE)

@@ -44,7 +44,7 @@ async def test_a_changed_spec_takes_effect(harness: OperatorHarness) -> None:
     await harness.create()
     await harness.ready()
     await harness.api.patch(kinds.RUNTIMES, "plc-1", "edge", {"spec": {"desiredState": "Stopped"}})
-    await harness.until("plc-1", lambda o: is_ready(o) and o["status"]["state"] == "exited")
+    await harness.until("plc-1", lambda o: is_ready(o) and o["status"]["state"] == "Stopped")
 
 
 async def test_labels_and_annotations_trigger_no_pass(harness: OperatorHarness) -> None:

@@ -20,7 +20,7 @@ async def test_each_operator_sees_only_its_own_runtimes(endpoint: Endpoint) -> N
         assert [identity.device_id for identity in two.backend.containers] == ["plc-node-2"]
 
         await one.api.patch(kinds.RUNTIMES, "plc-node-2", "edge", {"spec": {"desiredState": "Stopped"}})
-        found = await one.until("plc-node-2", lambda o: o["status"].get("state") == "exited")
+        found = await one.until("plc-node-2", lambda o: o["status"].get("state") == "Stopped")
         assert found["metadata"]["finalizers"] == [names.FINALIZER]
 
         await one.api.delete(kinds.RUNTIMES, "plc-node-2", "edge")
