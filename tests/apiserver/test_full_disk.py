@@ -55,12 +55,12 @@ async def opened(disk: SmallDisk) -> Store:
 async def put(store: Store, name: str, value: object, urgency: Urgency = Urgency.ORDINARY) -> None:
     """Write an object as large as a status."""
     item = thing(name, value=value, filler="x" * STATUS_BYTES)
-    await store.write(key(name), lambda _: item, lambda *_: urgency)
+    await store.write(key(name), lambda write: write.commit(item, urgency))
 
 
 async def remove(store: Store, name: str) -> None:
     """Delete an object."""
-    await store.write(key(name), lambda _: None, lambda *_: Urgency.DELETION)
+    await store.write(key(name), lambda write: write.commit(None, Urgency.DELETION))
 
 
 async def use_up_reserve(store: Store) -> None:

@@ -37,7 +37,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def write(store: Store, name: str, value: str) -> None:
     """Write a large object."""
     item = {"metadata": {"name": name, "namespace": "edge"}, "data": {"value": value, "large": LARGE}}
-    await store.write(Key(CONFIG_MAPS.key, "edge", name), lambda _: item)
+    await store.write(Key(CONFIG_MAPS.key, "edge", name), lambda write: write.commit(item))
 
 
 def events_of(store: Store, query: dict[str, str], turn: asyncio.Lock | None = None) -> AsyncGenerator[bytes, None]:

@@ -1,7 +1,7 @@
 """The store of the embedded API: revisions on disk, current objects in memory, changes pushed to watchers.
 
 A write is on disk before it becomes visible; then the index and the watchers see it, in revision order. SQLite runs in
-its own thread, and so do the functions that compute new objects: they may take a second. Knows no kinds.
+its own thread, and so does the work that computes a new object: it may take a second. Knows no kinds.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ T = TypeVar("T")
 
 HISTORY = 2000  # revisions that a watch or a continued list can go back
 SHORT_HISTORY = 100  # the same while the disk is full: the space of older rows is needed for writes
+UNCHANGED = "UNCHANGED"
 SUBSCRIBER_LIMIT = 1000  # events by which a watcher may lag before it is dropped
 
-__all__ = ["Change", "Key", "Store", "Subscription"]
+__all__ = ["Change", "Key", "Store", "Subscription", "Transaction"]
 
 
 class Change(NamedTuple):
@@ -39,6 +40,39 @@ class Change(NamedTuple):
     type: str  # ADDED, MODIFIED or DELETED; UNCHANGED if there was nothing to write
     object: Object
     before: Object | None
+
+
+class Transaction:
+    """One write of one object, in the store's thread: all other writes wait until it ends."""
+
+    def __init__(self, key: Key, current: Object | None, revision: int, rows: Rows) -> None:
+        """``revision`` is the one that a commit creates."""
+        self.current = current  # must not be changed
+        self.done: Change | None = None
+        self._key = key
+        self._revision = revision
+        self._rows = rows
+
+    def commit(self, after: Object | None, urgency: Urgency = Urgency.ORDINARY, *, dry: bool = False) -> Change:
+        """Replace the object; None deletes it. Writes nothing if it is unchanged or with ``dry``. Call at most once.
+
+        ``urgency`` decides whether the write may use the reserve on a full disk. Raises sqlite3.Error and OSError.
+        """
+        self.done = self._change(after)
+        if self.done.type != UNCHANGED and not dry:
+            self.done = self.done._replace(revision=self._revision, object=_at(self._revision, self.done.object))
+            text = json.dumps(self.done.object, separators=(",", ":"))
+            self._rows.insert(Row(self._revision, self._key, after is None, text), urgency)
+        return self.done
+
+    def _change(self, after: Object | None) -> Change:
+        """The change before it is written: at the revision before it."""
+        before = self.current
+        item = before if after is None else after
+        if item is None:
+            raise ValueError("an object that does not exist cannot be deleted")
+        kind = "DELETED" if after is None else "ADDED" if before is None else "MODIFIED"
+        return Change(self._revision - 1, self._key, UNCHANGED if after == before else kind, item, before)
 
 
 class Subscription:
@@ -57,7 +91,7 @@ class Subscription:
 
 
 class Store:
-    """One database. Call its methods in one event loop only, except ``get`` within a ``change`` (see ``write``)."""
+    """One database. Call its methods in one event loop only, except ``get`` within a write."""
 
     def __init__(self, path: Path, history: int = HISTORY, disk: Disk | None = None) -> None:
         self._path = path
@@ -66,7 +100,7 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
         self._listeners: list[Callable[[Change], None]] = []
-        self._writes: set[asyncio.Task[Change]] = set()
+        self._writes: set[asyncio.Task[Any]] = set()
         self._lock = asyncio.Lock()
         self.revision = 0
         self.last_write_ok = True  # False after a failed access to the file, until a write succeeds
@@ -133,22 +167,14 @@ class Store:
         found = await self._call(lambda: [_change(row) for row in self._rows.changes(since, until, resource)])
         return found if self._knows(since) else None
 
-    async def write(
-        self,
-        key: Key,
-        change: Callable[[Object | None], Object | None],
-        urgency: Callable[[Object | None, Object | None], Urgency] = lambda *_: Urgency.ORDINARY,
-        *,
-        dry: bool = False,
-    ) -> Change:
-        """Replace the object with the result of ``change`` for the current one; None deletes it.
+    async def write(self, key: Key, work: Callable[[Transaction], T]) -> T:
+        """Call ``work`` with a transaction on the object and return its result once the commit is visible.
 
-        Does not write an unchanged object, nor any with ``dry``. Exceptions of ``change`` propagate. ``urgency``
-        decides from the old and the new object whether the write may use the reserve on a full disk. Both run in the
-        store's thread and block other writes. Raises errors.DiskFullError, and errors.ApiUnavailableError if the disk
-        fails. Cancelling the caller does not cancel the write.
+        Runs in the store's thread and blocks other writes; exceptions of ``work`` propagate. Raises
+        errors.DiskFullError, and errors.ApiUnavailableError if the disk fails. Cancelling the caller does not cancel
+        the write.
         """
-        task = asyncio.create_task(self._write(partial(self._make, key, change, None if dry else urgency)))
+        task = asyncio.create_task(self._write(key, work))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
@@ -188,35 +214,13 @@ class Store:
     def _knows(self, revision: int) -> bool:
         return self._rows.floor <= revision <= self.revision
 
-    async def _write(self, make: Callable[[], Change]) -> Change:
+    async def _write(self, key: Key, work: Callable[[Transaction], T]) -> T:
         async with self._lock:
-            done = await self._call(make)
-            if done.revision > self.revision:
-                self._publish(done)
-            return done
-
-    def _make(
-        self,
-        key: Key,
-        change: Callable[[Object | None], Object | None],
-        urgency: Callable[[Object | None, Object | None], Urgency] | None,
-    ) -> Change:
-        """Compute the object and write it; runs in the store's thread. Without an urgency (dry run) writes nothing."""
-        before = self.get(key)
-        after = change(before)
-        if after is None and before is None:
-            raise ValueError("an object that does not exist cannot be deleted")
-        if before is not None and after == before:
-            return Change(self.revision, key, "UNCHANGED", before, before)
-        kind = "DELETED" if after is None else "MODIFIED" if before is not None else "ADDED"
-        item: Object = after or before or {}
-        if urgency is None:
-            return Change(self.revision, key, kind, item, before)
-        revision = self.revision + 1
-        item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(revision)}}
-        row = Row(revision, key, kind == "DELETED", json.dumps(item, separators=(",", ":")))
-        self._rows.insert(row, urgency(before, after))
-        return Change(revision, key, kind, item, before)
+            transaction = Transaction(key, self.get(key), self.revision + 1, self._rows)
+            result = await self._call(partial(work, transaction))
+            if transaction.done is not None and transaction.done.revision > self.revision:
+                self._publish(transaction.done)
+            return result
 
     def _publish(self, done: Change) -> None:
         self.revision, self.last_write_ok = done.revision, True
@@ -246,6 +250,10 @@ class Store:
                 code=503,
                 reason="ServiceUnavailable",
             ) from error
+
+
+def _at(revision: int, item: Object) -> Object:
+    return {**item, "metadata": {**item["metadata"], "resourceVersion": str(revision)}}
 
 
 def _change(row: Row) -> Change:

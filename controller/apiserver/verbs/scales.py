@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from controller.apiserver import failures
@@ -36,19 +36,15 @@ class Scales:
 
     async def update(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Replace the scale with the body."""
-        return await self._change(ref, lambda _: body, options)
+        return await self._verbs.change(ref, partial(taken, ref.resource, scale=body), options)
 
     async def patch(self, ref: ResourceRef, patch: Any, kind: str, options: WriteOptions) -> Written:
         """Patch by content type; a scale has no lists, so a strategic merge patch equals a merge patch."""
-        return await self._change(ref, writing.patcher(patch, MERGED.get(kind, kind)), options)
+        return await self._verbs.change(ref, partial(_patched, ref.resource, patch, MERGED.get(kind, kind)), options)
 
-    async def _change(self, ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
-        resource = ref.resource
 
-        def scaled(item: Object) -> Object:
-            return taken(resource, item, make(of(resource, item, missing=0)))
-
-        return await self._verbs.change(ref, scaled, options)
+def _patched(resource: Resource, patch: Any, kind: str, item: Object) -> Object:
+    return taken(resource, item, writing.patched(of(resource, item, missing=0), patch, kind))
 
 
 def of(resource: Resource, item: Object, missing: int | None = None) -> Object:

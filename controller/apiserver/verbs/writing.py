@@ -13,14 +13,14 @@ from controller.apiserver.kinds.core import NAMESPACES
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import admission, apply, deletions, managers, metadata, patches, strategic, strategy
 from controller.apiserver.objects.deletions import Deletion
-from controller.apiserver.objects.managers import Manager
+from controller.apiserver.objects.managers import Manager, Managers
 from controller.apiserver.objects.write_options import WriteOptions
 from controller.apiserver.schemas.causes import Cause
-from controller.apiserver.storage.store import Key, Store
+from controller.apiserver.storage.store import Key, Store, Transaction
 from controller.apiserver.verbs import urgency
 
 Object = dict[str, Any]
-Step = Callable[[Object | None], Object]
+Work = Callable[[Transaction], "Written"]
 Advice = Callable[[Object, Sequence[Object]], list[str]]
 """Computes warnings for the writer of an object from it and all current objects of its resource."""
 
@@ -77,18 +77,16 @@ class Verbs:
 
     async def _create(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
         ref = ref._replace(name=strategy.name_of(body))
-        warnings: list[str] = []
+        return await self._write(ref, partial(self._create_from, ref, body, options), options)
 
-        def change(current: Object | None) -> Object:
-            typed, warnings[:] = admission.decode(ref.resource, body, options)
-            self._check_accepts_objects(ref)
-            typed["metadata"]["name"] = ref.name
-            item = strategy.prepare_create(ref.resource, typed, ref.namespace, options)
-            if current is not None:
-                raise failures.already_exists(ref.resource, ref.name)
-            return item
-
-        return await self._write(ref, change, warnings, options)
+    def _create_from(self, ref: ResourceRef, body: Any, options: WriteOptions, write: Transaction) -> Written:
+        typed, warnings = admission.decode(ref.resource, body, options)
+        self._check_accepts_objects(ref)
+        typed["metadata"]["name"] = ref.name
+        item = strategy.prepare_create(ref.resource, typed, ref.namespace, options)
+        if write.current is not None:
+            raise failures.already_exists(ref.resource, ref.name)
+        return _commit(write, ref.resource, item, options, warnings)
 
     async def update(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
         """Replace the object with the body."""
@@ -107,84 +105,42 @@ class Verbs:
         """Patch by content type."""
         if kind == STRATEGIC_PATCH and ref.resource.schema is not None:
             raise failures.unsupported_media((JSON_PATCH, MERGE_PATCH))
-        return await self.change(ref, patcher(patch, kind), options)
-
-    async def apply(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
-        """Server-side apply; creates the object if it does not exist."""
-        resource = ref.resource
-        manager = Manager(options.manager, managers.APPLY, resource.api_version, options.subresource)
-        warnings: list[str] = []
-
-        def change(current: Object | None) -> Object:
-            typed, warnings[:] = admission.decode_applied(resource, body, options)
-            config = _applicable(ref, typed, options.subresource)
-            if current is None and options.subresource:
-                raise failures.not_found(resource, ref.name)
-            live = shown(resource, current) if current else {}
-            try:
-                merged, owned = apply.apply(
-                    live, config, manager, resource.structural_schema, times.now(), force=options.force
-                )
-            except apply.Conflicts as conflicts:
-                raise failures.apply_conflict(
-                    resource, ref.name, apply.message(conflicts), apply.causes(conflicts)
-                ) from conflicts
-            if current is None:
-                self._check_accepts_objects(ref)
-                return strategy.with_managers(strategy.prepare_create(resource, merged, ref.namespace, options), owned)
-            return strategy.with_managers(strategy.prepare_replacement(resource, current, merged, options), owned)
-
-        return await self._write(ref, change, warnings, options)
-
-    async def delete(self, ref: ResourceRef, request: Deletion, options: WriteOptions) -> Written:
-        """Delete, or mark for deletion while finalizers remain."""
-
-        def change(current: Object | None) -> Object:
-            if current is None:
-                raise failures.not_found(ref.resource, ref.name)
-            deletions.check(ref.resource, current, request)
-            return deletions.mark_deleted(ref.resource, current, request)
-
-        return await self._write(ref, change, [], options)
-
-    async def release(self, ref: ResourceRef, without: Callable[[Object], Object]) -> None:
-        """Drop the server's own finalizers of a deleted object by ``without``; removes it if no others remain."""
-
-        def change(current: Object | None) -> Object:
-            if current is None:
-                raise failures.not_found(ref.resource, ref.name)
-            return without(current)
-
-        await self._write(ref, change, [], WriteOptions())
+        return await self.change(ref, partial(patched, patch=patch, kind=kind), options)
 
     async def change(self, ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
         """Replace the object with what ``make`` returns for it."""
-        resource = ref.resource
-        warnings: list[str] = []
+        return await self._write(ref, partial(_replace, ref, make, options), options)
 
-        def change(current: Object | None) -> Object:
-            if current is None:
-                raise failures.not_found(resource, ref.name)
-            typed, warnings[:] = admission.decode(resource, make(shown(resource, current)), options)
-            return strategy.prepare_update(resource, current, typed, options)
+    async def apply(self, ref: ResourceRef, body: Any, options: WriteOptions) -> Written:
+        """Server-side apply; creates the object if it does not exist."""
+        return await self._write(ref, partial(self._apply, ref, body, options), options)
 
-        return await self._write(ref, change, warnings, options)
+    def _apply(self, ref: ResourceRef, body: Any, options: WriteOptions, write: Transaction) -> Written:
+        resource, current = ref.resource, write.current
+        typed, warnings = admission.decode_applied(resource, body, options)
+        config = _applicable(ref, typed, options.subresource)
+        if current is None and options.subresource:
+            raise failures.not_found(resource, ref.name)
+        live = shown(resource, current) if current else {}
+        merged, owned = _merged(ref, live, config, options)
+        if current is None:
+            self._check_accepts_objects(ref)
+            item = strategy.prepare_create(resource, merged, ref.namespace, options)
+        else:
+            item = strategy.prepare_replacement(resource, current, merged, options)
+        return _commit(write, resource, strategy.with_managers(item, owned), options, warnings)
 
-    async def _write(self, ref: ResourceRef, change: Step, warnings: list[str], options: WriteOptions) -> Written:
-        made: Object = {}
+    async def delete(self, ref: ResourceRef, request: Deletion, options: WriteOptions) -> Written:
+        """Delete, or mark for deletion while finalizers remain."""
+        return await self._write(ref, partial(_mark_deleted, ref, request, options), options)
 
-        def step(current: Object | None) -> Object | None:
-            nonlocal made
-            made = change(current)
-            before = current["metadata"] if current else None
-            if options.subresource != "status":
-                warnings.extend(metadata.warnings(ref.resource, made["metadata"], before))
-            return None if strategy.is_removable(made) else made
+    async def release(self, ref: ResourceRef, without: Callable[[Object], Object]) -> None:
+        """Drop the server's own finalizers of a deleted object by ``without``; removes it if no others remain."""
+        await self._write(ref, partial(_release, ref, without), WriteOptions())
 
-        done = await self._store.write(ref.key, step, partial(urgency.of, ref.resource, options), dry=options.dry)
-        # The client that removed the last finalizer gets its result; watchers get the last stored version.
-        written = made if done.type == "DELETED" else done.object
-        return Written(written, [*warnings, *self._advised(ref, written, options)], done.type)
+    async def _write(self, ref: ResourceRef, work: Work, options: WriteOptions) -> Written:
+        written = await self._store.write(ref.key, work)
+        return written._replace(warnings=[*written.warnings, *self._advised(ref, written.object, options)])
 
     def _advised(self, ref: ResourceRef, written: Object, options: WriteOptions) -> list[str]:
         advise = self._advice.get(ref.resource.key)
@@ -209,18 +165,63 @@ class Verbs:
             raise failures.forbidden(ref.resource, ref.name, why, cause)
 
 
-def patcher(patch: Any, kind: str) -> Callable[[Object], Object]:
-    """Return a function that applies the patch by content type and raises failures.Failure (400, 413, 422)."""
+def _replace(ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions, write: Transaction) -> Written:
+    """Read, change (e.g. patch), admit, commit."""
+    current = _existing(ref, write)
+    body = make(shown(ref.resource, current))
+    typed, warnings = admission.decode(ref.resource, body, options)
+    item = strategy.prepare_update(ref.resource, current, typed, options)
+    return _commit(write, ref.resource, item, options, warnings)
+
+
+def _mark_deleted(ref: ResourceRef, request: Deletion, options: WriteOptions, write: Transaction) -> Written:
+    current = _existing(ref, write)
+    deletions.check(ref.resource, current, request)
+    return _commit(write, ref.resource, deletions.mark_deleted(ref.resource, current, request), options)
+
+
+def _release(ref: ResourceRef, without: Callable[[Object], Object], write: Transaction) -> Written:
+    return _commit(write, ref.resource, without(_existing(ref, write)), WriteOptions())
+
+
+def _existing(ref: ResourceRef, write: Transaction) -> Object:
+    if write.current is None:
+        raise failures.not_found(ref.resource, ref.name)
+    return write.current
+
+
+def _commit(
+    write: Transaction, resource: Resource, made: Object, options: WriteOptions, warnings: Sequence[str] = ()
+) -> Written:
+    """Store the object, or remove it if nothing holds it any longer."""
+    before = write.current
+    after = None if strategy.is_removable(made) else made
+    done = write.commit(after, urgency.of(resource, options, before, after), dry=options.dry)
+    # The client that removed the last finalizer gets its result; watchers get the last stored version.
+    written = made if done.type == "DELETED" else done.object
+    if options.subresource != "status":
+        warnings = [*warnings, *metadata.warnings(resource, made["metadata"], before["metadata"] if before else None)]
+    return Written(written, [*warnings], done.type)
+
+
+def _merged(ref: ResourceRef, live: Object, config: Object, options: WriteOptions) -> tuple[Object, Managers]:
+    """The live object with the applied configuration, and its managers. Raises failures.Failure (409)."""
+    resource = ref.resource
+    manager = Manager(options.manager, managers.APPLY, resource.api_version, options.subresource)
+    try:
+        return apply.apply(live, config, manager, resource.structural_schema, times.now(), force=options.force)
+    except apply.Conflicts as conflicts:
+        message, causes = apply.message(conflicts), apply.causes(conflicts)
+        raise failures.apply_conflict(resource, ref.name, message, causes) from conflicts
+
+
+def patched(current: Object, patch: Any, kind: str) -> Any:
+    """The object after a patch of this content type. Raises failures.Failure (400, 413, 422)."""
     applied = {JSON_PATCH: patches.apply_json, MERGE_PATCH: patches.merge, STRATEGIC_PATCH: strategic.merge}[kind]
-
-    def make(current: Object) -> Object:
-        try:
-            made: Object = applied(current, patch)
-        except patches.PatchError as error:
-            raise failures.unusable_patch(_PATCH_CODES.get(type(error), 422), error) from error
-        return made
-
-    return make
+    try:
+        return applied(current, patch)
+    except patches.PatchError as error:
+        raise failures.unusable_patch(_PATCH_CODES.get(type(error), 422), error) from error
 
 
 def shown(resource: Resource, item: Object) -> Object:

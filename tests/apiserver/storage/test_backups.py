@@ -132,7 +132,7 @@ def database_with(path: Path, *names: str, uid: str = "first") -> Path:
         store = Store(path)
         await store.open()
         default = {"metadata": {"name": "default", "uid": uid}}
-        await store.write(Key("namespaces", "", "default"), lambda _: default)
+        await store.write(Key("namespaces", "", "default"), lambda write: write.commit(default))
         for name in names:
             await put(store, name)
         await store.close()
@@ -288,7 +288,7 @@ async def test_a_damaged_file_is_not_restored(tmp_path: Path) -> None:
 async def test_an_interrupted_backup_leaves_no_partial_file(tmp_path: Path) -> None:
     store = Store(tmp_path / "objects.db")
     await store.open()
-    await store.write(key("one"), lambda _: thing("one"))
+    await store.write(key("one"), lambda write: write.commit(thing("one")))
     await store.close()
     (tmp_path / ".backup.db.partial").write_bytes(b"cut off by a power cut")
     await asyncio.to_thread(database.copy, tmp_path / "objects.db", tmp_path / "backup.db")

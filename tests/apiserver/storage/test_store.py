@@ -29,7 +29,8 @@ async def main():
     number = 0
     while True:
         name = f"{sys.argv[2]}-{number}"
-        written = await store.write(Key("things", "edge", name), lambda _: {"metadata": {"name": name}})
+        item = {"metadata": {"name": name}}
+        written = await store.write(Key("things", "edge", name), lambda write: write.commit(item))
         print(written.revision, name, flush=True)
         number += 1
 asyncio.run(main())
@@ -48,7 +49,7 @@ def thing(name: str, **fields: object) -> Object:
 
 async def put(store: Store, name: str, **fields: object) -> Change:
     """Write an object with this name."""
-    return await store.write(key(name), lambda _: thing(name, **fields))
+    return await store.write(key(name), lambda write: write.commit(thing(name, **fields)))
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ async def reopened(path: Path) -> Store:
 async def test_written_objects_survive_reopening(store: Store, tmp_path: Path) -> None:
     await put(store, "one", value=1)
     await put(store, "two")
-    await store.write(key("two"), lambda _: None)
+    await store.write(key("two"), lambda write: write.commit(None))
     again = await reopened(tmp_path / "objects.db")
     assert [item["metadata"]["name"] for item in again.select("things", "")] == ["one"]
     assert again.revision == store.revision
@@ -79,7 +80,7 @@ async def test_written_objects_survive_reopening(store: Store, tmp_path: Path) -
 
 async def test_revisions_never_go_back_even_after_the_last_object_is_deleted(store: Store, tmp_path: Path) -> None:
     await put(store, "one")
-    await store.write(key("one"), lambda _: None)
+    await store.write(key("one"), lambda write: write.commit(None))
     again = await reopened(tmp_path / "objects.db")
     await again.compact()
     await again.close()
@@ -91,7 +92,7 @@ async def test_revisions_never_go_back_even_after_the_last_object_is_deleted(sto
 async def test_an_unchanged_object_is_not_written(store: Store) -> None:
     await put(store, "one")
     revision = store.revision
-    done = await store.write(key("one"), lambda current: current)
+    done = await store.write(key("one"), lambda write: write.commit(write.current))
     assert (done.type, store.revision) == ("UNCHANGED", revision)
 
 
@@ -136,7 +137,7 @@ async def test_changes_contain_the_replaced_object_also_after_reopening(store: S
     await put(store, "one", value=1)
     since = store.revision
     await put(store, "one", value=2)
-    await store.write(key("one"), lambda _: None)
+    await store.write(key("one"), lambda write: write.commit(None))
     await put(store, "one", value=3)
     again = await reopened(tmp_path / "objects.db")
     changes = await again.changes(since, again.revision, "things") or []
@@ -148,7 +149,7 @@ async def test_changes_contain_the_replaced_object_also_after_reopening(store: S
 async def test_compaction_keeps_the_newest_revision_of_every_object(store: Store, tmp_path: Path) -> None:
     await put(store, "old")
     await put(store, "gone")
-    await store.write(key("gone"), lambda _: None)
+    await store.write(key("gone"), lambda write: write.commit(None))
     for number in range(500):
         await put(store, "busy", value=number)
     await store.compact()
@@ -161,7 +162,7 @@ async def test_a_list_can_be_read_at_an_earlier_revision(store: Store) -> None:
     for name in ("one", "two"):
         await put(store, name, value=1)
     then = store.revision
-    await store.write(key("one"), lambda _: None)
+    await store.write(key("one"), lambda write: write.commit(None))
     await put(store, "two", value=2)
     found = await store.select_at(then, "things", "edge")
     assert [(item["metadata"]["name"], item["value"]) for item in found or []] == [("one", 1), ("two", 1)]
