@@ -9,12 +9,12 @@ from typing import Protocol
 
 from controller.cloud.commands.retirement import RetirementHooks
 from controller.cloud.link import Link, LinkState
-from controller.cloud.node import NodeDirectory
 from controller.machinery.client import ApiClient
 from controller.manager import link
 from controller.manager.installation import Installation
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics
+from controller.node_api.node import NodeDirectory
 from controller.nodes import link_status
 from controller.nodes.edgenode_status import Cloud
 from controller.state import State

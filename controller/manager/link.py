@@ -25,12 +25,12 @@ from controller.cloud.dispatcher import Dispatcher
 from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
 from controller.cloud.link import Link, LinkState
-from controller.cloud.node import NodeDirectory
 from controller.machinery.client import ApiClient
 from controller.manager.installation import Installation
 from controller.metrics import host, instrumentation
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics
+from controller.node_api.node import NodeDirectory
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,19 @@ from dataclasses import replace
 import psutil
 
 from controller import boottime
-from controller.cloud.contracts import periods
-from controller.cloud.contracts.periods import Period
-from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
 from controller.devices.serial import SerialDevice
 from controller.metrics import host
 from controller.metrics.history import Sample
 from controller.metrics.sampler import Sampler
 from controller.network.interfaces import HostInterface, HostInterfaces, may_be_parent, of_host
+from controller.node_api import periods
+from controller.node_api.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
+from controller.node_api.periods import Period
 from controller.nodes.proxy import Proxy
 
 
 class LocalNode:
-    """Implements cloud.node.Node.
+    """Implements node_api.node.Node.
 
     ``foreign_container`` is the backend's; ``passthrough`` returns the host's interfaces that are in containers.
     """

@@ -17,8 +17,8 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from controller.cloud.node import HttpRequest, HttpResponse
 from controller.errors import CommandError
+from controller.node_api.node import HttpRequest, HttpResponse
 from controller.nodes import bodies
 
 CONNECTIONS = 64

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from controller.cloud.node import Node, Placement
 from controller.errors import CommandError
+from controller.node_api.node import Node, Placement
 
 
 class SingleNode:
-    """Implements cloud.node.NodeDirectory with the node in this process."""
+    """Implements node_api.node.NodeDirectory with the node in this process."""
 
     def __init__(self, name: str, node: Node, backend: str) -> None:
         self._node = node

@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
 
-from controller.cloud.node import File, HttpRequest, HttpResponse
 from controller.errors import CommandError
+from controller.node_api.node import File, HttpRequest, HttpResponse
 from controller.nodes import bodies
 from controller.nodes.proxy import BUFFER_BYTES, Proxy
 from tests.support.certificates import Authority

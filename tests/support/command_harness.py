@@ -27,14 +27,14 @@ from controller.cloud.commands.retirement import Retirement, RetirementHooks
 from controller.cloud.commands.specs import Blueprint
 from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.contracts.base import Mode
-from controller.cloud.contracts.periods import Period
 from controller.cloud.dispatcher import Dispatcher
-from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
 from controller.devices.serial import SerialDevice
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
+from controller.node_api.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
+from controller.node_api.periods import Period
 from controller.nodes.single_node import SingleNode
 
 NAMESPACE = "edge"

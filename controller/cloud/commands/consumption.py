@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from controller.cloud.commands import aggregation
 from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.devices import Devices
 from controller.cloud.contracts.queries import GetConsumptionDevice, GetConsumptionOrchestrator
-from controller.cloud.node import NodeDirectory, Usage
+from controller.node_api import aggregation
+from controller.node_api.node import NodeDirectory, Usage
 
 MIB = 1 << 20
 GIB = 1 << 30

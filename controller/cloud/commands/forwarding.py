@@ -11,8 +11,8 @@ from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.commands.executor import Call
 from controller.cloud.commands.reads import Reads
 from controller.cloud.contracts.commands import RunCommand
-from controller.cloud.node import File, HttpRequest, HttpResponse, Node, NodeDirectory
 from controller.errors import CommandError
+from controller.node_api.node import File, HttpRequest, HttpResponse, Node, NodeDirectory
 
 HTTPS_PORT = 8443  # runtimes serve HTTPS on this port with their own certificate
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from controller.api import kinds
-from controller.cloud.commands import aggregation
 from controller.cloud.commands.answers import Answer
 from controller.cloud.contracts.base import Message
 from controller.cloud.contracts.queries import GetHostInterfaces
-from controller.cloud.node import Node, NodeDirectory
 from controller.devices.serial import SerialDevice
 from controller.machinery.client import ApiClient
 from controller.network.interfaces import HostInterface
+from controller.node_api import aggregation
+from controller.node_api.node import Node, NodeDirectory
 
 
 class Hardware:

@@ -21,8 +21,8 @@ from controller.cloud.commands.devices import (
 from controller.cloud.commands.executor import Call
 from controller.cloud.contracts.base import DeviceMessage
 from controller.cloud.contracts.runtimes import CreateNewRuntime
-from controller.cloud.node import NodeDirectory, Placement
 from controller.machinery.client import ApiClient
+from controller.node_api.node import NodeDirectory, Placement
 
 # An unresponsive engine must not delay the answer: the operator checks the name again before creating the container.
 NAME_CHECK_SECONDS = 2

@@ -9,7 +9,7 @@ from typing import Any
 
 from controller import names
 from controller.cloud.contracts import runtimes as contract
-from controller.cloud.node import Placement
+from controller.node_api.node import Placement
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123
 _SLUG_LENGTH = 54  # with a dash and eight digits of hash a DNS label of 63

@@ -14,8 +14,8 @@ from controller.cloud.commands import rollout
 from controller.cloud.commands.answers import Answer, error
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.contracts.base import ORCHESTRATOR, DeviceMessage
-from controller.cloud.node import Node, NodeDirectory
 from controller.machinery import timestamps
+from controller.node_api.node import Node, NodeDirectory
 
 
 class DeviceStatus:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator
 
-from controller.cloud.contracts import base, periods
+from controller.cloud.contracts import base
 from controller.cloud.contracts.faults import fault
+from controller.node_api import periods
 
 
 def _period(value: Any) -> periods.Period:

@@ -1,4 +1,4 @@
-"""The nodes of a cluster, as the leader finds them through their EdgeNodes. Implements cloud.node.NodeDirectory.
+"""The nodes of a cluster, as the leader finds them through their EdgeNodes. Implements node_api.node.NodeDirectory.
 
 ``reading`` is for the heartbeat: the sum over all hosts, refreshed every few seconds.
 """
@@ -12,9 +12,9 @@ from typing import Any
 
 from controller import errors
 from controller.api import away, kinds
-from controller.cloud.commands import aggregation
-from controller.cloud.node import Node, Placement, Reading
 from controller.machinery.client import ApiClient
+from controller.node_api import aggregation
+from controller.node_api.node import Node, Placement, Reading
 from controller.nodes.cluster import placement
 from controller.nodes.cluster.placement import Candidate
 from controller.nodes.cluster.remote_node import Address, RemoteNode
@@ -108,7 +108,7 @@ class ClusterNodeDirectory:
             return candidate
         return candidate._replace(interfaces={interface.name: interface.subnet for interface in interfaces})
 
-    def _client(self, address: Address) -> RemoteNode:
+    def _client(self, address: Address) -> Node:
         if address not in self._clients:
             self._clients[address] = RemoteNode(address, self._token)
         return self._clients[address]

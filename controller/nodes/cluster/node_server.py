@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pydantic
@@ -15,12 +15,10 @@ from aiohttp import web
 
 from controller import errors
 from controller.api import kinds
-from controller.cloud.node import HttpRequest, Node
 from controller.machinery.client import ApiClient
-from controller.nodes.cluster import node_api
+from controller.node_api import queries
+from controller.node_api.node import HttpRequest, Node
 from controller.nodes.cluster.node_authorizer import NodeAuthorizer
-
-REFUSED = 422  # the query was understood, and its result is an error
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +52,8 @@ class NodeServer:
 
     async def start(self) -> None:
         """Start listening. Raises errors.SettingError when the address is not available."""
-        app = web.Application(middlewares=[self._admit], client_max_size=node_api.LIMIT)
-        app.add_routes([web.post(node_api.PATH + "{query}", self._answer)])
+        app = web.Application(middlewares=[self._admit], client_max_size=queries.LIMIT)
+        app.add_routes([web.post(queries.PATH + "{query}", self._answer)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
@@ -88,30 +86,31 @@ class NodeServer:
         return await handler(request)
 
     async def _answer(self, request: web.Request) -> web.Response:
-        query = node_api.TABLE.get(request.match_info["query"])
+        query = queries.TABLE.get(request.match_info["query"])
         if query is None:
             return _refusal(404, "this version of the controller does not know this query")
         try:
-            parameters = query.parameters.model_validate_json(await request.read())
-            await self._check(parameters)
-            ask = getattr(self._node, query.name)
-            result = await ask(**{name: getattr(parameters, name) for name in type(parameters).model_fields})
+            arguments = dict(query.parameters.model_validate_json(await request.read()))
+            await self._check(arguments)
+            result = await getattr(self._node, query.name)(**arguments)
         except pydantic.ValidationError as error:
             return _refusal(400, f"the query is malformed: {error.errors()[0]['msg']}")
         except errors.ReconcileError as error:
-            return _refusal(REFUSED, str(error), error.reason)
+            return _refusal(queries.REFUSED, str(error), error.reason)
         except errors.EdgeError as error:
-            return _refusal(REFUSED, str(error))
+            return _refusal(queries.REFUSED, str(error))
         return web.Response(body=query.result.dump_json(result), content_type="application/json")
 
-    async def _check(self, parameters: Any) -> None:
+    async def _check(self, arguments: Mapping[str, Any]) -> None:
         """Raise errors.CommandError for a request to an address that is not of a runtime on this node."""
-        request = getattr(parameters, "request", None)
-        if not isinstance(request, HttpRequest):
+        requests = [value for value in arguments.values() if isinstance(value, HttpRequest)]
+        if not requests:
             return
         runtimes = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.nodeName={self._name}")
-        if request.address not in {(runtime.get("status") or {}).get("internalIP") for runtime in runtimes}:
-            raise errors.CommandError(f"{request.address} is not the address of a runtime on {self._name}")
+        own = {(runtime.get("status") or {}).get("internalIP") for runtime in runtimes}
+        for request in requests:
+            if request.address not in own:
+                raise errors.CommandError(f"{request.address} is not the address of a runtime on {self._name}")
 
 
 def _refusal(status: int, message: str, reason: str = "") -> web.Response:

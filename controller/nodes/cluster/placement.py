@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from controller.api import away
-from controller.cloud.node import Placement
 from controller.errors import CommandError
 from controller.network.parents import vlan
+from controller.node_api.node import Placement
 
 DOCKER, POD = "Docker", "Pod"
 

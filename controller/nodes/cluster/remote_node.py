@@ -1,4 +1,4 @@
-"""A remote node of the cluster, queried over HTTPS. Implements cloud.node.Node. Each query is sent once.
+"""A remote node of the cluster, queried over HTTPS. Implements node_api.node.Node. Each query is sent once.
 
 The node is authenticated by the certificate in its EdgeNode, and we by a token that only nodes accept.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +17,9 @@ import aiohttp
 import pydantic
 
 from controller import errors
-from controller.cloud.contracts.periods import Period
-from controller.cloud.node import HostFacts, HttpRequest, HttpResponse, Reading, Usage
-from controller.devices.serial import SerialDevice
-from controller.network.interfaces import HostInterface
-from controller.nodes.cluster import certificate, node_api
-from controller.nodes.cluster.node_server import REFUSED
+from controller.node_api import queries
+from controller.node_api.queries import Query
+from controller.nodes.cluster import certificate
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 10.0
@@ -50,52 +48,20 @@ class RemoteNode:
             await self._session.close()
             self._session = None
 
-    async def reading(self) -> Reading:
-        """What the host uses now."""
-        found: Reading = await self._ask("reading")
-        return found
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """Every method of Node, from the table of queries; mypy checks the callers, which hold a Node."""
+        if name not in queries.TABLE:
+            raise AttributeError(f"{type(self).__name__} has no query {name}")
+        return partial(self._ask, queries.TABLE[name])
 
-    async def host_facts(self) -> HostFacts:
-        """What the host is."""
-        found: HostFacts = await self._ask("host_facts")
-        return found
-
-    async def host_usage(self, cpu: Period, memory: Period) -> Usage:
-        """What the host used."""
-        found: Usage = await self._ask("host_usage", cpu=cpu, memory=memory)
-        return found
-
-    async def device_usage(self, namespace: str, device_id: str, cpu: Period, memory: Period) -> Usage:
-        """What a runtime used."""
-        found: Usage = await self._ask("device_usage", namespace=namespace, device_id=device_id, cpu=cpu, memory=memory)
-        return found
-
-    async def interfaces(self, *, include_virtual: bool) -> Sequence[HostInterface]:
-        """The host's interfaces."""
-        found: list[HostInterface] = await self._ask("interfaces", include_virtual=include_virtual)
-        return found
-
-    async def serial_devices(self) -> Sequence[SerialDevice]:
-        """The host's serial devices."""
-        found: list[SerialDevice] = await self._ask("serial_devices")
-        return found
-
-    async def request(self, request: HttpRequest, seconds: float) -> HttpResponse:
-        """Have the node send one request to a runtime."""
-        limit = seconds + CONNECT_SECONDS  # longer than the node's own limit, whose error says more
-        found: HttpResponse = await self._ask("request", limit, request=request, seconds=seconds)
-        return found
-
-    async def foreign_container(self, name: str) -> str:
-        """A description of the foreign container of this name, or "". Also raises errors.ReconcileError."""
-        found: str = await self._ask("foreign_container", name=name)
-        return found
-
-    async def _ask(self, name: str, limit: float = ANSWER_SECONDS, /, **parameters: Any) -> Any:
-        query, node = node_api.TABLE[name], self._address.name
-        body = query.parameters(**parameters).model_dump_json().encode()
+    async def _ask(self, query: Query, /, *positional: Any, **named: Any) -> Any:
+        parameters, node = query.bind(*positional, **named), self._address.name
+        # A query with a limit of its own may take longer: the node's own error then says more than ours.
+        limit = getattr(parameters, "seconds", ANSWER_SECONDS - CONNECT_SECONDS) + CONNECT_SECONDS
         try:
-            return query.result.validate_json(await self._post(name, body, limit))
+            return query.result.validate_json(
+                await self._post(query.name, parameters.model_dump_json().encode(), limit)
+            )
         except TimeoutError:
             raise errors.CommandError(f"node {node} did not answer within {limit:.0f} s") from None
         except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
@@ -107,7 +73,7 @@ class RemoteNode:
         token = await asyncio.to_thread(self._token.read_text)
         session = await self._open()
         async with session.post(
-            self._address.url + node_api.PATH + name,
+            self._address.url + queries.PATH + name,
             data=body,
             headers={"Authorization": f"Bearer {token.strip()}", "Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=limit, sock_connect=CONNECT_SECONDS),
@@ -139,6 +105,6 @@ def _error(node: str, status: int, content: bytes) -> errors.EdgeError:
         message, reason = str(parsed["error"]), str(parsed["reason"])
     except (ValueError, KeyError, TypeError):
         message, reason = "it is not a node of this controller", ""
-    if status != REFUSED:
+    if status != queries.REFUSED:
         return errors.CommandError(f"node {node} refused the query ({status}): {message}")
     return errors.Waiting(reason, message) if reason else errors.CommandError(message)

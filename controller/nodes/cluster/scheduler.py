@@ -15,10 +15,10 @@ from typing import Any
 
 from controller import errors, names
 from controller.api import kinds, reasons
-from controller.cloud.node import NodeDirectory
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
 from controller.machinery.timestamps import rfc3339
+from controller.node_api.node import NodeDirectory
 
 UNASSIGNED = "spec.nodeName="
 INTERVAL_SECONDS = 15.0

@@ -11,8 +11,8 @@ import pytest
 
 from controller import errors
 from controller.api import kinds
-from controller.cloud.node import HttpResponse
 from controller.machinery.kinds import Kind
+from controller.node_api.node import HttpResponse
 from tests.cloud.commands.conftest import create_message, reconciled
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator
 from tests.support.fake_api import FakeApi

@@ -8,7 +8,7 @@ import pytest
 
 from controller import errors, names
 from controller.api import kinds
-from controller.cloud.node import Reading
+from controller.node_api.node import Reading
 from tests.support.command_harness import NAMESPACE, CommandHarness, condition, vnic
 from tests.support.fake_api import FakeApi
 

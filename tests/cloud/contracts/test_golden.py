@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from controller.api import kinds
-from controller.cloud.node import HttpResponse
 from controller.machinery.client import ApiClient
+from controller.node_api.node import HttpResponse
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator
 from tests.support.embedded_api import EmbeddedApi
 from tests.support.fake_api import FakeApi

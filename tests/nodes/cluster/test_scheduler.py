@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from controller.api import kinds
-from controller.cloud.node import Node, Placement
 from controller.machinery.client import ApiClient
+from controller.node_api.node import Node, Placement
 from controller.nodes.cluster import placement
 from controller.nodes.cluster.placement import Candidate
 from controller.nodes.cluster.scheduler import Scheduler

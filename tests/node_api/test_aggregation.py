@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from controller import errors
-from controller.cloud.commands import aggregation
-from controller.cloud.node import HostFacts, Point, Reading, Usage
 from controller.metrics.host import HostReading
+from controller.node_api import aggregation
+from controller.node_api.node import HostFacts, Point, Reading, Usage
 
 BIG = Reading(HostReading(80.0, 6, 16, 20, 100, 1000), 6)
 SMALL = Reading(HostReading(20.0, 1, 2, 5, 30, 9000), 2)

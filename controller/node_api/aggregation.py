@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
 from controller import errors
-from controller.cloud.node import HostFacts, Point, Reading, Usage
 from controller.metrics.host import HostReading
+from controller.node_api.node import HostFacts, Point, Reading, Usage
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cloud.contracts import periods
+from controller.node_api import periods
 
 NOW = 1_732_200_000.0
 

@@ -1,7 +1,7 @@
 """Interfaces through which the cloud's commands query nodes: placement, usage, hardware, HTTP requests to runtimes.
 
-A single host implements them in the same process, a cluster through each node's own controller. Nothing here changes
-a resource: desired state is written to the Kubernetes API only.
+A single host implements them in the same process, a cluster through each node's own controller (see queries.py).
+Nothing here changes a resource: desired state is written to the Kubernetes API only.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from controller.cloud.contracts.periods import Period
 from controller.devices.serial import SerialDevice
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
+from controller.node_api.periods import Period
 
 
 class Point(NamedTuple):
@@ -94,7 +94,11 @@ class Placement(NamedTuple):
 
 
 class Node(Protocol):
-    """A node as the cloud's commands see it. Every method of a remote node raises errors.CommandError on no answer."""
+    """A node as the cloud's commands see it. Every method of a remote node raises errors.CommandError on no answer.
+
+    A new method needs an implementation in LocalNode only. Its annotations must be types that pydantic can read from
+    JSON, and ``seconds`` is the name of a parameter that limits how long the node may take.
+    """
 
     async def reading(self) -> Reading:
         """Current usage of the host."""
