@@ -278,8 +278,8 @@ class RunningContainer(NamedTuple):
     container: str = ""
 
 
-class Orphan(NamedTuple):
-    """A container with our labels for which no Runtime exists."""
+class LabeledContainer(NamedTuple):
+    """A container with the labels of this installation, running or not."""
 
     identity: Identity
     name: str

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
+from controller.backends.base import (
+    Contact,
+    Identity,
+    LabeledContainer,
+    Observed,
+    Progress,
+    RunningContainer,
+    Step,
+    Target,
+)
 
 
 class Reconcilable(Protocol):
@@ -48,7 +57,7 @@ class Reconcilable(Protocol):
     def changes(self) -> AsyncIterator[Identity | Contact]:
         """Yield the identity of each runtime that changes, forever; CONNECTED at first and after each gap."""
 
-    async def list_containers(self) -> list[Orphan]:
+    async def list_containers(self) -> list[LabeledContainer]:
         """All containers of this installation, running or not."""
 
 

@@ -171,7 +171,7 @@ class Resync:
         self._subject = subject
         self._every = every
         self._within = within
-        self._reported: set[base.Orphan] = set()
+        self._reported: set[base.LabeledContainer] = set()
         self._failure = ""
         self.orphans = 0
 
@@ -215,7 +215,7 @@ class Resync:
         self._reported = orphans
         self.orphans = len(orphans)
 
-    def _report(self, orphan: base.Orphan) -> None:
+    def _report(self, orphan: base.LabeledContainer) -> None:
         message = f"Container {orphan.name} has no Runtime: create it again to adopt it, or run `docker rm -f`"
         log.warning("%s", message)
         self._recorder.record(self._subject, "Warning", reasons.ORPHANED, message)

@@ -138,7 +138,7 @@ def resync(harness: Harness, keys: Keys, beat: Callable[[], None] = lambda: None
 
 
 async def test_resync_sends_its_heartbeat_while_the_engine_hangs(harness: Harness, keys: Keys) -> None:
-    async def list_containers() -> list[base.Orphan]:
+    async def list_containers() -> list[base.LabeledContainer]:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -154,7 +154,7 @@ async def test_resync_does_not_log_an_unreachable_engine(
 ) -> None:
     attempts: asyncio.Queue[None] = asyncio.Queue()
 
-    async def list_containers() -> list[base.Orphan]:
+    async def list_containers() -> list[base.LabeledContainer]:
         attempts.put_nowait(None)
         raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
 

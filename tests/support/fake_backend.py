@@ -112,8 +112,8 @@ class FakeBackend:
         while True:
             yield await self.events.get()
 
-    async def list_containers(self) -> list[base.Orphan]:
-        return [base.Orphan(identity, identity.device_id, c.id) for identity, c in self.containers.items()]
+    async def list_containers(self) -> list[base.LabeledContainer]:
+        return [base.LabeledContainer(identity, identity.device_id, c.id) for identity, c in self.containers.items()]
 
     async def _ResolveImage(self, target: base.Target, progress: base.Progress) -> base.Target:  # noqa: N802
         self.credentials = target.pull_credentials

@@ -10,7 +10,16 @@ from ipaddress import IPv4Network
 from typing import TypeVar
 
 from controller import names
-from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
+from controller.backends.base import (
+    Contact,
+    Identity,
+    LabeledContainer,
+    Observed,
+    Progress,
+    RunningContainer,
+    Step,
+    Target,
+)
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.exits import ContainerExits
 from controller.backends.docker.containers.logs import Logs
@@ -109,10 +118,10 @@ class DockerBackend:
         """All running containers of this installation."""
         return await _with_failures(self._processes.running())
 
-    async def list_containers(self) -> list[Orphan]:
+    async def list_containers(self) -> list[LabeledContainer]:
         """All containers of this installation, running or not."""
         found = await _with_failures(self._containers.of_install(self._install_id))
-        return [Orphan(identity, entry["Names"][0].lstrip("/"), entry["Id"]) for identity, entry in found]
+        return [LabeledContainer(identity, entry["Names"][0].lstrip("/"), entry["Id"]) for identity, entry in found]
 
     async def foreign_container(self, name: str) -> str:
         """Describe the container with this name that is not ours, "" when there is none."""

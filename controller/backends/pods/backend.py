@@ -8,7 +8,16 @@ from typing import TypeVar
 from controller import errors
 from controller.api import reasons
 from controller.backends import base
-from controller.backends.base import Contact, Identity, Observed, Orphan, Progress, RunningContainer, Step, Target
+from controller.backends.base import (
+    Contact,
+    Identity,
+    LabeledContainer,
+    Observed,
+    Progress,
+    RunningContainer,
+    Step,
+    Target,
+)
 from controller.backends.pods import naming
 from controller.backends.pods.changes import Changes
 from controller.backends.pods.images import Images
@@ -74,7 +83,7 @@ class PodsBackend:
         """Always empty: the agents on the nodes measure the processes."""
         return []
 
-    async def list_containers(self) -> list[Orphan]:
+    async def list_containers(self) -> list[LabeledContainer]:
         """All workloads of this installation, running or not."""
         return await self._inventory.list_containers()
 

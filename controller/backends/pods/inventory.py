@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from controller import errors
-from controller.backends.base import Identity, Orphan
+from controller.backends.base import Identity, LabeledContainer
 from controller.backends.pods import naming
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
@@ -34,10 +34,10 @@ class Inventory:
         self._api = api
         self._install_id = install_id
 
-    async def list_containers(self) -> list[Orphan]:
+    async def list_containers(self) -> list[LabeledContainer]:
         """All workloads."""
         return [
-            Orphan(identity, body["metadata"]["name"], body["metadata"]["uid"])
+            LabeledContainer(identity, body["metadata"]["name"], body["metadata"]["uid"])
             for identity, body in await self._of(core_kinds.STATEFUL_SETS)
         ]
 
