@@ -36,7 +36,7 @@ from controller.nodes.proxy import Proxy
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import DeviceChanges, EngineEvents, NetworkChanges, RuntimeChanges
 from controller.runtimes.operator.thread import OperatorThread
-from controller.runtimes.queue import Queue
+from controller.runtimes.result import RuntimeQueue
 from controller.runtimes.scope import Scope
 from controller.state import LEASES, PASSTHROUGH
 
@@ -122,7 +122,7 @@ def scope(installation: Installation) -> Scope:
     return Scope("Docker", installation.node_name, claims=installation.embedded)
 
 
-def start_operator(installation: Installation, endpoint: Endpoint, queue: Queue) -> OperatorThread:
+def start_operator(installation: Installation, endpoint: Endpoint, queue: RuntimeQueue) -> OperatorThread:
     """Start kopf, which queues the keys of changed Runtimes."""
     return runtime_operator.start_kopf(installation, endpoint, queue, scope(installation))
 

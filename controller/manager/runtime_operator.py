@@ -20,9 +20,9 @@ from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import Resync
 from controller.runtimes.keys import KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
-from controller.runtimes.queue import Queue
 from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.result import RuntimeQueue, work_queue
 from controller.runtimes.scope import Scope
 
 RESYNC_SECONDS = 300.0  # time without a heartbeat after which a loop counts as stuck
@@ -37,7 +37,7 @@ OPERATOR_GRACE_SECONDS = 1.0
 class RuntimeOperator:
     """The queue, the index of Runtimes, the resync, and the recorder of Events."""
 
-    queue: Queue
+    queue: RuntimeQueue
     index: KeyIndex
     resync: Resync
     recorder: EventRecorder
@@ -65,7 +65,7 @@ def start(
         boot=boot,
         engine=engine,
     )
-    queue = Queue(
+    queue = work_queue(
         instrumentation.reconcile(
             Reconciler(dependencies, installation.install_id, recorder, index, scope).reconcile, metrics
         )
@@ -79,7 +79,7 @@ def start(
 def _start_resync(
     installation: Installation,
     dependencies: ReconcilerDependencies,
-    queue: Queue,
+    queue: RuntimeQueue,
     recorder: EventRecorder,
     scope: Scope,
 ) -> Resync:
@@ -99,7 +99,7 @@ def _start_resync(
     return resync
 
 
-def start_kopf(installation: Installation, endpoint: Endpoint, queue: Queue, scope: Scope) -> OperatorThread:
+def start_kopf(installation: Installation, endpoint: Endpoint, queue: RuntimeQueue, scope: Scope) -> OperatorThread:
     """Run kopf in its thread and watch that its loop responds."""
     operator = OperatorThread(endpoint, queue.reconcile, node=installation.node_name, field_selector=scope.selector)
     operator.start()

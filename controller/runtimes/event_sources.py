@@ -30,7 +30,7 @@ TIMEOUT_SECONDS = 60.0  # of one resync
 
 
 class Keys(Protocol):
-    """Accepts keys that need a pass (queue.Queue)."""
+    """Accepts keys that need a pass (WorkQueue)."""
 
     def add(self, key: Key) -> None:
         """Request a pass over the key."""

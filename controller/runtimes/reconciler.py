@@ -25,38 +25,13 @@ from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.outcome import Outcome
 from controller.runtimes.owners import Owners
 from controller.runtimes.reconciliation import ReconcileContext, ReconcilerDependencies, Reconciliation
+from controller.runtimes.result import GONE, NO_FINALIZER, NOT_OURS, SUPERSEDED, Result
 from controller.runtimes.scope import Scope
 from controller.runtimes.status_throttle import StatusThrottle
 from controller.runtimes.status_writer import StatusWriter
 from controller.runtimes.steps import StepRecorder
 
 log = logging.getLogger(__name__)
-
-
-class Result(NamedTuple):
-    """The result of a pass, for the queue and for the handlers.
-
-    ``again`` requests another pass at once. ``acted``: steps were executed. ``held_seconds`` is the time until a
-    throttled status may be written, 0 if it is written. ``wake`` are other Runtimes that need a pass now.
-    """
-
-    outcome: Outcome
-    again: bool = False
-    acted: bool = False
-    held_seconds: float = 0.0
-    wake: tuple[Key, ...] = ()
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing is left to do until something changes."""
-        return not self.again and self.outcome.kind in ("ready", "paused", "gone")
-
-
-GONE = Result(Outcome("gone", reasons.DELETED, "The Runtime does not exist"))
-NOT_OURS = Result(Outcome("gone", reasons.PROGRESSING, "Another node or backend runs it"))
-NO_FINALIZER = Result(Outcome("waiting", reasons.PROGRESSING, "Waiting for the finalizer"))
-STOPPING = Result(Outcome("waiting", reasons.PROGRESSING, "The controller is stopping"))
-SUPERSEDED = Result(Outcome("waiting", reasons.PROGRESSING, "The spec changed during the pass"), again=True)
 
 
 class _Seen(NamedTuple):
@@ -292,8 +267,3 @@ class Reconciler:
             logging.WARNING if outcome.failed else logging.INFO, "%s: %s", outcome.reason, outcome.message, extra=extra
         )
         self._recorder.record(subject, "Warning" if outcome.failed else "Normal", outcome.reason, outcome.message)
-
-
-def result_of(error: errors.EdgeError) -> Result:
-    """The result of a pass that failed before its status was written."""
-    return Result(outcomes.of_error(error))

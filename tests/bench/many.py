@@ -27,9 +27,9 @@ from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import RESYNC_SECONDS, Resync
 from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
-from controller.runtimes.queue import Queue
-from controller.runtimes.reconciler import Reconciler, Result
+from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.result import Result, RuntimeQueue, work_queue
 from controller.runtimes.scope import Scope
 from tests.bench import process
 from tests.support.fake_backend import FakeBackend
@@ -103,7 +103,7 @@ async def _serve(folder: Path, count: int) -> Figures:
     dependencies = ReconcilerDependencies(api, backend, NODE, (), time.time, Boot(), EngineContact())
     scope, subject = Scope("Docker", NODE, claims=True), Subject(kinds.EDGE_NODES, NODE)
     settled = _Settled(Reconciler(dependencies, INSTALL, recorder, KeyIndex(), scope), count)
-    queue = Queue(settled.reconcile)
+    queue = work_queue(settled.reconcile)
     resync = Resync(api, backend, queue, recorder, lambda: None, install_id=INSTALL, scope=scope, subject=subject)
     operator = OperatorThread(endpoint, queue.reconcile, node=NODE)
     operator.start()
@@ -121,7 +121,7 @@ async def _serve(folder: Path, count: int) -> Figures:
     return figures
 
 
-async def _resync_percent(resync: Resync, queue: Queue) -> float:
+async def _resync_percent(resync: Resync, queue: RuntimeQueue) -> float:
     """The CPU of one resync, from its list to its last reconciliation, minus the idle CPU."""
     idle = await _cpu_during(asyncio.sleep(POLL_SECONDS)) / POLL_SECONDS
     began, before = time.perf_counter(), _cpu()

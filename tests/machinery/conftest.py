@@ -1,4 +1,4 @@
-"""A fake API server with scripted answers, and a client for it."""
+"""A fake API server with scripted answers, a client for it, and a work queue."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from controller.machinery.client import ApiClient, Endpoint
+from tests.machinery.passes import Passes, Queue, queue_of
 from tests.support.certificates import Authority
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -71,6 +72,20 @@ async def api(server: Server, certificates: Authority) -> AsyncIterator[ApiClien
     api = ApiClient(Endpoint(server.url, certificates.ca, pair.certificate, pair.key, token="secret"))
     yield api
     await api.close()
+
+
+@pytest.fixture
+async def passes() -> Passes:
+    """A recording reconcile function."""
+    return Passes()
+
+
+@pytest.fixture
+async def queue(passes: Passes) -> AsyncIterator[Queue]:
+    """A queue with two workers."""
+    made = queue_of(passes.reconcile, workers=2)
+    yield made
+    await made.stop(0)
 
 
 def answering(status: int, body: Any) -> Handler:

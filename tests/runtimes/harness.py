@@ -15,8 +15,9 @@ from controller.machinery import kinds as core_kinds
 from controller.machinery.event_recorder import EventRecorder
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.keys import Key, KeyIndex
-from controller.runtimes.reconciler import Reconciler, Result
+from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.result import Result
 from controller.runtimes.scope import Scope
 from tests.support.fake_api import FakeApi
 from tests.support.fake_backend import FakeBackend

@@ -9,7 +9,7 @@ from typing import Any
 from controller import names
 from controller.api import kinds, reasons
 from controller.runtimes.keys import Key
-from controller.runtimes.reconciler import Result
+from controller.runtimes.result import Result
 from tests.runtimes.harness import SPEC, Harness
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.api import reasons
-from controller.runtimes.reconciler import NO_FINALIZER
+from controller.runtimes.result import NO_FINALIZER
 from tests.runtimes.harness import Harness
 
 

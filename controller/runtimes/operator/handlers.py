@@ -17,7 +17,7 @@ from controller.api import kinds
 from controller.machinery.backoff import Backoff
 from controller.machinery.client import Endpoint
 from controller.runtimes.keys import Key
-from controller.runtimes.reconciler import Result
+from controller.runtimes.result import Result
 
 CHANGE_WAIT_SECONDS = 0.5  # if longer, a pull would keep kopf from handling the next change of the object
 CLEANUP_SECONDS = 30.0

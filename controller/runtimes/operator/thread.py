@@ -19,7 +19,7 @@ from typing import Any
 from controller.machinery.backoff import Backoff
 from controller.machinery.client import Endpoint
 from controller.runtimes.keys import Key
-from controller.runtimes.reconciler import Result
+from controller.runtimes.result import Result
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from controller.machinery.event_recorder import EventRecorder
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.keys import KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
-from controller.runtimes.queue import Queue
 from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
+from controller.runtimes.result import RuntimeQueue, work_queue
 from controller.runtimes.scope import Scope
 from tests.support.fake_backend import FakeBackend
 
@@ -60,7 +60,7 @@ class OperatorHarness:
     endpoint: Endpoint
     api: ApiClient
     backend: FakeBackend
-    queue: Queue
+    queue: RuntimeQueue
     operator: OperatorThread
 
     async def create(self, name: str = "plc-1", *, finalizers: tuple[str, ...] = (), **spec: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ async def operating(
     backend = FakeBackend(clock=time.time)
     recorder = EventRecorder(api, node, time.time)
     dependencies = ReconcilerDependencies(api, backend, node, (), time.time, Boot(), EngineContact())
-    queue = Queue(
+    queue = work_queue(
         Reconciler(dependencies, "install", recorder, KeyIndex(), Scope("Docker", node, claims=claims)).reconcile
     )
     operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)

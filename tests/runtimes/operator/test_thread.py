@@ -13,7 +13,7 @@ from controller.machinery.client import Endpoint
 from controller.runtimes.keys import Key
 from controller.runtimes.operator.thread import OperatorThread, Reconcile, Serve
 from controller.runtimes.outcome import Outcome
-from controller.runtimes.reconciler import Result
+from controller.runtimes.result import Result
 
 KEY = Key("edge", "plc-1")
 READY = Result(Outcome("ready", reasons.RUNNING, "it runs"))

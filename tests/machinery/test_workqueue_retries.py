@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.runtimes.outcome import Kind
-from controller.runtimes.queue import ECHO_SECONDS, Queue
-from tests.runtimes.passes import KEY, READY, Passes, ended, idle
+from controller.machinery.workqueue import BACKOFF, ECHO_SECONDS, Retry
+from tests.machinery.passes import FAILED, KEY, READY, Passes, Queue, Result, idle, queue_of
 from tests.support import virtual_time
 
 
@@ -25,8 +24,8 @@ def recording(delays: list[tuple[float, float]]) -> Callable[[float, float], flo
 
 async def test_failures_are_retried_with_exponential_backoff(passes: Passes) -> None:
     delays: list[tuple[float, float]] = []
-    queue = Queue(passes.reconcile, jitter=recording(delays))
-    passes.result = ended("retry")
+    queue = queue_of(passes.reconcile, jitter=recording(delays))
+    passes.result = FAILED
     queue.add(KEY)
     await passes.wait(9)
     await queue.stop(0)
@@ -35,35 +34,30 @@ async def test_failures_are_retried_with_exponential_backoff(passes: Passes) -> 
 
 async def test_a_success_resets_the_backoff(passes: Passes) -> None:
     delays: list[tuple[float, float]] = []
-    queue = Queue(passes.reconcile, jitter=recording(delays))
-    passes.result = ended("retry")
+    queue = queue_of(passes.reconcile, jitter=recording(delays))
+    passes.result = FAILED
     queue.add(KEY)
     await passes.wait(3)
     passes.result = READY
     await queue.reconcile(KEY)
-    passes.result = ended("retry")
+    passes.result = FAILED
     delays.clear()
     await queue.reconcile(KEY)
     await queue.stop(0)
     assert delays[0] == (0.5, 1)
 
 
-@pytest.mark.parametrize(("kind", "bounds"), [("waiting", (5, 15)), ("stalled", (50, 70))])
-async def test_waiting_and_stalled_are_retried_at_fixed_intervals(
-    passes: Passes, kind: Kind, bounds: tuple[float, float]
-) -> None:
+async def test_a_result_may_ask_for_a_retry_between_two_bounds(passes: Passes) -> None:
     delays: list[tuple[float, float]] = []
-    queue = Queue(passes.reconcile, jitter=recording(delays))
-    passes.result = ended(kind)
+    queue = queue_of(passes.reconcile, jitter=recording(delays))
+    passes.result = Result((5, 15))
     queue.add(KEY)
     await passes.wait(2)
     await queue.stop(0)
-    assert delays[0] == bounds
+    assert delays[0] == (5, 15)
 
 
-@pytest.mark.parametrize("kind", ["ready", "gone", "paused"])
-async def test_a_settled_key_is_not_retried_and_uses_no_memory(queue: Queue, passes: Passes, kind: Kind) -> None:
-    passes.result = ended(kind)
+async def test_a_settled_key_is_not_retried_and_uses_no_memory(queue: Queue) -> None:
     await queue.reconcile(KEY)
     await idle(queue)
     assert queue._entries == {}
@@ -81,8 +75,8 @@ async def failing(queue: Queue, passes: Passes, events: int, count: int) -> None
 
 def test_events_of_failed_steps_do_not_shorten_the_backoff() -> None:
     async def main() -> None:
-        passes, now = Passes(ended("retry", acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
-        queue = Queue(passes.reconcile, jitter=lambda _, longest: longest)
+        passes, now = Passes(Result(BACKOFF, acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
+        queue = queue_of(passes.reconcile, jitter=lambda _, longest: longest)
         queue.add(KEY)
         for count in range(1, 7):
             await failing(queue, passes, 3, count)
@@ -94,12 +88,12 @@ def test_events_of_failed_steps_do_not_shorten_the_backoff() -> None:
     virtual_time.run(main())
 
 
-@pytest.mark.parametrize("kind", ["retry", "waiting", "stalled"])
+@pytest.mark.parametrize("retry", [BACKOFF, (5, 15)])
 @pytest.mark.parametrize("after", [False, True], ids=["during the pass", "after it"])
-def test_an_event_beyond_the_echo_triggers_a_pass_after_the_echo(kind: Kind, after: bool) -> None:
+def test_an_event_beyond_the_echo_triggers_a_pass_after_the_echo(retry: Retry, after: bool) -> None:
     async def main() -> None:
-        passes, now = Passes(ended(kind, acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
-        queue = Queue(passes.reconcile, jitter=lambda _, longest: longest)
+        passes, now = Passes(Result(retry, acted=True), gate=asyncio.Event()), asyncio.get_running_loop().time
+        queue = queue_of(passes.reconcile, jitter=lambda _, longest: longest)
         queue.add(KEY)
         for count in range(1, 5):
             await failing(queue, passes, 3, count)
@@ -116,7 +110,7 @@ def test_an_event_beyond_the_echo_triggers_a_pass_after_the_echo(kind: Kind, aft
 
 
 async def test_the_size_of_the_echo_is_reset_by_a_success(queue: Queue, passes: Passes) -> None:
-    passes.result, passes.gate = ended("stalled", acted=True), asyncio.Event()
+    passes.result, passes.gate = Result((50, 70), acted=True), asyncio.Event()
     queue.add(KEY)
     await failing(queue, passes, 2, 1)
     await passes.wait(2)
@@ -127,7 +121,7 @@ async def test_the_size_of_the_echo_is_reset_by_a_success(queue: Queue, passes: 
 
 
 async def test_an_event_during_a_pass_without_steps_triggers_a_pass(queue: Queue, passes: Passes) -> None:
-    passes.result = ended("retry")
+    passes.result = FAILED
     passes.gate = asyncio.Event()
     queue.add(KEY)
     await passes.wait(1)

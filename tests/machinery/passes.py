@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from controller.api import reasons
-from controller.runtimes.keys import Key
-from controller.runtimes.outcome import Kind, Outcome
-from controller.runtimes.queue import Queue
-from controller.runtimes.reconciler import Result
+from controller.machinery.backoff import Jitter
+from controller.machinery.workqueue import BACKOFF, Retry, WorkQueue
 
-KEY = Key("edge", "plc-1")
-OTHER = Key("edge", "plc-2")
-READY = Result(Outcome("ready", reasons.RUNNING, "it runs"))
+KEY, OTHER = "edge/plc-1", "edge/plc-2"
 
 
-def ended(kind: Kind, *, acted: bool = False, again: bool = False) -> Result:
+class Result(NamedTuple):
     """The result of a pass."""
-    return Result(Outcome(kind, reasons.STEP_FAILED, "ended"), acted=acted, again=again)
+
+    retry: Retry = None
+    again: bool = False
+    acted: bool = False
+    held_seconds: float = 0.0
+    wake: tuple[str, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        return not self.again and self.retry is None
+
+
+READY = Result()
+FAILED = Result(BACKOFF)
+STOPPING = Result((5, 15))
+
+Queue = WorkQueue[str, Result]
 
 
 @dataclass
@@ -26,14 +40,14 @@ class Passes:
     """A reconcile function that records its passes and, with a ``gate``, blocks until it is open."""
 
     result: Result = READY
-    started: list[Key] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
     running: int = 0
     max_running: int = 0
     gate: asyncio.Event | None = None
     interruptions: list[asyncio.Event] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
+    async def reconcile(self, key: str, interrupted: asyncio.Event) -> Result:
         self.running += 1
         self.max_running = max(self.max_running, self.running)
         self.started.append(key)
@@ -58,3 +72,13 @@ async def idle(queue: Queue) -> None:
     async with asyncio.timeout(30):
         while queue.depth:  # noqa: ASYNC110 - the queue has no event for tests
             await asyncio.sleep(0)
+
+
+def queue_of(
+    reconcile: Callable[[str, asyncio.Event], Awaitable[Result]],
+    *,
+    workers: int = 256,
+    jitter: Jitter = random.uniform,
+) -> Queue:
+    """A queue that retries errors with the backoff."""
+    return WorkQueue(reconcile, of_error=lambda _: FAILED, stopping=STOPPING, workers=workers, jitter=jitter)

@@ -1,7 +1,7 @@
-"""The work queue: deduplicates the keys of Runtimes from all sources and runs one pass per key at a time.
+"""A work queue of keys: deduplicates them and runs one pass per key at a time (client-go: workqueue).
 
-It decides when to retry (backoff by outcome) and does not know what a pass does. Not thread-safe: everything runs in
-one event loop.
+It decides when to retry, as a pass's result asks for, and does not know what a pass does. Not thread-safe: everything
+runs in one event loop.
 """
 
 from __future__ import annotations
@@ -9,30 +9,59 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 from controller import errors
 from controller.machinery.backoff import Backoff, Jitter
-from controller.runtimes import reconciler
-from controller.runtimes.keys import Key
-from controller.runtimes.outcome import of_error
-from controller.runtimes.reconciler import Result
 
 log = logging.getLogger(__name__)
 
 # A pass mostly waits, sometimes minutes for a pull or a stop; the backend limits what runs concurrently.
 WORKERS = 256
 RETRY_SECONDS = (0.5, 60.0)  # the first delay and the longest
-WAITING_SECONDS = (5.0, 15.0)
-STALLED_SECONDS = (50.0, 70.0)
 ECHO_SECONDS = 0.5  # the engine's events of our own steps arrive within milliseconds
 
-Reconcile = Callable[[Key, asyncio.Event], Awaitable[Result]]
+BACKOFF: Final = "backoff"
+Retry = Literal["backoff"] | tuple[float, float] | None
+"""When to retry: BACKOFF with growing delays, or after a delay between two bounds; None: not until an event."""
+
+
+class PassResult(Protocol):
+    """What the queue has to know of the result of a pass."""
+
+    @property
+    def retry(self) -> Retry:
+        """When to run the next pass without an event."""
+
+    @property
+    def again(self) -> bool:
+        """Whether another pass is needed at once."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do until something changes."""
+
+    @property
+    def acted(self) -> bool:
+        """Whether the pass changed something, which causes events."""
+
+    @property
+    def held_seconds(self) -> float:
+        """Seconds after which another pass is needed in any case; 0 for none."""
+
+    @property
+    def wake(self) -> tuple[Any, ...]:
+        """Other keys that need a pass now."""
+
+
+K = TypeVar("K", bound=Hashable)
+R = TypeVar("R", bound=PassResult)
 
 
 @dataclass
-class _Entry:
+class _Entry(Generic[R]):
     """The state of one key that is queued, in a pass, or waiting for a timer.
 
     ``events`` counts the events since the last pass began; ``echo`` is the number of events that a failing pass causes
@@ -44,7 +73,7 @@ class _Entry:
     passing: bool = False
     events: int = 0
     echo: int = 0
-    waiters: list[asyncio.Future[Result]] = field(default_factory=list)
+    waiters: list[asyncio.Future[R]] = field(default_factory=list)
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     worker: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
@@ -52,14 +81,30 @@ class _Entry:
     echo_until: float = 0.0
 
 
-class Queue:
-    """Calls ``reconcile(key, interrupted)`` for each added key; see Reconciler."""
+class WorkQueue(Generic[K, R]):
+    """Calls ``reconcile(key, interrupted)`` for each added key; ``interrupted`` is set when its object has changed.
 
-    def __init__(self, reconcile: Reconcile, *, workers: int = WORKERS, jitter: Jitter = random.uniform) -> None:
+    ``of_error`` returns the result of a pass that raised, ``stopping`` is that of one the end of the queue prevents.
+    ``field`` is the field of log records that contains the key.
+    """
+
+    def __init__(
+        self,
+        reconcile: Callable[[K, asyncio.Event], Awaitable[R]],
+        *,
+        of_error: Callable[[Exception], R],
+        stopping: R,
+        field: str = "key",
+        workers: int = WORKERS,
+        jitter: Jitter = random.uniform,
+    ) -> None:
         self._reconcile = reconcile
+        self._of_error = of_error
+        self._stopped_result = stopping
+        self._field = field
         self._jitter = jitter
         self._slots = asyncio.Semaphore(workers)
-        self._entries: dict[Key, _Entry] = {}
+        self._entries: dict[K, _Entry[R]] = {}
         self._stopping = False
 
     @property
@@ -67,7 +112,7 @@ class Queue:
         """The number of keys that are queued or in a pass."""
         return sum(1 for entry in self._entries.values() if entry.worker is not None)
 
-    def add(self, key: Key) -> None:
+    def add(self, key: K) -> None:
         """Request a pass over the key; no-op if one is queued already.
 
         Events caused by our own failed steps (the echo) are ignored: they would retry those steps without a pause. The
@@ -82,14 +127,14 @@ class Queue:
         elif entry.events > entry.echo:
             self._set_timer(key, entry, entry.echo_until)
 
-    async def reconcile(self, key: Key) -> Result:
+    async def reconcile(self, key: K) -> R:
         """Run a pass that starts after this call and return its result.
 
         For callers that know the object changed: a pass in progress checks the object again and ends early if its
         generation changed (a delete ends a pull). Cancelling the caller does not cancel the pass.
         """
         entry = self._entry(key)
-        waiter: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         entry.waiters.append(waiter)
         entry.interrupted.set()
         self._enqueue(entry, key)
@@ -108,24 +153,24 @@ class Queue:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
         for entry in self._entries.values():
-            _answer(entry.waiters, reconciler.STOPPING)
+            _answer(entry.waiters, self._stopped_result)
         self._entries.clear()
 
-    def _entry(self, key: Key) -> _Entry:
+    def _entry(self, key: K) -> _Entry[R]:
         if key not in self._entries:
             self._entries[key] = _Entry(Backoff(*RETRY_SECONDS, self._jitter))
         return self._entries[key]
 
-    def _enqueue(self, entry: _Entry, key: Key) -> None:
+    def _enqueue(self, entry: _Entry[R], key: K) -> None:
         if self._stopping:
-            _answer(entry.waiters, reconciler.STOPPING)
+            _answer(entry.waiters, self._stopped_result)
             return
         self._clear_timer(entry)
         entry.wanted = True
         if entry.worker is None:
             entry.worker = asyncio.get_running_loop().create_task(self._work(key, entry), name=f"reconcile {key}")
 
-    async def _work(self, key: Key, entry: _Entry) -> None:
+    async def _work(self, key: K, entry: _Entry[R]) -> None:
         """Run passes over one key until none is wanted."""
         try:
             while entry.wanted:
@@ -140,7 +185,7 @@ class Queue:
             if entry.timer is None and not entry.waiters:
                 self._entries.pop(key, None)
 
-    async def _run_pass(self, key: Key, entry: _Entry) -> Result:
+    async def _run_pass(self, key: K, entry: _Entry[R]) -> R:
         entry.wanted, entry.passing = False, True
         entry.echo, entry.events = max(entry.echo, entry.events) if entry.echo_until else 0, 0
         entry.interrupted.clear()
@@ -148,68 +193,61 @@ class Queue:
         try:
             result = await self._reconcile_safely(key, entry)
         except BaseException:
-            _answer(waiters, reconciler.STOPPING)
+            _answer(waiters, self._stopped_result)
             raise
         finally:
             entry.passing = False
         _answer(waiters, result)
         return result
 
-    async def _reconcile_safely(self, key: Key, entry: _Entry) -> Result:
+    async def _reconcile_safely(self, key: K, entry: _Entry[R]) -> R:
         before, entry.error = entry.error, ""
         try:
             return await self._reconcile(key, entry.interrupted)
         except errors.EdgeError as error:
             entry.error = str(error)
             level = logging.DEBUG if entry.error == before else logging.WARNING
-            log.log(level, "Cannot reconcile %s: %s", key, error, extra={"runtime": str(key)})
-            return reconciler.result_of(error)
+            log.log(level, "Cannot reconcile %s: %s", key, error, extra={self._field: str(key)})
+            return self._of_error(error)
         except Exception as error:
-            log.exception("Reconciling %s failed", key, extra={"runtime": str(key)})
-            return Result(of_error(error))
+            log.exception("Reconciling %s failed", key, extra={self._field: str(key)})
+            return self._of_error(error)
 
-    def _schedule(self, key: Key, entry: _Entry, result: Result) -> None:
+    def _schedule(self, key: K, entry: _Entry[R], result: R) -> None:
         """Schedule the next pass, if any: a settled key without new events gets none."""
         now = asyncio.get_running_loop().time()
-        retry_delay = self._retry_delay(entry, result)
+        retry_delay = self._retry_delay(entry, result.retry)
         failed_steps = result.acted and not result.settled and not result.again
         entry.echo_until = now + ECHO_SECONDS if failed_steps else 0.0
         entry.wanted |= not self._stopping and (result.again or (entry.events > 0 and not failed_steps))
         if not entry.wanted and (delay := self._delay(entry, result, retry_delay)) is not None:
             self._set_timer(key, entry, now + delay)
 
-    def _delay(self, entry: _Entry, result: Result, retry_delay: float | None) -> float | None:
+    def _delay(self, entry: _Entry[R], result: R, retry_delay: float | None) -> float | None:
         pending = ECHO_SECONDS if entry.events > entry.echo else None
         delays = (retry_delay, result.held_seconds or None, pending)
         return min((delay for delay in delays if delay is not None), default=None)
 
-    def _set_timer(self, key: Key, entry: _Entry, when: float) -> None:
+    def _set_timer(self, key: K, entry: _Entry[R], when: float) -> None:
         """Schedule a pass at the loop time ``when``, unless an earlier one is scheduled."""
         if self._stopping or (entry.timer is not None and entry.timer.when() <= when):
             return
         self._clear_timer(entry)
         entry.timer = asyncio.get_running_loop().call_at(when, self._enqueue, entry, key)
 
-    def _retry_delay(self, entry: _Entry, result: Result) -> float | None:
-        if result.outcome.kind != "retry":
-            entry.backoff.reset()
-        match result.outcome.kind:
-            case "retry":
-                return entry.backoff.next()
-            case "waiting":
-                return self._jitter(*WAITING_SECONDS)
-            case "stalled":
-                return self._jitter(*STALLED_SECONDS)
-            case _:
-                return None
+    def _retry_delay(self, entry: _Entry[R], retry: Retry) -> float | None:
+        if retry == BACKOFF:
+            return entry.backoff.next()
+        entry.backoff.reset()
+        return None if retry is None else self._jitter(*retry)
 
-    def _clear_timer(self, entry: _Entry) -> None:
+    def _clear_timer(self, entry: _Entry[R]) -> None:
         if entry.timer is not None:
             entry.timer.cancel()
             entry.timer = None
 
 
-def _answer(waiters: list[asyncio.Future[Result]], result: Result) -> None:
+def _answer(waiters: list[asyncio.Future[R]], result: R) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(result)

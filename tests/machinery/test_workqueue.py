@@ -7,10 +7,7 @@ import asyncio
 import pytest
 
 from controller import errors
-from controller.runtimes.keys import Key
-from controller.runtimes.queue import Queue
-from controller.runtimes.reconciler import Result
-from tests.runtimes.passes import KEY, OTHER, READY, Passes, ended, idle
+from tests.machinery.passes import FAILED, KEY, OTHER, READY, STOPPING, Passes, Queue, Result, idle, queue_of
 
 
 async def test_equal_keys_share_one_pass(queue: Queue, passes: Passes) -> None:
@@ -35,7 +32,7 @@ async def test_a_key_added_during_its_pass_gets_one_more_pass(queue: Queue, pass
 async def test_passes_run_concurrently_up_to_the_number_of_workers(queue: Queue, passes: Passes) -> None:
     passes.gate = asyncio.Event()
     for number in range(5):
-        queue.add(Key("edge", f"plc-{number}"))
+        queue.add(f"edge/plc-{number}")
     await passes.wait(2)
     assert passes.running == 2
     passes.gate.set()
@@ -46,9 +43,9 @@ async def test_passes_run_concurrently_up_to_the_number_of_workers(queue: Queue,
 
 async def test_a_hundred_slow_passes_do_not_delay_another(passes: Passes) -> None:
     passes.gate = asyncio.Event()
-    queue = Queue(passes.reconcile)
+    queue = queue_of(passes.reconcile)
     for number in range(100):
-        queue.add(Key("edge", f"slow-{number}"))
+        queue.add(f"edge/slow-{number}")
     queue.add(OTHER)
     await passes.wait(101)
     assert OTHER in passes.started
@@ -89,13 +86,13 @@ async def test_cancelling_the_caller_does_not_cancel_the_pass(queue: Queue, pass
 
 
 async def test_a_superseded_pass_is_repeated_at_once(passes: Passes) -> None:
-    follow_up = [ended("waiting", again=True), READY]
+    follow_up = [READY._replace(again=True), READY]
 
-    async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
+    async def reconcile(key: str, interrupted: asyncio.Event) -> Result:
         passes.started.append(key)
         return follow_up.pop(0)
 
-    queue = Queue(reconcile)
+    queue = queue_of(reconcile)
     queue.add(KEY)
     await idle(queue)
     assert passes.started == [KEY, KEY]
@@ -103,11 +100,11 @@ async def test_a_superseded_pass_is_repeated_at_once(passes: Passes) -> None:
 
 @pytest.mark.parametrize("error", [errors.ApiUnavailableError("no answer"), RuntimeError("a fault")])
 async def test_an_error_of_a_pass_is_retried(error: Exception) -> None:
-    async def fail(key: Key, interrupted: asyncio.Event) -> Result:
+    async def fail(key: str, interrupted: asyncio.Event) -> Result:
         raise error
 
-    queue = Queue(fail)
-    assert (await queue.reconcile(KEY)).outcome.kind == "retry"
+    queue = queue_of(fail)
+    assert await queue.reconcile(KEY) == FAILED
     await queue.stop(0)
 
 
@@ -121,7 +118,7 @@ async def test_a_repeated_error_is_logged_once(caplog: pytest.LogCaptureFixture)
     ]
     over = asyncio.Event()
 
-    async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
+    async def reconcile(key: str, interrupted: asyncio.Event) -> Result:
         error = results.pop(0)
         if not results:
             over.set()
@@ -129,7 +126,7 @@ async def test_a_repeated_error_is_logged_once(caplog: pytest.LogCaptureFixture)
             raise error
         return READY
 
-    queue = Queue(reconcile)
+    queue = queue_of(reconcile)
     while not over.is_set():
         await queue.reconcile(KEY)
     await queue.stop(1)
@@ -146,9 +143,9 @@ async def test_stop_lets_passes_finish_and_accepts_no_more(queue: Queue, passes:
     queue.add(OTHER)
     passes.gate.set()
     await stopping
-    assert (await waiting) == READY
+    assert await waiting == READY
     assert passes.started == [KEY]
-    assert not (await queue.reconcile(KEY)).settled
+    assert await queue.reconcile(KEY) == STOPPING
 
 
 async def test_stop_cancels_passes_after_the_grace_period(queue: Queue, passes: Passes) -> None:
@@ -156,16 +153,16 @@ async def test_stop_cancels_passes_after_the_grace_period(queue: Queue, passes: 
     waiting = asyncio.create_task(queue.reconcile(KEY))
     await passes.wait(1)
     await queue.stop(0)
-    assert not (await waiting).settled
+    assert await waiting == STOPPING
     assert passes.running == 0
 
 
 async def test_a_pass_wakes_other_keys(passes: Passes) -> None:
-    async def reconcile(key: Key, interrupted: asyncio.Event) -> Result:
+    async def reconcile(key: str, interrupted: asyncio.Event) -> Result:
         await passes.reconcile(key, interrupted)
         return READY._replace(wake=(OTHER,)) if key == KEY else READY
 
-    queue = Queue(reconcile)
+    queue = queue_of(reconcile)
     queue.add(KEY)
     await idle(queue)
     await queue.stop(0)

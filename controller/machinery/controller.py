@@ -1,0 +1,94 @@
+"""A loop that brings something into its desired state: level-triggered, without keys (client-go: wait.Until).
+
+For work by key see workqueue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from controller import errors
+from controller.machinery.backoff import Backoff
+
+log = logging.getLogger(__name__)
+
+Reconcile = Callable[[], Awaitable[float | None]]
+"""Does all that is to do now. Returns the seconds after which to run again, None to leave that to the controller."""
+
+
+class Controller:
+    """Calls ``reconcile`` at the start, after each ``trigger``, and at least every ``period`` seconds (None: no limit).
+
+    ``name`` is a verb phrase that completes "Failed to". A failure is retried with ``backoff``, at most ``period``
+    seconds later: one of the classes ``expected`` is logged by its text, and only once while it repeats; any other is a
+    bug and is logged with its traceback. A run that takes more than ``timeout`` seconds fails. ``pause`` is the least
+    time between two runs. ``beat`` is called after each run, successful or not.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reconcile: Reconcile,
+        *,
+        period: float | None = None,
+        backoff: Backoff | None = None,
+        pause: float = 0.0,
+        timeout: float | None = None,
+        beat: Callable[[], None] = lambda: None,
+        expected: tuple[type[Exception], ...] = (errors.EdgeError,),
+    ) -> None:
+        self.name = name
+        self._reconcile = reconcile
+        self._period = period
+        self._backoff = backoff or Backoff()
+        self._pause = pause
+        self._timeout = timeout
+        self._beat = beat
+        self._expected = expected
+        self._triggered = asyncio.Event()
+        self._failure = ""
+
+    def trigger(self) -> None:
+        """Run soon. A trigger during a run causes another run; several before a run cause one."""
+        self._triggered.set()
+
+    async def run(self) -> None:
+        """Run until cancelled. Never returns and raises nothing."""
+        while True:
+            self._triggered.clear()  # before the run: it may already have passed what a trigger during it is about
+            delay = await self._run_once()
+            self._beat()
+            await asyncio.sleep(self._pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if delay is None else max(0.0, delay - self._pause)):
+                    await self._triggered.wait()
+
+    async def _run_once(self) -> float | None:
+        """Reconcile once; return the seconds until the next run, None to wait for a trigger."""
+        limit = asyncio.timeout(self._timeout)
+        try:
+            async with limit:
+                requested = await self._reconcile()
+        except self._expected as error:
+            self._report(str(error) or type(error).__name__)
+        except Exception as error:  # last resort: a bug in one run must not end the loop
+            if isinstance(error, TimeoutError) and limit.expired():
+                self._report(f"no answer within {self._timeout:.0f} s")
+            else:
+                log.exception("Failed to %s", self.name)
+        else:
+            self._failure = ""
+            self._backoff.reset()
+            return self._period if requested is None else self._at_most_period(requested)
+        return self._at_most_period(self._backoff.next())
+
+    def _report(self, failure: str) -> None:
+        level = logging.DEBUG if failure == self._failure else logging.WARNING
+        log.log(level, "Failed to %s: %s", self.name, failure)
+        self._failure = failure
+
+    def _at_most_period(self, seconds: float) -> float:
+        return seconds if self._period is None else min(seconds, self._period)
