@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from controller import errors
@@ -18,16 +19,28 @@ from controller.cloud.topics import Topic
 log = logging.getLogger(__name__)
 
 
+Observe = Callable[[str, str, float], None]
+"""Records an answer: its topic, or ``other`` for a name that the sender invented; success or error; seconds."""
+
+
 class Dispatcher:
     """Called by the link with an event's name and arguments."""
 
-    def __init__(self, topics: Sequence[Topic], executor: Executor, mode: base.Mode) -> None:
+    def __init__(self, topics: Sequence[Topic], executor: Executor, mode: base.Mode, observe: Observe) -> None:
         self._topics = {topic.name: topic for topic in topics}
         self._executor = executor
         self._mode = mode
+        self._observe = observe
 
     async def __call__(self, event: str, arguments: Sequence[Any]) -> Answer:
         """Return the answer, with ``action`` and ``correlation_id`` as received."""
+        began = time.monotonic()
+        answer = await self._guarded_answer(event, arguments)
+        outcome = "error" if answer.get("status") == "error" else "success"
+        self._observe(event if event in self._topics else "other", outcome, time.monotonic() - began)
+        return answer
+
+    async def _guarded_answer(self, event: str, arguments: Sequence[Any]) -> Answer:
         echoed = echo(event, arguments)
         try:
             return {**echoed, **await self._answer(event, arguments)}

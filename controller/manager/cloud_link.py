@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from controller.cloud.commands.retirement import RetirementHooks
@@ -65,10 +65,6 @@ class CloudLinkManager:
         self._leave_process = leave
         self._retired = False
         self._link: Link | None = None
-
-    def topics(self) -> Sequence[str]:
-        """Return the names of the topics that the cloud may send."""
-        return [topic.name for topic in self._build(self._installation).topics]
 
     async def open(
         self,

@@ -27,7 +27,7 @@ from controller.cloud.identity import Identity
 from controller.cloud.link import Link, LinkState
 from controller.machinery.client import ApiClient
 from controller.manager.installation import Installation
-from controller.metrics import host, instrumentation
+from controller.metrics import host
 from controller.metrics.host import HostReading
 from controller.metrics.prometheus import Metrics
 from controller.node_api.node import NodeDirectory
@@ -60,11 +60,11 @@ def start(
 ) -> Link:
     """Connect to the cloud and serve its commands."""
     settings = installation.settings
-    dispatcher = Dispatcher(part.topics, part.executor, settings.contracts)
+    dispatcher = Dispatcher(part.topics, part.executor, settings.contracts, metrics.observe_command)
     link = Link(
         settings.cloud_url,
         partial(Identity.load, settings.client_cert, settings.client_key, settings.cloud_ca),
-        instrumentation.dispatch(dispatcher, metrics),
+        dispatcher,
         Heartbeat(
             lambda agent_id: host.heartbeat(agent_id, reading(), time.time()),
             settings.heartbeat_seconds,

@@ -114,7 +114,7 @@ class Manager:
         sources = MetricsSources(
             host=None, containers=dict, runtimes=dict, disks=lambda: {STATE: installation.disk.fault}
         )
-        metrics = Metrics(__version__, cloud_link.topics(), sources)
+        metrics = Metrics(__version__, sources)
         self._start_election(env, fleet, cloud_link, metrics)
         await _start_http(installation, metrics, {"api": _api_check(env)})
 

@@ -58,7 +58,7 @@ async def start(env: Environment, node_part: NodePart, cloud_link: CloudLinkMana
         node=KubernetesNode(api, installation.node_name, __version__) if installation.embedded else None,
         returned=returned,
     )
-    metrics = Metrics(__version__, cloud_link.topics(), _metrics_sources(seen, node_part, status))
+    metrics = Metrics(__version__, _metrics_sources(seen, node_part, status))
     operation = node.start_reconciling(installation, api, node_part, metrics)
     return NodeRole(node_part, metrics, status, seen, operation)
 

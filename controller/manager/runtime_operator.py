@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from controller.api import kinds
 from controller.backends.protocol import Backend
@@ -14,15 +15,14 @@ from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.manager.installation import Installation
-from controller.metrics import instrumentation
 from controller.metrics.prometheus import Metrics
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import Resync
-from controller.runtimes.keys import KeyIndex
+from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
 from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
-from controller.runtimes.result import RuntimeQueue, work_queue
+from controller.runtimes.result import Result, RuntimeQueue, work_queue
 from controller.runtimes.scope import Scope
 
 RESYNC_SECONDS = 300.0  # time without a heartbeat after which a loop counts as stuck
@@ -65,11 +65,8 @@ def start(
         boot=boot,
         engine=engine,
     )
-    queue = work_queue(
-        instrumentation.reconcile(
-            Reconciler(dependencies, installation.install_id, recorder, index, scope).reconcile, metrics
-        )
-    )
+    reconciler = Reconciler(dependencies, installation.install_id, recorder, index, scope)
+    queue = work_queue(partial(_reconcile, reconciler, metrics))
     installation.stack.push_async_callback(_flush, recorder)
     installation.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
     installation.supervisor.start(f"the events of {scope.backend} runtimes", recorder.run)
@@ -116,6 +113,17 @@ def start_kopf(installation: Installation, endpoint: Endpoint, queue: RuntimeQue
 
     installation.supervisor.start(f"the liveness check of {name}", watch)
     return operator
+
+
+async def _reconcile(reconciler: Reconciler, metrics: Metrics, key: Key, interrupted: asyncio.Event) -> Result:
+    """Run a pass and record its duration and outcome."""
+    began, outcome = time.monotonic(), "error"
+    try:
+        result = await reconciler.reconcile(key, interrupted)
+        outcome = result.outcome.kind
+        return result
+    finally:
+        metrics.observe_reconcile(outcome, time.monotonic() - began)
 
 
 async def _flush(recorder: EventRecorder) -> None:

@@ -112,6 +112,14 @@ async def test_the_error_for_an_unknown_topic_lists_the_topics(harness: CommandH
     assert all(topic.name in answer["error"] for topic in harness.topics)
 
 
+async def test_an_answer_is_observed_by_topic_and_outcome(harness: CommandHarness) -> None:
+    await harness.send("get_device_status", device_id="plc-1")
+    await harness.send("get_consumption_device", device_id="plc-1")
+    await harness.send("invented-by-a-sender")
+    expected = [("get_device_status", "success"), ("get_consumption_device", "error"), ("other", "error")]
+    assert harness.observed == expected
+
+
 @pytest.mark.parametrize(
     ("received", "echoed"),
     [(1, 1), (1.5, 1.5), ("a", "a"), (True, True), (None, None), (math.nan, None), ({}, None), ("x" * 300, None)],

@@ -45,7 +45,7 @@ def served() -> set[str]:
         containers=lambda: {"plc": ContainerReading(**reading)},
         runtimes=lambda: {("Ready", "True"): 1},
     )
-    metrics = Metrics("1", ["create_new_runtime"], sources)
+    metrics = Metrics("1", sources)
     metrics.observe_command("create_new_runtime", "success", 0.1)
     metrics.observe_reconcile("done", 0.1)
     return set(re.findall(r"^(edge_\w+)", metrics.render().decode(), re.MULTILINE))

@@ -155,6 +155,7 @@ class CommandHarness:
         hooks = RetirementHooks(self._retire, self._leave, linger_seconds)
         self.retirement = Retirement(api, self.journal, hooks, lambda: NOW)
         self.left = asyncio.Event()
+        self.observed: list[tuple[str, str]] = []  # topic and outcome of each answer, as for the metrics
         devices, nodes = Devices(api, NAMESPACE), SingleNode(NODE_NAME, self.node, "Docker")
         commands = topics.Commands(
             lifecycle=Lifecycle(api, devices, BLUEPRINT, nodes, self.retirement.in_progress),
@@ -166,7 +167,7 @@ class CommandHarness:
             retirement=self.retirement,
         )
         self.topics = topics.table(commands)
-        self.dispatch = Dispatcher(self.topics, self.executor, mode)
+        self.dispatch = Dispatcher(self.topics, self.executor, mode, self._observe)
         self._correlation = 0
 
     async def send(self, topic: str, **fields: Any) -> dict[str, Any]:
@@ -192,6 +193,10 @@ class CommandHarness:
         """Stop as a terminating process does."""
         await self.retirement.stop()
         await self.executor.stop()
+
+    def _observe(self, topic: str, outcome: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.observed.append((topic, outcome))
 
     async def _retire(self) -> None:
         self.retired.set()
