@@ -1,4 +1,4 @@
-"""The data that backends exchange with the reconciler: targets, observations and steps.
+"""What the reconciler gives to backends: targets and steps. What they observe is in observation.py.
 
 A backend makes no decisions: the plan (runtimes/plan.py) turns the desired and the observed state into steps.
 Every step is idempotent: running it twice, or again after a crash half-way, ends in the same state.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from controller import errors
 from controller.api import reasons, runtimes
@@ -49,111 +49,6 @@ class Target:
     rival: str = ""  # message: another Runtime that needs the same dedicated interface
     pull_credentials: tuple[dict[str, str], ...] = field(default=(), repr=False)  # registry, username, password
     secret_env: dict[str, str] = field(default_factory=dict, repr=False)  # values of spec.env[].valueFrom, by name
-
-
-@dataclass(frozen=True)
-class ObservedLease:
-    """A DHCP lease; times as RFC 3339, ``expires_at`` is "" for an infinite lease."""
-
-    address: str
-    prefix_length: int
-    gateway: str
-    dns: tuple[str, ...]
-    server: str
-    obtained_at: str
-    renewed_at: str
-    expires_at: str
-
-
-@dataclass(frozen=True)
-class ObservedInterface:
-    """The observed state of one interface of the spec, or of an interface of ours that the spec does not list."""
-
-    name: str
-    parent_interface: str = ""
-    attached: bool = False
-    address: str = ""
-    mac_address: str = ""
-    gateway: str = ""
-    in_order: bool = True  # name inside the runtime, address, route and resolv.conf match the spec
-    detail: str = ""  # message: what does not match
-    awaits: str = ""  # the reason, when it waits for something that no step can provide
-    lease: ObservedLease | None = None
-    remark: str = ""  # the reason of a warning, when it is in order
-
-
-class Blocker(NamedTuple):
-    """Why a started runtime does not run yet, or a removed one still exists; ``reason`` is one of api/reasons.py."""
-
-    kind: Literal["waiting", "retry", "stalled"]
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
-class ObservedDevice:
-    """The observed state of one serial port of the spec.
-
-    ``path`` is the device node on the host, "" while the device is unplugged. ``awaits`` is as for an interface.
-    """
-
-    name: str
-    path: str = ""
-    in_order: bool = True
-    detail: str = ""
-    awaits: str = ""
-    required: bool = False
-    needs_new_container: bool = False  # only a new container can get access to the device
-
-
-@dataclass(frozen=True)
-class Observed:
-    """The observed state of one runtime. ``state`` is one of Docker's, "absent", or "starting" with a ``blocker``.
-
-    ``made_from`` is the spec the container was created from (its label), None when absent or unreadable.
-    """
-
-    state: str = "absent"
-    container_id: str = ""
-    image: str = ""  # pin of the image that the container was created from
-    image_source: str = ""  # the reference that the pin was resolved from, as recorded on the container
-    made_from: runtimes.RuntimeSpec | None = None
-    uid: str = ""  # uid label of the container: a container with another uid than the Runtime's is adopted
-    started_at: str = ""
-    started_seconds: float | None = None  # from the host's boot to started_at; None when unknown
-    finished_at: str = ""
-    exit_code: int | None = None  # of the last exit, as long as the engine knows it
-    oom_killed: bool = False
-    error: str = ""
-    restart_count: int = 0  # automatic restarts by the engine since the last manual start
-    health: str = "none"
-    internal_ip: str = ""
-    interfaces: tuple[ObservedInterface, ...] = ()
-    devices: tuple[ObservedDevice, ...] = ()
-    internal_attached: bool = False
-    resources: runtimes.Resources = field(default_factory=runtimes.Resources)
-    neighbour: str = ""  # message: a Runtime of another namespace owns the container with this name
-    foreign: str = ""  # describes a container with this name that is not ours
-    renamed: str = ""  # the current name of the container when somebody renamed it
-    predecessor: str = ""  # id of the old container that a replacement keeps until the new one runs
-    leftovers: bool = False  # networks of this runtime exist although its container is absent
-    missing_parents: tuple[str, ...] = ()
-    start_blockers: tuple[tuple[str, str], ...] = ()  # (reason, message) of each reason not to start it now
-    dedicated_fault: str = ""  # message: what is wrong with the dedicated interface
-    passed_through: bool = False  # a host interface is passed through to it
-    blocker: Blocker | None = None
-    unpinned: bool = False  # the next start would resolve the image again: PinImage prevents that
-    warnings: tuple[tuple[str, str], ...] = ()  # (reason, message): e.g. realtime options left out
-
-    @property
-    def exists(self) -> bool:
-        """Whether the container exists, running or not."""
-        return self.state != "absent"
-
-    @property
-    def running(self) -> bool:
-        """Whether its program runs; False while it restarts."""
-        return self.state == "running"
 
 
 class Step(Enum):

@@ -8,16 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from controller.backends.base import (
-    Contact,
-    Identity,
-    LabeledContainer,
-    Observed,
-    Progress,
-    RunningContainer,
-    Step,
-    Target,
-)
+from controller.backends.base import Contact, Identity, LabeledContainer, Progress, RunningContainer, Step, Target
+from controller.backends.observation import Observed
 
 
 class Reconcilable(Protocol):

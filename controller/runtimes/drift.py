@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from controller.api import quantities, reasons, runtimes
-from controller.backends import base
+from controller.backends.observation import Observed, ObservedInterface
 
 # Only these fields may explain a replacement; all others change in place.
 _MADE_FROM = {"image", "version", "digest", "env", "volumes", "realtime", "interfaces", "serial_ports"}
@@ -80,24 +80,24 @@ class Drift(NamedTuple):
     awaits: str = ""
 
 
-def network_drift(spec: runtimes.RuntimeSpec, observed: base.Observed) -> list[Drift]:
+def network_drift(spec: runtimes.RuntimeSpec, observed: Observed) -> list[Drift]:
     """All drift of the networks."""
-    attached = {interface.name: interface for interface in observed.interfaces}
+    attached = {interface.name: interface for interface in observed.network.interfaces}
     found = [
         Drift(desired.name, detail, _awaited(desired, interface, observed))
         for desired in spec.interfaces
         if (detail := _fault(interface := attached.pop(desired.name, None)))
     ]
     found += [Drift(name, f"{name} is not in the spec") for name in attached]
-    if observed.dedicated_fault:
+    if observed.dedicated.fault:
         awaits = observed.start_blockers[0][0] if observed.start_blockers else ""
-        found.append(Drift("dedicated interface", observed.dedicated_fault, awaits))
-    if not observed.internal_attached:
+        found.append(Drift("dedicated interface", observed.dedicated.fault, awaits))
+    if not observed.network.internal_attached:
         found.append(Drift("internal", "the internal network is not attached"))
     return found
 
 
-def _fault(interface: base.ObservedInterface | None) -> str:
+def _fault(interface: ObservedInterface | None) -> str:
     if interface is None:
         return "it does not exist"
     if not interface.attached:
@@ -105,18 +105,18 @@ def _fault(interface: base.ObservedInterface | None) -> str:
     return "" if interface.in_order else interface.detail or f"{interface.name} does not match the spec"
 
 
-def device_drift(observed: base.Observed) -> list[Drift]:
+def device_drift(observed: Observed) -> list[Drift]:
     """All drift of the serial ports."""
     return [Drift(device.name, device.detail, device.awaits) for device in observed.devices if not device.in_order]
 
 
-def needs_rights(observed: base.Observed) -> bool:
+def needs_rights(observed: Observed) -> bool:
     """Whether a serial port of the spec needs device access that only a new container can get."""
     return any(device.needs_new_container for device in observed.devices)
 
 
-def _awaited(desired: runtimes.Interface, interface: base.ObservedInterface | None, observed: base.Observed) -> str:
-    if desired.parent_interface in observed.missing_parents:
+def _awaited(desired: runtimes.Interface, interface: ObservedInterface | None, observed: Observed) -> str:
+    if desired.parent_interface in observed.network.missing_parents:
         return reasons.PARENT_MISSING
     return interface.awaits if interface else ""
 
@@ -131,7 +131,7 @@ def awaited(found: list[Drift]) -> str:
     return "" if not found or repairable(found) else found[0].awaits
 
 
-def summary(spec: runtimes.RuntimeSpec, observed: base.Observed) -> str:
+def summary(spec: runtimes.RuntimeSpec, observed: Observed) -> str:
     """All drift of networks and devices in one sentence; "" without drift."""
     return describe([*network_drift(spec, observed), *device_drift(observed)])
 

@@ -13,6 +13,7 @@ from typing import Literal
 from controller.api import reasons
 from controller.api.runtime_status import RestartIntent
 from controller.backends import base
+from controller.backends.observation import Observed
 from controller.runtimes import drift, preconditions
 from controller.runtimes.outcome import Outcome
 
@@ -58,7 +59,7 @@ class Plan:
     restart: RestartIntent | None = None
 
 
-def make(desired: Desired, observed: base.Observed) -> Plan:
+def make(desired: Desired, observed: Observed) -> Plan:
     """The next steps for this Runtime; without steps, ``outcome`` is the current state."""
     if desired.deleting:
         return Plan(
@@ -83,7 +84,7 @@ def _acting(message: str, *steps: base.Step, operation: Operation, restart: Rest
     return Plan(Outcome("waiting", reasons.PROGRESSING, message), steps, operation, restart)
 
 
-def _untouchable(desired: Desired, observed: base.Observed) -> Outcome | None:
+def _untouchable(desired: Desired, observed: Observed) -> Outcome | None:
     """Why no step may be taken at all; None if steps are allowed."""
     if desired.target.spec.paused:
         return Outcome("paused", reasons.PAUSED, "spec.paused is set: nothing is reconciled")
@@ -99,16 +100,16 @@ def _untouchable(desired: Desired, observed: base.Observed) -> Outcome | None:
     return None
 
 
-def _stopped(observed: base.Observed) -> Plan:
+def _stopped(observed: Observed) -> Plan:
     """Stop the container and change nothing else: other changes of the spec take effect at the next start."""
     if observed.state in ("running", "restarting", "starting"):
         return _acting("Stopping the container", base.Step.STOP_CONTAINER, operation="stopping")
-    if observed.passed_through:
+    if observed.dedicated.passed_through:
         return _acting("Returning the dedicated interface to the host", base.Step.REPAIR_NETWORKS, operation="stopping")
     return Plan(Outcome("ready", reasons.STOPPED, "The container is stopped, as the spec asks"))
 
 
-def _absent(desired: Desired, observed: base.Observed) -> Plan:
+def _absent(desired: Desired, observed: Observed) -> Plan:
     # An image that was allowed before may be used again: the policy applies to new references only.
     new_image = desired.image_source != desired.target.spec.image_reference
     if refusal := _refusal(desired, observed, checked=new_image):
@@ -118,7 +119,7 @@ def _absent(desired: Desired, observed: base.Observed) -> Plan:
     return _acting(f"Creating the container from {image}", *steps, operation="creating", restart=_satisfied(desired))
 
 
-def _refusal(desired: Desired, observed: base.Observed, *, checked: bool) -> Outcome | None:
+def _refusal(desired: Desired, observed: Observed, *, checked: bool) -> Outcome | None:
     """Why the controller may not start the container now; ``checked``: the image policy applies.
 
     This gates only our own starts; a running container is left running.
@@ -130,7 +131,7 @@ def _refusal(desired: Desired, observed: base.Observed, *, checked: bool) -> Out
     return preconditions.to_start(observed)
 
 
-def _existing(desired: Desired, observed: base.Observed) -> Plan:
+def _existing(desired: Desired, observed: Observed) -> Plan:
     change = _change(desired, observed)
     maintenance = _maintenance(desired, observed)
     if change and (refusal := _refusal(desired, observed, checked=True)):
@@ -145,7 +146,7 @@ def _existing(desired: Desired, observed: base.Observed) -> Plan:
     return _running(desired, observed, maintenance)
 
 
-def _change(desired: Desired, observed: base.Observed) -> Literal["resolve", "replace"] | None:
+def _change(desired: Desired, observed: Observed) -> Literal["resolve", "replace"] | None:
     """Whether the changed spec requires resolving the image or replacing the container."""
     target, made_from = desired.target, observed.made_from
     if not desired.spec_changed:
@@ -162,17 +163,17 @@ def _change(desired: Desired, observed: base.Observed) -> Literal["resolve", "re
     return "replace" if rewired and not desired.in_place else None
 
 
-def _unreadable(desired: Desired, observed: base.Observed) -> bool:
+def _unreadable(desired: Desired, observed: Observed) -> bool:
     """Whether it was adopted without a readable spec: such a container is not changed until the spec changes."""
     return observed.made_from is None and desired.applied_generation is None
 
 
-def _image_differs(target: base.Target, observed: base.Observed) -> bool:
+def _image_differs(target: base.Target, observed: Observed) -> bool:
     """Whether both reference and pin differ: two references to one image, or two forms of one pin, are equal."""
-    return observed.image_source != target.spec.image_reference and observed.image != target.image
+    return observed.image.source != target.spec.image_reference and observed.image.pin != target.image
 
 
-def _start(desired: Desired, observed: base.Observed) -> Plan:
+def _start(desired: Desired, observed: Observed) -> Plan:
     if refusal := _refusal(desired, observed, checked=False):
         return Plan(refusal, operation="starting" if refusal.kind == "waiting" else None)
     if _due_for_replacement(desired, observed):
@@ -186,7 +187,7 @@ def _start(desired: Desired, observed: base.Observed) -> Plan:
     return _acting("Starting the container", *steps, operation="starting", restart=_satisfied(desired))
 
 
-def _running(desired: Desired, observed: base.Observed, maintenance: tuple[base.Step, ...]) -> Plan:
+def _running(desired: Desired, observed: Observed, maintenance: tuple[base.Step, ...]) -> Plan:
     intent = _restart_asked(desired, observed)
     if intent and observed.started_at and intent.previous_started_at == observed.started_at:
         if refusal := _refusal(desired, observed, checked=False):
@@ -204,7 +205,7 @@ def _replacing(desired: Desired) -> Plan:
     return _acting("Replacing the container", base.Step.REPLACE_CONTAINER, operation="updating", restart=restart)
 
 
-def _due_for_replacement(desired: Desired, observed: base.Observed) -> bool:
+def _due_for_replacement(desired: Desired, observed: Observed) -> bool:
     """Whether a start that is due anyway should use a new container, because the old one may not open a serial port.
 
     A running container is never replaced for this: serial ports are documented to change in place.
@@ -212,25 +213,25 @@ def _due_for_replacement(desired: Desired, observed: base.Observed) -> bool:
     return drift.needs_rights(observed) and not desired.replacement_failed
 
 
-def _maintenance(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
+def _maintenance(desired: Desired, observed: Observed) -> tuple[base.Step, ...]:
     """Repairs on a running container that need no restart."""
     if not observed.running:
-        return (base.Step.REPAIR_NETWORKS,) if observed.passed_through else ()
+        return (base.Step.REPAIR_NETWORKS,) if observed.dedicated.passed_through else ()
     found = drift.network_drift(desired.target.spec, observed)
     repair = (base.Step.REPAIR_NETWORKS,) if drift.repairable(found) else ()
     attach = (base.Step.ATTACH_DEVICES,) if drift.repairable(drift.device_drift(observed)) else ()
-    pin = (base.Step.PIN_IMAGE,) if observed.unpinned else ()
+    pin = (base.Step.PIN_IMAGE,) if observed.image.unpinned else ()
     return (*repair, *attach, *pin, *_new_limits(desired, observed))
 
 
-def _new_limits(desired: Desired, observed: base.Observed) -> tuple[base.Step, ...]:
+def _new_limits(desired: Desired, observed: Observed) -> tuple[base.Step, ...]:
     if not desired.spec_changed or _unreadable(desired, observed):
         return ()
     desired_resources = desired.target.spec.resources
-    return (base.Step.UPDATE_RESOURCES,) if drift.resources_differ(desired_resources, observed.resources) else ()
+    return (base.Step.UPDATE_RESOURCES,) if drift.resources_differ(desired_resources, observed.limits) else ()
 
 
-def _restart_asked(desired: Desired, observed: base.Observed) -> RestartIntent | None:
+def _restart_asked(desired: Desired, observed: Observed) -> RestartIntent | None:
     """The restart that ``spec.restartedAt`` requests, with the start time it replaces; "" if no restart is needed."""
     token = desired.target.spec.restarted_at
     if token is None or (desired.restart and desired.restart.token == token):
@@ -247,7 +248,7 @@ def _satisfied(desired: Desired) -> RestartIntent | None:
     return RestartIntent(token=token) if token else None
 
 
-def _current_outcome(desired: Desired, observed: base.Observed) -> Outcome:
+def _current_outcome(desired: Desired, observed: Observed) -> Outcome:
     """The state of an existing container that no step can change now."""
     if desired.replacement_failed:
         message = "The new container did not run, so the old one was started again: correct the spec"

@@ -9,36 +9,36 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from controller.api import reasons, runtimes
-from controller.backends import base
+from controller.backends.observation import Observed
 from controller.runtimes import drift
 from controller.runtimes.outcome import Kind, Outcome
 
 
-def to_start(observed: base.Observed) -> Outcome | None:
+def to_start(observed: Observed) -> Outcome | None:
     """The blocker of a start; None when the container can be started."""
     return _missing_parent(observed) or _missing_device(observed) or _start_blocker(observed)
 
 
-def to_run_as_asked(spec: runtimes.RuntimeSpec, observed: base.Observed) -> Outcome | None:
+def to_run_as_asked(spec: runtimes.RuntimeSpec, observed: Observed) -> Outcome | None:
     """What keeps a started runtime from being ready; None when it runs as its spec asks."""
     return _not_running(observed) or _missing_parent(observed) or _drift(spec, observed)
 
 
-def _start_blocker(observed: base.Observed) -> Outcome | None:
+def _start_blocker(observed: Observed) -> Outcome | None:
     if not observed.start_blockers:
         return None
     reason, message = observed.start_blockers[0]
     return Outcome(_kind(reason), reason, message)
 
 
-def _missing_parent(observed: base.Observed) -> Outcome | None:
-    if not observed.missing_parents:
+def _missing_parent(observed: Observed) -> Outcome | None:
+    if not observed.network.missing_parents:
         return None
-    missing = ", ".join(observed.missing_parents)
+    missing = ", ".join(observed.network.missing_parents)
     return Outcome("waiting", reasons.PARENT_MISSING, f"The host has no interface {missing} now: plug it in")
 
 
-def _missing_device(observed: base.Observed) -> Outcome | None:
+def _missing_device(observed: Observed) -> Outcome | None:
     """A required device that is not plugged in."""
     missing = next((device for device in observed.devices if device.required and not device.path), None)
     if missing is None:
@@ -47,7 +47,7 @@ def _missing_device(observed: base.Observed) -> Outcome | None:
     return Outcome("waiting", reasons.DEVICE_MISSING, f"{detail}: plug it in")
 
 
-def _drift(spec: runtimes.RuntimeSpec, observed: base.Observed) -> Outcome | None:
+def _drift(spec: runtimes.RuntimeSpec, observed: Observed) -> Outcome | None:
     """Drift of networks and devices: retried, or waiting for what it depends on."""
     required = {device.name for device in observed.devices if device.required}
     devices = [found for found in drift.device_drift(observed) if _affects_ready(found, required)]
@@ -64,7 +64,7 @@ def _affects_ready(drift_found: drift.Drift, required: Collection[str]) -> bool:
     return drift_found.awaits != reasons.DEVICE_MISSING or drift_found.name in required
 
 
-def _not_running(observed: base.Observed) -> Outcome | None:
+def _not_running(observed: Observed) -> Outcome | None:
     """Why a started runtime is not running."""
     if observed.blocker:
         return Outcome(*observed.blocker)
@@ -74,7 +74,7 @@ def _not_running(observed: base.Observed) -> Outcome | None:
     return None
 
 
-def _end(observed: base.Observed) -> str:
+def _end(observed: Observed) -> str:
     return "out of memory" if observed.oom_killed else f"exit code {observed.exit_code}"
 
 

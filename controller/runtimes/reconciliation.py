@@ -15,6 +15,7 @@ from controller import errors, names
 from controller.api import reasons, runtimes
 from controller.api.runtime_status import RestartIntent, RuntimeStatus
 from controller.backends import base
+from controller.backends.observation import Observed
 from controller.backends.protocol import Reconcilable
 from controller.boottime import Boot
 from controller.machinery import conditions
@@ -73,7 +74,7 @@ class Reconciliation:
         self._target = context.target
         self._image_allowed = image_policy.allows(dependencies.image_prefixes, context.target.spec)
         self._previous = context.known
-        self._observed: base.Observed | None = None
+        self._observed: Observed | None = None
         self._knows_container = context.known.container_id is not None
         self._image = self._previous.image
         self._image_source = self._previous.image_source or ""
@@ -120,7 +121,7 @@ class Reconciliation:
 
     async def _plan(self) -> plan.Plan:
         if self._deleting:
-            return plan.make(self._desired(base.Observed()), base.Observed())
+            return plan.make(self._desired(Observed()), Observed())
         self._observed = observed = await self._dependencies.backend.observe(self._target)
         self._adopt(observed)
         return plan.make(self._desired(observed), observed)
@@ -129,20 +130,20 @@ class Reconciliation:
     def _deleting(self) -> bool:
         return self._context.runtime.metadata.deletion_timestamp is not None
 
-    def _adopt(self, observed: base.Observed) -> None:
+    def _adopt(self, observed: Observed) -> None:
         """Record an adoption; without an image pin in the status or from this pass, use the container's."""
         if observed.exists and observed.uid != self._target.uid and not self._knows_container:
             self._knows_container = True
             self._context.recorder.adopted()
         if not self._image and observed.exists:
-            self._image = observed.image
-            self._image_source = observed.image_source
+            self._image = observed.image.pin
+            self._image_source = observed.image.source
             if not self._image_source and observed.made_from:
                 self._image_source = observed.made_from.image_reference
         current = self._image_source == self._target.spec.image_reference
         self._target = replace(self._target, image=self._image if current else None)
 
-    def _desired(self, observed: base.Observed) -> plan.Desired:
+    def _desired(self, observed: Observed) -> plan.Desired:
         return plan.Desired(
             target=self._target,
             deleting=self._deleting,
@@ -167,7 +168,7 @@ class Reconciliation:
                 raise unrecorded
             await self._context.guard.check()
             self.acted = True
-            self._attribution.begin(step, self._observed or base.Observed(), self._dependencies.clock())
+            self._attribution.begin(step, self._observed or Observed(), self._dependencies.clock())
             await self._step(step)
 
     async def _record(self, current: plan.Plan) -> errors.ApiError | None:

@@ -7,6 +7,7 @@ from controller.api import reasons, runtimes
 from controller.api import restart_causes as causes
 from controller.api.runtime_status import RuntimeStatus
 from controller.backends import base
+from controller.backends.observation import Observed
 from controller.machinery import conditions
 from controller.runtimes import drift
 from controller.runtimes.restart_context import Attribution
@@ -29,14 +30,14 @@ class RestartAttribution:
         self.began_at = 0.0
         self.found_stopped = False
 
-    def begin(self, step: base.Step, observed: base.Observed, now: float) -> None:
+    def begin(self, step: base.Step, observed: Observed, now: float) -> None:
         """Note that a step begins; ``observed`` is the state before it."""
         if step in _STARTING_OR_STOPPING:
             self.began_at = now
             self.why = self._why(step, observed) or self.why
             self.found_stopped = step is base.Step.START_CONTAINER
 
-    def _why(self, step: base.Step, observed: base.Observed) -> Attribution | None:
+    def _why(self, step: base.Step, observed: Observed) -> Attribution | None:
         spec = self._runtime.spec
         match step:
             case base.Step.REPLACE_CONTAINER | base.Step.FINISH_REPLACEMENT:

@@ -14,7 +14,7 @@ from controller import names
 from controller.api import reasons
 from controller.api import restart_causes as causes
 from controller.api.runtime_status import RestartRecord, RuntimeStatus
-from controller.backends import base
+from controller.backends.observation import Observed
 from controller.machinery import conditions
 from controller.runtimes.engine_contact import Absence
 
@@ -60,7 +60,7 @@ class RestartContext:
     adopted: bool = False
 
 
-def why(previous: RuntimeStatus, observed: base.Observed, context: RestartContext, *, ended: bool) -> Attribution:
+def why(previous: RuntimeStatus, observed: Observed, context: RestartContext, *, ended: bool) -> Attribution:
     """The cause of the stop, the start, or both between two observations; ``ended``: it stopped in between."""
     if own_cause := _own_cause(previous, observed, context):
         return own_cause
@@ -69,7 +69,7 @@ def why(previous: RuntimeStatus, observed: base.Observed, context: RestartContex
     return (_of_end if ended else _of_start)(previous, observed, context)
 
 
-def _own_cause(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution | None:
+def _own_cause(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> Attribution | None:
     """The cause, if we acted ourselves: in this pass, or in one that a crash of the controller interrupted."""
     if context.own:
         return context.own
@@ -81,7 +81,7 @@ def _own_cause(previous: RuntimeStatus, observed: base.Observed, context: Restar
     return None
 
 
-def _of_end(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution:
+def _of_end(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> Attribution:
     if restarted_by_engine(previous, observed):
         return _crash(previous, observed)
     if _by_engine(previous, observed, context):
@@ -89,7 +89,7 @@ def _of_end(previous: RuntimeStatus, observed: base.Observed, context: RestartCo
     return _crash(previous, observed) if observed.error else _by_hand(previous, observed, context)
 
 
-def _of_start(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution:
+def _of_start(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> Attribution:
     """The cause of a start; usually that of the stop before it."""
     if _by_engine(previous, observed, context):
         return Attribution(causes.DAEMON_RESTARTED, "Docker was restarted")
@@ -99,7 +99,7 @@ def _of_start(previous: RuntimeStatus, observed: base.Observed, context: Restart
     return _crash(previous, observed) if crashed else _by_hand(previous, observed, context)
 
 
-def _by_hand(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution:
+def _by_hand(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> Attribution:
     if not same_container(previous, observed):
         return Attribution(causes.BY_HAND, "The container was removed")
     if context.watched or context.found_stopped or not observed.running:
@@ -107,13 +107,13 @@ def _by_hand(previous: RuntimeStatus, observed: base.Observed, context: RestartC
     return Attribution(causes.UNKNOWN, "It happened while the controller was not watching")
 
 
-def restarted_by_engine(previous: RuntimeStatus, observed: base.Observed) -> bool:
+def restarted_by_engine(previous: RuntimeStatus, observed: Observed) -> bool:
     """Whether the engine restarted it after a crash."""
     more = observed.restart_count > previous.engine_restart_count
     return same_container(previous, observed) and (observed.state == "restarting" or more)
 
 
-def _crash(previous: RuntimeStatus, observed: base.Observed) -> Attribution:
+def _crash(previous: RuntimeStatus, observed: Observed) -> Attribution:
     """The cause of a crash. The status already describes this exit if it has the same ``finished_at``."""
     seen = observed.finished_at == previous.finished_at
     code = previous.exit_code if seen else observed.exit_code
@@ -143,7 +143,7 @@ def _last_stop(status: RuntimeStatus) -> RestartRecord | None:
     return last if last and last.event == "Stopped" else None
 
 
-def same_container(previous: RuntimeStatus, observed: base.Observed) -> bool:
+def same_container(previous: RuntimeStatus, observed: Observed) -> bool:
     """Whether the container is the one of the previous observation."""
     return previous.container_id == observed.container_id
 
@@ -156,7 +156,7 @@ def _booted_since(previous: RuntimeStatus, context: RestartContext) -> bool:
     return later or previous.boot_id != context.boot_id
 
 
-def _by_engine(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> bool:
+def _by_engine(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> bool:
     """Whether a restart of the engine started it.
 
     The started container is often observed before the engine's return is noticed, hence the open end of the interval.

@@ -20,7 +20,7 @@ from controller.api.runtime_status import (
     RuntimeStatus,
     state_name,
 )
-from controller.backends import base
+from controller.backends.observation import Observed
 from controller.machinery import timestamps
 from controller.runtimes import restart_context
 from controller.runtimes.restart_context import Attribution, RestartContext
@@ -39,7 +39,7 @@ class History:
     last_restart: RestartRecord | None
 
 
-def starts(previous: RuntimeStatus, observed: base.Observed) -> int:
+def starts(previous: RuntimeStatus, observed: Observed) -> int:
     """The number of restarts since the previous observation."""
     if not observed.started_at or observed.started_at == previous.started_at:
         return 0
@@ -53,7 +53,7 @@ def starts(previous: RuntimeStatus, observed: base.Observed) -> int:
     )
 
 
-def history(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> History:
+def history(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> History:
     """The history after this observation; several starts since the previous one become one record with their number."""
     new, ended = starts(previous, observed), _ended(previous, observed, context)
     # A run that started and exited unobserved: its start follows the exit before it, its own exit has another cause.
@@ -79,7 +79,7 @@ def history(previous: RuntimeStatus, observed: base.Observed, context: RestartCo
     return History(previous.restart_count + new, (*previous.restarts, *found)[-RESTARTS_KEPT:], last)
 
 
-def _ended(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> bool:
+def _ended(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> bool:
     """Whether the run in the status ended; later runs up to this observation are recorded as starts only."""
     if previous.started_at is None:
         return False
@@ -93,7 +93,7 @@ def _ended(previous: RuntimeStatus, observed: base.Observed, context: RestartCon
     return previous.state in _UP
 
 
-def _cause_of_exit(previous: RuntimeStatus, observed: base.Observed, context: RestartContext) -> Attribution:
+def _cause_of_exit(previous: RuntimeStatus, observed: Observed, context: RestartContext) -> Attribution:
     """The cause of the exit of an unobserved run, which the engine started but did not restart."""
     started = previous.model_copy(update={"engine_restart_count": observed.restart_count})
     return restart_context.why(started, observed, context, ended=True)
@@ -104,7 +104,7 @@ def _is_over(previous: RuntimeStatus) -> bool:
     return previous.state not in _GOING
 
 
-def _end_time(observed: base.Observed, context: RestartContext) -> str:
+def _end_time(observed: Observed, context: RestartContext) -> str:
     """The end of the run; for a removed container the time of our step or of this observation."""
     return observed.finished_at or timestamps.rfc3339_micro(context.acted_at or context.now)
 

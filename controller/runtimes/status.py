@@ -21,6 +21,7 @@ from controller.api.runtime_status import (
     state_name,
 )
 from controller.backends import base
+from controller.backends.observation import Observed, ObservedLease
 from controller.machinery import conditions, timestamps
 from controller.machinery.conditions import Condition, ConditionStatus
 from controller.runtimes import drift, plan, restarts
@@ -53,7 +54,7 @@ class Report:
     outcome: Outcome
     now: float
     node: str | None
-    observed: base.Observed | None = None
+    observed: Observed | None = None
     image_source: str = ""
     image_allowed: bool = True
     operation: plan.Operation | None = None
@@ -139,7 +140,7 @@ def _conditions(previous: RuntimeStatus, report: Report) -> list[Condition]:
     return made + _observed_conditions(report, report.observed)
 
 
-def _observed_conditions(report: Report, observed: base.Observed) -> list[Condition]:
+def _observed_conditions(report: Report, observed: Observed) -> list[Condition]:
     if not observed.exists:
         return []
     made = [
@@ -160,19 +161,19 @@ def _observed_conditions(report: Report, observed: base.Observed) -> list[Condit
     return made
 
 
-def _network_condition(report: Report, observed: base.Observed) -> Condition:
+def _network_condition(report: Report, observed: Observed) -> Condition:
     found = drift.network_drift(report.target.spec, observed)
     if found:
         message = drift.describe(found)
         reason = drift.awaited(found) or reasons.DETACHED
         return _condition(report, names.NETWORK_ATTACHED, "False", reason, message)
-    if remarked := [interface for interface in observed.interfaces if interface.remark]:
+    if remarked := [interface for interface in observed.network.interfaces if interface.remark]:
         message = f"{remarked[0].name}: {reasons.meaning(remarked[0].remark)}"
         return _condition(report, names.NETWORK_ATTACHED, "True", remarked[0].remark, message)
     return _condition(report, names.NETWORK_ATTACHED, "True", reasons.ATTACHED, "All interfaces match the spec")
 
 
-def _device_condition(report: Report, observed: base.Observed) -> Condition:
+def _device_condition(report: Report, observed: Observed) -> Condition:
     found = drift.device_drift(observed)
     if found:
         reason = drift.awaited(found) or found[0].awaits or reasons.DETACHED
@@ -195,7 +196,7 @@ def _condition(report: Report, kind: str, state: ConditionStatus, reason: str, m
     )
 
 
-def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> dict[str, Any]:
+def _facts(previous: RuntimeStatus, report: Report, observed: Observed) -> dict[str, Any]:
     known = restarts.history(previous, observed, report.restart_context)
     facts = {
         "restart_count": known.count,
@@ -209,7 +210,7 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
         "boot_id": report.restart_context.boot_id or None,
         "started_seconds": _started_seconds(previous, observed),
         "finished_at": observed.finished_at or previous.finished_at,
-        "internal_ip": observed.internal_ip or None,
+        "internal_ip": observed.network.internal_ip or None,
         "interfaces": _interfaces(previous, report, observed),
         "serial_ports": _serial_ports(report, observed),
         **_image(previous, report, observed),
@@ -219,25 +220,25 @@ def _facts(previous: RuntimeStatus, report: Report, observed: base.Observed) -> 
     return facts
 
 
-def _started_seconds(previous: RuntimeStatus, observed: base.Observed) -> int | None:
+def _started_seconds(previous: RuntimeStatus, observed: Observed) -> int | None:
     """The start time in seconds since boot of the run that began at ``started_at``."""
     if observed.started_seconds is not None:
         return int(observed.started_seconds)
     return previous.started_seconds if observed.started_at in ("", previous.started_at) else None
 
 
-def _image(previous: RuntimeStatus, report: Report, observed: base.Observed) -> dict[str, Any]:
+def _image(previous: RuntimeStatus, report: Report, observed: Observed) -> dict[str, Any]:
     """The image pin and its source; while a container with another pin exists, that one is reported."""
     image, source = report.target.image, report.image_source
-    if observed.exists and observed.image != image:
-        image, source = observed.image, observed.image_source
+    if observed.exists and observed.image.pin != image:
+        image, source = observed.image.pin, observed.image.source
     if not image:
         return {}
     older = previous.image if previous.image not in (None, image) else previous.previous_image
     return {"image": image, "image_source": source or None, "previous_image": older}
 
 
-def _interfaces(previous: RuntimeStatus, report: Report, observed: base.Observed) -> tuple[InterfaceStatus, ...]:
+def _interfaces(previous: RuntimeStatus, report: Report, observed: Observed) -> tuple[InterfaceStatus, ...]:
     """Every interface of the spec; a missing one keeps its MAC address for its return."""
     known = {interface.name: interface for interface in previous.interfaces}
     known |= {
@@ -248,12 +249,12 @@ def _interfaces(previous: RuntimeStatus, report: Report, observed: base.Observed
             gateway=interface.gateway,
             lease=_lease(interface.lease),
         )
-        for interface in observed.interfaces
+        for interface in observed.network.interfaces
     }
     return tuple(known[desired.name] for desired in report.target.spec.interfaces if desired.name in known)
 
 
-def _serial_ports(report: Report, observed: base.Observed) -> tuple[SerialPortStatus, ...]:
+def _serial_ports(report: Report, observed: Observed) -> tuple[SerialPortStatus, ...]:
     """Every port of the spec; leftovers of a removed port show only in the condition."""
     desired = {port.name for port in report.target.spec.serial_ports}
     return tuple(
@@ -263,5 +264,5 @@ def _serial_ports(report: Report, observed: base.Observed) -> tuple[SerialPortSt
     )
 
 
-def _lease(found: base.ObservedLease | None) -> LeaseStatus | None:
+def _lease(found: ObservedLease | None) -> LeaseStatus | None:
     return LeaseStatus(**dataclasses.asdict(found)) if found else None

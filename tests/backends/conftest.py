@@ -21,6 +21,7 @@ from controller.backends import base
 from controller.backends.base import Identity, Target
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host_services import HostServices
+from controller.backends.observation import Observed
 from controller.backends.pods import naming
 from controller.backends.pods.backend import PodsBackend
 from controller.devices.serial import SerialDevice
@@ -87,7 +88,7 @@ class BackendHarness:
             target = dataclasses.replace(target, uid=self.uids[target.name])
         return await self.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER)
 
-    async def settled(self, target: Target, *, healthy: bool = False) -> base.Observed:
+    async def settled(self, target: Target, *, healthy: bool = False) -> Observed:
         """The state once it no longer starts or stops; ``healthy``: and once its health is decided, too."""
         return await self._until(
             target,
@@ -96,17 +97,17 @@ class BackendHarness:
             ),
         )
 
-    async def blocked(self, target: Target, reason: str) -> base.Observed:
+    async def blocked(self, target: Target, reason: str) -> Observed:
         """The state once it has a blocker with this reason."""
         return await self._until(
             target, lambda observed: observed.blocker is not None and observed.blocker.reason == reason
         )
 
-    async def _until(self, target: Target, wanted: Callable[[base.Observed], bool]) -> base.Observed:
+    async def _until(self, target: Target, wanted: Callable[[Observed], bool]) -> Observed:
         """The first state that matches, checked at every change."""
         async with asyncio.timeout(60), aclosing(self.backend.changes()) as changes:
             async for _ in changes:
-                observed: base.Observed = await self.backend.observe(target)
+                observed: Observed = await self.backend.observe(target)
                 if wanted(observed):
                     return observed
         raise AssertionError("the changes ended")

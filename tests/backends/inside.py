@@ -38,5 +38,5 @@ def changed(target: Target, **spec: Any) -> Target:
 async def in_order(harness: BackendHarness, target: Target) -> bool:
     """Whether the backend observes exactly the interfaces of the spec, all in order."""
     observed = await harness.backend.observe(target)
-    assert {found.name: found.detail for found in observed.interfaces if not found.in_order} == {}
-    return observed.internal_attached and len(observed.interfaces) == len(target.spec.interfaces)
+    assert {found.name: found.detail for found in observed.network.interfaces if not found.in_order} == {}
+    return observed.network.internal_attached and len(observed.network.interfaces) == len(target.spec.interfaces)

@@ -12,6 +12,7 @@ import pytest
 from controller import errors
 from controller.api import reasons
 from controller.backends import base
+from controller.backends.observation import Observed
 from tests.backends.conftest import BackendHarness
 
 pytestmark = pytest.mark.timeout(300)
@@ -30,7 +31,7 @@ def harness(request: pytest.FixtureRequest) -> BackendHarness:
 async def test_a_runtime_that_does_not_exist_is_observed_as_absent(harness: BackendHarness) -> None:
     observed = await harness.backend.observe(harness.target())
 
-    assert observed == base.Observed()
+    assert observed == Observed()
 
 
 async def test_a_runtime_runs_with_its_spec_and_records_it(harness: BackendHarness) -> None:
@@ -42,12 +43,14 @@ async def test_a_runtime_runs_with_its_spec_and_records_it(harness: BackendHarne
     assert observed.running
     assert observed.made_from == target.spec
     assert observed.uid == target.uid
-    assert observed.image == target.image
-    assert observed.image_source == target.spec.image_reference
-    assert observed.internal_attached
-    assert ipaddress.IPv4Address(observed.internal_ip).is_private or observed.internal_ip.startswith("100.")
-    assert observed.resources.cpu == "500m"
-    assert observed.resources.memory == str(64 * 2**20)
+    assert observed.image.pin == target.image
+    assert observed.image.source == target.spec.image_reference
+    assert observed.network.internal_attached
+    assert ipaddress.IPv4Address(observed.network.internal_ip).is_private or observed.network.internal_ip.startswith(
+        "100."
+    )
+    assert observed.limits.cpu == "500m"
+    assert observed.limits.memory == str(64 * 2**20)
     assert observed.started_at
 
 
@@ -119,7 +122,7 @@ async def test_a_removed_runtime_leaves_nothing(harness: BackendHarness) -> None
     await harness.down(target)
     await harness.down(target)
 
-    assert await harness.backend.observe(target) == base.Observed()
+    assert await harness.backend.observe(target) == Observed()
     assert await harness.backend.list_containers() == []
 
 
@@ -141,7 +144,7 @@ async def test_limits_change_on_the_running_container_and_can_be_lifted(harness:
         observed = await harness.backend.observe(desired)
         expected = {"cpu": limits["cpu"], "memory": limits["memory"] and str(128 * 2**20)}
 
-        assert observed.resources.model_dump() == expected
+        assert observed.limits.model_dump() == expected
         assert observed.started_at == before.started_at
 
 

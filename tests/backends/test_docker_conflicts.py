@@ -48,7 +48,7 @@ async def test_a_running_runtime_keeps_running_and_the_other_machine_is_named(
         await anext(guard.changes())
 
     observed = await harness.backend.observe(target)
-    (found,) = observed.interfaces
+    (found,) = observed.network.interfaces
     assert (found.in_order, found.awaits) == (False, reasons.ADDRESS_CONFLICT)
     assert mac in found.detail
     assert observed.started_at == before.started_at

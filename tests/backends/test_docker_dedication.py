@@ -15,6 +15,7 @@ from controller import errors
 from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
+from controller.backends.observation import Observed
 from controller.network.interface_passthrough import InterfacePassthrough
 from tests.backends.conftest import BackendHarness, NewBackend, interface
 from tests.backends.inside import changed, links_of
@@ -47,7 +48,7 @@ def on_host(name: str) -> tuple[Any, ...]:
 async def has_it(harness: BackendHarness, target: Target, nic: Lan) -> bool:
     """Whether the interface is in the runtime under its name, is up, and the backend reports no fault."""
     links = {link.name: link for link in (await links_of(harness, target)).links}
-    fault = (await harness.backend.observe(target)).dedicated_fault
+    fault = (await harness.backend.observe(target)).dedicated.fault
     return fault == "" and nic.parent in links and links[nic.parent].up
 
 
@@ -63,7 +64,7 @@ async def test_it_is_moved_in_and_returned_unchanged_at_a_stop(harness: BackendH
 
     assert on_host(nic.parent) == before
     assert nic.ping(nic.address(2))
-    assert not (await harness.backend.observe(target)).passed_through
+    assert not (await harness.backend.observe(target)).dedicated.passed_through
 
 
 async def test_an_interface_that_was_down_is_returned_down(harness: BackendHarness, nic: Lan) -> None:
@@ -113,7 +114,7 @@ async def test_it_is_returned_after_a_crash_of_container_and_controller(
     another = BackendHarness(new_backend(harness.install_id), harness.install_id, harness.image)
 
     observed = await another.backend.observe(target)
-    assert (observed.passed_through, on_host(nic.parent)) == (True, ())
+    assert (observed.dedicated.passed_through, on_host(nic.parent)) == (True, ())
     await another.run(target, base.Step.REPAIR_NETWORKS)
 
     assert on_host(nic.parent) == before
@@ -141,7 +142,7 @@ async def test_it_is_returned_from_a_container_that_somebody_removed(
     before = on_host(nic.parent)
     target = await harness.up(harness.target(interfaces=[], dedicatedInterface=nic.parent))
     api.remove_container(target.identity.device_id, force=True)
-    assert (await harness.backend.observe(target)).passed_through
+    assert (await harness.backend.observe(target)).dedicated.passed_through
 
     await harness.run(target, base.Step.REPAIR_NETWORKS)
 
@@ -178,7 +179,7 @@ async def test_it_is_moved_in_and_out_while_the_runtime_runs(harness: BackendHar
     target = await harness.up(harness.target(interfaces=[]))
     started = (await harness.backend.observe(target)).started_at
     desired = changed(target, dedicatedInterface=nic.parent)
-    assert (await harness.backend.observe(desired)).dedicated_fault
+    assert (await harness.backend.observe(desired)).dedicated.fault
 
     await harness.run(desired, base.Step.REPAIR_NETWORKS)
     assert await has_it(harness, desired, nic)
@@ -220,7 +221,7 @@ async def test_a_second_runtime_is_refused(harness: BackendHarness, nic: Lan) ->
 
 async def refusal(harness: BackendHarness, name: str, **spec: Any) -> tuple[str, str]:
     """The reason and message of the refusal."""
-    observed: base.Observed = await harness.backend.observe(harness.target("plc9", dedicatedInterface=name, **spec))
+    observed: Observed = await harness.backend.observe(harness.target("plc9", dedicatedInterface=name, **spec))
     return observed.start_blockers[0]
 
 
@@ -290,7 +291,7 @@ async def test_an_interface_whose_name_is_taken_on_the_host_is_not_lost(harness:
 
     with pytest.raises(errors.Retry):
         await harness.run(target, base.Step.STOP_CONTAINER)
-    assert (await harness.backend.observe(target)).passed_through
+    assert (await harness.backend.observe(target)).dedicated.passed_through
     run("ip", "link", "delete", nic.parent)
     await harness.run(target, base.Step.REPAIR_NETWORKS)
 

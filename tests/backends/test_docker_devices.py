@@ -16,9 +16,10 @@ import pytest
 from controller import errors
 from controller.api import reasons
 from controller.backends import base
-from controller.backends.base import ObservedDevice, Target
+from controller.backends.base import Target
 from controller.backends.docker.backend import DEFAULT_PIDS_LIMIT
 from controller.backends.docker.containers import confinement
+from controller.backends.observation import Observed, ObservedDevice
 from controller.container_root import Process
 from controller.devices import nodes
 from controller.devices.serial import SerialDevice, SerialDevices
@@ -60,7 +61,7 @@ def inside(api: Any, target: Target, program: str) -> str:
 
 async def seen(harness: BackendHarness, target: Target) -> ObservedDevice:
     """The observed state of its only port."""
-    observed: base.Observed = await harness.backend.observe(target)
+    observed: Observed = await harness.backend.observe(target)
     (found,) = observed.devices
     return found
 

@@ -12,7 +12,8 @@ import pytest
 
 from controller.api import reasons
 from controller.backends import base
-from controller.backends.base import Observed, Target
+from controller.backends.base import Target
+from controller.backends.observation import Observed
 from controller.network import resolver
 from controller.network.dhcp.lease_manager import LeaseManager
 from tests.backends.conftest import BackendHarness, NewBackend
@@ -59,14 +60,14 @@ class Controller:
                 observed: Observed = await self._harness.backend.observe(target)
                 if wanted(observed):
                     return observed
-                if any(not found.in_order and not found.awaits for found in observed.interfaces):
+                if any(not found.in_order and not found.awaits for found in observed.network.interfaces):
                     await self._harness.run(target, base.Step.REPAIR_NETWORKS)
                 else:
                     await self._changed.wait()
 
     async def leased(self, target: Target) -> str:
         """The address of the runtime's first interface, once all are in order."""
-        return (await self.until(target, in_order)).interfaces[0].address
+        return (await self.until(target, in_order)).network.interfaces[0].address
 
     async def _follow(self) -> None:
         async for _ in self._leases.changes():
@@ -82,12 +83,16 @@ async def controller(harness: BackendHarness, leases: LeaseManager) -> AsyncIter
 
 def in_order(observed: Observed) -> bool:
     """Whether it runs with all its interfaces in order."""
-    return observed.running and bool(observed.interfaces) and all(found.in_order for found in observed.interfaces)
+    return (
+        observed.running
+        and bool(observed.network.interfaces)
+        and all(found.in_order for found in observed.network.interfaces)
+    )
 
 
 def waiting_for(reason: str) -> Callable[[Observed], bool]:
     """Match observations whose first interface waits for this reason."""
-    return lambda observed: observed.interfaces[0].awaits == reason
+    return lambda observed: observed.network.interfaces[0].awaits == reason
 
 
 async def test_a_runtime_answers_at_its_leased_address(
@@ -97,7 +102,7 @@ async def test_a_runtime_answers_at_its_leased_address(
 
     observed = await controller.until(target, in_order)
 
-    (interface,) = observed.interfaces
+    (interface,) = observed.network.interfaces
     assert lan.ping(interface.address)
     assert lan.mac_of(interface.address) == "02:ab:00:00:00:21"
     assert server.given()["02:ab:00:00:00:21"] == (
@@ -160,10 +165,10 @@ async def test_another_controller_takes_over_without_losing_the_address(
     assert lan.ping(address)
     async with Controller(harness, later) as another:
         observed = await another.until(target, in_order)  # the server is down, but the lease has not expired
-        assert (observed.interfaces[0].address, observed.started_at) == (address, started)
-        assert observed.interfaces[0].remark == reasons.LEASE_UNRENEWED
+        assert (observed.network.interfaces[0].address, observed.started_at) == (address, started)
+        assert observed.network.interfaces[0].remark == reasons.LEASE_UNRENEWED
         server.start()
-        await another.until(target, lambda seen: not seen.interfaces[0].remark)
+        await another.until(target, lambda seen: not seen.network.interfaces[0].remark)
     later.close()
 
 
@@ -206,8 +211,10 @@ async def test_a_renumbered_lan_changes_the_address_of_a_running_runtime(
     server.forget()
 
     with DhcpServer(lan, tmp_path, *soon):
-        observed = await controller.until(target, lambda seen: in_order(seen) and seen.interfaces[0].address != address)
-        (interface,) = observed.interfaces
+        observed = await controller.until(
+            target, lambda seen: in_order(seen) and seen.network.interfaces[0].address != address
+        )
+        (interface,) = observed.network.interfaces
         assert lan.ping(interface.address)
 
     assert "DHCPNAK" in server.log
@@ -222,11 +229,11 @@ async def test_the_address_survives_replugging_the_parent(
     started = (await harness.backend.observe(target)).started_at
 
     lan.unplug()
-    await controller.until(target, lambda seen: bool(seen.missing_parents))
+    await controller.until(target, lambda seen: bool(seen.network.missing_parents))
     lan.plug()
 
     observed = await controller.until(target, in_order)
-    assert (observed.interfaces[0].address, observed.started_at) == (address, started)
+    assert (observed.network.interfaces[0].address, observed.started_at) == (address, started)
     assert lan.ping(address)
 
 

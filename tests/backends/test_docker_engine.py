@@ -77,7 +77,7 @@ async def test_runtimes_and_events_survive_a_restart_of_the_engine(
 
     observed = await own_harness.backend.observe(target)
     assert observed.running
-    assert all(found.in_order for found in observed.interfaces)
+    assert all(found.in_order for found in observed.network.interfaces)
     assert lan.ping(lan.address(11))
     await own_harness.backend.purge(volumes=True)
 

@@ -31,7 +31,7 @@ async def test_a_replugged_parent_is_used_again(harness: BackendHarness, lan: La
     await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert without.running
-    assert without.missing_parents == (lan.parent,)
+    assert without.network.missing_parents == (lan.parent,)
     assert missing.value.reason == reasons.PARENT_MISSING
     assert lan.mac_of(lan.address(10)) == mac
     assert (await harness.backend.observe(target)).started_at == without.started_at
@@ -114,9 +114,9 @@ async def test_a_vlan_is_created_for_a_runtime_recovers_with_its_nic_and_is_remo
         before = await pid_of(harness, target)
 
         lan.unplug()
-        assert (await backend.observe(target)).missing_parents == (name,)
+        assert (await backend.observe(target)).network.missing_parents == (name,)
         lan.plug()
-        assert (await backend.observe(target)).missing_parents == ()
+        assert (await backend.observe(target)).network.missing_parents == ()
         await harness.run(target, base.Step.REPAIR_NETWORKS)
 
         assert lan.ping(lan.address(10))

@@ -8,8 +8,8 @@ import docker
 import pytest
 
 from controller.api import reasons
-from controller.backends import base
 from controller.backends.docker.containers import create_body
+from controller.backends.observation import Observed
 from controller.runtimes import drift
 from tests.backends.conftest import BackendHarness
 
@@ -27,9 +27,9 @@ async def test_an_unsupported_memory_limit_is_a_warning_and_no_drift(
     monkeypatch.setattr(create_body, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
     target = await harness.up(harness.target(resources={"memory": "64Mi"}))
 
-    observed: base.Observed = await harness.backend.observe(target)
+    observed: Observed = await harness.backend.observe(target)
 
-    assert not drift.resources_differ(target.spec.resources, observed.resources)
+    assert not drift.resources_differ(target.spec.resources, observed.limits)
     assert [reason for reason, _ in observed.warnings] == [reasons.MEMORY_UNBOUNDED]
     assert (await harness.backend.observe(harness.target())).warnings == ()
     assert "memory" not in (await harness.backend.survey()).bounds
@@ -41,6 +41,6 @@ async def test_a_limit_that_somebody_removed_is_drift_and_no_warning(
     with monkeypatch.context() as before:
         before.setattr(create_body, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
         target = await harness.up(harness.target(resources={"memory": "64Mi"}))
-    observed: base.Observed = await harness.backend.observe(target)
-    assert drift.resources_differ(target.spec.resources, observed.resources)
+    observed: Observed = await harness.backend.observe(target)
+    assert drift.resources_differ(target.spec.resources, observed.limits)
     assert observed.warnings == ()

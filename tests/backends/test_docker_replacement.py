@@ -63,7 +63,7 @@ async def test_an_interrupted_replacement_converges(
 
     observed = await harness.backend.observe(desired)
     assert observed.running
-    assert observed.image == desired.image != old.image
+    assert observed.image.pin == desired.image != old.image
     assert not observed.predecessor
     assert [orphan.name for orphan in await harness.backend.list_containers()] == [desired.identity.device_id]
     assert lan.mac_of(lan.address(10)) == mac

@@ -11,6 +11,7 @@ from controller import errors
 from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
+from controller.backends.observation import Observed
 from controller.backends.pods import naming, template
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
@@ -78,7 +79,7 @@ async def test_unsupported_features_are_refused_and_leave_nothing_behind(
         await harness.run(target, base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER)
 
     assert refused.value.reason == reason
-    assert await harness.backend.observe(target) == base.Observed()
+    assert await harness.backend.observe(target) == Observed()
 
 
 @pytest.mark.parametrize(("spec", "reason"), IMPOSSIBLE, ids=IMPOSSIBLE_IDS)

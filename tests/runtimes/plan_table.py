@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from controller.api import reasons, runtimes
 from controller.backends import base
+from controller.backends.observation import Observed, ObservedDevice, ObservedImage, ObservedInterface, ObservedNetwork
 from controller.runtimes import plan
 
 LAN = runtimes.Interface(name="lan0", parent_interface="eth0", mode="Static", address="10.0.0.5", subnet="10.0.0.0/24")
@@ -15,20 +16,30 @@ STARTED = "2026-01-01T00:00:00Z"
 TOKEN = "2026-02-02T00:00:00Z"
 
 CREATE = ["ResolveImage", "CreateContainer", "StartContainer"]
-RUNNING = base.Observed(
+RUNNING = Observed(
     state="running",
     container_id="c1",
-    image="pin-1",
-    image_source="registry/plc:1",
+    image=ObservedImage("pin-1", "registry/plc:1"),
     made_from=SPEC,
     uid="uid-1",
     started_at=STARTED,
-    interfaces=(base.ObservedInterface(name="lan0", parent_interface="eth0", attached=True),),
-    internal_attached=True,
+    network=ObservedNetwork(
+        interfaces=(ObservedInterface(name="lan0", parent_interface="eth0", attached=True),), internal_attached=True
+    ),
 )
-DETACHED = (base.ObservedInterface(name="lan0", parent_interface="eth0"),)
+DETACHED = (ObservedInterface(name="lan0", parent_interface="eth0"),)
 EXITED = replace(RUNNING, state="exited")
-ABSENT = base.Observed()
+ABSENT = Observed()
+
+
+def seen(before: Observed = RUNNING, **changed: Any) -> Observed:
+    """The observation with other values; the fields of a facet's part go by their own names."""
+    parts = {}
+    for part in ("network", "dedicated", "image"):
+        kept = getattr(before, part)
+        own = {name: changed.pop(name) for name in list(changed) if name in vars(kept)}
+        parts[part] = replace(kept, **own)
+    return replace(before, **parts, **changed)
 
 
 def spec(**changed: Any) -> runtimes.RuntimeSpec:
@@ -52,7 +63,7 @@ class Case(NamedTuple):
 
     name: str
     desired: plan.Desired
-    observed: base.Observed
+    observed: Observed
     then: list[str]
     outcome: tuple[str, str]
 
@@ -73,7 +84,7 @@ ENV = spec(env=(runtimes.EnvVar(name="A", value="1"),))
 MOVED = spec(interfaces=(LAN.model_copy(update={"address": "10.0.0.6"}),))
 RESTART = spec(restarted_at=TOKEN)
 DEDICATED = spec(dedicated_interface="eth1")
-PORT = base.ObservedDevice(
+PORT = ObservedDevice(
     "line",
     "/dev/ttyUSB0",
     in_order=False,
@@ -81,7 +92,7 @@ PORT = base.ObservedDevice(
     awaits=reasons.DEVICES_UNSUPPORTED,
     needs_new_container=True,
 )
-OUT_OF_ORDER = (base.ObservedInterface(name="lan0", parent_interface="eth0", attached=True, in_order=False),)
+OUT_OF_ORDER = (ObservedInterface(name="lan0", parent_interface="eth0", attached=True, in_order=False),)
 
 
 def check(case: Case) -> None:

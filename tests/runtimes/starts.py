@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.api.runtime_status import RuntimeStatus
-from controller.backends import base
+from controller.backends.observation import Observed
 from controller.runtimes import restarts
 from controller.runtimes.restart_context import RestartContext
 
@@ -24,7 +24,7 @@ def before(**values: Any) -> RuntimeStatus:
     return RuntimeStatus(**({**known, "restart_count": 4} | values))
 
 
-def restarted(**values: Any) -> base.Observed:
+def restarted(**values: Any) -> Observed:
     """The same container after it exited with 3 and started again."""
     known: dict[str, Any] = {
         "state": "running",
@@ -34,15 +34,15 @@ def restarted(**values: Any) -> base.Observed:
         "exit_code": 3,
         "started_seconds": UP,
     }
-    return base.Observed(**(known | values))
+    return Observed(**(known | values))
 
 
-def exited(**values: Any) -> base.Observed:
+def exited(**values: Any) -> Observed:
     """The same container after it exited, not started again."""
     return restarted(**({"state": "exited", "started_at": FIRST, "started_seconds": None} | values))
 
 
-def new_records(previous: RuntimeStatus, observed: base.Observed, **context: Any) -> list[tuple[str, str, str]]:
+def new_records(previous: RuntimeStatus, observed: Observed, **context: Any) -> list[tuple[str, str, str]]:
     """The new records, as event, cause and detail."""
     known: dict[str, Any] = {"boot_id": "this", "elapsed": UP + 1}
     records = restarts.history(previous, observed, RestartContext(**(known | context))).records

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from controller.api import reasons, runtimes
-from controller.backends import base
+from controller.backends.observation import Observed
 from controller.runtimes import plan
 from tests.runtimes.plan_table import (
     ABSENT,
@@ -22,6 +22,7 @@ from tests.runtimes.plan_table import (
     Case,
     check,
     desired,
+    seen,
     spec,
 )
 
@@ -55,14 +56,14 @@ CASES = [
     Case(
         "a foreign container is never touched",
         desired(changed=True),
-        base.Observed(foreign="a container of compose"),
+        Observed(foreign="a container of compose"),
         [],
         ("stalled", reasons.NAME_TAKEN),
     ),
     Case(
         "the container of another namespace's runtime is never touched",
         desired(changed=True),
-        base.Observed(neighbour="Runtime other/plc-1 owns the container plc-1"),
+        Observed(neighbour="Runtime other/plc-1 owns the container plc-1"),
         [],
         ("stalled", reasons.NAME_TAKEN),
     ),
@@ -133,7 +134,7 @@ CASES = [
     Case(
         "the networks of a crash loop are left to its next start",
         desired(),
-        replace(RUNNING, state="restarting", interfaces=()),
+        seen(RUNNING, state="restarting", interfaces=()),
         [],
         ("retry", reasons.CRASHED),
     ),
@@ -158,4 +159,4 @@ def test_the_message_of_a_crash_loop_names_the_exit_code() -> None:
 
 
 def test_the_message_names_the_missing_interface() -> None:
-    assert "eth0" in plan.make(desired(changed=True), replace(ABSENT, missing_parents=("eth0",))).outcome.message
+    assert "eth0" in plan.make(desired(changed=True), seen(ABSENT, missing_parents=("eth0",))).outcome.message

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from controller.api import reasons, runtimes
@@ -20,6 +18,7 @@ from tests.runtimes.plan_table import (
     Case,
     check,
     desired,
+    seen,
     spec,
 )
 
@@ -27,21 +26,21 @@ CASES = [
     Case(
         "a disconnected interface is attached in place",
         desired(),
-        replace(RUNNING, interfaces=DETACHED),
+        seen(RUNNING, interfaces=DETACHED),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
     Case(
         "an interface with drift is repaired",
         desired(),
-        replace(RUNNING, interfaces=OUT_OF_ORDER),
+        seen(RUNNING, interfaces=OUT_OF_ORDER),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
     Case(
         "a missing interface is attached",
         desired(),
-        replace(RUNNING, interfaces=()),
+        seen(RUNNING, interfaces=()),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
@@ -55,42 +54,42 @@ CASES = [
     Case(
         "the internal network is attached again",
         desired(),
-        replace(RUNNING, internal_attached=False),
+        seen(RUNNING, internal_attached=False),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
     Case(
         "a changed address is set in place",
         desired(MOVED, changed=True),
-        replace(RUNNING, interfaces=OUT_OF_ORDER),
+        seen(RUNNING, interfaces=OUT_OF_ORDER),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
     Case(
         "a changed address replaces where the engine cannot set it",
         desired(MOVED, changed=True, in_place=False),
-        replace(RUNNING, interfaces=OUT_OF_ORDER),
+        seen(RUNNING, interfaces=OUT_OF_ORDER),
         ["ReplaceContainer"],
         PROGRESS,
     ),
     Case(
         "a manual network change never replaces",
         desired(spec(env=()), changed=True, in_place=False),
-        replace(RUNNING, interfaces=DETACHED),
+        seen(RUNNING, interfaces=DETACHED),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
     Case(
         "an interface waits for its parent while the program runs",
         desired(),
-        replace(RUNNING, interfaces=DETACHED, missing_parents=NO_PARENT),
+        seen(RUNNING, interfaces=DETACHED, missing_parents=NO_PARENT),
         [],
         MISSING,
     ),
     Case(
         "a running container without its parent is reported, not stopped",
         desired(),
-        replace(RUNNING, missing_parents=NO_PARENT),
+        seen(RUNNING, missing_parents=NO_PARENT),
         [],
         MISSING,
     ),
@@ -98,7 +97,7 @@ CASES = [
     Case(
         "equal limits in another notation are no change",
         desired(TWO_CPUS, changed=True),
-        replace(RUNNING, resources=runtimes.Resources(cpu="2000m")),
+        seen(RUNNING, limits=runtimes.Resources(cpu="2000m")),
         [],
         READY,
     ),

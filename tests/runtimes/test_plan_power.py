@@ -8,7 +8,7 @@ import pytest
 
 from controller.api import reasons
 from controller.api.runtime_status import RestartIntent
-from controller.backends import base
+from controller.backends.observation import Observed
 from controller.runtimes import plan
 from tests.runtimes.plan_table import (
     ABSENT,
@@ -31,6 +31,7 @@ from tests.runtimes.plan_table import (
     Case,
     check,
     desired,
+    seen,
 )
 
 START = ["StartContainer"]
@@ -40,7 +41,7 @@ CASES = [
     Case(
         "a stopped container's networks are repaired before its start",
         desired(),
-        replace(EXITED, interfaces=DETACHED),
+        seen(EXITED, interfaces=DETACHED),
         ["RepairNetworks", "StartContainer"],
         PROGRESS,
     ),
@@ -58,11 +59,11 @@ CASES = [
         ["ReplaceContainer"],
         PROGRESS,
     ),
-    Case("no start without its parent interface", desired(), replace(EXITED, missing_parents=NO_PARENT), [], MISSING),
+    Case("no start without its parent interface", desired(), seen(EXITED, missing_parents=NO_PARENT), [], MISSING),
     Case(
         "no creation without its parent interface",
         desired(changed=True),
-        replace(ABSENT, missing_parents=NO_PARENT),
+        seen(ABSENT, missing_parents=NO_PARENT),
         [],
         MISSING,
     ),
@@ -90,14 +91,14 @@ CASES = [
     Case(
         "a missing dedicated interface is moved in without a restart",
         desired(),
-        replace(RUNNING, dedicated_fault="it is not there"),
+        seen(RUNNING, fault="it is not there"),
         ["RepairNetworks"],
         ("retry", reasons.DETACHED),
     ),
     Case(
         "the dedicated interface of a stopped runtime is returned",
         desired(STOP),
-        replace(EXITED, passed_through=True),
+        seen(EXITED, passed_through=True),
         ["RepairNetworks"],
         PROGRESS,
     ),
@@ -123,7 +124,7 @@ CASES = [
     Case(
         "Stopped stops even where a start would be refused",
         desired(STOP, changed=True, image_allowed=False),
-        replace(RUNNING, missing_parents=NO_PARENT),
+        seen(RUNNING, missing_parents=NO_PARENT),
         ["StopContainer"],
         PROGRESS,
     ),
@@ -140,7 +141,7 @@ CASES = [
     Case(
         "a restart waits for its parent interface",
         desired(RESTART, changed=True),
-        replace(RUNNING, missing_parents=NO_PARENT),
+        seen(RUNNING, missing_parents=NO_PARENT),
         [],
         MISSING,
     ),
@@ -225,7 +226,7 @@ def test_a_restart_intent_records_the_start_it_replaces() -> None:
 
 
 @pytest.mark.parametrize("observed", [ABSENT, EXITED], ids=["absent", "exited"])
-def test_a_start_satisfies_a_pending_restart(observed: base.Observed) -> None:
+def test_a_start_satisfies_a_pending_restart(observed: Observed) -> None:
     made = plan.make(desired(RESTART, changed=True), observed)
     assert made.restart == RestartIntent(token=TOKEN)
 

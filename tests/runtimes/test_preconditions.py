@@ -8,6 +8,7 @@ import pytest
 
 from controller.api import kinds, runtimes
 from controller.backends import base
+from controller.backends.observation import Observed
 from controller.machinery import metadata
 from controller.runtimes import preconditions
 from tests.runtimes.harness import Harness
@@ -45,7 +46,7 @@ async def test_the_backend_gets_the_rival(harness: Harness, monkeypatch: pytest.
     seen: list[base.Target] = []
     observe = harness.backend.observe
 
-    async def spy(target: base.Target) -> base.Observed:
+    async def spy(target: base.Target) -> Observed:
         seen.append(target)
         return await observe(target)
 

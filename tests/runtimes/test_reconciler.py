@@ -9,6 +9,7 @@ import pytest
 from controller import errors, names
 from controller.api import kinds, reasons
 from controller.backends import base
+from controller.backends.observation import Observed
 from controller.machinery.kinds import Kind
 from tests.runtimes.harness import IDENTITY, KEY, LAN, Harness
 
@@ -207,7 +208,7 @@ async def test_the_mac_address_in_the_status_is_passed_to_the_backend(
     seen: list[dict[str, str]] = []
     observe = harness.backend.observe
 
-    async def spy(target: base.Target) -> base.Observed:
+    async def spy(target: base.Target) -> Observed:
         seen.append(target.mac_addresses)
         return await observe(target)
 

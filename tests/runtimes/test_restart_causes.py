@@ -9,7 +9,7 @@ import pytest
 from controller import names
 from controller.api import reasons
 from controller.api.runtime_status import RestartIntent, RestartRecord, RuntimeStatus
-from controller.backends import base
+from controller.backends.observation import Observed
 from controller.machinery.conditions import Condition
 from controller.runtimes.engine_contact import Absence
 from controller.runtimes.restart_context import Attribution
@@ -214,13 +214,13 @@ WATCHED = {"watched": True}
         pytest.param(before(), restarted(), {"found_stopped": True}, both("ByHand", "exit code 3"), id="found stopped"),
         pytest.param(
             before(),
-            base.Observed(),
+            Observed(),
             WATCHED,
             [("Stopped", "ByHand", "The container was removed")],
             id="removed by hand",
         ),
         pytest.param(
-            before(state="Stopped", restarts=(STOPPED,)), base.Observed(), WATCHED, [], id="removed when it was down"
+            before(state="Stopped", restarts=(STOPPED,)), Observed(), WATCHED, [], id="removed when it was down"
         ),
         pytest.param(
             before(),
@@ -243,6 +243,6 @@ WATCHED = {"watched": True}
     ],
 )
 def test_the_cause_of_a_stop_and_a_start(
-    previous: RuntimeStatus, observed: base.Observed, context: dict[str, Any], records: list[tuple[str, str, str]]
+    previous: RuntimeStatus, observed: Observed, context: dict[str, Any], records: list[tuple[str, str, str]]
 ) -> None:
     assert new_records(previous, observed, **context) == records

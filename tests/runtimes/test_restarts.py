@@ -6,7 +6,7 @@ import pytest
 
 from controller.api import restart_causes
 from controller.api.runtime_status import RESTARTS_KEPT, RestartRecord, RuntimeStatus
-from controller.backends import base
+from controller.backends.observation import Observed
 from controller.runtimes import restarts
 from controller.runtimes.restart_context import Attribution, RestartContext
 from tests.runtimes.starts import AT_ELEVEN, ENDED, FIRST, SECOND, before, exited, new_records, restarted
@@ -30,7 +30,7 @@ from tests.runtimes.starts import AT_ELEVEN, ENDED, FIRST, SECOND, before, exite
         pytest.param(before(), restarted(container_id="c2", restart_count=2), 3, id="replaced, then crashed twice"),
     ],
 )
-def test_each_start_is_counted_once(previous: RuntimeStatus, observed: base.Observed, count: int) -> None:
+def test_each_start_is_counted_once(previous: RuntimeStatus, observed: Observed, count: int) -> None:
     assert restarts.starts(previous, observed) == count
     assert restarts.history(previous, observed, RestartContext()).count == previous.restart_count + count
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from controller import names
 from controller.api import reasons, runtimes
 from controller.api.runtime_status import RuntimeStatus
-from controller.backends import base
+from controller.backends.observation import Observed, ObservedDevice
 from controller.machinery import conditions
 from controller.runtimes import status
 from controller.runtimes.outcome import Outcome
@@ -16,7 +16,7 @@ from tests.runtimes.plan_table import RUNNING, desired, spec
 LINE = runtimes.SerialPort(name="line", device_id="usb-plc", container_path="/dev/line0")
 
 
-def status_of(observed: base.Observed) -> RuntimeStatus:
+def status_of(observed: Observed) -> RuntimeStatus:
     """The status of a runtime with one serial port."""
     outcome = Outcome("ready", reasons.RUNNING, "It runs")
     target = desired(spec(serial_ports=(LINE,))).target
@@ -24,8 +24,8 @@ def status_of(observed: base.Observed) -> RuntimeStatus:
 
 
 def test_a_removed_port_is_reported_in_the_condition_only() -> None:
-    former = base.ObservedDevice("/dev/line9", in_order=False, detail="it is no longer in the spec")
-    found = status_of(replace(RUNNING, devices=(base.ObservedDevice("line", "/dev/ttyUSB0"), former)))
+    former = ObservedDevice("/dev/line9", in_order=False, detail="it is no longer in the spec")
+    found = status_of(replace(RUNNING, devices=(ObservedDevice("line", "/dev/ttyUSB0"), former)))
     assert [port.name for port in found.serial_ports] == ["line"]
     condition = conditions.find(found.conditions, names.DEVICES_ATTACHED)
     assert condition

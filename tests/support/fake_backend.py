@@ -15,6 +15,7 @@ from typing import Any
 from controller import boottime, errors
 from controller.api import reasons, runtimes
 from controller.backends import base
+from controller.backends.observation import Observed, ObservedImage, ObservedInterface, ObservedNetwork
 from controller.machinery import timestamps
 
 
@@ -78,7 +79,7 @@ class FakeBackend:
         (container,) = self.containers.values()
         return container
 
-    async def observe(self, target: base.Target) -> base.Observed:
+    async def observe(self, target: base.Target) -> Observed:
         if self.unreachable:
             raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
         wanted = {interface.parent_interface for interface in target.spec.interfaces}
@@ -87,8 +88,9 @@ class FakeBackend:
         container = self.containers.get(target.identity)
         if container is None:
             leftovers = target.identity in self.networks
-            return base.Observed(missing_parents=missing, foreign=foreign, leftovers=leftovers)
-        return replace(_observed(container, target.spec), missing_parents=missing, foreign=foreign)
+            return Observed(network=ObservedNetwork(missing_parents=missing), foreign=foreign, leftovers=leftovers)
+        observed = _observed(container, target.spec)
+        return replace(observed, network=replace(observed.network, missing_parents=missing), foreign=foreign)
 
     async def execute(self, step: base.Step, target: base.Target, progress: base.Progress) -> base.Target:
         self.fault("before", step)
@@ -105,7 +107,7 @@ class FakeBackend:
     async def hand_over(self, successor: base.Target) -> None:
         self.successors.append(successor.name)
 
-    def changes_in_place(self, target: base.Target, observed: base.Observed) -> bool:
+    def changes_in_place(self, target: base.Target, observed: Observed) -> bool:
         return self.in_place
 
     async def changes(self) -> AsyncIterator[base.Identity | base.Contact]:
@@ -221,12 +223,11 @@ class FakeBackend:
         container.restart_count += 1
 
 
-def _observed(container: Container, spec: runtimes.RuntimeSpec) -> base.Observed:
-    return base.Observed(
+def _observed(container: Container, spec: runtimes.RuntimeSpec) -> Observed:
+    return Observed(
         state=container.state,
         container_id=container.id,
-        image=container.image,
-        image_source=container.image_source,
+        image=ObservedImage(container.image, container.image_source),
         made_from=container.made_from,
         uid=container.uid,
         started_at=container.started_at,
@@ -236,16 +237,18 @@ def _observed(container: Container, spec: runtimes.RuntimeSpec) -> base.Observed
         oom_killed=container.oom_killed,
         restart_count=container.restart_count,
         health=container.health,
-        internal_ip="10.213.0.2" if container.state == "running" else "",
-        interfaces=tuple(_interface(attached, spec) for attached in container.attached.values()),
-        internal_attached=container.internal,
-        resources=container.resources,
+        network=ObservedNetwork(
+            interfaces=tuple(_interface(attached, spec) for attached in container.attached.values()),
+            internal_ip="10.213.0.2" if container.state == "running" else "",
+            internal_attached=container.internal,
+        ),
+        limits=container.resources,
     )
 
 
-def _interface(attached: runtimes.Interface, spec: runtimes.RuntimeSpec) -> base.ObservedInterface:
+def _interface(attached: runtimes.Interface, spec: runtimes.RuntimeSpec) -> ObservedInterface:
     interfaces = next((i for i in spec.interfaces if i.name == attached.name), None)
-    return base.ObservedInterface(
+    return ObservedInterface(
         name=attached.name,
         parent_interface=attached.parent_interface,
         attached=True,

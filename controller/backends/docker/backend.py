@@ -10,16 +10,7 @@ from ipaddress import IPv4Network
 from typing import TypeVar
 
 from controller import names
-from controller.backends.base import (
-    Contact,
-    Identity,
-    LabeledContainer,
-    Observed,
-    Progress,
-    RunningContainer,
-    Step,
-    Target,
-)
+from controller.backends.base import Contact, Identity, LabeledContainer, Progress, RunningContainer, Step, Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.exits import ContainerExits
 from controller.backends.docker.containers.logs import Logs
@@ -36,6 +27,7 @@ from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.networking.attachments import Attachments
 from controller.backends.docker.parts import assemble
 from controller.backends.docker.steps import Steps
+from controller.backends.observation import Observed
 from controller.network import interfaces
 from controller.network.parents import Parents
 

@@ -8,16 +8,8 @@ from typing import TypeVar
 from controller import errors
 from controller.api import reasons
 from controller.backends import base
-from controller.backends.base import (
-    Contact,
-    Identity,
-    LabeledContainer,
-    Observed,
-    Progress,
-    RunningContainer,
-    Step,
-    Target,
-)
+from controller.backends.base import Contact, Identity, LabeledContainer, Progress, RunningContainer, Step, Target
+from controller.backends.observation import Observed
 from controller.backends.pods import naming
 from controller.backends.pods.changes import Changes
 from controller.backends.pods.images import Images

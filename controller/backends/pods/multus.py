@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controller.api import runtimes
-from controller.backends.base import ObservedInterface, Target
+from controller.backends.base import Target
+from controller.backends.observation import ObservedInterface
 from controller.backends.pods import naming
 from controller.network import addresses
 

@@ -7,7 +7,15 @@ from typing import Any
 
 from controller import names
 from controller.api import quantities, reasons, runtimes
-from controller.backends.base import Blocker, Observed, ObservedDevice, Target
+from controller.backends.base import Target
+from controller.backends.observation import (
+    Blocker,
+    Observed,
+    ObservedDedicated,
+    ObservedDevice,
+    ObservedImage,
+    ObservedNetwork,
+)
 from controller.backends.pods import manifests, multus, naming, readings, template
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
@@ -49,8 +57,11 @@ class Observer:
         return Observed(
             state=program.state,
             container_id=f"{workload['metadata']['name']}-{naming.digest(given.get(names.SPEC_LABEL, ''))}",
-            image=image,
-            image_source=given.get(names.IMAGE_SOURCE_LABEL, ""),
+            image=ObservedImage(
+                image,
+                given.get(names.IMAGE_SOURCE_LABEL, ""),
+                unpinned=running and image != desired["spec"]["containers"][0]["image"],
+            ),
             made_from=template.made_from(given),
             uid=given.get(names.UID_LABEL, ""),
             started_at=program.started_at,
@@ -59,17 +70,18 @@ class Observer:
             oom_killed=program.oom_killed,
             restart_count=program.restart_count,
             health=_health(pod) if running else "none",
-            internal_ip=str(pod.status.get("podIP") or "") if pod else "",
-            interfaces=multus.interfaces(target.spec, given, running=running),
-            internal_attached=service is not None and manifests.serves(target, service),
+            network=ObservedNetwork(
+                interfaces=multus.interfaces(target.spec, given, running=running),
+                internal_ip=str(pod.status.get("podIP") or "") if pod else "",
+                internal_attached=service is not None and manifests.serves(target, service),
+            ),
             devices=_devices(target.spec),
-            dedicated_fault=DEDICATED if target.spec.dedicated_interface else "",
+            dedicated=ObservedDedicated(DEDICATED if target.spec.dedicated_interface else ""),
             start_blockers=((reasons.SPEC_IMPOSSIBLE, DEDICATED),) if target.spec.dedicated_interface else (),
-            resources=await self._limits(target, pod, desired),
+            limits=await self._limits(target, pod, desired),
             predecessor=(workload["metadata"].get("annotations") or {}).get(names.PREDECESSOR, ""),
             warnings=_warnings(target.spec),
             blocker=await self._blocker(pod, program.state),
-            unpinned=running and image != desired["spec"]["containers"][0]["image"],
         )
 
     async def _blocker(self, pod: Pod | None, state: str) -> Blocker | None:

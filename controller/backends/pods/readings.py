@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from controller.api import reasons
-from controller.backends.base import Blocker
+from controller.backends.observation import Blocker
 
 _DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 STARTING, REMOVING = "starting", "removing"

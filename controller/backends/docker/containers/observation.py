@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from controller import boottime, errors, names
 from controller.api import quantities, reasons, runtimes
-from controller.backends.base import Observed, ObservedInterface, Target
+from controller.backends.base import Target
 from controller.backends.docker.containers import confinement, create_body, labels
 from controller.backends.docker.containers.exits import ContainerExit, ContainerExits
 from controller.backends.docker.containers.inventory import Container, is_of
@@ -18,6 +18,13 @@ from controller.backends.docker.networking.attachments import Attachments, uses_
 from controller.backends.docker.networking.dedicated_interface import DedicatedLink
 from controller.backends.docker.networking.endpoint_plan import DesiredInterface, Endpoint
 from controller.backends.docker.parts import Parts
+from controller.backends.observation import (
+    Observed,
+    ObservedDedicated,
+    ObservedImage,
+    ObservedInterface,
+    ObservedNetwork,
+)
 from controller.container_root import NONE
 from controller.network import interfaces, link_plan, resolver
 from controller.network.interfaces import ABSENT, LinkState
@@ -47,10 +54,11 @@ class ContainerObserver:
         """Observe the current state. Raises errors.Waiting(DAEMON_UNREACHABLE) and Refusal."""
         self._parents.note(target.identity, (desired.parent_interface for desired in target.spec.interfaces))
         observed = await self._observe(target)
-        self._address_registry.note(target.identity, observed.interfaces)
-        interfaces = tuple(self._address_registry.with_conflict(found) for found in observed.interfaces)
+        self._address_registry.note(target.identity, observed.network.interfaces)
+        interfaces = tuple(self._address_registry.with_conflict(found) for found in observed.network.interfaces)
         contested = ((found.awaits, found.detail) for found in interfaces if found.awaits == reasons.ADDRESS_CONFLICT)
-        return replace(observed, interfaces=interfaces, start_blockers=(*observed.start_blockers, *contested))
+        network = replace(observed.network, interfaces=interfaces)
+        return replace(observed, network=network, start_blockers=(*observed.start_blockers, *contested))
 
     async def _observe(self, target: Target) -> Observed:
         identity = target.identity
@@ -76,10 +84,12 @@ class ContainerObserver:
         dedicated = await self._dedication.observe(target, NONE)
         return Observed(
             start_blockers=await self._start_blockers(target, desired_interfaces, dedicated, running=False),
-            passed_through=dedicated.passed_through,
+            dedicated=ObservedDedicated(passed_through=dedicated.passed_through),
             leftovers=await self._networks.internal_exists(target.identity),
-            missing_parents=self._parents.unavailable(
-                desired.interface.parent_interface for desired in desired_interfaces
+            network=ObservedNetwork(
+                missing_parents=self._parents.unavailable(
+                    desired.interface.parent_interface for desired in desired_interfaces
+                )
             ),
             devices=await self._ports.observe(target, None),
         )
@@ -90,17 +100,21 @@ class ContainerObserver:
         interfaces = await self._interfaces(container, desired_interfaces, parents)
         dedicated = await self._dedicated(target, container)
         unbounded = await self._lacks_memory_limit(container, target.spec.resources)
+        internal = labels.internal_network_name(target.identity)
         return replace(
-            _described(container, labels.internal_network_name(target.identity), self._last_exit(container)),
+            _described(container, self._last_exit(container)),
             started_seconds=await asyncio.to_thread(boottime.process_start, container.pid) if container.pid else None,
-            interfaces=interfaces,
+            network=ObservedNetwork(
+                interfaces=interfaces,
+                missing_parents=self._parents.unavailable(parents),
+                internal_ip=container.address_on(internal),
+                internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
+            ),
             devices=await self._ports.observe(target, container),
-            resources=_resources(container, target.spec.resources, unbounded=unbounded),
+            limits=_resources(container, target.spec.resources, unbounded=unbounded),
             predecessor=predecessor,
-            missing_parents=self._parents.unavailable(parents),
             start_blockers=await self._start_blockers(target, desired_interfaces, dedicated, running=container.running),
-            dedicated_fault=dedicated.fault,
-            passed_through=dedicated.passed_through,
+            dedicated=ObservedDedicated(dedicated.fault, dedicated.passed_through),
             warnings=_warnings(container, target, unbounded=unbounded),
         )
 
@@ -158,14 +172,13 @@ class ContainerObserver:
         return tuple(_with_parent(found, states.get(found.parent_interface, ABSENT)) for found in seen)
 
 
-def _described(container: Container, internal: str, last_exit: ContainerExit | None) -> Observed:
-    """The fields that the engine reports; ``internal`` names its internal network."""
+def _described(container: Container, last_exit: ContainerExit | None) -> Observed:
+    """The fields that the engine reports."""
     state, provenance = container.state, labels.provenance(container.labels)
     return Observed(
         state=state["Status"],
         container_id=container.id,
-        image=provenance.image,
-        image_source=provenance.image_source,
+        image=ObservedImage(provenance.image, provenance.image_source),
         made_from=labels.made_from(container.labels),
         uid=container.labels.get(names.UID_LABEL, ""),
         started_at=_time(state.get("StartedAt")),
@@ -175,8 +188,6 @@ def _described(container: Container, internal: str, last_exit: ContainerExit | N
         error=state.get("Error", ""),
         restart_count=_restarts(container),
         health=(state.get("Health") or {}).get("Status", "none"),
-        internal_ip=container.address_on(internal),
-        internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
     )
 
 

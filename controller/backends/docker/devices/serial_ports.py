@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from controller.api import reasons, runtimes
-from controller.backends.base import Identity, ObservedDevice, Target
+from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.inventory import Container, Containers
 from controller.backends.docker.devices import cgroup_rules
+from controller.backends.observation import ObservedDevice
 from controller.devices import nodes, serial
 from controller.devices.serial import SerialDevice
 

@@ -12,8 +12,9 @@ from ipaddress import IPv4Address
 
 from controller import errors
 from controller.api import reasons
-from controller.backends.base import Identity, ObservedInterface
+from controller.backends.base import Identity
 from controller.backends.docker.networking.endpoint_plan import DesiredInterface
+from controller.backends.observation import ObservedInterface
 from controller.network.arp.guard import AddressGuard, GuardedAddress
 
 _NAMESAKE = "A Runtime of namespace {} requested the container {} first: change the deviceId of one of the two"

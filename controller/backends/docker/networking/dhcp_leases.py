@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from controller.api import reasons
-from controller.backends.base import Identity, ObservedInterface, ObservedLease
+from controller.backends.base import Identity
 from controller.backends.docker.networking.endpoint_plan import DesiredInterface
+from controller.backends.observation import ObservedInterface, ObservedLease
 from controller.container_root import Process
 from controller.machinery import timestamps
 from controller.network.dhcp.client import Link
