@@ -1,7 +1,8 @@
-"""Exponential backoff, with jitter so that a fleet does not retry in step. No I/O."""
+"""Exponential backoff, with jitter so that a fleet does not retry in step."""
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 
@@ -38,3 +39,28 @@ class Backoff:
     def reset(self) -> None:
         """Start over with short delays."""
         self._attempt = 0
+
+
+class Retry:
+    """The retries of something that fails: their delays, and a log record for each distinct failure.
+
+    ``action`` completes "Failed to".
+    """
+
+    def __init__(self, action: str, logger: logging.Logger, backoff: Backoff) -> None:
+        self._action = action
+        self._log = logger
+        self._backoff = backoff
+        self._failure = ""
+
+    def failed(self, failure: str, *, quiet: bool = False) -> float:
+        """Return the seconds until the next try; log a warning unless it repeats the last failure or is ``quiet``."""
+        level = logging.DEBUG if quiet or failure == self._failure else logging.WARNING
+        self._log.log(level, "Failed to %s: %s", self._action, failure)
+        self._failure = failure
+        return self._backoff.next()
+
+    def succeeded(self) -> None:
+        """Start over: with short delays, and the next failure is a new one."""
+        self._failure = ""
+        self._backoff.reset()

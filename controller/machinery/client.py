@@ -31,9 +31,16 @@ MERGE_PATCH = "application/merge-patch+json"
 # The name in managedFields: independent of role and process, so that the owner of a field never changes accidentally.
 _FIELD_MANAGER = {"fieldManager": names.FIELD_MANAGER}
 
-__all__ = ["ApiClient", "Endpoint", "Patch", "WatchEvent"]
+__all__ = ["ApiClient", "Endpoint", "Listing", "Patch", "WatchEvent"]
 
 Patch = dict[str, Any] | list[dict[str, Any]]
+
+
+class Listing(NamedTuple):
+    """All objects of a list, and the resourceVersion from which a watch continues it."""
+
+    objects: list[dict[str, Any]]
+    resource_version: str
 
 
 class WatchEvent(NamedTuple):
@@ -60,20 +67,28 @@ class ApiClient:
     async def list(
         self, kind: Kind, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> list[dict[str, Any]]:
-        """Return all objects of a kind in one or all namespaces, read in pages to bound the size of responses."""
-        params = _non_empty(labelSelector=label_selector, fieldSelector=field_selector)
+        """Return all objects of a kind in one or all namespaces."""
+        listing = await self.snapshot(kind, namespace, label_selector=label_selector, field_selector=field_selector)
+        return listing.objects
+
+    async def snapshot(
+        self, kind: Kind, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+    ) -> Listing:
+        """Return all objects of a kind, read in pages to bound the size of responses, for a watch that continues it."""
+        path, params = kind.path(namespace), _non_empty(labelSelector=label_selector, fieldSelector=field_selector)
         try:
-            return [item async for item in self._pages(kind.path(namespace), params)]
+            pages = [page async for page in self._pages(path, params)]
         except errors.ExpiredError:  # the continue token expired before the last page
-            return (await self._request("GET", kind.path(namespace), params=params)).get("items") or []
+            pages = [await self._request("GET", path, params=params)]
+        version = str(pages[0].get("metadata", {}).get("resourceVersion", ""))
+        return Listing([item for page in pages for item in page.get("items") or ()], version)
 
     async def _pages(self, path: str, params: dict[str, str]) -> AsyncGenerator[dict[str, Any]]:
-        """Yield the items of all pages (API concepts: retrieving large result sets in chunks)."""
+        """Yield all pages (API concepts: retrieving large result sets in chunks)."""
         position: dict[str, str] = {}
         while True:
             answer = await self._request("GET", path, params={**params, "limit": str(PAGE), **position})
-            for item in answer.get("items") or ():
-                yield item
+            yield answer
             if not (token := answer.get("metadata", {}).get("continue")):
                 return
             position = {"continue": token}

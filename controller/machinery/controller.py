@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from controller import errors
-from controller.machinery.backoff import Backoff
+from controller.machinery.backoff import Backoff, Retry
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +40,15 @@ class Controller:
         beat: Callable[[], None] = lambda: None,
         expected: tuple[type[Exception], ...] = (errors.EdgeError,),
     ) -> None:
-        self.name = name
+        self._name = name
         self._reconcile = reconcile
         self._period = period
-        self._backoff = backoff or Backoff()
+        self._retry = Retry(name, log, backoff or Backoff())
         self._pause = pause
         self._timeout = timeout
         self._beat = beat
         self._expected = expected
         self._triggered = asyncio.Event()
-        self._failure = ""
 
     def trigger(self) -> None:
         """Run soon. A trigger during a run causes another run; several before a run cause one."""
@@ -73,22 +72,14 @@ class Controller:
             async with limit:
                 requested = await self._reconcile()
         except self._expected as error:
-            self._report(str(error) or type(error).__name__)
+            return self._at_most_period(self._retry.failed(str(error) or type(error).__name__))
         except Exception as error:  # last resort: a bug in one run must not end the loop
             if isinstance(error, TimeoutError) and limit.expired():
-                self._report(f"no answer within {self._timeout:.0f} s")
-            else:
-                log.exception("Failed to %s", self.name)
-        else:
-            self._failure = ""
-            self._backoff.reset()
-            return self._period if requested is None else self._at_most_period(requested)
-        return self._at_most_period(self._backoff.next())
-
-    def _report(self, failure: str) -> None:
-        level = logging.DEBUG if failure == self._failure else logging.WARNING
-        log.log(level, "Failed to %s: %s", self.name, failure)
-        self._failure = failure
+                return self._at_most_period(self._retry.failed(f"no answer within {self._timeout:.0f} s"))
+            log.exception("Failed to %s", self._name)
+            return self._at_most_period(self._retry.failed(repr(error), quiet=True))
+        self._retry.succeeded()
+        return self._period if requested is None else self._at_most_period(requested)
 
     def _at_most_period(self, seconds: float) -> float:
         return seconds if self._period is None else min(seconds, self._period)

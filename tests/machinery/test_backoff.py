@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import logging
 
-from controller.machinery.backoff import Backoff
+import pytest
+
+from controller.machinery.backoff import Backoff, Retry
 
 
 def bounds(low: float, high: float) -> float:
@@ -35,3 +38,16 @@ def test_a_reset_starts_over_with_short_delays() -> None:
 def test_iterating_starts_over_each_time() -> None:
     backoff = Backoff(first=0.5, longest=30, jitter=bounds)
     assert list(itertools.islice(backoff, 3)) == list(itertools.islice(backoff, 3)) == [1, 2, 4]
+
+
+def test_a_failure_is_logged_once_until_it_changes_or_ends(caplog: pytest.LogCaptureFixture) -> None:
+    retry = Retry("open the door", logging.getLogger("test"), Backoff(1, 4, bounds))
+    delays = [retry.failed(failure) for failure in ("locked", "locked", "stuck")]
+    retry.succeeded()
+    assert [*delays, retry.failed("stuck")] == [2, 4, 4, 2]
+    assert caplog.messages == [f"Failed to open the door: {failure}" for failure in ("locked", "stuck", "stuck")]
+
+
+def test_a_quiet_failure_is_not_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    Retry("open the door", logging.getLogger("test"), Backoff()).failed("locked", quiet=True)
+    assert caplog.messages == []

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import itertools
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 from controller import errors
-from controller.machinery.client import ApiClient, Patch, WatchEvent
+from controller.machinery.client import ApiClient, Listing, Patch, WatchEvent
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.kinds import Kind
 
@@ -29,7 +28,7 @@ class FakeApi(ApiClient):
         self.objects: dict[Key, dict[str, Any]] = {}
         self.requests: list[tuple[str, str]] = []
         self.fault: Callable[[str, Kind], None] = lambda verb, kind: None
-        self._revisions = itertools.count(1)
+        self._revision = 0
         self._activity = asyncio.Event()
         self._history: list[tuple[Key, WatchEvent]] = []
         self._watchers: set[asyncio.Queue[tuple[Key, WatchEvent] | None]] = set()
@@ -38,12 +37,13 @@ class FakeApi(ApiClient):
         await self._begin("get", kind)
         return copy.deepcopy(self._find(kind, namespace, name))
 
-    async def list(
+    async def snapshot(
         self, kind: Kind, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
-    ) -> list[dict[str, Any]]:
+    ) -> Listing:
         await self._begin("list", kind)
         found = [o for (plural, ns, _), o in self.objects.items() if plural == kind.plural and namespace in ("", ns)]
-        return copy.deepcopy([o for o in found if _labelled(o, label_selector) and _selected(o, field_selector)])
+        chosen = [o for o in found if _labelled(o, label_selector) and _selected(o, field_selector)]
+        return Listing(copy.deepcopy(chosen), str(self._revision))
 
     async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
         await self._begin("create", kind)
@@ -116,7 +116,7 @@ class FakeApi(ApiClient):
         """Remove an object at once, regardless of finalizers."""
         key = (kind.plural, namespace, name)
         found = self.objects.pop(key)
-        found["metadata"]["resourceVersion"] = str(next(self._revisions))
+        found["metadata"]["resourceVersion"] = self._next_revision()
         self._notify(key, WatchEvent("DELETED", found))
 
     def _missed(self, revision: int) -> Iterable[tuple[Key, WatchEvent]]:
@@ -133,6 +133,10 @@ class FakeApi(ApiClient):
         self._activity.set()
         self.fault(verb, kind)
 
+    def _next_revision(self) -> str:
+        self._revision += 1
+        return str(self._revision)
+
     def _find(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
         try:
             return self.objects[kind.plural, namespace, name]
@@ -140,7 +144,7 @@ class FakeApi(ApiClient):
             raise errors.NotFoundError(f"{kind.plural} {name!r} not found", code=404) from None
 
     def _store(self, key: Key, found: dict[str, Any], event: str) -> dict[str, Any]:
-        found["metadata"]["resourceVersion"] = str(next(self._revisions))
+        found["metadata"]["resourceVersion"] = self._next_revision()
         self.objects[key] = found
         self._notify(key, WatchEvent(event, copy.deepcopy(found)))
         return copy.deepcopy(found)
