@@ -24,7 +24,7 @@ FIELDS = (
 )  # fmt: skip
 # Libraries that log at INFO what this project logs itself, or every request.
 QUIET = ("aiohttp.access", "engineio", "socketio", "kopf", "urllib3", "docker", "asyncio")
-CLOUD = ("controller.cloud.answers", "controller.cloud.dispatcher")  # they log every refused command
+CLOUD = "controller.cloud.dispatcher"  # logs every refused event
 ANONYMOUS = "system:anonymous"  # the user name of unauthenticated clients of the embedded API
 WINDOW_SECONDS = 60.0
 MAX_REFUSALS = 20  # logged per user and window, so that a read-only user cannot fill the disk by trying to write
@@ -142,8 +142,7 @@ def rate_limit() -> list[RateLimit]:
     unauthenticated, anonymous = RateLimit(lambda record: str(record.msg)), RateLimit(_anonymous)
     refused = RateLimit(refused_to, limit=MAX_REFUSALS)
     cloud = RateLimit(lambda record: str(record.msg), limit=MAX_REFUSALS)
-    for name in CLOUD:
-        logging.getLogger(name).addFilter(cloud)
+    logging.getLogger(CLOUD).addFilter(cloud)
     logging.getLogger("aiohttp.server").addFilter(unauthenticated)
     logging.getLogger("edge.audit").addFilter(anonymous)
     logging.getLogger("edge.audit").addFilter(refused)

@@ -1,6 +1,6 @@
-"""Turns every incoming event into an answer that the link can send: valid JSON, bounded in size, never an exception.
+"""What every answer to the cloud has in common: its form, its limits, and how an exception becomes one.
 
-It calls the dispatcher; sending the answer is up to the connection.
+The dispatcher adds ``action`` and ``correlation_id`` to each.
 """
 
 from __future__ import annotations
@@ -8,50 +8,93 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Sequence
+from types import TracebackType
 from typing import Any
 
-from controller.cloud.echo import echo
-from controller.cloud.packets import Incoming
-from controller.errors import CommandError, EdgeError
+from controller import errors
 
-Dispatch = Callable[[str, list[Any]], Awaitable[dict[str, Any]]]
+Answer = dict[str, Any]
+Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
-MAX_IN_FLIGHT = 256
+INTERNAL_ERROR = "internal error of the controller: see its log"
+CANCELLED = "the agent cancelled the command: query the device's status"
 MAX_ANSWER = 900_000  # bytes; a Socket.IO server drops the connection above 1 MB
+MAX_ERROR = 65_536  # characters; an error answer is always short enough to be sent
+MAX_ID_BITS = 256
+MAX_ID_CHARACTERS = 253
 
-log = logging.getLogger(__name__)
+
+def error(sentence: str) -> Answer:
+    """An error answer; ``sentence`` says what is wrong and what to do about it."""
+    return {"status": "error", "error": sentence[:MAX_ERROR]}
 
 
-class Answers:
-    """Answers events through ``dispatch``, at most ``max_in_flight`` at a time."""
+def refusal(cause: errors.EdgeError) -> Answer:
+    """The answer to a command that raised ``cause``; for a ContractError it lists every fault."""
+    answer = error(str(cause))
+    if isinstance(cause, errors.ContractError):
+        answer["errors"] = [fault._asdict() for fault in cause.faults]
+    return answer
 
-    def __init__(self, dispatch: Dispatch, max_in_flight: int = MAX_IN_FLIGHT) -> None:
-        self._dispatch = dispatch
-        self._max_in_flight = max_in_flight
-        self._in_flight = 0
 
-    async def answer(self, event: Incoming) -> dict[str, Any]:
-        """Return the answer to one event. Calls ``dispatch`` before the first await, which keeps events in order."""
-        self._in_flight += 1
-        try:
-            if self._in_flight > self._max_in_flight:
-                raise CommandError(f"the agent is busy with {self._max_in_flight} commands: send it again later")
-            if event.fault:
-                raise CommandError(event.fault)
-            return _sendable(await self._dispatch(event.name, event.arguments))
-        except EdgeError as error:
-            log.warning("Refused %s: %s", event.name, error)
-            return _refusal(event, str(error))
-        except asyncio.CancelledError:
-            if _is_being_cancelled():
-                raise
-            return _refusal(event, "the agent cancelled the command: query the device's status")
-        except Exception:
-            log.exception("Failed to answer %s", event.name)
-            return _refusal(event, "the agent failed on this command; its log says why")
-        finally:
-            self._in_flight -= 1
+def echo(event: str, arguments: Sequence[Any]) -> Answer:
+    """``action`` and ``correlation_id`` as received; the latter is None if it cannot be sent back."""
+    payload = arguments[0] if len(arguments) == 1 else None
+    received = payload.get("correlation_id") if isinstance(payload, dict) else None
+    return {"action": event, "correlation_id": received if _can_be_sent(received) else None}
+
+
+def sendable(answer: Answer) -> Answer:
+    """Return the answer unchanged. Raises errors.CommandError if it is too large or not JSON."""
+    try:
+        size = len(json.dumps(answer, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as fault:
+        raise errors.CommandError(f"the answer cannot be sent as JSON: {fault}") from fault
+    if size > MAX_ANSWER:
+        raise errors.CommandError(f"the answer has {size} bytes and the link carries {MAX_ANSWER}: ask for less")
+    return answer
+
+
+class AlreadyAnswered(Exception):  # noqa: N818 - not an error: unwinds a command that was answered before
+    """Carries the earlier answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("the command was already answered")
+        self.answer = answer
+
+
+class Guard:
+    """A context whose body sets ``answer``; if it raises an Exception, that becomes the answer instead.
+
+    Cancelling the task itself passes, as does anything that ends the process.
+    """
+
+    def __init__(self, topic: str, log: Log) -> None:
+        self.answer = error(INTERNAL_ERROR)
+        self._topic = topic
+        self._log = log
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, raised: BaseException | None, __: TracebackType | None) -> bool:
+        match raised:
+            case AlreadyAnswered():
+                self.answer = raised.answer
+            case errors.EdgeError():
+                self._log.info("Refused %s: %s", self._topic, raised)
+                self.answer = refusal(raised)
+            case asyncio.CancelledError() if not _is_being_cancelled():  # what it awaited was cancelled
+                self._log.warning("Cancelled %s", self._topic)
+                self.answer = error(CANCELLED)
+            case Exception():
+                self._log.error("Failed to answer %s", self._topic, exc_info=raised)
+                self.answer = error(INTERNAL_ERROR)
+            case _:
+                return False
+        return True
 
 
 def _is_being_cancelled() -> bool:
@@ -60,17 +103,9 @@ def _is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _sendable(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer unchanged. Raises CommandError if it is too large or not JSON."""
-    try:
-        size = len(json.dumps(answer, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise CommandError(f"the answer cannot be sent as JSON: {error}") from error
-    if size > MAX_ANSWER:
-        raise CommandError(f"the answer has {size} bytes and the link carries {MAX_ANSWER}: ask for less")
-    return answer
-
-
-def _refusal(event: Incoming, error: str) -> dict[str, Any]:
-    """An error answer as docs/protocol.md defines it."""
-    return {**echo(event.name, event.arguments), "status": "error", "error": error}
+def _can_be_sent(received: Any) -> bool:
+    if isinstance(received, float):
+        return math.isfinite(received)
+    if isinstance(received, int):
+        return received.bit_length() <= MAX_ID_BITS
+    return isinstance(received, str) and len(received) <= MAX_ID_CHARACTERS

@@ -14,7 +14,7 @@ from typing import Any
 import socketio
 
 from controller.cloud import packets, transport
-from controller.cloud.answers import Answers
+from controller.cloud.dispatcher import Dispatcher
 from controller.cloud.heartbeat import ACKNOWLEDGEMENT, Heartbeat, HeartbeatSender
 from controller.cloud.identity import Identity
 from controller.errors import LinkError
@@ -31,10 +31,10 @@ class Connection:
     Entering raises any error of the libraries, TimeoutError, or LinkError if the cloud refuses the agent.
     """
 
-    def __init__(self, url: str, identity: Identity, answers: Answers, connect_seconds: float) -> None:
+    def __init__(self, url: str, identity: Identity, dispatcher: Dispatcher, connect_seconds: float) -> None:
         self._url = url
         self._identity = identity
-        self._answers = answers
+        self._dispatcher = dispatcher
         self._connect_seconds = connect_seconds
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._refusal = ""
@@ -98,7 +98,7 @@ class Connection:
             if self._sender is not None:
                 self._sender.acknowledged()
             return None
-        answer = await self._answers.answer(event)
+        answer = await self._dispatcher.answer(event)
         if event.wants_acknowledgement:
             return answer
         try:

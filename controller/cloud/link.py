@@ -1,6 +1,6 @@
 """The cloud link: keeps a connection to the cloud open, reconnects after every loss, and reports its state.
 
-It knows no topic. Each distinct connection error is logged once between two connections.
+Each distinct connection error is logged once between two connections.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.cloud import causes, transport
-from controller.cloud.answers import Answers, Dispatch
 from controller.cloud.connection import CONNECT_SECONDS, Connection
+from controller.cloud.dispatcher import Dispatcher
 from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
 from controller.machinery.backoff import Backoff
@@ -43,15 +43,15 @@ class LinkState:
 class Link:
     """Keeps the link to ``url`` up.
 
-    ``load_identity`` reads the certificates; it runs in a thread before each connection. ``dispatch`` takes an event's
-    name and arguments and returns its answer. ``on_state`` is called on every change of state.
+    ``load_identity`` reads the certificates; it runs in a thread before each connection. ``on_state`` is called on
+    every change of state.
     """
 
     def __init__(
         self,
         url: str,
         load_identity: Callable[[], Identity],
-        dispatch: Dispatch,
+        dispatcher: Dispatcher,
         heartbeat: Heartbeat,
         on_state: Callable[[LinkState], None] = lambda _: None,
         *,
@@ -62,7 +62,7 @@ class Link:
         self.state = LinkState()
         self._url = url
         self._load_identity = load_identity
-        self._answers = Answers(dispatch)
+        self._dispatcher = dispatcher
         self._heartbeat = heartbeat
         self._on_state = on_state
         self._backoff = backoff or Backoff(1.0, 5.0)
@@ -94,7 +94,7 @@ class Link:
             self._update(agent_id=identity.agent_id, certificate_end=identity.not_after)
             # Checked here, not with the settings: a host configured with such a URL must still start after an upgrade.
             transport.check(self._url)
-            async with Connection(self._url, identity, self._answers, self._connect_seconds) as connection:
+            async with Connection(self._url, identity, self._dispatcher, self._connect_seconds) as connection:
                 await self._serve(connection)
         except Exception as error:  # noqa: BLE001 - retry whatever a library raises
             return causes.explain(error, self._url)

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from controller.cloud.commands.answers import Answer
+from controller.cloud.answers import Answer
+from controller.cloud.commands.command import Semantics
 from controller.cloud.commands.consumption import Consumption
-from controller.cloud.commands.executor import Semantics
 from controller.cloud.commands.forwarding import Forwarding
 from controller.cloud.commands.hardware import Hardware
 from controller.cloud.commands.lifecycle import Lifecycle
@@ -38,12 +38,6 @@ class Topic(NamedTuple):
     semantics: Semantics
     limit: int = SMALL  # characters of text in the payload
     read: Read | None = None
-
-    def query(self, message: Message) -> Callable[[Any], Awaitable[Answer]] | None:
-        """The command that answers a query, to run at once without queue or journal; None if it is not a query."""
-        if self.semantics is Semantics.QUERY:
-            return self.command
-        return self.read.command if self.read and self.read.matches(message) else None
 
 
 @dataclass(frozen=True)

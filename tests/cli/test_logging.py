@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.cli import logging as logs
-from controller.cloud import answers
+from controller.cloud import dispatcher
 
 FORGED = "x\n2026-11-27T00:00:00.000Z INFO    API write [user=admin verb=delete]"
 
@@ -119,7 +119,7 @@ def test_the_number_of_suppressed_records_is_exact() -> None:
 def test_refused_commands_are_rate_limited(caplog: pytest.LogCaptureFixture) -> None:
     paced = logs.rate_limit()
     for _ in range(1000):
-        answers.log.warning("Refused %s: %s", "run_command", "the message cannot be read")
+        dispatcher.log.warning("Refused %s: %s", "run_command", "the message cannot be read")
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.filters = [one for one in logger.filters if one not in paced]

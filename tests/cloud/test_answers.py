@@ -26,7 +26,7 @@ def _nested(depth: int) -> dict[str, Any]:
 
 
 async def _dispatch(event: str, arguments: list[Any]) -> Any:
-    """A dispatcher that fails in various ways, by event name."""
+    """Fails in various ways, by event name."""
     match event:
         case "raises":
             raise ZeroDivisionError
@@ -116,7 +116,7 @@ async def test_events_that_cannot_be_dispatched_get_an_error(
 @pytest.mark.parametrize(
     ("event", "error"),
     [
-        ("raises", "failed on this command"),
+        ("raises", "internal error of the controller"),
         ("cancels", "cancelled the command"),
         ("large", "ask for less"),
         ("bytes", "cannot be sent as JSON"),
@@ -145,7 +145,7 @@ async def test_a_correlation_id_that_cannot_be_sent_back_is_not_echoed(
 
 async def test_a_deeply_nested_answer_is_sent(agent: RunningLink, wire: WireCloud) -> None:
     await wire.send('421["nested",{}]')
-    assert await wire.acknowledgement(1) == [_nested(500)]
+    assert await wire.acknowledgement(1) == [{"action": "nested", "correlation_id": None, **_nested(500)}]
 
 
 async def test_nan_in_an_answer_gives_an_error(agent: RunningLink, wire: WireCloud) -> None:

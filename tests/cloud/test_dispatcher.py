@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cloud.commands.answers import INTERNAL_ERROR
+from controller.cloud.answers import INTERNAL_ERROR
 from controller.cloud.contracts import bounds
 from tests.support.command_harness import CommandHarness
 from tests.support.fake_api import FakeApi

@@ -15,7 +15,7 @@ from controller.cloud.identity import Identity
 from controller.localcloud.server import Cloud
 from tests.cloud.conftest import AGENT
 from tests.support.certificates import Authority
-from tests.support.links import RunningLink, echo, identity_in
+from tests.support.links import FakeDispatcher, RunningLink, echo, identity_in
 from tests.support.wire import WireCloud
 
 Load = Callable[[], Identity]
@@ -139,8 +139,7 @@ async def test_commands_beyond_the_limit_are_refused_as_busy(wire: WireCloud, lo
         await gate.wait()
         return await echo(event, arguments)
 
-    async with RunningLink(wire.url, load_wire_identity, gated) as agent:
-        agent.link._answers._max_in_flight = 2
+    async with RunningLink(wire.url, load_wire_identity, FakeDispatcher(gated, max_in_flight=2)) as agent:
         await agent.connected()
         await wire.send('421["a",{}]', '422["b",{}]', '423["c",{"correlation_id":5}]')
         (refusal,) = await wire.acknowledgement(3)

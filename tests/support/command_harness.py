@@ -28,6 +28,7 @@ from controller.cloud.commands.specs import Blueprint
 from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.contracts.base import Mode
 from controller.cloud.dispatcher import Dispatcher
+from controller.cloud.packets import Incoming
 from controller.devices.serial import SerialDevice
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
@@ -167,8 +168,12 @@ class CommandHarness:
             retirement=self.retirement,
         )
         self.topics = topics.table(commands)
-        self.dispatch = Dispatcher(self.topics, self.executor, mode, self._observe)
+        self.dispatcher = Dispatcher(self.topics, self.executor, mode, self._observe)
         self._correlation = 0
+
+    async def dispatch(self, event: str, arguments: list[Any]) -> dict[str, Any]:
+        """The answer to an event."""
+        return await self.dispatcher.answer(Incoming(event, arguments, wants_acknowledgement=True))
 
     async def send(self, topic: str, **fields: Any) -> dict[str, Any]:
         """Send a complete message with a new correlation id."""

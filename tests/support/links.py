@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from controller.cloud.answers import Dispatch
+from controller.cloud.dispatcher import MAX_IN_FLIGHT, Dispatcher
 from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
 from controller.cloud.link import Link, LinkState
+from controller.cloud.packets import Incoming
 from controller.machinery.backoff import Backoff
+
+Dispatch = Callable[[str, list[Any]], Awaitable[dict[str, Any]]]
 
 SECONDS = 30  # only ends a test that hangs
 
 
 async def echo(event: str, arguments: list[Any]) -> dict[str, Any]:
-    """A dispatcher that answers with the arguments it received."""
+    """Answers with the arguments it received."""
     first = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
     return {"action": event, "correlation_id": first.get("correlation_id"), "arguments": arguments}
 
@@ -33,6 +36,18 @@ def identity_in(folder: Path) -> Callable[[], Identity]:
     return lambda: Identity.load(folder / "client.crt", folder / "client.key", folder / "ca.crt")
 
 
+class FakeDispatcher(Dispatcher):
+    """Routes every event to a function instead of a topic; the rest is the product's."""
+
+    def __init__(self, dispatch: Dispatch, max_in_flight: int = MAX_IN_FLIGHT) -> None:
+        unused: Any = None
+        super().__init__((), unused, "lenient", lambda *_: None, max_in_flight)
+        self._dispatch = dispatch
+
+    async def _route(self, event: Incoming) -> dict[str, Any]:
+        return await self._dispatch(event.name, event.arguments)
+
+
 class RunningLink:
     """A running link, as an async context manager; ``states`` are all states it reported."""
 
@@ -40,7 +55,7 @@ class RunningLink:
         self,
         url: str,
         load_identity: Callable[[], Identity],
-        dispatch: Dispatch = echo,
+        dispatch: Dispatch | Dispatcher = echo,
         *,
         interval: float = 0.2,
         connect_seconds: float = 20,
@@ -50,7 +65,7 @@ class RunningLink:
         self.link = Link(
             url,
             load_identity,
-            dispatch,
+            dispatch if isinstance(dispatch, Dispatcher) else FakeDispatcher(dispatch),
             Heartbeat(figures, interval),
             self._on_state,
             backoff=Backoff(0.01, 0.02),

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import NamedTuple
 
-from controller.cloud.commands.answers import Answer
+from controller.cloud.answers import Answer
 
 BYTES = 16 << 20
 SECONDS = 600.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from controller.cloud.commands.answers import Answer
+from controller.cloud.answers import Answer
 from controller.cloud.commands.devices import Devices
 from controller.cloud.contracts.queries import GetConsumptionDevice, GetConsumptionOrchestrator
 from controller.node_api import aggregation

@@ -6,9 +6,9 @@ import ipaddress
 from http import HTTPStatus
 
 from controller.api.runtime_status import docker_state
-from controller.cloud.commands.answers import Answer, error
+from controller.cloud.answers import Answer, error
+from controller.cloud.commands.call import Call
 from controller.cloud.commands.devices import Devices, RuntimeObject
-from controller.cloud.commands.executor import Call
 from controller.cloud.commands.reads import Reads
 from controller.cloud.contracts.commands import RunCommand
 from controller.errors import CommandError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from controller.api import kinds
-from controller.cloud.commands.answers import Answer
+from controller.cloud.answers import Answer
 from controller.cloud.contracts.base import Message
 from controller.cloud.contracts.queries import GetHostInterfaces
 from controller.devices.serial import SerialDevice

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from controller import boottime, errors
 from controller.api import kinds, runtimecommands
+from controller.cloud.answers import Answer
 from controller.cloud.commands import records
 from controller.cloud.commands.answer_cache import AnswerCache
-from controller.cloud.commands.answers import Answer
 from controller.cloud.commands.command import Command
 from controller.cloud.commands.command_index import CommandIndex, CommandRecord
 from controller.cloud.commands.digest_key import DigestKey

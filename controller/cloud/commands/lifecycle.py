@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from controller import errors
 from controller.api import kinds
+from controller.cloud.answers import Answer
 from controller.cloud.commands import rollout, specs
-from controller.cloud.commands.answers import Answer
+from controller.cloud.commands.call import Call
 from controller.cloud.commands.devices import (
     Devices,
     RuntimeObject,
@@ -18,7 +19,6 @@ from controller.cloud.commands.devices import (
     refuse_foreign,
     unknown,
 )
-from controller.cloud.commands.executor import Call
 from controller.cloud.contracts.base import DeviceMessage
 from controller.cloud.contracts.runtimes import CreateNewRuntime
 from controller.machinery.client import ApiClient

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from controller.api import kinds
+from controller.cloud.answers import Answer
 from controller.cloud.commands import rollout
-from controller.cloud.commands.answers import Answer
+from controller.cloud.commands.call import Call
 from controller.cloud.commands.devices import Devices, RuntimeObject
-from controller.cloud.commands.executor import Call
 from controller.cloud.contracts.base import DeviceMessage
 from controller.errors import CommandError
 from controller.machinery.client import ApiClient

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from controller.api import runtimecommands
-from controller.cloud.commands.answers import Answer
+from controller.cloud.answers import Answer
 from controller.cloud.commands.digest_key import DigestKey
 
 _RESPONSE = "http_response"

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from controller import errors, names
 from controller.api import kinds
+from controller.cloud.answers import Answer
 from controller.cloud.commands import ownership, rollout
-from controller.cloud.commands.answers import Answer
+from controller.cloud.commands.call import Call
 from controller.cloud.commands.devices import RuntimeObject
-from controller.cloud.commands.executor import Call
 from controller.cloud.commands.journal import Journal
 from controller.cloud.contracts.base import ORCHESTRATOR, Message
 from controller.machinery.client import ApiClient

@@ -10,8 +10,8 @@ from typing import Any
 from controller import errors, names
 from controller.api import away
 from controller.api.runtime_status import docker_state
+from controller.cloud.answers import Answer, error
 from controller.cloud.commands import rollout
-from controller.cloud.commands.answers import Answer, error
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.contracts.base import ORCHESTRATOR, DeviceMessage
 from controller.machinery import timestamps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from controller.api import kinds
+from controller.cloud.answers import CANCELLED
 from tests.support.command_harness import NAMESPACE, CommandHarness, Operator, vnic
 from tests.support.fake_api import FakeApi
 
@@ -133,7 +134,6 @@ async def test_stopping_the_process_keeps_written_changes(harness: CommandHarnes
     waiting = asyncio.create_task(harness.send("stop_device", device_id="plc-1"))
     await harness.api_has("watch", 1)
     await harness.close()
-    await asyncio.wait([waiting])
-    assert waiting.cancelled()
+    assert (await waiting)["error"] == CANCELLED
     runtime = await api.get(kinds.RUNTIMES, "plc-1", NAMESPACE)
     assert runtime["spec"]["desiredState"] == "Stopped"

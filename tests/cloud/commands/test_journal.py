@@ -9,7 +9,7 @@ import pytest
 from controller import errors
 from controller.api import kinds
 from controller.cloud.commands import journal as journals
-from controller.cloud.commands.command import Command
+from controller.cloud.commands.command import Command, Semantics
 from controller.cloud.commands.digest_key import DigestKey
 from controller.cloud.commands.journal import Journal
 from controller.cloud.contracts.base import DeviceMessage
@@ -54,7 +54,8 @@ def command(number: int, *, changes: bool = True) -> Command:
     requested_at = "2026-01-01T00:00:00Z"
     payload = {"correlation_id": number, "requested_at": requested_at, "device_id": "plc-1"}
     message = DeviceMessage(correlation_id=number, requested_at=requested_at, device_id="plc-1")
-    return Command.of("stop_device" if changes else "run_command", payload, message, changes=changes)
+    topic, semantics = ("stop_device", Semantics.IDEMPOTENT) if changes else ("run_command", Semantics.AT_MOST_ONCE)
+    return Command.of(topic, payload, message, semantics)
 
 
 def names(*commands: Command) -> set[str]:
