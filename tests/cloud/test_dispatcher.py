@@ -6,15 +6,24 @@ import asyncio
 import json
 import logging
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cloud.answers import INTERNAL_ERROR
+from controller import errors
+from controller.api import kinds
+from controller.cloud.answers import CANCELLED, INTERNAL_ERROR, MAX_ANSWER
+from controller.cloud.commands.command import Semantics
 from controller.cloud.contracts import bounds
-from tests.support.command_harness import CommandHarness
+from controller.cloud.contracts.base import Message
+from controller.cloud.dispatcher import Dispatcher
+from controller.cloud.packets import Incoming
+from controller.cloud.topics import Topic
+from controller.node_api.node import HttpResponse
+from tests.support.command_harness import NAMESPACE, CommandHarness, vnic
 from tests.support.fake_api import FakeApi
 
 scalars = (
@@ -128,6 +137,111 @@ async def test_the_correlation_id_is_echoed_if_it_can_be_sent_back(
     harness: CommandHarness, received: Any, echoed: Any
 ) -> None:
     assert (await harness.dispatch("delete_device", [{"correlation_id": received}]))["correlation_id"] == echoed
+
+
+Command = Callable[[Any], Awaitable[Any]]
+
+
+def dispatcher(command: Command, **limits: int) -> Dispatcher:
+    """A dispatcher whose only topic is a query that ``command`` answers."""
+    unused: Any = None
+    topic = Topic("query", Message, command, Semantics.QUERY)
+    return Dispatcher((topic,), unused, "lenient", lambda *_: None, **limits)
+
+
+def query(number: int = 7) -> Incoming:
+    """The event of that topic."""
+    return Incoming("query", [{"correlation_id": number}], wants_acknowledgement=True)
+
+
+def circular() -> Any:
+    """An answer that contains itself."""
+    answer: dict[str, Any] = {}
+    answer["inner"] = answer
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        pytest.param({"body": "x" * MAX_ANSWER}, "ask for less", id="large"),
+        pytest.param({"body": "\ud800" * (MAX_ANSWER // 6)}, "ask for less", id="large-when-escaped"),
+        pytest.param({"body": b"\0"}, "cannot be sent as JSON", id="binary"),
+        pytest.param({"body": math.inf}, "cannot be sent as JSON", id="infinity"),
+        pytest.param({"body": {(1, 2): 3}}, "cannot be sent as JSON", id="key"),
+        pytest.param({"body": {1, 2}}, "cannot be sent as JSON", id="set"),
+        pytest.param({"body": deep(100_000)}, "cannot be sent as JSON", id="deep"),
+        pytest.param(circular(), "cannot be sent as JSON", id="circular"),
+        pytest.param(None, INTERNAL_ERROR, id="none"),
+        pytest.param([1], INTERNAL_ERROR, id="list"),
+        pytest.param(errors.CommandError("not now"), "not now", id="refusal"),
+        pytest.param(errors.CommandError("x" * 10_000_000), "xxx", id="long-refusal"),
+        pytest.param(errors.ContractError("no", [errors.Fault("a", "b")]), "no", id="faults"),
+        pytest.param(errors.NotFoundError("no such object"), "no such object", id="api"),
+        pytest.param(ZeroDivisionError(), INTERNAL_ERROR, id="bug"),
+        pytest.param(RecursionError(), INTERNAL_ERROR, id="recursion"),
+        pytest.param(MemoryError(), INTERNAL_ERROR, id="memory"),
+        pytest.param(ExceptionGroup("several", [ZeroDivisionError()]), INTERNAL_ERROR, id="group"),
+        pytest.param(asyncio.CancelledError(), CANCELLED, id="cancelled-inside"),
+    ],
+)
+async def test_whatever_a_command_returns_or_raises_is_answered_and_ends(result: Any, error: str) -> None:
+    results = [result, {"status": "success"}]
+
+    async def command(_: Any) -> Any:
+        answer = results.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    under_test = dispatcher(command, max_in_flight=1)
+    answer = await under_test.answer(query())
+    assert is_answer(answer, "query")
+    assert (answer["status"], answer["correlation_id"]) == ("error", 7)
+    assert error in answer["error"]
+    assert len(json.dumps(answer)) <= MAX_ANSWER
+    assert (await under_test.answer(query()))["status"] == "success"  # the failed one counts no longer
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, SystemExit, GeneratorExit])
+async def test_what_ends_the_process_passes(failure: type[BaseException]) -> None:
+    async def command(_: Any) -> Any:
+        raise failure
+
+    coroutine = dispatcher(command).answer(query())
+    with pytest.raises(failure):
+        coroutine.send(None)
+
+
+async def test_cancelling_the_caller_cancels_a_query_and_frees_its_place() -> None:
+    reached, gate = asyncio.Event(), asyncio.Event()
+
+    async def command(_: Any) -> Any:
+        reached.set()
+        await gate.wait()
+        return {"status": "success"}
+
+    under_test = dispatcher(command, max_in_flight=1)
+    first = asyncio.create_task(under_test.answer(query()))
+    await reached.wait()
+    assert "busy" in (await under_test.answer(query(8)))["error"]
+    first.cancel()
+    await asyncio.wait([first])
+    assert first.cancelled()
+    gate.set()
+    assert (await under_test.answer(query(9)))["status"] == "success"
+
+
+async def test_a_journaled_answer_that_is_too_large_is_refused_each_time(harness: CommandHarness) -> None:
+    await harness.send("create_new_runtime", container_name="plc-1", vnic_configs=[vnic()])
+    status = {"state": "Running", "internalIP": "10.213.0.2"}
+    await harness.api.patch(kinds.RUNTIMES, "plc-1", NAMESPACE, {"status": status}, subresource="status")
+    harness.node.response = HttpResponse(200, {}, "x" * MAX_ANSWER, "text/plain")
+    message = harness.message("run_command", device_id="plc-1", method="POST", api="/api/logs")
+    first = await harness.dispatch("run_command", [message])
+    assert "ask for less" in first["error"]
+    assert await harness.dispatch("run_command", [message]) == first
+    assert len(harness.node.requests) == 1
 
 
 async def test_a_bug_is_logged_and_answered(
