@@ -23,6 +23,11 @@ def derived_mac(*identity: str) -> str:
     return ":".join(f"{byte:02x}" for byte in b"\x02" + digest[:5])
 
 
+def mac_bytes(mac_address: str) -> bytes:
+    """Return the six bytes of a MAC address such as ``02:00:5e:00:53:01``, as packets carry them."""
+    return bytes.fromhex(mac_address.replace(":", ""))
+
+
 def free_subnets(
     pool: IPv4Network, taken: Iterable[IPv4Network], prefix: int = INTERNAL_PREFIX
 ) -> Iterator[IPv4Network]:

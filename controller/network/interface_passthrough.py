@@ -23,7 +23,6 @@ from controller.boottime import BOOT_ID
 from controller.container_root import Process
 from controller.network import commands, interfaces, link_plan
 from controller.network.interfaces import HostInterface
-from controller.network.link_plan import WantedLink
 from controller.network.netns import Link, Namespace
 
 _SUFFIX, _LONGEST_NAME = "-nic", 11  # IFNAMSIZ is 16, with a null byte
@@ -265,4 +264,4 @@ def _find(links: Sequence[Link], passthrough: Passthrough) -> Link | None:
 
 
 def _temporary(passthrough: Passthrough) -> str:
-    return link_plan.temporary_name(WantedLink(passthrough.name, passthrough.name, 0, passthrough.mac_address))
+    return link_plan.temporary_name(passthrough.mac_address)

@@ -8,33 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
+from controller.network.desired_interface import DesiredInterface
 from controller.network.netns import Command, Link, Snapshot
 
 _TEMPORARY = "edgetmp"
 _ENGINE_NAME = re.compile(r"eth[0-9]+")
 
 
-@dataclass(frozen=True)
-class WantedLink:
-    """One macvlan link as the spec desires it; ``address`` None means that it must not have one.
-
-    ``parent_index`` is the ifindex of the host interface ``parent``. ``pending`` means that address and gateway are not
-    known yet, and the present ones stay.
-    """
-
-    name: str
-    parent: str
-    parent_index: int
-    mac_address: str
-    address: IPv4Interface | None = None
-    gateway: str = ""
-    pending: bool = False
-
-
-def faults(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> dict[str, str]:
+def faults(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> dict[str, str]:
     """Return the drift by name of the wanted link; a link without drift has no entry."""
     found = {link.name: fault for link in wanted if (fault := _fault(link, snapshot.by_mac(link.mac_address)))}
     if not _route_pends(snapshot, wanted):
@@ -42,7 +25,7 @@ def faults(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> dict[str, str]:
     return found
 
 
-def _route_fault(snapshot: Snapshot, wanted: Sequence[WantedLink], found: Collection[str]) -> dict[str, str]:
+def _route_fault(snapshot: Snapshot, wanted: Sequence[DesiredInterface], found: Collection[str]) -> dict[str, str]:
     route = default_route(wanted)
     if route and route[1] not in found and snapshot.default_routes != (route,):
         return {route[1]: f"the default route does not use the gateway {route[0]}"}
@@ -51,14 +34,14 @@ def _route_fault(snapshot: Snapshot, wanted: Sequence[WantedLink], found: Collec
     return {}
 
 
-def _route_pends(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> bool:
+def _route_pends(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> bool:
     """Return whether the default route goes over a link whose gateway is still pending."""
-    pending = {link.mac_address.lower() for link in wanted if link.pending}
+    pending = {link.mac_address for link in wanted if link.pending}
     names = {link.name for link in snapshot.links if link.mac_address in pending}
     return any(link in names for _, link in snapshot.default_routes)
 
 
-def _fault(wanted: WantedLink, link: Link | None) -> str:
+def _fault(wanted: DesiredInterface, link: Link | None) -> str:
     if link is None:
         return f"{wanted.name} does not exist in the runtime"
     if _is_elsewhere(wanted, link):
@@ -70,30 +53,30 @@ def _fault(wanted: WantedLink, link: Link | None) -> str:
     return "" if link.up else f"{wanted.name} is down"
 
 
-def _address_fault(wanted: WantedLink, link: Link) -> str:
+def _address_fault(wanted: DesiredInterface, link: Link) -> str:
     held = ", ".join(map(str, link.addresses))
     if not held:
         return f"{wanted.name} does not have its address {wanted.address} yet"
     return f"{wanted.name} has {held} instead of {wanted.address or 'none'}"
 
 
-def _desired_addresses(wanted: WantedLink) -> tuple[IPv4Interface, ...]:
+def _desired_addresses(wanted: DesiredInterface) -> tuple[IPv4Interface, ...]:
     return (wanted.address,) if wanted.address else ()
 
 
-def default_route(wanted: Sequence[WantedLink]) -> tuple[str, str] | None:
+def default_route(wanted: Sequence[DesiredInterface]) -> tuple[str, str] | None:
     """Return gateway and link of the only default route: those of the first link with a gateway."""
     return next(((link.gateway, link.name) for link in wanted if link.gateway), None)
 
 
-def missing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[WantedLink]:
+def missing(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> list[DesiredInterface]:
     """Return the links to be created."""
     return [link for link in wanted if snapshot.by_mac(link.mac_address) is None]
 
 
-def surplus(snapshot: Snapshot, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> list[Command]:
+def surplus(snapshot: Snapshot, wanted: Sequence[DesiredInterface], held_macs: Collection[str]) -> list[Command]:
     """Return the commands that remove macvlan links which are neither wanted there nor owned by the engine."""
-    desired_links = {link.mac_address.lower(): link for link in wanted}
+    desired_links = {link.mac_address: link for link in wanted}
     held = {mac.lower() for mac in held_macs}
     ours = [link for link in snapshot.links if link.kind == "macvlan" and link.mac_address not in held]
     gone = [
@@ -104,17 +87,17 @@ def surplus(snapshot: Snapshot, wanted: Sequence[WantedLink], held_macs: Collect
     return [("link", "delete", "dev", link.name) for link in gone]
 
 
-def _is_elsewhere(wanted: WantedLink, link: Link) -> bool:
+def _is_elsewhere(wanted: DesiredInterface, link: Link) -> bool:
     """Return whether the link is on another parent; a link with an unknown parent is accepted."""
     return 0 not in (link.parent_index, wanted.parent_index) and link.parent_index != wanted.parent_index
 
 
-def temporary_name(wanted: WantedLink) -> str:
+def temporary_name(mac_address: str) -> str:
     """Return the name under which a link is created; no other link uses it."""
-    return f"{_TEMPORARY}{wanted.mac_address.replace(':', '')[-8:]}"
+    return f"{_TEMPORARY}{mac_address.replace(':', '')[-8:]}"
 
 
-def renames(snapshot: Snapshot, wanted: Sequence[WantedLink], *, live: bool = True) -> list[Command]:
+def renames(snapshot: Snapshot, wanted: Sequence[DesiredInterface], *, live: bool = True) -> list[Command]:
     """Return the commands that give every link its wanted name; a foreign link with that name gets a free one.
 
     Kernels before 6.2 rename a link only while it is down: ``live=False`` takes it down for that moment.
@@ -130,17 +113,17 @@ def renames(snapshot: Snapshot, wanted: Sequence[WantedLink], *, live: bool = Tr
     aside = [_rename(link.name, next(free), live=live) for link in foreign_links]
     into_place = []
     for desired in wanted:
-        link = ours.get(desired.mac_address.lower())
+        link = ours.get(desired.mac_address)
         if link is None or link.name == desired.name:
             continue
-        passing = temporary_name(desired)
+        passing = temporary_name(desired.mac_address)
         if link.name != passing:
             aside.append(_rename(link.name, passing, live=live))
         into_place.append(_rename(passing, desired.name, live=live))
     return cleared + [command for group in (*aside, *into_place) for command in group]
 
 
-def engine_names(before: Snapshot, wanted: Sequence[WantedLink]) -> list[Command]:
+def engine_names(before: Snapshot, wanted: Sequence[DesiredInterface]) -> list[Command]:
     """Return the commands that keep the engine's name of a renamed link as an altname (kernel 5.5, ip-link(8)).
 
     The engine looks its links up by name to remove them when the runtime ends. A link it does not find keeps its MAC
@@ -171,7 +154,7 @@ def _free_names(taken: Collection[str]) -> Iterator[str]:
     return (name for number in range(1000) if (name := f"internal{number}") not in taken)
 
 
-def addressing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[Command]:
+def addressing(snapshot: Snapshot, wanted: Sequence[DesiredInterface]) -> list[Command]:
     """Return the commands for addresses, state and default route of links that already have their names."""
     commands: list[Command] = []
     for desired in wanted:
@@ -185,7 +168,7 @@ def addressing(snapshot: Snapshot, wanted: Sequence[WantedLink]) -> list[Command
     return [*_surplus_routes(snapshot, route), *commands, *([_route(*route)] if route and needed else [])]
 
 
-def _addresses(wanted: WantedLink, link: Link) -> list[Command]:
+def _addresses(wanted: DesiredInterface, link: Link) -> list[Command]:
     commands: list[Command] = []
     if not wanted.pending:
         gone = [address for address in link.addresses if address != wanted.address]

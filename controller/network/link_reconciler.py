@@ -12,13 +12,15 @@ from collections.abc import Collection, Sequence
 from controller import errors
 from controller.container_root import Process
 from controller.network import link_plan
-from controller.network.link_plan import WantedLink
+from controller.network.desired_interface import DesiredInterface
 from controller.network.netns import Namespace
 
 _LINGERING_LINK_ATTEMPTS, _LINGERING_LINK_SECONDS = 40, 0.3
 
 
-async def reconcile_links(process: Process, wanted: Sequence[WantedLink], held_macs: Collection[str]) -> list[str]:
+async def reconcile_links(
+    process: Process, wanted: Sequence[DesiredInterface], held_macs: Collection[str]
+) -> list[str]:
     """Make the links in the container's namespace match ``wanted``; return a description of the drift.
 
     ``held_macs`` are the links that the engine created. The parents of all wanted links must exist.
@@ -32,7 +34,7 @@ async def reconcile_links(process: Process, wanted: Sequence[WantedLink], held_m
             return []
         await namespace.apply(surplus)
         for link in link_plan.missing(await namespace.snapshot(), wanted):
-            await namespace.add_macvlan(link_plan.temporary_name(link), link.parent, link.mac_address)
+            await namespace.add_macvlan(link_plan.temporary_name(link.mac_address), link.parent, link.mac_address)
         await _rename(namespace, wanted)
         await _give_addresses(namespace, wanted)
         return [*faults.values(), *(f"{command[-1]} is not wanted" for command in surplus)]
@@ -45,7 +47,7 @@ async def remove_link(process: Process, mac_address: str) -> None:
             await namespace.apply([("link", "delete", "dev", link.name)])
 
 
-async def _give_addresses(namespace: Namespace, wanted: Sequence[WantedLink]) -> None:
+async def _give_addresses(namespace: Namespace, wanted: Sequence[DesiredInterface]) -> None:
     """Set addresses, state and route; wait while the kernel is still removing a link of the previous run."""
     for attempt in range(_LINGERING_LINK_ATTEMPTS):
         try:
@@ -58,7 +60,7 @@ async def _give_addresses(namespace: Namespace, wanted: Sequence[WantedLink]) ->
         await asyncio.sleep(_LINGERING_LINK_SECONDS)
 
 
-async def _rename(namespace: Namespace, wanted: Sequence[WantedLink]) -> None:
+async def _rename(namespace: Namespace, wanted: Sequence[DesiredInterface]) -> None:
     before = await namespace.snapshot()
     try:
         await namespace.apply(link_plan.renames(before, wanted))

@@ -14,7 +14,7 @@ from controller.api.runtime_status import RUNNING, InterfaceStatus
 from controller.api.runtimes import Interface, Runtime
 from controller.container_root import Process
 from controller.machinery import conditions
-from controller.network import interfaces, resolver, setns
+from controller.network import addresses, interfaces, resolver, setns
 from controller.network.arp import lookup
 from controller.network.arp.guard import AddressGuard, GuardedAddress
 from controller.network.interfaces import HostInterface, HostInterfaces
@@ -87,7 +87,7 @@ async def _rival(guard: AddressGuard, desired: Interface, link: Link | None) -> 
     """The MAC address of another machine that answers ARP requests for the runtime's address, or ""."""
     if link is None or not link.addresses or not interfaces.index(desired.parent_interface):
         return ""
-    mac = bytes.fromhex(link.mac_address.replace(":", ""))
+    mac = addresses.mac_bytes(link.mac_address)
     held = GuardedAddress(desired.parent_interface, link.addresses[0].ip, mac)
     return (await guard.probe([held])).get(held, "")
 

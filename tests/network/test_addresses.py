@@ -68,3 +68,7 @@ def test_host_routes_are_read_without_the_default_route(tmp_path: Path) -> None:
 )
 def test_a_spare_address_is_the_highest_unused_one(used: tuple[str | None, ...], spare: str) -> None:
     assert addresses.spare_address(IPv4Network("192.168.1.0/24"), *used) == spare
+
+
+def test_a_mac_address_is_packed_as_in_a_frame() -> None:
+    assert addresses.mac_bytes("02:00:5E:00:53:01") == b"\x02\x00\x5e\x00\x53\x01"

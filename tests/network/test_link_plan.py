@@ -6,8 +6,9 @@ from ipaddress import IPv4Interface
 
 import pytest
 
+from controller.api import runtimes
 from controller.network import link_plan
-from controller.network.link_plan import WantedLink
+from controller.network.desired_interface import DesiredInterface
 from controller.network.netns import Command, Link, Snapshot
 
 A, B, C = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
@@ -18,9 +19,12 @@ def link(name: str, mac: str, address: str = "", kind: str = "macvlan", *, up: b
     return Link(name, mac, kind, up, (IPv4Interface(address),) if address else (), parent)
 
 
-def wanted(name: str, mac: str, address: str = "10.0.0.2/24", gateway: str = "", parent: int = 7) -> WantedLink:
+def wanted(name: str, mac: str, address: str = "10.0.0.2/24", gateway: str = "", parent: int = 7) -> DesiredInterface:
     """A link desired by the spec."""
-    return WantedLink(name, "eth9", parent, mac, IPv4Interface(address), gateway)
+    given = IPv4Interface(address)
+    fields = {"address": str(given.ip), "subnet": str(given.network), "gateway": gateway or None, "mode": "Static"}
+    interface = runtimes.Interface.model_validate({"name": name, "parentInterface": "eth9", **fields})
+    return DesiredInterface(interface, mac, parent)
 
 
 FAULTS = [
@@ -69,7 +73,9 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("_case", "snapshot", "links", "expected"), FAULTS, ids=[row[0] for row in FAULTS])
-def test_faults_are_named(_case: str, snapshot: Snapshot, links: list[WantedLink], expected: dict[str, str]) -> None:
+def test_faults_are_named(
+    _case: str, snapshot: Snapshot, links: list[DesiredInterface], expected: dict[str, str]
+) -> None:
     assert link_plan.faults(snapshot, links) == expected
 
 

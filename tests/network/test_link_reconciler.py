@@ -7,14 +7,14 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from ipaddress import IPv4Interface
 
 import pytest
 
 from controller import errors
+from controller.api import runtimes
 from controller.container_root import Process
 from controller.network import link_plan, link_reconciler
-from controller.network.link_plan import WantedLink
+from controller.network.desired_interface import DesiredInterface
 from controller.network.netns import Namespace, Snapshot
 from tests.support.command import run
 from tests.support.lan import Lan
@@ -36,12 +36,17 @@ def container() -> Iterator[Process]:
     process.stdout.close()
 
 
-def desired(lan: Lan, host: int, name: str, gateway: str = "") -> WantedLink:
+def desired(lan: Lan, host: int, name: str, gateway: str = "") -> DesiredInterface:
     """A link on the LAN."""
-    index = socket.if_nametoindex(lan.parent)
-    return WantedLink(
-        name, lan.parent, index, f"02:00:00:00:01:{host:02x}", IPv4Interface(f"{lan.address(host)}/24"), gateway
+    interface = runtimes.Interface(
+        name=name,
+        parent_interface=lan.parent,
+        mode="Static",
+        address=lan.address(host),
+        subnet=str(lan.subnet),
+        gateway=gateway or None,
     )
+    return DesiredInterface(interface, f"02:00:00:00:01:{host:02x}", socket.if_nametoindex(lan.parent))
 
 
 async def snapshot_of(container: Process) -> Snapshot:
@@ -85,7 +90,8 @@ async def test_an_engines_name_can_be_reused(lan: Lan, container: Process) -> No
 
 
 async def test_a_mac_that_is_still_in_use_is_waited_for(lan: Lan, container: Process) -> None:
-    lingering = ("ip", "link", "add", "lingering", "link", lan.parent, "address", desired(lan, 10, "").mac_address)
+    mac = desired(lan, 10, "lingering").mac_address
+    lingering = ("ip", "link", "add", "lingering", "link", lan.parent, "address", mac)
     run(*lingering, "type", "macvlan", "mode", "bridge")
     run("ip", "link", "set", "lingering", "up")
     mended = asyncio.create_task(link_reconciler.reconcile_links(container, [desired(lan, 10, "plant")], []))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from controller.network import addresses
 from controller.network.dhcp.client import Link
 from controller.network.dhcp.machine import Client
 from tests.support.command import run
@@ -31,7 +32,7 @@ class BareContainer:
         # The kernel removes a namespace's links, and their addresses, some time after its end.
         while run("nsenter", "-t", pid, "-n", "ip", "link", "set", "lan0", "up", check=False).returncode:
             assert self._process.poll() is None
-        self.client = Client(bytes.fromhex(mac.replace(":", "")), f"plc-{pid}")
+        self.client = Client(addresses.mac_bytes(mac), f"plc-{pid}")
         self.link = Link(bare(self._process.pid), "lan0", 7)
 
     def end(self) -> None:

@@ -16,7 +16,8 @@ from controller.api import runtimes
 from controller.backends.base import Target
 from controller.backends.observation import ObservedInterface
 from controller.backends.pods import naming
-from controller.network import addresses
+from controller.network import desired_interface
+from controller.network.desired_interface import DesiredInterface
 
 NETWORKS = "k8s.v1.cni.cncf.io/networks"
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
@@ -26,18 +27,6 @@ MISSING = (
     "with config.cni_conf.confDir=/var/lib/rancher/k3s/agent/etc/cni/net.d, "
     "config.cni_conf.binDir=/var/lib/rancher/k3s/data/cni and manifests.dhcpDaemonSet=true (docs/decisions/102)"
 )
-
-
-def mac_addresses(target: Target) -> dict[str, str]:
-    """Every interface's MAC address: that of the spec, else of the target, else derived."""
-    return {
-        desired.name: (
-            desired.mac_address
-            or target.mac_addresses.get(desired.name)
-            or addresses.derived_mac(*target.identity, desired.name)
-        ).lower()
-        for desired in target.spec.interfaces
-    }
 
 
 def definitions(target: Target) -> list[dict[str, Any]]:
@@ -57,18 +46,21 @@ def definition_name(target: Target, interface: runtimes.Interface) -> str:
 
 def networks(target: Target) -> dict[str, str]:
     """The annotation that requests the interfaces, {} for none."""
-    macs = mac_addresses(target)
-    asked = [_selection(target, interface, macs[interface.name]) for interface in target.spec.interfaces]
+    asked = [
+        _selection(target, desired)
+        for desired in desired_interface.of_spec(target.spec, target.identity, target.mac_addresses)
+    ]
     return {NETWORKS: json.dumps(asked, sort_keys=True)} if asked else {}
 
 
-def _selection(target: Target, interface: runtimes.Interface, mac_address: str) -> dict[str, Any]:
+def _selection(target: Target, desired: DesiredInterface) -> dict[str, Any]:
     """A NetworkSelectionElement. Without ``default-route`` the default route stays on the cluster's network."""
+    interface = desired.interface
     selection: dict[str, Any] = {
         "name": definition_name(target, interface),
         "namespace": target.identity.namespace,
         "interface": interface.name,
-        "mac": mac_address,
+        "mac": desired.mac_address,
     }
     if interface.mode == "Static" and interface.address and interface.subnet:
         prefix = ipaddress.IPv4Network(interface.subnet, strict=False).prefixlen

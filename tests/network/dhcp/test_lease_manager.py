@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from controller import errors
+from controller.network import addresses
 from controller.network.dhcp.client import Link
 from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager, LeaseState
 from controller.network.dhcp.machine import Client
@@ -25,7 +26,7 @@ from tests.support.processes import bare
 pytestmark = [pytest.mark.docker, pytest.mark.any_engine]  # needs root and a LAN, but no engine
 KEY = LeaseKey("edge", "plc-1", "lan0")
 MAC = "02:ab:00:00:00:31"
-CLIENT = Client(bytes.fromhex(MAC.replace(":", "")), "plc-1")
+CLIENT = Client(addresses.mac_bytes(MAC), "plc-1")
 
 
 @pytest.fixture

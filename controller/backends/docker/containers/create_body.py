@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controller.api import quantities, runtimes
 from controller.backends.base import Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.engine.capabilities import Capabilities
-from controller.backends.docker.networking.endpoint_plan import Attachment, DesiredInterface
-from controller.network import addresses
+from controller.network import desired_interface
+from controller.network.desired_interface import DesiredInterface
 
 # Linux answers ARP requests for any of its addresses on any link (ip-sysctl: arp_ignore, arp_announce): two links on
 # one LAN would both answer for both addresses. Loose reverse path filtering accepts replies that use the other link.
@@ -25,28 +25,15 @@ _INTERNAL_INTERFACE = "internal"
 _IFNAME = "com.docker.network.endpoint.ifname"
 
 
-def desired_interfaces(target: Target, known: dict[str, str]) -> tuple[DesiredInterface, ...]:
-    """Every interface of the spec with its MAC address.
-
-    The MAC address is that of the spec, else of ``known`` (the container's), else of the target, else derived.
-    """
-    return tuple(DesiredInterface(interface, _mac(target, interface, known)) for interface in target.spec.interfaces)
-
-
-def _mac(target: Target, interface: runtimes.Interface, known: dict[str, str]) -> str:
-    found = interface.mac_address or known.get(interface.name) or target.mac_addresses.get(interface.name)
-    return (found or addresses.derived_mac(*target.identity, interface.name)).lower()
-
-
-def name_servers(interfaces: Iterable[DesiredInterface]) -> tuple[str, ...]:
-    """The name servers of all interfaces without duplicates; resolv.conf(5) reads three."""
-    return tuple(dict.fromkeys(server for desired in interfaces for server in desired.name_servers))[:3]
+def desired_interfaces(target: Target, known: Mapping[str, str]) -> tuple[DesiredInterface, ...]:
+    """Every interface of the spec; ``known`` are the container's MAC addresses, which precede those of the target."""
+    return desired_interface.of_spec(target.spec, target.identity, {**target.mac_addresses, **known})
 
 
 def body(
     target: Target,
     provenance: labels.ContainerProvenance,
-    connected: tuple[Attachment, ...],
+    connected: Mapping[str, DesiredInterface],
     capabilities: Capabilities,
     confined: dict[str, Any],
     *,
@@ -54,7 +41,8 @@ def body(
 ) -> dict[str, Any]:
     """The body for /containers/create.
 
-    ``confined`` is the part of the HostConfig from confinement.py, ``has_ipv6`` whether the host's kernel has IPv6.
+    ``connected`` are the interfaces that Docker provides, by network; ``confined`` is the part of the HostConfig from
+    confinement.py; ``has_ipv6``: whether the host's kernel has IPv6.
     """
     spec = target.spec
     internal = labels.internal_network_name(target.identity)
@@ -66,26 +54,26 @@ def body(
         "HostConfig": _host_config(target, realtime=provenance.realtime) | confined | {"NetworkMode": internal},
     }
     content["HostConfig"]["Sysctls"] = _ONE_ADDRESS_ONE_LINK | (_NO_IPV6 if has_ipv6 else {})
-    endpoints = {attachment.network: endpoint(attachment, capabilities, spec) for attachment in connected}
+    endpoints = {network: endpoint(desired, capabilities, spec) for network, desired in connected.items()}
     if capabilities.several_endpoints or not connected:
         endpoints[internal] = internal_endpoint(capabilities, spec)
     else:
         # Before API 1.44 only this network's interface gets our MAC address.
-        content["MacAddress"] = connected[0].desired.mac_address
-        content["HostConfig"]["NetworkMode"] = connected[0].network
+        ((network, desired),) = connected.items()
+        content["MacAddress"] = desired.mac_address
+        content["HostConfig"]["NetworkMode"] = network
     return content | {"NetworkingConfig": {"EndpointsConfig": endpoints}}
 
 
-def endpoint(attachment: Attachment, capabilities: Capabilities, spec: runtimes.RuntimeSpec) -> dict[str, Any]:
+def endpoint(desired: DesiredInterface, capabilities: Capabilities, spec: runtimes.RuntimeSpec) -> dict[str, Any]:
     """An endpoint on a LAN network (API reference: EndpointSettings)."""
-    desired = attachment.desired
     settings: dict[str, Any] = {"IPAMConfig": {"IPv4Address": desired.interface.address}}
     if capabilities.several_endpoints:
         settings["MacAddress"] = desired.mac_address
     if capabilities.interface_names:
-        settings["DriverOpts"] = {_IFNAME: desired.interface.name}
+        settings["DriverOpts"] = {_IFNAME: desired.name}
         first = next((interface.name for interface in spec.interfaces if interface.gateway), "")
-        settings["GwPriority"] = 1 if desired.interface.name == first else 0
+        settings["GwPriority"] = 1 if desired.name == first else 0
     return settings
 
 
@@ -125,7 +113,7 @@ def _host_config(target: Target, *, realtime: bool) -> dict[str, Any]:
         "RestartPolicy": {"Name": "unless-stopped"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "Mounts": [_mount(target, volume) for volume in spec.volumes],
-        "Dns": list(name_servers(desired_interfaces(target, {}))),
+        "Dns": list(desired_interface.name_servers(desired_interfaces(target, {}))),
         **limits(spec.resources),
         **(_realtime(spec.realtime) if spec.realtime.enabled and realtime else {}),
     }

@@ -19,7 +19,6 @@ from controller.backends.docker.containers import confinement, create_body, labe
 from controller.backends.docker.containers.inventory import is_of
 from controller.backends.docker.engine import failures
 from controller.backends.docker.networking import endpoint_plan
-from controller.backends.docker.networking.endpoint_plan import EndpointPlan, LanNetworks, Network
 from controller.backends.docker.parts import Parts
 
 _IPV6 = Path("/proc/sys/net/ipv6")
@@ -46,23 +45,20 @@ class ContainerCreator:
         Raises Refusal, and errors.Waiting(ADDRESS_CONFLICT) when another runtime uses one of its addresses.
         """
         capabilities = await self._engine.capabilities()
-        desired_interfaces = create_body.desired_interfaces(target, dict(provenance.mac_addresses))
+        desired_interfaces = create_body.desired_interfaces(target, provenance.mac_addresses)
         self._address_registry.require_free(target.identity, desired_interfaces)
-        macs = {desired.interface.name: desired.mac_address for desired in desired_interfaces}
+        macs = {desired.name: desired.mac_address for desired in desired_interfaces}
         provenance = dataclasses.replace(
             provenance, mac_addresses=macs, realtime=provenance.realtime and not self._realtime_refused
         )
-
-        def arrange(networks: list[Network]) -> EndpointPlan:
-            lans = LanNetworks(target.identity.install_id, networks, capabilities)
-            return endpoint_plan.at_creation(desired_interfaces, lans, capabilities)
-
         await self._require_volumes(target)
-        await self._parents.provide(desired.interface.parent_interface for desired in desired_interfaces)
-        arranged = await self._networks.prepare(target.identity, arrange)
+        await self._parents.provide(desired.parent for desired in desired_interfaces)
+        planned = await self._networks.prepare(
+            target.identity, lambda lans: endpoint_plan.at_creation(desired_interfaces, lans)
+        )
         confined = confinement.at_creation(self._ports.rules(target.spec), self._pids_limit)
         has_ipv6 = await asyncio.to_thread(_IPV6.exists)
-        body = create_body.body(target, provenance, arranged.connect, capabilities, confined, has_ipv6=has_ipv6)
+        body = create_body.body(target, provenance, planned.connect, capabilities, confined, has_ipv6=has_ipv6)
         await self._make_named(target, body, naming.display_name(provenance))
         return dataclasses.replace(target, mac_addresses={**target.mac_addresses, **macs})
 

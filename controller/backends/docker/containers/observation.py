@@ -16,7 +16,7 @@ from controller.backends.docker.containers.lifecycle import host_capacity
 from controller.backends.docker.networking import dhcp_leases
 from controller.backends.docker.networking.attachments import Attachments, uses_other_servers
 from controller.backends.docker.networking.dedicated_interface import DedicatedLink
-from controller.backends.docker.networking.endpoint_plan import DesiredInterface, Endpoint
+from controller.backends.docker.networking.endpoint_plan import Endpoint
 from controller.backends.docker.parts import Parts
 from controller.backends.observation import (
     Observed,
@@ -26,7 +26,8 @@ from controller.backends.observation import (
     ObservedNetwork,
 )
 from controller.container_root import NONE
-from controller.network import interfaces, link_plan, resolver
+from controller.network import desired_interface, interfaces, link_plan, resolver
+from controller.network.desired_interface import DesiredInterface
 from controller.network.interfaces import ABSENT, LinkState
 from controller.network.netns import Namespace, Snapshot
 
@@ -87,17 +88,14 @@ class ContainerObserver:
             dedicated=ObservedDedicated(passed_through=dedicated.passed_through),
             leftovers=await self._networks.internal_exists(target.identity),
             network=ObservedNetwork(
-                missing_parents=self._parents.unavailable(
-                    desired.interface.parent_interface for desired in desired_interfaces
-                )
+                missing_parents=self._parents.unavailable(desired.parent for desired in desired_interfaces)
             ),
             devices=await self._ports.observe(target, None),
         )
 
     async def _container(self, target: Target, container: Container, predecessor: str) -> Observed:
         desired_interfaces = self._attachments.desired_interfaces(target, container)
-        parents = self._attachments.parents(desired_interfaces)
-        interfaces = await self._interfaces(container, desired_interfaces, parents)
+        interfaces = await self._interfaces(container, desired_interfaces)
         dedicated = await self._dedicated(target, container)
         unbounded = await self._lacks_memory_limit(container, target.spec.resources)
         internal = labels.internal_network_name(target.identity)
@@ -106,7 +104,7 @@ class ContainerObserver:
             started_seconds=await asyncio.to_thread(boottime.process_start, container.pid) if container.pid else None,
             network=ObservedNetwork(
                 interfaces=interfaces,
-                missing_parents=self._parents.unavailable(parents),
+                missing_parents=self._parents.unavailable(desired.parent for desired in desired_interfaces),
                 internal_ip=container.address_on(internal),
                 internal_attached=internal in {endpoint.network for endpoint in container.endpoints},
             ),
@@ -125,7 +123,7 @@ class ContainerObserver:
         should_run = running or target.spec.desired_state == "Running"
         self._address_registry.claim(target.identity, desired_interfaces if should_run else ())
         claimed = self._address_registry.claimed(target.identity, desired_interfaces) if should_run else None
-        parents = dict.fromkeys(desired.interface.parent_interface for desired in desired_interfaces)
+        parents = dict.fromkeys(desired.parent for desired in desired_interfaces)
         kinds = await asyncio.to_thread(lambda: {name: self._interface_kind(name) for name in parents})
         return (
             *([dedicated.blocker] if dedicated.blocker else []),
@@ -153,7 +151,7 @@ class ContainerObserver:
         return self._exits.of(container.id, finished) if finished else None
 
     async def _interfaces(
-        self, container: Container, desired_interfaces: Sequence[DesiredInterface], parents: Mapping[str, int]
+        self, container: Container, desired_interfaces: Sequence[DesiredInterface]
     ) -> tuple[ObservedInterface, ...]:
         if container.state["Status"] != "running":
             return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
@@ -164,11 +162,11 @@ class ContainerObserver:
             # It exited between two queries; its event triggers the next observation.
             return tuple(_stopped_interface(desired, container.endpoints) for desired in desired_interfaces)
         servers = await asyncio.to_thread(resolver.name_servers, container.process)
-        states = await asyncio.to_thread(_states, parents)
+        states = await asyncio.to_thread(_states, {desired.parent for desired in desired_interfaces})
         wrong_servers = not any(desired.pending for desired in desired_interfaces) and uses_other_servers(
-            container, create_body.name_servers(desired_interfaces), servers
+            container, desired_interface.name_servers(desired_interfaces), servers
         )
-        seen = _running_interfaces(desired_interfaces, parents, container, snapshot, wrong_servers=wrong_servers)
+        seen = _running_interfaces(desired_interfaces, container, snapshot, wrong_servers=wrong_servers)
         return tuple(_with_parent(found, states.get(found.parent_interface, ABSENT)) for found in seen)
 
 
@@ -193,24 +191,22 @@ def _described(container: Container, last_exit: ContainerExit | None) -> Observe
 
 def _running_interfaces(
     desired_interfaces: Sequence[DesiredInterface],
-    parents: Mapping[str, int],
     container: Container,
     snapshot: Snapshot,
     *,
     wrong_servers: bool,
 ) -> tuple[ObservedInterface, ...]:
-    links = [desired.link(parents[desired.interface.parent_interface]) for desired in desired_interfaces]
-    faults = link_plan.faults(snapshot, links)
+    faults = link_plan.faults(snapshot, desired_interfaces)
     configured = {endpoint.mac_address.lower(): endpoint for endpoint in container.endpoints}
     seen = []
     for desired in desired_interfaces:
         link = snapshot.by_mac(desired.mac_address)
-        detail = faults.get(desired.interface.name) or _address_fault(desired, configured.get(desired.mac_address))
+        detail = faults.get(desired.name) or _address_fault(desired, configured.get(desired.mac_address))
         if not detail and wrong_servers and desired.name_servers:
             detail = "it uses other name servers"
         address = str(link.addresses[0].ip) if link and link.addresses else ""
         seen.append(dhcp_leases.with_lease(desired, _interface(desired, link is not None, address, detail)))
-    return (*_surplus(snapshot, links, configured), *seen)
+    return (*_surplus(snapshot, desired_interfaces, configured), *seen)
 
 
 def _states(parents: Iterable[str]) -> dict[str, LinkState]:
@@ -232,14 +228,14 @@ def _address_fault(desired: DesiredInterface, endpoint: Endpoint | None) -> str:
         return ""
     if endpoint.address == (desired.interface.address or ""):
         return ""
-    return f"Docker would assign {endpoint.address} to {desired.interface.name} at the next start"
+    return f"Docker would assign {endpoint.address} to {desired.name} at the next start"
 
 
 def _surplus(
-    snapshot: Snapshot, links: Sequence[link_plan.WantedLink], configured: Mapping[str, Endpoint]
+    snapshot: Snapshot, desired_interfaces: Sequence[DesiredInterface], configured: Mapping[str, Endpoint]
 ) -> list[ObservedInterface]:
     """macvlan links that are not in the spec, created by Docker or by us."""
-    wanted = {link.mac_address for link in links}
+    wanted = {desired.mac_address for desired in desired_interfaces}
     # Leave networks alone that a person connected.
     foreign = {mac for mac, endpoint in configured.items() if not labels.is_lan_name(endpoint.network)}
     return [
@@ -258,8 +254,8 @@ def _stopped_interface(desired: DesiredInterface, endpoints: Sequence[Endpoint])
 
 def _interface(desired: DesiredInterface, attached: bool, address: str, detail: str) -> ObservedInterface:
     return ObservedInterface(
-        name=desired.interface.name,
-        parent_interface=desired.interface.parent_interface,
+        name=desired.name,
+        parent_interface=desired.parent,
         attached=attached,
         address=address,
         mac_address=desired.mac_address,

@@ -13,9 +13,10 @@ from ipaddress import IPv4Address
 from controller import errors
 from controller.api import reasons
 from controller.backends.base import Identity
-from controller.backends.docker.networking.endpoint_plan import DesiredInterface
 from controller.backends.observation import ObservedInterface
+from controller.network import addresses
 from controller.network.arp.guard import AddressGuard, GuardedAddress
+from controller.network.desired_interface import DesiredInterface
 
 _NAMESAKE = "A Runtime of namespace {} requested the container {} first: change the deviceId of one of the two"
 
@@ -97,7 +98,7 @@ def _taken(holder: str, parent: str, address: str) -> str:
 
 
 def _place(desired: DesiredInterface) -> tuple[str, str]:
-    return desired.interface.parent_interface, desired.interface.address or ""
+    return desired.parent, desired.interface.address or ""
 
 
 def _has(held: Iterable[GuardedAddress], wanted: tuple[str, str]) -> bool:
@@ -105,13 +106,9 @@ def _has(held: Iterable[GuardedAddress], wanted: tuple[str, str]) -> bool:
 
 
 def _held(found: ObservedInterface) -> GuardedAddress:
-    return GuardedAddress(found.parent_interface, IPv4Address(found.address), _bytes(found.mac_address))
+    return GuardedAddress(found.parent_interface, IPv4Address(found.address), addresses.mac_bytes(found.mac_address))
 
 
 def _wanted(desired: DesiredInterface) -> GuardedAddress:
     address = IPv4Address(desired.interface.address or "0.0.0.0")  # noqa: S104 - nothing listens on it
-    return GuardedAddress(desired.interface.parent_interface, address, _bytes(desired.mac_address))
-
-
-def _bytes(mac_address: str) -> bytes:
-    return bytes.fromhex(mac_address.replace(":", ""))
+    return GuardedAddress(desired.parent, address, addresses.mac_bytes(desired.mac_address))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from controller import errors
 from controller.api import reasons
@@ -17,20 +18,12 @@ from controller.backends.docker.containers.inventory import Container
 from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.capabilities import Capabilities
 from controller.backends.docker.networking import endpoint_plan
-from controller.backends.docker.networking.endpoint_plan import (
-    Attachment,
-    DesiredInterface,
-    Endpoint,
-    EndpointPlan,
-    LanNetworks,
-    Network,
-)
+from controller.backends.docker.networking.endpoint_plan import Endpoint
 from controller.backends.docker.parts import Parts
 from controller.container_root import NONE, Process
-from controller.network import link_reconciler, resolver
+from controller.network import desired_interface, link_reconciler, resolver
 from controller.network.arp import announcement
-from controller.network.arp.announcement import Claim
-from controller.network.link_plan import WantedLink
+from controller.network.desired_interface import DesiredInterface
 
 log = logging.getLogger(__name__)
 
@@ -73,19 +66,16 @@ class Attachments:
             self._address_registry.require_free(target.identity, desired_interfaces)
         else:
             await self._address_registry.require_unclaimed(target.identity, desired_interfaces)
-        parents = self.parents(desired_interfaces)
         try:
-            await self._arrange_endpoints(target, container, desired_interfaces, parents)
+            await self._arrange_endpoints(target, container, desired_interfaces)
         except failures.Refusal as refusal:
             if not await self._networks.drop_unusable(refusal):
                 raise
-            await self._arrange_endpoints(
-                target, await self._containers.require(target.identity), desired_interfaces, parents
-            )
+            await self._arrange_endpoints(target, await self._containers.require(target.identity), desired_interfaces)
         container = await self._containers.require(target.identity)
         if container.state["Status"] == "running":
-            await self._repair_running(target, container, parents, started=started)
-        if missing := [name for name, number in parents.items() if not number]:
+            await self._repair_running(target, container, started=started)
+        if missing := dict.fromkeys(desired.parent for desired in desired_interfaces if not desired.parent_index):
             raise errors.Waiting(reasons.PARENT_MISSING, f"The host has no interface {', '.join(missing)}")
 
     async def reconnect(self, target: Target, refusal: failures.Refusal) -> None:
@@ -94,38 +84,29 @@ class Attachments:
         await self.repair(target)
 
     def desired_interfaces(self, target: Target, container: Container) -> tuple[DesiredInterface, ...]:
-        """Every interface of the spec with its MAC address on this container and its lease."""
-        interfaces = create_body.desired_interfaces(target, labels.mac_addresses(container.labels))
-        return self._leasing.with_lease_states(target.identity, interfaces, container.process, self.parents(interfaces))
-
-    def parents(self, desired_interfaces: Sequence[DesiredInterface]) -> dict[str, int]:
-        """The kernel's indexes of the parent interfaces, 0 for a missing one."""
-        return self._parents.numbers(desired.interface.parent_interface for desired in desired_interfaces)
+        """Every interface of the spec with its MAC address on this container, its parent's index and its lease."""
+        found = create_body.desired_interfaces(target, labels.mac_addresses(container.labels))
+        indexes = self._parents.numbers(desired.parent for desired in found)
+        placed = (replace(desired, parent_index=indexes[desired.parent]) for desired in found)
+        return self._leasing.with_lease_states(target.identity, placed, container.process)
 
     async def _arrange_endpoints(
-        self,
-        target: Target,
-        container: Container,
-        desired_interfaces: Sequence[DesiredInterface],
-        parents: Mapping[str, int],
+        self, target: Target, container: Container, desired_interfaces: Sequence[DesiredInterface]
     ) -> None:
         capabilities = await self._engine.capabilities()
 
-        def can_pin(attachment: Attachment) -> bool:
-            present = parents[attachment.desired.interface.parent_interface]
-            return bool(present) and pins_mac(container, attachment, capabilities)
+        def can_pin(network: str, desired: DesiredInterface) -> bool:
+            return bool(desired.parent_index) and pins_mac(container, network, desired, capabilities)
 
-        def arrange(networks: list[Network]) -> EndpointPlan:
-            lans = LanNetworks(target.identity.install_id, networks, capabilities)
-            return endpoint_plan.on_container(desired_interfaces, container.endpoints, lans, can_pin)
-
-        arranged = await self._networks.prepare(target.identity, arrange)
+        arranged = await self._networks.prepare(
+            target.identity,
+            lambda lans: endpoint_plan.on_container(desired_interfaces, container.endpoints, lans, can_pin),
+        )
         for endpoint in (*arranged.lost, *arranged.disconnect):
             await self._disconnect(container, endpoint)
-        for attachment in arranged.connect:
-            await self._remove_own_link(container, attachment)
-            settings = create_body.endpoint(attachment, capabilities, target.spec)
-            await self._connect(container, attachment.network, settings)
+        for network, desired in arranged.connect.items():
+            await self._remove_own_link(container, desired)
+            await self._connect(container, network, create_body.endpoint(desired, capabilities, target.spec))
         internal = labels.internal_network_name(target.identity)
         if internal not in {endpoint.network for endpoint in container.endpoints if endpoint not in arranged.lost}:
             await self._connect(container, internal, create_body.internal_endpoint(capabilities, target.spec))
@@ -144,26 +125,23 @@ class Attachments:
         )
         log.info("Disconnected %s from network %s", container.name, endpoint.network)
 
-    async def _remove_own_link(self, container: Container, attachment: Attachment) -> None:
+    async def _remove_own_link(self, container: Container, desired: DesiredInterface) -> None:
         """Remove the link that we created in place of Docker's: two links cannot share a MAC address."""
         if container.pid:
-            await link_reconciler.remove_link(container.process, attachment.desired.mac_address)
+            await link_reconciler.remove_link(container.process, desired.mac_address)
 
-    async def _repair_running(
-        self, target: Target, container: Container, parents: Mapping[str, int], *, started: bool
-    ) -> None:
+    async def _repair_running(self, target: Target, container: Container, *, started: bool) -> None:
         desired_interfaces = self.desired_interfaces(target, container)
-        numbered = [(desired, parents[desired.interface.parent_interface]) for desired in desired_interfaces]
-        links = [desired.link(number) for desired, number in numbered if number]
+        links = [desired for desired in desired_interfaces if desired.parent_index]
         held = [endpoint.mac_address for endpoint in container.endpoints if endpoint.mac_address]
         # A parent that is missing may only have been renamed, so that its links still work.
-        held += [desired.mac_address for desired, number in numbered if not number]
+        held += [desired.mac_address for desired in desired_interfaces if not desired.parent_index]
         if faults := await link_reconciler.reconcile_links(container.process, links, held):
             log.info("Repaired links: %s", "; ".join(faults), extra={"runtime": target.name})
         if faults or started:
             await _announce(container.process, links)
-        await self._leasing.keep(target.identity, desired_interfaces, container.process, parents)
-        wanted = create_body.name_servers(desired_interfaces)
+        await self._leasing.keep(target.identity, desired_interfaces, container.process)
+        wanted = desired_interface.name_servers(desired_interfaces)
         found = await asyncio.to_thread(resolver.name_servers, container.process)
         if not any(desired.pending for desired in desired_interfaces) and uses_other_servers(container, wanted, found):
             await asyncio.to_thread(resolver.write, container.process, wanted)
@@ -171,25 +149,20 @@ class Attachments:
         await self._dedication.place(target, container.process)
 
 
-async def _announce(process: Process, links: Sequence[WantedLink]) -> None:
+async def _announce(process: Process, links: Sequence[DesiredInterface]) -> None:
     """Announce the addresses on the LAN, so that switches and neighbours learn them at once."""
-    claims = [
-        Claim(link.name, bytes.fromhex(link.mac_address.replace(":", "")), link.address.ip)
-        for link in links
-        if link.address
-    ]
     try:
-        await announcement.announce(process, claims)
+        await announcement.announce(process, links)
     except OSError as error:
         log.info("Failed to announce addresses: %s", error.strerror)
 
 
-def pins_mac(container: Container, attachment: Attachment, capabilities: Capabilities) -> bool:
+def pins_mac(container: Container, network: str, desired: DesiredInterface, capabilities: Capabilities) -> bool:
     """Whether connecting this container to the network gives the interface its desired MAC address."""
     if capabilities.several_endpoints:
         return capabilities.connect_pins_mac
-    own = container.document["Config"].get("MacAddress", "").lower() == attachment.desired.mac_address
-    return own and container.host_config.get("NetworkMode") == attachment.network
+    own = container.document["Config"].get("MacAddress", "").lower() == desired.mac_address
+    return own and container.host_config.get("NetworkMode") == network
 
 
 def uses_other_servers(container: Container, wanted: Sequence[str], found: Sequence[str]) -> bool:

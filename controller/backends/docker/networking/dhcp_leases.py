@@ -5,15 +5,16 @@ Connects desired interfaces with the LeaseManager, which knows neither Docker no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from controller.api import reasons
 from controller.backends.base import Identity
-from controller.backends.docker.networking.endpoint_plan import DesiredInterface
 from controller.backends.observation import ObservedInterface, ObservedLease
 from controller.container_root import Process
 from controller.machinery import timestamps
+from controller.network import addresses
+from controller.network.desired_interface import DesiredInterface
 from controller.network.dhcp.client import Link
 from controller.network.dhcp.lease_manager import LeaseKey, LeaseManager
 from controller.network.dhcp.leases import INFINITE, Lease
@@ -36,38 +37,22 @@ class DhcpLeases:
         self._manager = manager
 
     def with_lease_states(
-        self,
-        identity: Identity,
-        desired_interfaces: Iterable[DesiredInterface],
-        process: Process,
-        parents: Mapping[str, int],
+        self, identity: Identity, desired_interfaces: Iterable[DesiredInterface], process: Process
     ) -> tuple[DesiredInterface, ...]:
         """The desired interfaces with the state of their leases, for the run of the container with this process."""
         return tuple(
-            replace(
-                desired,
-                lease_state=self._manager.lease_state(_key(identity, desired), _link(desired, process, parents)),
-            )
+            replace(desired, lease_state=self._manager.lease_state(_key(identity, desired), _link(desired, process)))
             if desired.leased
             else desired
             for desired in desired_interfaces
         )
 
-    async def keep(
-        self,
-        identity: Identity,
-        desired_interfaces: Iterable[DesiredInterface],
-        process: Process,
-        parents: Mapping[str, int],
-    ) -> None:
+    async def keep(self, identity: Identity, desired_interfaces: Iterable[DesiredInterface], process: Process) -> None:
         """Keep the leases of all interfaces whose parent exists. Raises errors.Retry(STEP_FAILED)."""
         for desired in desired_interfaces:
-            link = _link(desired, process, parents)
-            if desired.leased and link.parent_index:
-                client = Client(
-                    bytes.fromhex(desired.mac_address.replace(":", "")), identity.device_id[:_HOST_NAME_LIMIT]
-                )
-                await self._manager.keep(_key(identity, desired), link, client)
+            if desired.leased and desired.parent_index:
+                client = Client(addresses.mac_bytes(desired.mac_address), identity.device_id[:_HOST_NAME_LIMIT])
+                await self._manager.keep(_key(identity, desired), _link(desired, process), client)
 
     def forget(self, identity: Identity) -> None:
         """Stop keeping the leases of a removed runtime."""
@@ -102,8 +87,8 @@ def _observed(lease: Lease) -> ObservedLease:
 
 
 def _key(identity: Identity, desired: DesiredInterface) -> LeaseKey:
-    return LeaseKey(identity.namespace, identity.device_id, desired.interface.name)
+    return LeaseKey(identity.namespace, identity.device_id, desired.name)
 
 
-def _link(desired: DesiredInterface, process: Process, parents: Mapping[str, int]) -> Link:
-    return Link(process, desired.interface.name, parents.get(desired.interface.parent_interface, 0))
+def _link(desired: DesiredInterface, process: Process) -> Link:
+    return Link(process, desired.name, desired.parent_index)

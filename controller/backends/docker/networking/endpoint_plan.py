@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Network
 
 from controller import errors
-from controller.api import reasons, runtimes
+from controller.api import reasons
 from controller.backends.docker.containers import labels
 from controller.backends.docker.engine.capabilities import Capabilities
-from controller.network.dhcp.lease_manager import NOT_KEPT, LeaseState
-from controller.network.link_plan import WantedLink
+from controller.network.desired_interface import DesiredInterface
 
 _LAN_DRIVERS = ("macvlan", "ipvlan")
 
@@ -52,78 +51,16 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class DesiredInterface:
-    """One interface of the spec with its MAC address, and with the state of its lease if it has one."""
-
-    interface: runtimes.Interface
-    mac_address: str
-    lease_state: LeaseState = NOT_KEPT
-
-    @property
-    def subnet(self) -> IPv4Network | None:
-        """The subnet of the LAN; None without a static address."""
-        return IPv4Network(self.interface.subnet) if self.interface.subnet and self.interface.address else None
-
-    def link(self, parent_index: int) -> WantedLink:
-        """The interface as a link in the runtime; ``parent_index`` is the kernel's index of its parent."""
-        return WantedLink(
-            self.interface.name,
-            self.interface.parent_interface,
-            parent_index,
-            self.mac_address,
-            self._address,
-            self.gateway,
-            pending=self.pending,
-        )
-
-    @property
-    def leased(self) -> bool:
-        """Whether it gets its address by DHCP."""
-        return self.interface.mode == "Dhcp"
-
-    @property
-    def pending(self) -> bool:
-        """Whether it still waits for an address from DHCP."""
-        return self.leased and not self.lease_state.settled
-
-    @property
-    def gateway(self) -> str:
-        """The gateway of the spec, else of the lease; "" for none."""
-        lease = self.lease_state.lease
-        return self.interface.gateway or (str(lease.gateway) if lease and lease.gateway else "")
-
-    @property
-    def name_servers(self) -> tuple[str, ...]:
-        """The name servers of the spec, else of the lease."""
-        lease = self.lease_state.lease
-        return self.interface.dns or (tuple(map(str, lease.name_servers)) if lease else ())
-
-    @property
-    def _address(self) -> IPv4Interface | None:
-        if self.subnet:
-            return IPv4Interface(f"{self.interface.address}/{self.subnet.prefixlen}")
-        return self.lease_state.lease.address if self.lease_state.lease else None
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """An interface and the LAN network that provides it."""
-
-    desired: DesiredInterface
-    network: str
-
-
-@dataclass(frozen=True)
 class EndpointPlan:
     """Changes of a container's endpoints; we create interfaces that appear in none of the fields in the namespace.
 
-    ``held`` are endpoints that are correct. First create the LAN networks of ``create``, then remove ``disconnect``,
-    then add ``connect``. ``lost`` are endpoints on networks that were removed, and perhaps created again under the same
-    name: the container cannot start with them.
+    ``held`` and ``connect`` are interfaces by the LAN network that provides them; those of ``held`` are correct. First
+    create the LAN networks of ``create``, then remove ``disconnect``, then add ``connect``. ``lost`` are endpoints on
+    networks that were removed, and perhaps created again under the same name: the container cannot start with them.
     """
 
-    held: tuple[Attachment, ...] = ()
-    connect: tuple[Attachment, ...] = ()
+    held: Mapping[str, DesiredInterface] = field(default_factory=dict)
+    connect: Mapping[str, DesiredInterface] = field(default_factory=dict)
     disconnect: tuple[Endpoint, ...] = ()
     create: tuple[DesiredInterface, ...] = ()
     lost: tuple[Endpoint, ...] = ()
@@ -135,7 +72,7 @@ class LanNetworks:
     def __init__(self, install_id: str, networks: Iterable[Network], capabilities: Capabilities) -> None:
         self._install_id = install_id
         self._networks = {network.name: network for network in networks}
-        self._capabilities = capabilities
+        self.capabilities = capabilities
 
     def of(self, desired: DesiredInterface) -> str:
         """The name of the LAN network for the interface, existing or not; "" when Docker cannot provide it.
@@ -146,7 +83,7 @@ class LanNetworks:
         subnet = desired.subnet
         if subnet is None:
             return ""
-        name = labels.lan_network_name(self._install_id, desired.interface.parent_interface, subnet)
+        name = labels.lan_network_name(self._install_id, desired.parent, subnet)
         existing = self._networks.get(name)
         if existing is not None:
             return name if self.is_ours(existing) and desired.interface.address not in existing.gateways else ""
@@ -155,10 +92,8 @@ class LanNetworks:
     def with_planned(self, desired: DesiredInterface, name: str) -> LanNetworks:
         """These networks and the one to be created for the interface."""
         subnets = (desired.subnet,) if desired.subnet else ()
-        made = Network(
-            "", name, "macvlan", desired.interface.parent_interface, subnets, (), labels.of_lan(self._install_id)
-        )
-        return LanNetworks(self._install_id, (*self._networks.values(), made), self._capabilities)
+        made = Network("", name, "macvlan", desired.parent, subnets, (), labels.of_lan(self._install_id))
+        return LanNetworks(self._install_id, (*self._networks.values(), made), self.capabilities)
 
     def lost(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
         """The endpoints on networks that the engine no longer has."""
@@ -182,67 +117,60 @@ class LanNetworks:
                 f"The subnet {subnet} overlaps Docker's network {foreign[0].name}: remove it or correct the subnet"
             )
             raise errors.Stalled(reasons.POOL_OVERLAP, message)
-        parent = desired.interface.parent_interface
-        used = any(network.driver in _LAN_DRIVERS and network.parent == parent for network in self._networks.values())
-        return not overlapping and (self._capabilities.parent_shared or not used)
+        used = any(
+            network.driver in _LAN_DRIVERS and network.parent == desired.parent for network in self._networks.values()
+        )
+        return not overlapping and (self.capabilities.parent_shared or not used)
 
 
-def at_creation(
-    desired_interfaces: Sequence[DesiredInterface], lans: LanNetworks, capabilities: Capabilities
-) -> EndpointPlan:
+def at_creation(desired_interfaces: Sequence[DesiredInterface], lans: LanNetworks) -> EndpointPlan:
     """The plan for a new container."""
-    return _arranged(desired_interfaces, (), lans, lambda _, placed: capabilities.several_endpoints or not placed)
+    several = lans.capabilities.several_endpoints
+    return _planned(desired_interfaces, (), lans, lambda _network, _desired, is_first: several or is_first)
 
 
 def on_container(
     desired_interfaces: Sequence[DesiredInterface],
     endpoints: Sequence[Endpoint],
     lans: LanNetworks,
-    can_pin: Callable[[Attachment], bool],
+    can_pin: Callable[[str, DesiredInterface], bool],
 ) -> EndpointPlan:
     """The plan for an existing container.
 
-    ``can_pin`` returns whether connecting the network would give the interface its MAC address.
+    ``can_pin`` returns whether connecting the network of this name would give the interface its MAC address.
     """
-    return _arranged(desired_interfaces, endpoints, lans, lambda attachment, _: can_pin(attachment))
+    return _planned(desired_interfaces, endpoints, lans, lambda network, desired, _first: can_pin(network, desired))
 
 
-def _arranged(
+def _planned(
     desired_interfaces: Sequence[DesiredInterface],
     endpoints: Sequence[Endpoint],
     lans: LanNetworks,
-    allowed: Callable[[Attachment, int], bool],
+    allowed: Callable[[str, DesiredInterface, bool], bool],
 ) -> EndpointPlan:
     lost = lans.lost(endpoints)
     present = [endpoint for endpoint in endpoints if endpoint not in lost]
     ours = {endpoint.network: endpoint for endpoint in present if lans.is_ours(endpoint.network)}
-    held: list[Attachment] = []
-    connect: list[Attachment] = []
+    held: dict[str, DesiredInterface] = {}
+    connect: dict[str, DesiredInterface] = {}
     create: list[DesiredInterface] = []
     for desired in desired_interfaces:
-        attachment = Attachment(desired, lans.of(desired))
-        taken = {other.network for other in (*held, *connect)}
-        if not attachment.network or attachment.network in taken:
+        network = lans.of(desired)
+        if not network or network in held or network in connect:
             continue
-        if _in_place(ours.get(attachment.network), desired):
-            held.append(attachment)
-        elif allowed(attachment, len(connect)):
-            connect.append(attachment)
-            if not lans.exists(attachment.network):
+        if _in_place(ours.get(network), desired):
+            held[network] = desired
+        elif allowed(network, desired, not connect):
+            connect[network] = desired
+            if not lans.exists(network):
                 create.append(desired)
-                lans = lans.with_planned(desired, attachment.network)
-    keep = {attachment.network for attachment in held}
-    return EndpointPlan(
-        held=tuple(held),
-        connect=tuple(connect),
-        disconnect=tuple(endpoint for name, endpoint in ours.items() if name not in keep),
-        create=tuple(create),
-        lost=lost,
-    )
+                lans = lans.with_planned(desired, network)
+    disconnect = tuple(endpoint for name, endpoint in ours.items() if name not in held)
+    return EndpointPlan(held, connect, disconnect, tuple(create), lost)
 
 
 def _in_place(endpoint: Endpoint | None, desired: DesiredInterface) -> bool:
     """Whether the endpoint has the desired address and, if known, the desired MAC address."""
     if endpoint is None or endpoint.address != desired.interface.address:
         return False
-    return endpoint.mac_address.lower() in ("", desired.mac_address.lower())
+    return endpoint.mac_address.lower() in ("", desired.mac_address)

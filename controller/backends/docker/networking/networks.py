@@ -18,8 +18,9 @@ from controller.backends.base import Identity
 from controller.backends.docker.containers import labels
 from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.client import Engine
-from controller.backends.docker.networking.endpoint_plan import DesiredInterface, EndpointPlan, Network
+from controller.backends.docker.networking.endpoint_plan import EndpointPlan, LanNetworks, Network
 from controller.network import addresses
+from controller.network.desired_interface import DesiredInterface
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +44,19 @@ class Networks:
         """Whether the runtime's internal network exists."""
         return self._find(labels.internal_network_name(identity), await self.all()) is not None
 
-    async def prepare(self, identity: Identity, arrange: Callable[[list[Network]], EndpointPlan]) -> EndpointPlan:
-        """Create the internal network and those of the plan that ``arrange`` returns for the engine's networks.
+    async def prepare(self, identity: Identity, plan: Callable[[LanNetworks], EndpointPlan]) -> EndpointPlan:
+        """Create the internal network and those of the plan that ``plan`` makes for the engine's networks.
 
         Raises errors.Stalled(POOL_EXHAUSTED, NAME_TAKEN) and Refusal.
         """
+        capabilities = await self._engine.capabilities()
         async with self._one_at_a_time:
             known = await self.all()
-            endpoint_plan = arrange(known)
+            planned = plan(LanNetworks(self._install_id, known, capabilities))
             await self._ensure_internal(identity, known)
-            for desired in endpoint_plan.create:
+            for desired in planned.create:
                 await self._ensure_lan(desired, await self.all())
-            return endpoint_plan
+            return planned
 
     async def remove_internal(self, identity: Identity) -> bool:
         """Remove the runtime's internal network; return whether it existed."""
@@ -108,7 +110,7 @@ class Networks:
         raise errors.Stalled(reasons.POOL_EXHAUSTED, message)
 
     async def _ensure_lan(self, desired: DesiredInterface, known: list[Network]) -> None:
-        subnet, parent = desired.subnet, desired.interface.parent_interface
+        subnet, parent = desired.subnet, desired.parent
         assert subnet is not None  # noqa: S101 - Docker provides static addresses only
         name = labels.lan_network_name(self._install_id, parent, subnet)
         if self._find(name, known):

@@ -14,8 +14,8 @@ from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import confinement, create_body, labels
 from controller.backends.docker.devices import cgroup_rules
 from controller.backends.docker.engine.capabilities import Capabilities
-from controller.backends.docker.networking.endpoint_plan import Attachment
 from controller.devices import serial
+from controller.network import desired_interface
 
 IDENTITY = Identity("install", "edge", "plc1")
 
@@ -35,7 +35,7 @@ def lan(name: str, **more: Any) -> dict[str, Any]:
 def body(desired: Target, version: str, *, has_ipv6: bool = True) -> dict[str, Any]:
     """The body that creates a container with its first interface on a LAN network."""
     desired_interfaces = create_body.desired_interfaces(desired, {})
-    connected = (Attachment(desired_interfaces[0], "edge-lan-x"),)
+    connected = {"edge-lan-x": desired_interfaces[0]}
     provenance = labels.ContainerProvenance("plc@sha256:1", "plc:1", {})
     return create_body.body(
         desired,
@@ -167,7 +167,11 @@ def test_name_servers_are_unique_and_at_most_three() -> None:
         interfaces=[lan("a", dns=["10.0.0.1", "10.0.0.2"]), lan("b", dns=["10.0.0.1", "10.0.0.3", "10.0.0.4"])]
     )
 
-    assert create_body.name_servers(create_body.desired_interfaces(fields, {})) == ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    assert desired_interface.name_servers(create_body.desired_interfaces(fields, {})) == (
+        "10.0.0.1",
+        "10.0.0.2",
+        "10.0.0.3",
+    )
 
 
 def test_labels_record_how_a_container_was_created() -> None:

@@ -11,7 +11,8 @@ from controller.api import runtimes
 from controller.backends.docker.containers import labels
 from controller.backends.docker.engine.capabilities import Capabilities
 from controller.backends.docker.networking import endpoint_plan
-from controller.backends.docker.networking.endpoint_plan import DesiredInterface, Endpoint, LanNetworks, Network
+from controller.backends.docker.networking.endpoint_plan import Endpoint, LanNetworks, Network
+from controller.network.desired_interface import DesiredInterface
 
 OLD, ENGINE_25, ENGINE_28, ENGINE_29 = (Capabilities.of(version) for version in ("1.41", "1.44", "1.51", "1.56"))
 INSTALL = "install"
@@ -31,9 +32,8 @@ def network_of(desired_interface: DesiredInterface, gateway: str = "") -> Networ
     """Our LAN network for a desired interface."""
     subnet = desired_interface.subnet
     assert subnet is not None
-    parent = desired_interface.interface.parent_interface
-    name = labels.lan_network_name(INSTALL, parent, subnet)
-    return Network("id", name, "macvlan", parent, (subnet,), (gateway,), labels.of_lan(INSTALL))
+    name = labels.lan_network_name(INSTALL, desired_interface.parent, subnet)
+    return Network("id", name, "macvlan", desired_interface.parent, (subnet,), (gateway,), labels.of_lan(INSTALL))
 
 
 def foreign(driver: str, subnet: str, parent: str = "") -> Network:
@@ -45,8 +45,8 @@ def placed(
     desired_interfaces: list[DesiredInterface], engine: Capabilities, networks: list[Network] | None = None
 ) -> list[str]:
     """The names of the interfaces that Docker provides in a new container."""
-    found = endpoint_plan.at_creation(desired_interfaces, LanNetworks(INSTALL, networks or [], engine), engine)
-    return [attachment.desired.interface.name for attachment in found.connect]
+    found = endpoint_plan.at_creation(desired_interfaces, LanNetworks(INSTALL, networks or [], engine))
+    return [desired.name for desired in found.connect.values()]
 
 
 TWO_SUBNETS = [desired("a"), desired("b", address="10.2.0.10", subnet="10.2.0.0/24")]
@@ -97,9 +97,9 @@ def test_a_bridge_with_the_subnet_is_an_overlap() -> None:
 def test_an_existing_network_is_not_created_again() -> None:
     other_runtime = network_of(desired("a"))
 
-    found = endpoint_plan.at_creation(TWO_PARENTS, LanNetworks(INSTALL, [other_runtime], ENGINE_28), ENGINE_28)
+    found = endpoint_plan.at_creation(TWO_PARENTS, LanNetworks(INSTALL, [other_runtime], ENGINE_28))
 
-    assert [made.interface.name for made in found.create] == ["b"]
+    assert [made.name for made in found.create] == ["b"]
 
 
 IN_PLACE = Endpoint(network_of(desired("a")).name, "id", "10.1.0.10", "02:00:00:00:00:0a")
@@ -122,10 +122,10 @@ def test_an_existing_container_is_changed_to_match_the_spec(
 ) -> None:
     lans = LanNetworks(INSTALL, [network_of(desired("a")), foreign("bridge", "10.9.0.0/24")], ENGINE_29)
 
-    found = endpoint_plan.on_container([desired("a")], endpoints, lans, lambda _: True)
+    found = endpoint_plan.on_container([desired("a")], endpoints, lans, lambda _network, _desired: True)
 
-    assert [attachment.desired.interface.name for attachment in found.held] == list(held)
-    assert [attachment.desired.interface.name for attachment in found.connect] == list(connect)
+    assert [desired.name for desired in found.held.values()] == list(held)
+    assert [desired.name for desired in found.connect.values()] == list(connect)
     assert (len(found.disconnect), len(found.lost)) == (disconnected, lost)
 
 
@@ -133,6 +133,6 @@ def test_an_interface_whose_mac_cannot_be_pinned_is_left_to_the_namespace() -> N
     lans = LanNetworks(INSTALL, [network_of(desired("a"))], ENGINE_28)
     moved = Endpoint(IN_PLACE.network, "id", "10.1.0.11", "02:00:00:00:00:0a")
 
-    found = endpoint_plan.on_container([desired("a")], [moved], lans, lambda _: False)
+    found = endpoint_plan.on_container([desired("a")], [moved], lans, lambda _network, _desired: False)
 
-    assert (found.connect, found.disconnect) == ((), (moved,))
+    assert (found.connect, found.disconnect) == ({}, (moved,))
