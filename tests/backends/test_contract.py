@@ -157,7 +157,7 @@ async def test_a_replacement_runs_the_new_version_and_removes_the_old_container(
     new = await harness.backend.observe(target)
     assert new.running
     assert new.container_id != old.container_id
-    assert new.image_source.endswith(":2")
+    assert new.image.source.endswith(":2")
     assert not new.predecessor
 
 

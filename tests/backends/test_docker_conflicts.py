@@ -40,7 +40,7 @@ async def test_a_running_runtime_keeps_running_and_the_other_machine_is_named(
 ) -> None:
     target = await harness.up(harness.target(interfaces=[interface(lan, 31)]))
     before = await harness.backend.observe(target)
-    assert before.interfaces[0].in_order
+    assert before.network.interfaces[0].in_order
 
     mac = await asyncio.to_thread(lan.take, lan.address(31))
     await asyncio.to_thread(lan.speak, lan.address(31))

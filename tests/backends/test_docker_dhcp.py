@@ -119,7 +119,7 @@ async def test_the_address_survives_a_restart_of_the_runtime(
 ) -> None:
     target = await harness.up(harness.target(interfaces=[dhcp(lan)]))
     address = await controller.leased(target)
-    mac = (await harness.backend.observe(target)).interfaces[0].mac_address
+    mac = (await harness.backend.observe(target)).network.interfaces[0].mac_address
 
     await harness.run(target, base.Step.RESTART_CONTAINER)
 
@@ -158,8 +158,8 @@ async def test_another_controller_takes_over_without_losing_the_address(
 
     later = LeaseManager(tmp_path / "leases")
     harness.backend = new_backend(harness.install_id, later)
-    found = await harness.backend.observe(target)
-    assert (found.interfaces[0].address, found.interfaces[0].detail) == (address, "its lease is not kept")
+    (found,) = (await harness.backend.observe(target)).network.interfaces
+    assert (found.address, found.detail) == (address, "its lease is not kept")
     await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert lan.ping(address)

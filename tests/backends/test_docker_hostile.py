@@ -73,7 +73,7 @@ async def test_a_link_of_the_engine_with_the_mac_address_of_the_spec_is_left_alo
     await harness.run(target, base.Step.REPAIR_NETWORKS)
 
     assert links(api, target.identity.device_id) == {"veth": before, "macvlan": "lan0"}
-    (seen,) = (await harness.backend.observe(target)).interfaces
+    (seen,) = (await harness.backend.observe(target)).network.interfaces
     assert (seen.in_order, seen.address) == (True, lan.address(10))
 
 

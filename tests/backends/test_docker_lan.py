@@ -100,7 +100,7 @@ async def test_runtimes_share_a_lan_network_and_the_last_one_removes_it(
 
 async def test_each_of_two_links_on_one_lan_answers_for_its_own_address_only(harness: BackendHarness, lan: Lan) -> None:
     target = await harness.up(harness.target(interfaces=[interface(lan, 10), interface(lan, 11, "cell")]))
-    macs = {each.name: each.mac_address for each in (await harness.backend.observe(target)).interfaces}
+    macs = {each.name: each.mac_address for each in (await harness.backend.observe(target)).network.interfaces}
 
     assert lan.macs_of(lan.address(10)) == {macs["lan0"]}
     assert lan.macs_of(lan.address(11)) == {macs["cell"]}

@@ -65,7 +65,7 @@ async def test_a_change_keeps_the_mac_address(harness: BackendHarness, lan: Lan)
 async def test_name_servers_change_in_place_and_survive_a_restart(harness: BackendHarness, lan: Lan) -> None:
     target = await harness.up(harness.target(interfaces=[interface(lan, 10, dns=["10.0.0.1"])]))
     desired = changed(target, interfaces=[interface(lan, 10, dns=["10.0.0.2", "10.0.0.3"])])
-    assert not all(found.in_order for found in (await harness.backend.observe(desired)).interfaces)
+    assert not all(found.in_order for found in (await harness.backend.observe(desired)).network.interfaces)
 
     await harness.run(desired, base.Step.REPAIR_NETWORKS)
     assert await asyncio.to_thread(resolver.name_servers, await process_of(harness, desired)) == (

@@ -23,7 +23,7 @@ async def test_networks_are_repaired_in_place_after_a_restart_by_docker(
     target = await harness.up(harness.target(interfaces=[interface(lan, 10, "plant"), interface(lan, 11, "cell")]))
     api.restart(target.identity.device_id, timeout=1)
     before = await harness.backend.observe(target)
-    assert "cell" in {found.name for found in before.interfaces if not found.in_order}
+    assert "cell" in {found.name for found in before.network.interfaces if not found.in_order}
 
     await harness.run(target, base.Step.REPAIR_NETWORKS)
 
@@ -43,7 +43,7 @@ async def test_a_disconnected_network_is_reconnected(
     name = target.identity.device_id
     for network in api.inspect_container(name)["NetworkSettings"]["Networks"]:
         api.disconnect_container_from_network(name, network, force=True)
-    assert not (await harness.backend.observe(target)).internal_attached
+    assert not (await harness.backend.observe(target)).network.internal_attached
 
     await harness.run(target, base.Step.REPAIR_NETWORKS, base.Step.START_CONTAINER)
 

@@ -65,7 +65,7 @@ async def test_two_parents_on_one_lan_answer_only_for_their_own_address(harness:
     second = lan.second_parent()
     interfaces = [interface(lan, 10), interface(lan, 11, "cell") | {"parentInterface": second, "gateway": None}]
     target = await harness.up(harness.target(interfaces=interfaces))
-    macs = {each.name: each.mac_address for each in (await harness.backend.observe(target)).interfaces}
+    macs = {each.name: each.mac_address for each in (await harness.backend.observe(target)).network.interfaces}
 
     assert await in_order(harness, target)
     assert lan.macs_of(lan.address(10)) == {macs["lan0"]}

@@ -58,7 +58,7 @@ async def test_an_interrupted_replacement_converges(
     observed = await harness.backend.observe(desired)
     if observed.predecessor:
         await harness.run(desired, base.Step.FINISH_REPLACEMENT)
-    if (await harness.backend.observe(desired)).image != desired.image:
+    if (await harness.backend.observe(desired)).image.pin != desired.image:
         await harness.run(desired, base.Step.REPLACE_CONTAINER)
 
     observed = await harness.backend.observe(desired)
@@ -102,7 +102,7 @@ async def test_a_rollback_restores_the_old_interfaces(harness: BackendHarness, l
     with pytest.raises(errors.Stalled):
         await harness.run(desired, base.Step.RESOLVE_IMAGE, base.Step.REPLACE_CONTAINER)
 
-    assert all(found.in_order for found in (await harness.backend.observe(old)).interfaces)
+    assert all(found.in_order for found in (await harness.backend.observe(old)).network.interfaces)
     assert lan.ping(lan.address(10))
 
 

@@ -54,7 +54,7 @@ async def test_address_and_mac_survive_an_upgrade_of_the_engine(
         await harness.run(target, base.Step.REPAIR_NETWORKS)
         found = await harness.backend.observe(target)
         assert found.container_id == made.container_id
-        assert {each.name: each.detail for each in found.interfaces if not each.in_order} == {}
+        assert {each.name: each.detail for each in found.network.interfaces if not each.in_order} == {}
         assert [lan.mac_of(lan.address(number)) for number in (40, 41)] == before
         assert lan.ping(lan.address(40))
         await harness.down(target)

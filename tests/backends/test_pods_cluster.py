@@ -120,7 +120,10 @@ async def test_another_control_port_changes_the_service_and_restarts_no_pod(
     await harness.run(moved, base.Step.REPAIR_NETWORKS)
 
     service = await workloads.find(core_kinds.SERVICES, target.identity)
-    assert (before.internal_attached, (await harness.backend.observe(moved)).internal_attached) == (False, True)
+    assert (before.network.internal_attached, (await harness.backend.observe(moved)).network.internal_attached) == (
+        False,
+        True,
+    )
     assert service is not None
     assert [port["port"] for port in service["spec"]["ports"]] == [9000]
     assert (await pod_of(workloads, target)).uid == pod.uid
