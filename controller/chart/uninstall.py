@@ -40,7 +40,8 @@ async def purge(api: ApiClient, report: Report) -> None:
     """Delete every Runtime and wait until all are gone, with their containers. Raises errors.ApiError."""
     runtimes = await api.list(kinds.RUNTIMES)
     for runtime in runtimes:
-        await _delete(api, runtime["metadata"])
+        metadata = runtime["metadata"]
+        await api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
     await _wait_until_gone(lambda: api.list(kinds.RUNTIMES), "Runtimes", report)
     report(f"deleted {len(runtimes)} Runtimes; volumes are kept unless their reclaimPolicy is Delete")
 
@@ -66,13 +67,6 @@ async def _remove_finalizer(api: ApiClient, runtime: dict[str, Any]) -> bool:
     except (errors.ConflictError, errors.NotFoundError):
         return False
     return True
-
-
-async def _delete(api: ApiClient, metadata: dict[str, Any]) -> None:
-    try:
-        await api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
-    except errors.NotFoundError:
-        return
 
 
 def _finalizers(runtime: dict[str, Any]) -> list[str]:

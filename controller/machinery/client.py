@@ -7,6 +7,7 @@ and does not retry; that is up to the caller. One client serves one event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, NamedTuple
@@ -119,10 +120,11 @@ class ApiClient:
         path = kind.path(namespace, name, subresource)
         return await self._request("PATCH", path, params=_FIELD_MANAGER, json_body=patch, content_type=content_type)
 
-    async def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> dict[str, Any]:
-        """Delete an object; with ``uid`` only the object with this uid."""
+    async def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> None:
+        """Delete an object if it exists. Raises errors.ConflictError if it has another uid than ``uid``."""
         options = {"preconditions": {"uid": uid}} if uid else {}
-        return await self._request("DELETE", kind.path(namespace, name), json_body=options)
+        with contextlib.suppress(errors.NotFoundError):
+            await self._request("DELETE", kind.path(namespace, name), json_body=options)
 
     async def watch(
         self,

@@ -102,6 +102,12 @@ async def test_delete_with_a_uid_has_a_precondition(server: Server, api: ApiClie
     assert server.bodies == [{"preconditions": {"uid": "u-1"}}]
 
 
+async def test_delete_ignores_that_there_is_no_such_object(server: Server, api: ApiClient) -> None:
+    server.handler = answering(404, {"kind": "Status", "reason": "NotFound"})
+    await api.delete(kinds.RUNTIMES, "x", "edge")
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [

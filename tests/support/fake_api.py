@@ -67,16 +67,19 @@ class FakeApi(ApiClient):
             after["metadata"]["generation"] += 1
         return self._store((kind.plural, namespace, name), after, "MODIFIED")
 
-    async def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> dict[str, Any]:
+    async def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> None:
         await self._begin("delete", kind)
-        found = self._find(kind, namespace, name)
+        try:
+            found = self._find(kind, namespace, name)
+        except errors.NotFoundError:
+            return
         if uid and found["metadata"]["uid"] != uid:
             raise errors.ConflictError("the uid in the precondition is another one", code=409)
         if found["metadata"].get("finalizers"):
             found["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
-            return self._store((kind.plural, namespace, name), found, "MODIFIED")
-        self.remove(kind, name, namespace)
-        return {"status": "Success"}
+            self._store((kind.plural, namespace, name), found, "MODIFIED")
+        else:
+            self.remove(kind, name, namespace)
 
     async def watch(
         self,

@@ -7,6 +7,7 @@ object of another owner has the name.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -132,10 +133,8 @@ class Workloads:
 
     async def delete(self, kind: Kind, identity: Identity, name: str = "", *, uid: str = "") -> None:
         """Delete an object; ignore when it is gone, or when another one (not ``uid``) has the name."""
-        try:
+        with contextlib.suppress(errors.ConflictError):
             await self._api.delete(kind, name or naming.workload(identity), identity.namespace, uid=uid)
-        except (errors.NotFoundError, errors.ConflictError):
-            return
 
     async def recreate(self, kind: Kind, target: Target, found: dict[str, Any]) -> None:
         """Replace an object by one with the same content that this Runtime owns."""

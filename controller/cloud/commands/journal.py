@@ -126,7 +126,7 @@ class Journal:
         self._overfull.clear()
         index = await self._loaded_index()
         for name in index.surplus(self._elapsed() - MAX_AGE_SECONDS, MAX_COUNT):
-            await self._remove(name)
+            await self._api.delete(kinds.RUNTIME_COMMANDS, name, self._namespace)
             index.forget(name)
 
     async def _existing_entry(self, index: CommandIndex, name: str) -> Entry | None:
@@ -172,12 +172,6 @@ class Journal:
         for command in commands:
             if status := records.without_response(command):
                 await self._write_status(command["metadata"]["name"], status)
-
-    async def _remove(self, name: str) -> None:
-        try:
-            await self._api.delete(kinds.RUNTIME_COMMANDS, name, self._namespace)
-        except errors.NotFoundError:
-            log.debug("Command %s is already deleted", name)
 
     async def _write_status(self, name: str, status: dict[str, Any]) -> None:
         try:

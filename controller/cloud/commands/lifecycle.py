@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from controller import errors
 from controller.api import kinds
@@ -56,17 +56,17 @@ class Lifecycle:
         """Create a Runtime; answers before the container exists. Succeeds if it already exists with the same spec."""
         if self._retiring():
             raise errors.CommandError("this orchestrator is being deleted and accepts no new runtimes")
-        name = message.container_name
-        existing, schedule = await asyncio.gather(self._devices.find(name), self._schedule(message))
+        name, spec = message.container_name, specs.requested_spec(message)
+        existing, schedule = await asyncio.gather(self._devices.find(name), self._schedule(spec))
         await call.begin()
         if existing is not None and existing["metadata"].get("deletionTimestamp"):
             await self._wait_until_deleted(existing, call)
-            existing, schedule = None, await self._schedule(message)
+            existing, schedule = None, await self._schedule(spec)
         if existing is not None:
             refuse_foreign(existing)
-            _refuse_other_spec(message, existing)
+            _refuse_other_spec(spec, existing)
         else:
-            await self._write(message, schedule, call)
+            await self._write(spec, schedule, call)
         return {"status": "creating", "container_id": name, "message": f"the runtime {name} is being created"}
 
     async def delete(self, message: DeviceMessage, call: Call) -> Answer:
@@ -79,26 +79,20 @@ class Lifecycle:
         if runtime is not None:
             refuse_foreign(runtime)
             refuse_away(runtime)
-            await self._delete(runtime)
+            metadata = runtime["metadata"]
+            await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
         return {"status": "deleting", "device_id": device_id, "message": f"the runtime {device_id} is being deleted"}
 
-    async def _write(self, message: CreateNewRuntime, schedule: Schedule, call: Call) -> None:
+    async def _write(self, spec: dict[str, Any], schedule: Schedule, call: Call) -> None:
         if schedule.placement is None:
             raise errors.CommandError(schedule.blocker)
-        manifest = self._blueprint.manifest(message, schedule.placement, call.annotations)
+        manifest = self._blueprint.manifest(spec, schedule.placement, call.annotations)
         try:
             await self._api.create(kinds.RUNTIMES, manifest)
         except errors.AlreadyExistsError:
             raise errors.CommandError(
                 f"the Runtime {full_name(manifest)} already exists with another deviceId: rename or delete it"
             ) from None
-
-    async def _delete(self, runtime: RuntimeObject) -> None:
-        metadata = runtime["metadata"]
-        try:
-            await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
-        except errors.NotFoundError:
-            return  # already gone
 
     async def _wait_until_deleted(self, runtime: RuntimeObject, call: Call) -> None:
         try:
@@ -108,11 +102,11 @@ class Lifecycle:
             name = runtime["spec"]["deviceId"]
             raise errors.CommandError(f"{name} is still being deleted: send the command again later") from None
 
-    async def _schedule(self, message: CreateNewRuntime) -> Schedule:
+    async def _schedule(self, spec: dict[str, Any]) -> Schedule:
         """Choose a node. Returns a failure instead of raising it: it does not matter if the Runtime already exists."""
-        name = message.container_name
+        name = spec["deviceId"]
         try:
-            placement = await self._nodes.choose({**self._blueprint.template, **specs.requested_spec(message)})
+            placement = await self._nodes.choose({**self._blueprint.template, **spec})
         except errors.CommandError as error:
             return Schedule(None, str(error))
         if foreign := await self._foreign_container(placement, name):
@@ -128,9 +122,9 @@ class Lifecycle:
             return ""
 
 
-def _refuse_other_spec(message: CreateNewRuntime, existing: RuntimeObject) -> None:
-    field = specs.difference(specs.requested_spec(message), existing["spec"])
+def _refuse_other_spec(spec: dict[str, Any], existing: RuntimeObject) -> None:
+    field = specs.difference(spec, existing["spec"])
     if field:
         raise errors.CommandError(
-            f"{message.container_name} already exists with another spec ({field} differs): delete it or change its spec"
+            f"{spec['deviceId']} already exists with another spec ({field} differs): delete it or change its spec"
         )

@@ -16,7 +16,6 @@ from controller.api import kinds
 from controller.cloud.answers import Answer
 from controller.cloud.commands import ownership, rollout
 from controller.cloud.commands.call import Call
-from controller.cloud.commands.devices import RuntimeObject
 from controller.cloud.commands.journal import Journal
 from controller.cloud.contracts.base import ORCHESTRATOR, Message
 from controller.machinery.client import ApiClient
@@ -116,17 +115,11 @@ class Retirement:
         made = await self._api.list(kinds.RUNTIMES, label_selector=selector)
         runtimes = [runtime for runtime in made if ownership.is_managed_by_cloud(runtime)]
         for runtime in runtimes:
-            await self._delete(runtime)
+            metadata = runtime["metadata"]
+            await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
         for done, runtime in enumerate(runtimes):
             self._report(f"{done} of {len(runtimes)} runtimes removed, waiting for {runtime['spec']['deviceId']}")
             await rollout.wait_gone(self._api, runtime)
-
-    async def _delete(self, runtime: RuntimeObject) -> None:
-        metadata = runtime["metadata"]
-        try:
-            await self._api.delete(kinds.RUNTIMES, metadata["name"], metadata["namespace"], uid=metadata["uid"])
-        except errors.NotFoundError:
-            return
 
     def _report(self, step: str, status: str = "deleting") -> None:
         self._progress = {

@@ -27,13 +27,14 @@ class Blueprint:
     version: str
     template: dict[str, Any]
 
-    def manifest(
-        self, message: contract.CreateNewRuntime, placement: Placement, annotations: dict[str, str]
-    ) -> dict[str, Any]:
-        """Build the complete object, with the finalizer from the start, so that no deletion goes unnoticed."""
+    def manifest(self, spec: dict[str, Any], placement: Placement, annotations: dict[str, str]) -> dict[str, Any]:
+        """Build the complete object from a requested spec.
+
+        It has the finalizer from the start, so that no deletion goes unnoticed.
+        """
         return {
             "metadata": {
-                "name": object_name(message.container_name),
+                "name": object_name(spec["deviceId"]),
                 "namespace": self.namespace,
                 "labels": {names.ORIGIN_LABEL: names.ORIGIN_CLOUD},
                 "annotations": annotations,
@@ -44,7 +45,7 @@ class Blueprint:
                 "image": self.image,
                 "version": self.version,
                 "backend": placement.backend,
-                **requested_spec(message),
+                **spec,
                 "nodeName": placement.node_name,
             },
         }

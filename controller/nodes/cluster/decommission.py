@@ -33,8 +33,7 @@ async def release(api: ApiClient, namespace: str, node: str) -> list[str]:
         (core_kinds.LEASES, node_lease.name_of(node), namespace),
         (kinds.EDGE_NODES, node, ""),
     ):
-        with contextlib.suppress(errors.NotFoundError):
-            await api.delete(kind, name, where)
+        await api.delete(kind, name, where)
     return lines
 
 
@@ -57,10 +56,10 @@ async def _delete(api: ApiClient, runtime: dict[str, Any]) -> None:
     """Delete the Runtime, and the finalizer that only the lost node would remove; the leader handles those of pods."""
     metadata = runtime["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
-    with contextlib.suppress(errors.NotFoundError):
-        await api.delete(kinds.RUNTIMES, name, namespace, uid=metadata["uid"])
-        if runtime["spec"].get("backend") != "Pod":
-            others = [entry for entry in metadata.get("finalizers") or () if entry != names.FINALIZER]
+    await api.delete(kinds.RUNTIMES, name, namespace, uid=metadata["uid"])
+    if runtime["spec"].get("backend") != "Pod":
+        others = [entry for entry in metadata.get("finalizers") or () if entry != names.FINALIZER]
+        with contextlib.suppress(errors.NotFoundError):
             await api.patch(kinds.RUNTIMES, name, namespace, {"metadata": {"finalizers": others}})
 
 
