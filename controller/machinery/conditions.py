@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from controller.machinery import timestamps
 from controller.machinery.model import Model, Timestamp
 
+MESSAGE_LIMIT = 1024
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 
@@ -23,11 +25,33 @@ class Condition(Model):
     reason: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")] = (
         Field(description="Machine-readable reason for the status.")
     )
-    message: Annotated[str, Field(max_length=1024)] = Field(default="", description="Explanation for a person.")
+    message: Annotated[str, Field(max_length=MESSAGE_LIMIT)] = Field(
+        default="", description="Explanation for a person."
+    )
     last_transition_time: Timestamp = Field(description="Time at which the status changed last.")
     observed_generation: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="Generation of the object that the condition is about."
     )
+
+
+def build(
+    kind: str, status: ConditionStatus, reason: str, message: str, *, now: float, generation: int | None = None
+) -> Condition:
+    """A condition that flipped at ``now`` (seconds since 1970); see ``merge``. Cuts the message to its limit."""
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message[:MESSAGE_LIMIT],
+        last_transition_time=timestamps.rfc3339(now),
+        observed_generation=generation,
+    )
+
+
+def of(body: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """The condition of this type of an object on the wire, {} if there is none."""
+    found = (body.get("status") or {}).get("conditions") or ()
+    return next((condition for condition in found if condition["type"] == kind), {})
 
 
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:

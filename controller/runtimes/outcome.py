@@ -1,14 +1,20 @@
-"""The outcome of a pass over a Runtime, from which its kstatus conditions follow."""
+"""The outcome of a pass over a Runtime, from which its kstatus conditions follow, and the report for its status."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from controller import errors
 from controller.api import reasons
+from controller.api.runtime_status import RestartIntent
+from controller.backends import base
+from controller.backends.observation import Observed
+from controller.runtimes.restart_context import RestartContext
 
 Kind = Literal["ready", "waiting", "retry", "stalled", "paused", "gone"]
+OperationName = Literal["creating", "updating", "starting", "stopping", "restarting", "deleting"]
 
 
 class Outcome(NamedTuple):
@@ -22,6 +28,32 @@ class Outcome(NamedTuple):
     def failed(self) -> bool:
         """Whether something went wrong, as opposed to done or in progress."""
         return self.kind in ("retry", "stalled")
+
+
+@dataclass(frozen=True)
+class Report:
+    """The results of a pass; ``observed`` is None if the backend could not observe the container.
+
+    ``image_source`` is the reference that ``target.image`` was resolved from; ``restart_context`` explains a new
+    start or stop. ``last_command`` is the command that last wrote the object.
+    """
+
+    target: base.Target
+    outcome: Outcome
+    now: float
+    node: str | None
+    observed: Observed | None = None
+    image_source: str = ""
+    image_allowed: bool = True
+    operation: OperationName | None = None
+    restart: RestartIntent | None = None
+    restart_context: RestartContext = field(default_factory=RestartContext)
+    last_command: str | None = None
+
+
+def of_reason(reason: str, message: str) -> Outcome:
+    """The outcome that a reason belongs to: stalled if it needs a person, else waiting."""
+    return Outcome("stalled" if reasons.outcome(reason) == "stalled" else "waiting", reason, message)
 
 
 def owned_by(owner: Mapping[str, Any]) -> Outcome:

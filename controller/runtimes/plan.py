@@ -1,52 +1,25 @@
 """Plans the next steps from the desired and the observed state, and the outcome to report when no step is left.
 
 Pure: no I/O, no clock, no state. The rules that keep a running PLC running are here: a container is changed only for
-a generation newer than the applied one, networks are repaired in place, and a running container is stopped only if the
+a generation newer than the applied one, facets are repaired in place, and a running container is stopped only if the
 spec says so. The reconciler runs the steps, observes and plans again until no step is left.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from controller.api import reasons
 from controller.api.runtime_status import RestartIntent
-from controller.backends import base
+from controller.backends.base import Step
 from controller.backends.observation import Observed
-from controller.runtimes import drift, preconditions
-from controller.runtimes.outcome import Outcome
-
-Operation = Literal["creating", "updating", "starting", "stopping", "restarting", "deleting"]
-
-
-@dataclass(frozen=True)
-class Desired:
-    """The desired state of one Runtime: its target and what its status recorded.
-
-    ``failure`` is the message of the last failed replacement. ``image_source`` is the reference that ``target.image``
-    was resolved from, "" if unknown. ``in_place``: the backend can repair the interfaces on the existing container.
-    """
-
-    target: base.Target
-    deleting: bool = False
-    applied_generation: int | None = None
-    failed_generation: int | None = None
-    failure: str = ""
-    image_source: str = ""
-    restart: RestartIntent | None = None
-    image_allowed: bool = True
-    in_place: bool = True
-
-    @property
-    def spec_changed(self) -> bool:
-        """Whether this generation is still to be applied: unless it is, a difference never changes a container."""
-        return self.target.generation not in (self.applied_generation, self.failed_generation)
-
-    @property
-    def replacement_failed(self) -> bool:
-        """Whether the replacement for this generation failed and was rolled back."""
-        return self.target.generation == self.failed_generation
+from controller.runtimes import preconditions
+from controller.runtimes.desired import Desired
+from controller.runtimes.facets.facet import Release
+from controller.runtimes.facets.table import FACETS
+from controller.runtimes.outcome import OperationName, Outcome
 
 
 @dataclass(frozen=True)
@@ -54,8 +27,8 @@ class Plan:
     """``restart`` must be on disk before the first step, so that a crash does not repeat the restart."""
 
     outcome: Outcome
-    steps: tuple[base.Step, ...] = ()
-    operation: Operation | None = None
+    steps: tuple[Step, ...] = ()
+    operation: OperationName | None = None
     restart: RestartIntent | None = None
 
 
@@ -64,23 +37,21 @@ def make(desired: Desired, observed: Observed) -> Plan:
     if desired.deleting:
         return Plan(
             Outcome("gone", reasons.DELETED, "Container and networks are removed"),
-            (base.Step.REMOVE_CONTAINER, base.Step.REMOVE_NETWORKS),
+            (Step.REMOVE_CONTAINER, Step.REMOVE_NETWORKS),
             "deleting",
         )
     if untouchable := _untouchable(desired, observed):
         return Plan(untouchable)
     if observed.renamed:
-        return _acting(
-            f"Renaming the container back from {observed.renamed}", base.Step.RESTORE_NAME, operation="updating"
-        )
+        return _acting(f"Renaming the container back from {observed.renamed}", Step.RESTORE_NAME, operation="updating")
     if observed.predecessor:
-        return _acting("Finishing a replacement", base.Step.FINISH_REPLACEMENT, operation="updating")
+        return _acting("Finishing a replacement", Step.FINISH_REPLACEMENT, operation="updating")
     if desired.target.spec.desired_state == "Stopped":
         return _stopped(observed)
     return _existing(desired, observed) if observed.exists else _absent(desired, observed)
 
 
-def _acting(message: str, *steps: base.Step, operation: Operation, restart: RestartIntent | None = None) -> Plan:
+def _acting(message: str, *steps: Step, operation: OperationName, restart: RestartIntent | None = None) -> Plan:
     return Plan(Outcome("waiting", reasons.PROGRESSING, message), steps, operation, restart)
 
 
@@ -103,9 +74,9 @@ def _untouchable(desired: Desired, observed: Observed) -> Outcome | None:
 def _stopped(observed: Observed) -> Plan:
     """Stop the container and change nothing else: other changes of the spec take effect at the next start."""
     if observed.state in ("running", "restarting", "starting"):
-        return _acting("Stopping the container", base.Step.STOP_CONTAINER, operation="stopping")
-    if observed.dedicated.passed_through:
-        return _acting("Returning the dedicated interface to the host", base.Step.REPAIR_NETWORKS, operation="stopping")
+        return _acting("Stopping the container", Step.STOP_CONTAINER, operation="stopping")
+    if releases := _releases(observed):
+        return _acting(releases[0].message, *(release.step for release in releases), operation="stopping")
     return Plan(Outcome("ready", reasons.STOPPED, "The container is stopped, as the spec asks"))
 
 
@@ -114,21 +85,17 @@ def _absent(desired: Desired, observed: Observed) -> Plan:
     new_image = desired.image_source != desired.target.spec.image_reference
     if refusal := _refusal(desired, observed, checked=new_image):
         return Plan(refusal, operation="creating" if refusal.kind == "waiting" else None)
-    steps = (base.Step.RESOLVE_IMAGE, base.Step.CREATE_CONTAINER, base.Step.START_CONTAINER)
+    steps = (Step.RESOLVE_IMAGE, Step.CREATE_CONTAINER, Step.START_CONTAINER)
     image = desired.target.image or desired.target.spec.image_reference
     return _acting(f"Creating the container from {image}", *steps, operation="creating", restart=_satisfied(desired))
 
 
 def _refusal(desired: Desired, observed: Observed, *, checked: bool) -> Outcome | None:
-    """Why the controller may not start the container now; ``checked``: the image policy applies.
+    """Why the controller may not start the container now; ``checked``: the settings apply.
 
     This gates only our own starts; a running container is left running.
     """
-    spec = desired.target.spec
-    if checked and not desired.image_allowed:
-        message = f"{spec.image} is outside EDGE_IMAGE_PREFIXES: correct the image or the setting"
-        return Outcome("stalled", reasons.IMAGE_NOT_ALLOWED, message)
-    return preconditions.to_start(observed)
+    return (preconditions.to_apply(desired) if checked else None) or preconditions.to_start(observed)
 
 
 def _existing(desired: Desired, observed: Observed) -> Plan:
@@ -138,7 +105,7 @@ def _existing(desired: Desired, observed: Observed) -> Plan:
         return Plan(refusal, maintenance, "updating")
     if change == "resolve":
         message = f"Resolving the image {desired.target.spec.image_reference}"
-        return _acting(message, *maintenance, base.Step.RESOLVE_IMAGE, operation="updating")
+        return _acting(message, *maintenance, Step.RESOLVE_IMAGE, operation="updating")
     if change == "replace":
         return _replacing(desired)
     if observed.state in ("created", "exited"):
@@ -149,28 +116,13 @@ def _existing(desired: Desired, observed: Observed) -> Plan:
 def _change(desired: Desired, observed: Observed) -> Literal["resolve", "replace"] | None:
     """Whether the changed spec requires resolving the image or replacing the container."""
     target, made_from = desired.target, observed.made_from
-    if not desired.spec_changed:
-        return None
-    if _unreadable(desired, observed):
+    if not desired.spec_changed or desired.is_unreadable(observed):
         return None
     if desired.image_source != target.spec.image_reference:
         return "resolve"
-    if made_from is None or _image_differs(target, observed):
+    if made_from is None or any(facet.replaces(desired, observed, made_from) for facet in FACETS):
         return "replace"
-    if drift.needs_new_container(target.spec, made_from):
-        return "replace"
-    rewired = target.spec.interfaces != made_from.interfaces and drift.network_drift(target.spec, observed)
-    return "replace" if rewired and not desired.in_place else None
-
-
-def _unreadable(desired: Desired, observed: Observed) -> bool:
-    """Whether it was adopted without a readable spec: such a container is not changed until the spec changes."""
-    return observed.made_from is None and desired.applied_generation is None
-
-
-def _image_differs(target: base.Target, observed: Observed) -> bool:
-    """Whether both reference and pin differ: two references to one image, or two forms of one pin, are equal."""
-    return observed.image.source != target.spec.image_reference and observed.image.pin != target.image
+    return None
 
 
 def _start(desired: Desired, observed: Observed) -> Plan:
@@ -178,23 +130,19 @@ def _start(desired: Desired, observed: Observed) -> Plan:
         return Plan(refusal, operation="starting" if refusal.kind == "waiting" else None)
     if _due_for_replacement(desired, observed):
         return _replacing(desired)
-    network_drift = drift.network_drift(desired.target.spec, observed)
-    steps = (
-        *([base.Step.REPAIR_NETWORKS] if network_drift else []),
-        *_new_limits(desired, observed),
-        base.Step.START_CONTAINER,
-    )
+    preparation = _distinct(step for facet in FACETS for step in facet.preparation(desired, observed))
+    steps = (*preparation, Step.START_CONTAINER)
     return _acting("Starting the container", *steps, operation="starting", restart=_satisfied(desired))
 
 
-def _running(desired: Desired, observed: Observed, maintenance: tuple[base.Step, ...]) -> Plan:
+def _running(desired: Desired, observed: Observed, maintenance: tuple[Step, ...]) -> Plan:
     intent = _restart_asked(desired, observed)
     if intent and observed.started_at and intent.previous_started_at == observed.started_at:
         if refusal := _refusal(desired, observed, checked=False):
             return Plan(refusal, maintenance, "restarting")
         if _due_for_replacement(desired, observed):
             return _replacing(desired)
-        return _acting("Restarting the container", base.Step.RESTART_CONTAINER, operation="restarting", restart=intent)
+        return _acting("Restarting the container", Step.RESTART_CONTAINER, operation="restarting", restart=intent)
     if maintenance:
         return Plan(_current_outcome(desired, observed), maintenance, "updating", intent)
     return Plan(_current_outcome(desired, observed), (), "starting" if observed.state == "starting" else None, intent)
@@ -202,33 +150,28 @@ def _running(desired: Desired, observed: Observed, maintenance: tuple[base.Step,
 
 def _replacing(desired: Desired) -> Plan:
     restart = _satisfied(desired)
-    return _acting("Replacing the container", base.Step.REPLACE_CONTAINER, operation="updating", restart=restart)
+    return _acting("Replacing the container", Step.REPLACE_CONTAINER, operation="updating", restart=restart)
 
 
 def _due_for_replacement(desired: Desired, observed: Observed) -> bool:
-    """Whether a start that is due anyway should use a new container, because the old one may not open a serial port.
-
-    A running container is never replaced for this: serial ports are documented to change in place.
-    """
-    return drift.needs_rights(observed) and not desired.replacement_failed
+    """Whether a start that is due anyway should use a new container; a running one is never replaced for this."""
+    return not desired.replacement_failed and any(facet.expires(observed) for facet in FACETS)
 
 
-def _maintenance(desired: Desired, observed: Observed) -> tuple[base.Step, ...]:
-    """Repairs on a running container that need no restart."""
+def _maintenance(desired: Desired, observed: Observed) -> tuple[Step, ...]:
+    """Repairs that need no restart; of a container that does not run, only what it must give back."""
     if not observed.running:
-        return (base.Step.REPAIR_NETWORKS,) if observed.dedicated.passed_through else ()
-    found = drift.network_drift(desired.target.spec, observed)
-    repair = (base.Step.REPAIR_NETWORKS,) if drift.repairable(found) else ()
-    attach = (base.Step.ATTACH_DEVICES,) if drift.repairable(drift.device_drift(observed)) else ()
-    pin = (base.Step.PIN_IMAGE,) if observed.image.unpinned else ()
-    return (*repair, *attach, *pin, *_new_limits(desired, observed))
+        return _distinct(release.step for release in _releases(observed))
+    return _distinct(step for facet in FACETS for step in facet.repair(desired, observed))
 
 
-def _new_limits(desired: Desired, observed: Observed) -> tuple[base.Step, ...]:
-    if not desired.spec_changed or _unreadable(desired, observed):
-        return ()
-    desired_resources = desired.target.spec.resources
-    return (base.Step.UPDATE_RESOURCES,) if drift.resources_differ(desired_resources, observed.limits) else ()
+def _releases(observed: Observed) -> list[Release]:
+    return [release for facet in FACETS if (release := facet.release(observed))]
+
+
+def _distinct(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps in their order, each once: facets may share one."""
+    return tuple(dict.fromkeys(steps))
 
 
 def _restart_asked(desired: Desired, observed: Observed) -> RestartIntent | None:

@@ -18,11 +18,12 @@ from controller.api.runtime_status import RuntimeStatus
 from controller.backends import base
 from controller.machinery import conditions
 from controller.machinery.event_recorder import EventRecorder, Subject
-from controller.runtimes import objects, preconditions, status
+from controller.runtimes import objects, status
 from controller.runtimes import outcome as outcomes
+from controller.runtimes.facets import dedicated_interface
 from controller.runtimes.generation_guard import GenerationGuard, Superseded
 from controller.runtimes.keys import Key, KeyIndex
-from controller.runtimes.outcome import Outcome
+from controller.runtimes.outcome import Outcome, Report
 from controller.runtimes.owners import Owners
 from controller.runtimes.reconciliation import ReconcileContext, ReconcilerDependencies, Reconciliation
 from controller.runtimes.result import GONE, NO_FINALIZER, NOT_OURS, SUPERSEDED, Result
@@ -200,7 +201,7 @@ class Reconciler:
     ) -> Result:
         """Write the outcome without observing the container."""
         target, now = objects.target(self._install_id, runtime), self._dependencies.clock()
-        report = status.Report(target=target, outcome=outcome, now=now, node=node)
+        report = Report(target=target, outcome=outcome, now=now, node=node)
         current = runtime.status
         writer = StatusWriter(self._api, key, current.wire(), current, self._throttle, target.uid)
         await writer.write(status.after(known, report))
@@ -255,7 +256,7 @@ class Reconciler:
             return ""
         selector = f"spec.nodeName={self._node}"
         bodies = await self._api.list(kinds.RUNTIMES, field_selector=selector)
-        return preconditions.rival(runtime, bodies)
+        return dedicated_interface.rival(runtime, bodies)
 
     def _record_transition(self, subject: Subject, runtime: runtimes.Runtime, outcome: Outcome) -> None:
         """Log and record an event if the reason of the condition Ready changed."""

@@ -21,9 +21,10 @@ from controller.boottime import Boot
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
 from controller.runtimes import drift, image_policy, plan, secrets, status
+from controller.runtimes.desired import Desired
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.generation_guard import GenerationGuard, Superseded
-from controller.runtimes.outcome import Outcome, of_error
+from controller.runtimes.outcome import OperationName, Outcome, Report, of_error
 from controller.runtimes.restart_attribution import RestartAttribution, last_command
 from controller.runtimes.restart_context import RestartContext
 from controller.runtimes.status_writer import StatusWriter
@@ -79,7 +80,7 @@ class Reconciliation:
         self._image = self._previous.image
         self._image_source = self._previous.image_source or ""
         self._restart: RestartIntent | None = None
-        self._operation: plan.Operation | None = None
+        self._operation: OperationName | None = None
         self._attribution = RestartAttribution(context.runtime)
         self.acted = False
         self.held_seconds = 0.0
@@ -143,8 +144,8 @@ class Reconciliation:
         current = self._image_source == self._target.spec.image_reference
         self._target = replace(self._target, image=self._image if current else None)
 
-    def _desired(self, observed: Observed) -> plan.Desired:
-        return plan.Desired(
+    def _desired(self, observed: Observed) -> Desired:
+        return Desired(
             target=self._target,
             deleting=self._deleting,
             applied_generation=self._previous.applied_generation,
@@ -232,9 +233,9 @@ class Reconciliation:
             with suppress(errors.EdgeError):
                 self._observed = await self._dependencies.backend.observe(self._target)
 
-    def _report(self, outcome: Outcome) -> status.Report:
+    def _report(self, outcome: Outcome) -> Report:
         now = self._dependencies.clock()
-        return status.Report(
+        return Report(
             target=replace(self._target, image=self._image),
             outcome=outcome,
             now=now,

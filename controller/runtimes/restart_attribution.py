@@ -12,8 +12,7 @@ from controller.machinery import conditions
 from controller.runtimes import drift
 from controller.runtimes.restart_context import Attribution
 
-# What our start waited for, by the reason in the status.
-_WAITED_FOR = {reasons.PARENT_MISSING: causes.PARENT_GONE, reasons.DEVICE_MISSING: causes.DEVICE_GONE}
+_WAITED_FOR = {reason: cause for (_, reason), cause in causes.MISSING.items()}
 
 
 class RestartAttribution:

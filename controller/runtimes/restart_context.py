@@ -10,8 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from controller import names
-from controller.api import reasons
 from controller.api import restart_causes as causes
 from controller.api.runtime_status import RestartRecord, RuntimeStatus
 from controller.backends.observation import Observed
@@ -20,12 +18,6 @@ from controller.runtimes.engine_contact import Absence
 
 ENGINE_START_SECONDS = 120  # a restarted engine starts its containers within this time
 NOTICE_SECONDS = 5  # the loss of the engine is noticed within this time
-
-# What was missing when the program exited, by condition and reason.
-_MISSING = (
-    (names.NETWORK_ATTACHED, reasons.PARENT_MISSING, causes.PARENT_GONE),
-    (names.DEVICES_ATTACHED, reasons.DEVICE_MISSING, causes.DEVICE_GONE),
-)
 
 
 class Attribution(NamedTuple):
@@ -130,7 +122,7 @@ def _crash(previous: RuntimeStatus, observed: Observed) -> Attribution:
 
 def _missing(previous: RuntimeStatus) -> Attribution | None:
     """The parent or device that was missing at the previous observation."""
-    for condition, reason, cause in _MISSING:
+    for (condition, reason), cause in causes.MISSING.items():
         found = conditions.find(previous.conditions, condition)
         if found and found.status == "False" and found.reason == reason:
             return Attribution(cause, found.message)

@@ -5,62 +5,25 @@ The status is complete on every path: facts that could not be observed keep thei
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 from controller import names
 from controller.api import reasons
-from controller.api.runtime_status import (
-    InterfaceStatus,
-    LeaseStatus,
-    Operation,
-    RestartIntent,
-    RuntimeStatus,
-    SerialPortStatus,
-    state_name,
-)
-from controller.backends import base
-from controller.backends.observation import Observed, ObservedLease
+from controller.api.runtime_status import Operation, RuntimeStatus, state_name
+from controller.backends.observation import Observed
 from controller.machinery import conditions, timestamps
-from controller.machinery.conditions import Condition, ConditionStatus
-from controller.runtimes import drift, plan, restarts
-from controller.runtimes.outcome import Outcome
-from controller.runtimes.restart_context import RestartContext
+from controller.machinery.conditions import MESSAGE_LIMIT, Condition, ConditionStatus
+from controller.runtimes import drift, restarts
+from controller.runtimes.facets.facet import Finding
+from controller.runtimes.facets.table import FACETS
+from controller.runtimes.outcome import Report
 
-MESSAGE_LIMIT = 1024
 _HEALTH: dict[str, tuple[ConditionStatus, str]] = {
     "healthy": ("True", reasons.HEALTHY),
     "unhealthy": ("False", reasons.UNHEALTHY),
     "starting": ("Unknown", reasons.PROGRESSING),
 }
-_WARNING_CONDITIONS = {
-    reasons.REALTIME_UNAVAILABLE: names.REALTIME_AVAILABLE,
-    reasons.REALTIME_BY_CAPABILITIES: names.REALTIME_AVAILABLE,
-    reasons.EXCESS_RIGHTS: names.CONFINED,
-    reasons.MEMORY_UNBOUNDED: names.MEMORY_BOUNDED,
-}
-
-
-@dataclass(frozen=True)
-class Report:
-    """The results of a pass; ``observed`` is None if the backend could not observe the container.
-
-    ``image_source`` is the reference that ``target.image`` was resolved from; ``restart_context`` explains a new
-    start or stop. ``last_command`` is the command that last wrote the object.
-    """
-
-    target: base.Target
-    outcome: Outcome
-    now: float
-    node: str | None
-    observed: Observed | None = None
-    image_source: str = ""
-    image_allowed: bool = True
-    operation: plan.Operation | None = None
-    restart: RestartIntent | None = None
-    restart_context: RestartContext = field(default_factory=RestartContext)
-    last_command: str | None = None
 
 
 def after(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
@@ -86,7 +49,13 @@ def after(previous: RuntimeStatus, report: Report) -> RuntimeStatus:
 def without_container(known: RuntimeStatus) -> RuntimeStatus:
     """The status of a Runtime that owns no container; its history is kept."""
     fresh = RuntimeStatus()
-    gone = ("container_id", "state", "health", "started_at", "internal_ip", "interfaces", "serial_ports")
+    gone = [
+        "container_id",
+        "state",
+        "health",
+        "started_at",
+        *(name for facet in FACETS for name in facet.status_fields),
+    ]
     return known.model_copy(update={name: getattr(fresh, name) for name in gone})
 
 
@@ -123,77 +92,44 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 
 def _conditions(previous: RuntimeStatus, report: Report) -> list[Condition]:
-    outcome = report.outcome
-    ready: ConditionStatus = "True" if outcome.kind == "ready" else "False"
-    if outcome.reason == reasons.NODE_AWAY:
-        ready = "Unknown"
-    if outcome.kind == "paused" or (report.observed is None and outcome.kind == "waiting"):
-        ready = "Unknown"
-    summary: dict[str, ConditionStatus] = {
-        names.READY: ready,
+    outcome, generation = report.outcome, report.target.generation
+    summary = {
+        names.READY: _ready(report),
         names.RECONCILING: _flag(outcome.kind in ("waiting", "retry")),
         names.STALLED: _flag(outcome.kind == "stalled"),
     }
-    made = [_condition(report, kind, state, outcome.reason, outcome.message) for kind, state in summary.items()]
+    found = [Finding(kind, state, outcome.reason, outcome.message) for kind, state in summary.items()]
+    kept = []
     if report.observed is None:
-        return made + [condition for condition in previous.conditions if condition.type not in summary]
-    return made + _observed_conditions(report, report.observed)
+        kept = [condition for condition in previous.conditions if condition.type not in summary]
+    elif report.observed.exists:
+        found += _findings(report, report.observed)
+    return [conditions.build(*finding, now=report.now, generation=generation) for finding in found] + kept
 
 
-def _observed_conditions(report: Report, observed: Observed) -> list[Condition]:
-    if not observed.exists:
-        return []
-    made = [
-        _condition(report, _WARNING_CONDITIONS[reason], "False", reason, message)
-        for reason, message in observed.warnings
-        if reason in _WARNING_CONDITIONS
-    ]
-    if not report.image_allowed:
-        message = f"{report.target.spec.image} is outside EDGE_IMAGE_PREFIXES: it is kept, but no new image is used"
-        made.append(_condition(report, names.IMAGE_ALLOWED, "False", reasons.IMAGE_NOT_ALLOWED, message))
-    if observed.health in _HEALTH:
-        state, reason = _HEALTH[observed.health]
-        made.append(_condition(report, names.HEALTHY, state, reason, f"The health check reports {observed.health}"))
-    if observed.running:
-        made.append(_network_condition(report, observed))
-    if observed.devices:
-        made.append(_device_condition(report, observed))
-    return made
-
-
-def _network_condition(report: Report, observed: Observed) -> Condition:
-    found = drift.network_drift(report.target.spec, observed)
-    if found:
-        message = drift.describe(found)
-        reason = drift.awaited(found) or reasons.DETACHED
-        return _condition(report, names.NETWORK_ATTACHED, "False", reason, message)
-    if remarked := [interface for interface in observed.network.interfaces if interface.remark]:
-        message = f"{remarked[0].name}: {reasons.meaning(remarked[0].remark)}"
-        return _condition(report, names.NETWORK_ATTACHED, "True", remarked[0].remark, message)
-    return _condition(report, names.NETWORK_ATTACHED, "True", reasons.ATTACHED, "All interfaces match the spec")
-
-
-def _device_condition(report: Report, observed: Observed) -> Condition:
-    found = drift.device_drift(observed)
-    if found:
-        reason = drift.awaited(found) or found[0].awaits or reasons.DETACHED
-        return _condition(report, names.DEVICES_ATTACHED, "False", reason, drift.describe(found))
-    return _condition(report, names.DEVICES_ATTACHED, "True", reasons.ATTACHED, "All serial ports match the spec")
+def _ready(report: Report) -> ConditionStatus:
+    kind, reason, _ = report.outcome
+    if reason == reasons.NODE_AWAY or kind == "paused" or (report.observed is None and kind == "waiting"):
+        return "Unknown"
+    return _flag(kind == "ready")
 
 
 def _flag(value: bool) -> ConditionStatus:
     return "True" if value else "False"
 
 
-def _condition(report: Report, kind: str, state: ConditionStatus, reason: str, message: str) -> Condition:
-    return Condition(
-        type=kind,
-        status=state,
-        reason=reason,
-        message=message[:MESSAGE_LIMIT],
-        last_transition_time=timestamps.rfc3339(report.now),
-        observed_generation=report.target.generation,
-    )
+def _findings(report: Report, observed: Observed) -> Iterator[Finding]:
+    """What the observation of an existing container says."""
+    warnings = {reason: kind for facet in FACETS for reason, kind in facet.warnings.items()}
+    for reason, message in observed.warnings:
+        if reason in warnings:
+            yield Finding(warnings[reason], "False", reason, message)
+    if observed.health in _HEALTH:
+        yield Finding(names.HEALTHY, *_HEALTH[observed.health], f"The health check reports {observed.health}")
+    for facet in FACETS:
+        reported = drift.of(report.target.spec, observed, facet.drift_condition) if facet.drift_condition else []
+        if finding := facet.condition(report, observed, reported):
+            yield finding
 
 
 def _facts(previous: RuntimeStatus, report: Report, observed: Observed) -> dict[str, Any]:
@@ -210,11 +146,9 @@ def _facts(previous: RuntimeStatus, report: Report, observed: Observed) -> dict[
         "boot_id": report.restart_context.boot_id or None,
         "started_seconds": _started_seconds(previous, observed),
         "finished_at": observed.finished_at or previous.finished_at,
-        "internal_ip": observed.network.internal_ip or None,
-        "interfaces": _interfaces(previous, report, observed),
-        "serial_ports": _serial_ports(report, observed),
-        **_image(previous, report, observed),
     }
+    for facet in FACETS:
+        facts |= facet.status(previous, report, observed)
     if observed.exit_code is not None and not (observed.running and observed.finished_at == previous.finished_at):
         facts |= {"exit_code": observed.exit_code, "out_of_memory": observed.oom_killed}
     return facts
@@ -225,44 +159,3 @@ def _started_seconds(previous: RuntimeStatus, observed: Observed) -> int | None:
     if observed.started_seconds is not None:
         return int(observed.started_seconds)
     return previous.started_seconds if observed.started_at in ("", previous.started_at) else None
-
-
-def _image(previous: RuntimeStatus, report: Report, observed: Observed) -> dict[str, Any]:
-    """The image pin and its source; while a container with another pin exists, that one is reported."""
-    image, source = report.target.image, report.image_source
-    if observed.exists and observed.image.pin != image:
-        image, source = observed.image.pin, observed.image.source
-    if not image:
-        return {}
-    older = previous.image if previous.image not in (None, image) else previous.previous_image
-    return {"image": image, "image_source": source or None, "previous_image": older}
-
-
-def _interfaces(previous: RuntimeStatus, report: Report, observed: Observed) -> tuple[InterfaceStatus, ...]:
-    """Every interface of the spec; a missing one keeps its MAC address for its return."""
-    known = {interface.name: interface for interface in previous.interfaces}
-    known |= {
-        interface.name: InterfaceStatus(
-            name=interface.name,
-            address=interface.address,
-            mac_address=interface.mac_address,
-            gateway=interface.gateway,
-            lease=_lease(interface.lease),
-        )
-        for interface in observed.network.interfaces
-    }
-    return tuple(known[desired.name] for desired in report.target.spec.interfaces if desired.name in known)
-
-
-def _serial_ports(report: Report, observed: Observed) -> tuple[SerialPortStatus, ...]:
-    """Every port of the spec; leftovers of a removed port show only in the condition."""
-    desired = {port.name for port in report.target.spec.serial_ports}
-    return tuple(
-        SerialPortStatus(name=device.name, device_path=device.path, attached=device.in_order, message=device.detail)
-        for device in observed.devices
-        if device.name in desired
-    )
-
-
-def _lease(found: ObservedLease | None) -> LeaseStatus | None:
-    return LeaseStatus(**dataclasses.asdict(found)) if found else None

@@ -16,7 +16,7 @@ WRITE_INTERVAL_SECONDS = 10.0
 BURST = 2  # one crash is two writes: the exit of the program and its start
 IDLE_SECONDS = 60.0
 
-_CRASH_CAUSES = (causes.CRASHED, causes.OUT_OF_MEMORY, causes.PARENT_GONE, causes.DEVICE_GONE)
+_CRASH_CAUSES = (causes.CRASHED, causes.OUT_OF_MEMORY, *causes.MISSING.values())
 # Others wait for these fields, or they must survive this process: a change of them is always written.
 _IMMEDIATE_FIELDS = (
     "node",

@@ -16,6 +16,7 @@ from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.docker.backend import DockerBackend
 from controller.runtimes import plan
+from controller.runtimes.desired import Desired
 from tests.backends.conftest import BackendHarness
 
 pytestmark = pytest.mark.docker
@@ -69,7 +70,7 @@ async def test_a_name_that_another_namespace_uses_stalls_and_names_its_runtime(
     with pytest.raises(errors.Retry):
         await harness.run(second, base.Step.START_CONTAINER)
     await harness.down(second)
-    stalled = plan.make(plan.Desired(second), observed)
+    stalled = plan.make(Desired(second), observed)
 
     assert (observed.exists, observed.foreign) == (False, "")
     assert observed.neighbour.startswith(f"Runtime edge/{first.name} owns the container {name}")
@@ -92,7 +93,7 @@ async def test_a_renamed_container_gets_its_name_back_while_it_runs(harness: Bac
     target, before = await renamed(harness, api)
 
     observed = await harness.backend.observe(target)
-    steps = plan.make(plan.Desired(target), observed).steps
+    steps = plan.make(Desired(target), observed).steps
     await harness.run(target, base.Step.RESTORE_NAME)
 
     assert (observed.running, observed.renamed) == (True, f"other-{harness.install_id}")
@@ -109,7 +110,7 @@ async def test_a_renamed_container_is_not_created_again_while_its_name_is_taken(
     create_foreign(api, foreign_names, harness, target.identity.device_id, {})
 
     observed = await harness.backend.observe(target)
-    stalled = plan.make(plan.Desired(target), observed)
+    stalled = plan.make(Desired(target), observed)
 
     assert (observed.running, observed.container_id) == (True, before["Id"])
     assert (stalled.outcome.reason, stalled.steps) == (reasons.NAME_TAKEN, ())

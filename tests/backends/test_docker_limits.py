@@ -10,7 +10,7 @@ import pytest
 from controller.api import reasons
 from controller.backends.docker.containers import create_body
 from controller.backends.observation import Observed
-from controller.runtimes import drift
+from controller.runtimes.facets import limits
 from tests.backends.conftest import BackendHarness
 
 pytestmark = pytest.mark.docker
@@ -29,7 +29,7 @@ async def test_an_unsupported_memory_limit_is_a_warning_and_no_drift(
 
     observed: Observed = await harness.backend.observe(target)
 
-    assert not drift.resources_differ(target.spec.resources, observed.limits)
+    assert not limits.differ(target.spec.resources, observed.limits)
     assert [reason for reason, _ in observed.warnings] == [reasons.MEMORY_UNBOUNDED]
     assert (await harness.backend.observe(harness.target())).warnings == ()
     assert "memory" not in (await harness.backend.survey()).bounds
@@ -42,5 +42,5 @@ async def test_a_limit_that_somebody_removed_is_drift_and_no_warning(
         before.setattr(create_body, "limits", lambda resources: {"NanoCpus": 0, "Memory": 0, "MemorySwap": 0})
         target = await harness.up(harness.target(resources={"memory": "64Mi"}))
     observed: Observed = await harness.backend.observe(target)
-    assert drift.resources_differ(target.spec.resources, observed.limits)
+    assert limits.differ(target.spec.resources, observed.limits)
     assert observed.warnings == ()

@@ -17,6 +17,7 @@ from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
 from controller.machinery import kinds as core_kinds
 from controller.runtimes import plan
+from controller.runtimes.desired import Desired
 from tests.backends.conftest import BackendHarness
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -88,7 +89,7 @@ async def test_a_running_pod_keeps_running_when_its_spec_gets_unsupported_featur
 ) -> None:
     target = await harness.up(harness.target())
     asked = dataclasses.replace(target, generation=2, spec=harness.target(**spec).spec)
-    desired = plan.Desired(asked, applied_generation=1, image_source=asked.spec.image_reference, in_place=False)
+    desired = Desired(asked, applied_generation=1, image_source=asked.spec.image_reference, in_place=False)
 
     made = plan.make(desired, await harness.backend.observe(asked))
 

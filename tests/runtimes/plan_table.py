@@ -9,6 +9,7 @@ from controller.api import reasons, runtimes
 from controller.backends import base
 from controller.backends.observation import Observed, ObservedDevice, ObservedImage, ObservedInterface, ObservedNetwork
 from controller.runtimes import plan
+from controller.runtimes.desired import Desired
 
 LAN = runtimes.Interface(name="lan0", parent_interface="eth0", mode="Static", address="10.0.0.5", subnet="10.0.0.0/24")
 SPEC = runtimes.RuntimeSpec(device_id="plc-1", image="registry/plc", version="1", interfaces=(LAN,))
@@ -46,12 +47,12 @@ def spec(**changed: Any) -> runtimes.RuntimeSpec:
     return SPEC.model_copy(update=changed)
 
 
-def desired(of_spec: runtimes.RuntimeSpec = SPEC, *, changed: bool = False, **values: Any) -> plan.Desired:
+def desired(of_spec: runtimes.RuntimeSpec = SPEC, *, changed: bool = False, **values: Any) -> Desired:
     """Generation 2 of a Runtime; ``changed``: only generation 1 is applied."""
     image = "pin-1" if of_spec.image_reference == "registry/plc:1" else None
     target = base.Target(base.Identity("i", "edge", "plc-1"), "plc-1", "uid-1", 2, of_spec, image=image)
     known = {"applied_generation": 1 if changed else 2, "image_source": "registry/plc:1"}
-    return plan.Desired(target=target, **(known | values))
+    return Desired(target=target, **(known | values))
 
 
 def steps(made: plan.Plan) -> list[str]:
@@ -62,7 +63,7 @@ class Case(NamedTuple):
     """A row: ``then`` are the expected steps, ``outcome`` is the expected kind and reason."""
 
     name: str
-    desired: plan.Desired
+    desired: Desired
     observed: Observed
     then: list[str]
     outcome: tuple[str, str]

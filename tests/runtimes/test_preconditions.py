@@ -10,7 +10,7 @@ from controller.api import kinds, runtimes
 from controller.backends import base
 from controller.backends.observation import Observed
 from controller.machinery import metadata
-from controller.runtimes import preconditions
+from controller.runtimes.facets import dedicated_interface
 from tests.runtimes.harness import Harness
 from tests.runtimes.plan_table import DEDICATED
 
@@ -38,7 +38,7 @@ def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:
     ],
 )
 def test_a_rival_for_the_dedicated_interface_is_named(other: dict[str, Any], message: str) -> None:
-    assert preconditions.rival(OWN, [other]).partition(":")[0] == message
+    assert dedicated_interface.rival(OWN, [other]).partition(":")[0] == message
 
 
 async def test_the_backend_gets_the_rival(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from controller.api.runtime_status import RuntimeStatus
 from controller.backends.observation import Observed, ObservedDevice
 from controller.machinery import conditions
 from controller.runtimes import status
-from controller.runtimes.outcome import Outcome
+from controller.runtimes.outcome import Outcome, Report
 from tests.runtimes.plan_table import RUNNING, desired, spec
 
 LINE = runtimes.SerialPort(name="line", device_id="usb-plc", container_path="/dev/line0")
@@ -20,7 +20,7 @@ def status_of(observed: Observed) -> RuntimeStatus:
     """The status of a runtime with one serial port."""
     outcome = Outcome("ready", reasons.RUNNING, "It runs")
     target = desired(spec(serial_ports=(LINE,))).target
-    return status.after(RuntimeStatus(), status.Report(target, outcome, 0.0, "node-1", observed))
+    return status.after(RuntimeStatus(), Report(target, outcome, 0.0, "node-1", observed))
 
 
 def test_a_removed_port_is_reported_in_the_condition_only() -> None:
