@@ -7,10 +7,10 @@ from typing import Any
 
 from controller import names
 from controller.api import reasons
+from controller.machinery import conditions
 
 
 def message(body: Mapping[str, Any]) -> str:
     """Return the message of NodeAway on this EdgeNode or Runtime, or "" if its node is reachable."""
-    conditions: list[dict[str, Any]] = (body.get("status") or {}).get("conditions") or []
-    found = (c.get("message", "") for c in conditions if c["type"] == names.READY and c["reason"] == reasons.NODE_AWAY)
-    return next(found, "")
+    ready = conditions.of(body, names.READY)
+    return str(ready.get("message", "")) if ready.get("reason") == reasons.NODE_AWAY else ""

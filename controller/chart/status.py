@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from controller import errors, names
 from controller.api import kinds, reasons
+from controller.machinery import conditions
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 
@@ -46,16 +48,14 @@ async def faults(api: ApiClient, expected: Expected) -> list[str]:
 
 
 def _node_fault(node: dict[str, Any]) -> str:
-    status = node.get("status") or {}
-    conditions: list[dict[str, Any]] = status.get("conditions") or []
-    ready = next((each for each in conditions if each["type"] == names.READY), {})
-    if ready.get("status") == "True" or _has_no_docker(status, ready):
+    ready = conditions.of(node, names.READY)
+    if ready.get("status") == "True" or _has_no_docker(node.get("status") or {}, ready):
         return ""
     why = ready.get("message") or ready.get("reason") or "no condition reported yet"
     return f"node {node['metadata']['name']}: Ready is {ready.get('status', 'unknown')}: {why}"
 
 
-def _has_no_docker(status: dict[str, Any], ready: dict[str, Any]) -> bool:
+def _has_no_docker(status: dict[str, Any], ready: Mapping[str, Any]) -> bool:
     """Whether Docker never answered on this node. That is not a fault: such a node runs pods only."""
     return ready.get("reason") == reasons.DAEMON_UNREACHABLE and "Docker" not in (status.get("backends") or ())
 

@@ -160,13 +160,7 @@ class EdgeNodePublisher:
     def _condition(
         self, kind: str, status: conditions.ConditionStatus, reason: str, message: str
     ) -> conditions.Condition:
-        return conditions.Condition(
-            type=kind,
-            status=status,
-            reason=reason,
-            message=message[:1024],
-            last_transition_time=rfc3339(self._clock()),
-        )
+        return conditions.build(kind, status, reason, message, now=self._clock())
 
     async def _write(
         self, current: tuple[conditions.Condition, ...], cloud: Cloud | None, specs: Sequence[dict[str, Any]]

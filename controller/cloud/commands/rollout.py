@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from controller import errors, names
 from controller.api import kinds
 from controller.cloud.commands.devices import RuntimeObject
+from controller.machinery import conditions
 from controller.machinery.client import ApiClient
 
 RETRY_SECONDS = 0.5
@@ -75,13 +76,13 @@ async def _read(api: ApiClient, runtime: RuntimeObject) -> RuntimeObject | None:
 def is_ready(runtime: RuntimeObject, generation: int) -> bool:
     """Whether the observed state matches the spec of ``generation`` or a later one."""
     observed = (runtime.get("status") or {}).get("observedGeneration", -1)
-    ready = condition(runtime, names.READY)
+    ready = conditions.of(runtime, names.READY)
     return observed >= generation and ready.get("status") == "True" and _age(ready, observed) >= generation
 
 
 def stall(runtime: RuntimeObject, generation: int) -> str:
     """Why ``generation`` cannot be reached without intervention, or ""."""
-    stalled = condition(runtime, names.STALLED)
+    stalled = conditions.of(runtime, names.STALLED)
     if stalled.get("status") != "True" or _age(stalled, -1) < generation:
         return ""
     return str(stalled.get("message") or stalled.get("reason"))
@@ -90,18 +91,12 @@ def stall(runtime: RuntimeObject, generation: int) -> str:
 def waits_for(runtime: RuntimeObject) -> str:
     """Describe what the Runtime waits for before it reaches its desired state."""
     for kind in (names.STALLED, names.RECONCILING):
-        found = condition(runtime, kind)
+        found = conditions.of(runtime, kind)
         if found.get("status") == "True":
             return str(found.get("message") or found.get("reason"))
-    return str(condition(runtime, names.READY).get("message") or "the controller has not processed it yet")
+    return str(conditions.of(runtime, names.READY).get("message") or "the controller has not processed it yet")
 
 
-def condition(runtime: RuntimeObject, kind: str) -> dict[str, Any]:
-    """The condition of a type; {} if there is none."""
-    conditions = (runtime.get("status") or {}).get("conditions") or ()
-    return next((c for c in conditions if c["type"] == kind), {})
-
-
-def _age(found: dict[str, Any], default: int) -> int:
+def _age(found: Mapping[str, Any], default: int) -> int:
     """The generation that a condition refers to."""
     return int(found.get("observedGeneration", default))

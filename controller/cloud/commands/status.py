@@ -14,7 +14,7 @@ from controller.cloud.answers import Answer, error
 from controller.cloud.commands import rollout
 from controller.cloud.commands.devices import Devices, RuntimeObject
 from controller.cloud.contracts.base import ORCHESTRATOR, DeviceMessage
-from controller.machinery import timestamps
+from controller.machinery import conditions, timestamps
 from controller.node_api.node import Node, NodeDirectory
 
 
@@ -112,7 +112,7 @@ def _progress(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
     """The ``status`` field, and the current operation if there is one."""
     if runtime["metadata"].get("deletionTimestamp"):
         return {"status": "deleting", **_operation(runtime, status, "deleting")}
-    if rollout.condition(runtime, names.STALLED).get("status") == "True":
+    if conditions.of(runtime, names.STALLED).get("status") == "True":
         return error(rollout.waits_for(runtime))
     operation = (status.get("operation") or {}).get("name")
     if operation == "creating" or status.get("observedGeneration", -1) < 0:
@@ -125,7 +125,7 @@ def _progress(runtime: RuntimeObject, status: dict[str, Any]) -> Answer:
 
 def _unobservable(runtime: RuntimeObject) -> str:
     """Why the state cannot be observed now, for example an unresponsive engine; "" if it can."""
-    ready = rollout.condition(runtime, names.READY)
+    ready = conditions.of(runtime, names.READY)
     return str(ready.get("message", "")) if ready.get("status") == "Unknown" else ""
 
 

@@ -16,7 +16,6 @@ from controller import errors, names
 from controller.api import kinds
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
-from controller.machinery.timestamps import rfc3339
 from controller.nodes.edgenode_status import Cloud
 
 INTERVAL_SECONDS = 15.0  # a new EdgeNode gets the condition within this time
@@ -70,7 +69,10 @@ class CloudStatusPublisher:
         before = conditions.find(previous, names.CLOUD_CONNECTED)
         if before and (before.status, before.reason, before.message) == (cloud.status, cloud.reason, cloud.message):
             return
-        merged = conditions.merge(previous, [self._condition(cloud)])
+        connected = conditions.build(
+            names.CLOUD_CONNECTED, cloud.status, cloud.reason, cloud.message, now=self._clock()
+        )
+        merged = conditions.merge(previous, [connected])
         others = [condition for condition in previous if condition.type != names.CLOUD_CONNECTED]
         cleared = dict.fromkeys(("connectedSince", "lastError", "certificateNotAfter"))
         patch = {
@@ -87,12 +89,3 @@ class CloudStatusPublisher:
             self.trigger()
         except errors.NotFoundError:
             pass
-
-    def _condition(self, cloud: Cloud) -> conditions.Condition:
-        return conditions.Condition(
-            type=names.CLOUD_CONNECTED,
-            status=cloud.status,
-            reason=cloud.reason,
-            message=cloud.message[:1024],
-            last_transition_time=rfc3339(self._clock()),
-        )

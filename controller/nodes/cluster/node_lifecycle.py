@@ -18,7 +18,6 @@ from controller.machinery import conditions
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.machinery.kinds import Kind
-from controller.machinery.timestamps import rfc3339
 from controller.nodes.cluster import node_lease
 
 CHECK_SECONDS = 5.0
@@ -100,13 +99,7 @@ class NodeLifecycle:
         if away.message(found):
             return False
         before = (found.get("status") or {}).get("conditions") or []
-        ready = conditions.Condition(
-            type=names.READY,
-            status="Unknown",
-            reason=reasons.NODE_AWAY,
-            message=message,
-            last_transition_time=rfc3339(self._clock()),
-        )
+        ready = conditions.build(names.READY, "Unknown", reasons.NODE_AWAY, message, now=self._clock())
         others = [condition for condition in before if condition["type"] != names.READY]
         metadata = found["metadata"]
         patch = {

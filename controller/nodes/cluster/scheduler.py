@@ -17,7 +17,6 @@ from controller import errors, names
 from controller.api import kinds, reasons
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
-from controller.machinery.timestamps import rfc3339
 from controller.node_api.node import NodeDirectory
 
 UNASSIGNED = "spec.nodeName="
@@ -92,7 +91,12 @@ class Scheduler:
         """Set Stalled with the reason. No other process writes the status of a Runtime without a node."""
         metadata, status = runtime["metadata"], runtime.get("status") or {}
         current = tuple(conditions.Condition.model_validate(c) for c in status.get("conditions") or ())
-        found = conditions.merge(current, [self._condition(metadata, kind, message) for kind in _UNPLACEABLE])
+        now, generation = self._clock(), metadata["generation"]
+        built = (
+            conditions.build(kind, state, reasons.UNPLACEABLE, message, now=now, generation=generation)
+            for kind, state in _UNPLACEABLE.items()
+        )
+        found = conditions.merge(current, built)
         current_messages = {(c.type, c.message) for c in current}
         if all((c.type, c.message) in current_messages for c in found):
             return
@@ -101,16 +105,6 @@ class Scheduler:
             await self._api.patch(kinds.RUNTIMES, metadata["name"], metadata["namespace"], patch, subresource="status")
         except errors.NotFoundError:
             return
-
-    def _condition(self, metadata: dict[str, Any], kind: str, message: str) -> conditions.Condition:
-        return conditions.Condition(
-            type=kind,
-            status=_UNPLACEABLE[kind],
-            reason=reasons.UNPLACEABLE,
-            message=message[:1024],
-            last_transition_time=rfc3339(self._clock()),
-            observed_generation=metadata["generation"],
-        )
 
 
 _UNPLACEABLE: dict[str, conditions.ConditionStatus] = {
