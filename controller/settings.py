@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from typing_extensions import override
 
 from controller import errors, names
+from controller.api.fields import NODE_NAME, ObjectName
 from controller.setting_values import (
     CloudUrl,
     Listen,
@@ -83,10 +84,10 @@ class Settings(BaseSettings):
         Path("/var/run/secrets/edge-controller/token"),
         description=f"In a cluster: the leader's projected token for nodes, with audience {names.NODE_AUDIENCE}.",
     )
-    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = Field(
+    namespace: ObjectName = Field(
         "edge", description="Namespace of the cloud's runtimes and default namespace of the kubeconfig."
     )
-    node_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")] = Field(
+    node_name: Annotated[str, Field(pattern=f"^{NODE_NAME}$")] = Field(
         default_factory=lambda: re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip("-.") or "node",
         description="Name of this node, fixed at the first start.",
     )

@@ -16,6 +16,7 @@ from controller.api import runtimes
 from controller.backends.base import Target
 from controller.backends.observation import ObservedInterface
 from controller.backends.pods import naming
+from controller.machinery import object_names
 from controller.network import desired_interface
 from controller.network.desired_interface import DesiredInterface
 
@@ -41,7 +42,7 @@ def definitions(target: Target) -> list[dict[str, Any]]:
 def definition_name(target: Target, interface: runtimes.Interface) -> str:
     """The name contains a hash of the configuration, so that the definition of a running pod never changes."""
     name = f"{interface.name} {json.dumps(_config(interface), sort_keys=True)}"
-    return f"{naming.workload(target.identity)}-{naming.digest(name)}"
+    return f"{naming.workload(target.identity)}-{object_names.digest(name)}"
 
 
 def networks(target: Target) -> dict[str, str]:

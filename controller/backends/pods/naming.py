@@ -13,10 +13,10 @@ from typing import Any
 from controller import names
 from controller.api.kinds import RUNTIMES
 from controller.backends.base import Identity, Target
+from controller.machinery import object_names
 
 # Kubernetes puts a StatefulSet's name and the hash of its template (11 characters) into a label of at most 63.
 NAME_LIMIT = 50
-_HASH_LENGTH = 8
 # Valid names of a Service (RFC 1035, section 2.3.1), and valid label values.
 _DNS_1035 = re.compile(rf"[a-z]([-a-z0-9]{{0,{NAME_LIMIT - 2}}}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?")
@@ -27,10 +27,7 @@ def workload(identity: Identity) -> str:
     device = identity.device_id
     if _DNS_1035.fullmatch(device):
         return device
-    slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    if not slug[:1].isalpha():
-        slug = f"runtime-{slug}"
-    return f"{slug[: NAME_LIMIT - _HASH_LENGTH - 1].rstrip('-')}-{digest(device)}"
+    return object_names.readable(device, NAME_LIMIT, prefix="runtime")
 
 
 def pod(identity: Identity) -> str:
@@ -41,11 +38,6 @@ def pod(identity: Identity) -> str:
 def claim(identity: Identity, volume: str) -> str:
     """The name of the claim for a runtime's volume; the same after delete and create."""
     return f"{workload(identity)}-{volume}"
-
-
-def digest(text: str) -> str:
-    """A short hash of the text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def label_value(text: str) -> str:

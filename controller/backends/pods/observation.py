@@ -20,6 +20,7 @@ from controller.backends.pods import manifests, multus, naming, readings, templa
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
 from controller.machinery import kinds as core_kinds
+from controller.machinery import object_names
 
 REALTIME = "Kubernetes cannot set the limits rtprio and memlock: the pod gets the capabilities SYS_NICE and IPC_LOCK"
 DEVICES = "Pods do not support serial devices: run this Runtime with spec.backend Docker on the node that has them"
@@ -56,7 +57,7 @@ class Observer:
         running, image = program.state == "running", _image(given, program)
         return Observed(
             state=program.state,
-            container_id=f"{workload['metadata']['name']}-{naming.digest(given.get(names.SPEC_LABEL, ''))}",
+            container_id=f"{workload['metadata']['name']}-{object_names.digest(given.get(names.SPEC_LABEL, ''))}",
             image=ObservedImage(
                 image,
                 given.get(names.IMAGE_SOURCE_LABEL, ""),

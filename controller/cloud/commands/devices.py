@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from controller.api import away, claims, kinds
+from controller.api import away, claims, fields, kinds
 from controller.cloud.commands import ownership
 from controller.errors import CommandError
 from controller.machinery.client import ApiClient
 
 RuntimeObject = dict[str, Any]  # a Runtime as the API sends it
-
-# The pattern of a deviceId. No matching text needs escaping in a selector.
-_DEVICE_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 
 
 class Devices:
@@ -25,7 +22,7 @@ class Devices:
 
     async def find(self, device_id: str) -> RuntimeObject | None:
         """The Runtime of a device, None if there is none. Raises errors.CommandError if the id is ambiguous."""
-        if not _DEVICE_ID.fullmatch(device_id):
+        if not re.fullmatch(fields.DEVICE_ID, device_id):
             return None
         found = await self._api.list(kinds.RUNTIMES, field_selector=f"spec.deviceId={device_id}")
         own = [runtime for runtime in found if runtime["metadata"]["namespace"] == self._namespace]

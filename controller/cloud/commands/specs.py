@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from controller import names
+from controller.api import fields
 from controller.cloud.contracts import runtimes as contract
+from controller.machinery import object_names
 from controller.node_api.node import Placement
-
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123
-_SLUG_LENGTH = 54  # with a dash and eight digits of hash a DNS label of 63
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,9 @@ class Blueprint:
 
 def object_name(container_name: str) -> str:
     """The name itself if it is a DNS label, else a similar one with a hash that keeps different names apart."""
-    if _DNS_LABEL.fullmatch(container_name):
+    if len(container_name) <= fields.DNS_LABEL_LENGTH and re.fullmatch(fields.DNS_LABEL, container_name):
         return container_name
-    slug = re.sub(r"[^a-z0-9]+", "-", container_name.lower()).strip("-")[:_SLUG_LENGTH].strip("-")
-    return f"{slug}-{hashlib.sha256(container_name.encode()).hexdigest()[:8]}".lstrip("-")
+    return object_names.readable(container_name, fields.DNS_LABEL_LENGTH)
 
 
 def requested_spec(message: contract.CreateNewRuntime) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
+from controller.api import fields
 from controller.cloud.contracts.faults import fault
 
 
@@ -43,11 +44,11 @@ def _absent_when_empty(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def _matches(pattern: str, sentence: str) -> AfterValidator:
+def _matches(pattern: str, sentence: str, limit: int = 253) -> AfterValidator:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
-        if not compiled.fullmatch(value):
+        if len(value) > limit or not compiled.fullmatch(value):
             raise fault(sentence)
         return value
 
@@ -76,38 +77,42 @@ DateTime = Annotated[str, Field(max_length=40), AfterValidator(_date_time)]
 Text = Annotated[str, Field(max_length=253), AfterValidator(_not_blank)]
 Ipv4 = Annotated[str, AfterValidator(_host_address)]
 Mac = Annotated[str, AfterValidator(_mac_address)]
-# The container names that Docker accepts.
 ContainerName = Annotated[
     Text,
-    Field(max_length=128),
+    Field(max_length=fields.DEVICE_LENGTH),
     _matches(
-        r"[a-zA-Z0-9][a-zA-Z0-9_.-]+",
+        fields.DEVICE_ID,
         "must be a container name: a letter or digit, then at least one more letter, digit, '_', '.' or '-'",
     ),
 ]
-# The kernel's limit is 15 bytes (IFNAMSIZ).
 InterfaceName = Annotated[
     Text,
     _matches(
-        r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}",
+        fields.PLAIN_NAME,
         "must be an interface name: at most 15 letters, digits, '_', '.' or '-'",
+        fields.INTERFACE_LENGTH,
     ),
 ]
 PortName = Annotated[
     Text,
     _matches(
-        r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}",
+        fields.PLAIN_NAME,
         "must be a port name: at most 63 letters, digits, '_', '.' or '-'",
+        fields.PORT_LENGTH,
     ),
 ]
 ParentInterface = Annotated[
     Text,
-    _matches(r"[a-zA-Z0-9_.:-]{1,15}", "must be the name of a host interface, at most 15 characters"),
+    _matches(
+        fields.PARENT_INTERFACE,
+        "must be the name of a host interface, at most 15 characters",
+        fields.INTERFACE_LENGTH,
+    ),
 ]
 ImageTag = Annotated[
     Text,
     Field(max_length=128),
-    _matches(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "must be an image tag such as v4.0.1"),
+    _matches(fields.IMAGE_TAG, "must be an image tag such as v4.0.1"),
 ]
 AbsolutePath = Annotated[
     Text,
@@ -119,7 +124,7 @@ AbsolutePath = Annotated[
 
 NodeName = Annotated[
     Text,
-    _matches(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "must be a node name as shown by kubectl get edgenodes"),
+    _matches(fields.NODE_NAME, "must be a node name as shown by kubectl get edgenodes"),
 ]
 
 OptionalIpv4 = Annotated[Ipv4 | None, BeforeValidator(_absent_when_empty)]
