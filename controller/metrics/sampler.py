@@ -1,6 +1,6 @@
 """Samples the usage of the host and every running container on a fixed 5 s grid and answers queries about it.
 
-The sampler's own thread takes the readings; the event loop only records them. The sampler is told which containers run
+The sampler's own thread takes the readings; the event loop only records them. The sampler gets the running containers
 (``set_containers``) and never asks an engine.
 """
 

@@ -94,11 +94,11 @@ async def test_a_mac_that_is_still_in_use_is_waited_for(lan: Lan, container: Pro
     lingering = ("ip", "link", "add", "lingering", "link", lan.parent, "address", mac)
     run(*lingering, "type", "macvlan", "mode", "bridge")
     run("ip", "link", "set", "lingering", "up")
-    mended = asyncio.create_task(link_reconciler.reconcile_links(container, [desired(lan, 10, "plant")], []))
+    repaired = asyncio.create_task(link_reconciler.reconcile_links(container, [desired(lan, 10, "plant")], []))
     await eventually(lambda: made(container), "the link is made")
 
     run("ip", "link", "delete", "lingering")
-    await mended
+    await repaired
 
     assert lan.ping(lan.address(10))
 

@@ -1,7 +1,7 @@
 """Keyed digests, so that a reader of a stored digest cannot guess the password behind it.
 
 The key is derived from the client's private key: every process that may become leader has it, but no database, backup
-or API client does; see docs/decisions/137-what-is-kept-of-a-request.md. No I/O except reading that file.
+or API client does; see docs/decisions/137-request-contents.md. No I/O except reading that file.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Control(http.server.BaseHTTPRequestHandler):
                 time.sleep(float(seconds))
                 self.send_json(200, status())
             case ["api", "error", code]:
-                self.send_json(int(code), {"error": f"asked for {code}"})
+                self.send_json(int(code), {"error": f"status {code} was requested"})
             case ["api", "login"]:
                 echo = json.dumps(self.echo(path, body)).encode()
                 self.send(200, echo, "application/json", **{"Set-Cookie": f"session={body.hex()}; HttpOnly"})
