@@ -5,13 +5,16 @@ Written at most once a minute and when a condition changes; fast-changing figure
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from controller import names
+from controller.api import reasons
 from controller.api.fields import ShortText, Text
 from controller.api.runtime_status import ATOMIC_LIST, CONDITION_LIST, NAMED_LIST
-from controller.machinery import metadata
+from controller.machinery import conditions, model
 from controller.machinery.conditions import Condition
 from controller.machinery.model import Model, Timestamp
 
@@ -126,6 +129,12 @@ class EdgeNodeStatus(Model):
 class EdgeNode(Model):
     """One host that runs runtimes, as its controller reports it."""
 
-    metadata: metadata.ObjectMeta
+    metadata: model.ObjectMeta
     spec: EdgeNodeSpec = EdgeNodeSpec()
     status: EdgeNodeStatus = EdgeNodeStatus()
+
+
+def away_message(body: Mapping[str, Any]) -> str:
+    """Return the message of NodeAway on this EdgeNode or Runtime, or "" if its node is reachable."""
+    ready = conditions.of(body, names.READY)
+    return str(ready.get("message", "")) if ready.get("reason") == reasons.NODE_AWAY else ""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from controller.api.fields import ShortText, Text
-from controller.machinery import metadata
+from controller.machinery import model
 from controller.machinery.model import Model, Timestamp
 
 Phase = Literal["Pending", "Succeeded", "Failed", "Unknown"]
@@ -62,6 +62,6 @@ class RuntimeCommandStatus(Model):
 class RuntimeCommand(Model):
     """One command of the cloud and its outcome."""
 
-    metadata: metadata.ObjectMeta
+    metadata: model.ObjectMeta
     spec: RuntimeCommandSpec
     status: RuntimeCommandStatus = RuntimeCommandStatus()

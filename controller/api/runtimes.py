@@ -28,7 +28,7 @@ from controller.api.fields import (
     Subnet,
 )
 from controller.api.runtime_status import RuntimeStatus
-from controller.machinery import metadata
+from controller.machinery import model
 from controller.machinery.model import Model, Timestamp
 
 Backend = Literal["Docker", "Pod"]
@@ -203,6 +203,6 @@ class RuntimeSpec(Model):
 class Runtime(Model):
     """A long-lived container, such as a soft PLC, with its own MAC and IP address on the plant's LAN."""
 
-    metadata: metadata.ObjectMeta
+    metadata: model.ObjectMeta
     spec: RuntimeSpec
     status: RuntimeStatus = RuntimeStatus()

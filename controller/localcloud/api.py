@@ -13,14 +13,14 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from controller import errors
-from controller.localcloud import messages
 from controller.localcloud.agents import Agent, Heartbeat
 from controller.localcloud.server import ANSWER_SECONDS, Cloud
 
@@ -77,7 +77,7 @@ class Api:
         fields = body.get("fields", {})
         if not isinstance(fields, dict):
             raise ValueError("fields must be an object")
-        message = messages.complete(topic, fields, self._clock())
+        message = complete(topic, fields, self._clock())
         seconds = _number(body.get("timeout", ANSWER_SECONDS))
         answer = await self._cloud.send(request.match_info["name"], topic, message, seconds)
         return web.json_response({"answer": answer})
@@ -127,3 +127,9 @@ async def _errors_as_json(
         return web.json_response({"error": str(error)}, status=504)
     except (ValueError, json.JSONDecodeError) as error:
         return web.json_response({"error": str(error)}, status=400)
+
+
+def complete(topic: str, fields: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """Return a message of ``topic``; id and time default to values derived from ``now`` (Unix seconds)."""
+    requested_at = datetime.fromtimestamp(now, UTC).isoformat()
+    return {"correlation_id": int(now * 1000), "action": topic, "requested_at": requested_at, **fields}

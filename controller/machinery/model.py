@@ -1,4 +1,4 @@
-"""The base class of all models of objects. No I/O."""
+"""The base class of all models of objects, and the part of ``metadata`` that we read (meta/v1 ObjectMeta). No I/O."""
 
 from __future__ import annotations
 
@@ -18,3 +18,18 @@ class Model(BaseModel):
     def wire(self) -> dict[str, Any]:
         """Return the part as JSON values with camelCase names, without empty fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class ObjectMeta(Model):
+    """Identity and bookkeeping of an object."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] = ()
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)

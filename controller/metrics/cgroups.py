@@ -6,8 +6,11 @@ The paths come from /proc/<pid>/cgroup, never from a template, because their nam
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from controller import boottime
 
 
 class Files(NamedTuple):
@@ -81,3 +84,36 @@ def _inactive_file(stat: bytes) -> int:
     # them.
     fields = dict(line.split(b" ", 1) for line in stat.splitlines() if b" " in line)
     return int(fields.get(b"total_inactive_file", fields.get(b"inactive_file", b"0")))
+
+
+PROC = Path("/proc")
+
+
+def first_processes(ids: Collection[str], proc: Path = PROC) -> dict[str, int]:
+    """Map container ids to their oldest process; containers without a process are left out."""
+    if not ids:
+        return {}
+    found: dict[str, tuple[int, int]] = {}
+    for pid, table in _cgroups(proc):
+        for container in (container for container in ids if container in table):
+            started = _start_time(pid, proc)
+            if started is not None:
+                found[container] = min(found.get(container, (started, pid)), (started, pid))
+    return {container: pid for container, (_, pid) in found.items()}
+
+
+def _cgroups(proc: Path) -> Iterator[tuple[int, str]]:
+    """Yield pid and cgroup table of each process (cgroups(7))."""
+    for folder in proc.iterdir():
+        if folder.name.isdecimal():
+            try:
+                yield int(folder.name), (folder / "cgroup").read_text()
+            except OSError:
+                continue  # the process ended in the meantime
+
+
+def _start_time(pid: int, proc: Path) -> int | None:
+    try:
+        return boottime.start_ticks(pid, proc)
+    except (OSError, ValueError, IndexError):
+        return None

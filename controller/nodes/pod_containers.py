@@ -13,13 +13,13 @@ from controller.backends.base import Identity, RunningContainer
 from controller.backends.pods import naming, watching
 from controller.backends.pods.readings import Pod
 from controller.machinery.client import ApiClient, WatchEvent
-from controller.metrics import processes
+from controller.metrics import cgroups
 
 
 class PodContainers:
     """Implements container_tracker.Source for the pods of one installation on ``node``."""
 
-    def __init__(self, api: ApiClient, install_id: str, node: str, proc: Path = processes.PROC) -> None:
+    def __init__(self, api: ApiClient, install_id: str, node: str, proc: Path = cgroups.PROC) -> None:
         self._api = api
         self._install_id = install_id
         self._node = node
@@ -35,7 +35,7 @@ class PodContainers:
     async def running(self) -> list[RunningContainer]:
         """The containers that run. One without a process is dropped: a new container in its pod causes an event."""
         candidates = list(self._containers)
-        found = await asyncio.to_thread(processes.first, candidates, self._proc)
+        found = await asyncio.to_thread(cgroups.first_processes, candidates, self._proc)
         for ended in set(candidates) - set(found):
             del self._containers[ended]
         return [RunningContainer(self._containers[container], pid) for container, pid in found.items()]

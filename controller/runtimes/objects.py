@@ -9,7 +9,7 @@ import pydantic
 from controller.api import kinds, runtimes
 from controller.api.runtime_status import RuntimeStatus
 from controller.backends import base
-from controller.machinery import metadata
+from controller.machinery import model
 from controller.machinery.event_recorder import Subject
 from controller.network import parents
 from controller.runtimes.keys import Key
@@ -60,7 +60,7 @@ def bare(body: dict[str, Any]) -> runtimes.Runtime:
     except pydantic.ValidationError:
         known = RuntimeStatus()
     return runtimes.Runtime(
-        metadata=metadata.ObjectMeta.model_validate(body["metadata"]),
+        metadata=model.ObjectMeta.model_validate(body["metadata"]),
         spec=runtimes.RuntimeSpec.model_construct(device_id=body["spec"]["deviceId"], image=""),
         status=known,
     )

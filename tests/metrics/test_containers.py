@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.metrics import cgroups, processes
+from controller.metrics import cgroups
 from controller.metrics.containers import ContainerReader
 from tests.support import ownership, requirements
 from tests.support.descriptors import opened
@@ -115,7 +115,7 @@ def test_a_pods_cgroup_is_found_by_its_container_id(host: FakeHost, path: str, v
         host.process(pid, tables[version].format(place), start)
     (host.proc / "self").mkdir()
 
-    found = processes.first([CONTAINER, "e" * 64], host.proc)
+    found = cgroups.first_processes([CONTAINER, "e" * 64], host.proc)
 
     assert found == {
         CONTAINER: 31

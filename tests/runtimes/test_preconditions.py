@@ -9,13 +9,13 @@ import pytest
 from controller.api import kinds, runtimes
 from controller.backends import base
 from controller.backends.observation import Observed
-from controller.machinery import metadata
+from controller.machinery import model
 from controller.runtimes.facets import dedicated_interface
 from tests.runtimes.harness import Harness
 from tests.runtimes.plan_table import DEDICATED
 
 OLDER, OWN_AGE, YOUNGER = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"
-OWN = runtimes.Runtime(metadata=metadata.ObjectMeta(uid="b", creation_timestamp=OWN_AGE), spec=DEDICATED)
+OWN = runtimes.Runtime(metadata=model.ObjectMeta(uid="b", creation_timestamp=OWN_AGE), spec=DEDICATED)
 
 
 def body(uid: str, created: str, **spec: Any) -> dict[str, Any]:

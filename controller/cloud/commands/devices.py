@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from controller.api import away, claims, fields, kinds
+from controller.api import claims, edgenodes, fields, kinds
 from controller.cloud.commands import ownership
 from controller.errors import CommandError
 from controller.machinery.client import ApiClient
@@ -56,7 +56,7 @@ def unknown(device_id: str) -> CommandError:
 
 def refuse_away(runtime: RuntimeObject) -> None:
     """Raise errors.CommandError if the node is away: a change would take effect at some later, unexpected time."""
-    if reason := away.message(runtime):
+    if reason := edgenodes.away_message(runtime):
         raise CommandError(f"{runtime['spec']['deviceId']} accepts no commands now: {reason}")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller import errors, names
-from controller.api import away
+from controller.api import edgenodes
 from controller.api.runtime_status import docker_state
 from controller.cloud.answers import Answer, error
 from controller.cloud.commands import rollout
@@ -40,7 +40,7 @@ class DeviceStatus:
         runtime = await self._devices.find(message.device_id)
         if runtime is None:
             found = await self._unknown(message.device_id)
-        elif reason := away.message(runtime):
+        elif reason := edgenodes.away_message(runtime):
             found = error(reason)  # its status may be outdated
         else:
             found = await self._of(runtime)

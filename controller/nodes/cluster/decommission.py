@@ -9,7 +9,7 @@ import contextlib
 from typing import Any
 
 from controller import errors, names
-from controller.api import away, kinds
+from controller.api import edgenodes, kinds
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 from controller.nodes.cluster import node_lease
@@ -42,7 +42,7 @@ async def _refuse_unless_away(api: ApiClient, node: str) -> None:
         found = await api.get(kinds.EDGE_NODES, node)
     except errors.NotFoundError:
         raise errors.SettingError(f"there is no node {node}: see `kubectl get edgenodes`") from None
-    if not away.message(found):
+    if not edgenodes.away_message(found):
         raise errors.SettingError(
             f"node {node} is not away: remove its runtimes on the host itself with `edge-controller purge`"
         )

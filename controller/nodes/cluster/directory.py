@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import errors
-from controller.api import away, kinds
+from controller.api import edgenodes, kinds
 from controller.machinery.client import ApiClient
 from controller.node_api import aggregation
 from controller.node_api.node import Node, Placement, Reading
@@ -47,7 +47,7 @@ class ClusterNodeDirectory:
             found = await self._api.get(kinds.EDGE_NODES, name)
         except errors.NotFoundError:
             raise errors.CommandError(f"there is no node {name}: start the controller there") from None
-        if reason := away.message(found):
+        if reason := edgenodes.away_message(found):
             raise errors.CommandError(reason)
         address = _address(found)
         if address is None:
@@ -56,7 +56,7 @@ class ClusterNodeDirectory:
 
     async def available(self) -> Mapping[str, Node]:
         """Every node that is not away and has published its address, by name."""
-        found = [node for node in await self._api.list(kinds.EDGE_NODES) if not away.message(node)]
+        found = [node for node in await self._api.list(kinds.EDGE_NODES) if not edgenodes.away_message(node)]
         addresses = [address for node in found if (address := _address(node))]
         await self._close_all_except(addresses)
         return {address.name: self._client(address) for address in addresses}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from controller import errors, names
-from controller.api import away, kinds, reasons
+from controller.api import edgenodes, kinds, reasons
 from controller.machinery import conditions
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
@@ -96,7 +96,7 @@ class NodeLifecycle:
 
         The resourceVersion makes the write fail if the node came back and wrote its status meanwhile.
         """
-        if away.message(found):
+        if edgenodes.away_message(found):
             return False
         before = (found.get("status") or {}).get("conditions") or []
         ready = conditions.build(names.READY, "Unknown", reasons.NODE_AWAY, message, now=self._clock())

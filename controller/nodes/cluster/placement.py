@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from controller.api import away
+from controller.api import edgenodes
 from controller.errors import CommandError
 from controller.network.parents import vlan
 from controller.node_api.node import Placement
@@ -44,7 +44,7 @@ class Candidate(NamedTuple):
             name=edge_node["metadata"]["name"],
             interfaces={entry["name"]: entry.get("subnet", "") for entry in status.get("interfaces") or ()},
             backends=tuple(status.get("backends") or ()),
-            away=away.message(edge_node),
+            away=edgenodes.away_message(edge_node),
             runtimes=(status.get("runtimes") or {}).get("total", 0),
             devices=frozenset(
                 device[name]
