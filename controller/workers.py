@@ -28,15 +28,18 @@ class Workers:
         self._idle = threading.Semaphore(0)
         self._closed = False
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Run the function in a thread of the pool; cancelled when the pool is closed."""
+    def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Run the function in a thread of the pool; cancelled when the pool is closed.
+
+        A cancelled function that has not started never starts; a running one runs to its end.
+        """
         future: Future[T] = Future()
         if self._closed:
             future.cancel()
         else:
             self._jobs.put((future, function))
             self._grow()
-        return await asyncio.wrap_future(future)
+        return asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Start no more jobs and let each thread end after its current job, without waiting."""
@@ -57,14 +60,8 @@ class Workers:
         while job := self._jobs.get():
             future, function = job
             if future.set_running_or_notify_cancel():
-                _settle(future, function)
+                try:
+                    future.set_result(function())
+                except BaseException as error:  # noqa: BLE001 - re-raised in the caller
+                    future.set_exception(error)
             self._idle.release()
-
-
-def _settle(future: Future[T], function: Callable[[], T]) -> None:
-    try:
-        result = function()
-    except BaseException as error:  # noqa: BLE001 - re-raised in the caller
-        future.set_exception(error)
-    else:
-        future.set_result(result)

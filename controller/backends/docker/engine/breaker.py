@@ -17,6 +17,7 @@ from controller.api import reasons
 from controller.backends.docker.engine.failures import Refusal
 from controller.backends.docker.engine.lane import Unanswered
 from controller.backends.docker.engine.limits import EngineLimits
+from controller.machinery.backoff import Backoff
 
 T = TypeVar("T")
 
@@ -53,24 +54,33 @@ class Breaker:
         await self._ping_shared()
         self._require()
 
-    async def during(self, work: Awaitable[T]) -> T:
-        """Await ``work``, cancelling it when the breaker opens, because its own timeout may be minutes away.
+    async def during(self, call: asyncio.Future[T], deadline: float | None = None) -> T:
+        """The result of a call. Abandon it when the breaker opens, for its own timeout may be minutes away, and at the
+        ``deadline`` in seconds.
 
-        Raises errors.Waiting(DAEMON_UNREACHABLE).
+        Raises Refusal and errors.Waiting(DAEMON_UNREACHABLE, DAEMON_SLOW).
         """
-        if self._opened is None:
-            self._opened = asyncio.get_running_loop().create_future()
-        task = asyncio.ensure_future(work)
-        either: set[asyncio.Future[Any]] = {task, self._opened}
+        opened = self._opened = self._opened or asyncio.get_running_loop().create_future()
+        either: set[asyncio.Future[Any]] = {call, opened}
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
+            await asyncio.wait(either, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+            if call.done():
+                return await self.answer(call)
         finally:
-            task.cancel()
-        raise self._unreachable()
+            call.cancel()
+        raise self._unreachable() if opened.done() else await self._explain(Unanswered("timed out", late=True))
 
-    async def explain(self, unanswered: Unanswered) -> errors.Waiting:
+    async def answer(self, call: Awaitable[T]) -> T:
+        """The result of a call, even if the breaker opens meanwhile.
+
+        Raises Refusal and errors.Waiting(DAEMON_UNREACHABLE, DAEMON_SLOW).
+        """
+        try:
+            return await call
+        except Unanswered as error:
+            raise await self._explain(error) from error
+
+    async def _explain(self, unanswered: Unanswered) -> errors.Waiting:
         """Ping the engine to find out why a call got no answer."""
         if not self._failure:
             await self._ping_shared()
@@ -114,7 +124,11 @@ class Breaker:
 
     async def _ping_failure(self) -> str:
         try:
-            self._version = await self._ping()
+            # Its read timeout does not end a ping that waits for a thread, or whose response trickles.
+            async with asyncio.timeout(2 * self._limits.ping_seconds):
+                self._version = await self._ping()
+        except TimeoutError:
+            return "timed out"
         except (Unanswered, Refusal) as error:
             return str(error)
         return ""
@@ -139,10 +153,8 @@ class Breaker:
         log.info("Docker at %s answers again", self._url)
 
     async def _until_it_answers(self) -> None:
-        pause, longest = self._limits.probe_seconds
-        while True:
+        for pause in Backoff(*self._limits.probe_seconds):
             await asyncio.sleep(pause)
             if not (failure := await self._ping_failure()):
                 return
             self._failure = failure
-            pause = min(pause * 2, longest)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from controller.backends.docker.engine.breaker import Breaker
 from controller.backends.docker.engine.capabilities import Capabilities
-from controller.backends.docker.engine.lane import Lane, Unanswered
+from controller.backends.docker.engine.lane import Lane
 from controller.backends.docker.engine.limits import LIMITS, EngineLimits
 from controller.backends.docker.engine.streams import Stream
 
@@ -40,21 +40,21 @@ class Engine:
         self._pulls = Lane(url, "docker-pull", 4 * limits.pulls, limits.pull_seconds)
         self._logs = Lane(url, "docker-log", limits.logs, timeout)
         self._events = Lane(url, "docker-events", 4, timeout, timeout)
-        self._pings = Lane(url, "docker-ping", 2, ping, 2 * ping)
-        self._breaker = Breaker(url, self._ping, limits)
+        self._pings = Lane(url, "docker-ping", 2, ping)
+        self._breaker = Breaker(url, lambda: self._pings.call(_PING_VERSION, _api_version), limits)
         self._lanes = (self._queries, self._changes, self._stops, self._pulls, self._logs, self._events, self._pings)
 
-    async def call(self, function: Callable[[APIClient], T]) -> T:
+    def call(self, function: Callable[[APIClient], T]) -> Awaitable[T]:
         """Run a query in a thread."""
-        return await self._run(self._queries, function)
+        return self._run(self._queries, function)
 
-    async def change(self, function: Callable[[APIClient], T]) -> T:
+    def change(self, function: Callable[[APIClient], T]) -> Awaitable[T]:
         """Run a single request that changes something.
 
         The function must send only one: the thread of an abandoned call continues, and would send a second request at
         a time when nobody expects it.
         """
-        return await self._run(self._changes, function)
+        return self._run(self._changes, function)
 
     async def stop(self, container: str, grace: int) -> None:
         """Stop a container; the engine kills it after ``grace`` seconds."""
@@ -93,7 +93,7 @@ class Engine:
     async def events(self, open_stream: Callable[[APIClient], Response]) -> Stream:
         """Stream the events; fails when the engine stops answering, so that the caller subscribes again."""
         response = await self._run(self._events, _checked(open_stream))
-        return Stream(response, lambda read: self._answer(self._breaker.during(self._events.read(read))))
+        return Stream(response, lambda read: self._breaker.during(self._events.read(read)))
 
     def close(self) -> None:
         """Close the connections without waiting for running calls."""
@@ -103,20 +103,11 @@ class Engine:
 
     async def _run(self, lane: Lane, function: Callable[[APIClient], T]) -> T:
         version = await self._breaker.version()
-        return await self._answer(self._breaker.during(lane.run(version, function)))
+        return await self._breaker.during(lane.call(version, function), lane.deadline)
 
     async def _stream(self, lane: Lane, open_stream: Callable[[APIClient], Response]) -> Stream:
         response = await self._run(lane, _checked(open_stream))
-        return Stream(response, lambda read: self._answer(lane.read(read)))
-
-    async def _answer(self, work: Awaitable[T]) -> T:
-        try:
-            return await work
-        except Unanswered as error:
-            raise await self._breaker.explain(error) from error
-
-    async def _ping(self) -> str:
-        return await self._pings.run(_PING_VERSION, _api_version)
+        return Stream(response, lambda read: self._breaker.answer(lane.read(read)))
 
 
 def url(client: APIClient, path: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from controller.backends.docker.engine.failures import Refusal
@@ -32,29 +34,26 @@ class Unanswered(Exception):  # noqa: N818 - an outcome
 class Lane:
     """Runs at most ``size`` calls at once to the engine at ``url``, each with a read timeout of ``seconds``.
 
-    ``deadline`` limits a whole call including its wait for a thread, because a trickling response never times out.
+    ``deadline`` limits a whole call including its wait for a thread, because a trickling response never times out; the
+    caller observes it.
     """
 
     def __init__(self, url: str, name: str, size: int, seconds: int, deadline: int | None = None) -> None:
+        self.deadline = deadline
         self._url = url
         self._size = size
         self._seconds = seconds
-        self._deadline = deadline
         self._workers = Workers(size, name)
         self._connecting = threading.Lock()  # never held during a request
         self._client: tuple[str, APIClient] | None = None
 
-    async def run(self, version: str, function: Callable[[APIClient], T]) -> T:
-        """Run calls in this API version. Raises Refusal and Unanswered."""
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await self.read(lambda: function(self._connected(version)))
-        except TimeoutError as error:
-            raise Unanswered("timed out", late=True) from error
+    def call(self, version: str, function: Callable[[APIClient], T]) -> asyncio.Future[T]:
+        """Run a call in this API version. Raises Refusal and Unanswered."""
+        return self._workers.run(partial(self._call, version, function))
 
-    async def read(self, function: Callable[[], T]) -> T:
+    def read(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Run a blocking function, such as the read of a stream. Raises Refusal and Unanswered."""
-        return await self._workers.run(lambda: _translated(function))
+        return self._workers.run(_translated()(function))
 
     def close(self) -> None:
         """Reject new calls, and do not wait for running ones."""
@@ -63,6 +62,10 @@ class Lane:
             client, self._client = self._client, None
         if client is not None:
             client[1].close()  # closes only idle connections
+
+    def _call(self, version: str, function: Callable[[APIClient], T]) -> T:
+        with _translated():
+            return function(self._connected(version))
 
     def _connected(self, version: str) -> APIClient:
         from docker import APIClient  # noqa: PLC0415 - takes 8 MB, so only when needed
@@ -74,12 +77,13 @@ class Lane:
             return self._client[1]
 
 
-def _translated(function: Callable[[], T]) -> T:
+@contextmanager
+def _translated() -> Iterator[None]:
     import docker.errors  # noqa: PLC0415 - with the SDK
     import requests.exceptions  # noqa: PLC0415
 
     try:
-        return function()
+        yield
     except requests.exceptions.HTTPError as error:  # the SDK's APIError is one
         raise Refusal(error.response.status_code, _said(error)) from error
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
