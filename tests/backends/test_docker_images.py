@@ -16,8 +16,7 @@ from controller import errors
 from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
-from controller.backends.docker.containers import naming
-from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.images.images import Images
 from tests.backends.conftest import BackendHarness
 from tests.support.image import Image, Layer
 from tests.support.registry import Registry
@@ -139,7 +138,7 @@ async def test_docker_ps_shows_the_image_of_the_spec(
     assert shown(api, pulled)[0] == f"{repository}:1@{digest}"  # `docker ps` omits the digest
     assert shown(api, local)[0].partition("@")[0] == f"{harness.image}:1"
     for target in (pulled, local):
-        assert (await harness.backend.observe(target)).image == target.image
+        assert (await harness.backend.observe(target)).image.pin == target.image
 
 
 @pytest.mark.parametrize("moves", ["before", "meanwhile"])
@@ -151,18 +150,18 @@ async def test_a_moving_tag_of_a_local_image_does_not_change_what_runs(
     if moves == "before":
         api.tag(f"{harness.image}:2", harness.image, "moving")
     else:
-        original = naming.resolves_to
+        original = Images.resolves_to
 
-        async def move_meanwhile(engine: Engine, name: str, pin: str) -> bool:
-            found = await original(engine, name, pin)
+        async def move_meanwhile(images: Images, name: str, pin: str) -> bool:
+            found = await original(images, name, pin)
             await asyncio.to_thread(api.tag, f"{harness.image}:2", harness.image, "moving")
-            return found
+            return bool(found)
 
-        monkeypatch.setattr(naming, "resolves_to", move_meanwhile)
+        monkeypatch.setattr(Images, "resolves_to", move_meanwhile)
     try:
         await harness.run(target, base.Step.CREATE_CONTAINER)
         assert shown(api, target)[1] == api.inspect_image(f"{harness.image}:1")["Id"]
-        assert (await harness.backend.observe(target)).image == target.image
+        assert (await harness.backend.observe(target)).image.pin == target.image
     finally:
         api.remove_image(f"{harness.image}:moving", noprune=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.backends import base
 from controller.backends.base import Progress, Step, Target
 from controller.backends.docker.containers import labels
-from controller.backends.docker.containers.creator import ContainerCreator, initial_provenance
+from controller.backends.docker.containers.creator import ContainerCreator
 from controller.backends.docker.containers.lifecycle import Lifecycle
 from controller.backends.docker.containers.replacement import Replacement
 from controller.backends.docker.engine.limits import EngineLimits
@@ -29,20 +29,18 @@ class Steps:
     ) -> None:
         self._parts = parts
         self._install_id = install_id
-        self._creator = creator = ContainerCreator(parts, pids_limit)
+        images = Images(parts.engine, parts.containers, limits)
+        creator = ContainerCreator(parts, images, pids_limit)
         self._lifecycle = lifecycle = Lifecycle(parts.engine, parts.containers, creator, attachments, parts.dedication)
-        self._images = images = Images(parts.engine, parts.containers, limits)
-        self._replacement = replacement = Replacement(
-            parts.containers, creator, lifecycle, attachments, images, settle_seconds
-        )
+        replacement = Replacement(parts.containers, creator, lifecycle, attachments, images, settle_seconds)
         self._actions = base.Actions(
             resolve_image=images.resolve,
-            create_container=self._create,
+            create_container=creator.create,
             start_container=base.plain(lifecycle.start),
             stop_container=base.plain(lifecycle.stop),
             restore_name=base.plain(lifecycle.restore_name),
             restart_container=base.plain(lifecycle.restart),
-            replace_container=self._replace,
+            replace_container=replacement.replace,
             finish_replacement=base.plain(replacement.finish),
             repair_networks=base.plain(attachments.repair),
             attach_devices=base.plain(parts.ports.attach),
@@ -55,18 +53,6 @@ class Steps:
     async def execute(self, step: Step, target: Target, progress: Progress) -> Target:
         """Execute one step; see protocol.Backend. Raises Refusal too."""
         return await self._actions.of(step)(target, progress)
-
-    async def _create(self, target: Target, progress: Progress) -> Target:
-        target = await self._with_image(target, progress)
-        provenance = initial_provenance(target, pulled=self._images.was_pulled(target.image or ""))
-        return await self._creator.create(target, provenance)
-
-    async def _replace(self, target: Target, progress: Progress) -> Target:
-        return await self._replacement.replace(await self._with_image(target, progress))
-
-    async def _with_image(self, target: Target, progress: Progress) -> Target:
-        """Return the target with an image, which somebody may have removed since it was resolved."""
-        return target if target.image else await self._images.resolve(target, progress)
 
     async def _remove(self, target: Target) -> None:
         await self._lifecycle.remove(target)

@@ -14,9 +14,9 @@ from typing import NoReturn
 
 from controller import errors
 from controller.api import reasons
-from controller.backends.base import Target
+from controller.backends.base import Progress, Target
 from controller.backends.docker.containers import labels
-from controller.backends.docker.containers.creator import ContainerCreator, initial_provenance
+from controller.backends.docker.containers.creator import ContainerCreator
 from controller.backends.docker.containers.inventory import Container, Containers
 from controller.backends.docker.containers.lifecycle import Lifecycle, require_room
 from controller.backends.docker.engine import failures
@@ -48,11 +48,12 @@ class Replacement:
         self._images = images
         self._settle_seconds = settle_seconds
 
-    async def replace(self, target: Target) -> Target:
+    async def replace(self, target: Target, progress: Progress) -> Target:
         """Replace the current container by one of the target.
 
         Raises errors.Stalled(REPLACE_FAILED), and errors.Retry(DISK_FULL) before it stops anything.
         """
+        target = await self._images.provide(target, progress)
         old = await self._containers.previous(target.identity)
         if old is None:
             old = await self._containers.require(target.identity)
@@ -61,7 +62,7 @@ class Replacement:
             await self._lifecycle.halt(old, target.spec.termination_grace_period_seconds)
             await self._lifecycle.rename(old, labels.previous_name(target.identity))
         try:
-            target = await self._creator.create(target, self._provenance(target, old))
+            target = await self._creator.create_from(target, self._provenance(target, old))
         except (failures.Refusal, errors.ReconcileError) as error:
             await self._go_back(target, error)
         await self._settle(target, old)
@@ -79,12 +80,14 @@ class Replacement:
 
     def _provenance(self, target: Target, old: Container) -> labels.ContainerProvenance:
         before = labels.provenance(old.labels)
-        pulled = self._images.was_pulled(target.image or "") or (before.pulled and before.image == target.image)
+        provenance = self._creator.initial_provenance(target)
+        pulled = provenance.pulled or (before.pulled and before.image == target.image)
         # Record only an image that we pulled, because a recorded image is removed later.
         superseded = before.image if before.pulled else ""
         previous = superseded if before.image != target.image else before.previous_image
-        provenance = initial_provenance(target, pulled=pulled)
-        return dataclasses.replace(provenance, mac_addresses=before.mac_addresses, previous_image=previous)
+        return dataclasses.replace(
+            provenance, pulled=pulled, mac_addresses=before.mac_addresses, previous_image=previous
+        )
 
     async def _settle(self, target: Target, old: Container) -> None:
         """Keep the new container if it runs, else roll back to the old one."""

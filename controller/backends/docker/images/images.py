@@ -22,7 +22,7 @@ from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.client import Engine, url
 from controller.backends.docker.engine.limits import LIMITS, EngineLimits
 from controller.backends.docker.engine.streams import Stream, json_lines
-from controller.backends.docker.images.pulling import Download, credentials_for, repository_of
+from controller.backends.docker.images.pulling import Download, credentials_for, readable_name, repository_of
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -73,6 +73,23 @@ class Images:
         self._pulled.add(pin)
         return dataclasses.replace(target, image=pin)
 
+    async def provide(self, target: Target, progress: Progress) -> Target:
+        """The target with an image, resolved if it has none: somebody may have removed it since it was resolved."""
+        return target if target.image else await self.resolve(target, progress)
+
+    async def readable_name(self, pin: str, source: str) -> str:
+        """A name of the pinned image for `docker ps`, see pulling. Raises Refusal like ``resolves_to``."""
+        name = readable_name(pin, source)
+        return name if await self.resolves_to(name, pin) else pin
+
+    async def resolves_to(self, name: str, pin: str) -> bool:
+        """Whether the name currently resolves to the pinned image. Raises Refusal when the engine lacks the pin."""
+        if name == pin:
+            return True
+        pinned = await self._engine.call(lambda client: _inspect(client, pin))
+        found = await self._inspect(name, (400, 404))  # 400: an old engine cannot parse name:tag@digest
+        return found is not None and found["Id"] == pinned["Id"]
+
     async def remove_superseded(self, target: Target, pin: str) -> None:
         """Remove an image that was pulled for the runtime, unless a container of ours still uses or records it."""
         if "@" not in pin:
@@ -96,11 +113,11 @@ class Images:
             message = f"The image {reference[:19]} was removed and came from no registry: load it again"
             raise errors.Stalled(reasons.IMAGE_NOT_FOUND, message)
 
-    async def _inspect(self, reference: str) -> dict[str, Any] | None:
+    async def _inspect(self, reference: str, absent: tuple[int, ...] = (404,)) -> dict[str, Any] | None:
         try:
             return await self._engine.call(lambda client: _inspect(client, reference))
         except failures.Refusal as refusal:
-            if refusal.status == 404:
+            if refusal.status in absent:
                 return None
             raise
 

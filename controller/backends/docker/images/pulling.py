@@ -1,4 +1,4 @@
-"""Summarises the progress of an image pull, and selects its credentials. Pure.
+"""Image names, the credentials of a pull, and its progress. Pure.
 
 Messages (API reference: ImageCreate) are lines with ``id``, ``status``, ``progressDetail`` or ``error``.
 """
@@ -49,6 +49,24 @@ def repository_of(reference: str) -> tuple[str, str]:
         return repository, digest
     repository, _, tag = reference.rpartition(":")
     return repository, tag
+
+
+def readable_name(pin: str, source: str) -> str:
+    """The image name to create a container with, so that `docker ps` shows the image of the spec; the pin without one.
+
+    Of repository:tag@digest only the digest counts (distribution reference). An image from no registry has only its id,
+    and a tag that resolves to this id until somebody moves it. ``source`` is the reference that gave the pin.
+    """
+    repository, _, digest = pin.partition("@")
+    _, tag = repository_of(source)
+    if not source or tag.startswith("sha256:"):
+        return pin
+    return f"{repository}:{tag}@{digest}" if digest else source
+
+
+def is_movable(name: str) -> bool:
+    """Whether the name may resolve to another image a moment later."""
+    return "@" not in name and not name.startswith("sha256:")
 
 
 def credentials_for(repository: str, credentials: Sequence[dict[str, str]]) -> dict[str, str] | None:

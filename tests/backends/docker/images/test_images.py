@@ -55,3 +55,19 @@ def test_progress_adds_up_the_layers() -> None:
 def test_a_pull_that_fails_half_way_is_a_refusal() -> None:
     with pytest.raises(Refusal, match="denied"):
         pulling.Download("plc:1").take({"error": "denied", "errorDetail": {"message": "denied: no"}})
+
+
+@pytest.mark.parametrize(
+    ("pin", "source", "expected", "movable"),
+    [
+        ("plc@sha256:1", "plc:1", "plc:1@sha256:1", False),
+        ("plc@sha256:1", "plc@sha256:2", "plc@sha256:1", False),
+        ("plc@sha256:1", "", "plc@sha256:1", False),
+        ("sha256:1", "plc:1", "plc:1", True),
+        ("sha256:1", "", "sha256:1", False),
+    ],
+    ids=["a tag", "a digest", "an unknown reference", "an image from no registry", "an image without a name"],
+)
+def test_a_container_shows_the_image_of_the_spec(pin: str, source: str, expected: str, movable: bool) -> None:
+    assert pulling.readable_name(pin, source) == expected
+    assert pulling.is_movable(expected) == movable
