@@ -1,12 +1,15 @@
 """The files of the embedded API's PKI: CA, server certificate, client certificates and bearer tokens.
 
 Created at the first start, renewed before they expire; every file has mode 0600. Blocking.
+
+Every certificate is valid from 1970 on: a host without a battery-backed clock starts there and must accept its users.
+The CA is renewed with its existing key, so the certificates it issued and the clients that trust its former certificate
+remain valid.
 """
 
 from __future__ import annotations
 
 import datetime
-import ipaddress
 import logging
 import secrets
 import ssl
@@ -16,13 +19,13 @@ from typing import NamedTuple
 
 from cryptography import x509
 
-from controller import files
-from controller.apiserver.access import certificates
+from controller import RELEASED, certificates, files
 from controller.apiserver.access.authorization import AUTHENTICATED, CONTROLLER, MASTERS, Identity
-from controller.apiserver.access.certificates import Pair
+from controller.certificates import BEGIN, Pair, Period
 
 log = logging.getLogger(__name__)
 
+AUTHORITY_NAME = "edge-controller-ca"
 AUTHORITY_DAYS = 36500  # a clock that jumps by decades must not expire the CA that clients trust
 LEAF_DAYS = 365
 RENEW_DAYS = 60
@@ -56,12 +59,11 @@ class Pki:
         """Create what is missing, damaged, for other addresses, or about to expire. Returns whether it created any."""
         for folder in (self._directory.parent, self._directory):  # mkdir applies the mode to the last one only
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        now = certificates.now(clock)
+        now = time_of(clock)
         authority, made = self._authority(now)
-        end = now + datetime.timedelta(days=LEAF_DAYS)
-        made |= self._ensure_server(authority, now, end)
+        made |= self._ensure_server(authority, now)
         for user, group in USERS.items():
-            made |= self._ensure_user(authority, certificates.subject(user, group), user, now, end)
+            made |= self._ensure_user(authority, certificates.subject(user, group), user, now)
         for user in USERS:
             token = self._path(user, "token")
             if not token.exists() or not token.read_bytes():
@@ -73,12 +75,12 @@ class Pki:
 
         Raises OSError and ValueError.
         """
-        end = certificates.now(clock) + datetime.timedelta(seconds=seconds)
-        return certificates.issue(self._read("ca"), certificates.subject(user, KUBECONFIG_USERS[user]), end).pem()
+        valid = Period(BEGIN, time_of(clock) + datetime.timedelta(seconds=seconds))
+        return certificates.issue(self._read("ca"), certificates.subject(user, KUBECONFIG_USERS[user]), valid).pem()
 
     def is_named(self, host: str) -> bool:
         """Whether the server's certificate is valid for the host name. Raises OSError and ValueError."""
-        return _general_name(host) in certificates.names_of(self._read("server").certificate)
+        return certificates.host_name(host) in certificates.names_of(self._read("server").certificate)
 
     def ca(self) -> str:
         """The CA certificate, as PEM."""
@@ -114,28 +116,26 @@ class Pki:
         found = self._sound("ca")
         if found and not _ends_within(found, now, RENEW_AUTHORITY_DAYS):
             return found, False
-        end = now + datetime.timedelta(days=AUTHORITY_DAYS)
         if not found and self._path("ca", "crt").exists():
             log.warning("Replaced the damaged CA of the API: %s", REMEDY)
-        made = certificates.authority(end, found.key if found else None)
+        made = certificates.authority(AUTHORITY_NAME, _from_1970(now, AUTHORITY_DAYS), found.key if found else None)
         self._store("ca", made)
         return made, True
 
-    def _ensure_server(self, authority: Pair, now: datetime.datetime, end: datetime.datetime) -> bool:
-        names = [_general_name(name) for name in dict.fromkeys((*LOCAL_NAMES, *self._names()))]
+    def _ensure_server(self, authority: Pair, now: datetime.datetime) -> bool:
+        names = [certificates.host_name(name) for name in dict.fromkeys((*LOCAL_NAMES, *self._names()))]
         found = self._usable("server", authority, now)
         if found and set(names) <= certificates.names_of(found.certificate):
             return False
-        self._store("server", certificates.issue(authority, certificates.subject("edge-api"), end, names))
+        who, valid = certificates.subject("edge-api"), _from_1970(now, LEAF_DAYS)
+        self._store("server", certificates.issue(authority, who, valid, names))
         return True
 
-    def _ensure_user(
-        self, authority: Pair, who: x509.Name, file: str, now: datetime.datetime, end: datetime.datetime
-    ) -> bool:
+    def _ensure_user(self, authority: Pair, who: x509.Name, file: str, now: datetime.datetime) -> bool:
         found = self._usable(file, authority, now)
         if found and found.certificate.subject == who:
             return False
-        self._store(file, certificates.issue(authority, who, end))
+        self._store(file, certificates.issue(authority, who, _from_1970(now, LEAF_DAYS)))
         return True
 
     def _usable(self, name: str, authority: Pair, now: datetime.datetime) -> Pair | None:
@@ -161,15 +161,20 @@ class Pki:
         return self._directory / f"{name}.{kind}"
 
 
+def time_of(clock: float) -> datetime.datetime:
+    """The time for issuing certificates, from seconds since the epoch.
+
+    At least our release date: an earlier clock is wrong, and certificates must still be valid once it is corrected.
+    """
+    return max(RELEASED, datetime.datetime.fromtimestamp(clock, datetime.UTC))
+
+
 def _ends_within(pair: Pair, now: datetime.datetime, days: int) -> bool:
     """Also true for certificates of earlier versions, whose validity starts when they were issued."""
     found = pair.certificate
     left = found.not_valid_after_utc - now
-    return left < datetime.timedelta(days=days) or found.not_valid_before_utc > certificates.BEGIN
+    return left < datetime.timedelta(days=days) or found.not_valid_before_utc > BEGIN
 
 
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
+def _from_1970(now: datetime.datetime, days: int) -> Period:
+    return Period(BEGIN, now + datetime.timedelta(days=days))

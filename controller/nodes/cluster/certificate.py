@@ -12,14 +12,10 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from controller import certificates
 
 # The leader trusts exactly this certificate, so validity dates would add nothing but failures on hosts with a wrong
 # clock.
-BEGIN = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 END = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)  # RFC 5280 section 4.1.2.5
 
 HOST = "node"  # the name in every certificate: the certificate itself identifies the node
@@ -34,10 +30,8 @@ class ServerCertificate(NamedTuple):
 
 def make() -> ServerCertificate:
     """A new certificate. Blocking (about 1 ms)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = _self_signed(key).public_bytes(serialization.Encoding.PEM)
-    plain = serialization.NoEncryption()
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    valid = certificates.Period(certificates.BEGIN, END)
+    pem, secret = certificates.authority(HOST, valid, names=[certificates.host_name(HOST)]).pem()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     with tempfile.NamedTemporaryFile() as file:  # mode 0600; ssl loads keys from files only
@@ -51,11 +45,3 @@ def client_context(pem: str) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
-
-
-def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), BEGIN, END)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    return builder.sign(key, hashes.SHA256())

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 import yaml
 
-from controller.apiserver.access import certificates, kubeconfigs
+from controller import certificates
+from controller.apiserver.access import kubeconfigs
 from controller.apiserver.access.kubeconfigs import KubeconfigIssuer
 from controller.apiserver.access.pki import AUTHORITY_DAYS, RENEW_AUTHORITY_DAYS, Pki
 from controller.apiserver.server import ApiServer

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from controller.apiserver.access import certificates
-from controller.apiserver.access.pki import AUTHORITY_DAYS, LEAF_DAYS, RENEW_AUTHORITY_DAYS, RENEW_DAYS, Pki
+from controller import certificates
+from controller.apiserver.access.pki import AUTHORITY_DAYS, LEAF_DAYS, RENEW_AUTHORITY_DAYS, RENEW_DAYS, Pki, time_of
+from controller.certificates import BEGIN, Period
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -143,8 +144,9 @@ def test_a_controller_certificate_of_an_earlier_version_with_all_rights_is_repla
     pki = Pki(tmp_path)
     pki.ensure(NOW)
     authority = certificates.read((tmp_path / "ca.crt").read_bytes(), (tmp_path / "ca.key").read_bytes())
-    end = certificates.now(NOW) + datetime.timedelta(days=LEAF_DAYS)
-    pair = certificates.issue(authority, certificates.subject("controller", "system:masters"), end).pem()
+    end = time_of(NOW) + datetime.timedelta(days=LEAF_DAYS)
+    who = certificates.subject("controller", "system:masters")
+    pair = certificates.issue(authority, who, Period(BEGIN, end)).pem()
     for kind, content in zip(("crt", "key"), pair, strict=True):
         (tmp_path / f"controller.{kind}").write_bytes(content)
     assert pki.ensure(NOW)

@@ -1,13 +1,9 @@
-"""Issue and verify certificates of the API's own CA. Uses no files and no clock; pki.py stores the certificates.
-
-Every certificate is valid from 1970 on: a host without a battery-backed clock starts there and must accept its users.
-The CA is renewed with its existing key, so the certificates it issued and the clients that trust its former certificate
-remain valid.
-"""
+"""Issue, read and verify X.509 certificates with P-256 keys (RFC 5280). Uses no files and no clock."""
 
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,10 +13,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from controller import RELEASED
-
+# A certificate that is valid from then on is accepted by a host without a battery-backed clock, which starts there.
 BEGIN = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-AUTHORITY_NAME = "edge-controller-ca"
+
+
+class Period(NamedTuple):
+    """When a certificate is valid."""
+
+    begin: datetime.datetime
+    end: datetime.datetime
 
 
 class Pair(NamedTuple):
@@ -53,37 +54,31 @@ def read(certificate: bytes, key: bytes) -> Pair:
     return Pair(found, private)
 
 
-def now(clock: float) -> datetime.datetime:
-    """The time for issuing certificates, from seconds since the epoch.
-
-    At least our release date: an earlier clock is wrong, and certificates must still be valid once it is corrected.
-    """
-    return max(RELEASED, datetime.datetime.fromtimestamp(clock, datetime.UTC))
-
-
-def authority(end: datetime.datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Pair:
-    """Issue a CA valid until ``end``, new or renewed with its key."""
+def authority(
+    name: str,
+    valid: Period,
+    key: ec.EllipticCurvePrivateKey | None = None,
+    names: Sequence[x509.GeneralName] = (),
+) -> Pair:
+    """Issue a CA, new or renewed with its key. With ``names`` it is also the certificate of a server."""
     key = key or ec.generate_private_key(ec.SECP256R1())
-    name = subject(AUTHORITY_NAME)
-    builder = _builder(name, name, key.public_key(), end)
+    builder = _builder(subject(name), subject(name), key.public_key(), valid, names)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     return Pair(builder.sign(key, hashes.SHA256()), key)
 
 
-def issue(issuer: Pair, who: x509.Name, end: datetime.datetime, names: Sequence[x509.GeneralName] = ()) -> Pair:
+def issue(issuer: Pair, who: x509.Name, valid: Period, names: Sequence[x509.GeneralName] = ()) -> Pair:
     """Issue a server certificate for these names, or a client certificate if there are none."""
     key = ec.generate_private_key(ec.SECP256R1())
     usage = ExtendedKeyUsageOID.SERVER_AUTH if names else ExtendedKeyUsageOID.CLIENT_AUTH
-    builder = _builder(who, issuer.certificate.subject, key.public_key(), end)
+    builder = _builder(who, issuer.certificate.subject, key.public_key(), valid, names)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
     builder = builder.add_extension(key_id, critical=False)
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return Pair(builder.sign(issuer.key, hashes.SHA256()), key)
 
 
@@ -91,6 +86,14 @@ def subject(common_name: str, group: str = "") -> x509.Name:
     """The subject of a user as in Kubernetes: the group is the organization."""
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group)] if group else []
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def host_name(host: str) -> x509.GeneralName:
+    """The subject alternative name of a host name or address."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def names_of(certificate: x509.Certificate) -> set[x509.GeneralName]:
@@ -102,10 +105,16 @@ def names_of(certificate: x509.Certificate) -> set[x509.GeneralName]:
 
 
 def _builder(
-    who: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, end: datetime.datetime
+    who: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    valid: Period,
+    names: Sequence[x509.GeneralName],
 ) -> x509.CertificateBuilder:
     builder = x509.CertificateBuilder().subject_name(who).issuer_name(issuer).public_key(key)
-    return builder.serial_number(x509.random_serial_number()).not_valid_before(BEGIN).not_valid_after(end)
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(valid.begin).not_valid_after(valid.end)
+    return builder.add_extension(x509.SubjectAlternativeName(names), critical=False) if names else builder
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
