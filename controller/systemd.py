@@ -5,7 +5,6 @@ Without systemd every call does nothing. A notification never raises: a failure 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import socket
@@ -15,13 +14,17 @@ logger = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Sends notifications to the service manager named in the environment, if any."""
+    """Sends notifications to the service manager named in the environment, if any.
+
+    The unit's watchdog must be fed every ``watchdog_seconds``; 0: it has none.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address  # "@": an abstract socket
-        self._watchdog_seconds = _watchdog_seconds(environment)
+        self.watchdog_seconds = _watchdog_seconds(environment)
         self._failed = False
+        self._was_stale = False
 
     def ready(self, status: str) -> None:
         """Report that the start is complete; ``status`` is shown by ``systemctl status``."""
@@ -36,18 +39,15 @@ class Notifier:
         self._send("STOPPING=1")
 
     async def feed_watchdog(self, stale: Callable[[], list[str]]) -> None:
-        """Feed the unit's watchdog twice per period while no loop is stale; return at once without a watchdog."""
-        if not self._watchdog_seconds:
+        """Feed the unit's watchdog, if any, unless a loop is stale."""
+        if not self.watchdog_seconds:
             return
-        was_stale = False
-        while True:
-            faults = stale()
-            if not faults:
-                self._send("WATCHDOG=1")
-            elif not was_stale:
-                logger.error("No longer feeding the watchdog: %s", "; ".join(faults))
-            was_stale = bool(faults)
-            await asyncio.sleep(self._watchdog_seconds / 2)
+        faults = stale()
+        if not faults:
+            self._send("WATCHDOG=1")
+        elif not self._was_stale:
+            logger.error("No longer feeding the watchdog: %s", "; ".join(faults))
+        self._was_stale = bool(faults)
 
     def _send(self, message: str) -> None:
         if not self._address:

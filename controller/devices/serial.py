@@ -6,6 +6,7 @@ built from USB attributes. An onboard port is identified by its kernel name, whi
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import stat
@@ -60,10 +61,16 @@ class SerialDevice:
 
 
 class SerialDevices:
-    """Finds the serial devices below ``roots``."""
+    """Finds the serial devices below ``roots``. ``current`` are those of the last refresh."""
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
+        self.current: tuple[SerialDevice, ...] = ()
+
+    async def refresh(self) -> bool:
+        """Scan in a thread; return whether something changed."""
+        before, self.current = self.current, await asyncio.to_thread(self.scan)
+        return before != self.current
 
     def scan(self) -> tuple[SerialDevice, ...]:
         """Return all devices sorted by path, at most 64."""

@@ -37,12 +37,13 @@ class Informer:
         self._field_selector = field_selector
         self._retry = Retry(f"watch {kind.plural}", log, backoff or Backoff())
 
-    async def changes(self) -> AsyncGenerator[Listing | WatchEvent]:
+    async def changes(self, since: str = "") -> AsyncGenerator[Listing | WatchEvent]:
         """Yield the objects that exist now, then each change of one; never ends and raises nothing.
 
-        A further Listing means that the watch was lost: objects may have changed or disappeared without an event.
+        With ``since``, a resourceVersion whose state the caller knows, there is no Listing at first. A further Listing
+        means that the watch was lost: objects may have changed or disappeared without an event.
         """
-        version = ""
+        version = since
         while True:
             try:
                 if not version:

@@ -79,7 +79,7 @@ class CloudLinkManager:
         """
         self._retired = await self._retirement_store.retired()
         part = self._build(installation)
-        installation.supervisor.start("the command journal", part.journal.run)
+        installation.supervisor.start("the command journal", part.journal.controller.run)
         if installation.settings.cloud_url and not self._retired:
             self._link = link.start(installation, part, metrics, reading, on_state)
             installation.stack.callback(self._forget)

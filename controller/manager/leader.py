@@ -43,8 +43,10 @@ async def _term(
         stack.push_async_callback(own.supervisor.stop)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(fleet.refresh(), FIRST_READING_SECONDS)
-        own.supervisor.start("the node directory", fleet.run)
-        own.supervisor.start("the node lifecycle", NodeLifecycle(api, installation.settings.namespace).run)
-        own.supervisor.start("the scheduler", Scheduler(api, fleet).run)
+        own.supervisor.start("the node directory", fleet.controller.run)
+        lifecycle, scheduler = NodeLifecycle(api, installation.settings.namespace), Scheduler(api, fleet)
+        own.supervisor.start("the node lifecycle", lifecycle.controller.run)
+        own.supervisor.start("the scheduler", scheduler.controller.run)
+        own.supervisor.start("the Runtimes without a node", scheduler.follow)
         await lead(own)
         yield

@@ -15,6 +15,7 @@ from controller import __version__
 from controller.backends.docker.engine.limits import LIMITS, EngineLimits
 from controller.cloud.link import LinkState
 from controller.machinery import kinds as core_kinds
+from controller.machinery.controller import Controller
 from controller.manager import environment, leader
 from controller.manager.cloud_link import CloudLinkManager
 from controller.manager.environment import Environment
@@ -98,7 +99,7 @@ class Manager:
         fleet = None if installation.embedded else self._fleet(env)
         cloud_link = CloudLinkManager(installation, env.api, fleet or only, env.retirement_store, self._end_process)
         host = await node_role.start(env, node_part, cloud_link)
-        observe = self._observer(host.metrics, host.status.trigger)
+        observe = self._observer(host.metrics, host.status.controller.trigger)
         if fleet is None:
             await cloud_link.open(installation, host.metrics, lambda: node_part.sampler.host, observe)
         elif installation.can_lead:
@@ -127,7 +128,7 @@ class Manager:
         self, env: Environment, fleet: ClusterNodeDirectory, cloud_link: CloudLinkManager, metrics: Metrics
     ) -> None:
         publisher = CloudStatusPublisher(env.api, cloud_link.cloud)
-        observe = self._observer(metrics, publisher.trigger)
+        observe = self._observer(metrics, publisher.controller.trigger)
 
         async def lead(term: Installation) -> None:
             if "pods" in self._settings.roles:
@@ -136,7 +137,7 @@ class Manager:
                 pods.start(term, env.endpoint, env.api, metrics)
             if "link" in self._settings.roles:
                 await cloud_link.open(term, metrics, lambda: fleet.reading.host, observe)
-                term.supervisor.start("the cloud status publisher", publisher.run)
+                term.supervisor.start("the cloud status publisher", publisher.controller.run)
 
         leader.start(env.installation, env.api, fleet, lead)
 
@@ -158,15 +159,11 @@ class Manager:
     def _start_watchdog(self, installation: Installation) -> None:
         beat = installation.liveness.expect("the main loop", LOOP_SECONDS)
 
-        async def beat_periodically() -> None:
-            while True:
-                beat()
-                await asyncio.sleep(LOOP_BEAT_SECONDS)
-
-        installation.supervisor.start("the main loop's heartbeat", beat_periodically)
-        installation.supervisor.start(
-            "systemd's watchdog", partial(self._notifier.feed_watchdog, installation.liveness.stale)
-        )
+        alive = Controller("prove that the loop runs", partial(asyncio.sleep, 0), period=LOOP_BEAT_SECONDS, beat=beat)
+        feed = partial(self._notifier.feed_watchdog, installation.liveness.stale)
+        watchdog = Controller("feed the watchdog", feed, period=self._notifier.watchdog_seconds / 2 or None)
+        installation.supervisor.start("the main loop's heartbeat", alive.run)
+        installation.supervisor.start("systemd's watchdog", watchdog.run)
 
     async def _end_process(self) -> None:
         """End the process and remove the state, because nothing is left to serve."""

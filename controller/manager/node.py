@@ -11,7 +11,6 @@ from controller.backends.docker.engine.limits import EngineLimits
 from controller.backends.docker.host_services import HostServices
 from controller.backends.protocol import Backend
 from controller.devices.serial import Roots, SerialDevices
-from controller.devices.watch import DeviceWatch
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint
 from controller.manager import runtime_operator
@@ -50,7 +49,7 @@ class NodePart:
     backend: DockerBackend
     leases: LeaseManager
     guard: AddressGuard
-    devices: DeviceWatch
+    devices: SerialDevices
     tracking: ContainerTracker
     sampler: Sampler
     interfaces: HostInterfaces
@@ -65,7 +64,7 @@ async def start(installation: Installation, api: ApiClient, limits: EngineLimits
     guard = AddressGuard(enabled=settings.address_probe)
     installation.stack.callback(guard.close)
     installation.supervisor.start("the address guard", guard.check)
-    devices = DeviceWatch(SerialDevices(Roots(settings.dev_dir, settings.sys_dir)).scan)
+    devices = SerialDevices(Roots(settings.dev_dir, settings.sys_dir))
     await devices.refresh()
     passthrough = InterfacePassthrough(installation.state.directory / PASSTHROUGH)
     host = HostServices(leases, guard, passthrough, lambda: devices.current)
@@ -99,21 +98,21 @@ def _track(installation: Installation, api: ApiClient, backend: Backend, sampler
         pods = PodContainers(api, installation.install_id, installation.node_name)
         tracking = ContainerTracker((backend, pods), sampler)
         installation.supervisor.start("the pods of this node", partial(tracking.follow, pods))
-    installation.supervisor.start("the container tracker", tracking.run)
+    installation.supervisor.start("the container tracker", tracking.controller.run)
     return tracking
 
 
 async def _start_sampling(installation: Installation) -> Sampler:
     """Sample the host and store the history on disk."""
     history = History()
-    sampler = Sampler(HostReader(Disks()), ContainerReader(), history)
+    beat = installation.liveness.expect("the metrics sampler", SAMPLER_SECONDS)
+    sampler = Sampler(HostReader(Disks()), ContainerReader(), history, beat=beat)
     store = HistoryStore(history, Archive(installation.state.directory / "metrics"))
     await sampler.start()
     installation.stack.push_async_callback(sampler.stop)
     installation.stack.push_async_callback(store.stop)
-    beat = installation.liveness.expect("the metrics sampler", SAMPLER_SECONDS)
-    installation.supervisor.start("the metrics sampler", lambda: sampler.run(beat))
-    installation.supervisor.start("the metrics archive", store.run)
+    installation.supervisor.start("the metrics sampler", sampler.controller.run)
+    installation.supervisor.start("the metrics archive", store.controller.run)
     return sampler
 
 
@@ -143,7 +142,8 @@ def start_reconciling(
         ("the address conflicts", node_part.guard.changes),
     ):
         installation.supervisor.start(name, RuntimeChanges(subscribe, queue, index, installation.install_id).run)
-    installation.supervisor.start("the serial devices", DeviceChanges(node_part.devices.changes, queue, index).run)
+    devices = DeviceChanges(node_part.devices.refresh, queue, index)
+    installation.supervisor.start("the serial devices", devices.controller.run)
     moved = partial(changes.differences, node_part.interfaces.fingerprint)
     installation.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
     return operator

@@ -29,9 +29,8 @@ async def start(installation: Installation, endpoint: Endpoint, api: ApiClient, 
     await server.start()
     installation.stack.push_async_callback(server.stop)
     beat = installation.liveness.expect("the node's Lease", LEASE_SECONDS)
-    installation.supervisor.start(
-        "the node's Lease", NodeLease(api, installation.settings.namespace, installation.node_name, beat).run
-    )
+    lease = NodeLease(api, installation.settings.namespace, installation.node_name, beat)
+    installation.supervisor.start("the node's Lease", lease.controller.run)
     host = await asyncio.to_thread(_reachable, listen.host, endpoint.url)
     return NodeApi(url=f"https://{f'[{host}]' if ':' in host else host}:{server.port}", certificate=own.pem)
 

@@ -66,7 +66,7 @@ async def start(env: Environment, node_part: NodePart, cloud_link: CloudLinkMana
 def start_operator(env: Environment, host: NodeRole) -> Mapping[str, Check]:
     """Start kopf and the EdgeNode's status; return their readiness checks."""
     operator = node.start_operator(env.installation, env.endpoint, host.operation.queue)
-    env.installation.supervisor.start("the EdgeNode", host.status.run)
+    env.installation.supervisor.start("the EdgeNode", host.status.controller.run)
     _watch_disks(env.installation, host)
 
     async def docker() -> None:
@@ -88,7 +88,7 @@ def _watch_disks(installation: Installation, host: NodeRole) -> None:
     docker, root = host.disks.docker, host.node_part.backend.root
 
     def report() -> None:
-        host.status.trigger()
+        host.status.controller.trigger()
         if fault := docker.fault:  # the API itself reports the state's disk
             edge_node = Subject(kinds.EDGE_NODES, installation.node_name)
             host.operation.recorder.record(edge_node, "Warning", reasons.DISK_FULL, fault)
@@ -98,7 +98,7 @@ def _watch_disks(installation: Installation, host: NodeRole) -> None:
         await disks.watch(docker, report)
 
     start = installation.supervisor.start
-    start("the disk watch", partial(disks.watch, host.disks.state, host.status.trigger))
+    start("the disk watch", partial(disks.watch, host.disks.state, host.status.controller.trigger))
     start("the watch of Docker's disk", watch_docker)
     start("the location of Docker's disk", partial(disks.follow, docker, root))
 

@@ -12,6 +12,7 @@ from controller.api import kinds
 from controller.backends.protocol import Backend
 from controller.boottime import Boot
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 from controller.machinery.endpoint import Endpoint
 from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.manager.installation import Installation
@@ -92,7 +93,7 @@ def _start_resync(
         scope=scope,
         subject=Subject(kinds.EDGE_NODES, installation.node_name),
     )
-    installation.supervisor.start(name, resync.run)
+    installation.supervisor.start(name, resync.controller.run)
     return resync
 
 
@@ -105,13 +106,12 @@ def start_kopf(installation: Installation, endpoint: Endpoint, queue: RuntimeQue
     installation.stack.callback(installation.liveness.forget, name)
     beat = installation.liveness.expect(name, OPERATOR_SECONDS)
 
-    async def watch() -> None:
-        while True:
-            if await operator.responds(OPERATOR_CHECK_SECONDS):
-                beat()
-            await asyncio.sleep(OPERATOR_CHECK_SECONDS)
+    async def check() -> None:
+        if await operator.responds(OPERATOR_CHECK_SECONDS):
+            beat()
 
-    installation.supervisor.start(f"the liveness check of {name}", watch)
+    controller = Controller(f"check {name}", check, period=OPERATOR_CHECK_SECONDS)
+    installation.supervisor.start(f"the liveness check of {name}", controller.run)
     return operator
 
 

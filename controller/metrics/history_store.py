@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
+from controller.machinery.controller import Controller
 from controller.metrics import archive
 from controller.metrics.history import HOUR, History, Hour
 
@@ -42,16 +43,15 @@ class HistoryStore:
         self._on_disk: set[tuple[str, int]] = set()
         self._loaded = False
         self._failed = False
+        self.controller = Controller("keep the metrics history", self._load_or_save)
 
-    async def run(self) -> None:
-        """Load, then write every hour, until cancelled. Any exception is a bug."""
-        await self.load()
-        while True:
-            await asyncio.sleep(HOUR - self._clock() % HOUR + 1)
-            await self.save(finished_only=True)
+    async def _load_or_save(self) -> float:
+        """Load at first, then save; return the seconds until the next hour is complete."""
+        await (self.save(finished_only=True) if self._loaded else self.load())
+        return HOUR - self._clock() % HOUR + 1
 
     async def stop(self) -> None:
-        """Write the current hour too, for at most 2 s, and end the thread. Call after cancelling run()."""
+        """Write the current hour too, for at most 2 s, and end the thread. Call after the controller has ended."""
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self.save(finished_only=False)

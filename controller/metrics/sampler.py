@@ -16,6 +16,7 @@ import psutil
 
 from controller import boottime
 from controller.boottime import ClockStepDetector
+from controller.machinery.controller import Controller
 from controller.metrics.containers import ContainerReader, ContainerReading
 from controller.metrics.history import History, Sample
 from controller.metrics.host import MIB, HostReader, HostReading
@@ -29,6 +30,7 @@ class Sampler:
     """Owns the metrics thread and the latest readings.
 
     A runtime's key is any string that survives the replacement of its container, so that its history continues.
+    ``beat`` is called after each sample.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Sampler:
         interval: float = 5.0,
         clock: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = boottime.now,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._host_reader = host
         self._container_reader = containers
@@ -54,20 +57,22 @@ class Sampler:
         self._host: HostReading | None = None
         self._containers: dict[str, ContainerReading] = {}
         self._failed = False
+        self._due: float | None = None  # on the loop's clock
+        self.controller = Controller("sample the usage", self._sample_on_grid, beat=beat)
 
     async def start(self) -> None:
         """Take the first reading, so that ``host`` is available. Raises OSError."""
         self._host, self._containers = await self._read()
 
-    async def run(self, beat: Callable[[], None]) -> None:
-        """Sample on the grid until cancelled, calling ``beat`` after each sample; missed samples are skipped."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time()
-        while True:
-            deadline += self._interval * max(1, (loop.time() - deadline) // self._interval + 1)
-            await asyncio.sleep(deadline - loop.time())
+    async def _sample_on_grid(self) -> float:
+        """Sample unless this is the start; return the seconds until the next point of the grid; skip missed ones."""
+        now = asyncio.get_running_loop().time
+        if self._due is None:
+            self._due = now()
+        else:
             await self.sample()
-            beat()
+        self._due += self._interval * max(1, (now() - self._due) // self._interval + 1)
+        return self._due - now()
 
     async def sample(self) -> None:
         """Read and record once. A failure is logged once and keeps the previous readings."""
@@ -83,7 +88,7 @@ class Sampler:
         self._record(self._host, int(self._clock()))
 
     async def stop(self) -> None:
-        """Close the files and end the thread. Call after cancelling run()."""
+        """Close the files and end the thread. Call after the controller has ended."""
         await asyncio.get_running_loop().run_in_executor(self._executor, self._container_reader.close)
         self._executor.shutdown(wait=False)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from controller import errors
 from controller.backends.base import Contact, Identity, RunningContainer
+from controller.machinery.controller import Controller
 from controller.metrics.sampler import Sampler
 from controller.nodes.local_node import device_key
 
@@ -31,27 +31,19 @@ class ContainerTracker:
     def __init__(self, sources: Sequence[Source], sampler: Sampler) -> None:
         self._sources = sources
         self._sampler = sampler
-        self._changed = asyncio.Event()
         self._running: dict[Source, list[RunningContainer]] = {}
+        self.controller = Controller("find the running containers", self._update, pause=SETTLE_SECONDS)
 
     async def watched(self, source: Source) -> AsyncIterator[Identity | Contact]:
         """Pass on the changes of a source and note each of them."""
         async for change in source.changes():
-            self._changed.set()
+            self.controller.trigger()
             yield change
 
     async def follow(self, source: Source) -> None:
         """Note the changes of a source that nothing else consumes, until cancelled."""
         async for _ in source.changes():
-            self._changed.set()
-
-    async def run(self) -> None:
-        """Update the sampler after every change until cancelled."""
-        while True:
-            await self._changed.wait()
-            await asyncio.sleep(SETTLE_SECONDS)
-            self._changed.clear()
-            await self._update()
+            self.controller.trigger()
 
     async def _update(self) -> None:
         for source in self._sources:

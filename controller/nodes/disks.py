@@ -6,14 +6,15 @@ even while the engine hangs, or cannot start because of it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from controller import errors
 from controller.disk import REMEDY, Disk, on_host
+from controller.machinery.controller import Controller
 from controller.workers import Workers
 
 STATE, DOCKER = "state", "docker"
@@ -48,12 +49,14 @@ class Disks:
 async def watch(disk: Disk, changed: Callable[[], None]) -> None:
     """Check the disk periodically; call ``changed`` when it fills up and when it has room again."""
     thread = Workers(1, "disk")  # a daemon thread of its own, so that a hanging disk does not block the process's exit
+
+    async def check() -> None:
+        before = disk.fault
+        if bool(await thread.run(disk.look)) != bool(before):
+            changed()
+
     try:
-        while True:
-            before = disk.fault
-            if bool(await thread.run(disk.look)) != bool(before):
-                changed()
-            await asyncio.sleep(CHECK_SECONDS)
+        await Controller("check a disk", check, period=CHECK_SECONDS).run()
     finally:
         thread.close()
 
@@ -67,6 +70,4 @@ async def locate(disk: Disk, root: Callable[[], Awaitable[str]]) -> None:
 
 async def follow(disk: Disk, root: Callable[[], Awaitable[str]]) -> None:
     """Locate the disk periodically: the engine may be restarted with another directory."""
-    while True:
-        await asyncio.sleep(LOCATE_SECONDS)
-        await locate(disk, root)
+    await Controller("locate a disk", partial(locate, disk, root), period=LOCATE_SECONDS).run()

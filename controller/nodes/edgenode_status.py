@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from controller.api import edgenodes, kinds, reasons
 from controller.devices.serial import SerialDevice
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 from controller.machinery.model import Model
 from controller.machinery.timestamps import rfc3339
 from controller.metrics.host import MIB, HostReading
@@ -32,8 +32,6 @@ CHECK_SECONDS = 10.0
 WRITE_SECONDS = 60.0
 INTERFACES_SHOWN = 64
 ADDRESSES_SHOWN, USERS_SHOWN = 16, 64
-
-log = logging.getLogger(__name__)
 
 
 class Cloud(NamedTuple):
@@ -64,7 +62,7 @@ class Sources:
 
 
 class EdgeNodePublisher:
-    """Maintains the EdgeNode ``name``, and a Node beside it where there is no kubelet; ``trigger`` causes a check.
+    """Maintains the EdgeNode ``name``, and a Node beside it where there is no kubelet.
 
     ``runtimes`` counts this node's Runtimes by condition type and status, as of the last check. ``returned`` is awaited
     after the node's conditions said that it is away and were overwritten.
@@ -88,27 +86,9 @@ class EdgeNodePublisher:
         self._node = node
         self._returned = returned
         self._backends: tuple[str, ...] = ()
-        self._changed = asyncio.Event()
         self._written = float("-inf")  # on the monotonic clock of the loop
-        self._failing = False
         self.runtimes: Mapping[tuple[str, str], int] = {}
-
-    def trigger(self) -> None:
-        """Check soon: something may have changed."""
-        self._changed.set()
-
-    async def run(self) -> None:
-        """Check and write periodically until cancelled."""
-        while True:
-            self._changed.clear()  # before the check, so that a change during it causes another one
-            try:
-                await self.sync()
-                self._failing = False
-            except errors.ApiError as error:
-                log.log(logging.DEBUG if self._failing else logging.WARNING, "Failed to write the EdgeNode: %s", error)
-                self._failing = True
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), CHECK_SECONDS)
+        self.controller = Controller("write the EdgeNode", self.sync, period=CHECK_SECONDS)
 
     async def sync(self) -> None:
         """Check once, and write if something changed or a minute has passed. Raises errors.ApiError."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from controller.api import kinds, reasons
 from controller.backends import base
 from controller.backends.protocol import Reconcilable
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 from controller.machinery.event_recorder import EventRecorder, Subject
 from controller.network import interfaces
 from controller.network.interfaces import ABSENT, LinkState
@@ -25,6 +26,7 @@ from controller.runtimes.scope import Scope
 
 log = logging.getLogger(__name__)
 
+SCAN_SECONDS = 1.0
 RESYNC_SECONDS = 60.0
 TIMEOUT_SECONDS = 60.0  # of one resync
 
@@ -92,16 +94,20 @@ class RuntimeChanges:
 
 
 class DeviceChanges:
-    """Adds the keys of all Runtimes with serial ports when a device appears or disappears."""
+    """Adds the keys of all Runtimes with serial ports when a device appears or disappears.
 
-    def __init__(self, changes: Callable[[], AsyncIterator[None]], queue: Keys, index: KeyIndex) -> None:
-        self._changes = changes
+    Polling needs no udev: a scan takes a tenth of a millisecond and also works in a container. ``refresh`` scans and
+    returns whether something changed.
+    """
+
+    def __init__(self, refresh: Callable[[], Awaitable[bool]], queue: Keys, index: KeyIndex) -> None:
+        self._refresh = refresh
         self._queue = queue
         self._index = index
+        self.controller = Controller("find the serial devices", self._scan, period=SCAN_SECONDS)
 
-    async def run(self) -> None:
-        """Follow the devices until cancelled."""
-        async for _ in self._changes():
+    async def _scan(self) -> None:
+        if await self._refresh():
             for key in self._index.with_devices():
                 self._queue.add(key)
 
@@ -165,40 +171,22 @@ class Resync:
         self._backend = backend
         self._queue = queue
         self._recorder = recorder
-        self._beat = beat
         self._install_id = install_id
         self._scope = scope
         self._subject = subject
-        self._every = every
-        self._within = within
         self._reported: set[base.LabeledContainer] = set()
-        self._failure = ""
         self.orphans = 0
+        self.controller = Controller(
+            f"resync the {scope.backend} runtimes", self._resync, period=every, timeout=within, beat=beat
+        )
 
-    async def run(self) -> None:
-        """Resync now and then every ``every`` seconds until cancelled."""
-        while True:
-            await self._try_resync()
-            self._beat()
-            await asyncio.sleep(self._every)
-
-    async def _try_resync(self) -> None:
-        """Resync; log a failure that differs from the last one.
-
-        An unreachable engine is not logged here: the engine's event source does that.
-        """
-        failure = ""
+    async def _resync(self) -> None:
+        """Resync; an unreachable engine is no failure, as the engine's event source logs it."""
         try:
-            async with asyncio.timeout(self._within):
-                await self.resync()
-        except TimeoutError:
-            failure = f"no answer within {self._within:.0f} s"
-        except errors.EdgeError as error:
-            away = isinstance(error, errors.Waiting) and error.reason == reasons.DAEMON_UNREACHABLE
-            failure = "" if away else str(error)
-        if failure not in ("", self._failure):
-            log.warning("Resync failed: %s", failure)
-        self._failure = failure
+            await self.resync()
+        except errors.Waiting as error:
+            if error.reason != reasons.DAEMON_UNREACHABLE:
+                raise
 
     async def resync(self) -> None:
         """Add every Runtime of the scope, then report orphaned containers. Raises errors.EdgeError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 from controller.devices import serial
 from controller.devices.serial import Roots, SerialDevices
-from controller.devices.watch import DeviceWatch
 from tests.support.serial_port import Host
 
 FTDI = "usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
@@ -72,12 +70,12 @@ def test_a_device_is_found_by_each_of_its_names(host: Host, name: str) -> None:
 
 
 async def test_plugging_and_unplugging_is_reported(host: Host) -> None:
-    watch = DeviceWatch(SerialDevices(host.roots).scan, every=0.01)
-    changes = watch.changes()
-    async with asyncio.timeout(30):
-        host.plug("ttyUSB0", os.makedev(188, 0), by_id=FTDI)
-        await anext(changes)
-        assert [device.path for device in watch.current] == ["/dev/ttyUSB0"]
-        host.unplug("ttyUSB0")
-        await anext(changes)
-        assert watch.current == ()
+    devices = SerialDevices(host.roots)
+    assert not await devices.refresh()
+    host.plug("ttyUSB0", os.makedev(188, 0), by_id=FTDI)
+    assert await devices.refresh()
+    assert [device.path for device in devices.current] == ["/dev/ttyUSB0"]
+    assert not await devices.refresh()
+    host.unplug("ttyUSB0")
+    assert await devices.refresh()
+    assert devices.current == ()

@@ -43,8 +43,15 @@ class Harness:
     def __init__(self) -> None:
         self.host = FixedHost()
         self.now, self.elapsed = NOW, 100.0
+        self.beats = asyncio.Semaphore(0)
         self.sampler = Sampler(
-            self.host, FixedContainers(), History(), interval=0.01, clock=lambda: self.now, elapsed=lambda: self.elapsed
+            self.host,
+            FixedContainers(),
+            History(),
+            interval=0.01,
+            clock=lambda: self.now,
+            elapsed=lambda: self.elapsed,
+            beat=self.beats.release,
         )
 
     async def tick(self) -> None:
@@ -134,10 +141,9 @@ async def test_a_failing_source_is_logged_once_and_keeps_the_last_reading(
 
 async def test_every_iteration_beats_even_if_reading_fails(harness: Harness) -> None:
     harness.host.fails = True
-    beats = asyncio.Semaphore(0)
-    task = asyncio.create_task(harness.sampler.run(beats.release))
+    task = asyncio.create_task(harness.sampler.controller.run())
     for _ in range(3):
-        await beats.acquire()
+        await harness.beats.acquire()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

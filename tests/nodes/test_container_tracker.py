@@ -52,19 +52,20 @@ class FakeSource:
 async def test_every_source_is_measured_and_one_that_is_away_keeps_its_last_answer() -> None:
     docker, pods, sampler = FakeSource(plc1=10), FakeSource(plc2=20), FakeSampler()
     tracker = ContainerTracker((docker, pods), sampler)
-    tasks = [asyncio.create_task(work) for work in (tracker.follow(docker), tracker.follow(pods), tracker.run())]
+    tasks = [
+        asyncio.create_task(work) for work in (tracker.follow(docker), tracker.follow(pods), tracker.controller.run())
+    ]
     try:
         async with asyncio.timeout(30):
+            assert await sampler.updates.get() == {"edge/plc1": 10, "edge/plc2": 20}
+            docker.pids = {"plc1": 11}
             docker.change()
-            both = await sampler.updates.get()
+            assert await sampler.updates.get() == {"edge/plc1": 11, "edge/plc2": 20}
             docker.away, pods.pids = True, {"plc2": 21}
             pods.change()
-            one_away = await sampler.updates.get()
+            assert await sampler.updates.get() == {"edge/plc1": 11, "edge/plc2": 21}
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await sampler.stop()
-
-    assert both == {"edge/plc1": 10, "edge/plc2": 20}
-    assert one_away == {"edge/plc1": 10, "edge/plc2": 21}

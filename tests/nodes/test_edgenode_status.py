@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -48,6 +48,8 @@ class Host:
     def __init__(self, api: ApiClient) -> None:
         self.now = 1_800_000_000.0
         self.engine_error: errors.ReconcileError | None = None
+        self.checks = 0
+        self.on_check: Callable[[], None] = lambda: None
         self.disks = {"state": "", "docker": ""}
         self.cloud = Cloud("True", reasons.CONNECTED, "Connected to the cloud", "07048933")
         self.status = self.start(api)
@@ -71,6 +73,8 @@ class Host:
         return [HostInterface("eth0", "physical", True, "52:54:00:00:00:01", ("10.0.0.2",), "10.0.0.0/24", "10.0.0.1")]
 
     async def _engine(self) -> None:
+        self.on_check()
+        self.checks += 1
         if self.engine_error:
             raise self.engine_error
 
@@ -192,22 +196,21 @@ async def test_the_node_beside_it_has_the_same_ready_condition(api: ApiClient, p
     await person.delete(core_kinds.NODES, NAME)
 
 
-async def test_a_change_during_a_sync_causes_another_one(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_status, "CHECK_SECONDS", 3600.0)
-    syncs, again = 0, asyncio.Event()
+async def test_a_change_during_a_sync_causes_another_one(host: Host) -> None:
+    syncs = asyncio.Semaphore(0)
 
-    async def sync() -> None:
-        nonlocal syncs
-        syncs += 1
-        if syncs == 1:
-            host.status.trigger()
-        else:
-            again.set()
+    def check_engine() -> None:
+        if not host.checks:
+            host.status.controller.trigger()
+        syncs.release()
 
-    monkeypatch.setattr(host.status, "sync", sync)
-    running = asyncio.create_task(host.status.run())
-    await asyncio.wait_for(again.wait(), 30)
+    host.on_check = check_engine
+    running = asyncio.create_task(host.status.controller.run())
+    async with asyncio.timeout(5):  # less than the period
+        await syncs.acquire()
+        await syncs.acquire()
     running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_full_disk_is_a_condition_until_there_is_room(api: ApiClient, host: Host) -> None:

@@ -144,7 +144,7 @@ async def test_resync_sends_its_heartbeat_while_the_engine_hangs(harness: Harnes
 
     harness.backend.list_containers = list_containers  # type: ignore[method-assign]
     beats: asyncio.Queue[None] = asyncio.Queue()
-    async with running(resync(harness, keys, lambda: beats.put_nowait(None)).run), asyncio.timeout(30):
+    async with running(resync(harness, keys, lambda: beats.put_nowait(None)).controller.run), asyncio.timeout(30):
         await beats.get()
         await beats.get()
 
@@ -159,7 +159,7 @@ async def test_resync_does_not_log_an_unreachable_engine(
         raise errors.Waiting(reasons.DAEMON_UNREACHABLE, "Docker does not answer")
 
     harness.backend.list_containers = list_containers  # type: ignore[method-assign]
-    async with running(resync(harness, keys).run), asyncio.timeout(30):
+    async with running(resync(harness, keys).controller.run), asyncio.timeout(30):
         await attempts.get()
         await attempts.get()
     assert caplog.text == ""
@@ -175,7 +175,7 @@ async def test_resync_adds_this_nodes_runtimes_and_survives_an_api_outage(harnes
 
     harness.api.fault = fault
     beats: list[int] = []
-    async with running(resync(harness, keys, lambda: beats.append(len(away))).run):
+    async with running(resync(harness, keys, lambda: beats.append(len(away))).controller.run):
         assert await keys.next() == KEY
     assert beats[0] == 0
 

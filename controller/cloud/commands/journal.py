@@ -21,6 +21,7 @@ from controller.cloud.commands.command import Command
 from controller.cloud.commands.command_index import CommandIndex, CommandRecord
 from controller.cloud.commands.digest_key import DigestKey
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 from controller.machinery.timestamps import rfc3339_micro
 
 MAX_AGE_SECONDS = 24 * 3600
@@ -63,7 +64,7 @@ class Journal:
         self._index: CommandIndex | None = None
         self._loading = asyncio.Lock()
         self._cache = AnswerCache()
-        self._overfull = asyncio.Event()
+        self.controller = Controller("remove old commands", self.prune, period=PRUNE_SECONDS)
 
     async def open(self, command: Command) -> Entry:
         """Record the command, on disk before this returns, or find the entry of an earlier delivery."""
@@ -83,7 +84,7 @@ class Journal:
             raise
         index.add(CommandRecord(name, spec, self._elapsed()))
         if len(index) > MAX_COUNT + MARGIN:
-            self._overfull.set()
+            self.controller.trigger()
         return Entry(name, spec.sequence)
 
     async def close(self, name: str, answer: Answer, outcome: runtimecommands.Phase) -> None:
@@ -109,21 +110,8 @@ class Journal:
         """Names of the commands of a topic that were answered but whose work has not finished."""
         return (await self._loaded_index()).unfinished(topic)
 
-    async def run(self) -> None:
-        """Prune the journal periodically until cancelled."""
-        while True:
-            try:
-                await self.prune()
-            except errors.EdgeError as error:
-                log.warning("Failed to remove old commands: %s", error)
-            try:
-                await asyncio.wait_for(self._overfull.wait(), PRUNE_SECONDS)
-            except TimeoutError:
-                continue
-
     async def prune(self) -> None:
         """Remove commands that this process has known for 24 h, and the oldest beyond 500."""
-        self._overfull.clear()
         index = await self._loaded_index()
         for name in index.surplus(self._elapsed() - MAX_AGE_SECONDS, MAX_COUNT):
             await self._api.delete(kinds.RUNTIME_COMMANDS, name, self._namespace)

@@ -6,9 +6,9 @@ Resumes after a power cut: the command stays unfinished in the journal until the
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from controller import errors, names
@@ -18,14 +18,14 @@ from controller.cloud.commands import ownership, rollout
 from controller.cloud.commands.call import Call
 from controller.cloud.commands.journal import Journal
 from controller.cloud.contracts.base import ORCHESTRATOR, Message
+from controller.machinery.backoff import Backoff
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 from controller.machinery.timestamps import rfc3339_micro
 
 TOPIC = "delete_orchestrator"
 LINGER_SECONDS = 30.0  # the link stays up this long so that the cloud can query the final progress
 RETRY_SECONDS = 5.0
-
-log = logging.getLogger(__name__)
 
 
 class RetirementHooks(NamedTuple):
@@ -88,26 +88,28 @@ class Retirement:
         started_at = rfc3339_micro(self._clock())
         self._progress = {"status": "deleting", "operation": "deleting", "started_at": started_at}
         self._report("starting")
-        self._task = asyncio.create_task(self._work(command), name=TOPIC)
+        backoff = Backoff(RETRY_SECONDS, RETRY_SECONDS)
+        controller = Controller("delete the orchestrator", partial(self._try, command), backoff=backoff)
+        self._task = asyncio.create_task(controller.run(), name=TOPIC)
 
-    async def _work(self, command: str) -> None:
-        """Retry until done; failures are reported in the progress."""
-        while True:
-            try:
-                await self._delete_runtimes()
-                self._report("done", status="success")
-                await asyncio.sleep(self._hooks.linger_seconds)
-                await self._hooks.retire()
-                await self._journal.finish(command)
-                await self._hooks.shut_down(bool(await self._api.list(kinds.RUNTIMES)))
-                return
-            except errors.EdgeError as error:
-                log.warning("Failed to delete the orchestrator: %s; retrying", error)
-                self._report(f"retrying: {error}")
-            except Exception:
-                log.exception("Failed to delete the orchestrator; retrying")
-                self._report("retrying after an internal error", status="deleting")
-            await asyncio.sleep(RETRY_SECONDS)
+    async def _try(self, command: str) -> None:
+        """Do all steps that are left. Failures are also reported in the progress."""
+        try:
+            await self._retire(command)
+        except errors.EdgeError as error:
+            self._report(f"retrying: {error}")
+            raise
+        except Exception:
+            self._report("retrying after an internal error")
+            raise
+
+    async def _retire(self, command: str) -> None:
+        await self._delete_runtimes()
+        self._report("done", status="success")
+        await asyncio.sleep(self._hooks.linger_seconds)
+        await self._hooks.retire()
+        await self._journal.finish(command)
+        await self._hooks.shut_down(bool(await self._api.list(kinds.RUNTIMES)))
 
     async def _delete_runtimes(self) -> None:
         """Delete all Runtimes first and then wait for each, so that they stop in parallel."""

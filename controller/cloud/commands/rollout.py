@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from controller import errors, names
+from controller import names
 from controller.api import kinds
 from controller.cloud.commands.devices import RuntimeObject
 from controller.machinery import conditions
-from controller.machinery.client import ApiClient
+from controller.machinery.backoff import Backoff
+from controller.machinery.client import ApiClient, Listing, WatchEvent
+from controller.machinery.informer import Informer
 
-RETRY_SECONDS = 0.5
+RETRY_SECONDS = (0.25, 2.0)  # the first delay and the longest
 
 
 async def follow(api: ApiClient, runtime: RuntimeObject) -> AsyncGenerator[RuntimeObject | None]:
@@ -21,16 +22,21 @@ async def follow(api: ApiClient, runtime: RuntimeObject) -> AsyncGenerator[Runti
 
     A new object of the same name counts as gone. Tolerates a temporarily unavailable API.
     """
-    current: RuntimeObject | None = runtime
-    yield current
-    while current is not None:
-        async with aclosing(_stream(api, current)) as changes:
-            async for current in changes:
-                yield current
-                if current is None:
-                    return
-        current = await _read(api, runtime)
-        yield current
+    metadata = runtime["metadata"]
+    informer = Informer(
+        api,
+        kinds.RUNTIMES,
+        namespace=metadata["namespace"],
+        field_selector=f"metadata.name={metadata['name']}",
+        backoff=Backoff(*RETRY_SECONDS),
+    )
+    yield runtime
+    async with aclosing(informer.changes(metadata["resourceVersion"])) as changes:
+        async for change in changes:
+            current = _current(change, metadata["uid"])
+            yield current
+            if current is None:
+                return
 
 
 async def wait_gone(api: ApiClient, runtime: RuntimeObject) -> None:
@@ -40,37 +46,10 @@ async def wait_gone(api: ApiClient, runtime: RuntimeObject) -> None:
             pass
 
 
-async def _stream(api: ApiClient, runtime: RuntimeObject) -> AsyncGenerator[RuntimeObject | None]:
-    """Yield the changes of one watch until it ends for any reason."""
-    metadata = runtime["metadata"]
-    watch = api.watch(
-        kinds.RUNTIMES,
-        metadata["namespace"],
-        resource_version=metadata["resourceVersion"],
-        field_selector=f"metadata.name={metadata['name']}",
-    )
-    try:
-        async for event in watch:
-            if event.type == "DELETED" or event.object["metadata"].get("uid", metadata["uid"]) != metadata["uid"]:
-                yield None
-                return
-            if event.type != "BOOKMARK":
-                yield event.object
-    except (errors.ExpiredError, errors.ApiUnavailableError):
-        await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _read(api: ApiClient, runtime: RuntimeObject) -> RuntimeObject | None:
-    metadata = runtime["metadata"]
-    while True:
-        try:
-            found = await api.get(kinds.RUNTIMES, metadata["name"], metadata["namespace"])
-        except errors.NotFoundError:
-            return None
-        except errors.ApiUnavailableError:
-            await asyncio.sleep(RETRY_SECONDS)
-        else:
-            return found if found["metadata"]["uid"] == metadata["uid"] else None
+def _current(change: Listing | WatchEvent, uid: str) -> RuntimeObject | None:
+    """The object with this uid after a change, None if it is gone."""
+    found = change.objects if isinstance(change, Listing) else [change.object] if change.type != "DELETED" else []
+    return next((each for each in found if each["metadata"]["uid"] == uid), None)
 
 
 def is_ready(runtime: RuntimeObject, generation: int) -> bool:

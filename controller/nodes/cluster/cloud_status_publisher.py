@@ -5,9 +5,6 @@ A node preserves this condition when it writes its own.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,16 +13,15 @@ from controller import errors, names
 from controller.api import kinds
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 from controller.nodes.edgenode_status import Cloud
 
 INTERVAL_SECONDS = 15.0  # a new EdgeNode gets the condition within this time
 MIN_SECONDS = 2.0  # between two writes at least: a flapping link is not written every time
 
-log = logging.getLogger(__name__)
-
 
 class CloudStatusPublisher:
-    """``cloud`` returns the state of the link; call ``trigger`` when it has changed."""
+    """``cloud`` returns the state of the link; trigger the controller when it has changed."""
 
     def __init__(
         self,
@@ -37,25 +33,10 @@ class CloudStatusPublisher:
     ) -> None:
         self._api = api
         self._cloud = cloud
-        self._interval = interval
         self._clock = clock
-        self._changed = asyncio.Event()
-
-    def trigger(self) -> None:
-        """Write the state soon: it has changed."""
-        self._changed.set()
-
-    async def run(self) -> None:
-        """Keep every EdgeNode up to date until cancelled."""
-        while True:
-            self._changed.clear()
-            try:
-                await self.write()
-            except errors.ApiError as error:
-                log.warning("Failed to write the state of the cloud link to the EdgeNodes: %s", error)
-            await asyncio.sleep(MIN_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._interval)
+        self.controller = Controller(
+            "write the state of the cloud link to the EdgeNodes", self.write, period=interval, pause=MIN_SECONDS
+        )
 
     async def write(self) -> None:
         """Update the EdgeNodes that show something else. Raises errors.ApiError."""
@@ -86,6 +67,6 @@ class CloudStatusPublisher:
         try:
             await self._api.patch(kinds.EDGE_NODES, node["metadata"]["name"], "", patch, subresource="status")
         except errors.ConflictError:  # the node wrote at the same time: try again soon
-            self.trigger()
+            self.controller.trigger()
         except errors.NotFoundError:
             pass

@@ -13,6 +13,7 @@ from typing import Any
 from controller import errors
 from controller.api import edgenodes, kinds
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 from controller.node_api import aggregation
 from controller.node_api.node import Node, Placement, Reading
 from controller.nodes.cluster import placement
@@ -31,6 +32,7 @@ class ClusterNodeDirectory:
         self._pods = pods
         self._clients: dict[Address, RemoteNode] = {}
         self._readings: dict[str, Reading] = {}
+        self.controller = Controller("query the nodes", self.refresh, period=REFRESH_SECONDS)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -80,12 +82,6 @@ class ClusterNodeDirectory:
     def reading(self) -> Reading:
         """The sum over all hosts, from their latest answers."""
         return aggregation.reading(list(self._readings.values()))
-
-    async def run(self) -> None:
-        """Query all hosts periodically until cancelled."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(REFRESH_SECONDS)
 
     async def refresh(self) -> None:
         """Query all hosts; one that does not answer keeps its last reading until it is away."""

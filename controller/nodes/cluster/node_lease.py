@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +9,11 @@ from typing import Any
 from controller import errors, names
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 from controller.machinery.timestamps import rfc3339_micro
 
 RENEW_SECONDS = 10.0
 AWAY_SECONDS = 40.0  # a node whose Lease was not renewed for this long is away
-
-log = logging.getLogger(__name__)
 
 
 def name_of(node: str) -> str:
@@ -40,24 +37,10 @@ class NodeLease:
         self._api = api
         self._namespace = namespace
         self._node = node
-        self._beat = beat
-        self._interval = interval
         self._clock = clock
-        self._failing = False
-
-    async def run(self) -> None:
-        """Renew the Lease periodically until cancelled."""
-        while True:
-            try:
-                async with asyncio.timeout(self._interval):
-                    await self.renew()
-                self._failing = False
-            except (errors.ApiError, TimeoutError) as error:
-                level = logging.DEBUG if self._failing else logging.WARNING
-                log.log(level, "Failed to renew this node's Lease: %s", error or "the API is too slow")
-                self._failing = True
-            self._beat()
-            await asyncio.sleep(self._interval)
+        self.controller = Controller(
+            "renew this node's Lease", self.renew, period=interval, timeout=interval, beat=beat
+        )
 
     async def renew(self) -> None:
         """Renew the Lease once. Raises errors.ApiError."""

@@ -17,6 +17,7 @@ from controller.api import edgenodes, kinds, reasons
 from controller.machinery import conditions
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 from controller.machinery.kinds import Kind
 from controller.nodes.cluster import node_lease
 
@@ -50,18 +51,9 @@ class NodeLifecycle:
         self._api = api
         self._namespace = namespace
         self._away_seconds = away_seconds
-        self._interval = interval
         self._clock = clock
         self._renewals: dict[str, _Renewal] = {}
-
-    async def run(self) -> None:
-        """Check the nodes periodically until cancelled."""
-        while True:
-            try:
-                await self.check()
-            except errors.ApiError as error:
-                log.warning("Failed to check which nodes are away: %s", error)
-            await asyncio.sleep(self._interval)
+        self.controller = Controller("check which nodes are away", self.check, period=interval)
 
     async def check(self) -> None:
         """Check every node once. Raises errors.ApiError."""

@@ -6,23 +6,23 @@ status and is tried again.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import aclosing
 from typing import Any
 
 from controller import errors, names
 from controller.api import kinds, reasons
 from controller.machinery import conditions
-from controller.machinery.client import ApiClient
+from controller.machinery.client import ApiClient, Listing
+from controller.machinery.controller import Controller
+from controller.machinery.informer import Informer
 from controller.node_api.node import NodeDirectory
 
 UNASSIGNED = "spec.nodeName="
 INTERVAL_SECONDS = 15.0
 
-RuntimeVersion = tuple[str, int]
+_Version = tuple[str, int]
 """A Runtime by uid and generation."""
 
 log = logging.getLogger(__name__)
@@ -41,36 +41,29 @@ class Scheduler:
     ) -> None:
         self._api = api
         self._nodes = nodes
-        self._interval = interval
         self._clock = clock
+        self._considered: set[_Version] = set()
+        self._unassigned = Informer(api, kinds.RUNTIMES, field_selector=UNASSIGNED)
+        self.controller = Controller("schedule Runtimes", self.schedule, period=interval)
 
-    async def run(self) -> None:
-        """Assign nodes until cancelled."""
-        while True:
-            try:
-                considered = await self.schedule()
-                async with asyncio.timeout(self._interval):
-                    await self._wait_for_change(considered)
-            except TimeoutError:
-                continue
-            except errors.ApiError as error:
-                log.warning("Failed to schedule Runtimes: %s", error)
-                await asyncio.sleep(self._interval)
+    async def follow(self) -> None:
+        """Trigger the controller for each Runtime without a node that it has not considered: a new generation.
 
-    async def schedule(self) -> set[RuntimeVersion]:
-        """Assign what can be assigned now; return the Runtimes it considered. Raises errors.ApiError."""
+        Its own writes of a status make no new generation.
+        """
+        async for change in self._unassigned.changes():
+            if isinstance(change, Listing) or (
+                change.type in ("ADDED", "MODIFIED") and _version(change.object) not in self._considered
+            ):
+                self.controller.trigger()
+
+    async def schedule(self) -> None:
+        """Assign what can be assigned now. Raises errors.ApiError."""
         found = await self._api.list(kinds.RUNTIMES, field_selector=UNASSIGNED)
         for runtime in found:
             if not runtime["metadata"].get("deletionTimestamp"):
                 await self._assign(runtime)
-        return {_version(runtime) for runtime in found}
-
-    async def _wait_for_change(self, considered: set[RuntimeVersion]) -> None:
-        """Wait for a Runtime without a node that is not in ``considered``: a new one, or a new generation."""
-        async with aclosing(self._api.watch(kinds.RUNTIMES, field_selector=UNASSIGNED)) as changes:
-            async for event in changes:
-                if event.type in ("ADDED", "MODIFIED") and _version(event.object) not in considered:
-                    return
+        self._considered = {_version(runtime) for runtime in found}
 
     async def _assign(self, runtime: dict[str, Any]) -> None:
         metadata = runtime["metadata"]
@@ -114,5 +107,5 @@ _UNPLACEABLE: dict[str, conditions.ConditionStatus] = {
 }
 
 
-def _version(runtime: dict[str, Any]) -> RuntimeVersion:
+def _version(runtime: dict[str, Any]) -> _Version:
     return runtime["metadata"]["uid"], runtime["metadata"]["generation"]

@@ -76,7 +76,8 @@ async def test_a_runtime_that_fits_no_node_is_stalled_and_says_what_each_node_ha
 
 @pytest.mark.parametrize("interval", [0.2, 3600.0], ids=["by time", "by change"])
 async def test_a_runtime_created_later_is_assigned(api: ApiClient, interval: float) -> None:
-    task = asyncio.create_task(Scheduler(api, FakeNodeDirectory(ONE), interval=interval).run())
+    scheduler = Scheduler(api, FakeNodeDirectory(ONE), interval=interval)
+    tasks = [asyncio.create_task(work) for work in (scheduler.controller.run(), scheduler.follow())]
     await asyncio.sleep(0)
     await create(api)
 
@@ -84,5 +85,6 @@ async def test_a_runtime_created_later_is_assigned(api: ApiClient, interval: flo
         return bool((await runtime(api))["spec"].get("nodeName") == "one")
 
     await eventually(assigned, "it has a node")
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
