@@ -132,10 +132,3 @@ def test_a_blocker_about_an_image_names_it_once(seen: Pod) -> None:
     message = readings.blocker(seen, ()).message
     assert "ghcr.io/a/b:9" in message
     assert not message.startswith("ghcr.io/a/b:9: ErrImagePull: failed to pull and unpack image")
-
-
-def test_every_blocker_has_the_outcome_of_its_reason() -> None:
-    table = {row.name: row.outcome for row in reasons.TABLE}
-    assert {row.reason: table[row.reason] for row in readings.MEANINGS} == {
-        row.reason: row.kind for row in readings.MEANINGS
-    }

@@ -5,58 +5,44 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from controller.api import reasons
+from controller.backends import meanings
+from controller.backends.meanings import CHECK_IMAGE, PULLS, Meaning
 from controller.backends.observation import Blocker
 
 _DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 STARTING, REMOVING = "starting", "removing"
 
 
-class Meaning(NamedTuple):
-    """The blocker for messages of a kubelet or the scheduler that match a pattern, and the remedy."""
-
-    pattern: str
-    kind: Literal["waiting", "retry", "stalled"]
-    reason: str
-    remedy: str
-
-
-_REFUSED = "add or correct spec.imagePullSecrets, or the image's name"
-_NAME = "correct spec.image or spec.version"
 MEANINGS = (
-    Meaning(r"toomanyrequests|rate limit", "retry", reasons.IMAGE_PULL_FAILED, "retrying"),
+    *PULLS,
+    Meaning(r"InvalidImageName|couldn't parse image", reasons.SPEC_IMPOSSIBLE, CHECK_IMAGE),
+    Meaning(r"ErrImageNeverPull|pull.*not found", reasons.IMAGE_NOT_FOUND, CHECK_IMAGE),
+    Meaning(r"ErrImagePull|ImagePullBackOff", reasons.IMAGE_PULL_FAILED, "retrying"),
+    Meaning(r"no space left on device", reasons.DISK_FULL, "free space on the node's disk"),
     Meaning(
-        r"pull access denied|unauthorized|authentication required|authorization failed|denied:|insufficient_scope",
-        "stalled", reasons.IMAGE_REFUSED, _REFUSED,
-    ),
-    Meaning(r"InvalidImageName|couldn't parse image", "stalled", reasons.SPEC_IMPOSSIBLE, _NAME),
-    Meaning(
-        r"ErrImageNeverPull|manifest unknown|pull.*not found|no match for platform",
-        "stalled", reasons.IMAGE_NOT_FOUND, _NAME,
-    ),
-    Meaning(r"ErrImagePull|ImagePullBackOff", "retry", reasons.IMAGE_PULL_FAILED, "retrying"),
-    Meaning(r"no space left on device", "retry", reasons.DISK_FULL, "free space on the node's disk"),
-    Meaning(
-        r"failed to lookup master|Link not found", "waiting", reasons.PARENT_MISSING,
-        "continues when the node has the interface",
+        r"failed to lookup master|Link not found", reasons.PARENT_MISSING, "continues when the node has the interface"
     ),
     Meaning(
-        r"dhcp.sock", "stalled", reasons.MULTUS_MISSING,
+        r"dhcp.sock",
+        reasons.MULTUS_MISSING,
         "run the CNI DHCP daemon on the node (manifests.dhcpDaemonSet=true of rke2-charts/rke2-multus)",
     ),
-    Meaning(r"Unschedulable", "waiting", reasons.UNSCHEDULABLE, "continues when a node fits"),
+    Meaning(r"Unschedulable", reasons.UNSCHEDULABLE, "continues when a node fits"),
     Meaning(
-        r"CreateContainerConfigError:.*\bsecret\b", "waiting", reasons.SECRET_MISSING,
+        r"CreateContainerConfigError:.*\bsecret\b",
+        reasons.SECRET_MISSING,
         "create the Secret or key that spec.env names",
     ),
     Meaning(
         r"CreateContainerConfigError|CreateContainerError|RunContainerError|executable file not found",
-        "stalled", reasons.SPEC_IMPOSSIBLE, "correct the spec",
+        reasons.SPEC_IMPOSSIBLE,
+        "correct the spec",
     ),
-)  # fmt: skip
-_OTHERWISE = Meaning("", "waiting", reasons.PROGRESSING, "")
+)
+_OTHERWISE = Meaning("", reasons.PROGRESSING, "")
 _OF_IMAGES = (reasons.IMAGE_REFUSED, reasons.IMAGE_NOT_FOUND, reasons.IMAGE_PULL_FAILED, reasons.SPEC_IMPOSSIBLE)
 
 
@@ -157,8 +143,8 @@ def program(pod: Pod) -> Program:
 def blocker(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Blocker:
     """Why a starting pod does not run yet: from its status, else from its newest warning event."""
     source = _status_message(pod) or _newest_warning(events)
-    meaning = next((row for row in MEANINGS if re.search(row.pattern, source, re.IGNORECASE)), _OTHERWISE)
-    text = " ".join(source.split())[:400] or _stage(pod)
+    meaning = meanings.find(MEANINGS, source, _OTHERWISE)
+    text = meanings.shortened(source) or _stage(pod)
     image = str(pod.container.get("image"))
     if meaning.reason in _OF_IMAGES and image not in text:
         text = f"{image}: {text}"

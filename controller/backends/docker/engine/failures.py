@@ -6,10 +6,11 @@ Engines report most failures as status 500 with a text, so we match texts; those
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from controller import errors
 from controller.api import reasons
+from controller.backends import meanings
+from controller.backends.meanings import CHECK_IMAGE, CHECK_SECRETS, PULLS, Meaning
 
 
 class Refusal(errors.EdgeError):
@@ -21,72 +22,40 @@ class Refusal(errors.EdgeError):
         self.message = message
 
 
-class Meaning(NamedTuple):
-    """The outcome for error messages of the engine that match a pattern."""
-
-    pattern: str
-    outcome: type[errors.ReconcileError]
-    reason: str
-    remedy: str
-
-
-_PULL = (
-    Meaning(
-        r"toomanyrequests|too many requests|rate limit",
-        errors.Retry,
-        reasons.IMAGE_PULL_FAILED,
-        "the registry limits the request rate; retrying",
-    ),
-    Meaning(
-        r"pull access denied|unauthorized|no basic auth|authentication required|authorization failed|denied:"
-        r"|insufficient_scope|40[13] ",
-        errors.Stalled,
-        reasons.IMAGE_REFUSED,
-        "add or correct spec.imagePullSecrets, or the image's name",
-    ),
-    Meaning(
-        r"manifest unknown|not found|no such image|name unknown|no matching manifest",
-        errors.Stalled,
-        reasons.IMAGE_NOT_FOUND,
-        "correct spec.image or spec.version",
-    ),
-    Meaning(r"invalid reference", errors.Stalled, reasons.SPEC_IMPOSSIBLE, "correct spec.image or spec.version"),
+_DISK_FULL = Meaning(r"no space left on device|disk quota exceeded", reasons.DISK_FULL, "free space on the disk")
+_PULLS = (
+    _DISK_FULL,
+    *PULLS,
+    Meaning(r"40[13] ", reasons.IMAGE_REFUSED, CHECK_SECRETS),
+    Meaning(r"not found|no such image|name unknown", reasons.IMAGE_NOT_FOUND, CHECK_IMAGE),
+    Meaning(r"invalid reference", reasons.SPEC_IMPOSSIBLE, CHECK_IMAGE),
 )
 _ANY = (
-    Meaning(r"no space left on device|disk quota exceeded", errors.Retry, reasons.DISK_FULL, "free space on the disk"),
+    _DISK_FULL,
     Meaning(
         r"requested parent interface .* was not found|invalid subinterface vlan name",
-        errors.Waiting,
         reasons.PARENT_MISSING,
         "continues when the interface is back",
     ),
-    Meaning(r"address already in use", errors.Waiting, reasons.ADDRESS_CONFLICT, "free the address or set another one"),
-    Meaning(
-        r"pool overlaps", errors.Stalled, reasons.POOL_OVERLAP, "remove the Docker network that overlaps the subnet"
-    ),
-    Meaning(
-        r"could not find an available, non-overlapping",
-        errors.Stalled,
-        reasons.POOL_EXHAUSTED,
-        "enlarge EDGE_INTERNAL_POOL",
-    ),
+    Meaning(r"address already in use", reasons.ADDRESS_CONFLICT, "free the address or set another one"),
+    Meaning(r"pool overlaps", reasons.POOL_OVERLAP, "remove the Docker network that overlaps the subnet"),
+    Meaning(r"could not find an available, non-overlapping", reasons.POOL_EXHAUSTED, "enlarge EDGE_INTERNAL_POOL"),
     Meaning(
         r"name .* is already in use|network with name .* already exists",
-        errors.Stalled,
         reasons.NAME_TAKEN,
         "rename or remove the object with this name",
     ),
-    Meaning(r"no such image", errors.Stalled, reasons.IMAGE_NOT_FOUND, "correct spec.image or spec.version"),
+    Meaning(r"no such image", reasons.IMAGE_NOT_FOUND, CHECK_IMAGE),
     Meaning(
         r"does not belong to any of this network's subnets|invalid address|minimum memory limit|range of cpus"
         r"|executable file not found|no command specified|exec format error|cannot unmarshal number",
-        errors.Stalled,
         reasons.SPEC_IMPOSSIBLE,
         "correct the spec",
     ),
 )
-_PULL_OTHERWISE = Meaning("", errors.Retry, reasons.IMAGE_PULL_FAILED, "retrying the pull")
-_OTHERWISE = Meaning("", errors.Retry, reasons.STEP_FAILED, "retrying")
+_PULL_FAILED = Meaning("", reasons.IMAGE_PULL_FAILED, "retrying the pull")
+_FAILED = Meaning("", reasons.STEP_FAILED, "retrying")
+_MALFORMED = Meaning("", reasons.SPEC_IMPOSSIBLE, "correct the spec")
 
 
 def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
@@ -94,13 +63,12 @@ def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
 
     ``pulling`` is the reference of the image being pulled: some messages have a specific meaning during a pull.
     """
-    rows = (_ANY[0], *_PULL, *_ANY[1:]) if pulling else _ANY
-    otherwise = _PULL_OTHERWISE if pulling else _OTHERWISE
-    found = next((row for row in rows if re.search(row.pattern, refusal.message, re.IGNORECASE)), otherwise)
-    if found is _OTHERWISE and refusal.status == 400:
-        found = Meaning("", errors.Stalled, reasons.SPEC_IMPOSSIBLE, "correct the spec")
-    what = f"{pulling}: " if pulling else ""
-    return found.outcome(found.reason, f"{what}Docker said: {_shortened(refusal.message)}; {found.remedy}")
+    said = f"Docker said: {meanings.shortened(refusal.message)}"
+    if pulling:
+        found = meanings.find((*_PULLS, *_ANY), refusal.message, _PULL_FAILED)
+        return found.error(f"{pulling}: {said}; {found.remedy}")
+    found = meanings.find(_ANY, refusal.message, _MALFORMED if refusal.status == 400 else _FAILED)
+    return found.error(f"{said}; {found.remedy}")
 
 
 def is_realtime_refusal(refusal: Refusal) -> bool:
@@ -129,7 +97,3 @@ def lost_network(refusal: Refusal) -> str:
 def is_overlap(refusal: Refusal) -> bool:
     """Whether another network uses the subnet."""
     return "overlaps" in refusal.message.lower()
-
-
-def _shortened(message: str) -> str:
-    return " ".join(message.split())[:400]
