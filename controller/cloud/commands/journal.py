@@ -16,7 +16,6 @@ from controller import boottime, errors
 from controller.api import kinds, runtimecommands
 from controller.cloud.answers import Answer
 from controller.cloud.commands import records
-from controller.cloud.commands.answer_cache import AnswerCache
 from controller.cloud.commands.command import Command
 from controller.cloud.commands.command_index import CommandIndex, CommandRecord
 from controller.cloud.commands.digest_key import DigestKey
@@ -63,7 +62,7 @@ class Journal:
         self._digest_key: DigestKey | None = None
         self._index: CommandIndex | None = None
         self._loading = asyncio.Lock()
-        self._cache = AnswerCache()
+        self._cache = records.AnswerCache()
         self.controller = Controller("remove old commands", self.prune, period=PRUNE_SECONDS)
 
     async def open(self, command: Command) -> Entry:

@@ -1,18 +1,62 @@
-"""Converts answers to the status of a RuntimeCommand and back. Pure.
+"""What is kept of an answer: all of it in memory for a while, and the status of its RuntimeCommand.
 
 A runtime's response is not stored: only its status code, and the size and a keyed digest of its body.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.api import runtimecommands
 from controller.cloud.answers import Answer
 from controller.cloud.commands.digest_key import DigestKey
 
+CACHE_BYTES = 16 << 20
+CACHE_SECONDS = 600.0
 _RESPONSE = "http_response"
+
+
+class _Entry(NamedTuple):
+    text: bytes
+    expiry: asyncio.TimerHandle
+
+
+class AnswerCache:
+    """Complete answers for redeliveries: at most ``limit`` bytes of JSON, each for at most ``seconds``.
+
+    The oldest are evicted first.
+    """
+
+    def __init__(self, limit: int = CACHE_BYTES, seconds: float = CACHE_SECONDS) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._entries: dict[str, _Entry] = {}
+        self.bytes = 0
+
+    def put(self, name: str, answer: Answer) -> None:
+        """Keep an answer, unless it exceeds the limit on its own."""
+        self._drop(name)
+        text = json.dumps(answer).encode()
+        if len(text) > self._limit:
+            return
+        while self.bytes + len(text) > self._limit:
+            self._drop(next(iter(self._entries)))
+        expiry = asyncio.get_running_loop().call_later(self._seconds, self._drop, name)
+        self._entries[name] = _Entry(text, expiry)
+        self.bytes += len(text)
+
+    def get(self, name: str) -> Answer | None:
+        """The answer, or None if it is not or no longer kept."""
+        entry = self._entries.get(name)
+        answer: Answer | None = json.loads(entry.text) if entry else None
+        return answer
+
+    def _drop(self, name: str) -> None:
+        if entry := self._entries.pop(name, None):
+            entry.expiry.cancel()
+            self.bytes -= len(entry.text)
 
 
 def status(
@@ -36,8 +80,7 @@ def answer(command: dict[str, Any]) -> Answer | None:
         return None
     if (kept := _parsed(found["answer"])) is None:
         return None
-    response = kept.pop(_RESPONSE, None) or {}  # version 0.1 stored it here
-    code = found.get("statusCode") or response.get("status_code")
+    code = found.get("statusCode") or _code(kept.pop(_RESPONSE, None))  # version 0.1 stored it there
     return {**kept, _RESPONSE: _without_content(code)} if code else kept
 
 
@@ -47,8 +90,8 @@ def without_response(command: dict[str, Any]) -> dict[str, Any] | None:
     response = kept.pop(_RESPONSE, None) if kept else None
     if not kept or response is None:
         return None
-    code = response.get("status_code")
-    return {"answer": json.dumps(kept), **({"statusCode": code} if isinstance(code, int) else {})}
+    code = _code(response)
+    return {"answer": json.dumps(kept), **({"statusCode": code} if code else {})}
 
 
 def _facts(response: dict[str, Any] | None, key: DigestKey) -> dict[str, Any]:
@@ -58,11 +101,17 @@ def _facts(response: dict[str, Any] | None, key: DigestKey) -> dict[str, Any]:
     return {"status_code": response["status_code"], "size": len(body), "digest": key.of(body)}
 
 
+def _code(response: Any) -> int | None:
+    """The status code of a response that version 0.1 stored; None if a person edited it into something else."""
+    code = response.get("status_code") if isinstance(response, dict) else None
+    return code if isinstance(code, int) else None
+
+
 def _parsed(text: str) -> Answer | None:
     """The recorded answer; None if the text is not one, for example after a manual edit."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
