@@ -23,6 +23,7 @@ from controller.backends.docker.engine.client import Engine
 from controller.backends.docker.engine.events import Events
 from controller.backends.docker.engine.limits import LIMITS, EngineLimits
 from controller.backends.docker.engine.survey import SurveyFindings
+from controller.backends.docker.facets import assemble as assemble_facets
 from controller.backends.docker.host_services import HostServices
 from controller.backends.docker.networking.attachments import Attachments
 from controller.backends.docker.parts import assemble
@@ -65,10 +66,11 @@ class DockerBackend:
         self._parts = parts = assemble(engine, install_id, internal_pool, host, parents)
         self._containers = containers = parts.containers
         attachments, exits = Attachments(parts), ContainerExits()
+        facets = assemble_facets(parts, attachments, interface_kind)
         self._steps = Steps(
-            parts, attachments, install_id, settle_seconds=settle_seconds, pids_limit=pids_limit, limits=limits
+            parts, attachments, facets, install_id, settle_seconds=settle_seconds, pids_limit=pids_limit, limits=limits
         )
-        self._observer = ContainerObserver(parts, attachments, interface_kind, exits)
+        self._observer = ContainerObserver(containers, exits, facets)
         self._events = Events(engine, containers, exits, install_id)
         self._processes = Processes(engine, containers, install_id)
         self._logs = Logs(engine, containers)

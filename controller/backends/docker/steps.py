@@ -9,6 +9,7 @@ from controller.backends.docker.containers.creator import ContainerCreator
 from controller.backends.docker.containers.lifecycle import Lifecycle
 from controller.backends.docker.containers.replacement import Replacement
 from controller.backends.docker.engine.limits import EngineLimits
+from controller.backends.docker.facets import Facets
 from controller.backends.docker.images.images import Images
 from controller.backends.docker.networking.attachments import Attachments
 from controller.backends.docker.parts import Parts
@@ -21,6 +22,7 @@ class Steps:
         self,
         parts: Parts,
         attachments: Attachments,
+        facets: Facets,
         install_id: str,
         *,
         settle_seconds: float,
@@ -28,6 +30,7 @@ class Steps:
         limits: EngineLimits,
     ) -> None:
         self._parts = parts
+        self._facets = facets
         self._install_id = install_id
         images = Images(parts.engine, parts.containers, limits)
         creator = ContainerCreator(parts, images, pids_limit)
@@ -43,8 +46,8 @@ class Steps:
             replace_container=replacement.replace,
             finish_replacement=base.plain(replacement.finish),
             repair_networks=base.plain(attachments.repair),
-            attach_devices=base.plain(parts.ports.attach),
-            update_resources=base.plain(lifecycle.update_limits),
+            attach_devices=base.plain(facets.devices.attach),
+            update_resources=base.plain(facets.limits.update),
             remove_container=base.plain(self._remove),
             remove_networks=base.plain(self._remove_networks),
             pin_image=base.unsupported(Step.PIN_IMAGE),
@@ -56,11 +59,8 @@ class Steps:
 
     async def _remove(self, target: Target) -> None:
         await self._lifecycle.remove(target)
-        self._parts.leasing.forget(target.identity)
-        self._parts.ports.forget(target.identity)
-        self._parts.address_registry.note(target.identity, ())
-        self._parts.address_registry.claim(target.identity, ())
-        self._parts.parents.note(target.identity, ())
+        for facet in self._facets:
+            facet.forget(target.identity)
 
     async def _remove_networks(self, target: Target) -> None:
         await self._parts.networks.remove_internal(target.identity)

@@ -1,4 +1,4 @@
-"""Starts, stops, limits and removes existing containers.
+"""Starts, stops and removes existing containers.
 
 A start never restarts a running container, and a stop always grants the program its grace period.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable
 
 from controller import disk, errors
 from controller.api import reasons
 from controller.backends.base import Identity, Target
-from controller.backends.docker.containers import create_body, labels
+from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.creator import ContainerCreator
 from controller.backends.docker.containers.inventory import Container, Containers
 from controller.backends.docker.engine import failures
@@ -77,16 +76,6 @@ class Lifecycle:
         await require_room(await self._containers.require(target.identity))
         await self.stop(target)
         await self._start_over(target)
-
-    async def update_limits(self, target: Target) -> None:
-        """Change CPU and memory limits without a restart."""
-        container = await self._containers.require(target.identity)
-        wanted = create_body.limits(target.spec.resources)
-        # Engines cannot remove a limit from a container: set it to the capacity of the host instead.
-        cpus, memory = host_capacity()
-        given = wanted | ({} if wanted["NanoCpus"] else {"NanoCpus": cpus * 10**9})
-        given |= {} if wanted["Memory"] else {"Memory": memory, "MemorySwap": memory}
-        await self._engine.post(f"/containers/{container.id}/update", given)
 
     async def remove(self, target: Target) -> None:
         """Stop and remove the container, its predecessor, and the volumes with reclaimPolicy Delete."""
@@ -177,8 +166,3 @@ async def _tolerating_absence(work: Awaitable[None]) -> None:
             raise errors.Retry(reasons.STEP_FAILED, "The engine is still removing the container") from refusal
         if refusal.status != 404:
             raise
-
-
-def host_capacity() -> tuple[int, int]:
-    """The host's number of cores and bytes of memory."""
-    return os.cpu_count() or 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

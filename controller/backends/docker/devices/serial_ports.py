@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from controller.api import reasons, runtimes
 from controller.backends.base import Identity, Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.inventory import Container, Containers
+from controller.backends.docker.containers.observation import Facet
 from controller.backends.docker.devices import cgroup_rules
-from controller.backends.observation import ObservedDevice
+from controller.backends.observation import Observed, ObservedDevice
 from controller.devices import nodes, serial
 from controller.devices.serial import SerialDevice
 
@@ -20,7 +22,7 @@ _NEW_CONTAINER = (
 )
 
 
-class SerialPorts:
+class SerialPorts(Facet):
     """``devices`` returns the host's current devices."""
 
     def __init__(self, containers: Containers, devices: Callable[[], tuple[SerialDevice, ...]]) -> None:
@@ -38,13 +40,13 @@ class SerialPorts:
         self._held.pop(identity, None)
         self._placed.pop(identity, None)
 
-    async def observe(self, target: Target, container: Container | None) -> tuple[ObservedDevice, ...]:
-        """The state of each port; without a running container only what blocks access to its device."""
+    async def observe(self, target: Target, container: Container | None, observed: Observed) -> Observed:
+        """Add the state of each port; without a running container only what blocks access to its device."""
         seen = await asyncio.to_thread(
             lambda: [self._observe_port(target, container, port) for port in target.spec.serial_ports]
         )
         self._note(target, seen)
-        return (*seen, *await asyncio.to_thread(self._removed_nodes, target, container))
+        return replace(observed, devices=(*seen, *await asyncio.to_thread(self._removed_nodes, target, container)))
 
     async def attach(self, target: Target) -> None:
         """Place the nodes of plugged-in devices and remove all others. Raises errors.Retry(STEP_FAILED)."""

@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 from controller import errors
 from controller.api import reasons
 from controller.backends.base import Identity, Target
+from controller.backends.docker.containers.inventory import Container
+from controller.backends.docker.containers.observation import Facet
 from controller.backends.docker.networking.networks import Networks
-from controller.container_root import Process
+from controller.backends.observation import Observed, ObservedDedicated
+from controller.container_root import NONE, Process
 from controller.network.interface_passthrough import InterfacePassthrough
 from controller.network.interfaces import HostInterface
 
 
-class DedicatedLink(NamedTuple):
-    """The state of a runtime's dedicated interface: its fault, and why that cannot be repaired now."""
-
-    fault: str = ""
-    blocker: tuple[str, str] | None = None  # reason and message
-    passed_through: bool = False  # a host interface is passed through to this runtime
-
-
-class DedicatedInterfaces:
+class DedicatedInterfaces(Facet):
     """``snapshot`` returns all interfaces of the host, including virtual ones."""
 
     def __init__(
@@ -36,19 +31,30 @@ class DedicatedInterfaces:
         self._networks = networks
         self._snapshot = snapshot
 
-    async def observe(self, target: Target, process: Process) -> DedicatedLink:
-        """The current state; ``process`` is the container's first one, pid 0 while it does not run."""
+    async def observe(self, target: Target, container: Container | None, observed: Observed) -> Observed:
+        """Add its fault, and why that cannot be repaired now."""
+        try:
+            dedicated, blockers = await self._observe(target, container.process if container else NONE)
+        except errors.Retry:
+            return observed  # it exited between two queries; its event triggers the next observation
+        return replace(observed, dedicated=dedicated, start_blockers=(*observed.start_blockers, *blockers))
+
+    async def _observe(self, target: Target, process: Process) -> tuple[ObservedDedicated, list[tuple[str, str]]]:
+        """The state and the blockers; ``process`` is the container's first one, pid 0 while it does not run."""
         name, passthroughs = target.spec.dedicated_interface, await self._passthrough.passthroughs()
         ours = {
             passthrough.name for passthrough in passthroughs.values() if passthrough.owner == _owner(target.identity)
         }
         blocker = await self._blocker(target, name) if name and name not in ours else None
+        blockers, passed_through = [blocker] if blocker else [], bool(ours)
         if not process.pid:
-            return DedicatedLink(blocker=blocker, passed_through=bool(ours))
+            return ObservedDedicated(passed_through=passed_through), blockers
         if name and not await self._passthrough.in_place(name, process):
-            return DedicatedLink(blocker[1] if blocker else f"{name} is not in the runtime", blocker, bool(ours))
+            fault = blocker[1] if blocker else f"{name} is not in the runtime"
+            return ObservedDedicated(fault, passed_through), blockers
         surplus = ours - {name}
-        return DedicatedLink(f"{', '.join(surplus)} is no longer in the spec" if surplus else "", None, bool(ours))
+        fault = f"{', '.join(surplus)} is no longer in the spec" if surplus else ""
+        return ObservedDedicated(fault, passed_through), []
 
     async def place(self, target: Target, process: Process) -> None:
         """Move the spec's interface into the running container, and any other back to the host.
