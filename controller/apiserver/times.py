@@ -1,19 +1,12 @@
-"""Timestamps of the API (RFC 3339, UTC, whole seconds)."""
+"""The current time in the format of object metadata."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+
+from controller.machinery.timestamps import rfc3339
 
 
 def now() -> str:
-    """The current time in the format of object metadata."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse(text: object) -> datetime | None:
-    """Parse a timestamp; None if it is missing, malformed or without a time zone."""
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
+    """The current time, in whole seconds."""
+    return rfc3339(time.time())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from yarl import URL
 from controller.api import crds
 from controller.apiserver.http import protobuf
 from controller.apiserver.server import ApiServer
+from tests.apiserver.bodies import mutated
 from tests.apiserver.conftest import session_of
 from tests.conformance.conftest import DEFINITION, widget
 
@@ -32,8 +33,6 @@ BOUNDED = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 REQUESTS = 4  # per example
-
-Steps = tuple[str | int, ...]
 
 RUNTIME = {
     "apiVersion": "getedge.me/v1alpha1", "kind": "Runtime", "metadata": {"name": "one"},
@@ -97,33 +96,6 @@ PARAMETERS = st.sampled_from(
 QUERIES = st.dictionaries(PARAMETERS, SAMPLES | st.text(max_size=6), max_size=3)
 
 
-def paths(value: Any, here: Steps = ()) -> Iterator[Steps]:
-    """The path of every part of an object."""
-    yield here
-    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, part in parts:
-        yield from paths(part, (*here, name))
-
-
-def put(item: Any, path: Steps, value: Any) -> Any:
-    """The object with another value at a path."""
-    if not path:
-        return value
-    item = copy.copy(item)
-    item[path[0]] = put(item[path[0]], path[1:], value)
-    return item
-
-
-@st.composite
-def mutated(draw: st.DrawFn, item: dict[str, Any]) -> Any:
-    """An object with one or two parts replaced."""
-    found: Any = item
-    for _ in range(draw(st.integers(1, 2))):
-        path = draw(st.sampled_from(list(paths(found))))
-        found = put(found, path, draw(VALUES))
-    return found
-
-
 POINTERS = st.lists(NAMES, max_size=3).map(lambda parts: "".join(f"/{part}" for part in parts))
 OPERATIONS = st.lists(
     st.fixed_dictionaries(
@@ -145,7 +117,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, str, bytes]:
     elif kind == protobuf.CONTENT_TYPE:
         return method, place, kind, protobuf.MAGIC + draw(st.binary(max_size=30))
     else:
-        value = draw(mutated(PLACES[place]) if draw(st.integers(0, 3)) else VALUES)
+        value = draw(mutated(PLACES[place], VALUES) if draw(st.integers(0, 3)) else VALUES)
     part = draw(st.sampled_from(("", "", "/status")))
     path = place if method == "POST" else f"{place}/{PLACES[place]['metadata']['name']}{part}"
     query = draw(st.just({}) | QUERIES) | ({"fieldManager": "x", "force": "true"} if "apply" in kind else {})

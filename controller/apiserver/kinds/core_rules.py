@@ -112,7 +112,7 @@ def new_event(item: Object) -> list[Cause]:
     causes = event(item) if item.get("eventTime") else [required("eventTime")]
     if item.get("type") not in EVENT_TYPES:
         causes.append(invalid("type", "", f"has invalid value: {item.get('type', '')}"))
-    if (series := item.get("series")) and series.get("count", 0) < 2:
+    if (series := item.get("series")) is not None and (series.get("count") or 0) < 2:
         causes.append(invalid("series.count", "", "should be at least 2"))
     return causes
 

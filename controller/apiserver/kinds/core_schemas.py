@@ -23,8 +23,8 @@ ANYTHING: Object = {"x-kubernetes-preserve-unknown-fields": True}
 SCALARS: dict[str, Object] = {
     "string": {"type": "string"},
     "bool": {"type": "boolean"},
-    "int32": {"type": "integer", "format": "int32"},
-    "int64": {"type": "integer", "format": "int64"},
+    "int32": {"type": "integer", "format": "int32", "minimum": -(1 << 31), "maximum": (1 << 31) - 1},
+    "int64": {"type": "integer", "format": "int64", "minimum": -(1 << 63), "maximum": (1 << 63) - 1},
     "float64": {"type": "number", "format": "double"},
     "bytes": {"type": "string", "format": "byte"},
     "time": {"type": "string", "format": "date-time"},
@@ -35,6 +35,7 @@ SCALARS: dict[str, Object] = {
     "fields": ANYTHING,
     "raw": ANYTHING,
 }
+UNPUBLISHED = ("nullable", "minimum", "maximum")
 # Types that are a schema or another value, such as a boolean.
 SCHEMA_UNIONS = ("schemaorbool", "schemaorarray", "schemaorstrings")
 
@@ -48,12 +49,33 @@ def structural() -> dict[str, Object]:
     return found
 
 
+@cache
+def metadata(*, merged: bool) -> Object:
+    """The structural schema of the metadata of any object; unless it is to be merged, without types of lists.
+
+    Whoever decodes metadata takes two owners with one uid: validation has a better message.
+    """
+    schema = structural()["meta.ObjectMeta"]
+    # Not atomic, as Kubernetes has it: release 0.1 recorded managers of the single fields of an owner.
+    owner = {k: v for k, v in structural()["meta.OwnerReference"].items() if k != "x-kubernetes-map-type"}
+    managed = {"type": "array", "nullable": True, "items": {"type": "object", **ANYTHING}}
+    properties = {**schema["properties"], "managedFields": managed}
+    properties["ownerReferences"] = {**properties["ownerReferences"], "items": owner}
+    if not merged:
+        properties |= {name: _without_list_type(properties[name]) for name in ("ownerReferences", "finalizers")}
+    return {**schema, "properties": properties}
+
+
+def _without_list_type(schema: Object) -> Object:
+    return {name: part for name, part in schema.items() if name != "x-kubernetes-list-type"}
+
+
 def referring(name: str, root: str) -> Object:
     """The schema of a type with references to other types below ``root``, as in an OpenAPI document."""
     schema = _empty(name)
     _fill(schema, name, lambda inner: {"$ref": root + published(inner)})
     for field, part in schema["properties"].items():
-        schema["properties"][field] = _described(_not_nullable(part), f"{name}.{field}", root)
+        schema["properties"][field] = _described(_plain(part), f"{name}.{field}", root)
     if not schema["properties"]:
         del schema["properties"]  # clients drop an empty map: keep the document equal after a round trip
     return _described(schema, name, root)
@@ -69,11 +91,11 @@ def _described(schema: Object, what: str, root: str) -> Object:
     return {**schema, "description": text}
 
 
-def _not_nullable(schema: Object) -> Object:
-    """The schema without ``nullable``, as Kubernetes publishes its own kinds: OpenAPI v2 lacks the keyword."""
-    shown = {name: part for name, part in schema.items() if name != "nullable"}
+def _plain(schema: Object) -> Object:
+    """The schema as Kubernetes publishes its own kinds: without what only their Go types say."""
+    shown = {name: part for name, part in schema.items() if name not in UNPUBLISHED}
     for name in {"items", "additionalProperties"} & shown.keys():
-        shown[name] = _not_nullable(shown[name])
+        shown[name] = _plain(shown[name])
     return shown
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from controller.apiserver import bounds, failures
+from controller.apiserver.kinds import core_schemas
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import metadata
 from controller.apiserver.objects.write_options import WriteOptions
@@ -19,28 +20,6 @@ from controller.apiserver.schemas.structural import PRESERVE
 Object = dict[str, Any]
 
 ENVELOPE = ("apiVersion", "kind", "metadata")
-TEXTS: Object = {"type": "object", "nullable": True, "additionalProperties": {"type": "string"}}
-METADATA: Object = {
-    "type": "object",
-    "properties": {
-        **{name: {"type": "string", "nullable": True} for name in (
-            "name", "generateName", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
-            "selfLink",
-        )},
-        **{name: {"type": "integer", "nullable": True} for name in ("generation", "deletionGracePeriodSeconds")},
-        "labels": TEXTS,
-        "annotations": TEXTS,
-        "finalizers": {"type": "array", "nullable": True, "items": {"type": "string"}},
-        "ownerReferences": {"type": "array", "nullable": True, "items": {
-            "type": "object",
-            "properties": {
-                **{name: {"type": "string", "nullable": True} for name in ("apiVersion", "kind", "name", "uid")},
-                **{name: {"type": "boolean", "nullable": True} for name in ("controller", "blockOwnerDeletion")},
-            },
-        }},
-        "managedFields": {"type": "array", "nullable": True, "items": {"type": "object", PRESERVE: True}},
-    },
-}  # fmt: skip
 
 
 def decode(resource: Resource, body: Any, options: WriteOptions) -> tuple[Object, list[str]]:
@@ -79,14 +58,18 @@ def _shaped(resource: Resource, body: Any) -> tuple[Object, list[str]]:
     _check_bounds(body)
     item = {**copy.deepcopy(body), "apiVersion": resource.api_version, "kind": resource.kind}
     given = item["metadata"] = item.get("metadata") or {}
-    if causes := structural.validate(given, METADATA, "metadata"):
+    of_metadata = core_schemas.metadata(merged=False)
+    structural.replace_nulls(given, of_metadata)
+    if causes := structural.validate(given, of_metadata, "metadata"):
         raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].message}")
-    unknown = structural.prune(given, METADATA, "metadata")
+    unknown = structural.prune(given, of_metadata, "metadata")
     if resource.structural_schema is None:
         return item, unknown
     rest = _with_envelope(resource.structural_schema)
-    if resource.schema is None and (causes := structural.validate(item, rest)):
-        raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].field}: {causes[0].message}")
+    if resource.schema is None:
+        structural.replace_nulls(item, rest)
+        if causes := structural.validate(item, rest):
+            raise failures.bad_request(f"{_cannot_be_handled(resource)}: {causes[0].field}: {causes[0].message}")
     return item, unknown + structural.prune(item, rest)
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.apiserver import failures, times
+from controller.apiserver.kinds import core_schemas
 from controller.apiserver.kinds.resources import Resource
+from controller.apiserver.schemas import structural
 from controller.apiserver.schemas.causes import Cause
 
 Object = dict[str, Any]
@@ -40,15 +42,17 @@ def read(body: Any, query: Mapping[str, str]) -> Deletion:
     ``gracePeriodSeconds`` is accepted without effect: it concerns kinds with processes, such as pods.
     """
     given = body or _of_query(query)
-    preconditions = given.get("preconditions") or {} if isinstance(given, dict) else None
-    if not isinstance(given, dict) or not isinstance(preconditions, dict) or given.get("kind", "") not in KINDS:
+    if not isinstance(given, dict) or given.get("kind", "") not in KINDS:
         raise failures.bad_request("the body must be DeleteOptions")
+    if structural.validate(given, core_schemas.structural()["meta.DeleteOptions"]):
+        raise failures.bad_request("a field of the DeleteOptions has the wrong type")
     if causes := _faults(given):
         raise failures.invalid_options("DeleteOptions", causes)
     policy = given.get("propagationPolicy")
     if given.get("orphanDependents") is not None:
         policy = "Orphan" if given["orphanDependents"] else "Background"
-    uid, version = (str(preconditions.get(field) or "") for field in ("uid", "resourceVersion"))
+    preconditions = given.get("preconditions") or {}
+    uid, version = (preconditions.get(field) or "" for field in ("uid", "resourceVersion"))
     return Deletion(uid, version, policy, bool(given.get("dryRun")))
 
 
@@ -104,7 +108,7 @@ def _faults(given: Object) -> list[Cause]:
         message = f'Unsupported value: "{policy}": supported values: {SUPPORTED}'
         causes.append(Cause("FieldValueNotSupported", message, "propagationPolicy"))
     if dry and dry != ["All"]:
-        shown = ",".join(f'"{value}"' for value in dry) if isinstance(dry, list) else dry
+        shown = ",".join(f'"{value}"' for value in dry)
         message = f'Unsupported value: [{shown}]: supported values: "All"'
         causes.append(Cause("FieldValueNotSupported", message, "dryRun"))
     return causes

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
+from controller.apiserver.equality import identical
+from controller.apiserver.kinds import core_schemas
+
 Object = dict[str, Any]
 Path = tuple[str, ...]
 
@@ -19,20 +22,6 @@ SERVER_OWNED = frozenset(
     {"f:name", "f:generateName", "f:namespace", "f:uid", "f:resourceVersion", "f:generation", "f:creationTimestamp"}
     | {"f:deletionTimestamp", "f:deletionGracePeriodSeconds", "f:selfLink", "f:managedFields"}
 )
-METADATA: Object = {
-    "type": "object",
-    "properties": {
-        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-        "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
-        "finalizers": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
-        "ownerReferences": {
-            "type": "array",
-            "items": {"type": "object"},
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["uid"],
-        },
-    },
-}
 
 
 class Container(Enum):
@@ -53,7 +42,7 @@ def of_object(item: Object, schema: Object | None) -> dict[Path, Any]:
 def with_metadata(schema: Object | None) -> Object:
     """The schema of the whole object, including metadata."""
     schema = schema or {"type": "object"}
-    return {**schema, "properties": {**schema.get("properties", {}), "metadata": METADATA}}
+    return {**schema, "properties": {**schema.get("properties", {}), "metadata": core_schemas.metadata(merged=True)}}
 
 
 def of_applied(item: Object, schema: Object | None) -> frozenset[Path]:
@@ -88,7 +77,7 @@ def decode(node: Object, path: Path = ()) -> set[Path]:
         if not isinstance(below, dict) or not _is_element(element):
             raise ValueError(f"{element} is not a field")
         if element == ".":
-            found.add(path)
+            found |= {path} if path else set()
         elif not below:
             found.add((*path, element))
         else:
@@ -99,7 +88,10 @@ def decode(node: Object, path: Path = ()) -> set[Path]:
 def _is_element(text: str) -> bool:
     """Raises ValueError."""
     if text.startswith("k:"):
-        return isinstance(json.loads(text[2:]), dict)
+        try:
+            return isinstance(json.loads(text[2:]), dict)
+        except RecursionError as error:
+            raise ValueError("the keys of an item nest too deeply") from error
     return text == "." or text.startswith(("f:", "v:", "i:"))
 
 
@@ -156,7 +148,7 @@ def _flatten(value: Any, schema: Object, path: Path, found: dict[Path, Any], *, 
 def _equal(old: Any, new: Any) -> bool:
     if isinstance(old, Container) and isinstance(new, Container):
         return True
-    return type(old) is type(new) and bool(old == new)
+    return identical(old, new)
 
 
 def _is_server_owned(path: Path) -> bool:

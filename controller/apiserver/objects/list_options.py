@@ -133,14 +133,14 @@ def _watch_rules(_: str, match: str, initial: bool, follows: bool) -> Rules:
 
 def _revision(query: Mapping[str, str]) -> int:
     text = query.get("resourceVersion") or "0"
-    if not text.isdecimal() or len(text) > 18:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 18:
         raise failures.bad_request(f'invalid resource version: resourceVersion: Invalid value: "{text}"')
     return int(text)
 
 
 def _number(query: Mapping[str, str], name: str) -> int:
     text = query.get(name) or "0"
-    if not text.removeprefix("-").isdecimal() or len(text) > 18:
+    if not (text.isascii() and text.removeprefix("-").isdecimal()) or len(text) > 18:
         raise failures.bad_request(f'{name}: Invalid value: "{text}": must be a whole number')
     return int(text)
 

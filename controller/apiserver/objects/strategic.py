@@ -1,6 +1,6 @@
 """Strategic merge patch, for the core kinds (API reference: update API objects in place using kubectl patch).
 
-Maps merge as in RFC 7396. Of the lists of the served kinds, only those below are merged; others are replaced.
+Maps merge as in RFC 7396. Lists are merged if their schema says so, others are replaced.
 """
 
 from __future__ import annotations
@@ -8,20 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from controller.apiserver.objects import patches
+from controller.apiserver.objects.fieldsets import child_schema
 
 Object = dict[str, Any]
 
-# Merged lists with the merge key of their items; None for lists of scalars.
-MERGED: dict[str, str | None] = {
-    "finalizers": None,
-    "ownerReferences": "uid",
-    "secrets": "name",
-    "conditions": "type",
-}
 
-
-def merge(target: Any, patch: Any) -> Any:
-    """Apply a patch to the target. Raises patches.PatchError."""
+def merge(target: Any, patch: Any, schema: Object) -> Any:
+    """Apply a patch to the target of this structural schema. Raises patches.PatchError."""
     if not isinstance(patch, dict):
         return patch
     target = target if isinstance(target, dict) else {}
@@ -36,11 +29,15 @@ def merge(target: Any, patch: Any) -> Any:
             _apply_directive(result, name, value)
         elif value is None:
             result.pop(name, None)
-        elif name in MERGED and isinstance(value, list):
-            result[name] = _merge_list(_list_in(result, name), value, MERGED[name])
         else:
-            result[name] = merge(result.get(name), value)
+            result[name] = _merge_member(result, name, value, child_schema(schema, name))
     return result
+
+
+def _merge_member(result: Object, name: str, value: Any, schema: Object) -> Any:
+    if isinstance(value, list) and schema.get("x-kubernetes-patch-strategy") == "merge":
+        return _merge_list(_list_in(result, name), value, schema)
+    return merge(result.get(name), value, schema)
 
 
 def _apply_directive(result: Object, name: str, value: Any) -> None:
@@ -55,8 +52,9 @@ def _apply_directive(result: Object, name: str, value: Any) -> None:
         raise patches.PatchError(f"the directive {name} is unknown")
 
 
-def _merge_list(current: list[Any], patch: list[Any], key: str | None) -> list[Any]:
-    if key is None:
+def _merge_list(current: list[Any], patch: list[Any], schema: Object) -> list[Any]:
+    key = schema["x-kubernetes-patch-merge-key"]
+    if not key:
         return list(dict.fromkeys((*_texts("the list", current), *_texts("the list", patch))))
     if any(isinstance(entry, dict) and entry.get("$patch") == "replace" for entry in patch):
         return [entry for entry in patch if isinstance(entry, dict) and "$patch" not in entry]
@@ -66,7 +64,7 @@ def _merge_list(current: list[Any], patch: list[Any], key: str | None) -> list[A
         if entry.get("$patch") == "delete":
             result.pop(name, None)
         else:
-            result[name] = merge(result.get(name), entry)
+            result[name] = merge(result.get(name), entry, schema["items"])
     return list(result.values())
 
 

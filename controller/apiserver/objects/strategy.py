@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from controller.apiserver import failures, times
+from controller.apiserver.equality import identical
 from controller.apiserver.kinds.resources import Resource
 from controller.apiserver.objects import admission, managers
 from controller.apiserver.objects.managers import Manager, Managers
@@ -42,7 +43,7 @@ def name_of(body: Any) -> str:
 def prepare_create(resource: Resource, item: Object, namespace: str, options: WriteOptions) -> Object:
     """The object to store, from a named object that ``admission.decode`` returned. Raises failures.Failure."""
     placed = _placed(resource, item["metadata"], namespace)
-    metadata = {name: value for name, value in placed.items() if name not in OWNED}
+    metadata = {name: value for name, value in placed.items() if name not in (*OWNED, "resourceVersion")}
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": times.now()}
     if resource.has_generation:
         metadata["generation"] = 1
@@ -51,8 +52,7 @@ def prepare_create(resource: Resource, item: Object, namespace: str, options: Wr
         item.pop("status", None)
     item = admission.admit(resource, item, None)
     given = {name: value for name, value in item.items() if name not in resource.fields_kept_by("")}
-    manager = _manager(resource, options)
-    return with_managers(item, managers.after_update({}, manager, {}, given, resource.structural_schema, times.now()))
+    return with_managers(item, _managers({}, resource, {}, given, options))
 
 
 def prepare_update(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
@@ -61,8 +61,7 @@ def prepare_update(resource: Resource, old: Object, item: Object, options: Write
     given = item["metadata"]
     # A client that omits managedFields keeps the stored ones; one that sends an empty list clears them.
     before = managers.read(given if given.get("managedFields") is not None else old["metadata"])
-    manager = _manager(resource, options)
-    return with_managers(new, managers.after_update(before, manager, old, new, resource.structural_schema, times.now()))
+    return with_managers(new, _managers(before, resource, old, new, options))
 
 
 def prepare_replacement(resource: Resource, old: Object, item: Object, options: WriteOptions) -> Object:
@@ -79,7 +78,7 @@ def prepare_replacement(resource: Resource, old: Object, item: Object, options: 
         field: old["metadata"][field] for field in ("name", "namespace", "resourceVersion") if field in old["metadata"]
     }
     item = admission.admit(resource, {**item, "metadata": {**desired, **kept}}, old)
-    if resource.has_generation and _requested(item, resource) != _requested(old, resource):
+    if resource.has_generation and not identical(_requested(item, resource), _requested(old, resource)):
         generation = old["metadata"].get("generation", 0) + 1
         item = {**item, "metadata": {**item["metadata"], "generation": generation}}
     return item
@@ -114,8 +113,7 @@ def _placed(resource: Resource, metadata: Object, namespace: str) -> Object:
 
 def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:
     name = old["metadata"]["name"]
-    if (given := metadata.get("name") or name) != name:
-        raise failures.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+    check_name(metadata, name)
     namespace = old["metadata"].get("namespace", "")
     if resource.namespaced and (metadata.get("namespace") or namespace) != namespace:
         raise failures.bad_request(OTHER_NAMESPACE)
@@ -127,6 +125,12 @@ def _check_identity(resource: Resource, old: Object, metadata: Object) -> None:
         raise failures.version_required(resource, name)
     if "deletionTimestamp" in old["metadata"]:
         _check_finalizers(resource, old, metadata)
+
+
+def check_name(metadata: Object, name: str) -> None:
+    """Raise failures.Failure (400) if the metadata has another name than the URL."""
+    if (given := metadata.get("name") or name) != name:
+        raise failures.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
 
 
 def _check_finalizers(resource: Resource, old: Object, metadata: Object) -> None:
@@ -160,5 +164,6 @@ def _requested(item: Object, resource: Resource) -> Object:
     return {k: v for k, v in item.items() if k not in skipped}
 
 
-def _manager(resource: Resource, options: WriteOptions) -> Manager:
-    return Manager(options.manager, managers.UPDATE, resource.api_version, options.subresource)
+def _managers(before: Managers, resource: Resource, old: Object, new: Object, options: WriteOptions) -> Managers:
+    manager = Manager(options.manager, managers.UPDATE, resource.api_version, options.subresource)
+    return managers.after_update(before, manager, old, new, resource.structural_schema, times.now())

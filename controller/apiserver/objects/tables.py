@@ -12,7 +12,7 @@ from controller.apiserver.kinds.resources import Column, Resource
 Object = dict[str, Any]
 
 _TOKEN = re.compile(
-    r"""\.([A-Za-z0-9_-]+)|\['([^']+)'\]|\[(\d{1,9}|\*)\]|\[\?\(@\.([A-Za-z0-9_.]+)\s*==\s*["']([^"']*)["']\)\]"""
+    r"""\.([A-Za-z0-9_/\x00-]+)|\['([^']+)'\]|\[(\d{1,9}|\*)\]|\[\?\(@\.([A-Za-z0-9_.]+)\s*==\s*["']([^"']*)["']\)\]"""
 )
 
 NAME = Column("Name", ".metadata.name", description="Name of the object")

@@ -6,18 +6,16 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from controller.apiserver.equality import identical
+
 Schema = dict[str, Any]
 
 ABSENT: Final = object()  # the part has no old value, or none that can be matched to it
 
 
 def is_unchanged(value: Any, old: Any) -> bool:
-    """Whether value and type are the same: in Python ``True == 1``, in JSON it is not."""
-    return old is not ABSENT and bool(value == old) and _written(value) == _written(old)
-
-
-def _written(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=repr)  # typed values contain datetimes
+    """Whether value and type are the same."""
+    return old is not ABSENT and identical(value, old)
 
 
 def member(old: Any, name: str) -> Any:
@@ -35,7 +33,7 @@ def entries(old: Any, schema: Schema) -> Callable[[Any], Any]:
         return lambda _: ABSENT
 
     def named(item: Any) -> str:
-        return _written([item.get(key) for key in keys])
+        return json.dumps([item.get(key) for key in keys], sort_keys=True, default=repr)
 
     # The first of several items with the same keys wins. An index, because a search per item takes quadratic time.
     found = {named(item): item for item in reversed(old) if isinstance(item, dict)}

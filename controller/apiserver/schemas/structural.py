@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections import Counter
 from typing import Any
 
@@ -53,6 +54,30 @@ def _drop_nulls(value: dict[str, Any], schema: Schema) -> None:
         known = properties.get(name) or (extra if isinstance(extra, dict) else None)
         if known and not known.get("nullable"):
             del value[name]
+
+
+def replace_nulls(value: Any, schema: Schema) -> None:
+    """Replace nulls in place as Go decodes them: an absent field, or the zero value in a map or a list."""
+    if isinstance(value, dict):
+        properties, extra = schema.get("properties", {}), schema.get("additionalProperties") or {}
+        for name in [name for name, part in value.items() if part is None]:
+            if name not in properties:
+                value[name] = _zero(extra)
+            elif not properties[name].get(PRESERVE):
+                del value[name]
+        for name, part in value.items():
+            replace_nulls(part, properties.get(name, extra))
+    elif isinstance(value, list) and "items" in schema:
+        value[:] = [_zero(schema["items"]) if item is None else item for item in value]
+        for item in value:
+            replace_nulls(item, schema["items"])
+
+
+def _zero(schema: Schema) -> Any:
+    if schema.get("x-kubernetes-int-or-string"):
+        return "0"
+    zeros: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
+    return zeros.get(schema.get("type", ""))
 
 
 def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
@@ -165,7 +190,7 @@ def _invalid(value: Any, path: str, what: str) -> Cause:
 def _number(value: float, schema: Schema, path: str) -> list[Cause]:
     least, most, step = schema.get("minimum"), schema.get("maximum"), schema.get("multipleOf")
     causes = []
-    if step and value % step:
+    if step and not _is_multiple(value, step):
         causes.append(_invalid(value, path, f"should be a multiple of {step}"))
     if most is not None and (value > most or (schema.get("exclusiveMaximum") and value == most)):
         bound = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
@@ -174,6 +199,14 @@ def _number(value: float, schema: Schema, path: str) -> list[Cause]:
         bound = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
         causes.append(_invalid(value, path, f"should be {bound} {least}"))
     return causes
+
+
+def _is_multiple(value: float, step: float) -> bool:
+    """Fractions with a tolerance, as in Kubernetes: 0.3 is a multiple of 0.1."""
+    if isinstance(value, int) and isinstance(step, int):
+        return value % step == 0
+    quotient = value / step
+    return math.isfinite(quotient) and math.isclose(quotient, round(quotient), rel_tol=1e-9)
 
 
 def _list(value: list[Any], schema: Schema, path: str, old: Any) -> list[Cause]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from controller import errors
+from controller.apiserver.equality import identical
 from controller.apiserver.storage import reserve, sqlite_errors
 from controller.apiserver.storage.reserve import Urgency
 from controller.apiserver.storage.rows import Key, Row, Rows
@@ -72,7 +73,7 @@ class Transaction:
         if item is None:
             raise ValueError("an object that does not exist cannot be deleted")
         kind = "DELETED" if after is None else "ADDED" if before is None else "MODIFIED"
-        return Change(self._revision - 1, self._key, UNCHANGED if after == before else kind, item, before)
+        return Change(self._revision - 1, self._key, UNCHANGED if identical(after, before) else kind, item, before)
 
 
 class Subscription:

@@ -44,7 +44,7 @@ class Scales:
 
 
 def _patched(resource: Resource, patch: Any, kind: str, item: Object) -> Object:
-    return taken(resource, item, writing.patched(of(resource, item, missing=0), patch, kind))
+    return taken(resource, item, writing.patched(resource, of(resource, item, missing=0), patch, kind))
 
 
 def of(resource: Resource, item: Object, missing: int | None = None) -> Object:

@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 from controller.apiserver import failures, times
 from controller.apiserver.kinds.core import NAMESPACES
 from controller.apiserver.kinds.resources import Resource
-from controller.apiserver.objects import admission, apply, deletions, managers, metadata, patches, strategic, strategy
+from controller.apiserver.objects import (
+    admission,
+    apply,
+    deletions,
+    fieldsets,
+    managers,
+    metadata,
+    patches,
+    strategic,
+    strategy,
+)
 from controller.apiserver.objects.deletions import Deletion
 from controller.apiserver.objects.managers import Manager, Managers
 from controller.apiserver.objects.write_options import WriteOptions
@@ -94,9 +104,7 @@ class Verbs:
         if not given:
             why = f"the name of the object ({ref.name} based on URL) was undeterminable: name must be provided"
             raise failures.bad_request(why)
-        if given != ref.name:
-            why = f"the name of the object ({given}) does not match the name on the URL ({ref.name})"
-            raise failures.bad_request(why)
+        strategy.check_name({"name": given}, ref.name)
         if ref.resource.creates_on_update and self._store.get(ref.key) is None:
             return await self.create(ref, body, options)
         return await self.change(ref, lambda _: body, options)
@@ -105,7 +113,7 @@ class Verbs:
         """Patch by content type."""
         if kind == STRATEGIC_PATCH and ref.resource.schema is not None:
             raise failures.unsupported_media((JSON_PATCH, MERGE_PATCH))
-        return await self.change(ref, partial(patched, patch=patch, kind=kind), options)
+        return await self.change(ref, partial(patched, ref.resource, patch=patch, kind=kind), options)
 
     async def change(self, ref: ResourceRef, make: Callable[[Object], Any], options: WriteOptions) -> Written:
         """Replace the object with what ``make`` returns for it."""
@@ -118,6 +126,7 @@ class Verbs:
     def _apply(self, ref: ResourceRef, body: Any, options: WriteOptions, write: Transaction) -> Written:
         resource, current = ref.resource, write.current
         typed, warnings = admission.decode_applied(resource, body, options)
+        strategy.check_name(typed["metadata"], ref.name)
         config = _applicable(ref, typed, options.subresource)
         if current is None and options.subresource:
             raise failures.not_found(resource, ref.name)
@@ -215,11 +224,12 @@ def _merged(ref: ResourceRef, live: Object, config: Object, options: WriteOption
         raise failures.apply_conflict(resource, ref.name, message, causes) from conflicts
 
 
-def patched(current: Object, patch: Any, kind: str) -> Any:
+def patched(resource: Resource, current: Object, patch: Any, kind: str) -> Any:
     """The object after a patch of this content type. Raises failures.Failure (400, 413, 422)."""
-    applied = {JSON_PATCH: patches.apply_json, MERGE_PATCH: patches.merge, STRATEGIC_PATCH: strategic.merge}[kind]
     try:
-        return applied(current, patch)
+        if kind == STRATEGIC_PATCH:
+            return strategic.merge(current, patch, fieldsets.with_metadata(resource.structural_schema))
+        return patches.apply_json(current, patch) if kind == JSON_PATCH else patches.merge(current, patch)
     except patches.PatchError as error:
         raise failures.unusable_patch(_PATCH_CODES.get(type(error), 422), error) from error
 

@@ -26,6 +26,11 @@ OPERATIONS = st.fixed_dictionaries(
     {"op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test", "append", "", None, 1])},
     optional={"path": PATHS | VALUES, "from": PATHS | VALUES, "value": VALUES},
 )
+MERGED: dict[str, Any] = {"type": "array", "x-kubernetes-patch-strategy": "merge"}
+BY_TYPE = {**MERGED, "x-kubernetes-patch-merge-key": "type", "items": {"type": "object"}}
+PRIMITIVE = {**MERGED, "x-kubernetes-patch-merge-key": "", "items": {"type": "string"}}
+LISTS: dict[str, Any] = {"type": "object", "properties": {"conditions": BY_TYPE, "finalizers": PRIMITIVE}}
+LISTS["additionalProperties"] = LISTS
 DIRECTIVES = st.sampled_from(
     ["$patch", "$retainKeys", "$setElementOrder/l", "$deleteFromPrimitiveList/finalizers", "$odd", "conditions",
      "finalizers", "ownerReferences", "secrets", "a"]
@@ -106,7 +111,7 @@ def test_any_json_patch_is_applied_or_refused(operations: Any, target: Any) -> N
 def test_any_strategic_patch_is_applied_or_refused(target: Any, patch: Any) -> None:
     before = json.dumps(target)
     with contextlib.suppress(patches.PatchError):
-        json.dumps(strategic.merge(target, patch))
+        json.dumps(strategic.merge(target, patch, LISTS))
     assert json.dumps(target) == before
 
 
@@ -120,28 +125,26 @@ def test_any_strategic_patch_is_applied_or_refused(target: Any, patch: Any) -> N
 )  # fmt: skip
 def test_a_malformed_strategic_patch_is_refused(patch: Any) -> None:
     with pytest.raises(patches.PatchError):
-        strategic.merge({"conditions": [{"type": "a"}], "finalizers": ["a"]}, patch)
+        strategic.merge({"conditions": [{"type": "a"}], "finalizers": ["a"]}, patch, LISTS)
 
 
 def test_a_list_replaces_a_value_of_another_type() -> None:
     found = strategic.merge(
-        {"conditions": "text", "finalizers": 1}, {"conditions": [{"type": "a"}], "finalizers": ["b"]}
+        {"conditions": "text", "finalizers": 1}, {"conditions": [{"type": "a"}], "finalizers": ["b"]}, LISTS
     )
     assert found == {"conditions": [{"type": "a"}], "finalizers": ["b"]}
 
 
 def test_directives_apply_to_missing_members() -> None:
-    assert strategic.merge({}, {"a": {"$patch": "replace", "b": 1}, "c": {"$retainKeys": ["d"], "d": 1}}) == {
-        "a": {"b": 1},
-        "c": {"d": 1},
-    }
+    patch = {"a": {"$patch": "replace", "b": 1}, "c": {"$retainKeys": ["d"], "d": 1}}
+    assert strategic.merge({}, patch, LISTS) == {"a": {"b": 1}, "c": {"d": 1}}
 
 
 def test_long_lists_merge_in_linear_time() -> None:
     entries = [{"type": str(number)} for number in range(20_000)]
     names = [str(number) for number in range(20_000)]
     merged = strategic.merge(
-        {"conditions": entries, "finalizers": names}, {"conditions": entries[::-1], "finalizers": names[::-1]}
+        {"conditions": entries, "finalizers": names}, {"conditions": entries[::-1], "finalizers": names[::-1]}, LISTS
     )
     assert merged == {"conditions": entries, "finalizers": names}
 

@@ -96,6 +96,11 @@ async def test_an_unchanged_object_is_not_written(store: Store) -> None:
     assert (done.type, store.revision) == ("UNCHANGED", revision)
 
 
+async def test_true_is_not_one(store: Store) -> None:
+    await put(store, "one", value=1)
+    assert (await put(store, "one", value=True)).type == "MODIFIED"
+
+
 async def test_cancelling_the_caller_does_not_cancel_the_write(store: Store) -> None:
     writer = asyncio.create_task(put(store, "one"))
     await asyncio.sleep(0)

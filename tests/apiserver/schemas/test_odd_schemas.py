@@ -20,7 +20,7 @@ from controller.apiserver.objects import admission, fieldsets
 from controller.apiserver.schemas import rules, soundness, strings, structural
 from controller.apiserver.schemas.cel import meter
 
-WIDGETS = yaml.safe_load((Path(__file__).parents[1] / "conformance" / "widgets.yaml").read_text())
+WIDGETS = yaml.safe_load((Path(__file__).parents[2] / "conformance" / "widgets.yaml").read_text())
 OBJECT = {"spec": {"size": 1, "color": "Red", "parts": [{"name": "a"}, {"name": "b"}]}, "status": {"phase": "x"}}
 ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, 0, -1, 1.5, True, "x", "", [], [1], {}, {"a": 1}, [{}], ["x"], "foo", {"x": {"type": "foo"}}, "(", "/"]

@@ -1,0 +1,15 @@
+"""Equality of JSON values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def identical(one: Any, other: Any) -> bool:
+    """Whether value and type are the same: in Python ``True == 1``, in JSON it is not."""
+    return bool(one == other) and _text(one) == _text(other)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=repr)  # typed values of CEL contain datetimes
