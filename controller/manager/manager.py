@@ -171,10 +171,10 @@ class Manager:
         self.stop()
 
     async def _remove_everything(self) -> None:
-        from controller.backends.docker.containers import own_container  # noqa: PLC0415 - only after delete_orchestrator
+        from controller.backends.docker.containers import purge  # noqa: PLC0415 - only after delete_orchestrator
 
         await asyncio.to_thread(self._state.forget)
-        await own_container.remove(self._settings.docker_host)
+        await purge.remove_own_container(self._settings.docker_host)
 
 
 def _api_check(env: Environment) -> Check:

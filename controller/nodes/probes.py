@@ -15,7 +15,7 @@ from controller.api.runtimes import Interface, Runtime
 from controller.container_root import Process
 from controller.machinery import conditions
 from controller.network import addresses, interfaces, resolver, setns
-from controller.network.arp import lookup
+from controller.network.arp import sockets
 from controller.network.arp.guard import AddressGuard, GuardedAddress
 from controller.network.interfaces import HostInterface, HostInterfaces
 from controller.network.netns import Link, Namespace, Snapshot
@@ -96,7 +96,7 @@ async def _who_has(address: str, link: str, process: Process | None = None) -> s
     """The MAC address that answers an ARP request on a link of the host or ``process``; "" if none, or on failure."""
     if not address or not link:
         return ""
-    asking = partial(lookup.who_has, link, IPv4Address(address))
+    asking = partial(sockets.who_has, link, IPv4Address(address))
     try:
         return await asyncio.to_thread(partial(setns.inside, process, asking) if process else asking)
     except OSError:

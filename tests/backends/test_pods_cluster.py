@@ -12,7 +12,7 @@ from controller.api import reasons
 from controller.backends import base
 from controller.backends.base import Target
 from controller.backends.observation import Observed
-from controller.backends.pods import naming, template
+from controller.backends.pods import manifests, naming
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
 from controller.machinery import kinds as core_kinds
@@ -168,7 +168,7 @@ async def test_an_interrupted_replacement_is_finished(
 ) -> None:
     target = await harness.up(harness.target())
     pod, fields = await pod_of(workloads, target), harness.target(version="2")
-    made = template.make(fields, fields.spec.image_reference)
+    made = manifests.template(fields, fields.spec.image_reference)
     await workloads.set_template(target.identity, made, f"{pod.uid}/{pod.revision}")
     if pod_is_gone:
         await workloads.delete(core_kinds.PODS, target.identity, naming.pod(target.identity), uid=pod.uid)

@@ -11,7 +11,7 @@ import pytest
 from controller import errors, names
 from controller.api import reasons, runtimes
 from controller.backends.base import Identity, Target
-from controller.backends.pods import lifecycle, manifests, multus, naming, template
+from controller.backends.pods import lifecycle, manifests, multus, naming
 from controller.network import addresses
 
 IDENTITY = Identity("install", "edge", "plc1")
@@ -33,7 +33,7 @@ def target(device: str = "plc1", *, macs: dict[str, str] | None = None, **spec: 
 
 
 def pod_spec(**spec: Any) -> dict[str, Any]:
-    made: dict[str, Any] = template.make(target(**spec), "registry.test/plc@sha256:1")["spec"]
+    made: dict[str, Any] = manifests.template(target(**spec), "registry.test/plc@sha256:1")["spec"]
     return made
 
 
@@ -219,7 +219,7 @@ def test_a_changed_template_restarts_nothing_and_the_runtime_owns_everything_but
 
 def test_the_service_exposes_the_control_port_of_the_pod() -> None:
     fields = target("PLC.1", controlPort={"port": 9000})
-    service, pod = manifests.service(fields), template.make(fields, "image")
+    service, pod = manifests.service(fields), manifests.template(fields, "image")
     (container,) = pod["spec"]["containers"]
 
     assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
@@ -239,9 +239,9 @@ def test_a_pod_gets_references_to_secrets() -> None:
 
 def test_a_pod_records_its_spec_and_image() -> None:
     fields = target(env=[{"name": "MODE", "value": "run"}])
-    notes = template.make(fields, "pin")["metadata"]["annotations"]
+    notes = manifests.template(fields, "pin")["metadata"]["annotations"]
 
-    assert template.made_from(notes) == fields.spec
+    assert manifests.made_from(notes) == fields.spec
     assert (notes[names.IMAGE_LABEL], notes[names.IMAGE_SOURCE_LABEL]) == ("pin", "registry.test/plc:1")
 
 

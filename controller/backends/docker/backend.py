@@ -13,9 +13,8 @@ from controller import names
 from controller.backends.base import Contact, Identity, LabeledContainer, Progress, RunningContainer, Step, Target
 from controller.backends.docker.containers import labels
 from controller.backends.docker.containers.exits import ContainerExits
-from controller.backends.docker.containers.logs import Logs
 from controller.backends.docker.containers.observation import ContainerObserver
-from controller.backends.docker.containers.processes import Processes
+from controller.backends.docker.containers.processes import Logs, Processes
 from controller.backends.docker.containers.purge import Purge
 from controller.backends.docker.engine import failures, survey
 from controller.backends.docker.engine.capabilities import Capabilities

@@ -15,9 +15,9 @@ from controller.backends.pods.changes import Changes
 from controller.backends.pods.images import Images
 from controller.backends.pods.inventory import Inventory
 from controller.backends.pods.lifecycle import Lifecycle
+from controller.backends.pods.manifests import CONTAINER
 from controller.backends.pods.observation import Observer
 from controller.backends.pods.replacement import Replacement
-from controller.backends.pods.template import CONTAINER
 from controller.backends.pods.workloads import Workloads
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient

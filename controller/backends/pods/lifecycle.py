@@ -11,7 +11,7 @@ from typing import Any
 from controller import errors, names
 from controller.api import reasons, runtimes
 from controller.backends.base import Identity, Target
-from controller.backends.pods import naming, observation, template
+from controller.backends.pods import manifests, naming, observation
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads, escaped
 from controller.machinery import kinds as core_kinds
@@ -75,9 +75,9 @@ class Lifecycle:
     async def update_limits(self, target: Target) -> None:
         """Change CPU and memory limits of the running pod and of later ones. Raises errors.Stalled."""
         owner = await self._own(target)
-        desired = template.resources(target.spec.resources)
+        desired = manifests.resources(target.spec.resources)
         await self._workloads.patch(
-            core_kinds.STATEFUL_SETS, owner, [_replaced(f"{template.CONTAINER_PATH}/resources", desired)]
+            core_kinds.STATEFUL_SETS, owner, [_replaced(f"{manifests.CONTAINER_PATH}/resources", desired)]
         )
         pod = await self._workloads.pod(owner)
         if pod is None or pod.terminating:
@@ -94,7 +94,7 @@ class Lifecycle:
         """Make later pods run the image that runs now, even if its tag moves."""
         owner = await self._own(target)
         image = image_of(target)
-        patch = [_replaced(f"{template.CONTAINER_PATH}/image", image), _replaced(_IMAGE_NOTE, image)]
+        patch = [_replaced(f"{manifests.CONTAINER_PATH}/image", image), _replaced(_IMAGE_NOTE, image)]
         await self._workloads.patch(core_kinds.STATEFUL_SETS, owner, patch)
 
     async def remove(self, target: Target) -> None:
@@ -141,10 +141,10 @@ class Lifecycle:
 
     async def _without_removal(self, pod: Pod, desired: dict[str, Any]) -> dict[str, Any]:
         """The resources for a resize, which cannot remove a limit: set it to the capacity of the node instead."""
-        limits_now = template.limits(template.limits_of(pod.container))
+        limits_now = manifests.limits(manifests.limits_of(pod.container))
         if not limits_now:
             return desired
-        whole = template.limits(await self._workloads.capacity(pod.node))
+        whole = manifests.limits(await self._workloads.capacity(pod.node))
         given = {name: whole[name] for name in limits_now} | desired.get("limits", {})
         return {**desired, "limits": given}
 

@@ -16,7 +16,7 @@ from controller.backends.observation import (
     ObservedImage,
     ObservedNetwork,
 )
-from controller.backends.pods import manifests, multus, naming, readings, template
+from controller.backends.pods import manifests, multus, naming, readings
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
 from controller.machinery import kinds as core_kinds
@@ -63,7 +63,7 @@ class Observer:
                 given.get(names.IMAGE_SOURCE_LABEL, ""),
                 unpinned=running and image != desired["spec"]["containers"][0]["image"],
             ),
-            made_from=template.made_from(given),
+            made_from=manifests.made_from(given),
             uid=given.get(names.UID_LABEL, ""),
             started_at=program.started_at,
             finished_at=program.finished_at,
@@ -100,7 +100,7 @@ class Observer:
     async def _limits(self, target: Target, pod: Pod | None, desired: dict[str, Any]) -> runtimes.Resources:
         """The limits. A limit of the whole node counts as none if none is desired: running pods cannot lose limits."""
         container = pod.container if pod else desired["spec"]["containers"][0]
-        found = template.limits_of(container)
+        found = manifests.limits_of(container)
         spec = target.spec.resources
         lifted = found.cpu and not spec.cpu, found.memory and not spec.memory
         if not any(lifted) or pod is None or not pod.node:

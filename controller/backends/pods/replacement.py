@@ -12,7 +12,7 @@ import logging
 from controller import errors, names
 from controller.api import reasons
 from controller.backends.base import Target
-from controller.backends.pods import lifecycle, multus, readings, template
+from controller.backends.pods import lifecycle, manifests, multus, readings
 from controller.backends.pods.lifecycle import Lifecycle
 from controller.backends.pods.readings import Pod
 from controller.backends.pods.workloads import Workloads
@@ -40,7 +40,7 @@ class Replacement:
         pod = await self._workloads.pod(identity)
         runs = pod is not None and readings.program(pod).state == "running"
         note = f"{pod.uid}/{pod.revision}" if pod and runs else ""
-        await self._workloads.set_template(identity, template.make(target, image), note)
+        await self._workloads.set_template(identity, manifests.template(target, image), note)
         if note:
             await self.finish(target)
         elif pod is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from controller import errors, names
 from controller.api import reasons, runtimes
 from controller.backends.base import Identity, Target
-from controller.backends.pods import manifests, multus, naming, template
+from controller.backends.pods import manifests, multus, naming
 from controller.backends.pods.readings import Pod
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient, Patch
@@ -96,7 +96,7 @@ class Workloads:
 
     async def update_template(self, target: Target) -> None:
         """Apply changes that need no new pod to the template, for the next start; the running pod is unaffected."""
-        changes = template.without_restart(target.spec).items()
+        changes = manifests.without_restart(target.spec).items()
         patch: Patch = [{"op": "add", "path": path, "value": value} for path, value in changes]
         await self.patch(core_kinds.STATEFUL_SETS, target.identity, patch)
 

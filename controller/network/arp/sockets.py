@@ -1,16 +1,24 @@
-"""A packet socket for ARP on a host interface (packet(7))."""
+"""Packet sockets for ARP (packet(7)): on a host interface, for one question, and for announcements in a container."""
 
 from __future__ import annotations
 
+import asyncio
+import select
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 
-from controller.network import setns
+from controller.container_root import Process
+from controller.network import addresses, setns
 from controller.network.arp import packets
 from controller.network.arp.packets import ArpClaim
+from controller.network.desired_interface import DesiredInterface
 
 _AT_ONCE = 32
+_ATTEMPTS, _SECONDS = 3, 0.4  # of a question
+# RFC 5227 waits two seconds between announcements; that is too long within a reconcile pass.
+_ANNOUNCEMENTS, _SECONDS_BETWEEN = 2, 0.05
 
 
 class ArpSocket:
@@ -65,3 +73,53 @@ class ArpSocket:
 
     def _send(self, packet: bytes) -> None:
         self._socket.sendto(packet, (self._parent, packets.ETHERTYPE, 0, 0, packets.BROADCAST_MAC))
+
+
+def who_has(link: str, address: IPv4Address) -> str:
+    """Return the MAC address that answers on a link of this thread's network namespace, "" without an answer.
+
+    Blocks for at most 1.2 s. Raises OSError when the link is missing or down.
+    """
+    arp = ArpSocket(link)
+    try:
+        arp.listen([address])
+        for _ in range(_ATTEMPTS):
+            arp.probe(address)
+            if answer := _answer(arp):
+                return answer
+        return ""
+    finally:
+        arp.close()
+
+
+def _answer(arp: ArpSocket) -> str:
+    until = time.monotonic() + _SECONDS
+    while (left := until - time.monotonic()) > 0:
+        select.select([arp], [], [], left)
+        if heard := arp.receive():
+            return heard[0].mac.hex(":")
+    return ""
+
+
+async def announce(process: Process, links: Sequence[DesiredInterface]) -> None:
+    """Announce the addresses of a container's links from inside, so that siblings on its parent hear it.
+
+    Raises OSError.
+    """
+    announcements = [
+        (link.name, packets.announcement(addresses.mac_bytes(link.mac_address), link.address.ip))
+        for link in links
+        if link.address
+    ]
+    if not announcements:
+        return
+    with await asyncio.to_thread(setns.inside, process, _open_any) as speaker:
+        for number in range(_ANNOUNCEMENTS):
+            await asyncio.sleep(_SECONDS_BETWEEN if number else 0)
+            for name, packet in announcements:
+                speaker.sendto(packet, (name, packets.ETHERTYPE, 0, 0, packets.BROADCAST_MAC))
+
+
+def _open_any() -> socket.socket:
+    """Open a socket in the current thread's network namespace; it stays in that namespace."""
+    return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)

@@ -1,18 +1,31 @@
-"""Finds the first processes of running containers for the metrics, with one request per start of a container."""
+"""What runs in containers: their first processes, for the metrics, and their output."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
-from controller.backends.base import RunningContainer
+from controller import errors
+from controller.backends.base import Identity, RunningContainer
 from controller.backends.docker.containers.inventory import Containers
 from controller.backends.docker.engine import failures
-from controller.backends.docker.engine.client import Engine
+from controller.backends.docker.engine.client import Engine, url
+from controller.backends.docker.engine.streams import payloads
 from controller.container_root import Process
+
+if TYPE_CHECKING:
+    from docker import APIClient
+    from requests import Response
+
+_MAX_TAIL = 10_000
 
 
 class Processes:
-    """Caches pids as long as the kernel confirms that they belong to their container."""
+    """Caches pids as long as the kernel confirms that they belong to their container.
+
+    So the metrics cost one request per start of a container.
+    """
 
     def __init__(self, engine: Engine, containers: Containers, install_id: str) -> None:
         self._engine = engine
@@ -35,3 +48,27 @@ class Processes:
         except failures.Refusal:
             return 0  # it exited meanwhile
         return int(document["State"].get("Pid") or 0)
+
+
+class Logs:
+    """Reads the output of runtimes, as bytes."""
+
+    def __init__(self, engine: Engine, containers: Containers) -> None:
+        self._engine = engine
+        self._containers = containers
+
+    async def read(self, identity: Identity, *, tail: int, follow: bool) -> AsyncIterator[bytes]:
+        """The last ``tail`` lines (at most 10,000), then new output. Raises errors.NotFoundError."""
+        container = await self._containers.current(identity)
+        if container is None:
+            raise errors.NotFoundError(
+                f"the runtime {identity.device_id} has no container", code=404, reason="NotFound"
+            )
+        wanted = {"stdout": 1, "stderr": 1, "tail": max(0, min(tail, _MAX_TAIL)), "follow": int(follow)}
+
+        def open_stream(client: APIClient) -> Response:
+            address = url(client, f"/containers/{container.id}/logs")
+            return client.get(address, params=wanted, stream=True, timeout=(5.0, None if follow else 60.0))
+
+        stream = await self._engine.logs(open_stream)
+        return stream if container.document["Config"].get("Tty") else payloads(stream)

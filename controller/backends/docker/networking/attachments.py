@@ -22,7 +22,7 @@ from controller.backends.docker.networking.endpoint_plan import Endpoint
 from controller.backends.docker.parts import Parts
 from controller.container_root import NONE, Process
 from controller.network import desired_interface, link_reconciler, resolver
-from controller.network.arp import announcement
+from controller.network.arp import sockets
 from controller.network.desired_interface import DesiredInterface
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class Attachments:
 async def _announce(process: Process, links: Sequence[DesiredInterface]) -> None:
     """Announce the addresses on the LAN, so that switches and neighbours learn them at once."""
     try:
-        await announcement.announce(process, links)
+        await sockets.announce(process, links)
     except OSError as error:
         log.info("Failed to announce addresses: %s", error.strerror)
 

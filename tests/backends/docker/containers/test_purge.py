@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from controller.backends.docker.containers import own_container
+from controller.backends.docker.containers import purge
 from tests.support.dockerd import Engine
 
 IDENTIFIER = "a" * 64
@@ -24,19 +24,19 @@ MOUNT = "612 590 8:1 /var/lib/docker/containers/{}/hostname /etc/hostname rw,rel
     ],
 )
 def test_the_container_is_identified_by_its_mounts(mounts: str, found: str) -> None:
-    assert own_container.identifier(mounts) == found
+    assert purge.own_container(mounts) == found
 
 
 async def test_nothing_is_removed_outside_of_a_container(tmp_path: Path) -> None:
     mountinfo = tmp_path / "mountinfo"
     mountinfo.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
-    assert not await own_container.remove("unix:///nonexistent", mountinfo)
+    assert not await purge.remove_own_container("unix:///nonexistent", mountinfo)
 
 
 async def test_without_an_engine_nothing_is_removed(tmp_path: Path) -> None:
     mountinfo = tmp_path / "mountinfo"
     mountinfo.write_text(MOUNT.format(IDENTIFIER))
-    assert not await own_container.remove(f"unix://{tmp_path}/none", mountinfo)
+    assert not await purge.remove_own_container(f"unix://{tmp_path}/none", mountinfo)
 
 
 @pytest.mark.docker
@@ -50,7 +50,7 @@ async def test_only_the_container_whose_first_process_we_are_is_removed(
         mountinfo = tmp_path / "mountinfo"
         mountinfo.write_text(MOUNT.format(container.id))
         pid = container.attrs["State"]["Pid"] if ours else 1
-        removed = await own_container.remove(engine.url, mountinfo, pid)
+        removed = await purge.remove_own_container(engine.url, mountinfo, pid)
         left = [found.id for found in await asyncio.to_thread(docker_client.containers.list)]
         assert removed is ours
         assert (container.id in left) is not ours
