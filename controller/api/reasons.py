@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from controller import names
+from controller import errors, names
 
 Outcome = Literal["ready", "waiting", "retry", "stalled", "condition", "event"]
+Failure = Literal["waiting", "retry", "stalled"]
+_ERRORS: dict[Failure, type[errors.ReconcileError]] = {
+    "waiting": errors.Waiting,
+    "retry": errors.Retry,
+    "stalled": errors.Stalled,
+}
 
 
 class Reason(NamedTuple):
@@ -232,6 +238,20 @@ TABLE: tuple[Reason, ...] = (
 def outcome(name: str) -> Outcome:
     """Return the kind of outcome that a reason belongs to."""
     return next(reason.outcome for reason in TABLE if reason.name == name)
+
+
+def failure(name: str) -> Failure:
+    """Return how a reconciliation goes on after this reason. Raises ValueError for a reason that ends none."""
+    match outcome(name):
+        case "waiting" | "retry" | "stalled" as kind:
+            return kind
+        case other:
+            raise ValueError(f"{name} is the reason of a {other}")
+
+
+def error(name: str, message: str) -> errors.ReconcileError:
+    """Return the error that ends a reconciliation for this reason. Raises ValueError for a reason that ends none."""
+    return _ERRORS[failure(name)](name, message)
 
 
 def meaning(name: str) -> str:

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from controller import errors
 from controller.api import reasons
 
 CHECK_SECRETS = "add or correct spec.imagePullSecrets, or the image's name"
 CHECK_IMAGE = "correct spec.image or spec.version"
 _LONGEST = 400  # characters of a message that a condition shows
-
-Kind = Literal["waiting", "retry", "stalled"]
-_ERRORS: dict[Kind, type[errors.ReconcileError]] = {
-    "waiting": errors.Waiting,
-    "retry": errors.Retry,
-    "stalled": errors.Stalled,
-}
 
 
 class Meaning(NamedTuple):
@@ -27,19 +19,6 @@ class Meaning(NamedTuple):
     pattern: str
     reason: str
     remedy: str
-
-    @property
-    def kind(self) -> Kind:
-        """The outcome of a reconciliation for this reason. Raises ValueError for a reason that ends none."""
-        match reasons.outcome(self.reason):
-            case "waiting" | "retry" | "stalled" as kind:
-                return kind
-            case other:
-                raise ValueError(f"{self.reason} is the reason of a {other}")
-
-    def error(self, message: str) -> errors.ReconcileError:
-        """The error that ends a reconciliation with this message."""
-        return _ERRORS[self.kind](self.reason, message)
 
 
 # Texts of registries, which engines and kubelets pass on.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from controller.api import runtimes
+from controller.api import reasons, runtimes
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,13 @@ class ObservedImage:
 class Blocker(NamedTuple):
     """Why a started runtime does not run yet, or a removed one still exists; ``reason`` is one of api/reasons.py."""
 
-    kind: Literal["waiting", "retry", "stalled"]
     reason: str
     message: str
+
+    @property
+    def kind(self) -> reasons.Failure:
+        """The outcome that the reason belongs to."""
+        return reasons.failure(self.reason)
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,8 @@ class Report:
 
 
 def of_reason(reason: str, message: str) -> Outcome:
-    """The outcome that a reason belongs to: stalled if it needs a person, else waiting."""
-    return Outcome("stalled" if reasons.outcome(reason) == "stalled" else "waiting", reason, message)
+    """The outcome that a reason belongs to. Raises ValueError for one that explains no failure."""
+    return Outcome(reasons.failure(reason), reason, message)
 
 
 def owned_by(owner: Mapping[str, Any]) -> Outcome:

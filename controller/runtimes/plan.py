@@ -19,7 +19,7 @@ from controller.runtimes import preconditions
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets.facet import Release
 from controller.runtimes.facets.table import FACETS
-from controller.runtimes.outcome import OperationName, Outcome
+from controller.runtimes.outcome import OperationName, Outcome, of_reason
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def make(desired: Desired, observed: Observed) -> Plan:
 
 
 def _acting(message: str, *steps: Step, operation: OperationName, restart: RestartIntent | None = None) -> Plan:
-    return Plan(Outcome("waiting", reasons.PROGRESSING, message), steps, operation, restart)
+    return Plan(of_reason(reasons.PROGRESSING, message), steps, operation, restart)
 
 
 def _untouchable(desired: Desired, observed: Observed) -> Outcome | None:
@@ -60,14 +60,14 @@ def _untouchable(desired: Desired, observed: Observed) -> Outcome | None:
     if desired.target.spec.paused:
         return Outcome("paused", reasons.PAUSED, "spec.paused is set: nothing is reconciled")
     if observed.neighbour:
-        return Outcome("stalled", reasons.NAME_TAKEN, observed.neighbour)
+        return of_reason(reasons.NAME_TAKEN, observed.neighbour)
     if observed.foreign:
-        return Outcome("stalled", reasons.NAME_TAKEN, f"The name is taken by {observed.foreign}: rename or remove it")
+        return of_reason(reasons.NAME_TAKEN, f"The name is taken by {observed.foreign}: rename or remove it")
     if observed.state == "paused":
-        return Outcome("stalled", reasons.CONTAINER_PAUSED, "The container is paused: run `docker unpause`")
+        return of_reason(reasons.CONTAINER_PAUSED, "The container is paused: run `docker unpause`")
     if observed.state in ("dead", "removing"):
         message = f"The engine is still removing a container ({observed.state})"
-        return Outcome(*(observed.blocker or ("waiting", reasons.PROGRESSING, message)))
+        return of_reason(*(observed.blocker or (reasons.PROGRESSING, message)))
     return None
 
 
@@ -195,7 +195,7 @@ def _current_outcome(desired: Desired, observed: Observed) -> Outcome:
     """The state of an existing container that no step can change now."""
     if desired.replacement_failed:
         message = "The new container did not run, so the old one was started again: correct the spec"
-        return Outcome("stalled", reasons.REPLACE_FAILED, desired.failure or message)
+        return of_reason(reasons.REPLACE_FAILED, desired.failure or message)
     if blocker := preconditions.to_run_as_asked(desired.target.spec, observed):
         return blocker
     if observed.health == "unhealthy":

@@ -56,10 +56,10 @@ def _drift(spec: RuntimeSpec, observed: Observed) -> Outcome | None:
 def _not_running(observed: Observed) -> Outcome | None:
     """Why a started runtime is not running."""
     if observed.blocker:
-        return Outcome(*observed.blocker)
+        return of_reason(*observed.blocker)
     if observed.state == "restarting":
         message = f"The program exited ({_end(observed)}) and is restarted"
-        return Outcome("retry", reasons.CRASHED, message)
+        return of_reason(reasons.CRASHED, message)
     return None
 
 

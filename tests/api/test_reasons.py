@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from controller import names
+from controller import errors, names
 from controller.api import reasons, restart_causes
 
+SOURCES = Path(names.__file__).parent
 DOCUMENT = Path(__file__).parents[2] / "docs" / "conditions.md"
 TABLES = pytest.mark.parametrize(("mark", "module"), [("reasons", reasons), ("causes", restart_causes)])
 
@@ -40,3 +41,32 @@ def test_the_documentation_describes_every_condition_type() -> None:
     assert {names.READY, names.CONFINED, names.CLOUD_CONNECTED} < types
     described = re.findall(r"^\| `(\w+)` \|", DOCUMENT.read_text().partition("## Reasons")[0], re.MULTILINE)
     assert set(described) == types
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        (reasons.PARENT_MISSING, errors.Waiting),
+        (reasons.IMAGE_PULL_FAILED, errors.Retry),
+        (reasons.IMAGE_REFUSED, errors.Stalled),
+    ],
+)
+def test_the_reason_decides_the_error(reason: str, error: type[errors.ReconcileError]) -> None:
+    made = reasons.error(reason, "it said no")
+
+    assert (type(made), made.reason, str(made)) == (error, reason, "it said no")
+
+
+def test_a_reason_that_ends_no_reconciliation_is_refused() -> None:
+    with pytest.raises(ValueError, match="event"):
+        reasons.error(reasons.CREATED, "it said no")
+
+
+RAISED = re.compile(r"errors\.(Waiting|Retry|Stalled)\(\s*reasons\.([A-Z_]+)")
+
+
+def test_every_raised_error_is_that_of_its_reason() -> None:
+    raised = {found for path in SOURCES.rglob("*.py") for found in RAISED.findall(path.read_text())}
+    assert ("Stalled", "REPLACE_FAILED") in raised
+    wrong = {(error, name) for error, name in raised if reasons.failure(getattr(reasons, name)) != error.lower()}
+    assert not wrong

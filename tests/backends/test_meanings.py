@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from controller import errors
 from controller.api import reasons
 from controller.backends import meanings
 from controller.backends.meanings import PULLS, Meaning
@@ -23,25 +22,6 @@ FALLBACK = Meaning("", reasons.STEP_FAILED, "retrying")
 )
 def test_the_first_matching_row_counts(text: str, reason: str) -> None:
     assert meanings.find(PULLS, text, FALLBACK).reason == reason
-
-
-@pytest.mark.parametrize(
-    ("reason", "error"),
-    [
-        (reasons.PARENT_MISSING, errors.Waiting),
-        (reasons.IMAGE_PULL_FAILED, errors.Retry),
-        (reasons.IMAGE_REFUSED, errors.Stalled),
-    ],
-)
-def test_the_reason_decides_the_error(reason: str, error: type[errors.ReconcileError]) -> None:
-    made = Meaning("", reason, "").error("it said no")
-
-    assert (type(made), made.reason, str(made)) == (error, reason, "it said no")
-
-
-def test_a_reason_that_ends_no_reconciliation_is_refused() -> None:
-    with pytest.raises(ValueError, match="event"):
-        Meaning("", reasons.CREATED, "").error("it said no")
 
 
 def test_a_message_is_one_short_line() -> None:

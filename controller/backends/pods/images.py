@@ -19,7 +19,6 @@ from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
 
 PULL = "pull"
-_OUTCOMES = {"stalled": errors.Stalled, "retry": errors.Retry}
 _PULL_REASONS = (reasons.IMAGE_PULL_FAILED, reasons.IMAGE_NOT_FOUND, reasons.IMAGE_REFUSED, reasons.DISK_FULL)
 
 
@@ -62,7 +61,7 @@ class Images:
                 return readings.pin(target.spec.image_reference, image_id)
             found = readings.blocker(pod, ())
             if found.reason in _PULL_REASONS or found.kind == "stalled":
-                raise _OUTCOMES[found.kind](found.reason, found.message)
+                raise reasons.error(found.reason, found.message)
 
     async def _until_gone(self, target: Target, name: str) -> None:
         _, gone = await self._workloads.wait_until(target.identity, lambda pod: pod is None, seconds=30, name=name)
@@ -73,7 +72,7 @@ class Images:
 def _is_decided(pod: Pod | None) -> bool:
     if pod is None or readings.program(pod).image_id:
         return True
-    return readings.blocker(pod, ()).kind in _OUTCOMES
+    return readings.blocker(pod, ()).kind != "waiting"
 
 
 def _body(target: Target, name: str, node: str) -> dict[str, Any]:

@@ -88,13 +88,13 @@ class Observer:
     async def _blocker(self, pod: Pod | None, state: str) -> Blocker | None:
         """Why it does not run although it should, still exists although it should not, or is in an unknown state."""
         if pod and pod.node and not pod.ready and (message := await self._workloads.unreachable_reason(pod.node)):
-            return Blocker("waiting", reasons.NODE_AWAY, message)
+            return Blocker(reasons.NODE_AWAY, message)
         if state == readings.STARTING:
             if pod is None:
-                return Blocker("waiting", reasons.PROGRESSING, "The cluster has not created the pod yet")
+                return Blocker(reasons.PROGRESSING, "The cluster has not created the pod yet")
             return readings.blocker(pod, await self._workloads.events(pod))
         if state == readings.REMOVING and pod and pod.node:
-            return Blocker("waiting", reasons.PROGRESSING, f"{pod.node} is terminating the pod")
+            return Blocker(reasons.PROGRESSING, f"{pod.node} is terminating the pod")
         return None
 
     async def _limits(self, target: Target, pod: Pod | None, desired: dict[str, Any]) -> runtimes.Resources:

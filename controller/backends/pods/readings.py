@@ -148,7 +148,7 @@ def blocker(pod: Pod, events: Sequence[Mapping[str, Any]]) -> Blocker:
     image = str(pod.container.get("image"))
     if meaning.reason in _OF_IMAGES and image not in text:
         text = f"{image}: {text}"
-    return Blocker(meaning.kind, meaning.reason, f"{text}; {meaning.remedy}" if meaning.remedy else text)
+    return Blocker(meaning.reason, f"{text}; {meaning.remedy}" if meaning.remedy else text)
 
 
 def pin(reference: str, image_id: str) -> str:

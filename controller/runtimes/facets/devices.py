@@ -14,7 +14,7 @@ from controller.backends.observation import Observed, ObservedDevice
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets import facet
 from controller.runtimes.facets.facet import Drift, Facet, Finding
-from controller.runtimes.outcome import Outcome, Report
+from controller.runtimes.outcome import Outcome, Report, of_reason
 
 
 def blocker(observed: Observed) -> Outcome | None:
@@ -23,7 +23,7 @@ def blocker(observed: Observed) -> Outcome | None:
     if missing is None:
         return None
     detail = f"the device of {missing.name} is missing" if missing.needs_new_container else missing.detail
-    return Outcome("waiting", reasons.DEVICE_MISSING, f"{detail}: plug it in")
+    return of_reason(reasons.DEVICE_MISSING, f"{detail}: plug it in")
 
 
 def drift(_spec: RuntimeSpec, observed: Observed) -> list[Drift]:

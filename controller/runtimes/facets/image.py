@@ -13,7 +13,7 @@ from controller.backends.base import Step
 from controller.backends.observation import Observed
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets.facet import Drift, Facet, Finding
-from controller.runtimes.outcome import Outcome, Report
+from controller.runtimes.outcome import Outcome, Report, of_reason
 
 
 def refusal(desired: Desired) -> Outcome | None:
@@ -21,7 +21,7 @@ def refusal(desired: Desired) -> Outcome | None:
     if desired.image_allowed:
         return None
     message = f"{desired.target.spec.image} is outside EDGE_IMAGE_PREFIXES: correct the image or the setting"
-    return Outcome("stalled", reasons.IMAGE_NOT_ALLOWED, message)
+    return of_reason(reasons.IMAGE_NOT_ALLOWED, message)
 
 
 def replaces(desired: Desired, observed: Observed, _made_from: RuntimeSpec) -> bool:

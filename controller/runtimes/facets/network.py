@@ -15,7 +15,7 @@ from controller.backends.observation import Observed, ObservedInterface, Observe
 from controller.runtimes.desired import Desired
 from controller.runtimes.facets import facet
 from controller.runtimes.facets.facet import Drift, Facet, Finding
-from controller.runtimes.outcome import Outcome, Report
+from controller.runtimes.outcome import Outcome, Report, of_reason
 
 
 def missing(observed: Observed) -> Outcome | None:
@@ -23,7 +23,7 @@ def missing(observed: Observed) -> Outcome | None:
     if not observed.network.missing_parents:
         return None
     absent = ", ".join(observed.network.missing_parents)
-    return Outcome("waiting", reasons.PARENT_MISSING, f"The host has no interface {absent} now: plug it in")
+    return of_reason(reasons.PARENT_MISSING, f"The host has no interface {absent} now: plug it in")
 
 
 def drift(spec: RuntimeSpec, observed: Observed) -> list[Drift]:

@@ -66,9 +66,9 @@ def outcome(refusal: Refusal, *, pulling: str = "") -> errors.ReconcileError:
     said = f"Docker said: {meanings.shortened(refusal.message)}"
     if pulling:
         found = meanings.find((*_PULLS, *_ANY), refusal.message, _PULL_FAILED)
-        return found.error(f"{pulling}: {said}; {found.remedy}")
+        return reasons.error(found.reason, f"{pulling}: {said}; {found.remedy}")
     found = meanings.find(_ANY, refusal.message, _MALFORMED if refusal.status == 400 else _FAILED)
-    return found.error(f"{said}; {found.remedy}")
+    return reasons.error(found.reason, f"{said}; {found.remedy}")
 
 
 def is_realtime_refusal(refusal: Refusal) -> bool:

@@ -67,7 +67,7 @@ class DedicatedInterfaces(Facet):
             return
         passthrough = (await self._passthrough.passthroughs()).get(name)
         if (passthrough is None or passthrough.owner != owner) and (blocker := await self._blocker(target, name)):
-            raise (errors.Waiting if blocker[0] == reasons.PARENT_MISSING else errors.Stalled)(*blocker)
+            raise reasons.error(*blocker)
         await self._passthrough.move_in(name, owner, process)
 
     async def recover(self, identity: Identity, process: Process) -> None:
