@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator
@@ -72,7 +72,7 @@ def _read_paths(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def _roles(value: tuple[Role, ...]) -> tuple[Role, ...]:
     if not value:
-        raise ValueError("name at least one of link, pods, node")
+        raise ValueError(f"name at least one of {', '.join(get_args(Role))}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Starts the embedded Kubernetes API, and creates clients for it or a cluster's API."""
+"""Starts the embedded Kubernetes API of a standalone host."""
 
 from __future__ import annotations
 
@@ -9,48 +9,41 @@ from contextlib import AsyncExitStack
 
 from controller import names
 from controller.api import claims, crds, kinds
-from controller.machinery.client import ApiClient
+from controller.disk import Disk
 from controller.machinery.endpoint import Endpoint
-from controller.manager.installation import Installation
 from controller.network.interfaces import HostInterfaces
 from controller.settings import Settings
-from controller.state import INSTALL_ID, KUBECONFIG, NODE_NAME
+from controller.state import INSTALL_ID, KUBECONFIG, NODE_NAME, State
 
 USER = "controller"
 
 
-def connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:
-    """Create a client of the API that is closed with ``stack``."""
-    client = ApiClient(endpoint)
-    stack.push_async_callback(client.close)
-    return client
-
-
-async def start(installation: Installation) -> Endpoint:
-    """Start the embedded API. Raises errors.SettingError."""
+async def start(
+    settings: Settings, state: State, disk: Disk, install_id: str, node_name: str, stack: AsyncExitStack
+) -> Endpoint:
+    """Serve until ``stack`` is closed; return the controller's own access. Raises errors.SettingError."""
     from controller.apiserver.server import ApiServer  # noqa: PLC0415 - not needed with a cluster
     from controller.apiserver.storage.database_options import DatabaseOptions  # noqa: PLC0415 - as above
 
-    settings = installation.settings
     server = ApiServer(
-        installation.state.directory,
+        state.directory,
         settings.api_listen.host,
         settings.api_listen.port,
         crds.manifests(),
         settings.namespace,
         addresses=_addresses(settings) if settings.api_expose else tuple,
         database_options=DatabaseOptions(
-            {INSTALL_ID: installation.install_id, NODE_NAME: installation.node_name},
-            installation.disk,
-            {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": installation.node_name},
+            {INSTALL_ID: install_id, NODE_NAME: node_name},
+            disk,
+            {"apiVersion": names.API_VERSION, "kind": kinds.EDGE_NODES.kind, "name": node_name},
             backup_required=not settings.upgrade_without_backup,
-            witness=installation.state.directory / KUBECONFIG,
+            witness=state.directory / KUBECONFIG,
         ),
     )
     server.advise(kinds.RUNTIMES.qualified, claims.warnings)
     await server.start()
-    installation.stack.push_async_callback(server.stop)
-    await asyncio.to_thread(server.write_kubeconfig, installation.state.directory / KUBECONFIG)
+    stack.push_async_callback(server.stop)
+    await asyncio.to_thread(server.write_kubeconfig, state.directory / KUBECONFIG)
     credentials = await asyncio.to_thread(server.credentials, USER)
     # Use the token: the certificate is renewed each year, but a client reads it only once.
     return Endpoint(server.url, ca_file=credentials.ca, token=credentials.token)

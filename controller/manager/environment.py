@@ -1,50 +1,178 @@
-"""The differences between a standalone host and a cluster: the API, and where the identity is stored."""
+"""What every role is built from: the identity of this process, its Kubernetes API, and what all roles share.
+
+A standalone host and a cluster differ only here, and in the roles that run (roles.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
+from controller import errors
+from controller.backends.docker.engine.limits import EngineLimits
+from controller.disk import Disk
+from controller.health import Liveness
 from controller.machinery.client import ApiClient
 from controller.machinery.endpoint import Endpoint, from_cluster
 from controller.manager import embedded_api
-from controller.manager.cloud_link import RetirementOnDisk, RetirementStore
-from controller.manager.installation import Installation, identify
+from controller.metrics.host import HostReading
+from controller.metrics.prometheus import Metrics
+from controller.node_api.node import NodeDirectory
 from controller.nodes.cluster.installation_config import InstallationConfig
+from controller.nodes.link_status import LinkStatus
 from controller.settings import Settings
 from controller.state import State
+from controller.systemd import Notifier
+
+log = logging.getLogger(__name__)
+
+
+class RetirementStore(Protocol):
+    """Persistent flag that ``delete_orchestrator`` retired the agent."""
+
+    async def retired(self) -> bool:
+        """Return whether the agent is retired."""
+
+    async def retire(self) -> None:
+        """Keep the link down from now on."""
+
+
+class RetirementOnDisk:
+    """Stores the retirement of a standalone host."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def retired(self) -> bool:
+        """Return whether the agent is retired."""
+        return await asyncio.to_thread(lambda: self._state.retired)
+
+    async def retire(self) -> None:
+        """Retire the agent."""
+        await asyncio.to_thread(self._state.retire)
+
+
+class Shutdown:
+    """The end of this process: ``request`` may be called from a signal handler, any number of times."""
+
+    def __init__(self) -> None:
+        self._requested = asyncio.Event()
+        self.forget = False
+
+    def request(self, *, forget: bool = False) -> None:
+        """Stop the process; with ``forget``, remove the state too, because nothing is left to serve."""
+        self.forget = self.forget or forget
+        self._requested.set()
+
+    async def wait(self) -> None:
+        """Wait for the first request."""
+        await self._requested.wait()
 
 
 @dataclass(frozen=True)
-class Environment:
-    """The installation, its API, and the store of a retirement."""
+class Installation:
+    """Settings, identity and API of this process; ``disk`` is that of its state."""
 
-    installation: Installation
+    settings: Settings
+    state: State
+    disk: Disk
+    install_id: str
+    node_name: str
     endpoint: Endpoint
     api: ApiClient
     retirement_store: RetirementStore
 
+    @property
+    def embedded(self) -> bool:
+        """Whether the Kubernetes API is the embedded one, which means that this is the only node."""
+        return self.settings.api == "embedded"
 
-async def standalone(settings: Settings, state: State, stack: AsyncExitStack) -> Environment:
+
+class Nodes(NamedTuple):
+    """The nodes that the cloud's commands query; ``reading`` is their sum, for the heartbeat."""
+
+    directory: NodeDirectory
+    reading: Callable[[], HostReading]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The argument of every role. ``stack`` closes what the role opens, after its controllers have ended.
+
+    ``nodes`` comes from an earlier role: this host, or the nodes of the cluster.
+    """
+
+    installation: Installation
+    stack: AsyncExitStack
+    liveness: Liveness
+    metrics: Metrics
+    notifier: Notifier
+    link_status: LinkStatus
+    shutdown: Shutdown
+    limits: EngineLimits
+    nodes: Nodes | None = None
+
+    def beat(self, name: str, within: float) -> Callable[[], None]:
+        """Return the function that the loop ``name`` calls every ``within`` seconds, until the stack is closed."""
+        self.stack.callback(self.liveness.forget, name)
+        return self.liveness.expect(name, within)
+
+
+async def standalone(settings: Settings, state: State, stack: AsyncExitStack) -> Installation:
     """Start the embedded API. Raises errors.SettingError."""
-    installation = await identify(settings, state, stack, None)
-    endpoint = await embedded_api.start(installation)
-    return Environment(installation, endpoint, embedded_api.connect(endpoint, stack), RetirementOnDisk(state))
+    install_id, node_name = await _identify(settings, state, None)
+    disk = Disk(state.directory)
+    endpoint = await embedded_api.start(settings, state, disk, install_id, node_name, stack)
+    api = _connect(endpoint, stack)
+    return Installation(settings, state, disk, install_id, node_name, endpoint, api, RetirementOnDisk(state))
 
 
 async def in_cluster(
-    settings: Settings, state: State, stack: AsyncExitStack, environment: Mapping[str, str], stopping: asyncio.Event
-) -> Environment | None:
+    settings: Settings, state: State, stack: AsyncExitStack, variables: Mapping[str, str], shutdown: Shutdown
+) -> Installation | None:
     """Use a cluster's API, waiting until it answers; None if stopped before. Raises errors.SettingError."""
-    endpoint = from_cluster(environment)
-    api = embedded_api.connect(endpoint, stack)
+    endpoint = from_cluster(variables)
+    api = _connect(endpoint, stack)
     config = InstallationConfig(api, settings.namespace)
-    identifying = asyncio.create_task(identify(settings, state, stack, config.install_id))
-    stopped = asyncio.create_task(stopping.wait())
+    identifying = asyncio.create_task(_identify(settings, state, config.install_id))
+    stopped = asyncio.create_task(shutdown.wait())
     await asyncio.wait({identifying, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if identifying.cancel():  # it had not finished
         return None
-    return Environment(identifying.result(), endpoint, api, config)
+    return Installation(settings, state, Disk(state.directory), *identifying.result(), endpoint, api, config)
+
+
+def _connect(endpoint: Endpoint, stack: AsyncExitStack) -> ApiClient:
+    client = ApiClient(endpoint)
+    stack.push_async_callback(client.close)
+    return client
+
+
+async def _identify(
+    settings: Settings, state: State, agree: Callable[[str | None], Awaitable[str]] | None
+) -> tuple[str, str]:
+    """Return install id and node name, which are fixed at the first start.
+
+    ``agree`` returns the id that all processes of an installation share, given the one that this process prefers.
+    """
+    preferred = await asyncio.to_thread(_agent_id, settings)
+    if agree is not None and not await asyncio.to_thread(state.known_install_id):
+        preferred = await agree(preferred)
+    install_id = await asyncio.to_thread(state.install_id, preferred)
+    return install_id, await asyncio.to_thread(state.node_name, settings.node_name)
+
+
+def _agent_id(settings: Settings) -> str | None:
+    """Return the CN of the client certificate, even of an invalid one, as it only serves as a name."""
+    from controller.cloud import identity  # noqa: PLC0415 - loads cryptography; in a thread while the API starts
+
+    try:
+        return identity.agent_id(settings.client_cert)
+    except errors.IdentityError as error:
+        log.debug("No agent id yet: %s", error)
+        return None

@@ -1,10 +1,10 @@
-"""Builds and starts the link role: the cloud's commands and the heartbeat."""
+"""Builds the link role: the cloud's commands, the heartbeat, and the end of both with delete_orchestrator."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 
 from controller.cloud import topics
@@ -26,75 +26,114 @@ from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
 from controller.cloud.link import Link, LinkState
 from controller.machinery.client import ApiClient
-from controller.manager.installation import Installation
+from controller.manager.environment import Environment, Nodes
 from controller.metrics import host
-from controller.metrics.host import HostReading
-from controller.metrics.prometheus import Metrics
 from controller.node_api.node import NodeDirectory
 
-
-@dataclass(frozen=True)
-class LinkPart:
-    """Everything behind the link: the topics, and what executes them."""
-
-    topics: Sequence[topics.Topic]
-    journal: Journal
-    executor: Executor
-    retirement: Retirement
+log = logging.getLogger(__name__)
 
 
-def build(installation: Installation, api: ApiClient, nodes: NodeDirectory, hooks: RetirementHooks) -> LinkPart:
-    """Build the part without starting it."""
-    journal = Journal(api, installation.settings.namespace, partial(DigestKey.load, installation.settings.client_key))
-    executor = Executor(journal, installation.settings.command_seconds)
-    retirement = Retirement(api, journal, hooks)
-    return LinkPart(topics.table(_commands(installation, api, nodes, retirement)), journal, executor, retirement)
+class CloudLink:
+    """The parts of the role. There is no link without a cloud, or once the agent is ``retired``."""
+
+    def __init__(self, environment: Environment, nodes: Nodes, *, retired: bool) -> None:
+        installation, settings = environment.installation, environment.installation.settings
+        self._environment = environment
+        self._nodes = nodes
+        self._connected = False
+        self.journal = Journal(installation.api, settings.namespace, partial(DigestKey.load, settings.client_key))
+        self._executor = Executor(self.journal, settings.command_seconds)
+        self.retirement = Retirement(installation.api, self.journal, RetirementHooks(self._retire, self._shut_down))
+        self.link = self._link() if settings.cloud_url and not retired else None
+        environment.link_status.retired = retired
+        if self.link:
+            environment.link_status.observe(self.link.state)
+
+    async def stop(self) -> None:
+        """Stop the link before the commands, so that no more of them arrive."""
+        if self.link:
+            await self.link.stop()
+        await self.retirement.stop()
+        await self._executor.stop()
+
+    def _link(self) -> Link:
+        settings, metrics = self._environment.installation.settings, self._environment.metrics
+        return Link(
+            settings.cloud_url,
+            partial(Identity.load, settings.client_cert, settings.client_key, settings.cloud_ca),
+            Dispatcher(topics.table(self._commands()), self._executor, settings.contracts, metrics.observe_command),
+            Heartbeat(
+                lambda agent_id: host.heartbeat(agent_id, self._nodes.reading(), time.time()),
+                settings.heartbeat_seconds,
+                metrics.heartbeat_sent,
+            ),
+            self._observe,
+        )
+
+    def _commands(self) -> topics.Commands:
+        settings = self._environment.installation.settings
+        return commands(
+            self._environment.installation.api,
+            self._nodes.directory,
+            self.retirement,
+            Blueprint(
+                namespace=settings.namespace,
+                image=settings.runtime_image,
+                version=settings.runtime_version,
+                template=settings.runtime_template,
+            ),
+            Reads(settings.runtime_reads),
+            settings.command_seconds,
+        )
+
+    def _observe(self, state: LinkState) -> None:
+        if state.connected != self._connected:
+            self._connected = state.connected
+            self._environment.metrics.cloud_connected(state.connected)
+            self._environment.notifier.status(
+                "connected to the cloud" if state.connected else "the link to the cloud is down"
+            )
+        self._environment.link_status.observe(state)
+
+    async def _retire(self) -> None:
+        await self._environment.installation.retirement_store.retire()
+        self._environment.link_status.retired = True
+
+    async def _shut_down(self, others_remain: bool) -> None:
+        """After delete_orchestrator, keep serving Runtimes of other origins, or end and leave nothing behind."""
+        if not others_remain and self._environment.installation.embedded:
+            log.info("Retired; nothing is left to serve")
+            self._environment.shutdown.request(forget=True)
+            return
+        log.info("Retired; the remaining Runtimes and nodes are still served, without the cloud")
+        if self.link:
+            await self.link.stop()
 
 
-def start(
-    installation: Installation,
-    part: LinkPart,
-    metrics: Metrics,
-    reading: Callable[[], HostReading],
-    on_state: Callable[[LinkState], None],
-) -> Link:
-    """Connect to the cloud and serve its commands."""
-    settings = installation.settings
-    dispatcher = Dispatcher(part.topics, part.executor, settings.contracts, metrics.observe_command)
-    link = Link(
-        settings.cloud_url,
-        partial(Identity.load, settings.client_cert, settings.client_key, settings.cloud_ca),
-        dispatcher,
-        Heartbeat(
-            lambda agent_id: host.heartbeat(agent_id, reading(), time.time()),
-            settings.heartbeat_seconds,
-            metrics.heartbeat_sent,
-        ),
-        on_state,
-    )
-    for stop in (part.executor.stop, part.retirement.stop, link.stop):
-        installation.stack.push_async_callback(stop)
-    installation.supervisor.start("the orchestrator's deletion", part.retirement.resume)
-    installation.supervisor.start("the cloud link", link.run)
-    return link
+async def build(environment: Environment) -> CloudLink:
+    """Build the role on the nodes of an earlier one. Raises errors.ApiError if the retirement cannot be read."""
+    if environment.nodes is None:
+        raise RuntimeError("the link needs nodes: a role before it has to provide them")
+    retired = await environment.installation.retirement_store.retired()
+    return CloudLink(environment, environment.nodes, retired=retired)
 
 
-def _commands(
-    installation: Installation, api: ApiClient, nodes: NodeDirectory, retirement: Retirement
+def commands(
+    api: ApiClient,
+    nodes: NodeDirectory,
+    retirement: Retirement,
+    blueprint: Blueprint,
+    reads: Reads,
+    seconds: float,
+    clock: Callable[[], float] = time.time,
 ) -> topics.Commands:
-    settings = installation.settings
-    devices = Devices(api, settings.namespace)
-    blueprint = Blueprint(
-        namespace=settings.namespace,
-        image=settings.runtime_image,
-        version=settings.runtime_version,
-        template=settings.runtime_template,
-    )
+    """Build the implementations of all topics; ``seconds`` is the time limit for an answer."""
+    devices = Devices(api, blueprint.namespace)
     return topics.Commands(
         lifecycle=Lifecycle(api, devices, blueprint, nodes, retirement.in_progress),
         power=Power(api, devices),
-        forwarding=Forwarding(devices, nodes, Reads(settings.runtime_reads), settings.command_seconds),
-        status=DeviceStatus(devices, nodes, retirement.progress),
+        forwarding=Forwarding(devices, nodes, reads, seconds),
+        status=DeviceStatus(devices, nodes, retirement.progress, clock),
         consumption=Consumption(devices, nodes),
         hardware=Hardware(api, nodes),
         retirement=retirement,

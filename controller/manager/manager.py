@@ -1,4 +1,4 @@
-"""The whole controller: starts the API, then the parts of its roles, and stops them in reverse order.
+"""The whole controller: starts the API, then the roles of this process (roles.py), and stops them in reverse order.
 
 Only an unusable setting fails the start. A missing certificate, cloud or engine is waited for.
 """
@@ -7,31 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
-from controller import __version__
+from controller import __version__, names
 from controller.backends.docker.engine.limits import LIMITS, EngineLimits
-from controller.cloud.link import LinkState
+from controller.health import Liveness
 from controller.machinery import kinds as core_kinds
 from controller.machinery.controller import Controller
-from controller.manager import environment, leader
-from controller.manager.cloud_link import CloudLinkManager
-from controller.manager.environment import Environment
-from controller.manager.installation import Installation
-from controller.metrics.prometheus import Metrics
-from controller.metrics.prometheus import Sources as MetricsSources
+from controller.machinery.leader_election import Election
+from controller.manager import environment, roles
+from controller.manager.environment import Environment, Installation, Shutdown
+from controller.manager.roles import Part, Role
+from controller.metrics.prometheus import Metrics, Sources
 from controller.metrics.server import Check, StatusServer
-from controller.nodes.cluster.cloud_status_publisher import CloudStatusPublisher
-from controller.nodes.cluster.directory import ClusterNodeDirectory
 from controller.nodes.disks import STATE
-from controller.nodes.single_node import SingleNode
+from controller.nodes.link_status import LinkStatus
 from controller.settings import Settings
 from controller.state import State
 from controller.systemd import Notifier
 
-LOOP_SECONDS = 20.0
+LOOP_SECONDS = 20.0  # time without a heartbeat after which the main loop counts as stuck
 LOOP_BEAT_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
@@ -41,134 +41,77 @@ class Manager:
     """One run of the controller. ``stop`` may be called from a signal handler, any number of times."""
 
     def __init__(
-        self, settings: Settings, state: State, environment: Mapping[str, str], limits: EngineLimits = LIMITS
+        self, settings: Settings, state: State, variables: Mapping[str, str], limits: EngineLimits = LIMITS
     ) -> None:
-        self._limits = limits
         self._settings = settings
         self._state = state
-        self._environment = environment
-        self._notifier = Notifier(environment)
-        self._stopping = asyncio.Event()
-        self._forget = False
+        self._variables = variables
+        self._limits = limits
+        self._notifier = Notifier(variables)
+        self._shutdown = Shutdown()
 
     def stop(self) -> None:
         """Make ``run`` stop properly; the runtimes keep running."""
-        self._stopping.set()
+        self._shutdown.request()
 
     async def run(self) -> None:
         """Serve until stopped. Raises errors.SettingError when a setting cannot be used."""
         async with AsyncExitStack() as stack:
-            env = await self._environment_for(stack)
-            if env is not None:
-                await self._start(env)
-                installation = env.installation
-                self._notifier.ready(f"serving as {installation.node_name}")
-                roles = ", ".join(self._settings.roles)
-                log.info(
-                    "Started as node %s (install id %s, roles %s)",
-                    installation.node_name,
-                    installation.install_id,
-                    roles,
-                )
-            await self._stopping.wait()
+            installation = await self._install(stack)
+            if installation is not None:
+                await self._start(self._environment(installation, stack))
+                self._report_start(installation)
+            await self._shutdown.wait()
             self._notifier.stopping()
         log.info("Stopped; the runtimes keep running")
-        if self._forget:
+        if self._shutdown.forget:
             await self._remove_everything()
 
-    async def _environment_for(self, stack: AsyncExitStack) -> Environment | None:
+    async def _install(self, stack: AsyncExitStack) -> Installation | None:
         if self._settings.api == "embedded":
             return await environment.standalone(self._settings, self._state, stack)
-        return await environment.in_cluster(self._settings, self._state, stack, self._environment, self._stopping)
+        return await environment.in_cluster(self._settings, self._state, stack, self._variables, self._shutdown)
+
+    def _environment(self, installation: Installation, stack: AsyncExitStack) -> Environment:
+        disk = installation.disk
+        sources = Sources(host=None, containers=dict, runtimes=dict, disks=lambda: {STATE: disk.fault})
+        return Environment(
+            installation=installation,
+            stack=stack,
+            liveness=Liveness(),
+            metrics=Metrics(__version__, sources),
+            notifier=self._notifier,
+            link_status=LinkStatus(self._settings.cloud_url),
+            shutdown=self._shutdown,
+            limits=self._limits,
+        )
 
     async def _start(self, env: Environment) -> None:
-        if "node" in self._settings.roles:
-            await self._start_node(env)
-        else:
-            await self._start_leader(env)
-        self._start_watchdog(env.installation)
+        """Start the roles of the process, and last the port that reports its health."""
+        own = Role("process", self._process, standalone="process", cluster="process")
+        checks = await roles.start([own, *roles.chosen(self._settings, "process")], env)
+        listen = self._settings.http_listen
+        server = StatusServer(listen.host, listen.port, env.liveness, checks, env.metrics)
+        await server.start()
+        env.stack.push_async_callback(server.stop)
 
-    async def _start_node(self, env: Environment) -> None:
-        """Start the node role, and the other roles of this process."""
-        from controller.manager import node, node_role  # noqa: PLC0415 - import Docker and kopf, which only nodes need
-
-        installation = env.installation
-        node_part = await node.start(installation, env.api, self._limits)
-        installation.stack.push_async_callback(installation.supervisor.stop)
-        only = SingleNode(installation.node_name, node_part.local, "Docker")
-        fleet = None if installation.embedded else self._fleet(env)
-        cloud_link = CloudLinkManager(installation, env.api, fleet or only, env.retirement_store, self._end_process)
-        host = await node_role.start(env, node_part, cloud_link)
-        observe = self._observer(host.metrics, host.status.controller.trigger)
-        if fleet is None:
-            await cloud_link.open(installation, host.metrics, lambda: node_part.sampler.host, observe)
-        elif installation.can_lead:
-            self._start_election(env, fleet, cloud_link, host.metrics)
-        checks = node_role.start_operator(env, host)
-        await _start_http(installation, host.metrics, {"api": _api_check(env), **checks})
-
-    async def _start_leader(self, env: Environment) -> None:
-        """Start a process without the node role."""
-        installation, fleet = env.installation, self._fleet(env)
-        installation.stack.push_async_callback(installation.supervisor.stop)
-        cloud_link = CloudLinkManager(installation, env.api, fleet, env.retirement_store, self._end_process)
-        sources = MetricsSources(
-            host=None, containers=dict, runtimes=dict, disks=lambda: {STATE: installation.disk.fault}
-        )
-        metrics = Metrics(__version__, sources)
-        self._start_election(env, fleet, cloud_link, metrics)
-        await _start_http(installation, metrics, {"api": _api_check(env)})
-
-    def _fleet(self, env: Environment) -> ClusterNodeDirectory:
-        fleet = ClusterNodeDirectory(env.api, self._settings.node_token, pods="pods" in self._settings.roles)
-        env.installation.stack.push_async_callback(fleet.close)
-        return fleet
-
-    def _start_election(
-        self, env: Environment, fleet: ClusterNodeDirectory, cloud_link: CloudLinkManager, metrics: Metrics
-    ) -> None:
-        publisher = CloudStatusPublisher(env.api, cloud_link.cloud)
-        observe = self._observer(metrics, publisher.controller.trigger)
-
-        async def lead(term: Installation) -> None:
-            if "pods" in self._settings.roles:
-                from controller.manager import pods  # noqa: PLC0415 - only needed for the pods role
-
-                pods.start(term, env.endpoint, env.api, metrics)
-            if "link" in self._settings.roles:
-                await cloud_link.open(term, metrics, lambda: fleet.reading.host, observe)
-                term.supervisor.start("the cloud status publisher", publisher.controller.run)
-
-        leader.start(env.installation, env.api, fleet, lead)
-
-    def _observer(self, metrics: Metrics, trigger: Callable[[], None]) -> Callable[[LinkState], None]:
-        """Return a callback for when the link comes up, goes down, or stays down for another reason."""
-        before = LinkState()
-
-        def observe(state: LinkState) -> None:
-            nonlocal before
-            if state.connected != before.connected:
-                metrics.cloud_connected(state.connected)
-                self._notifier.status("connected to the cloud" if state.connected else "the link to the cloud is down")
-            if (state.connected, state.last_error) != (before.connected, before.last_error):
-                trigger()
-            before = state
-
-        return observe
-
-    def _start_watchdog(self, installation: Installation) -> None:
-        beat = installation.liveness.expect("the main loop", LOOP_SECONDS)
-
+    async def _process(self, env: Environment) -> Part:
+        """The part of every process: its watchdog and, with roles that only a leader has, the election."""
+        beat = env.beat("the main loop", LOOP_SECONDS)
         alive = Controller("prove that the loop runs", partial(asyncio.sleep, 0), period=LOOP_BEAT_SECONDS, beat=beat)
-        feed = partial(self._notifier.feed_watchdog, installation.liveness.stale)
+        feed = partial(self._notifier.feed_watchdog, env.liveness.stale)
         watchdog = Controller("feed the watchdog", feed, period=self._notifier.watchdog_seconds / 2 or None)
-        installation.supervisor.start("the main loop's heartbeat", alive.run)
-        installation.supervisor.start("systemd's watchdog", watchdog.run)
+        controllers = {"the main loop's heartbeat": alive.run, "systemd's watchdog": watchdog.run}
+        if rows := roles.chosen(self._settings, "term"):
+            candidate = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+            election = Election(env.installation.api, self._settings.namespace, names.LEADER_LEASE, candidate)
+            controllers["the leader election"] = partial(election.run, partial(_term, rows, env))
+        return Part(controllers, {"api": _api_check(env.installation)})
 
-    async def _end_process(self) -> None:
-        """End the process and remove the state, because nothing is left to serve."""
-        self._forget = True
-        self.stop()
+    def _report_start(self, installation: Installation) -> None:
+        name, roles_text = installation.node_name, ", ".join(self._settings.roles)
+        self._notifier.ready(f"serving as {name}")
+        log.info("Started as node %s (install id %s, roles %s)", name, installation.install_id, roles_text)
 
     async def _remove_everything(self) -> None:
         from controller.backends.docker.containers import purge  # noqa: PLC0415 - only after delete_orchestrator
@@ -177,17 +120,18 @@ class Manager:
         await purge.remove_own_container(self._settings.docker_host)
 
 
-def _api_check(env: Environment) -> Check:
+@asynccontextmanager
+async def _term(rows: Sequence[Role], env: Environment) -> AsyncIterator[None]:
+    """Run the leader's roles for one term."""
+    async with AsyncExitStack() as stack:
+        await roles.start(rows, replace(env, stack=stack))
+        yield
+
+
+def _api_check(installation: Installation) -> Check:
     """Return a check that the API answers."""
 
     async def kubernetes() -> None:
-        await env.api.get(core_kinds.NAMESPACES, env.installation.settings.namespace)
+        await installation.api.get(core_kinds.NAMESPACES, installation.settings.namespace)
 
     return kubernetes
-
-
-async def _start_http(installation: Installation, metrics: Metrics, checks: Mapping[str, Check]) -> None:
-    listen = installation.settings.http_listen
-    server = StatusServer(listen.host, listen.port, installation.liveness, checks, metrics)
-    await server.start()
-    installation.stack.push_async_callback(server.stop)

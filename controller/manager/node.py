@@ -1,149 +1,231 @@
-"""Builds and starts the node's parts: backend, sampler, reconciling."""
+"""Builds the node role: runs this host's runtimes with Docker, measures the host, and reports its EdgeNode."""
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+import socket
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlsplit
 
-from controller import boottime
+from controller import __version__, boottime
+from controller.api import kinds, reasons
+from controller.api.edgenodes import NodeApi
 from controller.backends.docker.backend import DockerBackend
-from controller.backends.docker.engine.limits import EngineLimits
 from controller.backends.docker.host_services import HostServices
-from controller.backends.protocol import Backend
 from controller.devices.serial import Roots, SerialDevices
-from controller.machinery.client import ApiClient
-from controller.machinery.endpoint import Endpoint
-from controller.manager import runtime_operator
-from controller.manager.installation import Installation
+from controller.machinery.event_recorder import Subject
+from controller.manager.environment import Environment
 from controller.manager.runtime_operator import RuntimeOperator
 from controller.metrics.archive import Archive
 from controller.metrics.containers import ContainerReader
-from controller.metrics.disks import Disks
+from controller.metrics.disks import Disks as MountedDisks
 from controller.metrics.history import History
 from controller.metrics.history_store import HistoryStore
-from controller.metrics.host import HostReader
-from controller.metrics.prometheus import Metrics
+from controller.metrics.host import HostReader, HostReading
+from controller.metrics.prometheus import Sources as MetricsSources
 from controller.metrics.sampler import Sampler
 from controller.network import changes
 from controller.network.arp.guard import AddressGuard
 from controller.network.dhcp.lease_manager import LeaseManager
 from controller.network.interface_passthrough import InterfacePassthrough
 from controller.network.interfaces import HostInterfaces
+from controller.nodes import disks
+from controller.nodes.cluster import certificate
+from controller.nodes.cluster.node_authorizer import NodeAuthorizer
+from controller.nodes.cluster.node_lease import NodeLease
+from controller.nodes.cluster.node_server import NodeServer
 from controller.nodes.container_tracker import ContainerTracker
+from controller.nodes.disks import Disks
+from controller.nodes.edgenode_status import EdgeNodePublisher, Sources
+from controller.nodes.kubernetes_node import KubernetesNode
 from controller.nodes.local_node import LocalNode
+from controller.nodes.pod_containers import PodContainers
 from controller.nodes.proxy import Proxy
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import DeviceChanges, EngineEvents, NetworkChanges, RuntimeChanges
-from controller.runtimes.operator.thread import OperatorThread
-from controller.runtimes.result import RuntimeQueue
 from controller.runtimes.scope import Scope
-from controller.state import LEASES, PASSTHROUGH
+from controller.state import LEASES, METRICS, PASSTHROUGH
 
-SAMPLER_SECONDS = 60.0  # time without a heartbeat after which its loop counts as stuck
+SAMPLER_SECONDS = 60.0  # time without a heartbeat after which a loop counts as stuck
+LEASE_SECONDS = 60.0
+
+
+class Host:
+    """The host of this process: its engine, devices, network and usage."""
+
+    def __init__(self, environment: Environment) -> None:
+        installation, settings, stack = environment.installation, environment.installation.settings, environment.stack
+        self.leases = LeaseManager(installation.state.directory / LEASES)
+        stack.callback(self.leases.close)
+        self.guard = AddressGuard(enabled=settings.address_probe)
+        stack.callback(self.guard.close)
+        self.devices = SerialDevices(Roots(settings.dev_dir, settings.sys_dir))
+        self.passthrough = InterfacePassthrough(installation.state.directory / PASSTHROUGH)
+        self.backend = DockerBackend(
+            settings.docker_host,
+            installation.install_id,
+            settings.internal_pool,
+            HostServices(self.leases, self.guard, self.passthrough, lambda: self.devices.current),
+            pids_limit=settings.pids_limit,
+            limits=environment.limits,
+        )
+        stack.callback(self.backend.close)
+        history = History()
+        beat = environment.beat("the metrics sampler", SAMPLER_SECONDS)
+        self.sampler = Sampler(HostReader(MountedDisks()), ContainerReader(), history, beat=beat)
+        self.history = HistoryStore(history, Archive(installation.state.directory / METRICS))
+        self.interfaces = HostInterfaces(settings.internal_pool)
+        self.local = self._local(stack)
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Take the first readings, so that they are available."""
+        await self.devices.refresh()
+        await self.sampler.start()
+        stack.push_async_callback(self.sampler.stop)
+        stack.push_async_callback(self.history.stop)
+
+    def reading(self) -> HostReading:
+        """Return the latest usage of the host."""
+        return self.sampler.host
+
+    def _local(self, stack: AsyncExitStack) -> LocalNode:
+        proxy = Proxy()
+        stack.push_async_callback(proxy.close)
+        return LocalNode(
+            self.sampler,
+            self.interfaces,
+            proxy,
+            self.backend.foreign_container,
+            self.passthrough.interfaces,
+            lambda: self.devices.current,
+        )
 
 
 @dataclass(frozen=True)
-class NodePart:
-    """The node's parts that others use."""
+class NodeAgent:
+    """What a node needs in a cluster only. ``address`` is where the leader queries it, for the EdgeNode."""
 
-    backend: DockerBackend
-    leases: LeaseManager
-    guard: AddressGuard
-    devices: SerialDevices
-    tracking: ContainerTracker
-    sampler: Sampler
-    interfaces: HostInterfaces
-    local: LocalNode
+    lease: NodeLease
+    pods: PodContainers
+    address: NodeApi
 
 
-async def start(installation: Installation, api: ApiClient, limits: EngineLimits) -> NodePart:
-    """Start measuring; nothing is reconciled yet."""
-    settings = installation.settings
-    leases = LeaseManager(installation.state.directory / LEASES)
-    installation.stack.callback(leases.close)
-    guard = AddressGuard(enabled=settings.address_probe)
-    installation.stack.callback(guard.close)
-    installation.supervisor.start("the address guard", guard.check)
-    devices = SerialDevices(Roots(settings.dev_dir, settings.sys_dir))
-    await devices.refresh()
-    passthrough = InterfacePassthrough(installation.state.directory / PASSTHROUGH)
-    host = HostServices(leases, guard, passthrough, lambda: devices.current)
-    backend = DockerBackend(
-        settings.docker_host,
-        installation.install_id,
-        settings.internal_pool,
-        host,
-        pids_limit=settings.pids_limit,
-        limits=limits,
+class Node:
+    """The parts of the role; roles.py lists those that run. ``agent`` is None on a standalone host."""
+
+    def __init__(self, environment: Environment, host: Host, agent: NodeAgent | None) -> None:
+        installation = environment.installation
+        self.host, self.agent = host, agent
+        self.tracker = ContainerTracker((host.backend, *([agent.pods] if agent else [])), host.sampler)
+        contact = EngineContact()
+        scope = Scope("Docker", installation.node_name, claims=installation.embedded)
+        self.operator = RuntimeOperator(environment, host.backend, scope, engine=contact, boot=boottime.current())
+        queue, index, install_id = self.operator.queue, self.operator.index, installation.install_id
+        self.engine_events = EngineEvents(partial(self.tracker.watched, host.backend), queue, index, contact)
+        self.lease_changes = RuntimeChanges(host.leases.changes, queue, index, install_id)
+        self.address_conflicts = RuntimeChanges(host.guard.changes, queue, index, install_id)
+        self.device_changes = DeviceChanges(host.devices.refresh, queue, index)
+        self.network_changes = NetworkChanges(partial(changes.differences, host.interfaces.fingerprint), queue, index)
+        self.disks = Disks(installation.disk, disks.of_docker())
+        self.edge_node = self._edge_node(environment)
+        self._subject = Subject(kinds.EDGE_NODES, installation.node_name)
+        if installation.embedded:
+            environment.link_status.on_change(self.edge_node.controller.trigger)
+        environment.metrics.read_from(self._states())
+
+    async def check_docker(self) -> None:
+        """Check that the engine answers. Raises errors.Waiting."""
+        await self.host.backend.check()
+
+    async def watch_state_disk(self) -> None:
+        """Watch the disk of the state, which the API itself reports."""
+        await disks.watch(self.disks.state, self.edge_node.controller.trigger)
+
+    async def watch_docker_disk(self) -> None:
+        """Watch Docker's disk; separately, so that a disk that hangs does not hide the other."""
+        # Locate it before the watch: the default path may be on another disk, and full.
+        await disks.locate(self.disks.docker, self.host.backend.root)
+        await disks.watch(self.disks.docker, self._on_docker_disk)
+
+    async def follow_docker_disk(self) -> None:
+        """Follow Docker when it moves to another disk."""
+        await disks.follow(self.disks.docker, self.host.backend.root)
+
+    def _on_docker_disk(self) -> None:
+        self.edge_node.controller.trigger()
+        if fault := self.disks.docker.fault:
+            self.operator.recorder.record(self._subject, "Warning", reasons.DISK_FULL, fault)
+
+    def _edge_node(self, environment: Environment) -> EdgeNodePublisher:
+        installation, local = environment.installation, self.host.local
+        api, name, embedded = installation.api, installation.node_name, installation.embedded
+        sources = Sources(
+            host=self.host.reading,
+            interfaces=local.own_interfaces,
+            devices=local.serial_devices,
+            engine=self.host.backend.check,
+            disks=self.disks.faults,
+            api=self.agent.address if self.agent else None,
+            cloud=environment.link_status.current if embedded else None,
+        )
+        return EdgeNodePublisher(
+            api,
+            name,
+            __version__,
+            sources,
+            node=KubernetesNode(api, name, __version__) if embedded else None,
+            returned=self.operator.resync.resync,
+        )
+
+    def _states(self) -> MetricsSources:
+        return MetricsSources(
+            host=self.host.reading,
+            containers=lambda: self.host.sampler.containers,
+            runtimes=lambda: self.edge_node.runtimes,
+            disks=self.disks.faults,
+        )
+
+
+async def build(environment: Environment) -> Node:
+    """Build the role; nothing is reconciled yet. Raises errors.SettingError."""
+    host = Host(environment)
+    await host.open(environment.stack)
+    agent = None if environment.installation.embedded else await _start_agent(environment, host.local)
+    return Node(environment, host, agent)
+
+
+async def _start_agent(environment: Environment, node: LocalNode) -> NodeAgent:
+    """Start answering the leader's queries. Raises errors.SettingError."""
+    installation = environment.installation
+    api, name, listen = installation.api, installation.node_name, installation.settings.node_listen
+    own = await asyncio.to_thread(certificate.make)
+    server = NodeServer(listen.host, listen.port, own.context, NodeAuthorizer(api, name), node, api, name)
+    await server.start()
+    environment.stack.push_async_callback(server.stop)
+    beat = environment.beat("the node's Lease", LEASE_SECONDS)
+    host = await asyncio.to_thread(_reachable, listen.host, installation.endpoint.url)
+    url = f"https://{f'[{host}]' if ':' in host else host}:{server.port}"
+    return NodeAgent(
+        NodeLease(api, installation.settings.namespace, name, beat),
+        PodContainers(api, installation.install_id, name),
+        NodeApi(url=url, certificate=own.pem),
     )
-    installation.stack.callback(backend.close)
-    proxy = Proxy()
-    installation.stack.push_async_callback(proxy.close)
-    sampler = await _start_sampling(installation)
-    tracking = _track(installation, api, backend, sampler)
-    interfaces = HostInterfaces(settings.internal_pool)
-    local = LocalNode(
-        sampler, interfaces, proxy, backend.foreign_container, passthrough.interfaces, lambda: devices.current
-    )
-    return NodePart(backend, leases, guard, devices, tracking, sampler, interfaces, local)
 
 
-def _track(installation: Installation, api: ApiClient, backend: Backend, sampler: Sampler) -> ContainerTracker:
-    """Report the running containers to the sampler: the engine's and, in a cluster, those of pods."""
-    if installation.embedded:
-        tracking = ContainerTracker((backend,), sampler)
-    else:
-        from controller.nodes.pod_containers import PodContainers  # noqa: PLC0415 - only a cluster has pods
-
-        pods = PodContainers(api, installation.install_id, installation.node_name)
-        tracking = ContainerTracker((backend, pods), sampler)
-        installation.supervisor.start("the pods of this node", partial(tracking.follow, pods))
-    installation.supervisor.start("the container tracker", tracking.controller.run)
-    return tracking
-
-
-async def _start_sampling(installation: Installation) -> Sampler:
-    """Sample the host and store the history on disk."""
-    history = History()
-    beat = installation.liveness.expect("the metrics sampler", SAMPLER_SECONDS)
-    sampler = Sampler(HostReader(Disks()), ContainerReader(), history, beat=beat)
-    store = HistoryStore(history, Archive(installation.state.directory / "metrics"))
-    await sampler.start()
-    installation.stack.push_async_callback(sampler.stop)
-    installation.stack.push_async_callback(store.stop)
-    installation.supervisor.start("the metrics sampler", sampler.controller.run)
-    installation.supervisor.start("the metrics archive", store.controller.run)
-    return sampler
-
-
-def scope(installation: Installation) -> Scope:
-    """Return the scope of this node's Docker runtimes; a standalone node takes every Runtime."""
-    return Scope("Docker", installation.node_name, claims=installation.embedded)
-
-
-def start_operator(installation: Installation, endpoint: Endpoint, queue: RuntimeQueue) -> OperatorThread:
-    """Start kopf, which queues the keys of changed Runtimes."""
-    return runtime_operator.start_kopf(installation, endpoint, queue, scope(installation))
-
-
-def start_reconciling(
-    installation: Installation, api: ApiClient, node_part: NodePart, metrics: Metrics
-) -> RuntimeOperator:
-    """Start the work queue and its event sources, except kopf."""
-    contact, boot = EngineContact(), boottime.current()
-    operator = runtime_operator.start(
-        installation, api, node_part.backend, scope(installation), metrics, engine=contact, boot=boot
-    )
-    queue, index = operator.queue, operator.index
-    events = EngineEvents(partial(node_part.tracking.watched, node_part.backend), queue, index, contact)
-    installation.supervisor.start("the engine's events", events.run)
-    for name, subscribe in (
-        ("the leases", node_part.leases.changes),
-        ("the address conflicts", node_part.guard.changes),
-    ):
-        installation.supervisor.start(name, RuntimeChanges(subscribe, queue, index, installation.install_id).run)
-    devices = DeviceChanges(node_part.devices.refresh, queue, index)
-    installation.supervisor.start("the serial devices", devices.controller.run)
-    moved = partial(changes.differences, node_part.interfaces.fingerprint)
-    installation.supervisor.start("the host's network changes", NetworkChanges(moved, queue, index).run)
-    return operator
+def _reachable(host: str, api_url: str) -> str:
+    """Return the address for other hosts: the one listened on, else our source address towards the Kubernetes API."""
+    try:
+        everywhere = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host
+    if not everywhere:
+        return host
+    api = urlsplit(api_url)
+    for family, kind, _, _, address in socket.getaddrinfo(api.hostname, api.port or 443, type=socket.SOCK_DGRAM):
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # UDP: nothing is sent
+            return str(probe.getsockname()[0])
+    return socket.gethostname()

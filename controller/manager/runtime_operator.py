@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 
 from controller.api import kinds
 from controller.backends.protocol import Backend
 from controller.boottime import Boot
-from controller.machinery.client import ApiClient
 from controller.machinery.controller import Controller
-from controller.machinery.endpoint import Endpoint
 from controller.machinery.event_recorder import EventRecorder, Subject
-from controller.manager.installation import Installation
+from controller.manager.environment import Environment
 from controller.metrics.prometheus import Metrics
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import Resync
@@ -23,109 +20,93 @@ from controller.runtimes.keys import Key, KeyIndex
 from controller.runtimes.operator.thread import OperatorThread
 from controller.runtimes.reconciler import Reconciler
 from controller.runtimes.reconciliation import ReconcilerDependencies
-from controller.runtimes.result import Result, RuntimeQueue, work_queue
+from controller.runtimes.result import Result, work_queue
 from controller.runtimes.scope import Scope
 
 RESYNC_SECONDS = 300.0  # time without a heartbeat after which a loop counts as stuck
 OPERATOR_SECONDS = 120.0
 OPERATOR_CHECK_SECONDS = 10.0
+READY_SECONDS = 2.0
 QUEUE_GRACE_SECONDS = 1.5
 FLUSH_GRACE_SECONDS = 0.5
 OPERATOR_GRACE_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
 class RuntimeOperator:
-    """The queue, the index of Runtimes, the resync, and the recorder of Events."""
+    """Reconciles the Runtimes of ``scope`` with ``backend``; other event sources add keys to ``queue``."""
 
-    queue: RuntimeQueue
-    index: KeyIndex
-    resync: Resync
-    recorder: EventRecorder
+    def __init__(
+        self, environment: Environment, backend: Backend, scope: Scope, *, engine: EngineContact, boot: Boot
+    ) -> None:
+        installation = environment.installation
+        self._name = f"of {scope.backend} runtimes"
+        self._beat = environment.beat(f"the operator {self._name}", OPERATOR_SECONDS)
+        self.index = KeyIndex()
+        self.recorder = EventRecorder(installation.api, installation.node_name, time.time)
+        dependencies = ReconcilerDependencies(
+            api=installation.api,
+            backend=backend,
+            node=scope.node,
+            image_prefixes=installation.settings.image_prefixes,
+            clock=time.time,
+            boot=boot,
+            engine=engine,
+        )
+        self._reconciler = Reconciler(dependencies, installation.install_id, self.recorder, self.index, scope)
+        self._metrics: Metrics = environment.metrics
+        self.queue = work_queue(self._reconcile)
+        self.resync = Resync(
+            installation.api,
+            backend,
+            self.queue,
+            self.recorder,
+            environment.beat(f"the resync {self._name}", RESYNC_SECONDS),
+            install_id=installation.install_id,
+            scope=scope,
+            subject=Subject(kinds.EDGE_NODES, installation.node_name),
+        )
+        self._kopf = OperatorThread(
+            installation.endpoint,
+            self.queue.reconcile,
+            node=installation.node_name,
+            field_selector=scope.selector,
+        )
 
+    @property
+    def controllers(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the loops by name."""
+        return {
+            f"the events {self._name}": self.recorder.run,
+            f"the resync {self._name}": self.resync.controller.run,
+            f"the operator {self._name}": self._run_kopf,
+        }
 
-def start(
-    installation: Installation,
-    api: ApiClient,
-    backend: Backend,
-    scope: Scope,
-    metrics: Metrics,
-    *,
-    engine: EngineContact,
-    boot: Boot,
-) -> RuntimeOperator:
-    """Start the work queue and the resync; kopf and the other event sources are started separately."""
-    recorder = EventRecorder(api, installation.node_name, time.time)
-    index = KeyIndex()
-    dependencies = ReconcilerDependencies(
-        api=api,
-        backend=backend,
-        node=scope.node,
-        image_prefixes=installation.settings.image_prefixes,
-        clock=time.time,
-        boot=boot,
-        engine=engine,
-    )
-    reconciler = Reconciler(dependencies, installation.install_id, recorder, index, scope)
-    queue = work_queue(partial(_reconcile, reconciler, metrics))
-    installation.stack.push_async_callback(_flush, recorder)
-    installation.stack.push_async_callback(queue.stop, QUEUE_GRACE_SECONDS)
-    installation.supervisor.start(f"the events of {scope.backend} runtimes", recorder.run)
-    return RuntimeOperator(queue, index, _start_resync(installation, dependencies, queue, recorder, scope), recorder)
+    async def stop(self) -> None:
+        """Stop kopf and the queue, and post the last Events, each within its grace period."""
+        await self._kopf.stop(OPERATOR_GRACE_SECONDS)
+        await self.queue.stop(QUEUE_GRACE_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.recorder.flush(), FLUSH_GRACE_SECONDS)
 
+    async def check(self) -> str | None:
+        """Return why kopf is not ready, None if it is."""
+        return None if await self._kopf.responds(READY_SECONDS) else "not started yet, or stuck"
 
-def _start_resync(
-    installation: Installation,
-    dependencies: ReconcilerDependencies,
-    queue: RuntimeQueue,
-    recorder: EventRecorder,
-    scope: Scope,
-) -> Resync:
-    name = f"the resync of {scope.backend} runtimes"
-    installation.stack.callback(installation.liveness.forget, name)
-    resync = Resync(
-        dependencies.api,
-        dependencies.backend,
-        queue,
-        recorder,
-        installation.liveness.expect(name, RESYNC_SECONDS),
-        install_id=installation.install_id,
-        scope=scope,
-        subject=Subject(kinds.EDGE_NODES, installation.node_name),
-    )
-    installation.supervisor.start(name, resync.controller.run)
-    return resync
+    async def _run_kopf(self) -> None:
+        """Run kopf in its thread and watch that its loop responds."""
+        self._kopf.start()
+        await Controller(f"check the operator {self._name}", self._check_kopf, period=OPERATOR_CHECK_SECONDS).run()
 
+    async def _check_kopf(self) -> None:
+        if await self._kopf.responds(OPERATOR_CHECK_SECONDS):
+            self._beat()
 
-def start_kopf(installation: Installation, endpoint: Endpoint, queue: RuntimeQueue, scope: Scope) -> OperatorThread:
-    """Run kopf in its thread and watch that its loop responds."""
-    operator = OperatorThread(endpoint, queue.reconcile, node=installation.node_name, field_selector=scope.selector)
-    operator.start()
-    installation.stack.push_async_callback(operator.stop, OPERATOR_GRACE_SECONDS)
-    name = f"the operator of {scope.backend} runtimes"
-    installation.stack.callback(installation.liveness.forget, name)
-    beat = installation.liveness.expect(name, OPERATOR_SECONDS)
-
-    async def check() -> None:
-        if await operator.responds(OPERATOR_CHECK_SECONDS):
-            beat()
-
-    controller = Controller(f"check {name}", check, period=OPERATOR_CHECK_SECONDS)
-    installation.supervisor.start(f"the liveness check of {name}", controller.run)
-    return operator
-
-
-async def _reconcile(reconciler: Reconciler, metrics: Metrics, key: Key, interrupted: asyncio.Event) -> Result:
-    """Run a pass and record its duration and outcome."""
-    began, outcome = time.monotonic(), "error"
-    try:
-        result = await reconciler.reconcile(key, interrupted)
-        outcome = result.outcome.kind
-        return result
-    finally:
-        metrics.observe_reconcile(outcome, time.monotonic() - began)
-
-
-async def _flush(recorder: EventRecorder) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(recorder.flush(), FLUSH_GRACE_SECONDS)
+    async def _reconcile(self, key: Key, interrupted: asyncio.Event) -> Result:
+        """Run a pass and record its duration and outcome."""
+        began, outcome = time.monotonic(), "error"
+        try:
+            result = await self._reconciler.reconcile(key, interrupted)
+            outcome = result.outcome.kind
+            return result
+        finally:
+            self._metrics.observe_reconcile(outcome, time.monotonic() - began)

@@ -51,7 +51,12 @@ class Metrics:
             "edge_heartbeat_lateness_seconds", "Delay of heartbeats", buckets=_SHORT, registry=registry
         )
         Gauge("edge_build_info", "Version of the controller", ["version"], registry=registry).labels(version).set(1)
-        registry.register(_States(sources))
+        self._states = _States(sources)
+        registry.register(self._states)
+
+    def read_from(self, sources: Sources) -> None:
+        """Read the states from other sources: those of a role that knows more of them."""
+        self._states.sources = sources
 
     def observe_reconcile(self, outcome: str, seconds: float) -> None:
         """Record a reconcile: ``ready``, ``paused``, ``gone``, ``waiting``, ``retry``, ``stalled`` or ``error``."""
@@ -80,20 +85,20 @@ class _States(Collector):
     """The gauges that are read at each scrape."""
 
     def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+        self.sources = sources
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        if self._sources.host is not None:
-            yield from _host_families(self._sources.host())
-        yield from _container_families(self._sources.containers())
+        if self.sources.host is not None:
+            yield from _host_families(self.sources.host())
+        yield from _container_families(self.sources.containers())
         runtimes = GaugeMetricFamily("edge_runtimes", "Runtimes by condition", labels=["condition", "status"])
-        for labels, count in self._sources.runtimes().items():
+        for labels, count in self.sources.runtimes().items():
             runtimes.add_metric(labels, count)
         yield runtimes
         full = GaugeMetricFamily(
             "edge_disk_full", "1 while the disk of EDGE_STATE_DIR or Docker is full", labels=["disk"]
         )
-        for disk, fault in self._sources.disks().items():
+        for disk, fault in self.sources.disks().items():
             full.add_metric([disk], 1.0 if fault else 0.0)
         yield full
 

@@ -13,25 +13,19 @@ from typing import Any
 from controller import errors, names
 from controller.api import kinds
 from controller.cloud import topics
-from controller.cloud.commands.consumption import Consumption
-from controller.cloud.commands.devices import Devices
 from controller.cloud.commands.digest_key import DigestKey
 from controller.cloud.commands.executor import Executor
-from controller.cloud.commands.forwarding import Forwarding
-from controller.cloud.commands.hardware import Hardware
 from controller.cloud.commands.journal import Journal
-from controller.cloud.commands.lifecycle import Lifecycle
-from controller.cloud.commands.power import Power
 from controller.cloud.commands.reads import Reads
 from controller.cloud.commands.retirement import Retirement, RetirementHooks
 from controller.cloud.commands.specs import Blueprint
-from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.contracts.base import Mode
 from controller.cloud.dispatcher import Dispatcher
 from controller.cloud.packets import Incoming
 from controller.devices.serial import SerialDevice
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
+from controller.manager import link
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.node_api.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
@@ -157,16 +151,8 @@ class CommandHarness:
         self.retirement = Retirement(api, self.journal, hooks, lambda: NOW)
         self.left = asyncio.Event()
         self.observed: list[tuple[str, str]] = []  # topic and outcome of each answer, as for the metrics
-        devices, nodes = Devices(api, NAMESPACE), SingleNode(NODE_NAME, self.node, "Docker")
-        commands = topics.Commands(
-            lifecycle=Lifecycle(api, devices, BLUEPRINT, nodes, self.retirement.in_progress),
-            power=Power(api, devices),
-            forwarding=Forwarding(devices, nodes, Reads(READS), seconds),
-            status=DeviceStatus(devices, nodes, self.retirement.progress, lambda: NOW),
-            consumption=Consumption(devices, nodes),
-            hardware=Hardware(api, nodes),
-            retirement=self.retirement,
-        )
+        nodes = SingleNode(NODE_NAME, self.node, "Docker")
+        commands = link.commands(api, nodes, self.retirement, BLUEPRINT, Reads(READS), seconds, lambda: NOW)
         self.topics = topics.table(commands)
         self.dispatcher = Dispatcher(self.topics, self.executor, mode, self._observe)
         self._correlation = 0

@@ -1,0 +1,177 @@
+"""The table of roles: what a process runs for EDGE_ROLES. To add a role: add a row here and a module that builds it.
+
+A standalone process has all roles of the table that it can have. In a cluster the roles that may run only once run in
+one process at a time, the leader. The module of a role is imported only where the role runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal, NamedTuple
+
+from controller import names
+from controller.disk import Disk
+from controller.machinery.supervisor import Supervisor
+from controller.manager.environment import Environment, Nodes
+from controller.metrics.server import Check
+from controller.nodes.cluster.cloud_status_publisher import CloudStatusPublisher
+from controller.nodes.cluster.directory import ClusterNodeDirectory
+from controller.nodes.cluster.node_lifecycle import NodeLifecycle
+from controller.nodes.cluster.scheduler import Scheduler
+from controller.nodes.single_node import SingleNode
+from controller.settings import Settings
+
+FIRST_READING_SECONDS = 1.0
+
+Run = Callable[[], Awaitable[None]]
+Lifetime = Literal["process", "term"]  # a term as leader
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a role runs, once it is built. ``controllers`` are loops by name, for the log.
+
+    ``checks`` are the readiness checks. ``stop`` is awaited before the controllers are cancelled. ``nodes`` are for the
+    roles below it in the table.
+    """
+
+    controllers: Mapping[str, Run]
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    stop: Run | None = None
+    nodes: Nodes | None = None
+
+
+class Role(NamedTuple):
+    """One row. ``standalone`` and ``cluster`` say how long the role runs there; None: never."""
+
+    name: str
+    build: Callable[[Environment], Awaitable[Part]]
+    standalone: Lifetime | None
+    cluster: Lifetime | None
+
+
+async def _node(environment: Environment) -> Part:
+    """Docker, kopf and the usage of the host."""
+    from controller.manager import node  # noqa: PLC0415 - see the module's docstring
+
+    made = await node.build(environment)
+    host, operator, agent = made.host, made.operator, made.agent
+    in_cluster: dict[str, Run] = {}
+    if agent:
+        follow_pods = partial(made.tracker.follow, agent.pods)
+        in_cluster = {"the node's Lease": agent.lease.controller.run, "the pods of this node": follow_pods}
+    return Part(
+        controllers={
+            "the address guard": host.guard.check,
+            "the metrics sampler": host.sampler.controller.run,
+            "the metrics archive": host.history.controller.run,
+            "the container tracker": made.tracker.controller.run,
+            **in_cluster,
+            **operator.controllers,
+            "the engine's events": made.engine_events.run,
+            "the leases": made.lease_changes.run,
+            "the address conflicts": made.address_conflicts.run,
+            "the serial devices": made.device_changes.controller.run,
+            "the host's network changes": made.network_changes.run,
+            "the EdgeNode": made.edge_node.controller.run,
+            "the disk watch": made.watch_state_disk,
+            "the watch of Docker's disk": made.watch_docker_disk,
+            "the location of Docker's disk": made.follow_docker_disk,
+        },
+        checks={
+            "docker": made.check_docker,
+            "operator": operator.check,
+            "disk": _has_room(made.disks.state),
+            "docker-disk": _has_room(made.disks.docker),
+        },
+        stop=operator.stop,
+        nodes=Nodes(SingleNode(environment.installation.node_name, host.local, "Docker"), host.reading),
+    )
+
+
+async def _leader(environment: Environment) -> Part:
+    """The duties of a cluster's leader, whichever other roles it has."""
+    api, settings = environment.installation.api, environment.installation.settings
+    directory = ClusterNodeDirectory(api, settings.node_token, pods="pods" in settings.roles)
+    environment.stack.push_async_callback(directory.close)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(directory.refresh(), FIRST_READING_SECONDS)
+    scheduler = Scheduler(api, directory)
+    return Part(
+        controllers={
+            "the node directory": directory.controller.run,
+            "the node lifecycle": NodeLifecycle(api, settings.namespace).controller.run,
+            "the scheduler": scheduler.controller.run,
+            "the Runtimes without a node": scheduler.follow,
+        },
+        nodes=Nodes(directory, lambda: directory.reading.host),
+    )
+
+
+async def _pods(environment: Environment) -> Part:
+    """The runtimes that are pods; needs kopf."""
+    from controller.manager import pods  # noqa: PLC0415 - see the module's docstring
+
+    made = pods.build(environment)
+    return Part(
+        controllers={**made.operator.controllers, "the pod events": made.events.run},
+        stop=made.operator.stop,
+    )
+
+
+async def _link(environment: Environment) -> Part:
+    """The cloud link; needs the nodes of a role above."""
+    from controller.manager import link  # noqa: PLC0415 - see the module's docstring
+
+    made = await link.build(environment)
+    controllers: dict[str, Run] = {"the command journal": made.journal.controller.run}
+    if made.link:
+        controllers |= {"the orchestrator's deletion": made.retirement.resume, "the cloud link": made.link.run}
+    if not environment.installation.embedded:
+        publisher = CloudStatusPublisher(environment.installation.api, environment.link_status.current)
+        environment.link_status.on_change(publisher.controller.trigger)
+        controllers["the cloud status publisher"] = publisher.controller.run
+    return Part(controllers, stop=made.stop)
+
+
+LEADER = Role("leader", _leader, standalone=None, cluster="term")  # comes with every other role of a term
+TABLE = (
+    Role("node", _node, standalone="process", cluster="process"),
+    Role("pods", _pods, standalone=None, cluster="term"),
+    Role("link", _link, standalone="process", cluster="term"),
+)
+
+
+def chosen(settings: Settings, lifetime: Lifetime) -> Sequence[Role]:
+    """Return the rows that run for a process or for a term as leader, in the order of their start."""
+    standalone = settings.api == "embedded"
+    rows = [row for row in TABLE if row.name in settings.roles]
+    rows = [row for row in rows if lifetime == (row.standalone if standalone else row.cluster)]
+    return [LEADER, *rows] if rows and lifetime == "term" else rows
+
+
+async def start(rows: Iterable[Role], environment: Environment) -> Mapping[str, Check]:
+    """Build all roles, then start their controllers, until ``environment.stack`` is closed; return the checks."""
+    parts: list[Part] = []
+    for row in rows:
+        parts.append(await row.build(environment))
+        environment = replace(environment, nodes=parts[-1].nodes or environment.nodes)
+    supervisor = Supervisor()
+    environment.stack.push_async_callback(supervisor.stop)
+    for part in parts:
+        if part.stop:
+            environment.stack.push_async_callback(part.stop)
+        for name, run in part.controllers.items():
+            supervisor.start(name, run)
+    return {name: check for part in parts for name, check in part.checks.items()}
+
+
+def _has_room(disk: Disk) -> Check:
+    async def check() -> str | None:
+        return f"{names.DISK_FULL}: {disk.fault}" if disk.fault else None
+
+    return check
