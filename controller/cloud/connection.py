@@ -46,6 +46,9 @@ class Connection:
         try:
             async with asyncio.timeout(self._connect_seconds):
                 await self._client.connect(self._url, transports=["websocket"], wait_timeout=self._connect_seconds)
+            if (task := asyncio.current_task()) and task.cancelling():
+                # The library's asyncio.wait_for swallows a cancellation that meets its result (CPython gh-86296).
+                raise asyncio.CancelledError
         except BaseException as error:
             await self._close()
             if self._refusal and isinstance(error, socketio.exceptions.ConnectionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import socketio
 
 from controller.cloud.identity import Identity
 from controller.localcloud.server import Cloud
@@ -158,6 +160,24 @@ async def test_stop_closes_the_connection_and_ends_run(cloud: Cloud, load_identi
         await asyncio.wait_for(session.gone.wait(), 30)
     assert agent._task.done()
     assert not agent.link.state.connected
+
+
+async def test_stop_ends_a_link_that_connects_at_the_same_moment(
+    cloud: Cloud, load_identity: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connecting, connect = asyncio.Event(), socketio.AsyncClient.connect
+
+    async def swallow_cancellation(*arguments: Any, **named: Any) -> None:
+        await connect(*arguments, **named)
+        connecting.set()
+        with contextlib.suppress(asyncio.CancelledError):  # as asyncio.wait_for does when it has its result
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(socketio.AsyncClient, "connect", swallow_cancellation)
+    async with RunningLink(cloud.url, load_identity) as agent:
+        await connecting.wait()
+        await asyncio.wait_for(agent.link.stop(), 10)
+        assert not agent.link.state.connected
 
 
 async def test_stop_cancels_a_connection_attempt(certificates: Authority, load_wire_identity: Load) -> None:

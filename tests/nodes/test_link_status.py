@@ -1,4 +1,4 @@
-"""The state of the cloud link as the EdgeNodes show it, and when they are written anew."""
+"""The state of the cloud link as the EdgeNodes show it, and which changes of it are written."""
 
 from __future__ import annotations
 
