@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+import operator
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from controller import errors, names
 from controller.api import kinds, reasons
 from controller.machinery import conditions
 from controller.machinery import kinds as core_kinds
+from controller.machinery.backoff import Backoff
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import poll
 
 POLL_SECONDS = 2.0
 
@@ -24,15 +27,15 @@ class Expected(NamedTuple):
 
 async def wait_until_healthy(api: ApiClient, seconds: float, expected: Expected) -> list[str]:
     """Wait up to ``seconds`` for a healthy installation and return the remaining faults. Raises errors.ApiError."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        try:
-            found = await faults(api, expected)
-        except errors.ApiUnavailableError as error:
-            found = [str(error)]
-        if not found or asyncio.get_running_loop().time() >= deadline:
-            return found
-        await asyncio.sleep(POLL_SECONDS)
+    read = partial(_faults_or_outage, api, expected)
+    return await poll(read, operator.not_, seconds, Backoff(POLL_SECONDS, POLL_SECONDS))
+
+
+async def _faults_or_outage(api: ApiClient, expected: Expected) -> list[str]:
+    try:
+        return await faults(api, expected)
+    except errors.ApiUnavailableError as error:
+        return [str(error)]
 
 
 async def faults(api: ApiClient, expected: Expected) -> list[str]:

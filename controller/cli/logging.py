@@ -6,7 +6,6 @@ unprintable characters are escaped, long texts are cut, and records that anonymo
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
@@ -15,6 +14,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from controller.machinery.controller import Controller
 
 FIELDS = (
     "runtime", "command", "device", "topic",
@@ -151,10 +152,13 @@ def rate_limit() -> list[RateLimit]:
 
 async def flush_periodically(limits: Iterable[RateLimit]) -> None:
     """Log suppressed records after each minute, until cancelled."""
-    while True:
-        await asyncio.sleep(WINDOW_SECONDS / 4)
+    limits = list(limits)
+
+    async def flush() -> None:
         for each in limits:
             each.flush()
+
+    await Controller("log the number of suppressed records", flush, period=WINDOW_SECONDS / 4).run()
 
 
 def _anonymous(record: logging.LogRecord) -> str | None:

@@ -88,7 +88,7 @@ class HeartbeatSender:
         """
         loop, interval = asyncio.get_running_loop(), self._heartbeat.interval
         self._start, number = loop.time(), 0
-        while True:
+        while True:  # no controller: it ends with its connection, and LinkError ends the connection
             self._check()
             await self._beat(agent_id, emit)
             self._heartbeat.on_sent(loop.time() - self._start - number * interval)

@@ -50,6 +50,11 @@ class WatchEvent(NamedTuple):
     type: str
     object: dict[str, Any]
 
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """The one object, as a Listing has several."""
+        return [self.object]
+
 
 class ApiClient:
     """The verbs of the API. Raises only the ApiError classes of controller.errors."""

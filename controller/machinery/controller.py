@@ -9,9 +9,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from controller import errors
 from controller.machinery.backoff import Backoff, Retry
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -83,3 +86,14 @@ class Controller:
 
     def _at_most_period(self, seconds: float) -> float:
         return seconds if self._period is None else min(seconds, self._period)
+
+
+async def poll(read: Callable[[], Awaitable[T]], settled: Callable[[T], bool], seconds: float, backoff: Backoff) -> T:
+    """Read until the result has settled or the time is up; return the last result. For a state without a watch."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + seconds
+    while True:
+        result = await read()
+        if settled(result) or clock() > deadline:
+            return result
+        await asyncio.sleep(backoff.next())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from controller import boottime, errors, names
 from controller.machinery import kinds as core_kinds
 from controller.machinery import timestamps
 from controller.machinery.client import ApiClient
+from controller.machinery.controller import Controller
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class _Posted:
 
 
 class EventRecorder:
-    """Posts events one at a time from a queue; its owner must keep ``run`` running.
+    """Posts events one at a time from a queue; its owner must keep the controller running.
 
     ``clock`` provides the timestamps of events; ``elapsed`` decides what is a repetition.
     """
@@ -83,34 +84,37 @@ class EventRecorder:
         self._instance = instance
         self._clock = clock
         self._elapsed = elapsed
-        self._waiting: asyncio.Queue[EventKey] = asyncio.Queue(QUEUE_LIMIT)
+        self._waiting: deque[EventKey] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._posted: OrderedDict[EventKey, _Posted] = OrderedDict()
         self._dropped = 0
+        self.controller = Controller("post events", self._post_all)
 
     def record(self, subject: Subject, kind: Type, reason: str, message: str) -> None:
         """Queue an event."""
-        try:
-            self._waiting.put_nowait(EventKey(subject, kind, reason, message[:MESSAGE_LIMIT]))
-        except asyncio.QueueFull:
+        if len(self._waiting) >= QUEUE_LIMIT:
             self._dropped += 1
+            return
+        self._waiting.append(EventKey(subject, kind, reason, message[:MESSAGE_LIMIT]))
+        self._idle.clear()
+        self.controller.trigger()
 
-    async def run(self) -> None:
-        """Post queued events. Never returns."""
-        while True:
-            key = await self._waiting.get()
+    async def flush(self) -> None:
+        """Wait until all events recorded so far are posted or have failed."""
+        await self._idle.wait()
+
+    async def _post_all(self) -> None:
+        while self._waiting:
+            key = self._waiting.popleft()
             try:
                 await self._post(key)
             except errors.ApiError as error:
                 log.debug("Cannot post the event %s of %s: %s", key.reason, key.subject.name, error)
-            finally:
-                self._waiting.task_done()
-            if self._dropped and self._waiting.empty():
-                log.warning("Dropped %d events: the queue was full", self._dropped)
-                self._dropped = 0
-
-    async def flush(self) -> None:
-        """Wait until all events recorded so far are posted or have failed."""
-        await self._waiting.join()
+        if self._dropped:
+            log.warning("Dropped %d events: the queue was full", self._dropped)
+            self._dropped = 0
+        self._idle.set()
 
     async def _post(self, key: EventKey) -> None:
         now = self._clock()

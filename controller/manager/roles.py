@@ -66,7 +66,7 @@ async def _node(environment: Environment) -> Part:
         in_cluster = {"the node's Lease": agent.lease.controller.run, "the pods of this node": follow_pods}
     return Part(
         controllers={
-            "the address guard": host.guard.check,
+            "the address guard": host.guard.controller.run,
             "the metrics sampler": host.sampler.controller.run,
             "the metrics archive": host.history.controller.run,
             "the container tracker": made.tracker.controller.run,

@@ -76,7 +76,7 @@ class RuntimeOperator:
     def controllers(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the loops by name."""
         return {
-            f"the events {self._name}": self.recorder.run,
+            f"the events {self._name}": self.recorder.controller.run,
             f"the resync {self._name}": self.resync.controller.run,
             f"the operator {self._name}": self._run_kopf,
         }

@@ -45,7 +45,7 @@ async def changes(
     with open_socket() as messages:
         loop.add_reader(messages, _drain, messages, changed)
         try:
-            while True:
+            while True:  # no controller: it yields bursts of what a socket receives
                 if await _is_set_within(changed, safety):
                     await _until_quiet(changed, quiet, at_most)
                 yield
@@ -73,7 +73,7 @@ def _drain(messages: socket.socket, changed: asyncio.Event) -> None:
     """Read all pending messages. Lost messages (ENOBUFS) count as a change, since every change triggers a full look."""
     changed.set()
     try:
-        while True:
+        while True:  # until the socket is empty
             messages.recv(_MESSAGE_BYTES)
     except BlockingIOError:
         pass
@@ -82,12 +82,11 @@ def _drain(messages: socket.socket, changed: asyncio.Event) -> None:
 
 
 async def _until_quiet(changed: asyncio.Event, quiet: float, at_most: float) -> None:
-    deadline = asyncio.get_running_loop().time() + at_most
-    while True:
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + at_most
+    changed.clear()
+    while (left := deadline - clock()) > 0 and await _is_set_within(changed, min(quiet, left)):
         changed.clear()
-        left = deadline - asyncio.get_running_loop().time()
-        if left <= 0 or not await _is_set_within(changed, min(quiet, left)):
-            return
 
 
 async def _is_set_within(changed: asyncio.Event, seconds: float) -> bool:

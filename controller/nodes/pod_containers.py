@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from controller.backends.base import Identity, RunningContainer
-from controller.backends.pods import naming, watching
+from controller.backends.pods import changes, naming
 from controller.backends.pods.readings import Pod
-from controller.machinery.client import ApiClient, WatchEvent
+from controller.machinery.client import ApiClient
 from controller.metrics import cgroups
 
 
@@ -20,17 +20,17 @@ class PodContainers:
     """Implements container_tracker.Source for the pods of one installation on ``node``."""
 
     def __init__(self, api: ApiClient, install_id: str, node: str, proc: Path = cgroups.PROC) -> None:
-        self._api = api
+        self._pods = changes.pods(api, install_id, node=node)
         self._install_id = install_id
-        self._node = node
         self._proc = proc
         self._containers: dict[str, Identity] = {}  # by the container's id
 
     async def changes(self) -> AsyncIterator[Identity]:
         """Yield the identity of every pod that changes; never ends."""
-        async for event in watching.pods(self._api, self._install_id, node=self._node):
-            if event and (identity := self._note(event)):
-                yield identity
+        async for change in self._pods.changes():
+            for pod in change.objects:
+                if identity := self._note(Pod(pod)):
+                    yield identity
 
     async def running(self) -> list[RunningContainer]:
         """The containers that run. One without a process is dropped: a new container in its pod causes an event."""
@@ -40,8 +40,8 @@ class PodContainers:
             del self._containers[ended]
         return [RunningContainer(self._containers[container], pid) for container, pid in found.items()]
 
-    def _note(self, event: WatchEvent) -> Identity | None:
-        identity = naming.identity_of(event.object, self._install_id)
-        if identity and (container := Pod(event.object).container_id):
-            self._containers[container] = identity
+    def _note(self, pod: Pod) -> Identity | None:
+        identity = naming.identity_of(pod.body, self._install_id)
+        if identity and pod.container_id:
+            self._containers[pod.container_id] = identity
         return identity

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
+from controller import names
 from controller.backends.base import Contact, Identity
+from controller.backends.pods import naming
 from controller.backends.pods.changes import Changes
 from controller.machinery import kinds as core_kinds
 from controller.machinery.kinds import Kind
@@ -32,3 +35,34 @@ async def test_the_failure_of_a_watch_ends_the_stream(watched: Kind) -> None:
     stream = Changes(api, "i-1").stream()
     with pytest.raises(KeyError, match="a fault of ours"):
         await asyncio.wait_for(exhausted(stream), 30)
+
+
+async def create_pod(api: FakeApi, name: str) -> Identity:
+    """Create the pod of a runtime; return the runtime's identity."""
+    identity = Identity("i-1", "edge", name)
+    annotations = {names.NAMESPACE_LABEL: "edge", names.DEVICE_LABEL: name}
+    metadata = {"name": name, "namespace": "edge", "labels": naming.labels(identity), "annotations": annotations}
+    await api.create(core_kinds.PODS, {"metadata": metadata})
+    return identity
+
+
+async def test_a_connection_is_reported_before_the_pods_and_then_each_change() -> None:
+    api = FakeApi()
+    present = await create_pod(api, "plc-1")
+    stream = Changes(api, "i-1").stream()
+    async with asyncio.timeout(30), aclosing(stream):
+        assert [await anext(stream), await anext(stream)] == [Contact.CONNECTED, present]
+        second = await create_pod(api, "plc-2")
+        assert await anext(stream) == second
+
+
+async def test_a_warning_about_a_pod_is_a_change_of_its_runtime() -> None:
+    api = FakeApi()
+    identity = await create_pod(api, "plc-1")
+    stream = Changes(api, "i-1").stream()
+    async with asyncio.timeout(30), aclosing(stream):
+        assert [await anext(stream), await anext(stream)] == [Contact.CONNECTED, identity]
+        uid = api.objects["pods", "edge", "plc-1"]["metadata"]["uid"]
+        event = {"type": "Warning", "involvedObject": {"kind": "Pod", "uid": uid}}
+        await api.create(core_kinds.EVENTS, {"metadata": {"name": "w", "namespace": "edge"}, **event})
+        assert await anext(stream) == identity

@@ -107,7 +107,7 @@ async def _serve(folder: Path, count: int) -> Figures:
     resync = Resync(api, backend, queue, recorder, lambda: None, install_id=INSTALL, scope=scope, subject=subject)
     operator = OperatorThread(endpoint, queue.reconcile, node=NODE)
     operator.start()
-    posting = asyncio.create_task(recorder.run())
+    posting = asyncio.create_task(recorder.controller.run())
     await resync.resync()
     await settled.all.wait()
     observed = time.perf_counter() - began

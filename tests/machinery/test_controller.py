@@ -9,7 +9,7 @@ import pytest
 
 from controller import errors
 from controller.machinery.backoff import Backoff
-from controller.machinery.controller import Controller
+from controller.machinery.controller import Controller, poll
 from tests.support import virtual_time
 
 Outcome = float | Exception | None
@@ -160,3 +160,25 @@ def test_a_heartbeat_follows_each_run_also_a_failed_one() -> None:
     runs = Runs(errors.ApiUnavailableError("no answer"), RuntimeError("a fault"))
     run(Controller("count", runs.reconcile, period=1, beat=lambda: beats.append(None)), 2.5)
     assert len(beats) == len(runs.at) == 3
+
+
+def poll_for(seconds: float, *results: bool) -> tuple[bool, int]:
+    """The last of these results, and the virtual seconds that it took to settle."""
+    left = list(results)
+
+    async def read() -> bool:
+        return left.pop(0) if left else False
+
+    async def main() -> tuple[bool, int]:
+        return await poll(read, bool, seconds, exact(1)), round(asyncio.get_running_loop().time())
+
+    found: tuple[bool, int] = virtual_time.run(main())
+    return found
+
+
+def test_a_poll_ends_when_the_result_has_settled() -> None:
+    assert poll_for(100, False, False, True) == (True, 2 + 4)
+
+
+def test_a_poll_ends_with_the_last_result_when_the_time_is_up() -> None:
+    assert poll_for(5) == (False, 2 + 4)

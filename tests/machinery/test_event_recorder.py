@@ -43,7 +43,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def recorder(api: FakeApi, clock: Clock) -> AsyncIterator[EventRecorder]:
     made = EventRecorder(api, "node-1", clock, lambda: clock.elapsed)
-    task = asyncio.create_task(made.run())
+    task = asyncio.create_task(made.controller.run())
     yield made
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -131,7 +131,7 @@ async def test_more_events_than_fit_are_dropped_and_counted(api: FakeApi, caplog
     idle = EventRecorder(api, "node-1", Clock())
     for number in range(event_recorder.QUEUE_LIMIT + 10):
         idle.record(PLC, "Normal", "Started", str(number))
-    task = asyncio.create_task(idle.run())
+    task = asyncio.create_task(idle.controller.run())
     await idle.flush()
     await asyncio.sleep(0)
     task.cancel()

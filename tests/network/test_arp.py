@@ -33,7 +33,7 @@ def test_malformed_packets_claim_nothing(data: bytes) -> None:
 async def guard(docker_machine: None) -> AsyncIterator[AddressGuard]:
     """A guard with a short check interval."""
     made = AddressGuard(check_seconds=0.2)
-    checking = asyncio.create_task(made.check())
+    checking = asyncio.create_task(made.controller.run())
     yield made
     checking.cancel()
     made.close()

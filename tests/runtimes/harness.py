@@ -131,7 +131,7 @@ class Harness:
 
     async def events(self) -> list[tuple[str, str]]:
         """Type and reason of the events recorded so far; a repeated event appears repeatedly."""
-        posting = asyncio.create_task(self.recorder.run())
+        posting = asyncio.create_task(self.recorder.controller.run())
         await self.recorder.flush()
         posting.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -179,8 +179,12 @@ def _labelled(found: dict[str, Any], selector: str) -> bool:
 
 
 def _selected(found: dict[str, Any], selector: str) -> bool:
-    path, _, value = selector.partition("=")
+    wanted = (part.partition("=") for part in selector.split(",") if part)
+    return all(_field(found, path) == value for path, _, value in wanted)
+
+
+def _field(found: dict[str, Any], path: str) -> Any:
     field: Any = found
-    for part in path.split(".") if path else ():
+    for part in path.split("."):
         field = field.get(part) or {}
-    return not selector or bool(field == value)
+    return field or ""

@@ -2,69 +2,65 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
-from controller import errors
 from controller.backends.base import Contact, Identity
-from controller.backends.pods import naming, watching
+from controller.backends.pods import naming
 from controller.machinery import kinds as core_kinds
-from controller.machinery.client import ApiClient, WatchEvent
-from controller.machinery.supervisor import while_running
-
-log = logging.getLogger(__name__)
+from controller.machinery.client import ApiClient, Listing, WatchEvent
+from controller.machinery.informer import Informer
+from controller.machinery.pending import PendingSet
 
 _WARNINGS = "involvedObject.kind=Pod,type=Warning"
+
+
+def pods(api: ApiClient, install_id: str, *, node: str = "") -> Informer:
+    """An informer of the pods of an installation, on one node or all."""
+    labels = naming.selector(naming.install_labels(install_id))
+    place = f"spec.nodeName={node}" if node else ""
+    return Informer(api, core_kinds.PODS, label_selector=labels, field_selector=place)
 
 
 class Changes:
     """Follows the pods of one installation."""
 
     def __init__(self, api: ApiClient, install_id: str) -> None:
-        self._api = api
+        self._pods = pods(api, install_id)
+        self._warnings = Informer(api, core_kinds.EVENTS, field_selector=_WARNINGS)
         self._install_id = install_id
         self._known: dict[str, Identity] = {}  # by uid of the pod, to look up the runtime of an event
 
-    async def stream(self) -> AsyncIterator[Identity | Contact]:
+    def stream(self) -> AsyncGenerator[Identity | Contact]:
         """Yield identities forever, and CONNECTED whenever changes may have been missed.
 
-        Raises the exception that ends one of the watches, because the stream would be incomplete from then on.
+        Raises the exception that ends one of the watches.
         """
-        changes: asyncio.Queue[Identity | Contact] = asyncio.Queue(maxsize=1)
-        tasks = [asyncio.create_task(work) for work in (self._follow_pods(changes), self._follow_events(changes))]
-        try:
-            while True:
-                yield await while_running(changes.get(), *tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        pending = PendingSet[Identity | Contact]()
+        return pending.filled_by(self._follow_pods(pending), self._follow_warnings(pending))
 
-    async def _follow_pods(self, changes: asyncio.Queue[Identity | Contact]) -> None:
-        async for event in watching.pods(self._api, self._install_id):
-            if event is None:
-                await changes.put(Contact.CONNECTED)
-            elif identity := self._of_pod(event):
-                await changes.put(identity)
+    async def _follow_pods(self, pending: PendingSet[Identity | Contact]) -> None:
+        async for change in self._pods.changes():
+            if isinstance(change, Listing):
+                self._known.clear()
+                pending.add(Contact.CONNECTED)
+            for identity in self._identities(change):
+                pending.add(identity)
 
-    async def _follow_events(self, changes: asyncio.Queue[Identity | Contact]) -> None:
-        """Best effort: events only explain the state of a pod that is watched anyway."""
-        while True:
-            try:
-                async for event in self._api.watch(core_kinds.EVENTS, field_selector=_WARNINGS):
-                    about = event.object.get("involvedObject") or {}
-                    if identity := self._known.get(str(about.get("uid"))):
-                        await changes.put(identity)
-            except errors.ApiError as error:
-                log.debug("Failed to watch events: %s", error)
-                await asyncio.sleep(watching.AGAIN_SECONDS)
+    async def _follow_warnings(self, pending: PendingSet[Identity | Contact]) -> None:
+        """Events only explain the state of a pod that is watched anyway."""
+        async for change in self._warnings.changes():
+            for event in change.objects:
+                if identity := self._known.get(str((event.get("involvedObject") or {}).get("uid"))):
+                    pending.add(identity)
 
-    def _of_pod(self, event: WatchEvent) -> Identity | None:
-        identity = naming.identity_of(event.object, self._install_id)
-        uid = str(event.object["metadata"].get("uid"))
-        if event.type == "DELETED":
-            self._known.pop(uid, None)
-        elif identity:
-            self._known[uid] = identity
-        return identity
+    def _identities(self, change: Listing | WatchEvent) -> list[Identity]:
+        """The runtimes of the changed pods."""
+        is_gone = isinstance(change, WatchEvent) and change.type == "DELETED"
+        found = []
+        for pod in change.objects:
+            if identity := naming.identity_of(pod, self._install_id):
+                found.append(identity)
+                self._known[str(pod["metadata"].get("uid"))] = identity
+            if is_gone:
+                self._known.pop(str(pod["metadata"].get("uid")), None)
+        return found

@@ -7,6 +7,7 @@ a first start pulls anyway. In both cases the pod's status then contains the dig
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from controller import errors, names
@@ -53,15 +54,14 @@ class Images:
             await self._workloads.delete(core_kinds.PODS, identity, name)
 
     async def _outcome(self, target: Target, name: str) -> str:
-        while True:
-            pod, _ = await self._workloads.wait_until(target.identity, _is_decided, seconds=30, name=name)
-            if pod is None:
-                raise errors.Retry(reasons.IMAGE_PULL_FAILED, "The pull pod was removed; retrying the pull")
-            if image_id := readings.program(pod).image_id:
-                return readings.pin(target.spec.image_reference, image_id)
-            found = readings.blocker(pod, ())
-            if found.reason in _PULL_REASONS or found.kind == "stalled":
-                raise reasons.error(found.reason, found.message)
+        """The pin, however long the pull takes: its limit is that of the pass. Raises errors.Stalled, errors.Retry."""
+        pod, _ = await self._workloads.wait_until(target.identity, _is_decided, seconds=math.inf, name=name)
+        if pod is None:
+            raise errors.Retry(reasons.IMAGE_PULL_FAILED, "The pull pod was removed; retrying the pull")
+        if image_id := readings.program(pod).image_id:
+            return readings.pin(target.spec.image_reference, image_id)
+        found = readings.blocker(pod, ())
+        raise reasons.error(found.reason, found.message)
 
     async def _until_gone(self, target: Target, name: str) -> None:
         _, gone = await self._workloads.wait_until(target.identity, lambda pod: pod is None, seconds=30, name=name)
@@ -72,7 +72,8 @@ class Images:
 def _is_decided(pod: Pod | None) -> bool:
     if pod is None or readings.program(pod).image_id:
         return True
-    return readings.blocker(pod, ()).kind != "waiting"
+    found = readings.blocker(pod, ())
+    return found.kind == "stalled" or (found.kind == "retry" and found.reason in _PULL_REASONS)
 
 
 def _body(target: Target, name: str, node: str) -> dict[str, Any]:

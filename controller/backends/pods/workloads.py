@@ -6,10 +6,9 @@ object of another owner has the name.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from controller import errors, names
@@ -18,10 +17,12 @@ from controller.backends.base import Identity, Target
 from controller.backends.pods import manifests, multus, naming
 from controller.backends.pods.readings import Pod
 from controller.machinery import kinds as core_kinds
+from controller.machinery.backoff import Backoff
 from controller.machinery.client import ApiClient, Patch
+from controller.machinery.controller import poll
 from controller.machinery.kinds import Kind
 
-POLL_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)  # the last one repeats
+POLL_SECONDS = (0.05, 0.8)  # the first delay and the longest
 
 
 class Workloads:
@@ -154,12 +155,8 @@ class Workloads:
         self, identity: Identity, settled: Callable[[Pod | None], bool], seconds: float, *, name: str = ""
     ) -> tuple[Pod | None, bool]:
         """Wait until the pod has settled or the time is up; return the pod and whether it has settled."""
-        deadline, delays = time.monotonic() + seconds, list(POLL_SECONDS)
-        while True:
-            pod = await self.pod(identity, name)
-            if settled(pod) or time.monotonic() > deadline:
-                return pod, settled(pod)
-            await asyncio.sleep(delays.pop(0) if len(delays) > 1 else delays[0])
+        pod = await poll(partial(self.pod, identity, name), settled, seconds, Backoff(*POLL_SECONDS))
+        return pod, settled(pod)
 
     async def _make(self, kind: Kind, target: Target, body: dict[str, Any]) -> dict[str, Any]:
         """Create the object unless it exists. Raises errors.Stalled(NAME_TAKEN) when the existing one is not ours."""

@@ -48,8 +48,9 @@ async def wait_gone(api: ApiClient, runtime: RuntimeObject) -> None:
 
 def _current(change: Listing | WatchEvent, uid: str) -> RuntimeObject | None:
     """The object with this uid after a change, None if it is gone."""
-    found = change.objects if isinstance(change, Listing) else [change.object] if change.type != "DELETED" else []
-    return next((each for each in found if each["metadata"]["uid"] == uid), None)
+    if isinstance(change, WatchEvent) and change.type == "DELETED":
+        return None
+    return next((found for found in change.objects if found["metadata"]["uid"] == uid), None)
 
 
 def is_ready(runtime: RuntimeObject, generation: int) -> bool:

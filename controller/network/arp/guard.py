@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable, Collection
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from controller.machinery.controller import Controller
+from controller.machinery.pending import PendingSet
 from controller.network.arp.listeners import Listeners
 from controller.network.arp.packets import ArpClaim
 
@@ -45,7 +47,6 @@ class AddressGuard:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._enabled = enabled
-        self._check_seconds = check_seconds
         self._clock = clock
         self._listeners = Listeners(self._on_claim)
         self._guarded: dict[tuple[str, str], frozenset[GuardedAddress]] = {}
@@ -55,8 +56,8 @@ class AddressGuard:
         self._conflicts: dict[GuardedAddress, bytes] = {}
         self._defended: dict[GuardedAddress, float] = {}
         self._reported_at: dict[GuardedAddress, float] = {}  # when the machine in ``_conflicts`` was reported
-        self._changed: dict[tuple[str, str], None] = {}
-        self._wake = asyncio.Event()
+        self._changed = PendingSet[tuple[str, str]]()
+        self.controller = Controller("probe the addresses in conflict", self._check, period=check_seconds)
 
     def conflicting_mac(self, own: GuardedAddress) -> str:
         """Return the MAC address of another machine with the same guarded address, "" when there is none."""
@@ -99,26 +100,9 @@ class AddressGuard:
         answers = {own: self._answered.get(own, (began - 1, b"")) for own in wanted}
         return {own: mac.hex(":") for own, (when, mac) in answers.items() if when >= began}
 
-    async def check(self) -> None:
-        """Periodically probe the addresses in conflict, so that the end of a conflict is noticed. Never returns."""
-        while True:
-            await asyncio.sleep(self._check_seconds)
-            disputed = list(self._conflicts)
-            still = await self.probe(disputed)
-            for own in disputed:
-                if own not in still and own in self._conflicts:
-                    del self._conflicts[own]
-                    log.info("No other machine uses %s on %s any more", own.address, own.parent)
-                    self._report(own)
-
-    async def changes(self) -> AsyncIterator[tuple[str, str]]:
+    def changes(self) -> AsyncIterator[tuple[str, str]]:
         """Yield namespace and device id of each runtime with an address whose conflict began or ended. Never ends."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            changed, self._changed = self._changed, {}
-            for device in changed:
-                yield device
+        return aiter(self._changed)
 
     def close(self) -> None:
         """Stop listening."""
@@ -128,6 +112,16 @@ class AddressGuard:
     @property
     def _all_guarded(self) -> set[GuardedAddress]:
         return {own for group in self._guarded.values() for own in group}
+
+    async def _check(self) -> None:
+        """Probe the addresses in conflict, so that the end of a conflict is noticed."""
+        disputed = list(self._conflicts)
+        still = await self.probe(disputed)
+        for own in disputed:
+            if own not in still and own in self._conflicts:
+                del self._conflicts[own]
+                log.info("No other machine uses %s on %s any more", own.address, own.parent)
+                self._report(own)
 
     def _listen(self) -> None:
         needed: dict[str, set[IPv4Address]] = {}
@@ -157,5 +151,5 @@ class AddressGuard:
             self._listeners.defend(own.parent, own.address, own.mac)
 
     def _report(self, own: GuardedAddress) -> None:
-        self._changed |= dict.fromkeys(device for device, group in self._guarded.items() if own in group)
-        self._wake.set()
+        for device in (device for device, group in self._guarded.items() if own in group):
+            self._changed.add(device)

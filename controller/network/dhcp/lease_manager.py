@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from controller import errors, files
 from controller.api import reasons
 from controller.boottime import now
+from controller.machinery.pending import PendingSet
 from controller.network.dhcp import leases
 from controller.network.dhcp.client import LeaseClient, Link
 from controller.network.dhcp.leases import Lease
@@ -65,8 +66,7 @@ class LeaseManager:
         self._random_number = random_number
         self._clients: dict[LeaseKey, LeaseClient] = {}
         self._written: dict[LeaseKey, Lease] = {}
-        self._changed: dict[LeaseKey, None] = {}
-        self._wake = asyncio.Event()
+        self._changed = PendingSet[LeaseKey]()
 
     def lease_state(self, key: LeaseKey, link: Link | None) -> LeaseState:
         """Return the state of an interface's lease; ``link`` is the link that its client must run on."""
@@ -88,7 +88,7 @@ class LeaseManager:
                 return
             former.close()
         known = await self._remembered(key, former)
-        made = LeaseClient(link, Machine(client, known, self._random_number), lambda: self._mark(key))
+        made = LeaseClient(link, Machine(client, known, self._random_number), lambda: self._changed.add(key))
         self._clients[key] = made
         try:
             await made.start()
@@ -104,24 +104,15 @@ class LeaseManager:
     async def changes(self) -> AsyncIterator[tuple[str, str]]:
         """Yield namespace and device id of each runtime whose lease changed, after storing the lease. Never ends."""
         await asyncio.to_thread(self._prune)
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            changed, self._changed = list(self._changed), {}
-            for key in changed:
-                await self._write(key)
-            for device in dict.fromkeys(key[:2] for key in changed):
-                yield device
+        async for key in self._changed:
+            await self._write(key)
+            yield key[:2]
 
     def close(self) -> None:
         """Stop all clients. Addresses stay on their links, and leases on disk."""
         for client in self._clients.values():
             client.close()
         self._clients.clear()
-
-    def _mark(self, key: LeaseKey) -> None:
-        self._changed[key] = None
-        self._wake.set()
 
     async def _remembered(self, key: LeaseKey, former: LeaseClient | None) -> Lease | None:
         """Return the lease of the previous run, in the client's clock."""

@@ -30,7 +30,7 @@ class InstallationConfig:
 
     async def install_id(self, preferred: str | None) -> str:
         """The shared id; the first process of an installation sets it to ``preferred``. Waits for the API."""
-        while True:
+        while True:  # no controller: nothing starts without the answer
             try:
                 return str((await self._read(preferred))[INSTALL_ID])
             except errors.ApiError as error:

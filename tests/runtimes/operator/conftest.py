@@ -124,7 +124,7 @@ async def operating(
     )
     operator = OperatorThread(endpoint, queue.reconcile, node=node, field_selector=field_selector)
     operator.start()
-    posting = asyncio.create_task(recorder.run())
+    posting = asyncio.create_task(recorder.controller.run())
     yield OperatorHarness(endpoint, api, backend, queue, operator)
     assert await operator.stop(5)
     await queue.stop(1)

@@ -1,15 +1,13 @@
 """Translates the engine's events into identities of changed runtimes.
 
 Resubscribes forever; after each subscription anything may have changed, because events in between are lost.
-Buffers unread changes once per runtime, so memory is bounded by the number of runtimes.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +20,8 @@ from controller.backends.docker.containers.inventory import Containers
 from controller.backends.docker.engine import failures
 from controller.backends.docker.engine.client import Engine, url
 from controller.backends.docker.engine.streams import json_lines
-from controller.machinery.backoff import Backoff
-from controller.machinery.supervisor import while_running
+from controller.machinery.backoff import Backoff, Retry
+from controller.machinery.pending import PendingSet
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -47,49 +45,30 @@ class Events:
         self._install_id = install_id
         self._known: dict[str, Identity] = {}
 
-    async def changes(self) -> AsyncIterator[Identity | Contact]:
+    def changes(self) -> AsyncIterator[Identity | Contact]:
         """Yield the identity of each runtime that changes, forever; CONNECTED at first and after a gap, LOST before it.
 
         An engine that is unreachable at first counts as a gap, too.
         """
-        pending: dict[Identity | Contact, None] = {}
-        arrived = asyncio.Event()
+        pending = PendingSet[Identity | Contact]()
+        return pending.filled_by(self._follow(pending))
 
-        def keep(change: Identity | Contact) -> None:
-            pending.pop(change, None)  # move it to the end: the last Contact yielded must be the current one
-            pending[change] = None
-            arrived.set()
-
-        follower = asyncio.create_task(self._follow_for_ever(keep))
-        try:
-            while True:
-                await while_running(arrived.wait(), follower)
-                arrived.clear()
-                while pending:
-                    change = next(iter(pending))
-                    del pending[change]
-                    yield change
-        finally:
-            follower.cancel()
-            await asyncio.gather(follower, return_exceptions=True)
-
-    async def _follow_for_ever(self, keep: Callable[[Identity | Contact], None]) -> None:
-        backoff, last_error, stood = Backoff(*_RETRY_SECONDS), "", True
-        while True:
+    async def _follow(self, pending: PendingSet[Identity | Contact]) -> None:
+        retry, connected = Retry("follow Docker's events", log, Backoff(*_RETRY_SECONDS)), True
+        while True:  # no controller: the breaker ends its pauses early, when the engine is back
             try:
                 async with aclosing(self._subscription()) as subscription:
                     async for change in subscription:
-                        stood, last_error = True, ""
-                        backoff.reset()
-                        keep(change)
-                log.warning("Docker's event stream ended")
+                        connected = True
+                        retry.succeeded()
+                        pending.add(change)
+                delay = retry.failed("the stream ended")
             except (errors.ReconcileError, failures.Refusal, ValueError) as error:
-                log.log(_level(error, last_error), "Failed to follow Docker's events: %s", error)
-                last_error = str(error)
-            if stood:
-                keep(Contact.LOST)
-                stood = False
-            await self._engine.pause(backoff.next())
+                delay = retry.failed(str(error), quiet=_is_away(error))
+            if connected:
+                pending.add(Contact.LOST)
+                connected = False
+            await self._engine.pause(delay)
 
     async def _subscription(self) -> AsyncGenerator[Identity | Contact, None]:
         """Yield CONNECTED once subscribed, then one identity for each event, until the engine goes away."""
@@ -123,7 +102,6 @@ class Events:
         return identity
 
 
-def _level(error: Exception, last_error: str) -> int:
-    """WARNING for each new error, except that the breaker already logs an unreachable engine."""
-    away = isinstance(error, errors.Waiting) and error.reason == reasons.DAEMON_UNREACHABLE
-    return logging.DEBUG if away or str(error) == last_error else logging.WARNING
+def _is_away(error: Exception) -> bool:
+    """Whether the engine is unreachable, which the breaker logs."""
+    return isinstance(error, errors.Waiting) and error.reason == reasons.DAEMON_UNREACHABLE
