@@ -8,33 +8,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator
 
+from controller import listening
 from controller.api import runtimes
+from controller.listening import Listen
 
 MAX_READS = 64
 
 
-class Listen(NamedTuple):
-    """An address to listen on; port 0 takes any free port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
 def _listen(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("give it as HOST:PORT, such as 127.0.0.1:6445")
-    return Listen(host.strip("[]"), int(port))
+    return listening.parse(value, "127.0.0.1:6445") if isinstance(value, str) else value
 
 
 def one_line(error: Exception) -> str:

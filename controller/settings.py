@@ -23,9 +23,9 @@ from typing_extensions import override
 
 from controller import errors, names
 from controller.api.fields import NODE_NAME, ObjectName
+from controller.listening import Listen
 from controller.setting_values import (
     CloudUrl,
-    Listen,
     ListenAddress,
     Pool,
     Prefixes,

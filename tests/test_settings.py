@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from controller import errors, settings
-from controller.setting_values import Listen
+from controller.listening import Listen
 
 README = Path(__file__).parents[1] / "README.md"
 NAMES = {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
 import sqlite3
 import ssl
 import time
@@ -45,6 +44,7 @@ from controller.apiserver.storage.database_options import DEFAULTS, DatabaseOpti
 from controller.apiserver.storage.store import Store
 from controller.apiserver.verbs.writing import Advice
 from controller.disk import Disk
+from controller.listening import host_from_here, https_url
 
 Object = dict[str, Any]
 
@@ -84,7 +84,7 @@ class ApiServer:
         self._back_up = BackupSchedule(self._database, self._backups, daily_timer, self._disk)
         self._store = Store(self._database, disk=self._disk)
         self._options = database_options
-        self._pki = Pki(self._directory / "pki", lambda: (_reachable(host), *addresses()))
+        self._pki = Pki(self._directory / "pki", lambda: (host_from_here(host), *addresses()))
         self._limits = limits or Limits()
         self._listener: Listener | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,8 +93,7 @@ class ApiServer:
     @property
     def url(self) -> str:
         """Base URL; valid once the server has started."""
-        host = _reachable(self._host)
-        return f"https://{f'[{host}]' if ':' in host else host}:{self._port}"
+        return https_url(host_from_here(self._host), self._port)
 
     def advise(self, resource: str, advice: Advice) -> None:
         """Add these warnings to responses to writes of a resource (``plural.group``). Call before the start."""
@@ -225,13 +224,3 @@ class ApiServer:
                 await asyncio.to_thread(self.write_kubeconfig, self._kubeconfig)
 
         return apply_renewal
-
-
-def _reachable(host: str) -> str:
-    """The address at which the host itself reaches a listener on ``host``."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    loopback = {4: "127.0.0.1", 6: "::1"}[address.version]
-    return loopback if address.is_unspecified else host

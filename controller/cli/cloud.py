@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from controller import errors
+from controller import errors, listening
 from controller.localcloud.api import Api
 from controller.localcloud.authority import Authority
 from controller.localcloud.client import Client
@@ -56,12 +56,13 @@ def serve(directory: Path, listen: str) -> None:
       edge-controller cloud serve
       edge-controller cloud serve --listen 0.0.0.0:7443 --dir /tmp/cloud
     """
-    host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise errors.SettingError(f"--listen {listen} is malformed; give it as HOST:PORT, such as {DEFAULT_LISTEN}")
+    try:
+        address = listening.parse(listen, DEFAULT_LISTEN)
+    except ValueError as error:
+        raise errors.SettingError(f"--listen {listen} is malformed; {error}") from error
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("aiohttp").setLevel(logging.WARNING)
-    asyncio.run(_serve(Cloud(directory, host=host.strip("[]"), port=int(port))))
+    asyncio.run(_serve(Cloud(directory, host=address.host, port=address.port)))
 
 
 async def _serve(local: Cloud) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from controller import errors
+from controller.listening import https_url
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -60,7 +61,7 @@ def from_cluster(environment: Mapping[str, str], service_account: Path = SERVICE
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if host and (service_account / "token").exists():
         return Endpoint(
-            url=f"https://{f'[{host}]' if ':' in host else host}:{port}",
+            url=https_url(host, port),
             ca_file=service_account / "ca.crt",
             token_file=service_account / "token",
         )

@@ -30,6 +30,9 @@ from controller.systemd import Notifier
 
 log = logging.getLogger(__name__)
 
+Run = Callable[[], Awaitable[None]]
+"""A loop that runs until it is cancelled, or the stop of one."""
+
 
 class RetirementStore(Protocol):
     """Persistent flag that ``delete_orchestrator`` retired the agent."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import urlsplit
 
-from controller import __version__, boottime
+from controller import __version__, boottime, listening
 from controller.api import kinds, reasons
 from controller.api.edgenodes import NodeApi
 from controller.backends.docker.backend import DockerBackend
 from controller.backends.docker.host_services import HostServices
 from controller.devices.serial import Roots, SerialDevices
 from controller.machinery.event_recorder import Subject
-from controller.manager.environment import Environment
+from controller.manager.environment import Environment, Run
 from controller.manager.runtime_operator import RuntimeOperator
 from controller.metrics.archive import Archive
 from controller.metrics.containers import ContainerReader
@@ -136,6 +134,14 @@ class Node:
             environment.link_status.on_change(self.edge_node.controller.trigger)
         environment.metrics.read_from(self._states())
 
+    @property
+    def cluster_controllers(self) -> Mapping[str, Run]:
+        """Return the loops that a node has only in a cluster."""
+        if self.agent is None:
+            return {}
+        follow_pods = partial(self.tracker.follow, self.agent.pods)
+        return {"the node's Lease": self.agent.lease.controller.run, "the pods of this node": follow_pods}
+
     async def check_docker(self) -> None:
         """Check that the engine answers. Raises errors.Waiting."""
         await self.host.backend.check()
@@ -206,26 +212,9 @@ async def _start_agent(environment: Environment, node: LocalNode) -> NodeAgent:
     await server.start()
     environment.stack.push_async_callback(server.stop)
     beat = environment.beat("the node's Lease", LEASE_SECONDS)
-    host = await asyncio.to_thread(_reachable, listen.host, installation.endpoint.url)
-    url = f"https://{f'[{host}]' if ':' in host else host}:{server.port}"
+    host = await asyncio.to_thread(listening.host_from_elsewhere, listen.host, installation.endpoint.url)
     return NodeAgent(
         NodeLease(api, installation.settings.namespace, name, beat),
         PodContainers(api, installation.install_id, name),
-        NodeApi(url=url, certificate=own.pem),
+        NodeApi(url=listening.https_url(host, server.port), certificate=own.pem),
     )
-
-
-def _reachable(host: str, api_url: str) -> str:
-    """Return the address for other hosts: the one listened on, else our source address towards the Kubernetes API."""
-    try:
-        everywhere = ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return host
-    if not everywhere:
-        return host
-    api = urlsplit(api_url)
-    for family, kind, _, _, address in socket.getaddrinfo(api.hostname, api.port or 443, type=socket.SOCK_DGRAM):
-        with socket.socket(family, kind) as probe:
-            probe.connect(address)  # UDP: nothing is sent
-            return str(probe.getsockname()[0])
-    return socket.gethostname()

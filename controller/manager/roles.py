@@ -10,13 +10,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Literal, NamedTuple
 
 from controller import names
 from controller.disk import Disk
 from controller.machinery.supervisor import Supervisor
-from controller.manager.environment import Environment, Nodes
+from controller.manager.environment import Environment, Nodes, Run
 from controller.metrics.server import Check
 from controller.nodes.cluster.cloud_status_publisher import CloudStatusPublisher
 from controller.nodes.cluster.directory import ClusterNodeDirectory
@@ -27,7 +26,6 @@ from controller.settings import Settings
 
 FIRST_READING_SECONDS = 1.0
 
-Run = Callable[[], Awaitable[None]]
 Lifetime = Literal["process", "term"]  # a term as leader
 
 
@@ -59,18 +57,14 @@ async def _node(environment: Environment) -> Part:
     from controller.manager import node  # noqa: PLC0415 - see the module's docstring
 
     made = await node.build(environment)
-    host, operator, agent = made.host, made.operator, made.agent
-    in_cluster: dict[str, Run] = {}
-    if agent:
-        follow_pods = partial(made.tracker.follow, agent.pods)
-        in_cluster = {"the node's Lease": agent.lease.controller.run, "the pods of this node": follow_pods}
+    host, operator = made.host, made.operator
     return Part(
         controllers={
             "the address guard": host.guard.controller.run,
             "the metrics sampler": host.sampler.controller.run,
             "the metrics archive": host.history.controller.run,
             "the container tracker": made.tracker.controller.run,
-            **in_cluster,
+            **made.cluster_controllers,
             **operator.controllers,
             "the engine's events": made.engine_events.run,
             "the leases": made.lease_changes.run,

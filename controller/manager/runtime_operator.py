@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from controller.api import kinds
 from controller.backends.protocol import Backend
 from controller.boottime import Boot
 from controller.machinery.controller import Controller
 from controller.machinery.event_recorder import EventRecorder, Subject
-from controller.manager.environment import Environment
-from controller.metrics.prometheus import Metrics
+from controller.manager.environment import Environment, Run
 from controller.runtimes.engine_contact import EngineContact
 from controller.runtimes.event_sources import Resync
 from controller.runtimes.keys import Key, KeyIndex
@@ -53,7 +52,7 @@ class RuntimeOperator:
             engine=engine,
         )
         self._reconciler = Reconciler(dependencies, installation.install_id, self.recorder, self.index, scope)
-        self._metrics: Metrics = environment.metrics
+        self._metrics = environment.metrics
         self.queue = work_queue(self._reconcile)
         self.resync = Resync(
             installation.api,
@@ -66,14 +65,11 @@ class RuntimeOperator:
             subject=Subject(kinds.EDGE_NODES, installation.node_name),
         )
         self._kopf = OperatorThread(
-            installation.endpoint,
-            self.queue.reconcile,
-            node=installation.node_name,
-            field_selector=scope.selector,
+            installation.endpoint, self.queue.reconcile, node=installation.node_name, field_selector=scope.selector
         )
 
     @property
-    def controllers(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    def controllers(self) -> Mapping[str, Run]:
         """Return the loops by name."""
         return {
             f"the events {self._name}": self.recorder.controller.run,

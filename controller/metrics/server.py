@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from controller.errors import EdgeError, SettingError
+from controller.errors import EdgeError
 from controller.health import Liveness
+from controller.machinery.http_server import HttpServer
 from controller.metrics.prometheus import Metrics
 
 # A readiness check returns None when its part is ready, else one line that says what it is waiting for.
@@ -21,24 +22,13 @@ _CHECK_SECONDS = 2.0
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus exposition format
 
 
-class StatusServer:
+class StatusServer(HttpServer):
     """Listens on ``host:port`` (0 takes any free port, see ``port``). ``checks`` are the readiness checks by part."""
 
     def __init__(self, host: str, port: int, liveness: Liveness, checks: Mapping[str, Check], metrics: Metrics) -> None:
-        self._host = host
-        self._port = port
         self._liveness = liveness
         self._checks = checks
         self._metrics = metrics
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def port(self) -> int:
-        """The port listened on; before start() the requested one."""
-        return self._runner.addresses[0][1] if self._runner and self._runner.addresses else self._port
-
-    async def start(self) -> None:
-        """Listen. Raises SettingError when the address cannot be bound."""
         app = web.Application()
         app.add_routes(
             [
@@ -47,22 +37,7 @@ class StatusServer:
                 web.get("/metrics", self._show_metrics),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            await self.stop()
-            raise SettingError(
-                f"EDGE_HTTP_LISTEN: cannot listen on {self._host}:{self._port} ({error.strerror}); "
-                "stop the program that uses it or choose another port"
-            ) from error
-
-    async def stop(self) -> None:
-        """Stop listening and close all connections."""
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
+        super().__init__("EDGE_HTTP_LISTEN", host, port, app)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return _verdict(self._liveness.stale())
