@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,17 +10,22 @@ from typing import Any, NamedTuple
 from controller.cloud.answers import Answer
 from controller.cloud.commands.command import Semantics
 from controller.cloud.commands.consumption import Consumption
+from controller.cloud.commands.devices import Devices
 from controller.cloud.commands.forwarding import Forwarding
 from controller.cloud.commands.hardware import Hardware
 from controller.cloud.commands.lifecycle import Lifecycle
 from controller.cloud.commands.power import Power
+from controller.cloud.commands.reads import Reads
 from controller.cloud.commands.retirement import Retirement
+from controller.cloud.commands.specs import Blueprint
 from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.contracts.base import DeviceMessage, Message
 from controller.cloud.contracts.bounds import LARGE, SMALL
 from controller.cloud.contracts.commands import RunCommand
 from controller.cloud.contracts.queries import GetConsumptionDevice, GetConsumptionOrchestrator, GetHostInterfaces
 from controller.cloud.contracts.runtimes import CreateNewRuntime
+from controller.machinery.client import ApiClient
+from controller.node_api.node import NodeDirectory
 
 
 class Read(NamedTuple):
@@ -51,6 +57,29 @@ class Commands:
     consumption: Consumption
     hardware: Hardware
     retirement: Retirement
+
+    @classmethod
+    def build(
+        cls,
+        api: ApiClient,
+        nodes: NodeDirectory,
+        retirement: Retirement,
+        blueprint: Blueprint,
+        reads: Reads,
+        seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> Commands:
+        """Build all of them; ``seconds`` is the time limit for an answer."""
+        devices = Devices(api, blueprint.namespace)
+        return cls(
+            lifecycle=Lifecycle(api, devices, blueprint, nodes, retirement.in_progress),
+            power=Power(api, devices),
+            forwarding=Forwarding(devices, nodes, reads, seconds),
+            status=DeviceStatus(devices, nodes, retirement.progress, clock),
+            consumption=Consumption(devices, nodes),
+            hardware=Hardware(api, nodes),
+            retirement=retirement,
+        )
 
 
 def table(commands: Commands) -> tuple[Topic, ...]:

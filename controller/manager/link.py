@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from functools import partial
 
 from controller.cloud import topics
-from controller.cloud.commands.consumption import Consumption
-from controller.cloud.commands.devices import Devices
 from controller.cloud.commands.digest_key import DigestKey
 from controller.cloud.commands.executor import Executor
-from controller.cloud.commands.forwarding import Forwarding
-from controller.cloud.commands.hardware import Hardware
 from controller.cloud.commands.journal import Journal
-from controller.cloud.commands.lifecycle import Lifecycle
-from controller.cloud.commands.power import Power
 from controller.cloud.commands.reads import Reads
 from controller.cloud.commands.retirement import Retirement, RetirementHooks
 from controller.cloud.commands.specs import Blueprint
-from controller.cloud.commands.status import DeviceStatus
 from controller.cloud.dispatcher import Dispatcher
 from controller.cloud.heartbeat import Heartbeat
 from controller.cloud.identity import Identity
 from controller.cloud.link import Link, LinkState
-from controller.machinery.client import ApiClient
 from controller.manager.environment import Environment, Nodes
 from controller.metrics import host
-from controller.node_api.node import NodeDirectory
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +62,7 @@ class CloudLink:
 
     def _commands(self) -> topics.Commands:
         settings = self._environment.installation.settings
-        return commands(
+        return topics.Commands.build(
             self._environment.installation.api,
             self._nodes.directory,
             self.retirement,
@@ -116,25 +106,3 @@ async def build(environment: Environment) -> CloudLink:
         raise RuntimeError("the link needs nodes: a role before it has to provide them")
     retired = await environment.installation.retirement_store.retired()
     return CloudLink(environment, environment.nodes, retired=retired)
-
-
-def commands(
-    api: ApiClient,
-    nodes: NodeDirectory,
-    retirement: Retirement,
-    blueprint: Blueprint,
-    reads: Reads,
-    seconds: float,
-    clock: Callable[[], float] = time.time,
-) -> topics.Commands:
-    """Build the implementations of all topics; ``seconds`` is the time limit for an answer."""
-    devices = Devices(api, blueprint.namespace)
-    return topics.Commands(
-        lifecycle=Lifecycle(api, devices, blueprint, nodes, retirement.in_progress),
-        power=Power(api, devices),
-        forwarding=Forwarding(devices, nodes, reads, seconds),
-        status=DeviceStatus(devices, nodes, retirement.progress, clock),
-        consumption=Consumption(devices, nodes),
-        hardware=Hardware(api, nodes),
-        retirement=retirement,
-    )

@@ -25,7 +25,6 @@ from controller.cloud.packets import Incoming
 from controller.devices.serial import SerialDevice
 from controller.machinery import kinds as core_kinds
 from controller.machinery.client import ApiClient
-from controller.manager import link
 from controller.metrics.host import HostReading
 from controller.network.interfaces import HostInterface
 from controller.node_api.node import HostFacts, HttpRequest, HttpResponse, Point, Reading, Usage
@@ -152,7 +151,7 @@ class CommandHarness:
         self.left = asyncio.Event()
         self.observed: list[tuple[str, str]] = []  # topic and outcome of each answer, as for the metrics
         nodes = SingleNode(NODE_NAME, self.node, "Docker")
-        commands = link.commands(api, nodes, self.retirement, BLUEPRINT, Reads(READS), seconds, lambda: NOW)
+        commands = topics.Commands.build(api, nodes, self.retirement, BLUEPRINT, Reads(READS), seconds, lambda: NOW)
         self.topics = topics.table(commands)
         self.dispatcher = Dispatcher(self.topics, self.executor, mode, self._observe)
         self._correlation = 0

@@ -9,12 +9,10 @@ from controller.api.runtime_status import docker_state
 from controller.cloud.answers import Answer, error
 from controller.cloud.commands.call import Call
 from controller.cloud.commands.devices import Devices, RuntimeObject
-from controller.cloud.commands.reads import Reads
+from controller.cloud.commands.reads import CONTROL_PORT, Reads
 from controller.cloud.contracts.commands import RunCommand
 from controller.errors import CommandError
 from controller.node_api.node import File, HttpRequest, HttpResponse, Node, NodeDirectory
-
-HTTPS_PORT = 8443  # runtimes serve HTTPS on this port with their own certificate
 
 
 class Forwarding:
@@ -51,9 +49,9 @@ class Forwarding:
 
 def _request(message: RunCommand, runtime: RuntimeObject) -> HttpRequest:
     control = runtime["spec"].get("controlPort") or {}
-    control_port = control.get("port", HTTPS_PORT)
+    control_port = control.get("port", CONTROL_PORT)
     port = message.port or control_port
-    other = "https" if port == HTTPS_PORT else "http"
+    other = "https" if port == CONTROL_PORT else "http"
     return HttpRequest(
         address=_address(runtime),
         port=port,

@@ -12,7 +12,7 @@ from yarl import URL
 
 from controller.cloud.contracts.commands import RunCommand
 
-CONTROL_PORT = 8443
+CONTROL_PORT = 8443  # runtimes serve HTTPS on this port with their own certificate
 _METHODS = ("GET", "HEAD")
 # Headers that no web framework takes as another method or path. An allow list, because the dangerous ones cannot be
 # enumerated: CGI and WSGI treat X_HTTP_METHOD_OVERRIDE like X-HTTP-Method-Override, and X-Script-Name and
