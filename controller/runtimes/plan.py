@@ -31,6 +31,23 @@ class Plan:
     operation: OperationName | None = None
     restart: RestartIntent | None = None
 
+    @property
+    def under_way(self) -> Outcome:
+        """The outcome to report while the steps run."""
+        if self.outcome.kind == "waiting":
+            return self.outcome
+        if self.outcome.kind == "gone":
+            return of_reason(reasons.DELETING, "Removing the container and its networks")
+        return of_reason(reasons.PROGRESSING, "Changing the running container")
+
+    @property
+    def ineffective(self) -> Outcome:
+        """The outcome if the steps were run already in the same situation: they had no effect."""
+        is_progress = self.outcome.reason == reasons.PROGRESSING
+        if self.outcome.kind == "gone" or self.outcome.failed or (self.outcome.kind == "waiting" and not is_progress):
+            return self.outcome
+        return of_reason(reasons.STEP_FAILED, "The last step had no effect and is retried")
+
 
 def make(desired: Desired, observed: Observed) -> Plan:
     """The next steps for this Runtime; without steps, ``outcome`` is the current state."""

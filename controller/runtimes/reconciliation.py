@@ -20,9 +20,10 @@ from controller.backends.protocol import Reconcilable
 from controller.boottime import Boot
 from controller.machinery import conditions
 from controller.machinery.client import ApiClient
-from controller.runtimes import drift, image_policy, plan, secrets, status
+from controller.runtimes import drift, plan, secrets, status
 from controller.runtimes.desired import Desired
 from controller.runtimes.engine_contact import EngineContact
+from controller.runtimes.facets import image
 from controller.runtimes.generation_guard import GenerationGuard, Superseded
 from controller.runtimes.outcome import OperationName, Outcome, Report, of_error
 from controller.runtimes.restart_attribution import RestartAttribution, last_command
@@ -73,7 +74,7 @@ class Reconciliation:
         self._dependencies = dependencies
         self._context = context
         self._target = context.target
-        self._image_allowed = image_policy.allows(dependencies.image_prefixes, context.target.spec)
+        self._image_allowed = image.allows(dependencies.image_prefixes, context.target.spec)
         self._previous = context.known
         self._observed: Observed | None = None
         self._knows_container = context.known.container_id is not None
@@ -108,7 +109,8 @@ class Reconciliation:
     async def _converge(self) -> Outcome:
         done: set[tuple[tuple[base.Step, ...], str]] = set()
         while True:
-            current = await self._plan()
+            observed = await self._observe()
+            current = plan.make(self._desired(observed), observed)
             self._restart = current.restart or self._restart
             self._operation = current.operation or self._operation
             if not current.steps:
@@ -116,16 +118,17 @@ class Reconciliation:
             # The same steps for another drift are progress: a new link gets the address that arrived since.
             trial = current.steps, drift.summary(self._target.spec, self._observed) if self._observed else ""
             if trial in done:
-                return _ineffective(current)
+                return current.ineffective
             done.add(trial)
             await self._execute(current)
 
-    async def _plan(self) -> plan.Plan:
+    async def _observe(self) -> Observed:
+        """The state to plan from; a deletion needs none."""
         if self._deleting:
-            return plan.make(self._desired(Observed()), Observed())
+            return Observed()
         self._observed = observed = await self._dependencies.backend.observe(self._target)
         self._adopt(observed)
-        return plan.make(self._desired(observed), observed)
+        return observed
 
     @property
     def _deleting(self) -> bool:
@@ -174,7 +177,7 @@ class Reconciliation:
 
     async def _record(self, current: plan.Plan) -> errors.ApiError | None:
         """Write the coming steps to the status; the error if that fails. Raises errors.NotFoundError."""
-        self._previous = status.under_way(self._previous, self._report(_acting(current)))
+        self._previous = status.under_way(self._previous, self._report(current.under_way))
         try:
             await self._context.writer.write(self._previous)
         except errors.NotFoundError:
@@ -276,21 +279,3 @@ def _reported_failure(current_status: RuntimeStatus) -> str:
     """The message of a failed replacement, from the status."""
     stalled = conditions.find(current_status.conditions, names.STALLED)
     return stalled.message if stalled and stalled.reason == reasons.REPLACE_FAILED else ""
-
-
-def _acting(current: plan.Plan) -> Outcome:
-    """The outcome to report while the steps of a plan run."""
-    if current.outcome.kind == "waiting":
-        return current.outcome
-    if current.outcome.kind == "gone":
-        return Outcome("waiting", reasons.DELETING, "Removing the container and its networks")
-    return Outcome("waiting", reasons.PROGRESSING, "Changing the running container")
-
-
-def _ineffective(current: plan.Plan) -> Outcome:
-    """The outcome of a plan whose steps were already run in this pass and had no effect."""
-    if current.outcome.kind == "gone" or current.outcome.failed:
-        return current.outcome
-    if current.outcome.kind == "waiting" and current.outcome.reason != reasons.PROGRESSING:
-        return current.outcome
-    return Outcome("retry", reasons.STEP_FAILED, "The last step had no effect and is retried")

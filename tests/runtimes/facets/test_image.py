@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.api.runtimes import RuntimeSpec
-from controller.runtimes import image_policy
+from controller.runtimes.facets.image import allows
 
 component = st.text("ab1", min_size=1, max_size=4)
 registry = st.sampled_from(["ghcr.io", "127.0.0.1", "localhost", "registry.plant.example"])
@@ -15,7 +15,7 @@ registry = st.sampled_from(["ghcr.io", "127.0.0.1", "localhost", "registry.plant
 
 def allowed(prefix: str, image: str, **more: str) -> bool:
     """Whether the prefix alone allows the image."""
-    return image_policy.allows((prefix,), RuntimeSpec(device_id="plc-1", image=image, **more))
+    return allows((prefix,), RuntimeSpec(device_id="plc-1", image=image, **more))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_prefix_with_a_tag_or_digest_allows_exactly_that_image(repository: str
 
 
 def test_without_prefixes_every_image_is_allowed() -> None:
-    assert image_policy.allows((), RuntimeSpec(device_id="plc-1", image="anything/at-all"))
+    assert allows((), RuntimeSpec(device_id="plc-1", image="anything/at-all"))
 
 
 @given(registry, st.lists(component, max_size=2), st.lists(component, min_size=1, max_size=2))

@@ -1,0 +1,144 @@
+"""Decides whether this process reconciles a Runtime: whether it exists, is in scope and readable, and who owns it.
+
+Touches no container, except that a deleted owner hands its container over.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+
+import pydantic
+
+from controller import errors, names
+from controller.api import kinds, reasons
+from controller.api.runtime_status import RuntimeStatus
+from controller.api.runtimes import Runtime
+from controller.machinery.client import ApiClient
+from controller.runtimes import objects, status
+from controller.runtimes import outcome as outcomes
+from controller.runtimes.facets import dedicated_interface
+from controller.runtimes.keys import Key
+from controller.runtimes.outcome import Outcome, of_reason
+from controller.runtimes.owners import Owners
+from controller.runtimes.result import GONE, NO_FINALIZER, NOT_OURS, Result
+from controller.runtimes.scope import Scope
+
+log = logging.getLogger(__name__)
+
+
+class Admitted(NamedTuple):
+    """A Runtime to reconcile, its status on the wire, and the rival for its dedicated interface, "" for none."""
+
+    runtime: Runtime
+    status: dict[str, Any]
+    rival: str
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is being deleted."""
+        return self.runtime.metadata.deletion_timestamp is not None
+
+
+class Refused(NamedTuple):
+    """A Runtime that is not reconciled: the outcome to report, with what is still known of its status.
+
+    ``disowned``: its container, if any, belongs to another Runtime.
+    """
+
+    runtime: Runtime
+    outcome: Outcome
+    known: RuntimeStatus
+    node: str | None
+    disowned: bool = False
+
+
+class Outage(NamedTuple):
+    """The API does not answer: only repairs by what was last read are possible."""
+
+    error: errors.ApiError
+
+
+Decision = Admitted | Refused | Outage | Result
+"""A Result: nothing is to be done, or all is done already."""
+
+
+class Admission:
+    """Decides for the Runtimes of one scope; ``node`` runs them."""
+
+    def __init__(self, api: ApiClient, owners: Owners, scope: Scope, node: str) -> None:
+        self._api = api
+        self._owners = owners
+        self._scope = scope
+        self._node = node
+
+    async def admit(self, key: Key) -> Decision:
+        """Read the Runtime and decide. Claims its deviceId, and completes its spec with node and backend.
+
+        Raises errors.NotFoundError, and errors.EdgeError when the decision needs the API or the engine.
+        """
+        try:
+            body = await self._api.get(kinds.RUNTIMES, key.name, key.namespace)
+        except errors.NotFoundError:
+            raise
+        except errors.ApiError as outage:
+            return Outage(outage)
+        deleting = bool(body["metadata"].get("deletionTimestamp"))
+        if elsewhere := self._scope.elsewhere(body["spec"]):
+            # This may be the only node: no other process would report that the Runtime is not run anywhere.
+            return self._refused(body, elsewhere) if self._scope.claims and not deleting else NOT_OURS
+        if names.FINALIZER not in (body["metadata"].get("finalizers") or ()):
+            return GONE if deleting else NO_FINALIZER
+        if not deleting:
+            body = await self._assign(key, body)
+        try:
+            runtime = Runtime.model_validate(body)
+        except pydantic.ValidationError as error:
+            if not deleting:
+                return self._refused(body, objects.fault(error))
+            runtime = objects.bare(body)
+        return await self._admit_deleted(key, runtime, body) if deleting else await self._admit_owner(runtime, body)
+
+    async def _admit_owner(self, runtime: Runtime, body: dict[str, Any]) -> Decision:
+        """Admit the owner of the deviceId; another Runtime waits and touches nothing."""
+        try:
+            ownership, rival = await self._owners.of(body), await self._rival(runtime)
+        except errors.NotFoundError:
+            raise
+        except errors.ApiError as outage:
+            return Outage(outage)
+        except errors.EdgeError as error:
+            return Refused(runtime, outcomes.of_error(error), runtime.status, runtime.status.node)
+        if ownership.is_of(body):
+            return Admitted(runtime, body.get("status") or {}, rival)
+        known = status.without_container(runtime.status)
+        return Refused(runtime, outcomes.owned_by(ownership.owner), known, known.node, disowned=True)
+
+    async def _admit_deleted(self, key: Key, runtime: Runtime, body: dict[str, Any]) -> Decision:
+        """Admit a deleted owner without a successor."""
+        ownership, rival = await self._owners.of(body), await self._rival(runtime)
+        if not ownership.is_of(body):
+            return GONE
+        if successor := await self._owners.hand_over(body, ownership.others):
+            log.info("Handed the container of %s over to %s", key, successor, extra={"runtime": str(key)})
+            return Result(GONE.outcome, wake=(successor,))
+        return Admitted(runtime, body.get("status") or {}, rival)
+
+    async def _assign(self, key: Key, body: dict[str, Any]) -> dict[str, Any]:
+        """Set nodeName and backend where they are not set yet."""
+        missing = self._scope.unset(body["spec"])
+        if not missing:
+            return body
+        return await self._api.patch(kinds.RUNTIMES, key.name, key.namespace, {"spec": missing})
+
+    def _refused(self, body: dict[str, Any], message: str) -> Refused:
+        """Why a Runtime is not reconciled that is out of scope or cannot be read."""
+        bare = objects.bare(body)
+        return Refused(bare, of_reason(reasons.SPEC_IMPOSSIBLE, message), bare.status, self._node)
+
+    async def _rival(self, runtime: Runtime) -> str:
+        """The rival for its dedicated interface among the Runtimes of this node, "" for none."""
+        if runtime.spec.dedicated_interface is None:
+            return ""
+        selector = f"spec.nodeName={self._node}"
+        return dedicated_interface.rival(runtime, await self._api.list(kinds.RUNTIMES, field_selector=selector))
