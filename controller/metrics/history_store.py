@@ -9,18 +9,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from controller.machinery.controller import Controller
 from controller.metrics import archive
 from controller.metrics.history import HOUR, History, Hour
+from controller.workers import Workers
 
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 2.0
-
-T = TypeVar("T")
 
 
 class _PackedHour(NamedTuple):
@@ -39,7 +37,7 @@ class HistoryStore:
         self._history = history
         self._files = files
         self._clock = clock
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="history")
+        self._thread = Workers(1, "history")  # a daemon: a hanging disk must not keep the process from exiting
         self._on_disk: set[tuple[str, int]] = set()
         self._loaded = False
         self._failed = False
@@ -58,12 +56,12 @@ class HistoryStore:
         except TimeoutError:
             logger.warning("Lost the last hour of the metrics history: the disk is too slow")
         self._loaded = False  # nothing is written after the end
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._thread.close()
 
     async def load(self) -> None:
         """Merge the archive into the history."""
         try:
-            found = await self._in_thread(self._files.load)
+            found = await self._thread.run(self._files.load)
         except OSError as error:
             logger.warning("Cannot read the metrics history, starting with an empty one: %s", error)
             found = {}
@@ -80,7 +78,7 @@ class HistoryStore:
         self._history.expire()
         pages, gone = self._changed(finished_only=finished_only), self._gone()
         try:
-            await self._in_thread(lambda: self._write(pages, gone))
+            await self._thread.run(lambda: self._write(pages, gone))
         except OSError as error:
             if not self._failed:
                 logger.warning("Cannot write the metrics history, keeping it in memory: %s", error)
@@ -111,6 +109,3 @@ class HistoryStore:
             self._files.remove(series, number)
         self._on_disk -= gone
         self._files.clean_up()
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

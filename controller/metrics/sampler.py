@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
@@ -20,6 +19,7 @@ from controller.machinery.controller import Controller
 from controller.metrics.containers import ContainerReader, ContainerReading
 from controller.metrics.history import History, Sample
 from controller.metrics.host import MIB, HostReader, HostReading
+from controller.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Sampler:
         self._elapsed = elapsed
         self._began = elapsed()
         self._clock_steps = ClockStepDetector(clock, elapsed)
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        self._thread = Workers(1, "metrics")
         self._pids: dict[str, int] = {}
         self._host: HostReading | None = None
         self._containers: dict[str, ContainerReading] = {}
@@ -89,8 +89,8 @@ class Sampler:
 
     async def stop(self) -> None:
         """Close the files and end the thread. Call after the controller has ended."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._container_reader.close)
-        self._executor.shutdown(wait=False)
+        await self._thread.run(self._container_reader.close)
+        self._thread.close()
 
     def forget(self, key: str) -> None:
         """Drop a stopped container. Its history is kept for 48 hours and continues when the container returns."""
@@ -125,9 +125,7 @@ class Sampler:
 
     async def _read(self) -> tuple[HostReading, dict[str, ContainerReading]]:
         pids = dict(self._pids)
-        host, containers = await asyncio.get_running_loop().run_in_executor(
-            self._executor, lambda: (self._host_reader.read(), self._container_reader.read(pids))
-        )
+        host, containers = await self._thread.run(lambda: (self._host_reader.read(), self._container_reader.read(pids)))
         # Leave out containers that were dropped in the meantime.
         return host, {key: reading for key, reading in containers.items() if key in self._pids}
 
